@@ -1,0 +1,1 @@
+"""A local SAT server: the same wire, its own ledger, seeded faults."""

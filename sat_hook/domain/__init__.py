@@ -1,0 +1,1 @@
+"""The rules of an order and of a batch, pure: events, decide, evolve."""

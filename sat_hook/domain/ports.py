@@ -1,0 +1,49 @@
+"""Where time, randomness and sleep enter.
+
+Everything that decides by time takes a :class:`Clock`; nothing below the adapters reads the system's clock
+by itself. That is what lets a simulated day run in milliseconds and replay exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Two readings of time, because each answers a question that the other cannot."""
+
+    def now(self) -> datetime:
+        """The wall clock, aware, in UTC: what is written down and compared between machines."""
+
+    def boottime_seconds(self) -> float:
+        """Seconds of a clock that never jumps and goes on while the machine is suspended."""
+
+
+class Randomness(Protocol):
+    """The only source of chance (jitter of a delay); ``random.Random`` fits."""
+
+    def random(self) -> float:
+        """A float in [0, 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendWindow:
+    """Until when a recorded intent may still leave this machine.
+
+    The window is kept on both clocks: ``expires_at`` is what other processes read in the log, and
+    ``expires_boottime_seconds`` catches a suspended machine or a wall clock that was set back.
+    """
+
+    expires_at: datetime
+    expires_boottime_seconds: float
+
+    @classmethod
+    def opening_now(cls, clock: Clock, seconds: float) -> SendWindow:
+        """A window that closes ``seconds`` from now on both clocks."""
+        return cls(clock.now() + timedelta(seconds=seconds), clock.boottime_seconds() + seconds)
+
+    def is_open(self, clock: Clock) -> bool:
+        """True while neither clock has passed its end."""
+        return clock.now() < self.expires_at and clock.boottime_seconds() < self.expires_boottime_seconds

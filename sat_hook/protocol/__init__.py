@@ -1,0 +1,1 @@
+"""The SAT wire, without any input or output: endpoints, messages, signing, outcomes."""
