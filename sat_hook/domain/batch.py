@@ -1,0 +1,270 @@
+"""A batch: its state and its decisions, pure, in the same manner as an order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from sat_hook.domain import batch_events as happened
+from sat_hook.domain.event import Event
+from sat_hook.domain.order import Refusal, RefusalReason
+
+
+class BatchState(StrEnum):
+    """Where a batch stands."""
+
+    SUBMITTED = "submitted"
+    REFUSED = "refused"
+    RECEIVED = "received"
+    VALIDATED = "validated"
+    QUOTED = "quoted"
+    COMPLETED = "completed"
+
+    @property
+    def is_final(self) -> bool:
+        """True when no step is left (results may still be written again, goods delivered)."""
+        return self in (BatchState.REFUSED, BatchState.COMPLETED)
+
+
+class Batch(BaseModel):
+    """The fold of a batch's events. Amounts in rupiah."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    batch_id: str
+    version: int
+    state: BatchState
+    account: str
+    reference: str
+    source: happened.BatchSource
+    file_name: str
+    spool_uri: str
+    digest: str
+    size_bytes: int
+
+    rows_read: int = 0
+    orders: int = 0
+    set_aside: int = 0
+    refusal_code: str | None = None
+    refusal_message: str | None = None
+    saldo_rupiah: int | None = None
+    estimate_rupiah: int | None = None
+    quoted: int | None = None
+    total_rupiah: int | None = None
+    charged_rupiah: int | None = None
+    results_uri: str | None = None
+    results_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Register spooled bytes as a batch."""
+
+    submitted: happened.BatchSubmitted
+
+
+@dataclass(frozen=True, slots=True)
+class TakeInRows:
+    """Record a run of rows; runs follow each other without a gap."""
+
+    taken: happened.RowsTakenIn
+
+
+@dataclass(frozen=True, slots=True)
+class CloseIntake:
+    """Every row has been read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseBatch:
+    """End the batch as a whole before anything was sent."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseValidation:
+    """Every order has a verdict."""
+
+    valid: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBalance:
+    """What the deposit held when it was looked at."""
+
+    saldo_rupiah: int
+    estimate_rupiah: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseQuoting:
+    """Every order that can be sent has a price."""
+
+    quoted: int
+    rejected: int
+    total_rupiah: int
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Nothing is left to wait for."""
+
+    counts: dict[str, int]
+    charged_rupiah: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordResults:
+    """A result file was written."""
+
+    uri: str
+    digest: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDelivery:
+    """Goods were handed out."""
+
+    orders: int
+    reason: str
+
+
+BatchCommand = (
+    Submit
+    | TakeInRows
+    | CloseIntake
+    | RefuseBatch
+    | CloseValidation
+    | RecordBalance
+    | CloseQuoting
+    | Complete
+    | RecordResults
+    | RecordDelivery
+)
+
+
+def decide_batch(batch: Batch | None, command: BatchCommand) -> tuple[Event, ...] | Refusal:
+    """The events that ``command`` appends to ``batch``, or why it changes nothing."""
+    if isinstance(command, Submit):
+        return _submit(batch, command)
+    if batch is None:
+        return Refusal(reason=RefusalReason.NO_SUCH_ORDER, detail="no such batch")
+    if isinstance(command, RecordResults):
+        if batch.results_digest == command.digest and batch.results_uri == command.uri:
+            return Refusal(reason=RefusalReason.ALREADY_SO, detail="the same results are already there")
+        return (happened.BatchResultsWritten(uri=command.uri, digest=command.digest, rows=command.rows),)
+    if isinstance(command, RecordDelivery):
+        return (happened.GoodsDelivered(orders=command.orders, reason=command.reason),)
+    if batch.state.is_final:
+        return Refusal(reason=RefusalReason.ALREADY_ENDED, detail=f"the batch is {batch.state.value}")
+    return _decide_step(batch, command)
+
+
+def _submit(batch: Batch | None, command: Submit) -> tuple[Event, ...] | Refusal:
+    if batch is None:
+        return (command.submitted,)
+    if batch.digest == command.submitted.digest:
+        return Refusal(reason=RefusalReason.ALREADY_SO, detail=f"the same bytes are batch {batch.batch_id}")
+    return Refusal(
+        reason=RefusalReason.ORDER_ID_REUSED,
+        detail=f"reference {batch.reference!r} already names a batch with other contents",
+    )
+
+
+def _decide_step(batch: Batch, command: BatchCommand) -> tuple[Event, ...] | Refusal:
+    match command:
+        case TakeInRows(taken=taken):
+            if batch.state is not BatchState.SUBMITTED:
+                return _wrong_state(batch)
+            if taken.first_row != batch.rows_read + 1:
+                return Refusal(reason=RefusalReason.OVERTAKEN, detail=f"row {batch.rows_read} was the last")
+            return (taken,)
+        case CloseIntake():
+            if batch.state is not BatchState.SUBMITTED:
+                return _wrong_state(batch)
+            return (
+                happened.BatchReceived(rows=batch.rows_read, orders=batch.orders, set_aside=batch.set_aside),
+            )
+        case RefuseBatch(code=code, message=message):
+            return (happened.BatchRefused(code=code, message=message),)
+        case CloseValidation(valid=valid, rejected=rejected):
+            if batch.state is not BatchState.RECEIVED:
+                return _wrong_state(batch)
+            return (happened.BatchValidated(valid=valid, rejected=rejected),)
+        case RecordBalance(saldo_rupiah=saldo, estimate_rupiah=estimate):
+            if batch.state is not BatchState.VALIDATED:
+                return _wrong_state(batch)
+            return (happened.BalanceChecked(saldo_rupiah=saldo, estimate_rupiah=estimate),)
+        case CloseQuoting(quoted=quoted, rejected=rejected, total_rupiah=total):
+            if batch.state is not BatchState.VALIDATED:
+                return _wrong_state(batch)
+            return (happened.BatchQuoted(quoted=quoted, rejected=rejected, total_rupiah=total),)
+        case Complete(counts=counts, charged_rupiah=charged):
+            return (happened.BatchCompleted(counts=counts, charged_rupiah=charged),)
+        case _:
+            raise TypeError(f"{type(command).__name__} is not a step of a batch")
+
+
+def _wrong_state(batch: Batch) -> Refusal:
+    return Refusal(reason=RefusalReason.WRONG_STATE, detail=f"the batch is {batch.state.value}")
+
+
+def evolve_batch(batch: Batch | None, batch_id: str, event: Event) -> Batch:
+    """The batch after ``event``."""
+    if isinstance(event, happened.BatchSubmitted):
+        return Batch(batch_id=batch_id, version=1, state=BatchState.SUBMITTED, **event.model_dump())
+    if batch is None:
+        raise ValueError(f"the stream of {batch_id} begins with {event.type_name}, not with BatchSubmitted")
+    return batch.model_copy(update={**_change(batch, event), "version": batch.version + 1})
+
+
+def fold_batch(batch_id: str, events: Iterable[tuple[Event, datetime]]) -> Batch | None:
+    """The batch after all of ``events``, or None when there are none."""
+    batch: Batch | None = None
+    for event, _ in events:
+        batch = evolve_batch(batch, batch_id, event)
+    return batch
+
+
+def _change(batch: Batch, event: Event) -> dict[str, object]:
+    match event:
+        case happened.RowsTakenIn():
+            return {
+                "rows_read": event.last_row,
+                "orders": batch.orders + event.orders,
+                "set_aside": batch.set_aside + len(event.set_aside),
+            }
+        case happened.BatchRefused():
+            return {
+                "state": BatchState.REFUSED,
+                "refusal_code": event.code,
+                "refusal_message": event.message,
+            }
+        case happened.BatchReceived():
+            return {"state": BatchState.RECEIVED}
+        case happened.BatchValidated():
+            return {"state": BatchState.VALIDATED}
+        case happened.BalanceChecked():
+            return {"saldo_rupiah": event.saldo_rupiah, "estimate_rupiah": event.estimate_rupiah}
+        case happened.BatchQuoted():
+            return {
+                "state": BatchState.QUOTED,
+                "quoted": event.quoted,
+                "total_rupiah": event.total_rupiah,
+            }
+        case happened.BatchCompleted():
+            return {"state": BatchState.COMPLETED, "charged_rupiah": event.charged_rupiah}
+        case happened.BatchResultsWritten():
+            return {"results_uri": event.uri, "results_digest": event.digest}
+        case happened.GoodsDelivered():
+            return {}
+        case _:
+            raise ValueError(f"{event.type_name} is not an event of a batch")

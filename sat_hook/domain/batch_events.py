@@ -1,0 +1,130 @@
+"""The events of a batch, from submission to results."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from sat_hook.domain.event import Event, register
+
+
+class BatchSource(StrEnum):
+    """How the rows came in."""
+
+    FILE = "file"
+    ORDER_INTAKE = "order_intake"
+
+
+class RowVerdict(StrEnum):
+    """Why a row of a batch became no order of this batch."""
+
+    REFUSED = "refused"
+    ALREADY_KNOWN = "already_known"
+
+
+class RowSetAside(BaseModel):
+    """One row that became no order of this batch, and why.
+
+    ``known_request_id`` names the order that the row turned out to be, when it was already submitted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    row_number: int
+    verdict: RowVerdict
+    code: str
+    message: str
+    order_id: str | None = None
+    known_request_id: str | None = None
+    known_batch_id: str | None = None
+
+
+@register
+class BatchSubmitted(Event):
+    """Bytes were spooled; from here on only these bytes exist. ``digest`` is their SHA-256."""
+
+    account: str
+    reference: str
+    source: BatchSource
+    file_name: str
+    spool_uri: str
+    digest: str
+    size_bytes: int
+
+
+@register
+class RowsTakenIn(Event):
+    """A contiguous run of rows was read: so many became orders, these were set aside."""
+
+    first_row: int
+    last_row: int
+    orders: int
+    set_aside: tuple[RowSetAside, ...]
+
+
+@register
+class BatchRefused(Event):
+    """The batch ends here as a whole; none of its orders is sent."""
+
+    code: str
+    message: str
+
+
+@register
+class BatchReceived(Event):
+    """Every row has been read."""
+
+    rows: int
+    orders: int
+    set_aside: int
+
+
+@register
+class BatchValidated(Event):
+    """Every order has a verdict."""
+
+    valid: int
+    rejected: int
+
+
+@register
+class BalanceChecked(Event):
+    """The deposit was looked at. Rupiah."""
+
+    saldo_rupiah: int
+    estimate_rupiah: int
+
+
+@register
+class BatchQuoted(Event):
+    """Every order that can be sent has a price. Rupiah."""
+
+    quoted: int
+    rejected: int
+    total_rupiah: int
+
+
+@register
+class BatchCompleted(Event):
+    """Nothing is left to wait for: every order has ended or was handed to people."""
+
+    counts: dict[str, int]
+    charged_rupiah: int
+
+
+@register
+class BatchResultsWritten(Event):
+    """A result file was written from the log. ``digest`` is its SHA-256."""
+
+    uri: str
+    digest: str
+    rows: int
+
+
+@register
+class GoodsDelivered(Event):
+    """Vouchers and serials left by the request of an authorised user, who is the event's actor."""
+
+    orders: int
+    reason: str

@@ -1,0 +1,56 @@
+"""Identities that are derived, so that nothing restored or re-run can mint a second one.
+
+An order's request id is a function of the account and the order's own reference. A database restored from
+yesterday's backup derives the same id again, and SAT refuses the duplicate (law 2, protocol section 8, P03).
+The alphabet stays inside ``[A-Z2-7]`` and 32 characters, because what SAT accepts beyond that is unknown
+(protocol section 5.5).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+
+REQUEST_ID_LENGTH = 32
+BATCH_ID_LENGTH = 26
+
+
+def request_id_of(account: str, order_id: str) -> str:
+    """The one request id that this order will ever have at SAT: ``S`` and 31 base32 characters (155 bits)."""
+    return _derive("S", REQUEST_ID_LENGTH, "sat-order", account, order_id)
+
+
+def batch_id_of(account: str, batch_reference: str) -> str:
+    """The id of a batch: ``B`` and 25 base32 characters. The same reference is the same batch."""
+    return _derive("B", BATCH_ID_LENGTH, "sat-batch", account, batch_reference)
+
+
+def payload_digest(
+    product_code: str,
+    client_number: str,
+    amount_rupiah: int | None,
+    max_rupiah: int | None,
+    downline_id: str | None,
+    fields: Iterable[tuple[str, str]],
+) -> str:
+    """SHA-256 (hex) of what was ordered: tells "the same order again" from "another order under this id"."""
+    pairs = [[name, value] for name, value in fields]
+    parts = [product_code, client_number, amount_rupiah, max_rupiah, downline_id, pairs]
+    return hashlib.sha256(_canonical(parts)).hexdigest()
+
+
+def digest_of(content: bytes) -> str:
+    """SHA-256 (hex) of bytes as they are."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _derive(prefix: str, length: int, *parts: str) -> str:
+    # A JSON array, not a join: ("a", "b-c") and ("a-b", "c") must not meet.
+    digest = hashlib.sha256(_canonical(list(parts))).digest()
+    return prefix + base64.b32encode(digest).decode("ascii")[: length - len(prefix)]
+
+
+def _canonical(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")

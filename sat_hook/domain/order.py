@@ -1,0 +1,292 @@
+"""An order: its state, what events make of it, and the one place where it is decided.
+
+:func:`evolve` folds events into an :class:`Order`. :func:`decide` answers every command, from whomever it
+comes (task, callback, poll, recovery, person), with the events to append or with a named :class:`Refusal`.
+Both are pure (law 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from sat_hook.domain import order_events as happened
+from sat_hook.domain.event import Event
+
+
+class OrderState(StrEnum):
+    """Where an order stands."""
+
+    RECEIVED = "received"
+    REJECTED = "rejected"
+    QUOTED = "quoted"
+    HELD = "held"
+    CANCELLED = "cancelled"
+    SUBMITTING = "submitting"
+    PENDING = "pending"
+    UNKNOWN = "unknown"
+    ESCALATED = "escalated"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REVERSED = "reversed"
+
+    @property
+    def is_final(self) -> bool:
+        """True when the pipeline has nothing left to do by itself (a later signed status still lands)."""
+        return self in _FINAL
+
+    @property
+    def is_in_flight(self) -> bool:
+        """True while money may be moving and SAT has to be asked."""
+        return self in _IN_FLIGHT
+
+    @property
+    def was_never_sent(self) -> bool:
+        """True in the states in which no transmission has ever been recorded as possible."""
+        return self in _NEVER_SENT
+
+
+_FINAL = frozenset(
+    {
+        OrderState.REJECTED,
+        OrderState.CANCELLED,
+        OrderState.SUCCEEDED,
+        OrderState.FAILED,
+        OrderState.REVERSED,
+    }
+)
+_IN_FLIGHT = frozenset({OrderState.SUBMITTING, OrderState.PENDING, OrderState.UNKNOWN})
+_NEVER_SENT = frozenset(
+    {
+        OrderState.RECEIVED,
+        OrderState.REJECTED,
+        OrderState.QUOTED,
+        OrderState.HELD,
+        OrderState.CANCELLED,
+    }
+)
+
+
+class RefusalReason(StrEnum):
+    """Why a command changes nothing."""
+
+    NO_SUCH_ORDER = "no_such_order"
+    SAME_ORDER = "same_order"
+    ORDER_ID_REUSED = "order_id_reused"
+    WRONG_STATE = "wrong_state"
+    NOT_VALIDATED = "not_validated"
+    ALREADY_SO = "already_so"
+    ALREADY_ENDED = "already_ended"
+    NEVER_SENT = "never_sent"
+    IN_FLIGHT = "in_flight"
+    QUOTE_STALE = "quote_stale"
+    BODY_CHANGED = "body_changed"
+    NOT_KNOWN_TO_BE_ABSENT = "not_known_to_be_absent"
+    BEYOND_DEDUP_HORIZON = "beyond_dedup_horizon"
+    STALE_ATTEMPT = "stale_attempt"
+    STALE_EVIDENCE = "stale_evidence"
+    OVERTAKEN = "overtaken"
+    TOO_EARLY = "too_early"
+
+
+class Refusal(BaseModel):
+    """A command that was understood and changes nothing."""
+
+    model_config = ConfigDict(frozen=True)
+
+    reason: RefusalReason
+    detail: str = ""
+
+
+class Order(BaseModel):
+    """The fold of an order's events. Amounts in rupiah, times in UTC."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    request_id: str
+    version: int
+    state: OrderState
+    account: str
+    order_id: str
+    batch_id: str
+    row_number: int
+    product_code: str
+    client_number: str
+    amount_rupiah: int | None
+    max_rupiah: int | None
+    downline_id: str | None
+    fields: tuple[tuple[str, str], ...]
+    payload_digest: str
+
+    is_inquiry: bool | None = None
+    list_price_rupiah: int | None = None
+    quote_rupiah: int | None = None
+    quote_source: happened.QuoteSource | None = None
+    quote_valid_until: AwareDatetime | None = None
+    reason_code: str | None = None
+    reason_detail: str | None = None
+
+    attempt: int = 0
+    checkout_body: str | None = None
+    send_before: AwareDatetime | None = None
+    settled_after: AwareDatetime | None = None
+    first_sent_at: AwareDatetime | None = None
+    may_have_arrived: bool = False
+    not_found_at: AwareDatetime | None = None
+
+    reported_status: str | None = None
+    charged_rupiah: int | None = None
+    admin_fee_rupiah: int | None = None
+    partner_fee_rupiah: int | None = None
+    fulfilled_at: datetime | None = None
+    evidence_digest: str | None = None
+    evidence_at: AwareDatetime | None = None
+    ended_by_operator: bool = False
+
+
+def evolve(order: Order | None, request_id: str, event: Event, occurred_at: datetime) -> Order:
+    """The order after ``event``. Total over every order event; anything else is a programming error."""
+    if isinstance(event, happened.OrderReceived):
+        return _received(request_id, event)
+    if order is None:
+        raise ValueError(f"the stream of {request_id} begins with {event.type_name}, not with OrderReceived")
+    change = {**_change(order, event, occurred_at), "version": order.version + 1}
+    # model_copy skips validation: these values come from events that were validated when they were read.
+    return order.model_copy(update=change)
+
+
+def fold(request_id: str, events: Iterable[tuple[Event, datetime]]) -> Order | None:
+    """The order after all of ``events`` (each with its occurred_at), or None when there are none."""
+    order: Order | None = None
+    for event, occurred_at in events:
+        order = evolve(order, request_id, event, occurred_at)
+    return order
+
+
+def _received(request_id: str, event: happened.OrderReceived) -> Order:
+    return Order(request_id=request_id, version=1, state=OrderState.RECEIVED, **event.model_dump())
+
+
+def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, object]:
+    match event:
+        case happened.OrderValidated():
+            return {"is_inquiry": event.is_inquiry, "list_price_rupiah": event.list_price_rupiah}
+        case happened.OrderRejected():
+            return _ended(OrderState.REJECTED, event.reason.value, event.detail)
+        case happened.OrderQuoted():
+            return {
+                "state": OrderState.QUOTED,
+                "quote_rupiah": event.price_rupiah,
+                "quote_source": event.source,
+                "quote_valid_until": event.valid_until,
+            }
+        case happened.OrderHeld():
+            return _ended(OrderState.HELD, event.reason.value, event.detail)
+        case happened.OrderReleased():
+            return _ended(OrderState.QUOTED, None, None)
+        case happened.OrderCancelled():
+            return _ended(OrderState.CANCELLED, "cancelled", event.reason)
+        case (
+            happened.CheckoutRequested()
+            | happened.CheckoutNotSent()
+            | happened.CheckoutAccepted()
+            | happened.CheckoutRejected()
+            | happened.CheckoutUnknown()
+            | happened.StatusNotFound()
+        ):
+            return _change_by_checkout(order, event, occurred_at)
+        case happened.SignedStatus():
+            return _change_by_status(event)
+        case happened.OrderEscalated():
+            return _ended(OrderState.ESCALATED, "escalated", event.reason)
+        case happened.SucceededByOperator():
+            return _ended(OrderState.SUCCEEDED, "operator", event.reason) | {"ended_by_operator": True}
+        case happened.FailedByOperator():
+            return _ended(OrderState.FAILED, "operator", event.reason) | {"ended_by_operator": True}
+        case _:
+            raise ValueError(f"{event.type_name} is not an event of an order")
+
+
+def _ended(state: OrderState, code: str | None, detail: str | None) -> dict[str, object]:
+    return {"state": state, "reason_code": code, "reason_detail": detail}
+
+
+def _change_by_checkout(order: Order, event: Event, occurred_at: datetime) -> dict[str, object]:
+    match event:
+        case happened.CheckoutRequested():
+            return {
+                "state": OrderState.SUBMITTING,
+                "attempt": event.attempt,
+                "checkout_body": event.body,
+                "send_before": event.send_before,
+                "settled_after": event.settled_after,
+                "first_sent_at": order.first_sent_at or occurred_at,
+                "may_have_arrived": order.may_have_arrived or order.state is not OrderState.QUOTED,
+                "not_found_at": None,
+                "reason_code": None,
+                "reason_detail": None,
+            }
+        case happened.CheckoutNotSent():
+            if order.may_have_arrived:
+                return _ended(OrderState.UNKNOWN, "not_sent", event.reason)
+            return _ended(OrderState.QUOTED, "not_sent", event.reason)
+        case happened.CheckoutAccepted():
+            return {
+                "state": OrderState.PENDING,
+                "may_have_arrived": True,
+                "reported_status": event.reported_status,
+                "charged_rupiah": event.sales_price_rupiah,
+                "partner_fee_rupiah": event.partner_fee_rupiah,
+            }
+        case happened.CheckoutRejected():
+            return _ended(OrderState.FAILED, event.code, event.detail)
+        case happened.CheckoutUnknown():
+            return _ended(OrderState.UNKNOWN, event.code or event.reason, event.reason) | {
+                "may_have_arrived": True
+            }
+        case happened.StatusNotFound():
+            change: dict[str, object] = {"not_found_at": event.asked_at, "may_have_arrived": True}
+            if order.state is OrderState.SUBMITTING:
+                change["state"] = OrderState.UNKNOWN
+            return change
+    raise ValueError(f"{event.type_name} is not an event of a checkout")
+
+
+def _change_by_status(event: happened.SignedStatus) -> dict[str, object]:
+    if isinstance(event, happened.EvidenceContradicted):
+        # The state stays; that the evidence came is in the log and raises an alert.
+        return {"evidence_at": event.observed_at}
+    change: dict[str, object] = {
+        "may_have_arrived": True,
+        "evidence_digest": event.evidence_digest,
+        "evidence_at": event.observed_at,
+        "ended_by_operator": False,
+        "reason_code": None,
+        "reason_detail": None,
+    }
+    for name in ("admin_fee_rupiah", "partner_fee_rupiah"):
+        if getattr(event, name) is not None:
+            change[name] = getattr(event, name)
+    if event.sales_price_rupiah is not None:
+        change["charged_rupiah"] = event.sales_price_rupiah
+    match event:
+        case happened.OrderPending():
+            return change | {"state": OrderState.PENDING, "reported_status": event.reported_status}
+        case happened.OrderSucceeded():
+            return change | {
+                "state": OrderState.SUCCEEDED,
+                "reported_status": "Success",
+                "fulfilled_at": event.fulfilled_at,
+            }
+        case happened.OrderFailed():
+            state = OrderState.FAILED
+        case happened.OrderReversed():
+            state = OrderState.REVERSED
+        case _:
+            raise ValueError(f"{event.type_name} is not an event of a status")
+    return (
+        change | {"reported_status": "Failed"} | _ended(state, event.error_code or None, event.error_detail)
+    )

@@ -1,0 +1,165 @@
+"""What may be asked of an order. :func:`~sat_hook.domain.order_decisions.decide` answers each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sat_hook.domain.order_events import HoldReason, OrderReceived, QuoteSource, RejectionReason
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """Take the order in."""
+
+    received: OrderReceived
+
+
+@dataclass(frozen=True, slots=True)
+class Validate:
+    """The row fits the catalogue."""
+
+    is_inquiry: bool
+    list_price_rupiah: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """End the order before it was ever sent."""
+
+    reason: RejectionReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Set, or renew, the price."""
+
+    price_rupiah: int
+    source: QuoteSource
+    admin_fee_rupiah: int | None
+    valid_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Stop the order until a person has looked."""
+
+    reason: HoldReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A person lets a held order go on."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """A person ends a held order."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCheckout:
+    """Record the intent to send. ``now`` is when it is decided; see :class:`CheckoutRequested` for the rest.
+
+    ``resend_until`` is the end of the time in which SAT is trusted to refuse a duplicate id; only a second
+    attempt looks at it.
+    """
+
+    body: str
+    now: datetime
+    send_before: datetime
+    settled_after: datetime
+    resend_until: datetime | None = None
+
+
+class ReplyVerdict(StrEnum):
+    """The classified end of one checkout call (protocol section 8)."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    NOT_SENT = "not_sent"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordReply:
+    """What became of the checkout call of one attempt."""
+
+    attempt: int
+    verdict: ReplyVerdict
+    reason: str
+    code: str | None = None
+    detail: str | None = None
+    http_status: int | None = None
+    reported_status: str | None = None
+    sales_price_rupiah: int | None = None
+    partner_fee_rupiah: int | None = None
+    response_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStatus:
+    """A status whose signature was verified. ``observed_at`` is when the request for it began."""
+
+    status: str
+    observed_at: datetime
+    evidence_digest: str
+    error_code: str = ""
+    error_detail: str = ""
+    sales_price_rupiah: int | None = None
+    admin_fee_rupiah: int | None = None
+    partner_fee_rupiah: int | None = None
+    fulfilled_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordNotFound:
+    """SAT said that it does not know the id (P02). ``asked_at`` is when the request for it began."""
+
+    asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Escalate:
+    """Hand the order to people."""
+
+    reason: str
+
+
+class OperatorEnd(StrEnum):
+    """The two ends that a person may decide."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class EndByOperator:
+    """A person ends an order that the pipeline could not."""
+
+    end: OperatorEnd
+    reason: str
+
+
+OrderCommand = (
+    Receive
+    | Validate
+    | Reject
+    | Quote
+    | Hold
+    | Release
+    | Cancel
+    | RequestCheckout
+    | RecordReply
+    | RecordStatus
+    | RecordNotFound
+    | Escalate
+    | EndByOperator
+)

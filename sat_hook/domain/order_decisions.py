@@ -1,0 +1,294 @@
+"""``decide``: what a command does to an order, as events to append or as a named refusal.
+
+Each command has one function; :func:`decide` is the table of contents. Nothing here reads a clock: a command
+carries the times that matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sat_hook.domain import order_commands as asked
+from sat_hook.domain import order_events as happened
+from sat_hook.domain.event import Event
+from sat_hook.domain.order import Order, OrderState, Refusal, RefusalReason
+from sat_hook.domain.order_commands import OperatorEnd, OrderCommand, ReplyVerdict
+
+Decision = tuple[Event, ...] | Refusal
+
+STATUS_PENDING = "Pending"
+STATUS_SUCCESS = "Success"
+STATUS_FAILED = "Failed"
+
+
+def decide(order: Order | None, command: OrderCommand) -> Decision:
+    """The events that ``command`` appends to ``order``, or why it changes nothing."""
+    if isinstance(command, asked.Receive):
+        return _receive(order, command)
+    if order is None:
+        return _refuse(RefusalReason.NO_SUCH_ORDER)
+    # The functions are typed by their own command; the table pairs each with its type.
+    decide_one: Callable[[Order, OrderCommand], Decision] = _DECISIONS[type(command)]  # type: ignore[assignment]
+    return decide_one(order, command)
+
+
+def _refuse(reason: RefusalReason, detail: str = "") -> Refusal:
+    return Refusal(reason=reason, detail=detail)
+
+
+def _wrong_state(order: Order) -> Refusal:
+    return _refuse(RefusalReason.WRONG_STATE, f"the order is {order.state.value}")
+
+
+def _receive(order: Order | None, command: asked.Receive) -> Decision:
+    if order is None:
+        return (command.received,)
+    if order.payload_digest == command.received.payload_digest:
+        return _refuse(RefusalReason.SAME_ORDER, f"already row {order.row_number} of batch {order.batch_id}")
+    return _refuse(
+        RefusalReason.ORDER_ID_REUSED,
+        f"order id {order.order_id!r} already stands for another order: row {order.row_number} of batch "
+        f"{order.batch_id}",
+    )
+
+
+def _validate(order: Order, command: asked.Validate) -> Decision:
+    if order.state is not OrderState.RECEIVED:
+        return _wrong_state(order)
+    if order.is_inquiry is not None:
+        return _refuse(RefusalReason.ALREADY_SO)
+    return (
+        happened.OrderValidated(is_inquiry=command.is_inquiry, list_price_rupiah=command.list_price_rupiah),
+    )
+
+
+def _reject(order: Order, command: asked.Reject) -> Decision:
+    if order.state not in (OrderState.RECEIVED, OrderState.QUOTED):
+        return _wrong_state(order)
+    return (happened.OrderRejected(reason=command.reason, detail=command.detail),)
+
+
+def _quote(order: Order, command: asked.Quote) -> Decision:
+    if order.state not in (OrderState.RECEIVED, OrderState.QUOTED):
+        return _wrong_state(order)
+    if order.is_inquiry is None:
+        return _refuse(RefusalReason.NOT_VALIDATED)
+    return (
+        happened.OrderQuoted(
+            price_rupiah=command.price_rupiah,
+            source=command.source,
+            admin_fee_rupiah=command.admin_fee_rupiah,
+            valid_until=command.valid_until,
+        ),
+    )
+
+
+def _hold(order: Order, command: asked.Hold) -> Decision:
+    if order.state is not OrderState.QUOTED:
+        return _wrong_state(order)
+    return (happened.OrderHeld(reason=command.reason, detail=command.detail),)
+
+
+def _release(order: Order, command: asked.Release) -> Decision:
+    if order.state is not OrderState.HELD:
+        return _wrong_state(order)
+    return (happened.OrderReleased(reason=command.reason),)
+
+
+def _cancel(order: Order, command: asked.Cancel) -> Decision:
+    if order.state is not OrderState.HELD:
+        return _wrong_state(order)
+    return (happened.OrderCancelled(reason=command.reason),)
+
+
+def _request_checkout(order: Order, command: asked.RequestCheckout) -> Decision:
+    if order.state is OrderState.SUBMITTING:
+        return _refuse(RefusalReason.IN_FLIGHT, "another sender may still be writing this order")
+    if order.state is OrderState.QUOTED:
+        if order.quote_rupiah is None or order.quote_valid_until is None:
+            return _refuse(RefusalReason.QUOTE_STALE, "there is no quote")
+        if command.now >= order.quote_valid_until:
+            return _refuse(RefusalReason.QUOTE_STALE, f"the quote ended at {order.quote_valid_until}")
+    elif order.state is OrderState.UNKNOWN:
+        refusal = _refuse_resend(order, command)
+        if refusal is not None:
+            return refusal
+    else:
+        return _wrong_state(order)
+    if order.may_have_arrived and command.body != order.checkout_body:
+        return _refuse(
+            RefusalReason.BODY_CHANGED, "a body that may have arrived is only ever sent again as it was"
+        )
+    return (
+        happened.CheckoutRequested(
+            attempt=order.attempt + 1,
+            body=command.body,
+            price_rupiah=order.quote_rupiah or 0,
+            send_before=command.send_before,
+            settled_after=command.settled_after,
+        ),
+    )
+
+
+def _refuse_resend(order: Order, command: asked.RequestCheckout) -> Refusal | None:
+    """A resend needs SAT's word, given after the last attempt had settled, that it does not know the id."""
+    if order.not_found_at is None or order.settled_after is None or order.not_found_at < order.settled_after:
+        return _refuse(RefusalReason.NOT_KNOWN_TO_BE_ABSENT, "ask for the status first")
+    if command.resend_until is None or command.now >= command.resend_until:
+        return _refuse(RefusalReason.BEYOND_DEDUP_HORIZON, "SAT might not refuse the duplicate any more")
+    return None
+
+
+def _record_reply(order: Order, command: asked.RecordReply) -> Decision:
+    if order.attempt == 0:
+        return _refuse(RefusalReason.NEVER_SENT)
+    if command.attempt != order.attempt:
+        return _refuse(RefusalReason.STALE_ATTEMPT, f"attempt {order.attempt} is the current one")
+    if order.state is OrderState.UNKNOWN and command.verdict is ReplyVerdict.ACCEPTED:
+        return (_accepted(command),)
+    if order.state is not OrderState.SUBMITTING:
+        return _refuse(RefusalReason.OVERTAKEN, f"the order is already {order.state.value}")
+    match command.verdict:
+        case ReplyVerdict.NOT_SENT:
+            return (happened.CheckoutNotSent(attempt=command.attempt, reason=command.reason),)
+        case ReplyVerdict.ACCEPTED:
+            return (_accepted(command),)
+        case ReplyVerdict.REJECTED if not order.may_have_arrived:
+            return (
+                happened.CheckoutRejected(
+                    attempt=command.attempt,
+                    code=command.code or "",
+                    detail=command.detail or "",
+                    http_status=command.http_status,
+                ),
+            )
+        case ReplyVerdict.REJECTED:
+            return (_unknown(command, "rejected_after_a_send_that_may_have_arrived"),)
+        case ReplyVerdict.UNKNOWN:
+            return (_unknown(command, command.reason),)
+
+
+def _accepted(command: asked.RecordReply) -> Event:
+    # Whatever an unsigned reply says of Success or Failed, only a signed status ends an order (law 3).
+    return happened.CheckoutAccepted(
+        attempt=command.attempt,
+        reported_status=command.reported_status or "",
+        sales_price_rupiah=command.sales_price_rupiah,
+        partner_fee_rupiah=command.partner_fee_rupiah,
+        response_digest=command.response_digest,
+    )
+
+
+def _unknown(command: asked.RecordReply, reason: str) -> Event:
+    return happened.CheckoutUnknown(
+        attempt=command.attempt, reason=reason, code=command.code, http_status=command.http_status
+    )
+
+
+def _record_status(order: Order, command: asked.RecordStatus) -> Decision:
+    if order.attempt == 0:
+        return _refuse(RefusalReason.NEVER_SENT, "SAT knows an order that this log never sent")
+    if order.evidence_at is not None and command.observed_at < order.evidence_at:
+        return _refuse(RefusalReason.STALE_EVIDENCE, f"newer evidence is from {order.evidence_at}")
+    if command.status == STATUS_SUCCESS:
+        return _record_success(order, command)
+    if command.status == STATUS_FAILED:
+        return _record_failed(order, command)
+    return _record_not_ended(order, command)
+
+
+def _signed(command: asked.RecordStatus) -> dict[str, object]:
+    return {
+        "evidence_digest": command.evidence_digest,
+        "observed_at": command.observed_at,
+        "sales_price_rupiah": command.sales_price_rupiah,
+        "admin_fee_rupiah": command.admin_fee_rupiah,
+        "partner_fee_rupiah": command.partner_fee_rupiah,
+    }
+
+
+def _contradicted(command: asked.RecordStatus) -> Decision:
+    return (
+        happened.EvidenceContradicted.model_validate({**_signed(command), "reported_status": command.status}),
+    )
+
+
+def _record_success(order: Order, command: asked.RecordStatus) -> Decision:
+    if order.state is OrderState.SUCCEEDED and not order.ended_by_operator:
+        return _refuse(RefusalReason.ALREADY_SO)
+    if order.state is OrderState.REVERSED:
+        return _contradicted(command)
+    return (
+        happened.OrderSucceeded.model_validate({**_signed(command), "fulfilled_at": command.fulfilled_at}),
+    )
+
+
+def _record_failed(order: Order, command: asked.RecordStatus) -> Decision:
+    data = {**_signed(command), "error_code": command.error_code, "error_detail": command.error_detail}
+    if order.state is OrderState.REVERSED:
+        return _refuse(RefusalReason.ALREADY_SO)
+    if order.state is OrderState.FAILED and order.evidence_digest is not None and not order.ended_by_operator:
+        return _refuse(RefusalReason.ALREADY_SO)
+    if order.state is OrderState.SUCCEEDED and not order.ended_by_operator:
+        return (happened.OrderReversed.model_validate(data),)
+    return (happened.OrderFailed.model_validate(data),)
+
+
+def _record_not_ended(order: Order, command: asked.RecordStatus) -> Decision:
+    """Pending, or a status that we do not know and therefore never take for an end (protocol section 6)."""
+    if order.state is OrderState.ESCALATED:
+        return _refuse(RefusalReason.ALREADY_SO, "only an end takes an escalated order back")
+    if order.state is OrderState.PENDING and order.evidence_at and order.reported_status == command.status:
+        return _refuse(RefusalReason.ALREADY_SO)
+    rejected_only = order.state is OrderState.FAILED and order.evidence_digest is None
+    if order.state.is_in_flight or order.state is OrderState.QUOTED:
+        accept = True
+    else:
+        accept = rejected_only and not order.ended_by_operator
+    if not accept:
+        return _contradicted(command)
+    return (happened.OrderPending.model_validate({**_signed(command), "reported_status": command.status}),)
+
+
+def _record_not_found(order: Order, command: asked.RecordNotFound) -> Decision:
+    if order.attempt == 0 or order.settled_after is None:
+        return _refuse(RefusalReason.NEVER_SENT)
+    if not (order.state.is_in_flight or order.state is OrderState.ESCALATED):
+        return _wrong_state(order)
+    if command.asked_at < order.settled_after:
+        return _refuse(RefusalReason.TOO_EARLY, "the last attempt may still arrive")
+    if order.not_found_at is not None:
+        return _refuse(RefusalReason.ALREADY_SO)
+    return (happened.StatusNotFound(attempt=order.attempt, asked_at=command.asked_at),)
+
+
+def _escalate(order: Order, command: asked.Escalate) -> Decision:
+    if order.state is OrderState.ESCALATED:
+        return _refuse(RefusalReason.ALREADY_SO)
+    if not order.state.is_in_flight:
+        return _wrong_state(order)
+    return (happened.OrderEscalated(reason=command.reason),)
+
+
+def _end_by_operator(order: Order, command: asked.EndByOperator) -> Decision:
+    if order.state is not OrderState.ESCALATED:
+        return _wrong_state(order)
+    if command.end is OperatorEnd.SUCCEEDED:
+        return (happened.SucceededByOperator(reason=command.reason),)
+    return (happened.FailedByOperator(reason=command.reason),)
+
+
+_DECISIONS = {
+    asked.Validate: _validate,
+    asked.Reject: _reject,
+    asked.Quote: _quote,
+    asked.Hold: _hold,
+    asked.Release: _release,
+    asked.Cancel: _cancel,
+    asked.RequestCheckout: _request_checkout,
+    asked.RecordReply: _record_reply,
+    asked.RecordStatus: _record_status,
+    asked.RecordNotFound: _record_not_found,
+    asked.Escalate: _escalate,
+    asked.EndByOperator: _end_by_operator,
+}

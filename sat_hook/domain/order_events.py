@@ -1,0 +1,240 @@
+"""The events of an order's life, in the order in which they usually happen.
+
+No event carries a voucher code or a serial number: a signed status is kept as evidence beside the log, and
+events name it by its digest (law 11).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import AwareDatetime
+
+from sat_hook.domain.event import Event, register
+
+
+class QuoteSource(StrEnum):
+    """Where the price of a quote came from."""
+
+    CATALOGUE = "catalogue"
+    INQUIRY = "inquiry"
+
+
+class RejectionReason(StrEnum):
+    """Why an order was never sent."""
+
+    UNKNOWN_PRODUCT = "unknown_product"
+    INACTIVE_PRODUCT = "inactive_product"
+    CLIENT_NUMBER_SHAPE = "client_number_shape"
+    AMOUNT_MISSING = "amount_missing"
+    AMOUNT_NOT_ALLOWED = "amount_not_allowed"
+    AMOUNT_BOUNDS = "amount_bounds"
+    ABOVE_MAXIMUM = "above_maximum"
+    INQUIRY_REFUSED = "inquiry_refused"
+    INQUIRY_UNAVAILABLE = "inquiry_unavailable"
+    BATCH_REFUSED = "batch_refused"
+
+
+class HoldReason(StrEnum):
+    """Why an order waits for a person."""
+
+    PRICE_ABOVE_QUOTE = "price_above_quote"
+    BUSINESS_DUPLICATE = "business_duplicate"
+    LIMIT = "limit"
+    APPROVAL = "approval"
+
+
+@register
+class OrderReceived(Event):
+    """A row was taken in. Amounts in rupiah."""
+
+    account: str
+    order_id: str
+    batch_id: str
+    row_number: int
+    product_code: str
+    client_number: str
+    amount_rupiah: int | None
+    max_rupiah: int | None
+    downline_id: str | None
+    fields: tuple[tuple[str, str], ...]
+    payload_digest: str
+
+
+@register
+class OrderValidated(Event):
+    """The catalogue knows the product and the row fits it."""
+
+    is_inquiry: bool
+    list_price_rupiah: int
+
+
+@register
+class OrderRejected(Event):
+    """The order ends here and was never sent."""
+
+    reason: RejectionReason
+    detail: str
+
+
+@register
+class OrderQuoted(Event):
+    """What the order would cost, and until when that may be relied on."""
+
+    price_rupiah: int
+    source: QuoteSource
+    admin_fee_rupiah: int | None
+    valid_until: AwareDatetime
+
+
+@register
+class OrderHeld(Event):
+    """The order waits for a person."""
+
+    reason: HoldReason
+    detail: str
+
+
+@register
+class OrderReleased(Event):
+    """A person let a held order go on."""
+
+    reason: str
+
+
+@register
+class OrderCancelled(Event):
+    """A held order ends without ever being sent."""
+
+    reason: str
+
+
+@register
+class CheckoutRequested(Event):
+    """The intent: committed before a byte leaves (law 1).
+
+    ``body`` is the exact text that is signed and sent, ``send_before`` the last moment at which it may be
+    written, and ``settled_after`` the moment from which nobody can still be waiting for its reply.
+    """
+
+    attempt: int
+    body: str
+    price_rupiah: int
+    send_before: AwareDatetime
+    settled_after: AwareDatetime
+
+
+@register
+class CheckoutNotSent(Event):
+    """Proof that not one byte of this attempt left: nothing can have been charged by it."""
+
+    attempt: int
+    reason: str
+
+
+@register
+class CheckoutAccepted(Event):
+    """SAT answered the checkout with an order. Its status is unsigned, so the order is merely pending."""
+
+    attempt: int
+    reported_status: str
+    sales_price_rupiah: int | None
+    partner_fee_rupiah: int | None
+    response_digest: str | None
+
+
+@register
+class CheckoutRejected(Event):
+    """A listed rejection of the only transmission there ever was: the order did not happen."""
+
+    attempt: int
+    code: str
+    detail: str
+    http_status: int | None
+
+
+@register
+class CheckoutUnknown(Event):
+    """The checkout may or may not have happened (law 3)."""
+
+    attempt: int
+    reason: str
+    code: str | None
+    http_status: int | None
+
+
+@register
+class StatusNotFound(Event):
+    """SAT did not know the request id when asked. Never a failure by itself (law 3)."""
+
+    attempt: int
+    asked_at: AwareDatetime
+
+
+class SignedStatus(Event):
+    """What every signed status tells. ``evidence_digest`` names the stored bytes."""
+
+    evidence_digest: str
+    observed_at: AwareDatetime
+    sales_price_rupiah: int | None
+    admin_fee_rupiah: int | None
+    partner_fee_rupiah: int | None
+
+
+@register
+class OrderPending(SignedStatus):
+    """A signed status says that SAT has the order and has not ended it."""
+
+    reported_status: str
+
+
+@register
+class OrderSucceeded(SignedStatus):
+    """A signed Success."""
+
+    fulfilled_at: datetime | None
+
+
+@register
+class OrderFailed(SignedStatus):
+    """A signed Failed: SAT gives the money back."""
+
+    error_code: str
+    error_detail: str
+
+
+@register
+class OrderReversed(SignedStatus):
+    """A signed Failed after a signed Success."""
+
+    error_code: str
+    error_detail: str
+
+
+@register
+class EvidenceContradicted(SignedStatus):
+    """Signed evidence that fits no transition any more. It is kept and raised, the state stays."""
+
+    reported_status: str
+
+
+@register
+class OrderEscalated(Event):
+    """The pipeline gave up waiting: a person has to look. Any later end is still accepted."""
+
+    reason: str
+
+
+@register
+class SucceededByOperator(Event):
+    """A person decided that the order succeeded; later signed evidence may contradict it."""
+
+    reason: str
+
+
+@register
+class FailedByOperator(Event):
+    """A person decided that the order failed; later signed evidence may contradict it."""
+
+    reason: str
