@@ -1,0 +1,47 @@
+"""What tests of every kind share: PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from stack.databases import ApplicationDatabase
+from tests.postgres import DatabaseTemplate, server_for_tests
+
+
+@pytest.fixture(scope="session")
+def superuser_dsn() -> Iterator[str]:
+    """A superuser's DSN of the session's PostgreSQL server, started when the first test asks for it."""
+    with server_for_tests() as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def database_template(superuser_dsn: str) -> Iterator[DatabaseTemplate]:
+    """The application's schema, migrated once in a session."""
+    template = DatabaseTemplate(superuser_dsn)
+    yield template
+    template.drop()
+
+
+@pytest.fixture
+def database(database_template: DatabaseTemplate) -> Iterator[ApplicationDatabase]:
+    """An application database of this test alone; it has a DSN for each role."""
+    with database_template.copy() as copy:
+        yield copy
+
+
+@pytest.fixture(scope="module")
+def module_database(database_template: DatabaseTemplate) -> Iterator[ApplicationDatabase]:
+    """An application database that the tests of one module share, for those that build on each other."""
+    with database_template.copy() as copy:
+        yield copy
+
+
+@pytest.fixture
+def new_database(database_template: DatabaseTemplate) -> Iterator[Callable[[], ApplicationDatabase]]:
+    """Call it for one more application database; all of them are dropped at the end of the test."""
+    with ExitStack() as copies:
+        yield lambda: copies.enter_context(database_template.copy())
