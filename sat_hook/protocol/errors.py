@@ -1,0 +1,182 @@
+"""What can go wrong between us and SAT, for people who call the client or the hook.
+
+::
+
+    SATError
+    ├── NeverSentError              provably not one byte of the request left this machine
+    │   ├── SendWindowPassedError   the recorded intent may no longer be sent
+    │   ├── TokenUnavailableError   no access token could be had, and none is left
+    │   │   └── CredentialsRefusedError   the token server refused client id or secret
+    │   └── KeyMissingError         this connection has no key for what was asked
+    ├── ReplyLostError              the request may have arrived; its answer did not
+    │   └── ReplyTimeoutError
+    ├── RefusedError                SAT answered with errors of its own (protocol section 8)
+    │   ├── ProductNotFoundError    P04
+    │   ├── OrderNotFoundError      P02: never a proof that the order failed
+    │   ├── DuplicateRequestIdError P03
+    │   └── SystemTroubleError      S00
+    ├── OutcomeUnknownError         a checkout that may or may not have been charged
+    ├── UnexpectedReplyError        an answer that is not SAT's: redirect, proxy page, 401, 403, 429, 5xx
+    ├── UnreadableReplyError        an answer of the right status that cannot be understood
+    │   └── ReplyMismatchError      an answer about something else than was asked
+    └── UnverifiedReplyError        an answer that must be signed by SAT and is not
+
+Nobody has to read texts: every error says whether the request was ``sent``, whether the answer is
+``definite`` (the operation certainly did not happen) and whether the very same call is ``retryable``.
+"""
+
+from __future__ import annotations
+
+from sat_hook.protocol.exchange import WireResponse, correlation_id_of
+
+
+class SATError(Exception):
+    """Anything that kept a call to SAT from giving its answer.
+
+    :param message: what was found and what was expected; never a secret.
+    :param request_id: the order's request id, when the call was about an order.
+    :param response: the raw answer, when there was one.
+    :param codes: SAT's error codes, in the order of the answer, never joined.
+    """
+
+    sent: bool = True
+    """False only if provably not one byte of the request was written."""
+    definite: bool = False
+    """True if what was asked for certainly did not happen."""
+    retryable: bool = False
+    """True if repeating the very same call is safe and may help."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        request_id: str | None = None,
+        response: WireResponse | None = None,
+        codes: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+        self.response = response
+        self.codes = codes
+
+    @property
+    def http_status(self) -> int | None:
+        """The HTTP status of the answer, if there was one."""
+        return None if self.response is None else self.response.status
+
+    @property
+    def correlation_id(self) -> str | None:
+        """The id under which the other side, or a proxy before it, logged this call."""
+        return None if self.response is None else correlation_id_of(self.response)
+
+
+class NeverSentError(SATError):
+    """Not one byte of the request left this machine: nothing can have happened."""
+
+    sent = False
+    definite = True
+    retryable = True
+
+
+class SendWindowPassedError(NeverSentError):
+    """The window of the recorded intent had passed when the request was about to be written."""
+
+    retryable = False
+
+
+class TokenUnavailableError(NeverSentError):
+    """No access token: the token server cannot be reached, or its answer makes no sense."""
+
+
+class CredentialsRefusedError(TokenUnavailableError):
+    """The token server refused the client id or its secret; trying again changes nothing."""
+
+    retryable = False
+
+
+class KeyMissingError(NeverSentError):
+    """The connection has no private key to sign with, or no SAT public key to verify with."""
+
+    retryable = False
+
+
+class ReplyLostError(SATError):
+    """The request may have arrived, the answer was lost: for a checkout, ask for the status."""
+
+    retryable = True
+
+
+class ReplyTimeoutError(ReplyLostError):
+    """No complete answer within the time allowed."""
+
+
+class RefusedError(SATError):
+    """SAT answered with error entries (HTTP 400 or 500); ``codes`` has them all."""
+
+
+class ProductNotFoundError(RefusedError):
+    """P04: SAT does not know the product; final for this request."""
+
+    definite = True
+
+
+class OrderNotFoundError(RefusedError):
+    """P02: SAT does not know the request id *now*; a request under way may still arrive."""
+
+    retryable = True
+
+
+class DuplicateRequestIdError(RefusedError):
+    """P03: an order with this id exists already; ask for its status, never mint another id."""
+
+
+class OutcomeUnknownError(SATError):
+    """A checkout that may or may not have been charged. Ask for the status; never call it failed.
+
+    :param reason: why the outcome is unknown, a value of :class:`sat_hook.protocol.outcomes.UnknownReason`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str,
+        request_id: str | None = None,
+        response: WireResponse | None = None,
+        codes: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message, request_id=request_id, response=response, codes=codes)
+        self.reason = reason
+
+
+class UnexpectedReplyError(SATError):
+    """An answer that SAT itself does not give: redirects, proxy pages, 401, 403, 408, 429, bare 5xx."""
+
+
+class UnreadableReplyError(SATError):
+    """An answer that cannot be understood: no JSON, no ``data``, a member of the wrong kind."""
+
+
+class ReplyMismatchError(UnreadableReplyError):
+    """An answer about another order, product or customer than was asked for."""
+
+
+class UnverifiedReplyError(SATError):
+    """The answer should carry SAT's signature over its exact bytes, and no trusted key made one."""
+
+    retryable = True
+
+
+class SystemTroubleError(RefusedError):
+    """S00: SAT has trouble of its own; the same *question* may be answered later."""
+
+    retryable = True
+
+
+ERROR_BY_CODE: dict[str, type[RefusedError]] = {
+    "P02": OrderNotFoundError,
+    "P03": DuplicateRequestIdError,
+    "P04": ProductNotFoundError,
+    "S00": SystemTroubleError,
+}
+"""SAT's codes that have a type of their own (protocol section 8)."""

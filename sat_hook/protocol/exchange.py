@@ -1,0 +1,119 @@
+"""What is put on the wire and what comes back, as plain values: no sockets, no clock.
+
+A transport turns a :class:`WireRequest` into a :class:`WireResponse` or a :class:`TransportFault`; nothing
+else ever leaves it. Header names are lower-case on both sides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+_CORRELATION_HEADERS = ("x-correlation-id", "x-request-id", "x-trace-id", "cf-ray")
+_MAXIMUM_CORRELATION_CHARACTERS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """One HTTP request, complete but for its address.
+
+    :param path: below the base URL, already percent-encoded, starting with ``/``.
+    :param query: names and values, not yet encoded.
+    :param headers: lower-case names; may hold the bearer token and the signature, so never printed.
+    :param body: exactly the bytes that are signed and sent; empty for GET.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WireResponse:
+    """One HTTP response, read to its end.
+
+    :param headers: lower-case names.
+    :param body: the bytes after content-decoding: what a signature is over (protocol section 7).
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the body in hexadecimal."""
+        return hashlib.sha256(self.body).hexdigest()
+
+
+class FaultKind(StrEnum):
+    """Why there is no response."""
+
+    DNS = "dns"
+    CONNECTION_REFUSED = "connection_refused"
+    CONNECT_TIMEOUT = "connect_timeout"
+    CONNECT_FAILED = "connect_failed"
+    TLS = "tls"
+    PROXY = "proxy"
+    SEND_WINDOW_PASSED = "send_window_passed"
+    TOKEN_UNAVAILABLE = "token_unavailable"  # noqa: S105 - a reason, no password
+    LIMITER = "limiter"
+    KEY_MISSING = "key_missing"
+    CLIENT_CLOSED = "client_closed"
+    TIMEOUT = "timeout"
+    CONNECTION_RESET = "connection_reset"
+    MALFORMED_RESPONSE = "malformed_response"
+    RESPONSE_TOO_LARGE = "response_too_large"
+    UNEXPECTED = "unexpected"
+
+
+@dataclass(frozen=True, slots=True)
+class TransportFault:
+    """A request that has no response.
+
+    :param sent: False only if provably not one byte of the request was written; when in doubt, True.
+    :param detail: one sentence for a person; no secrets, no bodies.
+    """
+
+    kind: FaultKind
+    sent: bool
+    detail: str
+
+    def __post_init__(self) -> None:
+        if not self.sent and self.kind in SENT_FAULTS:
+            raise ValueError(f"a fault of kind {self.kind.value} cannot be called never sent")
+
+
+SENT_FAULTS = frozenset({FaultKind.RESPONSE_TOO_LARGE, FaultKind.MALFORMED_RESPONSE})
+"""Faults that need a response, or a part of one, and so prove that the request left."""
+
+
+def http_date(now: datetime) -> str:
+    """RFC 1123 date in UTC with English names whatever the locale (``Date`` header, protocol section 3).
+
+    :param now: aware; naive datetimes are refused because their zone would be a guess.
+    """
+    if now.tzinfo is None:
+        raise ValueError("the Date header needs an aware datetime")
+    utc = now.astimezone(UTC)
+    return (
+        f"{_WEEKDAYS[utc.weekday()]}, {utc.day:02d} {_MONTHS[utc.month - 1]} {utc.year:04d} "
+        f"{utc.hour:02d}:{utc.minute:02d}:{utc.second:02d} GMT"
+    )
+
+
+def correlation_id_of(response: WireResponse) -> str | None:
+    """The id under which SAT, or a proxy before it, logged the exchange; ``None`` if it gave none."""
+    for name in _CORRELATION_HEADERS:
+        value = response.headers.get(name, "").strip()
+        if value and value.isprintable():
+            return value[:_MAXIMUM_CORRELATION_CHARACTERS]
+    return None
