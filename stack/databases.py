@@ -67,6 +67,7 @@ def prepare_application(name: str, superuser_dsn: str, passwords: Mapping[str, s
     migrations.create_roles(superuser_dsn, {role: passwords[role] for role in APPLICATION_ROLES})
     ensure_database(superuser_dsn, name, owner=APPLICATION_OWNER)
     migrations.migrate(application.owner_dsn)
+    migrations.apply_privileges(application.owner_dsn)
     return application
 
 
