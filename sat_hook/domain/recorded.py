@@ -1,0 +1,103 @@
+"""An event as it stands in the log, and the digest that makes a changed one visible."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from sat_hook.domain.event import Event, parse_event
+
+
+class StreamKind(StrEnum):
+    """What a stream is about."""
+
+    ORDER = "order"
+    BATCH = "batch"
+
+
+class StreamId(NamedTuple):
+    """The name of a stream: ``order/<request id>`` or ``batch/<batch id>``."""
+
+    kind: StreamKind
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}/{self.key}"
+
+    @classmethod
+    def parse(cls, text: str) -> StreamId:
+        """The stream that ``text`` names; raises ValueError when it names none."""
+        kind, _, key = text.partition("/")
+        return cls(StreamKind(kind), key)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Who did it and through what: a user or a service, and a task try, a poll, a callback, a command."""
+
+    actor: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """One row of the log. Times are UTC; ``data`` is the text that was stored and digested."""
+
+    position: int
+    stream: StreamId
+    version: int
+    type_name: str
+    schema_version: int
+    data: str
+    provenance: Provenance
+    occurred_at: datetime
+    recorded_at: datetime
+    digest: str
+
+    @property
+    def event(self) -> Event:
+        """The event itself; raises UnknownEventError for one from another release."""
+        return parse_event(self.type_name, self.schema_version, self.data)
+
+    def computed_digest(self) -> str:
+        """The digest that this row should have."""
+        return event_digest(
+            self.stream,
+            self.version,
+            self.type_name,
+            self.schema_version,
+            self.data,
+            self.provenance,
+            self.occurred_at,
+        )
+
+
+def event_digest(
+    stream: StreamId,
+    version: int,
+    type_name: str,
+    schema_version: int,
+    data: str,
+    provenance: Provenance,
+    occurred_at: datetime,
+) -> str:
+    """SHA-256 (hex) over everything that the writer knows of an event.
+
+    Position and recorded_at are given by the database and covered by the checkpoints' leaves instead.
+    """
+    parts = [
+        str(stream),
+        version,
+        type_name,
+        schema_version,
+        data,
+        provenance.actor,
+        provenance.cause,
+        occurred_at.astimezone(UTC).isoformat(timespec="microseconds"),
+    ]
+    canonical = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()

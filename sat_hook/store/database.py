@@ -1,0 +1,119 @@
+"""Connections to the application database: a small pool, transactions, and errors that are ours.
+
+A pool is made once per process and component. Threads take a connection each; a connection that failed is
+thrown away, never put back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from sat_hook.store.event_store import StoreUnavailableError
+
+CONNECT_TIMEOUT_SECONDS = 10
+STATEMENT_TIMEOUT_MILLISECONDS = 60_000
+LOCK_TIMEOUT_MILLISECONDS = 30_000
+IDLE_CONNECTIONS_KEPT = 4
+
+
+class Database:
+    """The application database, by DSN. Safe to share between threads.
+
+    :param dsn: libpq's form or a URL. Shown in no error and no repr.
+    :param component: becomes ``application_name``, so that operators see who is who.
+    """
+
+    def __init__(self, dsn: str, component: str = "sat") -> None:
+        self._dsn = make_dsn(
+            dsn,
+            application_name=component,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            options=(
+                f"-c statement_timeout={STATEMENT_TIMEOUT_MILLISECONDS}"
+                f" -c lock_timeout={LOCK_TIMEOUT_MILLISECONDS} -c timezone=UTC"
+            ),
+        )
+        self._idle: list[Connection] = []
+        self._guard = threading.Lock()
+
+    def __repr__(self) -> str:
+        parts = parse_dsn(self._dsn)
+        return f"Database({parts.get('user')}@{parts.get('host')}:{parts.get('port')}/{parts.get('dbname')})"
+
+    @contextmanager
+    def transaction(self, *, snapshot: bool = False) -> Iterator[Connection]:
+        """One transaction: committed at the end of the block, rolled back on any exception.
+
+        :param snapshot: read everything from one REPEATABLE READ, read-only snapshot.
+        :raises StoreUnavailableError: when the database cannot be reached or gives up. A commit whose answer
+            was lost may have happened; the version fence of the next append finds out.
+        """
+        connection = self._take()
+        healthy = False
+        try:
+            if snapshot:
+                connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+            try:
+                yield connection
+                connection.commit()
+                healthy = True
+            except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+                raise StoreUnavailableError(
+                    f"the application database gave up: {_first_line(error)}"
+                ) from error
+            except BaseException:
+                connection.rollback()
+                healthy = True
+                raise
+        finally:
+            self._give_back(connection, healthy and not snapshot)
+
+    def listen(self, channel: str) -> Connection:
+        """A connection of its own in autocommit mode that listens on ``channel``; the caller closes it."""
+        connection = self._connect()
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            # A channel is an identifier and cannot be a bound parameter.
+            cursor.execute(f'LISTEN "{channel}"')
+        return connection
+
+    def close(self) -> None:
+        """Close the idle connections; those in use are closed when they come back."""
+        with self._guard:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _take(self) -> Connection:
+        with self._guard:
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.closed:
+                    return connection
+        return self._connect()
+
+    def _connect(self) -> Connection:
+        try:
+            return psycopg2.connect(self._dsn)
+        except psycopg2.OperationalError as error:
+            raise StoreUnavailableError(
+                f"the application database cannot be reached: {_first_line(error)}"
+            ) from error
+
+    def _give_back(self, connection: Connection, healthy: bool) -> None:
+        if healthy and not connection.closed:
+            with self._guard:
+                if len(self._idle) < IDLE_CONNECTIONS_KEPT:
+                    self._idle.append(connection)
+                    return
+        connection.close()
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]

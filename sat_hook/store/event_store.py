@@ -1,0 +1,115 @@
+"""The port of the event store: what the pipeline asks of it, whether PostgreSQL or memory answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from sat_hook.domain.batch import Batch
+from sat_hook.domain.event import Event
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.recorded import Provenance, RecordedEvent, StreamId
+
+
+class StoreUnavailableError(RuntimeError):
+    """The database did not answer, or answered with its own trouble; nothing is known of the last write."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusEvidence:
+    """The exact signed text of a status, and the signature that covers it."""
+
+    digest: str
+    request_id: str
+    body: str
+    signature: str
+    key_fingerprint: str
+    observed_at: datetime
+
+    def __repr__(self) -> str:
+        return f"StatusEvidence(digest={self.digest}, request_id={self.request_id}, body=***)"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Events for one stream, fenced by the version they were decided on, and the fold after them."""
+
+    stream: StreamId
+    expected_version: int
+    events: tuple[Event, ...]
+    after: Order | Batch
+    evidence: tuple[StatusEvidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StateCount:
+    """How many orders of a batch stand in a state, and their rupiah."""
+
+    state: OrderState
+    orders: int
+    quoted_rupiah: int
+    charged_rupiah: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSlice:
+    """Which orders of a batch: by state, by a closed range of row numbers."""
+
+    batch_id: str
+    states: tuple[OrderState, ...] = tuple(OrderState)
+    first_row: int = 1
+    last_row: int = 2**31 - 1
+
+
+class EventStore(Protocol):
+    """Append-only events with optimistic concurrency, and the projections that follow them.
+
+    Every method may raise :class:`StoreUnavailableError`.
+    """
+
+    def append(
+        self, changes: Sequence[Change], provenance: Provenance, occurred_at: datetime
+    ) -> frozenset[StreamId]:
+        """Append all changes whose stream still stands at the expected version, in one transaction.
+
+        :returns: the streams that had moved on; nothing was written to those. One stream may be named once.
+        """
+
+    def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
+        """The current state of those orders that exist."""
+
+    def load_batch(self, batch_id: str) -> Batch | None:
+        """The current state of a batch."""
+
+    def orders_of_batch(self, which: OrderSlice, after_row: int = 0, limit: int = 1000) -> list[Order]:
+        """A page of orders, ordered by row number, with ``row_number > after_row``."""
+
+    def count_by_state(self, batch_id: str) -> list[StateCount]:
+        """How the orders of a batch stand, states in their usual order; empty states are left out."""
+
+    def read_stream(self, stream: StreamId) -> list[RecordedEvent]:
+        """All events of one stream, by version."""
+
+    def read_log(self, after_position: int, up_to_position: int, limit: int) -> list[RecordedEvent]:
+        """A page of the log, by position."""
+
+    def close_position(self) -> int:
+        """A position below which nothing can appear any more; 0 when the log is empty."""
+
+
+def each_order(store: EventStore, which: OrderSlice, page: int = 1000) -> Iterator[Order]:
+    """Every order of the slice, page by page, so that memory stays constant."""
+    after_row = 0
+    while orders := store.orders_of_batch(which, after_row, page):
+        yield from orders
+        after_row = orders[-1].row_number
+
+
+def each_recorded(store: EventStore, up_to_position: int, page: int = 5000) -> Iterator[RecordedEvent]:
+    """The log up to a closed position, page by page."""
+    after = 0
+    while recorded := store.read_log(after, up_to_position, page):
+        yield from recorded
+        after = recorded[-1].position

@@ -1,0 +1,106 @@
+"""Brings a database to the schema of this release, and its roles to their privileges.
+
+Migrations are plain SQL in ``sql/migrations``, applied by dbmate, each in a transaction of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, urlencode
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import parse_dsn
+
+from sat_hook.store.sql_files import sql_directory
+
+ROLES = ("sat_writer", "sat_reader", "sat_receiver")
+MIGRATION_TIMEOUT_SECONDS = 300
+
+
+class MigrationError(RuntimeError):
+    """The database could not be brought to this release's schema."""
+
+
+def migrate(dsn: str) -> None:
+    """Apply every pending migration as the owner that ``dsn`` names.
+
+    :raises MigrationError: with dbmate's own words, without the password.
+    """
+    environment = {**os.environ, "DATABASE_URL": _as_url(dsn)}
+    command = [
+        _dbmate(),
+        "--migrations-dir",
+        str(sql_directory() / "migrations"),
+        "--migrations-table",
+        "schema_migrations",
+        "--no-dump-schema",
+        "--env-file",
+        os.devnull,
+        "migrate",
+    ]
+    done = subprocess.run(
+        command,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=MIGRATION_TIMEOUT_SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        secret = parse_dsn(dsn).get("password") or "\0"
+        words = (done.stderr or done.stdout).replace(secret, "***").replace(quote(secret, safe=""), "***")
+        raise MigrationError(f"dbmate ended with {done.returncode}: {words.strip()}")
+
+
+def create_roles(dsn: str, passwords: Mapping[str, str]) -> None:
+    """Make (or give new passwords to) the roles writer, reader and receiver, as a superuser or CREATEROLE.
+
+    :raises ValueError: when ``passwords`` does not name exactly these roles.
+    """
+    if set(passwords) != set(ROLES):
+        raise ValueError(f"expected passwords for {', '.join(ROLES)}; found {', '.join(sorted(passwords))}")
+    with psycopg2.connect(dsn) as connection, connection.cursor() as cursor:
+        for role in ROLES:
+            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
+            verb = "ALTER" if cursor.fetchone() else "CREATE"
+            statement = sql.SQL(verb + " ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}")
+            cursor.execute(statement.format(sql.Identifier(role), sql.Literal(passwords[role])))
+    connection.close()
+
+
+def apply_privileges(dsn: str) -> None:
+    """Set what each role may do in this database, as its owner (``sql/privileges.sql``)."""
+    text = (sql_directory() / "privileges.sql").read_text("utf-8")
+    with psycopg2.connect(dsn) as connection, connection.cursor() as cursor:
+        cursor.execute(text)
+    connection.close()
+
+
+def _dbmate() -> str:
+    scripts = Path(sysconfig.get_path("scripts")) / "dbmate"
+    if scripts.exists():
+        return str(scripts)
+    return "dbmate"
+
+
+def _as_url(dsn: str) -> str:
+    """dbmate takes URLs only; libpq's own parser reads whatever form we were given."""
+    parts = parse_dsn(dsn)
+    user = quote(parts.pop("user", ""), safe="")
+    password = quote(parts.pop("password", ""), safe="")
+    host = parts.pop("host", "localhost")
+    port = parts.pop("port", "5432")
+    name = quote(parts.pop("dbname", ""), safe="")
+    # Loopback servers of the local stack have no certificate; anywhere else libpq's default stays.
+    if host in ("localhost", "127.0.0.1", "::1"):
+        parts.setdefault("sslmode", "disable")
+    options = dict(parse_qsl(urlencode(parts)))
+    options.pop("application_name", None)
+    host = f"[{host}]" if ":" in host else host
+    query = f"?{urlencode(options)}" if options else ""
+    return f"postgres://{user}:{password}@{host}:{port}/{name}{query}"

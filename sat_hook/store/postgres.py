@@ -1,0 +1,182 @@
+"""The event store on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from psycopg2.extras import Json
+
+from sat_hook.domain.batch import Batch
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.recorded import (
+    Provenance,
+    RecordedEvent,
+    StreamId,
+    StreamKind,
+    event_digest,
+)
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import Change, OrderSlice, StateCount
+from sat_hook.store.sql_files import queries
+
+
+class PostgresEventStore:
+    """:class:`~sat_hook.store.event_store.EventStore` on the application database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._events = queries("events")
+        self._orders = queries("orders")
+        self._batches = queries("batches")
+
+    def append(
+        self, changes: Sequence[Change], provenance: Provenance, occurred_at: datetime
+    ) -> frozenset[StreamId]:
+        if not changes:
+            return frozenset()
+        arguments = _append_arguments(changes, provenance, occurred_at)
+        with self.database.transaction() as connection:
+            conflicts = self._events.append_events(connection, **arguments)
+        return frozenset(StreamId.parse(name) for name in conflicts)
+
+    def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
+        with self.database.transaction() as connection:
+            rows = list(self._orders.load_orders(connection, request_ids=list(request_ids)))
+        orders = (Order.model_validate(row[0]) for row in rows)
+        return {order.request_id: order for order in orders}
+
+    def load_batch(self, batch_id: str) -> Batch | None:
+        with self.database.transaction() as connection:
+            rows = list(self._batches.load_batch(connection, batch_id=batch_id))
+        return Batch.model_validate(rows[0][0]) if rows else None
+
+    def orders_of_batch(self, which: OrderSlice, after_row: int = 0, limit: int = 1000) -> list[Order]:
+        with self.database.transaction() as connection:
+            rows = list(
+                self._orders.orders_of_batch(
+                    connection,
+                    batch_id=which.batch_id,
+                    states=[state.value for state in which.states],
+                    first_row=which.first_row,
+                    last_row=which.last_row,
+                    after_row=after_row,
+                    limit=limit,
+                )
+            )
+        return [Order.model_validate(row[0]) for row in rows]
+
+    def count_by_state(self, batch_id: str) -> list[StateCount]:
+        with self.database.transaction() as connection:
+            rows = list(self._orders.count_by_state(connection, batch_id=batch_id))
+        counts = {row[0]: StateCount(OrderState(row[0]), row[1], row[2], row[3]) for row in rows}
+        return [counts[state.value] for state in OrderState if state.value in counts]
+
+    def read_stream(self, stream: StreamId) -> list[RecordedEvent]:
+        with self.database.transaction() as connection:
+            rows = list(self._events.read_stream(connection, stream=str(stream)))
+        return [recorded_from_row(row) for row in rows]
+
+    def read_log(self, after_position: int, up_to_position: int, limit: int) -> list[RecordedEvent]:
+        with self.database.transaction() as connection:
+            rows = list(
+                self._events.read_log(
+                    connection,
+                    after_position=after_position,
+                    up_to_position=up_to_position,
+                    limit=limit,
+                )
+            )
+        return [recorded_from_row(row) for row in rows]
+
+    def close_position(self) -> int:
+        with self.database.transaction() as connection:
+            return int(self._events.close_position(connection))
+
+    def find_orders(self, reference: str) -> list[Order]:
+        """Orders by request id or by the submitter's order id (several when accounts share one)."""
+        with self.database.transaction() as connection:
+            rows = list(self._orders.find_order(connection, reference=reference))
+        return [Order.model_validate(row[0]) for row in rows]
+
+    def recent_batches(self, limit: int = 20) -> list[Batch]:
+        """The batches submitted last, newest first."""
+        with self.database.transaction() as connection:
+            rows = list(self._batches.recent_batches(connection, limit=limit))
+        return [Batch.model_validate(row[0]) for row in rows]
+
+    def status_evidence(self, digests: Sequence[str]) -> dict[str, str]:
+        """Signed status texts by digest. They hold vouchers: for deliveries only (needs the writer role)."""
+        with self.database.transaction() as connection:
+            return dict(self._orders.status_evidence_of(connection, digests=list(digests)))
+
+
+def recorded_from_row(row: Sequence[Any]) -> RecordedEvent:
+    """A row of the event queries as a recorded event."""
+    position, stream, version, type_name, schema_version, data, actor, cause, occurred, recorded, digest = row
+    return RecordedEvent(
+        position=position,
+        stream=StreamId.parse(stream),
+        version=version,
+        type_name=type_name,
+        schema_version=schema_version,
+        data=data,
+        provenance=Provenance(actor, cause),
+        occurred_at=occurred,
+        recorded_at=recorded,
+        digest=digest,
+    )
+
+
+def _append_arguments(
+    changes: Sequence[Change], provenance: Provenance, occurred_at: datetime
+) -> dict[str, Json]:
+    heads: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
+    evidence: list[dict[str, Any]] = []
+    documents: dict[StreamKind, list[dict[str, Any]]] = {kind: [] for kind in StreamKind}
+    moment = occurred_at.isoformat()
+    for change in changes:
+        stream = str(change.stream)
+        heads.append({"stream": stream, "expected_version": change.expected_version})
+        for version, event in enumerate(change.events, change.expected_version + 1):
+            data = event.to_text()
+            digest = event_digest(
+                change.stream, version, event.type_name, event.schema_version, data, provenance, occurred_at
+            )
+            events.append(
+                {
+                    "stream": stream,
+                    "version": version,
+                    "type": event.type_name,
+                    "schema_version": event.schema_version,
+                    "data": data,
+                    "actor": provenance.actor,
+                    "cause": provenance.cause,
+                    "occurred_at": moment,
+                    "digest": digest,
+                }
+            )
+        documents[change.stream.kind].append(
+            {"stream": stream, "document": change.after.model_dump(mode="json")}
+        )
+        evidence.extend(
+            {
+                "stream": stream,
+                "digest": item.digest,
+                "request_id": item.request_id,
+                "body": item.body,
+                "signature": item.signature,
+                "key_fingerprint": item.key_fingerprint,
+                "observed_at": item.observed_at.isoformat(),
+            }
+            for item in change.evidence
+        )
+    return {
+        "heads": Json(heads),
+        "events": Json(events),
+        "orders": Json(documents[StreamKind.ORDER]),
+        "batches": Json(documents[StreamKind.BATCH]),
+        "evidence": Json(evidence),
+    }

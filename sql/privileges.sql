@@ -1,0 +1,39 @@
+-- Who may do what. Applied after every migration; idempotent. The roles themselves are made by
+-- `sat db create-roles` (they belong to the server, not to one database).
+--
+--   sat_writer    the pipeline: grows evidence, maintains derived and operational tables
+--   sat_reader    people and reports: reads, but never vouchers, serials or raw callbacks
+--   sat_receiver  the callback receiver: one function, nothing else
+
+REVOKE ALL ON SCHEMA sat FROM PUBLIC;
+REVOKE ALL ON ALL TABLES IN SCHEMA sat FROM PUBLIC, sat_writer, sat_reader, sat_receiver;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sat FROM PUBLIC, sat_writer, sat_reader, sat_receiver;
+
+GRANT USAGE ON SCHEMA sat TO sat_writer, sat_reader, sat_receiver;
+
+-- Evidence: append and read, nothing more.
+GRANT SELECT, INSERT ON sat.events, sat.status_evidence TO sat_writer;
+GRANT SELECT ON sat.callback_inbox, sat.callback_repeats TO sat_writer;
+
+-- Derived.
+GRANT SELECT, INSERT, UPDATE ON sat.stream_heads, sat.orders, sat.batches TO sat_writer;
+
+-- Operational.
+GRANT SELECT, INSERT, UPDATE, DELETE ON sat.poll_schedule TO sat_writer;
+GRANT SELECT, DELETE ON sat.callback_queue TO sat_writer;
+GRANT SELECT, INSERT ON sat.order_intake TO sat_writer;
+GRANT UPDATE (claimed_by, claimed_at) ON sat.order_intake TO sat_writer;
+
+GRANT EXECUTE ON FUNCTION sat.log_lock_key(), sat.close_position(), sat.callback_channel(text),
+    sat.append_events(jsonb, jsonb, jsonb, jsonb, jsonb) TO sat_writer;
+
+GRANT SELECT ON sat.events, sat.stream_heads, sat.orders, sat.batches, sat.poll_schedule,
+    sat.callback_queue, sat.callback_repeats, sat.order_intake TO sat_reader;
+GRANT SELECT (digest, request_id, signature, key_fingerprint, observed_at, recorded_at)
+    ON sat.status_evidence TO sat_reader;
+GRANT SELECT (inbox_id, account, request_id, digest, signature, key_fingerprint, content_type,
+    remote_address, received_at) ON sat.callback_inbox TO sat_reader;
+GRANT EXECUTE ON FUNCTION sat.log_lock_key(), sat.close_position(), sat.callback_channel(text) TO sat_reader;
+
+GRANT EXECUTE ON FUNCTION sat.receive_callback(text, text, text, bytea, text, text, text, text),
+    sat.callback_channel(text) TO sat_receiver;

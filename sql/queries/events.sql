@@ -1,0 +1,22 @@
+-- name: append_events(heads, events, orders, batches, evidence)$
+-- Append to many streams at once; returns the streams that had moved on.
+SELECT sat.append_events(:heads, :events, :orders, :batches, :evidence);
+
+-- name: read_stream(stream)
+-- All events of one stream, by version.
+SELECT position, stream, version, type, schema_version, data, actor, cause, occurred_at, recorded_at, digest
+FROM sat.events
+WHERE stream = :stream
+ORDER BY version;
+
+-- name: read_log(after_position, up_to_position, limit)
+-- A page of the log, by position.
+SELECT position, stream, version, type, schema_version, data, actor, cause, occurred_at, recorded_at, digest
+FROM sat.events
+WHERE position > :after_position AND position <= :up_to_position
+ORDER BY position
+LIMIT :limit;
+
+-- name: close_position()$
+-- A position below which nothing can appear any more.
+SELECT sat.close_position();

@@ -1,0 +1,37 @@
+-- name: load_orders(request_ids)
+-- The current state of the orders that exist.
+SELECT document FROM sat.orders WHERE request_id = ANY (:request_ids);
+
+-- name: orders_of_batch(batch_id, after_row, first_row, last_row, states, limit)
+-- A page of a batch's orders, by row number.
+SELECT document
+FROM sat.orders
+WHERE batch_id = :batch_id
+  AND row_number > :after_row
+  AND row_number BETWEEN :first_row AND :last_row
+  AND state = ANY (:states)
+ORDER BY row_number
+LIMIT :limit;
+
+-- name: count_by_state(batch_id)
+-- How a batch's orders stand.
+SELECT
+    state,
+    count(*),
+    coalesce(sum(quote_rupiah), 0)::bigint,
+    coalesce(sum(charged_rupiah), 0)::bigint
+FROM sat.orders
+WHERE batch_id = :batch_id
+GROUP BY state;
+
+-- name: find_order(reference)
+-- Orders by request id, or by the submitter's order id.
+SELECT document FROM sat.orders WHERE request_id = :reference OR order_id = :reference ORDER BY account;
+
+-- name: status_evidence_of(digests)
+-- The signed text that ended an order.
+SELECT digest, body FROM sat.status_evidence WHERE digest = ANY (:digests);
+
+-- name: orders_in_document_order()
+-- Every order's projection, for comparing with a rebuild.
+SELECT request_id, document FROM sat.orders ORDER BY request_id;

@@ -1,0 +1,131 @@
+"""One suite for both event stores: what the pipeline may rely on, whoever keeps the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from sat_hook.domain import order_events as happened
+from sat_hook.domain.order import OrderState
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import (
+    EventStore,
+    OrderSlice,
+    StatusEvidence,
+    each_order,
+    each_recorded,
+)
+from sat_hook.store.memory import MemoryEventStore
+from sat_hook.store.postgres import PostgresEventStore
+from tests.orders import BATCH, BY_TEST, T0, ManualClock, change_of, received, stream_of, submitted
+
+VALIDATED = happened.OrderValidated(is_inquiry=False, list_price_rupiah=52_000)
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def store(request: pytest.FixtureRequest) -> Iterator[EventStore]:
+    """Each store in turn."""
+    if request.param == "memory":
+        yield MemoryEventStore(ManualClock())
+        return
+    make: Callable[[], object] = request.getfixturevalue("new_database")
+    database = Database(make().writer_dsn)  # type: ignore[attr-defined]
+    yield PostgresEventStore(database)
+    database.close()
+
+
+def test_appended_events_come_back_as_written(store: EventStore) -> None:
+    """Data, provenance, times and digests survive the round trip; versions count from one."""
+    conflicts = store.append([change_of(None, 1, received(1), VALIDATED)], BY_TEST, T0)
+
+    assert conflicts == frozenset()
+    first, second = store.read_stream(stream_of(1))
+    assert first.event == received(1)
+    assert second.event == VALIDATED
+    assert (first.version, second.version) == (1, 2)
+    assert first.occurred_at == T0
+    assert first.provenance == BY_TEST
+    assert first.digest == first.computed_digest()
+
+
+def test_projection_follows_in_the_same_append(store: EventStore) -> None:
+    """The order that is loaded is the fold of its events."""
+    change = change_of(None, 1, received(1), VALIDATED)
+    store.append([change], BY_TEST, T0)
+
+    assert store.load_orders([stream_of(1).key, "SUNKNOWN"]) == {stream_of(1).key: change.after}
+
+
+def test_a_stale_version_is_returned_as_conflict_and_writes_nothing(store: EventStore) -> None:
+    """Optimistic concurrency: whoever decided on an old version has to decide again."""
+    first = change_of(None, 1, received(1))
+    store.append([first], BY_TEST, T0)
+    store.append([change_of(first.after, 1, VALIDATED)], BY_TEST, T0)
+
+    late = change_of(
+        first.after, 1, happened.OrderRejected(reason=happened.RejectionReason.AMOUNT_BOUNDS, detail="late")
+    )
+    assert store.append([late], BY_TEST, T0) == {stream_of(1)}
+    assert [e.type_name for e in store.read_stream(stream_of(1))] == ["OrderReceived", "OrderValidated"]
+    assert store.load_orders([stream_of(1).key])[stream_of(1).key].state is OrderState.RECEIVED
+
+
+def test_one_conflict_does_not_cost_the_others(store: EventStore) -> None:
+    """A group commit returns the conflicting streams and keeps the rest."""
+    store.append([change_of(None, 2, received(2))], BY_TEST, T0)
+
+    group = [change_of(None, number, received(number)) for number in (3, 2, 1)]
+    assert store.append(group, BY_TEST, T0) == {stream_of(2)}
+    assert len(store.load_orders([stream_of(n).key for n in (1, 2, 3)])) == 3
+    assert len(store.read_stream(stream_of(2))) == 1
+
+
+def test_evidence_is_stored_only_with_its_event(store: EventStore) -> None:
+    """A conflicting change leaves no evidence behind either."""
+    proof = StatusEvidence("a" * 64, stream_of(1).key, "{}", "sig", "key", T0)
+    store.append([change_of(None, 1, received(1))], BY_TEST, T0)
+    store.append([change_of(None, 1, received(1), evidence=(proof,))], BY_TEST, T0)
+
+    if isinstance(store, MemoryEventStore):
+        assert store.evidence == {}
+    else:
+        assert isinstance(store, PostgresEventStore)
+        assert store.status_evidence(["a" * 64]) == {}
+
+
+def test_orders_are_paged_by_row_state_and_range(store: EventStore) -> None:
+    """A chunk sees its own rows only, in order, whatever the page size."""
+    store.append([change_of(None, n, received(n)) for n in range(1, 8)], BY_TEST, T0)
+    rejected = happened.OrderRejected(reason=happened.RejectionReason.UNKNOWN_PRODUCT, detail="")
+    third = store.load_orders([stream_of(3).key])[stream_of(3).key]
+    store.append([change_of(third, 3, rejected)], BY_TEST, T0)
+
+    slice_ = OrderSlice(BATCH, (OrderState.RECEIVED,), first_row=2, last_row=6)
+    assert [order.row_number for order in each_order(store, slice_, page=2)] == [2, 4, 5, 6]
+    counts = {count.state: count.orders for count in store.count_by_state(BATCH)}
+    assert counts == {OrderState.RECEIVED: 6, OrderState.REJECTED: 1}
+
+
+def test_batches_are_streams_like_orders(store: EventStore) -> None:
+    """A batch is loaded as the fold of its events; an unknown one is None."""
+    change = submitted()
+    store.append([change], BY_TEST, T0)
+    assert store.load_batch(BATCH) == change.after
+    assert store.load_batch("BNONE") is None
+
+
+def test_the_log_is_read_up_to_a_closed_position(store: EventStore) -> None:
+    """Positions grow; paging through the log gives every event once."""
+    assert store.close_position() == 0
+    store.append([change_of(None, n, received(n)) for n in (1, 2, 3)], BY_TEST, T0)
+    closed = store.close_position()
+    store.append([change_of(None, 4, received(4))], BY_TEST, T0)
+
+    streams = [recorded.stream for recorded in each_recorded(store, closed, page=2)]
+    assert streams == [stream_of(1), stream_of(2), stream_of(3)]
+
+
+def test_an_empty_append_is_nothing(store: EventStore) -> None:
+    """Nothing to append is no error."""
+    assert store.append([], BY_TEST, T0) == frozenset()
