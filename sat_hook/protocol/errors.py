@@ -7,7 +7,8 @@
     │   ├── SendWindowPassedError   the recorded intent may no longer be sent
     │   ├── TokenUnavailableError   no access token could be had, and none is left
     │   │   └── CredentialsRefusedError   the token server refused client id or secret
-    │   └── KeyMissingError         this connection has no key for what was asked
+    │   ├── KeyMissingError         this connection has no key for what was asked
+    │   └── WrongEnvironmentError   production credentials at a sandbox, or the reverse
     ├── ReplyLostError              the request may have arrived; its answer did not
     │   └── ReplyTimeoutError
     ├── RefusedError                SAT answered with errors of its own (protocol section 8)
@@ -96,6 +97,12 @@ class CredentialsRefusedError(TokenUnavailableError):
 
 class KeyMissingError(NeverSentError):
     """The connection has no private key to sign with, or no SAT public key to verify with."""
+
+    retryable = False
+
+
+class WrongEnvironmentError(NeverSentError):
+    """The server's ping says sandbox where production is configured, or the reverse."""
 
     retryable = False
 

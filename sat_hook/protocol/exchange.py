@@ -1,7 +1,7 @@
 """What is put on the wire and what comes back, as plain values: no sockets, no clock.
 
 A transport turns a :class:`WireRequest` into a :class:`WireResponse` or a :class:`TransportFault`; nothing
-else ever leaves it. Header names are lower-case on both sides.
+else ever leaves it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class WireRequest:
 
     :param path: below the base URL, already percent-encoded, starting with ``/``.
     :param query: names and values, not yet encoded.
-    :param headers: lower-case names; may hold the bearer token and the signature, so never printed.
+    :param headers: may hold the bearer token and the signature, so never printed.
     :param body: exactly the bytes that are signed and sent; empty for GET.
     """
 
@@ -65,6 +65,9 @@ class FaultKind(StrEnum):
     PROXY = "proxy"
     SEND_WINDOW_PASSED = "send_window_passed"
     TOKEN_UNAVAILABLE = "token_unavailable"  # noqa: S105 - a reason, no password
+    CREDENTIALS_REFUSED = "credentials_refused"
+    PING_FAILED = "ping_failed"
+    WRONG_ENVIRONMENT = "wrong_environment"
     LIMITER = "limiter"
     KEY_MISSING = "key_missing"
     CLIENT_CLOSED = "client_closed"

@@ -333,6 +333,14 @@ def parse_errors(body: bytes) -> tuple[ErrorEntry, ...]:
     return tuple(_validated(ErrorEntry, _object(entry, "an error entry"), "the error") for entry in entries)
 
 
+def parse_document(body: bytes, what: str) -> dict[str, Any]:
+    """A plain JSON object that has no model of its own (the token, a token error).
+
+    :raises UnreadableReplyError: when the body is something else.
+    """
+    return _object(_json(body), what)
+
+
 def _product(entry: object, index: int) -> Product:
     what = f"product {index + 1} of the list"
     data = _object(entry, what)

@@ -1,0 +1,229 @@
+"""The blocking client (requests): for people, hooks and tasks that make few calls. Thread-safe."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TypeVar
+
+from sat_hook.clients.blocking_transport import BlockingTransport
+from sat_hook.clients.guard import SendGuard
+from sat_hook.clients.limiter import BlockingLimiter, ProcessLimiter
+from sat_hook.clients.settings import AccountSettings
+from sat_hook.clients.tokens import BlockingTokenCache
+from sat_hook.domain.ports import Clock, SendWindow
+from sat_hook.protocol.calls import (
+    Call,
+    Reply,
+    account_call,
+    environment_fault,
+    has_sandbox_flag,
+    headers_of,
+    inquiry_call,
+    order_request,
+    ping_call,
+    products_call,
+    read_checkout,
+    read_reply,
+    read_status,
+    status_request,
+    token_fault,
+)
+from sat_hook.protocol.errors import TokenUnavailableError
+from sat_hook.protocol.exchange import FaultKind, TransportFault, WireRequest, WireResponse
+from sat_hook.protocol.messages import (
+    Account,
+    Inquiry,
+    InquiryRequest,
+    OrderDetail,
+    OrderRequest,
+    Ping,
+    Product,
+    encode_order,
+)
+from sat_hook.protocol.outcomes import CheckoutOutcome, StatusOutcome, classify_checkout, classify_status
+from sat_hook.protocol.tokens import TokenGrant, read_token, token_request
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class BlockingSATClient:
+    """One account's client. Nothing happens on the network before the first call.
+
+    :param settings: the account, its keys and its limits.
+    :param clock: where time comes from.
+    :param limiter: admits requests; by default this process' own limits of ``settings``.
+    """
+
+    def __init__(
+        self, settings: AccountSettings, clock: Clock, *, limiter: BlockingLimiter | None = None
+    ) -> None:
+        self.settings = settings
+        self._clock = clock
+        self._limiter: BlockingLimiter = limiter or ProcessLimiter(
+            clock,
+            requests_per_second=settings.requests_per_second,
+            max_in_flight=settings.max_in_flight,
+        )
+        self._transport = BlockingTransport(settings)
+        self._tokens = BlockingTokenCache(self._fetch_token, clock)
+        self._environment_lock = threading.Lock()
+        self._environment_is_known = not has_sandbox_flag(settings.environment)
+
+    def __enter__(self) -> BlockingSATClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection; later calls are never sent."""
+        self._transport.close()
+
+    # Questions: answered, or a typed error is raised.
+
+    def ask(self, call: Call[T]) -> Reply[T]:
+        """Any question of :mod:`sat_hook.protocol.calls`, answered with the raw response at hand.
+
+        :raises SATError: one of its types, and nothing else, whatever the wire does.
+        """
+        began_at = self._clock.now()
+        return read_reply(call, self._send(call.request), began_at)
+
+    def ping(self) -> Ping:
+        """Is SAT there (protocol section 5.1). :raises SATError: typed."""
+        return self.ask(ping_call()).value
+
+    def account(self) -> Account:
+        """The account and its deposit in rupiah (protocol section 5.2). :raises SATError: typed."""
+        return self.ask(account_call()).value
+
+    def list_products(self, codes: Sequence[str] | None = None) -> list[Product]:
+        """The catalogue, or the products with these codes (protocol section 5.3).
+
+        :raises ProductNotFoundError: SAT knows none, or not all, of ``codes``.
+        :raises SATError: typed.
+        """
+        return self.ask(products_call(codes)).value
+
+    def inquiry(self, request: InquiryRequest) -> Inquiry:
+        """What a bill costs (protocol section 5.4). :raises SATError: typed."""
+        return self.ask(inquiry_call(request)).value
+
+    # Orders: outcomes for the pipeline, which raise nothing that the wire does.
+
+    def place_order(self, body: bytes, request_id: str, window: SendWindow | None = None) -> CheckoutOutcome:
+        """Sign exactly ``body``, send exactly ``body``, once, and say what is proven (section 5.5).
+
+        :param window: until when the request may be written; checked when the connection stands.
+        """
+        return classify_checkout(self._transmit(body, window), request_id)
+
+    def ask_status(self, request_id: str) -> StatusOutcome:
+        """What became of an order, believed only if SAT signed it (protocol sections 5.6 and 7).
+
+        :raises InvalidRequestIdError: when the id cannot be part of a path; nothing is sent.
+        """
+        return classify_status(self._send(status_request(request_id)), request_id, self.settings.verifier)
+
+    # Orders for people: the same, as an answer or a typed error.
+
+    def checkout(self, request: OrderRequest) -> OrderDetail:
+        """Buy, once. See :meth:`checkout_reply`."""
+        return self.checkout_reply(request).value
+
+    def checkout_reply(self, request: OrderRequest) -> Reply[OrderDetail]:
+        """Buy, once; the answer with the raw response at hand.
+
+        :raises RefusedError: SAT certainly did not take the order (``definite``).
+        :raises NeverSentError: nothing left this machine.
+        :raises OutcomeUnknownError: it may have been charged: :meth:`check_status` tells.
+        """
+        began_at = self._clock.now()
+        reply = self._transmit(encode_order(request), None)
+        outcome = classify_checkout(reply, request.request_id)
+        return read_checkout(outcome, reply, request.request_id, began_at)
+
+    def check_status(self, request_id: str) -> OrderDetail:
+        """The signed status of an order. See :meth:`check_status_reply`."""
+        return self.check_status_reply(request_id).value
+
+    def check_status_reply(self, request_id: str) -> Reply[OrderDetail]:
+        """The signed status of an order with the raw response at hand.
+
+        :raises OrderNotFoundError: P02, no proof that the order failed.
+        :raises UnverifiedReplyError: not signed by a trusted key, or there is no key to verify with.
+        :raises SATError: typed.
+        """
+        began_at = self._clock.now()
+        reply = self._send(status_request(request_id))
+        outcome = classify_status(reply, request_id, self.settings.verifier)
+        return read_status(outcome, reply, request_id, began_at)
+
+    # Transport.
+
+    def _transmit(self, body: bytes, window: SendWindow | None) -> WireResponse | TransportFault:
+        signer = self.settings.signer
+        if signer is None:
+            return TransportFault(FaultKind.KEY_MISSING, sent=False, detail="there is no private key")
+        fault = self._environment_fault()
+        if fault is not None:
+            return fault
+        return self._send(order_request(body), signature=signer.sign(body), window=window)
+
+    def _send(
+        self, request: WireRequest, *, signature: str | None = None, window: SendWindow | None = None
+    ) -> WireResponse | TransportFault:
+        try:
+            self._limiter.acquire()
+        except Exception as error:  # a limiter may be a service of its own
+            logger.warning("The limiter failed with %s", type(error).__name__)
+            return TransportFault(FaultKind.LIMITER, sent=False, detail="no admission by the limiter")
+        try:
+            return self._send_admitted(request, signature, window)
+        finally:
+            self._limiter.release()
+
+    def _send_admitted(
+        self, request: WireRequest, signature: str | None, window: SendWindow | None
+    ) -> WireResponse | TransportFault:
+        try:
+            token = self._tokens.token()
+        except TokenUnavailableError as error:
+            return token_fault(error)
+        reply = self._send_with(request, token, signature, window)
+        if isinstance(reply, WireResponse) and reply.status == 401:
+            self._tokens.refuse(token)
+            # Only questions are asked again. A checkout answered 401 by a proxy may have been taken.
+            other = self._tokens.other_than(token) if request.method == "GET" else None
+            if other is not None:
+                return self._send_with(request, other, signature, window)
+        return reply
+
+    def _send_with(
+        self, request: WireRequest, token: str, signature: str | None, window: SendWindow | None
+    ) -> WireResponse | TransportFault:
+        headers = headers_of(request, now=self._clock.now(), token=token, signature=signature)
+        complete = WireRequest(request.method, request.path, request.query, headers, request.body)
+        return self._transport.exchange(self.settings.base_url, complete, SendGuard(self._clock, window))
+
+    def _fetch_token(self) -> TokenGrant:
+        request = token_request(self.settings.client_id, self.settings.client_secret)
+        return read_token(self._transport.exchange(self.settings.token_url, request, SendGuard(self._clock)))
+
+    def _environment_fault(self) -> TransportFault | None:
+        """Once, before the first order: is this the SAT that the settings say?"""
+        if self._environment_is_known:
+            return None
+        with self._environment_lock:
+            if self._environment_is_known:
+                return None
+            fault = environment_fault(self.settings.environment, self._send(ping_call().request))
+            self._environment_is_known = fault is None
+            return fault

@@ -1,0 +1,108 @@
+"""One SAT account as the clients need it. Nothing here is global: two accounts never mix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from sat_hook.protocol.endpoints import ADDRESSES, Environment
+from sat_hook.protocol.signing import Signer, Verifier
+
+MAXIMUM_RESPONSE_BYTES = 8 * 1024 * 1024
+"""The whole catalogue fits several times; a hostile or broken answer does not fill the memory."""
+
+
+class InvalidSettingsError(ValueError):
+    """A setting that cannot work.
+
+    :param setting: its name.
+    :param found: what it is, never a secret.
+    :param expected: what it should be.
+    """
+
+    def __init__(self, setting: str, found: str, expected: str) -> None:
+        super().__init__(f"{setting}: found {found}, expected {expected}")
+        self.setting = setting
+        self.found = found
+        self.expected = expected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSettings:
+    """Who we are, where SAT is, and the limits of every call.
+
+    :param account: the name of the account in event streams.
+    :param base_url: ends in ``/api``; empty for the environment's own address. ``custom`` has none.
+    :param token_url: likewise.
+    :param signer: signs checkouts; without it nothing can be ordered.
+    :param verifier: verifies statuses; without it no order can end.
+    :param total_timeout_seconds: from the first step of a connection to the last byte of the answer.
+    :param requests_per_second: of this process; ``None`` is without limit.
+    :param max_in_flight: requests at the same time, of this process.
+    :param max_response_bytes: an answer longer than this is not read to its end.
+    :param trust_callbacks: a signed callback ends an order without asking for its status.
+    :raises InvalidSettingsError: for a setting that cannot work.
+    """
+
+    account: str
+    environment: Environment
+    base_url: str = ""
+    token_url: str = ""
+    client_id: str
+    client_secret: str = field(repr=False)
+    signer: Signer | None = None
+    verifier: Verifier | None = None
+    connect_timeout_seconds: float = 5.0
+    read_timeout_seconds: float = 20.0
+    total_timeout_seconds: float = 30.0
+    requests_per_second: float | None = None
+    max_in_flight: int = 64
+    max_response_bytes: int = MAXIMUM_RESPONSE_BYTES
+    trust_callbacks: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.account:
+            raise InvalidSettingsError("account", "nothing", "a name")
+        for setting, value in (("client_id", self.client_id), ("client_secret", self.client_secret)):
+            if not value:
+                raise InvalidSettingsError(setting, "nothing", "the value of SAT's console")
+        if ":" in self.client_id:
+            raise InvalidSettingsError("client_id", "a colon in it", "an id that HTTP Basic can carry")
+        addresses = ADDRESSES.get(self.environment)
+        for setting in ("base_url", "token_url"):
+            default: str | None = None if addresses is None else getattr(addresses, setting)
+            object.__setattr__(self, setting, self._address(setting, default))
+        for setting in ("connect_timeout_seconds", "read_timeout_seconds", "total_timeout_seconds"):
+            seconds = getattr(self, setting)
+            if not 0 < seconds <= 600:
+                raise InvalidSettingsError(setting, str(seconds), "more than 0 and at most 600 seconds")
+        if self.requests_per_second is not None and not 0 < self.requests_per_second <= 100_000:
+            raise InvalidSettingsError(
+                "requests_per_second", str(self.requests_per_second), "a positive number, or none"
+            )
+        if not 1 <= self.max_in_flight <= 4096:
+            raise InvalidSettingsError("max_in_flight", str(self.max_in_flight), "1 to 4096")
+        if not 1024 <= self.max_response_bytes <= 1024**3:
+            raise InvalidSettingsError("max_response_bytes", str(self.max_response_bytes), "1 KiB to 1 GiB")
+
+    def _address(self, setting: str, default: str | None) -> str:
+        given: str = getattr(self, setting).strip()
+        if not given:
+            if default is None:
+                raise InvalidSettingsError(setting, "nothing", "an URL, because the environment is custom")
+            return default
+        try:
+            parts = urlsplit(given)
+            host = parts.hostname
+            _ = parts.port
+        except ValueError:
+            raise InvalidSettingsError(setting, "no URL", "an URL such as https://host/api") from None
+        if parts.scheme not in ("http", "https") or not host:
+            raise InvalidSettingsError(setting, repr(given), "an URL such as https://host/api")
+        if parts.username is not None or parts.password is not None:
+            raise InvalidSettingsError(setting, "credentials in the URL", "an URL without them")
+        if parts.query or parts.fragment:
+            raise InvalidSettingsError(setting, "a query or fragment", "an URL without them")
+        if parts.scheme == "http" and self.environment is not Environment.CUSTOM:
+            raise InvalidSettingsError(setting, "http://", "https://, because money and secrets travel there")
+        return given.rstrip("/")
