@@ -1,0 +1,53 @@
+# Every target sets up what it needs by itself. The words after ## are what `make help` lists.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down status test check format lock clean venv venv-dev
+
+PYTHON ?=
+PYTEST_ARGS ?=
+export PYTHON
+BIN := .venv/bin
+STACK := $(BIN)/python -m stack
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: venv ## install into .venv, make databases, keys and connections (PYTHON=... names an interpreter)
+	@$(STACK) setup
+
+demo: venv ## run the main job against a local SAT server: 220 orders, with a summary at the end
+	@$(STACK) demo
+
+up: venv ## start Airflow, PostgreSQL and the local SAT server in the background
+	@$(STACK) up
+
+down: ## stop what `make up` started
+	@if [ -x $(BIN)/python ] && [ -d .stack ]; then $(STACK) down; else echo "nothing was running"; fi
+
+status: venv ## say what of it runs
+	@$(STACK) status
+
+test: venv-dev ## run all tests (PYTEST_ARGS="-k name" for some)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: venv-dev ## ruff, strict mypy, and the walls between the packages
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict sat_hook
+	$(BIN)/lint-imports
+
+format: venv-dev ## let ruff mend layout and imports
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: ## renew requirements.txt and requirements-dev.txt from pyproject.toml (UPGRADE= keeps what still fits)
+	@scripts/lock
+
+clean: down ## remove .venv, everything the stack wrote, and caches
+	rm -rf .venv .stack build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv:
+	@scripts/ensure-venv run
+
+venv-dev:
+	@scripts/ensure-venv dev

@@ -1,0 +1,81 @@
+"""``python -m stack setup|up|down|status|demo``: what the Makefile's targets call."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rich.console import Console
+
+from stack.layout import Layout
+from stack.lifecycle import SetUpError, Stack
+from stack.postgres import PostgresError
+from stack.processes import ServiceFailedError
+
+INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run one command; the exit code is 0 when it did what its name says."""
+    parser = argparse.ArgumentParser(prog="python -m stack", description="The local stack of this checkout.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, command in _COMMANDS.items():
+        commands.add_parser(name, help=(command.__doc__ or "").splitlines()[0])
+    name = parser.parse_args().command
+    console = Console(highlight=False)
+    stack = Stack(Layout.here(), lambda line: console.print(f"• {line}", style="dim"))
+    try:
+        return _COMMANDS[name](stack, console)
+    except (ServiceFailedError, SetUpError, PostgresError, PermissionError) as error:
+        Console(stderr=True, highlight=False).print(f"{name} failed: {error}", style="red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        Console(stderr=True).print(f"{name} was interrupted", style="red")
+        return INTERRUPTED
+
+
+def _setup(stack: Stack, console: Console) -> int:
+    """Prepare databases, keys and connections; start nothing."""
+    stack.setup()
+    console.print("set up; 'make up' starts it, 'make demo' shows the main job")
+    return 0
+
+
+def _up(stack: Stack, console: Console) -> int:
+    """Start everything in the background and say where it is."""
+    settings = stack.up()
+    passwords = stack.credentials.user_passwords
+    lines = {
+        "Airflow": settings.airflow_url,
+        "": f"user admin, password {passwords['admin']} (others: {settings.layout.airflow_passwords})",
+        "SAT server": f"{settings.sandbox_url}/api, what it charged: {settings.sandbox_url}/_sandbox/ledger",
+        "submit": ".venv/bin/sat batch submit examples/orders.csv --wait",
+        "logs": str(stack.layout.logs),
+        "stop": "make down",
+    }
+    for label, value in lines.items():
+        console.print(f"{label:<12}{value}", markup=False, soft_wrap=True)
+    return 0
+
+
+def _down(stack: Stack, console: Console) -> int:
+    """Stop everything that runs."""
+    console.print("stopped" if stack.down() else "nothing was running")
+    return 0
+
+
+def _status(stack: Stack, console: Console) -> int:
+    """Say what runs; exit code 1 unless all of it does."""
+    parts = stack.status()
+    for part in parts:
+        state = "ready" if part.is_ready else "not ready" if part.pid else "stopped"
+        console.print(f"{part.name:<14}{state:<11}{part.pid or '':<9}{part.where}", markup=False)
+    if not parts:
+        console.print("never set up: run 'make setup'")
+    return 0 if parts and all(part.is_ready for part in parts) else 1
+
+
+_COMMANDS = {"setup": _setup, "up": _up, "down": _down, "status": _status}
+
+if __name__ == "__main__":
+    sys.exit(main())

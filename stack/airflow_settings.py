@@ -1,0 +1,167 @@
+"""How the local stack configures Airflow, and what it tells the parts that run inside it.
+
+Everything goes through the environment, so that nothing depends on a generated ``airflow.cfg``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from stack.credentials import AIRFLOW_ROLE, AIRFLOW_USERS, Credentials
+from stack.databases import ApplicationDatabase
+from stack.layout import Layout, write_private
+from stack.ports import Ports
+
+SAT_ACCOUNT = "demo"
+METADATA_DATABASE = "airflow"
+APPLICATION_DATABASE = "sat"
+
+
+@dataclass(frozen=True, slots=True)
+class AirflowSettings:
+    """Everything that the running parts are told about each other."""
+
+    layout: Layout
+    credentials: Credentials
+    ports: Ports
+    application: ApplicationDatabase
+
+    @property
+    def airflow_url(self) -> str:
+        """Where people and the command ``sat`` reach Airflow."""
+        return f"http://127.0.0.1:{self.ports.api}"
+
+    @property
+    def sandbox_url(self) -> str:
+        """Root of the local SAT server."""
+        return f"http://127.0.0.1:{self.ports.sandbox}"
+
+    @property
+    def callback_url(self) -> str:
+        """Where the SAT server delivers callbacks."""
+        return f"{self.airflow_url}/sat/callbacks/{SAT_ACCOUNT}"
+
+    def environment(self) -> dict[str, str]:
+        """What the Airflow processes need besides the caller's own environment."""
+        passwords = self.credentials.role_passwords
+        metadata = (
+            f"postgresql+psycopg2://{AIRFLOW_ROLE}:{passwords[AIRFLOW_ROLE]}"
+            f"@127.0.0.1:{self.ports.postgres}/{METADATA_DATABASE}"
+        )
+        sections: dict[str, dict[str, str]] = {
+            "CORE": {
+                "DAGS_FOLDER": str(self.layout.checkout / "dags"),
+                "PLUGINS_FOLDER": str(self.layout.checkout / "plugins"),
+                "LOAD_EXAMPLES": "False",
+                "EXECUTOR": "LocalExecutor",
+                "PARALLELISM": "8",
+                "DAGS_ARE_PAUSED_AT_CREATION": "False",
+                "FERNET_KEY": self.credentials.fernet_key,
+                "EXECUTION_API_SERVER_URL": f"{self.airflow_url}/execution/",
+                "SIMPLE_AUTH_MANAGER_USERS": ",".join(":".join(user) for user in AIRFLOW_USERS.items()),
+                "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.layout.airflow_passwords),
+                "TEST_CONNECTION": "Enabled",
+                # The default asks the name service, which may take seconds where there is none.
+                "HOSTNAME_CALLABLE": "socket.gethostname",
+            },
+            "DATABASE": {"SQL_ALCHEMY_CONN": metadata},
+            "API": {
+                "HOST": "127.0.0.1",
+                "PORT": str(self.ports.api),
+                "BASE_URL": self.airflow_url,
+                "WORKERS": "1",
+                "SECRET_KEY": self.credentials.api_secret_key,
+            },
+            "API_AUTH": {"JWT_SECRET": self.credentials.jwt_secret},
+            # The default of one second is most of the time that a chain of short tasks takes.
+            "SCHEDULER": {"SCHEDULER_IDLE_SLEEP_TIME": "0.1"},
+            "DAG_PROCESSOR": {
+                "REFRESH_INTERVAL": "5",
+                "BUNDLE_REFRESH_CHECK_INTERVAL": "1",
+                "MIN_FILE_PROCESS_INTERVAL": "15",
+            },
+            "LOGGING": {"COLORED_CONSOLE_LOG": "False"},
+            "USAGE_DATA_COLLECTION": {"ENABLED": "False"},
+        }
+        return {
+            "AIRFLOW_HOME": str(self.layout.airflow_home),
+            "SCARF_ANALYTICS": "false",
+            **{
+                f"AIRFLOW__{section}__{option}": value
+                for section, options in sections.items()
+                for option, value in options.items()
+            },
+            "SAT_RECEIVER_CONFIG": str(self.layout.receiver_settings),
+            "SAT_SPOOL_URI": self.layout.spool.as_uri(),
+            "SAT_RESULTS_URI": self.layout.results.as_uri(),
+        }
+
+    def connections(self) -> dict[str, dict[str, Any]]:
+        """Airflow connections by id, with the attributes of Airflow's own model."""
+        keys = self.layout.keys
+        return {
+            "sat_default": {
+                "conn_type": "sat",
+                "description": "The local SAT server",
+                "host": self.sandbox_url,
+                "login": "demo",
+                "password": "demo",
+                "extra": json.dumps(
+                    {
+                        "account": SAT_ACCOUNT,
+                        "environment": "custom",
+                        "token_url": f"{self.sandbox_url}/token",
+                        "private_key_path": str(keys / "client_private.pem"),
+                        "public_key_paths": [str(keys / "sat_public.pem")],
+                        "padding": "pss",
+                    }
+                ),
+            },
+            "sat_db": {
+                "conn_type": "postgres",
+                "description": "The application's database, as the pipeline's role",
+                "host": "127.0.0.1",
+                "port": self.ports.postgres,
+                "schema": APPLICATION_DATABASE,
+                "login": "sat_writer",
+                "password": self.credentials.role_passwords["sat_writer"],
+                "extra": "",
+            },
+        }
+
+    def write_files(self) -> None:
+        """Write what the parts read from files; every one of them holds a secret."""
+        receiver = {
+            "dsn": self.application.receiver_dsn,
+            "accounts": {
+                SAT_ACCOUNT: {
+                    "public_key_paths": [str(self.layout.keys / "sat_public.pem")],
+                    "padding": "pss",
+                }
+            },
+        }
+        write_private(self.layout.receiver_settings, json.dumps(receiver, indent=2) + "\n")
+        write_private(self.layout.airflow_passwords, json.dumps(self.credentials.user_passwords) + "\n")
+        write_private(
+            self.layout.command_line_settings,
+            _as_environment_file(
+                {
+                    "SAT_DB_DSN": self.application.reader_dsn,
+                    "SAT_OWNER_DSN": self.application.owner_dsn,
+                    "SAT_AIRFLOW_URL": self.airflow_url,
+                    "SAT_AIRFLOW_USER": "ops",
+                    "SAT_AIRFLOW_PASSWORD": self.credentials.user_passwords["ops"],
+                    "SAT_SPOOL_URI": self.layout.spool.as_uri(),
+                    "SAT_RESULTS_URI": self.layout.results.as_uri(),
+                }
+            ),
+        )
+        write_private(self.layout.airflow_settings, _as_environment_file(self.environment()))
+
+
+def _as_environment_file(values: dict[str, str]) -> str:
+    """Lines that a shell can read (``set -a; . FILE``), and dotenv readers too."""
+    quoted = {name: "'" + value.replace("'", "'\\''") + "'" for name, value in values.items()}
+    return "".join(f"{name}={value}\n" for name, value in quoted.items())

@@ -1,0 +1,57 @@
+"""The generated passwords and keys of one local stack. Nothing has a default value."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stack.databases import APPLICATION_OWNER, APPLICATION_ROLES
+from stack.layout import write_private
+
+AIRFLOW_ROLE = "airflow"
+
+#: Login name → role of Airflow's SimpleAuthManager. Two that may trigger and answer, because whoever submits
+#: a batch may not approve it.
+AIRFLOW_USERS = {"admin": "admin", "ops": "op", "approver": "op", "viewer": "viewer"}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Credentials:
+    """All secrets of the stack; made once and kept, because the databases remember them."""
+
+    superuser_password: str
+    role_passwords: dict[str, str]
+    user_passwords: dict[str, str]
+    fernet_key: str
+    jwt_secret: str
+    api_secret_key: str
+
+    def __repr__(self) -> str:
+        return "Credentials(…)"
+
+    @classmethod
+    def load_or_make(cls, path: Path) -> Credentials:
+        """Read the file; make it, or what a later release needs besides, when it is missing."""
+        kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        roles, users = kept.get("role_passwords", {}), kept.get("user_passwords", {})
+        made = cls(
+            superuser_password=kept.get("superuser_password") or secrets.token_urlsafe(24),
+            role_passwords={
+                role: roles.get(role) or secrets.token_urlsafe(24)
+                for role in (AIRFLOW_ROLE, APPLICATION_OWNER, *APPLICATION_ROLES)
+            },
+            user_passwords={user: users.get(user) or secrets.token_urlsafe(9) for user in AIRFLOW_USERS},
+            fernet_key=kept.get("fernet_key") or _fernet_key(),
+            jwt_secret=kept.get("jwt_secret") or secrets.token_urlsafe(64),
+            api_secret_key=kept.get("api_secret_key") or secrets.token_urlsafe(32),
+        )
+        if asdict(made) != kept:
+            write_private(path, json.dumps(asdict(made), indent=2) + "\n")
+        return made
+
+
+def _fernet_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode("ascii")

@@ -1,0 +1,86 @@
+"""Whether the parts of the stack answer, and waiting until all of them do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+
+from stack.airflow_settings import AirflowSettings
+from stack.processes import Service
+
+START_SECONDS = 120
+_POLL_SECONDS = 0.1
+
+#: Service → its name in the answer of Airflow's health route.
+_HEARTBEATS = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
+
+
+class HealthCheck:
+    """Asks the SAT server and Airflow's API; the other parts of Airflow are known by their heartbeats.
+
+    :param just_started: services whose heartbeat counts only when it is younger than this object, because
+        one of an earlier run may be seconds old.
+    """
+
+    def __init__(
+        self, settings: AirflowSettings, services: Sequence[Service], *, just_started: Sequence[Service]
+    ) -> None:
+        self._settings = settings
+        self._services = services
+        self._just_started = {service.name for service in just_started}
+        self._began = datetime.now(UTC)
+        self._http = requests.Session()
+        self._http.trust_env = False  # a proxy has no business between two parts of one machine
+
+    def wait(self) -> None:
+        """Return when everything answers.
+
+        :raises stack.processes.ServiceFailedError: naming the first that ended, or was late.
+        """
+        give_up = time.monotonic() + START_SECONDS
+        ready: set[str] = set()
+        while True:
+            for service in self._services:
+                if service.process() is None:
+                    raise service.failed("ended by itself")
+            ready |= self.ready_now(besides=ready)
+            late = [service for service in self._services if service.name not in ready]
+            if not late:
+                return
+            if time.monotonic() > give_up:
+                raise late[0].failed(f"was not ready after {START_SECONDS} s")
+            time.sleep(_POLL_SECONDS)
+
+    def ready_now(self, besides: Collection[str] = ()) -> set[str]:
+        """Names of the services that answer now; those named in ``besides`` are not asked."""
+        ready = set()
+        if (
+            "sandbox" not in besides
+            and self._get(f"{self._settings.sandbox_url}/_sandbox/health") is not None
+        ):
+            ready.add("sandbox")
+        health = self._get(f"{self._settings.airflow_url}/api/v2/monitor/health")
+        if health is not None:
+            ready.add("api-server")
+            ready.update(
+                name for name, part in _HEARTBEATS.items() if self._beats(name, health.get(part) or {})
+            )
+        return ready
+
+    def _beats(self, name: str, part: dict[str, Any]) -> bool:
+        heartbeat = part.get(f"latest_{_HEARTBEATS[name]}_heartbeat")
+        if part.get("status") != "healthy" or heartbeat is None:
+            return False
+        return name not in self._just_started or datetime.fromisoformat(heartbeat) >= self._began
+
+    def _get(self, url: str) -> dict[str, Any] | None:
+        try:
+            reply = self._http.get(url, timeout=5, allow_redirects=False)
+            document = reply.json() if reply.status_code == requests.codes.ok else None
+        except requests.RequestException:
+            return None
+        return document if isinstance(document, dict) else None

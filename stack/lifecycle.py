@@ -1,0 +1,240 @@
+"""Prepares, starts and stops the whole stack: PostgreSQL, the SAT server and the four parts of Airflow."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+
+from stack.airflow_settings import APPLICATION_DATABASE, METADATA_DATABASE, AirflowSettings
+from stack.credentials import AIRFLOW_ROLE, Credentials
+from stack.databases import ApplicationDatabase, ensure_database, ensure_role, prepare_application
+from stack.health import HealthCheck
+from stack.layout import Layout, write_private
+from stack.ports import Ports
+from stack.postgres import EmbeddedPostgres
+from stack.processes import Service, stop_all
+
+INSIST_SECONDS = 3
+STOP_SECONDS = 10
+
+#: In the order of their weight: the one that takes longest to load is started first.
+SERVICE_NAMES = ("api-server", "scheduler", "dag-processor", "triggerer", "sandbox")
+
+Say = Callable[[str], None]
+
+
+class SetUpError(RuntimeError):
+    """The stack could not be prepared; the text says which step failed, and how."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartState:
+    """One line of ``status``."""
+
+    name: str
+    pid: int | None
+    is_ready: bool
+    where: str
+
+
+class Stack:
+    """The local stack of one checkout.
+
+    :param say: called with one line for each step that takes time.
+    """
+
+    def __init__(self, layout: Layout, say: Say) -> None:
+        self.layout = layout
+        self._say = say
+        self._services = [Service(name, layout.logs, layout.processes) for name in SERVICE_NAMES]
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """The stack's passwords; made at the first use."""
+        return Credentials.load_or_make(self.layout.credentials)
+
+    @cached_property
+    def postgres(self) -> EmbeddedPostgres:
+        """The embedded server."""
+        return EmbeddedPostgres(self.layout.postgres, self.credentials.superuser_password)
+
+    def setup(self) -> None:
+        """Make everything that can be made before the stack runs; a running one is left running."""
+        with self._alone():
+            was_running = self.postgres.status() is not None
+            try:
+                self._store_metadata(self._prepare())
+            finally:
+                if not was_running:
+                    self.postgres.stop()
+
+    def up(self) -> AirflowSettings:
+        """Start whatever does not run yet and wait until all of it answers.
+
+        :raises stack.processes.ServiceFailedError: a process ended or was not ready in time; what this call
+            started is stopped again.
+        """
+        with self._alone():
+            postgres_was_running = self.postgres.status() is not None
+            missing: list[Service] = []
+            try:
+                settings = self._prepare()
+                if not self.layout.prepared.exists():
+                    self._store_metadata(settings)
+                missing = [service for service in self._services if service.process() is None]
+                if missing:
+                    self._say("starting " + ", ".join(service.name for service in missing))
+                for service in missing:
+                    service.start(_command(service.name, settings), settings.environment())
+                # Connections that changed, as they do with a port, are stored while Airflow loads.
+                self._store_metadata(settings)
+                HealthCheck(settings, self._services, just_started=missing).wait()
+            except BaseException:
+                self._stop(missing)
+                if not postgres_was_running:
+                    self.postgres.stop()
+                raise
+            return settings
+
+    def down(self) -> bool:
+        """Stop what runs, PostgreSQL last; returns whether anything did."""
+        if not self.layout.credentials.exists():
+            return False
+        with self._alone():
+            ran = self.postgres.status() is not None or any(service.process() for service in self._services)
+            self._stop(self._services)
+            self.postgres.stop()
+            return ran
+
+    def status(self) -> list[PartState]:
+        """What runs, and whether it answers; empty when nothing was ever set up."""
+        ports = Ports.kept(self.layout.ports)
+        if ports is None or not self.layout.credentials.exists():
+            return []
+        settings = self._settings(ports)
+        server = self.postgres.status()
+        where = {"api-server": settings.airflow_url, "sandbox": settings.sandbox_url}
+        ready = HealthCheck(settings, self._services, just_started=[]).ready_now()
+        return [
+            PartState(
+                "postgres",
+                pid=server.pid if server else None,
+                is_ready=server is not None and server.is_ready,
+                where=f"127.0.0.1:{server.port}" if server else "",
+            ),
+            *(
+                PartState(
+                    service.name,
+                    pid=process.pid if (process := service.process()) else None,
+                    is_ready=service.name in ready,
+                    where=where.get(service.name, ""),
+                )
+                for service in self._services
+            ),
+        ]
+
+    def _stop(self, services: list[Service]) -> None:
+        killed = stop_all(services, insist_seconds=INSIST_SECONDS, patience_seconds=STOP_SECONDS)
+        if killed:
+            self._say(f"had to be killed: {', '.join(killed)}")
+
+    def _prepare(self) -> AirflowSettings:
+        """Folders, keys, the running PostgreSQL with both databases, and the files that others read."""
+        kept = Ports.kept(self.layout.ports)
+        server = self.postgres.start(kept.postgres if kept else None)
+        owners = {"api": "api-server", "sandbox": "sandbox"}
+        running = {service.name for service in self._services if service.process()}
+        ports = Ports.choose(
+            self.layout.ports,
+            postgres=server.port,
+            running=[port for port, owner in owners.items() if owner in running],
+        )
+        if not (self.layout.keys / "sat_public.pem").exists():
+            self._run([sys.executable, "-m", "sandbox", "keys", str(self.layout.keys)])
+        superuser_dsn, passwords = self.postgres.dsn(), self.credentials.role_passwords
+        prepare_application(APPLICATION_DATABASE, superuser_dsn, passwords)
+        ensure_role(superuser_dsn, AIRFLOW_ROLE, passwords[AIRFLOW_ROLE])
+        ensure_database(superuser_dsn, METADATA_DATABASE, owner=AIRFLOW_ROLE)
+        settings = self._settings(ports)
+        settings.write_files()
+        return settings
+
+    def _settings(self, ports: Ports) -> AirflowSettings:
+        server = f"postgresql://127.0.0.1:{ports.postgres}/postgres?sslmode=disable"
+        application = ApplicationDatabase.named(APPLICATION_DATABASE, server, self.credentials.role_passwords)
+        return AirflowSettings(self.layout, self.credentials, ports, application)
+
+    def _store_metadata(self, settings: AirflowSettings) -> None:
+        """Migrate Airflow's database and store the connections, unless nothing changed since last time."""
+        connections = json.dumps(settings.connections())
+        wanted = {
+            "airflow": version("apache-airflow-core"),
+            "connections": hashlib.sha256(connections.encode()).hexdigest(),
+        }
+        prepared = self.layout.prepared
+        if prepared.exists() and json.loads(prepared.read_text("utf-8")) == wanted:
+            return
+        self._say("preparing Airflow's database and connections")
+        self._run(
+            [sys.executable, "-m", "stack.metadata"], environment=settings.environment(), given=connections
+        )
+        write_private(prepared, json.dumps(wanted) + "\n")
+
+    def _run(self, command: list[str], *, environment: dict[str, str] | None = None, given: str = "") -> None:
+        done = subprocess.run(
+            command,
+            cwd=self.layout.checkout,
+            env={**os.environ, **(environment or {})},
+            input=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        if done.returncode != 0:
+            said = "\n".join(done.stdout.splitlines()[-20:])
+            raise SetUpError(f"{' '.join(command[1:4])} ended with {done.returncode}:\n{said}")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let no second command work on the same stack at the same time."""
+        self.layout.make_folders()
+        with (self.layout.state / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._say("waiting for another command that works on this stack")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _command(service_name: str, settings: AirflowSettings) -> list[str]:
+    """What to run; each as a module of this interpreter, so that PATH does not matter."""
+    airflow = [sys.executable, "-m", "airflow"]
+    match service_name:
+        case "api-server":
+            return [*airflow, "api-server"]
+        case "scheduler" | "triggerer":
+            # Their log servers would listen on every address; on one machine the API server reads the files.
+            return [*airflow, service_name, "--skip-serve-logs"]
+        case "dag-processor":
+            return [*airflow, service_name]
+        case "sandbox":
+            # fmt: off
+            return [
+                sys.executable, "-m", "sandbox", "serve", "--port", str(settings.ports.sandbox),
+                "--keys", str(settings.layout.keys), "--callback-url", settings.callback_url,
+            ]
+            # fmt: on
+        case _:
+            raise ValueError(f"no such service: {service_name}")

@@ -1,0 +1,38 @@
+"""Brings Airflow's metadata database up to date and stores the stack's connections in it.
+
+Run as a process of its own (``python -m stack.metadata``) with the stack's environment and the connections as
+JSON on standard input: loading Airflow takes seconds, so it happens once, for both, and only when needed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from airflow.models.connection import Connection
+from airflow.utils.db import initdb
+from airflow.utils.session import create_session
+from sqlalchemy import select
+
+
+def main() -> None:
+    """Migrate, then make each connection exactly what standard input says."""
+    connections = json.load(sys.stdin)
+    initdb()
+    store_connections(connections)
+
+
+def store_connections(connections: dict[str, dict[str, Any]]) -> None:
+    """Insert or replace; passwords and extras are encrypted with the stack's fernet key by the model."""
+    with create_session() as session:
+        for conn_id, attributes in connections.items():
+            kept = session.scalar(select(Connection).where(Connection.conn_id == conn_id))
+            if kept is not None:
+                session.delete(kept)
+                session.flush()
+            session.add(Connection(conn_id=conn_id, **attributes))
+
+
+if __name__ == "__main__":
+    main()
