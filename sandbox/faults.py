@@ -1,0 +1,349 @@
+"""The vocabulary of faults, one class per fault; drawing is in :mod:`sandbox.drawing`.
+
+These classes are also the documentation of the fault file's rules; :mod:`sandbox.scenario` reads the file.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from sandbox.calls import API_OPERATIONS, Operation
+from sandbox.refusals import PRODUCT_UNAVAILABLE_CODE, PRODUCT_UNAVAILABLE_DETAIL
+from sandbox.wire import Manner
+
+Seconds = Annotated[float, Field(ge=0, le=7 * 86_400)]
+Rupiah = Annotated[int, Field(ge=0, le=10**12)]
+ORDER_OPERATIONS = (Operation.CHECKOUT,)
+
+
+class Rule(BaseModel):
+    """What every fault has: whom it can hit (all selectors must fit) and how often.
+
+    ``rate`` is drawn anew at each occasion of a subject (request id, client number, operation) by seed, rule
+    and the occasion's number. ``skip`` lets the first occasions of all pass, ``times`` bounds how often one
+    subject is hit, ``limit`` how often the rule fires in all. Patterns are shell-like (``INV-*``).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    default_operations: ClassVar[tuple[Operation, ...]] = ORDER_OPERATIONS
+
+    name: str = ""
+    rate: Annotated[float, Field(ge=0, le=1)] = 1.0
+    request_ids: tuple[str, ...] = ()
+    client_numbers: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    from_seconds: Seconds = 0.0
+    until_seconds: Seconds | None = None
+    skip: Annotated[int, Field(ge=0)] = 0
+    times: Annotated[int, Field(ge=1)] | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def aims_at(self) -> tuple[Operation, ...]:
+        """The operations that this rule can hit."""
+        return self.operations or self.default_operations
+
+
+class RequestLost(Rule):
+    """The request never arrives: nothing is accepted, nobody answers."""
+
+    fault: Literal["request_lost"]
+    manner: Manner = Manner.RESET
+
+
+class ResponseLost(Rule):
+    """The request is carried out (a checkout charges) and the answer never comes."""
+
+    fault: Literal["response_lost"]
+    manner: Manner = Manner.RESET
+
+
+class Delay(Rule):
+    """Time on the way there (``side: request``: before anything happens) or back. ``seconds`` is the fixed
+    value, the mean (exponential) or the median (lognormal); uniform draws from there to ``to_seconds``."""
+
+    default_operations = API_OPERATIONS
+    fault: Literal["delay"]
+    side: Literal["request", "response"] = "response"
+    distribution: Literal["fixed", "uniform", "exponential", "lognormal"] = "fixed"
+    seconds: Seconds
+    to_seconds: Seconds = 0.0
+    sigma: Annotated[float, Field(ge=0, le=5)] = 1.0
+    cap_seconds: Seconds = 60.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Delay:
+        if self.distribution == "uniform" and self.to_seconds < self.seconds:
+            raise ValueError("to_seconds must not be less than seconds")
+        return self
+
+
+class Error(Rule):
+    """An error status before the request is carried out, or after (a checkout has charged by then).
+
+    ``body: sat`` is an S00 in SAT's shape; ``html`` the page of a proxy or firewall in front (protocol 8)."""
+
+    default_operations = API_OPERATIONS
+    fault: Literal["error"]
+    when: Literal["before", "after"] = "before"
+    status: Annotated[int, Field(ge=400, le=599)] = 500
+    body: Literal["sat", "html", "json", "empty"] = "sat"
+
+
+class Unauthorized(Rule):
+    """A 401 although the token was good. ``revoke`` forgets every token issued so far."""
+
+    default_operations = API_OPERATIONS
+    fault: Literal["unauthorized"]
+    revoke: bool = False
+
+
+class TokenExpiry(Rule):
+    """A token that lives this long only."""
+
+    default_operations = (Operation.TOKEN,)
+    fault: Literal["token_expiry"]
+    lifetime_seconds: Annotated[int, Field(ge=0, le=2_592_000)] = 1
+
+
+class GarbledReply(Rule):
+    """The request is carried out; its answer is a 200 cut short, without data, of another id or with an
+    unknown status, no JSON at all, a 202, or a redirect."""
+
+    default_operations = API_OPERATIONS
+    fault: Literal["garbled_reply"]
+    manner: Literal[
+        "truncated", "no_data", "other_id", "unknown_status", "not_json", "accepted_202", "redirect"
+    ]
+
+
+class BadSignature(Rule):
+    """A status whose signature proves nothing: by a stranger's key, over other bytes, garbage, or missing."""
+
+    default_operations = (Operation.STATUS,)
+    fault: Literal["bad_signature"]
+    manner: Literal["stranger", "other_body", "garbage", "missing"] = "stranger"
+
+
+class LateArrival(Rule):
+    """A checkout that arrives only after a P02 was answered for it, after a resend, or after some seconds.
+
+    The sender sees a loss. With ``until: resend`` it arrives right after the resend was carried out."""
+
+    fault: Literal["late_arrival"]
+    until: Literal["p02", "resend", "seconds"] = "p02"
+    seconds: Seconds = 1.0
+    manner: Manner = Manner.RESET
+    times: Annotated[int, Field(ge=1)] | None = 1
+
+
+class P03ForLost(Rule):
+    """The request is lost, yet its id is remembered: every later send is answered P03, every status P02.
+
+    ``first_send`` says what the sender of the lost one sees."""
+
+    fault: Literal["p03_for_lost"]
+    first_send: Literal["p03", "reset", "silence"] = "p03"
+
+
+class P02ThoughCharged(Rule):
+    """A status asked for a charged order is answered P02, for so long after it was accepted."""
+
+    default_operations = (Operation.STATUS,)
+    fault: Literal["p02_though_charged"]
+    for_seconds: Seconds | None = None
+
+
+class RejectResend(Rule):
+    """A resend of an accepted order is answered with a rejection instead of P03."""
+
+    fault: Literal["reject_resend"]
+    code: str = "P04"
+    detail: str = "Product not found"
+    status: Annotated[int, Field(ge=400, le=599)] = 400
+
+
+class ForgottenId(Rule):
+    """A resend finds its id forgotten, as beyond the dedup horizon: it is a new order and charges again."""
+
+    fault: Literal["forgotten_id"]
+
+
+class StuckPending(Rule):
+    """The order never leaves Pending."""
+
+    fault: Literal["stuck_pending"]
+
+
+class Fails(Rule):
+    """The order ends Failed, ``after_seconds`` from acceptance (default: when it would have succeeded)."""
+
+    fault: Literal["fails"]
+    after_seconds: Seconds | None = None
+    code: str = PRODUCT_UNAVAILABLE_CODE
+    detail: str = PRODUCT_UNAVAILABLE_DETAIL
+
+
+class SuccessThenReversed(Rule):
+    """Success, and ``after_seconds`` later Failed with a refund."""
+
+    fault: Literal["success_then_reversed"]
+    after_seconds: Seconds = 2.0
+    code: str = PRODUCT_UNAVAILABLE_CODE
+    detail: str = PRODUCT_UNAVAILABLE_DETAIL
+
+
+class FailedThenSuccess(Rule):
+    """Failed with a refund, and ``after_seconds`` later Success: the refund is taken back."""
+
+    fault: Literal["failed_then_success"]
+    after_seconds: Seconds = 2.0
+    code: str = PRODUCT_UNAVAILABLE_CODE
+    detail: str = PRODUCT_UNAVAILABLE_DETAIL
+
+
+class DelayedRefund(Rule):
+    """A Failed order's money comes back only ``after_seconds`` later."""
+
+    fault: Literal["delayed_refund"]
+    after_seconds: Seconds = 5.0
+
+
+class CallbackDropped(Rule):
+    """The callback is never sent."""
+
+    fault: Literal["callback_dropped"]
+
+
+class CallbackDuplicated(Rule):
+    """The callback is sent ``copies`` more times, ``gap_seconds`` apart."""
+
+    fault: Literal["callback_duplicated"]
+    copies: Annotated[int, Field(ge=1, le=20)] = 1
+    gap_seconds: Seconds = 0.0
+
+
+class CallbackDelayed(Rule):
+    """The callback is sent between ``seconds`` and ``to_seconds`` late."""
+
+    fault: Literal["callback_delayed"]
+    seconds: Seconds = 5.0
+    to_seconds: Seconds | None = None
+
+
+class CallbackReordered(Rule):
+    """The callback waits until another one that was due later has been sent, at most ``hold_seconds``."""
+
+    fault: Literal["callback_reordered"]
+    hold_seconds: Seconds = 5.0
+
+
+class CallbackForged(Rule):
+    """Somebody else's callback with ``status``, and the genuine one too unless ``genuine`` is false.
+
+    ``stranger`` is signed by an untrusted key, ``unsigned`` not at all, ``tampered`` carries the genuine
+    signature over other bytes."""
+
+    fault: Literal["callback_forged"]
+    manner: Literal["stranger", "unsigned", "tampered"] = "stranger"
+    status: str = "Success"
+    genuine: bool = True
+
+
+class CallbackBeforeResponse(Rule):
+    """The order ends at once and its callback is answered before the checkout's own reply leaves."""
+
+    fault: Literal["callback_before_response"]
+
+
+class PriceChange(Rule):
+    """The price (or this number's bill) changes after it was quoted, or just before the checkout is charged.
+
+    A bill is an inquiry product's; ``at_checkout`` says what an amount that is no longer right leads to. The
+    change stays, and ``times`` (once) bounds it per product or bill."""
+
+    default_operations = (Operation.CHECKOUT, Operation.INQUIRY, Operation.PRODUCTS)
+    fault: Literal["price_change"]
+    moment: Literal["quote", "checkout"] = "checkout"
+    change_rupiah: int = 0
+    change_percent: float = 0.0
+    at_checkout: Literal["charge_sent", "charge_changed", "refuse"] = "charge_sent"
+    times: Annotated[int, Field(ge=1)] | None = 1
+
+    @model_validator(mode="after")
+    def _changes(self) -> PriceChange:
+        if not self.change_rupiah and not self.change_percent:
+            raise ValueError("change_rupiah or change_percent is needed")
+        return self
+
+
+class ProductInactive(Rule):
+    """The product goes inactive after it was quoted, or just before the checkout, and stays so."""
+
+    default_operations = (Operation.CHECKOUT, Operation.INQUIRY, Operation.PRODUCTS)
+    fault: Literal["product_inactive"]
+    moment: Literal["quote", "checkout"] = "checkout"
+    status: Literal[2, 3] = 2
+    times: Annotated[int, Field(ge=1)] | None = 1
+
+
+class DepositRunsOut(Rule):
+    """Just before the checkout somebody else spends the deposit down to ``leaving_rupiah``."""
+
+    fault: Literal["deposit_runs_out"]
+    leaving_rupiah: Rupiah = 0
+    limit: Annotated[int, Field(ge=1)] | None = 1
+
+
+class ForeignSpend(Rule):
+    """Just before the checkout somebody else spends from the same deposit."""
+
+    fault: Literal["foreign_spend"]
+    rupiah: Rupiah = 10_000
+    to_rupiah: Rupiah | None = None
+
+
+class StaleSaldo(Rule):
+    """The account shows the saldo of ``lag_seconds`` ago."""
+
+    default_operations = (Operation.ACCOUNT,)
+    fault: Literal["stale_saldo"]
+    lag_seconds: Seconds = 10.0
+
+
+AnyRule = Annotated[
+    RequestLost
+    | ResponseLost
+    | Delay
+    | Error
+    | Unauthorized
+    | TokenExpiry
+    | GarbledReply
+    | BadSignature
+    | LateArrival
+    | P03ForLost
+    | P02ThoughCharged
+    | RejectResend
+    | ForgottenId
+    | StuckPending
+    | Fails
+    | SuccessThenReversed
+    | FailedThenSuccess
+    | DelayedRefund
+    | CallbackDropped
+    | CallbackDuplicated
+    | CallbackDelayed
+    | CallbackReordered
+    | CallbackForged
+    | CallbackBeforeResponse
+    | PriceChange
+    | ProductInactive
+    | DepositRunsOut
+    | ForeignSpend
+    | StaleSaldo,
+    Field(discriminator="fault"),
+]
