@@ -46,7 +46,7 @@ class Batch(BaseModel):
     digest: str
     size_bytes: int
 
-    rows_read: int = 0
+    last_row_read: int = 0
     orders: int = 0
     set_aside: int = 0
     refusal_code: str | None = None
@@ -184,14 +184,18 @@ def _decide_step(batch: Batch, command: BatchCommand) -> tuple[Event, ...] | Ref
         case TakeInRows(taken=taken):
             if batch.state is not BatchState.SUBMITTED:
                 return _wrong_state(batch)
-            if taken.first_row != batch.rows_read + 1:
-                return Refusal(reason=RefusalReason.OVERTAKEN, detail=f"row {batch.rows_read} was the last")
+            if taken.first_row != batch.last_row_read + 1:
+                return Refusal(
+                    reason=RefusalReason.OVERTAKEN, detail=f"row {batch.last_row_read} was the last"
+                )
             return (taken,)
         case CloseIntake():
             if batch.state is not BatchState.SUBMITTED:
                 return _wrong_state(batch)
             return (
-                happened.BatchReceived(rows=batch.rows_read, orders=batch.orders, set_aside=batch.set_aside),
+                happened.BatchReceived(
+                    rows=batch.last_row_read, orders=batch.orders, set_aside=batch.set_aside
+                ),
             )
         case RefuseBatch(code=code, message=message):
             return (happened.BatchRefused(code=code, message=message),)
@@ -238,7 +242,7 @@ def _change(batch: Batch, event: Event) -> dict[str, object]:
     match event:
         case happened.RowsTakenIn():
             return {
-                "rows_read": event.last_row,
+                "last_row_read": event.last_row,
                 "orders": batch.orders + event.orders,
                 "set_aside": batch.set_aside + len(event.set_aside),
             }

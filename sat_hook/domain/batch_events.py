@@ -55,7 +55,10 @@ class BatchSubmitted(Event):
 
 @register
 class RowsTakenIn(Event):
-    """A contiguous run of rows was read: so many became orders, these were set aside."""
+    """A contiguous run of rows was read: so many became orders, these were set aside.
+
+    Rows are numbered as a spreadsheet shows them: the header is row 1, blank lines count.
+    """
 
     first_row: int
     last_row: int

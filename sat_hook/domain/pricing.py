@@ -1,0 +1,114 @@
+"""Pricing and the shape of a row against the catalogue: pure rules, asked by validation and quoting."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from sat_hook.domain.order import Order
+from sat_hook.domain.order_events import RejectionReason
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueEntry:
+    """What the catalogue says of one product. ``price_rupiah`` is what SAT charges; None when unlisted."""
+
+    code: str
+    price_rupiah: int | None
+    is_inquiry: bool
+    is_active: bool
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a row cannot become a checkout: found and expected, for people."""
+
+    reason: RejectionReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class NumberShape:
+    """What the client numbers of some products look like."""
+
+    product_pattern: str
+    number_pattern: str
+    expected: str
+
+
+_MOBILE = NumberShape(
+    "*", r"0[0-9]{8,13}", "a mobile number beginning with 0 (a spreadsheet drops leading zeros)"
+)
+# First match counts. The patterns say what a biller's numbers look like, not whether one exists.
+NUMBER_SHAPES: tuple[NumberShape, ...] = (
+    NumberShape("pln-prepaid*", r"[0-9]{11,12}", "a PLN meter number of 11 or 12 digits"),
+    *(
+        NumberShape(pattern, _MOBILE.number_pattern, _MOBILE.expected)
+        for pattern in ("*-simpati", "*-xl", "*-three", "*-indosat", "*-axis", "*-telkomsel", "*-smartfren")
+    ),
+)
+
+
+def judge_row(order: Order, entry: CatalogueEntry | None) -> Rejection | None:
+    """Why ``order`` cannot be bought as the catalogue stands, or None when it can."""
+    code = order.product_code
+    if entry is None:
+        return Rejection(
+            RejectionReason.UNKNOWN_PRODUCT, f"found product {code!r}; expected one that SAT lists"
+        )
+    if not entry.is_active:
+        meaning = {2: "inactive", 3: "temporarily inactive"}.get(entry.status, "not known to be active")
+        return Rejection(
+            RejectionReason.INACTIVE_PRODUCT,
+            f"found product {code!r} with status {entry.status} ({meaning}); expected an active one",
+        )
+    for shape in NUMBER_SHAPES:
+        if fnmatchcase(code, shape.product_pattern):
+            if not re.fullmatch(shape.number_pattern, order.client_number):
+                length = len(order.client_number)
+                return Rejection(
+                    RejectionReason.CLIENT_NUMBER_SHAPE,
+                    f"found {length} digits beginning with {order.client_number[:1]}; expected "
+                    f"{shape.expected}",
+                )
+            break
+    if entry.is_inquiry:
+        return None
+    return _judge_fixed_price(order, entry)
+
+
+def _judge_fixed_price(order: Order, entry: CatalogueEntry) -> Rejection | None:
+    if not entry.price_rupiah or entry.price_rupiah < 0:
+        return Rejection(RejectionReason.NO_PRICE, f"product {entry.code!r} is listed without a price")
+    if order.amount_rupiah is not None:
+        return Rejection(
+            RejectionReason.AMOUNT_NOT_ALLOWED,
+            f"found amount_rupiah {order.amount_rupiah} for product {entry.code!r}, which has a fixed price; "
+            "expected none (max_rupiah sets a ceiling)",
+        )
+    return judge_price(order, entry.price_rupiah)
+
+
+def judge_bill(order: Order, sales_price_rupiah: int, base_price_rupiah: int | None) -> Rejection | None:
+    """Why the bill that an inquiry returned may not be paid for this row, or None."""
+    if sales_price_rupiah <= 0:
+        return Rejection(RejectionReason.NO_PRICE, f"the inquiry returned {sales_price_rupiah} rupiah")
+    asked = order.amount_rupiah
+    if asked is not None and asked not in (sales_price_rupiah, base_price_rupiah):
+        return Rejection(
+            RejectionReason.AMOUNT_BOUNDS,
+            f"found a bill of {sales_price_rupiah} rupiah; expected amount_rupiah {asked}",
+        )
+    return judge_price(order, sales_price_rupiah)
+
+
+def judge_price(order: Order, price_rupiah: int) -> Rejection | None:
+    """Whether the price stays under the row's own ceiling."""
+    if order.max_rupiah is not None and price_rupiah > order.max_rupiah:
+        return Rejection(
+            RejectionReason.ABOVE_MAXIMUM,
+            f"found a price of {price_rupiah} rupiah; expected at most max_rupiah {order.max_rupiah}",
+        )
+    return None

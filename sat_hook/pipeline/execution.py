@@ -1,0 +1,199 @@
+"""Execution: the quoted orders of a chunk are sent, each once, as a stream that is kept full.
+
+For every order: intent committed → window checked → request written → outcome committed. Commits are shared
+between orders (:mod:`~sat_hook.pipeline.committer`); the calls are concurrent. Nothing here ever sends an
+order that may already have been sent: such orders are asked about by :mod:`~sat_hook.pipeline.finality`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_commands import Hold, OrderCommand, Reject, RequestCheckout
+from sat_hook.domain.order_events import CheckoutRequested, HoldReason
+from sat_hook.domain.ports import Clock, SendWindow
+from sat_hook.domain.pricing import CatalogueEntry
+from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.committer import GroupCommitter
+from sat_hook.pipeline.evidence import reply_of
+from sat_hook.pipeline.limits import ExecutionLimits, QuotingLimits
+from sat_hook.pipeline.quoting import NoAnswer, Quoter
+from sat_hook.pipeline.resolver import Ask, Resolver
+from sat_hook.pipeline.sat_api import SATApi
+from sat_hook.pipeline.trouble import ChunkIncompleteError
+from sat_hook.protocol.messages import NameValue, OrderRequest, encode_order
+from sat_hook.protocol.outcomes import CheckoutVerdict
+from sat_hook.store.event_store import OrderSlice, each_order
+
+
+@dataclass(slots=True)
+class ExecutionReport:
+    """What became of the chunk's calls."""
+
+    accepted: int = 0
+    rejected: int = 0
+    unknown: int = 0
+    held: int = 0
+    not_sent: int = 0
+    overtaken: int = 0
+
+
+class ChunkExecutor:
+    """Sends the quoted orders of one chunk."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        sat: SATApi,
+        catalogue: Mapping[str, CatalogueEntry],
+        provenance: Provenance,
+        limits: ExecutionLimits | None = None,
+    ) -> None:
+        self._resolver = resolver
+        self._clock: Clock = resolver.clock
+        self._sat = sat
+        self._provenance = provenance
+        self._limits = limits or ExecutionLimits()
+        quoting = QuotingLimits(quote_lifetime_seconds=self._limits.quote_lifetime_seconds)
+        self._quoter = Quoter(resolver, sat, catalogue, quoting)
+        self._catalogue = catalogue
+        self._report = ExecutionReport()
+        self._failures_in_a_row = 0
+        self._last_failure = ""
+        self._stopped = False
+
+    async def run(self, which: OrderSlice) -> ExecutionReport:
+        """Send every order of the slice that is quoted.
+
+        :raises ChunkIncompleteError: when some were not sent (SAT down, breaker open); they stay quoted.
+        :raises StoreUnavailableError: when outcomes could not be recorded; those orders are in flight.
+        """
+        slice_ = OrderSlice(which.batch_id, (OrderState.QUOTED,), which.first_row, which.last_row)
+        orders = iter(await asyncio.to_thread(lambda: list(each_order(self._resolver.store, slice_))))
+        async with GroupCommitter(
+            self._resolver,
+            self._provenance,
+            group_size=self._limits.group_size,
+            group_wait_seconds=self._limits.group_wait_seconds,
+        ) as committer:
+            senders = (self._send_from(orders, committer) for _ in range(self._limits.in_flight))
+            # Not a task group: one sender's failure must not cancel the others in the middle of a call
+            # whose outcome is then known to nobody.
+            ends = await asyncio.gather(*senders, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
+        left = sum(1 for _ in orders) + self._report.not_sent
+        if left:
+            raise ChunkIncompleteError(
+                f"{left} orders of rows {which.first_row} to {which.last_row} were not sent and stay "
+                f"quoted: {self._last_failure or 'the chunk was stopped'}"
+            )
+        return self._report
+
+    async def _send_from(self, orders: Iterator[Order], committer: GroupCommitter) -> None:
+        while not self._stopped and (order := next(orders, None)) is not None:
+            try:
+                await self._send(order, committer)
+            except BaseException:
+                self._stopped = True
+                raise
+
+    async def _send(self, order: Order, committer: GroupCommitter) -> None:
+        ready = await self._with_fresh_price(order, committer)
+        if ready is None:
+            return
+        intent = await committer.commit(Ask(ready.request_id, self._intent(ready)), ready)
+        requested = next((event for event in intent.events if isinstance(event, CheckoutRequested)), None)
+        if requested is None or intent.order is None:
+            # Somebody else has it: another try of this task, or a person. It is theirs.
+            self._report.overtaken += 1
+            return
+        remaining = (requested.send_before - self._clock.now()).total_seconds()
+        window = SendWindow(requested.send_before, self._clock.boottime_seconds() + remaining)
+        outcome = await self._sat.place_order(requested.body.encode("utf-8"), ready.request_id, window)
+        await committer.commit(Ask(ready.request_id, reply_of(outcome, requested.attempt)), intent.order)
+        self._count(outcome.verdict, f"{outcome.reason} {outcome.detail or ''}".strip())
+
+    def _intent(self, order: Order) -> RequestCheckout:
+        now = self._clock.now()
+        send_before = now + timedelta(seconds=self._limits.send_window_seconds)
+        settling = self._limits.reply_timeout_seconds + self._limits.grace_seconds
+        return RequestCheckout(
+            body=checkout_body(order).decode("utf-8"),
+            now=now,
+            send_before=send_before,
+            settled_after=send_before + timedelta(seconds=settling),
+        )
+
+    async def _with_fresh_price(self, order: Order, committer: GroupCommitter) -> Order | None:
+        """The order, ready to be sent at a price that was approved; None when it is not to be sent now."""
+        command = await self._price_check(order)
+        if command is None:
+            return order
+        if isinstance(command, NoAnswer):
+            self._report.not_sent += 1
+            self._last_failure = f"the price could not be renewed: {command.error}"
+            return None
+        done = await committer.commit(Ask(order.request_id, command), order)
+        if done.order is not None and done.order.state is OrderState.QUOTED and done.is_accepted:
+            return done.order
+        self._report.held += 1
+        return None
+
+    async def _price_check(self, order: Order) -> OrderCommand | NoAnswer | None:
+        assert order.quote_rupiah is not None
+        assert order.quote_valid_until is not None
+        is_stale = self._clock.now() >= order.quote_valid_until
+        entry = self._catalogue.get(order.product_code)
+        # A prepaid checkout carries no amount: the catalogue of this very chunk is its only price check.
+        price_moved = not order.is_inquiry and (entry is None or entry.price_rupiah != order.quote_rupiah)
+        if not is_stale and not price_moved:
+            return None
+        priced = await self._quoter.price(order)
+        if isinstance(priced, Reject | NoAnswer):
+            return priced
+        if priced.price_rupiah > order.quote_rupiah:
+            return Hold(
+                HoldReason.PRICE_ABOVE_QUOTE,
+                f"found a price of {priced.price_rupiah} rupiah; the quote was {order.quote_rupiah}",
+            )
+        return priced
+
+    def _count(self, verdict: CheckoutVerdict, reason: str) -> None:
+        match verdict:
+            case CheckoutVerdict.ACCEPTED:
+                self._report.accepted += 1
+            case CheckoutVerdict.REJECTED:
+                self._report.rejected += 1
+            case CheckoutVerdict.UNKNOWN:
+                self._report.unknown += 1
+            case CheckoutVerdict.NOT_SENT:
+                self._report.not_sent += 1
+        if verdict in (CheckoutVerdict.ACCEPTED, CheckoutVerdict.REJECTED):
+            self._failures_in_a_row = 0
+        else:
+            self._failures_in_a_row += 1
+            self._last_failure = reason
+            self._stopped = self._stopped or self._failures_in_a_row >= self._limits.failures_to_stop
+
+
+def checkout_body(order: Order) -> bytes:
+    """The exact bytes of the order's checkout: what is stored, signed and sent, always the same.
+
+    Prepaid products carry no amount; bills carry the inquiry's sales price (protocol section 5.5).
+    """
+    return encode_order(
+        OrderRequest(
+            request_id=order.request_id,
+            product_code=order.product_code,
+            client_number=order.client_number,
+            amount_rupiah=order.quote_rupiah if order.is_inquiry else None,
+            fields=tuple(NameValue(name=name, value=value) for name, value in order.fields),
+            downline_id=order.downline_id,
+        )
+    )

@@ -1,0 +1,143 @@
+"""Finality: orders in flight are asked about until a signed status ends them.
+
+Only GETs go out from here, so it may run in a trigger, twice at once, or after anybody's crash (law 7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_commands import Escalate
+from sat_hook.domain.ports import Clock, Randomness
+from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.evidence import status_ask
+from sat_hook.pipeline.limits import PollingLimits
+from sat_hook.pipeline.resolver import Ask, Resolver
+from sat_hook.pipeline.sat_api import SATApi
+from sat_hook.protocol.outcomes import StatusOutcome
+from sat_hook.store.event_store import OrderSlice, each_order
+from sat_hook.store.poll_schedule import DuePoll, PollSchedule
+
+IN_FLIGHT = tuple(state for state in OrderState if state.is_in_flight)
+JITTER = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class PollReport:
+    """One round of questions: how many were asked, how many orders ended by the answers."""
+
+    asked: int
+    ended: int
+
+
+class StatusPoller:
+    """Asks about the orders of one batch, each on its own schedule."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        schedule: PollSchedule,
+        sat: SATApi,
+        chance: Randomness,
+        limits: PollingLimits | None = None,
+    ) -> None:
+        self._resolver = resolver
+        self._schedule = schedule
+        self._sat = sat
+        self._chance = chance
+        self._limits = limits or PollingLimits()
+        self._clock: Clock = resolver.clock
+
+    async def poll_due(self, batch_id: str, provenance: Provenance) -> PollReport:
+        """Ask about every order of the batch that is due now, callbacks first.
+
+        :raises StoreUnavailableError: when the database is away; whoever was claimed comes due again.
+        """
+        asked = ended = 0
+        await asyncio.to_thread(self._enroll, batch_id)
+        while claimed := await asyncio.to_thread(self._claim, batch_id):
+            answers = await self._ask_all(claimed)
+            ended += await asyncio.to_thread(self._record, claimed, answers, provenance)
+            asked += len(claimed)
+        return PollReport(asked, ended)
+
+    async def seconds_to_next(self, batch_id: str) -> float | None:
+        """How long nothing is due; None when nothing is scheduled at all."""
+        due = await asyncio.to_thread(self._schedule.next_due, batch_id)
+        return None if due is None else max(0.0, (due - self._clock.now()).total_seconds())
+
+    def _enroll(self, batch_id: str) -> None:
+        now = self._clock.now()
+        self._schedule.enroll(batch_id, now + timedelta(seconds=self._limits.first_delay_seconds))
+        self._schedule.hasten(batch_id, now)
+
+    def _claim(self, batch_id: str) -> list[DuePoll]:
+        now = self._clock.now()
+        lease_until = now + timedelta(seconds=self._limits.lease_seconds)
+        return self._schedule.claim_due(batch_id, now, lease_until, self._limits.claim)
+
+    async def _ask_all(self, claimed: list[DuePoll]) -> list[tuple[StatusOutcome, datetime]]:
+        gate = asyncio.Semaphore(self._limits.in_flight)
+
+        async def ask(poll: DuePoll) -> tuple[StatusOutcome, datetime]:
+            async with gate:
+                asked_at = self._clock.now()
+                return await self._sat.ask_status(poll.request_id), asked_at
+
+        return await asyncio.gather(*(ask(poll) for poll in claimed))
+
+    def _record(
+        self,
+        claimed: list[DuePoll],
+        answers: list[tuple[StatusOutcome, datetime]],
+        provenance: Provenance,
+    ) -> int:
+        asks = [
+            ask
+            for poll, (outcome, asked_at) in zip(claimed, answers, strict=True)
+            if (ask := status_ask(poll.request_id, outcome, asked_at)) is not None
+        ]
+        done = self._resolver.apply(asks, provenance)
+        silent = [poll.request_id for poll in claimed if poll.request_id not in done]
+        orders = {
+            **self._resolver.store.load_orders(silent),
+            **{key: resolution.order for key, resolution in done.items() if resolution.order is not None},
+        }
+        still = [poll for poll in claimed if _is_in_flight(orders.get(poll.request_id))]
+        asked_again = {poll.request_id for poll in still}
+        self._schedule.reschedule({poll.request_id: self._due_after(poll.polls) for poll in still})
+        self._schedule.forget([p.request_id for p in claimed if p.request_id not in asked_again])
+        return sum(
+            1
+            for resolution in done.values()
+            if resolution.is_accepted and resolution.order is not None and resolution.order.state.is_final
+        )
+
+    def _due_after(self, polls: int) -> datetime:
+        # Jitter spreads orders that went out together, so that SAT is not asked in waves.
+        factor = 1 + JITTER * (2 * self._chance.random() - 1)
+        return self._clock.now() + timedelta(seconds=self._limits.delay_seconds(polls) * factor)
+
+
+def orders_in_flight(resolver: Resolver, batch_id: str) -> int:
+    """How many orders of the batch are still in flight."""
+    counts = resolver.store.count_by_state(batch_id)
+    return sum(count.orders for count in counts if count.state.is_in_flight)
+
+
+def escalate_in_flight(resolver: Resolver, batch_id: str, reason: str, provenance: Provenance) -> int:
+    """Hand every order that is still in flight to people; returns how many."""
+    escalated = 0
+    orders = list(each_order(resolver.store, OrderSlice(batch_id, IN_FLIGHT)))
+    for start in range(0, len(orders), 500):
+        group = orders[start : start + 500]
+        done = resolver.apply([Ask(order.request_id, Escalate(reason)) for order in group], provenance)
+        escalated += sum(1 for resolution in done.values() if resolution.is_accepted)
+    return escalated
+
+
+def _is_in_flight(order: Order | None) -> bool:
+    return order is not None and order.state.is_in_flight

@@ -1,0 +1,222 @@
+"""Intake: the spooled bytes become orders, row by row, in runs that can be repeated.
+
+A killed intake goes on after the last recorded run. Orders of a run that was cut short are recognised as
+this batch's own by their row number.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import BinaryIO
+
+from sat_hook.domain.batch import Batch, BatchState, CloseIntake, RefuseBatch, TakeInRows
+from sat_hook.domain.batch_events import RowSetAside, RowsTakenIn, RowVerdict
+from sat_hook.domain.identity import digest_of, payload_digest, request_id_of
+from sat_hook.domain.order import Order, RefusalReason
+from sat_hook.domain.order_commands import Receive
+from sat_hook.domain.order_events import OrderReceived
+from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.limits import MAXIMUM_ROWS, BadRowsPolicy
+from sat_hook.pipeline.order_file import FileRow, OrderFile, OrderFileError, OrderRow, RowProblem
+from sat_hook.pipeline.resolver import Ask, Resolution, Resolver, load_batch
+from sat_hook.pipeline.spool import Spool
+from sat_hook.pipeline.trouble import SpoolError
+
+ROWS_A_RUN = 500
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeReport:
+    """What the intake found; ``was_done_before`` when an earlier run had already read everything."""
+
+    batch: Batch
+    was_done_before: bool
+
+
+def take_in(
+    resolver: Resolver,
+    spool: Spool,
+    batch_id: str,
+    provenance: Provenance,
+    on_bad_rows: BadRowsPolicy = BadRowsPolicy.PROCEED,
+) -> IntakeReport:
+    """Read the batch's spooled bytes into orders.
+
+    A file that is no order file ends the batch as refused, with the reason. The whole file is read once
+    before the first order exists: an order that exists keeps its id for life, so a file that breaks off in
+    the middle must not leave half of its ids behind.
+
+    :raises SpoolError: when the bytes are gone or are not those that were submitted.
+    """
+    batch = load_batch(resolver.store, batch_id)
+    if batch.state is not BatchState.SUBMITTED:
+        return IntakeReport(batch, was_done_before=True)
+    with closing(open_submitted(spool, batch)) as stream:
+        try:
+            _check_whole(OrderFile(stream, batch.file_name), on_bad_rows)
+        except OrderFileError as error:
+            refuse = RefuseBatch(error.code, str(error))
+            batch, _ = resolver.apply_to_batch(batch_id, refuse, provenance)
+            return IntakeReport(batch, was_done_before=False)
+    with closing(open_submitted(spool, batch)) as stream:
+        file = OrderFile(stream, batch.file_name)
+        while run := _next_run(file, batch):
+            batch = _take_in_run(resolver, batch, file.file_name, run, provenance)
+    batch, _ = resolver.apply_to_batch(batch_id, CloseIntake(), provenance)
+    return IntakeReport(batch, was_done_before=False)
+
+
+def _check_whole(file: OrderFile, on_bad_rows: BadRowsPolicy) -> None:
+    """Raise OrderFileError when the file, as a whole, may not become orders."""
+    rows = 0
+    for row in file.rows():
+        rows += 1
+        if rows > MAXIMUM_ROWS:
+            raise OrderFileError(
+                "too_many_rows",
+                f"{file.file_name}: found more than {MAXIMUM_ROWS:,} rows; expected at most that many",
+            )
+        if on_bad_rows is BadRowsPolicy.REFUSE and isinstance(row.outcome, RowProblem):
+            raise OrderFileError("bad_row", row.outcome.message(file.file_name, row.row_number))
+    if rows == 0:
+        raise OrderFileError("empty", f"{file.file_name}: found a header and no rows; expected at least one")
+
+
+def open_submitted(spool: Spool, batch: Batch) -> BinaryIO:
+    """The spooled bytes, checked against the digest that was submitted.
+
+    :raises SpoolError: when they are gone or changed.
+    """
+    stream = spool.open(batch.spool_uri)
+    digest = digest_of(stream.read())
+    if digest != batch.digest:
+        stream.close()
+        raise SpoolError(
+            f"{batch.spool_uri}: found bytes with digest {digest[:12]}…; expected {batch.digest[:12]}…"
+        )
+    stream.seek(0)
+    return stream
+
+
+def _next_run(file: OrderFile, batch: Batch) -> list[FileRow]:
+    fresh = (row for row in file.rows() if row.row_number > batch.last_row_read)
+    return list(islice(fresh, ROWS_A_RUN))
+
+
+def _take_in_run(
+    resolver: Resolver, batch: Batch, file_name: str, run: list[FileRow], provenance: Provenance
+) -> Batch:
+    asks: dict[str, tuple[FileRow, OrderReceived]] = {}
+    set_aside: list[RowSetAside] = []
+    for row in run:
+        if isinstance(row.outcome, RowProblem):
+            set_aside.append(_refused(row, row.outcome.code, row.outcome.message(file_name, row.row_number)))
+            continue
+        request_id = request_id_of(batch.account, row.outcome.order_id)
+        received = _received(batch, row.row_number, row.outcome)
+        if request_id in asks:
+            set_aside.append(_repeated(row, asks[request_id][1], received, request_id, file_name))
+            continue
+        asks[request_id] = (row, received)
+    resolutions = resolver.apply(
+        (Ask(request_id, Receive(received)) for request_id, (_, received) in asks.items()), provenance
+    )
+    for request_id, (row, received) in asks.items():
+        verdict = _verdict(row, received, resolutions[request_id], request_id, file_name)
+        if verdict is not None:
+            set_aside.append(verdict)
+    set_aside.sort(key=lambda item: item.row_number)
+    taken = RowsTakenIn(
+        first_row=batch.last_row_read + 1,
+        last_row=run[-1].row_number,
+        orders=len(run) - len(set_aside),
+        set_aside=tuple(set_aside),
+    )
+    after, refusal = resolver.apply_to_batch(batch.batch_id, TakeInRows(taken), provenance)
+    # Overtaken means that another run of this task has recorded these rows: go on from where it stands.
+    assert refusal is None or after.last_row_read >= taken.last_row or after.state.is_final
+    return after
+
+
+def _received(batch: Batch, row_number: int, row: OrderRow) -> OrderReceived:
+    return OrderReceived(
+        account=batch.account,
+        order_id=row.order_id,
+        batch_id=batch.batch_id,
+        row_number=row_number,
+        product_code=row.product_code,
+        client_number=row.client_number,
+        amount_rupiah=row.amount_rupiah,
+        max_rupiah=row.max_rupiah,
+        downline_id=row.downline_id,
+        fields=row.fields,
+        payload_digest=payload_digest(
+            row.product_code,
+            row.client_number,
+            row.amount_rupiah,
+            row.max_rupiah,
+            row.downline_id,
+            row.fields,
+        ),
+    )
+
+
+def _repeated(
+    row: FileRow, first: OrderReceived, again: OrderReceived, request_id: str, file_name: str
+) -> RowSetAside:
+    """A second row of the same run under one order id."""
+    if first.payload_digest == again.payload_digest:
+        return _known(row, request_id, first.batch_id, first.row_number, file_name)
+    return _reused(row, first.batch_id, first.row_number, again.batch_id, file_name)
+
+
+def _verdict(
+    row: FileRow, received: OrderReceived, resolution: Resolution, request_id: str, file_name: str
+) -> RowSetAside | None:
+    order = resolution.order
+    if resolution.refusal is None or order is None or _is_own(order, received):
+        return None
+    if resolution.refusal.reason is RefusalReason.SAME_ORDER:
+        return _known(row, request_id, order.batch_id, order.row_number, file_name)
+    return _reused(row, order.batch_id, order.row_number, received.batch_id, file_name)
+
+
+def _is_own(order: Order, received: OrderReceived) -> bool:
+    return (order.batch_id, order.row_number) == (received.batch_id, received.row_number)
+
+
+def _refused(row: FileRow, code: str, message: str) -> RowSetAside:
+    return RowSetAside(
+        row_number=row.row_number,
+        verdict=RowVerdict.REFUSED,
+        code=code,
+        message=message,
+        order_id=row.order_id,
+    )
+
+
+def _known(row: FileRow, request_id: str, batch_id: str, known_row: int, file_name: str) -> RowSetAside:
+    return RowSetAside(
+        row_number=row.row_number,
+        verdict=RowVerdict.ALREADY_KNOWN,
+        code="already_submitted",
+        message=(
+            f"{file_name} row {row.row_number}: order {row.order_id!r} was already submitted as row "
+            f"{known_row} of batch {batch_id}; it is not paid again"
+        ),
+        order_id=row.order_id,
+        known_request_id=request_id,
+        known_batch_id=batch_id,
+    )
+
+
+def _reused(row: FileRow, batch_id: str, known_row: int, own_batch_id: str, file_name: str) -> RowSetAside:
+    where = "this file" if batch_id == own_batch_id else f"batch {batch_id}"
+    return _refused(
+        row,
+        "order_id_reused",
+        f"{file_name} row {row.row_number}, column order_id: found {row.order_id!r}, which stands for "
+        f"another order in row {known_row} of {where}; expected an order id of its own",
+    )

@@ -1,0 +1,78 @@
+"""The limits of a batch: each named, each with a default, each to be set per run (law 10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+MAXIMUM_FILE_BYTES = 32 * 1024 * 1024
+MAXIMUM_ROWS = 100_000
+MAXIMUM_COLUMNS = 64
+MAXIMUM_CELL_CHARACTERS = 256
+MAXIMUM_ORDER_ID_CHARACTERS = 64
+MAXIMUM_ORDER_RUPIAH = 1_000_000_000
+
+
+class BadRowsPolicy(StrEnum):
+    """What a batch with bad rows does: go on with the good ones, wait for a person, or end as a whole."""
+
+    PROCEED = "proceed"
+    WAIT = "wait"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionLimits:
+    """How a chunk is sent.
+
+    :param in_flight: checkouts under way at once in one task.
+    :param send_window_seconds: an intent may be written this long after it was committed.
+    :param reply_timeout_seconds: the longest that a sender waits for a reply; must not be smaller than the
+        client's total timeout.
+    :param grace_seconds: what clocks of two machines may differ, and more.
+    :param group_size: how many orders one commit takes at most.
+    :param group_wait_seconds: how long a commit waits to be joined by others.
+    :param failures_to_stop: so many calls without any order accepted in between stop the chunk.
+    :param quote_lifetime_seconds: how long a price may be relied on.
+    """
+
+    in_flight: int = 64
+    send_window_seconds: float = 15.0
+    reply_timeout_seconds: float = 30.0
+    grace_seconds: float = 10.0
+    group_size: int = 200
+    group_wait_seconds: float = 0.005
+    failures_to_stop: int = 20
+    quote_lifetime_seconds: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class QuotingLimits:
+    """How inquiries are made: at most ``in_flight`` at once, ``tries`` each, a growing pause between."""
+
+    in_flight: int = 16
+    tries: int = 4
+    first_pause_seconds: float = 0.5
+    quote_lifetime_seconds: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class PollingLimits:
+    """How statuses are asked for.
+
+    An order is asked about ``first_delay_seconds`` after it went out, then ``growth`` times later each time,
+    never later than ``longest_delay_seconds``; ``lease_seconds`` is how long a claimed order belongs to the
+    poller that claimed it.
+    """
+
+    in_flight: int = 32
+    claim: int = 256
+    first_delay_seconds: float = 2.0
+    growth: float = 1.7
+    longest_delay_seconds: float = 300.0
+    lease_seconds: float = 60.0
+
+    def delay_seconds(self, polls: int) -> float:
+        """The pause after the ``polls``-th question about one order."""
+        # The exponent is capped: growth ** 2000 is not a float.
+        return min(self.longest_delay_seconds, self.first_delay_seconds * self.growth ** min(polls, 64))

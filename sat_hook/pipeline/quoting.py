@@ -1,0 +1,182 @@
+"""Quoting: each order learns its price, from the catalogue or, where the product needs it, by inquiry.
+
+Inquiries are free of consequences, so they are simply made again when the answer was no answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sat_hook.domain.batch import Batch, BatchState, CloseQuoting
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_commands import OrderCommand, Quote, Reject
+from sat_hook.domain.order_events import QuoteSource, RejectionReason
+from sat_hook.domain.ports import Clock
+from sat_hook.domain.pricing import CatalogueEntry, Rejection, judge_bill, judge_row
+from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.limits import QuotingLimits
+from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
+from sat_hook.pipeline.sat_api import SATApi
+from sat_hook.pipeline.trouble import SATUnavailableError
+from sat_hook.protocol.errors import SATError, SystemTroubleError
+from sat_hook.protocol.messages import InquiryRequest, NameValue
+from sat_hook.store.event_store import OrderSlice, each_order
+
+GROUP = 200
+
+
+@dataclass(frozen=True, slots=True)
+class QuotingReport:
+    """What a chunk's quoting did. Rupiah."""
+
+    quoted: int
+    rejected: int
+    total_rupiah: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """SAT gave no usable answer about one bill, in all the tries."""
+
+    error: SATError
+
+
+class Quoter:
+    """Prices orders of one account."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        sat: SATApi,
+        catalogue: Mapping[str, CatalogueEntry],
+        limits: QuotingLimits | None = None,
+    ) -> None:
+        self._resolver = resolver
+        self._sat = sat
+        self._catalogue = catalogue
+        self._limits = limits or QuotingLimits()
+        self._clock: Clock = resolver.clock
+
+    async def quote_slice(self, which: OrderSlice, provenance: Provenance) -> QuotingReport:
+        """Quote every validated order of the slice that has no price yet.
+
+        :raises SATUnavailableError: when SAT answers nobody; the orders stay as they are for another try.
+        """
+        slice_ = OrderSlice(which.batch_id, (OrderState.RECEIVED,), which.first_row, which.last_row)
+        orders = await asyncio.to_thread(lambda: list(each_order(self._resolver.store, slice_)))
+        report = QuotingReport(0, 0, 0)
+        for start in range(0, len(orders), GROUP):
+            done = await self._quote_group(orders[start : start + GROUP], provenance)
+            report = QuotingReport(
+                report.quoted + done.quoted,
+                report.rejected + done.rejected,
+                report.total_rupiah + done.total_rupiah,
+            )
+        return report
+
+    async def _quote_group(self, orders: list[Order], provenance: Provenance) -> QuotingReport:
+        gate = asyncio.Semaphore(self._limits.in_flight)
+        answers = await asyncio.gather(*(self._price(order, gate) for order in orders))
+        unanswered = [answer for answer in answers if isinstance(answer, NoAnswer)]
+        # One bill without an answer is the biller's trouble; a whole group, or SAT itself not answering,
+        # is SAT's, and then nothing is concluded about any order.
+        whole_group = len(unanswered) == sum(1 for order in orders if order.is_inquiry) > 1
+        for answer in unanswered:
+            if whole_group or not isinstance(answer.error, SystemTroubleError):
+                raise SATUnavailableError(
+                    f"inquiries get no answer ({len(unanswered)} of {len(orders)}): {answer.error}"
+                ) from answer.error
+        asks = [
+            Ask(order.request_id, _unavailable(answer) if isinstance(answer, NoAnswer) else answer)
+            for order, answer in zip(orders, answers, strict=True)
+        ]
+        known = {order.request_id: order for order in orders}
+        done = await asyncio.to_thread(self._resolver.apply, asks, provenance, known)
+        after = [resolution.order for resolution in done.values() if resolution.order is not None]
+        quoted = [order for order in after if order.state is OrderState.QUOTED]
+        rejected = sum(1 for order in after if order.state is OrderState.REJECTED)
+        return QuotingReport(len(quoted), rejected, sum(order.quote_rupiah or 0 for order in quoted))
+
+    async def _price(self, order: Order, gate: asyncio.Semaphore) -> OrderCommand | NoAnswer:
+        async with gate:
+            return await self.price(order)
+
+    async def price(self, order: Order) -> Quote | Reject | NoAnswer:
+        """The command that prices ``order`` as of now, or rejects it."""
+        entry = self._catalogue.get(order.product_code)
+        rejection = judge_row(order, entry)
+        if rejection is not None:
+            return _reject(rejection)
+        assert entry is not None
+        if not entry.is_inquiry:
+            assert entry.price_rupiah is not None
+            return self._quote(entry.price_rupiah, QuoteSource.CATALOGUE, None)
+        return await self._price_bill(order)
+
+    async def _price_bill(self, order: Order) -> Quote | Reject | NoAnswer:
+        request = InquiryRequest(
+            product_code=order.product_code,
+            client_number=order.client_number,
+            amount_rupiah=order.amount_rupiah,
+            fields=tuple(NameValue(name=name, value=value) for name, value in order.fields),
+            downline_id=order.downline_id,
+        )
+        pause = self._limits.first_pause_seconds
+        for remaining in reversed(range(self._limits.tries)):
+            try:
+                bill = await self._sat.inquiry(request)
+            except SATError as error:
+                if error.definite and error.sent:
+                    return Reject(RejectionReason.INQUIRY_REFUSED, f"SAT refused the inquiry: {error}")
+                if not remaining:
+                    return NoAnswer(error)
+                await asyncio.sleep(pause)
+                pause *= 2
+                continue
+            rejection = judge_bill(order, bill.sales_price_rupiah, bill.base_price_rupiah)
+            if rejection is not None:
+                return _reject(rejection)
+            return self._quote(bill.sales_price_rupiah, QuoteSource.INQUIRY, bill.admin_fee_rupiah)
+        raise AssertionError("the loop returns on its last try")
+
+    def _quote(self, price: int, source: QuoteSource, admin_fee: int | None) -> Quote:
+        lifetime = timedelta(seconds=self._limits.quote_lifetime_seconds)
+        return Quote(price, source, admin_fee, self._clock.now() + lifetime)
+
+
+def close_quoting(resolver: Resolver, batch_id: str, provenance: Provenance) -> Batch:
+    """Record that every order of the batch that can be sent has a price.
+
+    :raises SATUnavailableError: when orders are still without one.
+    """
+    batch = load_batch(resolver.store, batch_id)
+    if batch.state is not BatchState.VALIDATED:
+        return batch
+    counts = {count.state: count for count in resolver.store.count_by_state(batch_id)}
+    unpriced = counts.get(OrderState.RECEIVED)
+    if unpriced is not None:
+        raise SATUnavailableError(f"{unpriced.orders} orders of batch {batch_id} have no price yet")
+    priced = [count for state, count in counts.items() if state is not OrderState.REJECTED]
+    rejected = counts.get(OrderState.REJECTED)
+    command = CloseQuoting(
+        quoted=sum(count.orders for count in priced),
+        rejected=rejected.orders if rejected else 0,
+        total_rupiah=sum(count.quoted_rupiah for count in priced),
+    )
+    batch, _ = resolver.apply_to_batch(batch_id, command, provenance)
+    return batch
+
+
+def _reject(rejection: Rejection) -> Reject:
+    return Reject(rejection.reason, rejection.detail)
+
+
+def _unavailable(answer: NoAnswer) -> Reject:
+    codes = ", ".join(answer.error.codes) or type(answer.error).__name__
+    return Reject(
+        RejectionReason.INQUIRY_UNAVAILABLE,
+        f"the biller gave no bill ({codes}) in every try; the order was never sent",
+    )

@@ -1,0 +1,135 @@
+"""One resolver: every change to an order or a batch is decided here, whoever asks for it (law 4).
+
+State is read, :func:`decide` answers, the events are appended under the version that was read. Whoever lost
+a race reads again and decides again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sat_hook.domain.batch import Batch, BatchCommand, decide_batch, evolve_batch
+from sat_hook.domain.event import Event
+from sat_hook.domain.order import Order, Refusal, evolve
+from sat_hook.domain.order_commands import OrderCommand
+from sat_hook.domain.order_decisions import decide
+from sat_hook.domain.ports import Clock
+from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
+from sat_hook.pipeline.trouble import BatchNotFoundError, ContentionError
+from sat_hook.store.event_store import Change, EventStore, StatusEvidence
+
+ROUNDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A command for one order, with the evidence that it rests on."""
+
+    request_id: str
+    command: OrderCommand
+    evidence: tuple[StatusEvidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What became of an ask: the order as it now stands, and either new events or the refusal."""
+
+    order: Order | None
+    events: tuple[Event, ...]
+    refusal: Refusal | None
+
+    @property
+    def is_accepted(self) -> bool:
+        """True when the command changed the order."""
+        return self.refusal is None
+
+
+class Resolver:
+    """Decides and appends, for many orders at once. Safe to use from several threads."""
+
+    def __init__(self, store: EventStore, clock: Clock) -> None:
+        self.store = store
+        self.clock = clock
+
+    def apply(
+        self,
+        asks: Iterable[Ask],
+        provenance: Provenance,
+        known: Mapping[str, Order] | None = None,
+    ) -> dict[str, Resolution]:
+        """Decide every ask and append the events in one transaction (more, where somebody else was faster).
+
+        :param asks: at most one for each order.
+        :param known: states that the caller has just read or made; they save a read and are fenced anyway.
+        :returns: a resolution for each request id.
+        :raises ContentionError: when an order kept changing for ten rounds.
+        """
+        waiting = {ask.request_id: ask for ask in asks}
+        states = {key: order for key, order in (known or {}).items() if key in waiting}
+        resolved: dict[str, Resolution] = {}
+        for _ in range(ROUNDS):
+            unread = [key for key in waiting if key not in states]
+            found = self.store.load_orders(unread) if unread else {}
+            changes: list[Change] = []
+            # One moment for the fold and for the log: a rebuild has only the log's.
+            moment = self.clock.now()
+            for key, ask in waiting.items():
+                order = states.get(key) or found.get(key)
+                answer = decide(order, ask.command)
+                if isinstance(answer, Refusal):
+                    resolved[key] = Resolution(order, (), answer)
+                else:
+                    changes.append(_change(order, ask, answer, moment))
+            conflicts = self.store.append(changes, provenance, moment)
+            for change in changes:
+                if change.stream not in conflicts and isinstance(change.after, Order):
+                    resolved[change.stream.key] = Resolution(change.after, change.events, None)
+            waiting = {stream.key: waiting[stream.key] for stream in conflicts}
+            if not waiting:
+                return resolved
+            states = {}
+        raise ContentionError(f"{len(waiting)} orders kept changing while they were decided on")
+
+    def apply_to_batch(
+        self, batch_id: str, command: BatchCommand, provenance: Provenance
+    ) -> tuple[Batch, Refusal | None]:
+        """Decide one command of a batch.
+
+        :returns: the batch as it now stands, and the refusal when nothing was changed.
+        :raises BatchNotFoundError: when there is no such batch and the command does not begin one.
+        """
+        for _ in range(ROUNDS):
+            batch = self.store.load_batch(batch_id)
+            answer = decide_batch(batch, command)
+            if isinstance(answer, Refusal):
+                if batch is None:
+                    raise BatchNotFoundError(f"there is no batch {batch_id}")
+                return batch, answer
+            after = batch
+            for event in answer:
+                after = evolve_batch(after, batch_id, event)
+            assert after is not None
+            stream = StreamId(StreamKind.BATCH, batch_id)
+            change = Change(stream, batch.version if batch else 0, answer, after)
+            if not self.store.append([change], provenance, self.clock.now()):
+                return after, None
+        raise ContentionError(f"batch {batch_id} kept changing while it was decided on")
+
+
+def _change(order: Order | None, ask: Ask, events: tuple[Event, ...], moment: datetime) -> Change:
+    after = order
+    for event in events:
+        after = evolve(after, ask.request_id, event, moment)
+    assert after is not None
+    stream = StreamId(StreamKind.ORDER, ask.request_id)
+    return Change(stream, order.version if order else 0, events, after, ask.evidence)
+
+
+def load_batch(store: EventStore, batch_id: str) -> Batch:
+    """The batch; raises BatchNotFoundError when there is none."""
+    batch = store.load_batch(batch_id)
+    if batch is None:
+        raise BatchNotFoundError(f"there is no batch {batch_id}")
+    return batch

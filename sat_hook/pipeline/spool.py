@@ -1,0 +1,58 @@
+"""The spool: where submitted bytes and result files live. After a submission only the spooled bytes count.
+
+This is the port and its plain-folder form; Airflow's ObjectStoragePath (file, s3, gs, …) is adapted in
+``sat_hook/hooks``.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from urllib.parse import unquote, urlsplit
+
+from sat_hook.pipeline.trouble import SpoolError
+
+
+class Spool(Protocol):
+    """Named blobs, written whole."""
+
+    def write(self, name: str, content: bytes) -> str:
+        """Keep ``content`` under ``name`` (a relative path), replacing what was there.
+
+        :returns: the URI by which every worker can read it.
+        """
+
+    def open(self, uri: str) -> BinaryIO:
+        """The bytes at ``uri``; raises SpoolError when there are none."""
+
+
+class LocalSpool:
+    """A spool in one folder that every process of the deployment sees."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+
+    def write(self, name: str, content: bytes) -> str:
+        target = self._folder / name
+        if not target.resolve().is_relative_to(self._folder):
+            raise SpoolError(f"the name {name!r} leads out of the spool")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Written aside and renamed: a reader never sees half a file, a killed writer leaves no damage.
+        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+        return target.as_uri()
+
+    def open(self, uri: str) -> BinaryIO:
+        path = Path(unquote(urlsplit(uri).path)).resolve()
+        if not path.is_relative_to(self._folder):
+            raise SpoolError(f"{uri} is not in the spool")
+        try:
+            return path.open("rb")
+        except OSError as error:
+            raise SpoolError(f"{uri} cannot be read: {error.strerror}") from error

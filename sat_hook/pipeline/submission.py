@@ -1,0 +1,81 @@
+"""Submission: bytes become a batch. Nothing is read yet but their size and digest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from sat_hook.domain.batch import Submit
+from sat_hook.domain.batch_events import BatchSource, BatchSubmitted
+from sat_hook.domain.identity import batch_id_of, digest_of
+from sat_hook.domain.order import RefusalReason
+from sat_hook.domain.ports import Clock
+from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.limits import MAXIMUM_CELL_CHARACTERS, MAXIMUM_FILE_BYTES
+from sat_hook.pipeline.resolver import Resolver
+from sat_hook.pipeline.spool import Spool
+from sat_hook.pipeline.trouble import SubmissionRefusedError
+from sat_hook.store.event_store import EventStore
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The batch that the bytes are. ``is_new`` is False when these very bytes had been submitted before."""
+
+    batch_id: str
+    digest: str
+    spool_uri: str
+    is_new: bool
+
+
+def submit(
+    store: EventStore,
+    spool: Spool,
+    clock: Clock,
+    *,
+    account: str,
+    reference: str | None,
+    source: BatchSource,
+    file_name: str,
+    content: bytes,
+    provenance: Provenance,
+) -> Submission:
+    """Spool ``content`` and register it as a batch.
+
+    The batch's key is account and reference; the reference defaults to the digest, so the same file twice is
+    the same batch, and a file that repeats every month is run again by naming it.
+
+    :raises SubmissionRefusedError: empty, too large, or a reference that names other contents.
+    """
+    name = PurePosixPath(file_name.replace("\\", "/")).name[:MAXIMUM_CELL_CHARACTERS] or "orders.csv"
+    if not content.strip():
+        raise SubmissionRefusedError(f"{name}: found an empty file; expected a header and at least one row")
+    if len(content) > MAXIMUM_FILE_BYTES:
+        raise SubmissionRefusedError(
+            f"{name}: found {len(content):,} bytes; expected at most {MAXIMUM_FILE_BYTES:,}"
+        )
+    if reference is not None and not 0 < len(reference.strip()) <= MAXIMUM_CELL_CHARACTERS:
+        raise SubmissionRefusedError(
+            f"batch reference: found {len(reference)} characters; expected 1 to {MAXIMUM_CELL_CHARACTERS}"
+        )
+    digest = digest_of(content)
+    key = (reference or digest).strip()
+    batch_id = batch_id_of(account, key)
+    # The name is the digest: the same bytes land on themselves, and other bytes can never replace them.
+    uri = spool.write(f"batches/{batch_id}/{digest}.csv", content)
+    submitted = BatchSubmitted(
+        account=account,
+        reference=key,
+        source=source,
+        file_name=name,
+        spool_uri=uri,
+        digest=digest,
+        size_bytes=len(content),
+    )
+    batch, refusal = Resolver(store, clock).apply_to_batch(batch_id, Submit(submitted), provenance)
+    if refusal is not None and refusal.reason is RefusalReason.ORDER_ID_REUSED:
+        raise SubmissionRefusedError(
+            f"{name}: batch reference {key!r} already names batch {batch_id} with other contents "
+            f"(digest {batch.digest[:12]}…, found {digest[:12]}…); expected the same file or a new reference"
+        )
+    return Submission(batch_id, digest, batch.spool_uri, is_new=refusal is None)

@@ -1,0 +1,41 @@
+"""What can go wrong with the pipeline itself. The end of an order is never an exception (law 9)."""
+
+from __future__ import annotations
+
+
+class PipelineError(RuntimeError):
+    """Base of the pipeline's own trouble: the step did not finish and can be run again."""
+
+    is_worth_a_retry = True
+
+
+class ContentionError(PipelineError):
+    """A stream kept moving on under us; somebody else is working on it."""
+
+
+class BatchNotFoundError(PipelineError):
+    """No batch has this id."""
+
+    is_worth_a_retry = False
+
+
+class BatchStoppedError(PipelineError):
+    """The batch cannot go on until a person has done something; the text says what."""
+
+    is_worth_a_retry = False
+
+
+class SpoolError(PipelineError):
+    """The spooled bytes are not there, or are not the bytes that were submitted."""
+
+
+class SATUnavailableError(PipelineError):
+    """SAT did not answer as it should; nothing was concluded about any order."""
+
+
+class ChunkIncompleteError(PipelineError):
+    """Some orders of the chunk were not sent; they are still quoted and safe to send by another try."""
+
+
+class SubmissionRefusedError(ValueError):
+    """The submitted file cannot become a batch. The text names the file, what was found and expected."""

@@ -1,0 +1,107 @@
+"""Validation: every order gets a verdict from the catalogue before anything is asked or paid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from sat_hook.domain.batch import Batch, BatchState, CloseValidation, RefuseBatch
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_commands import Reject, Validate
+from sat_hook.domain.order_events import RejectionReason
+from sat_hook.domain.pricing import CatalogueEntry, judge_row
+from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.limits import BadRowsPolicy
+from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
+from sat_hook.pipeline.trouble import BatchStoppedError
+from sat_hook.protocol.messages import Product
+from sat_hook.store.event_store import OrderSlice, each_order
+
+GROUP = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationReport:
+    """How many orders may go on and how many ended here."""
+
+    batch: Batch
+    valid: int
+    rejected: int
+
+
+def catalogue_of(products: Iterable[Product]) -> dict[str, CatalogueEntry]:
+    """The product list as the rules want it, by code."""
+    return {
+        product.code: CatalogueEntry(
+            code=product.code,
+            price_rupiah=product.price_rupiah,
+            is_inquiry=product.is_inquiry,
+            is_active=product.is_active,
+            status=int(product.status),
+        )
+        for product in products
+    }
+
+
+def validate_orders(
+    resolver: Resolver,
+    batch_id: str,
+    catalogue: Mapping[str, CatalogueEntry],
+    provenance: Provenance,
+    on_bad_rows: BadRowsPolicy = BadRowsPolicy.PROCEED,
+) -> ValidationReport:
+    """Judge every order of the batch that has no verdict yet.
+
+    :raises BatchStoppedError: when rows are bad and the policy is to wait for a person.
+    """
+    batch = load_batch(resolver.store, batch_id)
+    if batch.state is BatchState.REFUSED:
+        raise BatchStoppedError(f"batch {batch_id} was refused: {batch.refusal_message}")
+    unjudged = (
+        order
+        for order in each_order(resolver.store, OrderSlice(batch_id, (OrderState.RECEIVED,)))
+        if order.is_inquiry is None
+    )
+    for group in _groups(unjudged):
+        known = {order.request_id: order for order in group}
+        resolver.apply([_verdict(order, catalogue) for order in group], provenance, known)
+    counts = {count.state: count.orders for count in resolver.store.count_by_state(batch_id)}
+    rejected = counts.get(OrderState.REJECTED, 0)
+    valid = sum(counts.values()) - rejected
+    bad = rejected + batch.set_aside
+    if bad and on_bad_rows is BadRowsPolicy.REFUSE:
+        batch = _refuse_batch(resolver, batch, bad, provenance)
+        return ValidationReport(batch, 0, sum(counts.values()))
+    if bad and on_bad_rows is BadRowsPolicy.WAIT:
+        raise BatchStoppedError(
+            f"batch {batch_id} waits: {bad} of {batch.orders + batch.set_aside} rows are bad; run it again "
+            "with on_bad_rows=proceed to pay the good ones"
+        )
+    batch, _ = resolver.apply_to_batch(batch_id, CloseValidation(valid, rejected), provenance)
+    return ValidationReport(batch, valid, rejected)
+
+
+def _groups(orders: Iterable[Order]) -> Iterator[list[Order]]:
+    remaining = iter(orders)
+    while group := list(islice(remaining, GROUP)):
+        yield group
+
+
+def _verdict(order: Order, catalogue: Mapping[str, CatalogueEntry]) -> Ask:
+    entry = catalogue.get(order.product_code)
+    rejection = judge_row(order, entry)
+    if rejection is not None:
+        return Ask(order.request_id, Reject(rejection.reason, rejection.detail))
+    assert entry is not None
+    return Ask(order.request_id, Validate(entry.is_inquiry, entry.price_rupiah or 0))
+
+
+def _refuse_batch(resolver: Resolver, batch: Batch, bad: int, provenance: Provenance) -> Batch:
+    text = f"{bad} of {batch.orders + batch.set_aside} rows are bad and the policy is to refuse such a batch"
+    waiting = each_order(resolver.store, OrderSlice(batch.batch_id, (OrderState.RECEIVED, OrderState.QUOTED)))
+    for group in _groups(list(waiting)):
+        asks = [Ask(order.request_id, Reject(RejectionReason.BATCH_REFUSED, text)) for order in group]
+        resolver.apply(asks, provenance)
+    refused, _ = resolver.apply_to_batch(batch.batch_id, RefuseBatch("bad_rows", text), provenance)
+    return refused

@@ -1,0 +1,86 @@
+"""When which order is asked about next: operational state, shared by every poller of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from sat_hook.store.database import Database
+from sat_hook.store.sql_files import queries
+
+
+@dataclass(frozen=True, slots=True)
+class DuePoll:
+    """An order that this caller may ask about now; ``polls`` counts the questions, this one included."""
+
+    request_id: str
+    polls: int
+
+
+class PollSchedule(Protocol):
+    """The schedule of one deployment. Two pollers at once share the due orders, they never both get one."""
+
+    def enroll(self, batch_id: str, due_at: datetime) -> None:
+        """Put every order in flight of the batch on the schedule; those already there keep their place."""
+
+    def hasten(self, batch_id: str, now: datetime) -> int:
+        """Make orders due at once for which a callback came; returns how many."""
+
+    def claim_due(self, batch_id: str, now: datetime, lease_until: datetime, limit: int) -> list[DuePoll]:
+        """Take at most ``limit`` orders that are due; nobody else gets them before ``lease_until``."""
+
+    def reschedule(self, due_at: Mapping[str, datetime]) -> None:
+        """Set when each of these orders is asked about next."""
+
+    def forget(self, request_ids: Sequence[str]) -> None:
+        """These orders need no more questions."""
+
+    def next_due(self, batch_id: str) -> datetime | None:
+        """When the next question of the batch is due; None when there is none."""
+
+
+class PostgresPollSchedule:
+    """:class:`PollSchedule` in the table ``sat.poll_schedule``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._polls = queries("polls")
+
+    def enroll(self, batch_id: str, due_at: datetime) -> None:
+        with self._database.transaction() as connection:
+            self._polls.enroll(connection, batch_id=batch_id, due_at=due_at)
+
+    def hasten(self, batch_id: str, now: datetime) -> int:
+        with self._database.transaction() as connection:
+            return len(list(self._polls.hasten(connection, batch_id=batch_id, due_at=now)))
+
+    def claim_due(self, batch_id: str, now: datetime, lease_until: datetime, limit: int) -> list[DuePoll]:
+        with self._database.transaction() as connection:
+            rows = self._polls.claim_due(
+                connection, batch_id=batch_id, now=now, lease_until=lease_until, limit=limit
+            )
+            return [DuePoll(request_id, polls) for request_id, polls in rows]
+
+    def reschedule(self, due_at: Mapping[str, datetime]) -> None:
+        if not due_at:
+            return
+        with self._database.transaction() as connection:
+            self._polls.reschedule(connection, request_ids=list(due_at), due_ats=list(due_at.values()))
+
+    def forget(self, request_ids: Sequence[str]) -> None:
+        if not request_ids:
+            return
+        with self._database.transaction() as connection:
+            self._polls.forget(connection, request_ids=list(request_ids))
+
+    def next_due(self, batch_id: str) -> datetime | None:
+        with self._database.transaction() as connection:
+            due: datetime | None = self._polls.next_due(connection, batch_id=batch_id)
+            return due
+
+    def callback_channel(self, account: str) -> str:
+        """The channel on which the receiver announces callbacks of ``account``."""
+        with self._database.transaction() as connection:
+            return str(self._polls.channel_of(connection, account=account))

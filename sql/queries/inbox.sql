@@ -1,0 +1,43 @@
+-- name: receive_callbacks(accounts, request_ids, digests, bodies, signatures, key_fingerprints, content_types, remote_addresses)
+-- Keep a group of callbacks and wake their accounts once each, if anything new came. One row per callback, in
+-- the order given: true when its bytes came for the first time. `woken` is read so that it is executed.
+WITH stored AS MATERIALIZED (
+    SELECT
+        c.place,
+        c.account,
+        sat.receive_callback(
+            c.account, c.request_id, c.digest, c.body, c.signature, c.key_fingerprint, c.content_type,
+            c.remote_address
+        ) AS is_new
+    FROM unnest(
+        :accounts::text[], :request_ids::text[], :digests::text[], :bodies::bytea[], :signatures::text[],
+        :key_fingerprints::text[], :content_types::text[], :remote_addresses::text[]
+    ) WITH ORDINALITY AS c (
+        account, request_id, digest, body, signature, key_fingerprint, content_type, remote_address, place
+    )
+), woken AS MATERIALIZED (
+    SELECT pg_notify(sat.callback_channel(fresh.account), '')
+    FROM (SELECT DISTINCT account FROM stored WHERE is_new) AS fresh
+)
+SELECT stored.is_new, (SELECT count(*) FROM woken)
+FROM stored
+ORDER BY stored.place;
+
+-- name: is_reachable()$
+-- Whether the database answers this role.
+SELECT true;
+
+-- name: callbacks_of_order(account, request_id)
+-- The verified callbacks of one order, by arrival, without their bodies.
+SELECT
+    i.received_at,
+    i.key_fingerprint,
+    i.remote_address,
+    i.digest,
+    coalesce(r.repeats, 0),
+    r.last_repeat_at,
+    EXISTS (SELECT FROM sat.callback_queue AS q WHERE q.inbox_id = i.inbox_id)
+FROM sat.callback_inbox AS i
+LEFT JOIN sat.callback_repeats AS r USING (account, digest)
+WHERE i.request_id = :request_id AND i.account = :account
+ORDER BY i.inbox_id;
