@@ -1,0 +1,65 @@
+"""Delivery: vouchers and serials leave only here, when an authorised user asks, and it is recorded first."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from sat_hook.domain.batch import RecordDelivery
+from sat_hook.domain.order import OrderState
+from sat_hook.domain.ports import Clock
+from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.resolver import Resolver, load_batch
+from sat_hook.pipeline.trouble import BatchStoppedError
+from sat_hook.protocol.messages import parse_order
+from sat_hook.store.event_store import OrderSlice, each_order
+from sat_hook.store.postgres import PostgresEventStore
+
+DELIVERY_COLUMNS = ("order_id", "row", "product_code", "client_number", "voucher_code", "serial_number")
+MINIMUM_REASON_CHARACTERS = 3
+MAXIMUM_REASON_CHARACTERS = 500
+GROUP = 500
+
+
+def deliver(
+    store: PostgresEventStore, batch_id: str, *, reason: str, provenance: Provenance, clock: Clock
+) -> bytes:
+    """The goods of the batch's succeeded orders, as UTF-8 CSV.
+
+    The delivery is an event before the goods leave: whoever saw them stands in the log even if the answer
+    was lost on its way.
+
+    :raises BatchNotFoundError: when there is no such batch.
+    :raises BatchStoppedError: when nothing has succeeded yet, or no reason was given.
+    """
+    reason = reason.strip()
+    if not MINIMUM_REASON_CHARACTERS <= len(reason) <= MAXIMUM_REASON_CHARACTERS:
+        raise BatchStoppedError(
+            f"reason: found {len(reason)} characters; expected {MINIMUM_REASON_CHARACTERS} to "
+            f"{MAXIMUM_REASON_CHARACTERS}"
+        )
+    load_batch(store, batch_id)
+    succeeded = list(each_order(store, OrderSlice(batch_id, (OrderState.SUCCEEDED,))))
+    if not succeeded:
+        raise BatchStoppedError(f"batch {batch_id} has no succeeded order, so there is nothing to deliver")
+    Resolver(store, clock).apply_to_batch(batch_id, RecordDelivery(len(succeeded), reason), provenance)
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(DELIVERY_COLUMNS)
+    for start in range(0, len(succeeded), GROUP):
+        group = succeeded[start : start + GROUP]
+        proofs = store.status_evidence([order.evidence_digest or "" for order in group])
+        for order in group:
+            proof = proofs.get(order.evidence_digest or "")
+            goods = parse_order(proof.encode("utf-8")) if proof is not None else None
+            writer.writerow(
+                (
+                    order.order_id,
+                    order.row_number,
+                    order.product_code,
+                    order.client_number,
+                    goods.voucher_code if goods else "",
+                    goods.serial_number if goods else "",
+                )
+            )
+    return out.getvalue().encode("utf-8-sig")

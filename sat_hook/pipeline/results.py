@@ -1,0 +1,211 @@
+"""Results: what the submitter gave, row by row, plus the verdict. Made from the log, at any later time."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+from sat_hook.domain.batch import Batch, BatchState, Complete, RecordResults
+from sat_hook.domain.batch_events import RowSetAside, RowsTakenIn, RowVerdict
+from sat_hook.domain.identity import digest_of
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
+from sat_hook.pipeline.intake import open_submitted
+from sat_hook.pipeline.order_file import FileRow, OrderFile, RowProblem
+from sat_hook.pipeline.resolver import Resolver, load_batch
+from sat_hook.pipeline.spool import Spool
+from sat_hook.store.event_store import EventStore, OrderSlice, StateCount, each_order
+
+VERDICT_COLUMNS = (
+    "sat_verdict",
+    "sat_state",
+    "sat_reason",
+    "sat_message",
+    "sat_request_id",
+    "sat_price_rupiah",
+    "sat_charged_rupiah",
+    "sat_fulfilled_at",
+)
+VERDICTS: dict[OrderState, str] = {
+    OrderState.RECEIVED: "not sent yet",
+    OrderState.QUOTED: "not sent yet",
+    OrderState.HELD: "held: waits for a person",
+    OrderState.REJECTED: "not sent",
+    OrderState.CANCELLED: "not sent",
+    OrderState.SUBMITTING: "in flight",
+    OrderState.PENDING: "in flight",
+    OrderState.UNKNOWN: "unknown: may have been charged",
+    OrderState.ESCALATED: "unknown: may have been charged",
+    OrderState.SUCCEEDED: "paid",
+    OrderState.FAILED: "failed",
+    OrderState.REVERSED: "reversed: was paid, then failed",
+}
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFile:
+    """A rendered result file: UTF-8 CSV with BOM."""
+
+    name: str
+    content: bytes
+    rows: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSummary:
+    """Where a batch stands. Rupiah; ``charged_rupiah`` counts what succeeded."""
+
+    batch: Batch
+    counts: tuple[StateCount, ...]
+
+    @property
+    def charged_rupiah(self) -> int:
+        """What the succeeded orders cost."""
+        return sum(count.charged_rupiah for count in self.counts if count.state is OrderState.SUCCEEDED)
+
+    def orders_in(self, *states: OrderState) -> int:
+        """How many orders stand in one of ``states``."""
+        return sum(count.orders for count in self.counts if count.state in states)
+
+    @property
+    def unsent(self) -> int:
+        """Orders that could still be sent and were not."""
+        return self.orders_in(OrderState.RECEIVED, OrderState.QUOTED)
+
+    @property
+    def in_flight(self) -> int:
+        """Orders whose end is not known yet."""
+        return sum(count.orders for count in self.counts if count.state.is_in_flight)
+
+    @property
+    def is_complete(self) -> bool:
+        """True when nothing is left for the pipeline to do by itself."""
+        return not self.unsent and not self.in_flight
+
+
+def summarise(store: EventStore, batch_id: str) -> BatchSummary:
+    """How the orders of a batch stand; raises BatchNotFoundError."""
+    batch = load_batch(store, batch_id)
+    return BatchSummary(batch, tuple(store.count_by_state(batch_id)))
+
+
+def complete(resolver: Resolver, batch_id: str, provenance: Provenance) -> BatchSummary:
+    """Record the batch as completed when nothing is left to do; returns where it stands."""
+    summary = summarise(resolver.store, batch_id)
+    if summary.is_complete and not summary.batch.state.is_final and _is_read(summary.batch):
+        counts = {count.state.value: count.orders for count in summary.counts}
+        batch, _ = resolver.apply_to_batch(batch_id, Complete(counts, summary.charged_rupiah), provenance)
+        return BatchSummary(batch, summary.counts)
+    return summary
+
+
+def write_results(resolver: Resolver, spool: Spool, batch_id: str, provenance: Provenance) -> ResultFile:
+    """Render the result file, keep it in ``spool`` and record where it is; the same results once only."""
+    file = render_results(resolver.store, spool, batch_id)
+    uri = spool.write(f"results/{batch_id}/{file.name}", file.content)
+    resolver.apply_to_batch(batch_id, RecordResults(uri, file.digest, file.rows), provenance)
+    return file
+
+
+def render_results(store: EventStore, spool: Spool, batch_id: str) -> ResultFile:
+    """The result file as the log stands now.
+
+    :raises SpoolError: when the submitted bytes are gone or changed.
+    """
+    batch = load_batch(store, batch_id)
+    out = io.StringIO(newline="")
+    rows = 0
+    if batch.state is BatchState.REFUSED and batch.orders == 0:
+        writer = csv.writer(out, lineterminator="\r\n")
+        writer.writerow(("sat_verdict", "sat_reason", "sat_message"))
+        writer.writerow(("not sent: the batch was refused", batch.refusal_code, batch.refusal_message))
+        rows = 1
+    else:
+        with closing(open_submitted(spool, batch)) as stream:
+            file = OrderFile(stream, batch.file_name)
+            writer = csv.writer(out, delimiter=file.delimiter, lineterminator="\r\n")
+            writer.writerow((*file.header, *VERDICT_COLUMNS))
+            for row, verdict in _judged(store, batch, file):
+                writer.writerow((*_echo(row, len(file.header)), *verdict))
+                rows += 1
+    content = out.getvalue().encode("utf-8-sig")
+    stem = batch.file_name.rsplit(".", 1)[0]
+    return ResultFile(f"{stem}.results.csv", content, rows, digest_of(content))
+
+
+def rows_set_aside(store: EventStore, batch_id: str) -> Iterator[RowSetAside]:
+    """Every row of the batch that became no order of it."""
+    for recorded in store.read_stream(StreamId(StreamKind.BATCH, batch_id)):
+        if recorded.type_name == RowsTakenIn.__name__:
+            event = recorded.event
+            assert isinstance(event, RowsTakenIn)
+            yield from event.set_aside
+
+
+def _is_read(batch: Batch) -> bool:
+    return batch.state is not BatchState.SUBMITTED
+
+
+def _judged(store: EventStore, batch: Batch, file: OrderFile) -> Iterator[tuple[FileRow, tuple[str, ...]]]:
+    aside = {item.row_number: item for item in rows_set_aside(store, batch.batch_id)}
+    known_ids = [item.known_request_id for item in aside.values() if item.known_request_id]
+    known = store.load_orders(known_ids) if known_ids else {}
+    orders = each_order(store, OrderSlice(batch.batch_id))
+    order = next(orders, None)
+    for row in file.rows():
+        while order is not None and order.row_number < row.row_number:
+            order = next(orders, None)
+        if order is not None and order.row_number == row.row_number:
+            yield row, _of_order(VERDICTS[order.state], order, _message_of(order))
+        elif (item := aside.get(row.row_number)) is not None:
+            yield row, _of_row_set_aside(item, known.get(item.known_request_id or ""))
+        else:
+            yield row, ("not read yet", *("" for _ in VERDICT_COLUMNS[1:]))
+
+
+def _of_order(verdict: str, order: Order, message: str) -> tuple[str, ...]:
+    charged = order.charged_rupiah if order.state is OrderState.SUCCEEDED else None
+    if order.state in (OrderState.FAILED, OrderState.REJECTED, OrderState.CANCELLED):
+        charged = 0
+    return (
+        verdict,
+        order.state.value,
+        order.reason_code or "",
+        message,
+        order.request_id,
+        _number(order.quote_rupiah),
+        _number(charged),
+        order.fulfilled_at.isoformat() if order.fulfilled_at else "",
+    )
+
+
+def _message_of(order: Order) -> str:
+    return _neutral(order.reason_detail or "")
+
+
+def _of_row_set_aside(item: RowSetAside, known: Order | None) -> tuple[str, ...]:
+    if item.verdict is RowVerdict.ALREADY_KNOWN and known is not None:
+        verdict = f"already submitted: {VERDICTS[known.state]}"
+        return _of_order(verdict, known, item.message)
+    return ("not sent", item.verdict.value, item.code, item.message, "", "", "0", "")
+
+
+def _number(amount: int | None) -> str:
+    return "" if amount is None else str(amount)
+
+
+def _echo(row: FileRow, width: int) -> Iterable[str]:
+    cells = (*row.cells[:width], *("" for _ in range(width - len(row.cells))))
+    if isinstance(row.outcome, RowProblem):
+        # Cells of a row that was refused were never checked; a spreadsheet must not run them.
+        return [_neutral(cell) for cell in cells]
+    return cells
+
+
+def _neutral(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
