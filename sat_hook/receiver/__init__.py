@@ -1,0 +1,1 @@
+"""The callback receiver: an ASGI app that verifies, stores and acknowledges, and decides nothing."""

@@ -1,0 +1,212 @@
+"""The inbox: verified callbacks, committed in groups by one thread over one connection.
+
+Requests that wait at the same time share a transaction, and so one flush to disk and one notification per
+account. Who asked learns the outcome only after the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+import psycopg2
+
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.sql_files import queries
+
+logger = logging.getLogger(__name__)
+
+# A connection that idled through a restart of PostgreSQL fails once; the second try opens a new one.
+TRIES_OF_A_GROUP = 2
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Callback:
+    """One verified callback, exactly as it came. ``body`` may hold a voucher, so no repr shows it."""
+
+    account: str
+    request_id: str
+    digest: str
+    body: bytes
+    signature: str
+    key_fingerprint: str
+    content_type: str
+    remote_address: str
+
+    def __repr__(self) -> str:
+        return f"Callback(account={self.account}, request_id={self.request_id}, digest={self.digest})"
+
+
+class InboxError(RuntimeError):
+    """The callback was not stored, or nobody knows whether it was: the sender has to try again."""
+
+
+class InboxFullError(InboxError):
+    """More callbacks wait for a commit than the limit allows."""
+
+
+class InboxUnavailableError(InboxError):
+    """The database did not take the callback in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    callback: Callback
+    loop: asyncio.AbstractEventLoop
+    answer: asyncio.Future[bool]
+
+
+Outcome = bool | InboxUnavailableError
+
+
+class Inbox:
+    """Stores callbacks durably. The thread starts with the first callback, not before.
+
+    :param database: with the role ``sat_receiver``.
+    :param waiting_limit: callbacks that may wait for a commit.
+    :param group_limit: most callbacks in one transaction.
+    """
+
+    def __init__(self, database: Database, *, waiting_limit: int, group_limit: int) -> None:
+        self._database = database
+        self._waiting_limit = waiting_limit
+        self._group_limit = group_limit
+        self._queries = queries("inbox")
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._guard = threading.Lock()
+        self._is_closed = False
+
+    async def store(self, callback: Callback, timeout_seconds: float) -> bool:
+        """Store ``callback``; returns after its commit.
+
+        :returns: True when these bytes came for the first time.
+        :raises InboxFullError: at once, when too many wait.
+        :raises InboxUnavailableError: when it could not be committed in time (it may still be; the same
+            bytes again are counted as a repetition).
+        """
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(callback, loop, loop.create_future())
+        with self._guard:
+            if self._is_closed:
+                raise InboxUnavailableError("the inbox is closed")
+            if self._queue.qsize() >= self._waiting_limit:
+                raise InboxFullError(f"{self._waiting_limit} callbacks wait already")
+            self._queue.put(waiting)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write, name="sat-inbox", daemon=True)
+                self._thread.start()
+        try:
+            return await asyncio.wait_for(waiting.answer, timeout_seconds)
+        except TimeoutError:
+            raise InboxUnavailableError(f"no commit within {timeout_seconds} s") from None
+
+    def is_reachable(self) -> bool:
+        """Whether the database answers now. Blocks."""
+        try:
+            with self._database.transaction() as connection:
+                return bool(self._queries.is_reachable(connection))
+        except (StoreUnavailableError, psycopg2.Error):
+            return False
+
+    def close(self, timeout_seconds: float = 15.0) -> None:
+        """Commit what waits, then end the thread and its connection. Blocks."""
+        with self._guard:
+            self._is_closed = True
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            thread.join(timeout_seconds)
+        self._database.close()
+
+    def _write(self) -> None:
+        """The one writer: takes what waits, commits it, tells everybody."""
+        ends = False
+        while not ends:
+            first = self._queue.get()
+            if first is None:
+                return
+            group = [first]
+            while len(group) < self._group_limit:
+                try:
+                    more = self._queue.get_nowait()
+                except Empty:
+                    break
+                if more is None:
+                    ends = True
+                    break
+                group.append(more)
+            _tell(group, self._outcomes([waiting.callback for waiting in group]))
+
+    def _outcomes(self, group: Sequence[Callback]) -> list[Outcome]:
+        """What became of each callback; never raises, because nobody would answer the senders then."""
+        try:
+            return list(self._commit_with_retry(group))
+        except StoreUnavailableError as error:
+            logger.error("callbacks not stored: %s", error)  # noqa: TRY400 - the text says it all
+        except Exception as error:
+            # PostgreSQL's own text may quote the body.
+            logger.error("callbacks not stored: %s", type(error).__name__)  # noqa: TRY400
+            if len(group) > 1:
+                # One callback that the database refuses must not cost the others their commit.
+                return [outcome for callback in group for outcome in self._outcomes([callback])]
+        return [InboxUnavailableError("the database did not take the callback") for _ in group]
+
+    def _commit_with_retry(self, group: Sequence[Callback]) -> list[bool]:
+        for _ in range(TRIES_OF_A_GROUP - 1):
+            try:
+                return self._commit(group)
+            except StoreUnavailableError:
+                continue
+        return self._commit(group)
+
+    def _commit(self, group: Sequence[Callback]) -> list[bool]:
+        # Sorted, so that two receivers with the same callbacks wait for each other in one direction only.
+        places = sorted(range(len(group)), key=lambda place: (group[place].account, group[place].digest))
+        callbacks = [group[place] for place in places]
+        with self._database.transaction() as connection:
+            rows = list(
+                self._queries.receive_callbacks(
+                    connection,
+                    accounts=[c.account for c in callbacks],
+                    request_ids=[c.request_id for c in callbacks],
+                    digests=[c.digest for c in callbacks],
+                    bodies=[psycopg2.Binary(c.body) for c in callbacks],
+                    signatures=[c.signature for c in callbacks],
+                    key_fingerprints=[c.key_fingerprint for c in callbacks],
+                    content_types=[c.content_type for c in callbacks],
+                    remote_addresses=[c.remote_address for c in callbacks],
+                )
+            )
+        is_new = [False] * len(group)
+        for place, row in zip(places, rows, strict=True):
+            is_new[place] = row[0]
+        return is_new
+
+
+def _tell(group: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
+    """Hand the outcomes to the event loops that wait for them: one call per loop, not per callback."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[bool], Outcome]]] = {}
+    for waiting, outcome in zip(group, outcomes, strict=True):
+        by_loop.setdefault(waiting.loop, []).append((waiting.answer, outcome))
+    for loop, answers in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle, answers)
+        except RuntimeError:
+            # The loop is closed: the server went away, and so did everybody who waited.
+            logger.info("%d callbacks were handled after the server had gone", len(answers))
+
+
+def _settle(answers: Sequence[tuple[asyncio.Future[bool], Outcome]]) -> None:
+    for future, outcome in answers:
+        if future.done():
+            continue
+        if isinstance(outcome, InboxUnavailableError):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)

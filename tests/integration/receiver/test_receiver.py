@@ -1,0 +1,477 @@
+"""The receiver over real HTTP on real PostgreSQL: what it stores, and every way it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from ipaddress import ip_network
+from typing import Any
+
+import psycopg2
+import pytest
+
+from sat_hook.protocol.signing import Signer, Verifier
+from sat_hook.receiver.app import create_app
+from sat_hook.receiver.settings import Limits
+from sat_hook.store.database import Database
+from stack.databases import ApplicationDatabase
+from stack.postgres import free_port
+from tests.integration.receiver.serving import (
+    OTHER_PRIVATE_PEM,
+    OTHER_PUBLIC_PEM,
+    PUBLIC_PEM,
+    SIGNER,
+    Served,
+    order,
+    serving,
+    settings_for,
+)
+
+STRANGER = Signer(OTHER_PRIVATE_PEM)
+
+
+def rows(dsn: str, statement: str) -> list[tuple[Any, ...]]:
+    """The rows of a query, in a connection of its own."""
+    with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall()
+
+
+def inbox_size(database: ApplicationDatabase) -> int:
+    """How many callbacks are kept."""
+    return int(rows(database.owner_dsn, "SELECT count(*) FROM sat.callback_inbox")[0][0])
+
+
+@pytest.fixture(scope="module")
+def refusing(module_database: ApplicationDatabase) -> Iterator[Served]:
+    """A receiver that the tests of refusals share; they leave nothing in it."""
+    with serving(settings_for(module_database.receiver_dsn)) as served:
+        yield served
+
+
+@pytest.fixture
+def served(database: ApplicationDatabase) -> Iterator[Served]:
+    """A receiver with default limits."""
+    with serving(settings_for(database.receiver_dsn)) as served:
+        yield served
+
+
+def test_a_callback_is_kept_as_it_came(served: Served, database: ApplicationDatabase) -> None:
+    """Raw bytes, digest, signature and key; queued for a status check; answered 200 after the commit."""
+    body = order("SREQUEST1", voucher_code="5196 1584", note="é\n") + b"\n"
+    reply = served.post(body)
+    assert (reply.status_code, reply.json()) == (200, {"message": "OK"})
+    [row] = rows(
+        database.owner_dsn,
+        "SELECT account, request_id, digest, body, signature, key_fingerprint, content_type, remote_address "
+        "FROM sat.callback_inbox",
+    )
+    account, request_id, digest, stored, signature, fingerprint, content_type, remote = row
+    verifier = Verifier([PUBLIC_PEM])
+    assert (account, request_id, content_type) == ("demo", "SREQUEST1", "application/vnd.api+json")
+    assert bytes(stored) == body
+    assert digest == hashlib.sha256(body).hexdigest()
+    assert verifier.verify(bytes(stored), signature) == fingerprint
+    assert remote == "127.0.0.1"
+    assert rows(database.owner_dsn, "SELECT account, request_id FROM sat.callback_queue") == [
+        ("demo", "SREQUEST1")
+    ]
+
+
+def test_no_order_and_no_event_is_touched(served: Served, database: ApplicationDatabase) -> None:
+    """Evidence, not truth: the receiver stores and wakes, and that is all."""
+    served.post(order())
+    assert rows(database.owner_dsn, "SELECT count(*) FROM sat.events")[0][0] == 0
+    assert rows(database.owner_dsn, "SELECT count(*) FROM sat.orders")[0][0] == 0
+
+
+def test_a_repetition_is_counted_and_answered_200(served: Served, database: ApplicationDatabase) -> None:
+    """The sender may repeat for ever; the evidence stays one row."""
+    body = order()
+    assert [served.post(body).status_code for _ in range(3)] == [200, 200, 200]
+    assert inbox_size(database) == 1
+    assert rows(database.owner_dsn, "SELECT repeats FROM sat.callback_repeats") == [(2,)]
+    assert rows(database.owner_dsn, "SELECT count(*) FROM sat.callback_queue") == [(1,)]
+    assert served.receiver.tally.repeated == 2
+
+
+def test_any_current_key_of_the_account_will_do(database: ApplicationDatabase) -> None:
+    """During a rotation both keys are trusted."""
+    verifiers = {"demo": Verifier([PUBLIC_PEM, OTHER_PUBLIC_PEM])}
+    with serving(settings_for(database.receiver_dsn, verifiers=verifiers)) as served:
+        assert served.post(order("S1")).status_code == 200
+        assert served.post(order("S2"), signer=STRANGER).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/vnd.api+json; charset=utf-8", "Application/JSON"]
+)
+def test_both_content_types_are_taken(served: Served, content_type: str) -> None:
+    """With parameters and in any case."""
+    assert served.post(order(), headers={"Content-Type": content_type}).status_code == 200
+
+
+def refusal(served: Served, expected: tuple[int, str], **request: Any) -> None:
+    """Send what is to be refused and check the constant answer."""
+    body = request.pop("body", order())
+    reply = served.post(body, **request)
+    assert (reply.status_code, reply.json()) == (expected[0], {"message": expected[1]})
+    assert reply.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"signer": None},
+        {"signer": None, "headers": {"signature": ""}},
+        {"signer": None, "headers": {"signature": "not base64 at all"}},
+        {"signer": None, "headers": {"signature": "A" * 10_000}},
+        {"signer": STRANGER},
+        {"headers": {"signature": SIGNER.sign(order("SANOTHER"))}},
+        {"account": "other"},
+        {"body": b"", "signer": None},
+    ],
+    ids=["missing", "empty", "not base64", "endless", "stranger", "other bytes", "other account", "no body"],
+)
+def test_a_bad_signature_is_400(
+    refusing: Served, module_database: ApplicationDatabase, request_: dict[str, Any]
+) -> None:
+    """One answer for all of them, whatever is wrong; nothing is kept."""
+    refusal(refusing, (400, "INVALID_SIGNATURE"), **request_)
+    assert inbox_size(module_database) == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not json",
+        b"[]",
+        b'{"data": null}',
+        b'{"data": {"type": "order", "attributes": {"status": "Success"}}}',
+        b'{"data": {"type": "order", "id": "", "attributes": {"status": "Success"}}}',
+        b'{"data": {"type": "inquiry", "id": "1", "attributes": {"status": "Success"}}}',
+        order("S" * 5000),
+        order("S\x00"),
+        b"[" * 100_000,
+        b'\xff\xfe{"data": {}}',
+    ],
+    ids=["empty", "no json", "list", "null", "no id", "empty id", "type", "long id", "nul", "deep", "bytes"],
+)
+def test_a_signed_body_that_is_no_order_is_400(
+    refusing: Served, module_database: ApplicationDatabase, body: bytes
+) -> None:
+    """The signature is right, the payload is not; it is refused before it reaches the database."""
+    refusal(refusing, (400, "INVALID_PAYLOAD"), body=body)
+    assert inbox_size(module_database) == 0
+
+
+def test_an_unknown_account_is_404(refusing: Served) -> None:
+    """Constant, whatever the path; and no redirect for a trailing slash."""
+    refusal(refusing, (404, "NOT_FOUND"), account="nobody")
+    refusal(refusing, (404, "NOT_FOUND"), account="demo/")
+    refusal(refusing, (404, "NOT_FOUND"), account="demo%2f..%2fother")
+    for path in ("/", "/docs", "/openapi.json", "/sat/callbacks", "/sat/callbacks/"):
+        assert refusing.session.get(refusing.base_url + path, timeout=5).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_other_methods_are_405(refusing: Served, method: str) -> None:
+    """POST only."""
+    reply = refusing.session.request(method, refusing.url(), timeout=5)
+    assert (reply.status_code, reply.json()) == (405, {"message": "METHOD_NOT_ALLOWED"})
+    assert reply.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": None},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Encoding": "gzip"},
+    ],
+)
+def test_another_content_type_is_415(refusing: Served, headers: dict[str, Any]) -> None:
+    """Only JSON as it is: an encoded body would not be the bytes that were signed."""
+    refusal(refusing, (415, "UNSUPPORTED_MEDIA_TYPE"), headers=headers)
+
+
+def test_a_large_body_is_413_declared_or_streamed(database: ApplicationDatabase) -> None:
+    """With a length the body is not even read; without one, reading stops at the limit."""
+    with serving(settings_for(database.receiver_dsn, Limits(body_bytes=2048))) as served:
+        refusal(served, (413, "BODY_TOO_LARGE"), body=order(note="x" * 4096))
+        chunks = (b"x" * 1024 for _ in range(64))
+        reply = served.session.post(
+            served.url(), data=chunks, headers={"Content-Type": "application/json"}, timeout=10
+        )
+        assert (reply.status_code, reply.json()) == (413, {"message": "BODY_TOO_LARGE"})
+        assert served.post(order(note="x" * 1024)).status_code == 200
+
+
+def test_a_body_that_never_ends_is_408(database: ApplicationDatabase) -> None:
+    """A connection cannot be held open by sending nothing."""
+    with serving(settings_for(database.receiver_dsn, Limits(body_seconds=0.2))) as served:
+        host, port = served.base_url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=5) as connection:
+            head = "POST /sat/callbacks/demo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            connection.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+            assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_source_with_many_bad_signatures_is_429(database: ApplicationDatabase) -> None:
+    """For the rest of its minute it is not even listened to."""
+    with serving(settings_for(database.receiver_dsn, Limits(bad_signatures_per_minute=2))) as served:
+        for _ in range(2):
+            refusal(served, (400, "INVALID_SIGNATURE"), signer=STRANGER)
+        refusal(served, (429, "TOO_MANY_BAD_SIGNATURES"), signer=STRANGER)
+        reply = served.post(order())
+        assert reply.status_code == 429
+        assert reply.headers["retry-after"] == "60"
+
+
+def test_a_source_on_the_allow_list_is_always_heard_out(database: ApplicationDatabase) -> None:
+    """Whoever shares SAT's address cannot silence SAT with forgeries."""
+    settings = settings_for(
+        database.receiver_dsn,
+        Limits(bad_signatures_per_minute=1),
+        allowed_sources=(ip_network("127.0.0.0/8"),),
+    )
+    with serving(settings) as served:
+        refusal(served, (400, "INVALID_SIGNATURE"), signer=STRANGER)
+        refusal(served, (429, "TOO_MANY_BAD_SIGNATURES"), signer=STRANGER)
+        assert served.post(order()).status_code == 200
+
+
+def test_a_source_off_the_allow_list_is_403(database: ApplicationDatabase) -> None:
+    """A valid signature does not help, and a stranger's X-Forwarded-For neither."""
+    settings = settings_for(database.receiver_dsn, allowed_sources=(ip_network("203.0.113.0/24"),))
+    with serving(settings) as served:
+        refusal(served, (403, "SOURCE_NOT_ALLOWED"))
+        refusal(served, (403, "SOURCE_NOT_ALLOWED"), headers={"X-Forwarded-For": "203.0.113.9"})
+
+
+def test_a_trusted_proxy_speaks_for_the_source(database: ApplicationDatabase) -> None:
+    """Behind the proxy the list is about the sender; a proxy that says nothing is refused."""
+    settings = settings_for(
+        database.receiver_dsn,
+        allowed_sources=(ip_network("203.0.113.0/24"),),
+        trusted_proxies=(ip_network("127.0.0.0/8"),),
+    )
+    with serving(settings) as served:
+        assert served.post(order(), headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 200
+        refusal(served, (403, "SOURCE_NOT_ALLOWED"), headers={"X-Forwarded-For": "198.51.100.7"})
+        refusal(served, (403, "SOURCE_NOT_ALLOWED"))
+    assert rows(database.owner_dsn, "SELECT remote_address FROM sat.callback_inbox") == [("203.0.113.9",)]
+
+
+def test_without_a_database_the_answer_is_503_and_nothing_is_lost(database: ApplicationDatabase) -> None:
+    """The sender is told to try again; once the database is back, the same receiver takes the callback."""
+    port = free_port()
+    with closing(psycopg2.connect(database.receiver_dsn)) as probe:
+        upstream = probe.info.host, probe.info.port
+        parameters = probe.get_dsn_parameters()
+    dsn = psycopg2.extensions.make_dsn(
+        host="127.0.0.1",
+        port=port,
+        user=parameters["user"],
+        password=database.receiver_dsn.split(":")[2].split("@")[0],
+        dbname=parameters["dbname"],
+    )
+    with serving(settings_for(dsn)) as served:
+        refusal(served, (503, "UNAVAILABLE"))
+        assert served.session.get(f"{served.base_url}/sat/health", timeout=20).status_code == 503
+        assert inbox_size(database) == 0
+        with forwarding(port, upstream):
+            assert served.post(order()).status_code == 200
+            assert served.session.get(f"{served.base_url}/sat/health", timeout=20).json()["status"] == "ok"
+        assert inbox_size(database) == 1
+        refusal(served, (503, "UNAVAILABLE"))
+
+
+class forwarding:
+    """Lets a port lead to PostgreSQL while the block lasts; then cuts every connection."""
+
+    def __init__(self, port: int, upstream: tuple[str, int]) -> None:
+        self._upstream = upstream
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self._sockets: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+
+    def __enter__(self) -> None:
+        self._threads[0].start()
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for open_socket in self._sockets:
+            open_socket.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(5)
+        for open_socket in self._sockets:
+            open_socket.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self._upstream)
+            self._sockets += [client, server]
+            for source, target in ((client, server), (server, client)):
+                thread = threading.Thread(target=_pump, args=(source, target))
+                self._threads.append(thread)
+                thread.start()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while content := source.recv(65536):
+            target.sendall(content)
+    except OSError:
+        pass
+
+
+def test_a_connection_that_died_is_replaced_within_the_request(
+    served: Served, database: ApplicationDatabase
+) -> None:
+    """PostgreSQL restarted between two callbacks: the sender does not notice."""
+    assert served.post(order("S1")).status_code == 200
+    rows(
+        database.superuser_dsn,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sat-receiver'",
+    )
+    assert served.post(order("S2")).status_code == 200
+
+
+def test_whoever_waits_is_woken_with_an_empty_notification(
+    served: Served, database: ApplicationDatabase
+) -> None:
+    """On the account's channel only, and only when something new came."""
+    channel = rows(database.writer_dsn, "SELECT sat.callback_channel('demo')")[0][0]
+    listener = Database(database.writer_dsn).listen(channel)
+    with closing(listener):
+        served.post(order())
+        assert select.select([listener], [], [], 5)[0], "no notification came"
+        listener.poll()
+        assert [(n.channel, n.payload) for n in listener.notifies] == [(channel, "")]
+        listener.notifies.clear()
+        served.post(order())
+        served.post(order(), account="other", signer=STRANGER)
+        assert not select.select([listener], [], [], 0.3)[0]
+
+
+def test_callbacks_that_wait_together_share_a_commit(served: Served, database: ApplicationDatabase) -> None:
+    """While one transaction is held up, the others gather and are committed as one."""
+    with closing(psycopg2.connect(database.owner_dsn)) as blocker, ThreadPoolExecutor(21) as senders:
+        with blocker.cursor() as cursor:
+            cursor.execute("LOCK TABLE sat.callback_inbox IN ACCESS EXCLUSIVE MODE")
+        replies = [senders.submit(served.post, order("S0"))]
+        while not rows(database.owner_dsn, "SELECT 1 FROM pg_locks WHERE NOT granted"):
+            pass
+        replies += [senders.submit(served.post, order(f"S{n}")) for n in range(1, 21)]
+        while served.receiver.open().inbox._queue.qsize() < 20:
+            pass
+        blocker.rollback()
+        assert {reply.result().status_code for reply in replies} == {200}
+    transactions = rows(
+        database.owner_dsn, "SELECT count(*), count(DISTINCT xmin::text) FROM sat.callback_inbox"
+    )
+    assert transactions == [(21, 2)]
+
+
+def test_a_full_queue_is_503_at_once(database: ApplicationDatabase) -> None:
+    """Bounded: what cannot be committed soon is sent back to try again."""
+    limits = Limits(waiting_callbacks=1, answer_seconds=0.5)
+    with (
+        serving(settings_for(database.receiver_dsn, limits)) as served,
+        closing(psycopg2.connect(database.owner_dsn)) as blocker,
+        ThreadPoolExecutor(4) as senders,
+    ):
+        with blocker.cursor() as cursor:
+            cursor.execute("LOCK TABLE sat.callback_inbox IN ACCESS EXCLUSIVE MODE")
+        statuses = list(senders.map(lambda n: served.post(order(f"S{n}")).status_code, range(4)))
+        assert statuses == [503] * 4
+        blocker.rollback()
+        while served.receiver.open().inbox._queue.qsize():
+            pass
+        assert served.post(order("S0")).status_code == 200
+
+
+def test_one_callback_that_the_database_refuses_costs_no_other(
+    served: Served, database: ApplicationDatabase
+) -> None:
+    """A group that fails is committed one by one: only the poisonous one is sent back."""
+    with closing(psycopg2.connect(database.superuser_dsn)) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "ALTER TABLE sat.callback_inbox ADD CONSTRAINT poison CHECK (request_id <> 'SPOISON')"
+            )
+        connection.commit()
+    with closing(psycopg2.connect(database.owner_dsn)) as blocker, ThreadPoolExecutor(4) as senders:
+        with blocker.cursor() as cursor:
+            cursor.execute("LOCK TABLE sat.callback_inbox IN ACCESS EXCLUSIVE MODE")
+        first = senders.submit(served.post, order("S0"))
+        while not rows(database.owner_dsn, "SELECT 1 FROM pg_locks WHERE NOT granted"):
+            pass
+        names = ("S1", "SPOISON", "S2")
+        replies = [senders.submit(served.post, order(name)) for name in names]
+        while served.receiver.open().inbox._queue.qsize() < 3:
+            pass
+        blocker.rollback()
+        assert first.result().status_code == 200
+        assert [reply.result().status_code for reply in replies] == [200, 503, 200]
+    assert inbox_size(database) == 3
+
+
+def test_what_waits_is_committed_when_the_server_stops(served: Served, database: ApplicationDatabase) -> None:
+    """A server that is told to stop answers the requests that it has, after their commit."""
+    with closing(psycopg2.connect(database.owner_dsn)) as blocker, ThreadPoolExecutor(4) as senders:
+        with blocker.cursor() as cursor:
+            cursor.execute("LOCK TABLE sat.callback_inbox IN ACCESS EXCLUSIVE MODE")
+        replies = [senders.submit(served.post, order(f"S{n}")) for n in range(4)]
+        while served.receiver.open().inbox._queue.qsize() < 3:
+            pass
+        served.server.should_exit = True
+        time.sleep(0.3)
+        blocker.rollback()
+        assert [reply.result().status_code for reply in replies] == [200] * 4
+    assert inbox_size(database) == 4
+
+
+def test_the_receivers_role_can_do_its_one_act_and_nothing_else(database: ApplicationDatabase) -> None:
+    """No table, no column, no sequence; of the functions those two that keep and wake."""
+    relations = "SELECT c.oid FROM pg_class AS c WHERE c.relnamespace = 'sat'::regnamespace"
+    tables = f"{relations} AND c.relkind IN ('r', 'v')"
+    privileges = "SELECT, INSERT, UPDATE, REFERENCES"
+    assert rows(
+        database.receiver_dsn,
+        f"SELECT count(*), bool_or(has_any_column_privilege(oid, '{privileges}')),"
+        f" bool_or(has_table_privilege(oid, '{privileges}, DELETE, TRUNCATE, TRIGGER')) FROM ({tables}) AS t",
+    )[0][1:] == (False, False)
+    executable = rows(
+        database.receiver_dsn,
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'sat'::regnamespace"
+        " AND has_function_privilege(oid, 'EXECUTE') AND prorettype <> 'trigger'::regtype ORDER BY 1",
+    )
+    assert executable == [("callback_channel",), ("receive_callback",)]
+    assert rows(
+        database.receiver_dsn,
+        "SELECT has_schema_privilege('sat', 'CREATE'), has_schema_privilege('public', 'CREATE')",
+    ) == [(False, False)]
+
+
+def test_nothing_is_opened_before_it_is_needed() -> None:
+    """Making the app reads no settings; the first request does."""
+
+    def explode() -> Any:
+        raise AssertionError("settings were read when the app was made")
+
+    create_app(explode)
