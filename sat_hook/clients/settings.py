@@ -97,10 +97,10 @@ class AccountSettings:
             _ = parts.port
         except ValueError:
             raise InvalidSettingsError(setting, "no URL", "an URL such as https://host/api") from None
-        if parts.scheme not in ("http", "https") or not host:
-            raise InvalidSettingsError(setting, repr(given), "an URL such as https://host/api")
         if parts.username is not None or parts.password is not None:
             raise InvalidSettingsError(setting, "credentials in the URL", "an URL without them")
+        if parts.scheme not in ("http", "https") or not host:
+            raise InvalidSettingsError(setting, repr(given), "an URL such as https://host/api")
         if parts.query or parts.fragment:
             raise InvalidSettingsError(setting, "a query or fragment", "an URL without them")
         if parts.scheme == "http" and self.environment is not Environment.CUSTOM:

@@ -1,0 +1,184 @@
+"""The hook of the connection type ``sat``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.sdk import BaseHook
+
+from sat_hook.clients.asynchronous import AsyncSATClient
+from sat_hook.clients.blocking import BlockingSATClient
+from sat_hook.clients.settings import AccountSettings, InvalidSettingsError
+from sat_hook.clients.system import SystemClock
+from sat_hook.hooks.sat_connection import CONNECTION_TYPE, SATConnectionError, settings_of
+from sat_hook.protocol.calls import Call, Reply, T
+from sat_hook.protocol.endpoints import SANDBOX_FLAG
+from sat_hook.protocol.errors import (
+    CredentialsRefusedError,
+    NeverSentError,
+    RefusedError,
+    ReplyTimeoutError,
+    SATError,
+    TokenUnavailableError,
+    UnexpectedReplyError,
+    UnreadableReplyError,
+    WrongEnvironmentError,
+)
+from sat_hook.protocol.messages import (
+    Account,
+    Inquiry,
+    InquiryRequest,
+    OrderDetail,
+    OrderRequest,
+    Ping,
+    Product,
+)
+from sat_hook.protocol.signing import Verifier
+
+_PROBE = b'{"probe":"sat-bulk-orders"}'
+
+_ADVICE: tuple[tuple[type[SATError], str], ...] = (
+    (CredentialsRefusedError, "check client id and secret, and that they are of this environment"),
+    (TokenUnavailableError, "check the token URL, the network and its proxy"),
+    (WrongEnvironmentError, "check the environment and the base URL"),
+    (NeverSentError, "check the base URL, the network, its proxy and the CA bundle"),
+    (ReplyTimeoutError, "the server is slow or a firewall swallows the request"),
+    (UnexpectedReplyError, "an answer not of SAT itself: is this machine's address registered with SAT?"),
+    (UnreadableReplyError, "is the base URL that of a SAT server (it ends in /api)?"),
+    (RefusedError, "SAT itself refuses the account"),
+)
+
+
+class SATHook(BaseHook):
+    """Talks to SAT on behalf of one Airflow connection of type ``sat``.
+
+    :param sat_conn_id: the connection: login is the client id, password its secret, the rest is in the
+        extra fields (environment, URLs, keys, timeouts, limits).
+
+    Nothing is read or connected before it is needed. Hooks of different connections share nothing.
+    """
+
+    conn_name_attr = "sat_conn_id"
+    default_conn_name = "sat_default"
+    conn_type = CONNECTION_TYPE
+    hook_name = "Tokopedia SAT"
+
+    def __init__(self, sat_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sat_conn_id = sat_conn_id
+        self._settings: AccountSettings | None = None
+        self._client: BlockingSATClient | None = None
+
+    def settings(self) -> AccountSettings:
+        """The connection as settings.
+
+        :raises SATConnectionError: naming the field, what was found and what was expected.
+        """
+        if self._settings is None:
+            self._settings = settings_of(self.get_connection(self.sat_conn_id), self.sat_conn_id)
+        return self._settings
+
+    async def asettings(self) -> AccountSettings:
+        """The same from within an event loop (triggers), where :meth:`settings` would block it."""
+        if self._settings is None:
+            self._settings = settings_of(await self.aget_connection(self.sat_conn_id), self.sat_conn_id)
+        return self._settings
+
+    def get_conn(self) -> BlockingSATClient:
+        """The blocking client of this hook, made once."""
+        if self._client is None:
+            self._client = BlockingSATClient(self.settings(), SystemClock())
+        return self._client
+
+    def async_client(self) -> AsyncSATClient:
+        """A new asynchronous client; the caller closes it (``async with``). In a trigger, await
+        :meth:`asettings` first."""
+        return AsyncSATClient(self.settings(), SystemClock())
+
+    def close(self) -> None:
+        """Close the blocking client, if there is one."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def ask(self, call: Call[T]) -> Reply[T]:
+        """Any question with the raw response at hand, e.g. ``hook.ask(account_call())``."""
+        return self.get_conn().ask(call)
+
+    def ping(self) -> Ping:
+        """Is SAT there. :raises SATError: typed."""
+        return self.get_conn().ping()
+
+    def account(self) -> Account:
+        """The account and its deposit in rupiah. :raises SATError: typed."""
+        return self.get_conn().account()
+
+    def list_product(self, codes: Sequence[str] | None = None) -> list[Product]:
+        """The catalogue, or the products with these codes. :raises SATError: typed."""
+        return self.get_conn().list_products(codes)
+
+    def inquiry(self, request: InquiryRequest) -> Inquiry:
+        """What a bill costs. :raises SATError: typed."""
+        return self.get_conn().inquiry(request)
+
+    def checkout(self, request: OrderRequest) -> OrderDetail:
+        """Buy, once. After an OutcomeUnknownError only :meth:`check_status` may follow.
+
+        :raises SATError: typed; ``sent`` and ``definite`` say what is certain.
+        """
+        return self.get_conn().checkout(request)
+
+    def check_status(self, request_id: str) -> OrderDetail:
+        """The status of an order, signed by SAT. :raises SATError: typed."""
+        return self.get_conn().check_status(request_id)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Token, ping, environment, account, keys; in plain words."""
+        try:
+            settings = self.settings()
+            with BlockingSATClient(settings, SystemClock()) as client:
+                return True, self._tested(settings, client)
+        except (SATConnectionError, InvalidSettingsError) as error:
+            return False, str(error)
+        except SATError as error:
+            advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
+            hint = "" if advice is None else f"; {advice}"
+            return False, f"connection {self.sat_conn_id!r}: {error}{hint}"
+
+    def _tested(self, settings: AccountSettings, client: BlockingSATClient) -> str:
+        ping = client.ping()
+        expected = SANDBOX_FLAG.get(settings.environment)
+        if expected is not None and ping.sandbox is not None and ping.sandbox is not expected:
+            found = "a sandbox" if ping.sandbox else "the production server"
+            raise SATConnectionError(
+                self.sat_conn_id,
+                "environment",
+                f"{settings.environment.value}, but the ping says that {settings.base_url} is {found}",
+                "both to agree",
+            )
+        account = client.account()
+        sentences = [
+            f"SAT answers (sandbox: {'not said' if ping.sandbox is None else str(ping.sandbox).lower()})",
+            f"account {account.id} has a deposit of {account.saldo_rupiah} rupiah",
+            *self._tested_keys(settings),
+        ]
+        return "; ".join(sentences)
+
+    def _tested_keys(self, settings: AccountSettings) -> list[str]:
+        if settings.signer is None:
+            signing = "no private key, so nothing can be ordered"
+        else:
+            own = Verifier([settings.signer.public_key_pem()], settings.signer.padding)
+            fingerprint = own.verify(_PROBE, settings.signer.sign(_PROBE))
+            if settings.verifier is not None and fingerprint in settings.verifier.fingerprints:
+                raise SATConnectionError(
+                    self.sat_conn_id,
+                    "sat_public_keys",
+                    f"the public half of your own private key ({fingerprint})",
+                    "SAT's own public key",
+                )
+            signing = f"a probe was signed and verified with key {fingerprint} ({own.padding.value})"
+        if settings.verifier is None:
+            return [signing, "no SAT public key, so no order's end can be verified"]
+        return [signing, f"statuses are verified with {', '.join(settings.verifier.fingerprints)}"]

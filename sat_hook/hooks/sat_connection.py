@@ -1,0 +1,232 @@
+"""Reads an Airflow connection of type ``sat`` into settings, and says precisely what is wrong with it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from sat_hook.clients.settings import AccountSettings, InvalidSettingsError
+from sat_hook.protocol.endpoints import Environment
+from sat_hook.protocol.signing import MalformedKeyError, Padding, Signer, Verifier
+
+logger = logging.getLogger(__name__)
+
+CONNECTION_TYPE = "sat"
+
+EXTRA_FIELDS = frozenset(
+    {
+        "account",
+        "base_url",
+        "connect_timeout_seconds",
+        "environment",
+        "max_in_flight",
+        "max_response_bytes",
+        "padding",
+        "private_key",
+        "private_key_path",
+        "read_timeout_seconds",
+        "requests_per_second",
+        "sat_public_key_paths",
+        "sat_public_keys",
+        "token_url",
+        "total_timeout_seconds",
+        "trust_callbacks",
+    }
+)
+
+_FIELD_OF_SETTING = {"client_id": "login (client id)", "client_secret": "password (client secret)"}
+_PADDINGS = {
+    "": Padding.PSS,
+    "pss": Padding.PSS,
+    "pkcs1v15": Padding.PKCS1V15,
+    "pkcs": Padding.PKCS1V15,  # the vendor's own label
+}
+_BOOLEANS = {"": False, "false": False, "no": False, "0": False, "true": True, "yes": True, "1": True}
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+_LARGEST_KEY_FILE_BYTES = 65_536
+
+T = TypeVar("T")
+
+
+class SATConnectionError(ValueError):
+    """A connection that cannot work.
+
+    :param connection_id: which one.
+    :param field: which of its fields.
+    :param found: what is there, never a secret.
+    :param expected: what should be there.
+    """
+
+    def __init__(self, connection_id: str, field: str, found: str, expected: str) -> None:
+        super().__init__(f"connection {connection_id!r}, field {field}: found {found}, expected {expected}")
+        self.connection_id = connection_id
+        self.field = field
+        self.found = found
+        self.expected = expected
+
+
+class AirflowConnection(Protocol):
+    """What is read of an Airflow connection."""
+
+    conn_type: Any
+    host: Any
+    login: Any
+    password: Any
+
+    @property
+    def extra_dejson(self) -> dict[str, Any]:
+        """The extra fields."""
+
+
+def settings_of(connection: AirflowConnection, connection_id: str) -> AccountSettings:
+    """The settings of ``connection``.
+
+    :raises SATConnectionError: naming the connection and the field, what was found and what was expected.
+    """
+    if connection.conn_type not in (CONNECTION_TYPE, None, ""):
+        raise SATConnectionError(
+            connection_id, "connection type", repr(connection.conn_type), repr(CONNECTION_TYPE)
+        )
+    return _Reader(connection, connection_id).settings()
+
+
+def pem_blocks(text: str) -> list[str]:
+    """Every PEM block in ``text``, with its lines restored.
+
+    Forms and environment variables turn line ends into spaces, ``\\n`` or nothing.
+    """
+    blocks = []
+    for label, body in _PEM.findall(text.replace("\\r", "").replace("\\n", "\n")):
+        # A block with headers ("Proc-Type: …") cannot be put together again from one line.
+        packed = (
+            body if ":" in body else "\n" + "\n".join(re.findall(r".{1,64}", re.sub(r"\s", "", body))) + "\n"
+        )
+        blocks.append(f"-----BEGIN {label}-----{packed}-----END {label}-----\n")
+    return blocks
+
+
+class _Reader:
+    def __init__(self, connection: AirflowConnection, connection_id: str) -> None:
+        self._connection = connection
+        self._connection_id = connection_id
+        extra: object = connection.extra_dejson
+        if not isinstance(extra, dict):
+            raise self._wrong("extra", "something else", "a JSON object")
+        self._extra = _unprefixed(extra)
+        for name in sorted(self._extra.keys() - EXTRA_FIELDS):
+            logger.warning("Connection %r has an unknown extra field %r", connection_id, name)
+
+    def settings(self) -> AccountSettings:
+        padding = self._one_of("padding", _PADDINGS)
+        values: dict[str, Any] = {
+            "account": self._text("account") or self._connection_id,
+            "environment": self._one_of(
+                "environment", {"": Environment.PLAYGROUND, **{e.value: e for e in Environment}}
+            ),
+            "base_url": self._text("base_url") or self._host(),
+            "token_url": self._text("token_url"),
+            "client_id": str(self._connection.login or ""),
+            "client_secret": str(self._connection.password or ""),
+            "signer": self._signer(padding),
+            "verifier": self._verifier(padding),
+            "trust_callbacks": self._one_of("trust_callbacks", _BOOLEANS),
+        }
+        for name in ("connect_timeout_seconds", "read_timeout_seconds", "total_timeout_seconds"):
+            self._put(values, name, float)
+        self._put(values, "requests_per_second", float)
+        self._put(values, "max_in_flight", int)
+        self._put(values, "max_response_bytes", int)
+        try:
+            return AccountSettings(**values)
+        except InvalidSettingsError as error:
+            field = _FIELD_OF_SETTING.get(error.setting, error.setting)
+            raise self._wrong(field, error.found, error.expected) from None
+
+    def _signer(self, padding: Padding) -> Signer | None:
+        field, text = self._key_text("private_key", "private_key_path")
+        if not text:
+            return None
+        blocks = [block for block in pem_blocks(text) if "PRIVATE KEY" in block.partition("\n")[0]]
+        if len(blocks) != 1:
+            raise self._wrong(field, f"{len(blocks)} private keys", "the PEM of one RSA private key")
+        return self._made(field, lambda: Signer(blocks[0], padding), "the PEM of an RSA private key")
+
+    def _verifier(self, padding: Padding) -> Verifier | None:
+        field, text = self._key_text("sat_public_keys", "sat_public_key_paths")
+        if not text:
+            return None
+        blocks = pem_blocks(text)
+        if not blocks:
+            raise self._wrong(field, "no PEM block", "SAT's public keys as PEM")
+        if any("PRIVATE KEY" in block for block in blocks):
+            raise self._wrong(field, "a private key", "SAT's public keys, which are not yours")
+        return self._made(
+            field, lambda: Verifier(blocks, padding), "SAT's public keys as PEM (BEGIN PUBLIC KEY)"
+        )
+
+    def _key_text(self, text_field: str, path_field: str) -> tuple[str, str]:
+        text, paths = self._text(text_field), self._paths(path_field)
+        if text and paths:
+            raise self._wrong(text_field, f"a key, and {path_field} as well", "one of the two")
+        if text:
+            return text_field, text
+        return path_field, "\n".join(self._file(path_field, path) for path in paths)
+
+    def _file(self, field: str, path: str) -> str:
+        try:
+            with Path(path).expanduser().open("rb") as file:
+                return file.read(_LARGEST_KEY_FILE_BYTES).decode("utf-8")
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise self._wrong(field, f"{path!r} ({reason})", "a readable PEM file") from None
+        except UnicodeDecodeError:
+            raise self._wrong(field, f"{path!r}, which is no text", "a PEM file") from None
+
+    def _paths(self, field: str) -> list[str]:
+        value = self._extra.get(field)
+        if isinstance(value, list):
+            return [str(path).strip() for path in value if str(path).strip()]
+        return [path.strip() for path in re.split(r"[,\n]", self._text(field)) if path.strip()]
+
+    def _host(self) -> str:
+        host = str(self._connection.host or "").strip()
+        if host and not host.startswith(("http://", "https://")):
+            raise self._wrong("host", repr(host), "nothing, or the whole base URL (better in base_url)")
+        return host
+
+    def _text(self, field: str) -> str:
+        value = self._extra.get(field)
+        return "" if value is None else str(value).strip()
+
+    def _one_of(self, field: str, choices: Mapping[str, T]) -> T:
+        found = self._text(field).casefold()
+        if found not in choices:
+            expected = ", ".join(choice for choice in choices if choice)
+            raise self._wrong(field, repr(found), f"one of {expected}")
+        return choices[found]
+
+    def _put(self, values: dict[str, Any], field: str, kind: Callable[[str], float]) -> None:
+        text = self._text(field)
+        if text:
+            expected = "a whole number" if kind is int else "a number"
+            values[field] = self._made(field, lambda: kind(text), expected, found=repr(text))
+
+    def _made(self, field: str, make: Callable[[], T], expected: str, *, found: str | None = None) -> T:
+        try:
+            return make()
+        except MalformedKeyError as error:
+            raise self._wrong(field, f"a key that cannot be used ({error})", expected) from None
+        except ValueError:
+            raise self._wrong(field, found or "something else", expected) from None
+
+    def _wrong(self, field: str, found: str, expected: str) -> SATConnectionError:
+        return SATConnectionError(self._connection_id, field, found, expected)
+
+
+def _unprefixed(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Older forms store extra fields as ``extra__sat__name``."""
+    prefix = f"extra__{CONNECTION_TYPE}__"
+    return {name.removeprefix(prefix): value for name, value in extra.items()}

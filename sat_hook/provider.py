@@ -1,0 +1,92 @@
+"""What Airflow's provider manager has to know: the connection type ``sat`` and its form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The provider's metadata; the form is declarative, so nothing of a web framework is imported."""
+    return {
+        "package-name": "sat-bulk-orders",
+        "name": "Tokopedia SAT bulk orders",
+        "description": "Bulk orders against the Tokopedia SAT distributor API.",
+        "integrations": [
+            {
+                "integration-name": "Tokopedia SAT",
+                "external-doc-url": "https://developer.tokopedia.com/openapi/b2b/",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [{"integration-name": "Tokopedia SAT", "python-modules": ["sat_hook.hooks.sat"]}],
+        "connection-types": [
+            {
+                "connection-type": "sat",
+                "hook-class-name": "sat_hook.hooks.sat.SATHook",
+                "hook-name": "Tokopedia SAT",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "schema", "port", "extra"],
+                    "relabeling": {"login": "Client ID", "password": "Client secret"},
+                    "placeholders": {"login": "from SAT's console"},
+                },
+                "conn-fields": _CONNECTION_FIELDS,
+            }
+        ],
+    }
+
+
+def _text(label: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {
+        "label": label,
+        "description": description,
+        "schema": {"type": ["string", "null"], **schema},
+    }
+
+
+def _number(label: str, description: str, kind: str = "number", **schema: Any) -> dict[str, Any]:
+    return {
+        "label": label,
+        "description": description,
+        "schema": {"type": [kind, "null"], **schema},
+    }
+
+
+_CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
+    "environment": {
+        "label": "Environment",
+        "description": "playground and production know their addresses; custom needs both URLs below.",
+        "schema": {
+            "type": "string",
+            "enum": ["playground", "production", "custom"],
+            "default": "playground",
+        },
+    },
+    "base_url": _text("Base URL", "Ends in /api. Only for a custom environment or a gateway."),
+    "token_url": _text("Token URL", "Only for a custom environment or a gateway."),
+    "account": _text("Account", "Name of the account in the order log. Default: the connection id."),
+    "private_key": _text(
+        "Private key", "Your RSA key as PEM; it signs checkouts. Or give its path below.", format="password"
+    ),
+    "private_key_path": _text("Private key file", "A file that every worker can read."),
+    "sat_public_keys": _text(
+        "SAT public keys",
+        "SAT's own keys as PEM, one below the other while keys are rotated. Not your public key.",
+        format="multiline",
+    ),
+    "sat_public_key_paths": _text("SAT public key files", "Several paths are separated by commas."),
+    "padding": {
+        "label": "Signature padding",
+        "description": "As agreed with SAT at onboarding.",
+        "schema": {"type": "string", "enum": ["pss", "pkcs1v15"], "default": "pss"},
+    },
+    "connect_timeout_seconds": _number("Connect timeout (seconds)", "Default 5."),
+    "read_timeout_seconds": _number("Read timeout (seconds)", "Between two pieces of an answer. Default 20."),
+    "total_timeout_seconds": _number("Total timeout (seconds)", "For a whole exchange. Default 30."),
+    "requests_per_second": _number("Requests per second", "Empty: no limit."),
+    "max_in_flight": _number("Requests in flight", "At the same time. Default 64.", "integer", minimum=1),
+    "trust_callbacks": {
+        "label": "Trust signed callbacks",
+        "description": "A signed callback ends an order without asking SAT for its status.",
+        "schema": {"type": "boolean", "default": False},
+    },
+}
