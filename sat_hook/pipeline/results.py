@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sat_hook.domain.batch import Batch, BatchState, Complete, RecordResults
 from sat_hook.domain.batch_events import RowSetAside, RowsTakenIn, RowVerdict
@@ -48,12 +48,13 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, slots=True)
 class ResultFile:
-    """A rendered result file: UTF-8 CSV with BOM."""
+    """A rendered result file: UTF-8 CSV with BOM. ``uri`` is where it is kept, if it is."""
 
     name: str
     content: bytes
     rows: int
     digest: str
+    uri: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +105,14 @@ def complete(resolver: Resolver, batch_id: str, provenance: Provenance) -> Batch
     return summary
 
 
-def write_results(resolver: Resolver, spool: Spool, batch_id: str, provenance: Provenance) -> ResultFile:
-    """Render the result file, keep it in ``spool`` and record where it is; the same results once only."""
-    file = render_results(resolver.store, spool, batch_id)
-    uri = spool.write(f"results/{batch_id}/{file.name}", file.content)
+def write_results(
+    resolver: Resolver, submitted: Spool, results: Spool, batch_id: str, provenance: Provenance
+) -> ResultFile:
+    """Render the result file, keep it in ``results`` and record where; the same results only once."""
+    file = render_results(resolver.store, submitted, batch_id)
+    uri = results.write(f"{batch_id}/{file.name}", file.content)
     resolver.apply_to_batch(batch_id, RecordResults(uri, file.digest, file.rows), provenance)
-    return file
+    return replace(file, uri=uri)
 
 
 def render_results(store: EventStore, spool: Spool, batch_id: str) -> ResultFile:

@@ -1,0 +1,128 @@
+"""A batch of orders, from submitted rows to a result file.
+
+Submit a file with ``sat batch submit FILE``, or fill in the table ``order_intake`` and run this DAG with no
+batch. Every task can be retried, cleared or run again: what was sent is never sent twice.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, Asset, Param
+
+from sat_hook.operators.batch import (
+    SATCheckBalanceOperator,
+    SATCloseQuotesOperator,
+    SATExecuteOperator,
+    SATIntakeOperator,
+    SATPlanChunksOperator,
+    SATQuoteOperator,
+    SATResultsOperator,
+    SATValidateOperator,
+)
+from sat_hook.sensors.batch import SATBatchSensor
+
+BATCH_RESULTS = Asset("sat://batch_results", group="sat")
+
+with DAG(
+    "bulk_disbursement",
+    description="Pay a batch of orders through SAT and report how each one ended",
+    schedule=None,
+    catchup=False,
+    max_active_runs=8,
+    tags=["sat", "orders", "money"],
+    doc_md=__doc__,
+    default_args={
+        "owner": "disbursement",
+        "retries": 3,
+        "retry_delay": timedelta(seconds=15),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=5),
+        "batch_id": "{{ ti.xcom_pull('intake') }}",
+        "sat_conn_id": "{{ params.account }}",
+    },
+    params={
+        "batch_id": Param(
+            None,
+            type=["null", "string"],
+            pattern="^B[A-Z2-7]{25}$",
+            title="Batch",
+            description="The batch that `sat batch submit` printed; empty for the rows of `order_intake`",
+        ),
+        "account": Param(
+            "sat_default",
+            type="string",
+            title="Account",
+            description="The Airflow connection of type `sat` that pays",
+        ),
+        "on_bad_rows": Param(
+            "proceed",
+            type="string",
+            enum=["proceed", "wait", "refuse"],
+            title="When rows are bad",
+            description="Pay the good rows, wait for a person, or refuse the whole batch",
+        ),
+        "chunk_rows": Param(500, type="integer", minimum=1, maximum=10_000, title="Orders in a chunk"),
+        "give_up_after_hours": Param(
+            24, type="number", exclusiveMinimum=0, maximum=720, title="Hours to wait for final statuses"
+        ),
+    },
+) as dag:
+    intake = SATIntakeOperator(
+        task_id="intake",
+        batch_id="{{ params.batch_id or '' }}",
+        on_bad_rows="{{ params.on_bad_rows }}",
+        doc_md="Read the spooled bytes, or claimed rows of `order_intake`, into orders.",
+    )
+    validate = SATValidateOperator(
+        task_id="validate",
+        on_bad_rows="{{ params.on_bad_rows }}",
+        doc_md="Judge every order by SAT's catalogue; bad ones end here and are never sent.",
+    )
+    check_balance = SATCheckBalanceOperator(
+        task_id="check_balance",
+        doc_md="Stop early when the deposit cannot pay even the prices that are known.",
+    )
+    plan = SATPlanChunksOperator(
+        task_id="plan",
+        chunk_rows="{{ params.chunk_rows }}",
+        doc_md="Cut the batch into contiguous chunks.",
+    )
+    quote = SATQuoteOperator.partial(
+        task_id="quote",
+        map_index_template="rows {{ task.chunk.first_row }} to {{ task.chunk.last_row }}",
+        doc_md="Price each order: inquiry for bills, catalogue for prepaid goods.",
+    ).expand(chunk=plan.output)
+    close_quotes = SATCloseQuotesOperator(
+        task_id="close_quotes",
+        doc_md="Add up what the batch will cost.",
+    )
+    approve = EmptyOperator(
+        task_id="approve",
+        doc_md="The place of maker-checker approval. Today every batch passes.",
+    )
+    reserve = EmptyOperator(
+        task_id="reserve",
+        doc_md="The place of the deposit's reservation. Today nothing is reserved.",
+    )
+    execute = SATExecuteOperator.partial(
+        task_id="execute",
+        map_index_template="rows {{ task.chunk.first_row }} to {{ task.chunk.last_row }}",
+        doc_md="Send each quoted order once: intent committed, checkout, outcome committed.",
+    ).expand(chunk=plan.output)
+    wait = SATBatchSensor(
+        task_id="wait",
+        give_up_after_hours="{{ params.give_up_after_hours }}",
+        trigger_rule="all_done",
+        doc_md="Wait, deferred, until every order has ended; woken by callbacks, backed up by polling.",
+    )
+    results = SATResultsOperator(
+        task_id="results",
+        trigger_rule="all_done",
+        outlets=[BATCH_RESULTS],
+        doc_md="Write the result file, row by row what was submitted plus the verdict.",
+    )
+
+    intake >> validate >> check_balance >> plan >> quote >> close_quotes
+    close_quotes >> approve >> reserve >> execute >> wait >> results

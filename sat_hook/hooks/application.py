@@ -1,0 +1,83 @@
+"""The application database through an Airflow connection, and what the pipeline keeps there."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from airflow.sdk import BaseHook, Connection
+from psycopg2.extensions import make_dsn
+
+from sat_hook.clients.system import SystemClock
+from sat_hook.pipeline.resolver import Resolver
+from sat_hook.store.database import Database
+from sat_hook.store.order_intake import OrderIntake
+from sat_hook.store.poll_schedule import PostgresPollSchedule
+from sat_hook.store.postgres import PostgresEventStore
+
+DEFAULT_CONNECTION = "sat_db"
+PASSED_EXTRAS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
+
+
+class ApplicationHook(BaseHook):
+    """Opens the application database that connection ``sat_db`` (type postgres, role sat_writer) names.
+
+    It is the pipeline's own database, never Airflow's metadata.
+
+    :param db_conn_id: the connection's id.
+    :param component: shown as ``application_name`` in PostgreSQL.
+    """
+
+    def __init__(
+        self, db_conn_id: str = DEFAULT_CONNECTION, component: str = "sat task", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.db_conn_id = db_conn_id
+        self.component = component
+        self._dsn: str | None = None
+
+    async def aconnect(self) -> None:
+        """Fetch the connection from within an event loop, where the lazy way would block it."""
+        self._dsn = dsn_of(await self.aget_connection(self.db_conn_id))
+
+    @cached_property
+    def database(self) -> Database:
+        """The database; raises nothing yet, connections are made when they are needed."""
+        if self._dsn is None:
+            self._dsn = dsn_of(self.get_connection(self.db_conn_id))
+        return Database(self._dsn, self.component)
+
+    @cached_property
+    def store(self) -> PostgresEventStore:
+        """The event store."""
+        return PostgresEventStore(self.database)
+
+    @cached_property
+    def resolver(self) -> Resolver:
+        """The one resolver, on the system's clock."""
+        return Resolver(self.store, SystemClock())
+
+    @cached_property
+    def schedule(self) -> PostgresPollSchedule:
+        """The poll schedule."""
+        return PostgresPollSchedule(self.database)
+
+    @cached_property
+    def intake(self) -> OrderIntake:
+        """The table ``order_intake``."""
+        return OrderIntake(self.database)
+
+
+def dsn_of(connection: Connection) -> str:
+    """libpq's DSN of an Airflow connection of type postgres."""
+    options = {name: value for name, value in connection.extra_dejson.items() if name in PASSED_EXTRAS}
+    return str(
+        make_dsn(
+            host=connection.host,
+            port=connection.port or 5432,
+            dbname=connection.schema,
+            user=connection.login,
+            password=connection.password,
+            **options,
+        )
+    )

@@ -1,0 +1,69 @@
+"""The spool on Airflow's ObjectStoragePath: ``file://``, ``s3://``, ``gs://`` and whatever fsspec knows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO, cast
+from urllib.parse import unquote, urlsplit
+
+from airflow.sdk import ObjectStoragePath
+
+from sat_hook.pipeline.spool import LocalSpool, Spool
+from sat_hook.pipeline.trouble import SpoolError
+
+SPOOL_URI_VARIABLE = "SAT_SPOOL_URI"
+RESULTS_URI_VARIABLE = "SAT_RESULTS_URI"
+
+
+class ObjectStorageSpool:
+    """A spool below one URI of an object store, whose writes are whole or not at all."""
+
+    def __init__(self, base_uri: str) -> None:
+        self._base_uri = base_uri.rstrip("/")
+
+    def write(self, name: str, content: bytes) -> str:
+        if ".." in name.split("/"):
+            raise SpoolError(f"the name {name!r} leads out of the spool")
+        uri = f"{self._base_uri}/{name}"
+        try:
+            ObjectStoragePath(uri).write_bytes(content)
+        except OSError as error:
+            raise SpoolError(f"{uri} cannot be written: {error}") from error
+        return uri
+
+    def open(self, uri: str) -> BinaryIO:
+        if not uri.startswith(f"{self._base_uri}/") or ".." in uri.split("/"):
+            raise SpoolError(f"{uri} is not in the spool {self._base_uri}")
+        try:
+            return cast("BinaryIO", ObjectStoragePath(uri).open("rb"))
+        except OSError as error:
+            raise SpoolError(f"{uri} cannot be read: {error}") from error
+
+
+def spool_at(base_uri: str) -> Spool:
+    """The spool at a URI. A plain folder gets the form that never shows half a file."""
+    parts = urlsplit(base_uri)
+    if parts.scheme in ("", "file"):
+        return LocalSpool(Path(unquote(parts.path)))
+    return ObjectStorageSpool(base_uri)
+
+
+def submissions_spool() -> Spool:
+    """Where submitted bytes are kept (environment variable ``SAT_SPOOL_URI``)."""
+    return spool_at(_configured(SPOOL_URI_VARIABLE))
+
+
+def results_spool() -> Spool:
+    """Where result files are kept (environment variable ``SAT_RESULTS_URI``)."""
+    return spool_at(_configured(RESULTS_URI_VARIABLE))
+
+
+def _configured(variable: str) -> str:
+    uri = os.environ.get(variable, "").strip()
+    if not uri:
+        raise SpoolError(
+            f"environment variable {variable}: found nothing; expected a URI that every worker can reach, "
+            "such as s3://bucket/sat or file:///var/lib/sat"
+        )
+    return uri

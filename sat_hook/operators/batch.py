@@ -1,0 +1,368 @@
+"""The steps of a batch as operators: intake, validation, balance, chunks, quotes, execution, results.
+
+Each finds out by itself what is left to do, so it can be cleared, retried, or run twice at once. XCom
+carries ids and counts only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from sat_hook.clients.asynchronous import AsyncSATClient
+from sat_hook.domain.batch import Batch, BatchState
+from sat_hook.domain.recorded import Provenance
+from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.sat import SATHook
+from sat_hook.hooks.spool import results_spool, submissions_spool
+from sat_hook.pipeline.balance import check_balance
+from sat_hook.pipeline.chunks import Chunk, plan_chunks
+from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport
+from sat_hook.pipeline.intake import take_in
+from sat_hook.pipeline.limits import BadRowsPolicy, ExecutionLimits
+from sat_hook.pipeline.quoting import Quoter, QuotingReport, close_quoting
+from sat_hook.pipeline.resolver import load_batch
+from sat_hook.pipeline.results import BatchSummary, complete, write_results
+from sat_hook.pipeline.table_intake import submit_claimed_rows
+from sat_hook.pipeline.trouble import PipelineError, SubmissionRefusedError
+from sat_hook.pipeline.validation import catalogue_of, validate_orders
+from sat_hook.protocol.errors import SATError
+from sat_hook.protocol.messages import Product
+
+SERVICE_ACTOR = "service:airflow"
+NO_BATCH = ""
+T = TypeVar("T")
+
+
+class SATBatchOperator(BaseOperator):
+    """Base of the steps of one batch.
+
+    :param batch_id: the batch (templated); what :class:`SATIntakeOperator` returned.
+    :param sat_conn_id: the connection of type ``sat``: the account that pays (templated).
+    :param db_conn_id: the connection of the application database.
+    """
+
+    template_fields: Sequence[str] = ("batch_id", "sat_conn_id")
+    ui_color = "#e8f1ec"
+    component: ClassVar[str] = "sat task"
+
+    def __init__(
+        self,
+        *,
+        batch_id: str | None = None,
+        sat_conn_id: str = SATHook.default_conn_name,
+        db_conn_id: str = DEFAULT_CONNECTION,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
+        self.sat_conn_id = sat_conn_id
+        self.db_conn_id = db_conn_id
+
+    def execute(self, context: Context) -> Any:
+        """Run the step. Trouble that a retry cannot cure fails the task at once, with its reason."""
+        try:
+            return self.step(ApplicationHook(self.db_conn_id, self.component), provenance_of(context))
+        except PipelineError as error:
+            if not error.is_worth_a_retry:
+                raise AirflowFailException(str(error)) from error
+            raise
+        except SATError as error:
+            if not error.retryable:
+                raise AirflowFailException(f"connection {self.sat_conn_id}: {error}") from error
+            raise
+
+    def step(self, application: ApplicationHook, provenance: Provenance) -> Any:
+        """The step itself."""
+        raise NotImplementedError
+
+    @property
+    def batch(self) -> str:
+        """The batch id.
+
+        :raises AirflowSkipException: when intake found that nothing waits to be paid.
+        :raises AirflowFailException: when intake itself did not succeed.
+        """
+        return required_batch(self.batch_id)
+
+    def with_sat(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run asynchronous work to its end."""
+        return asyncio.run(work)
+
+
+class SATIntakeOperator(SATBatchOperator):
+    """Read the submitted rows into orders; returns the batch id.
+
+    :param batch_id: a batch that was submitted before (its bytes are spooled); empty to claim the rows that
+        wait in ``order_intake``.
+    :param on_bad_rows: ``proceed``, ``wait`` or ``refuse`` (templated).
+    """
+
+    template_fields: Sequence[str] = (*SATBatchOperator.template_fields, "on_bad_rows")
+
+    def __init__(self, *, on_bad_rows: str = BadRowsPolicy.PROCEED.value, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.on_bad_rows = on_bad_rows
+        self._claim = ""
+
+    def execute(self, context: Context) -> Any:
+        # The run's own id: every try of this run claims the same rows.
+        self._claim = context["run_id"]
+        return super().execute(context)
+
+    def step(self, application: ApplicationHook, provenance: Provenance) -> str:
+        batch_id = self.batch_id or self._submit_table(application, provenance)
+        if batch_id == NO_BATCH:
+            return NO_BATCH
+        account = SATHook(self.sat_conn_id).settings().account
+        batch = load_batch(application.store, batch_id)
+        if batch.account != account:
+            raise AirflowFailException(
+                f"batch {batch_id} belongs to account {batch.account!r}; connection {self.sat_conn_id} is "
+                f"account {account!r}"
+            )
+        report = take_in(
+            application.resolver, submissions_spool(), batch_id, provenance, BadRowsPolicy(self.on_bad_rows)
+        )
+        self._tell(report.batch, report.was_done_before)
+        if report.batch.state is BatchState.REFUSED:
+            raise AirflowFailException(f"batch {batch_id} is refused: {report.batch.refusal_message}")
+        return batch_id
+
+    def _submit_table(self, application: ApplicationHook, provenance: Provenance) -> str:
+        account = SATHook(self.sat_conn_id).settings().account
+        try:
+            submission = submit_claimed_rows(
+                application.store,
+                application.intake,
+                submissions_spool(),
+                application.resolver.clock,
+                account=account,
+                claim=self._claim,
+                provenance=provenance,
+            )
+        except SubmissionRefusedError as error:
+            raise AirflowFailException(str(error)) from error
+        if submission is None:
+            self.log.info("No row of order_intake waits for account %s.", account)
+            return NO_BATCH
+        return submission.batch_id
+
+    def _tell(self, batch: Batch, was_done_before: bool) -> None:
+        if was_done_before:
+            self.log.info(
+                "Batch %s (%s) was read before and is %s: nothing is taken in again.",
+                batch.batch_id,
+                batch.file_name,
+                batch.state.value,
+            )
+            return
+        self.log.info(
+            "Batch %s: %s orders from %s, %s rows set aside.",
+            batch.batch_id,
+            batch.orders,
+            batch.file_name,
+            batch.set_aside,
+        )
+
+
+class SATValidateOperator(SATBatchOperator):
+    """Give every order a verdict from SAT's catalogue.
+
+    :param on_bad_rows: ``proceed``, ``wait`` or ``refuse`` (templated).
+    """
+
+    template_fields: Sequence[str] = (*SATBatchOperator.template_fields, "on_bad_rows")
+
+    def __init__(self, *, on_bad_rows: str = BadRowsPolicy.PROCEED.value, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.on_bad_rows = on_bad_rows
+
+    def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
+        products: list[Product] = SATHook(self.sat_conn_id).list_product()
+        report = validate_orders(
+            application.resolver,
+            self.batch,
+            catalogue_of(products),
+            provenance,
+            BadRowsPolicy(self.on_bad_rows),
+        )
+        self.log.info("Valid: %s orders; rejected: %s.", report.valid, report.rejected)
+        if report.batch.state is BatchState.REFUSED:
+            raise AirflowFailException(f"batch {self.batch} is refused: {report.batch.refusal_message}")
+        return {"valid": report.valid, "rejected": report.rejected}
+
+
+class SATCheckBalanceOperator(SATBatchOperator):
+    """Stop early, and in plain words, when the deposit does not stand a chance."""
+
+    def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
+        saldo = SATHook(self.sat_conn_id).account().saldo_rupiah
+        report = check_balance(application.resolver, self.batch, saldo, provenance)
+        self.log.info(
+            "The deposit holds Rp %s; %s orders cost Rp %s, %s bills are not known yet.",
+            f"{report.saldo_rupiah:,}",
+            report.priced,
+            f"{report.estimate_rupiah:,}",
+            report.unpriced,
+        )
+        return {"saldo_rupiah": report.saldo_rupiah, "estimate_rupiah": report.estimate_rupiah}
+
+
+class SATPlanChunksOperator(SATBatchOperator):
+    """Cut the batch into contiguous runs of rows, one for each mapped task.
+
+    :param chunk_rows: orders in a chunk (templated).
+    """
+
+    template_fields: Sequence[str] = (*SATBatchOperator.template_fields, "chunk_rows")
+
+    def __init__(self, *, chunk_rows: int | str = 500, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.chunk_rows = chunk_rows
+
+    def step(self, application: ApplicationHook, provenance: Provenance) -> list[dict[str, int]]:
+        del provenance  # planning changes nothing
+        chunks = plan_chunks(application.store, self.batch, int(self.chunk_rows))
+        self.log.info("%s chunks.", len(chunks))
+        return [chunk.as_dict() for chunk in chunks]
+
+
+class SATChunkOperator(SATBatchOperator):
+    """Base of the steps that are mapped over chunks.
+
+    :param chunk: what :class:`SATPlanChunksOperator` returned for this chunk.
+    """
+
+    template_fields: Sequence[str] = (*SATBatchOperator.template_fields, "chunk")
+
+    def __init__(self, *, chunk: dict[str, int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.chunk = chunk
+
+    @property
+    def rows(self) -> Chunk:
+        """The chunk's rows."""
+        return Chunk.from_dict(self.chunk)
+
+
+class SATQuoteOperator(SATChunkOperator):
+    """Price the orders of a chunk: by inquiry where the product needs one, else from the catalogue."""
+
+    def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
+        report = self.with_sat(self._quote(application, SATHook(self.sat_conn_id).async_client(), provenance))
+        self.log.info(
+            "Quoted %s orders for Rp %s; rejected %s.",
+            report.quoted,
+            f"{report.total_rupiah:,}",
+            report.rejected,
+        )
+        return {"quoted": report.quoted, "rejected": report.rejected}
+
+    async def _quote(
+        self, application: ApplicationHook, client: AsyncSATClient, provenance: Provenance
+    ) -> QuotingReport:
+        async with client as sat:
+            catalogue = catalogue_of(await sat.list_products())
+            quoter = Quoter(application.resolver, sat, catalogue)
+            return await quoter.quote_slice(self.rows.of(self.batch), provenance)
+
+
+class SATCloseQuotesOperator(SATBatchOperator):
+    """Add up what the batch will cost, once every order that can be sent has a price."""
+
+    def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int | None]:
+        batch = close_quoting(application.resolver, self.batch, provenance)
+        self.log.info("%s orders for Rp %s.", batch.quoted, f"{batch.total_rupiah or 0:,}")
+        return {"quoted": batch.quoted, "total_rupiah": batch.total_rupiah}
+
+
+class SATExecuteOperator(SATChunkOperator):
+    """Send the quoted orders of a chunk, each once. What may have been sent is never sent again here."""
+
+    component = "sat execute"
+
+    def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
+        report = self.with_sat(
+            self._execute(application, SATHook(self.sat_conn_id).async_client(), provenance)
+        )
+        self.log.info(
+            "Accepted %s, rejected %s, unknown %s, held %s, overtaken %s.",
+            report.accepted,
+            report.rejected,
+            report.unknown,
+            report.held,
+            report.overtaken,
+        )
+        return {"accepted": report.accepted, "rejected": report.rejected, "unknown": report.unknown}
+
+    async def _execute(
+        self, application: ApplicationHook, client: AsyncSATClient, provenance: Provenance
+    ) -> ExecutionReport:
+        limits = ExecutionLimits(
+            in_flight=client.settings.max_in_flight,
+            reply_timeout_seconds=client.settings.total_timeout_seconds,
+        )
+        async with client as sat:
+            catalogue = catalogue_of(await sat.list_products())
+            executor = ChunkExecutor(application.resolver, sat, catalogue, provenance, limits)
+            return await executor.run(self.rows.of(self.batch))
+
+
+class SATResultsOperator(SATBatchOperator):
+    """Write the result file and close the batch.
+
+    Runs whatever became of the chunks. It fails only for the pipeline's own trouble: when orders were left
+    unsent. The ends of orders never fail it.
+    """
+
+    def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, Any]:
+        summary = complete(application.resolver, self.batch, provenance)
+        file = write_results(
+            application.resolver, submissions_spool(), results_spool(), self.batch, provenance
+        )
+        self.log.info("Batch %s: %s. Results: %s", self.batch, describe(summary), file.uri)
+        if summary.batch.state is BatchState.REFUSED:
+            raise AirflowFailException(f"batch {self.batch} is refused: {summary.batch.refusal_message}")
+        if summary.unsent:
+            raise AirflowFailException(
+                f"{summary.unsent} orders of batch {self.batch} were not sent; see the failed task above, "
+                "mend its cause and clear it: nothing is sent twice"
+            )
+        return {
+            "batch_id": self.batch,
+            "results_uri": file.uri,
+            "orders": {count.state.value: count.orders for count in summary.counts},
+            "charged_rupiah": summary.charged_rupiah,
+        }
+
+
+def required_batch(batch_id: str | None) -> str:
+    """The batch id that intake returned.
+
+    :raises AirflowSkipException: when intake found that nothing waits to be paid.
+    :raises AirflowFailException: when intake itself did not succeed.
+    """
+    if batch_id == NO_BATCH:
+        raise AirflowSkipException("there is no batch: nothing waits to be paid")
+    if batch_id is None or batch_id == "None":
+        raise AirflowFailException("there is no batch: see why in the log of the task intake")
+    return batch_id
+
+
+def describe(summary: BatchSummary) -> str:
+    """The states of a batch's orders, for a log line."""
+    return ", ".join(f"{count.orders} {count.state.value}" for count in summary.counts) or "no orders"
+
+
+def provenance_of(context: Context) -> Provenance:
+    """Which try of which task it is."""
+    ti = context["ti"]
+    mapped = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
+    return Provenance(
+        SERVICE_ACTOR, f"task {ti.dag_id}.{ti.task_id}{mapped} run {ti.run_id} try {ti.try_number}"
+    )

@@ -1,0 +1,1 @@
+"""Sensors: they wait for the ends of orders without holding a worker."""

@@ -1,0 +1,77 @@
+"""The wait for a batch: deferred to the triggerer, so that no worker slot is held."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+
+from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.sat import SATHook
+from sat_hook.operators.batch import provenance_of, required_batch
+from sat_hook.pipeline.finality import escalate_in_flight, orders_in_flight
+from sat_hook.triggers.batch import GAVE_UP, SATBatchTrigger
+
+
+class SATBatchSensor(BaseOperator):
+    """Wait until no order of the batch is in flight; hand the rest to people when the deadline passes.
+
+    It runs whatever became of the chunks, and no end of an order fails it.
+
+    :param batch_id: the batch (templated).
+    :param sat_conn_id: the account's connection (templated).
+    :param db_conn_id: the application database's connection.
+    :param give_up_after_hours: how long to wait at most (templated); then the orders are escalated.
+    """
+
+    template_fields: Sequence[str] = ("batch_id", "sat_conn_id", "give_up_after_hours")
+    ui_color = "#e8f1ec"
+
+    def __init__(
+        self,
+        *,
+        batch_id: str,
+        sat_conn_id: str = SATHook.default_conn_name,
+        db_conn_id: str = DEFAULT_CONNECTION,
+        give_up_after_hours: float | str = 24,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
+        self.sat_conn_id = sat_conn_id
+        self.db_conn_id = db_conn_id
+        self.give_up_after_hours = give_up_after_hours
+
+    def execute(self, context: Context) -> int:  # noqa: RET503 - defer never returns
+        """Look once, then defer with an absolute deadline."""
+        del context  # the first look needs nothing of the run
+        batch_id = required_batch(self.batch_id)
+        application = ApplicationHook(self.db_conn_id)
+        in_flight = orders_in_flight(application.resolver, batch_id)
+        if not in_flight:
+            self.log.info("No order of batch %s is in flight.", self.batch_id)
+            return 0
+        self.log.info("Waiting for %s orders of batch %s.", in_flight, self.batch_id)
+        deadline = datetime.now(UTC) + timedelta(hours=float(self.give_up_after_hours))
+        self.defer(
+            trigger=SATBatchTrigger(
+                batch_id=self.batch_id,
+                sat_conn_id=self.sat_conn_id,
+                db_conn_id=self.db_conn_id,
+                deadline=deadline.isoformat(),
+            ),
+            method_name="resume",
+        )
+
+    def resume(self, context: Context, event: dict[str, Any]) -> int:
+        """The wait is over; returns how many orders were handed to people."""
+        if event["end"] != GAVE_UP:
+            self.log.info("Every order of batch %s that was sent has ended.", self.batch_id)
+            return 0
+        application = ApplicationHook(self.db_conn_id)
+        reason = f"no end after {self.give_up_after_hours} hours of waiting"
+        escalated = escalate_in_flight(application.resolver, self.batch_id, reason, provenance_of(context))
+        self.log.warning("%s orders of batch %s were handed to people: %s.", escalated, self.batch_id, reason)
+        return escalated
