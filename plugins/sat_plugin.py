@@ -1,0 +1,241 @@
+"""Mounts two things at ``/sat`` of Airflow's API server.
+
+``POST /sat/callbacks/{account}``
+    The callback receiver, open to senders without a token, because the signature authenticates (present when
+    ``SAT_RECEIVER_CONFIG`` is set).
+
+``/sat/v1/…``
+    What people do: submit a batch, fetch its results, have its goods delivered. Every route requires an
+    Airflow user who may trigger ``bulk_disbursement``, and that user is the actor of the event (law 13).
+
+Every Airflow process imports plugins, so this module imports next to nothing and opens nothing: the app is
+built with the first request to the API server.
+"""
+
+# No `from __future__ import annotations`: FastAPI has to see the annotations of the nested routes.
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+from airflow.plugins_manager import AirflowPlugin
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter, FastAPI, Request
+
+    from sat_hook.domain.recorded import Provenance
+    from sat_hook.store.postgres import PostgresEventStore
+
+DAG_ID = "bulk_disbursement"
+RECEIVER_VARIABLE = "SAT_RECEIVER_CONFIG"
+UPLOAD_SECONDS = 120
+MAXIMUM_REASON_CHARACTERS = 500
+
+_NEVER_STORED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+class BuiltOnFirstRequest:
+    """An ASGI app that is made when the first request comes."""
+
+    def __init__(self, build: "Callable[[], FastAPI]") -> None:
+        self._build = build
+        self._app: FastAPI | None = None
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[Any]],
+        send: Callable[[Any], Awaitable[None]],
+    ) -> None:
+        if self._app is None:
+            self._app = self._build()
+        await self._app(scope, receive, send)
+
+
+def build_app() -> "FastAPI":
+    """The app behind ``/sat``, without a page that describes it."""
+    from fastapi import FastAPI
+
+    from sat_hook.receiver.app import create_app
+    from sat_hook.receiver.settings import settings_from_environment
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    _translate_errors(app)
+    app.include_router(_actions(), prefix="/v1")
+    if os.environ.get(RECEIVER_VARIABLE):
+        app.mount("", create_app(settings_from_environment))
+    return app
+
+
+def _actions() -> "APIRouter":
+    """The routes that need a user."""
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+    from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+    from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
+    from starlette.concurrency import run_in_threadpool
+
+    may_run_batches = Depends(requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id=DAG_ID))
+    router = APIRouter(dependencies=[may_run_batches])
+    BatchId = Annotated[str, Path(pattern="^B[A-Z2-7]{25}$")]
+
+    @router.post("/batches")
+    async def submit_batch(
+        request: Request,
+        user: GetUserDep,
+        account: Annotated[str, Query(max_length=200, description="an Airflow connection of type sat")],
+        file_name: Annotated[str, Query(max_length=255)] = "orders.csv",
+        reference: Annotated[str | None, Query(max_length=256)] = None,
+    ) -> dict[str, str | bool]:
+        """Keep the CSV in the body and register it as a batch. The same file again is the same batch."""
+        content = await _body(request)
+
+        def submit() -> dict[str, str | bool]:
+            from sat_hook.clients.system import SystemClock
+            from sat_hook.domain.batch_events import BatchSource
+            from sat_hook.hooks.sat import SATHook
+            from sat_hook.hooks.spool import submissions_spool
+            from sat_hook.pipeline import submission
+
+            # Streams carry the account's name, which the connection may set.
+            name = SATHook(account).settings().account
+            submitted = submission.submit(
+                _store(),
+                submissions_spool(),
+                SystemClock(),
+                account=name,
+                reference=reference,
+                source=BatchSource.FILE,
+                file_name=file_name,
+                content=content,
+                provenance=_by(user, "plugin:submit"),
+            )
+            return {
+                "batch_id": submitted.batch_id,
+                "digest": submitted.digest,
+                "is_new": submitted.is_new,
+                "account": name,
+            }
+
+        return await run_in_threadpool(submit)
+
+    @router.get("/batches/{batch_id}/results")
+    async def results(batch_id: BatchId) -> Response:
+        """The result file as the log stands now: what was submitted, plus the verdicts. No goods."""
+
+        def render() -> Response:
+            from sat_hook.hooks.spool import submissions_spool
+            from sat_hook.pipeline.results import render_results
+
+            file = render_results(_store(), submissions_spool(), batch_id)
+            return Response(file.content, headers=_as_download(file.name), media_type="text/csv")
+
+        return await run_in_threadpool(render)
+
+    @router.post("/batches/{batch_id}/deliver")
+    async def deliver(
+        batch_id: BatchId,
+        user: GetUserDep,
+        reason: Annotated[str, Body(embed=True, min_length=1, max_length=MAXIMUM_REASON_CHARACTERS)],
+    ) -> Response:
+        """Vouchers and serials of the succeeded orders; that they were handed out is recorded first."""
+
+        def hand_out() -> Response:
+            from sat_hook.clients.system import SystemClock
+            from sat_hook.pipeline import delivery
+
+            goods = delivery.deliver(
+                _store(),
+                batch_id,
+                reason=reason,
+                provenance=_by(user, "plugin:deliver"),
+                clock=SystemClock(),
+            )
+            headers = _as_download(f"{batch_id}.goods.csv")
+            return Response(goods, headers=headers, media_type="text/csv")
+
+        return await run_in_threadpool(hand_out)
+
+    return router
+
+
+def _translate_errors(app: "FastAPI") -> None:
+    """Our own errors as HTTP: their texts are made for people and hold no secret."""
+    from airflow.sdk.exceptions import AirflowNotFoundException
+    from fastapi.responses import JSONResponse
+
+    from sat_hook.hooks.sat_connection import SATConnectionError
+    from sat_hook.pipeline.trouble import BatchNotFoundError, PipelineError, SubmissionRefusedError
+    from sat_hook.store.event_store import StoreUnavailableError
+
+    statuses: dict[type[Exception], int] = {
+        SubmissionRefusedError: 422,
+        SATConnectionError: 422,
+        AirflowNotFoundException: 422,
+        BatchNotFoundError: 404,
+        PipelineError: 409,
+        StoreUnavailableError: 503,
+    }
+    for error_type, status in statuses.items():
+
+        def answer(_: "Request", error: Exception, status: int = status) -> JSONResponse:
+            return JSONResponse({"detail": str(error)}, status)
+
+        app.add_exception_handler(error_type, answer)
+
+
+async def _body(request: "Request") -> bytes:
+    """The raw body, never more of it in memory than a file may have."""
+    from fastapi import HTTPException
+
+    from sat_hook.pipeline.limits import MAXIMUM_FILE_BYTES
+
+    too_large = HTTPException(413, f"the file is too large; expected at most {MAXIMUM_FILE_BYTES:,} bytes")
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:19]) > MAXIMUM_FILE_BYTES:
+        raise too_large
+    content = bytearray()
+    try:
+        async with asyncio.timeout(UPLOAD_SECONDS):
+            async for chunk in request.stream():
+                content += chunk
+                if len(content) > MAXIMUM_FILE_BYTES:
+                    raise too_large
+    except TimeoutError:
+        raise HTTPException(408, f"the file did not arrive within {UPLOAD_SECONDS} seconds") from None
+    return bytes(content)
+
+
+def _by(user: Any, cause: str) -> "Provenance":
+    from sat_hook.domain.recorded import Provenance
+
+    return Provenance(f"user:{user.get_name()}", cause)
+
+
+def _as_download(name: str) -> dict[str, str]:
+    return {**_NEVER_STORED, "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+
+
+def _store() -> "PostgresEventStore":
+    """The event store of the connection ``sat_db``. Looked up each time: a new password needs no restart."""
+    from airflow.sdk import BaseHook
+
+    from sat_hook.hooks.application import DEFAULT_CONNECTION, dsn_of
+
+    return _store_at(dsn_of(BaseHook.get_connection(DEFAULT_CONNECTION)))
+
+
+@lru_cache(maxsize=4)
+def _store_at(dsn: str) -> "PostgresEventStore":
+    from sat_hook.store.database import Database
+    from sat_hook.store.postgres import PostgresEventStore
+
+    return PostgresEventStore(Database(dsn, "sat-plugin"))
+
+
+class SATPlugin(AirflowPlugin):
+    """Registers the app."""
+
+    name = "sat"
+    fastapi_apps = [{"app": BuiltOnFirstRequest(build_app), "url_prefix": "/sat", "name": "sat"}]  # noqa: RUF012

@@ -1,0 +1,232 @@
+"""The plugin in Airflow's real API server: who may do what, and what comes of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+import requests
+
+from sat_hook.domain import order_events as happened
+from sat_hook.domain.identity import digest_of
+from sat_hook.domain.order import Order
+from sat_hook.protocol.signing import Signer, generate_key_pair
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import StatusEvidence
+from sat_hook.store.postgres import PostgresEventStore
+from stack.databases import ApplicationDatabase
+from tests.dags.api_server import PASSWORDS, api_server, environment, postgres_connection
+from tests.orders import BATCH, BY_TEST, T0, change_of, received, stream_of, submitted
+
+PRIVATE_PEM, PUBLIC_PEM = generate_key_pair()
+CSV = b"order_id,product_code,client_number\nA1,50k-simpati,081211311111\n"
+
+
+@dataclass
+class Airflow:
+    """A running API server and its users."""
+
+    url: str
+    database: ApplicationDatabase
+    tokens: dict[str, str]
+
+    def request(self, method: str, path: str, user: str | None = "ops", **more: Any) -> requests.Response:
+        """A request as ``user``, or as nobody."""
+        headers = dict(more.pop("headers", {}))
+        if user is not None:
+            headers["Authorization"] = f"Bearer {self.tokens[user]}"
+        return requests.request(method, f"{self.url}{path}", headers=headers, timeout=30, **more)
+
+    def submit(self, content: bytes = CSV, user: str | None = "ops", **query: str) -> requests.Response:
+        """Upload a file."""
+        parameters = {"account": "sat_default", "file_name": "orders.csv", **query}
+        return self.request("POST", "/sat/v1/batches", user, params=parameters, data=content)
+
+    def events(self, type_name: str) -> list[tuple[Any, ...]]:
+        """Actor, cause and data of the events of a type."""
+        with closing(psycopg2.connect(self.database.reader_dsn)) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT actor, cause, data FROM sat.events WHERE type = %s ORDER BY position", (type_name,)
+            )
+            return cursor.fetchall()
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    module_database: ApplicationDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Airflow]:
+    """An API server with the plugin, its connections and two users."""
+    folder = tmp_path_factory.mktemp("airflow")
+    (folder / "sat.pem").write_bytes(PUBLIC_PEM)
+    receiver = {
+        "dsn": module_database.receiver_dsn,
+        "accounts": {"demo": {"public_key_paths": ["sat.pem"]}},
+    }
+    (folder / "receiver.json").write_text(json.dumps(receiver), "utf-8")
+    connections = {
+        "sat_db": postgres_connection(module_database.writer_dsn),
+        "sat_default": {
+            "conn_type": "sat",
+            "login": "id",
+            "password": "very-secret",
+            "extra": json.dumps({"account": "demo"}),
+        },
+    }
+    variables = {
+        **environment(folder, connections),
+        "SAT_RECEIVER_CONFIG": str(folder / "receiver.json"),
+        "SAT_SPOOL_URI": (folder / "spool").as_uri(),
+    }
+    with api_server(folder, variables) as url:
+        tokens = {
+            user: requests.post(
+                f"{url}/auth/token", json={"username": user, "password": password}, timeout=30
+            ).json()["access_token"]
+            for user, password in PASSWORDS.items()
+        }
+        yield Airflow(url, module_database, tokens)
+
+
+def test_the_plugin_is_loaded_without_errors(airflow: Airflow) -> None:
+    """Airflow lists it, and reports no import error."""
+    listed = airflow.request("GET", "/api/v2/plugins").json()["plugins"]
+    [plugin] = [plugin for plugin in listed if plugin["name"] == "sat"]
+    assert plugin["fastapi_apps"][0]["url_prefix"] == "/sat"
+
+
+@pytest.mark.parametrize("path", ["/sat/docs", "/sat/redoc", "/sat/openapi.json", "/sat/", "/sat/v1/"])
+def test_nothing_describes_the_routes(airflow: Airflow, path: str) -> None:
+    """Open plugin apps would publish their documentation to anybody."""
+    assert airflow.request("GET", path, user=None).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/sat/v1/batches?account=sat_default"),
+        ("GET", f"/sat/v1/batches/{BATCH}/results"),
+        ("POST", f"/sat/v1/batches/{BATCH}/deliver"),
+    ],
+)
+def test_actions_need_a_user_who_may_run_batches(airflow: Airflow, method: str, path: str) -> None:
+    """Nobody 401, a viewer 403; and neither leaves a trace."""
+    assert airflow.request(method, path, user=None, json={"reason": "curious"}).status_code == 401
+    assert airflow.request(method, path, user="viewer", json={"reason": "curious"}).status_code == 403
+    assert airflow.events("GoodsDelivered") == []
+
+
+def test_a_submitted_file_is_a_batch_of_its_user(airflow: Airflow) -> None:
+    """The actor is who Airflow says; the streams carry the connection's account; twice is once."""
+    reply = airflow.submit()
+    assert reply.status_code == 200, reply.text
+    first = reply.json()
+    assert first["is_new"] is True
+    assert first["digest"] == digest_of(CSV)
+    assert first["account"] == "demo"
+    assert airflow.submit().json() == {**first, "is_new": False}
+    [(actor, cause, data)] = airflow.events("BatchSubmitted")
+    assert (actor, cause) == ("user:ops", "plugin:submit")
+    submitted_ = json.loads(data)
+    assert submitted_["account"] == "demo"
+    assert Path(submitted_["spool_uri"].removeprefix("file://")).read_bytes() == CSV
+
+    result = airflow.request("GET", f"/sat/v1/batches/{first['batch_id']}/results")
+    assert result.status_code == 200, result.text
+    assert result.headers["cache-control"] == "no-store"
+    assert "A1,50k-simpati,081211311111" in result.text
+
+
+@pytest.mark.parametrize(
+    ("content", "query", "status", "text"),
+    [
+        (b"", {}, 422, "expected a header and at least one row"),
+        (CSV, {"account": "sat_nowhere"}, 422, "sat_nowhere"),
+        (CSV, {"account": "sat_db"}, 422, "connection type"),
+        (b"x" * (32 * 1024 * 1024 + 1), {}, 413, "33,554,432"),
+    ],
+    ids=["empty", "no connection", "wrong type", "too large"],
+)
+def test_a_file_that_cannot_be_a_batch_is_refused_with_the_reason(
+    airflow: Airflow, content: bytes, query: dict[str, str], status: int, text: str
+) -> None:
+    """Found and expected, never a secret."""
+    reply = airflow.submit(content, **query)
+    assert (reply.status_code, text in reply.text) == (status, True), reply.text
+    assert "very-secret" not in reply.text
+
+
+def test_goods_are_handed_out_and_recorded_with_their_user(airflow: Airflow) -> None:
+    """The delivery is in the log; the answer must not be stored by anybody."""
+    store = PostgresEventStore(Database(airflow.database.writer_dsn))
+    with closing(store.database):
+        order = _succeeded(store)
+    reply = airflow.request("POST", f"/sat/v1/batches/{BATCH}/deliver", json={"reason": "sent to the shop"})
+    assert reply.status_code == 200, reply.text
+    assert reply.headers["cache-control"] == "no-store"
+    assert "5196-1584" in reply.text
+    assert order.order_id in reply.text
+    [(actor, cause, data)] = airflow.events("GoodsDelivered")
+    assert (actor, cause) == ("user:ops", "plugin:deliver")
+    assert json.loads(data) == {"orders": 1, "reason": "sent to the shop"}
+
+
+@pytest.mark.parametrize(
+    ("batch_id", "body", "status"),
+    [
+        ("B" + "A" * 25, {"reason": "of no batch"}, 404),
+        (BATCH, {}, 422),
+        (BATCH, {"reason": ""}, 422),
+        ("not-a-batch", {"reason": "of nothing"}, 422),
+    ],
+)
+def test_a_delivery_needs_a_batch_and_a_reason(
+    airflow: Airflow, batch_id: str, body: dict[str, str], status: int
+) -> None:
+    """Refused before anything is recorded."""
+    before = len(airflow.events("GoodsDelivered"))
+    reply = airflow.request("POST", f"/sat/v1/batches/{batch_id}/deliver", json=body)
+    assert reply.status_code == status
+    assert len(airflow.events("GoodsDelivered")) == before
+
+
+def test_callbacks_come_in_without_a_token(airflow: Airflow) -> None:
+    """The receiver is mounted beside the actions; its signature is its authentication."""
+    body = b'{"data":{"type":"order","id":"SX","attributes":{"status":"Success"}}}'
+    headers = {"Content-Type": "application/vnd.api+json", "signature": Signer(PRIVATE_PEM).sign(body)}
+    path = "/sat/callbacks/demo"
+    reply = airflow.request("POST", path, user=None, data=body, headers=headers)
+    assert (reply.status_code, reply.json()) == (200, {"message": "OK"})
+    forged = airflow.request("POST", path, user=None, data=body + b" ", headers=headers)
+    assert (forged.status_code, forged.json()) == (400, {"message": "INVALID_SIGNATURE"})
+
+
+def _succeeded(store: PostgresEventStore) -> Order:
+    """One order of the batch that succeeded, with the signed text that proves it."""
+    body = json.dumps(
+        {
+            "data": {
+                "type": "order",
+                "id": stream_of(1).key,
+                "attributes": {"status": "Success", "voucher_code": "5196-1584", "serial_number": "S1"},
+            }
+        }
+    )
+    proof = StatusEvidence(digest_of(body.encode()), stream_of(1).key, body, "sig", "key", T0)
+    end = happened.OrderSucceeded(
+        evidence_digest=proof.digest,
+        observed_at=T0,
+        sales_price_rupiah=52_000,
+        admin_fee_rupiah=0,
+        partner_fee_rupiah=0,
+        fulfilled_at=T0,
+    )
+    change = change_of(None, 1, received(1), end, evidence=(proof,))
+    assert store.append([submitted(), change], BY_TEST, T0) == frozenset()
+    assert isinstance(change.after, Order)
+    return change.after
