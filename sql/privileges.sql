@@ -20,7 +20,8 @@ GRANT SELECT, INSERT, UPDATE ON sat.stream_heads, sat.orders, sat.batches TO sat
 
 -- Operational.
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.poll_schedule TO sat_writer;
-GRANT SELECT, DELETE ON sat.callback_queue TO sat_writer;
+-- Claiming with SKIP LOCKED needs UPDATE, too.
+GRANT SELECT, UPDATE, DELETE ON sat.callback_queue TO sat_writer;
 GRANT SELECT, INSERT ON sat.order_intake TO sat_writer;
 GRANT UPDATE (claimed_by, claimed_at) ON sat.order_intake TO sat_writer;
 

@@ -6,7 +6,6 @@ this batch's own by their row number.
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
@@ -53,15 +52,14 @@ def take_in(
     batch = load_batch(resolver.store, batch_id)
     if batch.state is not BatchState.SUBMITTED:
         return IntakeReport(batch, was_done_before=True)
-    with closing(open_submitted(spool, batch)) as stream:
-        try:
-            _check_whole(OrderFile(stream, batch.file_name), on_bad_rows)
-        except OrderFileError as error:
-            refuse = RefuseBatch(error.code, str(error))
-            batch, _ = resolver.apply_to_batch(batch_id, refuse, provenance)
-            return IntakeReport(batch, was_done_before=False)
-    with closing(open_submitted(spool, batch)) as stream:
-        file = OrderFile(stream, batch.file_name)
+    try:
+        with OrderFile(open_submitted(spool, batch), batch.file_name) as file:
+            _check_whole(file, on_bad_rows)
+    except OrderFileError as error:
+        refuse = RefuseBatch(error.code, str(error))
+        batch, _ = resolver.apply_to_batch(batch_id, refuse, provenance)
+        return IntakeReport(batch, was_done_before=False)
+    with OrderFile(open_submitted(spool, batch), batch.file_name) as file:
         while run := _next_run(file, batch):
             batch = _take_in_run(resolver, batch, file.file_name, run, provenance)
     batch, _ = resolver.apply_to_batch(batch_id, CloseIntake(), provenance)

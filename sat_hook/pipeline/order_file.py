@@ -16,6 +16,7 @@ import difflib
 import io
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -28,6 +29,7 @@ from sat_hook.pipeline.limits import (
 
 FIELD_PREFIX = "field:"
 NOTE_PREFIX = "note:"
+MAXIMUM_HEADER_CHARACTERS = 64 * 1024
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "order_id": ("order", "orderid", "reference", "ref", "order_ref", "no_order", "id_pesanan"),
@@ -110,22 +112,32 @@ class FileRow:
 
 
 class OrderFile:
-    """An order file opened for one pass. Memory stays constant whatever its length.
+    """An order file opened for one pass (``with``). Memory stays constant whatever its length.
 
-    :param stream: the bytes, seekable (the encoding is found in a first pass).
-    :raises OrderFileError: for a missing or wrong header.
+    :param stream: the bytes, seekable (the encoding is found in a first pass); closed with the file.
+    :raises OrderFileError: for a missing or wrong header; the stream is closed then, too.
     """
 
     def __init__(self, stream: BinaryIO, file_name: str) -> None:
         self.file_name = file_name
-        self._text = io.TextIOWrapper(stream, encoding=_encoding_of(stream, file_name), newline="")
-        first_line = self._text.readline()
-        self._text.seek(0)
-        self.delimiter = _delimiter_of(first_line)
-        self._reader = csv.reader(self._text, delimiter=self.delimiter, strict=True)
-        self._row_number = 0
-        self.header = self._read_header()
-        self._columns = self._understand_header()
+        with ExitStack() as opened:
+            opened.callback(stream.close)
+            self._text = io.TextIOWrapper(stream, encoding=_encoding_of(stream, file_name), newline="")
+            opened.callback(self._text.close)
+            first_line = self._text.readline(MAXIMUM_HEADER_CHARACTERS)
+            self._text.seek(0)
+            self.delimiter = _delimiter_of(first_line)
+            self._reader = csv.reader(self._text, delimiter=self.delimiter, strict=True)
+            self._row_number = 0
+            self.header = self._read_header()
+            self._columns = self._understand_header()
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> OrderFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
 
     def rows(self) -> Iterator[FileRow]:
         """Each row that is not blank, in order.

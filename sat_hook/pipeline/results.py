@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 from sat_hook.domain.batch import Batch, BatchState, Complete, RecordResults
@@ -129,8 +128,7 @@ def render_results(store: EventStore, spool: Spool, batch_id: str) -> ResultFile
         writer.writerow(("not sent: the batch was refused", batch.refusal_code, batch.refusal_message))
         rows = 1
     else:
-        with closing(open_submitted(spool, batch)) as stream:
-            file = OrderFile(stream, batch.file_name)
+        with OrderFile(open_submitted(spool, batch), batch.file_name) as file:
             writer = csv.writer(out, delimiter=file.delimiter, lineterminator="\r\n")
             writer.writerow((*file.header, *VERDICT_COLUMNS))
             for row, verdict in _judged(store, batch, file):
