@@ -1,0 +1,68 @@
+"""What an audit can find, and where."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class FindingKind(StrEnum):
+    """Every kind of damage that is looked for."""
+
+    DIGEST_MISMATCH = "digest_mismatch"
+    VERSION_GAP = "version_gap"
+    VERSION_ORDER = "version_order"
+    UNKNOWN_EVENT = "unknown_event"
+    UNREADABLE_EVENT = "unreadable_event"
+    HEAD_MISSING = "head_missing"
+    HEAD_MISMATCH = "head_mismatch"
+    HEAD_WITHOUT_EVENTS = "head_without_events"
+    EVIDENCE_MISSING = "evidence_missing"
+    EVIDENCE_CHANGED = "evidence_changed"
+    STREAM_DOES_NOT_FOLD = "stream_does_not_fold"
+    PROJECTION_MISSING = "projection_missing"
+    PROJECTION_DIFFERS = "projection_differs"
+    PROJECTION_WITHOUT_EVENTS = "projection_without_events"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem and its place. No value of a customer is in it.
+
+    :param place: the stream, or the table where the problem is in no stream.
+    :param version: version within the stream; None when the problem is not at one event.
+    :param position: position in the log, likewise.
+    """
+
+    kind: FindingKind
+    place: str
+    version: int | None
+    position: int | None
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        where = self.place
+        if self.version is not None:
+            where += f" version {self.version}"
+        if self.position is not None:
+            where += f" (position {self.position})"
+        return f"{where}: {self.kind.value}: found {self.found}, expected {self.expected}"
+
+
+Report = Callable[[Finding], None]
+"""Called with each finding as soon as it is found, so that any number of them needs no memory."""
+
+
+@dataclass(slots=True)
+class Counted:
+    """Passes findings on and counts them."""
+
+    report: Report
+    counts: Counter[FindingKind] = field(default_factory=Counter)
+
+    def __call__(self, finding: Finding) -> None:
+        self.counts[finding.kind] += 1
+        self.report(finding)

@@ -1,0 +1,214 @@
+"""Derived tables against the log: compared aside in one snapshot, or rebuilt from zero (law 5)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from psycopg2.extensions import connection as Connection
+from psycopg2.extras import Json
+from pydantic import ValidationError
+
+from sat_hook.audit.findings import Counted, Finding, FindingKind, Report
+from sat_hook.audit.streams import Placed, each_stream
+from sat_hook.domain.batch import Batch, fold_batch
+from sat_hook.domain.event import UnknownEventError
+from sat_hook.domain.order import Order, fold
+from sat_hook.domain.recorded import StreamId, StreamKind
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.sql_files import queries
+
+STREAMS_PER_GROUP = 500
+
+
+class RebuildRefusedError(RuntimeError):
+    """The log cannot be folded, so nothing was rebuilt and everything is as it was. Verify the log first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was compared, and what differed."""
+
+    closed_position: int
+    orders: int
+    batches: int
+    counts: Counter[FindingKind]
+
+    @property
+    def is_clean(self) -> bool:
+        """True when every derived row is what the log says."""
+        return not self.counts
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """How many rows were written."""
+
+    orders: int
+    batches: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    stream: StreamId
+    head: int | None
+    version: int
+    after: Order | Batch
+
+
+def compare_projections(database: Database, report: Report) -> Comparison:
+    """Fold the whole log aside and compare it with orders, batches and heads, in one snapshot.
+
+    :raises StoreUnavailableError: the database gave up.
+    """
+    closed = PostgresEventStore(database).close_position()
+    counted = Counted(report)
+    compared: Counter[StreamKind] = Counter()
+    with database.transaction(snapshot=True) as connection:
+        queries("audit").keep_derived_tables_in_place(connection)
+        for group in _grouped(_folded(connection, counted)):
+            compared.update(folded.stream.kind for folded in group)
+            _compare(connection, group, counted)
+        for table, stream in queries("audit").projections_without_events(connection):
+            counted(
+                Finding(
+                    FindingKind.PROJECTION_WITHOUT_EVENTS, stream, None, None, f"a row in {table}", "no row"
+                )
+            )
+        for stream, version in queries("audit").heads_without_events(connection):
+            counted(
+                Finding(
+                    FindingKind.HEAD_WITHOUT_EVENTS,
+                    stream,
+                    None,
+                    None,
+                    f"head {version}, no event",
+                    "no head",
+                )
+            )
+    return Comparison(closed, compared[StreamKind.ORDER], compared[StreamKind.BATCH], counted.counts)
+
+
+def rebuild_projections(database: Database) -> Rebuilt:
+    """Empty the derived tables and fill them from the log, in one transaction under the log's lock.
+
+    Appends wait meanwhile; readers see the old rows until the commit.
+
+    :param database: as the schema's owner.
+    :raises RebuildRefusedError: the log cannot be folded; nothing was changed.
+    :raises StoreUnavailableError: the database gave up; nothing was changed.
+    """
+    room = queries("audit")
+    rebuilt: Counter[StreamKind] = Counter()
+
+    def refuse(finding: Finding) -> None:
+        raise RebuildRefusedError(str(finding))
+
+    with database.transaction() as connection:
+        room.wait_without_limit(connection)
+        room.lock_log(connection)
+        room.empty_derived_tables(connection)
+        for group in _grouped(_folded(connection, Counted(refuse))):
+            rebuilt.update(folded.stream.kind for folded in group)
+            room.refill_heads(
+                connection,
+                streams=[str(folded.stream) for folded in group],
+                versions=[folded.version for folded in group],
+            )
+            for kind, refill in (
+                (StreamKind.ORDER, room.refill_orders),
+                (StreamKind.BATCH, room.refill_batches),
+            ):
+                chosen = [folded for folded in group if folded.stream.kind is kind]
+                refill(
+                    connection,
+                    keys=[folded.stream.key for folded in chosen],
+                    documents=[Json(folded.after.model_dump(mode="json")) for folded in chosen],
+                )
+    return Rebuilt(rebuilt[StreamKind.ORDER], rebuilt[StreamKind.BATCH])
+
+
+def _folded(connection: Connection, report: Report) -> Iterator[_Folded]:
+    for stream, placed in each_stream(connection):
+        folded = _fold(stream, list(placed), report)
+        if folded is not None:
+            yield folded
+
+
+def _fold(stream: StreamId, placed: list[Placed], report: Report) -> _Folded | None:
+    """The fold of one stream; its events are few, so they fit into memory together."""
+    last = placed[-1]
+    events = ((item.recorded.event, item.recorded.occurred_at) for item in placed)
+    try:
+        after = (
+            fold(stream.key, events) if stream.kind is StreamKind.ORDER else fold_batch(stream.key, events)
+        )
+    except (UnknownEventError, ValidationError, ValueError) as error:
+        # The texts of validation errors quote values, so only our own reasons are passed on.
+        found = type(error).__name__ if isinstance(error, ValidationError) else str(error)
+        report(
+            Finding(
+                FindingKind.STREAM_DOES_NOT_FOLD,
+                str(stream),
+                last.recorded.version,
+                last.recorded.position,
+                found,
+                "events that follow each other",
+            )
+        )
+        return None
+    assert after is not None
+    return _Folded(stream, last.head, last.recorded.version, after)
+
+
+def _grouped(folded: Iterable[_Folded]) -> Iterator[list[_Folded]]:
+    group: list[_Folded] = []
+    for item in folded:
+        group.append(item)
+        if len(group) >= STREAMS_PER_GROUP:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _compare(connection: Connection, group: list[_Folded], report: Report) -> None:
+    room = queries("audit")
+    orders = [folded.stream.key for folded in group if folded.stream.kind is StreamKind.ORDER]
+    batches = [folded.stream.key for folded in group if folded.stream.kind is StreamKind.BATCH]
+    kept = {
+        StreamKind.ORDER: dict(room.documents_of_orders(connection, keys=orders)),
+        StreamKind.BATCH: dict(room.documents_of_batches(connection, keys=batches)),
+    }
+    for folded in group:
+        name, version = str(folded.stream), folded.version
+        if folded.head is None:
+            report(Finding(FindingKind.HEAD_MISSING, name, version, None, "no head", f"head {version}"))
+        elif folded.head != version:
+            report(
+                Finding(
+                    FindingKind.HEAD_MISMATCH, name, version, None, f"head {folded.head}", f"head {version}"
+                )
+            )
+        document = kept[folded.stream.kind].get(folded.stream.key)
+        expected = folded.after.model_dump(mode="json")
+        if document is None:
+            report(Finding(FindingKind.PROJECTION_MISSING, name, version, None, "no row", "a row"))
+        elif document != expected:
+            members = sorted(
+                member
+                for member in document.keys() | expected.keys()
+                if document.get(member, ...) != expected.get(member, ...)
+            )
+            report(
+                Finding(
+                    FindingKind.PROJECTION_DIFFERS,
+                    name,
+                    version,
+                    None,
+                    f"other values in {', '.join(members)}",
+                    "the fold of the stream's events",
+                )
+            )

@@ -1,0 +1,188 @@
+"""Verifies the log: digests, versions, heads, event types, and the evidence that events name.
+
+What it cannot see: whoever deletes the end of a stream together with its head and its projection leaves
+nothing that disagrees. Only checkpoints published outside the database show that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from psycopg2.extensions import connection as Connection
+from pydantic import ValidationError
+
+from sat_hook.audit.findings import Counted, Finding, FindingKind, Report
+from sat_hook.audit.streams import Placed, each_stream
+from sat_hook.domain.event import UnknownEventError
+from sat_hook.domain.order_events import SignedStatus
+from sat_hook.domain.recorded import RecordedEvent
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.sql_files import queries
+
+EVIDENCE_PER_LOOKUP = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was looked at and what was found.
+
+    :param closed_position: everything up to it was settled when the verification began; what came after was
+        verified as far as it was visible.
+    :param evidence_read: whether the role was allowed to recompute the digests of signed texts.
+    """
+
+    closed_position: int
+    events: int
+    streams: int
+    evidence_read: bool
+    counts: Counter[FindingKind]
+
+    @property
+    def is_clean(self) -> bool:
+        """True when nothing was found."""
+        return not self.counts
+
+
+def verify_log(database: Database, report: Report) -> Verification:
+    """Verify the whole log in one snapshot, calling ``report`` with every problem as it is found.
+
+    :param database: any role that may read events; a role that may read evidence has its bytes checked too.
+    :raises StoreUnavailableError: the database gave up.
+    """
+    # Closing takes the log's lock for an instant and must be over before the snapshot is taken.
+    closed = PostgresEventStore(database).close_position()
+    with database.transaction(snapshot=True) as connection:
+        verifier = _Verifier(connection, Counted(report))
+        verifier.verify_streams()
+        verifier.verify_heads()
+        evidence_read = verifier.verify_evidence()
+    return Verification(closed, verifier.events, verifier.streams, evidence_read, verifier.report.counts)
+
+
+@dataclass(slots=True)
+class _Verifier:
+    connection: Connection
+    report: Counted
+    events: int = 0
+    streams: int = 0
+    _named: dict[str, RecordedEvent] = field(default_factory=dict)
+
+    def verify_streams(self) -> None:
+        for _, placed in each_stream(self.connection):
+            self.streams += 1
+            last: Placed | None = None
+            for item in placed:
+                self.events += 1
+                self._verify_place(item.recorded, last.recorded if last else None)
+                self._verify_content(item.recorded)
+                last = item
+            assert last is not None
+            self._verify_head(last)
+        self._look_up_evidence()
+
+    def verify_heads(self) -> None:
+        for stream, version in queries("audit").heads_without_events(self.connection):
+            self._find(FindingKind.HEAD_WITHOUT_EVENTS, stream, None, f"head {version}, no event", "no head")
+
+    def verify_evidence(self) -> bool:
+        if not queries("audit").may_read_evidence(self.connection):
+            return False
+        for table, digest, computed in queries("audit").changed_evidence(self.connection):
+            self._find(
+                FindingKind.EVIDENCE_CHANGED,
+                f"{table}/{digest}",
+                None,
+                f"text with digest {computed}",
+                digest,
+            )
+        return True
+
+    def _verify_place(self, recorded: RecordedEvent, before: RecordedEvent | None) -> None:
+        expected = before.version + 1 if before else 1
+        if recorded.version != expected:
+            self._find(
+                FindingKind.VERSION_GAP,
+                str(recorded.stream),
+                recorded,
+                f"version {recorded.version} after {before.version if before else 'the beginning'}",
+                f"version {expected}",
+            )
+        if before is not None and recorded.position < before.position:
+            self._find(
+                FindingKind.VERSION_ORDER,
+                str(recorded.stream),
+                recorded,
+                f"position {recorded.position}",
+                f"one after {before.position}, the position of version {before.version}",
+            )
+
+    def _verify_content(self, recorded: RecordedEvent) -> None:
+        computed = recorded.computed_digest()
+        if computed != recorded.digest:
+            self._find(
+                FindingKind.DIGEST_MISMATCH,
+                str(recorded.stream),
+                recorded,
+                f"contents with digest {computed}",
+                f"digest {recorded.digest}",
+            )
+        try:
+            event = recorded.event
+        except UnknownEventError:
+            self._find(
+                FindingKind.UNKNOWN_EVENT,
+                str(recorded.stream),
+                recorded,
+                f"type {recorded.type_name!r} with schema version {recorded.schema_version}",
+                "a type of this release",
+            )
+        except ValidationError as error:
+            self._find(
+                FindingKind.UNREADABLE_EVENT,
+                str(recorded.stream),
+                recorded,
+                f"{error.error_count()} wrong members",
+                f"the members of {recorded.type_name}",
+            )
+        else:
+            if isinstance(event, SignedStatus):
+                self._named.setdefault(event.evidence_digest, recorded)
+                if len(self._named) >= EVIDENCE_PER_LOOKUP:
+                    self._look_up_evidence()
+
+    def _verify_head(self, last: Placed) -> None:
+        recorded, head = last
+        if head is None:
+            self._find(
+                FindingKind.HEAD_MISSING, str(recorded.stream), None, "no head", f"head {recorded.version}"
+            )
+        elif head != recorded.version:
+            self._find(
+                FindingKind.HEAD_MISMATCH,
+                str(recorded.stream),
+                None,
+                f"head {head}",
+                f"head {recorded.version}, the last version in the log",
+            )
+
+    def _look_up_evidence(self) -> None:
+        kept = {row[0] for row in queries("audit").kept_evidence(self.connection, digests=list(self._named))}
+        for digest, recorded in self._named.items():
+            if digest not in kept:
+                self._find(
+                    FindingKind.EVIDENCE_MISSING,
+                    str(recorded.stream),
+                    recorded,
+                    "no signed text",
+                    f"the one with digest {digest}",
+                )
+        self._named.clear()
+
+    def _find(
+        self, kind: FindingKind, place: str, recorded: RecordedEvent | None, found: str, expected: str
+    ) -> None:
+        version = recorded.version if recorded else None
+        position = recorded.position if recorded else None
+        self.report(Finding(kind, place, version, position, found, expected))

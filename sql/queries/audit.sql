@@ -1,0 +1,86 @@
+-- name: keep_derived_tables_in_place()!
+-- Taken before the snapshot: a table that was emptied by TRUNCATE after it would look empty inside it.
+LOCK TABLE sat.stream_heads, sat.orders, sat.batches IN ACCESS SHARE MODE;
+
+-- name: streams_in_order()
+-- The whole log, stream by stream and version by version, each with the head that the store keeps for it.
+SELECT
+    e.position, e.stream, e.version, e.type, e.schema_version, e.data, e.actor, e.cause, e.occurred_at,
+    e.recorded_at, e.digest, h.version
+FROM sat.events AS e
+LEFT JOIN sat.stream_heads AS h USING (stream)
+ORDER BY e.stream, e.version, e.position;
+
+-- name: heads_without_events()
+-- Heads of streams that the log does not know. An append that wrote nothing may leave one at version 0.
+SELECT stream, version
+FROM sat.stream_heads AS h
+WHERE h.version > 0 AND NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = h.stream)
+ORDER BY stream;
+
+-- name: kept_evidence(digests)
+-- Which of these signed texts are kept.
+SELECT digest FROM sat.status_evidence WHERE digest = ANY (:digests);
+
+-- name: may_read_evidence()$
+-- Whether this role may recompute the digests of signed texts and callbacks.
+SELECT has_column_privilege('sat.status_evidence', 'body', 'SELECT')
+    AND has_column_privilege('sat.callback_inbox', 'body', 'SELECT');
+
+-- name: changed_evidence()
+-- Signed texts and callbacks that are not what their digest says.
+SELECT 'status_evidence', digest, encode(sha256(convert_to(body, 'UTF8')), 'hex')
+FROM sat.status_evidence
+WHERE digest <> encode(sha256(convert_to(body, 'UTF8')), 'hex')
+UNION ALL
+SELECT 'callback_inbox', digest, encode(sha256(body), 'hex')
+FROM sat.callback_inbox
+WHERE digest <> encode(sha256(body), 'hex')
+ORDER BY 1, 2;
+
+-- name: documents_of_orders(keys)
+-- The projections of these orders.
+SELECT request_id, document FROM sat.orders WHERE request_id = ANY (:keys);
+
+-- name: documents_of_batches(keys)
+-- The projections of these batches.
+SELECT batch_id, document FROM sat.batches WHERE batch_id = ANY (:keys);
+
+-- name: projections_without_events()
+-- Rows of derived tables whose stream the log does not know.
+SELECT 'orders', 'order/' || o.request_id
+FROM sat.orders AS o
+WHERE NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = 'order/' || o.request_id)
+UNION ALL
+SELECT 'batches', 'batch/' || b.batch_id
+FROM sat.batches AS b
+WHERE NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = 'batch/' || b.batch_id)
+ORDER BY 1, 2;
+
+-- name: lock_log()!
+-- Nobody appends and nobody closes a position until this transaction ends.
+SELECT pg_advisory_xact_lock(sat.log_lock_key());
+
+-- name: wait_without_limit()!
+-- An audit reads the whole log; the limits of ordinary statements do not fit it.
+SET LOCAL statement_timeout = 0;
+
+-- name: empty_derived_tables()!
+-- Deleted and not truncated: whoever reads meanwhile goes on seeing what was there.
+WITH orders AS (DELETE FROM sat.orders), batches AS (DELETE FROM sat.batches)
+DELETE FROM sat.stream_heads;
+
+-- name: refill_heads(streams, versions)!
+-- Heads as the log says.
+INSERT INTO sat.stream_heads (stream, version)
+SELECT * FROM unnest(:streams::text[], :versions::integer[]);
+
+-- name: refill_orders(keys, documents)!
+-- Orders as their events say.
+INSERT INTO sat.orders (request_id, document)
+SELECT * FROM unnest(:keys::text[], :documents::jsonb[]);
+
+-- name: refill_batches(keys, documents)!
+-- Batches as their events say.
+INSERT INTO sat.batches (batch_id, document)
+SELECT * FROM unnest(:keys::text[], :documents::jsonb[]);

@@ -1,0 +1,201 @@
+"""Derived tables are compared with the log, and rebuilt from it identically."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import psycopg2
+import pytest
+
+from sat_hook.audit import rebuild
+from sat_hook.audit.findings import FindingKind
+from sat_hook.audit.rebuild import (
+    Comparison,
+    RebuildRefusedError,
+    compare_projections,
+    rebuild_projections,
+)
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.postgres import PostgresEventStore
+from stack.databases import ApplicationDatabase
+from tests.integration.audit.damage import BATCH_STREAM, ORDERS, SUCCEEDED, Found, damage, fill, order_stream
+from tests.orders import BY_TEST, T0, change_of, received, stream_of
+
+FIRST = order_stream(1)
+KEY = stream_of(1).key
+
+
+@pytest.fixture
+def filled(database: ApplicationDatabase) -> Iterator[ApplicationDatabase]:
+    """A log and its projections, without damage."""
+    fill(database)
+    return database
+
+
+def compare(database: ApplicationDatabase, found: Found) -> Comparison:
+    """Compare as the reader."""
+    with closing(Database(database.reader_dsn)) as opened:
+        return compare_projections(opened, found)
+
+
+def rebuild_as(dsn: str) -> rebuild.Rebuilt:
+    """Rebuild with this role."""
+    with closing(Database(dsn)) as opened:
+        return rebuild_projections(opened)
+
+
+def derived(database: ApplicationDatabase) -> list[list[tuple[Any, ...]]]:
+    """Everything in the derived tables."""
+    with closing(psycopg2.connect(database.owner_dsn)) as connection, connection.cursor() as cursor:
+        contents = []
+        for table in ("orders", "batches", "stream_heads"):
+            cursor.execute(f"SELECT * FROM sat.{table} ORDER BY 1")
+            contents.append(cursor.fetchall())
+        return contents
+
+
+def test_projections_agree_with_the_log(filled: ApplicationDatabase) -> None:
+    """What every append maintains is the fold of the events."""
+    found = Found()
+    comparison = compare(filled, found)
+    assert found.findings == []
+    assert (comparison.orders, comparison.batches, comparison.is_clean) == (ORDERS, 1, True)
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind", "place"),
+    [
+        (
+            "UPDATE sat.orders SET document = document || '{\"charged_rupiah\": 1}'"
+            f" WHERE request_id = '{KEY}'",
+            FindingKind.PROJECTION_DIFFERS,
+            FIRST,
+        ),
+        (f"DELETE FROM sat.orders WHERE request_id = '{KEY}'", FindingKind.PROJECTION_MISSING, FIRST),
+        ("DELETE FROM sat.batches", FindingKind.PROJECTION_MISSING, BATCH_STREAM),
+        (
+            """UPDATE sat.batches SET document = document || '{"state": "completed"}'""",
+            FindingKind.PROJECTION_DIFFERS,
+            BATCH_STREAM,
+        ),
+        (
+            f"UPDATE sat.stream_heads SET version = 7 WHERE stream = '{FIRST}'",
+            FindingKind.HEAD_MISMATCH,
+            FIRST,
+        ),
+        (f"DELETE FROM sat.stream_heads WHERE stream = '{FIRST}'", FindingKind.HEAD_MISSING, FIRST),
+        (
+            f"DELETE FROM sat.events WHERE stream = '{FIRST}' AND version = 1",
+            FindingKind.STREAM_DOES_NOT_FOLD,
+            FIRST,
+        ),
+    ],
+)
+def test_a_difference_is_found_where_it_is(
+    filled: ApplicationDatabase, statement: str, kind: FindingKind, place: str
+) -> None:
+    """Exactly one finding, and no value of a customer in it."""
+    damage(filled, statement)
+    found = Found()
+    comparison = compare(filled, found)
+    assert not comparison.is_clean
+    assert [(finding.kind, finding.place) for finding in found.findings] == [(kind, place)]
+
+
+def test_rows_of_streams_that_do_not_exist_are_found(filled: ApplicationDatabase) -> None:
+    """A projection and a head that no event accounts for."""
+    damage(filled, f"DELETE FROM sat.events WHERE stream = '{FIRST}'")
+    found = Found()
+    compare(filled, found)
+    assert [(finding.kind, finding.place) for finding in found.findings] == [
+        (FindingKind.PROJECTION_WITHOUT_EVENTS, FIRST),
+        (FindingKind.HEAD_WITHOUT_EVENTS, FIRST),
+    ]
+
+
+def test_a_difference_names_the_members_that_differ(filled: ApplicationDatabase) -> None:
+    """Enough to look at, nothing to leak."""
+    damage(filled, """UPDATE sat.orders SET document = document || '{"client_number": "0999"}'""")
+    found = Found()
+    compare(filled, found)
+    assert len(found.findings) == ORDERS
+    assert found.findings[0].found == "other values in client_number"
+
+
+def test_a_rebuild_from_zero_is_identical(
+    filled: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropped rows, changed rows and invented rows all end as the log says, whatever the group size."""
+    monkeypatch.setattr(rebuild, "STREAMS_PER_GROUP", 2)
+    before = derived(filled)
+    damage(
+        filled,
+        "DELETE FROM sat.batches",
+        f"DELETE FROM sat.orders WHERE request_id = '{KEY}'",
+        """UPDATE sat.orders SET document = document || '{"state": "failed"}'""",
+        f"UPDATE sat.stream_heads SET stream = 'order/{'A' * 32}' WHERE stream = '{FIRST}'",
+    )
+    assert derived(filled) != before
+    rebuilt = rebuild_as(filled.owner_dsn)
+    assert (rebuilt.orders, rebuilt.batches) == (ORDERS, 1)
+    assert derived(filled) == before
+    assert compare(filled, Found()).is_clean
+
+
+def test_orders_go_on_after_a_rebuild(filled: ApplicationDatabase) -> None:
+    """Heads are right, so the next append of a stream is accepted."""
+    rebuild_as(filled.owner_dsn)
+    store = PostgresEventStore(Database(filled.writer_dsn))
+    with closing(store.database):
+        order = store.load_orders([KEY])[KEY]
+        assert store.append([change_of(order, 1, SUCCEEDED)], BY_TEST, T0) == frozenset()
+    assert compare(filled, Found()).is_clean
+
+
+def test_a_log_that_does_not_fold_is_not_rebuilt(filled: ApplicationDatabase) -> None:
+    """Nothing is changed: a damaged log must not cost the projections as well."""
+    damage(filled, f"DELETE FROM sat.events WHERE stream = '{FIRST}' AND version = 1")
+    before = derived(filled)
+    with pytest.raises(RebuildRefusedError, match=KEY):
+        rebuild_as(filled.owner_dsn)
+    assert derived(filled) == before
+
+
+def test_only_the_owner_rebuilds(filled: ApplicationDatabase) -> None:
+    """The pipeline's own role cannot empty what it maintains."""
+    before = derived(filled)
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        rebuild_as(filled.writer_dsn)
+    assert derived(filled) == before
+
+
+def test_a_rebuild_waits_for_appends_in_flight(filled: ApplicationDatabase) -> None:
+    """The log's lock: an append is wholly before the rebuild or wholly after it."""
+    store = PostgresEventStore(Database(filled.writer_dsn))
+    slow = psycopg2.connect(filled.writer_dsn)
+    with slow.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(sat.log_lock_key())")
+    rebuilding = threading.Thread(target=rebuild_as, args=(filled.owner_dsn,))
+    rebuilding.start()
+    rebuilding.join(timeout=0.3)
+    assert rebuilding.is_alive()
+    change = change_of(None, 50, received(50))
+    appending = threading.Thread(target=store.append, args=([change], BY_TEST, T0))
+    appending.start()
+    slow.rollback()
+    rebuilding.join(timeout=10)
+    appending.join(timeout=10)
+    slow.close()
+    assert stream_of(50).key in store.load_orders([stream_of(50).key])
+    store.database.close()
+    assert compare(filled, Found()).is_clean
+
+
+def test_without_a_database_the_error_is_typed() -> None:
+    """Nothing to verify against is no finding."""
+    with pytest.raises(StoreUnavailableError):
+        rebuild_as("host=127.0.0.1 port=1 user=u password=p dbname=d")
