@@ -75,8 +75,14 @@ class AirflowSettings:
                 "SECRET_KEY": self.credentials.api_secret_key,
             },
             "API_AUTH": {"JWT_SECRET": self.credentials.jwt_secret},
-            # The default of one second is most of the time that a chain of short tasks takes.
-            "SCHEDULER": {"SCHEDULER_IDLE_SLEEP_TIME": "0.1"},
+            "SCHEDULER": {
+                # The default of one second is most of the time that a chain of short tasks takes.
+                "SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+                # What a stopped or killed stack left running is taken up within a minute instead of five.
+                "TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+                "ORPHANED_TASKS_CHECK_INTERVAL": "30",
+            },
+            "TRIGGERER": {"TRIGGERER_HEALTH_CHECK_THRESHOLD": "15"},
             "DAG_PROCESSOR": {
                 "REFRESH_INTERVAL": "5",
                 "BUNDLE_REFRESH_CHECK_INTERVAL": "1",
@@ -105,16 +111,16 @@ class AirflowSettings:
             "sat_default": {
                 "conn_type": "sat",
                 "description": "The local SAT server",
-                "host": self.sandbox_url,
                 "login": "demo",
                 "password": "demo",
                 "extra": json.dumps(
                     {
                         "account": SAT_ACCOUNT,
                         "environment": "custom",
+                        "base_url": f"{self.sandbox_url}/api",
                         "token_url": f"{self.sandbox_url}/token",
                         "private_key_path": str(keys / "client_private.pem"),
-                        "public_key_paths": [str(keys / "sat_public.pem")],
+                        "sat_public_key_paths": str(keys / "sat_public.pem"),
                         "padding": "pss",
                     }
                 ),

@@ -13,19 +13,20 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The paths of one checkout's stack."""
+    """The paths of one stack.
+
+    :param checkout: where ``dags/`` and ``plugins/`` are.
+    :param state: everything the stack writes.
+    """
 
     checkout: Path
+    state: Path
 
     @classmethod
     def here(cls) -> Layout:
         """The checkout that this package was installed from."""
-        return cls(Path(__file__).resolve().parent.parent)
-
-    @property
-    def state(self) -> Path:
-        """Everything the stack writes."""
-        return self.checkout / ".stack"
+        checkout = Path(__file__).resolve().parent.parent
+        return cls(checkout, checkout / ".stack")
 
     @property
     def postgres(self) -> Path:
@@ -46,6 +47,11 @@ class Layout:
     def keys(self) -> Path:
         """Both key pairs of the SAT server."""
         return self.state / "keys"
+
+    @property
+    def sandbox_journal(self) -> Path:
+        """What the SAT server charged, kept over a restart as a real one would."""
+        return self.state / "sandbox.journal"
 
     @property
     def logs(self) -> Path:

@@ -23,8 +23,10 @@ from stack.ports import Ports
 from stack.postgres import EmbeddedPostgres
 from stack.processes import Service, stop_all
 
+# Airflow's triggerer takes ten seconds to end however idle it is, and five at the second signal; nothing is lost
+# by killing it sooner, because triggers only read and are taken up again.
 INSIST_SECONDS = 3
-STOP_SECONDS = 10
+PATIENCE_SECONDS = 2
 
 #: In the order of their weight: the one that takes longest to load is started first.
 SERVICE_NAMES = ("api-server", "scheduler", "dag-processor", "triggerer", "sandbox")
@@ -94,7 +96,7 @@ class Stack:
                 if missing:
                     self._say("starting " + ", ".join(service.name for service in missing))
                 for service in missing:
-                    service.start(_command(service.name, settings), settings.environment())
+                    service.start(_command(service.name, settings), _environment(settings))
                 # Connections that changed, as they do with a port, are stored while Airflow loads.
                 self._store_metadata(settings)
                 HealthCheck(settings, self._services, just_started=missing).wait()
@@ -114,6 +116,16 @@ class Stack:
             self._stop(self._services)
             self.postgres.stop()
             return ran
+
+    def settings(self) -> AirflowSettings:
+        """Where the parts are and what they are told, as of the last start.
+
+        :raises SetUpError: there was none.
+        """
+        ports = Ports.kept(self.layout.ports)
+        if ports is None:
+            raise SetUpError(f"nothing was ever set up in {self.layout.state}: run 'make setup'")
+        return self._settings(ports)
 
     def status(self) -> list[PartState]:
         """What runs, and whether it answers; empty when nothing was ever set up."""
@@ -135,7 +147,7 @@ class Stack:
                 PartState(
                     service.name,
                     pid=process.pid if (process := service.process()) else None,
-                    is_ready=service.name in ready,
+                    is_ready=process is not None and service.name in ready,
                     where=where.get(service.name, ""),
                 )
                 for service in self._services
@@ -143,9 +155,7 @@ class Stack:
         ]
 
     def _stop(self, services: list[Service]) -> None:
-        killed = stop_all(services, insist_seconds=INSIST_SECONDS, patience_seconds=STOP_SECONDS)
-        if killed:
-            self._say(f"had to be killed: {', '.join(killed)}")
+        stop_all(services, insist_seconds=INSIST_SECONDS, patience_seconds=PATIENCE_SECONDS)
 
     def _prepare(self) -> AirflowSettings:
         """Folders, keys, the running PostgreSQL with both databases, and the files that others read."""
@@ -185,7 +195,7 @@ class Stack:
             return
         self._say("preparing Airflow's database and connections")
         self._run(
-            [sys.executable, "-m", "stack.metadata"], environment=settings.environment(), given=connections
+            [sys.executable, "-m", "stack.metadata"], environment=_environment(settings), given=connections
         )
         write_private(prepared, json.dumps(wanted) + "\n")
 
@@ -193,7 +203,7 @@ class Stack:
         done = subprocess.run(
             command,
             cwd=self.layout.checkout,
-            env={**os.environ, **(environment or {})},
+            env=environment,
             input=given,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -218,6 +228,14 @@ class Stack:
             yield
 
 
+def _environment(settings: AirflowSettings) -> dict[str, str]:
+    """The caller's environment without what it says to some other Airflow, and with the stack's settings."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    exempt = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    no_proxy = ",".join(filter(None, (exempt, "127.0.0.1", "localhost")))
+    return {**inherited, "NO_PROXY": no_proxy, "no_proxy": no_proxy, **settings.environment()}
+
+
 def _command(service_name: str, settings: AirflowSettings) -> list[str]:
     """What to run; each as a module of this interpreter, so that PATH does not matter."""
     airflow = [sys.executable, "-m", "airflow"]
@@ -234,6 +252,7 @@ def _command(service_name: str, settings: AirflowSettings) -> list[str]:
             return [
                 sys.executable, "-m", "sandbox", "serve", "--port", str(settings.ports.sandbox),
                 "--keys", str(settings.layout.keys), "--callback-url", settings.callback_url,
+                "--journal", str(settings.layout.sandbox_journal),
             ]
             # fmt: on
         case _:

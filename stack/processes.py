@@ -8,12 +8,17 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
+
+_KILL_SECONDS = 5
+_POLL_SECONDS = 0.02
 
 # Held so that a child which outlives this process on purpose is not reported as forgotten.
 _children: list[subprocess.Popen[bytes]] = []
@@ -45,25 +50,48 @@ class Service:
 
     def process(self) -> psutil.Process | None:
         """The running process that an earlier call started, or None."""
-        try:
-            record = json.loads(self._record.read_text("utf-8"))
-            process = psutil.Process(record["pid"])
-            is_ours = _start_mark(process) == record["start_mark"]
-            return process if is_ours and process.status() != psutil.STATUS_ZOMBIE else None
-        except (FileNotFoundError, psutil.NoSuchProcess):
+        record = self._read_record()
+        if record is None:
             return None
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(record["pid"])
+            if _start_mark(process) == record["start_mark"] and _is_alive(process):
+                return process
+        return None
+
+    def session(self) -> list[psutil.Process]:
+        """The process and everything it started that still lives, also when it is gone itself.
+
+        Tasks have process groups of their own, but stay in the session. Its number is not given away while
+        one of them lives, unless the machine was started anew.
+        """
+        record = self._read_record()
+        if record is None or not record["start_mark"].startswith(_boot_mark()):
+            return []
+        with suppress(psutil.NoSuchProcess):
+            if _start_mark(psutil.Process(record["pid"])) != record["start_mark"]:
+                return []
+        members = []
+        for pid in psutil.pids():
+            with suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+                if os.getsid(pid) == record["pid"]:
+                    members.append(psutil.Process(pid))
+        return members
 
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start it in a session of its own, so that Ctrl-C does not reach it; keep the last log as ``.1``.
 
-        :param environment: added to the caller's own.
+        :param environment: all of it; nothing is inherited.
         """
+        for orphan in self.session():
+            with suppress(psutil.NoSuchProcess):
+                orphan.kill()
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
         with self.log.open("wb") as output:
             started = subprocess.Popen(
                 command,
-                env={**os.environ, **environment},
+                env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -72,6 +100,14 @@ class Service:
         _children.append(started)
         record = {"pid": started.pid, "start_mark": _start_mark(psutil.Process(started.pid))}
         self._record.write_text(json.dumps(record) + "\n", "utf-8")
+
+    def _read_record(self) -> dict[str, Any] | None:
+        try:
+            record = json.loads(self._record.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        assert isinstance(record, dict)
+        return record
 
     def log_tail(self, lines: int = 20) -> str:
         """The end of its log."""
@@ -88,7 +124,7 @@ class Service:
         self._record.unlink(missing_ok=True)
 
 
-def stop_all(services: Iterable[Service], *, insist_seconds: float, patience_seconds: float) -> list[str]:
+def stop_all(services: Sequence[Service], *, insist_seconds: float, patience_seconds: float) -> list[str]:
     """End all of them at once, with all they started; returns the names of those that had to be killed.
 
     Each is asked to end, and asked again after ``insist_seconds``: to Airflow's parts the second time means
@@ -101,26 +137,34 @@ def stop_all(services: Iterable[Service], *, insist_seconds: float, patience_sec
         for process in stubborn:
             with suppress(psutil.NoSuchProcess):
                 process.terminate()
-        _, stubborn = psutil.wait_procs(stubborn, timeout=wait_seconds)
-    # A session's number is not given away while a process of that session lives.
-    left = [member for process in running.values() for member in _session_of(process.pid)]
+        stubborn = _wait_for(stubborn, wait_seconds)
+    left = [member for service in services for member in service.session()]
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(left, timeout=5)
-    for service in running:
+    _wait_for(left, _KILL_SECONDS)
+    for service in services:
         service.forget()
     return [service.name for service, process in running.items() if process in stubborn]
 
 
-def _session_of(leader_pid: int) -> list[psutil.Process]:
-    """Every living process of the session, the leader included: tasks have process groups of their own."""
-    members = []
-    for pid in psutil.pids():
-        with suppress(ProcessLookupError, psutil.NoSuchProcess):
-            if os.getsid(pid) == leader_pid:
-                members.append(psutil.Process(pid))
-    return members
+def _wait_for(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that still live when all are gone or the time is up.
+
+    A process that ended counts as gone even while the one that started it, which may be another command,
+    has not asked how it ended.
+    """
+    give_up = time.monotonic() + seconds
+    while (alive := [process for process in processes if _is_alive(process)]) and time.monotonic() < give_up:
+        time.sleep(_POLL_SECONDS)
+    return alive
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _start_mark(process: psutil.Process) -> str:
@@ -129,10 +173,18 @@ def _start_mark(process: psutil.Process) -> str:
     On Linux the boot and the clock tick of the start, because a corrected wall clock moves psutil's
     ``create_time``; elsewhere that time itself.
     """
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-        stat = Path(f"/proc/{process.pid}/stat").read_text("utf-8", errors="replace")
-        # Field 22; the name in field 2 may hold spaces and brackets.
-        return f"{boot}/{stat.rpartition(')')[2].split()[19]}"
-    except FileNotFoundError:
+    boot = _boot_mark()
+    if not boot:
         return f"{process.create_time():.2f}"
+    try:
+        stat = Path(f"/proc/{process.pid}/stat").read_text("utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(process.pid) from None
+    # Field 22; the name in field 2 may hold spaces and brackets.
+    return f"{boot}/{stat.rpartition(')')[2].split()[19]}"
+
+
+def _boot_mark() -> str:
+    """Names this boot of the machine where that is known (Linux), and is empty elsewhere."""
+    boot_id = Path("/proc/sys/kernel/random/boot_id")
+    return boot_id.read_text("ascii").strip() if boot_id.exists() else ""

@@ -1,4 +1,4 @@
-"""What tests of every kind share: PostgreSQL."""
+"""What tests of every kind share: PostgreSQL, and the whole stack for those that need Airflow itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from contextlib import ExitStack
 import pytest
 
 from stack.databases import ApplicationDatabase
+from stack.lifecycle import Stack
 from tests.postgres import DatabaseTemplate, server_for_tests
+from tests.running_stack import stack_for_tests
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +47,10 @@ def new_database(database_template: DatabaseTemplate) -> Iterator[Callable[[], A
     """Call it for one more application database; all of them are dropped at the end of the test."""
     with ExitStack() as copies:
         yield lambda: copies.enter_context(database_template.copy())
+
+
+@pytest.fixture(scope="session")
+def running_stack() -> Iterator[Stack]:
+    """Airflow, PostgreSQL and the SAT server, started when the first test asks for them (15 seconds)."""
+    with stack_for_tests() as stack:
+        yield stack

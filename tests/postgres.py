@@ -1,7 +1,7 @@
 """A PostgreSQL server for one test session, and a fresh copy of the application's database for each test.
 
-The server lives in a temporary folder and is kept by a process of its own, which ends and removes it as soon
-as pytest is gone, however pytest ended. ``SAT_TEST_DSN`` (a superuser's) names another server to use instead.
+The server lives in a temporary folder, and goes with the test session. ``SAT_TEST_DSN`` (a superuser's) names
+another server to use instead.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +23,7 @@ from stack.databases import (
     prepare_application,
 )
 from stack.postgres import EmbeddedPostgres
+from tests.keeper import hand_over, kept
 
 
 class DatabaseTemplate:
@@ -61,24 +60,8 @@ def server_for_tests() -> Iterator[str]:
     if given:
         yield given
         return
-    # A session of its own: Ctrl-C in the terminal must reach pytest alone, which then closes the pipe.
-    keeper = subprocess.Popen(
-        [sys.executable, "-m", "tests.postgres"],
-        cwd=Path(__file__).parent.parent,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    with keeper:
-        assert keeper.stdout is not None
-        assert keeper.stdin is not None
-        dsn = keeper.stdout.readline().strip()
-        assert dsn, "the embedded PostgreSQL for the tests did not start; its reason stands above"
-        try:
-            yield dsn
-        finally:
-            keeper.stdin.close()
+    with kept("tests.postgres") as dsn:
+        yield dsn
 
 
 def _keep_server_until_caller_ends() -> None:
@@ -86,8 +69,7 @@ def _keep_server_until_caller_ends() -> None:
         server = EmbeddedPostgres(Path(folder) / "postgres", secrets.token_urlsafe(12), durable=False)
         server.start()
         try:
-            print(server.dsn(), flush=True)
-            sys.stdin.read()  # ends when the last holder of the pipe is gone
+            hand_over(server.dsn())
         finally:
             server.stop("immediate")
 

@@ -1,0 +1,43 @@
+"""The whole stack (PostgreSQL, Airflow's four parts, the SAT server), running once for a test session.
+
+It uses the checkout's ``dags/`` and ``plugins/`` and keeps everything else in a temporary folder, so a stack
+that somebody has running in the checkout is not touched.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stack.layout import Layout
+from stack.lifecycle import Stack
+from tests.keeper import hand_over, kept
+
+
+def stack_in(state: Path) -> Stack:
+    """The stack of this checkout with its state elsewhere; what it says goes to standard error."""
+    return Stack(Layout(Layout.here().checkout, state), lambda line: print(line, file=sys.stderr))
+
+
+@contextmanager
+def stack_for_tests() -> Iterator[Stack]:
+    """A stack that runs."""
+    with kept("tests.running_stack") as state:
+        yield stack_in(Path(state))
+
+
+def _keep_stack_until_caller_ends() -> None:
+    with tempfile.TemporaryDirectory(prefix="sat-stack-") as folder:
+        stack = stack_in(Path(folder) / "state")
+        try:
+            stack.up()
+            hand_over(str(stack.layout.state))
+        finally:
+            stack.down()
+
+
+if __name__ == "__main__":
+    _keep_stack_until_caller_ends()
