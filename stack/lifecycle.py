@@ -23,8 +23,8 @@ from stack.ports import Ports
 from stack.postgres import EmbeddedPostgres
 from stack.processes import Service, stop_all
 
-# Airflow's triggerer takes ten seconds to end however idle it is, and five at the second signal; nothing is lost
-# by killing it sooner, because triggers only read and are taken up again.
+# Airflow's triggerer takes ten seconds to end however idle it is, and five at the second signal. Nothing is
+# lost by killing it sooner: triggers only read, and are taken up again.
 INSIST_SECONDS = 3
 PATIENCE_SECONDS = 2
 
