@@ -71,7 +71,9 @@ class FileJournal:
         os.write(self._descriptor, json.dumps(record, separators=(",", ":")).encode("utf-8") + b"\n")
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def _lock(descriptor: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from sat_hook.protocol.signing import Padding, SignatureInvalidError, Signer, Verifier, generate_key_pair
@@ -71,6 +72,12 @@ class KeyPairs:
             SAT_PRIVATE: self.sat_private_pem,
             SAT_PUBLIC: self.sat_public_pem,
         }
+
+
+@lru_cache(maxsize=16)
+def sat_signer(keys: KeyPairs) -> SatSigner:
+    """SAT's signer; reading a private key takes longer than a hundred signatures, so it is read once."""
+    return SatSigner(keys.sat_private_pem)
 
 
 class PartnerVerifier:

@@ -18,7 +18,7 @@ from sandbox.deposit import Movement
 from sandbox.drawing import Faults
 from sandbox.faults import LateArrival, PriceChange
 from sandbox.journal import FileJournal, Journal, NoJournal
-from sandbox.keys import KeyPairs, PartnerVerifier, SatSigner
+from sandbox.keys import KeyPairs, PartnerVerifier, sat_signer
 from sandbox.ledger import Ledger
 from sandbox.orders import Order, Status, Turn
 from sandbox.samples import Bill, bill_of, goods_of
@@ -62,7 +62,7 @@ class World:
         self.bill_changes: dict[tuple[str, str], BillChange] = {}
         self.held: dict[str, list[tuple[Call, LateArrival]]] = defaultdict(list)
         self.verifier = PartnerVerifier(keys.client_public_pem)
-        self.signer = SatSigner(keys.sat_private_pem)
+        self.signer = sat_signer(keys)
         self.tokens = TokenDesk(credentials, self.chance)
         self.journal = journal or NoJournal()
         now = self.now()
