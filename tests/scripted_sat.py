@@ -109,32 +109,31 @@ def scripted_sat(tls: ssl.SSLContext | None = None) -> Iterator[ScriptedSAT]:
     sat = ScriptedSAT(scheme="https" if tls else "http")
     loop = asyncio.new_event_loop()
     started = threading.Event()
+    over = asyncio.Event()
 
-    async def start() -> asyncio.Server:
+    async def run() -> None:
         server = await asyncio.start_server(sat.serve, "127.0.0.1", 0, ssl=tls, backlog=256)
         sat.port = server.sockets[0].getsockname()[1]
         started.set()
-        return server
-
-    def run() -> None:
-        asyncio.set_event_loop(loop)
-        server = loop.run_until_complete(start())
-        loop.run_forever()
+        await over.wait()
         server.close()
-        tasks = asyncio.all_tasks(loop)
-        for task in tasks:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        loop.run_until_complete(asyncio.sleep(0))
+        connections = asyncio.all_tasks() - {asyncio.current_task()}
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+        await asyncio.sleep(0)
+
+    def run_loop() -> None:
+        loop.run_until_complete(run())
         loop.close()
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=run_loop, daemon=True)
     thread.start()
     assert started.wait(10)
     try:
         yield sat
     finally:
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(over.set)
         thread.join(10)
 
 

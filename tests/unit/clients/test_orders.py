@@ -137,7 +137,6 @@ def test_listed_rejection(client: Any, sat: ScriptedSAT) -> None:
     assert caught.value.request_id == "ORDER1"
 
 
-@pytest.mark.parametrize("drop", [b" ", b"x"])
 @pytest.mark.parametrize(
     "head",
     [
@@ -148,11 +147,9 @@ def test_listed_rejection(client: Any, sat: ScriptedSAT) -> None:
         ),
     ],
 )
-def test_timeout_is_stretched_by_a_dripping_answer(
-    client: Any, sat: ScriptedSAT, head: bytes, drop: bytes
-) -> None:
+def test_timeout_is_stretched_by_a_dripping_answer(client: Any, sat: ScriptedSAT, head: bytes) -> None:
     """A byte now and then keeps no exchange alive beyond its total time."""
-    sat.script["/v2/order"] = drip(head, drop)
+    sat.script["/v2/order"] = drip(head)
     began = time.monotonic()
     outcome = client.place_order(BODY, "ORDER1", None)
     assert time.monotonic() - began < 1.5
@@ -219,18 +216,38 @@ def test_order_is_sent_after_the_machine_slept(client: Any, sat: ScriptedSAT, cl
     assert not sat.requests_to("/v2/order")
 
 
-@pytest.mark.parametrize("is_connected", [False, True], ids=["new-connection", "kept-connection"])
 def test_window_is_checked_before_the_connection_only(
-    make_client: Any,
-    settings: Callable[..., AccountSettings],
-    sat: ScriptedSAT,
-    clock: Any,
-    is_connected: bool,
+    make_client: Any, settings: Callable[..., AccountSettings], sat: ScriptedSAT, clock: Any
 ) -> None:
-    """A window that closes while the connection is made, or waited for, is noticed: nothing is written."""
+    """A window that closes while the connection is made is noticed: it stands, and nothing is sent."""
 
-    class ClockThatCloses:
-        """Every look at the clock costs a second; the last look is the one before writing."""
+    class ClockOfConnections:
+        """Time stands still until SAT has seen a second connection, the first being the token's."""
+
+        def now(self) -> Any:
+            return clock.now()
+
+        def boottime_seconds(self) -> float:
+            end = time.monotonic() + 0.1
+            while sat.connections < 2 and time.monotonic() < end:
+                time.sleep(0.005)
+            return float(clock.boottime + (100 if sat.connections >= 2 else 0))
+
+    apart = settings(token_url=sat.token_url.replace("127.0.0.1", "localhost"))
+    client = make_client(apart, clock=ClockOfConnections())
+    outcome = client.place_order(BODY, "ORDER1", SendWindow.opening_now(clock, 30))
+    assert (outcome.verdict, outcome.reason) == (CheckoutVerdict.NOT_SENT, "send_window_passed")
+    assert sat.connections == 2
+    assert not sat.requests_to("/v2/order")
+
+
+def test_window_closes_while_waiting_for_admission(
+    make_client: Any, settings: Callable[..., AccountSettings], sat: ScriptedSAT, clock: Any
+) -> None:
+    """The check is the last thing before writing, also on a connection that was kept."""
+
+    class TickingClock:
+        """Every look costs a second; the last look is the one before writing."""
 
         def now(self) -> Any:
             return clock.now()
@@ -239,22 +256,13 @@ def test_window_is_checked_before_the_connection_only(
             clock.boottime += 1
             return float(clock.boottime)
 
-    sat.script["/v2/account"] = json_answer(
-        {"data": {"type": "account", "id": "2203", "attributes": {"saldo": 1}}}
-    )
-    ticking = ClockThatCloses()
-    client = make_client(settings(), clock=ticking)
-    client.account()
-    if not is_connected:
-        client = make_client(settings(), clock=ticking)
-    seen = sat.connections
+    sat.script["/ping"] = json_answer({"status": "ok"})
+    client = make_client(settings(), clock=TickingClock())
+    client.ping()
     window = SendWindow(clock.now() + timedelta(hours=1), clock.boottime + 2)
-    assert window.is_open(clock)
-    outcome = client.place_order(BODY, "ORDER1", window)
-    assert outcome.reason == "send_window_passed"
+    assert client.place_order(BODY, "ORDER1", window).reason == "send_window_passed"
     assert not sat.requests_to("/v2/order")
-    assert is_connected or sat.connections > seen
-    assert client.account().saldo_rupiah == 1
+    assert client.ping().status == "ok"
 
 
 def test_window_raises_for_people(client: Any, sat: ScriptedSAT) -> None:
@@ -275,7 +283,10 @@ def test_missing_private_key_is_never_sent(
 
 def test_signed_status_is_believed(client: Any, sat: ScriptedSAT, keys: Any) -> None:
     """A signed status about our order comes with its exact text as evidence."""
-    body = b'{"data": {"id":"ORDER1","type":"order",\n"attributes":{"status":"Success","client_name":"Bu\xc3\xa9"}}}\n'
+    body = (
+        b'{"data": {"id":"ORDER1","type":"order",\n'
+        b'"attributes":{"status":"Success","client_name":"Bu\xc3\xa9"}}}\n'
+    )
     sat.script["/v2/order/ORDER1"] = signed_answer(keys.sat, body, content_type="text/plain")
     outcome = client.ask_status("ORDER1")
     assert outcome.verdict is StatusVerdict.SIGNED
