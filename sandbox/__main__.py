@@ -89,7 +89,12 @@ async def _serve(options: argparse.Namespace) -> None:
     )
     async with service:
         print(f"sat-sandbox ready at {service.url}", flush=True)
-        await stop.wait()
+        stopped, broken = loop.create_task(stop.wait()), loop.create_task(service.wait_until_broken())
+        done, pending = await asyncio.wait({stopped, broken}, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        if broken in done:
+            broken.result()
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ class Rule(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     default_operations: ClassVar[tuple[Operation, ...]] = ORDER_OPERATIONS
+    can_hit_any: ClassVar[bool] = False
 
     name: str = ""
     rate: Annotated[float, Field(ge=0, le=1)] = 1.0
@@ -42,6 +43,12 @@ class Rule(BaseModel):
     times: Annotated[int, Field(ge=1)] | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
 
+    @model_validator(mode="after")
+    def _can_hit(self) -> Rule:
+        if not self.can_hit_any and not set(self.operations) <= set(self.default_operations):
+            raise ValueError(f"operations can only be {', '.join(self.default_operations)} here")
+        return self
+
     @property
     def aims_at(self) -> tuple[Operation, ...]:
         """The operations that this rule can hit."""
@@ -51,6 +58,7 @@ class Rule(BaseModel):
 class RequestLost(Rule):
     """The request never arrives: nothing is accepted, nobody answers."""
 
+    can_hit_any = True
     fault: Literal["request_lost"]
     manner: Manner = Manner.RESET
 
@@ -58,6 +66,7 @@ class RequestLost(Rule):
 class ResponseLost(Rule):
     """The request is carried out (a checkout charges) and the answer never comes."""
 
+    can_hit_any = True
     fault: Literal["response_lost"]
     manner: Manner = Manner.RESET
 
@@ -67,6 +76,7 @@ class Delay(Rule):
     value, the mean (exponential) or the median (lognormal); uniform draws from there to ``to_seconds``."""
 
     default_operations = API_OPERATIONS
+    can_hit_any = True
     fault: Literal["delay"]
     side: Literal["request", "response"] = "response"
     distribution: Literal["fixed", "uniform", "exponential", "lognormal"] = "fixed"
@@ -88,6 +98,7 @@ class Error(Rule):
     ``body: sat`` is an S00 in SAT's shape; ``html`` the page of a proxy or firewall in front (protocol 8)."""
 
     default_operations = API_OPERATIONS
+    can_hit_any = True
     fault: Literal["error"]
     when: Literal["before", "after"] = "before"
     status: Annotated[int, Field(ge=400, le=599)] = 500
@@ -98,6 +109,7 @@ class Unauthorized(Rule):
     """A 401 although the token was good. ``revoke`` forgets every token issued so far."""
 
     default_operations = API_OPERATIONS
+    can_hit_any = True
     fault: Literal["unauthorized"]
     revoke: bool = False
 
@@ -115,6 +127,7 @@ class GarbledReply(Rule):
     unknown status, no JSON at all, a 202, or a redirect."""
 
     default_operations = API_OPERATIONS
+    can_hit_any = True
     fault: Literal["garbled_reply"]
     manner: Literal[
         "truncated", "no_data", "other_id", "unknown_status", "not_json", "accepted_202", "redirect"

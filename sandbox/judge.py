@@ -81,7 +81,7 @@ class Judge:
             )
         target = call.target
         if loss := world.faults.draw(RequestLost, target, now):
-            if world.ledger.entry(call.request_id):
+            if call.operation is Operation.CHECKOUT and world.ledger.entry(call.request_id):
                 world.ledger.write("lost", now, request_id=call.request_id)
             return Outcome(None, loss.manner)
         if late := world.faults.draw(LateArrival, target, now):

@@ -27,8 +27,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sandbox.load", description=__doc__)
     parser.add_argument("--orders", type=int, default=2_000)
     parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--journal", action="store_true", help="with the journal written")
     options = parser.parse_args()
-    with SandboxProcess(faults={"deposit_rupiah": 10**11}) as sandbox:
+    with SandboxProcess(faults={"deposit_rupiah": 10**11}, journal=options.journal) as sandbox:
         _pin(sandbox.pid, 0)
         _pin(os.getpid(), -1)
         streams = _streams(sandbox, options.orders, options.connections)

@@ -10,6 +10,7 @@ from aiohttp import web
 from sandbox import refusals
 from sandbox.control import PREFIX, control
 from sandbox.courier import Courier
+from sandbox.deposit import ConservationError
 from sandbox.judge import MAX_BODY_BYTES, Judge
 from sandbox.wire import Manner, Outcome, Reply, Request, refuse
 from sandbox.world import World
@@ -37,6 +38,8 @@ class SandboxService:
         self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.2)
         self._heart: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Fails when the judge itself is wrong, its deposit does not add up: nothing it says counts then."""
 
     @property
     def url(self) -> str:
@@ -61,11 +64,27 @@ class SandboxService:
         await self._courier.__aexit__(*exception)
         self.world.journal.close()
 
+    async def wait_until_broken(self) -> None:
+        """Wait for the judge's own failure, and raise it.
+
+        :raises ConservationError: when the deposit does not add up.
+        """
+        await asyncio.shield(self.broken)
+
+    def _break(self, error: ConservationError) -> None:
+        if not self.broken.done():
+            self.broken.set_exception(error)
+            self.broken.exception()  # looked at: nobody may be waiting
+
     async def _beat(self) -> None:
         """Time passes also when nobody asks."""
         while True:
-            now = self.world.advance()
-            self._courier.send_due()
+            try:
+                now = self.world.advance()
+                self._courier.send_due()
+            except ConservationError as error:
+                self._break(error)
+                return
             due = self.world.next_due()
             wait = HEARTBEAT_SECONDS if due is None else min(HEARTBEAT_SECONDS, max(0.001, due - now))
             self._wake.clear()
@@ -82,11 +101,15 @@ class SandboxService:
         body = await request.read() if request.can_read_body else b""
         headers = {name.lower(): value for name, value in request.headers.items()}
         arrived = Request(request.method, path, query, headers, body)
-        if path.startswith(PREFIX):
+        try:
+            if not path.startswith(PREFIX):
+                return await self._serve(request, arrived)
             reply = control(self.judge, arrived)
-            self._wake.set()
-            return _response(reply)
-        return await self._serve(request, arrived)
+        except ConservationError as error:
+            self._break(error)
+            raise
+        self._wake.set()
+        return _response(reply)
 
     async def _serve(self, request: web.BaseRequest, arrived: Request) -> web.StreamResponse:
         arrival = self.judge.arrive(arrived)

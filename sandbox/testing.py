@@ -184,6 +184,8 @@ class SandboxServer(Bench):
         self._thread.join(STOP_TIMEOUT_SECONDS)
         if self._thread.is_alive():
             raise SandboxError("the sandbox did not stop")
+        if self._failure is not None:
+            raise SandboxError("the judge itself is wrong") from self._failure
 
     def _run(self) -> None:
         try:
@@ -199,6 +201,8 @@ class SandboxServer(Bench):
             self.url = service.url
             self._ready.set()
             await self._stop.wait()
+            if service.broken.done():
+                await service.broken
 
 
 class SandboxProcess(Bench):

@@ -428,6 +428,7 @@ def test_window_of_a_rule(new_partner) -> None:
         ("faults: [{fault: request_lost, rate: 2}]", "faults.0.request_lost.rate"),
         ("faults: [{fault: request_lost, ratio: 1}]", "faults.0.request_lost.ratio"),
         ("faults: [{fault: price_change}]", "change_rupiah"),
+        ("faults: [{fault: stuck_pending, operations: [status]}]", "can only be checkout"),
         ("seeds: 1", "seeds"),
         ("- 1", "file"),
         ("a: [", "not YAML"),

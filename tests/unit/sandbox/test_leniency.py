@@ -174,6 +174,39 @@ def test_every_sdk_s_signature_is_accepted(partner: Partner, keys: KeyPairs, sch
     assert partner.post_order(body, signature).reply.status == 200
 
 
+SDK_CHECKOUTS = {
+    "python": (
+        b'{"data": {"id": "A1", "type": "order", "attributes": {"product_code": "t25k", '
+        b'"client_number": "0812", "amount": 0.0}}}',
+        222,
+    ),
+    "go": (
+        b'{"data":{"type":"order","id":"A1","attributes":{"amount":0,"client_number":"0812","downline_id":"",'
+        b'"fields":null,"product_code":"t25k"}}}\n',
+        222,
+    ),
+    "node": (
+        b'{"data":{"type":"order","id":"A1","attributes":{"product_code":"t25k","client_number":"0812"}}}',
+        32,
+    ),
+    "php": (
+        b'{"data":{"type":"order","id":"A1","attributes":{"product_code":"t25k","client_number":"0812",'
+        b'"fields":[],"amount":0}}}',
+        222,
+    ),
+}
+
+
+@pytest.mark.parametrize("sdk", SDK_CHECKOUTS)
+def test_each_sdk_s_checkout_bytes_are_the_same_order(partner: Partner, keys: KeyPairs, sdk: str) -> None:
+    """Its own serialisation and salt, as its wire facts say (protocol sections 4 and 7)."""
+    body, salt = SDK_CHECKOUTS[sdk]
+    key = serialization.load_pem_private_key(keys.client_private_pem, None)
+    signature = key.sign(body, padding.PSS(padding.MGF1(hashes.SHA256()), salt), hashes.SHA256())
+    answer = document(partner.post_order(body, base64.b64encode(signature).decode()))["data"]["attributes"]
+    assert (answer["status"], answer["sales_price"], answer["fields"]) == ("Pending", 369, None)
+
+
 def test_signature_covers_the_raw_bytes(partner: Partner) -> None:
     """The same document in other bytes, no signature, or somebody else's: refused and not charged."""
     body = b'{"data":{"type":"order","id":"A1","attributes":{"product_code":"t25k","client_number":"1"}}}'

@@ -57,7 +57,7 @@ def credentials(server: SandboxServer) -> Credentials:
 
 @schema.parametrize()
 @settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     database=None,

@@ -248,6 +248,18 @@ def test_servers_in_one_process_do_not_mix() -> None:
         assert two.ledger()["requests"] == {}
 
 
+def test_a_wrong_judge_says_so(keys: KeyPairs) -> None:
+    """A deposit that does not add up ends the server with an error instead of a verdict."""
+    sandbox = SandboxServer(keys=keys)
+    sandbox.__enter__()
+    sandbox.world.ledger.deposit.balance_rupiah += 1
+    assert sandbox.ledger()["deposit"]["conserved"] is False
+    reply = requests.post(f"{sandbox.url}/_sandbox/topup", json={"rupiah": 1}, timeout=5)
+    assert reply.status_code == 500
+    with pytest.raises(SandboxError, match="judge"):
+        sandbox.__exit__()
+
+
 def test_process_is_ready_quickly_prints_one_line_and_stops_cleanly(tmp_path: Path) -> None:
     """Keys by one command, the server by another; loopback; SIGTERM and SIGINT are ends, not errors."""
     assert main(["keys", str(tmp_path / "keys")]) == 0
