@@ -115,10 +115,10 @@ class SATIntakeOperator(SATBatchOperator):
         return super().execute(context)
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> str:
-        batch_id = self.batch_id or self._submit_table(application, provenance)
+        account = self._account_that_can_pay()
+        batch_id = self.batch_id or self._submit_table(application, account, provenance)
         if batch_id == NO_BATCH:
             return NO_BATCH
-        account = SATHook(self.sat_conn_id).settings().account
         batch = load_batch(application.store, batch_id)
         if batch.account != account:
             raise AirflowFailException(
@@ -133,8 +133,18 @@ class SATIntakeOperator(SATBatchOperator):
             raise AirflowFailException(f"batch {batch_id} is refused: {report.batch.refusal_message}")
         return batch_id
 
-    def _submit_table(self, application: ApplicationHook, provenance: Provenance) -> str:
-        account = SATHook(self.sat_conn_id).settings().account
+    def _account_that_can_pay(self) -> str:
+        """The account's name, once it is sure that its orders could be sent and could end."""
+        settings = SATHook(self.sat_conn_id).settings()
+        for field, key in (("private_key", settings.signer), ("sat_public_keys", settings.verifier)):
+            if key is None:
+                raise AirflowFailException(
+                    f"connection {self.sat_conn_id!r}, field {field}: found no key, expected one (or its "
+                    "path): without it no checkout can be signed and no final status verified"
+                )
+        return settings.account
+
+    def _submit_table(self, application: ApplicationHook, account: str, provenance: Provenance) -> str:
         try:
             submission = submit_claimed_rows(
                 application.store,

@@ -6,7 +6,8 @@ Only GETs go out from here, so it may run in a trigger, twice at once, or after 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sat_hook.domain.order import Order, OrderState
@@ -17,7 +18,7 @@ from sat_hook.pipeline.evidence import status_ask
 from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.pipeline.resolver import Ask, Resolver
 from sat_hook.pipeline.sat_api import SATApi
-from sat_hook.protocol.outcomes import StatusOutcome
+from sat_hook.protocol.outcomes import StatusOutcome, StatusVerdict
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.poll_schedule import DuePoll, PollSchedule
 
@@ -27,10 +28,16 @@ JITTER = 0.2
 
 @dataclass(frozen=True, slots=True)
 class PollReport:
-    """One round of questions: how many were asked, how many orders ended by the answers."""
+    """One round of questions.
 
-    asked: int
-    ended: int
+    :param asked: how many orders were asked about.
+    :param ended: how many of them ended by the answers.
+    :param unproven: how many answers proved nothing, by reason.
+    """
+
+    asked: int = 0
+    ended: int = 0
+    unproven: Counter[str] = field(default_factory=Counter)
 
 
 class StatusPoller:
@@ -57,12 +64,16 @@ class StatusPoller:
         :raises StoreUnavailableError: when the database is away; whoever was claimed comes due again.
         """
         asked = ended = 0
+        unproven: Counter[str] = Counter()
         await asyncio.to_thread(self._enroll, batch_id)
         while claimed := await asyncio.to_thread(self._claim, batch_id):
             answers = await self._ask_all(claimed)
             ended += await asyncio.to_thread(self._record, claimed, answers, provenance)
             asked += len(claimed)
-        return PollReport(asked, ended)
+            unproven.update(
+                outcome.reason for outcome, _ in answers if outcome.verdict is StatusVerdict.UNREADABLE
+            )
+        return PollReport(asked, ended, unproven)
 
     async def seconds_to_next(self, batch_id: str) -> float | None:
         """How long nothing is due; None when nothing is scheduled at all."""

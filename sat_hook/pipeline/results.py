@@ -109,7 +109,7 @@ def write_results(
 ) -> ResultFile:
     """Render the result file, keep it in ``results`` and record where; the same results only once."""
     file = render_results(resolver.store, submitted, batch_id)
-    uri = results.write(f"{batch_id}/{file.name}", file.content)
+    uri = results.write(f"results/{batch_id}/{file.name}", file.content)
     resolver.apply_to_batch(batch_id, RecordResults(uri, file.digest, file.rows), provenance)
     return replace(file, uri=uri)
 

@@ -72,13 +72,15 @@ class SATBatchTrigger(BaseTrigger):
             poller = StatusPoller(application.resolver, application.schedule, sat, random.SystemRandom())
             while True:
                 try:
-                    await poller.poll_due(self.batch_id, provenance)
+                    report = await poller.poll_due(self.batch_id, provenance)
                     in_flight = await asyncio.to_thread(orders_in_flight, application.resolver, self.batch_id)
                     pause = await poller.seconds_to_next(self.batch_id)
                 except StoreUnavailableError as error:
                     self.log.warning("The application database is away, waiting for it: %s", error)
                     await asyncio.sleep(TROUBLE_PAUSE_SECONDS)
                     continue
+                if report.unproven:
+                    self.log.warning("Answers about statuses that prove nothing: %s", dict(report.unproven))
                 if not in_flight:
                     yield TriggerEvent({"end": ENDED, "in_flight": 0})
                     return
