@@ -448,3 +448,21 @@ def test_example_file_shows_every_fault() -> None:
     assert {rule.fault for rule in scenario.faults} == known
     assert {operation for rule in scenario.faults for operation in rule.aims_at} == set(Operation)
     assert scenario.model_fields_set == set(type(scenario).model_fields)
+
+
+def test_the_same_seed_tells_the_same_story(new_partner) -> None:
+    """Every fault of the example file at once, twice: the two books are equal to the last answer."""
+
+    def book(seed: int) -> dict:
+        scenario = read_scenario(EXAMPLE).model_dump(mode="json", exclude={"seed"})
+        partner = new_partner(scenario, seed=seed, callback_url="http://127.0.0.1:9/")
+        for number in range(60):
+            partner.order(f"A{number}")
+            partner.ask(f"A{number // 2}")
+            partner.order(f"A{number // 3}")
+            partner.wait(1)
+            partner.deliver()
+        return partner.ledger()
+
+    assert book(3) == book(3)
+    assert book(3)["requests"] != book(4)["requests"]
