@@ -44,31 +44,35 @@ def tell(
     ready = now if overtakes else now + _pending_seconds(chance, fulfilment, request_id, generation)
     if faults.draw(StuckPending, target, now):
         return [], overtakes
-    late_refund = faults.draw(DelayedRefund, target, now)
-    refund_after = late_refund.after_seconds if late_refund else 0.0
+
+    def refund_after() -> float:
+        late = faults.draw(DelayedRefund, target, now)
+        return late.after_seconds if late else 0.0
+
     if reversal := faults.draw(SuccessThenReversed, target, now):
         failed_at = ready + reversal.after_seconds
         steps = [
             Step(ready, Turn.SUCCEED),
             Step(failed_at, Turn.FAIL, reversal.code, reversal.detail),
-            Step(failed_at + refund_after, Turn.REFUND),
+            Step(failed_at + refund_after(), Turn.REFUND),
         ]
     elif recovery := faults.draw(FailedThenSuccess, target, now):
         steps = [Step(ready, Turn.FAIL, recovery.code, recovery.detail)]
-        if refund_after <= recovery.after_seconds:  # else the money never came back, so none is taken again
-            steps.append(Step(ready + refund_after, Turn.REFUND))
+        late = refund_after()
+        if late <= recovery.after_seconds:  # else the money never came back, so none is taken again
+            steps.append(Step(ready + late, Turn.REFUND))
             steps.append(Step(ready + recovery.after_seconds, Turn.RECLAIM))
         steps.append(Step(ready + recovery.after_seconds, Turn.SUCCEED))
     elif failure := faults.draw(Fails, target, now):
         failed_at = ready if failure.after_seconds is None else now + failure.after_seconds
         steps = [
             Step(failed_at, Turn.FAIL, failure.code, failure.detail),
-            Step(failed_at + refund_after, Turn.REFUND),
+            Step(failed_at + refund_after(), Turn.REFUND),
         ]
     elif fails_at_fulfilment(form.client_number) or product.status == TEMPORARILY_INACTIVE:
         steps = [
             Step(ready, Turn.FAIL, PRODUCT_UNAVAILABLE_CODE, PRODUCT_UNAVAILABLE_DETAIL),
-            Step(ready + refund_after, Turn.REFUND),
+            Step(ready + refund_after(), Turn.REFUND),
         ]
     else:
         steps = [Step(ready, Turn.SUCCEED)]
