@@ -19,6 +19,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HeaderParsingError
+from urllib3.util.response import assert_header_parsing
 
 from sat_hook.clients.guard import SendGuard, SendWindowClosed, current_guard
 from sat_hook.clients.settings import AccountSettings
@@ -63,6 +65,14 @@ class _DeadlineResponse(http.client.HTTPResponse):
         super().__init__(sock, *args, **kwargs)
         raw = self.fp.detach()
         self.fp = io.BufferedReader(_DeadlineReader(raw, sock))
+
+    def begin(self) -> None:
+        """Refuse headers that cannot be parsed; urllib3 would log them, values and all, and go on."""
+        super().begin()
+        try:
+            assert_header_parsing(self.msg)
+        except HeaderParsingError:
+            raise http.client.HTTPException("the headers of the answer cannot be parsed") from None
 
 
 class _GuardedConnection(HTTPConnection):

@@ -244,6 +244,25 @@ def test_small_compressed_answer_fills_the_memory(
         client.account()
 
 
+def test_question_is_asked_twice_behind_our_back(client: Any, sat: ScriptedSAT) -> None:
+    """A kept connection that breaks is reported, not papered over by the library: calls are counted."""
+    sat.script["/v2/account"] = [json_answer(ACCOUNT), hang_up]
+    client.account()
+    with pytest.raises(ReplyLostError):
+        client.account()
+    assert len(sat.requests_to("/v2/account")) == 2
+
+
+def test_headers_that_cannot_be_parsed_are_logged(
+    client: Any, sat: ScriptedSAT, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Broken headers make an answer unreadable, and nothing of them reaches a log."""
+    sat.script["/v2/account"] = b"HTTP/1.1 200 OK\r\nno colon\r\nSignature: s1gnature\r\n\r\n"
+    with caplog.at_level(logging.DEBUG), pytest.raises(UnreadableReplyError):
+        client.account()
+    assert "s1gnature" not in caplog.text
+
+
 def test_cookies_are_kept(client: Any, sat: ScriptedSAT) -> None:
     """What a proxy sets is not sent back: two accounts behind it never share a session."""
     sat.script["/v2/account"] = json_answer(ACCOUNT, Set_Cookie="session=1; Path=/")
