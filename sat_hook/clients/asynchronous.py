@@ -131,6 +131,8 @@ class AsyncSATClient:
         """Sign exactly ``body``, send exactly ``body``, once, and say what is proven (section 5.5).
 
         :param window: until when the request may be written; checked when the connection stands.
+
+        A caller who is cancelled here does not learn the outcome: the order is UNKNOWN then.
         """
         return classify_checkout(await self._transmit(body, window), request_id)
 

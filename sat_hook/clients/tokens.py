@@ -121,8 +121,9 @@ class AsyncTokenCache:
             if self._state.is_due(now):
                 self._renewal()
             return usable
-        # A caller who is cancelled must not take the others' flight down.
-        await asyncio.shield(self._renewal())
+        # wait() and not await: a caller who is cancelled must not take the others' flight down, and a
+        # flight that is given up by close() must not look like the caller's own cancellation.
+        await asyncio.wait({self._renewal()})
         usable = self._state.usable(self._clock.boottime_seconds())
         if usable is None:
             raise self._failure or TokenUnavailableError("the token expired at once")
@@ -137,7 +138,7 @@ class AsyncTokenCache:
         now = self._clock.boottime_seconds()
         usable = self._state.usable(now)
         if usable == token and (self._flight is not None or self._state.is_due(now)):
-            await asyncio.shield(self._renewal())
+            await asyncio.wait({self._renewal()})
             usable = self._state.usable(self._clock.boottime_seconds())
         return usable if usable != token else None
 

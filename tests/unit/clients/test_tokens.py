@@ -256,6 +256,19 @@ def test_clients_share_a_token(
     assert [base64.b64decode(basic).partition(b":")[0] for basic in basics] == [b"demo", b"other"]
 
 
+def test_closing_cancels_the_callers(client: Any, sat: ScriptedSAT) -> None:
+    """A client that is closed while a token is awaited ends the waiting call with its own type of error."""
+    import threading
+    import time
+
+    sat.script["/token"] = drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
+    closing = threading.Thread(target=lambda: (time.sleep(0.1), client.close()))
+    closing.start()
+    with pytest.raises(TokenUnavailableError):
+        client.ping()
+    closing.join()
+
+
 def _eventually(condition: Callable[[], Any]) -> None:
     """The asynchronous client renews beside its calls, so a moment may pass."""
     import time
