@@ -33,7 +33,6 @@ SELECT
     i.received_at,
     i.key_fingerprint,
     i.remote_address,
-    i.digest,
     coalesce(r.repeats, 0),
     r.last_repeat_at,
     EXISTS (SELECT FROM sat.callback_queue AS q WHERE q.inbox_id = i.inbox_id)

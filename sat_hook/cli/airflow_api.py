@@ -1,0 +1,230 @@
+"""Airflow's REST API and the plugin's routes, as the person who runs the command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import requests
+
+from sat_hook.cli.settings import CommandSettings
+from sat_hook.cli.trouble import CommandError
+
+DAG_ID = "bulk_disbursement"
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 60.0
+UPLOAD_SECONDS = 180.0
+
+FINAL_RUN_STATES = frozenset({"success", "failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What the plugin made of an upload."""
+
+    batch_id: str
+    digest: str
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file from the plugin; ``content`` may hold goods, so no repr shows it."""
+
+    name: str
+    content: bytes
+
+    def __repr__(self) -> str:
+        return f"Download(name={self.name!r}, {len(self.content)} bytes)"
+
+
+class AirflowApi:
+    """One person's session with Airflow.
+
+    Every method raises :class:`CommandError` with a sentence for that person.
+    """
+
+    def __init__(self, settings: CommandSettings) -> None:
+        self.url = settings.require("SAT_AIRFLOW_URL").rstrip("/")
+        if urlsplit(self.url).scheme not in ("http", "https"):
+            raise CommandError.at("setting SAT_AIRFLOW_URL", repr(self.url), "an http or https URL")
+        self._settings = settings
+        self._session = requests.Session()
+        self._token = settings.get("SAT_AIRFLOW_TOKEN")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def submit(self, content: bytes, *, account: str, reference: str | None, file_name: str) -> Submitted:
+        """Upload a file; the same bytes again are the same batch."""
+        query = {"account": account, "file_name": file_name}
+        if reference is not None:
+            query["reference"] = reference
+        reply = self._ask(
+            "POST",
+            "/sat/v1/batches",
+            query=query,
+            body=content,
+            content_type="text/csv",
+            seconds=UPLOAD_SECONDS,
+        )
+        document = self._document(reply)
+        return Submitted(document["batch_id"], document["digest"], document["is_new"])
+
+    def trigger(self, run_id: str, conf: Mapping[str, str]) -> bool:
+        """Start a run; False when a run of this id is there already."""
+        reply = self._ask(
+            "POST",
+            f"/api/v2/dags/{DAG_ID}/dagRuns",
+            json={"logical_date": None, "dag_run_id": run_id, "conf": dict(conf)},
+            accept=(409,),
+        )
+        return reply.status_code != 409
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """The run as Airflow describes it."""
+        return self._document(self._ask("GET", f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}"))
+
+    def tasks(self, run_id: str, state: str) -> list[str]:
+        """Names of the run's tasks in a state, mapped ones once."""
+        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}/taskInstances"
+        listed = self._document(self._ask("GET", path, query={"state": state}))["task_instances"]
+        return list(dict.fromkeys(str(task["task_id"]) for task in listed))
+
+    def is_paused(self) -> bool:
+        """Whether the DAG is paused, so that runs only queue."""
+        return bool(self._document(self._ask("GET", f"/api/v2/dags/{DAG_ID}"))["is_paused"])
+
+    def results(self, batch_id: str) -> Download:
+        """The result file as the log stands now."""
+        return _download(self._ask("GET", f"/sat/v1/batches/{batch_id}/results"), f"{batch_id}.results.csv")
+
+    def deliver(self, batch_id: str, reason: str) -> Download:
+        """Vouchers and serials; the delivery is recorded with the user."""
+        path = f"/sat/v1/batches/{batch_id}/deliver"
+        return _download(self._ask("POST", path, json={"reason": reason}), f"{batch_id}.goods.csv")
+
+    def run_url(self, run_id: str) -> str:
+        """The run in Airflow's pages."""
+        return f"{self.url}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        json: object = None,
+        body: bytes | None = None,
+        content_type: str | None = None,
+        seconds: float = ANSWER_SECONDS,
+        accept: tuple[int, ...] = (),
+    ) -> requests.Response:
+        logged_in_now = self._token is None
+        if self._token is None:
+            self._token = self._log_in()
+
+        def send() -> requests.Response:
+            headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json, text/csv"}
+            if content_type is not None:
+                headers["Content-Type"] = content_type
+            return self._send(
+                method, path, params=query, json=json, data=body, headers=headers, seconds=seconds
+            )
+
+        reply = send()
+        if reply.status_code == 401 and not logged_in_now and self._settings.get("SAT_AIRFLOW_PASSWORD"):
+            # A long wait outlives its token.
+            self._token = self._log_in()
+            reply = send()
+        if reply.ok or reply.status_code in accept:
+            return reply
+        raise self._refusal(reply, path)
+
+    def _log_in(self) -> str:
+        user = self._settings.require("SAT_AIRFLOW_USER")
+        password = self._settings.require("SAT_AIRFLOW_PASSWORD")
+        reply = self._send(
+            "POST", "/auth/token", json={"username": user, "password": password}, seconds=ANSWER_SECONDS
+        )
+        if not reply.ok:
+            raise CommandError.at(
+                f"logging in to {self.url}",
+                f"HTTP {reply.status_code} for user {user!r}",
+                "a user and password that Airflow knows (SAT_AIRFLOW_USER, SAT_AIRFLOW_PASSWORD)",
+            )
+        return str(self._document(reply)["access_token"])
+
+    def _send(self, method: str, path: str, *, seconds: float, **more: Any) -> requests.Response:
+        try:
+            return self._session.request(
+                method,
+                f"{self.url}{path}",
+                timeout=(CONNECT_SECONDS, seconds),
+                allow_redirects=False,
+                **more,
+            )
+        except requests.Timeout:
+            raise CommandError.at(
+                self.url, f"no answer in {seconds:.0f} seconds", "Airflow's API server"
+            ) from None
+        except requests.ConnectionError:
+            raise CommandError.at(
+                f"{self.url} (SAT_AIRFLOW_URL)", "nobody who answers", "Airflow's API server (does it run?)"
+            ) from None
+        except requests.RequestException as error:
+            raise CommandError.at(
+                f"{self.url} (SAT_AIRFLOW_URL)", type(error).__name__, "Airflow's API server"
+            ) from None
+
+    def _document(self, reply: requests.Response) -> dict[str, Any]:
+        try:
+            document = reply.json()
+        except requests.JSONDecodeError:
+            document = None
+        if not isinstance(document, dict):
+            raise CommandError.at(
+                f"{self.url} (SAT_AIRFLOW_URL)", "an answer that is no JSON object", "Airflow's API server"
+            )
+        return document
+
+    def _refusal(self, reply: requests.Response, path: str) -> CommandError:
+        status, detail = reply.status_code, _detail(reply)
+        if status == 401:
+            return CommandError.at(
+                self.url, "a token that Airflow refuses", "a valid SAT_AIRFLOW_TOKEN, or user and password"
+            )
+        if status == 403:
+            return CommandError.at(
+                self.url, "a user who may not do this", f"one who may trigger the DAG {DAG_ID}"
+            )
+        if status == 404 and path.startswith("/sat/") and detail in ("", "Not Found"):
+            return CommandError.at(self.url, "no route /sat/v1", "an Airflow with the plugin sat_plugin")
+        if status == 404 and path.startswith("/api/") and "dagRun" not in detail and DAG_ID in detail:
+            return CommandError.at(self.url, f"no DAG {DAG_ID}", "an Airflow that has loaded it")
+        return CommandError(detail or f"{self.url}: found HTTP {status} for {path}; expected success")
+
+
+def _download(reply: requests.Response, name: str) -> Download:
+    _, marker, encoded = reply.headers.get("Content-Disposition", "").partition("filename*=UTF-8''")
+    return Download(unquote(encoded) if marker else name, reply.content)
+
+
+def _detail(reply: requests.Response) -> str:
+    """The reason in an error's JSON, as one line."""
+    try:
+        document = reply.json()
+    except requests.JSONDecodeError:
+        return ""
+    detail = document.get("detail", document.get("message", "")) if isinstance(document, dict) else ""
+    if isinstance(detail, list):
+        # FastAPI's validation errors.
+        detail = "; ".join(
+            f"{'.'.join(map(str, entry.get('loc', [])[1:]))}: {entry.get('msg')}"
+            for entry in detail
+            if isinstance(entry, dict)
+        )
+    return " ".join(str(detail).split())

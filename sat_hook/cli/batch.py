@@ -1,0 +1,276 @@
+"""``sat batch``: submit files, follow them, and fetch what became of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sat_hook.cli.opened import airflow_of, batch_id_from, console, settings_of, store_of
+from sat_hook.cli.trouble import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from sat_hook.cli.airflow_api import AirflowApi, Download
+    from sat_hook.cli.settings import CommandSettings
+    from sat_hook.pipeline.results import BatchSummary
+    from sat_hook.store.event_store import StateCount
+
+app = typer.Typer(help="Batches of orders.", no_args_is_help=True)
+
+RUN_FAILED = 1
+
+BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch id that submit printed")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="File to write (default: standard output)")
+]
+
+
+class OnBadRows(StrEnum):
+    """What the run does when rows are bad."""
+
+    PROCEED = "proceed"
+    WAIT = "wait"
+    REFUSE = "refuse"
+
+
+@app.command("submit")
+def submit(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV file of orders")],
+    account: Annotated[
+        str, typer.Option(help="The Airflow connection of type sat that pays")
+    ] = "sat_default",
+    reference: Annotated[
+        str | None, typer.Option(help="Names the batch, so that the same file can be run again next month")
+    ] = None,
+    on_bad_rows: Annotated[OnBadRows | None, typer.Option(help="Pay the good rows, wait, or refuse")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end")] = False,
+    timeout: Annotated[
+        float | None, typer.Option(help="Stop following after so many seconds; the run goes on", min=1)
+    ] = None,
+) -> None:
+    """Submit a file and run it. A file that was already run changes nothing, and says so.
+
+    With --wait the exit code is 1 when the run failed. How single orders ended is in the results, not in the
+    exit code.
+    """
+    settings = settings_of(context)
+    content = _read(file)
+    out = console()
+    with airflow_of(settings) as api:
+        submitted = api.submit(content, account=account, reference=reference, file_name=file.name)
+        conf = {"batch_id": submitted.batch_id, "account": account}
+        if on_bad_rows is not None:
+            conf["on_bad_rows"] = on_bad_rows.value
+        run_id = f"batch_{submitted.batch_id}"
+        if api.trigger(run_id, conf):
+            out.print(f"Batch [bold]{submitted.batch_id}[/] runs: {api.run_url(run_id)}")
+        else:
+            state = api.run(run_id)["state"]
+            out.print(
+                f"[yellow]Already run[/]: this file is batch [bold]{submitted.batch_id}[/], whose run is "
+                f"{state}; nothing was changed. {api.run_url(run_id)}"
+            )
+        if api.is_paused():
+            out.print(
+                "[yellow]The DAG bulk_disbursement is paused[/]: the run waits until somebody resumes it"
+            )
+        if not wait:
+            out.print(f"Look at it with: sat batch show {submitted.batch_id}")
+            return
+        state = _follow(api, settings, run_id, submitted.batch_id, timeout, out)
+    _print_summary(settings, submitted.batch_id, out)
+    if state == "failed":
+        raise typer.Exit(RUN_FAILED)
+
+
+@app.command("list")
+def list_batches(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(help="How many", min=1, max=1000)] = 20,
+) -> None:
+    """The batches submitted last, newest first."""
+    from rich.table import Table
+
+    from sat_hook.cli.showing import rupiah
+
+    with store_of(settings_of(context)) as store:
+        batches = store.recent_batches(limit)
+    out = console()
+    if not batches:
+        out.print("No batch was ever submitted")
+        return
+    table = Table("batch", "state", "account", "file", box=None, pad_edge=False)
+    for name in ("orders", "set aside", "quoted", "charged"):
+        table.add_column(name, justify="right")
+    for batch in batches:
+        table.add_row(
+            batch.batch_id,
+            batch.state.value,
+            batch.account,
+            _escaped(batch.file_name),
+            f"{batch.orders:,}",
+            f"{batch.set_aside:,}",
+            rupiah(batch.total_rupiah),
+            rupiah(batch.charged_rupiah),
+        )
+    out.print(table)
+
+
+@app.command("show")
+def show(context: typer.Context, batch_id: BatchId) -> None:
+    """How a batch and its orders stand."""
+    _print_summary(settings_of(context), batch_id_from(batch_id), console())
+
+
+@app.command("results")
+def results(context: typer.Context, batch_id: BatchId, output: Output = None) -> None:
+    """The result file as the log stands now: what was submitted, row by row, plus the verdict."""
+    with airflow_of(settings_of(context)) as api:
+        download = api.results(batch_id_from(batch_id))
+    _write(download, output)
+
+
+@app.command("deliver")
+def deliver(
+    context: typer.Context,
+    batch_id: BatchId,
+    reason: Annotated[str, typer.Option(help="Why the goods are needed; it is recorded with your name")],
+    output: Output = None,
+) -> None:
+    """Vouchers and serials of the succeeded orders. That you got them, and why, is recorded."""
+    if not reason.strip():
+        raise CommandError.at("--reason", "nothing", "why the goods are needed")
+    with airflow_of(settings_of(context)) as api:
+        download = api.deliver(batch_id_from(batch_id), reason)
+    _write(download, output)
+
+
+def _read(file: Path) -> bytes:
+    from sat_hook.pipeline.limits import MAXIMUM_FILE_BYTES
+
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(MAXIMUM_FILE_BYTES + 1)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise CommandError.at(str(file), reason, "a CSV file of orders") from None
+    if len(content) > MAXIMUM_FILE_BYTES:
+        raise CommandError.at(
+            str(file), f"more than {MAXIMUM_FILE_BYTES:,} bytes", "a smaller file, or several"
+        )
+    return content
+
+
+def _follow(
+    api: AirflowApi,
+    settings: CommandSettings,
+    run_id: str,
+    batch_id: str,
+    timeout: float | None,
+    out: Console,
+) -> str | None:
+    from sat_hook.cli.following import follow
+
+    with store_of(settings) as store:
+
+        def counts() -> Sequence[StateCount]:
+            return store.count_by_state(batch_id)
+
+        state = follow(api, run_id, counts, out, deadline_seconds=timeout)
+    if state == "failed":
+        failed = ", ".join(api.tasks(run_id, "failed")) or "a task"
+        out.print(f"[red]The run failed[/] in {failed}: {api.run_url(run_id)}")
+    if state is None:
+        out.print(f"[yellow]Still running[/] after {timeout:.0f} seconds; follow it at {api.run_url(run_id)}")
+    return state
+
+
+def _print_summary(settings: CommandSettings, batch_id: str, out: Console) -> None:
+    from sat_hook.pipeline.results import summarise
+
+    with store_of(settings) as store:
+        summary = summarise(store, batch_id)
+    _print_facts(out, summary)
+    _print_counts(out, summary.counts)
+    if summary.batch.results_uri:
+        out.print(f"results: {summary.batch.results_uri}", markup=False)
+    out.print(f"results file: sat batch results {batch_id} --output FILE", markup=False)
+
+
+def _print_facts(out: Console, summary: BatchSummary) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from sat_hook.cli.showing import rupiah
+
+    batch = summary.batch
+    facts = [
+        ("batch", f"{batch.batch_id} ({batch.state.value})"),
+        ("account", batch.account),
+        ("file", f"{batch.file_name}, {batch.size_bytes:,} bytes"),
+        ("rows", f"{batch.last_row_read:,} read, {batch.orders:,} orders, {batch.set_aside:,} set aside"),
+        ("quoted", rupiah(batch.total_rupiah)),
+        ("paid", rupiah(summary.charged_rupiah)),
+    ]
+    if batch.reference != batch.digest:
+        facts.insert(1, ("reference", batch.reference))
+    if batch.refusal_message:
+        facts.append(("refused", f"{batch.refusal_code}: {batch.refusal_message}"))
+    table = Table.grid(padding=(0, 2))
+    for name, value in facts:
+        table.add_row(Text(name, "dim"), Text(value))
+    out.print(table)
+
+
+def _print_counts(out: Console, counts: Sequence[StateCount]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from sat_hook.cli.showing import STYLES, rupiah
+
+    if not counts:
+        return
+    table = Table("state", box=None, pad_edge=False)
+    for name in ("orders", "quoted", "charged"):
+        table.add_column(name, justify="right")
+    for count in counts:
+        table.add_row(
+            Text(count.state.value, STYLES[count.state]),
+            f"{count.orders:,}",
+            rupiah(count.quoted_rupiah),
+            rupiah(count.charged_rupiah),
+        )
+    out.print()
+    out.print(table)
+    out.print()
+
+
+def _write(download: Download, output: Path | None) -> None:
+    """To a file that only its owner reads from its first byte, or to standard output as it is."""
+    if output is None:
+        sys.stdout.buffer.write(download.content)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(download.content)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise CommandError.at(f"--output {output}", reason, "a file that can be written") from None
+    typer.echo(f"{output}: {len(download.content):,} bytes", err=True)
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,42 @@
+"""The tree of commands, and what they share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sat_hook.cli import audit, batch, database, order, receiver
+
+app = typer.Typer(
+    name="sat",
+    help="Bulk orders against the SAT distributor API.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(batch.app, name="batch")
+app.add_typer(order.app, name="order")
+app.add_typer(audit.log_app, name="log")
+app.add_typer(audit.projections_app, name="projections")
+app.add_typer(database.app, name="db")
+app.add_typer(receiver.app, name="receiver")
+
+
+@app.callback()
+def shared(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of NAME=value settings (default: $SAT_CONFIG, or .stack/sat.env here or above)"
+        ),
+    ] = None,
+) -> None:
+    """Bulk orders against the SAT distributor API.
+
+    Settings come from the environment, then from a file: SAT_DB_DSN, SAT_OWNER_DSN, SAT_AIRFLOW_URL,
+    SAT_AIRFLOW_USER, SAT_AIRFLOW_PASSWORD, SAT_AIRFLOW_TOKEN.
+    """
+    context.obj = config

@@ -1,0 +1,45 @@
+"""``sat db``: schema, roles and privileges of the application database."""
+
+from __future__ import annotations
+
+import typer
+
+from sat_hook.cli.opened import console, dsn_of, settings_of
+
+app = typer.Typer(help="Schema, roles and privileges of the application database.", no_args_is_help=True)
+
+
+@app.command("migrate")
+def migrate(context: typer.Context) -> None:
+    """Bring the schema to this release, then apply the privileges (as SAT_OWNER_DSN)."""
+    from sat_hook.store import migrations
+
+    dsn = dsn_of(settings_of(context), "SAT_OWNER_DSN")
+    migrations.migrate(dsn)
+    migrations.apply_privileges(dsn)
+    console().print("[green]The schema is this release's[/], with its privileges")
+
+
+@app.command("create-roles")
+def create_roles(context: typer.Context) -> None:
+    """Make the roles sat_writer, sat_reader and sat_receiver, or give them new passwords.
+
+    As SAT_ADMIN_DSN (a superuser or CREATEROLE; default: SAT_OWNER_DSN). The passwords are read from
+    SAT_WRITER_PASSWORD, SAT_READER_PASSWORD and SAT_RECEIVER_PASSWORD.
+    """
+    from sat_hook.store import migrations
+
+    settings = settings_of(context)
+    passwords = {role: settings.require(f"{role.upper()}_PASSWORD") for role in migrations.ROLES}
+    key = "SAT_ADMIN_DSN" if settings.get("SAT_ADMIN_DSN") else "SAT_OWNER_DSN"
+    migrations.create_roles(dsn_of(settings, key), passwords)
+    console().print(f"[green]Roles are ready[/]: {', '.join(migrations.ROLES)}")
+
+
+@app.command("apply-privileges")
+def apply_privileges(context: typer.Context) -> None:
+    """Set what each role may do (as SAT_OWNER_DSN)."""
+    from sat_hook.store import migrations
+
+    migrations.apply_privileges(dsn_of(settings_of(context), "SAT_OWNER_DSN"))
+    console().print("[green]Privileges are set[/]")

@@ -1,0 +1,121 @@
+"""Follows a run until it has ended: a live bar for each state on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from sat_hook.cli.airflow_api import FINAL_RUN_STATES, AirflowApi
+from sat_hook.cli.showing import STYLES
+from sat_hook.domain.order import OrderState
+from sat_hook.store.event_store import StateCount
+
+LOOK_EVERY_SECONDS = 1.0
+
+Counts = Callable[[], Sequence[StateCount]]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look: how the run stands, what it is doing, and how its orders stand."""
+
+    run_state: str
+    steps: tuple[str, ...]
+    counts: tuple[StateCount, ...]
+
+
+class Display(Protocol):
+    """Shows looks, one after the other."""
+
+    def show(self, seen: Seen) -> None:
+        """Show the newest look."""
+
+
+def follow(
+    api: AirflowApi,
+    run_id: str,
+    counts: Counts,
+    out: Console,
+    *,
+    deadline_seconds: float | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> str | None:
+    """Wait for the run's end.
+
+    :param counts: reads how the batch's orders stand.
+    :param deadline_seconds: gives up following after so long; the run goes on.
+    :returns: the run's final state, or None when the deadline passed first.
+    """
+    began = monotonic()
+    with _display(out) as display:
+        while True:
+            # The run's state is read first: counts that are read after its end are final, too.
+            state = str(api.run(run_id)["state"])
+            steps = () if state in FINAL_RUN_STATES else tuple(api.tasks(run_id, "running"))
+            display.show(Seen(state, steps, tuple(counts())))
+            if state in FINAL_RUN_STATES:
+                return state
+            if deadline_seconds is not None and monotonic() - began >= deadline_seconds:
+                return None
+            sleep(LOOK_EVERY_SECONDS)
+
+
+@contextmanager
+def _display(out: Console) -> Iterator[Display]:
+    if not out.is_terminal:
+        yield Lines(out)
+        return
+    progress = Progress(
+        TextColumn("[{task.fields[style]}]{task.description:<12}"),
+        BarColumn(bar_width=40),
+        TextColumn("{task.fields[said]}"),
+        TimeElapsedColumn(),
+        console=out,
+    )
+    with progress:
+        yield Bars(progress)
+
+
+class Bars:
+    """One bar for the run, and one for each state that orders stand in."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._run = progress.add_task("run", total=None, style="bold", said="")
+        self._states: dict[OrderState, TaskID] = {}
+
+    def show(self, seen: Seen) -> None:
+        total = sum(count.orders for count in seen.counts)
+        ended = sum(count.orders for count in seen.counts if count.state.is_final)
+        said = f"{seen.run_state} {', '.join(seen.steps)}".rstrip()
+        self._progress.update(self._run, total=total or None, completed=ended, said=said)
+        orders = {count.state: count.orders for count in seen.counts}
+        for state in OrderState:
+            if state in orders and state not in self._states:
+                self._states[state] = self._progress.add_task(state.value, style=STYLES[state], said="")
+        for state, task in self._states.items():
+            number = orders.get(state, 0)
+            self._progress.update(task, total=total, completed=number, said=f"{number:,}", visible=number > 0)
+
+
+class Lines:
+    """A line whenever something changed."""
+
+    def __init__(self, out: Console) -> None:
+        self._out = out
+        self._last: Seen | None = None
+
+    def show(self, seen: Seen) -> None:
+        if seen == self._last:
+            return
+        self._last = seen
+        states = ", ".join(f"{count.state.value} {count.orders:,}" for count in seen.counts)
+        parts = [seen.run_state, " ".join(seen.steps), states]
+        self._out.print(": ".join(part for part in parts if part), markup=False)

@@ -1,0 +1,100 @@
+"""``sat order``: one order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sat_hook.cli.opened import console, settings_of, store_of
+from sat_hook.cli.trouble import CommandError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sat_hook.cli.timeline import CallbackSeen
+    from sat_hook.domain.order import Order
+    from sat_hook.domain.recorded import RecordedEvent
+    from sat_hook.store.postgres import PostgresEventStore
+
+app = typer.Typer(help="One order.", no_args_is_help=True)
+
+
+@app.callback()
+def order() -> None:
+    """One order."""
+
+
+@app.command("show")
+def show(
+    context: typer.Context,
+    reference: Annotated[str, typer.Argument(metavar="ID", help="A request id, or the submitter's order id")],
+) -> None:
+    """Show an order and its life: events, and the callbacks that came in between. Numbers are masked."""
+    from sat_hook.domain.recorded import StreamId, StreamKind
+
+    out = console()
+    with store_of(settings_of(context)) as store:
+        orders = store.find_orders(reference.strip())
+        if not orders:
+            raise CommandError.at("ID", f"no order {reference!r}", "a request id or an order id in the log")
+        for found in orders:
+            events = store.read_stream(StreamId(StreamKind.ORDER, found.request_id))
+            _print_facts(out, found)
+            _print_timeline(out, found, events, _callbacks(store, found))
+
+
+def _callbacks(store: PostgresEventStore, order: Order) -> list[CallbackSeen]:
+    from sat_hook.cli.timeline import CallbackSeen
+    from sat_hook.store.sql_files import queries
+
+    with store.database.transaction() as connection:
+        rows = queries("inbox").callbacks_of_order(
+            connection, account=order.account, request_id=order.request_id
+        )
+        return [CallbackSeen(*row) for row in rows]
+
+
+def _print_facts(out: Console, order: Order) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from sat_hook.cli.showing import STYLES, masked, rupiah
+
+    table = Table.grid(padding=(0, 2))
+    reason = " ".join(part for part in (order.reason_code, order.reason_detail) if part)
+    reason = reason.replace(order.client_number, masked(order.client_number))
+    facts: list[tuple[str, str | Text]] = [
+        ("order", order.order_id),
+        ("request id", order.request_id),
+        ("account", order.account),
+        ("batch", f"{order.batch_id} row {order.row_number}"),
+        ("product", f"{order.product_code} for {masked(order.client_number)}"),
+        ("state", Text(order.state.value, STYLES[order.state])),
+        ("quoted", rupiah(order.quote_rupiah)),
+        ("charged", rupiah(order.charged_rupiah)),
+    ]
+    if reason:
+        facts.append(("reason", reason))
+    for name, value in facts:
+        table.add_row(Text(name, "dim"), value if isinstance(value, Text) else Text(value))
+    out.print(table)
+
+
+def _print_timeline(
+    out: Console, order: Order, events: list[RecordedEvent], seen: list[CallbackSeen]
+) -> None:
+    from rich.text import Text
+
+    from sat_hook.cli.timeline import timeline
+
+    out.print()
+    for line in timeline(order, events, seen):
+        text = Text.assemble(
+            (f"{line.when} WIB  ", "dim"),
+            (f"{line.name:<22}", "cyan" if line.name.startswith("·") else "bold"),
+            f"  {line.detail}",
+            (f"  [{line.by}]", "dim"),
+        )
+        out.print(text)
+    out.print()

@@ -1,0 +1,58 @@
+"""``sat receiver``: the callback receiver alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sat_hook.cli.trouble import CommandError
+
+app = typer.Typer(help="The callback receiver, alone.", no_args_is_help=True)
+
+DEFAULT_PORT = 8791
+
+
+@app.callback()
+def receiver() -> None:
+    """The callback receiver, alone."""
+
+
+@app.command("serve")
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one", min=0, max=65535)] = (
+        DEFAULT_PORT
+    ),
+    prefix: Annotated[str, typer.Option(help="Stands before /callbacks/ACCOUNT")] = "/sat",
+    settings: Annotated[
+        Path | None, typer.Option(help="The receiver's JSON file (default: $SAT_RECEIVER_CONFIG)")
+    ] = None,
+) -> None:
+    """Serve POST PREFIX/callbacks/ACCOUNT and GET PREFIX/health until SIGINT or SIGTERM."""
+    import logging
+    import socket
+
+    from sat_hook.receiver.server import CONNECTION_BACKLOG, make_server
+    from sat_hook.receiver.settings import DSN_VARIABLE, load_settings, settings_from_environment
+
+    if prefix and (not prefix.startswith("/") or prefix.endswith("/") or "{" in prefix):
+        raise CommandError.at("--prefix", repr(prefix), "nothing, or a path such as /sat")
+    loaded = (
+        load_settings(settings, os.environ.get(DSN_VARIABLE)) if settings else settings_from_environment()
+    )
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=CONNECTION_BACKLOG)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise CommandError.at(f"{host}:{port}", reason, "an address and port that are free") from None
+    with listener:
+        typer.echo(
+            f"callbacks: http://{host}:{listener.getsockname()[1]}{prefix}/callbacks/ACCOUNT "
+            f"(accounts: {', '.join(sorted(loaded.verifiers))})"
+        )
+        make_server(loaded, host=host, port=port, prefix=prefix).run(sockets=[listener])

@@ -1,0 +1,116 @@
+"""Where the commands find the database and Airflow: the environment first, then one file of ``NAME=value``.
+
+The file is named by ``--config`` or ``$SAT_CONFIG``; without either, ``.stack/sat.env`` is looked for in the
+current folder and its parents.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sat_hook.cli.trouble import CommandError
+
+CONFIG_VARIABLE = "SAT_CONFIG"
+USUAL_FILE = Path(".stack") / "sat.env"
+MAXIMUM_FILE_BYTES = 64 * 1024
+
+KEYS: Mapping[str, str] = {
+    "SAT_DB_DSN": "the application database's DSN for the role sat_reader",
+    "SAT_OWNER_DSN": "the application database's DSN for the schema's owner",
+    "SAT_ADMIN_DSN": "the DSN of a superuser, or of a role with CREATEROLE",
+    "SAT_AIRFLOW_URL": "the URL of Airflow's API server, such as http://127.0.0.1:8080",
+    "SAT_AIRFLOW_USER": "an Airflow user",
+    "SAT_AIRFLOW_PASSWORD": "that user's password",
+    "SAT_AIRFLOW_TOKEN": "an Airflow API token",
+    "SAT_WRITER_PASSWORD": "a password for the role sat_writer",
+    "SAT_READER_PASSWORD": "a password for the role sat_reader",
+    "SAT_RECEIVER_PASSWORD": "a password for the role sat_receiver",
+}
+"""Every key that is read, and what it should hold."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CommandSettings:
+    """The values of :data:`KEYS` that were found. Most are secrets, so no repr shows any."""
+
+    values: Mapping[str, str]
+    places: str
+
+    def __repr__(self) -> str:
+        return f"CommandSettings({', '.join(sorted(self.values))})"
+
+    def get(self, key: str) -> str | None:
+        """The value, or None when it is missing or empty."""
+        return self.values.get(key) or None
+
+    def require(self, key: str) -> str:
+        """The value.
+
+        :raises CommandError: naming the key, where it was looked for and what it should hold.
+        """
+        value = self.get(key)
+        if value is None:
+            raise CommandError.at(f"setting {key} (looked in {self.places})", "nothing", KEYS[key])
+        return value
+
+
+def find_settings(
+    config: Path | None, environment: Mapping[str, str] = os.environ, folder: Path | None = None
+) -> CommandSettings:
+    """The settings for this invocation.
+
+    :param config: the file of ``--config``.
+    :param folder: where the search for the usual file begins; default: the current folder.
+    :raises CommandError: the named file cannot be read, or has a line that is no ``NAME=value``.
+    """
+    named = config or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)
+    path = named or _usual_file(folder or Path.cwd())
+    from_file = _read(path) if path is not None else {}
+    from_environment = {key: environment[key] for key in KEYS if environment.get(key)}
+    where = str(path) if path is not None else f"no {USUAL_FILE} here or above"
+    return CommandSettings({**from_file, **from_environment}, f"the environment and {where}")
+
+
+def _usual_file(folder: Path) -> Path | None:
+    for parent in (folder, *folder.parents):
+        candidate = parent / USUAL_FILE
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAXIMUM_FILE_BYTES).decode("utf-8")
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise CommandError.at(f"{path}", reason, "a file of NAME=value lines") from None
+    except UnicodeDecodeError:
+        raise CommandError.at(f"{path}", "bytes that are no UTF-8", "a file of NAME=value lines") from None
+    values = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip().removeprefix("export ")
+        if stripped and not stripped.startswith("#"):
+            name, value = _assignment(path, number, stripped)
+            values[name] = value
+    return values
+
+
+def _assignment(path: Path, number: int, line: str) -> tuple[str, str]:
+    name, equals, quoted = line.partition("=")
+    name = name.strip()
+    try:
+        words = shlex.split(quoted)
+    except ValueError:
+        words = ["", ""]
+    if not equals or not name.isidentifier() or len(words) > 1:
+        # The line itself is not shown: it may be half of a password.
+        raise CommandError.at(
+            f"{path} line {number}", "something else", "NAME=value, quoted if it has spaces or quotes"
+        )
+    return name, words[0] if words else ""

@@ -1,0 +1,216 @@
+"""The command on a real database: what it shows of the log, and what it must not show."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+import requests
+
+from sat_hook.protocol.signing import Signer, generate_key_pair
+from stack.databases import ApplicationDatabase, drop_database, dsn_of, ensure_database
+from tests.integration.audit.damage import damage, fill
+from tests.orders import ACCOUNT, BATCH, stream_of
+from tests.unit.cli.running import Run, runner
+from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, scripted_airflow
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs the command far from any checkout."""
+    monkeypatch.chdir(tmp_path)
+    return runner(monkeypatch, capsys)
+
+
+@pytest.fixture
+def filled(database: ApplicationDatabase) -> ApplicationDatabase:
+    """Five orders, a batch, and a callback that came three times."""
+    fill(database)
+    body = b"{}"
+    arguments = (ACCOUNT, stream_of(1).key, hashlib.sha256(body).hexdigest(), body)
+    with closing(psycopg2.connect(database.receiver_dsn)) as connection, connection.cursor() as cursor:
+        for _ in range(3):
+            cursor.execute(
+                "SELECT sat.receive_callback(%s, %s, %s, %s, 's', 'key-1', 't', '192.0.2.1')", arguments
+            )
+        connection.commit()
+    return database
+
+
+@pytest.mark.parametrize("reference", ["order-1", stream_of(1).key])
+def test_an_order_is_shown_with_its_life(run: Run, filled: ApplicationDatabase, reference: str) -> None:
+    """By either id: events in order, the callback among them, the number masked."""
+    ran = run("order", "show", reference, env={"SAT_DB_DSN": filled.reader_dsn})
+    assert ran.code == 0, ran.err
+    words = ("1 OrderReceived", "2 OrderValidated", "3 OrderSucceeded", "· callback", "key-1")
+    places = [ran.out.index(word) for word in words]
+    assert places == sorted(places)
+    assert "came 2 more times" in ran.out
+    assert "waits for a status check" in ran.out
+    assert "Rp52.000" in ran.out
+    assert "0812*****01" in ran.out
+    assert "08121000001" not in ran.out
+
+
+def test_an_unknown_order_is_a_mistake(run: Run, filled: ApplicationDatabase) -> None:
+    """One line."""
+    ran = run("order", "show", "nobody", env={"SAT_DB_DSN": filled.reader_dsn})
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "no order 'nobody'" in ran.err
+
+
+def test_batches_are_listed_and_shown(run: Run, filled: ApplicationDatabase) -> None:
+    """States, counts and rupiah."""
+    env = {"SAT_DB_DSN": filled.reader_dsn}
+    listed = run("batch", "list", env=env)
+    assert (listed.code, BATCH in listed.out) == (0, True)
+    shown = run("batch", "show", BATCH, env=env)
+    assert shown.code == 0, shown.err
+    assert re.search(r"succeeded\s+5\s+Rp0\s+Rp260.000", shown.out)
+    missing = run("batch", "show", BATCH_ID, env=env)
+    assert (missing.code, missing.err) == (2, f"sat: there is no batch {BATCH_ID}\n")
+
+
+def test_nothing_submitted_is_said(run: Run, database: ApplicationDatabase) -> None:
+    """An empty list looks like a defect."""
+    assert "No batch was ever submitted" in run("batch", "list", env={"SAT_DB_DSN": database.reader_dsn}).out
+
+
+def test_the_log_is_verified_and_projections_compared(run: Run, filled: ApplicationDatabase) -> None:
+    """Exit code 0 when whole, 1 with every finding when not; a rebuild repairs what is derived."""
+    reader = {"SAT_DB_DSN": filled.reader_dsn}
+    owner = {"SAT_OWNER_DSN": filled.owner_dsn}
+    whole = run("log", "verify", env=reader)
+    assert (whole.code, "The log is whole" in whole.out) == (0, True)
+    same = run("projections", "rebuild", "--check", env=reader)
+    assert (same.code, "agree with the log: 5 orders and 1 batches" in same.out) == (0, True)
+
+    damage(filled, "UPDATE sat.orders SET document = document || '{\"charged_rupiah\": 1}'")
+    other = run("projections", "rebuild", "--check", env=reader)
+    assert (other.code, "5 differences" in other.out) == (1, True)
+    assert f"order/{stream_of(1).key}" in other.out
+    rebuilt = run("projections", "rebuild", env=owner)
+    assert (rebuilt.code, "Rebuilt 5 orders and 1 batches" in rebuilt.out) == (0, True)
+    assert run("projections", "rebuild", "--check", env=reader).code == 0
+
+    damage(filled, "UPDATE sat.events SET actor = 'user:eve' WHERE position = 2")
+    damage(filled, "UPDATE sat.status_evidence SET body = '{\"forged\": 1}'")
+    changed = run("log", "verify", env=reader)
+    assert (changed.code, "1 problems" in changed.out) == (1, True)
+    assert "version 1 (position 2): digest_mismatch" in changed.out
+    assert "2 problems" in run("log", "verify", "--as-owner", env=owner).out
+
+
+def test_a_role_that_may_not_is_told_so(run: Run, filled: ApplicationDatabase) -> None:
+    """One line, not a traceback."""
+    ran = run("projections", "rebuild", env={"SAT_OWNER_DSN": filled.writer_dsn})
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "permission denied" in ran.err
+
+
+def test_a_database_is_made_ready_by_command(
+    run: Run, superuser_dsn: str, database: ApplicationDatabase
+) -> None:
+    """Without a schema the advice is to migrate; afterwards everything works. Twice is harmless."""
+    name = "sat_made_by_command"
+    ensure_database(superuser_dsn, name, owner="sat_owner")
+    try:
+        owner = database.owner_dsn.replace(database.name, name)
+        empty = run("batch", "list", env={"SAT_DB_DSN": owner})
+        assert (empty.code, "run: sat db migrate" in empty.err) == (2, True)
+        for _ in range(2):
+            assert run("db", "migrate", env={"SAT_OWNER_DSN": owner}).code == 0
+        assert run("db", "apply-privileges", env={"SAT_OWNER_DSN": owner}).code == 0
+        reader = database.reader_dsn.replace(database.name, name)
+        assert run("batch", "list", env={"SAT_DB_DSN": reader}).code == 0
+    finally:
+        drop_database(superuser_dsn, name)
+
+
+def test_roles_are_given_the_passwords_of_the_environment(
+    run: Run, superuser_dsn: str, database: ApplicationDatabase
+) -> None:
+    """The same passwords again here, because other tests use the roles."""
+
+    def password(dsn: str) -> str:
+        return dsn.split(":")[2].split("@")[0]
+
+    env = {
+        "SAT_ADMIN_DSN": dsn_of(superuser_dsn, database=database.name),
+        "SAT_WRITER_PASSWORD": password(database.writer_dsn),
+        "SAT_READER_PASSWORD": password(database.reader_dsn),
+        "SAT_RECEIVER_PASSWORD": password(database.receiver_dsn),
+    }
+    ran = run("db", "create-roles", env=env)
+    assert (ran.code, ran.err) == (0, "")
+    assert run("batch", "list", env={"SAT_DB_DSN": database.reader_dsn}).code == 0
+
+
+@pytest.mark.parametrize(("ends_as", "code"), [("success", 0), ("failed", 1)])
+def test_submit_and_wait_ends_as_the_run_did(
+    run: Run, filled: ApplicationDatabase, tmp_path: Path, ends_as: str, code: int
+) -> None:
+    """Followed to its end, then the summary; a failed run names its tasks."""
+    (tmp_path / "orders.csv").write_bytes(b"order_id,product_code,client_number\n")
+    with scripted_airflow() as airflow:
+        airflow.run_states = [ends_as]
+        airflow.failed_tasks = ("execute", "execute")
+        answer = {"batch_id": BATCH, "digest": "0" * 64, "is_new": True}
+        airflow.overrides["POST /sat/v1/batches"] = (200, answer)
+        airflow.overrides[f"GET /api/v2/dags/bulk_disbursement/dagRuns/batch_{BATCH}"] = (
+            200,
+            {"state": ends_as},
+        )
+        ran = run(
+            "batch",
+            "submit",
+            "orders.csv",
+            "--wait",
+            env={
+                "SAT_AIRFLOW_URL": airflow.url,
+                "SAT_AIRFLOW_USER": "ops",
+                "SAT_AIRFLOW_PASSWORD": PASSWORD,
+                "SAT_DB_DSN": filled.reader_dsn,
+            },
+        )
+    assert ran.code == code, ran.err
+    assert f"{ends_as}: succeeded 5" in ran.out
+    assert ("The run failed in execute" in ran.out) == (ends_as == "failed")
+    assert "Rp260.000" in ran.out
+
+
+def test_the_receiver_serves_alone(database: ApplicationDatabase, tmp_path: Path) -> None:
+    """A process of its own: it says where, takes a callback, and ends cleanly on SIGTERM."""
+    private_pem, public_pem = generate_key_pair()
+    (tmp_path / "sat.pem").write_bytes(public_pem)
+    settings = {"dsn": database.receiver_dsn, "accounts": {"demo": {"public_key_paths": ["sat.pem"]}}}
+    (tmp_path / "receiver.json").write_text(json.dumps(settings), "utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from sat_hook.cli import main; main()", "receiver", "serve", "--port", "0"],
+        env={**os.environ, "SAT_RECEIVER_CONFIG": str(tmp_path / "receiver.json"), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            url = re.search(r"http://\S+/callbacks/", said)
+            assert url is not None, said
+            body = b'{"data":{"type":"order","id":"SX","attributes":{"status":"Success"}}}'
+            headers = {"Content-Type": "application/json", "signature": Signer(private_pem).sign(body)}
+            reply = requests.post(f"{url.group()}demo", data=body, headers=headers, timeout=20)
+            assert (reply.status_code, reply.json()) == (200, {"message": "OK"})
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(20) in (0, -signal.SIGTERM)

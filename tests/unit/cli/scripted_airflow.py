@@ -1,0 +1,101 @@
+"""A small HTTP server that answers like Airflow with the plugin, as far as the command asks."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+BATCH_ID = "B" + "A" * 25
+PASSWORD = "airflow-secret"
+RUNS = "/api/v2/dags/bulk_disbursement/dagRuns"
+
+
+@dataclass
+class ScriptedAirflow:
+    """What the server says, and what it was asked."""
+
+    url: str = ""
+    run_states: list[str] = field(default_factory=lambda: ["success"])
+    is_run_there: bool = False
+    is_paused: bool = False
+    failed_tasks: tuple[str, ...] = ()
+    goods: bytes = b"order_id,voucher_code\r\nA1,5196\r\n"
+    overrides: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    uploads: list[tuple[dict[str, list[str]], bytes]] = field(default_factory=list)
+    triggered: list[dict[str, Any]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    logins: int = 0
+
+    def answer(self, method: str, target: str, token: str, body: bytes) -> tuple[int, Any]:
+        """Status, and JSON or bytes."""
+        parts = urlsplit(target)
+        if f"{method} {parts.path}" in self.overrides:
+            return self.overrides[f"{method} {parts.path}"]
+        if parts.path == "/auth/token":
+            self.logins += 1
+            if json.loads(body) != {"username": "ops", "password": PASSWORD}:
+                return 401, {"detail": "Invalid credentials"}
+            return 201, {"access_token": f"token-{self.logins}"}
+        if not token.startswith("Bearer token-"):
+            return 401, {"detail": "Not authenticated"}
+        match method, parts.path.removeprefix("/sat/v1").removeprefix(RUNS):
+            case "POST", "/batches":
+                self.uploads.append((parse_qs(parts.query), body))
+                return 200, {"batch_id": BATCH_ID, "digest": "0" * 64, "is_new": not self.is_run_there}
+            case "POST", "":
+                if self.is_run_there:
+                    return 409, {"detail": "DAGRun already exists"}
+                self.triggered.append(json.loads(body))
+                return 200, {"state": "queued"}
+            case "GET", path if path == f"/batch_{BATCH_ID}":
+                state = self.run_states.pop(0) if len(self.run_states) > 1 else self.run_states[0]
+                return 200, {"state": state}
+            case "GET", path if path.endswith("/taskInstances"):
+                names = self.failed_tasks if "state=failed" in parts.query else ("execute", "execute")
+                return 200, {"task_instances": [{"task_id": name} for name in names]}
+            case "GET", "/api/v2/dags/bulk_disbursement":
+                return 200, {"is_paused": self.is_paused}
+            case "GET", path if path.endswith("/results"):
+                return 200, b"\xef\xbb\xbforder_id,sat_verdict\r\nA1,paid\r\n"
+            case "POST", path if path.endswith("/deliver"):
+                self.reasons.append(json.loads(body)["reason"])
+                return 200, self.goods
+        return 404, {"detail": "Not Found"}
+
+
+@contextmanager
+def scripted_airflow() -> Iterator[ScriptedAirflow]:
+    """The server, while the block lasts."""
+    script = ScriptedAirflow()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            status, said = script.answer(self.command, self.path, self.headers.get("Authorization", ""), body)
+            content = said if isinstance(said, bytes) else json.dumps(said).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = _answer
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    script.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield script
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,288 @@
+"""The command against a scripted Airflow: what it asks, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sat_hook.cli import following
+from sat_hook.cli.airflow_api import AirflowApi
+from sat_hook.cli.following import follow
+from sat_hook.cli.settings import CommandSettings
+from sat_hook.domain.order import OrderState
+from sat_hook.store.event_store import StateCount
+from tests.unit.cli.running import Run, runner
+from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, ScriptedAirflow, scripted_airflow
+
+CSV = b"order_id,product_code,client_number\nA1,50k-simpati,081211311111\n"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs the command far from any checkout."""
+    monkeypatch.chdir(tmp_path)
+    return runner(monkeypatch, capsys)
+
+
+@pytest.fixture
+def airflow() -> Iterator[ScriptedAirflow]:
+    """A scripted Airflow."""
+    with scripted_airflow() as script:
+        yield script
+
+
+@pytest.fixture
+def orders(tmp_path: Path) -> Path:
+    """A file to submit."""
+    path = tmp_path / "orders.csv"
+    path.write_bytes(CSV)
+    return path
+
+
+def env(airflow: ScriptedAirflow, **more: str) -> dict[str, str]:
+    """Settings that lead to the scripted Airflow."""
+    return {
+        "SAT_AIRFLOW_URL": airflow.url,
+        "SAT_AIRFLOW_USER": "ops",
+        "SAT_AIRFLOW_PASSWORD": PASSWORD,
+        **more,
+    }
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """Neither Airflow nor a database driver nor pandas is imported to show the help."""
+    script = (
+        "import sys; sys.argv = ['sat', '--help']\n"
+        "from sat_hook.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'airflow', 'psycopg2', 'pandas', 'requests', 'pydantic', 'uvicorn'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for command in ("batch", "order", "log", "projections", "db", "receiver"):
+        assert command in done.stdout
+
+
+def test_the_command_never_imports_airflow() -> None:
+    """All modules of the command together, too."""
+    script = (
+        "import sys, pkgutil, importlib, sat_hook.cli\n"
+        "for module in pkgutil.iter_modules(sat_hook.cli.__path__):\n"
+        "    importlib.import_module('sat_hook.cli.' + module.name)\n"
+        "assert 'airflow' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_file_is_uploaded_and_run(run: Run, airflow: ScriptedAirflow, orders: Path) -> None:
+    """Bytes as they are; the run's id is the batch's, so that there is one run for a batch."""
+    ran = run("batch", "submit", str(orders), "--reference", "november", env=env(airflow))
+    assert (ran.code, ran.err) == (0, "")
+    assert BATCH_ID in ran.out
+    query, body = airflow.uploads[0]
+    assert body == CSV
+    assert query == {"account": ["sat_default"], "file_name": ["orders.csv"], "reference": ["november"]}
+    assert airflow.triggered == [
+        {
+            "logical_date": None,
+            "dag_run_id": f"batch_{BATCH_ID}",
+            "conf": {"batch_id": BATCH_ID, "account": "sat_default"},
+        }
+    ]
+
+
+def test_a_file_that_was_run_changes_nothing_and_says_so(
+    run: Run, airflow: ScriptedAirflow, orders: Path
+) -> None:
+    """Not an error: the wish is fulfilled already."""
+    airflow.is_run_there = True
+    ran = run("batch", "submit", str(orders), env=env(airflow))
+    assert ran.code == 0
+    assert "Already run" in ran.out
+    assert "success; nothing was changed" in ran.out
+    assert airflow.triggered == []
+
+
+def test_a_paused_dag_is_pointed_out(run: Run, airflow: ScriptedAirflow, orders: Path) -> None:
+    """Else the run would wait in silence."""
+    airflow.is_paused = True
+    assert "is paused" in run("batch", "submit", str(orders), env=env(airflow)).out
+
+
+def test_results_and_goods_are_written_for_their_owner_alone(
+    run: Run, airflow: ScriptedAirflow, tmp_path: Path
+) -> None:
+    """Bytes as they came; the reason reaches the plugin."""
+    ran = run("batch", "results", BATCH_ID.lower(), "-o", "r.csv", env=env(airflow))
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "r.csv").read_bytes().endswith(b"A1,paid\r\n")
+    ran = run("batch", "deliver", BATCH_ID, "--reason", "for the shop", "--output", "g.csv", env=env(airflow))
+    assert ran.code == 0, ran.err
+    assert "5196" not in ran.out + ran.err
+    assert (tmp_path / "g.csv").read_bytes() == airflow.goods
+    assert (tmp_path / "g.csv").stat().st_mode & 0o777 == 0o600
+    assert airflow.reasons == ["for the shop"]
+
+
+def test_goods_go_to_standard_output_without_a_file(run: Run, airflow: ScriptedAirflow) -> None:
+    """For a pipe."""
+    ran = run("batch", "deliver", BATCH_ID, "--reason", "for the shop", env=env(airflow))
+    assert "A1,5196" in ran.out
+
+
+def test_a_token_that_ran_out_is_renewed(run: Run, airflow: ScriptedAirflow) -> None:
+    """A given token first; when Airflow refuses it, user and password."""
+    ran = run("batch", "results", BATCH_ID, env=env(airflow, SAT_AIRFLOW_TOKEN="old"))
+    assert ran.code == 0, ran.err
+    assert airflow.logins == 1
+
+
+MISTAKES = [
+    (["batch", "submit", "no.csv"], {}, "no.csv: found no such file or directory; expected a CSV file"),
+    (["batch", "submit", "."], {}, "found is a directory"),
+    (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_URL": ""}, "setting SAT_AIRFLOW_URL"),
+    (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_URL": "ftp://x"}, "expected an http or https URL"),
+    (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_URL": "http://127.0.0.1:1"}, "nobody who answers"),
+    (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_PASSWORD": "wrong-secret"}, "HTTP 401 for user 'ops'"),
+    (["batch", "results", "nonsense"], {}, "ID: found 'nonsense'; expected a batch id"),
+    (["batch", "deliver", BATCH_ID, "--reason", " "], {}, "--reason: found nothing"),
+    (["batch", "show", BATCH_ID], {}, "setting SAT_DB_DSN"),
+    (["batch", "show", BATCH_ID], {"SAT_DB_DSN": "very-secret nonsense"}, "expected a postgresql:// URL"),
+    (
+        ["batch", "list"],
+        {"SAT_DB_DSN": "postgresql://u:very-secret@127.0.0.1:1/d"},
+        "the application database cannot be reached",
+    ),
+    (["projections", "rebuild"], {}, "setting SAT_OWNER_DSN"),
+    (["db", "create-roles"], {}, "setting SAT_WRITER_PASSWORD"),
+    (["db", "migrate"], {"SAT_OWNER_DSN": "postgresql://u:very-secret@127.0.0.1:1/d"}, "dbmate ended with"),
+    (["--config", "no.env", "batch", "list"], {}, "no.env: found no such file"),
+    (["receiver", "serve"], {}, "SAT_RECEIVER_CONFIG is not set"),
+    (
+        ["receiver", "serve", "--settings", "no.json"],
+        {},
+        "no.json: the receiver configuration cannot be read",
+    ),
+    (["receiver", "serve", "--prefix", "sat/"], {}, "--prefix: found 'sat/'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "changes", "sentence"), MISTAKES, ids=lambda value: str(value)[:40])
+def test_a_mistake_is_one_line_and_exit_code_2(
+    run: Run,
+    airflow: ScriptedAirflow,
+    orders: Path,
+    arguments: list[str],
+    changes: dict[str, str],
+    sentence: str,
+) -> None:
+    """Where, found, expected; no traceback and no secret."""
+    ran = run(*arguments, env={**env(airflow), **changes})
+    assert ran.code == 2
+    assert sentence in ran.err
+    assert ran.err.startswith("sat: ")
+    assert ran.err.count("\n") == 1
+    assert "secret" not in ran.err
+
+
+REFUSALS = [
+    ("POST /sat/v1/batches", 404, {"detail": "Not Found"}, "expected an Airflow with the plugin"),
+    ("POST /sat/v1/batches", 403, {"detail": "Forbidden"}, "one who may trigger the DAG bulk_disbursement"),
+    ("POST /sat/v1/batches", 422, {"detail": "orders.csv: found an empty file"}, "found an empty file"),
+    (
+        "POST /sat/v1/batches",
+        422,
+        {"detail": [{"loc": ["query", "account"], "msg": "Field required"}]},
+        "account: Field required",
+    ),
+    ("POST /sat/v1/batches", 500, {}, "found HTTP 500"),
+    (
+        "POST /api/v2/dags/bulk_disbursement/dagRuns",
+        404,
+        {"detail": "DAG with dag_id: 'bulk_disbursement' not found"},
+        "found no DAG bulk_disbursement",
+    ),
+]
+
+
+@pytest.mark.parametrize(("route", "status", "answer", "sentence"), REFUSALS)
+def test_a_refusal_of_airflow_is_translated(
+    run: Run,
+    airflow: ScriptedAirflow,
+    orders: Path,
+    route: str,
+    status: int,
+    answer: dict[str, object],
+    sentence: str,
+) -> None:
+    """The plugin's own sentences go through; the rest is put into words."""
+    airflow.overrides[route] = (status, answer)
+    ran = run("batch", "submit", str(orders), env=env(airflow))
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert sentence in ran.err
+
+
+def counts(*pairs: tuple[OrderState, int]) -> list[StateCount]:
+    """Counts by state."""
+    return [StateCount(state, orders, 0, 0) for state, orders in pairs]
+
+
+LOOKS = [
+    [],
+    counts((OrderState.QUOTED, 3)),
+    counts((OrderState.QUOTED, 3)),
+    counts((OrderState.SUCCEEDED, 2), (OrderState.FAILED, 1)),
+]
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_following_shows_the_states_until_the_end(airflow: ScriptedAirflow, is_terminal: bool) -> None:
+    """Bars on a terminal; elsewhere a line per change."""
+    airflow.run_states = ["queued", "running", "running", "success"]
+    looks = iter(LOOKS)
+    out = Console(force_terminal=is_terminal, width=100, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    api = AirflowApi(CommandSettings(env(airflow), "the test"))
+    state = follow(api, f"batch_{BATCH_ID}", lambda: next(looks), out, sleep=lambda _: None)
+    api.close()
+    out.file.close()
+    assert state == "success"
+    shown = out.export_text()
+    assert "succeeded" in shown
+    if not is_terminal:
+        assert shown.splitlines() == [
+            "queued: execute",
+            "running: execute: quoted 3",
+            "success: succeeded 2, failed 1",
+        ]
+
+
+def test_following_gives_up_at_its_deadline(airflow: ScriptedAirflow) -> None:
+    """The run goes on; the command does not wait for ever."""
+    airflow.run_states = ["running"]
+    seconds = iter(range(100))
+    api = AirflowApi(CommandSettings(env(airflow), "the test"))
+    with open("/dev/null", "w") as nowhere:  # noqa: PTH123
+        state = follow(
+            api,
+            f"batch_{BATCH_ID}",
+            list,
+            Console(file=nowhere),
+            deadline_seconds=3,
+            sleep=lambda _: None,
+            monotonic=lambda: float(next(seconds)),
+        )
+    api.close()
+    assert state is None
+    assert following.LOOK_EVERY_SECONDS == 1.0
