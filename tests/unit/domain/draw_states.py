@@ -1,0 +1,58 @@
+"""Draws ``docs/order-states.md`` from the code that runs, by trying every command in every situation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sat_hook.domain.order import OrderState, Refusal, RefusalReason, evolve
+from sat_hook.domain.order_decisions import decide
+from tests.orders import T0
+from tests.unit.domain.situations import COMMANDS, REQUEST_ID, SITUATIONS
+
+PAGE = Path(__file__).parents[3] / "docs" / "order-states.md"
+
+
+def page() -> str:
+    """The page as it must be."""
+    moves: dict[tuple[str, str], set[str]] = {}
+    for situation in SITUATIONS:
+        for command in COMMANDS.values():
+            order = situation.order
+            answer = decide(order, command)
+            for event in () if isinstance(answer, Refusal) else answer:
+                after = evolve(order, REQUEST_ID, event, T0)
+                key = (order.state.value if order else "[*]", after.state.value)
+                moves.setdefault(key, set()).add(event.type_name)
+                order = after
+    lines = [
+        "# The life of an order",
+        "",
+        "Drawn from the rules themselves by trying every command in every situation of",
+        "`tests/unit/domain/situations.py`; a test keeps this page true. Renew it with",
+        "`.venv/bin/python -m tests.unit.domain.draw_states`.",
+        "",
+        "```mermaid",
+        "stateDiagram-v2",
+        *(f"    {source} --> {target}" for source, target in sorted(moves) if source != target),
+        *(f"    {state.value} --> [*]" for state in OrderState if state.is_final),
+        "```",
+        "",
+        "| from | to | by |",
+        "|---|---|---|",
+    ]
+    for (source, target), names in sorted(moves.items()):
+        origin = "(new)" if source == "[*]" else source
+        lines.append(f"| {origin} | {target} | {', '.join(f'`{name}`' for name in sorted(names))} |")
+    lines += [
+        "",
+        "A row from a state to itself is a fact that is recorded without moving the order. Everything that",
+        "is not in the table is answered with a named refusal and changes nothing:",
+        "",
+        ", ".join(f"`{reason.value}`" for reason in RefusalReason) + ".",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

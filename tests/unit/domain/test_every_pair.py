@@ -1,0 +1,131 @@
+"""Every situation with every command: a transition or a named refusal, and the laws hold after each."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from sat_hook.domain import order_commands as asked
+from sat_hook.domain import order_events as happened
+from sat_hook.domain.order import Order, OrderState, Refusal, evolve
+from sat_hook.domain.order_commands import OrderCommand
+from sat_hook.domain.order_decisions import decide
+from tests.orders import T0
+from tests.unit.domain.draw_states import PAGE, page
+from tests.unit.domain.situations import COMMANDS, HISTORIES, REQUEST_ID, SITUATIONS, Situation
+
+PAIRS = list(itertools.product(SITUATIONS, COMMANDS.items()))
+
+
+def after(order: Order | None, command: OrderCommand) -> tuple[Order | None, tuple[object, ...]]:
+    """The order after the command, and what was appended."""
+    answer = decide(order, command)
+    if isinstance(answer, Refusal):
+        return order, ()
+    for event in answer:
+        order = evolve(order, REQUEST_ID, event, T0)
+    return order, answer
+
+
+@pytest.mark.parametrize(("situation", "command"), PAIRS, ids=lambda v: getattr(v, "name", None) or v[0])
+def test_the_laws_hold_in_every_pair(situation: Situation, command: tuple[str, OrderCommand]) -> None:
+    """No pair crashes, and no pair ends, revives or sends an order against the laws."""
+    before = situation.order
+    now, events = after(before, command[1])
+    if now is None or not events:
+        return
+    assert now.version == (before.version if before else 0) + len(events)
+    kinds = {type(event) for event in events}
+    if now.state is OrderState.SUBMITTING:
+        assert kinds == {happened.CheckoutRequested}, "only a recorded intent submits (law 1)"
+        assert before is not None
+        assert before.state in (OrderState.QUOTED, OrderState.UNKNOWN)
+        if before.may_have_arrived:
+            assert before.not_found_at is not None, "sent again only after SAT said not found (law 2)"
+            assert now.checkout_body == before.checkout_body, "the same body for life (law 2)"
+    if now.state in (OrderState.SUCCEEDED, OrderState.REVERSED):
+        proofs = {happened.OrderSucceeded, happened.OrderReversed, happened.SucceededByOperator}
+        assert kinds <= proofs | {happened.EvidenceContradicted}
+    if now.state is OrderState.FAILED and before is not None and before.state is not OrderState.FAILED:
+        proven = {happened.OrderFailed, happened.FailedByOperator}
+        if before.may_have_arrived:
+            assert kinds <= proven, "after an ambiguous send only a signed status fails an order (law 3)"
+        else:
+            assert kinds <= proven | {happened.CheckoutRejected}
+    if before is not None and before.may_have_arrived:
+        assert not now.state.was_never_sent, "what may have arrived is never called unsent"
+        assert now.may_have_arrived
+
+
+def test_every_state_and_every_command_is_covered() -> None:
+    """The table of situations is complete: a new state or command must be added to it."""
+    states = {situation.order.state for situation in SITUATIONS if situation.order is not None}
+    assert states == set(OrderState)
+    assert {type(command) for command in COMMANDS.values()} == set(OrderCommand.__args__)
+    used = {type(event) for events in HISTORIES.values() for event in events}
+    order_events = {
+        kind
+        for kind in vars(happened).values()
+        if isinstance(kind, type)
+        and kind.__module__ == happened.__name__
+        and issubclass(kind, happened.Event)
+        and kind is not happened.SignedStatus
+    }
+    produced = {
+        type(event) for situation, (_, command) in PAIRS for event in after(situation.order, command)[1]
+    }
+    assert used | produced == order_events
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: s.name)
+def test_a_signed_end_is_accepted_from_submitting_on(situation: Situation) -> None:
+    """A callback may overtake the checkout's own reply: Success lands wherever something was sent."""
+    order = situation.order
+    command = COMMANDS["signed Success"]
+    answer = decide(order, command)
+    if order is None or order.attempt == 0:
+        assert isinstance(answer, Refusal)
+    elif order.state is OrderState.REVERSED:
+        assert [type(event) for event in answer] == [happened.EvidenceContradicted]
+    elif order.state is OrderState.SUCCEEDED and not order.ended_by_operator:
+        assert isinstance(answer, Refusal)
+    else:
+        assert after(order, command)[0].state is OrderState.SUCCEEDED  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: s.name)
+def test_not_found_is_never_a_failure(situation: Situation) -> None:
+    """P02 ends nothing, in no state (law 3)."""
+    now, _ = after(situation.order, COMMANDS["not found"])
+    if now is not None and situation.order is not None:
+        assert now.state.is_final == situation.order.state.is_final
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: s.name)
+def test_older_evidence_changes_nothing(situation: Situation) -> None:
+    """A status that was asked for before the one already applied is stale, whatever it says."""
+    order = situation.order
+    if order is None or order.evidence_at is None:
+        return
+    for word in ("Pending", "Success", "Failed"):
+        stale = asked.RecordStatus(word, order.evidence_at.replace(year=2025), "a" * 64)
+        assert isinstance(decide(order, stale), Refusal)
+
+
+def test_a_command_given_twice_changes_nothing_the_second_time() -> None:
+    """Whatever arrives again finds its work done, or is refused (law 9)."""
+    repeatable = {"quote", "end as succeeded", "end as failed"}
+    for situation, (name, command) in PAIRS:
+        once, events = after(situation.order, command)
+        twice, again = after(once, command)
+        if name in repeatable or not events:
+            continue
+        contradiction = {type(event) for event in again} <= {happened.EvidenceContradicted}
+        assert not again or contradiction, (situation.name, name)
+        assert once is None or twice is None or once.state is twice.state
+
+
+def test_the_documented_diagram_is_the_code() -> None:
+    """``docs/order-states.md`` says what the rules do."""
+    assert PAGE.read_text("utf-8") == page(), "run python -m tests.unit.domain.draw_states"
