@@ -238,6 +238,8 @@ class OrderFile:
 
 def _order_row(values: dict[str, str]) -> OrderRow | RowProblem:
     order_id = values["order_id"]
+    if _SCIENTIFIC.fullmatch(order_id):
+        return _scientific("order_id", order_id)
     if not _ORDER_ID.fullmatch(order_id) or len(order_id) > MAXIMUM_ORDER_ID_CHARACTERS:
         return RowProblem(
             "bad_order_id" if order_id else "missing_order_id",
@@ -246,8 +248,6 @@ def _order_row(values: dict[str, str]) -> OrderRow | RowProblem:
             f"1 to {MAXIMUM_ORDER_ID_CHARACTERS} letters, digits, spaces or . _ : / # - beginning with a "
             "letter or digit",
         )
-    if _SCIENTIFIC.fullmatch(order_id):
-        return _scientific("order_id", order_id)
     product_code = values.get("product_code", "")
     if not _PRODUCT_CODE.fullmatch(product_code):
         return RowProblem("bad_product_code", "product_code", product_code, "a product code as SAT lists it")
