@@ -8,9 +8,8 @@ import sys
 from rich.console import Console
 
 from stack.layout import Layout
-from stack.lifecycle import SetUpError, Stack
-from stack.postgres import PostgresError
-from stack.processes import ServiceFailedError
+from stack.lifecycle import Stack
+from stack.trouble import StackError
 
 INTERRUPTED = 130
 
@@ -26,8 +25,10 @@ def main() -> int:
     stack = Stack(Layout.here(), lambda line: console.print(f"• {line}", style="dim"))
     try:
         return _COMMANDS[name](stack, console)
-    except (ServiceFailedError, SetUpError, PostgresError, PermissionError) as error:
-        Console(stderr=True, highlight=False).print(f"{name} failed: {error}", style="red", markup=False)
+    except (StackError, PermissionError) as error:
+        Console(stderr=True, highlight=False).print(
+            f"{name} failed: {error}", style="red", markup=False, soft_wrap=True
+        )
         return 1
     except KeyboardInterrupt:
         Console(stderr=True).print(f"{name} was interrupted", style="red")
@@ -69,13 +70,22 @@ def _status(stack: Stack, console: Console) -> int:
     parts = stack.status()
     for part in parts:
         state = "ready" if part.is_ready else "not ready" if part.pid else "stopped"
-        console.print(f"{part.name:<14}{state:<11}{part.pid or '':<9}{part.where}", markup=False)
+        console.print(
+            f"{part.name:<14}{state:<11}{part.pid or '':<9}{part.where}", markup=False, soft_wrap=True
+        )
     if not parts:
         console.print("never set up: run 'make setup'")
     return 0 if parts and all(part.is_ready for part in parts) else 1
 
 
-_COMMANDS = {"setup": _setup, "up": _up, "down": _down, "status": _status}
+def _demo(stack: Stack, console: Console) -> int:
+    """Run the main job once and judge it; leaves running only what ran before."""
+    from stack import demo  # loads the domain, which the other commands do not need
+
+    return demo.run(stack, console)
+
+
+_COMMANDS = {"setup": _setup, "up": _up, "down": _down, "status": _status, "demo": _demo}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -101,7 +101,19 @@ class AirflowSettings:
             },
             "SAT_RECEIVER_CONFIG": str(self.layout.receiver_settings),
             "SAT_SPOOL_URI": self.layout.spool.as_uri(),
-            "SAT_RESULTS_URI": self.layout.results.as_uri(),
+            "SAT_RESULTS_URI": self.layout.spool.as_uri(),
+        }
+
+    def command_line_environment(self) -> dict[str, str]:
+        """What the command ``sat`` needs besides the caller's own environment."""
+        return {
+            "SAT_DB_DSN": self.application.reader_dsn,
+            "SAT_OWNER_DSN": self.application.owner_dsn,
+            "SAT_AIRFLOW_URL": self.airflow_url,
+            "SAT_AIRFLOW_USER": "ops",
+            "SAT_AIRFLOW_PASSWORD": self.credentials.user_passwords["ops"],
+            "SAT_SPOOL_URI": self.layout.spool.as_uri(),
+            "SAT_RESULTS_URI": self.layout.spool.as_uri(),
         }
 
     def connections(self) -> dict[str, dict[str, Any]]:
@@ -151,18 +163,7 @@ class AirflowSettings:
         write_private(self.layout.receiver_settings, json.dumps(receiver, indent=2) + "\n")
         write_private(self.layout.airflow_passwords, json.dumps(self.credentials.user_passwords) + "\n")
         write_private(
-            self.layout.command_line_settings,
-            _as_environment_file(
-                {
-                    "SAT_DB_DSN": self.application.reader_dsn,
-                    "SAT_OWNER_DSN": self.application.owner_dsn,
-                    "SAT_AIRFLOW_URL": self.airflow_url,
-                    "SAT_AIRFLOW_USER": "ops",
-                    "SAT_AIRFLOW_PASSWORD": self.credentials.user_passwords["ops"],
-                    "SAT_SPOOL_URI": self.layout.spool.as_uri(),
-                    "SAT_RESULTS_URI": self.layout.results.as_uri(),
-                }
-            ),
+            self.layout.command_line_settings, _as_environment_file(self.command_line_environment())
         )
         write_private(self.layout.airflow_settings, _as_environment_file(self.environment()))
 

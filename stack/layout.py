@@ -65,13 +65,13 @@ class Layout:
 
     @property
     def spool(self) -> Path:
-        """Submitted files, as workers read them."""
+        """Submitted files as workers read them (``batches/``), and result files (``results/``)."""
         return self.state / "spool"
 
     @property
-    def results(self) -> Path:
-        """Result files."""
-        return self.state / "results"
+    def demo(self) -> Path:
+        """The files that the last demonstration submitted, and what the command ``sat`` said."""
+        return self.state / "demo"
 
     @property
     def credentials(self) -> Path:
@@ -114,7 +114,7 @@ class Layout:
             )
         self.state.mkdir(exist_ok=True)
         self.state.chmod(0o755)
-        private = (self.airflow_home, self.keys, self.logs, self.processes, self.spool, self.results)
+        private = (self.airflow_home, self.keys, self.logs, self.processes, self.spool, self.demo)
         for folder in private:
             folder.mkdir(mode=0o700, exist_ok=True)
 

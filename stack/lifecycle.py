@@ -22,6 +22,7 @@ from stack.layout import Layout, write_private
 from stack.ports import Ports
 from stack.postgres import EmbeddedPostgres
 from stack.processes import Service, stop_all
+from stack.trouble import StackError
 
 # Airflow's triggerer takes ten seconds to end however idle it is, and five at the second signal. Nothing is
 # lost by killing it sooner: triggers only read, and are taken up again.
@@ -34,7 +35,7 @@ SERVICE_NAMES = ("api-server", "scheduler", "dag-processor", "triggerer", "sandb
 Say = Callable[[str], None]
 
 
-class SetUpError(RuntimeError):
+class SetUpError(StackError):
     """The stack could not be prepared; the text says which step failed, and how."""
 
 

@@ -27,6 +27,8 @@ from urllib.parse import quote
 
 import psutil
 
+from stack.trouble import StackError
+
 SUPERUSER = "postgres"
 _START_SECONDS = 60
 _STOP_SECONDS = 30
@@ -49,7 +51,7 @@ _SETTINGS: Mapping[str, str] = {
 _NOT_DURABLE: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
-class PostgresError(RuntimeError):
+class PostgresError(StackError):
     """The embedded server could not be made, started or stopped; the text says what it said."""
 
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import psutil
 
+from stack.trouble import StackError
+
 _KILL_SECONDS = 5
 _POLL_SECONDS = 0.02
 
@@ -24,7 +26,7 @@ _POLL_SECONDS = 0.02
 _children: list[subprocess.Popen[bytes]] = []
 
 
-class ServiceFailedError(RuntimeError):
+class ServiceFailedError(StackError):
     """A process ended by itself, or was not ready in time; the text has the end of its log."""
 
 

@@ -91,7 +91,7 @@ def test_files_with_secrets_are_readable_by_their_owner_alone(settings: AirflowS
         layout.airflow_settings,
         layout.airflow_passwords,
     )
-    folders = (layout.keys, layout.logs, layout.airflow_home, layout.spool, layout.results)
+    folders = (layout.keys, layout.logs, layout.airflow_home, layout.spool, layout.demo)
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
 
