@@ -108,9 +108,13 @@ def list_batches(
     if not batches:
         out.print("No batch was ever submitted")
         return
-    table = Table("batch", "state", "account", "file", box=None, pad_edge=False)
-    for name in ("orders", "set aside", "quoted", "charged"):
-        table.add_column(name, justify="right")
+    table = Table(box=None, pad_edge=False)
+    # What is copied and compared is never cut; a narrow terminal cuts the file's name.
+    for name in ("batch", "state", "account"):
+        table.add_column(name, no_wrap=True, overflow="fold")
+    table.add_column("file", no_wrap=True, overflow="ellipsis")
+    for name in ("orders", "aside", "quoted", "charged"):
+        table.add_column(name, justify="right", no_wrap=True, overflow="fold")
     for batch in batches:
         table.add_row(
             batch.batch_id,
@@ -217,7 +221,7 @@ def _print_facts(out: Console, summary: BatchSummary) -> None:
         ("batch", f"{batch.batch_id} ({batch.state.value})"),
         ("account", batch.account),
         ("file", f"{batch.file_name}, {batch.size_bytes:,} bytes"),
-        ("rows", f"{batch.last_row_read:,} read, {batch.orders:,} orders, {batch.set_aside:,} set aside"),
+        ("rows", f"{batch.orders:,} orders, {batch.set_aside:,} set aside"),
         ("quoted", rupiah(batch.total_rupiah)),
         ("paid", rupiah(summary.charged_rupiah)),
     ]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from sat_hook.cli.airflow_api import FINAL_RUN_STATES, AirflowApi
 from sat_hook.cli.showing import STYLES
@@ -76,11 +77,18 @@ def _display(out: Console) -> Iterator[Display]:
         TextColumn("[{task.fields[style]}]{task.description:<12}"),
         BarColumn(bar_width=40),
         TextColumn("{task.fields[said]}"),
-        TimeElapsedColumn(),
+        _RunElapsed(),
         console=out,
     )
     with progress:
         yield Bars(progress)
+
+
+class _RunElapsed(TimeElapsedColumn):
+    """How long the run has been followed; the bars of the states have no time of their own."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.fields.get("is_run") else Text()
 
 
 class Bars:
@@ -88,7 +96,7 @@ class Bars:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._run = progress.add_task("run", total=None, style="bold", said="")
+        self._run = progress.add_task("run", total=None, style="bold", said="", is_run=True)
         self._states: dict[OrderState, TaskID] = {}
 
     def show(self, seen: Seen) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sat_hook.store.database import Database
     from sat_hook.store.postgres import PostgresEventStore
 
+PLAIN_WIDTH = 200
 BATCH_ID = re.compile(r"B[A-Z2-7]{25}")
 
 
@@ -77,10 +78,11 @@ def airflow_of(settings: CommandSettings) -> Iterator[AirflowApi]:
 
 
 def console() -> Console:
-    """Standard output for people; colours only on a terminal."""
+    """Standard output: colours and the terminal's width on a terminal, wide plain text elsewhere."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    out = Console(highlight=False, soft_wrap=True)
+    return out if out.is_terminal else Console(highlight=False, soft_wrap=True, width=PLAIN_WIDTH)
 
 
 def batch_id_from(text: str) -> str:
