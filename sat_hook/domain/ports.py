@@ -6,9 +6,12 @@ by itself. That is what lets a simulated day run in milliseconds and replay exac
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -26,6 +29,13 @@ class Randomness(Protocol):
 
     def random(self) -> float:
         """A float in [0, 1)."""
+
+
+class Offload(Protocol):
+    """How an event loop has blocking work done: in a thread in life, in place in a simulation."""
+
+    async def __call__(self, work: Callable[[], T]) -> T:
+        """The result of ``work``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
 from sat_hook.domain.order import Order
@@ -16,7 +15,7 @@ FIRST_PAUSE_SECONDS = 0.2
 
 
 class GroupCommitter:
-    """Collects asks from many tasks of one event loop and applies them together, in a thread of its own.
+    """Collects asks from many tasks of one event loop and applies them together, one group at a time.
 
     A group takes what is waiting, at most ``group_size``, once ``group_wait_seconds`` have passed since its
     first ask; asks that come during a commit form the next group. One order may be in a group once.
@@ -35,7 +34,6 @@ class GroupCommitter:
         self._group_size = group_size
         self._group_wait_seconds = group_wait_seconds
         self._queue: asyncio.Queue[tuple[Ask, Order | None, asyncio.Future[Resolution]]] = asyncio.Queue()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="group-commit")
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> GroupCommitter:
@@ -46,10 +44,9 @@ class GroupCommitter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._task is not None
+        # A commit that is under way in its thread runs to its end; only the wait for it is given up.
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        # A commit under way is not interrupted: its outcome matters to the log, not to us.
-        await asyncio.to_thread(self._thread.shutdown)
 
     async def commit(self, ask: Ask, known: Order | None = None) -> Resolution:
         """Apply one ask with whoever else is waiting; returns after the transaction was committed.
@@ -62,7 +59,6 @@ class GroupCommitter:
         return await future
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             group = [await self._queue.get()]
             if self._queue.qsize() < self._group_size:
@@ -72,7 +68,7 @@ class GroupCommitter:
             asks = [ask for ask, _, _ in group]
             known = {ask.request_id: order for ask, order, _ in group if order is not None}
             try:
-                done = await self._apply(loop, asks, known)
+                done = await self._apply(asks, known)
             except Exception as error:
                 for _, _, future in group:
                     if not future.done():
@@ -82,14 +78,12 @@ class GroupCommitter:
                 if not future.done():
                     future.set_result(done[ask.request_id])
 
-    async def _apply(
-        self, loop: asyncio.AbstractEventLoop, asks: list[Ask], known: dict[str, Order]
-    ) -> dict[str, Resolution]:
+    async def _apply(self, asks: list[Ask], known: dict[str, Order]) -> dict[str, Resolution]:
         pause = FIRST_PAUSE_SECONDS
         for remaining in reversed(range(TRIES)):
             try:
-                return await loop.run_in_executor(
-                    self._thread, self._resolver.apply, asks, self._provenance, known
+                return await self._resolver.offload(
+                    lambda: self._resolver.apply(asks, self._provenance, known)
                 )
             except StoreUnavailableError:
                 # Trying again is safe: were the lost commit there after all, the fence turns it into a

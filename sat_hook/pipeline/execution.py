@@ -73,7 +73,7 @@ class ChunkExecutor:
         :raises StoreUnavailableError: when outcomes could not be recorded; those orders are in flight.
         """
         slice_ = OrderSlice(which.batch_id, (OrderState.QUOTED,), which.first_row, which.last_row)
-        orders = iter(await asyncio.to_thread(lambda: list(each_order(self._resolver.store, slice_))))
+        orders = iter(await self._resolver.offload(lambda: list(each_order(self._resolver.store, slice_))))
         async with GroupCommitter(
             self._resolver,
             self._provenance,

@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Escalate
@@ -65,10 +66,10 @@ class StatusPoller:
         """
         asked = ended = 0
         unproven: Counter[str] = Counter()
-        await asyncio.to_thread(self._enroll, batch_id)
-        while claimed := await asyncio.to_thread(self._claim, batch_id):
+        await self._resolver.offload(lambda: self._enroll(batch_id))
+        while claimed := await self._resolver.offload(lambda: self._claim(batch_id)):
             answers = await self._ask_all(claimed)
-            ended += await asyncio.to_thread(self._record, claimed, answers, provenance)
+            ended += await self._resolver.offload(partial(self._record, claimed, answers, provenance))
             asked += len(claimed)
             unproven.update(
                 outcome.reason for outcome, _ in answers if outcome.verdict is StatusVerdict.UNREADABLE
@@ -77,7 +78,7 @@ class StatusPoller:
 
     async def seconds_to_next(self, batch_id: str) -> float | None:
         """How long nothing is due; None when nothing is scheduled at all."""
-        due = await asyncio.to_thread(self._schedule.next_due, batch_id)
+        due = await self._resolver.offload(lambda: self._schedule.next_due(batch_id))
         return None if due is None else max(0.0, (due - self._clock.now()).total_seconds())
 
     def _enroll(self, batch_id: str) -> None:

@@ -66,7 +66,7 @@ class Quoter:
         :raises SATUnavailableError: when SAT answers nobody; the orders stay as they are for another try.
         """
         slice_ = OrderSlice(which.batch_id, (OrderState.RECEIVED,), which.first_row, which.last_row)
-        orders = await asyncio.to_thread(lambda: list(each_order(self._resolver.store, slice_)))
+        orders = await self._resolver.offload(lambda: list(each_order(self._resolver.store, slice_)))
         report = QuotingReport(0, 0, 0)
         for start in range(0, len(orders), GROUP):
             done = await self._quote_group(orders[start : start + GROUP], provenance)
@@ -94,7 +94,7 @@ class Quoter:
             for order, answer in zip(orders, answers, strict=True)
         ]
         known = {order.request_id: order for order in orders}
-        done = await asyncio.to_thread(self._resolver.apply, asks, provenance, known)
+        done = await self._resolver.offload(lambda: self._resolver.apply(asks, provenance, known))
         after = [resolution.order for resolution in done.values() if resolution.order is not None]
         quoted = [order for order in after if order.state is OrderState.QUOTED]
         rejected = sum(1 for order in after if order.state is OrderState.REJECTED)

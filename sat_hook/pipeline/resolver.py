@@ -6,21 +6,24 @@ a race reads again and decides again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from sat_hook.domain.batch import Batch, BatchCommand, decide_batch, evolve_batch
 from sat_hook.domain.event import Event
 from sat_hook.domain.order import Order, Refusal, evolve
 from sat_hook.domain.order_commands import OrderCommand
 from sat_hook.domain.order_decisions import decide
-from sat_hook.domain.ports import Clock
+from sat_hook.domain.ports import Clock, Offload
 from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
 from sat_hook.pipeline.trouble import BatchNotFoundError, ContentionError
 from sat_hook.store.event_store import Change, EventStore, StatusEvidence
 
 ROUNDS = 10
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,15 @@ class Resolution:
 
 
 class Resolver:
-    """Decides and appends, for many orders at once. Safe to use from several threads."""
+    """Decides and appends, for many orders at once. Safe to use from several threads.
 
-    def __init__(self, store: EventStore, clock: Clock) -> None:
+    :param offload: how asynchronous steps have this, which blocks, done.
+    """
+
+    def __init__(self, store: EventStore, clock: Clock, offload: Offload | None = None) -> None:
         self.store = store
         self.clock = clock
+        self.offload: Offload = offload or _in_thread
 
     def apply(
         self,
@@ -116,6 +123,10 @@ class Resolver:
             if not self.store.append([change], provenance, self.clock.now()):
                 return after, None
         raise ContentionError(f"batch {batch_id} kept changing while it was decided on")
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await asyncio.to_thread(work)
 
 
 def _change(order: Order | None, ask: Ask, events: tuple[Event, ...], moment: datetime) -> Change:
