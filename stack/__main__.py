@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from rich.console import Console
@@ -21,6 +22,9 @@ def main() -> int:
     for name, command in _COMMANDS.items():
         commands.add_parser(name, help=(command.__doc__ or "").splitlines()[0])
     name = parser.parse_args().command
+    # A terminal that closes, or a build that is cancelled, must not leave half a stack behind.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     console = Console(highlight=False)
     stack = Stack(Layout.here(), lambda line: console.print(f"• {line}", style="dim"))
     try:
@@ -33,6 +37,11 @@ def main() -> int:
     except KeyboardInterrupt:
         Console(stderr=True).print(f"{name} was interrupted", style="red")
         return INTERRUPTED
+
+
+def _interrupt(number: int, frame: object) -> None:
+    del number, frame
+    raise KeyboardInterrupt
 
 
 def _setup(stack: Stack, console: Console) -> int:

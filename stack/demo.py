@@ -31,6 +31,7 @@ from stack.airflow_api import AirflowApi
 from stack.airflow_settings import SAT_ACCOUNT, AirflowSettings
 from stack.example_orders import ExampleOrders, Expectation
 from stack.lifecycle import Stack
+from stack.processes import finishing
 from stack.progress import BatchProgress, ProgressDisplay
 from stack.reckoning import ResultRow, differences, read_results, unaccounted
 from stack.trouble import StackError
@@ -74,8 +75,9 @@ def run(stack: Stack, console: Console) -> int:
         return Demonstration(stack, settings, console).show(began)
     finally:
         if not was_running:
-            console.print("• stopping what was started", style="dim")
-            stack.down()
+            console.print("• stopping what was started ('make up' starts it again)", style="dim")
+            with finishing():
+                stack.down()
 
 
 class Demonstration:
@@ -97,6 +99,7 @@ class Demonstration:
             run_number, orders = self._next_run()
             self._wait_for_dag()
             self._top_up()
+            self._let_waiting_rows_go_first()
             before = self._ledger()
             batches = self._submit(orders, run_number)
             self._follow(batches)
@@ -107,11 +110,13 @@ class Demonstration:
         run_number = 1
         while True:
             orders = ExampleOrders.of_run(self._layout.checkout / "examples", run_number)
-            known = self._rows(
-                "SELECT count(*) FROM sat.orders WHERE account = %s AND order_id = ANY (%s)",
-                (SAT_ACCOUNT, orders.order_ids()),
+            ids = orders.order_ids()
+            used = self._rows(
+                "SELECT 1 FROM sat.orders WHERE account = %s AND order_id = ANY (%s) UNION ALL "
+                "SELECT 1 FROM sat.order_intake WHERE account = %s AND order_id = ANY (%s) LIMIT 1",
+                (SAT_ACCOUNT, ids, SAT_ACCOUNT, ids),
             )
-            if not known[0][0]:
+            if not used:
                 return run_number, orders
             run_number += 1
 
@@ -122,6 +127,19 @@ class Demonstration:
                 raise DemoError("Airflow cannot read the DAG: " + "\n".join(errors))
             if time.monotonic() > give_up:
                 raise DemoError(f"Airflow has not found the DAG {DAG_ID} after 60 s")
+            time.sleep(_POLL_SECONDS)
+
+    def _let_waiting_rows_go_first(self) -> None:
+        """Rows that somebody filled in before would otherwise become part of this run's batch."""
+        waiting = "SELECT 1 FROM sat.order_intake WHERE account = %s AND claimed_by IS NULL LIMIT 1"
+        if not self._rows(waiting, (SAT_ACCOUNT,)):
+            return
+        self._console.print("• rows wait in order_intake; they are paid first", style="dim")
+        self._airflow.trigger(DAG_ID, {"account": CONNECTION})
+        give_up = time.monotonic() + 60
+        while self._rows(waiting, (SAT_ACCOUNT,)):
+            if time.monotonic() > give_up:
+                raise DemoError("rows that waited in order_intake were not taken up within 60 s")
             time.sleep(_POLL_SECONDS)
 
     def _top_up(self) -> None:
@@ -143,8 +161,16 @@ class Demonstration:
         self._table_run_id = self._airflow.trigger(DAG_ID, {"account": CONNECTION})
         file = self._layout.demo / FILE_NAME
         file.write_bytes(orders.file)
-        said = subprocess.run(
-            [str(Path(sys.executable).parent / "sat"), "batch", "submit", str(file)],
+        self._sat("batch", "submit", str(file))
+        return [
+            _batch(FILE_NAME, batch_id_of(SAT_ACCOUNT, digest_of(orders.file)), orders.file_expectations),
+            _batch("order_intake", batch_id_of(SAT_ACCOUNT, reference), orders.table_expectations),
+        ]
+
+    def _sat(self, *arguments: str) -> str:
+        """Run the command ``sat`` as a user would; returns what it said."""
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / "sat"), *arguments],
             env={**os.environ, **self._settings.command_line_environment()},
             cwd=self._layout.checkout,
             stdin=subprocess.DEVNULL,
@@ -154,12 +180,9 @@ class Demonstration:
             timeout=120,
             check=False,
         )
-        if said.returncode:
-            raise DemoError(f"'sat batch submit' ended with {said.returncode}:\n{said.stdout}")
-        return [
-            _batch(FILE_NAME, batch_id_of(SAT_ACCOUNT, digest_of(orders.file)), orders.file_expectations),
-            _batch("order_intake", batch_id_of(SAT_ACCOUNT, reference), orders.table_expectations),
-        ]
+        if done.returncode:
+            raise DemoError(f"'sat {' '.join(arguments)}' ended with {done.returncode}:\n{done.stdout}")
+        return done.stdout.strip()
 
     def _fill_in_table(self, orders: ExampleOrders, reference: str) -> None:
         columns = list(orders.table[0])
@@ -221,8 +244,10 @@ class Demonstration:
             rows = read_results(batch.results.read_bytes())
             found += differences(rows, batch.expectations, after["requests"])
             results += rows
-        found += unaccounted(results, before, after)
+        found += unaccounted(self._known_request_ids(), before, after)
         self._summarise(batches, results, after, seconds)
+        for proof in (("log", "verify"), ("projections", "rebuild", "--check")):
+            self._console.print(f"{self._sat(*proof)} (sat {' '.join(proof)})", markup=False, soft_wrap=True)
         if not found:
             self._console.print(
                 "every order ended as expected, and SAT's ledger agrees order by order", style="green"
@@ -232,6 +257,13 @@ class Demonstration:
         for line in found[:_SHOWN_DIFFERENCES]:
             self._console.print(f"  {line}", markup=False, soft_wrap=True)
         return 1
+
+    def _known_request_ids(self) -> set[str]:
+        """Of every order of the account: a batch of before may still be on its way."""
+        return {
+            row[0]
+            for row in self._rows("SELECT request_id FROM sat.orders WHERE account = %s", (SAT_ACCOUNT,))
+        }
 
     def _summarise(
         self,

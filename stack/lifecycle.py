@@ -21,7 +21,7 @@ from stack.health import HealthCheck
 from stack.layout import Layout, write_private
 from stack.ports import Ports
 from stack.postgres import EmbeddedPostgres
-from stack.processes import Service, stop_all
+from stack.processes import Service, finishing, stop_all
 from stack.trouble import StackError
 
 # Airflow's triggerer takes ten seconds to end however idle it is, and five at the second signal. Nothing is
@@ -102,9 +102,10 @@ class Stack:
                 self._store_metadata(settings)
                 HealthCheck(settings, self._services, just_started=missing).wait()
             except BaseException:
-                self._stop(missing)
-                if not postgres_was_running:
-                    self.postgres.stop()
+                with finishing():
+                    self._stop(missing)
+                    if not postgres_was_running:
+                        self.postgres.stop()
                 raise
             return settings
 

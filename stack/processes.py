@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,17 @@ def stop_all(services: Sequence[Service], *, insist_seconds: float, patience_sec
     for service in services:
         service.forget()
     return [service.name for service, process in running.items() if process in stubborn]
+
+
+@contextmanager
+def finishing() -> Iterator[None]:
+    """Lets a clean-up, which is bounded, come to its end whatever keys are pressed meanwhile."""
+    kept = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
 
 
 def _wait_for(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -101,24 +101,17 @@ def _disagreement_with_ledger(row: ResultRow, entry: Mapping[str, Any] | None) -
     return found
 
 
-def unaccounted(
-    results: Sequence[ResultRow], before: Mapping[str, Any], after: Mapping[str, Any]
-) -> list[str]:
-    """What SAT charged between two looks at its ledger beyond the orders of the result files.
+def unaccounted(known: Collection[str], before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What SAT was sent between two looks at its ledger that is no recorded order.
 
+    :param known: request ids of all recorded orders.
     :param before: the SAT server's ledger when the run began.
     :param after: the ledger when it had ended.
     """
-    found = []
-    ours = {row.request_id for row in results}
-    for request_id in after["requests"].keys() - before["requests"].keys() - ours:
-        found.append(f"SAT knows {request_id}, which is no order of the result files")
-    paid_rupiah = sum(
-        row.charged_rupiah or 0 for row in results if row.state == SUCCEEDED and not row.is_repeat
-    )
-    left_rupiah = before["deposit"]["now_rupiah"] - after["deposit"]["now_rupiah"]
-    if paid_rupiah != left_rupiah:
-        found.append(f"the result files say {paid_rupiah} rupiah, but {left_rupiah} left the deposit")
+    found = [
+        f"SAT knows {request_id}, which is no recorded order"
+        for request_id in after["requests"].keys() - before["requests"].keys() - set(known)
+    ]
     if not after["deposit"]["conserved"]:
         found.append(f"SAT's own book does not add up: {after['deposit']['problem']}")
     return found

@@ -78,31 +78,27 @@ def test_a_missing_row_is_found() -> None:
     assert differences(ROWS[:3], EXPECTED, LEDGER) == ["3 rows in the result file, 4 expected"]
 
 
-def book(requests: dict[str, Any], left_rupiah: int, *, conserved: bool = True) -> dict[str, Any]:
+def book(requests: dict[str, Any], *, conserved: bool = True) -> dict[str, Any]:
     """A ledger as the SAT server tells it."""
     problem = None if conserved else "a rupiah is missing"
-    return {
-        "requests": requests,
-        "deposit": {"now_rupiah": left_rupiah, "conserved": conserved, "problem": problem},
-    }
+    return {"requests": requests, "deposit": {"conserved": conserved, "problem": problem}}
 
 
-def test_a_repeated_row_is_paid_once() -> None:
-    """The deposit lost what one order cost, though two rows name it."""
-    assert unaccounted(ROWS, book({}, 100_000), book(LEDGER, 50_000)) == []
+def test_only_recorded_orders_reach_sat() -> None:
+    """What was in the book before is not this run's business."""
+    assert unaccounted({"S1", "S2", "S3"}, book({"S0": entry()}), book({"S0": entry(), **LEDGER})) == []
 
 
-def test_money_that_left_without_an_order_is_found() -> None:
-    """A charge under a request id that no result file has."""
-    found = unaccounted(ROWS, book({}, 100_000), book({**LEDGER, "S9": entry()}, 0))
-    assert len(found) == 2
-    assert "S9" in found[0]
-    assert "100000 left the deposit" in found[1]
+def test_a_request_without_a_recorded_order_is_found() -> None:
+    """Money that left with no intent committed before."""
+    assert unaccounted({"S1", "S2"}, book({}), book({**LEDGER, "S9": entry()})) == [
+        "SAT knows S9, which is no recorded order"
+    ]
 
 
 def test_a_book_that_does_not_add_up_is_found() -> None:
     """The judge itself is judged."""
-    found = unaccounted(ROWS, book({}, 100_000), book(LEDGER, 50_000, conserved=False))
+    found = unaccounted({"S1", "S2"}, book({}), book(LEDGER, conserved=False))
     assert found == ["SAT's own book does not add up: a rupiah is missing"]
 
 
