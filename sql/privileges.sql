@@ -16,7 +16,7 @@ GRANT SELECT, INSERT ON sat.events, sat.status_evidence TO sat_writer;
 GRANT SELECT ON sat.callback_inbox, sat.callback_repeats TO sat_writer;
 
 -- Derived.
-GRANT SELECT, INSERT, UPDATE ON sat.stream_heads, sat.orders, sat.batches TO sat_writer;
+GRANT SELECT, INSERT, UPDATE ON sat.stream_heads, sat.orders, sat.batches, sat.accounts TO sat_writer;
 
 -- Operational.
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.poll_schedule TO sat_writer;
@@ -26,9 +26,9 @@ GRANT SELECT, INSERT ON sat.order_intake TO sat_writer;
 GRANT UPDATE (claimed_by, claimed_at) ON sat.order_intake TO sat_writer;
 
 GRANT EXECUTE ON FUNCTION sat.log_lock_key(), sat.close_position(), sat.callback_channel(text),
-    sat.append_events(jsonb, jsonb, jsonb, jsonb, jsonb) TO sat_writer;
+    sat.append_events(jsonb, jsonb, jsonb, jsonb, jsonb, jsonb) TO sat_writer;
 
-GRANT SELECT ON sat.events, sat.stream_heads, sat.orders, sat.batches, sat.poll_schedule,
+GRANT SELECT ON sat.events, sat.stream_heads, sat.orders, sat.batches, sat.accounts, sat.poll_schedule,
     sat.callback_queue, sat.callback_repeats, sat.order_intake TO sat_reader;
 GRANT SELECT (digest, request_id, signature, key_fingerprint, observed_at, recorded_at)
     ON sat.status_evidence TO sat_reader;

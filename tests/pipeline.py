@@ -30,7 +30,7 @@ from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.signing import Signer, Verifier
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import OrderSlice, each_order
-from sat_hook.store.poll_schedule import PostgresPollSchedule
+from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
 from sat_hook.store.postgres import PostgresEventStore
 from tests.orders import ACCOUNT, BY_TEST
 
@@ -141,7 +141,7 @@ class Line:
         async with AsyncSATClient(self.settings, SystemClock()) as sat, asyncio.timeout(seconds):
             poller = StatusPoller(self.resolver, schedule, sat, random.Random(1), QUICK_POLLS)
             while orders_in_flight(self.resolver, batch_id):
-                await poller.poll_due(batch_id, BY_TEST)
+                await poller.poll_due(PollScope(batch_id=batch_id), BY_TEST)
                 await asyncio.sleep(0.05)
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from sat_hook.audit.findings import Counted, Finding, FindingKind, Report
 from sat_hook.audit.streams import Placed, each_stream
+from sat_hook.domain.account import AccountStanding, fold_account
 from sat_hook.domain.batch import Batch, fold_batch
 from sat_hook.domain.event import UnknownEventError
 from sat_hook.domain.order import Order, fold
@@ -55,7 +56,7 @@ class _Folded:
     stream: StreamId
     head: int | None
     version: int
-    after: Order | Batch
+    after: Order | Batch | AccountStanding
 
 
 def compare_projections(database: Database, report: Report) -> Comparison:
@@ -120,6 +121,7 @@ def rebuild_projections(database: Database) -> Rebuilt:
             for kind, refill in (
                 (StreamKind.ORDER, room.refill_orders),
                 (StreamKind.BATCH, room.refill_batches),
+                (StreamKind.ACCOUNT, room.refill_accounts),
             ):
                 chosen = [folded for folded in group if folded.stream.kind is kind]
                 refill(
@@ -141,10 +143,15 @@ def _fold(stream: StreamId, placed: list[Placed], report: Report) -> _Folded | N
     """The fold of one stream; its events are few, so they fit into memory together."""
     last = placed[-1]
     events = ((item.recorded.event, item.recorded.occurred_at) for item in placed)
+    after: Order | Batch | AccountStanding | None
     try:
-        after = (
-            fold(stream.key, events) if stream.kind is StreamKind.ORDER else fold_batch(stream.key, events)
-        )
+        match stream.kind:
+            case StreamKind.ORDER:
+                after = fold(stream.key, events)
+            case StreamKind.BATCH:
+                after = fold_batch(stream.key, events)
+            case StreamKind.ACCOUNT:
+                after = fold_account(stream.key, events)
     except (UnknownEventError, ValidationError, ValueError) as error:
         # The texts of validation errors quote values, so only our own reasons are passed on.
         found = type(error).__name__ if isinstance(error, ValidationError) else str(error)
@@ -176,11 +183,14 @@ def _grouped(folded: Iterable[_Folded]) -> Iterator[list[_Folded]]:
 
 def _compare(connection: Connection, group: list[_Folded], report: Report) -> None:
     room = queries("audit")
-    orders = [folded.stream.key for folded in group if folded.stream.kind is StreamKind.ORDER]
-    batches = [folded.stream.key for folded in group if folded.stream.kind is StreamKind.BATCH]
+    documents_of = {
+        StreamKind.ORDER: room.documents_of_orders,
+        StreamKind.BATCH: room.documents_of_batches,
+        StreamKind.ACCOUNT: room.documents_of_accounts,
+    }
     kept = {
-        StreamKind.ORDER: dict(room.documents_of_orders(connection, keys=orders)),
-        StreamKind.BATCH: dict(room.documents_of_batches(connection, keys=batches)),
+        kind: dict(read(connection, keys=[f.stream.key for f in group if f.stream.kind is kind]))
+        for kind, read in documents_of.items()
     }
     for folded in group:
         name, version = str(folded.stream), folded.version

@@ -27,6 +27,11 @@ def batch_id_of(account: str, batch_reference: str) -> str:
     return _derive("B", BATCH_ID_LENGTH, "sat-batch", account, batch_reference)
 
 
+def account_id_of(account: str) -> str:
+    """The id of an account's stream: ``A`` and 25 base32 characters."""
+    return _derive("A", BATCH_ID_LENGTH, "sat-account", account)
+
+
 def payload_digest(
     product_code: str,
     client_number: str,

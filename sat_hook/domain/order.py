@@ -136,6 +136,7 @@ class Order(BaseModel):
     first_sent_at: AwareDatetime | None = None
     may_have_arrived: bool = False
     not_found_at: AwareDatetime | None = None
+    resend_allowed_at: AwareDatetime | None = None
 
     reported_status: str | None = None
     charged_rupiah: int | None = None
@@ -202,6 +203,12 @@ def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, obje
             return _change_by_status(event)
         case happened.OrderEscalated():
             return _ended(OrderState.ESCALATED, "escalated", event.reason)
+        case happened.ResendAllowedByOperator():
+            # SAT has to be asked anew: what it said before a person stepped in is old.
+            return _ended(OrderState.UNKNOWN, "resend_allowed", event.reason) | {
+                "not_found_at": None,
+                "resend_allowed_at": occurred_at,
+            }
         case happened.SucceededByOperator():
             return _ended(OrderState.SUCCEEDED, "operator", event.reason) | {"ended_by_operator": True}
         case happened.FailedByOperator():

@@ -133,6 +133,18 @@ class Escalate:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class AllowResend:
+    """A person wants the order sent again, if SAT says once more that it does not know it.
+
+    ``resend_until`` is the end of the time in which SAT is trusted to refuse a duplicate id.
+    """
+
+    reason: str
+    now: datetime
+    resend_until: datetime
+
+
 class OperatorEnd(StrEnum):
     """The two ends that a person may decide."""
 
@@ -161,5 +173,6 @@ OrderCommand = (
     | RecordStatus
     | RecordNotFound
     | Escalate
+    | AllowResend
     | EndByOperator
 )

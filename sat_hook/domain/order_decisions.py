@@ -270,6 +270,14 @@ def _escalate(order: Order, command: asked.Escalate) -> Decision:
     return (happened.OrderEscalated(reason=command.reason),)
 
 
+def _allow_resend(order: Order, command: asked.AllowResend) -> Decision:
+    if order.state is not OrderState.ESCALATED:
+        return _wrong_state(order)
+    if command.now >= command.resend_until:
+        return _refuse(RefusalReason.BEYOND_DEDUP_HORIZON, "SAT might not refuse the duplicate any more")
+    return (happened.ResendAllowedByOperator(reason=command.reason),)
+
+
 def _end_by_operator(order: Order, command: asked.EndByOperator) -> Decision:
     if order.state is not OrderState.ESCALATED:
         return _wrong_state(order)
@@ -290,5 +298,6 @@ _DECISIONS = {
     asked.RecordStatus: _record_status,
     asked.RecordNotFound: _record_not_found,
     asked.Escalate: _escalate,
+    asked.AllowResend: _allow_resend,
     asked.EndByOperator: _end_by_operator,
 }

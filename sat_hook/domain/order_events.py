@@ -228,6 +228,13 @@ class OrderEscalated(Event):
 
 
 @register
+class ResendAllowedByOperator(Event):
+    """A person takes the order back from the escalated ones: if SAT still does not know it, send it again."""
+
+    reason: str
+
+
+@register
 class SucceededByOperator(Event):
     """A person decided that the order succeeded; later signed evidence may contradict it."""
 

@@ -17,10 +17,11 @@ class StreamKind(StrEnum):
 
     ORDER = "order"
     BATCH = "batch"
+    ACCOUNT = "account"
 
 
 class StreamId(NamedTuple):
-    """The name of a stream: ``order/<request id>`` or ``batch/<batch id>``."""
+    """The name of a stream: ``order/<request id>``, ``batch/<batch id>`` or ``account/<account id>``."""
 
     kind: StreamKind
     key: str

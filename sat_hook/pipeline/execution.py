@@ -10,22 +10,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.domain.order_commands import Hold, OrderCommand, Reject, RequestCheckout
-from sat_hook.domain.order_events import CheckoutRequested, HoldReason
-from sat_hook.domain.ports import Clock, SendWindow
+from sat_hook.domain.order_commands import Hold, OrderCommand, Reject
+from sat_hook.domain.order_events import HoldReason
+from sat_hook.domain.ports import Clock
 from sat_hook.domain.pricing import CatalogueEntry
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.committer import GroupCommitter
-from sat_hook.pipeline.evidence import reply_of
 from sat_hook.pipeline.limits import ExecutionLimits, QuotingLimits
+from sat_hook.pipeline.pausing import PauseWatch
 from sat_hook.pipeline.quoting import NoAnswer, Quoter
 from sat_hook.pipeline.resolver import Ask, Resolver
 from sat_hook.pipeline.sat_api import SATApi
-from sat_hook.pipeline.trouble import ChunkIncompleteError
-from sat_hook.protocol.messages import NameValue, OrderRequest, encode_order
+from sat_hook.pipeline.sending import Sender
+from sat_hook.pipeline.trouble import AccountPausedError, ChunkIncompleteError
 from sat_hook.protocol.outcomes import CheckoutVerdict
 from sat_hook.store.event_store import OrderSlice, each_order
 
@@ -65,22 +64,29 @@ class ChunkExecutor:
         self._failures_in_a_row = 0
         self._last_failure = ""
         self._stopped = False
+        self._paused: str | None = None
 
     async def run(self, which: OrderSlice) -> ExecutionReport:
         """Send every order of the slice that is quoted.
 
+        :raises AccountPausedError: when a person paused the account; the rest stays quoted.
         :raises ChunkIncompleteError: when some were not sent (SAT down, breaker open); they stay quoted.
         :raises StoreUnavailableError: when outcomes could not be recorded; those orders are in flight.
         """
         slice_ = OrderSlice(which.batch_id, (OrderState.QUOTED,), which.first_row, which.last_row)
-        orders = iter(await self._resolver.offload(lambda: list(each_order(self._resolver.store, slice_))))
-        async with GroupCommitter(
-            self._resolver,
-            self._provenance,
-            group_size=self._limits.group_size,
-            group_wait_seconds=self._limits.group_wait_seconds,
-        ) as committer:
-            senders = (self._send_from(orders, committer) for _ in range(self._limits.in_flight))
+        chosen = await self._resolver.offload(lambda: list(each_order(self._resolver.store, slice_)))
+        orders = iter(chosen)
+        async with (
+            GroupCommitter(
+                self._resolver,
+                self._provenance,
+                group_size=self._limits.group_size,
+                group_wait_seconds=self._limits.group_wait_seconds,
+            ) as committer,
+            PauseWatch(self._resolver, {order.account for order in chosen}, self._stop),
+        ):
+            sender = Sender(self._sat, committer, self._clock, self._limits)
+            senders = (self._send_from(orders, sender, committer) for _ in range(self._limits.in_flight))
             # Not a task group: one sender's failure must not cancel the others in the middle of a call
             # whose outcome is then known to nobody.
             ends = await asyncio.gather(*senders, return_exceptions=True)
@@ -89,46 +95,36 @@ class ChunkExecutor:
                 raise end
         left = sum(1 for _ in orders) + self._report.not_sent
         if left:
-            raise ChunkIncompleteError(
+            text = (
                 f"{left} orders of rows {which.first_row} to {which.last_row} were not sent and stay "
-                f"quoted: {self._last_failure or 'the chunk was stopped'}"
+                f"quoted: {self._paused or self._last_failure or 'the chunk was stopped'}"
             )
+            raise AccountPausedError(text) if self._paused else ChunkIncompleteError(text)
         return self._report
 
-    async def _send_from(self, orders: Iterator[Order], committer: GroupCommitter) -> None:
+    def _stop(self, reason: str) -> None:
+        self._stopped = True
+        self._paused = reason
+
+    async def _send_from(self, orders: Iterator[Order], sender: Sender, committer: GroupCommitter) -> None:
         while not self._stopped and (order := next(orders, None)) is not None:
             try:
-                await self._send(order, committer)
+                await self._send(order, sender, committer)
             except BaseException:
                 self._stopped = True
                 raise
 
-    async def _send(self, order: Order, committer: GroupCommitter) -> None:
+    async def _send(self, order: Order, sender: Sender, committer: GroupCommitter) -> None:
         ready = await self._with_fresh_price(order, committer)
         if ready is None:
             return
-        intent = await committer.commit(Ask(ready.request_id, self._intent(ready)), ready)
-        requested = next((event for event in intent.events if isinstance(event, CheckoutRequested)), None)
-        if requested is None or intent.order is None:
+        sending = await sender.send(ready)
+        if sending.outcome is None:
             # Somebody else has it: another try of this task, or a person. It is theirs.
             self._report.overtaken += 1
             return
-        remaining = (requested.send_before - self._clock.now()).total_seconds()
-        window = SendWindow(requested.send_before, self._clock.boottime_seconds() + remaining)
-        outcome = await self._sat.place_order(requested.body.encode("utf-8"), ready.request_id, window)
-        await committer.commit(Ask(ready.request_id, reply_of(outcome, requested.attempt)), intent.order)
+        outcome = sending.outcome
         self._count(outcome.verdict, f"{outcome.reason} {outcome.detail or ''}".strip())
-
-    def _intent(self, order: Order) -> RequestCheckout:
-        now = self._clock.now()
-        send_before = now + timedelta(seconds=self._limits.send_window_seconds)
-        settling = self._limits.reply_timeout_seconds + self._limits.grace_seconds
-        return RequestCheckout(
-            body=checkout_body(order).decode("utf-8"),
-            now=now,
-            send_before=send_before,
-            settled_after=send_before + timedelta(seconds=settling),
-        )
 
     async def _with_fresh_price(self, order: Order, committer: GroupCommitter) -> Order | None:
         """The order, ready to be sent at a price that was approved; None when it is not to be sent now."""
@@ -180,20 +176,3 @@ class ChunkExecutor:
             self._failures_in_a_row += 1
             self._last_failure = reason
             self._stopped = self._stopped or self._failures_in_a_row >= self._limits.failures_to_stop
-
-
-def checkout_body(order: Order) -> bytes:
-    """The exact bytes of the order's checkout: what is stored, signed and sent, always the same.
-
-    Prepaid products carry no amount; bills carry the inquiry's sales price (protocol section 5.5).
-    """
-    return encode_order(
-        OrderRequest(
-            request_id=order.request_id,
-            product_code=order.product_code,
-            client_number=order.client_number,
-            amount_rupiah=order.quote_rupiah if order.is_inquiry else None,
-            fields=tuple(NameValue(name=name, value=value) for name, value in order.fields),
-            downline_id=order.downline_id,
-        )
-    )

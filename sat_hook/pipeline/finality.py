@@ -21,7 +21,7 @@ from sat_hook.pipeline.resolver import Ask, Resolver
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.protocol.outcomes import StatusOutcome, StatusVerdict
 from sat_hook.store.event_store import OrderSlice, each_order
-from sat_hook.store.poll_schedule import DuePoll, PollSchedule
+from sat_hook.store.poll_schedule import DuePoll, PollSchedule, PollScope
 
 IN_FLIGHT = tuple(state for state in OrderState if state.is_in_flight)
 JITTER = 0.2
@@ -42,7 +42,7 @@ class PollReport:
 
 
 class StatusPoller:
-    """Asks about the orders of one batch, each on its own schedule."""
+    """Asks about orders of a batch or an account, each on its own schedule."""
 
     def __init__(
         self,
@@ -59,15 +59,15 @@ class StatusPoller:
         self._limits = limits or PollingLimits()
         self._clock: Clock = resolver.clock
 
-    async def poll_due(self, batch_id: str, provenance: Provenance) -> PollReport:
-        """Ask about every order of the batch that is due now, callbacks first.
+    async def poll_due(self, scope: PollScope, provenance: Provenance) -> PollReport:
+        """Ask about every order of the scope that is due now, callbacks first.
 
         :raises StoreUnavailableError: when the database is away; whoever was claimed comes due again.
         """
         asked = ended = 0
         unproven: Counter[str] = Counter()
-        await self._resolver.offload(lambda: self._enroll(batch_id))
-        while claimed := await self._resolver.offload(lambda: self._claim(batch_id)):
+        await self._resolver.offload(lambda: self._enroll(scope))
+        while claimed := await self._resolver.offload(lambda: self._claim(scope)):
             answers = await self._ask_all(claimed)
             ended += await self._resolver.offload(partial(self._record, claimed, answers, provenance))
             asked += len(claimed)
@@ -76,20 +76,20 @@ class StatusPoller:
             )
         return PollReport(asked, ended, unproven)
 
-    async def seconds_to_next(self, batch_id: str) -> float | None:
+    async def seconds_to_next(self, scope: PollScope) -> float | None:
         """How long nothing is due; None when nothing is scheduled at all."""
-        due = await self._resolver.offload(lambda: self._schedule.next_due(batch_id))
+        due = await self._resolver.offload(lambda: self._schedule.next_due(scope))
         return None if due is None else max(0.0, (due - self._clock.now()).total_seconds())
 
-    def _enroll(self, batch_id: str) -> None:
+    def _enroll(self, scope: PollScope) -> None:
         now = self._clock.now()
-        self._schedule.enroll(batch_id, now + timedelta(seconds=self._limits.first_delay_seconds))
-        self._schedule.hasten(batch_id, now)
+        self._schedule.enroll(scope, now + timedelta(seconds=self._limits.first_delay_seconds))
+        self._schedule.hasten(scope, now)
 
-    def _claim(self, batch_id: str) -> list[DuePoll]:
+    def _claim(self, scope: PollScope) -> list[DuePoll]:
         now = self._clock.now()
         lease_until = now + timedelta(seconds=self._limits.lease_seconds)
-        return self._schedule.claim_due(batch_id, now, lease_until, self._limits.claim)
+        return self._schedule.claim_due(scope, now, lease_until, self._limits.claim)
 
     async def _ask_all(self, claimed: list[DuePoll]) -> list[tuple[StatusOutcome, datetime]]:
         gate = asyncio.Semaphore(self._limits.in_flight)

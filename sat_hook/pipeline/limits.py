@@ -57,6 +57,21 @@ class QuotingLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoveryLimits:
+    """How long and how often an order without an end is looked after before people have to.
+
+    :param dedup_horizon_seconds: how long after the first sending SAT is trusted to refuse a duplicate id;
+        the real horizon is unknown (protocol section 8). Beyond it nothing is ever sent again.
+    :param attempts: how often one order is sent at most, the first time included.
+    :param give_up_after_seconds: when an order without an end is handed to people.
+    """
+
+    dedup_horizon_seconds: float = 6 * 3600.0
+    attempts: int = 5
+    give_up_after_seconds: float = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
 class PollingLimits:
     """How statuses are asked for.
 

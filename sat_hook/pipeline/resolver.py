@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from sat_hook.domain.account import AccountCommand, AccountStanding, decide_account, evolve_account
 from sat_hook.domain.batch import Batch, BatchCommand, decide_batch, evolve_batch
 from sat_hook.domain.event import Event
+from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.order import Order, Refusal, evolve
 from sat_hook.domain.order_commands import OrderCommand
 from sat_hook.domain.order_decisions import decide
@@ -123,6 +125,31 @@ class Resolver:
             if not self.store.append([change], provenance, self.clock.now()):
                 return after, None
         raise ContentionError(f"batch {batch_id} kept changing while it was decided on")
+
+    def apply_to_account(
+        self, account: str, command: AccountCommand, provenance: Provenance
+    ) -> tuple[AccountStanding, Refusal | None]:
+        """Decide one command of an account; returns where it stands, and the refusal if nothing changed."""
+        account_id = account_id_of(account)
+        for _ in range(ROUNDS):
+            standing = standing_of(self.store, account)
+            answer = decide_account(standing, command)
+            if isinstance(answer, Refusal):
+                return standing, answer
+            after = standing
+            for event in answer:
+                after = evolve_account(after, event)
+            stream = StreamId(StreamKind.ACCOUNT, account_id)
+            change = Change(stream, standing.version, answer, after)
+            if not self.store.append([change], provenance, self.clock.now()):
+                return after, None
+        raise ContentionError(f"account {account!r} kept changing while it was decided on")
+
+
+def standing_of(store: EventStore, account: str) -> AccountStanding:
+    """Where an account stands; one that nobody ever decided anything about may send."""
+    account_id = account_id_of(account)
+    return store.load_account(account_id) or AccountStanding(account_id=account_id, account=account)
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

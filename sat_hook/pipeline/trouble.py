@@ -33,6 +33,12 @@ class SATUnavailableError(PipelineError):
     """SAT did not answer as it should; nothing was concluded about any order."""
 
 
+class AccountPausedError(PipelineError):
+    """A person paused the account; nothing more is sent until a person resumes it."""
+
+    is_worth_a_retry = False
+
+
 class ChunkIncompleteError(PipelineError):
     """Some orders of the chunk were not sent; they are still quoted and safe to send by another try."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.event import Event
 from sat_hook.domain.order import Order, OrderState
@@ -39,7 +40,7 @@ class Change:
     stream: StreamId
     expected_version: int
     events: tuple[Event, ...]
-    after: Order | Batch
+    after: Order | Batch | AccountStanding
     evidence: tuple[StatusEvidence, ...] = ()
 
 
@@ -83,8 +84,16 @@ class EventStore(Protocol):
     def load_batch(self, batch_id: str) -> Batch | None:
         """The current state of a batch."""
 
+    def load_account(self, account_id: str) -> AccountStanding | None:
+        """The standing of an account; None when nothing was ever decided about it."""
+
     def orders_of_batch(self, which: OrderSlice, after_row: int = 0, limit: int = 1000) -> list[Order]:
         """A page of orders, ordered by row number, with ``row_number > after_row``."""
+
+    def orders_of_account(
+        self, account: str, states: Sequence[OrderState], after_request_id: str = "", limit: int = 1000
+    ) -> list[Order]:
+        """A page of an account's orders in some states, ordered by request id."""
 
     def count_by_state(self, batch_id: str) -> list[StateCount]:
         """How the orders of a batch stand, states in their usual order; empty states are left out."""
@@ -105,6 +114,16 @@ def each_order(store: EventStore, which: OrderSlice, page: int = 1000) -> Iterat
     while orders := store.orders_of_batch(which, after_row, page):
         yield from orders
         after_row = orders[-1].row_number
+
+
+def each_order_of_account(
+    store: EventStore, account: str, states: Sequence[OrderState], page: int = 1000
+) -> Iterator[Order]:
+    """Every order of the account in one of the states, page by page."""
+    after = ""
+    while orders := store.orders_of_account(account, states, after, page):
+        yield from orders
+        after = orders[-1].request_id
 
 
 def each_recorded(store: EventStore, up_to_position: int, page: int = 5000) -> Iterator[RecordedEvent]:

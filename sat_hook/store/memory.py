@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.ports import Clock
@@ -20,6 +21,7 @@ class MemoryEventStore:
         self.log: list[RecordedEvent] = []
         self.orders: dict[str, Order] = {}
         self.batches: dict[str, Batch] = {}
+        self.accounts: dict[str, AccountStanding] = {}
         self.evidence: dict[str, StatusEvidence] = {}
         self._heads: dict[StreamId, int] = {}
 
@@ -62,16 +64,22 @@ class MemoryEventStore:
         self._heads[change.stream] = change.expected_version + len(change.events)
         for item in change.evidence:
             self.evidence.setdefault(item.digest, item)
-        if isinstance(change.after, Order):
-            self.orders[change.stream.key] = change.after
-        else:
-            self.batches[change.stream.key] = change.after
+        match change.after:
+            case Order():
+                self.orders[change.stream.key] = change.after
+            case Batch():
+                self.batches[change.stream.key] = change.after
+            case AccountStanding():
+                self.accounts[change.stream.key] = change.after
 
     def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
         return {key: self.orders[key] for key in request_ids if key in self.orders}
 
     def load_batch(self, batch_id: str) -> Batch | None:
         return self.batches.get(batch_id)
+
+    def load_account(self, account_id: str) -> AccountStanding | None:
+        return self.accounts.get(account_id)
 
     def orders_of_batch(self, which: OrderSlice, after_row: int = 0, limit: int = 1000) -> list[Order]:
         chosen = (
@@ -83,6 +91,16 @@ class MemoryEventStore:
             and order.row_number > after_row
         )
         return sorted(chosen, key=lambda order: order.row_number)[:limit]
+
+    def orders_of_account(
+        self, account: str, states: Sequence[OrderState], after_request_id: str = "", limit: int = 1000
+    ) -> list[Order]:
+        chosen = (
+            order
+            for order in self.orders.values()
+            if order.account == account and order.state in states and order.request_id > after_request_id
+        )
+        return sorted(chosen, key=lambda order: order.request_id)[:limit]
 
     def count_by_state(self, batch_id: str) -> list[StateCount]:
         counts = []

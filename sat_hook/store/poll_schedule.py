@@ -19,16 +19,28 @@ class DuePoll:
     polls: int
 
 
+@dataclass(frozen=True, slots=True)
+class PollScope:
+    """Whose orders: those of one batch, or all of an account."""
+
+    batch_id: str | None = None
+    account: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.batch_id is None) == (self.account is None):
+            raise ValueError("a scope is either a batch or an account")
+
+
 class PollSchedule(Protocol):
     """The schedule of one deployment. Two pollers at once share the due orders, they never both get one."""
 
-    def enroll(self, batch_id: str, due_at: datetime) -> None:
-        """Put every order in flight of the batch on the schedule; those already there keep their place."""
+    def enroll(self, scope: PollScope, due_at: datetime) -> None:
+        """Put every order in flight of the scope on the schedule; those already there keep their place."""
 
-    def hasten(self, batch_id: str, now: datetime) -> int:
+    def hasten(self, scope: PollScope, now: datetime) -> int:
         """Make orders due at once for which a callback came; returns how many."""
 
-    def claim_due(self, batch_id: str, now: datetime, lease_until: datetime, limit: int) -> list[DuePoll]:
+    def claim_due(self, scope: PollScope, now: datetime, lease_until: datetime, limit: int) -> list[DuePoll]:
         """Take at most ``limit`` orders that are due; nobody else gets them before ``lease_until``."""
 
     def reschedule(self, due_at: Mapping[str, datetime]) -> None:
@@ -37,8 +49,8 @@ class PollSchedule(Protocol):
     def forget(self, request_ids: Sequence[str]) -> None:
         """These orders need no more questions."""
 
-    def next_due(self, batch_id: str) -> datetime | None:
-        """When the next question of the batch is due; None when there is none."""
+    def next_due(self, scope: PollScope) -> datetime | None:
+        """When the next question of the scope is due; None when there is none."""
 
 
 class PostgresPollSchedule:
@@ -48,18 +60,27 @@ class PostgresPollSchedule:
         self._database = database
         self._polls = queries("polls")
 
-    def enroll(self, batch_id: str, due_at: datetime) -> None:
+    def enroll(self, scope: PollScope, due_at: datetime) -> None:
         with self._database.transaction() as connection:
-            self._polls.enroll(connection, batch_id=batch_id, due_at=due_at)
+            self._polls.enroll(connection, batch_id=scope.batch_id, account=scope.account, due_at=due_at)
 
-    def hasten(self, batch_id: str, now: datetime) -> int:
+    def hasten(self, scope: PollScope, now: datetime) -> int:
         with self._database.transaction() as connection:
-            return len(list(self._polls.hasten(connection, batch_id=batch_id, due_at=now)))
+            return len(
+                list(
+                    self._polls.hasten(connection, batch_id=scope.batch_id, account=scope.account, due_at=now)
+                )
+            )
 
-    def claim_due(self, batch_id: str, now: datetime, lease_until: datetime, limit: int) -> list[DuePoll]:
+    def claim_due(self, scope: PollScope, now: datetime, lease_until: datetime, limit: int) -> list[DuePoll]:
         with self._database.transaction() as connection:
             rows = self._polls.claim_due(
-                connection, batch_id=batch_id, now=now, lease_until=lease_until, limit=limit
+                connection,
+                batch_id=scope.batch_id,
+                account=scope.account,
+                now=now,
+                lease_until=lease_until,
+                limit=limit,
             )
             return [DuePoll(request_id, polls) for request_id, polls in rows]
 
@@ -75,9 +96,11 @@ class PostgresPollSchedule:
         with self._database.transaction() as connection:
             self._polls.forget(connection, request_ids=list(request_ids))
 
-    def next_due(self, batch_id: str) -> datetime | None:
+    def next_due(self, scope: PollScope) -> datetime | None:
         with self._database.transaction() as connection:
-            due: datetime | None = self._polls.next_due(connection, batch_id=batch_id)
+            due: datetime | None = self._polls.next_due(
+                connection, batch_id=scope.batch_id, account=scope.account
+            )
             return due
 
     def callback_channel(self, account: str) -> str:

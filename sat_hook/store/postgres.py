@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg2.extras import Json
 
+from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.recorded import (
@@ -30,6 +31,7 @@ class PostgresEventStore:
         self._events = queries("events")
         self._orders = queries("orders")
         self._batches = queries("batches")
+        self._accounts = queries("accounts")
 
     def append(
         self, changes: Sequence[Change], provenance: Provenance, occurred_at: datetime
@@ -52,6 +54,11 @@ class PostgresEventStore:
             rows = list(self._batches.load_batch(connection, batch_id=batch_id))
         return Batch.model_validate(rows[0][0]) if rows else None
 
+    def load_account(self, account_id: str) -> AccountStanding | None:
+        with self.database.transaction() as connection:
+            rows = list(self._accounts.load_account(connection, account_id=account_id))
+        return AccountStanding.model_validate(rows[0][0]) if rows else None
+
     def orders_of_batch(self, which: OrderSlice, after_row: int = 0, limit: int = 1000) -> list[Order]:
         with self.database.transaction() as connection:
             rows = list(
@@ -62,6 +69,21 @@ class PostgresEventStore:
                     first_row=which.first_row,
                     last_row=which.last_row,
                     after_row=after_row,
+                    limit=limit,
+                )
+            )
+        return [Order.model_validate(row[0]) for row in rows]
+
+    def orders_of_account(
+        self, account: str, states: Sequence[OrderState], after_request_id: str = "", limit: int = 1000
+    ) -> list[Order]:
+        with self.database.transaction() as connection:
+            rows = list(
+                self._orders.orders_of_account(
+                    connection,
+                    account=account,
+                    states=[state.value for state in states],
+                    after_request_id=after_request_id,
                     limit=limit,
                 )
             )
@@ -178,5 +200,6 @@ def _append_arguments(
         "events": Json(events),
         "orders": Json(documents[StreamKind.ORDER]),
         "batches": Json(documents[StreamKind.BATCH]),
+        "accounts": Json(documents[StreamKind.ACCOUNT]),
         "evidence": Json(evidence),
     }

@@ -21,7 +21,7 @@ from sat_hook.hooks.application import ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.pipeline.finality import StatusPoller, orders_in_flight
 from sat_hook.store.event_store import StoreUnavailableError
-from sat_hook.store.poll_schedule import PostgresPollSchedule
+from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
 
 LONGEST_SLEEP_SECONDS = 30.0
 DEBOUNCE_SECONDS = 0.2
@@ -67,14 +67,15 @@ class SATBatchTrigger(BaseTrigger):
         settings = await hook.asettings()
         channel = await asyncio.to_thread(application.schedule.callback_channel, settings.account)
         deadline = datetime.fromisoformat(self.deadline)
+        scope = PollScope(batch_id=self.batch_id)
         provenance = Provenance("service:airflow", f"poll of batch {self.batch_id}")
         async with hook.async_client() as sat, _Bell(application, channel) as bell:
             poller = StatusPoller(application.resolver, application.schedule, sat, random.SystemRandom())
             while True:
                 try:
-                    report = await poller.poll_due(self.batch_id, provenance)
+                    report = await poller.poll_due(scope, provenance)
                     in_flight = await asyncio.to_thread(orders_in_flight, application.resolver, self.batch_id)
-                    pause = await poller.seconds_to_next(self.batch_id)
+                    pause = await poller.seconds_to_next(scope)
                 except StoreUnavailableError as error:
                     self.log.warning("The application database is away, waiting for it: %s", error)
                     await asyncio.sleep(TROUBLE_PAUSE_SECONDS)

@@ -1,6 +1,6 @@
 -- name: keep_derived_tables_in_place()!
 -- Taken before the snapshot: a table that was emptied by TRUNCATE after it would look empty inside it.
-LOCK TABLE sat.stream_heads, sat.orders, sat.batches IN ACCESS SHARE MODE;
+LOCK TABLE sat.stream_heads, sat.orders, sat.batches, sat.accounts IN ACCESS SHARE MODE;
 
 -- name: streams_in_order()
 -- The whole log, stream by stream and version by version, each with the head that the store keeps for it.
@@ -46,6 +46,10 @@ SELECT request_id, document FROM sat.orders WHERE request_id = ANY (:keys);
 -- The projections of these batches.
 SELECT batch_id, document FROM sat.batches WHERE batch_id = ANY (:keys);
 
+-- name: documents_of_accounts(keys)
+-- The projections of these accounts.
+SELECT account_id, document FROM sat.accounts WHERE account_id = ANY (:keys);
+
 -- name: projections_without_events()
 -- Rows of derived tables whose stream the log does not know.
 SELECT 'orders', 'order/' || o.request_id
@@ -55,6 +59,10 @@ UNION ALL
 SELECT 'batches', 'batch/' || b.batch_id
 FROM sat.batches AS b
 WHERE NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = 'batch/' || b.batch_id)
+UNION ALL
+SELECT 'accounts', 'account/' || a.account_id
+FROM sat.accounts AS a
+WHERE NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = 'account/' || a.account_id)
 ORDER BY 1, 2;
 
 -- name: lock_log()!
@@ -67,7 +75,8 @@ SET LOCAL statement_timeout = 0;
 
 -- name: empty_derived_tables()!
 -- Deleted and not truncated: whoever reads meanwhile goes on seeing what was there.
-WITH orders AS (DELETE FROM sat.orders), batches AS (DELETE FROM sat.batches)
+WITH orders AS (DELETE FROM sat.orders), batches AS (DELETE FROM sat.batches),
+    accounts AS (DELETE FROM sat.accounts)
 DELETE FROM sat.stream_heads;
 
 -- name: refill_heads(streams, versions)!
@@ -83,4 +92,9 @@ SELECT * FROM unnest(:keys::text[], :documents::jsonb[]);
 -- name: refill_batches(keys, documents)!
 -- Batches as their events say.
 INSERT INTO sat.batches (batch_id, document)
+SELECT * FROM unnest(:keys::text[], :documents::jsonb[]);
+
+-- name: refill_accounts(keys, documents)!
+-- Accounts as their events say.
+INSERT INTO sat.accounts (account_id, document)
 SELECT * FROM unnest(:keys::text[], :documents::jsonb[]);

@@ -1,6 +1,6 @@
--- name: append_events(heads, events, orders, batches, evidence)$
+-- name: append_events(heads, events, orders, batches, accounts, evidence)$
 -- Append to many streams at once; returns the streams that had moved on.
-SELECT sat.append_events(:heads, :events, :orders, :batches, :evidence);
+SELECT sat.append_events(:heads, :events, :orders, :batches, :accounts, :evidence);
 
 -- name: read_stream(stream)
 -- All events of one stream, by version.

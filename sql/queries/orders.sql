@@ -35,3 +35,11 @@ SELECT digest, body FROM sat.status_evidence WHERE digest = ANY (:digests);
 -- name: orders_in_document_order()
 -- Every order's projection, for comparing with a rebuild.
 SELECT request_id, document FROM sat.orders ORDER BY request_id;
+
+-- name: orders_of_account(account, states, after_request_id, limit)
+-- A page of an account's orders in some states, by request id.
+SELECT document
+FROM sat.orders
+WHERE account = :account AND state = ANY (:states) AND request_id > :after_request_id
+ORDER BY request_id
+LIMIT :limit;

@@ -1,20 +1,24 @@
--- name: enroll(batch_id, due_at)!
--- Put every order in flight of a batch on the schedule; those that are there keep their place.
+-- name: enroll(batch_id, account, due_at)!
+-- Put every order in flight of a batch, or of an account, on the schedule; those that are there keep their place.
 INSERT INTO sat.poll_schedule (request_id, account, batch_id, due_at)
 SELECT request_id, account, batch_id, :due_at
 FROM sat.orders
-WHERE batch_id = :batch_id AND state IN ('submitting', 'pending', 'unknown')
+WHERE (:batch_id::text IS NULL OR batch_id = :batch_id)
+  AND (:account::text IS NULL OR account = :account)
+  AND state IN ('submitting', 'pending', 'unknown')
 ON CONFLICT (request_id) DO NOTHING;
 
--- name: hasten(batch_id, due_at)
--- Callbacks that came for orders of a batch make those orders due at once, and leave the queue.
+-- name: hasten(batch_id, account, due_at)
+-- Callbacks that came for orders of a batch, or of an account, make those orders due at once, and leave the queue.
 WITH called AS (
     DELETE FROM sat.callback_queue
     WHERE inbox_id IN (
         SELECT q.inbox_id
         FROM sat.callback_queue AS q
         JOIN sat.orders AS o ON o.request_id = q.request_id AND o.account = q.account
-        WHERE o.batch_id = :batch_id AND o.state NOT IN ('received', 'quoted')
+        WHERE (:batch_id::text IS NULL OR o.batch_id = :batch_id)
+          AND (:account::text IS NULL OR o.account = :account)
+          AND o.state NOT IN ('received', 'quoted')
         FOR UPDATE OF q SKIP LOCKED
     )
     RETURNING request_id
@@ -27,14 +31,16 @@ ORDER BY o.request_id
 ON CONFLICT (request_id) DO UPDATE SET due_at = least(p.due_at, EXCLUDED.due_at)
 RETURNING p.request_id;
 
--- name: claim_due(batch_id, now, lease_until, limit)
+-- name: claim_due(batch_id, account, now, lease_until, limit)
 -- Take orders that are due; until the lease ends nobody else gets them.
 UPDATE sat.poll_schedule AS p
 SET due_at = :lease_until, polls = p.polls + 1
 WHERE p.request_id IN (
     SELECT s.request_id
     FROM sat.poll_schedule AS s
-    WHERE s.batch_id = :batch_id AND s.due_at <= :now
+    WHERE (:batch_id::text IS NULL OR s.batch_id = :batch_id)
+      AND (:account::text IS NULL OR s.account = :account)
+      AND s.due_at <= :now
     ORDER BY s.due_at, s.request_id
     LIMIT :limit
     FOR UPDATE SKIP LOCKED
@@ -54,9 +60,12 @@ WHERE p.request_id = n.request_id;
 -- These orders need no more questions.
 DELETE FROM sat.poll_schedule WHERE request_id = ANY (:request_ids);
 
--- name: next_due(batch_id)$
+-- name: next_due(batch_id, account)$
 -- When the next question of a batch is due.
-SELECT min(due_at) FROM sat.poll_schedule WHERE batch_id = :batch_id;
+SELECT min(due_at)
+FROM sat.poll_schedule
+WHERE (:batch_id::text IS NULL OR batch_id = :batch_id)
+  AND (:account::text IS NULL OR account = :account);
 
 -- name: channel_of(account)$
 -- The channel on which callbacks of an account are announced.

@@ -83,6 +83,7 @@ HISTORIES: dict[str, tuple[Event, ...]] = {
         happened.CheckoutNotSent(attempt=2, reason="window passed"),
     ),
     "escalated": (*_SENT, LOST, ESCALATED),
+    "resend allowed": (*_SENT, LOST, ESCALATED, happened.ResendAllowedByOperator(reason="ask again")),
     "succeeded": (*_SENT, ACCEPTED, SUCCEEDED),
     "failed": (*_SENT, ACCEPTED, FAILED),
     "rejected at checkout": (
@@ -170,6 +171,8 @@ COMMANDS: dict[str, OrderCommand] = {
     "signed Unheard-of": status("Unheard-of"),
     "not found": asked.RecordNotFound(LATER),
     "escalate": asked.Escalate("tired of waiting"),
+    "allow resend": asked.AllowResend("not in SAT's console", LATER, HORIZON),
+    "allow resend too late": asked.AllowResend("not in SAT's console", HORIZON, HORIZON),
     "end as succeeded": asked.EndByOperator(asked.OperatorEnd.SUCCEEDED, "seen"),
     "end as failed": asked.EndByOperator(asked.OperatorEnd.FAILED, "seen"),
 }

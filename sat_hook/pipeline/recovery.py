@@ -1,0 +1,170 @@
+"""Recovery, the janitor: whatever any batch left without an end is asked about, sent again, or handed over.
+
+An order is sent again - same id, same body - only when SAT has said, after the last attempt could no longer
+be under way, that it does not know the id, and only while SAT is trusted to refuse a duplicate (law 2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_commands import Escalate
+from sat_hook.domain.ports import Randomness
+from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.committer import GroupCommitter
+from sat_hook.pipeline.finality import StatusPoller
+from sat_hook.pipeline.limits import ExecutionLimits, PollingLimits, RecoveryLimits
+from sat_hook.pipeline.pausing import PauseWatch
+from sat_hook.pipeline.resolver import Ask, Resolver, standing_of
+from sat_hook.pipeline.sat_api import SATApi
+from sat_hook.pipeline.sending import Sender
+from sat_hook.store.event_store import each_order_of_account
+from sat_hook.store.poll_schedule import PollSchedule, PollScope
+
+IN_FLIGHT = tuple(state for state in OrderState if state.is_in_flight)
+GROUP = 500
+
+
+@dataclass(slots=True)
+class RecoveryReport:
+    """One round over one account."""
+
+    asked: int = 0
+    ended: int = 0
+    sent_again: int = 0
+    escalated: int = 0
+    waiting: int = 0
+    paused: str | None = None
+
+
+class Recovery:
+    """Looks after every order of an account that is in flight, whichever batch it came from."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        schedule: PollSchedule,
+        sat: SATApi,
+        chance: Randomness,
+        provenance: Provenance,
+        *,
+        limits: RecoveryLimits | None = None,
+        polling: PollingLimits | None = None,
+        sending: ExecutionLimits | None = None,
+    ) -> None:
+        self._resolver = resolver
+        self._clock = resolver.clock
+        self._poller = StatusPoller(resolver, schedule, sat, chance, polling)
+        self._sat = sat
+        self._provenance = provenance
+        self._limits = limits or RecoveryLimits()
+        self._sending = sending or ExecutionLimits()
+
+    async def run(self, account: str) -> RecoveryReport:
+        """Ask about what is due, send again what may be, hand over what will not end by itself.
+
+        A paused account is only asked about.
+
+        :raises StoreUnavailableError: when the database is away; the next round starts over.
+        """
+        report = RecoveryReport()
+        polled = await self._poller.poll_due(PollScope(account=account), self._provenance)
+        report.asked, report.ended = polled.asked, polled.ended
+        in_flight = await self._resolver.offload(
+            lambda: list(each_order_of_account(self._resolver.store, account, IN_FLIGHT))
+        )
+        now = self._clock.now()
+        absent = [order for order in in_flight if is_known_to_be_absent(order)]
+        resendable = [order for order in absent if self._may_send_again(order, now)]
+        chosen = {order.request_id for order in resendable}
+        overdue = [
+            order for order in in_flight if order.request_id not in chosen and self._is_over(order, now)
+        ]
+        report.escalated = await self._escalate(overdue, now)
+        report.waiting = len(in_flight) - report.escalated
+        standing = await self._resolver.offload(lambda: standing_of(self._resolver.store, account))
+        if standing.is_paused:
+            report.paused = standing.pause_reason
+            return report
+        await self._send_again(account, resendable, report)
+        return report
+
+    def _may_send_again(self, order: Order, now: datetime) -> bool:
+        return now < self._resend_until(order) and (
+            order.attempt < self._limits.attempts or order.resend_allowed_at is not None
+        )
+
+    def _resend_until(self, order: Order) -> datetime:
+        assert order.first_sent_at is not None
+        return order.first_sent_at + timedelta(seconds=self._limits.dedup_horizon_seconds)
+
+    def _is_over(self, order: Order, now: datetime) -> bool:
+        """Nothing more will happen by itself: no resend is allowed, or the time is up."""
+        if order.settled_after is None or now < order.settled_after:
+            return False
+        began = max(filter(None, (order.first_sent_at, order.resend_allowed_at)), default=now)
+        if now >= began + timedelta(seconds=self._limits.give_up_after_seconds):
+            return True
+        return is_known_to_be_absent(order)
+
+    async def _escalate(self, orders: list[Order], now: datetime) -> int:
+        escalated = 0
+        for start in range(0, len(orders), GROUP):
+            asks = [Ask(o.request_id, Escalate(self._reason(o, now))) for o in orders[start : start + GROUP]]
+            done = await self._resolver.offload(partial(self._resolver.apply, asks, self._provenance))
+            escalated += sum(1 for resolution in done.values() if resolution.is_accepted)
+        return escalated
+
+    def _reason(self, order: Order, now: datetime) -> str:
+        if is_known_to_be_absent(order):
+            if now >= self._resend_until(order):
+                return "SAT does not know the order, and the time in which a resend is safe has passed"
+            return f"SAT does not know the order after {order.attempt} attempts"
+        hours = self._limits.give_up_after_seconds / 3600
+        return f"no end {hours:g} hours after it was sent; last known to be {order.state.value}"
+
+    async def _send_again(self, account: str, orders: list[Order], report: RecoveryReport) -> None:
+        if not orders:
+            return
+        waiting = iter(orders)
+
+        def stop(reason: str) -> None:
+            report.paused = reason
+
+        async with (
+            GroupCommitter(
+                self._resolver, self._provenance, group_size=self._sending.group_size
+            ) as committer,
+            PauseWatch(self._resolver, [account], stop),
+        ):
+            sender = Sender(self._sat, committer, self._clock, self._sending)
+
+            async def work() -> None:
+                while report.paused is None and (order := next(waiting, None)) is not None:
+                    sending = await sender.send(order, self._resend_until(order))
+                    report.sent_again += sending.outcome is not None
+
+            await _all(work() for _ in range(min(self._sending.in_flight, len(orders))))
+
+
+def is_known_to_be_absent(order: Order) -> bool:
+    """SAT said "not found" after the last attempt could no longer be under way, and nothing came since."""
+    return (
+        order.state is OrderState.UNKNOWN
+        and order.not_found_at is not None
+        and order.settled_after is not None
+        and order.not_found_at >= order.settled_after
+    )
+
+
+async def _all(work: Iterable[object]) -> None:
+    # Every call is brought to its recorded outcome before the first failure is raised.
+    ends = await asyncio.gather(*work, return_exceptions=True)  # type: ignore[call-overload]
+    for end in ends:
+        if isinstance(end, BaseException):
+            raise end

@@ -1,0 +1,89 @@
+"""The one sender: whoever sends an order, first time or again, does it through here.
+
+Intent committed → window checked at the last moment → request written → outcome committed. The version fence
+on the intent gives every attempt one sender; the window keeps a sender that was replaced from writing late.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sat_hook.domain.order import Order
+from sat_hook.domain.order_commands import RequestCheckout
+from sat_hook.domain.order_events import CheckoutRequested
+from sat_hook.domain.ports import Clock, SendWindow
+from sat_hook.pipeline.committer import GroupCommitter
+from sat_hook.pipeline.evidence import reply_of
+from sat_hook.pipeline.limits import ExecutionLimits
+from sat_hook.pipeline.resolver import Ask
+from sat_hook.pipeline.sat_api import SATApi
+from sat_hook.protocol.messages import NameValue, OrderRequest, encode_order
+from sat_hook.protocol.outcomes import CheckoutOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What became of one sending; ``outcome`` is None when the order was somebody else's by then."""
+
+    order: Order | None
+    outcome: CheckoutOutcome | None
+
+
+class Sender:
+    """Sends orders of one account, sharing commits with whoever uses the same committer."""
+
+    def __init__(self, sat: SATApi, committer: GroupCommitter, clock: Clock, limits: ExecutionLimits) -> None:
+        self._sat = sat
+        self._committer = committer
+        self._clock = clock
+        self._limits = limits
+
+    async def send(self, order: Order, resend_until: datetime | None = None) -> Sending:
+        """Send ``order`` once.
+
+        :param resend_until: until when SAT is trusted to refuse a duplicate; needed for a second attempt.
+        :raises StoreUnavailableError: when intent or outcome could not be committed.
+        """
+        intent = await self._committer.commit(Ask(order.request_id, self._intent(order, resend_until)), order)
+        requested = next((event for event in intent.events if isinstance(event, CheckoutRequested)), None)
+        if requested is None or intent.order is None:
+            return Sending(intent.order, None)
+        remaining = (requested.send_before - self._clock.now()).total_seconds()
+        window = SendWindow(requested.send_before, self._clock.boottime_seconds() + remaining)
+        outcome = await self._sat.place_order(requested.body.encode("utf-8"), order.request_id, window)
+        recorded = await self._committer.commit(
+            Ask(order.request_id, reply_of(outcome, requested.attempt)), intent.order
+        )
+        return Sending(recorded.order, outcome)
+
+    def _intent(self, order: Order, resend_until: datetime | None) -> RequestCheckout:
+        now = self._clock.now()
+        send_before = now + timedelta(seconds=self._limits.send_window_seconds)
+        settling = self._limits.reply_timeout_seconds + self._limits.grace_seconds
+        # What may have arrived is only ever sent again as it was, whatever it would look like today.
+        kept = order.checkout_body if order.may_have_arrived else None
+        return RequestCheckout(
+            body=kept or checkout_body(order).decode("utf-8"),
+            now=now,
+            send_before=send_before,
+            settled_after=send_before + timedelta(seconds=settling),
+            resend_until=resend_until,
+        )
+
+
+def checkout_body(order: Order) -> bytes:
+    """The exact bytes of the order's checkout: what is stored, signed and sent, always the same.
+
+    Prepaid products carry no amount; bills carry the inquiry's sales price (protocol section 5.5).
+    """
+    return encode_order(
+        OrderRequest(
+            request_id=order.request_id,
+            product_code=order.product_code,
+            client_number=order.client_number,
+            amount_rupiah=order.quote_rupiah if order.is_inquiry else None,
+            fields=tuple(NameValue(name=name, value=value) for name, value in order.fields),
+            downline_id=order.downline_id,
+        )
+    )

@@ -1,0 +1,48 @@
+"""An account: paused and resumed by people, each once."""
+
+from __future__ import annotations
+
+import pytest
+
+from sat_hook.domain.account import (
+    AccountStanding,
+    PauseAccount,
+    ResumeAccount,
+    decide_account,
+    evolve_account,
+    fold_account,
+)
+from sat_hook.domain.event import Event
+from sat_hook.domain.order import Refusal
+from sat_hook.domain.order_events import OrderReleased
+from tests.orders import T0
+
+FRESH = AccountStanding(account_id="A", account="demo")
+
+
+def after(standing: AccountStanding, *events: Event) -> AccountStanding:
+    """The standing after events."""
+    for event in events:
+        standing = evolve_account(standing, event)
+    return standing
+
+
+def test_an_account_is_paused_and_resumed_once() -> None:
+    """Each decision changes something or is refused; the fold gives the same standing."""
+    paused_events = decide_account(FRESH, PauseAccount("fraud alarm"))
+    assert not isinstance(paused_events, Refusal)
+    paused = after(FRESH, *paused_events)
+    assert (paused.is_paused, paused.pause_reason, paused.version) == (True, "fraud alarm", 1)
+    assert isinstance(decide_account(paused, PauseAccount("again")), Refusal)
+    resumed_events = decide_account(paused, ResumeAccount("all clear"))
+    assert not isinstance(resumed_events, Refusal)
+    resumed = after(paused, *resumed_events)
+    assert (resumed.is_paused, resumed.version) == (False, 2)
+    assert isinstance(decide_account(resumed, ResumeAccount("again")), Refusal)
+    assert fold_account("A", ((event, T0) for event in (*paused_events, *resumed_events))) == resumed
+
+
+def test_a_foreign_event_is_a_programming_error() -> None:
+    """An order's event in an account's stream is never skipped silently."""
+    with pytest.raises(ValueError, match="OrderReleased"):
+        fold_account("A", [(OrderReleased(reason="x"), T0)])
