@@ -5,7 +5,8 @@
     ``SAT_RECEIVER_CONFIG`` is set).
 
 ``/sat/v1/…``
-    What people do: submit a batch, fetch its results, have its goods delivered. Every route requires an
+    What people do: submit a batch, fetch its results, have its goods delivered, decide an escalated order,
+    pause or resume an account. Every route requires an
     Airflow user who may trigger ``bulk_disbursement``, and that user is the actor of the event (law 13).
 
 Every Airflow process imports plugins, so this module imports next to nothing and opens nothing: the app is
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI, Request
 
     from sat_hook.domain.recorded import Provenance
+    from sat_hook.pipeline.resolver import Resolver
     from sat_hook.store.postgres import PostgresEventStore
 
 DAG_ID = "bulk_disbursement"
@@ -79,6 +81,9 @@ def _actions() -> "APIRouter":
     may_run_batches = Depends(requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id=DAG_ID))
     router = APIRouter(dependencies=[may_run_batches])
     BatchId = Annotated[str, Path(pattern="^B[A-Z2-7]{25}$")]
+    RequestId = Annotated[str, Path(pattern="^S[A-Z2-7]{31}$")]
+    ConnectionId = Annotated[str, Path(max_length=200)]
+    Reason = Annotated[str, Body(embed=True, min_length=1, max_length=MAXIMUM_REASON_CHARACTERS)]
 
     @router.post("/batches")
     async def submit_batch(
@@ -137,7 +142,7 @@ def _actions() -> "APIRouter":
     async def deliver(
         batch_id: BatchId,
         user: GetUserDep,
-        reason: Annotated[str, Body(embed=True, min_length=1, max_length=MAXIMUM_REASON_CHARACTERS)],
+        reason: Reason,
     ) -> Response:
         """Vouchers and serials of the succeeded orders; that they were handed out is recorded first."""
 
@@ -157,6 +162,49 @@ def _actions() -> "APIRouter":
 
         return await run_in_threadpool(hand_out)
 
+    @router.post("/orders/{request_id}/resolve")
+    async def resolve(
+        request_id: RequestId,
+        user: GetUserDep,
+        resolution: Annotated[str, Body(alias="as", pattern="^(succeeded|failed|resend)$")],
+        reason: Reason,
+    ) -> dict[str, str]:
+        """Decide an escalated order. Signed evidence that comes later may contradict it, and is recorded."""
+
+        def decide() -> dict[str, str]:
+            from sat_hook.pipeline import overrides
+
+            order = overrides.resolve_order(
+                _resolver(),
+                request_id,
+                overrides.Resolution(resolution),
+                reason,
+                _by(user, "plugin:resolve"),
+            )
+            return {"request_id": request_id, "order_id": order.order_id, "state": order.state.value}
+
+        return await run_in_threadpool(decide)
+
+    @router.post("/accounts/{account}/{change}")
+    async def pause_or_resume(
+        account: ConnectionId,
+        change: Annotated[str, Path(pattern="^(pause|resume)$")],
+        user: GetUserDep,
+        reason: Reason,
+    ) -> dict[str, str | bool]:
+        """Stop all sending from an account, or let it send again."""
+
+        def decide() -> dict[str, str | bool]:
+            from sat_hook.hooks.sat import SATHook
+            from sat_hook.pipeline import overrides
+
+            act = overrides.pause_account if change == "pause" else overrides.resume_account
+            name = SATHook(account).settings().account
+            standing = act(_resolver(), name, reason, _by(user, f"plugin:{change}"))
+            return {"account": name, "is_paused": standing.is_paused}
+
+        return await run_in_threadpool(decide)
+
     return router
 
 
@@ -166,7 +214,12 @@ def _translate_errors(app: "FastAPI") -> None:
     from fastapi.responses import JSONResponse
 
     from sat_hook.hooks.sat_connection import SATConnectionError
-    from sat_hook.pipeline.trouble import BatchNotFoundError, PipelineError, SubmissionRefusedError
+    from sat_hook.pipeline.trouble import (
+        BatchNotFoundError,
+        OrderNotFoundError,
+        PipelineError,
+        SubmissionRefusedError,
+    )
     from sat_hook.store.event_store import StoreUnavailableError
 
     statuses: dict[type[Exception], int] = {
@@ -174,6 +227,7 @@ def _translate_errors(app: "FastAPI") -> None:
         SATConnectionError: 422,
         AirflowNotFoundException: 422,
         BatchNotFoundError: 404,
+        OrderNotFoundError: 404,
         PipelineError: 409,
         StoreUnavailableError: 503,
     }
@@ -215,6 +269,13 @@ def _by(user: Any, cause: str) -> "Provenance":
 
 def _as_download(name: str) -> dict[str, str]:
     return {**_NEVER_STORED, "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+
+
+def _resolver() -> "Resolver":
+    from sat_hook.clients.system import SystemClock
+    from sat_hook.pipeline.resolver import Resolver
+
+    return Resolver(_store(), SystemClock())
 
 
 def _store() -> "PostgresEventStore":

@@ -107,6 +107,16 @@ class AirflowApi:
         path = f"/sat/v1/batches/{batch_id}/deliver"
         return _download(self._ask("POST", path, json={"reason": reason}), f"{batch_id}.goods.csv")
 
+    def resolve(self, request_id: str, resolution: str, reason: str) -> dict[str, Any]:
+        """Decide an escalated order; how it stands then."""
+        path = f"/sat/v1/orders/{quote(request_id, safe='')}/resolve"
+        return self._document(self._ask("POST", path, json={"as": resolution, "reason": reason}))
+
+    def change_account(self, account: str, change: str, reason: str) -> dict[str, Any]:
+        """Pause or resume an account (by its Airflow connection); how it stands then."""
+        path = f"/sat/v1/accounts/{quote(account, safe='')}/{change}"
+        return self._document(self._ask("POST", path, json={"reason": reason}))
+
     def run_url(self, run_id: str) -> str:
         """The run in Airflow's pages."""
         return f"{self.url}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sat_hook.cli import audit, batch, database, order, receiver
+from sat_hook.cli import account, audit, batch, database, order, receiver
 
 app = typer.Typer(
     name="sat",
@@ -22,6 +22,8 @@ app.add_typer(audit.log_app, name="log")
 app.add_typer(audit.projections_app, name="projections")
 app.add_typer(database.app, name="db")
 app.add_typer(receiver.app, name="receiver")
+app.command("pause")(account.pause)
+app.command("resume")(account.resume)
 
 
 @app.callback()

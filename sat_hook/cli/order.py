@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sat_hook.cli.opened import console, settings_of, store_of
+from sat_hook.cli.opened import airflow_of, console, settings_of, store_of
 from sat_hook.cli.trouble import CommandError
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sat_hook.domain.order import Order
     from sat_hook.domain.recorded import RecordedEvent
     from sat_hook.store.postgres import PostgresEventStore
+
+RESOLUTIONS = ("succeeded", "failed", "resend")
 
 app = typer.Typer(help="One order.", no_args_is_help=True)
 
@@ -42,6 +44,30 @@ def show(
             events = store.read_stream(StreamId(StreamKind.ORDER, found.request_id))
             _print_facts(out, found)
             _print_timeline(out, found, events, _callbacks(store, found))
+
+
+@app.command("resolve")
+def resolve(
+    context: typer.Context,
+    reference: Annotated[str, typer.Argument(metavar="ID", help="A request id, or the submitter's order id")],
+    resolution: Annotated[str, typer.Option("--as", help="succeeded, failed or resend")],
+    reason: Annotated[str, typer.Option(help="Why; it is recorded with your Airflow user")],
+) -> None:
+    """Decide an escalated order. Later signed evidence may contradict you, and is recorded."""
+    settings = settings_of(context)
+    if resolution not in RESOLUTIONS:
+        raise CommandError.at("--as", repr(resolution), " or ".join(RESOLUTIONS))
+    with store_of(settings) as store:
+        found = store.find_orders(reference.strip())
+    if len(found) != 1:
+        raise CommandError.at(
+            "ID",
+            f"{len(found)} orders {reference!r}",
+            "one order in the log (a request id where accounts share order ids)",
+        )
+    with airflow_of(settings) as airflow:
+        standing = airflow.resolve(found[0].request_id, resolution, reason)
+    console().print(f"order {standing['order_id']} is now {standing['state']}")
 
 
 def _callbacks(store: PostgresEventStore, order: Order) -> list[CallbackSeen]:

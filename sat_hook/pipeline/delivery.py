@@ -9,6 +9,7 @@ from sat_hook.domain.batch import RecordDelivery
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.overrides import checked_reason
 from sat_hook.pipeline.resolver import Resolver, load_batch
 from sat_hook.pipeline.trouble import BatchStoppedError
 from sat_hook.protocol.messages import parse_order
@@ -16,8 +17,6 @@ from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.postgres import PostgresEventStore
 
 DELIVERY_COLUMNS = ("order_id", "row", "product_code", "client_number", "voucher_code", "serial_number")
-MINIMUM_REASON_CHARACTERS = 3
-MAXIMUM_REASON_CHARACTERS = 500
 GROUP = 500
 
 
@@ -30,14 +29,10 @@ def deliver(
     was lost on its way.
 
     :raises BatchNotFoundError: when there is no such batch.
-    :raises BatchStoppedError: when nothing has succeeded yet, or no reason was given.
+    :raises BatchStoppedError: when nothing has succeeded yet.
+    :raises OverrideRefusedError: when no reason is given.
     """
-    reason = reason.strip()
-    if not MINIMUM_REASON_CHARACTERS <= len(reason) <= MAXIMUM_REASON_CHARACTERS:
-        raise BatchStoppedError(
-            f"reason: found {len(reason)} characters; expected {MINIMUM_REASON_CHARACTERS} to "
-            f"{MAXIMUM_REASON_CHARACTERS}"
-        )
+    reason = checked_reason(reason)
     load_batch(store, batch_id)
     succeeded = list(each_order(store, OrderSlice(batch_id, (OrderState.SUCCEEDED,))))
     if not succeeded:

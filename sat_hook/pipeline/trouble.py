@@ -19,6 +19,18 @@ class BatchNotFoundError(PipelineError):
     is_worth_a_retry = False
 
 
+class OrderNotFoundError(PipelineError):
+    """No order has this request id."""
+
+    is_worth_a_retry = False
+
+
+class OverrideRefusedError(PipelineError):
+    """What a person asked for is not possible as things stand; the text says why."""
+
+    is_worth_a_retry = False
+
+
 class BatchStoppedError(PipelineError):
     """The batch cannot go on until a person has done something; the text says what."""
 

@@ -30,6 +30,7 @@ from sat_hook.pipeline.results import render_results, rows_set_aside, summarise
 from sat_hook.pipeline.trouble import (
     BatchStoppedError,
     ChunkIncompleteError,
+    OverrideRefusedError,
     SATUnavailableError,
     SpoolError,
     SubmissionRefusedError,
@@ -352,7 +353,7 @@ def test_goods_leave_only_by_a_recorded_delivery(line: Line) -> None:
     assert all(voucher not in recorded.data for recorded in log)
     (delivered,) = line.store.read_log(position, position + 10, 10)
     assert delivered.type_name == "GoodsDelivered"
-    with pytest.raises(BatchStoppedError, match="reason"):
+    with pytest.raises(OverrideRefusedError, match="reason"):
         deliver(line.store, batch_id, reason=" ", provenance=BY_TEST, clock=SystemClock())
 
 

@@ -1,0 +1,57 @@
+"""Looks after every order that any batch left without an end: the janitor.
+
+Every five minutes, for each account: ask for the status of what is due, send again what SAT provably does not
+know (same request id, same body, only while SAT refuses duplicates), hand over to people what will not end by
+itself. It may run beside any batch; the log's version fence gives every order one sender.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param, task
+
+from sat_hook.operators.recovery import SATRecoverOrdersOperator
+
+with DAG(
+    "order_recovery",
+    description="Ask about, send again, or hand over what batches left in flight",
+    schedule="*/5 * * * *",
+    catchup=False,
+    max_active_runs=1,
+    tags=["sat", "orders", "money"],
+    doc_md=__doc__,
+    default_args={"owner": "disbursement", "retries": 1, "retry_delay": timedelta(seconds=30)},
+    params={
+        "accounts": Param(
+            ["sat_default"],
+            type="array",
+            items={"type": "string"},
+            title="Accounts",
+            description="The Airflow connections of type `sat` to look after",
+        ),
+        "dedup_horizon_hours": Param(
+            6,
+            type="number",
+            minimum=0,
+            maximum=72,
+            title="Hours in which a resend is safe",
+            description="How long SAT is trusted to refuse a duplicate request id; ask your SAT contact",
+        ),
+        "give_up_after_hours": Param(
+            24, type="number", exclusiveMinimum=0, maximum=720, title="Hours until people have to look"
+        ),
+    },
+) as dag:
+
+    @task(doc_md="The accounts of this run, one mapped task each.")
+    def accounts(params: dict[str, object] | None = None) -> object:
+        return (params or {})["accounts"]
+
+    SATRecoverOrdersOperator.partial(
+        task_id="recover",
+        dedup_horizon_hours="{{ params.dedup_horizon_hours }}",
+        give_up_after_hours="{{ params.give_up_after_hours }}",
+        map_index_template="{{ task.sat_conn_id }}",
+        doc_md="One round over one account.",
+    ).expand(sat_conn_id=accounts())

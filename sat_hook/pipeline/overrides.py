@@ -1,0 +1,93 @@
+"""What people decide against or instead of the pipeline: ends of escalated orders, pauses of accounts.
+
+The actor comes from the authenticated route that calls these, never from the caller's own words (law 13).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+
+from sat_hook.domain.account import AccountStanding, PauseAccount, ResumeAccount
+from sat_hook.domain.order import Order
+from sat_hook.domain.order_commands import AllowResend, EndByOperator, OperatorEnd, OrderCommand
+from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.limits import RecoveryLimits
+from sat_hook.pipeline.resolver import Ask, Resolver
+from sat_hook.pipeline.trouble import OrderNotFoundError, OverrideRefusedError
+
+MINIMUM_REASON_CHARACTERS = 3
+MAXIMUM_REASON_CHARACTERS = 500
+
+
+class Resolution(StrEnum):
+    """How a person resolves an escalated order."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    RESEND = "resend"
+
+
+def resolve_order(
+    resolver: Resolver,
+    request_id: str,
+    resolution: Resolution,
+    reason: str,
+    provenance: Provenance,
+    limits: RecoveryLimits | None = None,
+) -> Order:
+    """Decide an escalated order; later signed evidence may still contradict the decision, and is recorded.
+
+    A resend is only allowed: recovery asks SAT once more, and sends the same id and body only if SAT still
+    does not know it, inside the time in which SAT refuses duplicates.
+
+    :raises OrderNotFoundError: when there is no such order.
+    :raises OverrideRefusedError: when the order's state does not allow it, or no reason is given.
+    """
+    reason = checked_reason(reason)
+    order = resolver.store.load_orders([request_id]).get(request_id)
+    if order is None:
+        raise OrderNotFoundError(f"there is no order with request id {request_id}")
+    done = resolver.apply(
+        [Ask(request_id, _command(order, resolution, reason, resolver, limits))], provenance
+    )
+    answer = done[request_id]
+    if answer.refusal is not None or answer.order is None:
+        refusal = answer.refusal
+        why = f"{refusal.reason.value}: {refusal.detail}" if refusal else "unknown"
+        raise OverrideRefusedError(
+            f"order {order.order_id!r} ({request_id}) is {order.state.value}: found {why}; expected an "
+            "escalated order"
+        )
+    return answer.order
+
+
+def _command(
+    order: Order, resolution: Resolution, reason: str, resolver: Resolver, limits: RecoveryLimits | None
+) -> OrderCommand:
+    if resolution is not Resolution.RESEND:
+        return EndByOperator(OperatorEnd(resolution.value), reason)
+    now = resolver.clock.now()
+    horizon = timedelta(seconds=(limits or RecoveryLimits()).dedup_horizon_seconds)
+    return AllowResend(reason, now, (order.first_sent_at or now) + horizon)
+
+
+def pause_account(resolver: Resolver, account: str, reason: str, provenance: Provenance) -> AccountStanding:
+    """Stop all sending from the account, within a second, wherever it runs."""
+    return resolver.apply_to_account(account, PauseAccount(checked_reason(reason)), provenance)[0]
+
+
+def resume_account(resolver: Resolver, account: str, reason: str, provenance: Provenance) -> AccountStanding:
+    """Let the account send again; batches that stopped go on when their failed tasks are cleared."""
+    return resolver.apply_to_account(account, ResumeAccount(checked_reason(reason)), provenance)[0]
+
+
+def checked_reason(reason: str) -> str:
+    """The reason as it is recorded; raises OverrideRefusedError when it says nothing."""
+    text = " ".join(reason.split())
+    if not MINIMUM_REASON_CHARACTERS <= len(text) <= MAXIMUM_REASON_CHARACTERS:
+        raise OverrideRefusedError(
+            f"reason: found {len(text)} characters; expected {MINIMUM_REASON_CHARACTERS} to "
+            f"{MAXIMUM_REASON_CHARACTERS}"
+        )
+    return text
