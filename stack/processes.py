@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,9 +21,6 @@ from stack.trouble import StackError
 
 _KILL_SECONDS = 5
 _POLL_SECONDS = 0.02
-
-# Held so that a child which outlives this process on purpose is not reported as forgotten.
-_children: list[subprocess.Popen[bytes]] = []
 
 
 class ServiceFailedError(StackError):
@@ -84,6 +80,7 @@ class Service:
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start it in a session of its own, so that Ctrl-C does not reach it; keep the last log as ``.1``.
 
+        :param command: the path of a program, and its arguments.
         :param environment: all of it; nothing is inherited.
         """
         for orphan in self.session():
@@ -91,17 +88,19 @@ class Service:
                 orphan.kill()
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
-        with self.log.open("wb") as output:
-            started = subprocess.Popen(
-                command,
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        _children.append(started)
-        record = {"pid": started.pid, "start_mark": _start_mark(psutil.Process(started.pid))}
+        # Not subprocess: the process outlives this one on purpose, and nobody here will ask how it ended.
+        pid = os.posix_spawn(
+            command[0],
+            list(command),
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(self.log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+        record = {"pid": pid, "start_mark": _start_mark(psutil.Process(pid))}
         self._record.write_text(json.dumps(record) + "\n", "utf-8")
 
     def _read_record(self) -> dict[str, Any] | None:
