@@ -67,9 +67,15 @@ class StatusPoller:
         asked = ended = 0
         unproven: Counter[str] = Counter()
         await self._resolver.offload(lambda: self._enroll(scope))
-        while claimed := await self._resolver.offload(lambda: self._claim(scope)):
+        while True:
+            lease_until = self._clock.now() + timedelta(seconds=self._limits.lease_seconds)
+            claimed = await self._resolver.offload(partial(self._claim, scope, lease_until))
+            if not claimed:
+                break
             answers = await self._ask_all(claimed)
-            ended += await self._resolver.offload(partial(self._record, claimed, answers, provenance))
+            ended += await self._resolver.offload(
+                partial(self._record, claimed, lease_until, answers, provenance)
+            )
             asked += len(claimed)
             unproven.update(
                 outcome.reason for outcome, _ in answers if outcome.verdict is StatusVerdict.UNREADABLE
@@ -86,10 +92,8 @@ class StatusPoller:
         self._schedule.enroll(scope, now + timedelta(seconds=self._limits.first_delay_seconds))
         self._schedule.hasten(scope, now)
 
-    def _claim(self, scope: PollScope) -> list[DuePoll]:
-        now = self._clock.now()
-        lease_until = now + timedelta(seconds=self._limits.lease_seconds)
-        return self._schedule.claim_due(scope, now, lease_until, self._limits.claim)
+    def _claim(self, scope: PollScope, lease_until: datetime) -> list[DuePoll]:
+        return self._schedule.claim_due(scope, self._clock.now(), lease_until, self._limits.claim)
 
     async def _ask_all(self, claimed: list[DuePoll]) -> list[tuple[StatusOutcome, datetime]]:
         gate = asyncio.Semaphore(self._limits.in_flight)
@@ -104,6 +108,7 @@ class StatusPoller:
     def _record(
         self,
         claimed: list[DuePoll],
+        lease_until: datetime,
         answers: list[tuple[StatusOutcome, datetime]],
         provenance: Provenance,
     ) -> int:
@@ -120,8 +125,10 @@ class StatusPoller:
         }
         still = [poll for poll in claimed if _is_in_flight(orders.get(poll.request_id))]
         asked_again = {poll.request_id for poll in still}
-        self._schedule.reschedule({poll.request_id: self._due_after(poll.polls) for poll in still})
-        self._schedule.forget([p.request_id for p in claimed if p.request_id not in asked_again])
+        self._schedule.reschedule(
+            {poll.request_id: self._due_after(poll.polls) for poll in still}, lease_until
+        )
+        self._schedule.forget([p.request_id for p in claimed if p.request_id not in asked_again], lease_until)
         return sum(
             1
             for resolution in done.values()

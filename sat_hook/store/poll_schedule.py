@@ -43,11 +43,15 @@ class PollSchedule(Protocol):
     def claim_due(self, scope: PollScope, now: datetime, lease_until: datetime, limit: int) -> list[DuePoll]:
         """Take at most ``limit`` orders that are due; nobody else gets them before ``lease_until``."""
 
-    def reschedule(self, due_at: Mapping[str, datetime]) -> None:
-        """Set when each of these orders is asked about next."""
+    def reschedule(self, due_at: Mapping[str, datetime], lease_until: datetime) -> None:
+        """Set when each of these orders, claimed until ``lease_until``, is asked about next.
 
-    def forget(self, request_ids: Sequence[str]) -> None:
-        """These orders need no more questions."""
+        An order that a callback hastened meanwhile keeps its place: the answer that was just recorded may
+        be older than what the callback was about.
+        """
+
+    def forget(self, request_ids: Sequence[str], lease_until: datetime) -> None:
+        """These orders, claimed until ``lease_until``, need no more questions, unless they were hastened."""
 
     def next_due(self, scope: PollScope) -> datetime | None:
         """When the next question of the scope is due; None when there is none."""
@@ -84,17 +88,22 @@ class PostgresPollSchedule:
             )
             return [DuePoll(request_id, polls) for request_id, polls in rows]
 
-    def reschedule(self, due_at: Mapping[str, datetime]) -> None:
+    def reschedule(self, due_at: Mapping[str, datetime], lease_until: datetime) -> None:
         if not due_at:
             return
         with self._database.transaction() as connection:
-            self._polls.reschedule(connection, request_ids=list(due_at), due_ats=list(due_at.values()))
+            self._polls.reschedule(
+                connection,
+                request_ids=list(due_at),
+                due_ats=list(due_at.values()),
+                lease_until=lease_until,
+            )
 
-    def forget(self, request_ids: Sequence[str]) -> None:
+    def forget(self, request_ids: Sequence[str], lease_until: datetime) -> None:
         if not request_ids:
             return
         with self._database.transaction() as connection:
-            self._polls.forget(connection, request_ids=list(request_ids))
+            self._polls.forget(connection, request_ids=list(request_ids), lease_until=lease_until)
 
     def next_due(self, scope: PollScope) -> datetime | None:
         with self._database.transaction() as connection:

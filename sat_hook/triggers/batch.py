@@ -23,7 +23,8 @@ from sat_hook.pipeline.finality import StatusPoller, orders_in_flight
 from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
 
-LONGEST_SLEEP_SECONDS = 30.0
+# Also how late this instance notices that another one, or a task, has ended the batch's last order.
+LONGEST_SLEEP_SECONDS = 5.0
 DEBOUNCE_SECONDS = 0.2
 TROUBLE_PAUSE_SECONDS = 5.0
 

@@ -47,18 +47,19 @@ WHERE p.request_id IN (
 )
 RETURNING p.request_id, p.polls;
 
--- name: reschedule(request_ids, due_ats)!
--- When each order is asked about next.
+-- name: reschedule(request_ids, due_ats, lease_until)!
+-- When each order is asked about next. One that a callback hastened since it was claimed keeps its place: the
+-- answer that was just recorded may be older than what the callback was about.
 UPDATE sat.poll_schedule AS p
 SET due_at = n.due_at
 FROM (
     SELECT unnest(:request_ids::text[]) AS request_id, unnest(:due_ats::timestamptz[]) AS due_at
 ) AS n
-WHERE p.request_id = n.request_id;
+WHERE p.request_id = n.request_id AND p.due_at = :lease_until;
 
--- name: forget(request_ids)!
--- These orders need no more questions.
-DELETE FROM sat.poll_schedule WHERE request_id = ANY (:request_ids);
+-- name: forget(request_ids, lease_until)!
+-- These orders need no more questions, unless a callback came for them since they were claimed.
+DELETE FROM sat.poll_schedule WHERE request_id = ANY (:request_ids) AND due_at = :lease_until;
 
 -- name: next_due(batch_id, account)$
 -- When the next question of a batch is due.

@@ -1,0 +1,225 @@
+"""The wait of a batch in the triggerer's manner: woken by callbacks, backed up by polling, harmless twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2.extensions import parse_dsn
+
+from sat_hook.domain.order import OrderState
+from sat_hook.pipeline.limits import PollingLimits
+from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
+from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
+from stack.databases import ApplicationDatabase
+from tests.integration.pipeline.test_steps import ready
+from tests.pipeline import Line, line_of
+
+SLOW_POLLS = PollingLimits(first_delay_seconds=60.0, longest_delay_seconds=600.0)
+
+
+@pytest.fixture
+def line(database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    """A line of the pipeline whose connections Airflow finds in the environment."""
+    with line_of(database.writer_dsn, tmp_path) as made:
+        for name, pem in (
+            ("c.pem", made.server.keys.client_private_pem),
+            ("s.pem", made.server.keys.sat_public_pem),
+        ):
+            (tmp_path / name).write_bytes(pem)
+        sat = {
+            "conn_type": "sat",
+            "login": "demo",
+            "password": "demo",
+            "extra": {
+                "account": "demo",
+                "environment": "custom",
+                "base_url": made.server.api_url,
+                "token_url": made.server.token_url,
+                "private_key_path": str(tmp_path / "c.pem"),
+                "sat_public_key_paths": str(tmp_path / "s.pem"),
+            },
+        }
+        dsn = parse_dsn(database.writer_dsn)
+        db = {
+            "conn_type": "postgres",
+            "host": dsn["host"],
+            "port": int(dsn["port"]),
+            "schema": dsn["dbname"],
+            "login": dsn["user"],
+            "password": dsn["password"],
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST", json.dumps(sat))
+        monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST_DB", json.dumps(db))
+        yield made
+
+
+def trigger(batch_id: str, *, seconds: float = 30.0) -> SATBatchTrigger:
+    """The trigger of a batch, as the sensor makes it."""
+    return SATBatchTrigger(
+        batch_id=batch_id,
+        sat_conn_id="sat_test",
+        db_conn_id="sat_test_db",
+        deadline=(datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(),
+    )
+
+
+async def fired(trigger: SATBatchTrigger) -> dict[str, object]:
+    """The payload of the trigger's only event."""
+    events = [event async for event in trigger.run()]
+    assert len(events) == 1
+    payload: dict[str, object] = events[0].payload
+    return payload
+
+
+@asynccontextmanager
+async def waiting(trigger: SATBatchTrigger) -> AsyncIterator[asyncio.Task[dict[str, object]]]:
+    """The trigger running beside the test."""
+    task = asyncio.create_task(fired(trigger))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def states(line: Line, batch_id: str) -> set[OrderState]:
+    """The states of the batch's orders."""
+    return {order.state for order in line.orders(batch_id).values()}
+
+
+@contextmanager
+def slow_polls(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Polling so slow that only a callback can explain a quick end."""
+    monkeypatch.setattr("sat_hook.pipeline.finality.PollingLimits", lambda: SLOW_POLLS)
+    yield
+
+
+def call_back(line: Line, database: ApplicationDatabase, batch_id: str) -> None:
+    """What the receiver does for each order of the batch, without HTTP."""
+    connection = psycopg2.connect(database.receiver_dsn)
+    with connection, connection.cursor() as cursor:
+        for number, order in enumerate(line.orders(batch_id).values()):
+            cursor.execute(
+                "SELECT sat.receive_callback('demo', %s, %s, %s, 'sig', 'key', 'application/json', '::1')",
+                (order.request_id, f"{number:064x}", b"{}"),
+            )
+        cursor.execute("SELECT pg_notify(sat.callback_channel('demo'), '')")
+    connection.close()
+
+
+def test_it_survives_its_own_serialisation() -> None:
+    """The triggerer makes it again from what it wrote down."""
+    path, arguments = trigger("B" + "A" * 25).serialize()
+    assert path == "sat_hook.triggers.batch.SATBatchTrigger"
+    assert SATBatchTrigger(**arguments).serialize() == (path, arguments)
+
+
+async def test_a_batch_without_orders_in_flight_ends_at_once(line: Line) -> None:
+    """Nothing to wait for is an end."""
+    batch_id = await asyncio.to_thread(ready, line, 1)
+    assert await fired(trigger(batch_id)) == {"end": ENDED, "in_flight": 0}
+
+
+async def test_polling_alone_ends_a_batch(line: Line) -> None:
+    """No callback ever comes; the schedule finds every end."""
+    batch_id = await asyncio.to_thread(ready, line, 5)
+    await asyncio.to_thread(line.execute, batch_id)
+    assert (await fired(trigger(batch_id)))["end"] == ENDED
+    assert states(line, batch_id) == {OrderState.SUCCEEDED}
+
+
+async def test_a_callback_wakes_it_within_a_second(
+    line: Line, database: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With polls a minute apart, the notification alone leads to the status check and the end."""
+    batch_id = await asyncio.to_thread(ready, line, 5)
+    await asyncio.to_thread(line.execute, batch_id)
+    with slow_polls(monkeypatch):
+        async with waiting(trigger(batch_id)) as task:
+            await asyncio.sleep(4)  # the sandbox has ended every order by now, and nobody has asked
+            assert not task.done()
+            await asyncio.to_thread(call_back, line, database, batch_id)
+            began = time.monotonic()
+            assert (await asyncio.wait_for(task, 5))["end"] == ENDED
+            assert time.monotonic() - began < 1.5
+    assert states(line, batch_id) == {OrderState.SUCCEEDED}
+
+
+async def test_a_callback_that_came_before_it_listened_is_not_lost(
+    line: Line, database: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The notification is gone, the queue is not: what waits there is asked about first."""
+    batch_id = await asyncio.to_thread(ready, line, 3)
+    await asyncio.to_thread(line.execute, batch_id)
+    await asyncio.sleep(4)
+    await asyncio.to_thread(call_back, line, database, batch_id)
+    with slow_polls(monkeypatch):
+        assert (await asyncio.wait_for(fired(trigger(batch_id)), 5))["end"] == ENDED
+
+
+async def test_it_outlives_a_cut_connection(line: Line, database: ApplicationDatabase) -> None:
+    """Every connection of the application is cut; it connects again and goes on by polling."""
+    batch_id = await asyncio.to_thread(ready, line, 3)
+    line.server.set_faults({"faults": [{"fault": "stuck_pending", "rate": 1.0}]})
+    await asyncio.to_thread(line.execute, batch_id)
+    async with waiting(trigger(batch_id)) as task:
+        await asyncio.sleep(2)
+        connection = psycopg2.connect(database.superuser_dsn)
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'sat trigger'"
+            )
+            assert cursor.rowcount >= 1
+        connection.close()
+        await asyncio.sleep(1)
+        assert not task.done()
+
+
+async def test_two_instances_at_once_share_the_work(line: Line) -> None:
+    """A trigger may run twice: both end, every order once."""
+    batch_id = await asyncio.to_thread(ready, line, 40)
+    await asyncio.to_thread(line.execute, batch_id)
+    ends = await asyncio.gather(fired(trigger(batch_id)), fired(trigger(batch_id)))
+    assert [end["end"] for end in ends] == [ENDED, ENDED]
+    assert states(line, batch_id) == {OrderState.SUCCEEDED}
+    for order in line.orders(batch_id).values():
+        assert order.version <= 7, "no order was ended twice"
+
+
+async def test_it_gives_up_at_the_deadline(line: Line) -> None:
+    """The deadline is absolute; what is left is counted, and nothing is concluded about it."""
+    batch_id = await asyncio.to_thread(ready, line, 2)
+    line.server.set_faults({"faults": [{"fault": "stuck_pending", "rate": 1.0}]})
+    await asyncio.to_thread(line.execute, batch_id)
+    assert await fired(trigger(batch_id, seconds=1.0)) == {"end": GAVE_UP, "in_flight": 2}
+    assert states(line, batch_id) == {OrderState.PENDING}
+
+
+async def test_a_callback_that_comes_while_its_order_is_asked_about_is_not_lost(
+    line: Line, database: ApplicationDatabase
+) -> None:
+    """The answer under way may be older than the callback: the order is asked about again at once."""
+    batch_id = await asyncio.to_thread(ready, line, 1)
+    await asyncio.to_thread(line.execute, batch_id)
+    schedule = PostgresPollSchedule(line.store.database)
+    scope = PollScope(batch_id=batch_id)
+    now = datetime.now(UTC)
+    lease = now + timedelta(seconds=60)
+    schedule.enroll(scope, now)
+    (claimed,) = schedule.claim_due(scope, now, lease, 10)
+    call_back(line, database, batch_id)
+    assert schedule.hasten(scope, now) == 1
+    schedule.reschedule({claimed.request_id: now + timedelta(seconds=300)}, lease)
+    assert schedule.next_due(scope) == now
+    schedule.forget([claimed.request_id], lease)
+    assert schedule.next_due(scope) == now
