@@ -1,0 +1,96 @@
+"""The DAG files: they import with nothing at hand, and read like the table of contents of a run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DAGS = Path(__file__).parents[2] / "dags"
+
+# In this order, whatever else stands between them.
+STEPS: dict[str, list[str]] = {
+    "bulk_disbursement": [
+        "intake",
+        "validate",
+        "check_balance",
+        "plan",
+        "quote",
+        "close_quotes",
+        "approve",
+        "reserve",
+        "execute",
+        "wait",
+        "results",
+    ],
+    "order_recovery": ["accounts", "recover"],
+}
+
+# In a process of its own: a DAG file must import without a database, a connection or a variable at hand.
+LOOK = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1])
+print(json.dumps({"errors": bag.import_errors, "heavy": sorted({"pandas"} & set(sys.modules)),
+  "dags": {dag.dag_id: {"doc": dag.doc_md, "tags": sorted(dag.tags), "catchup": dag.catchup, "tasks": [
+      {"id": t.task_id, "owner": t.owner, "doc": t.doc_md, "retries": t.retries,
+       "upstream": sorted(t.upstream_task_ids), "rule": t.trigger_rule.value}
+      for t in dag.topological_sort()]} for dag in bag.dags.values()}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The folder as Airflow's own DagBag reads it."""
+    home = tmp_path_factory.mktemp("airflow")
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK, str(DAGS)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env={"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def test_every_file_imports(bag: dict[str, Any]) -> None:
+    """No import error, nothing that takes seconds to load, and every DAG that we promise is there."""
+    assert bag["errors"] == {}
+    assert bag["heavy"] == []
+    assert set(STEPS) <= set(bag["dags"])
+
+
+@pytest.mark.parametrize("dag_id", STEPS)
+def test_the_tasks_are_the_table_of_contents(bag: dict[str, Any], dag_id: str) -> None:
+    """The steps stand in their order."""
+    names = [task["id"] for task in bag["dags"][dag_id]["tasks"]]
+    assert [name for name in names if name in STEPS[dag_id]] == STEPS[dag_id]
+
+
+@pytest.mark.parametrize("dag_id", STEPS)
+def test_everything_has_docs_tags_and_an_owner(bag: dict[str, Any], dag_id: str) -> None:
+    """Whoever is woken at night finds out in the UI what a task does and whose it is."""
+    dag = bag["dags"][dag_id]
+    assert dag["doc"]
+    assert "sat" in dag["tags"]
+    assert dag["catchup"] is False
+    for task in dag["tasks"]:
+        assert task["doc"], task["id"]
+        assert task["owner"] not in ("", "airflow"), task["id"]
+
+
+def test_wait_and_results_run_whatever_became_of_the_chunks(bag: dict[str, Any]) -> None:
+    """The end of an order, or of a chunk, never keeps the batch from being followed and reported."""
+    tasks = {task["id"]: task for task in bag["dags"]["bulk_disbursement"]["tasks"]}
+    assert tasks["wait"]["rule"] == "all_done"
+    assert tasks["results"]["rule"] == "all_done"
+    assert tasks["results"]["upstream"] == ["wait"]
+    assert "execute" in tasks["wait"]["upstream"]
+    assert all(task["retries"] for name, task in tasks.items() if name not in ("approve",)), tasks
