@@ -1,0 +1,168 @@
+"""What a process reaches database and spool through: each call is a boundary, and may meet trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from io import BytesIO
+from typing import Any, BinaryIO, TypeVar
+
+from sat_hook.domain.order import Order
+from sat_hook.domain.recorded import Provenance, StreamId
+from sat_hook.pipeline.trouble import SpoolError
+from sat_hook.store.event_store import Change, EventStore, StoreUnavailableError
+from sat_hook.store.poll_schedule import DuePoll, PollSchedule, PollScope
+from tests.simulation.processes import Process, Storm
+from tests.simulation.watch import Watch
+
+T = TypeVar("T")
+
+SHORTEST_COMMIT_SECONDS = 0.001
+LONGEST_COMMIT_SECONDS = 0.02
+
+
+class Offloading:
+    """Blocking work done in place, with the time it takes, and the process frozen around it now and then."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def __call__(self, work: Callable[[], T]) -> T:
+        await asyncio.sleep(self._process.chance.uniform(SHORTEST_COMMIT_SECONDS, LONGEST_COMMIT_SECONDS))
+        await self._process.thawed()
+        done = work()
+        await self._process.thawed()
+        return done
+
+
+class GuardedStore:
+    """The event store as one process sees it."""
+
+    def __init__(self, base: EventStore, process: Process, storm: Storm, watch: Watch) -> None:
+        self._base = base
+        self._process = process
+        self._storm = storm
+        self._watch = watch
+
+    def append(
+        self, changes: Sequence[Change], provenance: Provenance, occurred_at: datetime
+    ) -> frozenset[StreamId]:
+        if not changes:
+            return self._base.append(changes, provenance, occurred_at)
+        self._process.boundary("before a commit")
+        self._trouble("before")
+        conflicts = self._base.append(changes, provenance, occurred_at)
+        self._watch.appended(self._process, changes, conflicts, provenance, occurred_at)
+        self._trouble("after")
+        self._process.boundary("after a commit")
+        return conflicts
+
+    def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
+        self._alive()
+        orders = self._base.load_orders(request_ids)
+        for request_id in orders:
+            # A read, and then somebody else's commit before ours: one thread shows it as a read of the past.
+            earlier = self._watch.before_the_last_commit(request_id, self._process)
+            if earlier is not None and self._storm.strikes(self._watch.weather.stale_read):
+                self._watch.count("store:read overtaken by a commit")
+                orders[request_id] = earlier
+        return orders
+
+    def _trouble(self, when: str) -> None:
+        if self._storm.strikes(self._watch.weather.store_trouble):
+            self._watch.count(f"store:unavailable {when} a commit")
+            self._watch.note(self._process.name, f"the database is away {when} the commit")
+            raise StoreUnavailableError("the database gave up")
+
+    def _alive(self) -> None:
+        if self._process.is_dead:
+            self._process.boundary("dead")
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._base, name)
+
+        def read(*args: Any, **kwargs: Any) -> Any:
+            self._alive()
+            return method(*args, **kwargs)
+
+        # Kept, so that the next call finds it without coming here.
+        self.__dict__[name] = read
+        return read
+
+
+class GuardedSchedule:
+    """The poll schedule as one process sees it. Reading and writing it are boundaries too."""
+
+    def __init__(self, base: PollSchedule, process: Process) -> None:
+        self._base = base
+        self._process = process
+
+    def enroll(self, scope: PollScope, due_at: datetime) -> None:
+        self._process.boundary("before enrolling")
+        self._base.enroll(scope, due_at)
+
+    def hasten(self, scope: PollScope, now: datetime) -> int:
+        self._process.boundary("before hastening")
+        return self._base.hasten(scope, now)
+
+    def claim_due(self, scope: PollScope, now: datetime, lease_until: datetime, limit: int) -> list[DuePoll]:
+        claimed = sorted(
+            self._base.claim_due(scope, now, lease_until, limit), key=lambda poll: poll.request_id
+        )
+        if claimed:
+            self._process.boundary("after claiming")
+        return claimed
+
+    def reschedule(self, due_at: Mapping[str, datetime], lease_until: datetime) -> None:
+        if due_at:
+            self._process.boundary("before rescheduling")
+        self._base.reschedule(due_at, lease_until)
+
+    def forget(self, request_ids: Sequence[str], lease_until: datetime) -> None:
+        if request_ids:
+            self._process.boundary("before forgetting")
+        self._base.forget(request_ids, lease_until)
+
+    def next_due(self, scope: PollScope) -> datetime | None:
+        return self._base.next_due(scope)
+
+
+class MemorySpool:
+    """Blobs in a dictionary; whole or not at all, like the real ones."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[str, bytes] = {}
+
+    def write(self, name: str, content: bytes) -> str:
+        self.blobs[name] = content
+        return f"memory:{name}"
+
+    def open(self, uri: str) -> BinaryIO:
+        try:
+            return BytesIO(self.blobs[uri.removeprefix("memory:")])
+        except KeyError:
+            raise SpoolError(f"{uri} cannot be read") from None
+
+
+class GuardedSpool:
+    """The spool as one process sees it."""
+
+    def __init__(self, base: MemorySpool, process: Process) -> None:
+        self._base = base
+        self._process = process
+
+    def write(self, name: str, content: bytes) -> str:
+        self._process.boundary("before writing a file")
+        uri = self._base.write(name, content)
+        self._process.boundary("after writing a file")
+        return uri
+
+    def open(self, uri: str) -> BinaryIO:
+        return self._base.open(uri)
+
+
+def jitter(chance: random.Random) -> float:
+    """A pause of a person or a scheduler, in seconds."""
+    return chance.uniform(1, 20)

@@ -1,0 +1,298 @@
+"""One seed, from the first draw to the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import random
+import time as real_time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sandbox.scenario import DedupHorizon
+from sat_hook.clients import async_transport
+from sat_hook.domain.order import OrderState, fold
+from sat_hook.domain.recorded import RecordedEvent, StreamKind
+from sat_hook.store.event_store import EventStore, OrderSlice, each_order, each_recorded
+from sat_hook.store.memory import MemoryEventStore
+from sat_hook.store.memory_polls import MemoryPollSchedule
+from sat_hook.store.poll_schedule import PollSchedule
+from tests.simulation.line import RECOVERY, SAT_FORGETS_AFTER_SECONDS, Line
+from tests.simulation.network import SimulatedSAT, settings_of
+from tests.simulation.outside import MemorySpool
+from tests.simulation.processes import Census, Fate, Storm
+from tests.simulation.seals import REAL_EVERY, quick_seals, real_seals
+from tests.simulation.virtual_time import StandstillError, VirtualClock, VirtualTime, run_virtually
+from tests.simulation.watch import BrokenInvariantError, Watch
+from tests.simulation.weather import Plan, draw_plan
+
+LONGEST_RUN_SECONDS = 48 * 3600.0
+MAXIMUM_BOUNDARIES = 60_000
+MAXIMUM_NOTES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Where the log is kept: a store, a schedule, and the receiver's one act."""
+
+    store: EventStore
+    schedule: PollSchedule
+    receive: Callable[[str, str, str, bytes, str], bool]
+
+
+def memory_backend(clock: VirtualClock) -> Backend:
+    """Everything in dictionaries."""
+    store = MemoryEventStore(clock)
+    schedule = MemoryPollSchedule(store)
+    return Backend(
+        store, schedule, lambda account, request_id, digest, *_: schedule.receive(account, request_id, digest)
+    )
+
+
+MakeBackend = Callable[[VirtualClock], Backend]
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What became of one seed. ``digest`` covers the whole story, so that a replay can be compared."""
+
+    seed: int
+    broken: BaseException | None
+    counters: Counter[str]
+    digest: str
+    boundaries: int
+    orders: int
+    notes: list[tuple[float, str, str]] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+
+    @property
+    def subject(self) -> str:
+        """The order that the break is about, where it is about one."""
+        return self.broken.subject if isinstance(self.broken, BrokenInvariantError) else ""
+
+    def story(self) -> str:
+        """What happened, in order; only what is about the order of the break, where there is one."""
+        subject = self.subject
+        lines = []
+        for seconds, who, what in self.notes:
+            if not subject or subject in what or not _names_an_order(what):
+                lines.append(f"{seconds:12.3f}  {who:<18} {what}")
+        return "\n".join(lines)
+
+
+def _names_an_order(what: str) -> bool:
+    return any(len(word.strip(":,()")) == 32 and word[:1] == "S" for word in what.split())
+
+
+def run_seed(
+    seed: int,
+    *,
+    plan: Plan | None = None,
+    fate: Fate | None = None,
+    backend: MakeBackend = memory_backend,
+    traced: bool = False,
+    account: str | None = None,
+) -> Verdict:
+    """Simulate one seed; never raises for anything that the simulated world does.
+
+    :param plan: instead of the one that the seed draws.
+    :param fate: instead of the storm that the plan's weather makes.
+    :param traced: keep the story and the names of the boundaries.
+    """
+    plan = plan or draw_plan(seed)
+    with _without_surroundings():
+        return _Run(seed, plan, fate, backend, traced, account or f"seed{seed}").verdict()
+
+
+@contextmanager
+def _without_surroundings() -> Iterator[None]:
+    """This machine's logs, proxies and authorities are no part of a simulated world."""
+    was = async_transport.proxy_of, async_transport.ca_bundle, logging.root.manager.disable
+    async_transport.proxy_of = lambda url: None
+    async_transport.ca_bundle = lambda environment=None: ""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        async_transport.proxy_of, async_transport.ca_bundle = was[:2]
+        logging.disable(was[2])
+
+
+class _Run:
+    def __init__(
+        self,
+        seed: int,
+        plan: Plan,
+        fate: Fate | None,
+        backend: MakeBackend,
+        traced: bool,
+        account: str,
+    ) -> None:
+        self._seed = seed
+        self._plan = plan
+        self._fate = fate
+        self._make_backend = backend
+        self._traced = traced
+        self._account = account
+        self._notes: list[tuple[float, str, str]] = []
+        self._time = VirtualTime(plan.weather.start)
+        self._seals = real_seals() if seed % REAL_EVERY == 0 else quick_seals()
+        self._watch = Watch(
+            self._time,
+            plan.weather,
+            self._seals,
+            RECOVERY.dedup_horizon_seconds,
+            self._note if traced else lambda who, what: None,
+        )
+        self._line: Line | None = None
+
+    def verdict(self) -> Verdict:
+        """Run to the end and judge."""
+        broken: BaseException | None = None
+        try:
+            run_virtually(self._time, self._main)
+        except BrokenInvariantError as error:
+            broken = error
+        except (Exception, StandstillError) as error:
+            broken = error
+        broken = self._watch.first_break or broken
+        line = self._line
+        assert line is not None
+        log = self._log() if broken is None else []
+        return Verdict(
+            self._seed,
+            broken,
+            self._watch.counters,
+            _digest(log, self._watch.counters),
+            line.census.passed,
+            sum(1 for known in self._watch.known.values() if known.order is not None),
+            self._notes,
+            line.census.labels,
+        )
+
+    def _note(self, who: str, what: str) -> None:
+        if len(self._notes) < MAXIMUM_NOTES:
+            self._notes.append((self._time.seconds, who, what))
+
+    async def _main(self) -> None:
+        chance = random.Random(self._seed ^ 0x5EED)
+        storm = Storm(self._plan.weather, chance, self._time, self._watch.counters)
+        backend = self._make_backend(VirtualClock(self._time))
+        census = Census(self._fate or storm, keep_labels=self._traced)
+        sat = SimulatedSAT(
+            self._time, self._watch, storm, chance, self._seals, self._account, backend.receive
+        )
+        sat.world.scenario = sat.world.scenario.model_copy(
+            update={"dedup_horizon": DedupHorizon(seconds=SAT_FORGETS_AFTER_SECONDS)}
+        )
+        self._line = line = Line(
+            plan=self._plan,
+            account=self._account,
+            time=self._time,
+            store=backend.store,
+            schedule=backend.schedule,
+            spool=MemorySpool(),
+            sat=sat,
+            settings=settings_of(self._account, self._seals),
+            watch=self._watch,
+            storm=storm,
+            census=census,
+            chance=chance,
+        )
+        try:
+            async with asyncio.timeout(LONGEST_RUN_SECONDS):
+                await line.run()
+        except TimeoutError:
+            self._watch.broken("two days later it still has not come to an end", self._account)
+        self._check_end(line)
+
+    # The end.
+
+    def _check_end(self, line: Line) -> None:
+        watch, world = self._watch, line.sat.world
+        if watch.first_break is not None:
+            raise watch.first_break
+        world.ledger.audit()
+        if not line.sat.fired:
+            line.sat.stop_faults()
+        for label, times in line.sat.fired.items():
+            watch.counters[f"fault:{label}"] += times
+        projected = {
+            order.request_id: order
+            for batch_id in line.batch_ids
+            for order in each_order(line.store, OrderSlice(batch_id))
+        }
+        for request_id, known in watch.known.items():
+            if known.order is None:
+                continue
+            stored = projected.get(request_id)
+            watch.require(stored == known.order, "the projection is not the fold of the log", request_id)
+            self._check_end_of(request_id)
+        self._check_log()
+
+    def _check_end_of(self, request_id: str) -> None:
+        watch = self._watch
+        assert self._line is not None
+        known = watch.known[request_id]
+        order = known.order
+        assert order is not None
+        charged = self._line.sat.world.ledger.order(request_id)
+        if order.state is OrderState.ESCALATED:
+            watch.count("end:escalated")
+            return
+        watch.require(order.state.is_final, f"an order never ends and stays {order.state.value}", request_id)
+        watch.count(f"end:{order.state.value}")
+        if order.evidence_digest is None and not order.ended_by_operator:
+            watch.require(charged is None, f"{order.state.value}, but SAT charged it", request_id)
+
+    def _check_log(self) -> None:
+        streams: dict[str, list[RecordedEvent]] = {}
+        for recorded in self._log():
+            if recorded.stream.kind is StreamKind.ORDER:
+                streams.setdefault(recorded.stream.key, []).append(recorded)
+            self._watch.require(
+                recorded.digest == recorded.computed_digest(), "a digest is wrong", str(recorded.stream)
+            )
+        for request_id, rows in streams.items():
+            versions = [row.version for row in rows]
+            self._watch.require(
+                versions == list(range(1, len(rows) + 1)), "a version is missing or twice there", request_id
+            )
+            again = fold(request_id, ((row.event, row.occurred_at) for row in rows))
+            self._watch.require(
+                again == self._watch.known[request_id].order, "the log folds to another order", request_id
+            )
+
+    def _log(self) -> list[RecordedEvent]:
+        assert self._line is not None
+        store = self._line.store
+        if isinstance(store, MemoryEventStore):
+            return store.log
+        streams = {f"order/{key}" for key in self._watch.known} | {
+            f"batch/{key}" for key in self._line.batch_ids
+        }
+        return [
+            recorded
+            for recorded in each_recorded(store, store.close_position())
+            if str(recorded.stream) in streams
+        ]
+
+
+def _digest(log: list[RecordedEvent], counters: Counter[str]) -> str:
+    digest = hashlib.sha256()
+    for recorded in log:
+        digest.update(f"{recorded.stream}|{recorded.version}|{recorded.digest}\n".encode())
+    for name, times in sorted(counters.items()):
+        digest.update(f"{name}={times}\n".encode())
+    return digest.hexdigest()
+
+
+def seeds_per_second(first: int, count: int) -> float:
+    """How fast this machine goes, one process."""
+    began = real_time.perf_counter()
+    for seed in range(first, first + count):
+        run_seed(seed)
+    return count / (real_time.perf_counter() - began)

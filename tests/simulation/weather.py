@@ -1,0 +1,224 @@
+"""What one seed is like: its batches, and how often each thing goes wrong, drawn anew for every seed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sandbox.scenario import Scenario, scenario_of
+
+HEADER = "order_id,product_code,client_number,amount_rupiah,max_rupiah\n"
+PREPAID = ("50k-simpati", "25k-xl", "kode-voucher-google-100k")
+BILLS = ("pln-postpaid", "speedy-indihome")
+WITHDRAWN = "voucher-game-50k"
+FAILING_NUMBER = "2121212"
+
+# 17:00 UTC is midnight in Jakarta (WIB), where the business day changes.
+MIDNIGHT_WIB = datetime(2026, 11, 2, 17, 0, tzinfo=UTC)
+
+SHORTEST_STORM_SECONDS = 60.0
+LONGEST_STORM_SECONDS = 420.0
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """The rates of one seed. Everything but ``scenario`` hits our own side: processes, sockets, database."""
+
+    start: datetime
+    storm_seconds: float
+    scenario: Scenario
+    refused_connection: float = 0.0
+    slow_connection: float = 0.0
+    kill: float = 0.0
+    freeze: float = 0.0
+    run_twice: float = 0.0
+    store_trouble: float = 0.0
+    stale_read: float = 0.0
+    callback_unreachable: float = 0.0
+    skew_seconds: float = 0.0
+    pause: bool = False
+    top_up_late: bool = False
+    release_held: float = 0.5
+    operator: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One file, and how it is cut."""
+
+    reference: str
+    content: bytes
+    chunk_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a seed decides before anything runs."""
+
+    seed: int
+    weather: Weather
+    batches: tuple[Batch, ...] = field(default_factory=tuple)
+
+
+def draw_plan(seed: int) -> Plan:
+    """The plan of a seed; the same seed gives the same plan for ever."""
+    # A mixed seed: neighbouring seeds of random.Random give related first draws.
+    chance = random.Random(seed * 0x9E3779B97F4A7C15 + 0x1F123BB5)
+    return Plan(seed, draw_weather(chance), draw_batches(chance))
+
+
+def draw_batches(chance: random.Random) -> tuple[Batch, ...]:
+    """One batch of 3 to 8 orders, sometimes a second one that repeats an order of the first."""
+    rows = [_row(chance, number) for number in range(1, chance.randint(3, 8) + 1)]
+    if chance.random() < 0.1:
+        rows.append(rows[0])
+    first = Batch("first", (HEADER + "".join(rows)).encode(), chance.choice((2, 3, 8)))
+    if chance.random() < 0.75:
+        return (first,)
+    more = [_row(chance, number) for number in range(21, 21 + chance.randint(1, 3))]
+    if chance.random() < 0.5:
+        more.append(rows[0])
+    return first, Batch("second", (HEADER + "".join(more)).encode(), chance.choice((2, 8)))
+
+
+def _row(chance: random.Random, number: int) -> str:
+    draw = chance.random()
+    if draw < 0.55:
+        product = chance.choice(PREPAID)
+        return f"O-{number},{product},0812{number:03d}{chance.randrange(10**5):05d},,\n"
+    if draw < 0.88:
+        # Each failing order needs a number of its own: the same bill paid twice would be a double charge.
+        fails = chance.random() < 0.1 and number in (1, 21)
+        client = FAILING_NUMBER if fails and number == 1 else f"53{number:03d}{chance.randrange(10**7):07d}"
+        return f"O-{number},{chance.choice(BILLS)},{client},,\n"
+    if draw < 0.96:
+        return f"O-{number},{WITHDRAWN},0813{number:03d}{chance.randrange(10**5):05d},,\n"
+    return f"O-{number},no-such-product,0813{number:08d},,\n"
+
+
+def draw_weather(chance: random.Random) -> Weather:
+    """A kind of weather; one seed in twelve is calm but for a single sort of trouble."""
+    start = MIDNIGHT_WIB - timedelta(seconds=chance.uniform(0, 240))
+    if chance.random() < 0.25:
+        start += timedelta(hours=chance.uniform(0, 24))
+
+    def up_to(rate: float, presence: float = 0.6) -> float:
+        return chance.random() * rate if chance.random() < presence else 0.0
+
+    return Weather(
+        start=start,
+        storm_seconds=chance.uniform(SHORTEST_STORM_SECONDS, LONGEST_STORM_SECONDS),
+        scenario=_scenario(chance, up_to),
+        refused_connection=up_to(0.15),
+        slow_connection=up_to(0.1),
+        kill=up_to(0.05, 0.7),
+        freeze=up_to(0.03, 0.5),
+        run_twice=up_to(0.3, 0.5),
+        store_trouble=up_to(0.05, 0.4),
+        stale_read=up_to(0.1, 0.4),
+        callback_unreachable=up_to(0.3, 0.3),
+        skew_seconds=up_to(4.0, 0.5),
+        pause=chance.random() < 0.08,
+        top_up_late=chance.random() < 0.5,
+        release_held=chance.random(),
+        operator=chance.random(),
+    )
+
+
+def _scenario(chance: random.Random, up_to: Any) -> Scenario:
+    rules: list[dict[str, Any]] = []
+
+    def add(fault: str, rate: float, **more: Any) -> None:
+        if rate > 0:
+            rules.append({"fault": fault, "rate": round(rate, 4), "name": _name(fault, more), **more})
+
+    losable = ["checkout", "status", "inquiry", "products", "account", "token"]
+    for manner in ("reset", "silence"):
+        add("request_lost", up_to(0.2), manner=manner, operations=losable)
+        add("response_lost", up_to(0.2), manner=manner, operations=losable)
+    for when in ("before", "after"):
+        status, body = chance.choice(
+            ((500, "sat"), (502, "html"), (503, "html"), (504, "empty"), (429, "html"), (403, "html"))
+        )
+        add("error", up_to(0.1), when=when, status=status, body=body)
+    add("error", up_to(0.03, 0.2), when="before", status=408, body="html", operations=["checkout"])
+    add("unauthorized", up_to(0.05, 0.3), revoke=chance.random() < 0.5)
+    add("token_expiry", up_to(0.2, 0.3), lifetime_seconds=chance.choice((0, 1, 5)))
+    manners = (
+        "truncated",
+        "no_data",
+        "other_id",
+        "unknown_status",
+        "not_json",
+        "accepted_202",
+        "redirect",
+    )
+    for manner in manners:
+        add("garbled_reply", up_to(0.06, 0.25), manner=manner, operations=["checkout", "status"])
+    for manner in ("stranger", "other_body", "garbage", "missing"):
+        add("bad_signature", up_to(0.06, 0.2), manner=manner)
+    add("late_arrival", up_to(0.1, 0.25), until="p02")
+    add("late_arrival", up_to(0.1, 0.25), until="resend")
+    add("late_arrival", up_to(0.1, 0.25), until="seconds", seconds=round(chance.uniform(0.5, 90), 2))
+    add("p03_for_lost", up_to(0.1, 0.2), first_send=chance.choice(("p03", "reset", "silence")))
+    add("p02_though_charged", up_to(0.5, 0.2), for_seconds=round(chance.uniform(1, 400), 1))
+    add("reject_resend", up_to(0.5, 0.2))
+    add("stuck_pending", up_to(0.06, 0.15))
+    add("fails", up_to(0.3, 0.4))
+    add("success_then_reversed", up_to(0.1, 0.3), after_seconds=round(chance.uniform(0.5, 60), 1))
+    add("failed_then_success", up_to(0.1, 0.2), after_seconds=round(chance.uniform(0.5, 60), 1))
+    add("delayed_refund", up_to(0.3, 0.3), after_seconds=round(chance.uniform(1, 60), 1))
+    add("callback_dropped", up_to(0.5))
+    add("callback_duplicated", up_to(0.5), copies=2, gap_seconds=round(chance.uniform(0, 20), 1))
+    add("callback_delayed", up_to(0.5, 0.4), seconds=0.5, to_seconds=90)
+    add("callback_reordered", up_to(0.5, 0.4), hold_seconds=20)
+    add("callback_forged", up_to(0.3, 0.5), **_forgery(chance))
+    add("callback_before_response", up_to(0.2, 0.4))
+    add("delay", up_to(0.2), side="response", distribution="exponential", seconds=4, cap_seconds=45)
+    add("delay", up_to(0.1, 0.3), side="request", distribution="uniform", seconds=1, to_seconds=40)
+    at_checkout = chance.choice(("charge_sent", "charge_changed", "refuse"))
+    percent = chance.choice((-10, 5, 25))
+    for moment in ("quote", "checkout"):
+        rate = up_to(0.2, 0.3)
+        add("price_change", rate, moment=moment, change_percent=percent, at_checkout=at_checkout)
+    moment = chance.choice(("quote", "checkout"))
+    add("product_inactive", up_to(0.1, 0.2), moment=moment, status=chance.choice((2, 3)))
+    add("deposit_runs_out", up_to(0.3, 0.1), leaving_rupiah=chance.choice((0, 30_000)))
+    add("foreign_spend", up_to(0.1, 0.3), rupiah=10_000)
+    add("stale_saldo", up_to(0.5, 0.2), lag_seconds=60)
+    return scenario_of(
+        {
+            "seed": chance.randrange(2**32),
+            "faults": rules,
+            "json_style": chance.choice(("spaced", "compact", "compact_newline", "utf8")),
+            "fulfilment": {"min_seconds": 0.2, "max_seconds": chance.choice((2, 30, 200))},
+            "tokens": {"lifetime_seconds": chance.choice((30, 3600)), "reissue_same": chance.random() < 0.3},
+        }
+    )
+
+
+def _forgery(chance: random.Random) -> dict[str, Any]:
+    return {
+        "manner": chance.choice(("stranger", "unsigned", "tampered")),
+        "status": chance.choice(("Success", "Failed")),
+        "genuine": chance.random() < 0.7,
+    }
+
+
+def _name(fault: str, more: dict[str, Any]) -> str:
+    """What the counters call it: the fault and what tells its forms apart."""
+    keys = ("manner", "when", "until", "first_send", "side", "moment", "status")
+    parts = [str(more[key]) for key in keys if key in more]
+    return ":".join([fault, *parts])
+
+
+def calm(scenario: Scenario) -> Scenario:
+    """The same SAT without any fault: what is under way keeps its story, nothing new goes wrong."""
+    return scenario.model_copy(update={"faults": ()})
+
+
+CALM = Weather(
+    start=MIDNIGHT_WIB - timedelta(seconds=30), storm_seconds=0.0, scenario=scenario_of({"seed": 1})
+)
