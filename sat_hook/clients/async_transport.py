@@ -23,6 +23,7 @@ from aiohttp.client_exceptions import (
 )
 from yarl import URL
 
+from sat_hook.clients.faults import words_of
 from sat_hook.clients.guard import SendGuard, SendWindowClosed, current_guard
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.clients.surroundings import ca_bundle, proxy_of, tls_context
@@ -152,8 +153,7 @@ def _fault_of(error: Exception, guard: SendGuard) -> TransportFault:
     kind = _kind_after_writing(error) if guard.written else _kind_before_writing(error)
     if kind is FaultKind.UNEXPECTED:
         logger.warning("An exchange ended in an unexpected %s", type(error).__name__)
-    detail = f"{kind.value.replace('_', ' ')} ({type(error).__name__})"
-    return TransportFault(kind, sent=guard.written, detail=detail)
+    return TransportFault(kind, sent=guard.written, detail=words_of(kind, error))
 
 
 _BEFORE_WRITING: tuple[tuple[type[Exception], FaultKind], ...] = (

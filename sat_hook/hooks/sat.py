@@ -9,7 +9,7 @@ from airflow.sdk import BaseHook
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.blocking import BlockingSATClient
-from sat_hook.clients.settings import AccountSettings, InvalidSettingsError
+from sat_hook.clients.settings import AccountSettings
 from sat_hook.clients.system import SystemClock
 from sat_hook.hooks.sat_connection import CONNECTION_TYPE, SATConnectionError, settings_of
 from sat_hook.protocol.calls import Call, Reply, T
@@ -44,10 +44,17 @@ _ADVICE: tuple[tuple[type[SATError], str], ...] = (
     (WrongEnvironmentError, "check the environment and the base URL"),
     (NeverSentError, "check the base URL, the network, its proxy and the CA bundle"),
     (ReplyTimeoutError, "the server is slow or a firewall swallows the request"),
-    (UnexpectedReplyError, "an answer not of SAT itself: is this machine's address registered with SAT?"),
+    (UnexpectedReplyError, "is this machine's address registered with SAT?"),
     (UnreadableReplyError, "is the base URL that of a SAT server (it ends in /api)?"),
     (RefusedError, "SAT itself refuses the account"),
 )
+_ADVICE_FOR_A_WRONG_PATH = "is the base URL that of a SAT server (it ends in /api)?"
+
+
+def _advice(error: SATError) -> str | None:
+    if error.http_status == 404 and not isinstance(error, TokenUnavailableError):
+        return _ADVICE_FOR_A_WRONG_PATH
+    return next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
 
 
 class SATHook(BaseHook):
@@ -134,17 +141,19 @@ class SATHook(BaseHook):
         return self.get_conn().check_status(request_id)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Token, ping, environment, account, keys; in plain words."""
+        """Token, ping, environment, account, keys; in plain words.
+
+        The words do not name the connection: Airflow tests a copy of it under a name that nobody knows.
+        """
         try:
             settings = self.settings()
             with BlockingSATClient(settings, SystemClock()) as client:
                 return True, self._tested(settings, client)
-        except (SATConnectionError, InvalidSettingsError) as error:
-            return False, str(error)
+        except SATConnectionError as error:
+            return False, f"field {error.field}: found {error.found}, expected {error.expected}"
         except SATError as error:
-            advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
-            hint = "" if advice is None else f"; {advice}"
-            return False, f"connection {self.sat_conn_id!r}: {error}{hint}"
+            advice = _advice(error)
+            return False, str(error) if advice is None else f"{error}; {advice}"
 
     def _tested(self, settings: AccountSettings, client: BlockingSATClient) -> str:
         ping = client.ping()

@@ -167,7 +167,7 @@ def test_wrong_field_is_named(connect: Connect, changes: dict[str, Any], field: 
         hook.settings()
     assert (caught.value.connection_id, caught.value.field, caught.value.found) == ("sat_test", field, found)
     assert str(caught.value).startswith(f"connection 'sat_test', field {field}: found ")
-    assert hook.test_connection() == (False, str(caught.value))
+    assert hook.test_connection() == (False, str(caught.value).removeprefix("connection 'sat_test', "))
 
 
 def test_private_key_in_the_place_of_the_public_one(connect: Connect, pems: dict[str, str]) -> None:
@@ -260,18 +260,37 @@ def test_test_connection_without_keys_says_what_cannot_be_done(connect: Connect)
         ("/token", http_answer(502, b"<html>"), "check the token URL"),
         ("/ping", http_answer(403, b"<html>"), "is this machine's address registered"),
         ("/ping", http_answer(200, b"<html>"), "is the base URL that of a SAT server"),
+        ("/ping", http_answer(404, b"<html>"), "is the base URL that of a SAT server"),
         ("/v2/account", http_answer(500, b""), "HTTP 500"),
     ],
 )
 def test_test_connection_says_what_is_wrong(
     connect: Connect, sat: ScriptedSAT, path: str, answer: bytes, words: str
 ) -> None:
-    """Each step that fails ends in a sentence with the connection and an advice."""
+    """Each step that fails ends in a sentence with an advice, without the name that Airflow made up."""
     sat.script[path] = answer
     success, message = connect().test_connection()
     assert not success
-    assert message.startswith("connection 'sat_test': ")
+    assert "sat_test" not in message
     assert words in message
+
+
+@pytest.mark.parametrize(
+    ("field", "url", "words"),
+    [
+        ("base_url", "http://127.0.0.1:1/api", "nothing listens at that address"),
+        ("base_url", "http://no-such-host.invalid/api", "the host's name is not known"),
+        ("token_url", "http://127.0.0.1:1/token", "nothing listens at that address"),
+    ],
+)
+def test_test_connection_to_a_server_that_is_not_there(
+    connect: Connect, field: str, url: str, words: str
+) -> None:
+    """A server that is down, or an address with a slip in it, and which of the two addresses it is."""
+    success, message = connect(**{field: url}).test_connection()
+    assert not success
+    assert words in message
+    assert f"check the {field.replace('_url', ' URL')}" in message
 
 
 def test_own_public_key_in_the_place_of_sats(connect: Connect, pems: dict[str, str]) -> None:
