@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -11,6 +14,14 @@ from stack.databases import ApplicationDatabase
 from stack.lifecycle import Stack
 from tests.postgres import DatabaseTemplate, server_for_tests
 from tests.running_stack import stack_for_tests
+
+# Before anything imports Airflow, which would otherwise make ~/airflow, or take up what the caller's own
+# Airflow is told.
+for variable in [name for name in os.environ if name.startswith("AIRFLOW")]:
+    del os.environ[variable]
+_airflow_home = tempfile.TemporaryDirectory(prefix="sat-airflow-home-")
+atexit.register(_airflow_home.cleanup)
+os.environ["AIRFLOW_HOME"] = _airflow_home.name
 
 
 @pytest.fixture(scope="session")
