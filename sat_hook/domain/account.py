@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sat_hook.domain.event import Event, register
+from sat_hook.domain.funds import Movement, MovementKind
 from sat_hook.domain.order import Refusal, RefusalReason
 
 
@@ -28,8 +29,39 @@ class AccountResumed(Event):
     reason: str
 
 
+@register
+class ForeignSpendSuspected(Event):
+    """The deposit held less than our own orders can explain: somebody else seems to spend from it. Rupiah.
+
+    ``expected_rupiah`` is the least that they could have left since the look at ``compared_with``.
+    """
+
+    account: str
+    expected_rupiah: int
+    found_rupiah: int
+    observed_at: AwareDatetime
+    compared_with: AwareDatetime
+
+
+@register
+class TopUpSeen(Event):
+    """The deposit held more than refunds of our own orders can explain: it was topped up. Rupiah.
+
+    ``expected_rupiah`` is the most that there could have been since the look at ``compared_with``.
+    """
+
+    account: str
+    expected_rupiah: int
+    found_rupiah: int
+    observed_at: AwareDatetime
+    compared_with: AwareDatetime
+
+
 class AccountStanding(BaseModel):
-    """The fold of an account's events. An account without events may send."""
+    """The fold of an account's events. An account without events may send.
+
+    ``foreign_spend_rupiah`` and ``top_up_rupiah`` are the sums of what was seen, at the least.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,6 +70,9 @@ class AccountStanding(BaseModel):
     version: int = 0
     is_paused: bool = False
     pause_reason: str | None = None
+    foreign_spend_rupiah: int = 0
+    top_up_rupiah: int = 0
+    last_movement_at: AwareDatetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +89,16 @@ class ResumeAccount:
     reason: str
 
 
-AccountCommand = PauseAccount | ResumeAccount
+@dataclass(frozen=True, slots=True)
+class ReportMovement:
+    """Record that the saldo of one look is not explained by our own orders; once for each look."""
+
+    movement: Movement
+    observed_at: datetime
+    compared_with: datetime
+
+
+AccountCommand = PauseAccount | ResumeAccount | ReportMovement
 
 
 def decide_account(standing: AccountStanding, command: AccountCommand) -> tuple[Event, ...] | Refusal:
@@ -68,6 +112,28 @@ def decide_account(standing: AccountStanding, command: AccountCommand) -> tuple[
             if not standing.is_paused:
                 return Refusal(reason=RefusalReason.ALREADY_SO)
             return (AccountResumed(account=standing.account, reason=reason),)
+        case ReportMovement():
+            return _report_movement(standing, command)
+
+
+def _report_movement(standing: AccountStanding, command: ReportMovement) -> tuple[Event, ...] | Refusal:
+    if standing.last_movement_at is not None and command.observed_at <= standing.last_movement_at:
+        return Refusal(
+            reason=RefusalReason.STALE_EVIDENCE, detail=f"reported up to {standing.last_movement_at}"
+        )
+    kinds: dict[MovementKind, type[ForeignSpendSuspected] | type[TopUpSeen]] = {
+        MovementKind.FOREIGN_SPEND: ForeignSpendSuspected,
+        MovementKind.TOP_UP: TopUpSeen,
+    }
+    return (
+        kinds[command.movement.kind](
+            account=standing.account,
+            expected_rupiah=command.movement.expected_rupiah,
+            found_rupiah=command.movement.found_rupiah,
+            observed_at=command.observed_at,
+            compared_with=command.compared_with,
+        ),
+    )
 
 
 def evolve_account(standing: AccountStanding, event: Event) -> AccountStanding:
@@ -77,6 +143,18 @@ def evolve_account(standing: AccountStanding, event: Event) -> AccountStanding:
             change: dict[str, object] = {"is_paused": True, "pause_reason": event.reason}
         case AccountResumed():
             change = {"is_paused": False, "pause_reason": None}
+        case ForeignSpendSuspected():
+            change = {
+                "foreign_spend_rupiah": standing.foreign_spend_rupiah
+                + event.expected_rupiah
+                - event.found_rupiah,
+                "last_movement_at": event.observed_at,
+            }
+        case TopUpSeen():
+            change = {
+                "top_up_rupiah": standing.top_up_rupiah + event.found_rupiah - event.expected_rupiah,
+                "last_movement_at": event.observed_at,
+            }
         case _:
             raise ValueError(f"{event.type_name} is not an event of an account")
     return standing.model_copy(update={**change, "version": standing.version + 1})

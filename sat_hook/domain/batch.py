@@ -55,6 +55,8 @@ class Batch(BaseModel):
     estimate_rupiah: int | None = None
     quoted: int | None = None
     total_rupiah: int | None = None
+    reserved_up_to_row: int = 0
+    reserved_rupiah: int = 0
     charged_rupiah: int | None = None
     results_uri: str | None = None
     results_digest: str | None = None
@@ -113,6 +115,13 @@ class CloseQuoting:
 
 
 @dataclass(frozen=True, slots=True)
+class ReserveFunds:
+    """Set funds aside for orders up to a row. Asked under the account's funds lock only."""
+
+    reserved: happened.FundsReserved
+
+
+@dataclass(frozen=True, slots=True)
 class Complete:
     """Nothing is left to wait for."""
 
@@ -145,6 +154,7 @@ BatchCommand = (
     | CloseValidation
     | RecordBalance
     | CloseQuoting
+    | ReserveFunds
     | Complete
     | RecordResults
     | RecordDelivery
@@ -211,10 +221,28 @@ def _decide_step(batch: Batch, command: BatchCommand) -> tuple[Event, ...] | Ref
             if batch.state is not BatchState.VALIDATED:
                 return _wrong_state(batch)
             return (happened.BatchQuoted(quoted=quoted, rejected=rejected, total_rupiah=total),)
+        case ReserveFunds(reserved=reserved):
+            return _reserve(batch, reserved)
         case Complete(counts=counts, charged_rupiah=charged):
             return (happened.BatchCompleted(counts=counts, charged_rupiah=charged),)
         case _:
             raise TypeError(f"{type(command).__name__} is not a step of a batch")
+
+
+def _reserve(batch: Batch, reserved: happened.FundsReserved) -> tuple[Event, ...] | Refusal:
+    if batch.state is not BatchState.QUOTED:
+        return _wrong_state(batch)
+    if reserved.up_to_row < batch.reserved_up_to_row:
+        # Orders may be under way on the strength of it: a reservation is never taken back.
+        return Refusal(
+            reason=RefusalReason.OVERTAKEN, detail=f"row {batch.reserved_up_to_row} is reserved already"
+        )
+    if reserved.total_rupiah > reserved.available_rupiah:
+        return Refusal(
+            reason=RefusalReason.NOT_RESERVED,
+            detail=f"{reserved.total_rupiah} rupiah are wanted, {reserved.available_rupiah} are available",
+        )
+    return (reserved,)
 
 
 def _wrong_state(batch: Batch) -> Refusal:
@@ -263,6 +291,11 @@ def _change(batch: Batch, event: Event) -> dict[str, object]:
                 "state": BatchState.QUOTED,
                 "quoted": event.quoted,
                 "total_rupiah": event.total_rupiah,
+            }
+        case happened.FundsReserved():
+            return {
+                "reserved_up_to_row": event.up_to_row,
+                "reserved_rupiah": batch.reserved_rupiah + event.total_rupiah,
             }
         case happened.BatchCompleted():
             return {"state": BatchState.COMPLETED, "charged_rupiah": event.charged_rupiah}

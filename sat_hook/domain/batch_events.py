@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sat_hook.domain.event import Event, register
 
@@ -14,6 +14,14 @@ class BatchSource(StrEnum):
 
     FILE = "file"
     ORDER_INTAKE = "order_intake"
+
+
+class ShortFundsPolicy(StrEnum):
+    """What a batch does when the deposit does not reach for all of it."""
+
+    WAIT = "wait"
+    PARTIAL = "partial"
+    REFUSE = "refuse"
 
 
 class RowVerdict(StrEnum):
@@ -106,6 +114,28 @@ class BatchQuoted(Event):
     quoted: int
     rejected: int
     total_rupiah: int
+
+
+@register
+class FundsReserved(Event):
+    """Funds stand behind the quoted orders up to a row. Rupiah.
+
+    ``orders`` and ``total_rupiah`` are what this reservation adds, ``renewed`` of them orders that had lost
+    an earlier one. ``available_rupiah`` is ``saldo_rupiah`` less every commitment of the account that is not
+    proven debited before ``included_before``, the moment up to which that saldo is certain to tell all.
+    """
+
+    up_to_row: int
+    orders: int
+    renewed: int
+    total_rupiah: int
+    saldo_rupiah: int
+    observed_at: AwareDatetime
+    included_before: AwareDatetime
+    available_rupiah: int
+    policy: ShortFundsPolicy
+    left_orders: int
+    left_rupiah: int
 
 
 @register

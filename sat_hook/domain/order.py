@@ -83,6 +83,7 @@ class RefusalReason(StrEnum):
     NEVER_SENT = "never_sent"
     IN_FLIGHT = "in_flight"
     QUOTE_STALE = "quote_stale"
+    NOT_RESERVED = "not_reserved"
     BODY_CHANGED = "body_changed"
     NOT_KNOWN_TO_BE_ABSENT = "not_known_to_be_absent"
     BEYOND_DEDUP_HORIZON = "beyond_dedup_horizon"
@@ -126,6 +127,7 @@ class Order(BaseModel):
     quote_rupiah: int | None = None
     quote_source: happened.QuoteSource | None = None
     quote_valid_until: AwareDatetime | None = None
+    must_be_reserved_again: bool = False
     reason_code: str | None = None
     reason_detail: str | None = None
 
@@ -138,6 +140,7 @@ class Order(BaseModel):
     not_found_at: AwareDatetime | None = None
     resend_allowed_at: AwareDatetime | None = None
 
+    debit_proven_at: AwareDatetime | None = None
     reported_status: str | None = None
     charged_rupiah: int | None = None
     admin_fee_rupiah: int | None = None
@@ -183,11 +186,18 @@ def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, obje
                 "quote_rupiah": event.price_rupiah,
                 "quote_source": event.source,
                 "quote_valid_until": event.valid_until,
+                # Funds were reserved for the price of then.
+                "must_be_reserved_again": order.must_be_reserved_again
+                or (order.quote_rupiah is not None and event.price_rupiah > order.quote_rupiah),
             }
         case happened.OrderHeld():
-            return _ended(OrderState.HELD, event.reason.value, event.detail)
+            return _ended(OrderState.HELD, event.reason.value, event.detail) | {
+                "must_be_reserved_again": True
+            }
         case happened.OrderReleased():
             return _ended(OrderState.QUOTED, None, None)
+        case happened.ReservationRenewed():
+            return {"must_be_reserved_again": False}
         case happened.OrderCancelled():
             return _ended(OrderState.CANCELLED, "cancelled", event.reason)
         case (
@@ -200,7 +210,7 @@ def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, obje
         ):
             return _change_by_checkout(order, event, occurred_at)
         case happened.SignedStatus():
-            return _change_by_status(event)
+            return _change_by_status(event) | _debited(order, occurred_at)
         case happened.OrderEscalated():
             return _ended(OrderState.ESCALATED, "escalated", event.reason)
         case happened.ResendAllowedByOperator():
@@ -210,15 +220,22 @@ def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, obje
                 "resend_allowed_at": occurred_at,
             }
         case happened.SucceededByOperator():
-            return _ended(OrderState.SUCCEEDED, "operator", event.reason) | {"ended_by_operator": True}
+            change = _ended(OrderState.SUCCEEDED, "operator", event.reason) | _debited(order, occurred_at)
+            return change | {"ended_by_operator": True}
         case happened.FailedByOperator():
-            return _ended(OrderState.FAILED, "operator", event.reason) | {"ended_by_operator": True}
+            # If SAT took the money after all, it took it before the person looked.
+            change = _ended(OrderState.FAILED, "operator", event.reason) | _debited(order, occurred_at)
+            return change | {"ended_by_operator": True}
         case _:
             raise ValueError(f"{event.type_name} is not an event of an order")
 
 
 def _ended(state: OrderState, code: str | None, detail: str | None) -> dict[str, object]:
     return {"state": state, "reason_code": code, "reason_detail": detail}
+
+
+def _debited(order: Order, occurred_at: datetime) -> dict[str, object]:
+    return {"debit_proven_at": order.debit_proven_at or occurred_at}
 
 
 def _change_by_checkout(order: Order, event: Event, occurred_at: datetime) -> dict[str, object]:
@@ -233,6 +250,8 @@ def _change_by_checkout(order: Order, event: Event, occurred_at: datetime) -> di
                 "first_sent_at": order.first_sent_at or occurred_at,
                 "may_have_arrived": order.may_have_arrived or order.state is not OrderState.QUOTED,
                 "not_found_at": None,
+                # Whatever an earlier attempt proved, this one may move money again.
+                "debit_proven_at": None,
                 "reason_code": None,
                 "reason_detail": None,
             }
@@ -247,6 +266,7 @@ def _change_by_checkout(order: Order, event: Event, occurred_at: datetime) -> di
                 "reported_status": event.reported_status,
                 "charged_rupiah": event.sales_price_rupiah,
                 "partner_fee_rupiah": event.partner_fee_rupiah,
+                **_debited(order, occurred_at),
             }
         case happened.CheckoutRejected():
             return _ended(OrderState.FAILED, event.code, event.detail)

@@ -65,6 +65,13 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewReservation:
+    """Funds for this price stand behind the order again. Asked under the account's funds lock only."""
+
+    price_rupiah: int
+
+
+@dataclass(frozen=True, slots=True)
 class RequestCheckout:
     """Record the intent to send. ``now`` is when it is decided; see :class:`CheckoutRequested` for the rest.
 
@@ -168,6 +175,7 @@ OrderCommand = (
     | Hold
     | Release
     | Cancel
+    | RenewReservation
     | RequestCheckout
     | RecordReply
     | RecordStatus

@@ -101,6 +101,16 @@ def _cancel(order: Order, command: asked.Cancel) -> Decision:
     return (happened.OrderCancelled(reason=command.reason),)
 
 
+def _renew_reservation(order: Order, command: asked.RenewReservation) -> Decision:
+    if order.state is not OrderState.QUOTED:
+        return _wrong_state(order)
+    if not order.must_be_reserved_again:
+        return _refuse(RefusalReason.ALREADY_SO)
+    if order.quote_rupiah is None or order.quote_rupiah > command.price_rupiah:
+        return _refuse(RefusalReason.QUOTE_STALE, f"the quote is {order.quote_rupiah} rupiah by now")
+    return (happened.ReservationRenewed(price_rupiah=command.price_rupiah),)
+
+
 def _request_checkout(order: Order, command: asked.RequestCheckout) -> Decision:
     if order.state is OrderState.SUBMITTING:
         return _refuse(RefusalReason.IN_FLIGHT, "another sender may still be writing this order")
@@ -109,6 +119,8 @@ def _request_checkout(order: Order, command: asked.RequestCheckout) -> Decision:
             return _refuse(RefusalReason.QUOTE_STALE, "there is no quote")
         if command.now >= order.quote_valid_until:
             return _refuse(RefusalReason.QUOTE_STALE, f"the quote ended at {order.quote_valid_until}")
+        if order.must_be_reserved_again:
+            return _refuse(RefusalReason.NOT_RESERVED, "no funds stand behind the order as it is now")
     elif order.state is OrderState.UNKNOWN:
         refusal = _refuse_resend(order, command)
         if refusal is not None:
@@ -293,6 +305,7 @@ _DECISIONS = {
     asked.Hold: _hold,
     asked.Release: _release,
     asked.Cancel: _cancel,
+    asked.RenewReservation: _renew_reservation,
     asked.RequestCheckout: _request_checkout,
     asked.RecordReply: _record_reply,
     asked.RecordStatus: _record_status,

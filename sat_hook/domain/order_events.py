@@ -35,6 +35,7 @@ class RejectionReason(StrEnum):
     INQUIRY_REFUSED = "inquiry_refused"
     INQUIRY_UNAVAILABLE = "inquiry_unavailable"
     BATCH_REFUSED = "batch_refused"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
 
 
 class HoldReason(StrEnum):
@@ -109,6 +110,13 @@ class OrderCancelled(Event):
     """A held order ends without ever being sent."""
 
     reason: str
+
+
+@register
+class ReservationRenewed(Event):
+    """Funds were set aside anew for an order that was held, or that became dearer, since the last time."""
+
+    price_rupiah: int
 
 
 @register

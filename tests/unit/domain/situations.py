@@ -51,6 +51,8 @@ SUCCEEDED = happened.OrderSucceeded(**SIGNED, fulfilled_at=None)
 FAILED = happened.OrderFailed(**SIGNED, error_code="S02", error_detail="Product is not available")
 REVERSED = happened.OrderReversed(**SIGNED, error_code="S02", error_detail="reversed")
 HELD = happened.OrderHeld(reason=happened.HoldReason.PRICE_ABOVE_QUOTE, detail="")
+RELEASED = happened.OrderReleased(reason="the price is fine")
+RENEWED = happened.ReservationRenewed(price_rupiah=52_000)
 ESCALATED = happened.OrderEscalated(reason="no end after 24 hours")
 
 _UP_TO_QUOTE = (received(1), VALIDATED, QUOTED)
@@ -66,6 +68,8 @@ HISTORIES: dict[str, tuple[Event, ...]] = {
     ),
     "quoted": _UP_TO_QUOTE,
     "held": (*_UP_TO_QUOTE, HELD),
+    "released": (*_UP_TO_QUOTE, HELD, RELEASED),
+    "released and reserved again": (*_UP_TO_QUOTE, HELD, RELEASED, RENEWED),
     "cancelled": (*_UP_TO_QUOTE, HELD, happened.OrderCancelled(reason="too dear")),
     "submitting": _SENT,
     "never sent, quoted again": (*_SENT, happened.CheckoutNotSent(attempt=1, reason="connection refused")),
@@ -158,6 +162,7 @@ COMMANDS: dict[str, OrderCommand] = {
     "hold": asked.Hold(happened.HoldReason.LIMIT, ""),
     "release": asked.Release("fine"),
     "cancel": asked.Cancel("no"),
+    "renew reservation": asked.RenewReservation(52_000),
     "checkout": checkout(),
     "checkout, resend allowed": checkout(LATER, resend_until=HORIZON),
     "reply accepted": reply(ReplyVerdict.ACCEPTED),

@@ -1,0 +1,179 @@
+"""Funds: what of a deposit is still free, by one conservative formula. Pure; rupiah and UTC everywhere.
+
+Available = the last saldo seen - every commitment not proven debited before that look began (less a lag). The
+saldo is somebody else's ledger: it may be old, refunds may come late, and others may spend from it. So a
+commitment counts until its debit is certain to be inside the saldo, a refund counts only once it is inside,
+and what others spend is detected (:func:`movement_between`), not prevented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sat_hook.domain.order import Order, OrderState
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceObservation:
+    """One look at a deposit: evidence.
+
+    ``saldo_rupiah`` was true at some moment between ``requested_at`` less the lag and ``received_at``.
+    ``response_digest`` is the SHA-256 (hex) of the answer's bytes, where they were at hand.
+    """
+
+    account: str
+    saldo_rupiah: int
+    requested_at: datetime
+    received_at: datetime
+    response_digest: str | None = None
+
+    def includes_before(self, lag_seconds: float) -> datetime:
+        """A debit that was proven before this moment is certain to be inside the saldo."""
+        return self.requested_at - timedelta(seconds=lag_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """What one order takes, or may take, from the deposit.
+
+    :param rupiah: the dearer of quote and charge.
+    :param is_sent: False while it is merely reserved.
+    :param debit_proven_at: since when it is certain that SAT has taken the money; None while it is not.
+    """
+
+    rupiah: int
+    is_sent: bool
+    debit_proven_at: datetime | None = None
+
+    def is_outstanding(self, included_before: datetime) -> bool:
+        """True unless the debit is certain to be inside a saldo that includes what came before a moment."""
+        return self.debit_proven_at is None or self.debit_proven_at >= included_before
+
+
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """Commitments that a saldo may not show yet: reserved ones, and those that may be under way."""
+
+    reserved_rupiah: int = 0
+    sent_rupiah: int = 0
+
+    @property
+    def total_rupiah(self) -> int:
+        """Both together: what the saldo must still be able to bear."""
+        return self.reserved_rupiah + self.sent_rupiah
+
+
+def is_reserved(order: Order, reserved_up_to_row: int) -> bool:
+    """Whether funds stand behind an unsent order: its row is within its batch's reservation, and nothing
+    has happened since (a hold, a dearer quote) that asks for another one."""
+    return (
+        order.state is OrderState.QUOTED
+        and order.row_number <= reserved_up_to_row
+        and not order.must_be_reserved_again
+    )
+
+
+def commitment_of(order: Order, reserved_up_to_row: int) -> Commitment | None:
+    """What ``order`` takes from the deposit; None when nothing, or when it ended without a charge.
+
+    A signed Failed is a debit: its refund counts when a saldo shows it, not before. Rejected, cancelled and
+    held orders, and those whose only transmission was answered with a listed rejection, take nothing.
+
+    :param reserved_up_to_row: of the order's batch.
+    """
+    rupiah = max(order.quote_rupiah or 0, order.charged_rupiah or 0)
+    if order.state is OrderState.QUOTED:
+        return Commitment(rupiah, is_sent=False) if is_reserved(order, reserved_up_to_row) else None
+    if order.debit_proven_at is not None:
+        return Commitment(rupiah, is_sent=True, debit_proven_at=order.debit_proven_at)
+    if order.state.is_in_flight or order.state is OrderState.ESCALATED:
+        return Commitment(rupiah, is_sent=True)
+    return None
+
+
+def outstanding(commitments: Iterable[Commitment], included_before: datetime) -> Outstanding:
+    """The sum of the commitments that a saldo may not show, each once."""
+    reserved = sent = 0
+    for commitment in commitments:
+        if not commitment.is_outstanding(included_before):
+            continue
+        if commitment.is_sent:
+            sent += commitment.rupiah
+        else:
+            reserved += commitment.rupiah
+    return Outstanding(reserved, sent)
+
+
+def available_rupiah(observation: BalanceObservation, still_out: Outstanding) -> int:
+    """What may still be committed; negative when somebody else spent what was committed.
+
+    :param still_out: the commitments outstanding against this very observation.
+    """
+    return observation.saldo_rupiah - still_out.total_rupiah
+
+
+def is_within_available(
+    observation: BalanceObservation, lag_seconds: float, commitments: Iterable[Commitment]
+) -> bool:
+    """The invariant after every reservation: committed <= what the saldo that it rests on can bear."""
+    still_out = outstanding(commitments, observation.includes_before(lag_seconds))
+    return available_rupiah(observation, still_out) >= 0
+
+
+def reach(prices_rupiah: Sequence[int], funds_rupiah: int) -> int:
+    """How many of the prices, from the first on and without skipping any, the funds pay for."""
+    spent = 0
+    for count, price in enumerate(prices_rupiah):
+        spent += price
+        if spent > funds_rupiah:
+            return count
+    return len(prices_rupiah)
+
+
+class MovementKind(StrEnum):
+    """What moved a saldo besides our own orders."""
+
+    FOREIGN_SPEND = "foreign_spend"
+    TOP_UP = "top_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """A saldo that our own orders do not explain.
+
+    ``expected_rupiah`` is the lowest (foreign spend) or highest (top-up) saldo that they could explain.
+    """
+
+    kind: MovementKind
+    expected_rupiah: int
+    found_rupiah: int
+
+    @property
+    def rupiah(self) -> int:
+        """At least so much came or went."""
+        return abs(self.found_rupiah - self.expected_rupiah)
+
+
+def may_be_compared(earlier: BalanceObservation, later: BalanceObservation, lag_seconds: float) -> bool:
+    """Whether the later saldo is certain to be no older than the earlier one, whatever the lag was."""
+    return later.includes_before(lag_seconds) >= earlier.received_at
+
+
+def movement_between(
+    earlier: BalanceObservation, later: BalanceObservation, may_go_rupiah: int, may_come_rupiah: int
+) -> Movement | None:
+    """What moved between two saldos that our orders cannot account for; None when they can.
+
+    :param may_go_rupiah: the most that our orders may have taken since the earlier saldo.
+    :param may_come_rupiah: the most that refunds may have brought since then.
+    """
+    lowest = earlier.saldo_rupiah - may_go_rupiah
+    highest = earlier.saldo_rupiah + may_come_rupiah
+    if later.saldo_rupiah < lowest:
+        return Movement(MovementKind.FOREIGN_SPEND, lowest, later.saldo_rupiah)
+    if later.saldo_rupiah > highest:
+        return Movement(MovementKind.TOP_UP, highest, later.saldo_rupiah)
+    return None
