@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -53,11 +53,13 @@ class Stack:
     """The local stack of one checkout.
 
     :param say: called with one line for each step that takes time.
+    :param overrides: environment variables that replace the stack's own, for experiments.
     """
 
-    def __init__(self, layout: Layout, say: Say) -> None:
+    def __init__(self, layout: Layout, say: Say, overrides: Mapping[str, str] | None = None) -> None:
         self.layout = layout
         self._say = say
+        self._overrides = dict(overrides or {})
         self._services = [Service(name, layout.logs, layout.processes) for name in SERVICE_NAMES]
 
     @cached_property
@@ -97,7 +99,8 @@ class Stack:
                 if missing:
                     self._say("starting " + ", ".join(service.name for service in missing))
                 for service in missing:
-                    service.start(_command(service.name, settings), _environment(settings))
+                    environment = {**_environment(settings), **self._overrides}
+                    service.start(_command(service.name, settings), environment)
                 # Connections that changed, as they do with a port, are stored while Airflow loads.
                 self._store_metadata(settings)
                 HealthCheck(settings, self._services, just_started=missing).wait()
@@ -118,6 +121,10 @@ class Stack:
             self._stop(self._services)
             self.postgres.stop()
             return ran
+
+    def service(self, name: str) -> Service:
+        """One of the stack's processes; raises KeyError for a name that is none."""
+        return {service.name: service for service in self._services}[name]
 
     def settings(self) -> AirflowSettings:
         """Where the parts are and what they are told, as of the last start.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from stack.lifecycle import Stack
 from tests.keeper import hand_over, kept
 
 
-def stack_in(state: Path) -> Stack:
+def stack_in(state: Path, overrides: Mapping[str, str] | None = None) -> Stack:
     """The stack of this checkout with its state elsewhere; what it says goes to standard error."""
-    return Stack(Layout(Layout.here().checkout, state), lambda line: print(line, file=sys.stderr))
+    layout = Layout(Layout.here().checkout, state)
+    return Stack(layout, lambda line: print(line, file=sys.stderr), overrides)
 
 
 @contextmanager

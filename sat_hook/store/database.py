@@ -6,6 +6,7 @@ thrown away, never put back.
 
 from __future__ import annotations
 
+import select
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,8 +95,9 @@ class Database:
         with self._guard:
             while self._idle:
                 connection = self._idle.pop()
-                if not connection.closed:
+                if _is_fresh(connection):
                     return connection
+                connection.close()
         return self._connect()
 
     def _connect(self) -> Connection:
@@ -113,6 +115,17 @@ class Database:
                     self._idle.append(connection)
                     return
         connection.close()
+
+
+def _is_fresh(connection: Connection) -> bool:
+    """False when the server ended the connection while it was idle: its farewell is then waiting to be read.
+
+    An idle connection that does not listen has nothing to read, so this costs no round trip.
+    """
+    if connection.closed:
+        return False
+    readable, _, _ = select.select([connection.fileno()], [], [], 0)
+    return not readable
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,0 +1,263 @@
+"""Real kills in the middle of real batches, with the SAT server lying meanwhile; its ledger is the judge.
+
+Bounded in count and time; ends only processes of the stack that it was given, by pid.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+import requests
+
+from sat_hook.audit.rebuild import compare_projections
+from sat_hook.audit.verification import verify_log
+from sat_hook.clients.system import SystemClock
+from sat_hook.domain.batch_events import BatchSource
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.results import summarise
+from sat_hook.pipeline.spool import LocalSpool
+from sat_hook.pipeline.submission import submit
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import OrderSlice, each_order
+from sat_hook.store.postgres import PostgresEventStore
+from stack.airflow_api import AirflowApi, AirflowApiError
+from stack.lifecycle import Stack
+from stack.processes import Service
+from stack.trouble import StackError
+
+#: What Airflow needs to notice a death within seconds instead of minutes.
+NOTICE_QUICKLY = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
+}
+
+_BAD_GATEWAY = {"fault": "error", "operations": ["checkout"], "when": "after", "status": 502, "body": "html"}
+_BUSY = {"fault": "error", "operations": ["status"], "when": "before", "status": 503, "body": "html"}
+_SLOW = {"fault": "delay", "operations": ["checkout"], "distribution": "fixed", "seconds": 0.5}
+LIES: dict[str, Any] = {
+    "faults": [
+        {"fault": "request_lost", "operations": ["checkout"], "rate": 0.05, "manner": "reset"},
+        {"fault": "response_lost", "operations": ["checkout"], "rate": 0.05, "manner": "reset"},
+        {**_BAD_GATEWAY, "rate": 0.03},
+        {**_BUSY, "rate": 0.05},
+        {**_SLOW, "rate": 1.0},
+        {"fault": "callback_dropped", "rate": 0.3},
+        {"fault": "callback_duplicated", "rate": 0.3, "copies": 2, "gap_seconds": 0.2},
+        {"fault": "callback_before_response", "rate": 0.1},
+    ]
+}
+TRUTH: dict[str, Any] = {"faults": []}
+
+VICTIMS = ("task", "scheduler", "triggerer", "api-server", "postgres")
+_TASK = re.compile(r"^airflow worker -- (LocalExecutor: )?[0-9a-f-]{36}")
+
+
+@dataclass
+class Verdict:
+    """What the siege ended with."""
+
+    kills: dict[str, int] = field(default_factory=dict)
+    orders: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    findings: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        kills = ", ".join(f"{count} {name}" for name, count in self.kills.items()) or "none"
+        ends = ", ".join(f"{count} {name}" for name, count in self.orders.items())
+        found = "\n".join(f"  FOUND: {finding}" for finding in self.findings)
+        word = "HELD" if not self.findings else "BROKEN"
+        return f"{found}\n{word}: kills: {kills}; orders: {ends}; {self.seconds:.0f} s".lstrip("\n")
+
+
+class Siege:
+    """Batches under way on a running stack, and the kills that interrupt them."""
+
+    def __init__(self, stack: Stack, chance: random.Random, say: Callable[[str], None]) -> None:
+        self._stack = stack
+        self._chance = chance
+        self._say = say
+        settings = stack.settings()
+        self._sandbox = settings.sandbox_url
+        self._spool = LocalSpool(stack.layout.spool)
+        self._database = Database(settings.application.writer_dsn, "chaos")
+        self._store = PostgresEventStore(self._database)
+        self._batches: dict[str, str] = {}
+        self._kills: dict[str, int] = {}
+
+    def run(self, *, batches: int, orders: int, kills: int, seconds: float) -> Verdict:
+        """Submit, kill, tell the truth again, wait, judge."""
+        began = time.monotonic()
+        self._lie(LIES)
+        for number in range(batches):
+            self._submit(number, orders)
+        for number in range(kills):
+            self._kill(VICTIMS[number % len(VICTIMS)])
+            self._repair()
+        self._lie(TRUTH)
+        findings = self._wait_for_ends(began + seconds)
+        verdict = Verdict(self._kills, self._counts(), time.monotonic() - began, findings)
+        verdict.findings.extend(self._judge())
+        verify_log(self._database, lambda finding: verdict.findings.append(str(finding)))
+        compare_projections(self._database, lambda finding: verdict.findings.append(str(finding)))
+        self._database.close()
+        return verdict
+
+    # What happens
+
+    def _lie(self, scenario: dict[str, Any]) -> None:
+        reply = requests.put(f"{self._sandbox}/_sandbox/faults", json=scenario, timeout=30)
+        assert reply.ok, reply.text
+
+    def _submit(self, number: int, orders: int) -> None:
+        mark = f"{self._chance.getrandbits(40):010x}"
+        out = io.StringIO()
+        writer = csv.writer(out)
+        writer.writerow(["order_id", "product_code", "client_number"])
+        for row in range(orders):
+            writer.writerow([f"{mark}-{row:04d}", "25k-xl", f"0817{self._chance.randrange(10**8):08d}"])
+        batch = submit(
+            self._store,
+            self._spool,
+            SystemClock(),
+            account="demo",
+            reference=None,
+            source=BatchSource.FILE,
+            file_name=f"chaos-{number}.csv",
+            content=out.getvalue().encode(),
+            provenance=Provenance("user:chaos", "chaos test"),
+        )
+        conf = {"batch_id": batch.batch_id, "chunk_rows": max(50, orders // 4)}
+        self._batches[batch.batch_id] = self._api().trigger("bulk_disbursement", conf)
+
+    def _kill(self, victim: str) -> None:
+        """Kill one process of the kind while orders are being sent, or at least in flight."""
+        self._until(self._something_is_under_way, 60)
+        process = self._find(victim)
+        if process is None:
+            self._say(f"no {victim} to kill at this moment")
+            return
+        self._say(f"SIGKILL {victim} {process.pid}")
+        process.kill()
+        self._kills[victim] = self._kills.get(victim, 0) + 1
+        time.sleep(self._chance.uniform(0.2, 2.0))
+
+    def _find(self, victim: str) -> psutil.Process | None:
+        if victim == "postgres":
+            server = self._stack.postgres.status()
+            return psutil.Process(server.pid) if server is not None else None
+        if victim != "task":
+            return self._service(victim).process()
+        tasks = [p for p in self._service("scheduler").session() if _TASK.match(_title(p))]
+        return self._chance.choice(tasks) if tasks else None
+
+    def _service(self, name: str) -> Service:
+        return self._stack.service(name)
+
+    def _repair(self) -> None:
+        """Whoever supervises in production starts what died, as often as it takes; here the stack does."""
+        for remaining in reversed(range(5)):
+            try:
+                self._stack.up()
+            except StackError as error:
+                # What depended on the victim may die of it a moment later.
+                self._say(f"not up yet: {str(error).splitlines()[0]}")
+                if not remaining:
+                    raise
+                continue
+            return
+
+    def _something_is_under_way(self) -> bool:
+        """True while orders are on their way."""
+        return any(
+            order.state in (OrderState.SUBMITTING, OrderState.QUOTED, OrderState.PENDING)
+            for order in self._orders()
+        )
+
+    # How it ends
+
+    def _wait_for_ends(self, deadline: float) -> list[str]:
+        """Clear what failed and run recovery, as people and the schedule do, until everything has ended."""
+        recovered = 0.0
+        while time.monotonic() < deadline:
+            if all(summarise(self._store, batch_id).is_complete for batch_id in self._batches):
+                return []
+            if time.monotonic() - recovered > 20:
+                recovered = time.monotonic()
+                self._repair()
+                self._nudge()
+            time.sleep(2)
+        return [
+            f"batch {batch_id} has not ended in time: {self._states_of(batch_id)}"
+            for batch_id in self._batches
+            if not summarise(self._store, batch_id).is_complete
+        ]
+
+    def _nudge(self) -> None:
+        try:
+            api = self._api()
+            api.trigger("order_recovery", {})
+            states = {run["dag_run_id"]: run["state"] for run in api.runs("bulk_disbursement")}
+            for batch_id, run_id in list(self._batches.items()):
+                if states.get(run_id) in ("failed", "success") and summarise(self._store, batch_id).unsent:
+                    self._batches[batch_id] = api.trigger("bulk_disbursement", {"batch_id": batch_id})
+        except (AirflowApiError, requests.RequestException) as error:
+            self._say(f"Airflow is not ready for a nudge: {error}")
+
+    def _judge(self) -> list[str]:
+        """The SAT server's ledger against the log: each id charged at most once, each rupiah explained."""
+        ledger = requests.get(f"{self._sandbox}/_sandbox/ledger", timeout=60).json()
+        findings = [] if ledger["deposit"]["conserved"] else ["the deposit does not add up"]
+        orders = {order.request_id: order for order in self._orders()}
+        for request_id, order in orders.items():
+            entry = ledger["requests"].get(request_id)
+            charged = entry["charged"] if entry else 0
+            if charged > 1:
+                findings.append(f"{request_id} was charged {charged} times")
+            if order.state is OrderState.SUCCEEDED and charged != 1:
+                findings.append(f"{request_id} is called succeeded and was charged {charged} times")
+            if order.state in (OrderState.FAILED, OrderState.REJECTED) and entry and entry["net_rupiah"]:
+                findings.append(f"{request_id} is called {order.state.value} and cost {entry['net_rupiah']}")
+        return findings
+
+    def _orders(self) -> Iterator[Order]:
+        for batch_id in self._batches:
+            yield from each_order(self._store, OrderSlice(batch_id))
+
+    def _counts(self) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for order in self._orders():
+            counts[order.state.value] = counts.get(order.state.value, 0) + 1
+        return counts
+
+    def _states_of(self, batch_id: str) -> str:
+        return ", ".join(f"{c.orders} {c.state.value}" for c in summarise(self._store, batch_id).counts)
+
+    def _api(self) -> AirflowApi:
+        settings = self._stack.settings()
+        return AirflowApi(settings.airflow_url, "ops", self._stack.credentials.user_passwords["ops"])
+
+    def _until(self, condition: Callable[[], bool], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not condition():
+            time.sleep(0.1)
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
