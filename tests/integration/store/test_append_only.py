@@ -139,7 +139,7 @@ def test_an_unreachable_database_is_a_typed_error_without_the_password() -> None
 def test_a_connection_that_the_server_ended_while_idle_is_not_used_again(
     filled: ApplicationDatabase,
 ) -> None:
-    """After a restart of PostgreSQL the first transaction works: the dead connection is noticed before use."""
+    """After a restart of PostgreSQL the first transaction works: the dead connection is noticed."""
     database = Database(filled.writer_dsn, "ended-while-idle")
     store = PostgresEventStore(database)
     assert len(store.read_stream(stream_of(1))) == 1
