@@ -12,7 +12,7 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sat FROM PUBLIC, sat_writer, sat_reader, s
 GRANT USAGE ON SCHEMA sat TO sat_writer, sat_reader, sat_receiver;
 
 -- Evidence: append and read, nothing more.
-GRANT SELECT, INSERT ON sat.events, sat.status_evidence TO sat_writer;
+GRANT SELECT, INSERT ON sat.events, sat.status_evidence, sat.balance_observations TO sat_writer;
 GRANT SELECT ON sat.callback_inbox, sat.callback_repeats TO sat_writer;
 
 -- Derived.
@@ -25,11 +25,15 @@ GRANT SELECT, UPDATE, DELETE ON sat.callback_queue TO sat_writer;
 GRANT SELECT, INSERT ON sat.order_intake TO sat_writer;
 GRANT UPDATE (claimed_by, claimed_at) ON sat.order_intake TO sat_writer;
 
+-- Columns of the projections are computed with the writer's own rights.
+GRANT EXECUTE ON FUNCTION sat.moment(text), sat.funds_lock_class() TO sat_writer;
 GRANT EXECUTE ON FUNCTION sat.log_lock_key(), sat.close_position(), sat.callback_channel(text),
     sat.append_events(jsonb, jsonb, jsonb, jsonb, jsonb, jsonb) TO sat_writer;
 
 GRANT SELECT ON sat.events, sat.stream_heads, sat.orders, sat.batches, sat.accounts, sat.poll_schedule,
     sat.callback_queue, sat.callback_repeats, sat.order_intake TO sat_reader;
+GRANT SELECT ON sat.balance_observations TO sat_reader;
+GRANT EXECUTE ON FUNCTION sat.moment(text) TO sat_reader;
 GRANT SELECT (digest, request_id, signature, key_fingerprint, observed_at, recorded_at)
     ON sat.status_evidence TO sat_reader;
 GRANT SELECT (inbox_id, account, request_id, digest, signature, key_fingerprint, content_type,

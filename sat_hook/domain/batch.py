@@ -173,6 +173,8 @@ def decide_batch(batch: Batch | None, command: BatchCommand) -> tuple[Event, ...
         return (happened.BatchResultsWritten(uri=command.uri, digest=command.digest, rows=command.rows),)
     if isinstance(command, RecordDelivery):
         return (happened.GoodsDelivered(orders=command.orders, reason=command.reason),)
+    if isinstance(command, ReserveFunds):
+        return _reserve(batch, command.reserved)
     if batch.state.is_final:
         return Refusal(reason=RefusalReason.ALREADY_ENDED, detail=f"the batch is {batch.state.value}")
     return _decide_step(batch, command)
@@ -221,8 +223,6 @@ def _decide_step(batch: Batch, command: BatchCommand) -> tuple[Event, ...] | Ref
             if batch.state is not BatchState.VALIDATED:
                 return _wrong_state(batch)
             return (happened.BatchQuoted(quoted=quoted, rejected=rejected, total_rupiah=total),)
-        case ReserveFunds(reserved=reserved):
-            return _reserve(batch, reserved)
         case Complete(counts=counts, charged_rupiah=charged):
             return (happened.BatchCompleted(counts=counts, charged_rupiah=charged),)
         case _:
@@ -230,7 +230,8 @@ def _decide_step(batch: Batch, command: BatchCommand) -> tuple[Event, ...] | Ref
 
 
 def _reserve(batch: Batch, reserved: happened.FundsReserved) -> tuple[Event, ...] | Refusal:
-    if batch.state is not BatchState.QUOTED:
+    # A batch that is completed may hold orders that a person releases later.
+    if batch.state not in (BatchState.QUOTED, BatchState.COMPLETED):
         return _wrong_state(batch)
     if reserved.up_to_row < batch.reserved_up_to_row:
         # Orders may be under way on the strength of it: a reservation is never taken back.

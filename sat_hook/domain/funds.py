@@ -107,6 +107,17 @@ def outstanding(commitments: Iterable[Commitment], included_before: datetime) ->
     return Outstanding(reserved, sent)
 
 
+def may_come_back_rupiah(order: Order, since: datetime) -> int:
+    """The most that a refund of ``order`` may bring, if it is under way or ended without success since."""
+    rupiah = max(order.quote_rupiah or 0, order.charged_rupiah or 0)
+    if order.state.is_in_flight or order.state is OrderState.ESCALATED:
+        return rupiah
+    if order.state in (OrderState.FAILED, OrderState.REVERSED):
+        known = [moment for moment in (order.debit_proven_at, order.evidence_at) if moment is not None]
+        return rupiah if known and max(known) >= since else 0
+    return 0
+
+
 def available_rupiah(observation: BalanceObservation, still_out: Outstanding) -> int:
     """What may still be committed; negative when somebody else spent what was committed.
 

@@ -57,6 +57,30 @@ class QuotingLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class FundingLimits:
+    """How a saldo is read.
+
+    :param saldo_lag_seconds: how old a saldo may be at most when SAT answers it, and what clocks of two
+        machines may differ. Too long only delays; too short commits money that is gone already.
+    :param refund_wait_seconds: how long after a failure a refund is still expected, before a rise of the
+        saldo is taken for a top-up.
+    :param first_poll_seconds: a batch that waits for funds looks at the deposit after so long, then
+        ``poll_growth`` times later each time, never later than ``longest_poll_seconds``.
+    """
+
+    saldo_lag_seconds: float = 30.0
+    refund_wait_seconds: float = 3600.0
+    first_poll_seconds: float = 2.0
+    poll_growth: float = 1.5
+    longest_poll_seconds: float = 10.0
+
+    def pause_seconds(self, looks: int) -> float:
+        """The pause after the ``looks``-th look."""
+        # The exponent is capped: growth ** 2000 is not a float.
+        return min(self.longest_poll_seconds, self.first_poll_seconds * self.poll_growth ** min(looks, 64))
+
+
+@dataclass(frozen=True, slots=True)
 class RecoveryLimits:
     """How long and how often an order without an end is looked after before people have to.
 

@@ -51,6 +51,12 @@ class AccountPausedError(PipelineError):
     is_worth_a_retry = False
 
 
+class NotReservedError(PipelineError):
+    """No funds stand behind any order of the batch, so nothing of it is sent; reserve first."""
+
+    is_worth_a_retry = False
+
+
 class ChunkIncompleteError(PipelineError):
     """Some orders of the chunk were not sent; they are still quoted and safe to send by another try."""
 

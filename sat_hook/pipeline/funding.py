@@ -1,0 +1,281 @@
+"""Funding: quoted orders get funds behind them before they are sent, or the batch waits, shrinks, or ends.
+
+The deposit is somebody else's ledger. What is known of it is one saldo, a little old, and our own log; what
+both allow is decided by the formula of :mod:`sat_hook.domain.funds`, under a lock for each account that spans
+reading what is outstanding and appending what is added. So batches that reserve at once never commit more
+together than the formula allows.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from sat_hook.domain import funds
+from sat_hook.domain.account import ReportMovement
+from sat_hook.domain.batch import Batch, BatchState, RefuseBatch, ReserveFunds
+from sat_hook.domain.batch_events import FundsReserved, ShortFundsPolicy
+from sat_hook.domain.funds import BalanceObservation, Movement, MovementKind
+from sat_hook.domain.identity import digest_of
+from sat_hook.domain.order import OrderState, Refusal
+from sat_hook.domain.order_commands import Cancel, Reject, RenewReservation
+from sat_hook.domain.order_events import RejectionReason
+from sat_hook.domain.ports import Clock
+from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.limits import FundingLimits
+from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
+from sat_hook.pipeline.sat_api import SATApi
+from sat_hook.pipeline.trouble import BatchStoppedError, ContentionError
+from sat_hook.protocol.calls import Reply
+from sat_hook.protocol.messages import Account
+from sat_hook.store.event_store import OrderSlice, each_order
+from sat_hook.store.funds import AccountFunds, FundsStore, Unreserved
+
+GROUP = 500
+RESERVABLE = (BatchState.QUOTED, BatchState.COMPLETED)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a reservation did. Rupiah.
+
+    ``orders`` and ``reserved_rupiah`` are what it added, ``left_orders`` and ``left_rupiah`` what stays
+    without funds, ``available_rupiah`` what was free before it.
+    """
+
+    batch: Batch
+    orders: int
+    reserved_rupiah: int
+    left_orders: int
+    left_rupiah: int
+    saldo_rupiah: int
+    available_rupiah: int
+
+    @property
+    def is_short(self) -> bool:
+        """True when some orders have no funds behind them."""
+        return self.left_orders > 0
+
+
+def observation_of(account: str, reply: Reply[Account], received_at: datetime) -> BalanceObservation:
+    """A look at the deposit, from the answer and its exact bytes."""
+    return BalanceObservation(
+        account=account,
+        saldo_rupiah=reply.value.saldo_rupiah,
+        requested_at=reply.began_at,
+        received_at=received_at,
+        response_digest=digest_of(reply.response.body),
+    )
+
+
+async def look_at_deposit(sat: SATApi, clock: Clock, account: str) -> BalanceObservation:
+    """Ask SAT what the deposit holds (a GET); raises SATError."""
+    requested_at = clock.now()
+    found = await sat.account()
+    return BalanceObservation(account, found.saldo_rupiah, requested_at, clock.now())
+
+
+def record_observation(
+    store: FundsStore,
+    clock: Clock,
+    observation: BalanceObservation,
+    provenance: Provenance,
+    limits: FundingLimits | None = None,
+) -> Movement | None:
+    """Keep a look at a deposit; returns (and records, and logs) what moved besides our own orders."""
+    with store.locked(observation.account) as account:
+        return _record(account, clock, observation, provenance, limits or FundingLimits())
+
+
+def reserve(
+    store: FundsStore,
+    clock: Clock,
+    batch_id: str,
+    observation: BalanceObservation,
+    policy: ShortFundsPolicy,
+    provenance: Provenance,
+    limits: FundingLimits | None = None,
+) -> Reservation:
+    """Set funds aside for the batch's quoted orders that have none, by row number.
+
+    When the deposit does not reach for all of them: ``partial`` reserves as far as it does; ``wait`` and
+    ``refuse`` reserve nothing (the caller waits, or calls :func:`refuse_batch`). Run again, it goes on where
+    it stood, and changes nothing when nothing is left.
+
+    :param observation: a fresh look at the account's deposit; it is recorded here.
+    :raises BatchStoppedError: when the batch is not one whose orders may be sent.
+    """
+    limits = limits or FundingLimits()
+    with store.locked(observation.account) as account:
+        batch = load_batch(account.store, batch_id)
+        if batch.account != observation.account:
+            raise BatchStoppedError(
+                f"batch {batch_id} belongs to account {batch.account!r}; this deposit is "
+                f"{observation.account!r}'s"
+            )
+        if batch.state not in RESERVABLE:
+            raise BatchStoppedError(
+                f"batch {batch_id} is {batch.state.value}: funds are reserved for batches that are quoted"
+            )
+        _record(account, clock, observation, provenance, limits)
+        # Not necessarily the look that was just taken: another task's may have begun later.
+        return _reserve(
+            account, clock, batch, account.last_observation() or observation, policy, provenance, limits
+        )
+
+
+def missing_rupiah(
+    store: FundsStore, batch: Batch, observation: BalanceObservation, limits: FundingLimits | None = None
+) -> int:
+    """How much the deposit lacks for every order of the batch that has no funds behind it; 0 when nothing.
+
+    For waiting only: nothing is recorded and no lock taken, so a reservation may still find it otherwise.
+    """
+    with store.looking(batch.account) as account:
+        wanted = sum(order.quote_rupiah for order in account.unreserved(batch.batch_id))
+        still_out = account.outstanding(_included_before(observation, limits or FundingLimits()))
+    return max(0, wanted - funds.available_rupiah(observation, still_out)) if wanted else 0
+
+
+def refuse_batch(resolver: Resolver, batch_id: str, detail: str, provenance: Provenance) -> Batch:
+    """End every unsent order of a batch for lack of funds, and the batch itself if nothing of it was sent."""
+    batch = load_batch(resolver.store, batch_id)
+    unsent = (OrderState.RECEIVED, OrderState.QUOTED, OrderState.HELD)
+    orders = list(each_order(resolver.store, OrderSlice(batch_id, unsent)))
+    for start in range(0, len(orders), GROUP):
+        asks = [
+            Ask(
+                order.request_id,
+                Cancel(detail)
+                if order.state is OrderState.HELD
+                else Reject(RejectionReason.INSUFFICIENT_FUNDS, detail),
+            )
+            for order in orders[start : start + GROUP]
+        ]
+        resolver.apply(asks, provenance)
+    if all(count.state.was_never_sent for count in resolver.store.count_by_state(batch_id)):
+        batch, _ = resolver.apply_to_batch(
+            batch_id, RefuseBatch(RejectionReason.INSUFFICIENT_FUNDS.value, detail), provenance
+        )
+    return batch
+
+
+def shortage(reservation: Reservation) -> str:
+    """What is missing, in plain words."""
+    wanted = reservation.left_rupiah
+    free = reservation.available_rupiah - reservation.reserved_rupiah
+    return (
+        f"the deposit of account {reservation.batch.account!r} does not reach for "
+        f"{reservation.left_orders} orders of batch {reservation.batch.batch_id}: they cost Rp {wanted:,}; "
+        f"found Rp {max(0, free):,} free of a saldo of Rp {reservation.saldo_rupiah:,}"
+    )
+
+
+def _record(
+    account: AccountFunds,
+    clock: Clock,
+    observation: BalanceObservation,
+    provenance: Provenance,
+    limits: FundingLimits,
+) -> Movement | None:
+    lag = limits.saldo_lag_seconds
+    earlier = account.last_compared()
+    is_compared = earlier is None or funds.may_be_compared(earlier, observation, lag)
+    account.record(observation, is_compared=is_compared)
+    if earlier is None or not is_compared:
+        return None
+    movement = funds.movement_between(
+        earlier,
+        observation,
+        may_go_rupiah=account.outstanding(earlier.includes_before(lag)).sent_rupiah,
+        may_come_rupiah=account.may_come_back_rupiah(
+            earlier.includes_before(lag + limits.refund_wait_seconds)
+        ),
+    )
+    if movement is not None:
+        command = ReportMovement(movement, observation.requested_at, earlier.requested_at)
+        Resolver(account.store, clock).apply_to_account(observation.account, command, provenance)
+        _tell(observation.account, movement)
+    return movement
+
+
+def _tell(account: str, movement: Movement) -> None:
+    if movement.kind is MovementKind.FOREIGN_SPEND:
+        _log.warning(
+            "Account %s: the deposit holds Rp %s; our own orders explain no less than Rp %s. Somebody else "
+            "seems to spend from it.",
+            account,
+            f"{movement.found_rupiah:,}",
+            f"{movement.expected_rupiah:,}",
+        )
+    else:
+        _log.info("Account %s: topped up by Rp %s or more.", account, f"{movement.rupiah:,}")
+
+
+def _included_before(observation: BalanceObservation, limits: FundingLimits) -> datetime:
+    return observation.includes_before(limits.saldo_lag_seconds)
+
+
+def _reserve(
+    account: AccountFunds,
+    clock: Clock,
+    batch: Batch,
+    observation: BalanceObservation,
+    policy: ShortFundsPolicy,
+    provenance: Provenance,
+    limits: FundingLimits,
+) -> Reservation:
+    included_before = _included_before(observation, limits)
+    available = funds.available_rupiah(observation, account.outstanding(included_before))
+    waiting = account.unreserved(batch.batch_id)
+    reached = funds.reach([order.quote_rupiah for order in waiting], available)
+    if policy is not ShortFundsPolicy.PARTIAL and reached < len(waiting):
+        reached = 0
+    resolver = Resolver(account.store, clock)
+    chosen, left = waiting[:reached], waiting[reached:]
+    chosen = _renewed(resolver, chosen, provenance)
+    left_rupiah = sum(order.quote_rupiah for order in left)
+    reserved_rupiah = sum(order.quote_rupiah for order in chosen)
+    if chosen:
+        batch = _append(
+            resolver,
+            batch,
+            FundsReserved(
+                up_to_row=max(batch.reserved_up_to_row, chosen[-1].row_number),
+                orders=len(chosen),
+                renewed=sum(1 for order in chosen if order.must_be_renewed),
+                total_rupiah=reserved_rupiah,
+                saldo_rupiah=observation.saldo_rupiah,
+                observed_at=observation.requested_at,
+                included_before=included_before,
+                available_rupiah=available,
+                policy=policy,
+                left_orders=len(left),
+                left_rupiah=left_rupiah,
+            ),
+            provenance,
+        )
+    return Reservation(
+        batch, len(chosen), reserved_rupiah, len(left), left_rupiah, observation.saldo_rupiah, available
+    )
+
+
+def _renewed(resolver: Resolver, chosen: list[Unreserved], provenance: Provenance) -> list[Unreserved]:
+    """The chosen orders without those whose renewal is refused: just now held, or dearer."""
+    refused: set[str] = set()
+    lost = [order for order in chosen if order.must_be_renewed]
+    for start in range(0, len(lost), GROUP):
+        asks = [Ask(o.request_id, RenewReservation(o.quote_rupiah)) for o in lost[start : start + GROUP]]
+        done = resolver.apply(asks, provenance)
+        refused.update(key for key, resolution in done.items() if not resolution.is_accepted)
+    return [order for order in chosen if order.request_id not in refused]
+
+
+def _append(resolver: Resolver, batch: Batch, reserved: FundsReserved, provenance: Provenance) -> Batch:
+    after, refusal = resolver.apply_to_batch(batch.batch_id, ReserveFunds(reserved), provenance)
+    if isinstance(refusal, Refusal):
+        # Leaving the block by an exception takes the renewals back as well.
+        raise ContentionError(f"batch {batch.batch_id} changed while funds were reserved: {refusal.detail}")
+    return after

@@ -1,0 +1,75 @@
+-- name: lock_funds(account)!
+-- Nobody else reserves from this account, or records a look at its deposit, until this transaction ends.
+SELECT pg_advisory_xact_lock(sat.funds_lock_class(), hashtext(:account));
+
+-- name: record_observation(account, saldo_rupiah, requested_at, received_at, response_digest, is_compared)!
+-- Keep one look at the deposit.
+INSERT INTO sat.balance_observations
+    (account, saldo_rupiah, requested_at, received_at, response_digest, is_compared)
+VALUES
+    (:account, :saldo_rupiah, :requested_at, :received_at, :response_digest, :is_compared);
+
+-- name: last_observation(account)
+-- The newest look at the deposit.
+SELECT account, saldo_rupiah, requested_at, received_at, response_digest
+FROM sat.balance_observations
+WHERE account = :account
+ORDER BY requested_at DESC, observation_id DESC
+LIMIT 1;
+
+-- name: last_compared(account)
+-- The last link of the chain in which saldos are compared.
+SELECT account, saldo_rupiah, requested_at, received_at, response_digest
+FROM sat.balance_observations
+WHERE account = :account AND is_compared
+ORDER BY observation_id DESC
+LIMIT 1;
+
+-- name: outstanding(account, included_before)
+-- What is reserved and unsent; what was sent and is not proven debited before the moment. Each order counts
+-- in one of the three at most.
+SELECT
+    (
+        SELECT coalesce(sum(o.quote_rupiah), 0)::bigint
+        FROM sat.orders AS o
+        JOIN sat.batches AS b USING (batch_id)
+        WHERE o.account = :account
+          AND o.state = 'quoted'
+          AND o.row_number <= b.reserved_up_to_row
+          AND NOT o.must_be_reserved_again
+    ),
+    (
+        SELECT coalesce(sum(greatest(quote_rupiah, charged_rupiah, 0)), 0)::bigint
+        FROM sat.orders
+        WHERE account = :account
+          AND state IN ('submitting', 'pending', 'unknown', 'escalated')
+          AND debit_proven_at IS NULL
+    ) + (
+        SELECT coalesce(sum(greatest(quote_rupiah, charged_rupiah, 0)), 0)::bigint
+        FROM sat.orders
+        WHERE account = :account AND debit_proven_at >= :included_before AND state <> 'quoted'
+    );
+
+-- name: may_come_back(account, since)$
+-- The most that refunds may bring: of orders under way, and of those that ended without success since.
+SELECT (
+    SELECT coalesce(sum(greatest(quote_rupiah, charged_rupiah, 0)), 0)::bigint
+    FROM sat.orders
+    WHERE account = :account AND state IN ('submitting', 'pending', 'unknown', 'escalated')
+) + (
+    SELECT coalesce(sum(greatest(quote_rupiah, charged_rupiah, 0)), 0)::bigint
+    FROM sat.orders
+    WHERE account = :account
+      AND state IN ('failed', 'reversed')
+      AND greatest(debit_proven_at, sat.moment(document ->> 'evidence_at')) >= :since
+);
+
+-- name: unreserved(batch_id)
+-- The quoted orders of a batch behind which no funds stand, by row number.
+SELECT o.request_id, o.row_number, o.quote_rupiah, o.must_be_reserved_again
+FROM sat.orders AS o
+JOIN sat.batches AS b USING (batch_id)
+WHERE o.batch_id = :batch_id
+  AND o.state = 'quoted'
+  AND (o.row_number > b.reserved_up_to_row OR o.must_be_reserved_again)
+ORDER BY o.row_number;
