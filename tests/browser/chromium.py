@@ -1,0 +1,185 @@
+"""A headless Chromium, driven through its own DevTools protocol: no driver program, no further library.
+
+Clicks and keys go in as a person's do, through the browser's input queue; scripts only look.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+from websockets.sync.client import ClientConnection, connect
+
+START_SECONDS = 30.0
+WAIT_SECONDS = 20.0
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+# Text and attributes that a person finds an element by. Invisible elements do not count.
+_FIND = """
+(wanted, selector) => [...document.querySelectorAll(selector)].filter(e => {
+  const box = e.getBoundingClientRect();
+  const text = (e.innerText || e.value || e.getAttribute('aria-label') || '').trim();
+  return box.width > 0 && box.height > 0 && (wanted === null || text === wanted);
+})
+"""
+
+
+class BrowserError(AssertionError):
+    """The page does not show what it should."""
+
+
+def chromium_path() -> str | None:
+    """The browser of this machine (``SAT_TEST_CHROMIUM``, or the first known name), or None."""
+    named = os.environ.get("SAT_TEST_CHROMIUM")
+    return named or next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+class Page:
+    """One tab."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._ids = itertools.count(1)
+        self.command("Page.enable")
+
+    def command(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """One DevTools command; raises BrowserError with the browser's own words when it is refused."""
+        number = next(self._ids)
+        self._connection.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        while True:
+            message = json.loads(self._connection.recv(timeout=WAIT_SECONDS))
+            if message.get("id") == number:
+                if "error" in message:
+                    raise BrowserError(f"{method}: {message['error']['message']}")
+                result: dict[str, Any] = message["result"]
+                return result
+
+    def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression, promises awaited."""
+        result = self.command(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
+        )
+        if "exceptionDetails" in result:
+            raise BrowserError(result["exceptionDetails"].get("exception", {}).get("description", expression))
+        return result["result"].get("value")
+
+    def wait_for(self, expression: str, what: str, seconds: float = WAIT_SECONDS) -> Any:
+        """The first true value of an expression; a page that is just being replaced has none yet."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                value = self.evaluate(expression)
+            except BrowserError:
+                value = None
+            if value:
+                return value
+            if time.monotonic() > deadline:
+                raise BrowserError(f"after {seconds:.0f} seconds there is no {what}; {self.text()[:2000]!r}")
+            time.sleep(0.1)
+
+    def open(self, url: str) -> None:
+        """Go to a page and wait until it is loaded."""
+        self.command("Page.navigate", url=url)
+        self.wait_for("document.readyState === 'complete'", f"page at {url}")
+
+    def text(self) -> str:
+        """What a person can read."""
+        text: str = self.evaluate("document.body.innerText") or ""
+        return text
+
+    def click(self, selector: str, text: str | None = None) -> None:
+        """Click the first visible element of a CSS selector, by its text when that is given."""
+        found = f"({_FIND})({json.dumps(text)}, {json.dumps(selector)})[0]"
+        self.wait_for(f"{found} && !{found}.disabled", f"{selector} {text or ''}".strip())
+        place = (
+            f"(e => {{ e.scrollIntoView({{block: 'center'}}); const b = e.getBoundingClientRect();"
+            f" return [b.x + b.width / 2, b.y + b.height / 2]; }})({found})"
+        )
+        before, (x, y) = None, self.evaluate(place)
+        while before != (x, y):  # what still slides is missed
+            time.sleep(0.1)
+            before, (x, y) = (x, y), self.evaluate(place)
+        for kind in ("mousePressed", "mouseReleased"):
+            self.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def write(self, selector: str, text: str) -> None:
+        """Replace what stands in a field by typing."""
+        self.click(selector)
+        self.press("a", modifiers=2)
+        self.command("Input.insertText", text=text)
+
+    def press(self, key: str, modifiers: int = 0) -> None:
+        """One key; ``modifiers`` 2 is Ctrl."""
+        code = {"Enter": 13, "Escape": 27, "a": 65, "Tab": 9}[key]
+        commands = ["selectAll"] if (key, modifiers) == ("a", 2) else []
+        for kind in ("keyDown", "keyUp"):
+            self.command(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=f"Key{key.upper()}" if len(key) == 1 else key,
+                windowsVirtualKeyCode=code,
+                modifiers=modifiers,
+                commands=commands if kind == "keyDown" else [],
+                **({"text": "\r"} if key == "Enter" and kind == "keyDown" else {}),
+            )
+
+    def photograph(self, path: Path) -> None:
+        """The visible part of the page as PNG."""
+        path.write_bytes(base64.b64decode(self.command("Page.captureScreenshot")["data"]))
+
+    def set_cookie(self, url: str, name: str, value: str) -> None:
+        """A cookie as the server would set it."""
+        self.command("Network.setCookie", url=url, name=name, value=value)
+
+
+@contextmanager
+def browser(path: str, width: int = 1280, height: int = 1600) -> Iterator[Page]:
+    """A browser with a fresh profile and one tab."""
+    with tempfile.TemporaryDirectory(prefix="sat-browser-", ignore_cleanup_errors=True) as profile:
+        command = [
+            path,
+            "--headless=new",
+            "--no-sandbox",  # Chromium refuses to run as root with it; the pages are our own
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--no-proxy-server",
+            "--remote-debugging-port=0",
+            f"--window-size={width},{height}",
+            f"--user-data-dir={profile}",
+            "about:blank",
+        ]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            try:
+                with connect(_address(Path(profile), process), max_size=None, proxy=None) as connection:
+                    yield Page(connection)
+            finally:
+                process.terminate()
+
+
+def _address(profile: Path, process: subprocess.Popen[bytes]) -> str:
+    """The tab's own DevTools address, once the browser has written its port."""
+    deadline = time.monotonic() + START_SECONDS
+    file = profile / "DevToolsActivePort"
+    while time.monotonic() < deadline and process.poll() is None:
+        lines = file.read_text().splitlines() if file.exists() else []
+        if len(lines) == 2:
+            listed = requests.get(f"http://127.0.0.1:{lines[0]}/json/list", timeout=START_SECONDS).json()
+            tabs = [tab for tab in listed if tab["type"] == "page"]
+            if tabs:
+                address: str = tabs[0]["webSocketDebuggerUrl"]
+                return address
+        time.sleep(0.05)
+    raise BrowserError("the browser did not start")
