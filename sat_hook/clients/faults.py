@@ -1,4 +1,4 @@
-"""What kept a request from its answer, in words for people: no host, no body, no text of somebody else's error."""
+"""What kept a request from its answer, in words for people: no host, no body, no text of a library."""
 
 from __future__ import annotations
 
