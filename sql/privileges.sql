@@ -26,7 +26,7 @@ GRANT SELECT, INSERT ON sat.order_intake TO sat_writer;
 GRANT UPDATE (claimed_by, claimed_at) ON sat.order_intake TO sat_writer;
 
 -- Columns of the projections are computed with the writer's own rights.
-GRANT EXECUTE ON FUNCTION sat.moment(text), sat.funds_lock_class() TO sat_writer;
+GRANT EXECUTE ON FUNCTION sat.moment(text), sat.funds_lock_class(), sat.guard_lock_class() TO sat_writer;
 GRANT EXECUTE ON FUNCTION sat.log_lock_key(), sat.close_position(), sat.callback_channel(text),
     sat.append_events(jsonb, jsonb, jsonb, jsonb, jsonb, jsonb) TO sat_writer;
 

@@ -61,6 +61,12 @@ class Batch(BaseModel):
     results_uri: str | None = None
     results_digest: str | None = None
 
+    guarded: happened.GuardTally | None = None
+    approval_required: bool = False
+    asked_for: happened.ApprovalTerms | None = None
+    approved: happened.ApprovalTerms | None = None
+    approver: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Submit:
@@ -146,6 +152,53 @@ class RecordDelivery:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class RecordGuarding:
+    """The guards have looked at every order that can be sent."""
+
+    tally: happened.GuardTally
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    """A completed batch has orders again that can be sent."""
+
+    orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestApproval:
+    """Ask a person. From here on no order of the batch is sent that was not approved."""
+
+    terms: happened.ApprovalTerms
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseApproval:
+    """Record an answer that does not count."""
+
+    reason: happened.ApprovalRefusal
+    detail: str
+    approver: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApproveBatch:
+    """A person who may approves the batch as it was shown."""
+
+    terms: happened.ApprovalTerms
+    approver: str
+
+
+@dataclass(frozen=True, slots=True)
+class RejectApproval:
+    """A person does not want these orders to be paid."""
+
+    terms: happened.ApprovalTerms
+    rejecter: str
+
+
 BatchCommand = (
     Submit
     | TakeInRows
@@ -158,6 +211,12 @@ BatchCommand = (
     | Complete
     | RecordResults
     | RecordDelivery
+    | RecordGuarding
+    | Reopen
+    | RequestApproval
+    | RefuseApproval
+    | ApproveBatch
+    | RejectApproval
 )
 
 
@@ -175,9 +234,50 @@ def decide_batch(batch: Batch | None, command: BatchCommand) -> tuple[Event, ...
         return (happened.GoodsDelivered(orders=command.orders, reason=command.reason),)
     if isinstance(command, ReserveFunds):
         return _reserve(batch, command.reserved)
+    if isinstance(
+        command,
+        RecordGuarding | Reopen | RequestApproval | RefuseApproval | ApproveBatch | RejectApproval,
+    ):
+        return _decide_letting_through(batch, command)
     if batch.state.is_final:
         return Refusal(reason=RefusalReason.ALREADY_ENDED, detail=f"the batch is {batch.state.value}")
     return _decide_step(batch, command)
+
+
+def _decide_letting_through(
+    batch: Batch,
+    command: RecordGuarding | Reopen | RequestApproval | RefuseApproval | ApproveBatch | RejectApproval,
+) -> tuple[Event, ...] | Refusal:
+    """Guards and approval. They come back to a completed batch when its held orders are released."""
+    if batch.state is BatchState.REFUSED:
+        return Refusal(reason=RefusalReason.ALREADY_ENDED, detail="the batch is refused")
+    match command:
+        case RecordGuarding(tally=tally):
+            if batch.guarded == tally:
+                return Refusal(reason=RefusalReason.ALREADY_SO)
+            return (happened.BatchGuarded(tally=tally),)
+        case Reopen(orders=orders):
+            if batch.state is not BatchState.COMPLETED:
+                return _wrong_state(batch)
+            return (happened.BatchReopened(orders=orders),)
+        case RequestApproval(terms=terms, held=held):
+            if batch.asked_for == terms:
+                return Refusal(reason=RefusalReason.ALREADY_SO)
+            return (happened.ApprovalRequested(terms=terms, held=held),)
+        case RefuseApproval(reason=reason, detail=detail, approver=approver):
+            return (happened.ApprovalRefused(reason=reason, detail=detail, approver=approver),)
+        case ApproveBatch(terms=terms, approver=approver):
+            if batch.approved == terms:
+                return Refusal(reason=RefusalReason.ALREADY_SO, detail=f"approved by {batch.approver}")
+            if batch.asked_for != terms:
+                return Refusal(reason=RefusalReason.PRICE_CHANGED, detail="something else is asked for")
+            return (happened.BatchApproved(approver=approver, **terms.model_dump()),)
+        case RejectApproval(terms=terms, rejecter=rejecter):
+            return (
+                happened.ApprovalRejected(
+                    rejecter=rejecter, orders=terms.orders, total_rupiah=terms.total_rupiah
+                ),
+            )
 
 
 def _submit(batch: Batch | None, command: Submit) -> tuple[Event, ...] | Refusal:
@@ -302,7 +402,18 @@ def _change(batch: Batch, event: Event) -> dict[str, object]:
             return {"state": BatchState.COMPLETED, "charged_rupiah": event.charged_rupiah}
         case happened.BatchResultsWritten():
             return {"results_uri": event.uri, "results_digest": event.digest}
-        case happened.GoodsDelivered():
+        case happened.GoodsDelivered() | happened.ApprovalRefused():
             return {}
+        case happened.BatchGuarded():
+            return {"guarded": event.tally}
+        case happened.BatchReopened():
+            return {"state": BatchState.QUOTED}
+        case happened.ApprovalRequested():
+            return {"approval_required": True, "asked_for": event.terms}
+        case happened.BatchApproved():
+            terms = happened.ApprovalTerms.model_validate(event.model_dump(exclude={"approver"}))
+            return {"approved": terms, "approver": event.approver}
+        case happened.ApprovalRejected():
+            return {"asked_for": None}
         case _:
             raise ValueError(f"{event.type_name} is not an event of a batch")

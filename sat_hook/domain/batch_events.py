@@ -161,3 +161,88 @@ class GoodsDelivered(Event):
 
     orders: int
     reason: str
+
+
+class GuardTally(BaseModel):
+    """What the guards made of a batch so far: orders let through and their rupiah, orders held and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    admitted: int
+    admitted_rupiah: int
+    held_as_duplicates: int
+    held_over_limits: int
+
+
+class ApprovalTerms(BaseModel):
+    """What a person is asked to approve, and what is then executed: nothing else.
+
+    ``digest`` is that of the submitted bytes, ``quotes_digest`` covers the request id and the price of every
+    order that would be sent, ``orders`` and ``total_rupiah`` are their number and sum.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    digest: str
+    orders: int
+    total_rupiah: int
+    quotes_digest: str
+
+
+class ApprovalRefusal(StrEnum):
+    """Why an approval that was given does not count."""
+
+    OWN_BATCH = "own_batch"
+    TERMS_CHANGED = "terms_changed"
+    NO_USER = "no_user"
+
+
+@register
+class BatchGuarded(Event):
+    """The guards have looked at every order of the batch that can be sent."""
+
+    tally: GuardTally
+
+
+@register
+class BatchReopened(Event):
+    """A completed batch has orders again that can be sent: a person released them."""
+
+    orders: int
+
+
+@register
+class ApprovalRequested(Event):
+    """A person is asked. ``held`` of the orders wait for one and would be released by the approval."""
+
+    terms: ApprovalTerms
+    held: int
+
+
+@register
+class ApprovalRefused(Event):
+    """An answer that does not count, and why; who gave it, is the event's actor."""
+
+    reason: ApprovalRefusal
+    detail: str
+    approver: str
+
+
+@register
+class BatchApproved(Event):
+    """Somebody other than its maker approved the batch as it was shown. Rupiah."""
+
+    approver: str
+    orders: int
+    total_rupiah: int
+    digest: str
+    quotes_digest: str
+
+
+@register
+class ApprovalRejected(Event):
+    """A person does not want what was asked for to be paid: none of those orders is sent."""
+
+    rejecter: str
+    orders: int
+    total_rupiah: int

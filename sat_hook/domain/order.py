@@ -91,6 +91,8 @@ class RefusalReason(StrEnum):
     STALE_EVIDENCE = "stale_evidence"
     OVERTAKEN = "overtaken"
     TOO_EARLY = "too_early"
+    NOT_APPROVED = "not_approved"
+    PRICE_CHANGED = "price_changed"
 
 
 class Refusal(BaseModel):
@@ -130,6 +132,10 @@ class Order(BaseModel):
     must_be_reserved_again: bool = False
     reason_code: str | None = None
     reason_detail: str | None = None
+    admitted_at: AwareDatetime | None = None
+    overridden: tuple[happened.HoldReason, ...] = ()
+    held_rupiah: int | None = None
+    approved_rupiah: int | None = None
 
     attempt: int = 0
     checkout_body: str | None = None
@@ -143,6 +149,7 @@ class Order(BaseModel):
     debit_proven_at: AwareDatetime | None = None
     reported_status: str | None = None
     charged_rupiah: int | None = None
+    overcharged_rupiah: int | None = None
     admin_fee_rupiah: int | None = None
     partner_fee_rupiah: int | None = None
     fulfilled_at: datetime | None = None
@@ -191,13 +198,26 @@ def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, obje
                 or (order.quote_rupiah is not None and event.price_rupiah > order.quote_rupiah),
             }
         case happened.OrderHeld():
+            # Whatever the guards had said, they are asked again when a person lets it go on.
             return _ended(OrderState.HELD, event.reason.value, event.detail) | {
-                "must_be_reserved_again": True
+                "admitted_at": None,
+                "must_be_reserved_again": True,
+                "held_rupiah": event.price_rupiah,
             }
         case happened.OrderReleased():
-            return _ended(OrderState.QUOTED, None, None)
+            return _ended(OrderState.QUOTED, None, None) | {
+                "overridden": _with_override(order),
+                "quote_rupiah": order.quote_rupiah if order.held_rupiah is None else order.held_rupiah,
+                "held_rupiah": None,
+            }
         case happened.ReservationRenewed():
             return {"must_be_reserved_again": False}
+        case happened.OrderAdmitted():
+            return {"admitted_at": occurred_at}
+        case happened.OrderApproved():
+            return {"approved_rupiah": event.price_rupiah}
+        case happened.ChargedAboveQuote():
+            return {"overcharged_rupiah": event.charged_rupiah}
         case happened.OrderCancelled():
             return _ended(OrderState.CANCELLED, "cancelled", event.reason)
         case (
@@ -228,6 +248,11 @@ def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, obje
             return change | {"ended_by_operator": True}
         case _:
             raise ValueError(f"{event.type_name} is not an event of an order")
+
+
+def _with_override(order: Order) -> tuple[happened.HoldReason, ...]:
+    reason = happened.HoldReason(order.reason_code or "")
+    return order.overridden if reason in order.overridden else (*order.overridden, reason)
 
 
 def _ended(state: OrderState, code: str | None, detail: str | None) -> dict[str, object]:

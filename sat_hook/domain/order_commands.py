@@ -44,10 +44,30 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Stop the order until a person has looked."""
+    """Stop the order until a person has looked; ``price_rupiah`` is the price found, where that is why."""
 
     reason: HoldReason
     detail: str
+    price_rupiah: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """The guards let the order through. ``day_start`` is when the business day of the limits began: what was
+    admitted before it is admitted again, what was admitted since then is not."""
+
+    day_start: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Approve:
+    """A person approves the order up to a price, which must be the one that it has.
+
+    :param release_reason: given when a held order is approved, too: it is released and admitted.
+    """
+
+    price_rupiah: int
+    release_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +193,8 @@ OrderCommand = (
     | Reject
     | Quote
     | Hold
+    | Admit
+    | Approve
     | Release
     | Cancel
     | RenewReservation

@@ -86,7 +86,34 @@ def _quote(order: Order, command: asked.Quote) -> Decision:
 def _hold(order: Order, command: asked.Hold) -> Decision:
     if order.state is not OrderState.QUOTED:
         return _wrong_state(order)
-    return (happened.OrderHeld(reason=command.reason, detail=command.detail),)
+    return (
+        happened.OrderHeld(reason=command.reason, detail=command.detail, price_rupiah=command.price_rupiah),
+    )
+
+
+def _admit(order: Order, command: asked.Admit) -> Decision:
+    if order.state is not OrderState.QUOTED or order.quote_rupiah is None:
+        return _wrong_state(order)
+    if order.admitted_at is not None and order.admitted_at >= command.day_start:
+        return _refuse(RefusalReason.ALREADY_SO)
+    return (happened.OrderAdmitted(price_rupiah=order.quote_rupiah),)
+
+
+def _approve(order: Order, command: asked.Approve) -> Decision:
+    if order.state not in (OrderState.QUOTED, OrderState.HELD) or order.quote_rupiah is None:
+        return _wrong_state(order)
+    price = order.quote_rupiah if order.held_rupiah is None else order.held_rupiah
+    if command.price_rupiah != price:
+        return _refuse(RefusalReason.PRICE_CHANGED, f"the order costs {price} rupiah")
+    approved = happened.OrderApproved(price_rupiah=price)
+    if order.state is OrderState.QUOTED:
+        if order.approved_rupiah == price:
+            return _refuse(RefusalReason.ALREADY_SO)
+        return (approved,)
+    if command.release_reason is None:
+        return _wrong_state(order)
+    released = happened.OrderReleased(reason=command.release_reason)
+    return (released, happened.OrderAdmitted(price_rupiah=price), approved)
 
 
 def _release(order: Order, command: asked.Release) -> Decision:
@@ -117,6 +144,8 @@ def _request_checkout(order: Order, command: asked.RequestCheckout) -> Decision:
     if order.state is OrderState.QUOTED:
         if order.quote_rupiah is None or order.quote_valid_until is None:
             return _refuse(RefusalReason.QUOTE_STALE, "there is no quote")
+        if order.approved_rupiah is not None and order.quote_rupiah > order.approved_rupiah:
+            return _refuse(RefusalReason.NOT_APPROVED, f"approved up to {order.approved_rupiah} rupiah")
         if command.now >= order.quote_valid_until:
             return _refuse(RefusalReason.QUOTE_STALE, f"the quote ended at {order.quote_valid_until}")
         if order.must_be_reserved_again:
@@ -157,14 +186,14 @@ def _record_reply(order: Order, command: asked.RecordReply) -> Decision:
     if command.attempt != order.attempt:
         return _refuse(RefusalReason.STALE_ATTEMPT, f"attempt {order.attempt} is the current one")
     if order.state is OrderState.UNKNOWN and command.verdict is ReplyVerdict.ACCEPTED:
-        return (_accepted(command),)
+        return _accepted(order, command)
     if order.state is not OrderState.SUBMITTING:
         return _refuse(RefusalReason.OVERTAKEN, f"the order is already {order.state.value}")
     match command.verdict:
         case ReplyVerdict.NOT_SENT:
             return (happened.CheckoutNotSent(attempt=command.attempt, reason=command.reason),)
         case ReplyVerdict.ACCEPTED:
-            return (_accepted(command),)
+            return _accepted(order, command)
         case ReplyVerdict.REJECTED if not order.may_have_arrived:
             return (
                 happened.CheckoutRejected(
@@ -180,15 +209,25 @@ def _record_reply(order: Order, command: asked.RecordReply) -> Decision:
             return (_unknown(command, command.reason),)
 
 
-def _accepted(command: asked.RecordReply) -> Event:
+def _accepted(order: Order, command: asked.RecordReply) -> tuple[Event, ...]:
     # Whatever an unsigned reply says of Success or Failed, only a signed status ends an order (law 3).
-    return happened.CheckoutAccepted(
+    accepted = happened.CheckoutAccepted(
         attempt=command.attempt,
         reported_status=command.reported_status or "",
         sales_price_rupiah=command.sales_price_rupiah,
         partner_fee_rupiah=command.partner_fee_rupiah,
         response_digest=command.response_digest,
     )
+    return (accepted, *_charge_above_quote(order, command.sales_price_rupiah))
+
+
+def _charge_above_quote(order: Order, charged_rupiah: int | None) -> tuple[Event, ...]:
+    """The alarm about a charge that nobody agreed to, once in an order's life."""
+    if charged_rupiah is None or order.quote_rupiah is None or order.overcharged_rupiah is not None:
+        return ()
+    if charged_rupiah <= order.quote_rupiah:
+        return ()
+    return (happened.ChargedAboveQuote(charged_rupiah=charged_rupiah, quote_rupiah=order.quote_rupiah),)
 
 
 def _unknown(command: asked.RecordReply, reason: str) -> Event:
@@ -202,11 +241,16 @@ def _record_status(order: Order, command: asked.RecordStatus) -> Decision:
         return _refuse(RefusalReason.NEVER_SENT, "SAT knows an order that this log never sent")
     if order.evidence_at is not None and command.observed_at < order.evidence_at:
         return _refuse(RefusalReason.STALE_EVIDENCE, f"newer evidence is from {order.evidence_at}")
-    if command.status == STATUS_SUCCESS:
-        return _record_success(order, command)
     if command.status == STATUS_FAILED:
         return _record_failed(order, command)
-    return _record_not_ended(order, command)
+    if command.status == STATUS_SUCCESS:
+        decision = _record_success(order, command)
+    else:
+        decision = _record_not_ended(order, command)
+    if isinstance(decision, Refusal):
+        return decision
+    # The reply that would have told of the price may have been lost.
+    return (*decision, *_charge_above_quote(order, command.sales_price_rupiah))
 
 
 def _signed(command: asked.RecordStatus) -> dict[str, object]:
@@ -303,6 +347,8 @@ _DECISIONS = {
     asked.Reject: _reject,
     asked.Quote: _quote,
     asked.Hold: _hold,
+    asked.Admit: _admit,
+    asked.Approve: _approve,
     asked.Release: _release,
     asked.Cancel: _cancel,
     asked.RenewReservation: _renew_reservation,

@@ -36,6 +36,7 @@ class RejectionReason(StrEnum):
     INQUIRY_UNAVAILABLE = "inquiry_unavailable"
     BATCH_REFUSED = "batch_refused"
     INSUFFICIENT_FUNDS = "insufficient_funds"
+    APPROVAL_REJECTED = "approval_rejected"
 
 
 class HoldReason(StrEnum):
@@ -92,17 +93,35 @@ class OrderQuoted(Event):
 
 @register
 class OrderHeld(Event):
-    """The order waits for a person."""
+    """The order waits for a person.
+
+    ``price_rupiah`` is the price that was found, where the price is why; releasing the order accepts it.
+    """
 
     reason: HoldReason
     detail: str
+    price_rupiah: int | None = None
 
 
 @register
 class OrderReleased(Event):
-    """A person let a held order go on."""
+    """A person let a held order go on: what held it does not hold it again."""
 
     reason: str
+
+
+@register
+class OrderAdmitted(Event):
+    """The guards let the order through. From now on it counts in the limits of its batch and of the day."""
+
+    price_rupiah: int
+
+
+@register
+class OrderApproved(Event):
+    """A person approved the order up to this price; who, is the event's actor."""
+
+    price_rupiah: int
 
 
 @register
@@ -151,6 +170,14 @@ class CheckoutAccepted(Event):
     sales_price_rupiah: int | None
     partner_fee_rupiah: int | None
     response_digest: str | None
+
+
+@register
+class ChargedAboveQuote(Event):
+    """SAT says that it charges more than was quoted. The order goes on; people have to look."""
+
+    charged_rupiah: int
+    quote_rupiah: int
 
 
 @register

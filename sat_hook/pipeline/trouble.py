@@ -45,6 +45,28 @@ class SATUnavailableError(PipelineError):
     """SAT did not answer as it should; nothing was concluded about any order."""
 
 
+class ApproverRefusedError(PipelineError):
+    """The answer to a request for approval does not count, because of who gave it."""
+
+
+class ApprovalTermsChangedError(PipelineError):
+    """The batch is not what was shown to its approver any more; another run asks anew."""
+
+    is_worth_a_retry = False
+
+
+class ApprovalRejectedError(PipelineError):
+    """A person does not want these orders to be paid."""
+
+    is_worth_a_retry = False
+
+
+class ChargedAboveQuoteError(PipelineError):
+    """SAT charged more than was quoted: the chunk stopped before it happens again."""
+
+    is_worth_a_retry = False
+
+
 class AccountPausedError(PipelineError):
     """A person paused the account; nothing more is sent until a person resumes it."""
 

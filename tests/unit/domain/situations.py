@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sat_hook.domain import order_commands as asked
@@ -53,6 +53,9 @@ REVERSED = happened.OrderReversed(**SIGNED, error_code="S02", error_detail="reve
 HELD = happened.OrderHeld(reason=happened.HoldReason.PRICE_ABOVE_QUOTE, detail="")
 RELEASED = happened.OrderReleased(reason="the price is fine")
 RENEWED = happened.ReservationRenewed(price_rupiah=52_000)
+HELD_FOR_PRICE = HELD.model_copy(update={"price_rupiah": 55_000})
+ADMITTED = happened.OrderAdmitted(price_rupiah=52_000)
+APPROVED = happened.OrderApproved(price_rupiah=52_000)
 ESCALATED = happened.OrderEscalated(reason="no end after 24 hours")
 
 _UP_TO_QUOTE = (received(1), VALIDATED, QUOTED)
@@ -67,9 +70,18 @@ HISTORIES: dict[str, tuple[Event, ...]] = {
         happened.OrderRejected(reason=happened.RejectionReason.UNKNOWN_PRODUCT, detail=""),
     ),
     "quoted": _UP_TO_QUOTE,
+    "admitted": (*_UP_TO_QUOTE, ADMITTED),
+    "admitted and approved": (*_UP_TO_QUOTE, ADMITTED, APPROVED),
+    "approved for less": (
+        *_UP_TO_QUOTE,
+        ADMITTED,
+        APPROVED.model_copy(update={"price_rupiah": 51_000}),
+    ),
     "held": (*_UP_TO_QUOTE, HELD),
     "released": (*_UP_TO_QUOTE, HELD, RELEASED),
     "released and reserved again": (*_UP_TO_QUOTE, HELD, RELEASED, RENEWED),
+    "held for its price": (*_UP_TO_QUOTE, ADMITTED, APPROVED, HELD_FOR_PRICE),
+    "released at the price found": (*_UP_TO_QUOTE, HELD_FOR_PRICE, RELEASED),
     "cancelled": (*_UP_TO_QUOTE, HELD, happened.OrderCancelled(reason="too dear")),
     "submitting": _SENT,
     "never sent, quoted again": (*_SENT, happened.CheckoutNotSent(attempt=1, reason="connection refused")),
@@ -129,14 +141,14 @@ def reply(verdict: ReplyVerdict, attempt: int = 1) -> asked.RecordReply:
     )
 
 
-def status(word: str, *, observed_at: object = LATER) -> asked.RecordStatus:
+def status(word: str, *, observed_at: object = LATER, price: int = 52_000) -> asked.RecordStatus:
     """A signed status."""
     return asked.RecordStatus(
         status=word,
         observed_at=observed_at,  # type: ignore[arg-type]
         evidence_digest="f" * 64,
         error_code="S02" if word == "Failed" else "",
-        sales_price_rupiah=52_000,
+        sales_price_rupiah=price,
     )
 
 
@@ -160,6 +172,10 @@ COMMANDS: dict[str, OrderCommand] = {
     "reject": asked.Reject(happened.RejectionReason.UNKNOWN_PRODUCT, ""),
     "quote": asked.Quote(52_000, happened.QuoteSource.CATALOGUE, None, T0 + timedelta(hours=1)),
     "hold": asked.Hold(happened.HoldReason.LIMIT, ""),
+    "admit": asked.Admit(T0),
+    "approve": asked.Approve(52_000),
+    "approve what is held": asked.Approve(52_000, "accepted"),
+    "approve at the price found": asked.Approve(55_000, "accepted"),
     "release": asked.Release("fine"),
     "cancel": asked.Cancel("no"),
     "renew reservation": asked.RenewReservation(52_000),
@@ -170,7 +186,10 @@ COMMANDS: dict[str, OrderCommand] = {
     "reply unknown": reply(ReplyVerdict.UNKNOWN),
     "reply not sent": reply(ReplyVerdict.NOT_SENT),
     "second reply rejected": reply(ReplyVerdict.REJECTED, 2),
+    "reply accepted, dearer": replace(reply(ReplyVerdict.ACCEPTED), sales_price_rupiah=60_000),
     "signed Pending": status("Pending"),
+    "signed Pending, dearer": status("Pending", price=60_000),
+    "signed Success, dearer": status("Success", price=60_000),
     "signed Success": status("Success"),
     "signed Failed": status("Failed"),
     "signed Unheard-of": status("Unheard-of"),

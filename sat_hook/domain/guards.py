@@ -1,0 +1,220 @@
+"""The guards of a batch: what is a business duplicate, what is over a limit. Pure rules.
+
+An order *counts* from the moment the guards admit it until it is certain that no money goes out for it. What
+counts is what later orders are measured against: the same business within some days, and the limits of the
+batch and of the business day (WIB).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta, timezone
+from typing import NamedTuple
+
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_commands import Admit, Hold
+from sat_hook.domain.order_events import HoldReason
+
+WIB = timezone(timedelta(hours=7), "WIB")
+"""Jakarta's time, which the business day is kept in; Indonesia has no summer time."""
+
+DEFAULT_DUPLICATE_DAYS = 7
+
+COUNTING_STATES = (
+    OrderState.QUOTED,
+    OrderState.SUBMITTING,
+    OrderState.PENDING,
+    OrderState.UNKNOWN,
+    OrderState.ESCALATED,
+    OrderState.SUCCEEDED,
+)
+"""States in which an order may cost money. A quoted one counts only once it is admitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardRules:
+    """What the guards let through. Rupiah; None is no limit.
+
+    :param duplicate_days: the same business within so many days of 24 hours is held; 0 turns this guard off.
+    :param order_limit_rupiah: the most that one order may cost.
+    :param batch_limit_rupiah: the most that the orders of one batch may cost together.
+    :param batch_limit_orders: the most orders of one batch that are let through.
+    :param day_limit_rupiah: the most that the account's orders of one business day may cost together.
+    :param day_limit_orders: the most orders of the account in one business day.
+    """
+
+    duplicate_days: int = DEFAULT_DUPLICATE_DAYS
+    order_limit_rupiah: int | None = None
+    batch_limit_rupiah: int | None = None
+    batch_limit_orders: int | None = None
+    day_limit_rupiah: int | None = None
+    day_limit_orders: int | None = None
+
+    def stricter(self, other: GuardRules) -> GuardRules:
+        """The stricter of both, rule by rule: what one forbids the other cannot allow."""
+        return GuardRules(
+            duplicate_days=max(self.duplicate_days, other.duplicate_days),
+            order_limit_rupiah=smaller_limit(self.order_limit_rupiah, other.order_limit_rupiah),
+            batch_limit_rupiah=smaller_limit(self.batch_limit_rupiah, other.batch_limit_rupiah),
+            batch_limit_orders=smaller_limit(self.batch_limit_orders, other.batch_limit_orders),
+            day_limit_rupiah=smaller_limit(self.day_limit_rupiah, other.day_limit_rupiah),
+            day_limit_orders=smaller_limit(self.day_limit_orders, other.day_limit_orders),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much of a limit is used."""
+
+    orders: int = 0
+    rupiah: int = 0
+
+    def plus(self, price_rupiah: int) -> Usage:
+        """With one more order."""
+        return Usage(self.orders + 1, self.rupiah + price_rupiah)
+
+
+class Ruling(NamedTuple):
+    """What the guards decide about one order."""
+
+    request_id: str
+    command: Admit | Hold
+
+
+def smaller_limit(one: int | None, other: int | None) -> int | None:
+    """The smaller of two limits, either of which may be none."""
+    limits = [limit for limit in (one, other) if limit is not None]
+    return min(limits) if limits else None
+
+
+def business_day(moment: datetime) -> tuple[datetime, datetime]:
+    """Begin and end (exclusive) of the WIB day of ``moment``, in UTC."""
+    midnight = datetime.combine(moment.astimezone(WIB).date(), time(), WIB)
+    return midnight.astimezone(UTC), (midnight + timedelta(days=1)).astimezone(UTC)
+
+
+def counts(order: Order) -> bool:
+    """Whether the order is let through and may cost money."""
+    if order.state is OrderState.QUOTED:
+        return order.admitted_at is not None
+    return order.state in COUNTING_STATES
+
+
+def counted_at(order: Order) -> datetime | None:
+    """Since when the order counts: its admission, or its first sending where no guard was asked."""
+    return order.admitted_at or order.first_sent_at
+
+
+def amount_of(order: Order) -> int:
+    """What the order counts for, in rupiah: what SAT charged, else the quote."""
+    known = order.quote_rupiah if order.charged_rupiah is None else order.charged_rupiah
+    return known or 0
+
+
+def needs_ruling(order: Order, day_start: datetime) -> bool:
+    """Whether the guards have to look: the order can be sent, and was not admitted this business day."""
+    if order.state is not OrderState.QUOTED:
+        return False
+    return order.admitted_at is None or order.admitted_at < day_start
+
+
+def is_same_business(one: Order, other: Order) -> bool:
+    """Whether two orders of an account pay the same thing.
+
+    The same product for the same client number with the same extra fields, and either the rows ask for the
+    same amount (for prepaid goods and most bills: for none), or both cost the same.
+    """
+    return (
+        one.account == other.account
+        and one.product_code == other.product_code
+        and one.client_number == other.client_number
+        and one.fields == other.fields
+        and (one.amount_rupiah == other.amount_rupiah or one.quote_rupiah == other.quote_rupiah)
+    )
+
+
+def rule_on(
+    orders: Sequence[Order],
+    kin: Iterable[Order],
+    batch_used: Usage,
+    day_used: Usage,
+    rules: GuardRules,
+    now: datetime,
+) -> list[Ruling]:
+    """Admit or hold each of ``orders``, one after the other, so that the first of two equals is let through.
+
+    An order that does not fit into what is left of a limit is held, and leaves what is left to the orders
+    after it.
+
+    :param orders: quoted orders of one batch, in row order.
+    :param kin: orders of the account, of whatever batch, that may be the same business as one of these.
+    :param batch_used: what the batch's other orders that count use.
+    :param day_used: what the account's orders that count on the business day of ``now`` use.
+    """
+    earlier: dict[tuple[str, str], list[Order]] = {}
+    for order in kin:
+        if counts(order) and _is_recent(order, rules, now):
+            earlier.setdefault(_key(order), []).append(order)
+    day_start, _ = business_day(now)
+    rulings = []
+    for order in orders:
+        hold = _duplicate(order, earlier.get(_key(order), ()), rules) or _over_limit(
+            order, batch_used, day_used, rules
+        )
+        if hold is not None:
+            rulings.append(Ruling(order.request_id, hold))
+            continue
+        rulings.append(Ruling(order.request_id, Admit(day_start)))
+        batch_used = batch_used.plus(amount_of(order))
+        day_used = day_used.plus(amount_of(order))
+        if rules.duplicate_days:
+            earlier.setdefault(_key(order), []).append(order)
+    return rulings
+
+
+def _key(order: Order) -> tuple[str, str]:
+    return order.product_code, order.client_number
+
+
+def _is_recent(order: Order, rules: GuardRules, now: datetime) -> bool:
+    since = counted_at(order)
+    return since is not None and now - since < timedelta(days=rules.duplicate_days)
+
+
+def _duplicate(order: Order, earlier: Iterable[Order], rules: GuardRules) -> Hold | None:
+    if not rules.duplicate_days or HoldReason.BUSINESS_DUPLICATE in order.overridden:
+        return None
+    if order.admitted_at is not None:
+        # Admitted on an earlier day: it was the first then, and whoever came later was measured against it.
+        return None
+    for other in earlier:
+        if other.request_id != order.request_id and is_same_business(order, other):
+            return Hold(
+                HoldReason.BUSINESS_DUPLICATE,
+                f"the same product, client number and amount as order {other.order_id!r} (row "
+                f"{other.row_number} of batch {other.batch_id}) of the last {rules.duplicate_days} days",
+            )
+    return None
+
+
+def _over_limit(order: Order, batch_used: Usage, day_used: Usage, rules: GuardRules) -> Hold | None:
+    if HoldReason.LIMIT in order.overridden:
+        return None
+    price = amount_of(order)
+    if rules.order_limit_rupiah is not None and price > rules.order_limit_rupiah:
+        return _limit(f"found {price} rupiah; expected at most {rules.order_limit_rupiah} for one order")
+    for whose, used, rupiah, number in (
+        ("batch", batch_used, rules.batch_limit_rupiah, rules.batch_limit_orders),
+        ("account on this business day", day_used, rules.day_limit_rupiah, rules.day_limit_orders),
+    ):
+        if rupiah is not None and used.rupiah + price > rupiah:
+            left = max(0, rupiah - used.rupiah)
+            return _limit(f"found {price} rupiah; expected at most {left}, what is left for the {whose}")
+        if number is not None and used.orders + 1 > number:
+            return _limit(f"found order {used.orders + 1} of the {whose}; expected at most {number}")
+    return None
+
+
+def _limit(detail: str) -> Hold:
+    return Hold(HoldReason.LIMIT, detail)

@@ -1,0 +1,287 @@
+"""Approval, maker-checker: somebody other than the maker looks at the batch, and only what was shown is paid.
+
+What is asked for is pinned by :class:`~sat_hook.domain.batch_events.ApprovalTerms`: the file's digest, the
+number of orders, their sum, and a digest over the request id and price of every order that would be sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from sat_hook.domain.batch import (
+    ApproveBatch,
+    Batch,
+    BatchState,
+    RefuseApproval,
+    RefuseBatch,
+    RejectApproval,
+    RequestApproval,
+)
+from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalTerms
+from sat_hook.domain.guards import amount_of, counts
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_commands import Approve, Cancel, OrderCommand, Reject
+from sat_hook.domain.order_events import RejectionReason
+from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
+from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
+from sat_hook.pipeline.trouble import (
+    ApprovalRejectedError,
+    ApprovalTermsChangedError,
+    ApproverRefusedError,
+    BatchStoppedError,
+)
+from sat_hook.store.event_store import EventStore, OrderSlice, each_order
+
+GROUP = 500
+USER_PREFIX = "user:"
+WAITING_STATES = (OrderState.QUOTED, OrderState.HELD)
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalPolicy:
+    """When a person has to approve.
+
+    :param over_rupiah: a batch that costs more than this in all; None is never, 0 is always.
+    :param held_too: held orders are part of what is asked for, and the approval releases them. Without it
+        they stay held.
+    """
+
+    over_rupiah: int | None = None
+    held_too: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequest:
+    """What a person is asked. Nothing in it names whom a payment is for.
+
+    :param maker: the user who submitted the batch; None when a service did.
+    :param prices: what each order costs, by request id.
+    :param held: how many of the orders are held, by reason.
+    :param products: orders and rupiah by product.
+    """
+
+    batch: Batch
+    terms: ApprovalTerms
+    maker: str | None
+    prices: dict[str, int] = field(default_factory=dict, repr=False)
+    held: Counter[str] = field(default_factory=Counter)
+    products: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def approval_is_needed(store: EventStore, batch: Batch, policy: ApprovalPolicy) -> bool:
+    """Whether orders of the batch may only be sent with an approval.
+
+    Once asked, always asked: a later run with another policy does not go around it. The sum is that of the
+    whole batch, with what was sent before, so that releasing it bit by bit does not go around it either.
+    """
+    if batch.approval_required:
+        return True
+    if policy.held_too and _orders_in(store, batch.batch_id, OrderState.HELD):
+        return True
+    if policy.over_rupiah is None:
+        return False
+    total = 0
+    for order in each_order(store, OrderSlice(batch.batch_id)):
+        if counts(order) or order.state is OrderState.QUOTED:
+            total += amount_of(order)
+    return total > policy.over_rupiah
+
+
+def ask_for_approval(
+    resolver: Resolver, batch_id: str, policy: ApprovalPolicy, provenance: Provenance
+) -> ApprovalRequest | None:
+    """What has to be approved before the batch goes on, recorded as asked for; None when nothing has.
+
+    An approval that was recorded and then cut short is finished first.
+
+    :raises BatchStoppedError: when the batch is refused.
+    """
+    batch = load_batch(resolver.store, batch_id)
+    if batch.state is BatchState.REFUSED:
+        raise BatchStoppedError(f"batch {batch_id} was refused: {batch.refusal_message}")
+    if not approval_is_needed(resolver.store, batch, policy):
+        return None
+    request = _request(resolver.store, batch, policy)
+    if batch.approved == request.terms and batch.approver is not None:
+        _approve_orders(resolver, request, policy, _as_approver(batch.approver, provenance))
+    if not _lacking(resolver.store, batch_id, policy):
+        return None
+    asking = RequestApproval(request.terms, request.held.total())
+    resolver.apply_to_batch(batch_id, asking, provenance)
+    return request
+
+
+def approve(
+    resolver: Resolver,
+    batch_id: str,
+    policy: ApprovalPolicy,
+    terms: ApprovalTerms,
+    provenance: Provenance,
+) -> Batch:
+    """Record that the user in ``provenance`` approves the batch as ``terms`` show it.
+
+    :raises ApproverRefusedError: when that user is the maker; recorded, and to be asked again.
+    :raises ApprovalTermsChangedError: when the batch is not what was shown any more; recorded.
+    """
+    batch = load_batch(resolver.store, batch_id)
+    approver = user_of(provenance)
+    if approver is None:
+        _refuse(resolver, batch, ApprovalRefusal.NO_USER, "nobody is named who answered", provenance)
+        raise ApproverRefusedError(f"batch {batch_id}: the answer names no user, so it does not count")
+    maker = maker_of(resolver.store, batch_id)
+    # Directories that log people in often do not tell upper from lower case; maker and checker are told apart
+    # all the same.
+    if maker is not None and approver.casefold() == maker.casefold():
+        text = f"user {approver!r} submitted the batch; expected somebody else to approve it"
+        _refuse(resolver, batch, ApprovalRefusal.OWN_BATCH, text, provenance)
+        raise ApproverRefusedError(f"batch {batch_id}: {text}")
+    request = _request(resolver.store, batch, policy)
+    found = request.terms
+    if found != terms or batch.asked_for != terms:
+        text = (
+            f"found {found.orders} orders for {found.total_rupiah} rupiah ({found.quotes_digest[:12]}…); "
+            f"asked for were {terms.orders} for {terms.total_rupiah} ({terms.quotes_digest[:12]}…)"
+        )
+        _refuse(resolver, batch, ApprovalRefusal.TERMS_CHANGED, text, provenance)
+        raise ApprovalTermsChangedError(
+            f"batch {batch_id} has changed since approval was asked for: {text}. Nothing was approved; run "
+            "the batch again"
+        )
+    batch, _ = resolver.apply_to_batch(batch_id, ApproveBatch(terms, approver), provenance)
+    _approve_orders(resolver, request, policy, provenance)
+    return batch
+
+
+def reject(resolver: Resolver, batch_id: str, terms: ApprovalTerms, provenance: Provenance) -> None:
+    """Record that the user in ``provenance`` rejects: every order that was not sent yet ends unsent.
+
+    A batch of which nothing was ever sent is refused as a whole. The maker, too, may reject.
+
+    :raises ApprovalRejectedError: always, once everything is recorded: the batch's run ends here.
+    """
+    rejecter = user_of(provenance) or provenance.actor
+    resolver.apply_to_batch(batch_id, RejectApproval(terms, rejecter), provenance)
+    text = f"user {rejecter!r} rejected the batch"
+    for group in _groups(each_order(resolver.store, OrderSlice(batch_id, WAITING_STATES))):
+        asks = [Ask(order.request_id, _ending(order, text)) for order in group]
+        resolver.apply(asks, provenance, {order.request_id: order for order in group})
+    left = {count.state for count in resolver.store.count_by_state(batch_id)}
+    if left <= {OrderState.REJECTED, OrderState.CANCELLED}:
+        resolver.apply_to_batch(batch_id, RefuseBatch("approval_rejected", text), provenance)
+    raise ApprovalRejectedError(f"batch {batch_id}: {text}; {terms.orders} orders were not sent")
+
+
+def maker_of(store: EventStore, batch_id: str) -> str | None:
+    """The user who submitted the batch; None when a service did and no user is known."""
+    events = store.read_stream(StreamId(StreamKind.BATCH, batch_id))
+    return user_of(events[0].provenance) if events else None
+
+
+def user_of(provenance: Provenance) -> str | None:
+    """The Airflow user who acted; None for a service."""
+    if not provenance.actor.startswith(USER_PREFIX):
+        return None
+    return provenance.actor.removeprefix(USER_PREFIX) or None
+
+
+def quotes_digest(prices: Iterable[tuple[str, int]]) -> str:
+    """SHA-256 (hex) over request ids and prices in rupiah, whatever their order."""
+    text = json.dumps(sorted([request_id, price] for request_id, price in prices), separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _request(store: EventStore, batch: Batch, policy: ApprovalPolicy) -> ApprovalRequest:
+    prices: dict[str, int] = {}
+    held: Counter[str] = Counter()
+    products: dict[str, tuple[int, int]] = {}
+    for order in _to_be_sent(store, batch.batch_id, policy):
+        price = _price(order)
+        prices[order.request_id] = price
+        orders, rupiah = products.get(order.product_code, (0, 0))
+        products[order.product_code] = (orders + 1, rupiah + price)
+        if order.state is OrderState.HELD:
+            held[order.reason_code or ""] += 1
+    terms = ApprovalTerms(
+        digest=batch.digest,
+        orders=len(prices),
+        total_rupiah=sum(prices.values()),
+        quotes_digest=quotes_digest(prices.items()),
+    )
+    return ApprovalRequest(batch, terms, maker_of(store, batch.batch_id), prices, held, products)
+
+
+def _to_be_sent(store: EventStore, batch_id: str, policy: ApprovalPolicy) -> Iterator[Order]:
+    states = WAITING_STATES if policy.held_too else (OrderState.QUOTED,)
+    for order in each_order(store, OrderSlice(batch_id, states)):
+        if order.state is OrderState.HELD or order.admitted_at is not None:
+            yield order
+
+
+def _lacking(store: EventStore, batch_id: str, policy: ApprovalPolicy) -> bool:
+    """Whether an order to be sent is not approved, or not at its price."""
+    return any(
+        order.state is OrderState.HELD
+        or order.approved_rupiah is None
+        or order.approved_rupiah < _price(order)
+        for order in _to_be_sent(store, batch_id, policy)
+    )
+
+
+def _price(order: Order) -> int:
+    price = order.quote_rupiah if order.held_rupiah is None else order.held_rupiah
+    assert price is not None, "only quoted orders are asked for"
+    return price
+
+
+def _approve_orders(
+    resolver: Resolver, request: ApprovalRequest, policy: ApprovalPolicy, provenance: Provenance
+) -> None:
+    """Approve each order at the price that was shown; one that has another price by now refuses."""
+    prices = request.prices
+    orders = _to_be_sent(resolver.store, request.batch.batch_id, policy)
+    for group in _groups(order for order in orders if order.request_id in prices):
+        asks = [Ask(order.request_id, _approval(order, prices[order.request_id])) for order in group]
+        resolver.apply(asks, provenance, {order.request_id: order for order in group})
+
+
+def _approval(order: Order, price_rupiah: int) -> Approve:
+    if order.state is not OrderState.HELD:
+        return Approve(price_rupiah)
+    return Approve(price_rupiah, f"approved with the batch, though held for {order.reason_code}")
+
+
+def _ending(order: Order, text: str) -> OrderCommand:
+    if order.state is OrderState.HELD:
+        return Cancel(text)
+    return Reject(RejectionReason.APPROVAL_REJECTED, text)
+
+
+def _refuse(
+    resolver: Resolver, batch: Batch, reason: ApprovalRefusal, detail: str, provenance: Provenance
+) -> None:
+    command = RefuseApproval(reason, detail, user_of(provenance) or "")
+    resolver.apply_to_batch(batch.batch_id, command, provenance)
+
+
+def _as_approver(approver: str, provenance: Provenance) -> Provenance:
+    """An approval that is finished by a later try is still its approver's."""
+    return Provenance(f"{USER_PREFIX}{approver}", f"{provenance.cause}, finishing a recorded approval")
+
+
+def _orders_in(store: EventStore, batch_id: str, state: OrderState) -> int:
+    return sum(count.orders for count in store.count_by_state(batch_id) if count.state is state)
+
+
+def _groups(orders: Iterable[Order]) -> Iterator[list[Order]]:
+    group: list[Order] = []
+    for order in orders:
+        group.append(order)
+        if len(group) == GROUP:
+            yield group
+            group = []
+    if group:
+        yield group

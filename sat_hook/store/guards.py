@@ -1,0 +1,163 @@
+"""What the guards read, and the account's lock under which they read and append."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from typing import Protocol
+
+from psycopg2.extensions import connection as Connection
+
+from sat_hook.domain.guards import COUNTING_STATES, Usage, amount_of, counted_at, counts
+from sat_hook.domain.order import Order
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import EventStore
+from sat_hook.store.memory import MemoryEventStore
+from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.sql_files import queries
+
+_STATES = [state.value for state in COUNTING_STATES]
+
+
+class LockedAccount(Protocol):
+    """An account that nobody else guards meanwhile. What ``store`` appends is kept with the lock's end."""
+
+    @property
+    def store(self) -> EventStore:
+        """The event store, inside the same transaction as the lock and the reads."""
+
+    def kin(self, orders: Sequence[Order], since: datetime) -> list[Order]:
+        """Orders of the account with the product and client number of any of these that count since then."""
+
+    def used_by_batch(self, batch_id: str, without: Sequence[str]) -> Usage:
+        """What the batch's orders that count use, without those request ids."""
+
+    def used_in_period(self, start: datetime, end: datetime) -> Usage:
+        """What the account's orders use that began to count in [start, end)."""
+
+
+class GuardLedger(Protocol):
+    """Gives out accounts under their lock, one holder at a time."""
+
+    def locked(self, account: str) -> AbstractContextManager[LockedAccount]:
+        """The account for the length of the block; committed at its end, rolled back on any exception.
+
+        Keep the block short: its appends hold up whoever closes a position of the log.
+
+        :raises StoreUnavailableError: when the database gave up, or the lock was held for too long.
+        """
+
+
+class PostgresGuardLedger:
+    """:class:`GuardLedger` on the application database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @contextmanager
+    def locked(self, account: str) -> Iterator[LockedAccount]:
+        with self._database.transaction() as connection:
+            queries("guards").lock_account(connection, account=account)
+            yield _LockedAccount(connection, account)
+
+
+class _LockedAccount:
+    def __init__(self, connection: Connection, account: str) -> None:
+        self._connection = connection
+        self._account = account
+        self._guards = queries("guards")
+        self.store: EventStore = PostgresEventStore(_OpenTransaction(connection))
+
+    def kin(self, orders: Sequence[Order], since: datetime) -> list[Order]:
+        rows = self._guards.kin(
+            self._connection,
+            account=self._account,
+            product_codes=[order.product_code for order in orders],
+            client_numbers=[order.client_number for order in orders],
+            since=since,
+        )
+        return [Order.model_validate(row[0]) for row in rows]
+
+    def used_by_batch(self, batch_id: str, without: Sequence[str]) -> Usage:
+        return Usage(
+            *self._guards.used_by_batch(
+                self._connection, batch_id=batch_id, states=_STATES, request_ids=list(without)
+            )
+        )
+
+    def used_in_period(self, start: datetime, end: datetime) -> Usage:
+        return Usage(
+            *self._guards.used_in_period(
+                self._connection,
+                account=self._account,
+                states=_STATES,
+                period_start=start,
+                period_end=end,
+            )
+        )
+
+
+class _OpenTransaction(Database):
+    """Lets a store work inside a transaction that somebody else has opened and will end."""
+
+    def __init__(self, connection: Connection) -> None:
+        # Nothing of the base is wanted: no DSN, no pool.
+        self._connection = connection
+
+    @contextmanager
+    def transaction(self, *, snapshot: bool = False) -> Iterator[Connection]:
+        if snapshot:
+            raise ValueError("a transaction that has begun cannot become a snapshot")
+        yield self._connection
+
+
+class MemoryGuardLedger:
+    """:class:`GuardLedger` over the event store in memory: single-threaded, so its lock is nothing."""
+
+    def __init__(self, store: MemoryEventStore) -> None:
+        self._store = store
+
+    @contextmanager
+    def locked(self, account: str) -> Iterator[LockedAccount]:
+        yield _MemoryAccount(self._store, account)
+
+
+class _MemoryAccount:
+    def __init__(self, store: MemoryEventStore, account: str) -> None:
+        self._memory = store
+        self._account = account
+        self.store: EventStore = store
+
+    def kin(self, orders: Sequence[Order], since: datetime) -> list[Order]:
+        keys = {(order.product_code, order.client_number) for order in orders}
+        found = [
+            (moment, order.request_id, order)
+            for order in self._of_account()
+            if (order.product_code, order.client_number) in keys
+            and (moment := counted_at(order)) is not None
+            and moment > since
+        ]
+        return [order for _, _, order in sorted(found, key=lambda item: item[:2])]
+
+    def used_by_batch(self, batch_id: str, without: Sequence[str]) -> Usage:
+        left_out = set(without)
+        return _sum(o for o in self._of_account() if o.batch_id == batch_id and o.request_id not in left_out)
+
+    def used_in_period(self, start: datetime, end: datetime) -> Usage:
+        return _sum(
+            order
+            for order in self._of_account()
+            if (moment := counted_at(order)) is not None and start <= moment < end
+        )
+
+    def _of_account(self) -> Iterator[Order]:
+        return (order for order in self._memory.orders.values() if order.account == self._account)
+
+
+def _sum(orders: Iterator[Order]) -> Usage:
+    used = Usage()
+    for order in orders:
+        if counts(order):
+            used = used.plus(amount_of(order))
+    return used
