@@ -1,0 +1,52 @@
+"""Environment variables that the pages name are read somewhere, and those that are read are named."""
+
+from __future__ import annotations
+
+import re
+
+from sat_hook.cli.settings import CONFIG_VARIABLE, KEYS
+from sat_hook.hooks.spool import RESULTS_URI_VARIABLE, SPOOL_URI_VARIABLE
+from sat_hook.receiver.settings import CONFIG_VARIABLE as RECEIVER_CONFIG_VARIABLE
+from sat_hook.receiver.settings import DSN_VARIABLE
+from tests.docs.pages import CHECKOUT, first_codes, page, pages
+
+OURS = re.compile(r"\bSAT_[A-Z_]+[A-Z]\b")
+DEPLOY = page("docs/deploy.md")
+
+
+def read_by_the_project() -> set[str]:
+    """Every name of ours in code, scripts, compose and its example."""
+    sources = [
+        *(
+            path
+            for room in ("sat_hook", "plugins", "dags", "stack", "tests")
+            for path in CHECKOUT.glob(f"{room}/**/*.py")
+        ),
+        *CHECKOUT.glob("docker/*"),
+        CHECKOUT / "docker-compose.yaml",
+    ]
+    return {name for path in sources if path.is_file() for name in OURS.findall(path.read_text("utf-8"))}
+
+
+def test_named_variables_are_read() -> None:
+    """Nobody sets a variable in vain because a page said so."""
+    named = {name for which in pages() for name in OURS.findall(which.text)}
+    assert named - read_by_the_project() == set()
+
+
+def test_variables_of_the_command_are_listed() -> None:
+    """The table of the command `sat` equals what it reads."""
+    assert first_codes(DEPLOY.section("The command `sat`")) == {*KEYS, CONFIG_VARIABLE}
+
+
+def test_variables_of_airflows_processes_are_listed() -> None:
+    """Spool, results and the receiver."""
+    expected = {SPOOL_URI_VARIABLE, RESULTS_URI_VARIABLE, RECEIVER_CONFIG_VARIABLE, DSN_VARIABLE}
+    assert first_codes(DEPLOY.section("Environment")) == expected
+
+
+def test_airflows_own_variables_have_the_form_that_airflow_reads() -> None:
+    """AIRFLOW__SECTION__OPTION, or those of the composition."""
+    composition = (CHECKOUT / "docker-compose.yaml").read_text("utf-8")
+    for name in re.findall(r"\bAIRFLOW_[A-Z_]+[A-Z]\b", DEPLOY.text):
+        assert re.fullmatch(r"AIRFLOW__[A-Z_]+?__[A-Z_]+", name) or f"${{{name}" in composition, name

@@ -1,0 +1,99 @@
+"""Further facts on the pages that could grow old."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+from typer import main
+
+from sat_hook.cli.commands import app
+from tests.docs.pages import CHECKOUT, Page, first_codes, page, pages, rows
+
+DAG = (CHECKOUT / "dags" / "bulk_disbursement.py").read_text("utf-8")
+
+
+def test_the_picture_has_the_tasks_of_the_dag_in_their_order() -> None:
+    """README's flow is the DAG's own last lines."""
+    chains = [line.strip().split(" >> ") for line in DAG.splitlines() if " >> " in line]
+    wired = [*chains[0], *(task for chain in chains[1:] for task in chain[1:])]
+    picture = page("README.md").fences("mermaid")[0]
+    drawn = next(line for line in picture.splitlines() if "intake --> " in line)
+    assert drawn.strip().split(" --> ") == wired
+
+
+def test_parameters_of_the_dag_are_listed() -> None:
+    """With their defaults."""
+    found = re.findall(r'(?m)^        "(\w+)": Param\(\s*(None|"\w+"|\d+)', DAG)
+    wanted = {name: "empty" if default == "None" else default.strip('"') for name, default in found}
+    section = page("docs/run-a-batch.md").section("The parameters of the DAG")
+    listed = {cells[0].strip("`"): cells[1].strip("`") for cells in rows(section) if cells[0][0] == "`"}
+    assert listed == wanted
+
+
+def test_tables_stand_in_the_class_that_their_comment_says() -> None:
+    """Evidence, derived or operational: the page, the comments and the list of tables agree."""
+    sql = "\n".join(path.read_text("utf-8") for path in sorted(CHECKOUT.glob("sql/migrations/*.sql")))
+    kept = re.sub(r"(?ms)^-- migrate:down.*?(?=^-- migrate:up|\Z)", "", sql)
+    commented = dict(re.findall(r"COMMENT ON TABLE sat\.(\w+) IS '(\w+):", kept))
+    assert commented.keys() == set(re.findall(r"CREATE (?:UNLOGGED )?TABLE sat\.(\w+)", kept))
+    documented = {
+        table: cells[0]
+        for cells in rows(page("docs/architecture.md").section("Three classes of tables"))
+        for table in re.findall(r"`(\w+)`", cells[1])
+    }
+    assert documented == commented
+
+
+def test_rooms_are_described() -> None:
+    """Every package of sat_hook stands in the table of the house."""
+    section = page("docs/architecture.md").section("The house")
+    described = " ".join(cells[0] for cells in rows(section))
+    packages = {path.parent.name for path in CHECKOUT.glob("sat_hook/*/__init__.py")} - {"cli"}
+    assert {name for name in packages if not re.search(rf"\b{name}\b", described)} == set()
+
+
+def test_services_are_described() -> None:
+    """The table of the composition has every service."""
+    composition = yaml.safe_load((CHECKOUT / "docker-compose.yaml").read_text("utf-8"))
+    section = page("docs/deploy.md").section("With Docker Compose")
+    named = {name for cells in rows(section) for name in re.findall(r"`([a-z-]+)`", cells[0])}
+    assert composition["services"].keys() == named
+
+
+def test_roles_are_described() -> None:
+    """Each role of the database has its row, and sql/privileges.sql knows it."""
+    privileges = (CHECKOUT / "sql" / "privileges.sql").read_text("utf-8")
+    roles = set(re.findall(r"\bsat_(?:writer|reader|receiver)\b", privileges)) | {"sat_owner"}
+    assert first_codes(page("docs/deploy.md").section("Roles")) == roles
+
+
+def test_decisions_are_listed_and_dated() -> None:
+    """Every record has its number, date and status, and stands in the index."""
+    records = sorted(path for path in CHECKOUT.glob("docs/adr/0*.md"))
+    assert page("docs/adr/README.md").links() == [path.name for path in records]
+    for number, path in enumerate(records, 1):
+        text = path.read_text("utf-8")
+        assert path.name.startswith(f"{number:04}-")
+        assert text.startswith(f"# {number}. ")
+        assert re.search(r"(?m)^\w+ 20\d\d\. (Accepted|Replaced by .+)\.$", text)
+
+
+def test_what_does_not_exist_yet_is_not_there() -> None:
+    """README's list shrinks when something arrives: these names are its witnesses."""
+    not_yet = page("README.md").section("Not yet")
+    witnesses = {
+        "product price snapshots": CHECKOUT / "dags" / "product_price_snapshot.py",
+        "reconciliation": CHECKOUT / "dags" / "nightly_reconciliation.py",
+        "evidence pack": CHECKOUT / "dags" / "audit_export.py",
+    }
+    for words, path in witnesses.items():
+        assert (words in not_yet) != path.exists(), words
+    assert {"release", "cancel"} & main.get_command(app).commands["order"].commands.keys() == set()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("which", pages(), ids=lambda one: one.name)
+def test_pages_speak_of_the_project_alone(which: Page) -> None:
+    """No path of somebody's machine."""
+    assert not re.search(r"(?<![\w.])/(work|root|home|tmp)/", which.text)
