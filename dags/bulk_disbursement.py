@@ -12,7 +12,6 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, Param
 
 from sat_hook.operators.batch import (
-    SATCheckBalanceOperator,
     SATCloseQuotesOperator,
     SATExecuteOperator,
     SATIntakeOperator,
@@ -21,6 +20,7 @@ from sat_hook.operators.batch import (
     SATResultsOperator,
     SATValidateOperator,
 )
+from sat_hook.operators.funds import SATCheckBalanceOperator, SATReserveFundsOperator
 from sat_hook.sensors.batch import SATBatchSensor
 
 BATCH_RESULTS = Asset("sat://batch_results", group="sat")
@@ -63,6 +63,24 @@ with DAG(
             title="When rows are bad",
             description="Pay the good rows, wait for a person, or refuse the whole batch",
         ),
+        "on_short_funds": Param(
+            "wait",
+            type="string",
+            enum=["wait", "partial", "refuse"],
+            title="When the deposit is too small",
+            description="Wait for a top-up, pay as far as it reaches in row order, or refuse the whole batch",
+        ),
+        "wait_for_funds_hours": Param(
+            24, type="number", exclusiveMinimum=0, maximum=720, title="Hours to wait for a top-up"
+        ),
+        "saldo_lag_seconds": Param(
+            30,
+            type="number",
+            minimum=0,
+            maximum=3600,
+            title="Seconds by which SAT's saldo may lag",
+            description="Too long only delays; too short commits money that is gone already",
+        ),
         "chunk_rows": Param(500, type="integer", minimum=1, maximum=10_000, title="Orders in a chunk"),
         "give_up_after_hours": Param(
             24, type="number", exclusiveMinimum=0, maximum=720, title="Hours to wait for final statuses"
@@ -82,7 +100,9 @@ with DAG(
     )
     check_balance = SATCheckBalanceOperator(
         task_id="check_balance",
-        doc_md="Stop early when the deposit cannot pay even the prices that are known.",
+        on_short_funds="{{ params.on_short_funds }}",
+        saldo_lag_seconds="{{ params.saldo_lag_seconds }}",
+        doc_md="Say early when the deposit cannot pay even the prices that are known.",
     )
     plan = SATPlanChunksOperator(
         task_id="plan",
@@ -102,9 +122,12 @@ with DAG(
         task_id="approve",
         doc_md="The place of maker-checker approval. Today every batch passes.",
     )
-    reserve = EmptyOperator(
+    reserve = SATReserveFundsOperator(
         task_id="reserve",
-        doc_md="The place of the deposit's reservation. Today nothing is reserved.",
+        on_short_funds="{{ params.on_short_funds }}",
+        wait_for_funds_hours="{{ params.wait_for_funds_hours }}",
+        saldo_lag_seconds="{{ params.saldo_lag_seconds }}",
+        doc_md="Set the deposit's funds aside for the batch: wait, deferred, for a top-up, or pay in part.",
     )
     execute = SATExecuteOperator.partial(
         task_id="execute",

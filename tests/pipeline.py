@@ -11,25 +11,36 @@ from pathlib import Path
 
 from sandbox.testing import SandboxServer
 from sat_hook.clients.asynchronous import AsyncSATClient
+from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.clients.system import SystemClock
-from sat_hook.domain.batch_events import BatchSource
+from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
+from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.order import Order
 from sat_hook.pipeline.chunks import plan_chunks
 from sat_hook.pipeline.execution import ChunkExecutor
 from sat_hook.pipeline.finality import StatusPoller, orders_in_flight
+from sat_hook.pipeline.funding import Reservation, observation_of, reserve
 from sat_hook.pipeline.intake import take_in
-from sat_hook.pipeline.limits import BadRowsPolicy, ExecutionLimits, PollingLimits, QuotingLimits
+from sat_hook.pipeline.limits import (
+    BadRowsPolicy,
+    ExecutionLimits,
+    FundingLimits,
+    PollingLimits,
+    QuotingLimits,
+)
 from sat_hook.pipeline.quoting import Quoter, close_quoting
 from sat_hook.pipeline.resolver import Resolver
 from sat_hook.pipeline.results import BatchSummary, ResultFile, complete, write_results
 from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.pipeline.submission import Submission, submit
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
+from sat_hook.protocol.calls import account_call
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.signing import Signer, Verifier
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import OrderSlice, each_order
+from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
 from sat_hook.store.postgres import PostgresEventStore
 from tests.orders import ACCOUNT, BY_TEST
@@ -68,6 +79,10 @@ class Line:
     def resolver(self) -> Resolver:
         return Resolver(self.store, SystemClock())
 
+    @property
+    def funds(self) -> PostgresFunds:
+        return PostgresFunds(self.store.database)
+
     def submit(self, content: bytes, *, name: str = "orders.csv", reference: str | None = None) -> Submission:
         """Spool the bytes and register them."""
         return submit(
@@ -93,8 +108,22 @@ class Line:
         asyncio.run(self._quote(batch_id))
         close_quoting(self.resolver, batch_id, BY_TEST)
 
-    def execute(self, batch_id: str, chunk_rows: int = 100) -> None:
-        """Send every chunk, one after the other."""
+    def reserve(
+        self, batch_id: str, policy: ShortFundsPolicy = ShortFundsPolicy.PARTIAL, lag_seconds: float = 0.0
+    ) -> Reservation:
+        """Look at the deposit and set funds aside."""
+        limits = FundingLimits(saldo_lag_seconds=lag_seconds)
+        return reserve(self.funds, SystemClock(), batch_id, self.look(), policy, BY_TEST, limits)
+
+    def look(self) -> BalanceObservation:
+        """What SAT says that the deposit holds."""
+        with BlockingSATClient(self.settings, SystemClock()) as sat:
+            return observation_of(ACCOUNT, sat.ask(account_call()), SystemClock().now())
+
+    def execute(self, batch_id: str, chunk_rows: int = 100, *, reserve_first: bool = True) -> None:
+        """Send every chunk, one after the other, as far as the deposit reaches."""
+        if reserve_first:
+            self.reserve(batch_id)
         asyncio.run(self._execute(batch_id, chunk_rows))
 
     def wait(self, batch_id: str, seconds: float = 20.0) -> None:

@@ -11,6 +11,7 @@ from psycopg2.extensions import make_dsn
 from sat_hook.clients.system import SystemClock
 from sat_hook.pipeline.resolver import Resolver
 from sat_hook.store.database import Database
+from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.order_intake import OrderIntake
 from sat_hook.store.poll_schedule import PostgresPollSchedule
 from sat_hook.store.postgres import PostgresEventStore
@@ -61,6 +62,11 @@ class ApplicationHook(BaseHook):
     def schedule(self) -> PostgresPollSchedule:
         """The poll schedule."""
         return PostgresPollSchedule(self.database)
+
+    @cached_property
+    def funds(self) -> PostgresFunds:
+        """Deposits: looks at them, and what is committed of them."""
+        return PostgresFunds(self.database)
 
     @cached_property
     def intake(self) -> OrderIntake:

@@ -1,4 +1,4 @@
-"""The steps of a batch as operators: intake, validation, balance, chunks, quotes, execution, results.
+"""The steps of a batch as operators: intake, validation, chunks, quotes, execution, results.
 
 Each finds out by itself what is left to do, so it can be cleared, retried, or run twice at once. XCom
 carries ids and counts only.
@@ -19,7 +19,6 @@ from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool, submissions_spool
-from sat_hook.pipeline.balance import check_balance
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
 from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport
 from sat_hook.pipeline.intake import take_in
@@ -207,22 +206,6 @@ class SATValidateOperator(SATBatchOperator):
         return {"valid": report.valid, "rejected": report.rejected}
 
 
-class SATCheckBalanceOperator(SATBatchOperator):
-    """Stop early, and in plain words, when the deposit does not stand a chance."""
-
-    def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
-        saldo = SATHook(self.sat_conn_id).account().saldo_rupiah
-        report = check_balance(application.resolver, self.batch, saldo, provenance)
-        self.log.info(
-            "The deposit holds Rp %s; %s orders cost Rp %s, %s bills are not known yet.",
-            f"{report.saldo_rupiah:,}",
-            report.priced,
-            f"{report.estimate_rupiah:,}",
-            report.unpriced,
-        )
-        return {"saldo_rupiah": report.saldo_rupiah, "estimate_rupiah": report.estimate_rupiah}
-
-
 class SATPlanChunksOperator(SATBatchOperator):
     """Cut the batch into contiguous runs of rows, one for each mapped task.
 
@@ -301,12 +284,13 @@ class SATExecuteOperator(SATChunkOperator):
             self._execute(application, SATHook(self.sat_conn_id).async_client(), provenance)
         )
         self.log.info(
-            "Accepted %s, rejected %s, unknown %s, held %s, overtaken %s.",
+            "Accepted %s, rejected %s, unknown %s, held %s, overtaken %s, without funds %s.",
             report.accepted,
             report.rejected,
             report.unknown,
             report.held,
             report.overtaken,
+            report.unreserved,
         )
         return {"accepted": report.accepted, "rejected": report.rejected, "unknown": report.unknown}
 

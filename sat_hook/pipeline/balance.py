@@ -23,12 +23,23 @@ class BalanceReport:
     priced: int
     unpriced: int
 
+    @property
+    def is_short(self) -> bool:
+        """True when the deposit holds less than the orders cost at the least."""
+        return self.estimate_rupiah > self.saldo_rupiah
+
 
 def check_balance(
-    resolver: Resolver, batch_id: str, saldo_rupiah: int, provenance: Provenance
+    resolver: Resolver,
+    batch_id: str,
+    saldo_rupiah: int,
+    provenance: Provenance,
+    *,
+    stop_when_short: bool = True,
 ) -> BalanceReport:
     """Compare the deposit with the least that the unsent orders can cost.
 
+    :param stop_when_short: False where a later step waits for funds, or pays as far as they reach.
     :raises BatchStoppedError: when even that is more than the deposit holds; run it again after a top-up.
     """
     batch = load_batch(resolver.store, batch_id)
@@ -42,7 +53,7 @@ def check_balance(
             unpriced += 1
     if batch.state is BatchState.VALIDATED:
         resolver.apply_to_batch(batch_id, RecordBalance(saldo_rupiah, estimate), provenance)
-    if estimate > saldo_rupiah:
+    if estimate > saldo_rupiah and stop_when_short:
         raise BatchStoppedError(
             f"the deposit of account {batch.account!r} is too small for batch {batch_id}: found Rp "
             f"{saldo_rupiah:,}; expected at least Rp {estimate:,} for {priced} orders (and {unpriced} bills "

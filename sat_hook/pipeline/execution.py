@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from sat_hook.domain.funds import is_reserved
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Hold, OrderCommand, Reject
 from sat_hook.domain.order_events import HoldReason
@@ -21,10 +22,10 @@ from sat_hook.pipeline.committer import GroupCommitter
 from sat_hook.pipeline.limits import ExecutionLimits, QuotingLimits
 from sat_hook.pipeline.pausing import PauseWatch
 from sat_hook.pipeline.quoting import NoAnswer, Quoter
-from sat_hook.pipeline.resolver import Ask, Resolver
+from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.sending import Sender
-from sat_hook.pipeline.trouble import AccountPausedError, ChunkIncompleteError
+from sat_hook.pipeline.trouble import AccountPausedError, ChunkIncompleteError, NotReservedError
 from sat_hook.protocol.outcomes import CheckoutVerdict
 from sat_hook.store.event_store import OrderSlice, each_order
 
@@ -39,6 +40,7 @@ class ExecutionReport:
     held: int = 0
     not_sent: int = 0
     overtaken: int = 0
+    unreserved: int = 0
 
 
 class ChunkExecutor:
@@ -67,14 +69,16 @@ class ChunkExecutor:
         self._paused: str | None = None
 
     async def run(self, which: OrderSlice) -> ExecutionReport:
-        """Send every order of the slice that is quoted.
+        """Send every order of the slice that is quoted and has funds behind it; others stay quoted.
 
+        :raises NotReservedError: when no funds were ever reserved for the batch.
         :raises AccountPausedError: when a person paused the account; the rest stays quoted.
         :raises ChunkIncompleteError: when some were not sent (SAT down, breaker open); they stay quoted.
         :raises StoreUnavailableError: when outcomes could not be recorded; those orders are in flight.
         """
         slice_ = OrderSlice(which.batch_id, (OrderState.QUOTED,), which.first_row, which.last_row)
         chosen = await self._resolver.offload(lambda: list(each_order(self._resolver.store, slice_)))
+        chosen = await self._resolver.offload(lambda: self._reserved(which.batch_id, chosen))
         orders = iter(chosen)
         async with (
             GroupCommitter(
@@ -101,6 +105,14 @@ class ChunkExecutor:
             )
             raise AccountPausedError(text) if self._paused else ChunkIncompleteError(text)
         return self._report
+
+    def _reserved(self, batch_id: str, orders: list[Order]) -> list[Order]:
+        up_to_row = load_batch(self._resolver.store, batch_id).reserved_up_to_row
+        if orders and not up_to_row:
+            raise NotReservedError(f"no funds are reserved for batch {batch_id}; nothing of it is sent")
+        reserved = [order for order in orders if is_reserved(order, up_to_row)]
+        self._report.unreserved = len(orders) - len(reserved)
+        return reserved
 
     def _stop(self, reason: str) -> None:
         self._stopped = True

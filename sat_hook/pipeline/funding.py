@@ -139,6 +139,18 @@ def missing_rupiah(
     return max(0, wanted - funds.available_rupiah(observation, still_out)) if wanted else 0
 
 
+def lacking_rupiah(
+    store: FundsStore,
+    observation: BalanceObservation,
+    wanted_rupiah: int,
+    limits: FundingLimits | None = None,
+) -> int:
+    """How much the deposit lacks for ``wanted_rupiah`` to be free now; 0 when nothing. It only looks."""
+    with store.looking(observation.account) as account:
+        still_out = account.outstanding(_included_before(observation, limits or FundingLimits()))
+    return max(0, wanted_rupiah - funds.available_rupiah(observation, still_out))
+
+
 def refuse_batch(resolver: Resolver, batch_id: str, detail: str, provenance: Provenance) -> Batch:
     """End every unsent order of a batch for lack of funds, and the batch itself if nothing of it was sent."""
     batch = load_batch(resolver.store, batch_id)

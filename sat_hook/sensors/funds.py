@@ -1,0 +1,83 @@
+"""The wait for a deposit, for DAGs of one's own: deferred, and without reserving anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowFailException
+
+from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.sat import SATHook
+from sat_hook.operators.batch import provenance_of
+from sat_hook.operators.funds import look
+from sat_hook.pipeline.funding import lacking_rupiah, record_observation
+from sat_hook.pipeline.limits import FundingLimits
+from sat_hook.triggers.funds import GAVE_UP, SATFundsTrigger
+
+
+class SATFundsSensor(BaseOperator):
+    """Wait until so much of an account's deposit is free: saldo less what our own orders still take of it.
+
+    Free now is not reserved: :class:`~sat_hook.operators.funds.SATReserveFundsOperator` does that.
+
+    :param rupiah: how much has to be free (templated).
+    :param sat_conn_id: the account's connection (templated).
+    :param db_conn_id: the application database's connection.
+    :param give_up_after_hours: how long to wait at most (templated); then the task fails.
+    :param saldo_lag_seconds: how old a saldo may be when SAT answers it (templated).
+    """
+
+    template_fields: Sequence[str] = ("rupiah", "sat_conn_id", "give_up_after_hours", "saldo_lag_seconds")
+    ui_color = "#e8f1ec"
+
+    def __init__(
+        self,
+        *,
+        rupiah: int | str,
+        sat_conn_id: str = SATHook.default_conn_name,
+        db_conn_id: str = DEFAULT_CONNECTION,
+        give_up_after_hours: float | str = 24,
+        saldo_lag_seconds: float | str = FundingLimits().saldo_lag_seconds,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.rupiah = rupiah
+        self.sat_conn_id = sat_conn_id
+        self.db_conn_id = db_conn_id
+        self.give_up_after_hours = give_up_after_hours
+        self.saldo_lag_seconds = saldo_lag_seconds
+
+    def execute(self, context: Context) -> None:
+        """Look once, then defer with an absolute deadline."""
+        application = ApplicationHook(self.db_conn_id)
+        clock = application.resolver.clock
+        limits = FundingLimits(saldo_lag_seconds=float(self.saldo_lag_seconds))
+        seen = look(SATHook(self.sat_conn_id), clock)
+        record_observation(application.funds, clock, seen, provenance_of(context), limits)
+        missing = lacking_rupiah(application.funds, seen, int(self.rupiah), limits)
+        if not missing:
+            self.log.info("Rp %s are free.", f"{int(self.rupiah):,}")
+            return
+        self.log.info("Waiting for Rp %s more.", f"{missing:,}")
+        deadline = datetime.now(UTC) + timedelta(hours=float(self.give_up_after_hours))
+        self.defer(
+            trigger=SATFundsTrigger(
+                sat_conn_id=self.sat_conn_id,
+                db_conn_id=self.db_conn_id,
+                deadline=deadline.isoformat(),
+                saldo_lag_seconds=limits.saldo_lag_seconds,
+                wanted_rupiah=int(self.rupiah),
+            ),
+            method_name="resume",
+        )
+
+    def resume(self, context: Context, event: dict[str, Any]) -> None:
+        """The wait is over."""
+        del context  # nothing of the run is needed any more
+        if event["end"] == GAVE_UP:
+            raise AirflowFailException(
+                f"waited {self.give_up_after_hours} hours for Rp {int(self.rupiah):,} to be free"
+            )

@@ -1,0 +1,112 @@
+"""Wait for funds, inside the triggerer: the deposit is looked at, nothing is reserved and nothing recorded.
+
+Two instances at once are harmless (law 7): both only look. Whether funds are really there is decided again
+under the account's lock, in the task that this wakes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from sat_hook.clients.system import SystemClock
+from sat_hook.domain.funds import BalanceObservation
+from sat_hook.hooks.application import ApplicationHook
+from sat_hook.hooks.sat import SATHook
+from sat_hook.pipeline.funding import lacking_rupiah, look_at_deposit, missing_rupiah
+from sat_hook.pipeline.limits import FundingLimits
+from sat_hook.pipeline.resolver import load_batch
+from sat_hook.protocol.errors import SATError
+from sat_hook.store.event_store import StoreUnavailableError
+
+FUNDED = "funded"
+GAVE_UP = "gave_up"
+
+
+class SATFundsTrigger(BaseTrigger):
+    """Fires when the deposit reaches, or when the deadline has passed.
+
+    :param sat_conn_id: the account's connection.
+    :param db_conn_id: the application database's connection.
+    :param deadline: ISO 8601 with offset; when to stop waiting.
+    :param saldo_lag_seconds: how old a saldo may be when SAT answers it.
+    :param batch_id: wait for every order of this batch that has no funds behind it; or else
+    :param wanted_rupiah: wait for so much that is free.
+    """
+
+    def __init__(
+        self,
+        *,
+        sat_conn_id: str,
+        db_conn_id: str,
+        deadline: str,
+        saldo_lag_seconds: float,
+        batch_id: str | None = None,
+        wanted_rupiah: int = 0,
+    ) -> None:
+        super().__init__()
+        self.sat_conn_id = sat_conn_id
+        self.db_conn_id = db_conn_id
+        self.deadline = deadline
+        self.saldo_lag_seconds = saldo_lag_seconds
+        self.batch_id = batch_id
+        self.wanted_rupiah = wanted_rupiah
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "sat_conn_id": self.sat_conn_id,
+                "db_conn_id": self.db_conn_id,
+                "deadline": self.deadline,
+                "saldo_lag_seconds": self.saldo_lag_seconds,
+                "batch_id": self.batch_id,
+                "wanted_rupiah": self.wanted_rupiah,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        application = ApplicationHook(self.db_conn_id, "sat trigger")
+        hook = SATHook(self.sat_conn_id)
+        await application.aconnect()
+        account = (await hook.asettings()).account
+        deadline = datetime.fromisoformat(self.deadline)
+        limits = FundingLimits(saldo_lag_seconds=self.saldo_lag_seconds)
+        looks = 0
+        missing: int | None = None
+        async with hook.async_client() as sat:
+            while True:
+                try:
+                    seen = await look_at_deposit(sat, SystemClock(), account)
+                    found: int | None = await asyncio.to_thread(
+                        partial(self._missing, application, seen, limits)
+                    )
+                except (SATError, StoreUnavailableError) as error:
+                    self.log.warning("The deposit could not be looked at, trying again: %s", error)
+                    found = missing
+                if found == 0:
+                    yield TriggerEvent(self._payload(FUNDED, 0))
+                    return
+                if found is not None and found != missing:
+                    self.log.info("Account %s: Rp %s are missing.", account, f"{found:,}")
+                missing = found
+                remaining = (deadline - datetime.now(UTC)).total_seconds()
+                if remaining <= 0:
+                    yield TriggerEvent(self._payload(GAVE_UP, missing))
+                    return
+                await asyncio.sleep(min(remaining, limits.pause_seconds(looks)))
+                looks += 1
+
+    def _payload(self, end: str, missing_rupiah: int | None) -> dict[str, Any]:
+        return {"end": end, "missing_rupiah": missing_rupiah, "deadline": self.deadline}
+
+    def _missing(self, application: ApplicationHook, seen: BalanceObservation, limits: FundingLimits) -> int:
+        if self.batch_id is None:
+            return lacking_rupiah(application.funds, seen, self.wanted_rupiah, limits)
+        batch = load_batch(application.store, self.batch_id)
+        return missing_rupiah(application.funds, batch, seen, limits)
