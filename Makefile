@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself. The words after ## are what `make help` lists.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test check format lock clean venv venv-dev
+.PHONY: help setup demo up down status test chaos check format lock clean venv venv-dev
 
 PYTHON ?=
 PYTEST_ARGS ?=
@@ -28,6 +28,9 @@ status: venv ## say what of it runs
 
 test: venv-dev ## run all tests (PYTEST_ARGS="-k name" for some)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+chaos: venv-dev ## kill real processes in the middle of real batches (KILLS=10 SEED=1); minutes
+	@$(BIN)/python -m tests.chaos --kills $(or $(KILLS),10) --seed $(or $(SEED),1)
 
 check: venv-dev ## ruff, strict mypy, and the walls between the packages
 	$(BIN)/ruff check

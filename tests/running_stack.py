@@ -16,6 +16,17 @@ from stack.layout import Layout
 from stack.lifecycle import Stack
 from tests.keeper import hand_over, kept
 
+#: What Airflow needs to notice a death within seconds instead of minutes.
+NOTICE_QUICKLY = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
+}
+
 
 def stack_in(state: Path, overrides: Mapping[str, str] | None = None) -> Stack:
     """The stack of this checkout with its state elsewhere; what it says goes to standard error."""
@@ -32,7 +43,7 @@ def stack_for_tests() -> Iterator[Stack]:
 
 def _keep_stack_until_caller_ends() -> None:
     with tempfile.TemporaryDirectory(prefix="sat-stack-") as folder:
-        stack = stack_in(Path(folder) / "state")
+        stack = stack_in(Path(folder) / "state", NOTICE_QUICKLY)
         try:
             stack.up()
             hand_over(str(stack.layout.state))

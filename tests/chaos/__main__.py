@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.siege import NOTICE_QUICKLY, Siege
-from tests.running_stack import stack_in
+from tests.chaos.siege import Siege
+from tests.running_stack import NOTICE_QUICKLY, stack_in
 
 
 def main() -> int:
