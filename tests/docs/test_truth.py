@@ -46,6 +46,12 @@ def test_tables_stand_in_the_class_that_their_comment_says() -> None:
     assert documented == commented
 
 
+def test_kinds_of_tests_are_described() -> None:
+    """Every folder of tests stands in the table of CONTRIBUTING.md."""
+    folders = {f"tests/{path.name}/" for path in (CHECKOUT / "tests").iterdir() if list(path.glob("**/*.py"))}
+    assert first_codes(page("CONTRIBUTING.md").section("Tests by depth")) == folders
+
+
 def test_rooms_are_described() -> None:
     """Every package of sat_hook stands in the table of the house."""
     section = page("docs/architecture.md").section("The house")
