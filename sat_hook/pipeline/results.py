@@ -85,7 +85,7 @@ class BatchSummary:
     @property
     def is_complete(self) -> bool:
         """True when nothing is left for the pipeline to do by itself."""
-        return not self.unsent and not self.in_flight
+        return self.batch.state is not BatchState.SUBMITTED and not self.unsent and not self.in_flight
 
 
 def summarise(store: EventStore, batch_id: str) -> BatchSummary:
@@ -97,7 +97,7 @@ def summarise(store: EventStore, batch_id: str) -> BatchSummary:
 def complete(resolver: Resolver, batch_id: str, provenance: Provenance) -> BatchSummary:
     """Record the batch as completed when nothing is left to do; returns where it stands."""
     summary = summarise(resolver.store, batch_id)
-    if summary.is_complete and not summary.batch.state.is_final and _is_read(summary.batch):
+    if summary.is_complete and not summary.batch.state.is_final:
         counts = {count.state.value: count.orders for count in summary.counts}
         batch, _ = resolver.apply_to_batch(batch_id, Complete(counts, summary.charged_rupiah), provenance)
         return BatchSummary(batch, summary.counts)
@@ -146,10 +146,6 @@ def rows_set_aside(store: EventStore, batch_id: str) -> Iterator[RowSetAside]:
             event = recorded.event
             assert isinstance(event, RowsTakenIn)
             yield from event.set_aside
-
-
-def _is_read(batch: Batch) -> bool:
-    return batch.state is not BatchState.SUBMITTED
 
 
 def _judged(store: EventStore, batch: Batch, file: OrderFile) -> Iterator[tuple[FileRow, tuple[str, ...]]]:

@@ -51,6 +51,8 @@ LIES: dict[str, Any] = {
 }
 TRUTH: dict[str, Any] = {"faults": []}
 
+SENT = (OrderState.SUBMITTING, OrderState.PENDING, OrderState.UNKNOWN)
+UNDER_WAY = (OrderState.RECEIVED, OrderState.QUOTED, *SENT)
 VICTIMS = ("task", "scheduler", "triggerer", "api-server", "postgres")
 _TASK = re.compile(r"^airflow worker -- (LocalExecutor: )?[0-9a-f-]{36}")
 
@@ -94,9 +96,10 @@ class Siege:
         for _ in range(batches):
             self._submit(orders)
         for number in range(kills):
-            if not self._something_is_under_way():
+            if not any(order.state in UNDER_WAY for order in self._orders()):
                 # A kill counts only in the middle of something.
                 self._submit(orders)
+            self._until(lambda: any(order.state in SENT for order in self._orders()), 90)
             self._kill(VICTIMS[number % len(VICTIMS)])
             self._repair()
         self._lie(TRUTH)
@@ -173,13 +176,6 @@ class Siege:
                     raise
                 continue
             return
-
-    def _something_is_under_way(self) -> bool:
-        """True while orders are on their way."""
-        return any(
-            order.state in (OrderState.SUBMITTING, OrderState.QUOTED, OrderState.PENDING)
-            for order in self._orders()
-        )
 
     # How it ends
 
