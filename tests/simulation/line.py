@@ -16,16 +16,29 @@ from typing import Any, TypeVar
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain.account import PauseAccount, ResumeAccount
-from sat_hook.domain.batch_events import BatchSource
+from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.domain.order_commands import AllowResend, Cancel, EndByOperator, OperatorEnd, Release
+from sat_hook.domain.order_commands import (
+    AllowResend,
+    Cancel,
+    EndByOperator,
+    OperatorEnd,
+    Release,
+)
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.balance import check_balance
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
 from sat_hook.pipeline.execution import ChunkExecutor
 from sat_hook.pipeline.finality import StatusPoller, escalate_in_flight, orders_in_flight
+from sat_hook.pipeline.funding import look_at_deposit, reserve
 from sat_hook.pipeline.intake import take_in
-from sat_hook.pipeline.limits import ExecutionLimits, PollingLimits, QuotingLimits, RecoveryLimits
+from sat_hook.pipeline.limits import (
+    ExecutionLimits,
+    FundingLimits,
+    PollingLimits,
+    QuotingLimits,
+    RecoveryLimits,
+)
 from sat_hook.pipeline.quoting import Quoter, close_quoting
 from sat_hook.pipeline.recovery import Recovery
 from sat_hook.pipeline.resolver import Ask, Resolver
@@ -35,9 +48,11 @@ from sat_hook.pipeline.trouble import AccountPausedError, BatchStoppedError, Pip
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.event_store import EventStore, OrderSlice, StoreUnavailableError, each_order
+from sat_hook.store.funds import FundsStore
 from sat_hook.store.poll_schedule import PollSchedule, PollScope
 from tests.simulation.network import SimulatedSAT, client_of
 from tests.simulation.outside import (
+    GuardedFunds,
     GuardedSchedule,
     GuardedSpool,
     GuardedStore,
@@ -52,10 +67,13 @@ from tests.simulation.weather import Batch, Plan
 T = TypeVar("T")
 
 EXECUTION = ExecutionLimits(in_flight=4, group_size=5, failures_to_stop=6)
-POLLING = PollingLimits(claim=4, in_flight=4)
-RECOVERY = RecoveryLimits(dedup_horizon_seconds=1800.0, attempts=4, give_up_after_seconds=5400.0)
-SENSOR_GIVES_UP_SECONDS = 9000.0
+# SAT's saldo is at most a minute old here (the fault stale_saldo), and clocks differ by at most 8 seconds.
+FUNDING = FundingLimits(saldo_lag_seconds=70.0)
+POLLING = PollingLimits(claim=4, in_flight=4, first_delay_seconds=4.0, growth=2.2)
+RECOVERY = RecoveryLimits(dedup_horizon_seconds=1800.0, attempts=4, give_up_after_seconds=3600.0)
+SENSOR_GIVES_UP_SECONDS = 5400.0
 LONGEST_SLEEP_SECONDS = 60.0
+LONGEST_QUIET_SLEEP_SECONDS = 600.0
 DEBOUNCE_SECONDS = 0.2
 TRIES = 200
 ROUNDS_OF_PEOPLE = 4
@@ -71,6 +89,7 @@ class Line:
     time: VirtualTime
     store: EventStore
     schedule: PollSchedule
+    funds: FundsStore
     spool: MemorySpool
     sat: SimulatedSAT
     settings: AccountSettings
@@ -118,6 +137,7 @@ class Line:
         await self._over_chunks("quote", batch, batch_id, self._quote)
         await self.step("close quotes", lambda p: self._close_quotes(p, batch_id))
         for round_ in range(ROUNDS_OF_PEOPLE):
+            await self.step("reserve", lambda p: self._reserve(p, batch_id))
             await self._over_chunks("execute", batch, batch_id, self._execute)
             await self.step("wait", lambda p: self._wait(p, batch_id))
             await self.step("results", lambda p: self._results(p, batch_id))
@@ -161,9 +181,10 @@ class Line:
             case None:
                 self.watch.count("process:replaced while it goes on")
             case Killed():
-                await asyncio.sleep(self.chance.uniform(0, 20))
+                await asyncio.sleep(self.chance.uniform(0, 30))
             case BatchStoppedError():
-                # The one reason here is the deposit: somebody pays in.
+                # The one reason here is the deposit. A while later somebody pays in.
+                await asyncio.sleep(self.chance.uniform(1, 120))
                 self.sat.judge.top_up(20_000_000)
                 self.watch.count("people:top-up")
             case AccountPausedError():
@@ -171,7 +192,7 @@ class Line:
             case PipelineError() | SATError() | StoreUnavailableError():
                 self.watch.note(name, f"failed: {end.error}")
                 self.watch.count(f"step:failed {type(end.error).__name__}")
-                await asyncio.sleep(self.chance.uniform(1, 30))
+                await asyncio.sleep(self.chance.uniform(5, 60))
             case _:
                 raise end.error
 
@@ -250,6 +271,19 @@ class Line:
         await resolver.offload(lambda: close_quoting(resolver, batch_id, by(process)))
         return True
 
+    async def _reserve(self, process: Process, batch_id: str) -> bool:
+        resolver = self.resolver(process)
+        funds = GuardedFunds(self.funds, process, self.watch)
+        policy = self.chance.choice((ShortFundsPolicy.WAIT, ShortFundsPolicy.PARTIAL))
+        async with self.client(process) as sat:
+            seen = await look_at_deposit(sat, process.clock, self.account)
+        found = await resolver.offload(
+            lambda: reserve(funds, process.clock, batch_id, seen, policy, by(process), FUNDING)
+        )
+        if found.is_short:
+            raise BatchStoppedError("the deposit does not reach")
+        return True
+
     async def _execute(self, process: Process, which: OrderSlice) -> bool:
         async with self.client(process) as sat:
             catalogue = catalogue_of(await sat.list_products())
@@ -277,7 +311,8 @@ class Line:
                 remaining = deadline - self.time.seconds
                 if remaining <= 0:
                     break
-                await self._bell(min(remaining, LONGEST_SLEEP_SECONDS, pause or DEBOUNCE_SECONDS))
+                longest = LONGEST_SLEEP_SECONDS if not self.storm.is_over else LONGEST_QUIET_SLEEP_SECONDS
+                await self._bell(min(remaining, longest, pause or DEBOUNCE_SECONDS))
         await resolver.offload(lambda: escalate_in_flight(resolver, batch_id, "no end in sight", by(process)))
         return True
 
@@ -317,7 +352,7 @@ class Line:
                 end.error, Killed | PipelineError | SATError | StoreUnavailableError
             ):
                 raise end.error
-            await asyncio.sleep(300 if self.storm.is_over else self.chance.uniform(20, 90))
+            await asyncio.sleep(300 if self.storm.is_over else self.chance.uniform(20, 120))
 
     async def _recover(self, process: Process) -> None:
         async with self.client(process) as sat:

@@ -274,8 +274,9 @@ class SimulatedTransport:
             self._watch.count("network:slow connection")
             await asyncio.sleep(chance.uniform(1, self._settings.connect_timeout_seconds))
             await process.thawed()
-        await asyncio.sleep(chance.uniform(SHORTEST_TRIP_SECONDS, LONGEST_TRIP_SECONDS))
-        await process.thawed()
+        if is_checkout:
+            await asyncio.sleep(chance.uniform(SHORTEST_TRIP_SECONDS, LONGEST_TRIP_SECONDS))
+            await process.thawed()
         guard.before_writing()
         asked_at = process.time.seconds
         if is_checkout:

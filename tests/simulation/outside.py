@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from io import BytesIO
 from typing import Any, BinaryIO, TypeVar
@@ -13,6 +13,7 @@ from sat_hook.domain.order import Order
 from sat_hook.domain.recorded import Provenance, StreamId
 from sat_hook.pipeline.trouble import SpoolError
 from sat_hook.store.event_store import Change, EventStore, StoreUnavailableError
+from sat_hook.store.funds import AccountFunds, FundsStore
 from sat_hook.store.poll_schedule import DuePoll, PollSchedule, PollScope
 from tests.simulation.processes import Process, Storm
 from tests.simulation.watch import Watch
@@ -30,7 +31,10 @@ class Offloading:
         self._process = process
 
     async def __call__(self, work: Callable[[], T]) -> T:
-        await asyncio.sleep(self._process.chance.uniform(SHORTEST_COMMIT_SECONDS, LONGEST_COMMIT_SECONDS))
+        # Every fourth takes its time, so that everybody overtakes everybody at some time.
+        chance = self._process.chance
+        slow = chance.random() < 0.25
+        await asyncio.sleep(chance.uniform(SHORTEST_COMMIT_SECONDS, LONGEST_COMMIT_SECONDS) if slow else 0)
         await self._process.thawed()
         done = work()
         await self._process.thawed()
@@ -90,6 +94,55 @@ class GuardedStore:
         # Kept, so that the next call finds it without coming here.
         self.__dict__[name] = read
         return read
+
+
+class GuardedFunds:
+    """The funds as one process sees them: what happens under the lock happens as a whole, or not at all."""
+
+    def __init__(self, base: FundsStore, process: Process, watch: Watch) -> None:
+        self._base = base
+        self._process = process
+        self._watch = watch
+
+    @contextmanager
+    def locked(self, account: str) -> Iterator[AccountFunds]:
+        self._process.boundary("before the funds' lock")
+        with self._base.locked(account) as opened:
+            yield _WatchedAccount(opened, self._process, self._watch)  # type: ignore[misc]
+        self._process.boundary("after the funds' lock")
+
+    @contextmanager
+    def looking(self, account: str) -> Iterator[AccountFunds]:
+        with self._base.looking(account) as opened:
+            yield opened
+
+
+class _WatchedAccount:
+    """One account's funds under their lock. A kill in here would leave nothing behind, so there is none."""
+
+    def __init__(self, opened: AccountFunds, process: Process, watch: Watch) -> None:
+        self._opened = opened
+        self.store = _WatchedStore(opened.store, process, watch)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._opened, name)
+
+
+class _WatchedStore:
+    def __init__(self, base: EventStore, process: Process, watch: Watch) -> None:
+        self._base = base
+        self._process = process
+        self._watch = watch
+
+    def append(
+        self, changes: Sequence[Change], provenance: Provenance, occurred_at: datetime
+    ) -> frozenset[StreamId]:
+        conflicts = self._base.append(changes, provenance, occurred_at)
+        self._watch.appended(self._process, changes, conflicts, provenance, occurred_at)
+        return conflicts
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._base, name)
 
 
 class GuardedSchedule:
@@ -161,8 +214,3 @@ class GuardedSpool:
 
     def open(self, uri: str) -> BinaryIO:
         return self._base.open(uri)
-
-
-def jitter(chance: random.Random) -> float:
-    """A pause of a person or a scheduler, in seconds."""
-    return chance.uniform(1, 20)

@@ -127,7 +127,7 @@ class Process:
 
     async def thawed(self) -> None:
         """Return when the process is not frozen; raises :class:`Killed` when it is dead."""
-        while self.time.seconds < self.frozen_until and not self.is_dead:
+        while self.time.seconds < self.frozen_until and not self.is_dead:  # noqa: ASYNC110
             # It may be frozen again meanwhile, so it looks again afterwards.
             await asyncio.sleep(self.frozen_until - self.time.seconds)
         if self.is_dead:

@@ -17,6 +17,7 @@ from sat_hook.clients import async_transport
 from sat_hook.domain.order import OrderState, fold
 from sat_hook.domain.recorded import RecordedEvent, StreamKind
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order, each_recorded
+from sat_hook.store.funds import FundsStore, MemoryFunds
 from sat_hook.store.memory import MemoryEventStore
 from sat_hook.store.memory_polls import MemoryPollSchedule
 from sat_hook.store.poll_schedule import PollSchedule
@@ -40,6 +41,7 @@ class Backend:
 
     store: EventStore
     schedule: PollSchedule
+    funds: FundsStore
     receive: Callable[[str, str, str, bytes, str], bool]
 
 
@@ -48,7 +50,10 @@ def memory_backend(clock: VirtualClock) -> Backend:
     store = MemoryEventStore(clock)
     schedule = MemoryPollSchedule(store)
     return Backend(
-        store, schedule, lambda account, request_id, digest, *_: schedule.receive(account, request_id, digest)
+        store,
+        schedule,
+        MemoryFunds(store),
+        lambda account, request_id, digest, *_: schedule.receive(account, request_id, digest),
     )
 
 
@@ -160,7 +165,9 @@ class _Run:
             broken = error
         broken = self._watch.first_break or broken
         line = self._line
-        assert line is not None
+        if line is None:
+            # Not even the world could be made: no finding of the simulation.
+            raise RuntimeError(f"seed {self._seed} cannot begin") from broken
         log = self._log() if broken is None else []
         return Verdict(
             self._seed,
@@ -194,6 +201,7 @@ class _Run:
             time=self._time,
             store=backend.store,
             schedule=backend.schedule,
+            funds=backend.funds,
             spool=MemorySpool(),
             sat=sat,
             settings=settings_of(self._account, self._seals),

@@ -17,6 +17,7 @@ from typing import Any
 from sandbox.world import World
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.account import AccountPaused, AccountResumed
+from sat_hook.domain.batch_events import FundsReserved
 from sat_hook.domain.event import Event
 from sat_hook.domain.order import Order, OrderState, evolve
 from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
@@ -91,6 +92,8 @@ class Watch:
         self._horizon = timedelta(seconds=dedup_horizon_seconds)
         self._versions: Counter[StreamId] = Counter()
         self._paused_at: float | None = None
+        self._reserved_up_to: Counter[str] = Counter()
+        self.saldos: set[int] = set()
         self._judged_orders = 0
         self._prices: dict[bytes, dict[str, int]] = {}
 
@@ -150,18 +153,54 @@ class Watch:
             self._versions[stream] += len(change.events)
             if stream.kind is StreamKind.ORDER:
                 self._order_changed(process, change, provenance, occurred_at)
-            else:
-                self._account_changed(change)
-                for event in change.events:
-                    self.count(f"event:{event.type_name}")
-                    self.note(process.name, f"{stream.kind.value}: {event.type_name}")
+                continue
+            for event in change.events:
+                self.count(f"event:{event.type_name}")
+                self.note(process.name, f"{stream.kind.value}: {event.type_name}")
+                self._other_happened(process, stream.key, event)
 
-    def _account_changed(self, change: Change) -> None:
-        for event in change.events:
-            if isinstance(event, AccountPaused):
+    def _other_happened(self, process: Process, key: str, event: Event) -> None:
+        match event:
+            case AccountPaused():
                 self._paused_at = self._time.seconds
-            elif isinstance(event, AccountResumed):
+            case AccountResumed():
                 self._paused_at = None
+            case FundsReserved():
+                self._reserved_up_to[key] = event.up_to_row
+                committed = sum(map(self._committed(event.included_before), self.known.values()))
+                self.require(
+                    committed <= event.saldo_rupiah,
+                    f"{committed} rupiah are committed on a saldo of {event.saldo_rupiah}",
+                    key,
+                )
+                self.require(
+                    event.saldo_rupiah in self.saldos, "a reservation on a saldo that SAT never told", key
+                )
+            case _:
+                pass
+
+    def _committed(self, included_before: datetime) -> Callable[[_Known], int]:
+        """What each order may still take from a saldo that includes what came before a moment."""
+
+        def rupiah(known: _Known) -> int:
+            order = known.order
+            if order is None:
+                return 0
+            if order.state is OrderState.QUOTED:
+                counts = self.has_funds(order)
+            elif order.state.was_never_sent:
+                counts = False
+            elif order.debit_proven_at is not None:
+                counts = order.debit_proven_at >= included_before
+            else:
+                counts = not order.state.is_final
+            return max(order.quote_rupiah or 0, order.charged_rupiah or 0) if counts else 0
+
+        return rupiah
+
+    def has_funds(self, order: Order) -> bool:
+        """Whether funds stand behind a quoted order."""
+        return order.row_number <= self._reserved_up_to[order.batch_id] and not order.must_be_reserved_again
 
     def _order_changed(
         self, process: Process, change: Change, provenance: Provenance, occurred_at: datetime
@@ -245,6 +284,7 @@ class Watch:
             self.require(late <= PAUSE_SECONDS, "an intent of a paused account", request_id)
         first = next((e for e, _ in known.events if isinstance(e, happened.CheckoutRequested)), None)
         if order.state is OrderState.QUOTED:
+            self.require(self.has_funds(order), "an intent without funds behind it", request_id)
             self.require(
                 order.quote_valid_until is not None and occurred_at < order.quote_valid_until,
                 "an intent on a stale quote",
@@ -396,6 +436,8 @@ class Watch:
                 self.known[request_id].not_found_asked.append(asked_at_seconds)
             self.count(f"reply:status HTTP {reply.status} {sorted(codes)}")
             self.note(process.name, f"is told of {request_id}: HTTP {reply.status} {sorted(codes)}")
+        elif reply.status == 200 and request.path == "/v2/account":
+            self.saldos.add(int(_attributes_of(reply.body).get("saldo") or 0))
         elif reply.status == 200 and request.path == "/v2/product-list":
             process.seen_prices.update(self._prices_of(reply.body))
         elif reply.status == 200 and request.path == "/v2/inquiry":

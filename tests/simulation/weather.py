@@ -19,7 +19,7 @@ FAILING_NUMBER = "2121212"
 MIDNIGHT_WIB = datetime(2026, 11, 2, 17, 0, tzinfo=UTC)
 
 SHORTEST_STORM_SECONDS = 60.0
-LONGEST_STORM_SECONDS = 420.0
+LONGEST_STORM_SECONDS = 360.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,8 @@ def _scenario(chance: random.Random, up_to: Any) -> Scenario:
         if rate > 0:
             rules.append({"fault": fault, "rate": round(rate, 4), "name": _name(fault, more), **more})
 
-    losable = ["checkout", "status", "inquiry", "products", "account", "token"]
+    losable = ["checkout", "status", "inquiry"]
+    add("request_lost", up_to(0.1, 0.3), operations=["token", "products", "account"])
     for manner in ("reset", "silence"):
         add("request_lost", up_to(0.2), manner=manner, operations=losable)
         add("response_lost", up_to(0.2), manner=manner, operations=losable)

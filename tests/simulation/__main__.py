@@ -1,0 +1,129 @@
+"""``make simulate``: many seeds on every core, each single-threaded; the last line is the verdict."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.simulation.seals import key_pairs
+from tests.simulation.simulation import run_seed
+
+SEEDS_A_TASK = 50
+REPORT_EVERY_SECONDS = 10.0
+SHOWN_FAILURES = 5
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of a range of seeds. ``failures`` are pairs of seed and what was broken."""
+
+    seeds: int = 0
+    orders: int = 0
+    boundaries: int = 0
+    counters: Counter[str] = field(default_factory=Counter)
+    failures: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        """Sum up."""
+        self.seeds += other.seeds
+        self.orders += other.orders
+        self.boundaries += other.boundaries
+        self.counters.update(other.counters)
+        self.failures.extend(other.failures)
+
+
+def run_range(first: int, count: int) -> Tally:
+    """Run ``count`` seeds from ``first`` on."""
+    tally = Tally()
+    for seed in range(first, first + count):
+        verdict = run_seed(seed)
+        tally.seeds += 1
+        tally.orders += verdict.orders
+        tally.boundaries += verdict.boundaries
+        tally.counters.update(verdict.counters)
+        if verdict.broken is not None:
+            tally.failures.append((seed, f"{type(verdict.broken).__name__}: {verdict.broken}"))
+    return tally
+
+
+def prepare_worker() -> None:
+    """Once in a process: keys, and a collector that does not look at what never goes away."""
+    key_pairs()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def run_many(first: int, count: int, jobs: int) -> Iterator[Tally]:
+    """Run the seeds on ``jobs`` processes; yields a tally for each task, in order."""
+    starts = range(first, first + count, SEEDS_A_TASK)
+    counts = [min(SEEDS_A_TASK, first + count - start) for start in starts]
+    if jobs == 1:
+        prepare_worker()
+        yield from map(run_range, starts, counts)
+        return
+    with ProcessPoolExecutor(jobs, initializer=prepare_worker) as pool:
+        yield from pool.map(run_range, starts, counts)
+
+
+def show(seed: int) -> None:
+    """Replay one seed and tell the story of the order that is about."""
+    verdict = run_seed(seed, traced=True)
+    print(f"seed {seed}")
+    print(verdict.story())
+    print(f"verdict on seed {seed}: {verdict.broken or 'every law held'}; digest {verdict.digest[:16]}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run as the command line says; 0 when every law held in every seed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=2000, help="how many")
+    parser.add_argument("--first-seed", type=int, default=1, help="the first of them")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--counters", type=Path, help="write all counters to this file, as JSON")
+    parser.add_argument("--replay", type=int, help="run this one seed again and tell its story")
+    options = parser.parse_args(arguments)
+    if options.replay is not None:
+        show(options.replay)
+        return 0
+    if options.seeds < 1:
+        parser.error("--seeds: expected at least 1")
+    began = last_report = time.monotonic()
+    total = Tally()
+    for tally in run_many(options.first_seed, options.seeds, options.jobs):
+        total.add(tally)
+        for seed, what in tally.failures:
+            print(f"seed {seed}: {what}", flush=True)
+        if time.monotonic() - last_report >= REPORT_EVERY_SECONDS:
+            last_report = time.monotonic()
+            speed = total.seeds / (last_report - began)
+            print(f"{total.seeds} of {options.seeds} seeds, {speed:.0f} a second", flush=True)
+    seconds = time.monotonic() - began
+    for name, times in sorted(total.counters.items()):
+        print(f"{times:10d}  {name}")
+    if options.counters is not None:
+        options.counters.write_text(json.dumps(total.counters, indent=1, sort_keys=True), encoding="utf-8")
+    for seed, _ in total.failures[:SHOWN_FAILURES]:
+        show(seed)
+        print(f"replay: make simulate SEED={seed}")
+    verdict = "FAILED" if total.failures else "PASSED"
+    last = options.first_seed + options.seeds - 1
+    print(
+        f"{verdict}: {len(total.failures)} of {total.seeds} seeds broke a law; seeds {options.first_seed} to "
+        f"{last}, {total.orders} orders, {total.boundaries} boundaries, {len(total.counters)} different "
+        f"happenings, {seconds:.1f} s, {total.seeds / seconds:.0f} seeds a second"
+    )
+    return 1 if total.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
