@@ -60,7 +60,10 @@ def prepare_application(name: str, superuser_dsn: str, passwords: Mapping[str, s
 
     :raises psycopg2.Error: the server refused.
     """
-    from sat_hook.store import migrations  # here, so that orchestration alone does not load the store
+    # Here, so that orchestration alone does not load the store.
+    from sat_hook.audit.rebuild import rebuild_after_upgrade
+    from sat_hook.store import migrations
+    from sat_hook.store.database import Database
 
     application = ApplicationDatabase.named(name, superuser_dsn, passwords)
     ensure_role(superuser_dsn, APPLICATION_OWNER, passwords[APPLICATION_OWNER])
@@ -68,6 +71,8 @@ def prepare_application(name: str, superuser_dsn: str, passwords: Mapping[str, s
     ensure_database(superuser_dsn, name, owner=APPLICATION_OWNER)
     migrations.migrate(application.owner_dsn)
     migrations.apply_privileges(application.owner_dsn)
+    with closing(Database(application.owner_dsn, "stack")) as database:
+        rebuild_after_upgrade(database)
     return application
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -222,3 +224,30 @@ def _compare(connection: Connection, group: list[_Folded], report: Report) -> No
                     "the fold of the stream's events",
                 )
             )
+
+
+def projection_shape() -> str:
+    """A fingerprint of what this release keeps in the derived tables."""
+    models = (Order, Batch, AccountStanding)
+    schemas = [model.model_json_schema() for model in models]
+    return hashlib.sha256(json.dumps(schemas, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def rebuild_after_upgrade(database: Database) -> Rebuilt | None:
+    """Rebuild the derived tables when another release's shape is in them; None when there was nothing to do.
+
+    The shape stands in the schema's comment, so that a restored database brings its own.
+
+    :param database: as the schema's owner.
+    :raises RebuildRefusedError: the log cannot be folded; nothing was changed.
+    :raises StoreUnavailableError: the database gave up; nothing was changed.
+    """
+    room, wanted = queries("audit"), projection_shape()
+    with database.transaction() as connection:
+        found = room.kept_shape(connection)
+    if found == wanted:
+        return None
+    rebuilt = rebuild_projections(database)
+    with database.transaction() as connection:
+        room.keep_shape(connection, shape=wanted)
+    return rebuilt

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import typer
 
-from sat_hook.cli.opened import console, dsn_of, settings_of
+from sat_hook.cli.opened import console, database_of, dsn_of, settings_of
 
 app = typer.Typer(help="Schema, roles and privileges of the application database.", no_args_is_help=True)
 
 
 @app.command("migrate")
 def migrate(context: typer.Context) -> None:
-    """Bring the schema to this release, then apply the privileges (as SAT_OWNER_DSN)."""
+    """Bring the schema to this release, then apply the privileges (as SAT_OWNER_DSN).
+
+    Where this release keeps other things in the derived tables, they are rebuilt from the log.
+    """
+    from sat_hook.audit.rebuild import rebuild_after_upgrade
     from sat_hook.store import migrations
 
-    dsn = dsn_of(settings_of(context), "SAT_OWNER_DSN")
+    settings = settings_of(context)
+    dsn = dsn_of(settings, "SAT_OWNER_DSN")
     migrations.migrate(dsn)
     migrations.apply_privileges(dsn)
-    console().print("[green]The schema is this release's[/], with its privileges")
+    out = console()
+    with database_of(settings, "SAT_OWNER_DSN") as database:
+        rebuilt = rebuild_after_upgrade(database)
+    out.print("[green]The schema is this release's[/], with its privileges")
+    if rebuilt is not None and rebuilt.orders:
+        out.print(f"The derived tables were rebuilt from the log: {rebuilt.orders} orders")
 
 
 @app.command("create-roles")

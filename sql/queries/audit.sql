@@ -98,3 +98,11 @@ SELECT * FROM unnest(:keys::text[], :documents::jsonb[]);
 -- Accounts as their events say.
 INSERT INTO sat.accounts (account_id, document)
 SELECT * FROM unnest(:keys::text[], :documents::jsonb[]);
+
+-- name: kept_shape()$
+-- The shape of the derived tables, as the release that filled them left it.
+SELECT obj_description('sat'::regnamespace, 'pg_namespace');
+
+-- name: keep_shape(shape)!
+-- Remember the shape of the derived tables.
+COMMENT ON SCHEMA sat IS :shape;

@@ -52,7 +52,6 @@ LIES: dict[str, Any] = {
 TRUTH: dict[str, Any] = {"faults": []}
 
 SENT = (OrderState.SUBMITTING, OrderState.PENDING, OrderState.UNKNOWN)
-UNDER_WAY = (OrderState.RECEIVED, OrderState.QUOTED, *SENT)
 VICTIMS = ("task", "scheduler", "triggerer", "api-server", "postgres")
 _TASK = re.compile(r"^airflow worker -- (LocalExecutor: )?[0-9a-f-]{36}")
 
@@ -96,7 +95,7 @@ class Siege:
         for _ in range(batches):
             self._submit(orders)
         for number in range(kills):
-            if not any(order.state in UNDER_WAY for order in self._orders()):
+            if all(summarise(self._store, batch_id).is_complete for batch_id in self._batches):
                 # A kill counts only in the middle of something.
                 self._submit(orders)
             self._until(lambda: any(order.state in SENT for order in self._orders()), 90)
