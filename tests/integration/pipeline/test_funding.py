@@ -1,0 +1,225 @@
+"""Reserving against a real SAT server and a real database: at once, lagging, late, and not alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sat_hook.clients.system import SystemClock
+from sat_hook.domain.account import ForeignSpendSuspected, TopUpSeen
+from sat_hook.domain.batch_events import FundsReserved, ShortFundsPolicy
+from sat_hook.domain.event import Event
+from sat_hook.domain.funds import MovementKind, commitment_of, is_within_available
+from sat_hook.domain.identity import account_id_of
+from sat_hook.domain.order import OrderState
+from sat_hook.domain.order_commands import Hold, Release
+from sat_hook.domain.order_events import HoldReason
+from sat_hook.domain.recorded import StreamId, StreamKind
+from sat_hook.pipeline.funding import record_observation, reserve
+from sat_hook.pipeline.limits import FundingLimits
+from sat_hook.pipeline.resolver import Ask
+from sat_hook.pipeline.trouble import NotReservedError
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import OrderSlice, each_order
+from sat_hook.store.funds import PostgresFunds
+from sat_hook.store.postgres import PostgresEventStore
+from stack.databases import ApplicationDatabase
+from tests.deposits import quoted_batch, seen
+from tests.integration.pipeline.test_steps import prepaid
+from tests.orders import ACCOUNT, BY_TEST
+from tests.pipeline import Line, line_of
+
+PRICE = 52_000
+NO_LAG = FundingLimits(saldo_lag_seconds=0.0)
+PARTIAL, WAIT = ShortFundsPolicy.PARTIAL, ShortFundsPolicy.WAIT
+
+
+def account_events(line: Line) -> list[Event]:
+    """What was recorded about the account itself."""
+    stream = StreamId(StreamKind.ACCOUNT, account_id_of(ACCOUNT))
+    return [recorded.event for recorded in line.store.read_stream(stream)]
+
+
+def quoted(line: Line, count: int, prefix: str) -> str:
+    """A batch of ``count`` quoted orders without funds."""
+    batch_id = line.submit(prepaid(count, prefix)).batch_id
+    line.take_in(batch_id)
+    line.quote(batch_id)
+    return batch_id
+
+
+def states(line: Line, batch_id: str) -> list[OrderState]:
+    """The orders' states in row order."""
+    return [order.state for order in each_order(line.store, OrderSlice(batch_id))]
+
+
+@pytest.fixture
+def poor(database: ApplicationDatabase, tmp_path: Path) -> Iterator[Line]:
+    """A deposit of ten orders, whose saldo SAT shows as it was three seconds ago."""
+    scenario = {
+        "deposit_rupiah": 10 * PRICE,
+        "fulfilment": {"min_seconds": 0.05, "max_seconds": 0.1},
+        "faults": [{"fault": "stale_saldo", "lag_seconds": 3.0}],
+    }
+    with line_of(database.writer_dsn, tmp_path, scenario) as made:
+        yield made
+
+
+def test_batches_that_reserve_at_once_never_take_more_than_there_is(database: ApplicationDatabase) -> None:
+    """Eight threads, thirty batches, each tried by two of them, one saldo: the sum stays within it."""
+    look = seen(1_000)
+    with closing(Database(database.writer_dsn)) as opened:
+        store = PostgresEventStore(opened)
+        funds = PostgresFunds(opened)
+        batches = [quoted_batch(store, f"batch {n}", [7, 11, 13, 17 + n]) for n in range(30)]
+        work = iter([(batch, (PARTIAL, WAIT)[n % 2]) for n, batch in enumerate(batches)] * 2)
+        taking, failures = threading.Lock(), []
+
+        def take() -> None:
+            while True:
+                with taking:
+                    chosen = next(work, None)
+                if chosen is None:
+                    return
+                try:
+                    reserve(funds, SystemClock(), chosen[0], look, chosen[1], BY_TEST, NO_LAG)
+                except Exception as error:  # pragma: no cover - shown by the assertion below
+                    failures.append(error)
+
+        threads = [threading.Thread(target=take) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+
+        reserved: list[FundsReserved] = []
+        commitments = []
+        for batch_id in batches:
+            batch = store.load_batch(batch_id)
+            assert batch is not None
+            log = store.read_stream(StreamId(StreamKind.BATCH, batch_id))
+            reserved += [r.event for r in log if isinstance(r.event, FundsReserved)]
+            for order in each_order(store, OrderSlice(batch_id)):
+                found = commitment_of(order, batch.reserved_up_to_row)
+                commitments += [found] if found is not None else []
+        total = sum(event.total_rupiah for event in reserved)
+        assert total == sum(c.rupiah for c in commitments), "no order is reserved twice"
+        assert is_within_available(look, 0.0, commitments)
+        assert 900 < total <= 1_000, "and nearly everything was given out"
+        # One after the other: each found exactly what those before it had left.
+        lefts = sorted((event.available_rupiah for event in reserved), reverse=True)
+        assert lefts[0] == 1_000
+        assert len(set(lefts)) == len(lefts)
+
+
+def test_a_lagging_saldo_never_commits_money_twice(poor: Line) -> None:
+    """SAT still shows the money that the first batch has spent; the formula knows better."""
+    first, second = quoted(poor, 8, "A"), quoted(poor, 8, "B")
+    poor.reserve(first, lag_seconds=4.0)
+    poor.execute(first, reserve_first=False)
+    poor.wait(first)
+    assert poor.look().saldo_rupiah == 10 * PRICE, "the saldo is that of before"
+
+    reservation = poor.reserve(second, lag_seconds=4.0)
+    assert (reservation.orders, reservation.left_orders) == (2, 6)
+    poor.execute(second, reserve_first=False)
+    poor.wait(second)
+    assert states(poor, second) == [OrderState.SUCCEEDED] * 2 + [OrderState.QUOTED] * 6
+    assert poor.server.saldo_rupiah() == 0
+    assert all(not entry["refused"] for entry in poor.server.ledger()["requests"].values())
+
+    poor.server.top_up(6 * PRICE)
+    time.sleep(4.1)
+    assert not poor.reserve(second, WAIT, lag_seconds=4.0).is_short
+
+
+def test_a_refund_counts_when_the_saldo_shows_it(database: ApplicationDatabase, tmp_path: Path) -> None:
+    """Orders that failed have ended, their money is not back yet: nobody may plan with it."""
+    scenario = {
+        "deposit_rupiah": 3 * PRICE,
+        "faults": [
+            {"fault": "fails", "after_seconds": 0.1},
+            {"fault": "delayed_refund", "after_seconds": 2.5},
+        ],
+    }
+    with line_of(database.writer_dsn, tmp_path, scenario) as line:
+        first, second = quoted(line, 3, "A"), quoted(line, 3, "B")
+        line.execute(first)
+        line.wait(first)
+        assert set(states(line, first)) == {OrderState.FAILED}
+        reservation = line.reserve(second)
+        assert (reservation.orders, reservation.available_rupiah) == (0, 0)
+        line.server.wait_until(lambda ledger: ledger["deposit"]["now_rupiah"] == 3 * PRICE)
+        assert not line.reserve(second).is_short
+        assert account_events(line) == [], "a late refund is no top-up"
+
+
+def test_what_others_spend_is_detected_once_and_counted_on_no_more(line: Line) -> None:
+    """A saldo below what our orders explain names the sum; the same saldo again says nothing new."""
+
+    def look() -> MovementKind | None:
+        movement = record_observation(line.funds, SystemClock(), line.look(), BY_TEST, NO_LAG)
+        return movement.kind if movement else None
+
+    batch_id = quoted(line, 3, "A")
+    assert look() is None
+    line.reserve(batch_id)
+    line.execute(batch_id, reserve_first=False)
+    assert look() is None, "orders under way explain less"
+    line.wait(batch_id)
+    assert look() is None
+    line.server.spend_elsewhere(700_000)
+    assert look() is MovementKind.FOREIGN_SPEND
+    assert look() is None
+    line.server.top_up(900_000)
+    assert look() is MovementKind.TOP_UP
+    assert look() is None
+
+    spend, top_up = account_events(line)
+    assert isinstance(spend, ForeignSpendSuspected)
+    assert spend.expected_rupiah - spend.found_rupiah == 700_000
+    assert isinstance(top_up, TopUpSeen)
+    assert top_up.found_rupiah - top_up.expected_rupiah == 900_000
+
+
+def test_a_foreign_spend_under_our_reservation_stops_further_ones(
+    database: ApplicationDatabase, tmp_path: Path
+) -> None:
+    """It cannot be prevented: what is available turns negative, and is said to."""
+    with line_of(database.writer_dsn, tmp_path, {"deposit_rupiah": 4 * PRICE}) as line:
+        first, second = quoted(line, 3, "A"), quoted(line, 1, "B")
+        line.reserve(first)
+        line.server.spend_elsewhere(2 * PRICE)
+        reservation = line.reserve(second)
+        assert (reservation.orders, reservation.available_rupiah) == (0, -PRICE)
+        (event,) = account_events(line)
+        assert isinstance(event, ForeignSpendSuspected)
+
+
+def test_without_a_reservation_nothing_is_sent_visibly(line: Line) -> None:
+    """The step fails with its reason, and SAT never hears of the batch."""
+    batch_id = quoted(line, 3, "A")
+    with pytest.raises(NotReservedError, match="no funds are reserved"):
+        line.execute(batch_id, reserve_first=False)
+    assert line.server.ledger()["requests"] == {}
+
+
+def test_a_held_order_is_not_sent_on_the_strength_of_old_funds(line: Line) -> None:
+    """Held and released between reservation and sending: it stays, the others go; reserved again, it goes."""
+    batch_id = quoted(line, 3, "A")
+    line.reserve(batch_id)
+    order = line.orders(batch_id)["A-0002"]
+    for command in (Hold(HoldReason.LIMIT, "limit"), Release("fine")):
+        line.resolver.apply([Ask(order.request_id, command)], BY_TEST)
+    line.execute(batch_id, reserve_first=False)
+    line.wait(batch_id)
+    assert states(line, batch_id) == [OrderState.SUCCEEDED, OrderState.QUOTED, OrderState.SUCCEEDED]
+    line.execute(batch_id)
+    line.wait(batch_id)
+    assert set(states(line, batch_id)) == {OrderState.SUCCEEDED}
