@@ -68,12 +68,16 @@ _CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         },
     },
     "base_url": _text("Base URL", "Ends in /api. Only for a custom environment or a gateway."),
-    "token_url": _text("Token URL", "Only for a custom environment or a gateway."),
+    "token_url": _text(
+        "Token URL", "Only for a custom environment or a gateway. Airflow shows it as *** once it is saved."
+    ),
     "account": _text("Account", "Name of the account in the order log. Default: the connection id."),
     "private_key": _text(
         "Private key", "Your RSA key as PEM; it signs checkouts. Or give its path below.", format="password"
     ),
-    "private_key_path": _text("Private key file", "A file that every worker can read."),
+    "private_key_path": _text(
+        "Private key file", "A file that every worker can read. Airflow shows it as *** once it is saved."
+    ),
     "sat_public_keys": _text(
         "SAT public keys",
         "SAT's own keys as PEM, one below the other while keys are rotated. Not your public key.",
@@ -88,8 +92,15 @@ _CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "connect_timeout_seconds": _number("Connect timeout (seconds)", "Default 5."),
     "read_timeout_seconds": _number("Read timeout (seconds)", "Between two pieces of an answer. Default 20."),
     "total_timeout_seconds": _number("Total timeout (seconds)", "For a whole exchange. Default 30."),
-    "requests_per_second": _number("Requests per second", "Empty: no limit."),
-    "max_in_flight": _number("Requests in flight", "At the same time. Default 64.", "integer", minimum=1),
+    "requests_per_second": _number(
+        "Requests per second", "Of the account, over all its workers. Empty: no limit."
+    ),
+    "max_in_flight": _number(
+        "Requests in flight",
+        "At the same time, over all workers of the account. Empty: 64 for each worker.",
+        "integer",
+        minimum=1,
+    ),
     "trust_callbacks": {
         "label": "Trust signed callbacks",
         "description": "A signed callback ends an order without asking SAT for its status.",

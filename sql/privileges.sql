@@ -25,6 +25,12 @@ GRANT SELECT, UPDATE, DELETE ON sat.callback_queue TO sat_writer;
 GRANT SELECT, INSERT ON sat.order_intake TO sat_writer;
 GRANT UPDATE (claimed_by, claimed_at) ON sat.order_intake TO sat_writer;
 
+-- Limits that all workers share.
+GRANT SELECT, INSERT, UPDATE, DELETE ON sat.request_pace, sat.request_leases TO sat_writer;
+GRANT SELECT ON sat.request_pace, sat.request_leases TO sat_reader;
+GRANT EXECUTE ON FUNCTION sat.take_requests(text, text, double precision, integer, integer, integer, integer,
+    double precision) TO sat_writer;
+
 -- Columns of the projections are computed with the writer's own rights.
 GRANT EXECUTE ON FUNCTION sat.moment(text), sat.funds_lock_class(), sat.guard_lock_class() TO sat_writer;
 GRANT EXECUTE ON FUNCTION sat.log_lock_key(), sat.close_position(), sat.callback_channel(text),

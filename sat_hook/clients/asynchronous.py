@@ -91,6 +91,7 @@ class AsyncSATClient:
         """Close every connection; later calls are never sent."""
         await self._tokens.close()
         await self._transport.close()
+        await self._limiter.close()
         self._signing.shutdown(wait=False)
 
     # Questions: answered, or a typed error is raised.

@@ -85,6 +85,7 @@ class BlockingSATClient:
     def close(self) -> None:
         """Close every connection; later calls are never sent."""
         self._transport.close()
+        self._limiter.close()
 
     # Questions: answered, or a typed error is raised.
 

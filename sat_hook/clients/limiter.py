@@ -1,6 +1,6 @@
-"""How many requests may be made: a port, and the implementation for one process.
+"""How many requests may be made: two ports, and the implementations for one process.
 
-The ports exist so that a limiter which all workers of an account share can take their place.
+Those that all workers of an account share are in :mod:`~sat_hook.clients.shared_limiter`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ class BlockingLimiter(Protocol):
     def release(self) -> None:
         """The request is over."""
 
+    def close(self) -> None:
+        """Nothing more is asked of this limiter."""
+
 
 class AsyncLimiter(Protocol):
     """Admission of requests for tasks."""
@@ -32,6 +35,9 @@ class AsyncLimiter(Protocol):
 
     def release(self) -> None:
         """The request is over."""
+
+    async def close(self) -> None:
+        """Nothing more is asked of this limiter."""
 
 
 class _Pace:
@@ -83,6 +89,9 @@ class ProcessLimiter:
         """Give the slot back."""
         self._slots.release()
 
+    def close(self) -> None:
+        """There is nothing to give up."""
+
 
 class AsyncProcessLimiter:
     """Limits the tasks of this process' event loop."""
@@ -114,3 +123,6 @@ class AsyncProcessLimiter:
     def release(self) -> None:
         """Give the slot back."""
         self._slots.release()
+
+    async def close(self) -> None:
+        """There is nothing to give up."""

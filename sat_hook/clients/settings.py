@@ -37,8 +37,10 @@ class AccountSettings:
     :param signer: signs checkouts; without it nothing can be ordered.
     :param verifier: verifies statuses; without it no order can end.
     :param total_timeout_seconds: from the first step of a connection to the last byte of the answer.
-    :param requests_per_second: of this process; ``None`` is without limit.
-    :param max_in_flight: requests at the same time, of this process.
+    :param requests_per_second: ``None`` is without limit.
+    :param max_in_flight: requests at the same time.
+    :param limits_are_shared: both limits hold for all processes of the account together, wherever these can
+        agree on them; else for each process.
     :param max_response_bytes: an answer longer than this is not read to its end.
     :param trust_callbacks: a signed callback ends an order without asking for its status.
     :raises InvalidSettingsError: for a setting that cannot work.
@@ -57,6 +59,7 @@ class AccountSettings:
     total_timeout_seconds: float = 30.0
     requests_per_second: float | None = None
     max_in_flight: int = 64
+    limits_are_shared: bool = False
     max_response_bytes: int = MAXIMUM_RESPONSE_BYTES
     trust_callbacks: bool = False
 

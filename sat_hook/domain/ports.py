@@ -39,6 +39,34 @@ class Offload(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class RequestAllowance:
+    """What one process may do within the limits that all processes of an account share.
+
+    :param permits: so many requests in flight, until the lease ends.
+    :param holders: how many processes share the limits at the moment, this one included.
+    :param moments: so many requests may start, evenly spaced by the limit's interval.
+    :param delay_seconds: from now until the first of these moments; may be negative.
+    """
+
+    permits: int
+    holders: int
+    moments: int
+    delay_seconds: float
+
+
+class RequestRegister(Protocol):
+    """Where the limits that all processes of an account share are kept; bound to one process' name."""
+
+    def take(self, *, in_use: int, wanted: int, moments: int, lease_seconds: float) -> RequestAllowance:
+        """Renew the lease and take moments, in one go; blocks.
+
+        :param in_use: requests in flight now; they are never taken away.
+        :param wanted: requests that there would be in flight if nothing limited them; 0 gives the lease up.
+        :param moments: how many requests would like to start.
+        """
+
+
+@dataclass(frozen=True, slots=True)
 class SendWindow:
     """Until when a recorded intent may still leave this machine.
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from airflow.sdk import BaseHook
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.settings import AccountSettings
+from sat_hook.clients.shared_limiter import AsyncSharedLimiter, SharedLimiter
 from sat_hook.clients.system import SystemClock
 from sat_hook.hooks.sat_connection import CONNECTION_TYPE, SATConnectionError, settings_of
 from sat_hook.protocol.calls import Call, Reply, T
@@ -35,6 +39,8 @@ from sat_hook.protocol.messages import (
     Product,
 )
 from sat_hook.protocol.signing import Verifier
+from sat_hook.store.database import Database
+from sat_hook.store.rate_limit import PostgresRequestRegister
 
 _PROBE = b'{"probe":"sat-bulk-orders"}'
 
@@ -57,11 +63,25 @@ def _advice(error: SATError) -> str | None:
     return next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
 
 
+class _Limits(TypedDict):
+    requests_per_second: float | None
+    max_in_flight: int
+
+
+def _limits(settings: AccountSettings) -> _Limits:
+    return {
+        "requests_per_second": settings.requests_per_second,
+        "max_in_flight": settings.max_in_flight,
+    }
+
+
 class SATHook(BaseHook):
     """Talks to SAT on behalf of one Airflow connection of type ``sat``.
 
     :param sat_conn_id: the connection: login is the client id, password its secret, the rest is in the
         extra fields (environment, URLs, keys, timeouts, limits).
+    :param database: the application database. With it, limits that the connection names hold for all
+        processes of the account together; without it, for each process.
 
     Nothing is read or connected before it is needed. Hooks of different connections share nothing.
     """
@@ -71,9 +91,12 @@ class SATHook(BaseHook):
     conn_type = CONNECTION_TYPE
     hook_name = "Tokopedia SAT"
 
-    def __init__(self, sat_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+    def __init__(
+        self, sat_conn_id: str = default_conn_name, database: Database | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.sat_conn_id = sat_conn_id
+        self._database = database
         self._settings: AccountSettings | None = None
         self._client: BlockingSATClient | None = None
 
@@ -95,13 +118,27 @@ class SATHook(BaseHook):
     def get_conn(self) -> BlockingSATClient:
         """The blocking client of this hook, made once."""
         if self._client is None:
-            self._client = BlockingSATClient(self.settings(), SystemClock())
+            clock, settings = SystemClock(), self.settings()
+            register = self._register(settings)
+            limiter = None if register is None else SharedLimiter(register, clock, **_limits(settings))
+            self._client = BlockingSATClient(settings, clock, limiter=limiter)
         return self._client
 
     def async_client(self) -> AsyncSATClient:
         """A new asynchronous client; the caller closes it (``async with``). In a trigger, await
         :meth:`asettings` first."""
-        return AsyncSATClient(self.settings(), SystemClock())
+        clock, settings = SystemClock(), self.settings()
+        register = self._register(settings)
+        limiter = None if register is None else AsyncSharedLimiter(register, clock, **_limits(settings))
+        return AsyncSATClient(settings, clock, limiter=limiter)
+
+    def _register(self, settings: AccountSettings) -> PostgresRequestRegister | None:
+        if self._database is None or not settings.limits_are_shared:
+            return None
+        holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        return PostgresRequestRegister(
+            self._database, account=settings.account, holder=holder, **_limits(settings)
+        )
 
     def close(self) -> None:
         """Close the blocking client, if there is one."""

@@ -139,6 +139,8 @@ class _Reader:
         self._put(values, "requests_per_second", float)
         self._put(values, "max_in_flight", int)
         self._put(values, "max_response_bytes", int)
+        # Whoever names a limit means the account, not each of its processes.
+        values["limits_are_shared"] = bool(self._text("requests_per_second") or self._text("max_in_flight"))
         try:
             return AccountSettings(**values)
         except InvalidSettingsError as error:

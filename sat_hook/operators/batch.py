@@ -192,7 +192,7 @@ class SATValidateOperator(SATBatchOperator):
         self.on_bad_rows = on_bad_rows
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
-        products: list[Product] = SATHook(self.sat_conn_id).list_product()
+        products: list[Product] = SATHook(self.sat_conn_id, application.database).list_product()
         report = validate_orders(
             application.resolver,
             self.batch,
@@ -247,7 +247,11 @@ class SATQuoteOperator(SATChunkOperator):
     """Price the orders of a chunk: by inquiry where the product needs one, else from the catalogue."""
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
-        report = self.with_sat(self._quote(application, SATHook(self.sat_conn_id).async_client(), provenance))
+        report = self.with_sat(
+            self._quote(
+                application, SATHook(self.sat_conn_id, application.database).async_client(), provenance
+            )
+        )
         self.log.info(
             "Quoted %s orders for Rp %s; rejected %s.",
             report.quoted,
@@ -281,7 +285,9 @@ class SATExecuteOperator(SATChunkOperator):
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
         report = self.with_sat(
-            self._execute(application, SATHook(self.sat_conn_id).async_client(), provenance)
+            self._execute(
+                application, SATHook(self.sat_conn_id, application.database).async_client(), provenance
+            )
         )
         self.log.info(
             "Accepted %s, rejected %s, unknown %s, held %s, overtaken %s, without funds %s.",

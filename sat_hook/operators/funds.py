@@ -59,7 +59,7 @@ class SATCheckBalanceOperator(SATBatchOperator):
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
         policy = ShortFundsPolicy(self.on_short_funds)
         clock = application.resolver.clock
-        seen = look(SATHook(self.sat_conn_id), clock)
+        seen = look(SATHook(self.sat_conn_id, application.database), clock)
         limits = FundingLimits(saldo_lag_seconds=float(self.saldo_lag_seconds))
         record_observation(application.funds, clock, seen, provenance, limits)
         report = check_balance(
@@ -116,7 +116,7 @@ class SATReserveFundsOperator(SATBatchOperator):
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
         policy = ShortFundsPolicy(self.on_short_funds)
         clock = application.resolver.clock
-        hook = SATHook(self.sat_conn_id)
+        hook = SATHook(self.sat_conn_id, application.database)
         reservation = reserve(
             application.funds, clock, self.batch, look(hook, clock), policy, provenance, self._limits
         )

@@ -70,7 +70,7 @@ class SATRecoverOrdersOperator(BaseOperator):
     async def _recover(self, context: Context) -> RecoveryReport:
         application = ApplicationHook(self.db_conn_id, "sat recovery")
         await application.aconnect()
-        hook = SATHook(self.sat_conn_id)
+        hook = SATHook(self.sat_conn_id, application.database)
         settings = await hook.asettings()
         limits = RecoveryLimits(
             dedup_horizon_seconds=float(self.dedup_horizon_hours) * 3600,

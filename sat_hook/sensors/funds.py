@@ -55,7 +55,7 @@ class SATFundsSensor(BaseOperator):
         application = ApplicationHook(self.db_conn_id)
         clock = application.resolver.clock
         limits = FundingLimits(saldo_lag_seconds=float(self.saldo_lag_seconds))
-        seen = look(SATHook(self.sat_conn_id), clock)
+        seen = look(SATHook(self.sat_conn_id, application.database), clock)
         record_observation(application.funds, clock, seen, provenance_of(context), limits)
         missing = lacking_rupiah(application.funds, seen, int(self.rupiah), limits)
         if not missing:

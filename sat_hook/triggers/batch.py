@@ -63,8 +63,8 @@ class SATBatchTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         application = ApplicationHook(self.db_conn_id, "sat trigger")
-        hook = SATHook(self.sat_conn_id)
         await application.aconnect()
+        hook = SATHook(self.sat_conn_id, application.database)
         settings = await hook.asettings()
         channel = await asyncio.to_thread(application.schedule.callback_channel, settings.account)
         deadline = datetime.fromisoformat(self.deadline)

@@ -72,8 +72,8 @@ class SATFundsTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         application = ApplicationHook(self.db_conn_id, "sat trigger")
-        hook = SATHook(self.sat_conn_id)
         await application.aconnect()
+        hook = SATHook(self.sat_conn_id, application.database)
         account = (await hook.asettings()).account
         deadline = datetime.fromisoformat(self.deadline)
         limits = FundingLimits(saldo_lag_seconds=self.saldo_lag_seconds)

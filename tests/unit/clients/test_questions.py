@@ -6,7 +6,7 @@ import gzip
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -319,12 +319,19 @@ def test_limiter_that_fails_is_never_sent(
 ) -> None:
     """A limiter shared by workers may be down: then nothing is sent, and that is said."""
 
+    class Nothing:
+        def __await__(self) -> Iterator[None]:
+            return iter(())
+
     class DownLimiter:
         def acquire(self) -> Any:
             raise ConnectionError("the limiter's database is down")
 
         def release(self) -> None:
             raise AssertionError("nothing was acquired")
+
+        def close(self) -> Any:
+            return Nothing()
 
     client = make_client(settings(), limiter=DownLimiter())
     with pytest.raises(NeverSentError, match="limiter"):
