@@ -1,4 +1,4 @@
-"""The limiters that processes share: what they ask of a register made by hand, and what they do without it."""
+"""The limiters that processes share: what they ask of a register, and what they do without it."""
 
 from __future__ import annotations
 
