@@ -35,6 +35,7 @@ from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line, line_of
 
 PRICE = 52_000
+AT_ONCE = {"fulfilment": {"min_seconds": 0.05, "max_seconds": 0.1}}
 NO_LAG = FundingLimits(saldo_lag_seconds=0.0)
 PARTIAL, WAIT = ShortFundsPolicy.PARTIAL, ShortFundsPolicy.WAIT
 
@@ -59,12 +60,19 @@ def states(line: Line, batch_id: str) -> list[OrderState]:
 
 
 @pytest.fixture
+def line(database: ApplicationDatabase, tmp_path: Path) -> Iterator[Line]:
+    """A line whose orders end at once."""
+    with line_of(database.writer_dsn, tmp_path, AT_ONCE) as made:
+        yield made
+
+
+@pytest.fixture
 def poor(database: ApplicationDatabase, tmp_path: Path) -> Iterator[Line]:
-    """A deposit of ten orders, whose saldo SAT shows as it was three seconds ago."""
+    """A deposit of ten orders, whose saldo SAT shows as it was two seconds ago."""
     scenario = {
         "deposit_rupiah": 10 * PRICE,
-        "fulfilment": {"min_seconds": 0.05, "max_seconds": 0.1},
-        "faults": [{"fault": "stale_saldo", "lag_seconds": 3.0}],
+        **AT_ONCE,
+        "faults": [{"fault": "stale_saldo", "lag_seconds": 2.0}],
     }
     with line_of(database.writer_dsn, tmp_path, scenario) as made:
         yield made
@@ -121,12 +129,12 @@ def test_batches_that_reserve_at_once_never_take_more_than_there_is(database: Ap
 def test_a_lagging_saldo_never_commits_money_twice(poor: Line) -> None:
     """SAT still shows the money that the first batch has spent; the formula knows better."""
     first, second = quoted(poor, 8, "A"), quoted(poor, 8, "B")
-    poor.reserve(first, lag_seconds=4.0)
+    poor.reserve(first, lag_seconds=2.5)
     poor.execute(first, reserve_first=False)
     poor.wait(first)
     assert poor.look().saldo_rupiah == 10 * PRICE, "the saldo is that of before"
 
-    reservation = poor.reserve(second, lag_seconds=4.0)
+    reservation = poor.reserve(second, lag_seconds=2.5)
     assert (reservation.orders, reservation.left_orders) == (2, 6)
     poor.execute(second, reserve_first=False)
     poor.wait(second)
@@ -135,8 +143,8 @@ def test_a_lagging_saldo_never_commits_money_twice(poor: Line) -> None:
     assert all(not entry["refused"] for entry in poor.server.ledger()["requests"].values())
 
     poor.server.top_up(6 * PRICE)
-    time.sleep(4.1)
-    assert not poor.reserve(second, WAIT, lag_seconds=4.0).is_short
+    time.sleep(2.6)
+    assert not poor.reserve(second, WAIT, lag_seconds=2.5).is_short
 
 
 def test_a_refund_counts_when_the_saldo_shows_it(database: ApplicationDatabase, tmp_path: Path) -> None:
@@ -145,7 +153,7 @@ def test_a_refund_counts_when_the_saldo_shows_it(database: ApplicationDatabase, 
         "deposit_rupiah": 3 * PRICE,
         "faults": [
             {"fault": "fails", "after_seconds": 0.1},
-            {"fault": "delayed_refund", "after_seconds": 2.5},
+            {"fault": "delayed_refund", "after_seconds": 1.5},
         ],
     }
     with line_of(database.writer_dsn, tmp_path, scenario) as line:
