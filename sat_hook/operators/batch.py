@@ -331,7 +331,8 @@ class SATResultsOperator(SATBatchOperator):
         if summary.unsent:
             raise AirflowFailException(
                 f"{summary.unsent} orders of batch {self.batch} were not sent; see the failed task above, "
-                "mend its cause and clear it: nothing is sent twice"
+                "mend its cause and clear it (or top up and clear reserve, if the deposit did not reach): "
+                "nothing is sent twice"
             )
         return {
             "batch_id": self.batch,

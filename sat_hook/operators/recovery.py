@@ -9,11 +9,16 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
+from sat_hook.clients.asynchronous import AsyncSATClient
+from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.batch import provenance_of
+from sat_hook.pipeline.funding import observation_of, record_observation
 from sat_hook.pipeline.limits import ExecutionLimits, RecoveryLimits
 from sat_hook.pipeline.recovery import Recovery, RecoveryReport
+from sat_hook.protocol.calls import account_call
+from sat_hook.protocol.errors import SATError
 
 
 class SATRecoverOrdersOperator(BaseOperator):
@@ -67,6 +72,18 @@ class SATRecoverOrdersOperator(BaseOperator):
             "waiting": report.waiting,
         }
 
+    async def _look_at_deposit(
+        self, application: ApplicationHook, sat: AsyncSATClient, provenance: Provenance
+    ) -> None:
+        """Keep what the deposit holds; trouble with it keeps no order from being looked after."""
+        clock = application.resolver.clock
+        try:
+            seen = observation_of(sat.settings.account, await sat.ask(account_call()), clock.now())
+        except SATError as error:
+            self.log.warning("The deposit could not be looked at: %s", error)
+            return
+        await asyncio.to_thread(record_observation, application.funds, clock, seen, provenance)
+
     async def _recover(self, context: Context) -> RecoveryReport:
         application = ApplicationHook(self.db_conn_id, "sat recovery")
         await application.aconnect()
@@ -77,6 +94,7 @@ class SATRecoverOrdersOperator(BaseOperator):
             give_up_after_seconds=float(self.give_up_after_hours) * 3600,
         )
         async with hook.async_client() as sat:
+            await self._look_at_deposit(application, sat, provenance_of(context))
             recovery = Recovery(
                 application.resolver,
                 application.schedule,

@@ -18,6 +18,7 @@ from psycopg2.extensions import parse_dsn
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.order import OrderState
 from sat_hook.operators.funds import SATCheckBalanceOperator, SATReserveFundsOperator
+from sat_hook.operators.recovery import SATRecoverOrdersOperator
 from sat_hook.sensors.funds import SATFundsSensor
 from sat_hook.triggers.funds import FUNDED, GAVE_UP, SATFundsTrigger
 from stack.databases import ApplicationDatabase
@@ -188,6 +189,22 @@ def test_the_early_look_stops_only_what_would_be_refused(line: Line, policy: str
     assert seen is not None
     assert seen.saldo_rupiah == 2 * PRICE
     assert seen.response_digest is not None
+
+
+def test_the_janitor_looks_at_the_deposit_and_goes_on_without_it(line: Line) -> None:
+    """Each of its rounds leaves a look as evidence; without an answer the orders are still looked after."""
+
+    def recover() -> int | None:
+        SATRecoverOrdersOperator(task_id="recover", **CONNECTIONS).execute(CONTEXT)
+        with line.funds.looking("demo") as account:
+            seen = account.last_observation()
+        return seen.saldo_rupiah if seen else None
+
+    error = {"fault": "error", "operations": ["account"], "when": "before", "status": 503, "body": "html"}
+    line.server.set_faults({"faults": [error]})
+    assert recover() is None
+    line.server.set_faults({"faults": []})
+    assert recover() == 2 * PRICE
 
 
 def test_a_sensor_waits_for_free_funds_without_taking_them(line: Line) -> None:
