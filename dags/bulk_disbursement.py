@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, Param
 
+from sat_hook.operators.approval import SATApproveOperator
 from sat_hook.operators.batch import (
     SATCloseQuotesOperator,
     SATExecuteOperator,
@@ -21,7 +21,31 @@ from sat_hook.operators.batch import (
     SATValidateOperator,
 )
 from sat_hook.operators.funds import SATCheckBalanceOperator, SATReserveFundsOperator
+from sat_hook.operators.guarding import SATGuardOperator
 from sat_hook.sensors.batch import SATBatchSensor
+
+
+def _limit(title: str, description: str) -> Param:
+    schema = {"type": ["null", "integer"], "minimum": 0, "section": "Guards"}
+    return Param(None, title=title, description=description, **schema)
+
+
+GUARDS = {
+    "duplicate_days": Param(
+        7,
+        type="integer",
+        minimum=0,
+        maximum=365,
+        section="Guards",
+        title="Days in which duplicates are held",
+        description="Same product, client number and amount, whatever the batch; 0 turns it off",
+    ),
+    "order_limit_rupiah": _limit("Limit per order (rupiah)", "Dearer orders are held; empty: no limit"),
+    "batch_limit_rupiah": _limit("Limit per batch (rupiah)", "What does not fit is held; empty: no limit"),
+    "batch_limit_orders": _limit("Limit per batch (orders)", "What does not fit is held; empty: no limit"),
+    "day_limit_rupiah": _limit("Limit per day (rupiah)", "Jakarta's day, all batches; empty: no limit"),
+    "day_limit_orders": _limit("Limit per day (orders)", "Jakarta's day, all batches; empty: no limit"),
+}
 
 BATCH_RESULTS = Asset("sat://batch_results", group="sat")
 
@@ -81,6 +105,22 @@ with DAG(
             title="Seconds by which SAT's saldo may lag",
             description="Too long only delays; too short commits money that is gone already",
         ),
+        **GUARDS,
+        "approval_over_rupiah": Param(
+            None,
+            type=["null", "integer"],
+            minimum=0,
+            section="Approval",
+            title="Approval over (rupiah)",
+            description="A dearer batch waits for a second person's approval; 0: always, empty: never",
+        ),
+        "approve_held": Param(
+            False,
+            type="boolean",
+            section="Approval",
+            title="Ask for held orders, too",
+            description="Held orders become part of what is asked for; without this they stay held",
+        ),
         "chunk_rows": Param(500, type="integer", minimum=1, maximum=10_000, title="Orders in a chunk"),
         "give_up_after_hours": Param(
             24, type="number", exclusiveMinimum=0, maximum=720, title="Hours to wait for final statuses"
@@ -118,9 +158,16 @@ with DAG(
         task_id="close_quotes",
         doc_md="Add up what the batch will cost.",
     )
-    approve = EmptyOperator(
+    guard = SATGuardOperator(
+        task_id="guard",
+        rules={name: f"{{{{ params.{name} }}}}" for name in GUARDS},
+        doc_md="Hold business duplicates and what is over a limit; only what is let through is sent.",
+    )
+    approve = SATApproveOperator(
         task_id="approve",
-        doc_md="The place of maker-checker approval. Today every batch passes.",
+        approval_over_rupiah="{{ params.approval_over_rupiah }}",
+        approve_held="{{ params.approve_held }}",
+        doc_md="Wait for somebody other than the maker to approve, where the rules want it.",
     )
     reserve = SATReserveFundsOperator(
         task_id="reserve",
@@ -132,6 +179,7 @@ with DAG(
     execute = SATExecuteOperator.partial(
         task_id="execute",
         map_index_template="rows {{ task.chunk.first_row }} to {{ task.chunk.last_row }}",
+        approval_over_rupiah="{{ params.approval_over_rupiah }}",
         doc_md="Send each quoted order once: intent committed, checkout, outcome committed.",
     ).expand(chunk=plan.output)
     wait = SATBatchSensor(
@@ -148,4 +196,4 @@ with DAG(
     )
 
     intake >> validate >> check_balance >> plan >> quote >> close_quotes
-    close_quotes >> approve >> reserve >> execute >> wait >> results
+    close_quotes >> guard >> approve >> reserve >> execute >> wait >> results

@@ -82,6 +82,7 @@ def _actions() -> "APIRouter":
     router = APIRouter(dependencies=[may_run_batches])
     BatchId = Annotated[str, Path(pattern="^B[A-Z2-7]{25}$")]
     RequestId = Annotated[str, Path(pattern="^S[A-Z2-7]{31}$")]
+    Decision = Annotated[str, Path(pattern="^(release|cancel)$")]
     ConnectionId = Annotated[str, Path(max_length=200)]
     Reason = Annotated[str, Body(embed=True, min_length=1, max_length=MAXIMUM_REASON_CHARACTERS)]
 
@@ -182,6 +183,52 @@ def _actions() -> "APIRouter":
                 _by(user, "plugin:resolve"),
             )
             return {"request_id": request_id, "order_id": order.order_id, "state": order.state.value}
+
+        return await run_in_threadpool(decide)
+
+    @router.post("/orders/{request_id}/{decision}")
+    async def decide_held_order(
+        request_id: RequestId, decision: Decision, user: GetUserDep, reason: Reason
+    ) -> dict[str, str]:
+        """Release or cancel a held order. A released one goes out with the next run of its batch."""
+
+        def decide() -> dict[str, str]:
+            from sat_hook.pipeline import held
+
+            order = held.decide_held_order(
+                _resolver(), request_id, held.HeldDecision(decision), reason, _by(user, f"plugin:{decision}")
+            )
+            return {
+                "request_id": request_id,
+                "order_id": order.order_id,
+                "batch_id": order.batch_id,
+                "state": order.state.value,
+            }
+
+        return await run_in_threadpool(decide)
+
+    @router.post("/batches/{batch_id}/{decision}")
+    async def decide_held_batch(
+        batch_id: BatchId,
+        decision: Decision,
+        user: GetUserDep,
+        reason: Reason,
+        held_for: Annotated[str | None, Body(max_length=50)] = None,
+    ) -> dict[str, str | int]:
+        """Release or cancel every held order of a batch, or those that are held for one reason."""
+
+        def decide() -> dict[str, str | int]:
+            from sat_hook.pipeline import held
+
+            report = held.decide_held_batch(
+                _resolver(),
+                batch_id,
+                held.HeldDecision(decision),
+                reason,
+                _by(user, f"plugin:{decision}"),
+                held.hold_reason(held_for),
+            )
+            return {"batch_id": batch_id, "decided": report.decided, "still_held": report.still_held}
 
         return await run_in_threadpool(decide)
 

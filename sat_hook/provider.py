@@ -57,6 +57,10 @@ def _number(label: str, description: str, kind: str = "number", **schema: Any) -
     }
 
 
+def _limit(label: str, description: str) -> dict[str, Any]:
+    return _number(label, description, "integer", minimum=0)
+
+
 _CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "environment": {
         "label": "Environment",
@@ -100,6 +104,18 @@ _CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "At the same time, over all workers of the account. Empty: 64 for each worker.",
         "integer",
         minimum=1,
+    ),
+    "duplicate_days": _limit(
+        "Days in which the same business is held",
+        "Same product, client number and amount. A run can ask for more.",
+    ),
+    "order_limit_rupiah": _limit("Limit per order (rupiah)", "Dearer orders are held. Empty: no limit."),
+    "batch_limit_rupiah": _limit("Limit per batch (rupiah)", "What does not fit is held. Empty: no limit."),
+    "batch_limit_orders": _limit("Limit per batch (orders)", "What does not fit is held. Empty: no limit."),
+    "day_limit_rupiah": _limit("Limit per day (rupiah)", "Jakarta's day, all batches. Empty: no limit."),
+    "day_limit_orders": _limit("Limit per day (orders)", "Jakarta's day, all batches. Empty: no limit."),
+    "approval_over_rupiah": _limit(
+        "Approval over (rupiah)", "A dearer batch needs a second person's approval. 0: always. Empty: never."
     ),
     "trust_callbacks": {
         "label": "Trust signed callbacks",

@@ -74,7 +74,7 @@ class AirflowApi:
         document = self._document(reply)
         return Submitted(document["batch_id"], document["digest"], document["is_new"])
 
-    def trigger(self, run_id: str, conf: Mapping[str, str]) -> bool:
+    def trigger(self, run_id: str, conf: Mapping[str, Any]) -> bool:
         """Start a run; False when a run of this id is there already."""
         reply = self._ask(
             "POST",
@@ -111,6 +111,27 @@ class AirflowApi:
         """Decide an escalated order; how it stands then."""
         path = f"/sat/v1/orders/{quote(request_id, safe='')}/resolve"
         return self._document(self._ask("POST", path, json={"as": resolution, "reason": reason}))
+
+    def decide_held_order(self, request_id: str, decision: str, reason: str) -> dict[str, Any]:
+        """Release or cancel a held order; how it stands then."""
+        path = f"/sat/v1/orders/{quote(request_id, safe='')}/{decision}"
+        return self._document(self._ask("POST", path, json={"reason": reason}))
+
+    def decide_held_batch(
+        self, batch_id: str, decision: str, reason: str, held_for: str | None
+    ) -> dict[str, Any]:
+        """Release or cancel the held orders of a batch; how many they were."""
+        body = {"reason": reason, **({} if held_for is None else {"held_for": held_for})}
+        return self._document(self._ask("POST", f"/sat/v1/batches/{batch_id}/{decision}", json=body))
+
+    def conf_of(self, run_id: str) -> dict[str, Any] | None:
+        """What a run was given; None when there is no such run."""
+        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}"
+        reply = self._ask("GET", path, accept=(404,))
+        if reply.status_code == 404:
+            return None
+        conf = self._document(reply).get("conf")
+        return conf if isinstance(conf, dict) else {}
 
     def change_account(self, account: str, change: str, reason: str) -> dict[str, Any]:
         """Pause or resume an account (by its Airflow connection); how it stands then."""

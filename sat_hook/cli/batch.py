@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sat_hook.cli.held import Parameters, parameters_from
 from sat_hook.cli.opened import airflow_of, batch_id_from, console, settings_of, store_of
 from sat_hook.cli.trouble import CommandError
 
@@ -52,6 +53,7 @@ def submit(
         str | None, typer.Option(help="Names the batch, so that the same file can be run again next month")
     ] = None,
     on_bad_rows: Annotated[OnBadRows | None, typer.Option(help="Pay the good rows, wait, or refuse")] = None,
+    param: Parameters = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end")] = False,
     timeout: Annotated[
         float | None, typer.Option(help="Stop following after so many seconds; the run goes on", min=1)
@@ -67,7 +69,7 @@ def submit(
     out = console()
     with airflow_of(settings) as api:
         submitted = api.submit(content, account=account, reference=reference, file_name=file.name)
-        conf = {"batch_id": submitted.batch_id, "account": account}
+        conf = {**parameters_from(param), "batch_id": submitted.batch_id, "account": account}
         if on_bad_rows is not None:
             conf["on_bad_rows"] = on_bad_rows.value
         run_id = f"batch_{submitted.batch_id}"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sat_hook.cli import account, audit, batch, database, order, receiver
+from sat_hook.cli import account, audit, batch, database, held, order, receiver
 
 app = typer.Typer(
     name="sat",
@@ -16,6 +16,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+batch.app.command("run")(held.run)
+batch.app.command("release")(held.release)
+batch.app.command("cancel")(held.cancel)
 app.add_typer(batch.app, name="batch")
 app.add_typer(order.app, name="order")
 app.add_typer(audit.log_app, name="log")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from sat_hook.cli.trouble import CommandError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from sat_hook.cli.settings import CommandSettings
     from sat_hook.cli.timeline import CallbackSeen
     from sat_hook.domain.order import Order
     from sat_hook.domain.recorded import RecordedEvent
@@ -57,6 +58,45 @@ def resolve(
     settings = settings_of(context)
     if resolution not in RESOLUTIONS:
         raise CommandError.at("--as", repr(resolution), " or ".join(RESOLUTIONS))
+    found = _the_order(settings, reference)
+    with airflow_of(settings) as airflow:
+        standing = airflow.resolve(found.request_id, resolution, reason)
+    console().print(f"order {standing['order_id']} is now {standing['state']}")
+
+
+@app.command("release")
+def release(
+    context: typer.Context,
+    reference: Annotated[str, typer.Argument(metavar="ID", help="A request id, or the submitter's order id")],
+    reason: Annotated[str, typer.Option(help="Why; it is recorded with your Airflow user")],
+) -> None:
+    """Let a held order go on, with the next run of its batch. What held it does not hold it again."""
+    standing = _decide_held(context, reference, "release", reason)
+    console().print(
+        f"order {standing['order_id']} is now {standing['state']}; it is sent by: "
+        f"sat batch run {standing['batch_id']}"
+    )
+
+
+@app.command("cancel")
+def cancel(
+    context: typer.Context,
+    reference: Annotated[str, typer.Argument(metavar="ID", help="A request id, or the submitter's order id")],
+    reason: Annotated[str, typer.Option(help="Why; it is recorded with your Airflow user")],
+) -> None:
+    """End a held order. It was never sent and never will be."""
+    standing = _decide_held(context, reference, "cancel", reason)
+    console().print(f"order {standing['order_id']} is now {standing['state']}")
+
+
+def _decide_held(context: typer.Context, reference: str, decision: str, reason: str) -> dict[str, Any]:
+    settings = settings_of(context)
+    found = _the_order(settings, reference)
+    with airflow_of(settings) as airflow:
+        return airflow.decide_held_order(found.request_id, decision, reason)
+
+
+def _the_order(settings: CommandSettings, reference: str) -> Order:
     with store_of(settings) as store:
         found = store.find_orders(reference.strip())
     if len(found) != 1:
@@ -65,9 +105,7 @@ def resolve(
             f"{len(found)} orders {reference!r}",
             "one order in the log (a request id where accounts share order ids)",
         )
-    with airflow_of(settings) as airflow:
-        standing = airflow.resolve(found[0].request_id, resolution, reason)
-    console().print(f"order {standing['order_id']} is now {standing['state']}")
+    return found[0]
 
 
 def _callbacks(store: PostgresEventStore, order: Order) -> list[CallbackSeen]:

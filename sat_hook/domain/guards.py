@@ -64,6 +64,25 @@ class GuardRules:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountRules:
+    """What an account, or one run of a batch, asks for before anything is sent.
+
+    :param approval_over_rupiah: a batch that costs more in all needs a person's approval; None is never, 0 is
+        always.
+    """
+
+    guards: GuardRules = GuardRules()
+    approval_over_rupiah: int | None = None
+
+    def stricter(self, other: AccountRules) -> AccountRules:
+        """The stricter of both: a run can ask for more than its account does, never for less."""
+        return AccountRules(
+            self.guards.stricter(other.guards),
+            smaller_limit(self.approval_over_rupiah, other.approval_over_rupiah),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """How much of a limit is used."""
 

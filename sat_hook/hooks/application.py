@@ -12,6 +12,7 @@ from sat_hook.clients.system import SystemClock
 from sat_hook.pipeline.resolver import Resolver
 from sat_hook.store.database import Database
 from sat_hook.store.funds import PostgresFunds
+from sat_hook.store.guards import PostgresGuardLedger
 from sat_hook.store.order_intake import OrderIntake
 from sat_hook.store.poll_schedule import PostgresPollSchedule
 from sat_hook.store.postgres import PostgresEventStore
@@ -67,6 +68,11 @@ class ApplicationHook(BaseHook):
     def funds(self) -> PostgresFunds:
         """Deposits: looks at them, and what is committed of them."""
         return PostgresFunds(self.database)
+
+    @cached_property
+    def guards(self) -> PostgresGuardLedger:
+        """What the guards read, under an account's lock."""
+        return PostgresGuardLedger(self.database)
 
     @cached_property
     def intake(self) -> OrderIntake:

@@ -15,7 +15,8 @@ from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.clients.shared_limiter import AsyncSharedLimiter, SharedLimiter
 from sat_hook.clients.system import SystemClock
-from sat_hook.hooks.sat_connection import CONNECTION_TYPE, SATConnectionError, settings_of
+from sat_hook.domain.guards import AccountRules
+from sat_hook.hooks.sat_connection import CONNECTION_TYPE, SATConnectionError, rules_of, settings_of
 from sat_hook.protocol.calls import Call, Reply, T
 from sat_hook.protocol.endpoints import SANDBOX_FLAG
 from sat_hook.protocol.errors import (
@@ -108,6 +109,13 @@ class SATHook(BaseHook):
         if self._settings is None:
             self._settings = settings_of(self.get_connection(self.sat_conn_id), self.sat_conn_id)
         return self._settings
+
+    def rules(self) -> AccountRules:
+        """What the connection asks for before anything is sent from its account.
+
+        :raises SATConnectionError: naming the field, what was found and what was expected.
+        """
+        return rules_of(self.get_connection(self.sat_conn_id), self.sat_conn_id)
 
     async def asettings(self) -> AccountSettings:
         """The same from within an event loop (triggers), where :meth:`settings` would block it."""

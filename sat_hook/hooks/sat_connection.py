@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sat_hook.clients.settings import AccountSettings, InvalidSettingsError
+from sat_hook.domain.guards import AccountRules, GuardRules
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.signing import MalformedKeyError, Padding, Signer, Verifier
 
@@ -19,11 +21,18 @@ CONNECTION_TYPE = "sat"
 EXTRA_FIELDS = frozenset(
     {
         "account",
+        "approval_over_rupiah",
         "base_url",
+        "batch_limit_orders",
+        "batch_limit_rupiah",
         "connect_timeout_seconds",
+        "day_limit_orders",
+        "day_limit_rupiah",
+        "duplicate_days",
         "environment",
         "max_in_flight",
         "max_response_bytes",
+        "order_limit_rupiah",
         "padding",
         "private_key",
         "private_key_path",
@@ -36,6 +45,8 @@ EXTRA_FIELDS = frozenset(
         "trust_callbacks",
     }
 )
+
+GUARD_FIELDS = tuple(field.name for field in fields(GuardRules))
 
 _FIELD_OF_SETTING = {"client_id": "login (client id)", "client_secret": "password (client secret)"}
 _PADDINGS = {
@@ -93,6 +104,14 @@ def settings_of(connection: AirflowConnection, connection_id: str) -> AccountSet
     return _Reader(connection, connection_id).settings()
 
 
+def rules_of(connection: AirflowConnection, connection_id: str) -> AccountRules:
+    """What the connection asks for before anything is sent from its account. A run can only be stricter.
+
+    :raises SATConnectionError: naming the connection and the field, what was found and what was expected.
+    """
+    return _Reader(connection, connection_id).rules()
+
+
 def pem_blocks(text: str) -> list[str]:
     """Every PEM block in ``text``, with its lines restored.
 
@@ -146,6 +165,20 @@ class _Reader:
         except InvalidSettingsError as error:
             field = _FIELD_OF_SETTING.get(error.setting, error.setting)
             raise self._wrong(field, error.found, error.expected) from None
+
+    def rules(self) -> AccountRules:
+        guards = {name: self._limit(name) for name in GUARD_FIELDS}
+        # A connection that says nothing of duplicates leaves it to the run.
+        guards["duplicate_days"] = guards["duplicate_days"] or 0
+        return AccountRules(GuardRules(**guards), self._limit("approval_over_rupiah"))  # type: ignore[arg-type]
+
+    def _limit(self, field: str) -> int | None:
+        text = self._text(field)
+        if not text:
+            return None
+        if not (text.isascii() and text.isdigit()):
+            raise self._wrong(field, repr(text), "a whole number from 0 on, or nothing")
+        return int(text)
 
     def _signer(self, padding: Padding) -> Signer | None:
         field, text = self._key_text("private_key", "private_key_path")

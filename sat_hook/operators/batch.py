@@ -19,8 +19,10 @@ from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool, submissions_spool
+from sat_hook.operators.rules import approval_policy
+from sat_hook.pipeline.approval import approval_is_needed
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
-from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport
+from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport, Gate
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import BadRowsPolicy, ExecutionLimits
 from sat_hook.pipeline.quoting import Quoter, QuotingReport, close_quoting
@@ -107,10 +109,12 @@ class SATIntakeOperator(SATBatchOperator):
         super().__init__(**kwargs)
         self.on_bad_rows = on_bad_rows
         self._claim = ""
+        self._triggered_by: str | None = None
 
     def execute(self, context: Context) -> Any:
         # The run's own id: every try of this run claims the same rows.
         self._claim = context["run_id"]
+        self._triggered_by = getattr(context["dag_run"], "triggering_user_name", None)
         return super().execute(context)
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> str:
@@ -144,6 +148,9 @@ class SATIntakeOperator(SATBatchOperator):
         return settings.account
 
     def _submit_table(self, application: ApplicationHook, account: str, provenance: Provenance) -> str:
+        if self._triggered_by:
+            # Who had the table's rows paid is the maker of their batch, as Airflow authenticated them.
+            provenance = Provenance(f"user:{self._triggered_by}", provenance.cause)
         try:
             submission = submit_claimed_rows(
                 application.store,
@@ -279,29 +286,50 @@ class SATCloseQuotesOperator(SATBatchOperator):
 
 
 class SATExecuteOperator(SATChunkOperator):
-    """Send the quoted orders of a chunk, each once. What may have been sent is never sent again here."""
+    """Send the quoted orders of a chunk, each once. What may have been sent is never sent again here.
 
+    Only orders that the guards admitted are sent and, where the rules want an approval, only those that a
+    person approved: whatever became of the tasks before this one.
+
+    :param approval_over_rupiah: a batch that costs more in all needs an approval; 0 always, none never
+        (templated). The account's connection may say so, too; the stricter of both counts.
+    """
+
+    template_fields: Sequence[str] = (*SATChunkOperator.template_fields, "approval_over_rupiah")
     component = "sat execute"
+
+    def __init__(self, *, approval_over_rupiah: int | str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.approval_over_rupiah = approval_over_rupiah
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
         report = self.with_sat(
             self._execute(
-                application, SATHook(self.sat_conn_id, application.database).async_client(), provenance
+                application,
+                SATHook(self.sat_conn_id, application.database).async_client(),
+                provenance,
+                self._gate(application),
             )
         )
         self.log.info(
-            "Accepted %s, rejected %s, unknown %s, held %s, overtaken %s, without funds %s.",
+            "Accepted %s, rejected %s, unknown %s, held %s, overtaken %s, without funds %s, not admitted %s.",
             report.accepted,
             report.rejected,
             report.unknown,
             report.held,
             report.overtaken,
             report.unreserved,
+            report.not_admitted,
         )
         return {"accepted": report.accepted, "rejected": report.rejected, "unknown": report.unknown}
 
+    def _gate(self, application: ApplicationHook) -> Gate:
+        policy = approval_policy(self.sat_conn_id, self.approval_over_rupiah)
+        batch = load_batch(application.store, self.batch)
+        return Gate(True, approval_is_needed(application.store, batch, policy))
+
     async def _execute(
-        self, application: ApplicationHook, client: AsyncSATClient, provenance: Provenance
+        self, application: ApplicationHook, client: AsyncSATClient, provenance: Provenance, gate: Gate
     ) -> ExecutionReport:
         limits = ExecutionLimits(
             in_flight=client.settings.max_in_flight,
@@ -309,7 +337,7 @@ class SATExecuteOperator(SATChunkOperator):
         )
         async with client as sat:
             catalogue = catalogue_of(await sat.list_products())
-            executor = ChunkExecutor(application.resolver, sat, catalogue, provenance, limits)
+            executor = ChunkExecutor(application.resolver, sat, catalogue, provenance, limits, gate)
             return await executor.run(self.rows.of(self.batch))
 
 
@@ -331,8 +359,8 @@ class SATResultsOperator(SATBatchOperator):
         if summary.unsent:
             raise AirflowFailException(
                 f"{summary.unsent} orders of batch {self.batch} were not sent; see the failed task above, "
-                "mend its cause and clear it (or top up and clear reserve, if the deposit did not reach): "
-                "nothing is sent twice"
+                "mend its cause and clear it (or top up and clear reserve, if the deposit did not reach; or "
+                "run the batch again, if they were released meanwhile): nothing is sent twice"
             )
         return {
             "batch_id": self.batch,

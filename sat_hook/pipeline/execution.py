@@ -25,15 +25,33 @@ from sat_hook.pipeline.quoting import NoAnswer, Quoter
 from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.sending import Sender
-from sat_hook.pipeline.trouble import AccountPausedError, ChunkIncompleteError, NotReservedError
+from sat_hook.pipeline.trouble import (
+    AccountPausedError,
+    ChargedAboveQuoteError,
+    ChunkIncompleteError,
+    NotReservedError,
+)
 from sat_hook.protocol.outcomes import CheckoutVerdict
 from sat_hook.store.event_store import OrderSlice, each_order
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What an order must have behind it to be sent, besides a price.
+
+    :param admitted_only: the guards have let it through; others stay quoted.
+    :param approved_only: a person has approved it at its price or above; others are held.
+    """
+
+    admitted_only: bool = False
+    approved_only: bool = False
 
 
 @dataclass(slots=True)
 class ExecutionReport:
     """What became of the chunk's calls."""
 
+    not_admitted: int = 0
     accepted: int = 0
     rejected: int = 0
     unknown: int = 0
@@ -53,12 +71,14 @@ class ChunkExecutor:
         catalogue: Mapping[str, CatalogueEntry],
         provenance: Provenance,
         limits: ExecutionLimits | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._resolver = resolver
         self._clock: Clock = resolver.clock
         self._sat = sat
         self._provenance = provenance
         self._limits = limits or ExecutionLimits()
+        self._gate = gate or Gate()
         quoting = QuotingLimits(quote_lifetime_seconds=self._limits.quote_lifetime_seconds)
         self._quoter = Quoter(resolver, sat, catalogue, quoting)
         self._catalogue = catalogue
@@ -67,17 +87,20 @@ class ChunkExecutor:
         self._last_failure = ""
         self._stopped = False
         self._paused: str | None = None
+        self._overcharged: str | None = None
 
     async def run(self, which: OrderSlice) -> ExecutionReport:
         """Send every order of the slice that is quoted and has funds behind it; others stay quoted.
 
         :raises NotReservedError: when no funds were ever reserved for the batch.
         :raises AccountPausedError: when a person paused the account; the rest stays quoted.
+        :raises ChargedAboveQuoteError: when SAT charged more than was quoted; the rest stays quoted.
         :raises ChunkIncompleteError: when some were not sent (SAT down, breaker open); they stay quoted.
         :raises StoreUnavailableError: when outcomes could not be recorded; those orders are in flight.
         """
         slice_ = OrderSlice(which.batch_id, (OrderState.QUOTED,), which.first_row, which.last_row)
         chosen = await self._resolver.offload(lambda: list(each_order(self._resolver.store, slice_)))
+        chosen = self._admitted(chosen)
         chosen = await self._resolver.offload(lambda: self._reserved(which.batch_id, chosen))
         orders = iter(chosen)
         async with (
@@ -98,6 +121,11 @@ class ChunkExecutor:
             if isinstance(end, BaseException):
                 raise end
         left = sum(1 for _ in orders) + self._report.not_sent
+        if self._overcharged is not None:
+            raise ChargedAboveQuoteError(
+                f"{self._overcharged}; {left} orders of rows {which.first_row} to {which.last_row} were not "
+                "sent and stay quoted. Look at SAT's price list, then clear this task"
+            )
         if left:
             text = (
                 f"{left} orders of rows {which.first_row} to {which.last_row} were not sent and stay "
@@ -105,6 +133,14 @@ class ChunkExecutor:
             )
             raise AccountPausedError(text) if self._paused else ChunkIncompleteError(text)
         return self._report
+
+    def _admitted(self, orders: list[Order]) -> list[Order]:
+        if not self._gate.admitted_only:
+            return orders
+        # Released after the guards had looked: the next run of the batch has them looked at again.
+        admitted = [order for order in orders if order.admitted_at is not None]
+        self._report.not_admitted = len(orders) - len(admitted)
+        return admitted
 
     def _reserved(self, batch_id: str, orders: list[Order]) -> list[Order]:
         up_to_row = load_batch(self._resolver.store, batch_id).reserved_up_to_row
@@ -137,6 +173,8 @@ class ChunkExecutor:
             return
         outcome = sending.outcome
         self._count(outcome.verdict, f"{outcome.reason} {outcome.detail or ''}".strip())
+        if outcome.verdict is CheckoutVerdict.ACCEPTED:
+            self._stop_when_overcharged(ready, outcome.sales_price_rupiah)
 
     async def _with_fresh_price(self, order: Order, committer: GroupCommitter) -> Order | None:
         """The order, ready to be sent at a price that was approved; None when it is not to be sent now."""
@@ -161,7 +199,7 @@ class ChunkExecutor:
         # A prepaid checkout carries no amount: the catalogue of this very chunk is its only price check.
         price_moved = not order.is_inquiry and (entry is None or entry.price_rupiah != order.quote_rupiah)
         if not is_stale and not price_moved:
-            return None
+            return self._unapproved(order, order.quote_rupiah)
         priced = await self._quoter.price(order)
         if isinstance(priced, Reject | NoAnswer):
             return priced
@@ -169,8 +207,30 @@ class ChunkExecutor:
             return Hold(
                 HoldReason.PRICE_ABOVE_QUOTE,
                 f"found a price of {priced.price_rupiah} rupiah; the quote was {order.quote_rupiah}",
+                priced.price_rupiah,
             )
-        return priced
+        return self._unapproved(order, priced.price_rupiah) or priced
+
+    def _unapproved(self, order: Order, price_rupiah: int) -> Hold | None:
+        """What stops an order that nobody approved at this price, where an approval is required."""
+        if not self._gate.approved_only:
+            return None
+        if order.approved_rupiah is not None and price_rupiah <= order.approved_rupiah:
+            return None
+        approved = "nothing" if order.approved_rupiah is None else f"{order.approved_rupiah} rupiah"
+        return Hold(
+            HoldReason.APPROVAL,
+            f"found a price of {price_rupiah} rupiah; approved was {approved}",
+            price_rupiah,
+        )
+
+    def _stop_when_overcharged(self, order: Order, charged_rupiah: int | None) -> None:
+        """A prepaid checkout names no amount: a charge above its quote can only be kept from repeating."""
+        assert order.quote_rupiah is not None
+        if charged_rupiah is not None and charged_rupiah > order.quote_rupiah and not self._overcharged:
+            self._stopped = True
+            quoted = f"order {order.order_id!r} was quoted {order.quote_rupiah} rupiah"
+            self._overcharged = f"{quoted} and charged {charged_rupiah}"
 
     def _count(self, verdict: CheckoutVerdict, reason: str) -> None:
         match verdict:

@@ -90,6 +90,20 @@ def decide_held_batch(
     return HeldReport(decided, still_held)
 
 
+def hold_reason(text: str | None) -> HoldReason | None:
+    """The reason that ``text`` names; None for none.
+
+    :raises OverrideRefusedError: when there is no such reason.
+    """
+    if text is None:
+        return None
+    try:
+        return HoldReason(text.strip().lower())
+    except ValueError:
+        expected = ", ".join(HoldReason)
+        raise OverrideRefusedError(f"held for: found {text!r}; expected one of {expected}") from None
+
+
 def _command(decision: HeldDecision, reason: str) -> Release | Cancel:
     return Release(reason) if decision is HeldDecision.RELEASE else Cancel(reason)
 

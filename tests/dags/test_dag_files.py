@@ -21,6 +21,7 @@ STEPS: dict[str, list[str]] = {
         "plan",
         "quote",
         "close_quotes",
+        "guard",
         "approve",
         "reserve",
         "execute",

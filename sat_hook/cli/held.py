@@ -1,0 +1,88 @@
+"""``sat batch run``, ``release`` and ``cancel``: what waits for a person, and sending it afterwards."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from sat_hook.cli.opened import airflow_of, batch_id_from, console, settings_of
+from sat_hook.cli.trouble import CommandError
+
+BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch id that submit printed")]
+Reason = Annotated[str, typer.Option(help="Why; it is recorded with your Airflow user")]
+HeldFor = Annotated[
+    str | None,
+    typer.Option(help="Only those held for business_duplicate, limit, price_above_quote or approval"),
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--param", metavar="NAME=VALUE", help="A parameter of the DAG, for this run; repeatable"),
+]
+
+
+def run(
+    context: typer.Context,
+    batch_id: BatchId,
+    account: Annotated[
+        str | None, typer.Option(help="The Airflow connection that pays (default: that of the first run)")
+    ] = None,
+    param: Parameters = None,
+) -> None:
+    """Run a batch once more: what is not sent yet, and released orders. Nothing is sent twice.
+
+    The parameters are those of the first run, unless you give others.
+    """
+    batch_id = batch_id_from(batch_id)
+    with airflow_of(settings_of(context)) as api:
+        conf = api.conf_of(f"batch_{batch_id}")
+        if conf is None and account is None:
+            raise CommandError.at("--account", "nothing", "the Airflow connection that pays for this batch")
+        conf = {**(conf or {}), "batch_id": batch_id, **parameters_from(param)}
+        if account is not None:
+            conf["account"] = account
+        run_id = f"batch_{batch_id}_{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        if not api.trigger(run_id, conf):
+            raise CommandError.at(run_id, "a run of this name", "none: try again in a second")
+        console().print(f"Batch [bold]{batch_id}[/] runs once more: {api.run_url(run_id)}")
+
+
+def release(context: typer.Context, batch_id: BatchId, reason: Reason, held_for: HeldFor = None) -> None:
+    """Let the held orders of a batch go on, with its next run. What held them does not hold them again."""
+    done = _decide(context, batch_id, "release", reason, held_for)
+    console().print(
+        f"{done['decided']} orders are released, {done['still_held']} stay held; they are sent by: "
+        f"sat batch run {done['batch_id']}"
+    )
+
+
+def cancel(context: typer.Context, batch_id: BatchId, reason: Reason, held_for: HeldFor = None) -> None:
+    """End the held orders of a batch. They were never sent and never will be."""
+    done = _decide(context, batch_id, "cancel", reason, held_for)
+    console().print(f"{done['decided']} orders are cancelled, {done['still_held']} stay held")
+
+
+def parameters_from(texts: list[str] | None) -> dict[str, Any]:
+    """``NAME=VALUE`` as a run's parameters; a value that is JSON (a number, true, null) is taken as such.
+
+    :raises CommandError: for a text without a name.
+    """
+    read: dict[str, Any] = {}
+    for text in texts or ():
+        name, found, value = text.partition("=")
+        if not found or not name.strip():
+            raise CommandError.at("--param", repr(text), "NAME=VALUE")
+        try:
+            read[name.strip()] = json.loads(value)
+        except json.JSONDecodeError:
+            read[name.strip()] = value
+    return read
+
+
+def _decide(
+    context: typer.Context, batch_id: str, decision: str, reason: str, held_for: str | None
+) -> dict[str, Any]:
+    with airflow_of(settings_of(context)) as api:
+        return api.decide_held_batch(batch_id_from(batch_id), decision, reason, held_for)

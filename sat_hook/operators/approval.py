@@ -1,0 +1,219 @@
+"""The approval of a batch by a second person, as a task that waits for its answer (human in the loop)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
+from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetailRequestResult
+
+from sat_hook.domain.batch_events import ApprovalTerms
+from sat_hook.domain.recorded import Provenance
+from sat_hook.hooks.application import ApplicationHook
+from sat_hook.operators.batch import SATBatchOperator, provenance_of
+from sat_hook.operators.rules import approval_policy
+from sat_hook.pipeline.approval import (
+    ApprovalPolicy,
+    ApprovalRequest,
+    approve,
+    ask_for_approval,
+    reject,
+)
+from sat_hook.pipeline.trouble import ApproverRefusedError, PipelineError
+
+REJECT = "Reject"
+SHOWN_PRODUCTS = 20
+
+
+class SATApproveOperator(SATBatchOperator, HITLOperator):
+    """Ask a person to approve the batch, where the rules want it, and wait for the answer.
+
+    Who may answer is Airflow's to say (whoever may answer required actions of this DAG); that it is not the
+    batch's maker is seen to here. The text of the approving option carries a digest over every order and its
+    price, so an answer to anything but what is shown now is refused by the API itself, and the batch is
+    looked at again before the answer counts.
+
+    :param approval_over_rupiah: a batch that costs more in all needs an approval; 0 always, none never
+        (templated). The account's connection may say so, too; the stricter of both counts.
+    :param approve_held: held orders are asked for as well, and the approval releases them (templated).
+    """
+
+    template_fields: Sequence[str] = (
+        *SATBatchOperator.template_fields,
+        "approval_over_rupiah",
+        "approve_held",
+    )
+
+    def __init__(
+        self,
+        *,
+        approval_over_rupiah: int | str | None = None,
+        approve_held: bool | str = False,
+        **kwargs: Any,
+    ) -> None:
+        # What is really shown is made when the batch is known.
+        super().__init__(subject="Approve a batch of orders", options=[REJECT], **kwargs)
+        self.approval_over_rupiah = approval_over_rupiah
+        self.approve_held = approve_held
+
+    def execute(self, context: Context) -> Any:
+        """Ask, unless nothing has to be approved."""
+        request = self._attempt(lambda application: self._ask(application, provenance_of(context)))
+        if request is None:
+            self.log.info("Nothing of batch %s needs an approval.", self.batch)
+            return {"approval": "not needed"}
+        self._show(request, context)
+        self._wait(request.terms)
+        return None
+
+    def answered(self, context: Context, event: dict[str, Any], terms: dict[str, Any]) -> Any:
+        """The answer has come: see whether it counts, and record it under its user's name."""
+        if "error" in event:
+            self.process_trigger_event_error(event)
+        asked_for = ApprovalTerms.model_validate(terms)
+        chosen = list(event["chosen_options"])
+        provenance = _answered_by(event, provenance_of(context))
+        if chosen == [REJECT]:
+            self._attempt(lambda application: reject(application.resolver, self.batch, asked_for, provenance))
+        if chosen != [approving_option(asked_for)]:
+            raise AirflowFailException(
+                f"batch {self.batch}: the answer is to something else than what was asked for; run the batch "
+                "again"
+            )
+        try:
+            self._attempt(
+                lambda application: approve(
+                    application.resolver, self.batch, self._policy(), asked_for, provenance
+                )
+            )
+        except ApproverRefusedError as error:
+            self.log.warning("The approval does not count: %s. It is asked for again.", error)
+            request = self._attempt(lambda application: self._ask(application, provenance_of(context)))
+            if request is None:
+                return {"approval": "not needed"}
+            self._show(request, context)
+            self._wait(request.terms)
+        self.log.info("Batch %s is approved by %s.", self.batch, provenance.actor)
+        return {"approval": "given", "orders": asked_for.orders, "total_rupiah": asked_for.total_rupiah}
+
+    def _attempt(self, work: Any) -> Any:
+        """Do it on the application database; trouble that no retry cures fails the task at once."""
+        try:
+            return work(ApplicationHook(self.db_conn_id, self.component))
+        except ApproverRefusedError:
+            raise
+        except PipelineError as error:
+            if not error.is_worth_a_retry:
+                raise AirflowFailException(str(error)) from error
+            raise
+
+    def _policy(self) -> ApprovalPolicy:
+        return approval_policy(self.sat_conn_id, self.approval_over_rupiah, self.approve_held)
+
+    def _ask(self, application: ApplicationHook, provenance: Provenance) -> ApprovalRequest | None:
+        return ask_for_approval(application.resolver, self.batch, self._policy(), provenance)
+
+    def _show(self, request: ApprovalRequest, context: Context) -> None:
+        """Put the request before people.
+
+        :raises AirflowFailException: when Airflow goes on showing an older one, which it keeps for the life
+            of this run's task.
+        """
+        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+        self.subject = subject_of(request)
+        self.body = body_of(request)
+        self.options = [approving_option(request.terms), REJECT]
+        shown = SUPERVISOR_COMMS.send(
+            CreateHITLDetailPayload(
+                ti_id=context["ti"].id,
+                options=self.options,
+                subject=self.subject,
+                body=self.body,
+                defaults=None,
+                params={},
+                multiple=False,
+                assigned_users=[],
+            )
+        )
+        if isinstance(shown, HITLDetailRequestResult) and list(shown.options) != self.options:
+            raise AirflowFailException(
+                f"batch {self.batch} has changed since approval was first asked for in this run, and Airflow "
+                "goes on showing the older request; run the batch again in a new run (sat batch run)"
+            )
+        for notifier in self.notifiers:
+            notifier(context)
+        self.log.info("Waiting for an approval: %s", self.subject)
+
+    def _wait(self, terms: ApprovalTerms) -> None:
+        raise TaskAwaitingInput(
+            method_name="answered",
+            kwargs={"terms": terms.model_dump()},
+            timeout=self.response_timeout,
+        )
+
+
+def approving_option(terms: ApprovalTerms) -> str:
+    """The text that approves exactly these terms."""
+    return f"Approve {terms.orders} orders for Rp {terms.total_rupiah} ({terms.quotes_digest[:16]})"
+
+
+def subject_of(request: ApprovalRequest) -> str:
+    """One line about the request."""
+    batch, terms = request.batch, request.terms
+    return (
+        f"Pay {terms.orders:,} orders for Rp {terms.total_rupiah:,} from account {batch.account} "
+        f"(batch {batch.batch_id})"
+    )
+
+
+def body_of(request: ApprovalRequest) -> str:
+    """What the approver has to know, as Markdown: sums and digests, nobody's name or number."""
+    batch, terms = request.batch, request.terms
+    maker = f"user {_plain(request.maker)}" if request.maker else "a service: whoever may, may approve"
+    lines = [
+        "| | |",
+        "|---|---|",
+        f"| batch | {batch.batch_id} |",
+        f"| reference | {_plain(batch.reference)} |",
+        f"| file | {_plain(batch.file_name)} |",
+        f"| account | {_plain(batch.account)} |",
+        f"| submitted by | {maker} |",
+        f"| orders to be sent | {terms.orders:,} |",
+        f"| total | Rp {terms.total_rupiah:,} |",
+        f"| digest of the file | `{terms.digest}` |",
+        f"| digest of the quotes | `{terms.quotes_digest}` |",
+        "",
+        "| product | orders | rupiah |",
+        "|---|---:|---:|",
+    ]
+    dearest = sorted(request.products.items(), key=lambda item: (-item[1][1], item[0]))
+    for product, (orders, rupiah) in dearest[:SHOWN_PRODUCTS]:
+        lines.append(f"| {_plain(product)} | {orders:,} | {rupiah:,} |")
+    if len(dearest) > SHOWN_PRODUCTS:
+        rest = dearest[SHOWN_PRODUCTS:]
+        orders = sum(count for _, (count, _) in rest)
+        lines.append(f"| {len(rest)} others | {orders:,} | {sum(r for _, (_, r) in rest):,} |")
+    if request.held:
+        lines += ["", "Held orders among them, which your approval releases:", ""]
+        lines += [f"- {count:,} held for {_plain(reason)}" for reason, count in sorted(request.held.items())]
+    lines += ["", "Only these orders are paid, each up to the price it has now. You must not be the maker."]
+    return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """Somebody else's words as code, so that they cannot pose as ours."""
+    return "`" + "".join(c if c.isprintable() and c not in "`|" else "?" for c in text) + "`"
+
+
+def _answered_by(event: Mapping[str, Any], task: Provenance) -> Provenance:
+    """The answering user, as Airflow authenticated them; a service when Airflow names nobody."""
+    user = event.get("responded_by_user") or {}
+    name = str(user.get("name") or user.get("id") or "")
+    at = event.get("responded_at")
+    when = at.isoformat() if isinstance(at, datetime) else "an unknown time"
+    return Provenance(f"user:{name}" if name else task.actor, f"answer at {when} to {task.cause}")
