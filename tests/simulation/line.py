@@ -280,7 +280,7 @@ class Line:
         found = await resolver.offload(
             lambda: reserve(funds, process.clock, batch_id, seen, policy, by(process), FUNDING)
         )
-        if found.is_short:
+        if found.is_short and (policy is ShortFundsPolicy.WAIT or not found.batch.reserved_up_to_row):
             raise BatchStoppedError("the deposit does not reach")
         return True
 
@@ -391,6 +391,10 @@ class Line:
 
         def look() -> bool:
             orders = list(each_order(resolver.store, OrderSlice(batch_id)))
+            if any(order.state is OrderState.QUOTED for order in orders):
+                # Paid as far as the deposit reached; somebody pays in for the rest.
+                self.sat.judge.top_up(20_000_000)
+                self.watch.count("people:top-up")
             asks = [ask for order in orders if (ask := self._decision(process, order, is_last)) is not None]
             done = resolver.apply(asks, BY_PERSON) if asks else {}
             states = {order.state for order in orders} | {

@@ -74,6 +74,7 @@ class SimulatedSAT:
         self.world.signer = seals.sat  # type: ignore[assignment]
         self.world.outbox = Outbox(self.world.ledger, self.world.signer, self.world.chance)
         self.judge = Judge(self.world)
+        watch.world = self.world
         self.fired: Counter[str] = Counter()
         self._alarm: asyncio.TimerHandle | None = None
         self._answered: dict[str, asyncio.Event] = {}
@@ -295,7 +296,10 @@ class SimulatedTransport:
             await process.gate("after a checkout's reply")
         else:
             self._watch.told(process, request, reply, asked_at)
-            await process.thawed()
+            if request.path.startswith("/v2/order/"):
+                await process.gate("after a status' answer")
+            else:
+                await process.thawed()
         return reply
 
 

@@ -10,10 +10,11 @@ from io import BytesIO
 from typing import Any, BinaryIO, TypeVar
 
 from sat_hook.domain.order import Order
-from sat_hook.domain.recorded import Provenance, StreamId
+from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
 from sat_hook.pipeline.trouble import SpoolError
 from sat_hook.store.event_store import Change, EventStore, StoreUnavailableError
 from sat_hook.store.funds import AccountFunds, FundsStore
+from sat_hook.store.memory import MemoryEventStore
 from sat_hook.store.poll_schedule import DuePoll, PollSchedule, PollScope
 from tests.simulation.processes import Process, Storm
 from tests.simulation.watch import Watch
@@ -59,6 +60,11 @@ class GuardedStore:
         self._trouble("before")
         conflicts = self._base.append(changes, provenance, occurred_at)
         self._watch.appended(self._process, changes, conflicts, provenance, occurred_at)
+        if isinstance(self._base, MemoryEventStore):
+            # On PostgreSQL this is looked at once, at the end: a read for every append would cost too much.
+            for change in changes:
+                if change.stream.kind is StreamKind.ORDER:
+                    self._watch.projected(change.stream.key, self._base.orders.get(change.stream.key))
         self._trouble("after")
         self._process.boundary("after a commit")
         return conflicts

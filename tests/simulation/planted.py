@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 from unittest.mock import patch
@@ -20,6 +20,7 @@ from sat_hook.clients.guard import SendGuard
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_decisions as decisions
 from sat_hook.domain import order_events as happened
+from sat_hook.domain.funds import Outstanding
 from sat_hook.domain.order import Order, OrderState, evolve
 from sat_hook.pipeline import execution, finality, intake, recovery, sending
 from sat_hook.pipeline.committer import GroupCommitter
@@ -31,7 +32,9 @@ from sat_hook.protocol import outcomes
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireResponse
 from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict
 from sat_hook.receiver.app import Receiver
+from sat_hook.store import funds as store_funds
 from sat_hook.store.memory import MemoryEventStore
+from sat_hook.store.memory_polls import MemoryPollSchedule
 from sat_hook.store.poll_schedule import DuePoll
 from tests.simulation.seals import SealVerifier
 
@@ -79,6 +82,10 @@ def _classify_checkout_by(stack: ExitStack, wrong: Callable[[Any, str], Checkout
         return wrong(reply, request_id) or real(reply, request_id)
 
     stack.enter_context(patch.object(asynchronous, "classify_checkout", classify))
+
+
+def _status_of(reply: WireResponse | TransportFault) -> int:
+    return reply.status if isinstance(reply, WireResponse) else 0
 
 
 def _rejected(code: str) -> CheckoutOutcome:
@@ -129,7 +136,9 @@ def _send_window_ignored(stack: ExitStack) -> None:
 
 
 @bug(
-    "new id on a resend", "what is sent again gets a fresh request id", "a checkout other than the committed"
+    "new id on a resend",
+    "what is sent again gets a fresh request id",
+    "a checkout is written without a committed intent",
 )
 def _new_id_on_resend(stack: ExitStack) -> None:
     place_order = AsyncSATClient.place_order
@@ -189,12 +198,8 @@ def _resend_before_deadline(stack: ExitStack) -> None:
 
     def record(order: Order, command: asked.RecordNotFound) -> Any:
         # The order's own deadline is taken away for the decision.
-        if order.settled_after is None:
-            return real(order, command)
-        return real(
-            order.model_copy(update={"settled_after": datetime.min.replace(tzinfo=command.asked_at.tzinfo)}),
-            command,
-        )
+        passed = None if order.settled_after is None else command.asked_at
+        return real(order.model_copy(update={"settled_after": passed}), command)
 
     _decide_by(stack, asked.RecordNotFound, record)
     stack.enter_context(
@@ -311,7 +316,9 @@ def _timeout_as_failure(stack: ExitStack) -> None:
 
 
 @bug(
-    "reset taken as never sent", "a broken connection counts as proof that nothing left", "called never sent"
+    "reset taken as never sent",
+    "a broken connection counts as proof that nothing left",
+    "called never sent, although it was",
 )
 def _reset_as_never_sent(stack: ExitStack) -> None:
     def wrong(reply: Any, _: str) -> CheckoutOutcome | None:
@@ -324,7 +331,7 @@ def _reset_as_never_sent(stack: ExitStack) -> None:
 @bug(
     "P02 taken as failure",
     "an order that SAT does not know counts as failed",
-    "failed without a listed rejec",
+    "failed without a listed rejection",
 )
 def _p02_as_failure(stack: ExitStack) -> None:
     def record(order: Order, command: asked.RecordNotFound) -> Any:
@@ -351,7 +358,11 @@ def _rejection_after_ambiguous_send(stack: ExitStack) -> None:
     _decide_by(stack, asked.RecordReply, record)
 
 
-@bug("redirect followed", "a redirect of a checkout counts as its acceptance", "called accepted without SAT")
+@bug(
+    "redirect followed",
+    "a redirect of a checkout counts as its acceptance",
+    "called accepted without SAT having said so",
+)
 def _redirect_followed(stack: ExitStack) -> None:
     _classify_checkout_by(
         stack,
@@ -363,7 +374,11 @@ def _redirect_followed(stack: ExitStack) -> None:
     )
 
 
-@bug("another id accepted", "the id in a checkout's reply is not compared", "called accepted without SAT")
+@bug(
+    "another id accepted",
+    "the id in a checkout's reply is not compared",
+    "called accepted without SAT having said so",
+)
 def _another_id_accepted(stack: ExitStack) -> None:
     real = outcomes.parse_order
 
@@ -385,17 +400,25 @@ def _another_id_accepted(stack: ExitStack) -> None:
     "a status without its evidence",
 )
 def _acceptance_as_success(stack: ExitStack) -> None:
-    def accepted(command: asked.RecordReply) -> Any:
+    real = decisions._record_reply
+
+    def ended(event: Any, order: Order) -> Any:
+        if not isinstance(event, happened.CheckoutAccepted):
+            return event
         return happened.OrderSucceeded(
-            evidence_digest=command.response_digest or "0" * 64,
-            observed_at=datetime.fromisoformat("2026-11-02T00:00:00+00:00"),
-            sales_price_rupiah=command.sales_price_rupiah,
+            evidence_digest=event.response_digest or "0" * 64,
+            observed_at=order.send_before or datetime.now(UTC),
+            sales_price_rupiah=event.sales_price_rupiah,
             admin_fee_rupiah=None,
             partner_fee_rupiah=None,
             fulfilled_at=None,
         )
 
-    stack.enter_context(patch.object(decisions, "_accepted", accepted))
+    def record(order: Order, command: asked.RecordReply) -> Any:
+        answer = real(order, command)
+        return tuple(ended(event, order) for event in answer) if isinstance(answer, tuple) else answer
+
+    _decide_by(stack, asked.RecordReply, record)
 
 
 @bug(
@@ -458,7 +481,7 @@ def _version_fence_ignored(stack: ExitStack) -> None:
 @bug(
     "projection not transactional",
     "a crash between event and projection leaves the projection behind",
-    "the projection is not the fold of the log",
+    "the projection is not the fold",
 )
 def _projection_not_transactional(stack: ExitStack) -> None:
     real = MemoryEventStore._append_one
@@ -477,7 +500,7 @@ def _projection_not_transactional(stack: ExitStack) -> None:
 @bug(
     "stale evidence applied",
     "the last answer to arrive wins, however old it is",
-    "older evidence was applied",
+    "older evidence was applied over newer",
 )
 def _stale_evidence_applied(stack: ExitStack) -> None:
     real = decisions._record_status
@@ -543,7 +566,7 @@ def _status_of_another_order(stack: ExitStack) -> None:
 @bug(
     "evidence thrown away",
     "a signed status is applied, its signed bytes are not kept",
-    "a status without its e",
+    "a status without its evidence",
 )
 def _evidence_thrown_away(stack: ExitStack) -> None:
     real = finality.status_ask
@@ -582,17 +605,35 @@ def _kill_switch_ignored(stack: ExitStack) -> None:
     stack.enter_context(patch.object(PauseWatch, "_look", look))
 
 
-# The harness itself.
+@bug(
+    "reservation ignored",
+    "orders are sent whether or not funds stand behind them",
+    "an intent without funds behind it",
+)
+def _reservation_ignored(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(ChunkExecutor, "_reserved", lambda self, batch_id, orders: orders))
+
+
+@bug(
+    "saldo taken for free money",
+    "what is reserved or under way is not taken off the saldo",
+    "more is committed than the saldo bears",
+)
+def _saldo_taken_for_free(stack: ExitStack) -> None:
+    stack.enter_context(
+        patch.object(store_funds._MemoryAccountFunds, "outstanding", lambda self, before: Outstanding(0, 0))
+    )
+
+
+# Liveness.
 
 
 @bug(
     "claimed and forgotten",
-    "a poller that dies keeps the orders that it had claimed for ever",
-    "an order never ends",
+    "an order that was asked about once is never asked about again",
+    "given up although SAT had ended it",
 )
 def _claimed_and_forgotten(stack: ExitStack) -> None:
-    from sat_hook.store.memory_polls import MemoryPollSchedule
-
     real = MemoryPollSchedule.claim_due
 
     def claim(

@@ -70,6 +70,7 @@ class Verdict:
     digest: str
     boundaries: int
     orders: int
+    ends: dict[str, str] = field(default_factory=dict)
     notes: list[tuple[float, str, str]] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
 
@@ -176,6 +177,11 @@ class _Run:
             _digest(log, self._watch.counters),
             line.census.passed,
             sum(1 for known in self._watch.known.values() if known.order is not None),
+            {
+                known.order.order_id: known.order.state.value
+                for known in self._watch.known.values()
+                if known.order is not None
+            },
             self._notes,
             line.census.labels,
         )

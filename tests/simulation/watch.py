@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from sandbox.orders import Status
 from sandbox.world import World
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.account import AccountPaused, AccountResumed
@@ -33,6 +34,7 @@ from tests.simulation.weather import Weather
 LISTED_REJECTIONS = frozenset({"P04"})
 REPLY_TIMEOUT_SECONDS = 30.0
 PAUSE_SECONDS = 1.0
+PATIENCE_SECONDS = 2400.0
 
 
 class BrokenInvariantError(AssertionError):
@@ -69,6 +71,7 @@ class _Known:
     sent: list[Transmission] = field(default_factory=list)
     not_found_asked: list[float] = field(default_factory=list)
     evidence: dict[str, StatusEvidence] = field(default_factory=dict)
+    looked_at: float = 0.0
 
 
 class Watch:
@@ -94,6 +97,7 @@ class Watch:
         self._paused_at: float | None = None
         self._reserved_up_to: Counter[str] = Counter()
         self.saldos: set[int] = set()
+        self.world: World | None = None
         self._judged_orders = 0
         self._prices: dict[bytes, dict[str, int]] = {}
 
@@ -170,7 +174,7 @@ class Watch:
                 committed = sum(map(self._committed(event.included_before), self.known.values()))
                 self.require(
                     committed <= event.saldo_rupiah,
-                    f"{committed} rupiah are committed on a saldo of {event.saldo_rupiah}",
+                    f"more is committed than the saldo bears: {committed} of {event.saldo_rupiah} rupiah",
                     key,
                 )
                 self.require(
@@ -222,6 +226,12 @@ class Watch:
             self.note(process.name, f"{request_id} {step}")
         self.require(change.after == known.order, "the projection is not the fold of the events", request_id)
 
+    def projected(self, request_id: str, stored: Order | None) -> None:
+        """What the store shows of an order right after a change of it."""
+        self.require(
+            stored == self.known[request_id].order, "the projection is not the fold of the log", request_id
+        )
+
     def _check_event(
         self,
         process: Process,
@@ -260,6 +270,9 @@ class Watch:
                     self.count(f"reason:{event.type_name} {event.reason}")
             case happened.OrderEscalated():
                 self.require(event.reason.strip(), "escalated without a reason", request_id)
+                self._check_given_up(request_id)
+            case happened.ResendAllowedByOperator():
+                known.looked_at = self._time.seconds
             case happened.SucceededByOperator() | happened.FailedByOperator():
                 self.require(
                     provenance.actor.startswith("user:"), "ended by an operator who is none", request_id
@@ -317,6 +330,17 @@ class Watch:
         self.require(
             occurred_at < order.first_sent_at + self._horizon, "a resend beyond the horizon", request_id
         )
+
+    def _check_given_up(self, request_id: str) -> None:
+        """Giving up is for orders that do not end, not for those that nobody asked about."""
+        assert self.world is not None
+        charged = self.world.ledger.order(request_id)
+        if charged is None or charged.status is Status.PENDING:
+            return
+        known_for = self._time.seconds - max(
+            self.weather.storm_seconds, self._time.at(charged.accepted_at), self.known[request_id].looked_at
+        )
+        self.require(known_for < PATIENCE_SECONDS, "given up although SAT had ended it", request_id)
 
     def _check_accepted(self, request_id: str, known: _Known, event: happened.CheckoutAccepted) -> None:
         for item in known.sent:

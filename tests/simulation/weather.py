@@ -120,7 +120,7 @@ def draw_weather(chance: random.Random) -> Weather:
         stale_read=up_to(0.1, 0.4),
         callback_unreachable=up_to(0.3, 0.3),
         skew_seconds=up_to(4.0, 0.5),
-        pause=chance.random() < 0.08,
+        pause=chance.random() < 0.15,
         top_up_late=chance.random() < 0.5,
         release_held=chance.random(),
         operator=chance.random(),
@@ -163,7 +163,7 @@ def _scenario(chance: random.Random, up_to: Any) -> Scenario:
     add("late_arrival", up_to(0.1, 0.25), until="p02")
     add("late_arrival", up_to(0.1, 0.25), until="resend")
     add("late_arrival", up_to(0.1, 0.25), until="seconds", seconds=round(chance.uniform(0.5, 90), 2))
-    add("p03_for_lost", up_to(0.1, 0.2), first_send=chance.choice(("p03", "reset", "silence")))
+    add("p03_for_lost", up_to(0.25, 0.3), first_send=chance.choice(("p03", "p03", "reset", "silence")))
     add("p02_though_charged", up_to(0.5, 0.2), for_seconds=round(chance.uniform(1, 400), 1))
     add("reject_resend", up_to(0.5, 0.2))
     add("stuck_pending", up_to(0.06, 0.15))
@@ -193,6 +193,7 @@ def _scenario(chance: random.Random, up_to: Any) -> Scenario:
         {
             "seed": chance.randrange(2**32),
             "faults": rules,
+            "deposit_rupiah": 50_000_000 if chance.random() < 0.6 else chance.randrange(50_000, 800_000),
             "json_style": chance.choice(("spaced", "compact", "compact_newline", "utf8")),
             "fulfilment": {"min_seconds": 0.2, "max_seconds": chance.choice((2, 30, 200))},
             "tokens": {"lifetime_seconds": chance.choice((30, 3600)), "reissue_same": chance.random() < 0.3},
