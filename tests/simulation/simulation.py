@@ -16,7 +16,7 @@ from sandbox.scenario import DedupHorizon
 from sat_hook.clients import async_transport
 from sat_hook.domain.order import OrderState, fold
 from sat_hook.domain.recorded import RecordedEvent, StreamKind
-from sat_hook.store.event_store import EventStore, OrderSlice, each_order, each_recorded
+from sat_hook.store.event_store import EventStore, OrderSlice, each_order
 from sat_hook.store.funds import FundsStore, MemoryFunds
 from sat_hook.store.memory import MemoryEventStore
 from sat_hook.store.memory_polls import MemoryPollSchedule
@@ -154,6 +154,7 @@ class _Run:
             self._note if traced else lambda who, what: None,
         )
         self._line: Line | None = None
+        self._log_began_at = 0
 
     def verdict(self) -> Verdict:
         """Run to the end and judge."""
@@ -194,6 +195,7 @@ class _Run:
         chance = random.Random(self._seed ^ 0x5EED)
         storm = Storm(self._plan.weather, chance, self._time, self._watch.counters)
         backend = self._make_backend(VirtualClock(self._time))
+        self._log_began_at = backend.store.close_position()
         census = Census(self._fate or storm, keep_labels=self._traced)
         sat = SimulatedSAT(
             self._time, self._watch, storm, chance, self._seals, self._account, backend.receive
@@ -285,14 +287,14 @@ class _Run:
         store = self._line.store
         if isinstance(store, MemoryEventStore):
             return store.log
-        streams = {f"order/{key}" for key in self._watch.known} | {
-            f"batch/{key}" for key in self._line.batch_ids
-        }
-        return [
-            recorded
-            for recorded in each_recorded(store, store.close_position())
-            if str(recorded.stream) in streams
-        ]
+        # A database that many seeds share: what began with this run, and is about its account.
+        own = {*self._watch.known, *self._line.batch_ids}
+        rows: list[RecordedEvent] = []
+        after, end = self._log_began_at, store.close_position()
+        while page := store.read_log(after, end, 5000):
+            rows.extend(recorded for recorded in page if recorded.stream.key in own)
+            after = page[-1].position
+        return rows
 
 
 def _digest(log: list[RecordedEvent], counters: Counter[str]) -> str:

@@ -1,0 +1,181 @@
+"""One suite for both poll schedules: what pollers and receivers may rely on, whoever keeps the schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from sat_hook.domain import order_events as happened
+from sat_hook.domain.event import Event
+from sat_hook.domain.identity import batch_id_of
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import EventStore
+from sat_hook.store.memory import MemoryEventStore
+from sat_hook.store.memory_polls import MemoryPollSchedule
+from sat_hook.store.poll_schedule import DuePoll, PollSchedule, PollScope, PostgresPollSchedule
+from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.sql_files import queries
+from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock, change_of, received, stream_of
+
+OTHER_BATCH = batch_id_of(ACCOUNT, "another batch")
+OF_BATCH = PollScope(batch_id=BATCH)
+OF_ACCOUNT = PollScope(account=ACCOUNT)
+LEASE = T0 + timedelta(seconds=60)
+VALIDATED = happened.OrderValidated(is_inquiry=False, list_price_rupiah=52_000)
+REQUESTED = happened.CheckoutRequested(
+    attempt=1,
+    body="{}",
+    price_rupiah=52_000,
+    send_before=T0 + timedelta(seconds=15),
+    settled_after=T0 + timedelta(seconds=55),
+)
+
+
+@dataclass
+class Kept:
+    """A schedule, the store beside it, and the receiver's way in."""
+
+    store: EventStore
+    schedule: PollSchedule
+    receive: Callable[[str, str, str], bool]
+
+    def take_in(self, number: int, *events: Event, batch_id: str = BATCH) -> str:
+        """Order ``number`` after ``events``; returns its request id."""
+        first = received(number, batch_id=batch_id)
+        self.store.append([change_of(None, number, first, *events)], BY_TEST, T0)
+        return stream_of(number).key
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
+    """Each schedule in turn."""
+    if request.param == "memory":
+        store = MemoryEventStore(ManualClock())
+        schedule = MemoryPollSchedule(store)
+        yield Kept(store, schedule, schedule.receive)
+        return
+    application = request.getfixturevalue("new_database")()
+    writer, receiver = Database(application.writer_dsn), Database(application.receiver_dsn)
+    inbox = queries("inbox")
+
+    def receive(account: str, request_id: str, digest: str) -> bool:
+        with receiver.transaction() as connection:
+            arguments = {
+                "accounts": [account],
+                "request_ids": [request_id],
+                "digests": [digest],
+                "bodies": [b"{}"],
+                "signatures": ["s"],
+                "key_fingerprints": ["k"],
+                "content_types": ["application/json"],
+                "remote_addresses": [""],
+            }
+            return bool(next(iter(inbox.receive_callbacks(connection, **arguments)))[0])
+
+    yield Kept(PostgresEventStore(writer), PostgresPollSchedule(writer), receive)
+    writer.close()
+    receiver.close()
+
+
+def test_only_orders_in_flight_are_enrolled_and_keep_their_place(kept: Kept) -> None:
+    """Enrolling again neither moves an order nor forgets how often it was asked about."""
+    flying = kept.take_in(1, VALIDATED, REQUESTED)
+    kept.take_in(2, VALIDATED)
+    kept.schedule.enroll(OF_BATCH, T0)
+    assert kept.schedule.claim_due(OF_BATCH, T0, LEASE, 10) == [DuePoll(flying, 1)]
+    kept.schedule.enroll(OF_BATCH, T0)
+    assert kept.schedule.claim_due(OF_BATCH, T0, LEASE, 10) == []
+    assert kept.schedule.next_due(OF_BATCH) == LEASE
+    assert kept.schedule.claim_due(OF_BATCH, LEASE, LEASE + timedelta(seconds=60), 10) == [DuePoll(flying, 2)]
+
+
+def test_a_claim_takes_what_is_due_longest_and_no_more_than_its_limit(kept: Kept) -> None:
+    """Two pollers share the due orders; neither gets what the other has."""
+    keys = [kept.take_in(number, VALIDATED, REQUESTED) for number in (1, 2, 3)]
+    kept.schedule.enroll(OF_BATCH, T0)
+    kept.schedule.claim_due(OF_BATCH, T0, LEASE, 3)
+    due = {key: T0 + timedelta(seconds=number) for number, key in enumerate(keys, 1)}
+    kept.schedule.reschedule(due, LEASE)
+
+    now = T0 + timedelta(seconds=2)
+    first = kept.schedule.claim_due(OF_BATCH, now, LEASE, 1)
+    second = kept.schedule.claim_due(OF_BATCH, now, LEASE, 10)
+    assert [poll.request_id for poll in (*first, *second)] == keys[:2]
+    assert kept.schedule.next_due(OF_BATCH) == due[keys[2]]
+
+
+def test_a_scope_is_a_batch_or_an_account(kept: Kept) -> None:
+    """A batch's poller leaves other batches alone; the account's has them all."""
+    here = kept.take_in(1, VALIDATED, REQUESTED)
+    there = kept.take_in(2, VALIDATED, REQUESTED, batch_id=OTHER_BATCH)
+    kept.schedule.enroll(OF_BATCH, T0)
+    assert [poll.request_id for poll in kept.schedule.claim_due(OF_ACCOUNT, T0, LEASE, 10)] == [here]
+    kept.schedule.enroll(OF_ACCOUNT, T0)
+    assert kept.schedule.claim_due(OF_BATCH, T0, LEASE, 10) == []
+    assert [poll.request_id for poll in kept.schedule.claim_due(OF_ACCOUNT, T0, LEASE, 10)] == [there]
+    assert kept.schedule.next_due(PollScope(account="nobody")) is None
+
+
+def test_a_callback_makes_its_order_due_at_once_whatever_its_state(kept: Kept) -> None:
+    """Also for an order that has ended by then: something may have changed."""
+    key = kept.take_in(1, VALIDATED, REQUESTED, happened.OrderEscalated(reason="long ago"))
+    kept.schedule.enroll(OF_BATCH, T0)
+    assert kept.schedule.next_due(OF_BATCH) is None
+    assert kept.receive(ACCOUNT, key, "a" * 64) is True
+    assert kept.schedule.hasten(OF_BATCH, T0) == 1
+    assert kept.schedule.claim_due(OF_BATCH, T0, LEASE, 10) == [DuePoll(key, 1)]
+
+
+def test_the_same_bytes_count_once(kept: Kept) -> None:
+    """A callback that came before wakes nobody again."""
+    key = kept.take_in(1, VALIDATED, REQUESTED)
+    assert kept.receive(ACCOUNT, key, "a" * 64) is True
+    assert kept.receive(ACCOUNT, key, "a" * 64) is False
+    assert kept.receive(ACCOUNT, key, "b" * 64) is True
+    assert kept.schedule.hasten(OF_BATCH, T0) == 1
+    assert kept.schedule.hasten(OF_BATCH, T0) == 0
+
+
+def test_a_callback_for_an_order_that_was_not_sent_yet_waits(kept: Kept) -> None:
+    """It may overtake the commit of the intent and is not lost for that. Strangers' orders stay queued."""
+    unsent = kept.take_in(1, VALIDATED)
+    kept.receive(ACCOUNT, unsent, "a" * 64)
+    kept.receive("somebody else", unsent, "b" * 64)
+    kept.receive(ACCOUNT, "SUNKNOWN", "c" * 64)
+    assert kept.schedule.hasten(OF_ACCOUNT, T0) == 0
+
+    order = kept.store.load_orders([unsent])[unsent]
+    quoted = happened.OrderQuoted(
+        price_rupiah=52_000,
+        source=happened.QuoteSource.CATALOGUE,
+        admin_fee_rupiah=None,
+        valid_until=T0 + timedelta(hours=1),
+    )
+    kept.store.append([change_of(order, 1, quoted, REQUESTED)], BY_TEST, T0)
+    assert kept.schedule.hasten(OF_ACCOUNT, T0) == 1
+
+
+def test_an_order_hastened_meanwhile_keeps_its_place(kept: Kept) -> None:
+    """The answer that is being recorded may be older than what the callback was about."""
+    key = kept.take_in(1, VALIDATED, REQUESTED)
+    kept.schedule.enroll(OF_BATCH, T0)
+    kept.schedule.claim_due(OF_BATCH, T0, LEASE, 1)
+    kept.receive(ACCOUNT, key, "a" * 64)
+    kept.schedule.hasten(OF_BATCH, T0)
+    kept.schedule.reschedule({key: T0 + timedelta(hours=1)}, LEASE)
+    kept.schedule.forget([key], LEASE)
+    assert kept.schedule.next_due(OF_BATCH) == T0
+
+
+def test_a_forgotten_order_is_asked_about_no_more(kept: Kept) -> None:
+    """Until somebody enrolls it again; nothing to set or forget is no error."""
+    key = kept.take_in(1, VALIDATED, REQUESTED)
+    kept.schedule.enroll(OF_BATCH, T0)
+    kept.schedule.claim_due(OF_BATCH, T0, LEASE, 1)
+    kept.schedule.forget([key], LEASE)
+    assert kept.schedule.next_due(OF_BATCH) is None
+    kept.schedule.reschedule({}, LEASE)
+    kept.schedule.forget([], LEASE)
