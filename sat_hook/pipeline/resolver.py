@@ -95,7 +95,7 @@ class Resolver:
             for change in changes:
                 if change.stream not in conflicts and isinstance(change.after, Order):
                     resolved[change.stream.key] = Resolution(change.after, change.events, None)
-            waiting = {stream.key: waiting[stream.key] for stream in conflicts}
+            waiting = {stream.key: waiting[stream.key] for stream in sorted(conflicts)}
             if not waiting:
                 return resolved
             states = {}
