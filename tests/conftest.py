@@ -24,6 +24,17 @@ atexit.register(_airflow_home.cleanup)
 os.environ["AIRFLOW_HOME"] = _airflow_home.name
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two workers share the tests; those that share a stack or a database stay together on one of them."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "running_stack" in fixtures:
+            item.add_marker(pytest.mark.xdist_group("stack"))
+        elif "module_database" in fixtures:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def superuser_dsn() -> Iterator[str]:
     """A superuser's DSN of the session's PostgreSQL server, started when the first test asks for it."""
