@@ -22,30 +22,8 @@ from sat_hook.operators.batch import (
 )
 from sat_hook.operators.funds import SATCheckBalanceOperator, SATReserveFundsOperator
 from sat_hook.operators.guarding import SATGuardOperator
+from sat_hook.operators.rules import GUARD_FIELDS
 from sat_hook.sensors.batch import SATBatchSensor
-
-
-def _limit(title: str, description: str) -> Param:
-    schema = {"type": ["null", "integer"], "minimum": 0, "section": "Guards"}
-    return Param(None, title=title, description=description, **schema)
-
-
-GUARDS = {
-    "duplicate_days": Param(
-        7,
-        type="integer",
-        minimum=0,
-        maximum=365,
-        section="Guards",
-        title="Days in which duplicates are held",
-        description="Same product, client number and amount, whatever the batch; 0 turns it off",
-    ),
-    "order_limit_rupiah": _limit("Limit per order (rupiah)", "Dearer orders are held; empty: no limit"),
-    "batch_limit_rupiah": _limit("Limit per batch (rupiah)", "What does not fit is held; empty: no limit"),
-    "batch_limit_orders": _limit("Limit per batch (orders)", "What does not fit is held; empty: no limit"),
-    "day_limit_rupiah": _limit("Limit per day (rupiah)", "Jakarta's day, all batches; empty: no limit"),
-    "day_limit_orders": _limit("Limit per day (orders)", "Jakarta's day, all batches; empty: no limit"),
-}
 
 BATCH_RESULTS = Asset("sat://batch_results", group="sat")
 
@@ -105,7 +83,55 @@ with DAG(
             title="Seconds by which SAT's saldo may lag",
             description="Too long only delays; too short commits money that is gone already",
         ),
-        **GUARDS,
+        "duplicate_days": Param(
+            7,
+            type="integer",
+            minimum=0,
+            maximum=365,
+            section="Guards",
+            title="Days in which duplicates are held",
+            description="Same product, client number and amount, whatever the batch; 0 turns it off",
+        ),
+        "order_limit_rupiah": Param(
+            None,
+            type=["null", "integer"],
+            minimum=0,
+            section="Guards",
+            title="Limit per order (rupiah)",
+            description="Dearer orders are held; empty: no limit",
+        ),
+        "batch_limit_rupiah": Param(
+            None,
+            type=["null", "integer"],
+            minimum=0,
+            section="Guards",
+            title="Limit per batch (rupiah)",
+            description="What does not fit is held; empty: no limit",
+        ),
+        "batch_limit_orders": Param(
+            None,
+            type=["null", "integer"],
+            minimum=0,
+            section="Guards",
+            title="Limit per batch (orders)",
+            description="What does not fit is held; empty: no limit",
+        ),
+        "day_limit_rupiah": Param(
+            None,
+            type=["null", "integer"],
+            minimum=0,
+            section="Guards",
+            title="Limit per day (rupiah)",
+            description="Jakarta's day, all batches; empty: no limit",
+        ),
+        "day_limit_orders": Param(
+            None,
+            type=["null", "integer"],
+            minimum=0,
+            section="Guards",
+            title="Limit per day (orders)",
+            description="Jakarta's day, all batches; empty: no limit",
+        ),
         "approval_over_rupiah": Param(
             None,
             type=["null", "integer"],
@@ -160,7 +186,7 @@ with DAG(
     )
     guard = SATGuardOperator(
         task_id="guard",
-        rules={name: f"{{{{ params.{name} }}}}" for name in GUARDS},
+        rules={name: f"{{{{ params.{name} }}}}" for name in GUARD_FIELDS},
         doc_md="Hold business duplicates and what is over a limit; only what is let through is sent.",
     )
     approve = SATApproveOperator(

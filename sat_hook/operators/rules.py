@@ -12,6 +12,8 @@ from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.sat_connection import GUARD_FIELDS
 from sat_hook.pipeline.approval import ApprovalPolicy
 
+__all__ = ["GUARD_FIELDS", "approval_policy", "guard_rules_of", "limit_of"]
+
 
 def approval_policy(
     sat_conn_id: str, over_rupiah: int | str | None, approve_held: bool | str = False
