@@ -112,6 +112,10 @@ def test_nothing_describes_the_routes(airflow: Airflow, path: str) -> None:
         ("POST", "/sat/v1/batches?account=sat_default"),
         ("GET", f"/sat/v1/batches/{BATCH}/results"),
         ("POST", f"/sat/v1/batches/{BATCH}/deliver"),
+        ("POST", f"/sat/v1/batches/{BATCH}/release"),
+        ("POST", f"/sat/v1/batches/{BATCH}/cancel"),
+        ("POST", f"/sat/v1/orders/{stream_of(1).key}/release"),
+        ("POST", f"/sat/v1/orders/{stream_of(1).key}/cancel"),
     ],
 )
 def test_actions_need_a_user_who_may_run_batches(airflow: Airflow, method: str, path: str) -> None:
@@ -193,6 +197,35 @@ def test_a_delivery_needs_a_batch_and_a_reason(
     reply = airflow.request("POST", f"/sat/v1/batches/{batch_id}/deliver", json=body)
     assert reply.status_code == status
     assert len(airflow.events("GoodsDelivered")) == before
+
+
+def test_held_orders_are_decided_by_their_user(airflow: Airflow) -> None:
+    """Released or cancelled under the name that Airflow knows, with the reason; what cannot be, says why."""
+    store = PostgresEventStore(Database(airflow.database.writer_dsn))
+    held = happened.OrderHeld(reason=happened.HoldReason.LIMIT, detail="")
+    with closing(store.database):
+        store.append([submitted()], BY_TEST, T0)  # a conflict when another test has begun the batch
+        for number in (11, 12):
+            quoted = happened.OrderQuoted(
+                price_rupiah=52_000, source=happened.QuoteSource.CATALOGUE, admin_fee_rupiah=0, valid_until=T0
+            )
+            change = change_of(None, number, received(number), quoted, held)
+            assert store.append([change], BY_TEST, T0) == frozenset()
+    path = f"/sat/v1/orders/{stream_of(11).key}"
+    reply = airflow.request("POST", f"{path}/release", json={"reason": "two of them"})
+    assert (reply.status_code, reply.json()["state"]) == (200, "quoted"), reply.text
+    assert airflow.request("POST", f"{path}/cancel", json={"reason": "no more"}).status_code == 409
+    assert airflow.request("POST", f"{path}/forget", json={"reason": "no more"}).status_code == 422
+    batch = f"/sat/v1/batches/{BATCH}"
+    wrong = airflow.request("POST", f"{batch}/cancel", json={"reason": "no more", "held_for": "fun"})
+    assert (wrong.status_code, "expected one of" in wrong.text) == (409, True)
+    body = {"reason": "no more", "held_for": "limit"}
+    cancelled = airflow.request("POST", f"{batch}/cancel", json=body)
+    assert cancelled.json() == {"batch_id": BATCH, "decided": 1, "still_held": 0}
+    [(actor, cause, data)] = airflow.events("OrderReleased")
+    assert (actor, cause, json.loads(data)) == ("user:ops", "plugin:release", {"reason": "two of them"})
+    [(actor, cause, data)] = airflow.events("OrderCancelled")
+    assert (actor, cause, json.loads(data)) == ("user:ops", "plugin:cancel", {"reason": "no more"})
 
 
 def test_callbacks_come_in_without_a_token(airflow: Airflow) -> None:

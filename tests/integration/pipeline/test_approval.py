@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from sat_hook.audit.findings import Finding
+from sat_hook.audit.rebuild import compare_projections
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.system import SystemClock
 from sat_hook.domain.batch import Batch, BatchState
@@ -403,3 +405,16 @@ def test_a_charge_above_the_quote_stops_the_chunk_and_is_recorded(line: Line) ->
     events = line.store.read_stream(StreamId(StreamKind.ORDER, sent[0].request_id))
     assert "ChargedAboveQuote" in [event.type_name for event in events]
     assert sum(order.state is OrderState.QUOTED for order in orders.values()) == 20 - len(sent)
+
+
+def test_projections_follow_from_the_log(line: Line) -> None:
+    """Guarded, released, approved, held again: every derived row is what its events say."""
+    batch_id = ready(line, CSV + b"A3,25k-xl,081811110001\n")
+    policy = ApprovalPolicy(over_rupiah=0, held_too=True)
+    request = ask_for_approval(line.resolver, batch_id, policy, BY_TEST)
+    assert request is not None
+    approve(line.resolver, batch_id, policy, request.terms, CHECKER)
+    twin = line.orders(batch_id)["A3"]
+    line.resolver.apply([Ask(twin.request_id, Hold(HoldReason.PRICE_ABOVE_QUOTE, "", 90_000))], BY_TEST)
+    found: list[Finding] = []
+    assert compare_projections(line.store.database, found.append).is_clean, found

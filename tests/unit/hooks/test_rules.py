@@ -1,0 +1,73 @@
+"""What a connection and a run ask for before anything is sent, and that the stricter of both counts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from sat_hook.domain.guards import AccountRules, GuardRules
+from sat_hook.hooks.sat import SATHook
+from sat_hook.hooks.sat_connection import EXTRA_FIELDS, GUARD_FIELDS, SATConnectionError
+from sat_hook.operators.rules import approval_policy, guard_rules_of, limit_of
+from sat_hook.pipeline.approval import ApprovalPolicy
+from sat_hook.provider import get_provider_info
+
+
+@pytest.fixture
+def connection(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Sets the extra fields of the connection ``sat_rules``."""
+
+    def make(**extra: object) -> SATHook:
+        value = json.dumps({"conn_type": "sat", "login": "id", "password": "secret", "extra": extra})
+        monkeypatch.setenv("AIRFLOW_CONN_SAT_RULES", value)
+        return SATHook("sat_rules")
+
+    return make
+
+
+def test_a_connection_may_have_rules(connection: Any) -> None:
+    """Numbers or their text, as forms and JSON give them; nothing is no limit."""
+    hook = connection(order_limit_rupiah=100_000, day_limit_orders="50", approval_over_rupiah="0")
+    assert hook.rules() == AccountRules(
+        GuardRules(duplicate_days=0, order_limit_rupiah=100_000, day_limit_orders=50), 0
+    )
+    assert connection().rules() == AccountRules(GuardRules(duplicate_days=0), None)
+
+
+@pytest.mark.parametrize("value", ["many", "-1", "1.5", True])
+def test_a_rule_that_is_no_number_is_named(connection: Any, value: object) -> None:
+    """Connection, field, found and expected: a limit that cannot be read is never no limit."""
+    with pytest.raises(SATConnectionError, match=r"field day_limit_rupiah: found .*whole number"):
+        connection(day_limit_rupiah=value).rules()
+
+
+def test_every_rule_has_its_field_in_the_form() -> None:
+    """What the form does not show cannot be seen to be set."""
+    [connection_type] = get_provider_info()["connection-types"]
+    names = {*GUARD_FIELDS, "approval_over_rupiah"}
+    assert names <= connection_type["conn-fields"].keys()
+    assert names <= EXTRA_FIELDS
+
+
+def test_a_run_s_rules_are_read_from_rendered_parameters() -> None:
+    """Templates give text: numbers, or None for what is empty."""
+    rules = guard_rules_of({"duplicate_days": "0", "order_limit_rupiah": "None", "day_limit_orders": "3"})
+    assert rules == GuardRules(duplicate_days=0, day_limit_orders=3)
+    assert guard_rules_of({}) == GuardRules()
+    with pytest.raises(AirflowFailException, match="found 'day_limit'; expected one of duplicate_days"):
+        guard_rules_of({"day_limit": 1})
+    with pytest.raises(AirflowFailException, match="parameter day_limit_orders: found 'few'"):
+        limit_of("day_limit_orders", "few")
+
+
+def test_a_run_cannot_loosen_the_threshold_of_its_account(connection: Any) -> None:
+    """The smaller counts; a run without one leaves the account's in force."""
+    connection(approval_over_rupiah=1_000)
+    assert approval_policy("sat_rules", "None") == ApprovalPolicy(1_000)
+    assert approval_policy("sat_rules", "5000", "True") == ApprovalPolicy(1_000, held_too=True)
+    assert approval_policy("sat_rules", 0) == ApprovalPolicy(0)
+    connection()
+    assert approval_policy("sat_rules", None) == ApprovalPolicy(None)
