@@ -26,13 +26,10 @@ os.environ["AIRFLOW_HOME"] = _airflow_home.name
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two workers share the tests; those that share a stack or a database stay together on one of them."""
+    """Two workers share the tests: a file stays on one of them, and so does all that needs the stack."""
     for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        if "running_stack" in fixtures:
-            item.add_marker(pytest.mark.xdist_group("stack"))
-        elif "module_database" in fixtures:
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+        needs_stack = "running_stack" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("stack" if needs_stack else item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")
