@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself. The words after ## are what `make help` lists.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test chaos check format lock clean venv venv-dev
+.PHONY: help setup demo up down status test bench chaos check format lock clean venv venv-dev
 
 PYTHON ?=
 PYTEST_ARGS ?=
@@ -27,10 +27,13 @@ status: venv ## say what of it runs
 	@$(STACK) status
 
 test: venv-dev ## run all tests (PYTEST_ARGS="-k name" for some)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 chaos: venv-dev ## kill real processes in the middle of real batches (KILLS=10 SEED=1); minutes
 	@$(BIN)/python -m tests.chaos --kills $(or $(KILLS),10) --seed $(or $(SEED),1)
+
+bench: venv-dev ## measure the pipeline against py-sat-sdk; a table and build/bench.json (4 minutes)
+	@$(BIN)/python -m benchmarks
 
 check: venv-dev ## ruff, strict mypy, and the walls between the packages
 	$(BIN)/ruff check

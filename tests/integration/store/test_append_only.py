@@ -148,5 +148,6 @@ def test_a_connection_that_the_server_ended_while_idle_is_not_used_again(
         filled.superuser_dsn,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ended-while-idle'",
     )
+    time.sleep(0.5)  # the server's farewell is on its way
     assert len(store.read_stream(stream_of(1))) == 1
     database.close()
