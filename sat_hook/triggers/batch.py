@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +20,9 @@ from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.pipeline.finality import StatusPoller, orders_in_flight
+from sat_hook.store.database import Database
 from sat_hook.store.event_store import StoreUnavailableError
-from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
+from sat_hook.store.poll_schedule import PollScope, callback_channel
 
 # Also how late this instance notices that another one, or a task, has ended the batch's last order.
 LONGEST_SLEEP_SECONDS = 5.0
@@ -66,11 +67,15 @@ class SATBatchTrigger(BaseTrigger):
         await application.aconnect()
         hook = SATHook(self.sat_conn_id, application.database)
         settings = await hook.asettings()
-        channel = await asyncio.to_thread(application.schedule.callback_channel, settings.account)
+        channel = callback_channel(settings.account)
         deadline = datetime.fromisoformat(self.deadline)
         scope = PollScope(batch_id=self.batch_id)
         provenance = Provenance("service:airflow", f"poll of batch {self.batch_id}")
-        async with hook.async_client() as sat, _Bell(application, channel) as bell:
+        async with (
+            aclosing_in_thread(application.database),
+            hook.async_client() as sat,
+            _Bell(application.database, channel) as bell,
+        ):
             poller = StatusPoller(application.resolver, application.schedule, sat, random.SystemRandom())
             while True:
                 try:
@@ -93,12 +98,20 @@ class SATBatchTrigger(BaseTrigger):
                 await bell.wait(min(remaining, LONGEST_SLEEP_SECONDS, pause or DEBOUNCE_SECONDS))
 
 
+@asynccontextmanager
+async def aclosing_in_thread(database: Database) -> AsyncIterator[None]:
+    """Give the connections of a trigger back at its end: a triggerer lives for weeks, a trigger does not."""
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(database.close)
+
+
 class _Bell:
     """Waits for a notification or for a time, whichever comes first. Losing the connection loses no order."""
 
-    def __init__(self, application: ApplicationHook, channel: str) -> None:
-        self._schedule: PostgresPollSchedule = application.schedule
-        self._database = application.database
+    def __init__(self, database: Database, channel: str) -> None:
+        self._database = database
         self._channel = channel
         self._connection: Connection | None = None
         self._rang = asyncio.Event()

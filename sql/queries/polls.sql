@@ -67,7 +67,3 @@ SELECT min(due_at)
 FROM sat.poll_schedule
 WHERE (:batch_id::text IS NULL OR batch_id = :batch_id)
   AND (:account::text IS NULL OR account = :account);
-
--- name: channel_of(account)$
--- The channel on which callbacks of an account are announced.
-SELECT sat.callback_channel(:account);

@@ -16,7 +16,7 @@ from psycopg2.extensions import parse_dsn
 
 from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.limits import PollingLimits
-from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
+from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule, callback_channel
 from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
 from stack.databases import ApplicationDatabase
 from tests.integration.pipeline.test_steps import ready
@@ -223,3 +223,13 @@ async def test_a_callback_that_comes_while_its_order_is_asked_about_is_not_lost(
     assert schedule.next_due(scope) == now
     schedule.forget([claimed.request_id], lease)
     assert schedule.next_due(scope) == now
+
+
+def test_the_channel_is_the_one_the_database_announces_on(database: ApplicationDatabase) -> None:
+    """Both sides derive the name of the channel; they must agree, whatever the account is called."""
+    connection = psycopg2.connect(database.reader_dsn)
+    with connection, connection.cursor() as cursor:
+        for account in ("demo", "Ünï code", "a'b"):
+            cursor.execute("SELECT sat.callback_channel(%s)", (account,))
+            assert cursor.fetchone() == (callback_channel(account),)
+    connection.close()
