@@ -21,7 +21,12 @@ with DAG(
     max_active_runs=1,
     tags=["sat", "orders", "money"],
     doc_md=__doc__,
-    default_args={"owner": "disbursement", "retries": 1, "retry_delay": timedelta(seconds=30)},
+    default_args={
+        "owner": "disbursement",
+        "retries": 1,
+        "retry_delay": timedelta(seconds=30),
+        "execution_timeout": timedelta(minutes=30),
+    },
     params={
         "accounts": Param(
             ["sat_default"],

@@ -96,7 +96,8 @@ class RequestCheckout:
     """Record the intent to send. ``now`` is when it is decided; see :class:`CheckoutRequested` for the rest.
 
     ``resend_until`` is the end of the time in which SAT is trusted to refuse a duplicate id; only a second
-    attempt looks at it.
+    attempt looks at it. ``based_on_version`` is the version of the order that body, price and every gate were
+    taken from: an order that has moved on since is not sent by this intent.
     """
 
     body: str
@@ -104,6 +105,7 @@ class RequestCheckout:
     send_before: datetime
     settled_after: datetime
     resend_until: datetime | None = None
+    based_on_version: int | None = None
 
 
 class ReplyVerdict(StrEnum):
@@ -155,9 +157,10 @@ class RecordNotFound:
 
 @dataclass(frozen=True, slots=True)
 class Escalate:
-    """Hand the order to people."""
+    """Hand the order to people, as of ``now``; not while its last attempt may still be under way."""
 
     reason: str
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +184,11 @@ class OperatorEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EndByOperator:
-    """A person ends an order that the pipeline could not."""
+    """A person ends an order that the pipeline could not, as of ``now``."""
 
     end: OperatorEnd
     reason: str
+    now: datetime
 
 
 OrderCommand = (

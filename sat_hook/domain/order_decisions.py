@@ -139,6 +139,8 @@ def _renew_reservation(order: Order, command: asked.RenewReservation) -> Decisio
 
 
 def _request_checkout(order: Order, command: asked.RequestCheckout) -> Decision:
+    if command.based_on_version is not None and command.based_on_version != order.version:
+        return _refuse(RefusalReason.OVERTAKEN, "the order has changed since it was looked at")
     if order.state is OrderState.SUBMITTING:
         return _refuse(RefusalReason.IN_FLIGHT, "another sender may still be writing this order")
     if order.state is OrderState.QUOTED:
@@ -185,7 +187,8 @@ def _record_reply(order: Order, command: asked.RecordReply) -> Decision:
         return _refuse(RefusalReason.NEVER_SENT)
     if command.attempt != order.attempt:
         return _refuse(RefusalReason.STALE_ATTEMPT, f"attempt {order.attempt} is the current one")
-    if order.state is OrderState.UNKNOWN and command.verdict is ReplyVerdict.ACCEPTED:
+    late = (OrderState.UNKNOWN, OrderState.ESCALATED)
+    if order.state in late and command.verdict is ReplyVerdict.ACCEPTED:
         return _accepted(order, command)
     if order.state is not OrderState.SUBMITTING:
         return _refuse(RefusalReason.OVERTAKEN, f"the order is already {order.state.value}")
@@ -239,7 +242,10 @@ def _unknown(command: asked.RecordReply, reason: str) -> Event:
 def _record_status(order: Order, command: asked.RecordStatus) -> Decision:
     if order.attempt == 0:
         return _refuse(RefusalReason.NEVER_SENT, "SAT knows an order that this log never sent")
-    if order.evidence_at is not None and command.observed_at < order.evidence_at:
+    is_end = command.status in (STATUS_SUCCESS, STATUS_FAILED)
+    # An end is never stale beside a Pending: a clock that ran ahead must not keep an order from ending.
+    is_comparable = order.state.is_final or not is_end
+    if is_comparable and order.evidence_at is not None and command.observed_at < order.evidence_at:
         return _refuse(RefusalReason.STALE_EVIDENCE, f"newer evidence is from {order.evidence_at}")
     if command.status == STATUS_FAILED:
         return _record_failed(order, command)
@@ -323,6 +329,8 @@ def _escalate(order: Order, command: asked.Escalate) -> Decision:
         return _refuse(RefusalReason.ALREADY_SO)
     if not order.state.is_in_flight:
         return _wrong_state(order)
+    if order.settled_after is not None and command.now < order.settled_after:
+        return _refuse(RefusalReason.TOO_EARLY, "the last attempt may still be under way")
     return (happened.OrderEscalated(reason=command.reason),)
 
 
@@ -337,6 +345,8 @@ def _allow_resend(order: Order, command: asked.AllowResend) -> Decision:
 def _end_by_operator(order: Order, command: asked.EndByOperator) -> Decision:
     if order.state is not OrderState.ESCALATED:
         return _wrong_state(order)
+    if order.settled_after is not None and command.now < order.settled_after:
+        return _refuse(RefusalReason.TOO_EARLY, "the last attempt may still be under way")
     if command.end is OperatorEnd.SUCCEEDED:
         return (happened.SucceededByOperator(reason=command.reason),)
     return (happened.FailedByOperator(reason=command.reason),)

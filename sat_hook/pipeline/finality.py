@@ -67,9 +67,14 @@ class StatusPoller:
         asked = ended = 0
         unproven: Counter[str] = Counter()
         await self._resolver.offload(lambda: self._enroll(scope))
-        while True:
+        # One pass over what is due now. What comes due again meanwhile is the next pass's: whoever waits for
+        # this one has a deadline to look at, and orders to hand over.
+        began = self._clock.now()
+        while (self._clock.now() - began).total_seconds() < self._limits.pass_seconds:
             lease_until = self._clock.now() + timedelta(seconds=self._limits.lease_seconds)
-            claimed = await self._resolver.offload(partial(self._claim, scope, lease_until))
+            claimed = await self._resolver.offload(
+                partial(self._schedule.claim_due, scope, began, lease_until, self._limits.claim)
+            )
             if not claimed:
                 break
             answers = await self._ask_all(claimed)
@@ -91,9 +96,6 @@ class StatusPoller:
         now = self._clock.now()
         self._schedule.enroll(scope, now + timedelta(seconds=self._limits.first_delay_seconds))
         self._schedule.hasten(scope, now)
-
-    def _claim(self, scope: PollScope, lease_until: datetime) -> list[DuePoll]:
-        return self._schedule.claim_due(scope, self._clock.now(), lease_until, self._limits.claim)
 
     async def _ask_all(self, claimed: list[DuePoll]) -> list[tuple[StatusOutcome, datetime]]:
         gate = asyncio.Semaphore(self._limits.in_flight)
@@ -148,12 +150,16 @@ def orders_in_flight(resolver: Resolver, batch_id: str) -> int:
 
 
 def escalate_in_flight(resolver: Resolver, batch_id: str, reason: str, provenance: Provenance) -> int:
-    """Hand every order that is still in flight to people; returns how many."""
+    """Hand every order that is still in flight to people; returns how many.
+
+    An order whose last attempt may still be under way is not handed over: whoever sent it looks after it.
+    """
     escalated = 0
     orders = list(each_order(resolver.store, OrderSlice(batch_id, IN_FLIGHT)))
     for start in range(0, len(orders), 500):
         group = orders[start : start + 500]
-        done = resolver.apply([Ask(order.request_id, Escalate(reason)) for order in group], provenance)
+        now = resolver.clock.now()
+        done = resolver.apply([Ask(order.request_id, Escalate(reason, now)) for order in group], provenance)
         escalated += sum(1 for resolution in done.values() if resolution.is_accepted)
     return escalated
 

@@ -101,15 +101,17 @@ class PollingLimits:
 
     An order is asked about ``first_delay_seconds`` after it went out, then ``growth`` times later each time,
     never later than ``longest_delay_seconds``; ``lease_seconds`` is how long a claimed order belongs to the
-    poller that claimed it.
+    poller that claimed it, longer than asking about a whole claim can take. A pass over what is due ends
+    after ``pass_seconds`` at the latest; what is left is due at once in the next.
     """
 
     in_flight: int = 32
-    claim: int = 256
+    claim: int = 64
     first_delay_seconds: float = 2.0
     growth: float = 1.7
     longest_delay_seconds: float = 300.0
-    lease_seconds: float = 60.0
+    lease_seconds: float = 90.0
+    pass_seconds: float = 60.0
 
     def delay_seconds(self, polls: int) -> float:
         """The pause after the ``polls``-th question about one order."""

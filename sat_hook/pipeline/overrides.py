@@ -65,9 +65,9 @@ def resolve_order(
 def _command(
     order: Order, resolution: Resolution, reason: str, resolver: Resolver, limits: RecoveryLimits | None
 ) -> OrderCommand:
-    if resolution is not Resolution.RESEND:
-        return EndByOperator(OperatorEnd(resolution.value), reason)
     now = resolver.clock.now()
+    if resolution is not Resolution.RESEND:
+        return EndByOperator(OperatorEnd(resolution.value), reason, now)
     horizon = timedelta(seconds=(limits or RecoveryLimits()).dedup_horizon_seconds)
     return AllowResend(reason, now, (order.first_sent_at or now) + horizon)
 

@@ -115,7 +115,9 @@ class Recovery:
     async def _escalate(self, orders: list[Order], now: datetime) -> int:
         escalated = 0
         for start in range(0, len(orders), GROUP):
-            asks = [Ask(o.request_id, Escalate(self._reason(o, now))) for o in orders[start : start + GROUP]]
+            asks = [
+                Ask(o.request_id, Escalate(self._reason(o, now), now)) for o in orders[start : start + GROUP]
+            ]
             done = await self._resolver.offload(partial(self._resolver.apply, asks, self._provenance))
             escalated += sum(1 for resolution in done.values() if resolution.is_accepted)
         return escalated

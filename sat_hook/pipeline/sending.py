@@ -45,12 +45,13 @@ class Sender:
         :param resend_until: until when SAT is trusted to refuse a duplicate; needed for a second attempt.
         :raises StoreUnavailableError: when intent or outcome could not be committed.
         """
+        # Before the commit: the window must not grow while the intent waits, whatever the wall clock does.
+        closes_at = self._clock.boottime_seconds() + self._limits.send_window_seconds
         intent = await self._committer.commit(Ask(order.request_id, self._intent(order, resend_until)), order)
         requested = next((event for event in intent.events if isinstance(event, CheckoutRequested)), None)
         if requested is None or intent.order is None:
             return Sending(intent.order, None)
-        remaining = (requested.send_before - self._clock.now()).total_seconds()
-        window = SendWindow(requested.send_before, self._clock.boottime_seconds() + remaining)
+        window = SendWindow(requested.send_before, closes_at)
         outcome = await self._sat.place_order(requested.body.encode("utf-8"), order.request_id, window)
         recorded = await self._committer.commit(
             Ask(order.request_id, reply_of(outcome, requested.attempt)), intent.order
@@ -66,9 +67,11 @@ class Sender:
         return RequestCheckout(
             body=kept or checkout_body(order).decode("utf-8"),
             now=now,
-            send_before=send_before,
+            # A resend leaves inside the time in which SAT refuses duplicates, or not at all.
+            send_before=send_before if resend_until is None else min(send_before, resend_until),
             settled_after=send_before + timedelta(seconds=settling),
             resend_until=resend_until,
+            based_on_version=order.version,
         )
 
 

@@ -78,10 +78,14 @@ class Database:
     def listen(self, channel: str) -> Connection:
         """A connection of its own in autocommit mode that listens on ``channel``; the caller closes it."""
         connection = self._connect()
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            # A channel is an identifier and cannot be a bound parameter.
-            cursor.execute(f'LISTEN "{channel}"')
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                # A channel is an identifier and cannot be a bound parameter.
+                cursor.execute(f'LISTEN "{channel}"')
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            connection.close()
+            raise StoreUnavailableError(f"the application database gave up: {_first_line(error)}") from error
         return connection
 
     def close(self) -> None:
@@ -124,8 +128,9 @@ def _is_fresh(connection: Connection) -> bool:
     """
     if connection.closed:
         return False
-    readable, _, _ = select.select([connection.fileno()], [], [], 0)
-    return not readable
+    waiting = select.poll()  # not select.select: it fails beyond 1,024 open files
+    waiting.register(connection.fileno(), select.POLLIN)
+    return not waiting.poll(0)
 
 
 def _first_line(error: BaseException) -> str:

@@ -416,7 +416,7 @@ class Line:
                 until = order.first_sent_at + timedelta(seconds=RECOVERY.dedup_horizon_seconds)
                 return Ask(order.request_id, AllowResend("try again", process.clock.now(), until))
             end = chance.choice(tuple(OperatorEnd))
-            return Ask(order.request_id, EndByOperator(end, "SAT's support told us"))
+            return Ask(order.request_id, EndByOperator(end, "SAT's support told us", process.clock.now()))
         return None
 
 

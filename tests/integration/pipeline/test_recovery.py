@@ -14,12 +14,12 @@ from sat_hook.clients.system import SystemClock
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_events import CheckoutRequested
 from sat_hook.domain.recorded import StreamId, StreamKind
-from sat_hook.pipeline.finality import orders_in_flight
-from sat_hook.pipeline.limits import ExecutionLimits, RecoveryLimits
+from sat_hook.pipeline.finality import StatusPoller, orders_in_flight
+from sat_hook.pipeline.limits import ExecutionLimits, PollingLimits, RecoveryLimits
 from sat_hook.pipeline.overrides import Resolution, pause_account, resolve_order, resume_account
 from sat_hook.pipeline.recovery import Recovery, RecoveryReport
 from sat_hook.pipeline.trouble import AccountPausedError, OrderNotFoundError, OverrideRefusedError
-from sat_hook.store.poll_schedule import PostgresPollSchedule
+from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
 from tests.integration.pipeline.test_steps import ready
 from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import QUICK_POLLS, Line
@@ -184,6 +184,22 @@ def test_an_order_that_never_ends_goes_to_people_and_comes_back_by_evidence(line
     assert "no end 24 hours after it was sent" in (order.reason_detail or "")
 
 
+def test_one_pass_ends_however_quickly_orders_come_due_again(line: Line) -> None:
+    """Deadlines, escalations and resends wait for the pass, so it asks about each order once and returns."""
+    batch_id = ready(line, 30)
+    line.server.set_faults({"faults": [{"fault": "stuck_pending", "rate": 1.0}]})
+    line.execute(batch_id)
+    always_due = PollingLimits(in_flight=2, claim=4, first_delay_seconds=0.0, longest_delay_seconds=0.0)
+
+    async def one_pass() -> int:
+        async with AsyncSATClient(line.settings, SystemClock()) as sat:
+            schedule = PostgresPollSchedule(line.store.database)
+            poller = StatusPoller(line.resolver, schedule, sat, random.Random(1), always_due)
+            return (await poller.poll_due(PollScope(batch_id=batch_id), BY_TEST)).asked
+
+    assert asyncio.run(asyncio.wait_for(one_pass(), 20)) == 30
+
+
 def test_people_resolve_what_the_pipeline_could_not(line: Line) -> None:
     """An escalated order is ended by a person, with a reason; nothing else may be."""
     batch_id = ready(line, 2)
@@ -192,17 +208,19 @@ def test_people_resolve_what_the_pipeline_could_not(line: Line) -> None:
         recover(line, ahead=timedelta(seconds=seconds), limits=RecoveryLimits(attempts=1))
     first, second = orders(line, batch_id)
     assert {first.state, second.state} == {OrderState.ESCALATED}
+    later = line.resolver
+    later.clock = Shifted(timedelta(seconds=8))
 
     with pytest.raises(OverrideRefusedError, match="reason"):
-        resolve_order(line.resolver, first.request_id, Resolution.FAILED, " ", BY_TEST)
+        resolve_order(later, first.request_id, Resolution.FAILED, " ", BY_TEST)
     with pytest.raises(OrderNotFoundError):
-        resolve_order(line.resolver, "S" + "A" * 31, Resolution.FAILED, "not there", BY_TEST)
-    failed = resolve_order(line.resolver, first.request_id, Resolution.FAILED, "SAT says so", BY_TEST)
+        resolve_order(later, "S" + "A" * 31, Resolution.FAILED, "not there", BY_TEST)
+    failed = resolve_order(later, first.request_id, Resolution.FAILED, "SAT says so", BY_TEST)
     assert (failed.state, failed.ended_by_operator) == (OrderState.FAILED, True)
     with pytest.raises(OverrideRefusedError, match="expected an escalated order"):
-        resolve_order(line.resolver, first.request_id, Resolution.FAILED, "SAT says so", BY_TEST)
+        resolve_order(later, first.request_id, Resolution.FAILED, "SAT says so", BY_TEST)
 
-    resolve_order(line.resolver, second.request_id, Resolution.RESEND, "SAT has no trace", BY_TEST)
+    resolve_order(later, second.request_id, Resolution.RESEND, "SAT has no trace", BY_TEST)
     for seconds in (9, 12):
         recover(line, ahead=timedelta(seconds=seconds), limits=RecoveryLimits(attempts=1))
     recover_until_ended(line, batch_id)

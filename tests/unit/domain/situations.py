@@ -194,9 +194,9 @@ COMMANDS: dict[str, OrderCommand] = {
     "signed Failed": status("Failed"),
     "signed Unheard-of": status("Unheard-of"),
     "not found": asked.RecordNotFound(LATER),
-    "escalate": asked.Escalate("tired of waiting"),
+    "escalate": asked.Escalate("tired of waiting", LATER),
     "allow resend": asked.AllowResend("not in SAT's console", LATER, HORIZON),
     "allow resend too late": asked.AllowResend("not in SAT's console", HORIZON, HORIZON),
-    "end as succeeded": asked.EndByOperator(asked.OperatorEnd.SUCCEEDED, "seen"),
-    "end as failed": asked.EndByOperator(asked.OperatorEnd.FAILED, "seen"),
+    "end as succeeded": asked.EndByOperator(asked.OperatorEnd.SUCCEEDED, "seen", LATER),
+    "end as failed": asked.EndByOperator(asked.OperatorEnd.FAILED, "seen", LATER),
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -108,11 +110,11 @@ def test_not_found_is_never_a_failure(situation: Situation) -> None:
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: s.name)
 def test_older_evidence_changes_nothing(situation: Situation) -> None:
-    """A status that was asked for before the one already applied is stale, whatever it says."""
+    """A status asked for before the one already applied is stale; only an end beside a Pending is not."""
     order = situation.order
     if order is None or order.evidence_at is None:
         return
-    for word in ("Pending", "Success", "Failed"):
+    for word in ("Pending", "Success", "Failed") if order.state.is_final else ("Pending",):
         stale = asked.RecordStatus(word, order.evidence_at.replace(year=2025), "a" * 64)
         assert isinstance(decide(order, stale), Refusal)
 
@@ -133,3 +135,35 @@ def test_a_command_given_twice_changes_nothing_the_second_time() -> None:
 def test_the_documented_diagram_is_the_code() -> None:
     """``docs/order-states.md`` says what the rules do."""
     assert PAGE.read_text("utf-8") == page(), "run python -m tests.unit.domain.draw_states"
+
+
+def test_an_order_that_changed_since_it_was_looked_at_is_not_sent() -> None:
+    """Body and price were taken from an older version: the intent is refused, whatever they were."""
+    quoted = next(s.order for s in SITUATIONS if s.name == "quoted")
+    assert quoted is not None
+    command = COMMANDS["checkout"]
+    assert isinstance(command, asked.RequestCheckout)
+    seen = replace(command, based_on_version=quoted.version - 1)
+    assert isinstance(decide(quoted, seen), Refusal)
+    assert not isinstance(decide(quoted, replace(command, based_on_version=quoted.version)), Refusal)
+
+
+@pytest.mark.parametrize("name", ["submitting", "pending", "unknown"])
+def test_nobody_hands_over_or_ends_what_may_still_be_under_way(name: str) -> None:
+    """Before the last attempt has settled an order is neither escalated nor ended by a person."""
+    order = next(s.order for s in SITUATIONS if s.name == name)
+    assert order is not None
+    assert order.settled_after is not None
+    too_early = order.settled_after - timedelta(seconds=1)
+    assert isinstance(decide(order, asked.Escalate("give up", too_early)), Refusal)
+    escalated = next(s.order for s in SITUATIONS if s.name == "escalated")
+    end = asked.EndByOperator(asked.OperatorEnd.FAILED, "seen", too_early)
+    assert isinstance(decide(escalated, end), Refusal)
+
+
+def test_a_late_acceptance_takes_an_escalated_order_back() -> None:
+    """SAT has it after all: the order is pending again, not lost to people's view of it."""
+    escalated = next(s.order for s in SITUATIONS if s.name == "escalated")
+    now, _ = after(escalated, COMMANDS["reply accepted"])
+    assert now is not None
+    assert now.state is OrderState.PENDING
