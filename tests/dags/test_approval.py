@@ -13,6 +13,7 @@ import psycopg2
 import pytest
 import requests
 
+from sat_hook.domain.identity import batch_id_of
 from stack.lifecycle import Stack
 
 DAG = "/api/v2/dags/bulk_disbursement"
@@ -42,8 +43,8 @@ class Office:
         batch_id = str(reply.json()["batch_id"])
         return batch_id, self.run(batch_id, **conf)
 
-    def run(self, batch_id: str, **conf: object) -> str:
-        """Run a batch, as its maker."""
+    def run(self, batch_id: str | None, **conf: object) -> str:
+        """Run a batch, or the rows that wait in the table, as its maker."""
         body = {"logical_date": None, "conf": {"batch_id": batch_id, **conf}}
         reply = self.ask("POST", f"{DAG}/dagRuns", MAKER, json=body)
         assert reply.status_code == 200, reply.text
@@ -191,3 +192,27 @@ def test_a_batch_is_sent_once_somebody_else_has_approved_it(office: Office) -> N
     assert office.end_of(again) == "success", "the batch is complete, as people wanted it"
     assert office.states(batch_id) == ["succeeded", "succeeded", "rejected"]
     assert [actor for actor, _ in office.events(batch_id, "ApprovalRejected")] == [f"user:{CHECKER}"]
+
+
+@pytest.mark.timeout(200)
+def test_who_has_a_table_s_rows_paid_is_their_maker(office: Office, running_stack: Stack) -> None:
+    """Rows have no user; the run that claims them has one. Rejected as a whole, the batch is refused."""
+    mark = int(time.time()) % 10_000_000
+    reference = f"table {mark}"
+    writer = psycopg2.connect(running_stack.settings().application.writer_dsn)
+    with closing(writer), writer, writer.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO sat.order_intake (account, batch_reference, order_id, product_code, client_number) "
+            "VALUES (%s, %s, %s, %s, %s)",
+            ("demo", reference, f"T{mark}", "25k-xl", f"0818{mark:08d}"),
+        )
+    run_id = office.run(None, approval_over_rupiah=0)
+    shown = office.request_of(run_id)
+    assert "`ops`" in shown["body"]
+    assert f"`{reference}`" in shown["body"]
+    batch_id = batch_id_of("demo", reference)
+    [(actor, _)] = office.events(batch_id, "BatchSubmitted")
+    assert actor == f"user:{MAKER}"
+    office.decide(run_id, "Reject", CHECKER, lambda: office.events(batch_id, "BatchRefused"))
+    assert office.end_of(run_id) == "failed"
+    assert office.states(batch_id) == ["rejected"]
