@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Batches of orders.", no_args_is_help=True)
 
 RUN_FAILED = 1
+STILL_RUNNING = 3
 
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch id that submit printed")]
 Output = Annotated[
@@ -92,6 +93,8 @@ def submit(
     _print_summary(settings, submitted.batch_id, out)
     if state == "failed":
         raise typer.Exit(RUN_FAILED)
+    if state is None:
+        raise typer.Exit(STILL_RUNNING)
 
 
 @app.command("list")
@@ -242,6 +245,7 @@ def _print_counts(out: Console, counts: Sequence[StateCount]) -> None:
     from rich.text import Text
 
     from sat_hook.cli.showing import STYLES, rupiah
+    from sat_hook.domain.order import OrderState
 
     if not counts:
         return
@@ -253,7 +257,8 @@ def _print_counts(out: Console, counts: Sequence[StateCount]) -> None:
             Text(count.state.value, STYLES[count.state]),
             f"{count.orders:,}",
             rupiah(count.quoted_rupiah),
-            rupiah(count.charged_rupiah),
+            # What a failed order was charged came back: it costs nothing, as in the result file.
+            rupiah(0 if count.state is OrderState.FAILED else count.charged_rupiah),
         )
     out.print()
     out.print(table)

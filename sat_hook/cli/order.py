@@ -136,7 +136,7 @@ def _print_facts(out: Console, order: Order) -> None:
         ("product", f"{order.product_code} for {masked(order.client_number)}"),
         ("state", Text(order.state.value, STYLES[order.state])),
         ("quoted", rupiah(order.quote_rupiah)),
-        ("charged", rupiah(order.charged_rupiah)),
+        ("charged", rupiah(0 if order.state.value == "failed" else order.charged_rupiah)),
     ]
     if reason:
         facts.append(("reason", reason))

@@ -7,7 +7,9 @@ carries ids and counts only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import difflib
+import gc
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseOperator, Context
@@ -92,7 +94,12 @@ class SATBatchOperator(BaseOperator):
 
     def with_sat(self, work: Coroutine[Any, Any, T]) -> T:
         """Run asynchronous work to its end."""
-        return asyncio.run(work)
+        # What Airflow has loaded lives as long as this process; the collector need not look at it meanwhile.
+        gc.freeze()
+        try:
+            return asyncio.run(work)
+        finally:
+            gc.unfreeze()
 
 
 class SATIntakeOperator(SATBatchOperator):
@@ -114,6 +121,7 @@ class SATIntakeOperator(SATBatchOperator):
     def execute(self, context: Context) -> Any:
         # The run's own id: every try of this run claims the same rows.
         self._claim = context["run_id"]
+        refuse_unknown_parameters(context["dag_run"].conf, context["params"])
         self._triggered_by = getattr(context["dag_run"], "triggering_user_name", None)
         return super().execute(context)
 
@@ -368,6 +376,21 @@ class SATResultsOperator(SATBatchOperator):
             "orders": {count.state.value: count.orders for count in summary.counts},
             "charged_rupiah": summary.charged_rupiah,
         }
+
+
+def refuse_unknown_parameters(conf: Mapping[str, Any] | None, known: Iterable[str]) -> None:
+    """Airflow passes over a parameter that it does not know; a misspelled limit would then be no limit.
+
+    :raises AirflowFailException: naming the parameter, and the one that was probably meant.
+    """
+    names = sorted(known)
+    for name in conf or {}:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise AirflowFailException(
+                f"parameter {name!r}: found no such parameter{hint}; expected one of {', '.join(names)}"
+            )
 
 
 def required_batch(batch_id: str | None) -> str:
