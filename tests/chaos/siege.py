@@ -134,7 +134,8 @@ class Siege:
             content=out.getvalue().encode(),
             provenance=Provenance("user:chaos", "chaos test"),
         )
-        conf = {"batch_id": batch.batch_id, "chunk_rows": max(50, orders // 4)}
+        # Random numbers may repeat, and would be held for a person.
+        conf = {"batch_id": batch.batch_id, "chunk_rows": max(50, orders // 4), "duplicate_days": 0}
         self._batches[batch.batch_id] = self._api().trigger("bulk_disbursement", conf)
 
     def _kill(self, victim: str) -> None:
@@ -202,7 +203,9 @@ class Siege:
             states = {run["dag_run_id"]: run["state"] for run in api.runs("bulk_disbursement")}
             for batch_id, run_id in list(self._batches.items()):
                 if states.get(run_id) in ("failed", "success") and summarise(self._store, batch_id).unsent:
-                    self._batches[batch_id] = api.trigger("bulk_disbursement", {"batch_id": batch_id})
+                    self._batches[batch_id] = api.trigger(
+                        "bulk_disbursement", {"batch_id": batch_id, "duplicate_days": 0}
+                    )
         except (AirflowApiError, requests.RequestException) as error:
             self._say(f"Airflow is not ready for a nudge: {error}")
 
