@@ -242,10 +242,7 @@ def _unknown(command: asked.RecordReply, reason: str) -> Event:
 def _record_status(order: Order, command: asked.RecordStatus) -> Decision:
     if order.attempt == 0:
         return _refuse(RefusalReason.NEVER_SENT, "SAT knows an order that this log never sent")
-    is_end = command.status in (STATUS_SUCCESS, STATUS_FAILED)
-    # An end is never stale beside a Pending: a clock that ran ahead must not keep an order from ending.
-    is_comparable = order.state.is_final or not is_end
-    if is_comparable and order.evidence_at is not None and command.observed_at < order.evidence_at:
+    if order.evidence_at is not None and command.observed_at < order.evidence_at:
         return _refuse(RefusalReason.STALE_EVIDENCE, f"newer evidence is from {order.evidence_at}")
     if command.status == STATUS_FAILED:
         return _record_failed(order, command)
