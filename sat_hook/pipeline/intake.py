@@ -107,6 +107,7 @@ def _take_in_run(
     resolver: Resolver, batch: Batch, file_name: str, run: list[FileRow], provenance: Provenance
 ) -> Batch:
     asks: dict[str, tuple[FileRow, OrderReceived]] = {}
+    repeats: list[tuple[str, FileRow, OrderReceived]] = []
     set_aside: list[RowSetAside] = []
     for row in run:
         if isinstance(row.outcome, RowProblem):
@@ -115,7 +116,7 @@ def _take_in_run(
         request_id = request_id_of(batch.account, row.outcome.order_id)
         received = _received(batch, row.row_number, row.outcome)
         if request_id in asks:
-            set_aside.append(_repeated(row, asks[request_id][1], received, request_id, file_name))
+            repeats.append((request_id, row, received))
             continue
         asks[request_id] = (row, received)
     resolutions = resolver.apply(
@@ -125,6 +126,9 @@ def _take_in_run(
         verdict = _verdict(row, received, resolutions[request_id], request_id, file_name)
         if verdict is not None:
             set_aside.append(verdict)
+    for request_id, row, received in repeats:
+        # Only now is it known which order the id stands for: the first row of the run may have been refused.
+        set_aside.append(_repeated(row, received, resolutions[request_id], request_id, file_name))
     set_aside.sort(key=lambda item: item.row_number)
     taken = RowsTakenIn(
         first_row=batch.last_row_read + 1,
@@ -162,12 +166,14 @@ def _received(batch: Batch, row_number: int, row: OrderRow) -> OrderReceived:
 
 
 def _repeated(
-    row: FileRow, first: OrderReceived, again: OrderReceived, request_id: str, file_name: str
+    row: FileRow, received: OrderReceived, resolution: Resolution, request_id: str, file_name: str
 ) -> RowSetAside:
-    """A second row of the same run under one order id."""
-    if first.payload_digest == again.payload_digest:
-        return _known(row, request_id, first.batch_id, first.row_number, file_name)
-    return _reused(row, first.batch_id, first.row_number, again.batch_id, file_name)
+    """A second row of the same run under one order id: judged against the order that the id stands for."""
+    order = resolution.order
+    assert order is not None  # a Receive either makes the order or finds it
+    if order.payload_digest == received.payload_digest:
+        return _known(row, request_id, order.batch_id, order.row_number, file_name)
+    return _reused(row, order.batch_id, order.row_number, received.batch_id, file_name)
 
 
 def _verdict(
