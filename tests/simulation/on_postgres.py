@@ -1,27 +1,42 @@
-"""The same simulation on the real store: one database, an account of its own for every seed."""
+"""The same simulation on the real store: one database, an account of its own for every seed.
+
+The DSNs come by environment variables, because they hold passwords.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
+from functools import cache
 
 from sat_hook.store.database import Database
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.poll_schedule import PostgresPollSchedule
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.sql_files import queries
-from stack.databases import ApplicationDatabase
 from tests.simulation.simulation import Backend, MakeBackend
 from tests.simulation.virtual_time import VirtualClock
 
+WRITER_VARIABLE = "SAT_SIMULATION_WRITER_DSN"
+RECEIVER_VARIABLE = "SAT_SIMULATION_RECEIVER_DSN"
 FINGERPRINT = "simulated"
+
+
+@cache
+def backend_of_environment() -> MakeBackend | None:
+    """The database that the environment names, opened once in a process; None when it names none."""
+    writer, receiver = os.environ.get(WRITER_VARIABLE), os.environ.get(RECEIVER_VARIABLE)
+    if not writer or not receiver:
+        return None
+    return PostgresBackend(writer, receiver).make()
 
 
 class PostgresBackend:
     """Stores on one application database; connections are kept between seeds."""
 
-    def __init__(self, application: ApplicationDatabase) -> None:
-        self._writer = Database(application.writer_dsn, "simulation")
-        self._receiver = Database(application.receiver_dsn, "simulation receiver")
+    def __init__(self, writer_dsn: str, receiver_dsn: str) -> None:
+        self._writer = Database(writer_dsn, "simulation")
+        self._receiver = Database(receiver_dsn, "simulation receiver")
         self._inbox = queries("inbox")
 
     def make(self) -> MakeBackend:

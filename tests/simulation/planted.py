@@ -261,7 +261,7 @@ def _submitting_taken_for_abandoned(stack: ExitStack) -> None:
     def request(order: Order, command: asked.RequestCheckout) -> Any:
         if order.state is OrderState.SUBMITTING:
             order = order.model_copy(update={"state": OrderState.QUOTED})
-        return real(order, command)
+        return real(order, replace(command, based_on_version=None))
 
     stack.enter_context(patch.object(execution, "OrderSlice", slice_of))
     _decide_by(stack, asked.RequestCheckout, request)

@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from unittest.mock import patch
 
 from sandbox.scenario import DedupHorizon
 from sat_hook.clients import async_transport
 from sat_hook.domain.order import OrderState, fold
 from sat_hook.domain.recorded import RecordedEvent, StreamKind
+from sat_hook.pipeline import pausing
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
 from sat_hook.store.funds import FundsStore, MemoryFunds
 from sat_hook.store.memory import MemoryEventStore
@@ -33,6 +35,7 @@ from tests.simulation.weather import Plan, draw_plan
 LONGEST_RUN_SECONDS = 48 * 3600.0
 MAXIMUM_BOUNDARIES = 60_000
 MAXIMUM_NOTES = 20_000
+SELDOM_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,9 @@ def run_seed(
     :param traced: keep the story and the names of the boundaries.
     """
     plan = plan or draw_plan(seed)
-    with _without_surroundings():
+    # Nobody pauses the account in most seeds; looking for it every half second would take most of the time.
+    looks = pausing.LOOK_EVERY_SECONDS if plan.weather.pause else SELDOM_SECONDS
+    with _without_surroundings(), patch.object(pausing, "LOOK_EVERY_SECONDS", looks):
         return _Run(seed, plan, fate, backend, traced, account or f"seed{seed}").verdict()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,8 @@ MIDNIGHT_WIB = datetime(2026, 11, 2, 17, 0, tzinfo=UTC)
 
 SHORTEST_STORM_SECONDS = 60.0
 LONGEST_STORM_SECONDS = 360.0
+SMALL_ROWS = 4
+SMALL_STORM_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,16 @@ def draw_plan(seed: int) -> Plan:
     # A mixed seed: neighbouring seeds of random.Random give related first draws.
     chance = random.Random(seed * 0x9E3779B97F4A7C15 + 0x1F123BB5)
     return Plan(seed, draw_weather(chance), draw_batches(chance))
+
+
+def draw_small_plan(seed: int) -> Plan:
+    """The seed's plan cut to what a real database does in a moment: one small batch, a short storm."""
+    plan = draw_plan(seed)
+    first = plan.batches[0]
+    rows = first.content.decode().splitlines(keepends=True)
+    small = Batch(first.reference, "".join(rows[: 1 + SMALL_ROWS]).encode(), 2)
+    seconds = min(plan.weather.storm_seconds, SMALL_STORM_SECONDS)
+    return Plan(seed, replace(plan.weather, storm_seconds=seconds), (small,))
 
 
 def draw_batches(chance: random.Random) -> tuple[Batch, ...]:
@@ -165,7 +177,7 @@ def _scenario(chance: random.Random, up_to: Any) -> Scenario:
     add("late_arrival", up_to(0.1, 0.25), until="seconds", seconds=round(chance.uniform(0.5, 90), 2))
     add("p03_for_lost", up_to(0.25, 0.3), first_send=chance.choice(("p03", "p03", "reset", "silence")))
     add("p02_though_charged", up_to(0.5, 0.2), for_seconds=round(chance.uniform(1, 400), 1))
-    add("reject_resend", up_to(0.5, 0.2))
+    add("reject_resend", up_to(1.0, 0.35))
     add("stuck_pending", up_to(0.06, 0.15))
     add("fails", up_to(0.3, 0.4))
     add("success_then_reversed", up_to(0.1, 0.3), after_seconds=round(chance.uniform(0.5, 60), 1))

@@ -1,0 +1,63 @@
+"""Who used the processor meanwhile: the sides, and everybody else on the machine (known on Linux only)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Seconds of processor time up to now."""
+
+    by_side: Mapping[str, float]
+    machine: float | None
+
+    @classmethod
+    def now(cls, pids: Mapping[str, int]) -> Usage:
+        """The usage of some processes, their children included, and of the whole machine."""
+        by_side = {
+            name: _of_process(pid) + sum(map(_of_process, _children(pid))) for name, pid in pids.items()
+        }
+        return cls(by_side, _of_machine())
+
+    def since(self, before: Usage) -> Usage:
+        """What was used between two moments."""
+        by_side = {name: max(0.0, used - before.by_side[name]) for name, used in self.by_side.items()}
+        known = self.machine is not None and before.machine is not None
+        return Usage(by_side, self.machine - before.machine if known else None)  # type: ignore[operator]
+
+    @property
+    def others(self) -> float | None:
+        """What nobody of the sides used."""
+        return None if self.machine is None else max(0.0, self.machine - sum(self.by_side.values()))
+
+
+def _of_process(pid: int) -> float:
+    """With the children that it has waited for."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / _TICKS
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _of_machine() -> float | None:
+    try:
+        with Path("/proc/stat").open() as file:
+            fields = [int(field) for field in file.readline().split()[1:9]]
+    except OSError:
+        return None
+    idle = fields[3] + fields[4]
+    return (sum(fields) - idle) / _TICKS

@@ -1,0 +1,37 @@
+"""Bugs planted on purpose are found: what watches over the laws can see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.planted import BUGS, PlantedBug
+from tests.simulation.simulation import run_seed
+
+PAGE = Path(__file__).parents[2] / "docs" / "simulation.md"
+SEEDS = 400
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_a_planted_bug_is_found(bug: PlantedBug) -> None:
+    """Within so many seeds the watch says what is broken, in the words that fit."""
+    with bug.planted_in():
+        for seed in range(1, SEEDS + 1):
+            broken = run_seed(seed).broken
+            if broken is not None:
+                return
+    pytest.fail(f"{bug.name} was not found in {SEEDS} seeds")
+
+
+def test_there_are_enough_of_them() -> None:
+    """Twenty at least, each with a name of its own."""
+    assert len({bug.name for bug in BUGS}) == len(BUGS) >= 20
+
+
+def test_the_page_lists_them_all() -> None:
+    """The table in the manual is the list in the code."""
+    page = PAGE.read_text("utf-8")
+    for bug in BUGS:
+        assert f"| {bug.name} | {bug.planted} |" in page, bug.name
