@@ -21,6 +21,7 @@ from aiohttp.client_exceptions import (
     ClientResponseError,
     ServerDisconnectedError,
 )
+from aiohttp.payload import BytesPayload
 from yarl import URL
 
 from sat_hook.clients.faults import words_of
@@ -96,7 +97,8 @@ class AsyncTransport:
         async with session.request(
             request.method,
             URL(address, encoded=True),
-            data=request.body or None,
+            # Given as a payload, the body is not looked up in the registry of all that could be one.
+            data=BytesPayload(request.body) if request.body else None,
             headers={**_OWN_HEADERS, **request.headers},
             allow_redirects=False,
             proxy=self._proxies.get(base_url),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from psycopg2.extras import Json
+from pydantic_core import to_json
 
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
@@ -153,7 +153,7 @@ def recorded_from_row(row: Sequence[Any]) -> RecordedEvent:
 
 def _append_arguments(
     changes: Sequence[Change], provenance: Provenance, occurred_at: datetime
-) -> dict[str, Json]:
+) -> dict[str, str]:
     heads: list[dict[str, Any]] = []
     events: list[dict[str, Any]] = []
     evidence: list[dict[str, Any]] = []
@@ -180,9 +180,7 @@ def _append_arguments(
                     "digest": digest,
                 }
             )
-        documents[change.stream.kind].append(
-            {"stream": stream, "document": change.after.model_dump(mode="json")}
-        )
+        documents[change.stream.kind].append({"stream": stream, "document": change.after})
         evidence.extend(
             {
                 "stream": stream,
@@ -196,10 +194,15 @@ def _append_arguments(
             for item in change.evidence
         )
     return {
-        "heads": Json(heads),
-        "events": Json(events),
-        "orders": Json(documents[StreamKind.ORDER]),
-        "batches": Json(documents[StreamKind.BATCH]),
-        "accounts": Json(documents[StreamKind.ACCOUNT]),
-        "evidence": Json(evidence),
+        "heads": _json(heads),
+        "events": _json(events),
+        "orders": _json(documents[StreamKind.ORDER]),
+        "batches": _json(documents[StreamKind.BATCH]),
+        "accounts": _json(documents[StreamKind.ACCOUNT]),
+        "evidence": _json(evidence),
     }
+
+
+def _json(rows: list[dict[str, Any]]) -> str:
+    """Rows as JSON, models among them included; several times faster than by way of dicts."""
+    return to_json(rows).decode("utf-8")
