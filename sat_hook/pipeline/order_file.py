@@ -20,15 +20,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from sat_hook.pipeline.cells import CONTROL, first_control, shape_of, shown
 from sat_hook.pipeline.limits import (
     MAXIMUM_CELL_CHARACTERS,
     MAXIMUM_COLUMNS,
+    MAXIMUM_FIELD_NAME_CHARACTERS,
     MAXIMUM_ORDER_ID_CHARACTERS,
     MAXIMUM_ORDER_RUPIAH,
 )
 
 FIELD_PREFIX = "field:"
 NOTE_PREFIX = "note:"
+# Written by the intake of table rows: why a row cannot be an order whatever its other cells say.
+INTAKE_ERROR = "intake_error"
 MAXIMUM_HEADER_CHARACTERS = 64 * 1024
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -60,7 +64,13 @@ _WHOLE = re.compile(r"[1-9][0-9]*|0")
 _SCIENTIFIC = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+")
 _DECIMAL = re.compile(r"[0-9]+[.,][0-9]{1,2}")
 _SEPARATED = re.compile(r"(Rp\.?\s*)?[0-9]{1,3}([.,'\s][0-9]{3})+([.,][0-9]+)?", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\ufeff\u00a0]")
+_QUOTED = re.compile(r'"[^"]*"')
+_PRIVATE = ("client_number", "downline_id")
+
+FIELD_NAME_EXPECTED = (
+    f"names of 1 to {MAXIMUM_FIELD_NAME_CHARACTERS} characters without control characters, each once, "
+    f"in all not more than fit into {MAXIMUM_COLUMNS} columns"
+)
 
 
 class OrderFileError(ValueError):
@@ -81,11 +91,19 @@ class RowProblem:
     expected: str
 
     def message(self, file_name: str, row_number: int) -> str:
-        """One sentence for people."""
-        found = self.found if len(self.found) <= 60 else self.found[:57] + "…"
+        """One sentence for people. It goes into events and logs, so it holds no number and no value of a
+        customer's: of those only the shape; the result file echoes the cells themselves.
+        """
         return (
-            f"{file_name} row {row_number}, column {self.column}: found {found!r}; expected {self.expected}"
+            f"{file_name} row {row_number}, column {self.column}: found {self._shown()}; "
+            f"expected {self.expected}"
         )
+
+    def _shown(self) -> str:
+        if self.code == "control_character":
+            return self.found  # that one character, in ASCII
+        is_private = self.column in _PRIVATE or self.column.startswith((FIELD_PREFIX, NOTE_PREFIX))
+        return shape_of(self.found) if is_private or self.code == "surplus_cells" else shown(self.found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +142,7 @@ class OrderFile:
             opened.callback(stream.close)
             self._text = io.TextIOWrapper(stream, encoding=_encoding_of(stream, file_name), newline="")
             opened.callback(self._text.close)
-            first_line = self._text.readline(MAXIMUM_HEADER_CHARACTERS)
+            first_line = self._first_line()
             self._text.seek(0)
             self.delimiter = _delimiter_of(first_line)
             self._reader = csv.reader(self._text, delimiter=self.delimiter, strict=True)
@@ -147,6 +165,16 @@ class OrderFile:
         while (cells := self._next_record()) is not None:
             if any(cell.strip() for cell in cells):
                 yield self._row(tuple(cells))
+
+    def _first_line(self) -> str:
+        try:
+            return self._text.readline(MAXIMUM_HEADER_CHARACTERS)
+        except UnicodeDecodeError as error:
+            raise OrderFileError(
+                "not_csv",
+                f"{self.file_name} row 1: found bytes that are no {error.encoding} ({error.reason}); "
+                "expected text - save the file as UTF-8",
+            ) from None
 
     def _next_record(self) -> list[str] | None:
         try:
@@ -181,7 +209,7 @@ class OrderFile:
             if not name.startswith(NOTE_PREFIX) and columns.count(name) > 1:
                 raise OrderFileError(
                     "column_twice",
-                    f"{self.file_name} row {self._row_number}: found column {name!r} more than once; "
+                    f"{self.file_name} row {self._row_number}: found column {shown(name)} more than once; "
                     "expected it once",
                 )
         missing = [name for name in REQUIRED if name not in columns]
@@ -189,25 +217,42 @@ class OrderFile:
             raise OrderFileError(
                 "missing_column",
                 f"{self.file_name} row {self._row_number}: column {', '.join(missing)} is missing; found "
-                f"{', '.join(self.header)}; expected {_expected_header()}",
+                f"{', '.join(shown(title) for title in self.header)}; expected {_expected_header()}",
             )
         return columns
 
     def _column(self, place: int, title: str) -> str:
         text = title.strip()
+        if len(title) > MAXIMUM_CELL_CHARACTERS:
+            raise self._bad_title(
+                place, f"{len(title)} characters", f"at most {MAXIMUM_CELL_CHARACTERS} characters"
+            )
         lowered = re.sub(r"[\s-]+", "_", text.lower())
         if lowered in _CANONICAL:
             return _CANONICAL[lowered]
+        if control := first_control(text):
+            raise self._bad_title(place, control, "a title without control characters")
+        if lowered == INTAKE_ERROR:
+            return INTAKE_ERROR
         if lowered.startswith(FIELD_PREFIX) and len(text) > len(FIELD_PREFIX):
-            return FIELD_PREFIX + text[len(FIELD_PREFIX) :].strip()
+            name = text[len(FIELD_PREFIX) :].strip()
+            if problem := field_name_problem(name):
+                raise self._bad_title(place, shape_of(name), problem)
+            return FIELD_PREFIX + name
         if lowered.startswith(NOTE_PREFIX):
             return lowered
         near = difflib.get_close_matches(lowered, _CANONICAL, n=1)
         hint = f" (did you mean {_CANONICAL[near[0]]}?)" if near else ""
         raise OrderFileError(
             "unknown_column",
-            f"{self.file_name} row {self._row_number}, column {place}: found {text!r}{hint}; expected "
+            f"{self.file_name} row {self._row_number}, column {place}: found {shown(text)}{hint}; expected "
             f"{_expected_header()}, or note:<name> for a column of your own",
+        )
+
+    def _bad_title(self, place: int, found: str, expected: str) -> OrderFileError:
+        return OrderFileError(
+            "bad_title",
+            f"{self.file_name} row {self._row_number}, column {place}: found {found}; expected {expected}",
         )
 
     def _row(self, cells: tuple[str, ...]) -> FileRow:
@@ -231,9 +276,20 @@ class OrderFile:
         for name, value in values.items():
             if len(value) > MAXIMUM_CELL_CHARACTERS:
                 return RowProblem("too_long", name, value, f"at most {MAXIMUM_CELL_CHARACTERS} characters")
-            if _CONTROL.search(value):
-                return RowProblem("control_character", name, ascii(value), "text without control characters")
+            if control := CONTROL.search(value):
+                return RowProblem(
+                    "control_character", name, ascii(control.group()), "text without control characters"
+                )
+        if error := values.get(INTAKE_ERROR):
+            return RowProblem("bad_field_name", "fields", error, FIELD_NAME_EXPECTED)
         return _order_row(values)
+
+
+def field_name_problem(name: str) -> str | None:
+    """What is expected of a field's name when ``name`` is none; None when it is one."""
+    if not 0 < len(name) <= MAXIMUM_FIELD_NAME_CHARACTERS or name != name.strip() or first_control(name):
+        return FIELD_NAME_EXPECTED
+    return None
 
 
 def _order_row(values: dict[str, str]) -> OrderRow | RowProblem:
@@ -315,8 +371,12 @@ def _expected_header() -> str:
 
 
 def _delimiter_of(first_line: str) -> str:
-    """The separator that splits the first line into most cells; a comma when there is none."""
-    counts = {mark: first_line.count(mark) for mark in (",", ";", "\t")}
+    """The separator that splits the first line into most cells; a comma when there is none.
+
+    Within quotes a separator separates nothing.
+    """
+    bare = _QUOTED.sub("", first_line)
+    counts = {mark: bare.count(mark) for mark in (",", ";", "\t")}
     return max(counts, key=lambda mark: counts[mark])
 
 

@@ -12,6 +12,7 @@ from sat_hook.domain.account import AccountStanding, PauseAccount, ResumeAccount
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import AllowResend, EndByOperator, OperatorEnd, OrderCommand
 from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.cells import first_control
 from sat_hook.pipeline.limits import RecoveryLimits
 from sat_hook.pipeline.resolver import Ask, Resolver
 from sat_hook.pipeline.trouble import OrderNotFoundError, OverrideRefusedError
@@ -90,4 +91,6 @@ def checked_reason(reason: str) -> str:
             f"reason: found {len(text)} characters; expected {MINIMUM_REASON_CHARACTERS} to "
             f"{MAXIMUM_REASON_CHARACTERS}"
         )
+    if control := first_control(text):
+        raise OverrideRefusedError(f"reason: found {control}; expected text without control characters")
     return text

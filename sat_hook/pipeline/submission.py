@@ -11,6 +11,7 @@ from sat_hook.domain.identity import batch_id_of, digest_of
 from sat_hook.domain.order import RefusalReason
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.cells import first_control
 from sat_hook.pipeline.limits import MAXIMUM_CELL_CHARACTERS, MAXIMUM_FILE_BYTES
 from sat_hook.pipeline.resolver import Resolver
 from sat_hook.pipeline.spool import Spool
@@ -45,9 +46,15 @@ def submit(
     The batch's key is account and reference; the reference defaults to the digest, so the same file twice is
     the same batch, and a file that repeats every month is run again by naming it.
 
-    :raises SubmissionRefusedError: empty, too large, or a reference that names other contents.
+    :raises SubmissionRefusedError: empty, too large, a name or reference with control characters, or a
+        reference that names other contents.
     """
     name = PurePosixPath(file_name.replace("\\", "/")).name[:MAXIMUM_CELL_CHARACTERS] or "orders.csv"
+    for what, text in (("file name", name), ("batch reference", (reference or "").strip())):
+        if control := first_control(text):
+            raise SubmissionRefusedError(
+                f"{what} {text[:60]!a}: found {control}; expected a name without control characters"
+            )
     if not content.strip():
         raise SubmissionRefusedError(f"{name}: found an empty file; expected a header and at least one row")
     if len(content) > MAXIMUM_FILE_BYTES:

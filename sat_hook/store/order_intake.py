@@ -53,3 +53,8 @@ class OrderIntake:
             )
             for reference, order_id, product_code, client_number, amount, maximum, downline_id, fields in rows
         ]
+
+    def release(self, account: str, claimed_by: str) -> None:
+        """Give the claim's rows back, so that another run may claim them once they are mended."""
+        with self._database.transaction() as connection:
+            self._intake.release_rows(connection, account=account, claimed_by=claimed_by)

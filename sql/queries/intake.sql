@@ -21,6 +21,12 @@ WHERE intake_id IN (
     FOR UPDATE SKIP LOCKED
 );
 
+-- name: release_rows(account, claimed_by)!
+-- Give a claim's rows back: they could not be submitted, and wait for whoever mends them.
+UPDATE sat.order_intake
+SET claimed_by = NULL, claimed_at = NULL
+WHERE account = :account AND claimed_by = :claimed_by;
+
 -- name: claimed_rows(account, claimed_by)
 -- The rows of one claim, in the order in which they were filled in.
 SELECT

@@ -203,3 +203,76 @@ def test_no_bytes_crash_the_reader(content: bytes) -> None:
         read(b"order_id,product_code,client_number\n" + content)
     except OrderFileError:
         return
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        pytest.param("field:" + "x" * 65, id="long field name"),
+        pytest.param("note:" + "x" * 252, id="long note"),
+        pytest.param("x" * 300, id="long and unknown"),
+        pytest.param("field:a\x00b", id="NUL in a field name"),
+        pytest.param("note:a\x85b", id="C1 in a note"),
+        pytest.param('"note:a\nb"', id="two lines"),
+        pytest.param("field:   ", id="field without a name"),
+    ],
+)
+def test_titles_are_short_and_printable(title: str) -> None:
+    """A title stands in every order's event, so it is as limited as a cell; the message shows none of it."""
+    with pytest.raises(OrderFileError) as caught:
+        read(f"order_id,product_code,client_number,{title}\nA-1,50k-simpati,081234567890,x\n")
+    assert caught.value.code in ("bad_title", "unknown_column")
+    assert len(str(caught.value)) < 300
+    assert str(caught.value).isprintable()
+
+
+def test_utf16_that_is_none_is_no_order_file() -> None:
+    """A lone surrogate in the first line refuses the file instead of breaking the step."""
+    broken = b"\xff\xfe" + "order_id,".encode("utf-16-le") + b"\x00\xd8" + "x\n".encode("utf-16-le")
+    with pytest.raises(OrderFileError) as caught:
+        read(broken)
+    assert caught.value.code == "not_csv"
+
+
+@pytest.mark.parametrize("mark", ["\x80", "\x93", "\x9f", "\x00"])
+def test_control_characters_of_a_wrong_encoding_are_refused(mark: str) -> None:
+    """C1 controls are what another code page leaves behind: the character is named, the value is not."""
+    outcome = only(HEADER + f"A-1,50k-simpati,081234567890,,,,Jo{mark}se\n")
+    assert isinstance(outcome, RowProblem)
+    message = outcome.message("orders.csv", 2)
+    assert outcome.code == "control_character"
+    assert ascii(mark) in message
+    assert "se" not in message.partition("found")[2].partition(";")[0]
+
+
+@pytest.mark.parametrize(
+    ("row", "secret"),
+    [
+        pytest.param("A-1,50k-simpati,0812-3456-7890,,,,", "0812", id="client number"),
+        pytest.param("A-1,50k-simpati,8.12E+11,,,,", "8.12", id="rounded client number"),
+        pytest.param("A-1,50k-simpati,081234567890,,,,,,0812345", "0812", id="surplus"),
+        pytest.param("A-1,50k-simpati,081234567890,081234567890,,,", "0812", id="number in another column"),
+        pytest.param(f"A-1,50k-simpati,081234567890,,,,{'Budi' * 70}", "Budi", id="field value"),
+        pytest.param(f"A-1,50k-simpati,081234567890,,,{'Budi' * 70},", "Budi", id="downline"),
+    ],
+)
+def test_messages_hold_nothing_of_a_customer(row: str, secret: str) -> None:
+    """A message goes into events and logs: it shows the shape of what was found."""
+    outcome = only(HEADER + row + "\n")
+    assert isinstance(outcome, RowProblem)
+    message = outcome.message("orders.csv", 2)
+    assert secret not in message
+    assert " characters, " in message
+
+
+def test_a_header_that_is_a_row_is_not_quoted() -> None:
+    """A file without a header shows no customer's number in its refusal."""
+    with pytest.raises(OrderFileError) as caught:
+        read("A-1,50k-simpati,081234567890\n")
+    assert "081234567890" not in str(caught.value)
+
+
+def test_separators_within_quotes_do_not_count() -> None:
+    """A quoted title full of semicolons does not make the file one of semicolons."""
+    (row,) = read('order_id,product_code,client_number,"note:a;b;c;d;e;f"\nA-1,50k-simpati,081234567890,x\n')
+    assert row.outcome == GOOD
