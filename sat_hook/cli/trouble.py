@@ -17,7 +17,7 @@ class CommandError(Exception):
 # Errors whose own text was written for people. By module, so that nothing is imported to recognise an error
 # that was never raised: what was not imported cannot have been raised.
 _SPEAKING = {
-    "sat_hook.store.event_store": ("StoreUnavailableError",),
+    "sat_hook.store.event_store": ("StoreUnavailableError", "StoreRefusedError"),
     "sat_hook.store.migrations": ("MigrationError",),
     "sat_hook.receiver.settings": ("ReceiverSettingsError",),
     "sat_hook.pipeline.trouble": ("PipelineError", "SubmissionRefusedError"),

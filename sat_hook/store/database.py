@@ -15,7 +15,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.event_store import StoreRefusedError, StoreUnavailableError
 
 CONNECT_TIMEOUT_SECONDS = 10
 STATEMENT_TIMEOUT_MILLISECONDS = 60_000
@@ -54,6 +54,7 @@ class Database:
         :param snapshot: read everything from one REPEATABLE READ, read-only snapshot.
         :raises StoreUnavailableError: when the database cannot be reached or gives up. A commit whose answer
             was lost may have happened; the version fence of the next append finds out.
+        :raises StoreRefusedError: when it does not take a value, such as a NUL; rolled back.
         """
         connection = self._take()
         healthy = False
@@ -68,6 +69,12 @@ class Database:
                 raise StoreUnavailableError(
                     f"the application database gave up: {_first_line(error)}"
                 ) from error
+            except psycopg2.DataError as error:
+                connection.rollback()
+                healthy = True
+                raise StoreRefusedError(
+                    f"the application database refused a value ({error.pgcode or 'no code'})"
+                ) from None
             except BaseException:
                 connection.rollback()
                 healthy = True

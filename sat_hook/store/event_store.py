@@ -18,6 +18,13 @@ class StoreUnavailableError(RuntimeError):
     """The database did not answer, or answered with its own trouble; nothing is known of the last write."""
 
 
+class StoreRefusedError(RuntimeError):
+    """The database does not take these values, however often they are offered. Nothing was written.
+
+    The text has PostgreSQL's code (SQLSTATE) alone: its own words would quote what was offered.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class StatusEvidence:
     """The exact signed text of a status, and the signature that covers it."""
