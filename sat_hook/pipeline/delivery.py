@@ -9,6 +9,7 @@ from sat_hook.domain.batch import RecordDelivery
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.cells import neutral
 from sat_hook.pipeline.overrides import checked_reason
 from sat_hook.pipeline.resolver import Resolver, load_batch
 from sat_hook.pipeline.trouble import BatchStoppedError
@@ -25,6 +26,7 @@ def deliver(
 ) -> bytes:
     """The goods of the batch's succeeded orders, as UTF-8 CSV.
 
+    SAT's text is text for a spreadsheet, too: what would run as a formula has an apostrophe in front.
     The delivery is an event before the goods leave: whoever saw them stands in the log even if the answer
     was lost on its way.
 
@@ -53,8 +55,8 @@ def deliver(
                     order.row_number,
                     order.product_code,
                     order.client_number,
-                    goods.voucher_code if goods else "",
-                    goods.serial_number if goods else "",
+                    neutral(goods.voucher_code or "") if goods else "",
+                    neutral(goods.serial_number or "") if goods else "",
                 )
             )
     return out.getvalue().encode("utf-8-sig")

@@ -12,8 +12,9 @@ from sat_hook.domain.batch_events import RowSetAside, RowsTakenIn, RowVerdict
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
+from sat_hook.pipeline.cells import neutral
 from sat_hook.pipeline.intake import open_submitted
-from sat_hook.pipeline.order_file import FileRow, OrderFile, RowProblem
+from sat_hook.pipeline.order_file import FileRow, OrderFile
 from sat_hook.pipeline.resolver import Resolver, load_batch
 from sat_hook.pipeline.spool import Spool
 from sat_hook.store.event_store import EventStore, OrderSlice, StateCount, each_order
@@ -42,7 +43,7 @@ VERDICTS: dict[OrderState, str] = {
     OrderState.FAILED: "failed",
     OrderState.REVERSED: "reversed: was paid, then failed",
 }
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+MAXIMUM_STEM_BYTES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +126,20 @@ def render_results(store: EventStore, spool: Spool, batch_id: str) -> ResultFile
     if batch.state is BatchState.REFUSED and batch.orders == 0:
         writer = csv.writer(out, lineterminator="\r\n")
         writer.writerow(("sat_verdict", "sat_reason", "sat_message"))
-        writer.writerow(("not sent: the batch was refused", batch.refusal_code, batch.refusal_message))
+        writer.writerow(
+            ("not sent: the batch was refused", batch.refusal_code, neutral(batch.refusal_message or ""))
+        )
         rows = 1
     else:
         with OrderFile(open_submitted(spool, batch), batch.file_name) as file:
             writer = csv.writer(out, delimiter=file.delimiter, lineterminator="\r\n")
-            writer.writerow((*file.header, *VERDICT_COLUMNS))
+            writer.writerow((*map(neutral, file.header), *VERDICT_COLUMNS))
             for row, verdict in _judged(store, batch, file):
                 writer.writerow((*_echo(row, len(file.header)), *verdict))
                 rows += 1
     content = out.getvalue().encode("utf-8-sig")
-    stem = batch.file_name.rsplit(".", 1)[0]
+    # A file system takes 255 bytes for a name, the spool's draft and the suffix included.
+    stem = batch.file_name.rsplit(".", 1)[0].encode("utf-8")[:MAXIMUM_STEM_BYTES].decode("utf-8", "ignore")
     return ResultFile(f"{stem}.results.csv", content, rows, digest_of(content))
 
 
@@ -158,7 +162,7 @@ def _judged(store: EventStore, batch: Batch, file: OrderFile) -> Iterator[tuple[
         while order is not None and order.row_number < row.row_number:
             order = next(orders, None)
         if order is not None and order.row_number == row.row_number:
-            yield row, _of_order(VERDICTS[order.state], order, _message_of(order))
+            yield row, _of_order(VERDICTS[order.state], order, order.reason_detail or "")
         elif (item := aside.get(row.row_number)) is not None:
             yield row, _of_row_set_aside(item, known.get(item.known_request_id or ""))
         else:
@@ -172,8 +176,8 @@ def _of_order(verdict: str, order: Order, message: str) -> tuple[str, ...]:
     return (
         verdict,
         order.state.value,
-        order.reason_code or "",
-        message,
+        neutral(order.reason_code or ""),
+        neutral(message),
         order.request_id,
         _number(order.quote_rupiah),
         _number(charged),
@@ -181,15 +185,11 @@ def _of_order(verdict: str, order: Order, message: str) -> tuple[str, ...]:
     )
 
 
-def _message_of(order: Order) -> str:
-    return _neutral(order.reason_detail or "")
-
-
 def _of_row_set_aside(item: RowSetAside, known: Order | None) -> tuple[str, ...]:
     if item.verdict is RowVerdict.ALREADY_KNOWN and known is not None:
         verdict = f"already submitted: {VERDICTS[known.state]}"
         return _of_order(verdict, known, item.message)
-    return ("not sent", item.verdict.value, item.code, item.message, "", "", "0", "")
+    return ("not sent", item.verdict.value, item.code, neutral(item.message), "", "", "0", "")
 
 
 def _number(amount: int | None) -> str:
@@ -197,12 +197,6 @@ def _number(amount: int | None) -> str:
 
 
 def _echo(row: FileRow, width: int) -> Iterable[str]:
-    cells = (*row.cells[:width], *("" for _ in range(width - len(row.cells))))
-    if isinstance(row.outcome, RowProblem):
-        # Cells of a row that was refused were never checked; a spreadsheet must not run them.
-        return [_neutral(cell) for cell in cells]
-    return cells
-
-
-def _neutral(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+    # Ids, codes and numbers of good rows begin with a letter or digit; everything else is free text, which a
+    # spreadsheet must not run.
+    return map(neutral, (*row.cells[:width], *("" for _ in range(width - len(row.cells)))))

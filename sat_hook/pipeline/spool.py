@@ -22,6 +22,7 @@ class Spool(Protocol):
         """Keep ``content`` under ``name`` (a relative path), replacing what was there.
 
         :returns: the URI by which every worker can read it.
+        :raises SpoolError: when it cannot be kept.
         """
 
     def open(self, uri: str) -> BinaryIO:
@@ -38,14 +39,17 @@ class LocalSpool:
         target = self._folder / name
         if not target.resolve().is_relative_to(self._folder):
             raise SpoolError(f"the name {name!r} leads out of the spool")
-        target.parent.mkdir(parents=True, exist_ok=True)
         # Written aside and renamed: a reader never sees half a file, a killed writer leaves no damage.
         draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with draft.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(target)
+        except OSError as error:
+            raise SpoolError(f"{name!r} cannot be written to the spool: {error.strerror}") from error
         return target.as_uri()
 
     def open(self, uri: str) -> BinaryIO:

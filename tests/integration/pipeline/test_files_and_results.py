@@ -4,8 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+from contextlib import closing
+from pathlib import Path
 
-from sat_hook.pipeline.results import render_results
+import psycopg2
+import pytest
+
+from sat_hook.clients.system import SystemClock
+from sat_hook.domain.batch import BatchState
+from sat_hook.pipeline.intake import take_in
+from sat_hook.pipeline.limits import BadRowsPolicy
+from sat_hook.pipeline.overrides import checked_reason
+from sat_hook.pipeline.results import render_results, write_results
+from sat_hook.pipeline.spool import LocalSpool
+from sat_hook.pipeline.submission import Submission
+from sat_hook.pipeline.table_intake import submit_claimed_rows
+from sat_hook.pipeline.trouble import OverrideRefusedError, SpoolError, SubmissionRefusedError
+from sat_hook.store.event_store import StoreRefusedError
+from sat_hook.store.order_intake import OrderIntake
+from stack.databases import ApplicationDatabase
+from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line
 
 HEADER = "order_id,product_code,client_number"
@@ -42,3 +61,144 @@ def test_a_repeat_of_the_registered_order_is_known(line: Line) -> None:
     assert refused[5] == "order_id_reused"
     assert [row[3] for row in repeats] == ["already submitted: not sent yet"] * 2
     assert all(known in row[6] for row in repeats)
+
+
+def test_no_cell_of_the_results_runs_as_a_formula(line: Line) -> None:
+    """Free text of good and bad rows and the file's own name are text for a spreadsheet."""
+    batch_id = taken_in(
+        line,
+        f"{HEADER},note:x,field:y,downline_id\n"
+        "INV-1,50k-simpati,081211000001,=HYPERLINK(1),@SUM(1),-1+1\n"
+        ",50k-simpati,081211000002, =A1,+1,\n",
+        name="=HYPERLINK(1).csv",
+    )
+    _, good, bad = results_of(line, batch_id)
+    assert good[3:6] == ["'=HYPERLINK(1)", "'@SUM(1)", "'-1+1"]
+    assert bad[3:5] == ["' =A1", "'+1"]
+    assert not [cell for row in (good, bad) for cell in row if cell.strip()[:1] in tuple("=+-@")]
+
+
+def test_the_reason_of_a_refused_file_is_no_formula(line: Line) -> None:
+    """The file's name begins the message."""
+    batch_id = line.submit(b"a,b\n1,2\n", name="=HYPERLINK(1).csv").batch_id
+    take_in(line.resolver, line.spool, batch_id, BY_TEST)
+    assert results_of(line, batch_id)[1][2].startswith("'=HYPERLINK(1).csv")
+
+
+@pytest.mark.parametrize("stem", ["x" * 240, "\u00e9" * 120], ids=["ASCII", "two bytes each"])
+def test_a_long_file_name_still_has_results(line: Line, stem: str) -> None:
+    """The name of the results is cut to what a file system takes, between characters."""
+    batch_id = taken_in(line, f"{HEADER}\nINV-1,50k-simpati,081211000001\n", name=f"{stem}.csv")
+    file = write_results(line.resolver, line.spool, line.spool, batch_id, BY_TEST)
+    assert file.name.endswith(".results.csv")
+    assert len(file.name.encode()) <= 112
+
+
+def test_what_a_disk_refuses_is_trouble_of_the_spool(tmp_path: Path) -> None:
+    """A name that is too long is an error that the steps know."""
+    with pytest.raises(SpoolError, match="cannot be written"):
+        LocalSpool(tmp_path).write("x" * 300, b"")
+
+
+def test_names_with_control_characters_are_refused(line: Line) -> None:
+    """File name, reference and reason: what was found is named in ASCII, nothing reaches the database."""
+    content = f"{HEADER}\nINV-1,50k-simpati,081211000001\n".encode()
+    for bad in ("a\x00b", "a\x85b", "a\ud800b"):
+        with pytest.raises(SubmissionRefusedError, match="found '"):
+            line.submit(content, name=bad + ".csv")
+        with pytest.raises(SubmissionRefusedError, match="found '"):
+            line.submit(content, reference=bad)
+    with pytest.raises(OverrideRefusedError, match="found '"):
+        checked_reason("because\x00of it")
+
+
+def test_a_title_with_a_nul_refuses_the_file(line: Line) -> None:
+    """It is refused before the first order, and the refusal can be recorded."""
+    batch_id = line.submit(f"{HEADER},field:a\x00b\nINV-1,50k-simpati,081211000001,x\n".encode()).batch_id
+    batch = take_in(line.resolver, line.spool, batch_id, BY_TEST).batch
+    assert (batch.state, batch.refusal_code) == (BatchState.REFUSED, "bad_title")
+
+
+def test_a_value_that_the_database_refuses_is_not_quoted(line: Line) -> None:
+    """PostgreSQL's words quote the value; ours have the code, and the connection is usable after it."""
+    with (
+        pytest.raises(StoreRefusedError, match="22P02") as caught,
+        line.store.database.transaction() as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT %s::int", ("secret",))
+    assert "secret" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_a_refusal_for_a_bad_row_shows_no_number(line: Line) -> None:
+    """The reason goes into the log and into the failed task; the cell is the submitter's to see alone."""
+    batch_id = line.submit(f"{HEADER}\nA,50k-simpati,0812 1100 0001\n".encode()).batch_id
+    batch = take_in(line.resolver, line.spool, batch_id, BY_TEST, BadRowsPolicy.REFUSE).batch
+    assert "1100" not in (batch.refusal_message or "")
+    assert "14 characters, digits and spaces" in (batch.refusal_message or "")
+
+
+def fill_in(
+    database: ApplicationDatabase, order_id: str, fields: dict[str, str], reference: str | None
+) -> None:
+    """A row of the table, as a person fills it in."""
+    with (
+        closing(psycopg2.connect(database.writer_dsn)) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(
+            "INSERT INTO sat.order_intake"
+            " (account, batch_reference, order_id, product_code, client_number, fields)"
+            " VALUES (%s, %s, %s, '50k-simpati', '081211000001', %s)",
+            (ACCOUNT, reference, order_id, json.dumps(fields)),
+        )
+
+
+def claimed(line: Line, claim: str) -> Submission | None:
+    """The rows that wait, submitted."""
+    return submit_claimed_rows(
+        line.store,
+        OrderIntake(line.store.database),
+        line.spool,
+        SystemClock(),
+        account=ACCOUNT,
+        claim=claim,
+        provenance=BY_TEST,
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        pytest.param({"": "x"}, "bad_field_name", id="no name"),
+        pytest.param({"a": "1", " a": "2"}, "bad_field_name", id="the same but for a space"),
+        pytest.param({f"f{n}": "1" for n in range(70)}, "bad_field_name", id="too many"),
+        pytest.param({"x" * 70_000: "1"}, "bad_field_name", id="too long"),
+        pytest.param({"a\nb": "1"}, "bad_field_name", id="two lines"),
+        pytest.param({"a": "1" * 200_000}, "too_long", id="giant value"),
+        pytest.param({"a;b;c;d;e;f;g;h;i": "1"}, None, id="semicolons are a name"),
+    ],
+)
+def test_one_bad_row_of_the_table_costs_that_row(
+    line: Line, database: ApplicationDatabase, fields: dict[str, str], code: str | None
+) -> None:
+    """The claim's other rows become orders; the bad one has its reason in the results."""
+    fill_in(database, "GOOD-1", {"name": "Budi"}, None)
+    fill_in(database, "BAD-1", fields, None)
+    submission = claimed(line, "run1")
+    assert submission is not None
+    batch = take_in(line.resolver, line.spool, submission.batch_id, BY_TEST).batch
+    assert batch.orders == (2 if code is None else 1)
+    header, _, bad = results_of(line, submission.batch_id)
+    assert bad[header.index("sat_reason")] == (code or "")
+
+
+def test_rows_that_cannot_be_submitted_are_released(line: Line, database: ApplicationDatabase) -> None:
+    """A reference that names another batch leaves the rows to whoever corrects it."""
+    line.submit(f"{HEADER}\nINV-1,50k-simpati,081211000001\n".encode(), reference="november")
+    fill_in(database, "T-1", {}, "november")
+    with pytest.raises(SubmissionRefusedError):
+        claimed(line, "run1")
+    assert [row.order_id for row in OrderIntake(line.store.database).claim(ACCOUNT, "run2", 10)] == ["T-1"]
