@@ -1,7 +1,8 @@
 """Approval, maker-checker: somebody other than the maker looks at the batch, and only what was shown is paid.
 
 What is asked for is pinned by :class:`~sat_hook.domain.batch_events.ApprovalTerms`: the file's digest, the
-number of orders, their sum, and a digest over the request id and price of every order that would be sent.
+number of orders, their sum, and a digest over the request id and price of every order that would be sent;
+for a held order also why it is held, and its version.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sat_hook.domain.batch import (
@@ -61,6 +62,7 @@ class ApprovalRequest:
     :param maker: the user who submitted the batch; None when a service did.
     :param prices: what each order costs, by request id.
     :param held: how many of the orders are held, by reason.
+    :param held_versions: the version of each held order, by request id: the only ones an approval releases.
     :param products: orders and rupiah by product.
     """
 
@@ -70,6 +72,7 @@ class ApprovalRequest:
     prices: dict[str, int] = field(default_factory=dict, repr=False)
     held: Counter[str] = field(default_factory=Counter)
     products: dict[str, tuple[int, int]] = field(default_factory=dict)
+    held_versions: dict[str, int] = field(default_factory=dict, repr=False)
 
 
 def approval_is_needed(store: EventStore, batch: Batch, policy: ApprovalPolicy) -> bool:
@@ -188,15 +191,27 @@ def user_of(provenance: Provenance) -> str | None:
     return provenance.actor.removeprefix(USER_PREFIX) or None
 
 
-def quotes_digest(prices: Iterable[tuple[str, int]]) -> str:
-    """SHA-256 (hex) over request ids and prices in rupiah, whatever their order."""
-    text = json.dumps(sorted([request_id, price] for request_id, price in prices), separators=(",", ":"))
+def quotes_digest(
+    prices: Iterable[tuple[str, int]], held: Mapping[str, tuple[str, int]] | None = None
+) -> str:
+    """SHA-256 (hex) over request ids and prices in rupiah, whatever their order.
+
+    :param held: why an order is held and its version, by request id. An order that is held later, or again,
+        thus makes another digest: no approval is about a hold that its approver was not shown.
+    """
+    holds = held or {}
+    entries: list[list[str | int]] = [
+        [request_id, price, *holds.get(request_id, ())] for request_id, price in prices
+    ]
+    entries.sort(key=lambda entry: entry[:2])
+    text = json.dumps(entries, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def _request(store: EventStore, batch: Batch, policy: ApprovalPolicy) -> ApprovalRequest:
     prices: dict[str, int] = {}
     held: Counter[str] = Counter()
+    holds: dict[str, tuple[str, int]] = {}
     products: dict[str, tuple[int, int]] = {}
     for order in _to_be_sent(store, batch.batch_id, policy):
         price = _price(order)
@@ -204,14 +219,18 @@ def _request(store: EventStore, batch: Batch, policy: ApprovalPolicy) -> Approva
         orders, rupiah = products.get(order.product_code, (0, 0))
         products[order.product_code] = (orders + 1, rupiah + price)
         if order.state is OrderState.HELD:
-            held[order.reason_code or ""] += 1
+            reason = order.reason_code or ""
+            held[reason] += 1
+            # Nothing happens to an order while it is held, so its version names this very hold.
+            holds[order.request_id] = (reason, order.version)
     terms = ApprovalTerms(
         digest=batch.digest,
         orders=len(prices),
         total_rupiah=sum(prices.values()),
-        quotes_digest=quotes_digest(prices.items()),
+        quotes_digest=quotes_digest(prices.items(), holds),
     )
-    return ApprovalRequest(batch, terms, maker_of(store, batch.batch_id), prices, held, products)
+    versions = {request_id: version for request_id, (_, version) in holds.items()}
+    return ApprovalRequest(batch, terms, maker_of(store, batch.batch_id), prices, held, products, versions)
 
 
 def _to_be_sent(store: EventStore, batch_id: str, policy: ApprovalPolicy) -> Iterator[Order]:
@@ -240,16 +259,20 @@ def _price(order: Order) -> int:
 def _approve_orders(
     resolver: Resolver, request: ApprovalRequest, policy: ApprovalPolicy, provenance: Provenance
 ) -> None:
-    """Approve each order at the price that was shown; one that has another price by now refuses."""
+    """Approve each order at the price that was shown; one that has another price by now refuses.
+
+    So does one that was not held when it was shown and is held by now: no approval releases it.
+    """
     prices = request.prices
     orders = _to_be_sent(resolver.store, request.batch.batch_id, policy)
     for group in _groups(order for order in orders if order.request_id in prices):
-        asks = [Ask(order.request_id, _approval(order, prices[order.request_id])) for order in group]
+        asks = [Ask(order.request_id, _approval(order, request)) for order in group]
         resolver.apply(asks, provenance, {order.request_id: order for order in group})
 
 
-def _approval(order: Order, price_rupiah: int) -> Approve:
-    if order.state is not OrderState.HELD:
+def _approval(order: Order, request: ApprovalRequest) -> Approve:
+    price_rupiah = request.prices[order.request_id]
+    if request.held_versions.get(order.request_id) != order.version:
         return Approve(price_rupiah)
     return Approve(price_rupiah, f"approved with the batch, though held for {order.reason_code}")
 
