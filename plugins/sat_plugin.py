@@ -267,7 +267,7 @@ def _translate_errors(app: "FastAPI") -> None:
         PipelineError,
         SubmissionRefusedError,
     )
-    from sat_hook.store.event_store import StoreUnavailableError
+    from sat_hook.store.event_store import StoreRefusedError, StoreUnavailableError
 
     statuses: dict[type[Exception], int] = {
         SubmissionRefusedError: 422,
@@ -276,6 +276,7 @@ def _translate_errors(app: "FastAPI") -> None:
         BatchNotFoundError: 404,
         OrderNotFoundError: 404,
         PipelineError: 409,
+        StoreRefusedError: 422,
         StoreUnavailableError: 503,
     }
     for error_type, status in statuses.items():
