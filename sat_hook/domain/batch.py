@@ -66,6 +66,7 @@ class Batch(BaseModel):
     asked_for: happened.ApprovalTerms | None = None
     approved: happened.ApprovalTerms | None = None
     approver: str | None = None
+    rejecter: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,12 +262,16 @@ def _decide_letting_through(
                 return _wrong_state(batch)
             return (happened.BatchReopened(orders=orders),)
         case RequestApproval(terms=terms, held=held):
+            if batch.rejecter is not None:
+                return _rejected(batch)
             if batch.asked_for == terms:
                 return Refusal(reason=RefusalReason.ALREADY_SO)
             return (happened.ApprovalRequested(terms=terms, held=held),)
         case RefuseApproval(reason=reason, detail=detail, approver=approver):
             return (happened.ApprovalRefused(reason=reason, detail=detail, approver=approver),)
         case ApproveBatch(terms=terms, approver=approver):
+            if batch.rejecter is not None:
+                return _rejected(batch)
             if batch.approved == terms:
                 return Refusal(reason=RefusalReason.ALREADY_SO, detail=f"approved by {batch.approver}")
             if batch.asked_for != terms:
@@ -346,6 +351,10 @@ def _reserve(batch: Batch, reserved: happened.FundsReserved) -> tuple[Event, ...
     return (reserved,)
 
 
+def _rejected(batch: Batch) -> Refusal:
+    return Refusal(reason=RefusalReason.ALREADY_ENDED, detail=f"user {batch.rejecter!r} rejected the batch")
+
+
 def _wrong_state(batch: Batch) -> Refusal:
     return Refusal(reason=RefusalReason.WRONG_STATE, detail=f"the batch is {batch.state.value}")
 
@@ -414,6 +423,7 @@ def _change(batch: Batch, event: Event) -> dict[str, object]:
             terms = happened.ApprovalTerms.model_validate(event.model_dump(exclude={"approver"}))
             return {"approved": terms, "approver": event.approver}
         case happened.ApprovalRejected():
-            return {"asked_for": None}
+            # Whatever was approved before is not to be paid either.
+            return {"asked_for": None, "approved": None, "approver": None, "rejecter": event.rejecter}
         case _:
             raise ValueError(f"{event.type_name} is not an event of a batch")

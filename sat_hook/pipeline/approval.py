@@ -24,7 +24,7 @@ from sat_hook.domain.batch import (
 )
 from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalTerms
 from sat_hook.domain.guards import amount_of, counts
-from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order import Order, OrderState, RefusalReason
 from sat_hook.domain.order_commands import Approve, Cancel, OrderCommand, Reject
 from sat_hook.domain.order_events import RejectionReason
 from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
@@ -99,22 +99,38 @@ def ask_for_approval(
 ) -> ApprovalRequest | None:
     """What has to be approved before the batch goes on, recorded as asked for; None when nothing has.
 
-    An approval that was recorded and then cut short is finished first.
+    An approval that was recorded and then cut short is finished first; so is a rejection, which is final.
 
     :raises BatchStoppedError: when the batch is refused.
+    :raises ApprovalRejectedError: when a rejection was recorded and orders were still waiting.
+    :raises ApprovalTermsChangedError: when somebody rejected the batch at this moment.
     """
     batch = load_batch(resolver.store, batch_id)
     if batch.state is BatchState.REFUSED:
         raise BatchStoppedError(f"batch {batch_id} was refused: {batch.refusal_message}")
+    if batch.rejecter is not None:
+        waiting = sum(_orders_in(resolver.store, batch_id, state) for state in WAITING_STATES)
+        if waiting:
+            _end_rejected(resolver, batch_id, batch.rejecter, _as_answerer(batch.rejecter, provenance))
+            raise ApprovalRejectedError(
+                f"batch {batch_id}: user {batch.rejecter!r} rejected the batch; {waiting} orders were not "
+                "sent"
+            )
+        return None
     if not approval_is_needed(resolver.store, batch, policy):
         return None
     request = _request(resolver.store, batch, policy)
     if batch.approved == request.terms and batch.approver is not None:
-        _approve_orders(resolver, request, policy, _as_approver(batch.approver, provenance))
+        _approve_orders(resolver, request, policy, _as_answerer(batch.approver, provenance))
     if not _lacking(resolver.store, batch_id, policy):
         return None
     asking = RequestApproval(request.terms, request.held.total())
-    resolver.apply_to_batch(batch_id, asking, provenance)
+    _, refusal = resolver.apply_to_batch(batch_id, asking, provenance)
+    if refusal is not None and refusal.reason is not RefusalReason.ALREADY_SO:
+        raise ApprovalTermsChangedError(
+            f"batch {batch_id} has changed while approval was asked for: {refusal.detail}; run the batch "
+            "again"
+        )
     return request
 
 
@@ -154,7 +170,14 @@ def approve(
             f"batch {batch_id} has changed since approval was asked for: {text}. Nothing was approved; run "
             "the batch again"
         )
-    batch, _ = resolver.apply_to_batch(batch_id, ApproveBatch(terms, approver), provenance)
+    batch, refusal = resolver.apply_to_batch(batch_id, ApproveBatch(terms, approver), provenance)
+    if refusal is not None and refusal.reason is not RefusalReason.ALREADY_SO:
+        # Nothing is approved order by order that is not approved as a batch.
+        _refuse(resolver, batch, ApprovalRefusal.TERMS_CHANGED, refusal.detail, provenance)
+        raise ApprovalTermsChangedError(
+            f"batch {batch_id} has changed while it was approved: {refusal.detail}. Nothing was approved; "
+            "run the batch again"
+        )
     _approve_orders(resolver, request, policy, provenance)
     return batch
 
@@ -168,6 +191,13 @@ def reject(resolver: Resolver, batch_id: str, terms: ApprovalTerms, provenance: 
     """
     rejecter = user_of(provenance) or provenance.actor
     resolver.apply_to_batch(batch_id, RejectApproval(terms, rejecter), provenance)
+    _end_rejected(resolver, batch_id, rejecter, provenance)
+    text = f"user {rejecter!r} rejected the batch"
+    raise ApprovalRejectedError(f"batch {batch_id}: {text}; {terms.orders} orders were not sent")
+
+
+def _end_rejected(resolver: Resolver, batch_id: str, rejecter: str, provenance: Provenance) -> None:
+    """End what waits of a rejected batch; begun anew by the next run when it was cut short."""
     text = f"user {rejecter!r} rejected the batch"
     for group in _groups(each_order(resolver.store, OrderSlice(batch_id, WAITING_STATES))):
         asks = [Ask(order.request_id, _ending(order, text)) for order in group]
@@ -175,7 +205,6 @@ def reject(resolver: Resolver, batch_id: str, terms: ApprovalTerms, provenance: 
     left = {count.state for count in resolver.store.count_by_state(batch_id)}
     if left <= {OrderState.REJECTED, OrderState.CANCELLED}:
         resolver.apply_to_batch(batch_id, RefuseBatch("approval_rejected", text), provenance)
-    raise ApprovalRejectedError(f"batch {batch_id}: {text}; {terms.orders} orders were not sent")
 
 
 def maker_of(store: EventStore, batch_id: str) -> str | None:
@@ -290,9 +319,9 @@ def _refuse(
     resolver.apply_to_batch(batch.batch_id, command, provenance)
 
 
-def _as_approver(approver: str, provenance: Provenance) -> Provenance:
-    """An approval that is finished by a later try is still its approver's."""
-    return Provenance(f"{USER_PREFIX}{approver}", f"{provenance.cause}, finishing a recorded approval")
+def _as_answerer(user: str, provenance: Provenance) -> Provenance:
+    """An answer that is finished by a later try is still that of the user who gave it."""
+    return Provenance(f"{USER_PREFIX}{user}", f"{provenance.cause}, finishing a recorded answer")
 
 
 def _orders_in(store: EventStore, batch_id: str, state: OrderState) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from sat_hook.domain.funds import is_reserved
 from sat_hook.domain.order import Order, OrderState
@@ -110,7 +111,12 @@ class ChunkExecutor:
                 group_size=self._limits.group_size,
                 group_wait_seconds=self._limits.group_wait_seconds,
             ) as committer,
-            PauseWatch(self._resolver, {order.account for order in chosen}, self._stop),
+            PauseWatch(
+                self._resolver,
+                {order.account for order in chosen},
+                self._stop,
+                [partial(self._stop_when_approval_matters, which.batch_id)],
+            ),
         ):
             sender = Sender(self._sat, committer, self._clock, self._limits)
             senders = (self._send_from(orders, sender, committer) for _ in range(self._limits.in_flight))
@@ -153,6 +159,18 @@ class ChunkExecutor:
     def _stop(self, reason: str) -> None:
         self._stopped = True
         self._paused = reason
+
+    def _stop_when_approval_matters(self, batch_id: str) -> bool:
+        """Stop when another run asks for an approval that this chunk knew nothing of, or it was rejected."""
+        batch = load_batch(self._resolver.store, batch_id)
+        if batch.rejecter is not None:
+            self._last_failure = f"user {batch.rejecter!r} rejected the batch"
+        elif batch.approval_required and not self._gate.approved_only:
+            self._last_failure = "an approval is required by now"
+        else:
+            return False
+        self._stopped = True
+        return True
 
     async def _send_from(self, orders: Iterator[Order], sender: Sender, committer: GroupCommitter) -> None:
         while not self._stopped and (order := next(orders, None)) is not None:

@@ -15,13 +15,22 @@ LOOK_EVERY_SECONDS = 0.5
 class PauseWatch:
     """Looks at accounts while something is sent from them, and calls ``stop`` once one is paused.
 
+    :param others: further looks, each of which says whether it has stopped the sending.
+
     The first look is before the block begins; the others follow every half second.
     """
 
-    def __init__(self, resolver: Resolver, accounts: Iterable[str], stop: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        resolver: Resolver,
+        accounts: Iterable[str],
+        stop: Callable[[str], None],
+        others: Iterable[Callable[[], bool]] = (),
+    ) -> None:
         self._resolver = resolver
         self._accounts = tuple(accounts)
         self._stop = stop
+        self._others = tuple(others)
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
@@ -48,5 +57,8 @@ class PauseWatch:
             standing = await self._resolver.offload(partial(standing_of, self._resolver.store, account))
             if standing.is_paused:
                 self._stop(f"account {account!r} is paused: {standing.pause_reason}")
+                return True
+        for other in self._others:
+            if await self._resolver.offload(other):
                 return True
         return False

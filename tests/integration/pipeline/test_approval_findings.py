@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from sat_hook.domain.batch import BatchState, RejectApproval
 from sat_hook.domain.guards import GuardRules
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_commands import Hold, Release
 from sat_hook.domain.order_events import HoldReason
+from sat_hook.domain.pricing import CatalogueEntry
 from sat_hook.pipeline import approval
-from sat_hook.pipeline.approval import ApprovalPolicy, ApprovalRequest, quotes_digest
+from sat_hook.pipeline.approval import (
+    ApprovalPolicy,
+    ApprovalRequest,
+    ask_for_approval,
+    quotes_digest,
+    reject,
+)
+from sat_hook.pipeline.execution import ChunkExecutor, Gate
 from sat_hook.pipeline.guarding import guard_batch
-from sat_hook.pipeline.resolver import Ask
+from sat_hook.pipeline.limits import ExecutionLimits
+from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
+from sat_hook.pipeline.trouble import (
+    ApprovalRejectedError,
+    ApprovalTermsChangedError,
+    BatchStoppedError,
+    ChunkIncompleteError,
+)
+from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict
+from sat_hook.store.event_store import OrderSlice
 from sat_hook.store.guards import MemoryGuardLedger
-from tests.integration.pipeline.test_approval import TWINS, TWO, Desk
+from tests.integration.pipeline.test_approval import ALWAYS, CHECKER, CSV, MAKER, TWINS, TWO, Desk, ready
 from tests.orders import BY_TEST
+from tests.pipeline import Line
 from tests.quoted_batches import Row, quoted_batch
 
 HELD_TOO = ApprovalPolicy(over_rupiah=0, held_too=True)
@@ -78,3 +99,86 @@ def test_the_digest_of_quotes_covers_holds() -> None:
     held = [None, {"S1": ("limit", 4)}, {"S1": ("limit", 6)}, {"S1": ("approval", 4)}, {"S2": ("limit", 4)}]
     assert len({quotes_digest(prices, holds) for holds in held}) == 5
     assert quotes_digest(prices, {"S1": ("limit", 4)}) == quotes_digest(prices[::-1], {"S1": ("limit", 4)})
+
+
+def test_a_rejection_beside_an_approval_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rejected between the look and the approval's record: no order is approved, and the refusal is kept."""
+    desk = Desk(*TWO)
+    terms = desk.asked()
+    look = approval._request
+
+    def raced(*args: object) -> ApprovalRequest:
+        found = look(*args)  # type: ignore[arg-type]
+        desk.resolver.apply_to_batch(desk.batch_id, RejectApproval(terms, "mia"), MAKER)
+        return found
+
+    monkeypatch.setattr(approval, "_request", raced)
+    with pytest.raises(ApprovalTermsChangedError, match="'mia' rejected"):
+        desk.approve(terms)
+    assert not any(order.approved_rupiah for order in desk.orders)
+    assert not desk.events("BatchApproved")
+    assert len(desk.events("ApprovalRefused")) == 1
+
+
+@pytest.mark.parametrize("approved_before", [False, True])
+def test_a_rejection_cut_short_is_finished_under_its_rejecter(approved_before: bool) -> None:
+    """Recorded, then the process dies: the next run ends the orders, and asks or approves nothing."""
+    desk = Desk(*TWINS)
+    terms = desk.asked()
+    if approved_before:
+        desk.approve(terms)
+
+    class CutShortError(Exception):
+        """The process dies here."""
+
+    class Dying(Resolver):
+        def apply(self, *_: object, **__: object) -> dict[str, object]:  # type: ignore[override]
+            raise CutShortError
+
+    with pytest.raises(CutShortError):
+        reject(Dying(desk.store, desk.clock), desk.batch_id, terms, CHECKER)
+    with pytest.raises(ApprovalRejectedError, match="'carl' rejected the batch; 3 orders"):
+        desk.ask()
+    assert {order.reason_code for order in desk.orders} == {"approval_rejected", "cancelled"}
+    batch = load_batch(desk.store, desk.batch_id)
+    assert (batch.state, batch.refusal_code) == (BatchState.REFUSED, "approval_rejected")
+    with pytest.raises(BatchStoppedError):
+        desk.ask()
+
+
+@pytest.mark.parametrize("answer", ["asked", "rejected"])
+def test_a_chunk_under_way_stops_when_approval_matters(line: Line, answer: str) -> None:
+    """Another run asks for an approval, or a person rejects: within a second nothing more is sent."""
+    batch_id = ready(line, CSV + b"A3,25k-xl,081811110003\n")
+    if answer == "rejected":
+        request = ask_for_approval(line.resolver, batch_id, ALWAYS, BY_TEST)
+        assert request is not None
+        approval.approve(line.resolver, batch_id, ALWAYS, request.terms, CHECKER)
+
+    class Slow:
+        sent = 0
+
+        async def place_order(self, *_: object) -> CheckoutOutcome:
+            self.sent += 1
+            if answer == "asked":
+                ask_for_approval(line.resolver, batch_id, ALWAYS, BY_TEST)
+            else:
+                assert request is not None
+                line.resolver.apply_to_batch(batch_id, RejectApproval(request.terms, "mia"), MAKER)
+            await asyncio.sleep(1.0)
+            return CheckoutOutcome(CheckoutVerdict.ACCEPTED, "accepted", reported_status="Pending")
+
+    sat = Slow()
+    listed = {"25k-xl": _entry(line, batch_id)}
+    gate = Gate(True, answer == "rejected")
+    executor = ChunkExecutor(line.resolver, sat, listed, BY_TEST, ExecutionLimits(in_flight=1), gate)  # type: ignore[arg-type]
+    text = "approval is required" if answer == "asked" else "'mia' rejected"
+    with pytest.raises(ChunkIncompleteError, match=f"2 orders .*{text}"):
+        asyncio.run(executor.run(OrderSlice(batch_id)))
+    assert sat.sent == 1
+
+
+def _entry(line: Line, batch_id: str) -> CatalogueEntry:
+    price = line.orders(batch_id)["A1"].quote_rupiah
+    assert price is not None
+    return CatalogueEntry("25k-xl", price, is_inquiry=False, is_active=True, status=1)
