@@ -206,6 +206,7 @@ with DAG(
         task_id="execute",
         map_index_template="rows {{ task.chunk.first_row }} to {{ task.chunk.last_row }}",
         approval_over_rupiah="{{ params.approval_over_rupiah }}",
+        rules={name: f"{{{{ params.{name} }}}}" for name in GUARD_FIELDS},
         doc_md="Send each quoted order once: intent committed, checkout, outcome committed.",
     ).expand(chunk=plan.output)
     wait = SATBatchSensor(

@@ -51,6 +51,11 @@ class GuardRules:
     day_limit_rupiah: int | None = None
     day_limit_orders: int | None = None
 
+    @property
+    def limits_the_day(self) -> bool:
+        """Whether what goes out on a business day is limited."""
+        return self.day_limit_rupiah is not None or self.day_limit_orders is not None
+
     def stricter(self, other: GuardRules) -> GuardRules:
         """The stricter of both, rule by rule: what one forbids the other cannot allow."""
         return GuardRules(
@@ -148,7 +153,8 @@ def is_same_business(one: Order, other: Order) -> bool:
         one.account == other.account
         and one.product_code == other.product_code
         and one.client_number == other.client_number
-        and one.fields == other.fields
+        # The order of a file's columns says nothing about what is paid.
+        and sorted(one.fields) == sorted(other.fields)
         and (one.amount_rupiah == other.amount_rupiah or one.quote_rupiah == other.quote_rupiah)
     )
 
@@ -204,10 +210,13 @@ def _is_recent(order: Order, rules: GuardRules, now: datetime) -> bool:
 def _duplicate(order: Order, earlier: Iterable[Order], rules: GuardRules) -> Hold | None:
     if not rules.duplicate_days or HoldReason.BUSINESS_DUPLICATE in order.overridden:
         return None
-    if order.admitted_at is not None:
-        # Admitted on an earlier day: it was the first then, and whoever came later was measured against it.
-        return None
     for other in earlier:
+        since = counted_at(other)
+        if order.admitted_at is not None and (since is None or since <= order.admitted_at):
+            # Admitted on an earlier day, it was measured against whatever counted then, and that is
+            # settled. What came since may have been let through after this one's days were over, or by a run
+            # with narrower rules.
+            continue
         if other.request_id != order.request_id and is_same_business(order, other):
             return Hold(
                 HoldReason.BUSINESS_DUPLICATE,

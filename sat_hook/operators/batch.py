@@ -17,11 +17,12 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.domain.batch import Batch, BatchState
+from sat_hook.domain.guards import AccountRules
 from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool, submissions_spool
-from sat_hook.operators.rules import approval_policy
+from sat_hook.operators.rules import approval_policy, guard_rules_of
 from sat_hook.pipeline.approval import approval_is_needed
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
 from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport, Gate
@@ -301,14 +302,23 @@ class SATExecuteOperator(SATChunkOperator):
 
     :param approval_over_rupiah: a batch that costs more in all needs an approval; 0 always, none never
         (templated). The account's connection may say so, too; the stricter of both counts.
+    :param rules: the run's own rules by name, as the guards have them (templated). With a limit of the day an
+        order is only sent on the business day (WIB) on which the guards let it through.
     """
 
-    template_fields: Sequence[str] = (*SATChunkOperator.template_fields, "approval_over_rupiah")
+    template_fields: Sequence[str] = (*SATChunkOperator.template_fields, "approval_over_rupiah", "rules")
     component = "sat execute"
 
-    def __init__(self, *, approval_over_rupiah: int | str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        approval_over_rupiah: int | str | None = None,
+        rules: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.approval_over_rupiah = approval_over_rupiah
+        self.rules = dict(rules or {})
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
         report = self.with_sat(
@@ -329,12 +339,19 @@ class SATExecuteOperator(SATChunkOperator):
             report.unreserved,
             report.not_admitted,
         )
+        if report.admitted_earlier:
+            self.log.warning(
+                "%s orders stay quoted and unsent: the guards let them through on an earlier business day, "
+                "and the day has a limit. Run the batch again (sat batch run): the guards look again.",
+                report.admitted_earlier,
+            )
         return {"accepted": report.accepted, "rejected": report.rejected, "unknown": report.unknown}
 
     def _gate(self, application: ApplicationHook) -> Gate:
         policy = approval_policy(self.sat_conn_id, self.approval_over_rupiah)
         batch = load_batch(application.store, self.batch)
-        return Gate(True, approval_is_needed(application.store, batch, policy))
+        rules = SATHook(self.sat_conn_id).rules().stricter(AccountRules(guard_rules_of(self.rules)))
+        return Gate(True, approval_is_needed(application.store, batch, policy), rules.guards.limits_the_day)
 
     async def _execute(
         self, application: ApplicationHook, client: AsyncSATClient, provenance: Provenance, gate: Gate

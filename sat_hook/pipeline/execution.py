@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from sat_hook.domain.funds import is_reserved
+from sat_hook.domain.guards import business_day
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Hold, OrderCommand, Reject
 from sat_hook.domain.order_events import HoldReason
@@ -42,10 +43,13 @@ class Gate:
 
     :param admitted_only: the guards have let it through; others stay quoted.
     :param approved_only: a person has approved it at its price or above; others are held.
+    :param admitted_today: the guards have let it through on the business day (WIB) on which it is sent, which
+        a limit of the day wants; others stay quoted until the guards have looked again.
     """
 
     admitted_only: bool = False
     approved_only: bool = False
+    admitted_today: bool = False
 
 
 @dataclass(slots=True)
@@ -53,6 +57,7 @@ class ExecutionReport:
     """What became of the chunk's calls."""
 
     not_admitted: int = 0
+    admitted_earlier: int = 0
     accepted: int = 0
     rejected: int = 0
     unknown: int = 0
@@ -148,6 +153,13 @@ class ChunkExecutor:
         self._report.not_admitted = len(orders) - len(admitted)
         return admitted
 
+    def _is_of_an_earlier_day(self, order: Order) -> bool:
+        """Whether a limit of the day has yet to be asked. A chunk may run past midnight."""
+        if not self._gate.admitted_today:
+            return False
+        day_start, _ = business_day(self._clock.now())
+        return order.admitted_at is None or order.admitted_at < day_start
+
     def _reserved(self, batch_id: str, orders: list[Order]) -> list[Order]:
         up_to_row = load_batch(self._resolver.store, batch_id).reserved_up_to_row
         if orders and not up_to_row:
@@ -181,6 +193,9 @@ class ChunkExecutor:
                 raise
 
     async def _send(self, order: Order, sender: Sender, committer: GroupCommitter) -> None:
+        if self._is_of_an_earlier_day(order):
+            self._report.admitted_earlier += 1
+            return
         ready = await self._with_fresh_price(order, committer)
         if ready is None:
             return

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from sat_hook.domain.batch import BatchState, RejectApproval
-from sat_hook.domain.guards import GuardRules
+from sat_hook.domain.guards import GuardRules, is_same_business
 from sat_hook.domain.order import OrderState
-from sat_hook.domain.order_commands import Hold, Release
-from sat_hook.domain.order_events import HoldReason
+from sat_hook.domain.order_commands import Hold, Quote, Release
+from sat_hook.domain.order_events import HoldReason, QuoteSource
 from sat_hook.domain.pricing import CatalogueEntry
 from sat_hook.pipeline import approval
 from sat_hook.pipeline.approval import (
@@ -32,11 +33,11 @@ from sat_hook.pipeline.trouble import (
 )
 from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict
 from sat_hook.store.event_store import OrderSlice
-from sat_hook.store.guards import MemoryGuardLedger
+from sat_hook.store.guards import MemoryGuardLedger, PostgresGuardLedger
 from tests.integration.pipeline.test_approval import ALWAYS, CHECKER, CSV, MAKER, TWINS, TWO, Desk, ready
-from tests.orders import BY_TEST
+from tests.orders import BY_TEST, ManualClock
 from tests.pipeline import Line
-from tests.quoted_batches import Row, quoted_batch
+from tests.quoted_batches import Row, orders_of, quoted_batch
 
 HELD_TOO = ApprovalPolicy(over_rupiah=0, held_too=True)
 DAY_SECONDS = 86_400
@@ -182,3 +183,56 @@ def _entry(line: Line, batch_id: str) -> CatalogueEntry:
     price = line.orders(batch_id)["A1"].quote_rupiah
     assert price is not None
     return CatalogueEntry("25k-xl", price, is_inquiry=False, is_active=True, status=1)
+
+
+@pytest.mark.parametrize("limited", [True, False])
+def test_a_limit_of_the_day_is_not_gone_around_by_waiting(line: Line, limited: bool) -> None:
+    """Admitted yesterday, sent today: with a limit of the day it stays quoted until the guards look again."""
+    batch_id = ready(line)
+    clock = ManualClock(datetime.now(UTC))
+    clock.advance(DAY_SECONDS)
+    resolver = Resolver(line.store, clock)
+    until = clock.now() + timedelta(minutes=30)
+    for order in line.orders(batch_id).values():
+        assert order.quote_rupiah is not None
+        renewed = Quote(order.quote_rupiah, QuoteSource.CATALOGUE, None, until)
+        resolver.apply([Ask(order.request_id, renewed)], BY_TEST)
+
+    class Counting:
+        sent = 0
+
+        async def place_order(self, *_: object) -> CheckoutOutcome:
+            self.sent += 1
+            return CheckoutOutcome(CheckoutVerdict.ACCEPTED, "accepted", reported_status="Pending")
+
+    sat = Counting()
+    listed = {"25k-xl": _entry(line, batch_id)}
+
+    def send() -> int:
+        gate = Gate(True, False, GuardRules(day_limit_orders=2 if limited else None).limits_the_day)
+        executor = ChunkExecutor(resolver, sat, listed, BY_TEST, gate=gate)  # type: ignore[arg-type]
+        return asyncio.run(executor.run(OrderSlice(batch_id))).admitted_earlier
+
+    assert (send(), sat.sent) == ((2, 0) if limited else (0, 2))
+    ledger = PostgresGuardLedger(line.store.database)
+    guard_batch(resolver, ledger, batch_id, GuardRules(day_limit_orders=2), BY_TEST)
+    assert (send(), sat.sent) == (0, 2)
+
+
+def test_an_order_admitted_long_ago_is_measured_against_what_came_since() -> None:
+    """After its duplicate days another order is let through: of both, one goes out on that day."""
+    desk = Desk(Row())
+    desk.clock.advance(8 * DAY_SECONDS)
+    other = quoted_batch(desk.resolver, "b", [Row()])
+    guard_batch(desk.resolver, MemoryGuardLedger(desk.store), other, GuardRules(), BY_TEST)
+    desk.guard()
+    assert desk.orders[0].reason_code == "business_duplicate"
+    assert orders_of(desk.resolver, other)[0].state is OrderState.QUOTED
+
+
+def test_the_order_of_columns_does_not_hide_a_duplicate() -> None:
+    """The same fields in another order are the same business; other values are not."""
+    order = Desk(Row()).orders[0]
+    one = order.model_copy(update={"fields": (("a", "1"), ("b", "2"))})
+    assert is_same_business(one, order.model_copy(update={"fields": (("b", "2"), ("a", "1"))}))
+    assert not is_same_business(one, order.model_copy(update={"fields": (("b", "1"), ("a", "2"))}))

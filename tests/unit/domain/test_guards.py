@@ -240,14 +240,16 @@ def test_an_override_lifts_its_own_guard_only(reason: HoldReason) -> None:
 
 
 def test_an_order_admitted_before_today_has_to_fit_today_s_limits() -> None:
-    """It goes out today. That it was no duplicate then stays settled."""
+    """It goes out today. That it was no duplicate then stays settled; what came since is looked at."""
     old = order(1, admitted_at=T0 - timedelta(days=1))
     later = order(2, state=OrderState.PENDING, admitted_at=T0 - timedelta(hours=20))
     day_start, _ = business_day(T0)
     assert needs_ruling(old, day_start)
     assert not needs_ruling(order(3, admitted_at=T0), day_start)
-    assert held_for([old], GuardRules(), [later]) == [None]
-    assert held_for([old], GuardRules(day_limit_orders=1), [later], day_used=Usage(1, 1)) == [LIMIT]
+    before = order(4, state=OrderState.PENDING, admitted_at=T0 - timedelta(days=2))
+    assert held_for([old], GuardRules(), [before]) == [None]
+    assert held_for([old], GuardRules(), [later]) == [HoldReason.BUSINESS_DUPLICATE]
+    assert held_for([old], GuardRules(day_limit_orders=1), [before], day_used=Usage(1, 1)) == [LIMIT]
 
 
 def test_the_business_day_is_jakarta_s() -> None:
