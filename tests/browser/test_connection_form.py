@@ -177,8 +177,9 @@ def result_of_test(page: Page, connection_id: str) -> str:
     """What the page says after Test was pressed in the row of a connection."""
     rows = "[...document.querySelectorAll('tr')]"
     row = f"{rows}.find(r => r.innerText.split('\\t').some(cell => cell.trim() === '{connection_id}'))"
-    page.wait_for(f"!!{row}", f"row of {connection_id}")
-    page.evaluate(f"{row}.querySelector('[aria-label=\"Test Connection\"]').id = 'tried'")
+    # A row is there before its buttons are: mark the button at the moment in which there is one.
+    button = f"{row}?.querySelector('[aria-label=\"Test Connection\"]')"
+    page.wait_for(f"(found => found && (found.id = 'tried'))({button})", f"row of {connection_id}")
     page.click("#tried")
     page.wait_for("/Test Connection \\w+/.test(document.body.innerText)", "result of the test")
     return page.text()
