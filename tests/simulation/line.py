@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain.account import PauseAccount, ResumeAccount
+from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import (
@@ -26,11 +27,20 @@ from sat_hook.domain.order_commands import (
     Release,
 )
 from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.approval import (
+    ApprovalPolicy,
+    ApprovalRequest,
+    approval_is_needed,
+    approve,
+    ask_for_approval,
+    reject,
+)
 from sat_hook.pipeline.balance import check_balance
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
-from sat_hook.pipeline.execution import ChunkExecutor
+from sat_hook.pipeline.execution import ChunkExecutor, Gate
 from sat_hook.pipeline.finality import StatusPoller, escalate_in_flight, orders_in_flight
 from sat_hook.pipeline.funding import look_at_deposit, reserve
+from sat_hook.pipeline.guarding import guard_batch
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import (
     ExecutionLimits,
@@ -41,18 +51,25 @@ from sat_hook.pipeline.limits import (
 )
 from sat_hook.pipeline.quoting import Quoter, close_quoting
 from sat_hook.pipeline.recovery import Recovery
-from sat_hook.pipeline.resolver import Ask, Resolver
+from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
 from sat_hook.pipeline.results import complete, write_results
 from sat_hook.pipeline.submission import submit
-from sat_hook.pipeline.trouble import AccountPausedError, BatchStoppedError, PipelineError
+from sat_hook.pipeline.trouble import (
+    AccountPausedError,
+    ApprovalRejectedError,
+    BatchStoppedError,
+    PipelineError,
+)
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.event_store import EventStore, OrderSlice, StoreUnavailableError, each_order
 from sat_hook.store.funds import FundsStore
+from sat_hook.store.guards import GuardLedger
 from sat_hook.store.poll_schedule import PollSchedule, PollScope
 from tests.simulation.network import SimulatedSAT, client_of
 from tests.simulation.outside import (
     GuardedFunds,
+    GuardedGuards,
     GuardedSchedule,
     GuardedSpool,
     GuardedStore,
@@ -75,8 +92,9 @@ SENSOR_GIVES_UP_SECONDS = 5400.0
 LONGEST_SLEEP_SECONDS = 60.0
 LONGEST_QUIET_SLEEP_SECONDS = 600.0
 DEBOUNCE_SECONDS = 0.2
+LONGEST_ANSWER_SECONDS = 300.0
 TRIES = 200
-ROUNDS_OF_PEOPLE = 4
+ROUNDS_OF_PEOPLE = 6
 SAT_FORGETS_AFTER_SECONDS = RECOVERY.dedup_horizon_seconds + 180.0
 
 
@@ -90,6 +108,7 @@ class Line:
     store: EventStore
     schedule: PollSchedule
     funds: FundsStore
+    guards: GuardLedger
     spool: MemorySpool
     sat: SimulatedSAT
     settings: AccountSettings
@@ -137,8 +156,10 @@ class Line:
         await self._over_chunks("quote", batch, batch_id, self._quote)
         await self.step("close quotes", lambda p: self._close_quotes(p, batch_id))
         for round_ in range(ROUNDS_OF_PEOPLE):
-            await self.step("reserve", lambda p: self._reserve(p, batch_id))
-            await self._over_chunks("execute", batch, batch_id, self._execute)
+            await self.step("guard", lambda p: self._guard(p, batch_id))
+            if await self.step("approve", lambda p: self._approve(p, batch_id)):
+                await self.step("reserve", lambda p: self._reserve(p, batch_id))
+                await self._over_chunks("execute", batch, batch_id, self._execute)
             await self.step("wait", lambda p: self._wait(p, batch_id))
             await self.step("results", lambda p: self._results(p, batch_id))
             is_last = round_ == ROUNDS_OF_PEOPLE - 1
@@ -230,7 +251,7 @@ class Line:
                 source=BatchSource.FILE,
                 file_name=f"{batch.reference}.csv",
                 content=batch.content,
-                provenance=by(process),
+                provenance=BY_PERSON,
             )
         )
         return done.batch_id
@@ -271,6 +292,48 @@ class Line:
         await resolver.offload(lambda: close_quoting(resolver, batch_id, by(process)))
         return True
 
+    async def _guard(self, process: Process, batch_id: str) -> bool:
+        resolver = self.resolver(process)
+        guards = GuardedGuards(self.guards, process, self.watch)
+
+        def look() -> bool:
+            if load_batch(resolver.store, batch_id).state is not BatchState.REFUSED:
+                guard_batch(resolver, guards, batch_id, self.plan.weather.rules, by(process))
+            return True
+
+        return await resolver.offload(look)
+
+    async def _approve(self, process: Process, batch_id: str) -> bool:
+        """True when the batch may go on; somebody answers after a while, and not always as one should."""
+        resolver, policy, chance = self.resolver(process), self._policy, process.chance
+
+        def ask() -> ApprovalRequest | None:
+            return ask_for_approval(resolver, batch_id, policy, by(process))
+
+        if load_batch(resolver.store, batch_id).state is BatchState.REFUSED:
+            return False
+        try:
+            request = await resolver.offload(ask)
+            if request is None:
+                return True
+            await asyncio.sleep(chance.uniform(1, LONGEST_ANSWER_SECONDS))
+            await process.thawed()
+            who, terms = BY_APPROVER, request.terms
+            if chance.random() < self.plan.weather.answer_badly:
+                self.watch.count("people:answer badly")
+                if chance.random() < 0.3:
+                    await resolver.offload(lambda: reject(resolver, batch_id, terms, BY_APPROVER))
+                who = BY_PERSON
+            await resolver.offload(lambda: approve(resolver, batch_id, policy, terms, who))
+        except ApprovalRejectedError:
+            return False
+        return True
+
+    @property
+    def _policy(self) -> ApprovalPolicy:
+        weather = self.plan.weather
+        return ApprovalPolicy(weather.approval_over_rupiah, weather.approve_held)
+
     async def _reserve(self, process: Process, batch_id: str) -> bool:
         resolver = self.resolver(process)
         funds = GuardedFunds(self.funds, process, self.watch)
@@ -285,9 +348,16 @@ class Line:
         return True
 
     async def _execute(self, process: Process, which: OrderSlice) -> bool:
+        resolver = self.resolver(process)
+
+        def look() -> Gate:
+            batch = load_batch(resolver.store, which.batch_id)
+            return Gate(True, approval_is_needed(resolver.store, batch, self._policy))
+
+        gate = await resolver.offload(look)
         async with self.client(process) as sat:
             catalogue = catalogue_of(await sat.list_products())
-            executor = ChunkExecutor(self.resolver(process), sat, catalogue, by(process), EXECUTION)
+            executor = ChunkExecutor(resolver, sat, catalogue, by(process), EXECUTION, gate)
             await executor.run(which)
         return True
 
@@ -421,6 +491,7 @@ class Line:
 
 
 BY_PERSON = Provenance("user:siti", "a command")
+BY_APPROVER = Provenance("user:budi", "an approval")
 
 
 def by(process: Process) -> Provenance:

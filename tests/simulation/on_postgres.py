@@ -11,6 +11,7 @@ from functools import cache
 
 from sat_hook.store.database import Database
 from sat_hook.store.funds import PostgresFunds
+from sat_hook.store.guards import PostgresGuardLedger
 from sat_hook.store.poll_schedule import PostgresPollSchedule
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.sql_files import queries
@@ -48,6 +49,7 @@ class PostgresBackend:
                 PostgresEventStore(self._writer),
                 PostgresPollSchedule(self._writer),
                 PostgresFunds(self._writer),
+                PostgresGuardLedger(self._writer),
                 self._receive,
             )
 

@@ -14,6 +14,7 @@ from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
 from sat_hook.pipeline.trouble import SpoolError
 from sat_hook.store.event_store import Change, EventStore, StoreUnavailableError
 from sat_hook.store.funds import AccountFunds, FundsStore
+from sat_hook.store.guards import GuardLedger, LockedAccount
 from sat_hook.store.memory import MemoryEventStore
 from sat_hook.store.poll_schedule import DuePoll, PollSchedule, PollScope
 from tests.simulation.processes import Process, Storm
@@ -123,10 +124,26 @@ class GuardedFunds:
             yield opened
 
 
-class _WatchedAccount:
-    """One account's funds under their lock. A kill in here would leave nothing behind, so there is none."""
+class GuardedGuards:
+    """The guards' ledger as one process sees it; under its lock everything happens or nothing."""
 
-    def __init__(self, opened: AccountFunds, process: Process, watch: Watch) -> None:
+    def __init__(self, base: GuardLedger, process: Process, watch: Watch) -> None:
+        self._base = base
+        self._process = process
+        self._watch = watch
+
+    @contextmanager
+    def locked(self, account: str) -> Iterator[LockedAccount]:
+        self._process.boundary("before the guards' lock")
+        with self._base.locked(account) as opened:
+            yield _WatchedAccount(opened, self._process, self._watch)  # type: ignore[misc]
+        self._process.boundary("after the guards' lock")
+
+
+class _WatchedAccount:
+    """An account under its lock. A kill in here would leave nothing behind, so there is none."""
+
+    def __init__(self, opened: AccountFunds | LockedAccount, process: Process, watch: Watch) -> None:
         self._opened = opened
         self.store = _WatchedStore(opened.store, process, watch)
 

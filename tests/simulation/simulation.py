@@ -20,6 +20,7 @@ from sat_hook.domain.recorded import RecordedEvent, StreamKind
 from sat_hook.pipeline import pausing
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
 from sat_hook.store.funds import FundsStore, MemoryFunds
+from sat_hook.store.guards import GuardLedger, MemoryGuardLedger
 from sat_hook.store.memory import MemoryEventStore
 from sat_hook.store.memory_polls import MemoryPollSchedule
 from sat_hook.store.poll_schedule import PollSchedule
@@ -45,6 +46,7 @@ class Backend:
     store: EventStore
     schedule: PollSchedule
     funds: FundsStore
+    guards: GuardLedger
     receive: Callable[[str, str, str, bytes, str], bool]
 
 
@@ -56,6 +58,7 @@ def memory_backend(clock: VirtualClock) -> Backend:
         store,
         schedule,
         MemoryFunds(store),
+        MemoryGuardLedger(store),
         lambda account, request_id, digest, *_: schedule.receive(account, request_id, digest),
     )
 
@@ -215,6 +218,7 @@ class _Run:
             store=backend.store,
             schedule=backend.schedule,
             funds=backend.funds,
+            guards=backend.guards,
             spool=MemorySpool(),
             sat=sat,
             settings=settings_of(self._account, self._seals),

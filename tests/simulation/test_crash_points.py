@@ -36,6 +36,8 @@ EXPECTED = {
 BOUNDARIES = {
     "before a commit",
     "after a commit",
+    "before the guards' lock",
+    "after the guards' lock",
     "before the funds' lock",
     "after the funds' lock",
     "before a checkout is sent",

@@ -11,14 +11,14 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sandbox.orders import Status
 from sandbox.world import World
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.account import AccountPaused, AccountResumed
-from sat_hook.domain.batch_events import FundsReserved
+from sat_hook.domain.batch_events import ApprovalRequested, BatchApproved, BatchSubmitted, FundsReserved
 from sat_hook.domain.event import Event
 from sat_hook.domain.order import Order, OrderState, evolve
 from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
@@ -72,6 +72,7 @@ class _Known:
     not_found_asked: list[float] = field(default_factory=list)
     evidence: dict[str, StatusEvidence] = field(default_factory=dict)
     looked_at: float = 0.0
+    was_released: bool = False
 
 
 class Watch:
@@ -98,6 +99,8 @@ class Watch:
         self._reserved_up_to: Counter[str] = Counter()
         self.saldos: set[int] = set()
         self.world: World | None = None
+        self._makers: dict[str, str] = {}
+        self._asked_for: set[str] = set()
         self._judged_orders = 0
         self._prices: dict[bytes, dict[str, int]] = {}
 
@@ -161,10 +164,16 @@ class Watch:
             for event in change.events:
                 self.count(f"event:{event.type_name}")
                 self.note(process.name, f"{stream.kind.value}: {event.type_name}")
-                self._other_happened(process, stream.key, event)
+                self._other_happened(stream.key, event, provenance)
 
-    def _other_happened(self, process: Process, key: str, event: Event) -> None:
+    def _other_happened(self, key: str, event: Event, provenance: Provenance) -> None:
         match event:
+            case BatchSubmitted():
+                self._makers[key] = provenance.actor
+            case ApprovalRequested():
+                self._asked_for.add(key)
+            case BatchApproved():
+                self._check_approver(key, provenance)
             case AccountPaused():
                 self._paused_at = self._time.seconds
             case AccountResumed():
@@ -182,6 +191,59 @@ class Watch:
                 )
             case _:
                 pass
+
+    def _check_approver(self, batch_id: str, provenance: Provenance) -> None:
+        self.require(provenance.actor.startswith("user:"), "approved by nobody", batch_id)
+        self.require(provenance.actor != self._makers.get(batch_id), "approved by its maker", batch_id)
+
+    def _check_guards(self, request_id: str, known: _Known, price_rupiah: int) -> None:
+        """What a person released is that person's; everything else keeps to the limits."""
+        order, rules = known.order, self.weather.rules
+        assert order is not None
+        self.require(order.admitted_at is not None, "an intent that no guard let through", request_id)
+        if order.batch_id in self._asked_for:
+            self.require(
+                order.approved_rupiah is not None and price_rupiah <= order.approved_rupiah,
+                "an intent that nobody approved",
+                request_id,
+            )
+        if known.was_released:
+            return
+        # Of two twins it is enough that a person let one through, knowing of the other.
+        kept = [
+            other.order
+            for key, other in self.known.items()
+            if key != request_id
+            and other.order is not None
+            and not other.was_released
+            and _may_cost(other.order)
+        ]
+        business = order.product_code, order.client_number
+        twins = [other for other in kept if (other.product_code, other.client_number) == business]
+        self.require(not twins, "an intent for business that is under way or done already", request_id)
+        limit = rules.order_limit_rupiah
+        self.require(limit is None or price_rupiah <= limit, "an intent above the order's limit", request_id)
+        batch = [other for other in kept if other.batch_id == order.batch_id]
+        self._check_usage(request_id, price_rupiah, batch, rules.batch_limit_orders, rules.batch_limit_rupiah)
+        if order.admitted_at is not None:
+            day = _day_of(order.admitted_at)
+            day_orders = [o for o in kept if o.admitted_at is not None and _day_of(o.admitted_at) == day]
+            limits = rules.day_limit_orders, rules.day_limit_rupiah
+            self._check_usage(request_id, price_rupiah, day_orders, *limits)
+
+    def _check_usage(
+        self,
+        request_id: str,
+        price_rupiah: int,
+        others: Sequence[Order],
+        orders: int | None,
+        rupiah: int | None,
+    ) -> None:
+        self.require(orders is None or len(others) < orders, "an intent above a limit of orders", request_id)
+        used = sum(other.quote_rupiah or 0 for other in others)
+        self.require(
+            rupiah is None or used + price_rupiah <= rupiah, "an intent above a limit of rupiah", request_id
+        )
 
     def _committed(self, included_before: datetime) -> Callable[[_Known], int]:
         """What each order may still take from a saldo that includes what came before a moment."""
@@ -271,6 +333,11 @@ class Watch:
             case happened.OrderEscalated():
                 self.require(event.reason.strip(), "escalated without a reason", request_id)
                 self._check_given_up(request_id)
+            case happened.OrderReleased():
+                known.was_released = True
+            case happened.OrderApproved():
+                batch_id = order.batch_id if order is not None else ""
+                self._check_approver(batch_id, provenance)
             case happened.ResendAllowedByOperator():
                 known.looked_at = self._time.seconds
             case happened.SucceededByOperator() | happened.FailedByOperator():
@@ -298,6 +365,7 @@ class Watch:
         first = next((e for e, _ in known.events if isinstance(e, happened.CheckoutRequested)), None)
         if order.state is OrderState.QUOTED:
             self.require(self.has_funds(order), "an intent without funds behind it", request_id)
+            self._check_guards(request_id, known, event.price_rupiah)
             self.require(
                 order.quote_valid_until is not None and occurred_at < order.quote_valid_until,
                 "an intent on a stale quote",
@@ -485,19 +553,32 @@ class Watch:
         if ledger.accepted == self._judged_orders:
             return
         self._judged_orders = ledger.accepted
-        business: Counter[tuple[str, str, str]] = Counter()
+        business: Counter[tuple[str, ...]] = Counter()
         for request_id, entry in ledger.entries.items():
             if not entry.orders:
                 continue
             self.require(len(entry.orders) == 1, "one request id was charged twice", request_id)
-            business[entry.product_code, entry.client_number, entry.reference] += 1
             known = self.known.get(request_id)
+            order_id = known.order.order_id if known and known.order else ""
+            business[entry.product_code, entry.client_number, entry.reference, order_id] += 1
             intents = (
                 [e for e, _ in known.events if isinstance(e, happened.CheckoutRequested)] if known else []
             )
             self.require(intents, "a charge without a committed intent", request_id)
         for key, charges in business.items():
             self.require(charges == 1, "one business order was charged twice", "/".join(key[:2]))
+
+
+def _may_cost(order: Order) -> bool:
+    """Whether an order has been sent and may cost money."""
+    if order.attempt == 0 or order.state.was_never_sent:
+        return False
+    return order.state not in (OrderState.FAILED, OrderState.REVERSED)
+
+
+def _day_of(moment: datetime) -> date:
+    """The business day in Jakarta."""
+    return (moment + timedelta(hours=7)).date()
 
 
 def _attributes_of(body: bytes) -> dict[str, Any]:

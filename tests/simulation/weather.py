@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sandbox.scenario import Scenario, scenario_of
+from sat_hook.domain.guards import GuardRules
 
 HEADER = "order_id,product_code,client_number,amount_rupiah,max_rupiah\n"
 PREPAID = ("50k-simpati", "25k-xl", "kode-voucher-google-100k")
@@ -42,6 +43,10 @@ class Weather:
     skew_seconds: float = 0.0
     pause: bool = False
     top_up_late: bool = False
+    rules: GuardRules = field(default_factory=GuardRules)
+    approval_over_rupiah: int | None = None
+    approve_held: bool = False
+    answer_badly: float = 0.0
     release_held: float = 0.5
     operator: float = 0.5
 
@@ -86,12 +91,17 @@ def draw_batches(chance: random.Random) -> tuple[Batch, ...]:
     rows = [_row(chance, number) for number in range(1, chance.randint(3, 8) + 1)]
     if chance.random() < 0.1:
         rows.append(rows[0])
+    if chance.random() < 0.2:
+        # The same business under another order id: for the guard, or for a person who releases it.
+        rows.append(rows[0].replace("O-1,", "O-11,"))
     first = Batch("first", (HEADER + "".join(rows)).encode(), chance.choice((2, 3, 8)))
     if chance.random() < 0.75:
         return (first,)
     more = [_row(chance, number) for number in range(21, 21 + chance.randint(1, 3))]
     if chance.random() < 0.5:
         more.append(rows[0])
+    if chance.random() < 0.3:
+        more.append(rows[0].replace("O-1,", "O-31,"))
     return first, Batch("second", (HEADER + "".join(more)).encode(), chance.choice((2, 8)))
 
 
@@ -134,8 +144,28 @@ def draw_weather(chance: random.Random) -> Weather:
         skew_seconds=up_to(4.0, 0.5),
         pause=chance.random() < 0.15,
         top_up_late=chance.random() < 0.5,
+        rules=_rules(chance),
+        approval_over_rupiah=chance.choice((0, 150_000, 400_000)) if chance.random() < 0.3 else None,
+        approve_held=chance.random() < 0.5,
+        answer_badly=up_to(0.3, 0.5),
         release_held=chance.random(),
         operator=chance.random(),
+    )
+
+
+def _rules(chance: random.Random) -> GuardRules:
+    """Limits that some orders of the seed run into."""
+
+    def now_and_then(*limits: int) -> int | None:
+        return chance.choice(limits) if chance.random() < 0.15 else None
+
+    return GuardRules(
+        duplicate_days=7,
+        order_limit_rupiah=now_and_then(60_000, 99_000),
+        batch_limit_rupiah=now_and_then(150_000, 300_000),
+        batch_limit_orders=now_and_then(2, 4),
+        day_limit_rupiah=now_and_then(200_000, 400_000),
+        day_limit_orders=now_and_then(3, 5),
     )
 
 
