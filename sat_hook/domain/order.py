@@ -89,6 +89,7 @@ class RefusalReason(StrEnum):
     BEYOND_DEDUP_HORIZON = "beyond_dedup_horizon"
     STALE_ATTEMPT = "stale_attempt"
     STALE_EVIDENCE = "stale_evidence"
+    NOT_CONFIRMED = "not_confirmed"
     OVERTAKEN = "overtaken"
     TOO_EARLY = "too_early"
     NOT_APPROVED = "not_approved"

@@ -149,6 +149,17 @@ class RecordStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordCallback:
+    """A callback whose signature was verified, of an account that takes its word (law 6).
+
+    ``status.observed_at`` is when it came. What it says may be older than that by any time, because nothing
+    in it is dated: it ends an order in flight, and everything else is left to a status that is asked for.
+    """
+
+    status: RecordStatus
+
+
+@dataclass(frozen=True, slots=True)
 class RecordNotFound:
     """SAT said that it does not know the id (P02). ``asked_at`` is when the request for it began."""
 
@@ -205,6 +216,7 @@ OrderCommand = (
     | RequestCheckout
     | RecordReply
     | RecordStatus
+    | RecordCallback
     | RecordNotFound
     | Escalate
     | AllowResend

@@ -309,6 +309,15 @@ def _record_not_ended(order: Order, command: asked.RecordStatus) -> Decision:
     return (happened.OrderPending.model_validate({**_signed(command), "reported_status": command.status}),)
 
 
+def _record_callback(order: Order, command: asked.RecordCallback) -> Decision:
+    if command.status.status not in (STATUS_SUCCESS, STATUS_FAILED):
+        return _refuse(RefusalReason.NOT_CONFIRMED, "only an end is taken from a callback")
+    if not order.state.is_in_flight:
+        # An old callback may come late, or be sent again by anybody who saw it.
+        return _refuse(RefusalReason.NOT_CONFIRMED, f"the order is {order.state.value}: SAT has to be asked")
+    return _record_status(order, command.status)
+
+
 def _record_not_found(order: Order, command: asked.RecordNotFound) -> Decision:
     if order.attempt == 0 or order.settled_after is None:
         return _refuse(RefusalReason.NEVER_SENT)
@@ -362,6 +371,7 @@ _DECISIONS = {
     asked.RequestCheckout: _request_checkout,
     asked.RecordReply: _record_reply,
     asked.RecordStatus: _record_status,
+    asked.RecordCallback: _record_callback,
     asked.RecordNotFound: _record_not_found,
     asked.Escalate: _escalate,
     asked.AllowResend: _allow_resend,

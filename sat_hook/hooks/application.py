@@ -8,8 +8,11 @@ from typing import Any
 from airflow.sdk import BaseHook, Connection
 from psycopg2.extensions import make_dsn
 
+from sat_hook.clients.settings import AccountSettings
 from sat_hook.clients.system import SystemClock
 from sat_hook.pipeline.resolver import Resolver
+from sat_hook.pipeline.trusting import TrustedCallbacks
+from sat_hook.store.callbacks import PostgresCallbackInbox
 from sat_hook.store.database import Database
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.guards import PostgresGuardLedger
@@ -63,6 +66,12 @@ class ApplicationHook(BaseHook):
     def schedule(self) -> PostgresPollSchedule:
         """The poll schedule."""
         return PostgresPollSchedule(self.database)
+
+    def trusted_callbacks(self, settings: AccountSettings) -> TrustedCallbacks | None:
+        """What ends orders by their callbacks, if the connection wants that; None otherwise (law 6)."""
+        if not settings.trust_callbacks:
+            return None
+        return TrustedCallbacks(PostgresCallbackInbox(self.database), settings.account, settings.verifier)
 
     @cached_property
     def funds(self) -> PostgresFunds:

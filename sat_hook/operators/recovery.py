@@ -105,5 +105,6 @@ class SATRecoverOrdersOperator(BaseOperator):
                 sending=ExecutionLimits(
                     in_flight=settings.max_in_flight, reply_timeout_seconds=settings.total_timeout_seconds
                 ),
+                trusted=application.trusted_callbacks(settings),
             )
             return await recovery.run(settings.account)

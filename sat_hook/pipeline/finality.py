@@ -19,6 +19,7 @@ from sat_hook.pipeline.evidence import status_ask
 from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.pipeline.resolver import Ask, Resolver
 from sat_hook.pipeline.sat_api import SATApi
+from sat_hook.pipeline.trusting import TrustedCallbacks
 from sat_hook.protocol.outcomes import StatusOutcome, StatusVerdict
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.poll_schedule import DuePoll, PollSchedule, PollScope
@@ -42,7 +43,10 @@ class PollReport:
 
 
 class StatusPoller:
-    """Asks about orders of a batch or an account, each on its own schedule."""
+    """Asks about orders of a batch or an account, each on its own schedule.
+
+    :param trusted: ends orders by their callbacks before anything is asked; None asks about every order.
+    """
 
     def __init__(
         self,
@@ -51,12 +55,14 @@ class StatusPoller:
         sat: SATApi,
         chance: Randomness,
         limits: PollingLimits | None = None,
+        trusted: TrustedCallbacks | None = None,
     ) -> None:
         self._resolver = resolver
         self._schedule = schedule
         self._sat = sat
         self._chance = chance
         self._limits = limits or PollingLimits()
+        self._trusted = trusted
         self._clock: Clock = resolver.clock
 
     async def poll_due(self, scope: PollScope, provenance: Provenance) -> PollReport:
@@ -77,6 +83,9 @@ class StatusPoller:
             )
             if not claimed:
                 break
+            told = await self._resolver.offload(partial(self._end_by_callbacks, claimed, lease_until))
+            ended += len(told)
+            claimed = [poll for poll in claimed if poll.request_id not in told]
             answers = await self._ask_all(claimed)
             ended += await self._resolver.offload(
                 partial(self._record, claimed, lease_until, answers, provenance)
@@ -96,6 +105,14 @@ class StatusPoller:
         now = self._clock.now()
         self._schedule.enroll(scope, now + timedelta(seconds=self._limits.first_delay_seconds))
         self._schedule.hasten(scope, now)
+
+    def _end_by_callbacks(self, claimed: list[DuePoll], lease_until: datetime) -> frozenset[str]:
+        """Those whose callback is taken at its word, where the account's connection wants that."""
+        if self._trusted is None:
+            return frozenset()
+        ended = self._trusted.end(self._resolver, [poll.request_id for poll in claimed])
+        self._schedule.forget(sorted(ended), lease_until)
+        return ended
 
     async def _ask_all(self, claimed: list[DuePoll]) -> list[tuple[StatusOutcome, datetime]]:
         gate = asyncio.Semaphore(self._limits.in_flight)

@@ -23,6 +23,7 @@ from sat_hook.pipeline.pausing import PauseWatch
 from sat_hook.pipeline.resolver import Ask, Resolver, standing_of
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.sending import Sender
+from sat_hook.pipeline.trusting import TrustedCallbacks
 from sat_hook.store.event_store import each_order_of_account
 from sat_hook.store.poll_schedule import PollSchedule, PollScope
 
@@ -56,10 +57,11 @@ class Recovery:
         limits: RecoveryLimits | None = None,
         polling: PollingLimits | None = None,
         sending: ExecutionLimits | None = None,
+        trusted: TrustedCallbacks | None = None,
     ) -> None:
         self._resolver = resolver
         self._clock = resolver.clock
-        self._poller = StatusPoller(resolver, schedule, sat, chance, polling)
+        self._poller = StatusPoller(resolver, schedule, sat, chance, polling, trusted)
         self._sat = sat
         self._provenance = provenance
         self._limits = limits or RecoveryLimits()

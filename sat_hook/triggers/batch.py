@@ -76,7 +76,13 @@ class SATBatchTrigger(BaseTrigger):
             hook.async_client() as sat,
             _Bell(application.database, channel) as bell,
         ):
-            poller = StatusPoller(application.resolver, application.schedule, sat, random.SystemRandom())
+            poller = StatusPoller(
+                application.resolver,
+                application.schedule,
+                sat,
+                random.SystemRandom(),
+                trusted=application.trusted_callbacks(settings),
+            )
             while True:
                 try:
                     report = await poller.poll_due(scope, provenance)

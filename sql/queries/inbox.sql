@@ -40,3 +40,16 @@ FROM sat.callback_inbox AS i
 LEFT JOIN sat.callback_repeats AS r USING (account, digest)
 WHERE i.request_id = :request_id AND i.account = :account
 ORDER BY i.inbox_id;
+
+-- name: callbacks_of_orders(account, request_ids, limit)
+-- What came for some orders of an account, with its bytes, by arrival; at most so many of each order.
+SELECT i.request_id, i.body, i.signature, i.received_at
+FROM unnest(:request_ids::text[]) AS asked (request_id)
+CROSS JOIN LATERAL (
+    SELECT c.inbox_id, c.request_id, c.body, c.signature, c.received_at
+    FROM sat.callback_inbox AS c
+    WHERE c.request_id = asked.request_id AND c.account = :account
+    ORDER BY c.inbox_id DESC
+    LIMIT :limit
+) AS i
+ORDER BY i.inbox_id;

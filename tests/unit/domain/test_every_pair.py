@@ -10,7 +10,7 @@ import pytest
 
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.order import Order, OrderState, Refusal, evolve
+from sat_hook.domain.order import Order, OrderState, Refusal, RefusalReason, evolve
 from sat_hook.domain.order_commands import OrderCommand
 from sat_hook.domain.order_decisions import decide
 from tests.orders import T0
@@ -117,6 +117,34 @@ def test_older_evidence_changes_nothing(situation: Situation) -> None:
     for word in ("Pending", "Success", "Failed"):
         stale = asked.RecordStatus(word, order.evidence_at.replace(year=2025), "a" * 64)
         assert isinstance(decide(order, stale), Refusal)
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: s.name)
+def test_a_trusted_callback_ends_what_is_in_flight_and_nothing_else(situation: Situation) -> None:
+    """It is as old as its sender likes: only an end of an order in flight is taken at its word."""
+    order = situation.order
+    for word, end in (("Success", OrderState.SUCCEEDED), ("Failed", OrderState.FAILED)):
+        command = COMMANDS[f"callback {word}"]
+        if order is not None and order.state.is_in_flight:
+            now, events = after(order, command)
+            assert now is not None
+            assert (now.state, events) == (end, after(order, COMMANDS[f"signed {word}"])[1])
+        else:
+            assert isinstance(decide(order, command), Refusal)
+    assert isinstance(decide(order, COMMANDS["callback Pending"]), Refusal)
+
+
+def test_a_trusted_callback_that_came_before_a_newer_status_is_stale() -> None:
+    """SAT said Pending after the callback had come: SAT is asked again, not the callback believed."""
+    order = next(s.order for s in SITUATIONS if s.name == "signed pending")
+    assert order is not None
+    assert order.evidence_at is not None
+    early = asked.RecordCallback(
+        asked.RecordStatus("Success", order.evidence_at.replace(year=2025), "a" * 64)
+    )
+    answer = decide(order, early)
+    assert isinstance(answer, Refusal)
+    assert answer.reason is RefusalReason.STALE_EVIDENCE
 
 
 def test_a_command_given_twice_changes_nothing_the_second_time() -> None:

@@ -1,0 +1,51 @@
+"""What the receiver kept, as the pipeline reads it: verified callbacks of orders, exactly as they came."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from sat_hook.store.database import Database
+from sat_hook.store.sql_files import queries
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCallback:
+    """One callback of the inbox. ``body`` may hold a voucher, so no repr shows it."""
+
+    request_id: str
+    body: bytes
+    signature: str
+    received_at: datetime
+
+    def __repr__(self) -> str:
+        return f"KeptCallback(request_id={self.request_id}, received_at={self.received_at}, body=***)"
+
+
+class CallbackInbox(Protocol):
+    """The inbox, to be read."""
+
+    def callbacks_of(self, account: str, request_ids: Sequence[str], limit: int) -> list[KeptCallback]:
+        """The callbacks that came for these orders of ``account``, by arrival; at most ``limit`` of each."""
+
+
+class PostgresCallbackInbox:
+    """:class:`CallbackInbox` in the table ``sat.callback_inbox``, with the role ``sat_writer``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._inbox = queries("inbox")
+
+    def callbacks_of(self, account: str, request_ids: Sequence[str], limit: int) -> list[KeptCallback]:
+        with self._database.transaction() as connection:
+            rows = list(
+                self._inbox.callbacks_of_orders(
+                    connection, account=account, request_ids=list(request_ids), limit=limit
+                )
+            )
+        return [
+            KeptCallback(request_id, bytes(body), signature, received_at)
+            for request_id, body, signature, received_at in rows
+        ]
