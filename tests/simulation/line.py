@@ -157,8 +157,8 @@ class Line:
         await self.step("close quotes", lambda p: self._close_quotes(p, batch_id))
         for round_ in range(ROUNDS_OF_PEOPLE):
             await self.step("guard", lambda p: self._guard(p, batch_id))
-            if await self.step("approve", lambda p: self._approve(p, batch_id)):
-                await self.step("reserve", lambda p: self._reserve(p, batch_id))
+            approved = await self.step("approve", lambda p: self._approve(p, batch_id))
+            if approved and await self.step("reserve", lambda p: self._reserve(p, batch_id)):
                 await self._over_chunks("execute", batch, batch_id, self._execute)
             await self.step("wait", lambda p: self._wait(p, batch_id))
             await self.step("results", lambda p: self._results(p, batch_id))
@@ -335,7 +335,10 @@ class Line:
         return ApprovalPolicy(weather.approval_over_rupiah, weather.approve_held)
 
     async def _reserve(self, process: Process, batch_id: str) -> bool:
+        """False when somebody rejected the batch after another had approved it."""
         resolver = self.resolver(process)
+        if load_batch(resolver.store, batch_id).state is BatchState.REFUSED:
+            return False
         funds = GuardedFunds(self.funds, process, self.watch)
         policy = self.chance.choice((ShortFundsPolicy.WAIT, ShortFundsPolicy.PARTIAL))
         async with self.client(process) as sat:

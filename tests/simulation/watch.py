@@ -240,7 +240,7 @@ class Watch:
         rupiah: int | None,
     ) -> None:
         self.require(orders is None or len(others) < orders, "an intent above a limit of orders", request_id)
-        used = sum(other.quote_rupiah or 0 for other in others)
+        used = sum(_at_least(other) for other in others)
         self.require(
             rupiah is None or used + price_rupiah <= rupiah, "an intent above a limit of rupiah", request_id
         )
@@ -574,6 +574,15 @@ def _may_cost(order: Order) -> bool:
     if order.attempt == 0 or order.state.was_never_sent:
         return False
     return order.state not in (OrderState.FAILED, OrderState.REVERSED)
+
+
+def _at_least(order: Order) -> int:
+    """What an order uses of a limit: its quote, or less when SAT charged less.
+
+    A charge above the quote is SAT's doing, and may come after the guards had looked at the next order.
+    """
+    quote = order.quote_rupiah or 0
+    return quote if order.charged_rupiah is None else min(quote, order.charged_rupiah)
 
 
 def _day_of(moment: datetime) -> date:

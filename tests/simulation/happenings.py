@@ -1,0 +1,189 @@
+"""What every thousand seeds have to be through, or the simulation proves less than it says.
+
+Names are those of the counters that ``make simulate`` prints. A name that does not appear any more means that
+the weather, the line or the product has changed: find out which before taking it off this list.
+"""
+
+from __future__ import annotations
+
+import sandbox.faults
+from sandbox.faults import Rule
+
+# A SAT that forgets an id although its horizon has not passed breaks what every client has to rely on. The
+# horizon itself is simulated: what is sent again after it is charged again.
+NEVER_DRAWN = frozenset({"forgotten_id"})
+
+
+def kinds_of_fault() -> set[str]:
+    """Every kind of fault that the local SAT server knows."""
+    rules = [kind for kind in vars(sandbox.faults).values() if isinstance(kind, type)]
+    names = {
+        kind.model_fields["fault"].annotation
+        for kind in rules
+        if issubclass(kind, Rule) and "fault" in kind.model_fields
+    }
+    return {literal.__args__[0] for literal in names}  # type: ignore[union-attr]
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+FAULTS = _words(
+    """
+bad_signature:garbage bad_signature:missing bad_signature:other_body bad_signature:stranger
+callback_before_response callback_delayed callback_dropped callback_duplicated callback_reordered
+callback_forged:stranger:Failed callback_forged:stranger:Success callback_forged:tampered:Failed
+callback_forged:tampered:Success callback_forged:unsigned:Failed callback_forged:unsigned:Success
+delay:request delay:response delayed_refund deposit_runs_out
+error:after:403 error:after:429 error:after:500 error:after:502 error:after:503 error:after:504
+error:before:403 error:before:408 error:before:429 error:before:500 error:before:502 error:before:503
+error:before:504
+failed_then_success fails foreign_spend
+garbled_reply:accepted_202 garbled_reply:no_data garbled_reply:not_json garbled_reply:other_id
+garbled_reply:redirect garbled_reply:truncated garbled_reply:unknown_status
+late_arrival:p02 late_arrival:resend late_arrival:seconds p02_though_charged
+p03_for_lost:p03 p03_for_lost:reset p03_for_lost:silence
+price_change:checkout price_change:quote
+product_inactive:checkout:2 product_inactive:checkout:3 product_inactive:quote:2 product_inactive:quote:3
+reject_resend request_lost request_lost:reset request_lost:silence response_lost:reset response_lost:silence
+stale_saldo stuck_pending success_then_reversed token_expiry unauthorized
+"""
+)
+
+TRANSITIONS = """
+escalated -FailedByOperator-> failed
+escalated -ResendAllowedByOperator-> unknown
+escalated -SucceededByOperator-> succeeded
+failed -OrderSucceeded-> succeeded
+held -OrderCancelled-> cancelled
+held -OrderReleased-> quoted
+nothing -OrderReceived-> received
+pending -ChargedAboveQuote-> pending
+pending -OrderEscalated-> escalated
+pending -OrderFailed-> failed
+pending -OrderPending-> pending
+pending -OrderSucceeded-> succeeded
+pending -StatusNotFound-> pending
+quoted -CheckoutRequested-> submitting
+quoted -OrderAdmitted-> quoted
+quoted -OrderApproved-> quoted
+quoted -OrderHeld-> held
+quoted -OrderQuoted-> quoted
+quoted -OrderRejected-> rejected
+quoted -ReservationRenewed-> quoted
+received -OrderQuoted-> quoted
+received -OrderRejected-> rejected
+received -OrderValidated-> received
+submitting -CheckoutAccepted-> pending
+submitting -CheckoutNotSent-> quoted
+submitting -CheckoutNotSent-> unknown
+submitting -CheckoutRejected-> failed
+submitting -CheckoutUnknown-> unknown
+submitting -OrderFailed-> failed
+submitting -OrderPending-> pending
+submitting -OrderSucceeded-> succeeded
+submitting -StatusNotFound-> unknown
+succeeded -ChargedAboveQuote-> succeeded
+succeeded -OrderReversed-> reversed
+unknown -CheckoutRequested-> submitting
+unknown -OrderEscalated-> escalated
+unknown -OrderFailed-> failed
+unknown -OrderPending-> pending
+unknown -OrderSucceeded-> succeeded
+unknown -StatusNotFound-> unknown
+""".strip().splitlines()
+
+EVENTS_ELSEWHERE = _words(
+    """
+AccountPaused AccountResumed ApprovalRefused ApprovalRejected ApprovalRequested BalanceChecked BatchApproved
+BatchCompleted BatchGuarded BatchQuoted BatchReceived BatchRefused BatchReopened BatchResultsWritten
+BatchSubmitted BatchValidated ForeignSpendSuspected FundsReserved RowsTakenIn TopUpSeen
+"""
+)
+
+CODES = _words("P02 P03 P04 P90 P94 P98 S00 S02")
+
+REASONS = """
+accepted Pending
+accepted Processing
+not sent connect_timeout
+not sent connection_refused
+not sent dns
+not sent proxy
+not sent send_window_passed
+not sent tls
+not sent token_unavailable
+OrderHeld business_duplicate
+OrderHeld limit
+OrderHeld price_above_quote
+OrderRejected approval_rejected
+OrderRejected inactive_product
+OrderRejected unknown_product
+unknown connection_reset
+unknown duplicate_request_id
+unknown http_401
+unknown http_403
+unknown http_429
+unknown id_mismatch
+unknown redirect
+unknown rejected_after_a_send_that_may_have_arrived
+unknown server_error
+unknown timeout
+unknown unexpected_status
+unknown unlisted_code
+unknown unreadable
+""".strip().splitlines()
+
+BOUNDARIES = """
+a checkout is written
+a checkout was sent
+a checkout's reply
+a checkout is sent
+a commit
+a status' answer
+claiming
+enrolling
+forgetting
+hastening
+rescheduling
+the funds' lock
+the guards' lock
+writing a file
+""".strip().splitlines()
+
+OTHERS = """
+process:replaced while it goes on
+process:run twice at once
+store:conflict
+store:read overtaken by a commit
+store:unavailable after a commit
+store:unavailable before a commit
+callback:duplicate answered 200
+callback:forged answered 400
+callback:genuine answered 200
+callback:receiver away
+network:connect_timeout after not writing
+network:send window passed
+network:timeout after writing
+janitor:sent again
+janitor:escalated
+people:answer badly
+people:top-up
+""".strip().splitlines()
+
+# Two things have to go wrong one after the other for these.
+RARE = """
+reason:OrderHeld approval
+transition:failed -EvidenceContradicted-> failed
+transition:succeeded -EvidenceContradicted-> succeeded
+""".strip().splitlines()
+
+EVERY_THOUSAND_SEEDS = (
+    *(f"fault:{name}" for name in FAULTS),
+    *(f"transition:{name}" for name in TRANSITIONS),
+    *(f"event:{name}" for name in EVENTS_ELSEWHERE),
+    *(f"code:{name}" for name in CODES),
+    *(f"reason:{name}" for name in REASONS),
+    *OTHERS,
+)
