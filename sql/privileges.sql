@@ -25,6 +25,10 @@ GRANT SELECT, UPDATE, DELETE ON sat.callback_queue TO sat_writer;
 GRANT SELECT, INSERT ON sat.order_intake TO sat_writer;
 GRANT UPDATE (claimed_by, claimed_at) ON sat.order_intake TO sat_writer;
 
+-- What happens after the end of an order: the log's readers, alerts, and looks at ended orders.
+GRANT SELECT, INSERT, UPDATE ON sat.log_cursors, sat.alerts, sat.final_watch TO sat_writer;
+GRANT SELECT ON sat.log_cursors, sat.alerts, sat.final_watch TO sat_reader;
+
 -- Limits that all workers share.
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.request_pace, sat.request_leases TO sat_writer;
 GRANT SELECT ON sat.request_pace, sat.request_leases TO sat_reader;

@@ -154,6 +154,13 @@ class RecordDelivery:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportStoppedChunk:
+    """Sending some rows stopped before all of them were sent; people have to be told."""
+
+    stopped: happened.ChunkStopped
+
+
+@dataclass(frozen=True, slots=True)
 class RecordGuarding:
     """The guards have looked at every order that can be sent."""
 
@@ -212,6 +219,7 @@ BatchCommand = (
     | Complete
     | RecordResults
     | RecordDelivery
+    | ReportStoppedChunk
     | RecordGuarding
     | Reopen
     | RequestApproval
@@ -233,6 +241,8 @@ def decide_batch(batch: Batch | None, command: BatchCommand) -> tuple[Event, ...
         return (happened.BatchResultsWritten(uri=command.uri, digest=command.digest, rows=command.rows),)
     if isinstance(command, RecordDelivery):
         return (happened.GoodsDelivered(orders=command.orders, reason=command.reason),)
+    if isinstance(command, ReportStoppedChunk):
+        return (command.stopped,)
     if isinstance(command, ReserveFunds):
         return _reserve(batch, command.reserved)
     if isinstance(
@@ -411,7 +421,7 @@ def _change(batch: Batch, event: Event) -> dict[str, object]:
             return {"state": BatchState.COMPLETED, "charged_rupiah": event.charged_rupiah}
         case happened.BatchResultsWritten():
             return {"results_uri": event.uri, "results_digest": event.digest}
-        case happened.GoodsDelivered() | happened.ApprovalRefused():
+        case happened.GoodsDelivered() | happened.ApprovalRefused() | happened.ChunkStopped():
             return {}
         case happened.BatchGuarded():
             return {"guarded": event.tally}

@@ -172,6 +172,28 @@ class GuardTally(BaseModel):
     admitted_rupiah: int
     held_as_duplicates: int
     held_over_limits: int
+class StopCause(StrEnum):
+    """Why a chunk stopped before all of it was sent."""
+
+    BREAKER = "breaker"
+    OVERCHARGED = "overcharged"
+    INCOMPLETE = "incomplete"
+
+
+@register
+class ChunkStopped(Event):
+    """Sending these rows stopped; ``unsent`` orders of them stay quoted until somebody sends them again.
+
+    Breaker: too many calls in a row proved nothing. Overcharged: SAT charged more than was quoted.
+    Incomplete: some prices could not be renewed, or some intents could not be written in time.
+    """
+
+    first_row: int
+    last_row: int
+    unsent: int
+    cause: StopCause
+
+
 
 
 class ApprovalTerms(BaseModel):

@@ -12,6 +12,7 @@ from sat_hook.clients.settings import AccountSettings
 from sat_hook.clients.system import SystemClock
 from sat_hook.pipeline.resolver import Resolver
 from sat_hook.pipeline.trusting import TrustedCallbacks
+from sat_hook.store.alerts import AlertBook
 from sat_hook.store.callbacks import PostgresCallbackInbox
 from sat_hook.store.database import Database
 from sat_hook.store.funds import PostgresFunds
@@ -82,6 +83,11 @@ class ApplicationHook(BaseHook):
     def guards(self) -> PostgresGuardLedger:
         """What the guards read, under an account's lock."""
         return PostgresGuardLedger(self.database)
+
+    @cached_property
+    def alerts(self) -> AlertBook:
+        """What people have to be told."""
+        return AlertBook(self.database)
 
     @cached_property
     def intake(self) -> OrderIntake:

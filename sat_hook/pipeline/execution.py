@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from sat_hook.domain.batch import ReportStoppedChunk
+from sat_hook.domain.batch_events import ChunkStopped, StopCause
 from sat_hook.domain.funds import is_reserved
 from sat_hook.domain.guards import business_day
 from sat_hook.domain.order import Order, OrderState
@@ -31,10 +34,11 @@ from sat_hook.pipeline.trouble import (
     AccountPausedError,
     ChargedAboveQuoteError,
     ChunkIncompleteError,
+    ContentionError,
     NotReservedError,
 )
 from sat_hook.protocol.outcomes import CheckoutVerdict
-from sat_hook.store.event_store import OrderSlice, each_order
+from sat_hook.store.event_store import OrderSlice, StoreUnavailableError, each_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,7 @@ class ChunkExecutor:
         self._failures_in_a_row = 0
         self._last_failure = ""
         self._stopped = False
+        self._is_breaker_open = False
         self._paused: str | None = None
         self._overcharged: str | None = None
 
@@ -132,6 +137,8 @@ class ChunkExecutor:
             if isinstance(end, BaseException):
                 raise end
         left = sum(1 for _ in orders) + self._report.not_sent
+        if (left or self._is_breaker_open) and (cause := self._stop_cause()) is not None:
+            await self._resolver.offload(partial(self._raise_alarm, which, left, cause))
         if self._overcharged is not None:
             raise ChargedAboveQuoteError(
                 f"{self._overcharged}; {left} orders of rows {which.first_row} to {which.last_row} were not "
@@ -144,6 +151,20 @@ class ChunkExecutor:
             )
             raise AccountPausedError(text) if self._paused else ChunkIncompleteError(text)
         return self._report
+
+    def _stop_cause(self) -> StopCause | None:
+        """Why not everything was sent; None when a person wanted it so."""
+        if self._overcharged is not None:
+            return StopCause.OVERCHARGED
+        if self._is_breaker_open:
+            return StopCause.BREAKER
+        return None if self._stopped else StopCause.INCOMPLETE
+
+    def _raise_alarm(self, which: OrderSlice, unsent: int, cause: StopCause) -> None:
+        stopped = ChunkStopped(first_row=which.first_row, last_row=which.last_row, unsent=unsent, cause=cause)
+        # The task fails and says so in any case; the alarm must not stand in for the reason.
+        with suppress(ContentionError, StoreUnavailableError):
+            self._resolver.apply_to_batch(which.batch_id, ReportStoppedChunk(stopped), self._provenance)
 
     def _admitted(self, orders: list[Order]) -> list[Order]:
         if not self._gate.admitted_only:
@@ -280,4 +301,5 @@ class ChunkExecutor:
         else:
             self._failures_in_a_row += 1
             self._last_failure = reason
-            self._stopped = self._stopped or self._failures_in_a_row >= self._limits.failures_to_stop
+            self._is_breaker_open |= self._failures_in_a_row >= self._limits.failures_to_stop
+            self._stopped = self._stopped or self._is_breaker_open

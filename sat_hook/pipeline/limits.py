@@ -118,3 +118,58 @@ class PollingLimits:
         """The pause after the ``polls``-th question about one order."""
         # The exponent is capped: growth ** 2000 is not a float.
         return min(self.longest_delay_seconds, self.first_delay_seconds * self.growth ** min(polls, 64))
+
+
+@dataclass(frozen=True, slots=True)
+class FinalWatchLimits:
+    """How ended orders are looked at again.
+
+    :param days: after the business day (WIB) of the end; one look at each.
+    :param hour: of that day (WIB) from which the look is due; it is overdue when the day is over.
+    :param orders: looks of one run at most.
+    :param in_flight: questions at once.
+    :param claim: orders that one run takes at once.
+    :param lease_seconds: how long a claimed order belongs to the run that claimed it.
+    :param first_pause_seconds: before an order is asked about again that got no proof for an answer; doubled
+        each time, never longer than ``longest_pause_seconds``.
+    :param give_up_after_seconds: a mark that is overdue for so long is closed without an answer.
+    """
+
+    days: tuple[int, ...] = (1, 7)
+    hour: int = 6
+    orders: int = 20_000
+    in_flight: int = 32
+    claim: int = 128
+    lease_seconds: float = 300.0
+    first_pause_seconds: float = 300.0
+    longest_pause_seconds: float = 6 * 3600.0
+    give_up_after_seconds: float = 7 * 86_400.0
+
+    def pause_seconds(self, tries: int) -> float:
+        """The pause after the ``tries``-th question without an answer."""
+        # The exponent is capped: 2 ** 2000 is not a float.
+        return min(self.longest_pause_seconds, self.first_pause_seconds * 2.0 ** min(tries - 1, 32))
+
+
+@dataclass(frozen=True, slots=True)
+class AlertingLimits:
+    """How people are told.
+
+    :param page: events that are read at once.
+    :param alerts: alerts of one round at most.
+    :param lease_seconds: how long a round has for telling what it has taken.
+    :param failures_to_stop: so many messages that the notifier did not take end the round.
+    :param first_pause_seconds: before a message is tried again; doubled each time, never longer than
+        ``longest_pause_seconds``. It is tried until it goes out.
+    """
+
+    page: int = 1000
+    alerts: int = 10_000
+    lease_seconds: float = 600.0
+    failures_to_stop: int = 3
+    first_pause_seconds: float = 60.0
+    longest_pause_seconds: float = 3600.0
+
+    def pause_seconds(self, tries: int) -> float:
+        """The pause after the ``tries``-th failure."""
+        return min(self.longest_pause_seconds, self.first_pause_seconds * 2.0 ** min(tries - 1, 32))

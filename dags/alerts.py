@@ -1,0 +1,43 @@
+"""Tells people what they have to look at: orders handed to them, reversals, late successes, contradicting
+evidence, charges above a quote, stopped chunks, foreign spending, and what other DAGs raise.
+
+Everything that is an event of the log is told once, however often this DAG runs. Other DAGs can be scheduled
+on the assets ``sat://alerts/order_escalated``, ``sat://alerts/order_reversed`` and so on; people are reached
+through the notifier that the Airflow Variable ``sat_alerts`` names, else by this DAG's log.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from sat_hook.operators.alerts import SATCollectAlertsOperator, SATNotifyOperator
+
+with DAG(
+    "alerts",
+    description="Tell people and other DAGs what has to be looked at",
+    schedule="*/5 * * * *",
+    catchup=False,
+    max_active_runs=1,
+    tags=["sat", "alerts"],
+    doc_md=__doc__,
+    default_args={
+        "owner": "disbursement",
+        "retries": 1,
+        "retry_delay": timedelta(seconds=30),
+        "execution_timeout": timedelta(minutes=5),
+    },
+) as dag:
+    collect = SATCollectAlertsOperator(
+        task_id="collect",
+        doc_md="Read the log from where the last run left it; raise an asset event for each kind of alert.",
+    )
+    notify = SATNotifyOperator(
+        task_id="notify",
+        # What was collected before is told even while collecting has trouble.
+        trigger_rule="all_done",
+        doc_md="Send what people were not told yet through the configured notifier.",
+    )
+
+    collect >> notify

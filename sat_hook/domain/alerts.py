@@ -1,0 +1,219 @@
+"""Alerts: which events people have to be told of, and in which words. Pure.
+
+An alert's text holds request ids, batch ids, row numbers and rupiah: never a customer's name or number, a
+voucher, or words that came over the wire. To have a new kind of event alert, add its kind here, its type to
+:data:`ALERTING_TYPES` and its line to :func:`alert_kind` and :func:`_text`. What is no event is raised by
+:func:`sat_hook.pipeline.alerting.raise_alerts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sat_hook.domain import account as account_events
+from sat_hook.domain import batch_events, order_events
+from sat_hook.domain.event import Event
+from sat_hook.domain.recorded import RecordedEvent
+
+MAXIMUM_TEXT_CHARACTERS = 300
+MAXIMUM_SUBJECTS_IN_MESSAGE = 10
+
+
+class AlertKind(StrEnum):
+    """What people are told of."""
+
+    ORDER_ESCALATED = "order_escalated"
+    ORDER_REVERSED = "order_reversed"
+    LATE_SUCCESS = "late_success"
+    EVIDENCE_CONTRADICTED = "evidence_contradicted"
+    CHARGED_ABOVE_QUOTE = "charged_above_quote"
+    CHUNK_STOPPED = "chunk_stopped"
+    FOREIGN_SPEND = "foreign_spend"
+    FINAL_WATCH_MISSED = "final_watch_missed"
+    RECONCILIATION_BREAK = "reconciliation_break"
+    PRICE_JUMP = "price_jump"
+    EVIDENCE_DAMAGED = "evidence_damaged"
+
+    @property
+    def headline(self) -> str:
+        """What it means, for the subject of a message."""
+        return _HEADLINES[self]
+
+
+_HEADLINES = {
+    AlertKind.ORDER_ESCALATED: "orders without an end, handed to people",
+    AlertKind.ORDER_REVERSED: "paid orders that SAT has taken back",
+    AlertKind.LATE_SUCCESS: "orders called failed that SAT has paid after all",
+    AlertKind.EVIDENCE_CONTRADICTED: "orders whose signed status contradicts their end",
+    AlertKind.CHARGED_ABOVE_QUOTE: "orders charged above their quote",
+    AlertKind.CHUNK_STOPPED: "stopped chunks: not everything was sent",
+    AlertKind.FOREIGN_SPEND: "deposit spent by somebody else",
+    AlertKind.FINAL_WATCH_MISSED: "ended orders that were not looked at again in time",
+    AlertKind.RECONCILIATION_BREAK: "breaks of the reconciliation",
+    AlertKind.PRICE_JUMP: "jumps of product prices",
+    AlertKind.EVIDENCE_DAMAGED: "evidence that is not what it was",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One thing that people have to be told, once.
+
+    :param key: what it is about, unique for ever: ``event/<position>``, ``price_jump/<snapshot>/<product>``.
+    :param account: whose; the account's name.
+    :param text: one line of at most 300 characters, without personal data and secrets.
+    :param occurred_at: when it happened (UTC).
+    :param subject: what a message lists, such as a request id or a product code.
+    :raises ValueError: for a text that is empty, too long, or more than a line.
+    """
+
+    key: str
+    kind: AlertKind
+    account: str
+    text: str
+    occurred_at: datetime
+    batch_id: str | None = None
+    subject: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            raise ValueError("an alert needs a key")
+        if not 0 < len(self.text) <= MAXIMUM_TEXT_CHARACTERS or not self.text.isprintable():
+            raise ValueError(
+                f"the text of alert {self.key!r} is no line of 1 to {MAXIMUM_TEXT_CHARACTERS} characters"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class AlertMessage:
+    """What goes out: all news of one kind about one account."""
+
+    kind: AlertKind
+    account: str
+    count: int
+    subject: str
+    text: str
+
+
+_FAILED_ENDS = frozenset({"OrderFailed", "CheckoutRejected", "FailedByOperator"})
+# An end of these types is news only after another end of the same order.
+_NEWS_AFTER_AN_END = ("OrderSucceeded", "OrderFailed", "OrderPending")
+ENDS = (*sorted(_FAILED_ENDS), "SucceededByOperator")
+
+ALERTING_TYPES = (
+    "OrderEscalated",
+    "OrderReversed",
+    "EvidenceContradicted",
+    "ChargedAboveQuote",
+    *_NEWS_AFTER_AN_END,
+    "ChunkStopped",
+    "ForeignSpendSuspected",
+)
+ALERTING_AFTER_AN_END = _NEWS_AFTER_AN_END
+
+
+def alert_of(
+    recorded: RecordedEvent, earlier: Collection[str], account: str, batch_id: str | None
+) -> Alert | None:
+    """The alert that an event is; None when it is no news.
+
+    :param earlier: names of the types of the events before it in its stream, as far as they are in ``ENDS``.
+    """
+    event = recorded.event
+    kind = alert_kind(event, earlier)
+    if kind is None:
+        return None
+    return Alert(
+        key=f"event/{recorded.position}",
+        kind=kind,
+        account=account,
+        text=_text(event, recorded.stream.key),
+        occurred_at=recorded.occurred_at,
+        batch_id=batch_id,
+        subject=recorded.stream.key,
+    )
+
+
+def alert_kind(event: Event, earlier: Collection[str]) -> AlertKind | None:
+    """Which kind of news the event is, after these ends."""
+    match event:
+        case order_events.OrderEscalated():
+            return AlertKind.ORDER_ESCALATED
+        case order_events.OrderReversed():
+            return AlertKind.ORDER_REVERSED
+        case order_events.EvidenceContradicted():
+            return AlertKind.EVIDENCE_CONTRADICTED
+        case order_events.ChargedAboveQuote():
+            return AlertKind.CHARGED_ABOVE_QUOTE
+        case order_events.OrderSucceeded() if not _FAILED_ENDS.isdisjoint(earlier):
+            return AlertKind.LATE_SUCCESS
+        case order_events.OrderFailed() if "SucceededByOperator" in earlier:
+            return AlertKind.EVIDENCE_CONTRADICTED
+        case order_events.OrderPending() if not _FAILED_ENDS.isdisjoint(earlier):
+            return AlertKind.EVIDENCE_CONTRADICTED
+        case batch_events.ChunkStopped():
+            return AlertKind.CHUNK_STOPPED
+        case account_events.ForeignSpendSuspected():
+            return AlertKind.FOREIGN_SPEND
+        case _:
+            return None
+
+
+def _text(event: Event, key: str) -> str:
+    match event:
+        case order_events.OrderEscalated(reason=reason):
+            return _line(f"{key}: {reason}")
+        case order_events.ChargedAboveQuote():
+            return f"{key}: charged {event.charged_rupiah:,} rupiah, quoted {event.quote_rupiah:,}"
+        case batch_events.ChunkStopped():
+            return (
+                f"{key}: {event.unsent} orders of rows {event.first_row} to {event.last_row} were not sent"
+                f" ({event.cause.value})"
+            )
+        case account_events.ForeignSpendSuspected():
+            return (
+                f"{event.found_rupiah:,} rupiah found,"
+                f" at least {event.expected_rupiah:,} expected; compared with {event.compared_with:%F %R} UTC"
+            )
+        case order_events.OrderSucceeded():
+            return f"{key}: signed Success after it was called failed; do not pay it again"
+        case order_events.OrderReversed():
+            return f"{key}: signed Failed after a signed Success"
+        case order_events.SignedStatus():
+            return f"{key}: a signed status fits no transition any more"
+        case _:
+            raise ValueError(f"{event.type_name} is no alert")
+
+
+def _line(text: str) -> str:
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return printable[:MAXIMUM_TEXT_CHARACTERS]
+
+
+def messages_of(alerts: Sequence[Alert]) -> list[tuple[AlertMessage, list[Alert]]]:
+    """One message for each kind and account, so that a thousand alerts are no thousand messages."""
+    groups: dict[tuple[AlertKind, str], list[Alert]] = {}
+    for alert in alerts:
+        groups.setdefault((alert.kind, alert.account), []).append(alert)
+    return [(_message(kind, account, group), group) for (kind, account), group in groups.items()]
+
+
+def _message(kind: AlertKind, account: str, alerts: list[Alert]) -> AlertMessage:
+    lines = [alert.text for alert in alerts[:MAXIMUM_SUBJECTS_IN_MESSAGE]]
+    if len(alerts) > len(lines):
+        lines.append(f"… and {len(alerts) - len(lines)} more")
+    batches = sorted({alert.batch_id for alert in alerts if alert.batch_id})
+    if batches:
+        shown = ", ".join(batches[:MAXIMUM_SUBJECTS_IN_MESSAGE])
+        more = len(batches) - MAXIMUM_SUBJECTS_IN_MESSAGE
+        lines.append(f"batches: {shown}" + (f" and {more} more" if more > 0 else ""))
+    return AlertMessage(
+        kind=kind,
+        account=account,
+        count=len(alerts),
+        subject=f"SAT account {account}: {kind.headline} ({len(alerts)})",
+        text="\n".join(lines),
+    )

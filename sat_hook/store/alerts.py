@@ -1,0 +1,152 @@
+"""The book of alerts: what people have to be told, and whether they were. Operational, in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg2.extensions import connection as Connection
+
+from sat_hook.domain.alerts import ALERTING_AFTER_AN_END, ALERTING_TYPES, ENDS, Alert, AlertKind
+from sat_hook.domain.recorded import RecordedEvent
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import recorded_from_row
+from sat_hook.store.sql_files import queries
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An event that may be news: the ends that its stream had before it, its account, its batch."""
+
+    recorded: RecordedEvent
+    earlier_ends: frozenset[str]
+    account: str
+    batch_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlert:
+    """An alert that this caller may tell people of; ``tries`` counts the attempts, this one included."""
+
+    alert: Alert
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToldAlert:
+    """An alert as it stands in the book; ``notified_at`` is None as long as nobody was told."""
+
+    alert: Alert
+    tries: int
+    raised_at: datetime
+    notified_at: datetime | None
+    trouble: str | None
+
+
+class AlertBook:
+    """The tables ``sat.alerts`` and ``sat.log_cursors``. Every method may raise StoreUnavailableError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._alerts = queries("alerts")
+
+    def read_up_to(self) -> int:
+        """Up to which position the log has been read."""
+        with self._database.transaction() as connection:
+            return int(self._alerts.alerts_cursor(connection) or 0)
+
+    def candidates(self, after_position: int, up_to_position: int, limit: int = 1000) -> list[Candidate]:
+        """A page of the events that may be news, by position."""
+        with self._database.transaction() as connection:
+            rows = list(
+                self._alerts.alerting_events(
+                    connection,
+                    after_position=after_position,
+                    up_to_position=up_to_position,
+                    types=list(ALERTING_TYPES),
+                    after_an_end=list(ALERTING_AFTER_AN_END),
+                    ends=list(ENDS),
+                    limit=limit,
+                )
+            )
+        return [
+            Candidate(recorded_from_row(row[:11]), frozenset(row[11]), row[12], row[13] or None)
+            for row in rows
+        ]
+
+    def add(
+        self,
+        alerts: Sequence[Alert],
+        *,
+        read_up_to: int | None = None,
+        connection: Connection | None = None,
+    ) -> int:
+        """Note alerts, and how far the log was read, in one transaction; returns how many keys are new.
+
+        :param connection: the caller's own transaction, for alerts that must not outlive its rollback.
+        """
+        if connection is not None:
+            return self._add(connection, alerts, read_up_to)
+        with self._database.transaction() as own:
+            return self._add(own, alerts, read_up_to)
+
+    def _add(self, connection: Connection, alerts: Sequence[Alert], read_up_to: int | None) -> int:
+        new = 0
+        if alerts:
+            rows = self._alerts.add_alerts(
+                connection,
+                keys=[alert.key for alert in alerts],
+                kinds=[alert.kind.value for alert in alerts],
+                accounts=[alert.account for alert in alerts],
+                batch_ids=[alert.batch_id for alert in alerts],
+                subjects=[alert.subject for alert in alerts],
+                texts=[alert.text for alert in alerts],
+                occurred_ats=[alert.occurred_at for alert in alerts],
+            )
+            new = len(list(rows))
+        if read_up_to is not None:
+            self._alerts.move_alerts_cursor(connection, position=read_up_to)
+        return new
+
+    def claim(self, now: datetime, lease_until: datetime, limit: int) -> list[OpenAlert]:
+        """Take alerts that nobody was told of yet; nobody else gets them before ``lease_until``."""
+        with self._database.transaction() as connection:
+            rows = list(
+                self._alerts.claim_alerts_to_notify(connection, now=now, lease_until=lease_until, limit=limit)
+            )
+        return [OpenAlert(_alert(row[1:8]), row[8]) for row in rows]
+
+    def settle_notified(self, keys: Collection[str], now: datetime) -> None:
+        """People were told of these."""
+        with self._database.transaction() as connection:
+            self._alerts.settle_notified(connection, keys=list(keys), now=now)
+
+    def settle_not_notified(self, keys: Collection[str], next_try_at: datetime, trouble: str) -> None:
+        """The notifier did not take these."""
+        with self._database.transaction() as connection:
+            self._alerts.settle_not_notified(
+                connection, keys=list(keys), next_try_at=next_try_at, trouble=trouble
+            )
+
+    def unannounced(self, limit: int) -> list[Alert]:
+        """Alerts that have no asset event yet, oldest first."""
+        with self._database.transaction() as connection:
+            return [_alert(row[:7]) for row in self._alerts.alerts_to_announce(connection, limit=limit)]
+
+    def settle_announced(self, keys: Collection[str], now: datetime) -> None:
+        """The asset events of these are under way."""
+        with self._database.transaction() as connection:
+            self._alerts.settle_announced(connection, keys=list(keys), now=now)
+
+    def recent(self, limit: int = 50) -> list[ToldAlert]:
+        """The newest alerts, told or not."""
+        with self._database.transaction() as connection:
+            rows = list(self._alerts.recent_alerts(connection, limit=limit))
+        return [ToldAlert(_alert(row[:7]), *row[7:]) for row in rows]
+
+
+def _alert(row: Sequence[Any]) -> Alert:
+    key, kind, account, text, occurred_at, batch_id, subject = row
+    return Alert(key, AlertKind(kind), account, text, occurred_at, batch_id, subject)
