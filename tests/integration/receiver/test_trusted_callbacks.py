@@ -1,0 +1,311 @@
+"""What the opt-in of a connection adds: its callbacks end orders in flight, and nothing else is different."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import psycopg2
+import pytest
+from psycopg2.extensions import parse_dsn
+
+from sat_hook.audit.verification import verify_log
+from sat_hook.domain.order import OrderState
+from sat_hook.operators.recovery import SATRecoverOrdersOperator
+from sat_hook.pipeline.resolver import Resolver
+from sat_hook.pipeline.trusting import BY_CALLBACK, CALLBACKS_READ_PER_ORDER
+from sat_hook.protocol.signing import Signer, Verifier
+from sat_hook.store.callbacks import KeptCallback
+from sat_hook.store.database import Database
+from stack.databases import ApplicationDatabase
+from tests.integration.audit.damage import Found
+from tests.integration.pipeline.test_steps import ready
+from tests.integration.receiver.serving import OTHER_PRIVATE_PEM, OTHER_PUBLIC_PEM, SIGNER, order
+from tests.integration.receiver.waiting_orders import KEYS, WaitingOrders, waiting_orders_of
+from tests.integration.test_batch_trigger import fired, trigger
+from tests.orders import ACCOUNT, T0, ManualClock
+from tests.pipeline import Line, line_of
+
+STRANGER = Signer(OTHER_PRIVATE_PEM)
+
+
+@pytest.fixture
+def waiting(database: ApplicationDatabase) -> Iterator[WaitingOrders]:
+    """Orders beside a receiver."""
+    with waiting_orders_of(database) as made:
+        yield made
+
+
+def write_into_inbox(waiting: WaitingOrders, body: bytes, request_id: str, signature: str) -> None:
+    """What somebody does who has taken over the receiver: anything goes into the inbox."""
+    connection = psycopg2.connect(waiting.database.receiver_dsn)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sat.receive_callback(%s, %s, %s, %s, %s, 'key', 'application/json', '::1')",
+            (ACCOUNT, request_id, hashlib.sha256(body).hexdigest(), body, signature),
+        )
+    connection.close()
+
+
+@pytest.mark.parametrize(("word", "end"), [("Success", OrderState.SUCCEEDED), ("Failed", OrderState.FAILED)])
+def test_a_trusted_callback_ends_its_order_without_a_question(
+    waiting: WaitingOrders, word: str, end: OrderState
+) -> None:
+    """The callback is the evidence: kept with its signature, named by the event, and it is the cause."""
+    in_flight = ("submitting", "pending", "signed pending", "unknown", "sent again")
+    bodies = {}
+    for number, situation in enumerate(in_flight, 1):
+        key = waiting.take_in(number, situation)
+        bodies[key] = order(key, word, sales_price=52_000, voucher_code="5196 1584")
+        assert waiting.served.post(bodies[key]).status_code == 200
+    assert waiting.poll(waiting.trusting()).ended == len(in_flight)
+    connection = psycopg2.connect(waiting.database.writer_dsn)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT digest, body, signature, key_fingerprint FROM sat.status_evidence")
+        evidence = {digest: rest for digest, *rest in cursor.fetchall()}
+    connection.close()
+    for key, body in bodies.items():
+        assert waiting.order(key).state is end
+        last = waiting.events(key)[-1]
+        assert last.provenance == BY_CALLBACK
+        kept, signature, fingerprint = evidence[json.loads(last.data)["evidence_digest"]]
+        assert kept.encode() == body
+        assert KEYS.verify(body, signature) == fingerprint
+    waiting.poll(waiting.trusting())
+    assert waiting.sat.asked == [], "nobody ever asked, and they left the schedule"
+
+
+def test_by_default_a_callback_is_confirmed(waiting: WaitingOrders) -> None:
+    """Without the opt-in SAT is asked, and what it says counts."""
+    key = waiting.take_in(1, "pending")
+    waiting.served.post(order(key, "Success"))
+    assert waiting.poll().ended == 0
+    assert waiting.sat.asked == [key]
+    assert waiting.order(key).state is OrderState.PENDING
+
+
+def test_the_log_with_a_trusted_end_verifies(waiting: WaitingOrders) -> None:
+    """Evidence, digest and event fit, like those of a status."""
+    key = waiting.take_in(1, "pending")
+    waiting.served.post(order(key, "Success"))
+    waiting.poll(waiting.trusting())
+    found = Found()
+    with closing(Database(waiting.database.owner_dsn)) as opened:
+        verify_log(opened, found)
+    assert found.findings == []
+
+
+def test_what_the_receiver_wrote_proves_nothing_by_itself(waiting: WaitingOrders) -> None:
+    """Forged, tampered with, unsigned, or about another order: the connection's own keys decide."""
+    keys = [waiting.take_in(number, "pending") for number in range(1, 6)]
+    genuine = order(keys[1], "Success")
+    write_into_inbox(waiting, order(keys[0], "Success"), keys[0], STRANGER.sign(order(keys[0], "Success")))
+    write_into_inbox(waiting, genuine + b" ", keys[1], SIGNER.sign(genuine))
+    write_into_inbox(waiting, order(keys[2], "Success"), keys[2], "")
+    write_into_inbox(waiting, genuine, keys[3], SIGNER.sign(genuine))
+    write_into_inbox(waiting, b"no json", keys[4], SIGNER.sign(b"no json"))
+    assert waiting.poll(waiting.trusting()).ended == 0
+    assert sorted(waiting.sat.asked) == sorted(keys)
+    assert {waiting.order(key).state for key in keys} == {OrderState.PENDING}
+
+
+def test_keys_that_are_not_trusted_any_more_end_nothing(waiting: WaitingOrders) -> None:
+    """The callback came before the key was withdrawn; or the connection has no key at all."""
+    key = waiting.take_in(1, "pending")
+    waiting.served.post(order(key, "Success"))
+    assert waiting.poll(waiting.trusting(Verifier([OTHER_PUBLIC_PEM]))).ended == 0
+    waiting.served.post(order(key, "Success") + b" ")
+    assert waiting.poll(waiting.trusting(None)).ended == 0
+    assert waiting.sat.asked == [key, key]
+
+
+def test_only_the_orders_own_account_speaks_for_it(waiting: WaitingOrders) -> None:
+    """A callback on another account's path, and a batch that waits with another account's connection."""
+    key = waiting.take_in(1, "pending")
+    waiting.served.post(order(key, "Success"), account="other", signer=STRANGER)
+    write_into_inbox(waiting, order(key, "Pending"), key, SIGNER.sign(order(key, "Pending")))
+    assert waiting.poll(waiting.trusting(Verifier([OTHER_PUBLIC_PEM]), "other")).ended == 0
+    assert waiting.sat.asked == [key]
+    assert waiting.order(key).state is OrderState.PENDING
+
+
+@pytest.mark.parametrize("second", ["Failed", "Pending", "Unheard-of"])
+def test_callbacks_that_do_not_agree_are_confirmed(waiting: WaitingOrders, second: str) -> None:
+    """Nothing in them says which is newer, so SAT does."""
+    key = waiting.take_in(1, "pending")
+    waiting.served.post(order(key, "Success"))
+    waiting.served.post(order(key, second))
+    waiting.sat.answers[key] = "Failed"
+    waiting.poll(waiting.trusting())
+    assert waiting.sat.asked == [key]
+    assert waiting.order(key).state is OrderState.FAILED
+
+
+def test_a_genuine_callback_beside_one_that_proves_nothing_is_confirmed(waiting: WaitingOrders) -> None:
+    """Somebody has been at the inbox, or a key was withdrawn: no reason to be quick."""
+    key = waiting.take_in(1, "pending")
+    waiting.served.post(order(key, "Success"))
+    write_into_inbox(waiting, order(key, "Failed"), key, STRANGER.sign(order(key, "Failed")))
+    assert waiting.poll(waiting.trusting()).ended == 0
+    assert waiting.sat.asked == [key]
+
+
+def test_callbacks_that_agree_end_the_order(waiting: WaitingOrders) -> None:
+    """The same end in other bytes is the same end."""
+    key = waiting.take_in(1, "pending")
+    waiting.served.post(order(key, "Success"))
+    waiting.served.post(order(key, "Success", serial_number="TLKM1"))
+    assert waiting.poll(waiting.trusting()).ended == 1
+    assert waiting.sat.asked == []
+
+
+def test_an_order_with_very_many_callbacks_is_asked_about(waiting: WaitingOrders) -> None:
+    """They are not all read; what is not read may disagree."""
+    key = waiting.take_in(1, "pending")
+    for number in range(CALLBACKS_READ_PER_ORDER):
+        waiting.served.post(order(key, "Success", serial_number=str(number)))
+    assert waiting.poll(waiting.trusting()).ended == 0
+    assert waiting.sat.asked == [key]
+
+
+def test_a_pending_callback_is_confirmed(waiting: WaitingOrders) -> None:
+    """It ends nothing, and SAT may know more by now."""
+    key = waiting.take_in(1, "pending")
+    waiting.served.post(order(key, "Pending"))
+    waiting.poll(waiting.trusting())
+    assert waiting.sat.asked == [key]
+
+
+def test_a_callback_that_came_before_a_newer_status_is_confirmed(waiting: WaitingOrders) -> None:
+    """SAT was asked after the callback came and said otherwise: that is the newer word."""
+    key = waiting.take_in(1, "unknown")
+    waiting.served.post(order(key, "Success"))
+    waiting.poll()  # without trust: SAT says Pending
+    assert waiting.order(key).state is OrderState.PENDING
+    assert waiting.trusting().end(waiting.resolver, [key]) == frozenset()
+
+
+def test_a_clock_of_the_database_that_is_ahead_outdates_no_later_answer(waiting: WaitingOrders) -> None:
+    """The evidence is never dated later than the moment at which it was taken."""
+    waiting.clock = ManualClock(T0)  # weeks behind PostgreSQL
+    key = waiting.take_in(1, "pending")
+    waiting.served.post(order(key, "Failed"))
+    waiting.poll(waiting.trusting())
+    assert waiting.order(key).evidence_at == T0
+
+
+class Overtaken(Resolver):
+    """Somebody else ends the order between the look and the decision."""
+
+    def __init__(self, waiting: WaitingOrders) -> None:
+        super().__init__(waiting.store, waiting.clock)
+        self._waiting = waiting
+
+    def apply(self, asks: Iterable[Any], *rest: Any) -> Any:
+        asks = list(asks)
+        key = asks[0].request_id
+        self._waiting.sat.answers[key] = "Success"
+        schedule_pass = self._waiting.poll()
+        assert schedule_pass.ended == 1
+        return super().apply(asks, *rest)
+
+
+def test_whoever_loses_the_race_changes_nothing(waiting: WaitingOrders) -> None:
+    """A late Failed must not reverse a Success that was confirmed while it was being looked at."""
+    key = waiting.take_in(1, "pending")
+    waiting.served.post(order(key, "Failed"))
+    assert waiting.trusting().end(Overtaken(waiting), [key]) == frozenset()
+    assert waiting.order(key).state is OrderState.SUCCEEDED
+
+
+def test_a_kept_callback_shows_no_voucher() -> None:
+    """It is evidence with goods in it."""
+    assert "5196" not in repr(KeptCallback("S1", b'{"voucher_code":"5196"}', "sig", T0))
+
+
+# Through Airflow's connections: the opt-in reaches the trigger and the janitor.
+
+
+@pytest.fixture
+def line(database: ApplicationDatabase, tmp_path: Path) -> Iterator[Line]:
+    """A SAT that never says anything but Pending when it is asked."""
+    with line_of(database.writer_dsn, tmp_path) as made:
+        yield made
+
+
+def connect(line: Line, database: ApplicationDatabase, folder: Path, monkeypatch: Any, trusts: bool) -> None:
+    """Airflow finds the line's connections in the environment."""
+    (folder / "s.pem").write_bytes(line.server.keys.sat_public_pem)
+    sat = {
+        "conn_type": "sat",
+        "login": "demo",
+        "password": "demo",
+        "extra": {
+            "account": ACCOUNT,
+            "environment": "custom",
+            "base_url": line.server.api_url,
+            "token_url": line.server.token_url,
+            "sat_public_key_paths": str(folder / "s.pem"),
+            "trust_callbacks": trusts,
+        },
+    }
+    dsn = parse_dsn(database.writer_dsn)
+    db = {
+        "conn_type": "postgres",
+        "host": dsn["host"],
+        "port": int(dsn["port"]),
+        "schema": dsn["dbname"],
+        "login": dsn["user"],
+        "password": dsn["password"],
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST", json.dumps(sat))
+    monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST_DB", json.dumps(db))
+
+
+def sent_orders(line: Line, database: ApplicationDatabase, prefix: str) -> str:
+    """A batch of two orders that SAT calls pending whenever it is asked, with a signed Success in the inbox
+    for each; returns the batch id."""
+    line.server.set_faults({"faults": [{"fault": "stuck_pending", "rate": 1.0}]})
+    batch_id = ready(line, 2, prefix)
+    line.execute(batch_id)
+    sat = Signer(line.server.keys.sat_private_pem)
+    connection = psycopg2.connect(database.receiver_dsn)
+    with connection, connection.cursor() as cursor:
+        for each in line.orders(batch_id).values():
+            body = order(each.request_id, "Success")
+            cursor.execute(
+                "SELECT sat.receive_callback('demo', %s, %s, %s, %s, 'key', 'application/json', '::1')",
+                (each.request_id, hashlib.sha256(body).hexdigest(), body, sat.sign(body)),
+            )
+    connection.close()
+    return batch_id
+
+
+@pytest.mark.parametrize("trusts", [True, False])
+def test_the_connections_opt_in_reaches_trigger_and_janitor(
+    line: Line,
+    database: ApplicationDatabase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trusts: bool,
+) -> None:
+    """With it both end the orders; without it both ask, and SAT says Pending."""
+    connect(line, database, tmp_path, monkeypatch, trusts)
+    first = sent_orders(line, database, "P")
+    end = asyncio.run(fired(trigger(first, seconds=15.0 if trusts else 1.0)))
+    assert end["in_flight"] == (0 if trusts else 2)
+
+    second = sent_orders(line, database, "Q")
+    janitor = SATRecoverOrdersOperator(task_id="janitor", sat_conn_id="sat_test", db_conn_id="sat_test_db")
+    ti = SimpleNamespace(dag_id="d", task_id="t", run_id="r", try_number=1, map_index=-1)
+    report = janitor.execute(cast(Any, {"ti": ti}))
+    assert report["ended"] == (2 if trusts else 0)
+    expected = OrderState.SUCCEEDED if trusts else OrderState.PENDING
+    for batch_id in (first, second):
+        assert {each.state for each in line.orders(batch_id).values()} == {expected}
