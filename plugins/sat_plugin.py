@@ -34,6 +34,7 @@ DAG_ID = "bulk_disbursement"
 RECEIVER_VARIABLE = "SAT_RECEIVER_CONFIG"
 UPLOAD_SECONDS = 120
 MAXIMUM_REASON_CHARACTERS = 500
+POSITION_HEADER = "X-SAT-Log-Position"
 
 _NEVER_STORED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
@@ -127,15 +128,22 @@ def _actions() -> "APIRouter":
         return await run_in_threadpool(submit)
 
     @router.get("/batches/{batch_id}/results")
-    async def results(batch_id: BatchId) -> Response:
-        """The result file as the log stands now: what was submitted, plus the verdicts. No goods."""
+    async def results(
+        batch_id: BatchId,
+        at: Annotated[int | None, Query(ge=1, description="a position of the log; default: the last")] = None,
+    ) -> Response:
+        """The result file as of a position of the log: what was submitted, plus the verdicts. No goods."""
 
         def render() -> Response:
             from sat_hook.hooks.spool import submissions_spool
             from sat_hook.pipeline.results import render_results
+            from sat_hook.store.past import past_of, present_of
 
-            file = render_results(_store(), submissions_spool(), batch_id)
-            return Response(file.content, headers=_as_download(file.name), media_type="text/csv")
+            store = _store()
+            past = present_of(store) if at is None else past_of(store, at)
+            file = render_results(past, submissions_spool(), batch_id)
+            headers = {**_as_download(file.name), POSITION_HEADER: str(file.position)}
+            return Response(file.content, headers=headers, media_type="text/csv")
 
         return await run_in_threadpool(render)
 
@@ -268,6 +276,7 @@ def _translate_errors(app: "FastAPI") -> None:
         SubmissionRefusedError,
     )
     from sat_hook.store.event_store import StoreRefusedError, StoreUnavailableError
+    from sat_hook.store.past import UnsettledPositionError
 
     statuses: dict[type[Exception], int] = {
         SubmissionRefusedError: 422,
@@ -277,6 +286,7 @@ def _translate_errors(app: "FastAPI") -> None:
         OrderNotFoundError: 404,
         PipelineError: 409,
         StoreRefusedError: 422,
+        UnsettledPositionError: 422,
         StoreUnavailableError: 503,
     }
     for error_type, status in statuses.items():

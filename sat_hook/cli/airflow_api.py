@@ -31,10 +31,14 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file from the plugin; ``content`` may hold goods, so no repr shows it."""
+    """A file from the plugin; ``content`` may hold goods, so no repr shows it.
+
+    ``position`` is that of the log, as of which the file was made, where it matters.
+    """
 
     name: str
     content: bytes
+    position: str | None = None
 
     def __repr__(self) -> str:
         return f"Download(name={self.name!r}, {len(self.content)} bytes)"
@@ -98,9 +102,11 @@ class AirflowApi:
         """Whether the DAG is paused, so that runs only queue."""
         return bool(self._document(self._ask("GET", f"/api/v2/dags/{DAG_ID}"))["is_paused"])
 
-    def results(self, batch_id: str) -> Download:
-        """The result file as the log stands now."""
-        return _download(self._ask("GET", f"/sat/v1/batches/{batch_id}/results"), f"{batch_id}.results.csv")
+    def results(self, batch_id: str, at: int | None = None) -> Download:
+        """The result file as the log stands now, or stood at a position."""
+        query = None if at is None else {"at": str(at)}
+        reply = self._ask("GET", f"/sat/v1/batches/{batch_id}/results", query=query)
+        return _download(reply, f"{batch_id}.results.csv")
 
     def deliver(self, batch_id: str, reason: str) -> Download:
         """Vouchers and serials; the delivery is recorded with the user."""
@@ -241,7 +247,8 @@ class AirflowApi:
 
 def _download(reply: requests.Response, name: str) -> Download:
     _, marker, encoded = reply.headers.get("Content-Disposition", "").partition("filename*=UTF-8''")
-    return Download(unquote(encoded) if marker else name, reply.content)
+    position = reply.headers.get("X-SAT-Log-Position")
+    return Download(unquote(encoded) if marker else name, reply.content, position)
 
 
 def _detail(reply: requests.Response) -> str:

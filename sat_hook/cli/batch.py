@@ -30,6 +30,12 @@ RUN_FAILED = 1
 STILL_RUNNING = 3
 
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch id that submit printed")]
+At = Annotated[
+    int | None,
+    typer.Option(
+        metavar="POSITION", help="As it was known at this position of the log (default: now)", min=1
+    ),
+]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="File to write (default: standard output)")
 ]
@@ -135,16 +141,20 @@ def list_batches(
 
 
 @app.command("show")
-def show(context: typer.Context, batch_id: BatchId) -> None:
-    """How a batch and its orders stand."""
-    _print_summary(settings_of(context), batch_id_from(batch_id), console())
+def show(context: typer.Context, batch_id: BatchId, at: At = None) -> None:
+    """How a batch and its orders stand, or stood at a position of the log."""
+    _print_summary(settings_of(context), batch_id_from(batch_id), console(), at)
 
 
 @app.command("results")
-def results(context: typer.Context, batch_id: BatchId, output: Output = None) -> None:
-    """The result file as the log stands now: what was submitted, row by row, plus the verdict."""
+def results(context: typer.Context, batch_id: BatchId, output: Output = None, at: At = None) -> None:
+    """The result file: what was submitted, row by row, plus the verdict as it is known now.
+
+    With --at, as it was known at a position of the log: the same bytes at any later time, whatever became of
+    the orders since. `sat batch show` names the position of the file that the run wrote.
+    """
     with airflow_of(settings_of(context)) as api:
-        download = api.results(batch_id_from(batch_id))
+        download = api.results(batch_id_from(batch_id), at)
     _write(download, output)
 
 
@@ -203,15 +213,20 @@ def _follow(
     return state
 
 
-def _print_summary(settings: CommandSettings, batch_id: str, out: Console) -> None:
+def _print_summary(settings: CommandSettings, batch_id: str, out: Console, at: int | None = None) -> None:
     from sat_hook.pipeline.results import summarise
+    from sat_hook.store.past import past_of
 
     with store_of(settings) as store:
-        summary = summarise(store, batch_id)
+        summary = summarise(store if at is None else past_of(store, at), batch_id)
+    if at is not None:
+        out.print(f"[yellow]As of position {at:,}[/] of the log")
     _print_facts(out, summary)
     _print_counts(out, summary.counts)
+    position = summary.batch.results_position
     if summary.batch.results_uri:
-        out.print(f"results: {summary.batch.results_uri}", markup=False)
+        known = "" if position is None else f" (as known at position {position}, see --at)"
+        out.print(f"results: {summary.batch.results_uri}{known}", markup=False)
     out.print(f"results file: sat batch results {batch_id} --output FILE", markup=False)
 
 
@@ -278,7 +293,8 @@ def _write(download: Download, output: Path | None) -> None:
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise CommandError.at(f"--output {output}", reason, "a file that can be written") from None
-    typer.echo(f"{output}: {len(download.content):,} bytes", err=True)
+    as_of = f", as of position {download.position} of the log" if download.position else ""
+    typer.echo(f"{output}: {len(download.content):,} bytes{as_of}", err=True)
 
 
 def _escaped(text: str) -> str:

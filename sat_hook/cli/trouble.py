@@ -18,6 +18,7 @@ class CommandError(Exception):
 # that was never raised: what was not imported cannot have been raised.
 _SPEAKING = {
     "sat_hook.store.event_store": ("StoreUnavailableError", "StoreRefusedError"),
+    "sat_hook.store.past": ("UnsettledPositionError",),
     "sat_hook.store.migrations": ("MigrationError",),
     "sat_hook.receiver.settings": ("ReceiverSettingsError",),
     "sat_hook.pipeline.trouble": ("PipelineError", "SubmissionRefusedError"),

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from sat_hook.domain import batch_events as happened
+from sat_hook.domain import earlier_events as earlier
 from sat_hook.domain.event import Event
 from sat_hook.domain.order import Refusal, RefusalReason
 
@@ -60,6 +61,7 @@ class Batch(BaseModel):
     charged_rupiah: int | None = None
     results_uri: str | None = None
     results_digest: str | None = None
+    results_position: int | None = None
 
     guarded: happened.GuardTally | None = None
     approval_required: bool = False
@@ -138,11 +140,9 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class RecordResults:
-    """A result file was written."""
+    """A result file was written, as of a position of the log."""
 
-    uri: str
-    digest: str
-    rows: int
+    written: happened.BatchResultsWritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +236,9 @@ def decide_batch(batch: Batch | None, command: BatchCommand) -> tuple[Event, ...
     if batch is None:
         return Refusal(reason=RefusalReason.NO_SUCH_ORDER, detail="no such batch")
     if isinstance(command, RecordResults):
-        if batch.results_digest == command.digest and batch.results_uri == command.uri:
+        if (batch.results_digest, batch.results_uri) == (command.written.digest, command.written.uri):
             return Refusal(reason=RefusalReason.ALREADY_SO, detail="the same results are already there")
-        return (happened.BatchResultsWritten(uri=command.uri, digest=command.digest, rows=command.rows),)
+        return (command.written,)
     if isinstance(command, RecordDelivery):
         return (happened.GoodsDelivered(orders=command.orders, reason=command.reason),)
     if isinstance(command, ReportStoppedChunk):
@@ -420,7 +420,13 @@ def _change(batch: Batch, event: Event) -> dict[str, object]:
         case happened.BatchCompleted():
             return {"state": BatchState.COMPLETED, "charged_rupiah": event.charged_rupiah}
         case happened.BatchResultsWritten():
-            return {"results_uri": event.uri, "results_digest": event.digest}
+            return {
+                "results_uri": event.uri,
+                "results_digest": event.digest,
+                "results_position": event.position,
+            }
+        case earlier.BatchResultsWritten():
+            return {"results_uri": event.uri, "results_digest": event.digest, "results_position": None}
         case happened.GoodsDelivered() | happened.ApprovalRefused() | happened.ChunkStopped():
             return {}
         case happened.BatchGuarded():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import ClassVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -148,11 +149,19 @@ class BatchCompleted(Event):
 
 @register
 class BatchResultsWritten(Event):
-    """A result file was written from the log. ``digest`` is its SHA-256."""
+    """A result file was written from the log as of ``position``. ``digest`` is its SHA-256.
+
+    ``counts`` and ``charged_rupiah`` are the batch's summary as of the same position.
+    """
+
+    schema_version: ClassVar[int] = 2
 
     uri: str
     digest: str
     rows: int
+    position: int
+    counts: dict[str, int]
+    charged_rupiah: int
 
 
 @register
@@ -163,15 +172,6 @@ class GoodsDelivered(Event):
     reason: str
 
 
-class GuardTally(BaseModel):
-    """What the guards made of a batch so far: orders let through and their rupiah, orders held and why."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    admitted: int
-    admitted_rupiah: int
-    held_as_duplicates: int
-    held_over_limits: int
 class StopCause(StrEnum):
     """Why a chunk stopped before all of it was sent."""
 
@@ -194,6 +194,15 @@ class ChunkStopped(Event):
     cause: StopCause
 
 
+class GuardTally(BaseModel):
+    """What the guards made of a batch so far: orders let through and their rupiah, orders held and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    admitted: int
+    admitted_rupiah: int
+    held_as_duplicates: int
+    held_over_limits: int
 
 
 class ApprovalTerms(BaseModel):

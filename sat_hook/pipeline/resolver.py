@@ -22,7 +22,7 @@ from sat_hook.domain.order_decisions import decide
 from sat_hook.domain.ports import Clock, Offload
 from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
 from sat_hook.pipeline.trouble import BatchNotFoundError, ContentionError
-from sat_hook.store.event_store import Change, EventStore, StatusEvidence
+from sat_hook.store.event_store import BatchReader, Change, EventStore, StatusEvidence
 
 ROUNDS = 10
 T = TypeVar("T")
@@ -165,7 +165,7 @@ def _change(order: Order | None, ask: Ask, events: tuple[Event, ...], moment: da
     return Change(stream, order.version if order else 0, events, after, ask.evidence)
 
 
-def load_batch(store: EventStore, batch_id: str) -> Batch:
+def load_batch(store: BatchReader, batch_id: str) -> Batch:
     """The batch; raises BatchNotFoundError when there is none."""
     batch = store.load_batch(batch_id)
     if batch is None:

@@ -1,4 +1,8 @@
-"""Results: what the submitter gave, row by row, plus the verdict. Made from the log, at any later time."""
+"""Results: what the submitter gave, row by row, plus the verdict.
+
+They are made from the log as of a position. The same position gives the same bytes at any later time,
+whatever became of the orders since.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from sat_hook.domain.batch import Batch, BatchState, Complete, RecordResults
-from sat_hook.domain.batch_events import RowSetAside, RowsTakenIn, RowVerdict
+from sat_hook.domain.batch_events import BatchResultsWritten, RowSetAside, RowsTakenIn, RowVerdict
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
@@ -17,7 +21,8 @@ from sat_hook.pipeline.intake import open_submitted
 from sat_hook.pipeline.order_file import FileRow, OrderFile
 from sat_hook.pipeline.resolver import Resolver, load_batch
 from sat_hook.pipeline.spool import Spool
-from sat_hook.store.event_store import EventStore, OrderSlice, StateCount, each_order
+from sat_hook.store.event_store import BatchReader, OrderSlice, StateCount, each_order
+from sat_hook.store.past import Past, StateTally, present_of
 
 VERDICT_COLUMNS = (
     "sat_verdict",
@@ -48,12 +53,19 @@ MAXIMUM_STEM_BYTES = 100
 
 @dataclass(frozen=True, slots=True)
 class ResultFile:
-    """A rendered result file: UTF-8 CSV with BOM. ``uri`` is where it is kept, if it is."""
+    """A rendered result file: UTF-8 CSV with BOM.
+
+    :param position: of the log, as of which it was rendered.
+    :param summary: of the batch, as of the same position.
+    :param uri: where the file is kept, if it is.
+    """
 
     name: str
     content: bytes
     rows: int
     digest: str
+    position: int
+    summary: BatchSummary
     uri: str | None = None
 
 
@@ -74,6 +86,11 @@ class BatchSummary:
         return sum(count.orders for count in self.counts if count.state in states)
 
     @property
+    def orders_by_state(self) -> dict[str, int]:
+        """How many orders stand in each state, by its name; empty ones are left out."""
+        return {count.state.value: count.orders for count in self.counts}
+
+    @property
     def unsent(self) -> int:
         """Orders that could still be sent and were not."""
         return self.orders_in(OrderState.RECEIVED, OrderState.QUOTED)
@@ -89,8 +106,8 @@ class BatchSummary:
         return self.batch.state is not BatchState.SUBMITTED and not self.unsent and not self.in_flight
 
 
-def summarise(store: EventStore, batch_id: str) -> BatchSummary:
-    """How the orders of a batch stand; raises BatchNotFoundError."""
+def summarise(store: BatchReader, batch_id: str) -> BatchSummary:
+    """How the orders of a batch stand, or stood in the past; raises BatchNotFoundError."""
     batch = load_batch(store, batch_id)
     return BatchSummary(batch, tuple(store.count_by_state(batch_id)))
 
@@ -99,8 +116,8 @@ def complete(resolver: Resolver, batch_id: str, provenance: Provenance) -> Batch
     """Record the batch as completed when nothing is left to do; returns where it stands."""
     summary = summarise(resolver.store, batch_id)
     if summary.is_complete and not summary.batch.state.is_final:
-        counts = {count.state.value: count.orders for count in summary.counts}
-        batch, _ = resolver.apply_to_batch(batch_id, Complete(counts, summary.charged_rupiah), provenance)
+        command = Complete(summary.orders_by_state, summary.charged_rupiah)
+        batch, _ = resolver.apply_to_batch(batch_id, command, provenance)
         return BatchSummary(batch, summary.counts)
     return summary
 
@@ -108,19 +125,32 @@ def complete(resolver: Resolver, batch_id: str, provenance: Provenance) -> Batch
 def write_results(
     resolver: Resolver, submitted: Spool, results: Spool, batch_id: str, provenance: Provenance
 ) -> ResultFile:
-    """Render the result file, keep it in ``results`` and record where; the same results only once."""
-    file = render_results(resolver.store, submitted, batch_id)
+    """Render the result file, keep it in ``results`` and record where, and as of which position.
+
+    The same results are recorded once.
+    """
+    file = render_results(present_of(resolver.store), submitted, batch_id)
     uri = results.write(f"results/{batch_id}/{file.name}", file.content)
-    resolver.apply_to_batch(batch_id, RecordResults(uri, file.digest, file.rows), provenance)
+    written = BatchResultsWritten(
+        uri=uri,
+        digest=file.digest,
+        rows=file.rows,
+        position=file.position,
+        counts=file.summary.orders_by_state,
+        charged_rupiah=file.summary.charged_rupiah,
+    )
+    resolver.apply_to_batch(batch_id, RecordResults(written), provenance)
     return replace(file, uri=uri)
 
 
-def render_results(store: EventStore, spool: Spool, batch_id: str) -> ResultFile:
-    """The result file as the log stands now.
+def render_results(past: Past, spool: Spool, batch_id: str) -> ResultFile:
+    """The result file as of a position of the log: a function of the log up to there and the spooled bytes.
 
+    :raises BatchNotFoundError: when there was no such batch then.
     :raises SpoolError: when the submitted bytes are gone or changed.
     """
-    batch = load_batch(store, batch_id)
+    batch = load_batch(past, batch_id)
+    tally = StateTally()
     out = io.StringIO(newline="")
     rows = 0
     if batch.state is BatchState.REFUSED and batch.orders == 0:
@@ -134,16 +164,17 @@ def render_results(store: EventStore, spool: Spool, batch_id: str) -> ResultFile
         with OrderFile(open_submitted(spool, batch), batch.file_name) as file:
             writer = csv.writer(out, delimiter=file.delimiter, lineterminator="\r\n")
             writer.writerow((*map(neutral, file.header), *VERDICT_COLUMNS))
-            for row, verdict in _judged(store, batch, file):
+            for row, verdict in _judged(past, batch, file, tally):
                 writer.writerow((*_echo(row, len(file.header)), *verdict))
                 rows += 1
     content = out.getvalue().encode("utf-8-sig")
     # A file system takes 255 bytes for a name, the spool's draft and the suffix included.
     stem = batch.file_name.rsplit(".", 1)[0].encode("utf-8")[:MAXIMUM_STEM_BYTES].decode("utf-8", "ignore")
-    return ResultFile(f"{stem}.results.csv", content, rows, digest_of(content))
+    summary = BatchSummary(batch, tuple(tally.counts))
+    return ResultFile(f"{stem}.results.csv", content, rows, digest_of(content), past.position, summary)
 
 
-def rows_set_aside(store: EventStore, batch_id: str) -> Iterator[RowSetAside]:
+def rows_set_aside(store: BatchReader, batch_id: str) -> Iterator[RowSetAside]:
     """Every row of the batch that became no order of it."""
     for recorded in store.read_stream(StreamId(StreamKind.BATCH, batch_id)):
         if recorded.type_name == RowsTakenIn.__name__:
@@ -152,11 +183,13 @@ def rows_set_aside(store: EventStore, batch_id: str) -> Iterator[RowSetAside]:
             yield from event.set_aside
 
 
-def _judged(store: EventStore, batch: Batch, file: OrderFile) -> Iterator[tuple[FileRow, tuple[str, ...]]]:
-    aside = {item.row_number: item for item in rows_set_aside(store, batch.batch_id)}
+def _judged(
+    past: Past, batch: Batch, file: OrderFile, tally: StateTally
+) -> Iterator[tuple[FileRow, tuple[str, ...]]]:
+    aside = {item.row_number: item for item in rows_set_aside(past, batch.batch_id)}
     known_ids = [item.known_request_id for item in aside.values() if item.known_request_id]
-    known = store.load_orders(known_ids) if known_ids else {}
-    orders = each_order(store, OrderSlice(batch.batch_id))
+    known = past.load_orders(known_ids) if known_ids else {}
+    orders = _counted(each_order(past, OrderSlice(batch.batch_id)), tally)
     order = next(orders, None)
     for row in file.rows():
         while order is not None and order.row_number < row.row_number:
@@ -167,6 +200,12 @@ def _judged(store: EventStore, batch: Batch, file: OrderFile) -> Iterator[tuple[
             yield row, _of_row_set_aside(item, known.get(item.known_request_id or ""))
         else:
             yield row, ("not read yet", *("" for _ in VERDICT_COLUMNS[1:]))
+
+
+def _counted(orders: Iterator[Order], tally: StateTally) -> Iterator[Order]:
+    for order in orders:
+        tally.add(order)
+        yield order
 
 
 def _of_order(verdict: str, order: Order, message: str) -> tuple[str, ...]:

@@ -71,7 +71,29 @@ class OrderSlice:
     last_row: int = 2**31 - 1
 
 
-class EventStore(Protocol):
+class BatchReader(Protocol):
+    """What reports of a batch are made from: the store as it stands, or as it stood at a position.
+
+    Every method may raise :class:`StoreUnavailableError`.
+    """
+
+    def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
+        """The state of those orders that exist."""
+
+    def load_batch(self, batch_id: str) -> Batch | None:
+        """The state of a batch."""
+
+    def orders_of_batch(self, which: OrderSlice, after_row: int = 0, limit: int = 1000) -> list[Order]:
+        """A page of orders, ordered by row number, with ``row_number > after_row``."""
+
+    def count_by_state(self, batch_id: str) -> list[StateCount]:
+        """How the orders of a batch stand, states in their usual order; empty states are left out."""
+
+    def read_stream(self, stream: StreamId) -> list[RecordedEvent]:
+        """All events of one stream, by version."""
+
+
+class EventStore(BatchReader, Protocol):
     """Append-only events with optimistic concurrency, and the projections that follow them.
 
     Every method may raise :class:`StoreUnavailableError`.
@@ -85,28 +107,13 @@ class EventStore(Protocol):
         :returns: the streams that had moved on; nothing was written to those. One stream may be named once.
         """
 
-    def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
-        """The current state of those orders that exist."""
-
-    def load_batch(self, batch_id: str) -> Batch | None:
-        """The current state of a batch."""
-
     def load_account(self, account_id: str) -> AccountStanding | None:
         """The standing of an account; None when nothing was ever decided about it."""
-
-    def orders_of_batch(self, which: OrderSlice, after_row: int = 0, limit: int = 1000) -> list[Order]:
-        """A page of orders, ordered by row number, with ``row_number > after_row``."""
 
     def orders_of_account(
         self, account: str, states: Sequence[OrderState], after_request_id: str = "", limit: int = 1000
     ) -> list[Order]:
         """A page of an account's orders in some states, ordered by request id."""
-
-    def count_by_state(self, batch_id: str) -> list[StateCount]:
-        """How the orders of a batch stand, states in their usual order; empty states are left out."""
-
-    def read_stream(self, stream: StreamId) -> list[RecordedEvent]:
-        """All events of one stream, by version."""
 
     def read_log(self, after_position: int, up_to_position: int, limit: int) -> list[RecordedEvent]:
         """A page of the log, by position."""
@@ -115,7 +122,7 @@ class EventStore(Protocol):
         """A position below which nothing can appear any more; 0 when the log is empty."""
 
 
-def each_order(store: EventStore, which: OrderSlice, page: int = 1000) -> Iterator[Order]:
+def each_order(store: BatchReader, which: OrderSlice, page: int = 1000) -> Iterator[Order]:
     """Every order of the slice, page by page, so that memory stays constant."""
     after_row = 0
     while orders := store.orders_of_batch(which, after_row, page):

@@ -144,6 +144,17 @@ def test_a_submitted_file_is_a_batch_of_its_user(airflow: Airflow) -> None:
     assert result.status_code == 200, result.text
     assert result.headers["cache-control"] == "no-store"
     assert "A1,50k-simpati,081211311111" in result.text
+    again = airflow.request(
+        "GET",
+        f"/sat/v1/batches/{first['batch_id']}/results",
+        params={"at": result.headers["x-sat-log-position"]},
+    )
+    assert again.content == result.content
+    for position, status in (("0", 422), ("9999999", 422)):
+        later = airflow.request(
+            "GET", f"/sat/v1/batches/{first['batch_id']}/results", params={"at": position}
+        )
+        assert later.status_code == status, later.text
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from sat_hook.pipeline.table_intake import submit_claimed_rows
 from sat_hook.pipeline.trouble import OverrideRefusedError, SpoolError, SubmissionRefusedError
 from sat_hook.store.event_store import StoreRefusedError
 from sat_hook.store.order_intake import OrderIntake
+from sat_hook.store.past import present_of
 from stack.databases import ApplicationDatabase
 from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line
@@ -32,7 +33,7 @@ HEADER = "order_id,product_code,client_number"
 
 def results_of(line: Line, batch_id: str) -> list[list[str]]:
     """The rows of the batch's result file, header included."""
-    content = render_results(line.store, line.spool, batch_id).content
+    content = render_results(present_of(line.store), line.spool, batch_id).content
     return list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
 
 

@@ -38,6 +38,7 @@ from sat_hook.pipeline.trouble import (
 )
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
 from sat_hook.store.event_store import OrderSlice
+from sat_hook.store.past import present_of
 from stack.databases import ApplicationDatabase
 from tests.orders import BY_TEST
 from tests.pipeline import Line, line_of
@@ -120,7 +121,7 @@ def test_a_corrected_file_pays_only_what_was_not_submitted(line: Line) -> None:
     assert aside[2].known_batch_id == first
     assert (aside[3].verdict, aside[3].code) == (RowVerdict.REFUSED, "order_id_reused")
     assert set(line.orders(second)) == {"C"}
-    text = render_results(line.store, line.spool, second).content.decode("utf-8-sig")
+    text = render_results(present_of(line.store), line.spool, second).content.decode("utf-8-sig")
     assert "already submitted: paid" in text
 
 

@@ -30,11 +30,13 @@ class ScriptedAirflow:
     uploads: list[tuple[dict[str, list[str]], bytes]] = field(default_factory=list)
     triggered: list[dict[str, Any]] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
     logins: int = 0
 
     def answer(self, method: str, target: str, token: str, body: bytes) -> tuple[int, Any]:
         """Status, and JSON or bytes."""
         parts = urlsplit(target)
+        self.targets.append(target)
         if f"{method} {parts.path}" in self.overrides:
             return self.overrides[f"{method} {parts.path}"]
         if parts.path == "/auth/token":
@@ -81,6 +83,8 @@ def scripted_airflow() -> Iterator[ScriptedAirflow]:
             content = said if isinstance(said, bytes) else json.dumps(said).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
+            if urlsplit(self.path).path.endswith("/results"):
+                self.send_header("X-SAT-Log-Position", "1227")
             self.end_headers()
             self.wfile.write(content)
 

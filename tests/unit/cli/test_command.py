@@ -136,6 +136,15 @@ def test_results_and_goods_are_written_for_their_owner_alone(
     assert airflow.reasons == ["for the shop"]
 
 
+def test_results_of_a_position_are_asked_for(run: Run, airflow: ScriptedAirflow) -> None:
+    """The position goes to the plugin; which one the file is of, is said beside it."""
+    ran = run("batch", "results", BATCH_ID, "--at", "1227", "-o", "r.csv", env=env(airflow))
+    assert ran.code == 0, ran.err
+    assert airflow.targets[-1].endswith("/results?at=1227")
+    assert ran.err == "r.csv: 34 bytes, as of position 1227 of the log\n"
+    assert run("batch", "results", BATCH_ID, "--at", "0", env=env(airflow)).code == 2
+
+
 def test_goods_go_to_standard_output_without_a_file(run: Run, airflow: ScriptedAirflow) -> None:
     """For a pipe."""
     ran = run("batch", "deliver", BATCH_ID, "--reason", "for the shop", env=env(airflow))

@@ -1,0 +1,193 @@
+"""The store as it stood at a settled position of the log: folded from events, never read from projections.
+
+The log only grows, so what is settled never changes: the same position gives the same answers at any later
+time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import groupby
+
+from sat_hook.domain.batch import Batch, fold_batch
+from sat_hook.domain.batch_events import BatchReceived
+from sat_hook.domain.order import Order, OrderState, fold
+from sat_hook.domain.order_events import OrderReceived
+from sat_hook.domain.recorded import RecordedEvent, StreamId, StreamKind
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import (
+    BatchReader,
+    EventStore,
+    OrderSlice,
+    StateCount,
+    each_order,
+    each_recorded,
+)
+from sat_hook.store.postgres import PostgresEventStore, recorded_from_row
+from sat_hook.store.sql_files import queries
+
+STREAMS_PER_READ = 500
+_INTAKE_ENDED = BatchReceived.__name__
+
+
+class UnsettledPositionError(LookupError):
+    """The log has not settled the position that was asked for."""
+
+
+class StateTally:
+    """Counts orders by state as they come by."""
+
+    def __init__(self) -> None:
+        self._sums = {state: [0, 0, 0] for state in OrderState}
+
+    def add(self, order: Order) -> None:
+        """Count one order."""
+        sums = self._sums[order.state]
+        sums[0] += 1
+        sums[1] += order.quote_rupiah or 0
+        sums[2] += order.charged_rupiah or 0
+
+    @property
+    def counts(self) -> list[StateCount]:
+        """What was counted, states in their usual order; empty states are left out."""
+        return [StateCount(state, *sums) for state, sums in self._sums.items() if sums[0]]
+
+
+class Past(BatchReader, ABC):
+    """What a batch and its orders were at ``position``. For one use: the order of rows is remembered.
+
+    Every method may raise StoreUnavailableError.
+    """
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+        self._rows: dict[str, list[tuple[int, str]]] = {}
+
+    @abstractmethod
+    def _received(self, batch_id: str, after_position: int, up_to_position: int) -> list[tuple[int, str]]:
+        """Row number and request id of the orders that began between the positions."""
+
+    @abstractmethod
+    def _events_of(self, streams: Sequence[StreamId]) -> Iterable[RecordedEvent]:
+        """The streams' events up to the position, stream by stream, by version."""
+
+    def read_stream(self, stream: StreamId) -> list[RecordedEvent]:
+        return list(self._events_of([stream]))
+
+    def load_batch(self, batch_id: str) -> Batch | None:
+        events = self.read_stream(StreamId(StreamKind.BATCH, batch_id))
+        return fold_batch(batch_id, ((recorded.event, recorded.occurred_at) for recorded in events))
+
+    def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
+        ids = sorted(set(request_ids))
+        found: dict[str, Order] = {}
+        for start in range(0, len(ids), STREAMS_PER_READ):
+            streams = [StreamId(StreamKind.ORDER, key) for key in ids[start : start + STREAMS_PER_READ]]
+            for stream, events in groupby(self._events_of(streams), key=lambda recorded: recorded.stream):
+                order = fold(stream.key, ((recorded.event, recorded.occurred_at) for recorded in events))
+                assert order is not None
+                found[stream.key] = order
+        return found
+
+    def orders_of_batch(self, which: OrderSlice, after_row: int = 0, limit: int = 1000) -> list[Order]:
+        rows = self._rows_of(which.batch_id)
+        start = bisect_right(rows, max(after_row, which.first_row - 1), key=lambda row: row[0])
+        end = bisect_right(rows, which.last_row, key=lambda row: row[0])
+        chosen: list[Order] = []
+        while start < end and len(chosen) < limit:
+            page = [request_id for _, request_id in rows[start : min(end, start + STREAMS_PER_READ)]]
+            start += len(page)
+            orders = self.load_orders(page)
+            chosen += [orders[request_id] for request_id in page if orders[request_id].state in which.states]
+        return chosen[:limit]
+
+    def count_by_state(self, batch_id: str) -> list[StateCount]:
+        tally = StateTally()
+        for order in each_order(self, OrderSlice(batch_id)):
+            tally.add(order)
+        return tally.counts
+
+    def _rows_of(self, batch_id: str) -> list[tuple[int, str]]:
+        if batch_id not in self._rows:
+            events = self.read_stream(StreamId(StreamKind.BATCH, batch_id))
+            if not events:
+                return []
+            # Orders of a batch begin while its rows are taken in, and at no other time.
+            ended = (e.position for e in events if e.type_name == _INTAKE_ENDED)
+            self._rows[batch_id] = self._received(batch_id, events[0].position, next(ended, self.position))
+        return self._rows[batch_id]
+
+
+class _PostgresPast(Past):
+    """By two statements that use the log's own indexes."""
+
+    def __init__(self, database: Database, position: int) -> None:
+        super().__init__(position)
+        self._database = database
+
+    def _received(self, batch_id: str, after_position: int, up_to_position: int) -> list[tuple[int, str]]:
+        with self._database.transaction() as connection:
+            rows = queries("past").orders_received(
+                connection, batch_id=batch_id, after_position=after_position, up_to_position=up_to_position
+            )
+            return [(row_number, StreamId.parse(stream).key) for stream, row_number in rows]
+
+    def _events_of(self, streams: Sequence[StreamId]) -> Iterable[RecordedEvent]:
+        with self._database.transaction() as connection:
+            rows = queries("past").read_streams_until(
+                connection, streams=[str(stream) for stream in streams], up_to_position=self.position
+            )
+            return [recorded_from_row(row) for row in rows]
+
+
+class _PagedPast(Past):
+    """Of any store, by its port alone: the log is read once and kept."""
+
+    def __init__(self, store: EventStore, position: int) -> None:
+        super().__init__(position)
+        self._streams: dict[StreamId, list[RecordedEvent]] = {}
+        for recorded in each_recorded(store, position):
+            self._streams.setdefault(recorded.stream, []).append(recorded)
+
+    def _received(self, batch_id: str, after_position: int, up_to_position: int) -> list[tuple[int, str]]:
+        return sorted(
+            (event.row_number, stream.key)
+            for stream, (first, *_) in self._streams.items()
+            if stream.kind is StreamKind.ORDER and after_position < first.position <= up_to_position
+            for event in (first.event,)
+            if isinstance(event, OrderReceived) and event.batch_id == batch_id
+        )
+
+    def _events_of(self, streams: Sequence[StreamId]) -> Iterator[RecordedEvent]:
+        for stream in streams:
+            yield from self._streams.get(stream, ())
+
+
+def past_of(store: EventStore, position: int) -> Past:
+    """The store as of ``position``.
+
+    :raises UnsettledPositionError: when the log does not reach to the position, or may still grow below it.
+    """
+    settled = store.close_position()
+    if not 0 <= position <= settled:
+        raise UnsettledPositionError(
+            f"position {position}: found a log that is settled from 1 to {settled}; expected one of these"
+        )
+    if isinstance(store, PostgresEventStore):
+        return _PostgresPast(store.database, position)
+    return _PagedPast(store, position)
+
+
+def present_of(store: EventStore) -> Past:
+    """The store as of now, at a position of its own."""
+    return past_of(store, store.close_position())
+
+
+def position_at(database: Database, moment: datetime) -> int:
+    """The last settled position that was recorded by ``moment`` (aware); 0 when there is none."""
+    settled = PostgresEventStore(database).close_position()
+    with database.transaction() as connection:
+        return int(queries("past").position_at(connection, moment=moment, up_to_position=settled))
