@@ -20,6 +20,7 @@ from sat_hook.store.guards import PostgresGuardLedger
 from sat_hook.store.order_intake import OrderIntake
 from sat_hook.store.poll_schedule import PostgresPollSchedule
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.progress import PostgresProgress
 
 DEFAULT_CONNECTION = "sat_db"
 PASSED_EXTRAS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
@@ -88,6 +89,11 @@ class ApplicationHook(BaseHook):
     def alerts(self) -> AlertBook:
         """What people have to be told."""
         return AlertBook(self.database)
+
+    @cached_property
+    def progress(self) -> PostgresProgress:
+        """How far batches have come."""
+        return PostgresProgress(self.database)
 
     @cached_property
     def intake(self) -> OrderIntake:

@@ -1,0 +1,131 @@
+"""How far a batch has come: states, rate, estimated end and rupiah, for people who wait for it.
+
+Everything is made from one look at the database, so that the triggerer's log, the page and the command say
+the same, and nobody has to have watched from the beginning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sat_hook.domain.batch import Batch
+from sat_hook.domain.guards import WIB
+from sat_hook.domain.order import OrderState
+from sat_hook.domain.ports import Clock
+from sat_hook.pipeline.resolver import load_batch
+from sat_hook.store.event_store import EventStore, StateCount
+from sat_hook.store.progress import PostgresProgress
+
+RATE_SECONDS = 300.0
+LEAST_RATE_SECONDS = 5.0
+FOR_PEOPLE = frozenset({OrderState.HELD, OrderState.ESCALATED})
+
+
+@dataclass(frozen=True, slots=True)
+class BatchProgress:
+    """One look at a batch. Rupiah, UTC.
+
+    :param settled: orders that SAT has settled within ``settled_seconds``, which is never longer than
+        :data:`RATE_SECONDS`.
+    """
+
+    batch: Batch
+    counts: tuple[StateCount, ...]
+    settled: int
+    settled_seconds: float
+    looked_at: datetime
+
+    @property
+    def orders(self) -> int:
+        """All orders of the batch."""
+        return sum(count.orders for count in self.counts)
+
+    @property
+    def ended(self) -> int:
+        """Orders that have their end."""
+        return sum(count.orders for count in self.counts if count.state.is_final)
+
+    @property
+    def for_people(self) -> int:
+        """Orders that go no further before a person has decided: held or handed over."""
+        return sum(count.orders for count in self.counts if count.state in FOR_PEOPLE)
+
+    @property
+    def in_flight(self) -> int:
+        """Orders that were sent and have no end yet."""
+        return sum(count.orders for count in self.counts if count.state.is_in_flight)
+
+    @property
+    def to_go(self) -> int:
+        """Orders that the pipeline still has work with: not sent yet, or in flight."""
+        return self.orders - self.ended - self.for_people
+
+    @property
+    def quoted_rupiah(self) -> int:
+        """What the orders cost together that are, or may be, paid."""
+        never = (OrderState.REJECTED, OrderState.CANCELLED)
+        return sum(count.quoted_rupiah for count in self.counts if count.state not in never)
+
+    @property
+    def paid_rupiah(self) -> int:
+        """What the succeeded orders cost."""
+        return sum(count.charged_rupiah for count in self.counts if count.state is OrderState.SUCCEEDED)
+
+    @property
+    def per_minute(self) -> float | None:
+        """Orders settled a minute, lately; None when none was."""
+        if not self.settled:
+            return None
+        return self.settled * 60.0 / max(self.settled_seconds, LEAST_RATE_SECONDS)
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When the orders to go will have ended, if it goes on like this; None when nobody can tell."""
+        rate = self.per_minute
+        if rate is None or not self.to_go:
+            return None
+        return self.looked_at + timedelta(minutes=self.to_go / rate)
+
+    @property
+    def has_exceptions(self) -> bool:
+        """True when something is left for people: orders without an end, or the whole batch refused."""
+        return self.for_people > 0 or self.batch.refusal_code is not None
+
+
+def progress_of(store: EventStore, progress: PostgresProgress, clock: Clock, batch_id: str) -> BatchProgress:
+    """One look at the batch.
+
+    :raises BatchNotFoundError: when there is none.
+    :raises StoreUnavailableError: when the database is away.
+    """
+    # The batch first: counts that are read after its end are final, too.
+    batch = load_batch(store, batch_id)
+    now = clock.now()
+    look = progress.look(batch_id, now - timedelta(seconds=RATE_SECONDS))
+    since = look.first_settled_at or now
+    return BatchProgress(batch, look.counts, look.settled, max(0.0, (now - since).total_seconds()), now)
+
+
+def in_words(progress: BatchProgress) -> str:
+    """One line: how many have ended, how the others stand, how fast it goes, when it ends, what it cost."""
+    states = ", ".join(f"{count.orders:,} {count.state.value}" for count in progress.counts) or "no orders"
+    parts = [f"{progress.ended:,} of {progress.orders:,} orders ended ({states})"]
+    parts += [pace_in_words(progress)] if progress.to_go else []
+    parts.append(f"paid Rp {progress.paid_rupiah:,} of Rp {progress.quoted_rupiah:,}")
+    return "; ".join(parts)
+
+
+def pace_in_words(progress: BatchProgress) -> str:
+    """How fast orders end, and when the last one will have."""
+    if progress.per_minute is None or progress.ends_at is None:
+        return f"none ended in the last {RATE_SECONDS / 60:.0f} minutes"
+    rate = progress.per_minute
+    said = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+    return f"{said} a minute, the last about {end_in_words(progress.ends_at, progress.looked_at)}"
+
+
+def end_in_words(ends_at: datetime, now: datetime) -> str:
+    """A moment of today or another day, in Jakarta's time."""
+    end, today = ends_at.astimezone(WIB), now.astimezone(WIB)
+    return f"{end:%H:%M} WIB" if end.date() == today.date() else f"{end:%Y-%m-%d %H:%M} WIB"

@@ -1,0 +1,126 @@
+"""Following orders to their ends, inside the triggerer: what the waits for a batch and for an order share.
+
+Woken by the account's notification channel, else by the poll schedule. Notifications only hasten: everything
+is found again in the tables when they are lost. Database calls run in threads, never on the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from sat_hook.domain.recorded import Provenance
+from sat_hook.hooks.application import ApplicationHook
+from sat_hook.hooks.sat import SATHook
+from sat_hook.pipeline.finality import StatusPoller
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.poll_schedule import PollScope, callback_channel
+from sat_hook.triggers.bell import DEBOUNCE_SECONDS, NotificationBell
+
+# Also how late this instance notices that another one, or a task, has brought about what it waits for.
+LONGEST_SLEEP_SECONDS = 5.0
+TROUBLE_PAUSE_SECONDS = 5.0
+
+ENDED = "ended"
+GAVE_UP = "gave_up"
+
+
+class SATFollowingTrigger(BaseTrigger):
+    """Base of the triggers that ask for statuses until what they wait for is there, or a deadline has passed.
+
+    Two instances at once are harmless: they share the due orders, and every end is fenced by version.
+
+    :param batch_id: the batch whose orders are asked about.
+    :param sat_conn_id: the account's connection.
+    :param db_conn_id: the application database's connection.
+    :param deadline: ISO 8601 with offset; when to stop waiting.
+    """
+
+    arguments: ClassVar[tuple[str, ...]] = ("batch_id", "sat_conn_id", "db_conn_id", "deadline")
+
+    def __init__(self, *, batch_id: str, sat_conn_id: str, db_conn_id: str, deadline: str) -> None:
+        super().__init__()
+        self.batch_id = batch_id
+        self.sat_conn_id = sat_conn_id
+        self.db_conn_id = db_conn_id
+        self.deadline = deadline
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {name: getattr(self, name) for name in self.arguments},
+        )
+
+    def left(self, application: ApplicationHook) -> int:
+        """How much of what is waited for is still to come. Blocks; runs in a thread.
+
+        :raises StoreUnavailableError: when the database is away.
+        """
+        raise NotImplementedError
+
+    def news(self, application: ApplicationHook) -> str | None:
+        """What people who look at the task's log are told now, if anything. Blocks; runs in a thread.
+
+        :raises StoreUnavailableError: when the database is away.
+        """
+        del application
+        return None
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        application = ApplicationHook(self.db_conn_id, "sat trigger")
+        await application.aconnect()
+        hook = SATHook(self.sat_conn_id, application.database)
+        settings = await hook.asettings()
+        deadline = datetime.fromisoformat(self.deadline)
+        scope = PollScope(batch_id=self.batch_id)
+        provenance = Provenance("service:airflow", f"poll of batch {self.batch_id}")
+        async with (
+            closing_in_thread(application.database),
+            hook.async_client() as sat,
+            NotificationBell(application.database, callback_channel(settings.account)) as bell,
+        ):
+            poller = StatusPoller(
+                application.resolver,
+                application.schedule,
+                sat,
+                random.SystemRandom(),
+                trusted=application.trusted_callbacks(settings),
+            )
+            while True:
+                try:
+                    report = await poller.poll_due(scope, provenance)
+                    left = await asyncio.to_thread(self.left, application)
+                    news = await asyncio.to_thread(self.news, application)
+                    pause = await poller.seconds_to_next(scope)
+                except StoreUnavailableError as error:
+                    self.log.warning("The application database is away, waiting for it: %s", error)
+                    await asyncio.sleep(TROUBLE_PAUSE_SECONDS)
+                    continue
+                if report.unproven:
+                    self.log.warning("Answers about statuses that prove nothing: %s", dict(report.unproven))
+                if news is not None:
+                    self.log.info("%s", news)
+                if not left:
+                    yield TriggerEvent({"end": ENDED, "in_flight": 0})
+                    return
+                remaining = (deadline - datetime.now(UTC)).total_seconds()
+                if remaining <= 0:
+                    yield TriggerEvent({"end": GAVE_UP, "in_flight": left})
+                    return
+                await bell.wait(min(remaining, LONGEST_SLEEP_SECONDS, pause or DEBOUNCE_SECONDS))
+
+
+@asynccontextmanager
+async def closing_in_thread(database: Database) -> AsyncIterator[None]:
+    """Give the connections of a trigger back at its end: a triggerer lives for weeks, a trigger does not."""
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(database.close)
