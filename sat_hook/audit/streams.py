@@ -22,14 +22,20 @@ class Placed(NamedTuple):
     head: int | None
 
 
-def each_stream(connection: Connection) -> Iterator[tuple[StreamId, Iterable[Placed]]]:
-    """Every stream with its events by version. The events are read once, before the next stream.
+def each_stream(
+    connection: Connection, until: int | None = None
+) -> Iterator[tuple[StreamId, Iterable[Placed]]]:
+    """Every stream with its events by version, up to a position if one is given.
 
-    A server-side cursor of the connection's transaction: two thousand rows are in memory, not the log.
+    The events are read once, before the next stream. A server-side cursor of the connection's transaction:
+    two thousand rows are in memory, not the log.
     """
     queries("audit").wait_without_limit(connection)
     with connection.cursor(name="sat_streams") as cursor:
         cursor.itersize = ROWS_PER_FETCH
-        cursor.execute(queries("audit").streams_in_order.sql)
+        if until is None:
+            cursor.execute(queries("audit").streams_in_order.sql)
+        else:
+            cursor.execute(queries("audit").streams_until.sql, {"until": until})
         placed = (Placed(recorded_from_row(row[:11]), row[11]) for row in cursor)
         yield from groupby(placed, key=lambda item: item.recorded.stream)

@@ -11,6 +11,16 @@ FROM sat.events AS e
 LEFT JOIN sat.stream_heads AS h USING (stream)
 ORDER BY e.stream, e.version, e.position;
 
+-- name: streams_until(until)
+-- The same up to a position. The heads are those of now.
+SELECT
+    e.position, e.stream, e.version, e.type, e.schema_version, e.data, e.actor, e.cause, e.occurred_at,
+    e.recorded_at, e.digest, h.version
+FROM sat.events AS e
+LEFT JOIN sat.stream_heads AS h USING (stream)
+WHERE e.position <= :until
+ORDER BY e.stream, e.version, e.position;
+
 -- name: heads_without_events()
 -- Heads of streams that the log does not know. An append that wrote nothing may leave one at version 0.
 SELECT stream, version
