@@ -15,6 +15,7 @@ from sat_hook.pipeline.trusting import TrustedCallbacks
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.callbacks import PostgresCallbackInbox
 from sat_hook.store.database import Database
+from sat_hook.store.final_watch import PostgresFinalWatch
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.guards import PostgresGuardLedger
 from sat_hook.store.order_intake import OrderIntake
@@ -94,6 +95,11 @@ class ApplicationHook(BaseHook):
     def progress(self) -> PostgresProgress:
         """How far batches have come."""
         return PostgresProgress(self.database)
+
+    @cached_property
+    def final_watch(self) -> PostgresFinalWatch:
+        """When ended orders are looked at again."""
+        return PostgresFinalWatch(self.database)
 
     @cached_property
     def intake(self) -> OrderIntake:

@@ -158,6 +158,7 @@ class AlertingLimits:
     :param page: events that are read at once.
     :param alerts: alerts of one round at most.
     :param lease_seconds: how long a round has for telling what it has taken.
+    :param pass_seconds: of one run at most; what is left is due in the next.
     :param failures_to_stop: so many messages that the notifier did not take end the round.
     :param first_pause_seconds: before a message is tried again; doubled each time, never longer than
         ``longest_pause_seconds``. It is tried until it goes out.

@@ -22,9 +22,9 @@ CROSS JOIN LATERAL (
     WHERE e.type = ANY (:after_an_end::text[])
       AND x.stream = e.stream AND x.version < e.version AND x.type = ANY (:ends::text[])
 ) AS earlier
-LEFT JOIN sat.orders AS o ON e.stream LIKE 'order/%' AND o.request_id = substr(e.stream, 7)
-LEFT JOIN sat.batches AS b ON e.stream LIKE 'batch/%' AND b.batch_id = substr(e.stream, 7)
-LEFT JOIN sat.accounts AS a ON e.stream LIKE 'account/%' AND a.account_id = substr(e.stream, 9)
+LEFT JOIN sat.orders AS o ON starts_with(e.stream, 'order/') AND o.request_id = substr(e.stream, 7)
+LEFT JOIN sat.batches AS b ON starts_with(e.stream, 'batch/') AND b.batch_id = substr(e.stream, 7)
+LEFT JOIN sat.accounts AS a ON starts_with(e.stream, 'account/') AND a.account_id = substr(e.stream, 9)
 WHERE e.position > :after_position
   AND e.position <= :up_to_position
   AND e.type = ANY (:types::text[])

@@ -1,0 +1,73 @@
+"""Looks at orders again that succeeded or failed one and seven days ago.
+
+SAT may take a success back, or pay what it called failed. Every hour, for each account: ask for the status of
+every order whose business day (WIB) it is. What has changed is a new event of the order and an alert; nothing
+is ever sent from here. An order whose day has passed without an answer was missed: that is a warning in the
+log and an alert, and it is asked about all the same, for a week.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param, task
+
+from sat_hook.operators.post_final import SATWatchFinalOrdersOperator
+
+with DAG(
+    "post_final_watch",
+    description="Ask about ended orders again, one and seven days later",
+    schedule="20 * * * *",
+    catchup=False,
+    max_active_runs=1,
+    tags=["sat", "orders"],
+    doc_md=__doc__,
+    default_args={
+        "owner": "disbursement",
+        "retries": 2,
+        "retry_delay": timedelta(minutes=2),
+        "execution_timeout": timedelta(minutes=55),
+    },
+    params={
+        "accounts": Param(
+            ["sat_default"],
+            type="array",
+            items={"type": "string"},
+            title="Accounts",
+            description="The Airflow connections of type `sat` whose orders are looked at",
+        ),
+        "days": Param(
+            [1, 7],
+            type="array",
+            items={"type": "integer", "minimum": 1, "maximum": 365},
+            minItems=1,
+            maxItems=12,
+            title="Days after the end",
+            description="Business days (WIB); an order is looked at once on each",
+        ),
+        "hour": Param(
+            6,
+            type="integer",
+            minimum=0,
+            maximum=23,
+            title="From hour",
+            description="WIB; an order's day begins and ends at midnight",
+        ),
+        "orders": Param(
+            20_000, type="integer", minimum=1, maximum=200_000, title="Orders of an account in one run"
+        ),
+    },
+) as dag:
+
+    @task(doc_md="The accounts of this run, one mapped task each.")
+    def accounts(params: dict[str, object] | None = None) -> object:
+        return (params or {})["accounts"]
+
+    SATWatchFinalOrdersOperator.partial(
+        task_id="look_again",
+        days="{{ params.days }}",
+        hour="{{ params.hour }}",
+        orders="{{ params.orders }}",
+        map_index_template="{{ task.sat_conn_id }}",
+        doc_md="The looks of one account that are due.",
+    ).expand(sat_conn_id=accounts())
