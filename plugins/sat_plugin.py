@@ -9,6 +9,9 @@
     pause or resume an account. Every route requires an
     Airflow user who may trigger ``bulk_disbursement``, and that user is the actor of the event (law 13).
 
+``GET /sat/v1/batches/{batch_id}/progress``
+    A page for people who wait: counts only, for every user who may see the runs of ``bulk_disbursement``.
+
 Every Airflow process imports plugins, so this module imports next to nothing and opens nothing: the app is
 built with the first request to the API server.
 """
@@ -67,6 +70,7 @@ def build_app() -> "FastAPI":
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     _translate_errors(app)
     app.include_router(_actions(), prefix="/v1")
+    app.include_router(_views(), prefix="/v1")
     if os.environ.get(RECEIVER_VARIABLE):
         app.mount("", create_app(settings_from_environment))
     return app
@@ -259,6 +263,37 @@ def _actions() -> "APIRouter":
             return {"account": name, "is_paused": standing.is_paused}
 
         return await run_in_threadpool(decide)
+
+    return router
+
+
+def _views() -> "APIRouter":
+    """Pages: they change nothing, show counts only, and want a user who may see runs."""
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+    from airflow.api_fastapi.core_api.security import requires_access_dag
+    from fastapi import APIRouter, Depends, Path
+    from fastapi.responses import HTMLResponse
+    from starlette.concurrency import run_in_threadpool
+
+    may_see_batches = Depends(requires_access_dag("GET", DagAccessEntity.RUN, param_dag_id=DAG_ID))
+    router = APIRouter(dependencies=[may_see_batches])
+    BatchId = Annotated[str, Path(pattern="^B[A-Z2-7]{25}$")]
+
+    @router.get("/batches/{batch_id}/progress")
+    async def progress(batch_id: BatchId) -> HTMLResponse:
+        """How far the batch has come, as a page that renews itself."""
+
+        def render() -> HTMLResponse:
+            from sat_hook.clients.system import SystemClock
+            from sat_hook.console import progress_page as page
+            from sat_hook.pipeline.progress import progress_of
+            from sat_hook.store.progress import PostgresProgress
+
+            store = _store()
+            seen = progress_of(store, PostgresProgress(store.database), SystemClock(), batch_id)
+            return HTMLResponse(page.progress_page(seen), headers=page.HEADERS)
+
+        return await run_in_threadpool(render)
 
     return router
 

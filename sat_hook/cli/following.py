@@ -73,6 +73,13 @@ def _display(out: Console) -> Iterator[Display]:
     if not out.is_terminal:
         yield Lines(out)
         return
+    with bars(out, "run") as display:
+        yield display
+
+
+@contextmanager
+def bars(out: Console, title: str) -> Iterator[Bars]:
+    """Live bars on a terminal, the first of them named ``title``."""
     progress = Progress(
         TextColumn("[{task.fields[style]}]{task.description:<12}"),
         BarColumn(bar_width=40),
@@ -81,7 +88,7 @@ def _display(out: Console) -> Iterator[Display]:
         console=out,
     )
     with progress:
-        yield Bars(progress)
+        yield Bars(progress, title)
 
 
 class _RunElapsed(TimeElapsedColumn):
@@ -92,11 +99,11 @@ class _RunElapsed(TimeElapsedColumn):
 
 
 class Bars:
-    """One bar for the run, and one for each state that orders stand in."""
+    """One bar for the whole, and one for each state that orders stand in."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, title: str) -> None:
         self._progress = progress
-        self._run = progress.add_task("run", total=None, style="bold", said="", is_run=True)
+        self._run = progress.add_task(title, total=None, style="bold", said="", is_run=True)
         self._states: dict[OrderState, TaskID] = {}
 
     def show(self, seen: Seen) -> None:

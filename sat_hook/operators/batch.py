@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import difflib
 import gc
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sat_hook.clients.asynchronous import AsyncSATClient
@@ -22,10 +22,12 @@ from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool, submissions_spool
+from sat_hook.operators.links import BatchProgressLink
 from sat_hook.operators.rules import approval_policy, guard_rules_of
 from sat_hook.pipeline.approval import approval_is_needed
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
 from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport, Gate
+from sat_hook.pipeline.handing_over import handed_over
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import BadRowsPolicy, ExecutionLimits
 from sat_hook.pipeline.quoting import Quoter, QuotingReport, close_quoting
@@ -370,8 +372,11 @@ class SATResultsOperator(SATBatchOperator):
     """Write the result file and close the batch.
 
     Runs whatever became of the chunks. It fails only for the pipeline's own trouble: when orders were left
-    unsent. The ends of orders never fail it.
+    unsent. The ends of orders never fail it: a batch with orders that nobody knows the end of is complete,
+    with these as its exceptions. Returns counts, and the order ids of the first exceptions.
     """
+
+    operator_extra_links: Collection[BaseOperatorLink] = (BatchProgressLink(),)
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, Any]:
         summary = complete(application.resolver, self.batch, provenance)
@@ -379,6 +384,11 @@ class SATResultsOperator(SATBatchOperator):
             application.resolver, submissions_spool(), results_spool(), self.batch, provenance
         )
         self.log.info("Batch %s: %s. Results: %s", self.batch, describe(summary), file.uri)
+        exceptions = handed_over(application.store, self.batch)
+        if exceptions.orders:
+            self.log.warning("Complete but for %s orders, which are with people:", exceptions.orders)
+        for line in exceptions.lines():
+            self.log.warning("%s", line)
         if summary.batch.state is BatchState.REFUSED:
             raise AirflowFailException(f"batch {self.batch} is refused: {summary.batch.refusal_message}")
         if summary.unsent:
@@ -392,6 +402,8 @@ class SATResultsOperator(SATBatchOperator):
             "results_uri": file.uri,
             "orders": {count.state.value: count.orders for count in summary.counts},
             "charged_rupiah": summary.charged_rupiah,
+            "exceptions": exceptions.orders,
+            "exception_order_ids": exceptions.order_ids,
         }
 
 

@@ -118,6 +118,8 @@ def in_words(progress: BatchProgress) -> str:
 
 def pace_in_words(progress: BatchProgress) -> str:
     """How fast orders end, and when the last one will have."""
+    if progress.to_go and not progress.in_flight and not progress.settled:
+        return "none under way"
     if progress.per_minute is None or progress.ends_at is None:
         return f"none ended in the last {RATE_SECONDS / 60:.0f} minutes"
     rate = progress.per_minute

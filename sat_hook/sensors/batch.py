@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.batch import provenance_of, required_batch
+from sat_hook.operators.links import BatchProgressLink
 from sat_hook.pipeline.finality import escalate_in_flight, orders_in_flight
+from sat_hook.pipeline.handing_over import handed_over
 from sat_hook.triggers.batch import GAVE_UP, SATBatchTrigger
+
+# The longest that an attempt can still be under way after the deadline is send window, reply and grace.
+SETTLING_SECONDS = 60.0
 
 
 class SATBatchSensor(BaseOperator):
     """Wait until no order of the batch is in flight; hand the rest to people when the deadline passes.
 
-    It runs whatever became of the chunks, and no end of an order fails it.
+    It runs whatever became of the chunks, and no end of an order fails it. While it waits, the task's log and
+    the link "Batch progress" tell how far the batch has come. Returns how many orders were handed over.
 
     :param batch_id: the batch (templated).
     :param sat_conn_id: the account's connection (templated).
@@ -27,6 +33,7 @@ class SATBatchSensor(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("batch_id", "sat_conn_id", "give_up_after_hours")
+    operator_extra_links: Collection[BaseOperatorLink] = (BatchProgressLink(),)
     ui_color = "#e8f1ec"
 
     def __init__(
@@ -44,34 +51,48 @@ class SATBatchSensor(BaseOperator):
         self.db_conn_id = db_conn_id
         self.give_up_after_hours = give_up_after_hours
 
-    def execute(self, context: Context) -> int:  # noqa: RET503 - defer never returns
+    def execute(self, context: Context) -> int:
         """Look once, then defer with an absolute deadline."""
         del context  # the first look needs nothing of the run
         batch_id = required_batch(self.batch_id)
         application = ApplicationHook(self.db_conn_id)
         in_flight = orders_in_flight(application.resolver, batch_id)
         if not in_flight:
-            self.log.info("No order of batch %s is in flight.", self.batch_id)
-            return 0
+            return self._told(application)
         self.log.info("Waiting for %s orders of batch %s.", in_flight, self.batch_id)
-        deadline = datetime.now(UTC) + timedelta(hours=float(self.give_up_after_hours))
+        self._wait(timedelta(hours=float(self.give_up_after_hours)))
+        return 0  # never reached: a deferral is an exception
+
+    def resume(self, context: Context, event: dict[str, Any]) -> int:
+        """The wait is over; returns how many orders were handed to people."""
+        application = ApplicationHook(self.db_conn_id)
+        if event["end"] == GAVE_UP:
+            reason = f"no end after {self.give_up_after_hours} hours of waiting"
+            escalate_in_flight(application.resolver, self.batch_id, reason, provenance_of(context))
+            left = orders_in_flight(application.resolver, self.batch_id)
+            if left:
+                # Whoever sent them a moment ago may still be at it; the batch is complete only after them.
+                self.log.info("The last attempt of %s orders may still be under way: waiting on.", left)
+                self._wait(timedelta(seconds=SETTLING_SECONDS))
+        return self._told(application)
+
+    def _told(self, application: ApplicationHook) -> int:
+        found = handed_over(application.store, self.batch_id)
+        if not found.orders:
+            self.log.info("Every order of batch %s that was sent has ended.", self.batch_id)
+            return 0
+        self.log.warning("%s orders of batch %s are with people:", f"{found.orders:,}", self.batch_id)
+        for line in found.lines():
+            self.log.warning("%s", line)
+        return found.orders
+
+    def _wait(self, duration: timedelta) -> None:
         self.defer(
             trigger=SATBatchTrigger(
                 batch_id=self.batch_id,
                 sat_conn_id=self.sat_conn_id,
                 db_conn_id=self.db_conn_id,
-                deadline=deadline.isoformat(),
+                deadline=(datetime.now(UTC) + duration).isoformat(),
             ),
             method_name="resume",
         )
-
-    def resume(self, context: Context, event: dict[str, Any]) -> int:
-        """The wait is over; returns how many orders were handed to people."""
-        if event["end"] != GAVE_UP:
-            self.log.info("Every order of batch %s that was sent has ended.", self.batch_id)
-            return 0
-        application = ApplicationHook(self.db_conn_id)
-        reason = f"no end after {self.give_up_after_hours} hours of waiting"
-        escalated = escalate_in_flight(application.resolver, self.batch_id, reason, provenance_of(context))
-        self.log.warning("%s orders of batch %s were handed to people: %s.", escalated, self.batch_id, reason)
-        return escalated

@@ -274,3 +274,33 @@ def _succeeded(store: PostgresEventStore) -> Order:
     assert store.append([submitted(), change], BY_TEST, T0) == frozenset()
     assert isinstance(change.after, Order)
     return change.after
+
+
+def test_the_progress_of_a_batch_is_a_page_of_counts(airflow: Airflow) -> None:
+    """For whoever may see runs, viewers too; nobody else. Nothing on it runs, nobody's number is shown."""
+    batch_id = airflow.submit().json()["batch_id"]
+    path = f"/sat/v1/batches/{batch_id}/progress"
+    assert airflow.request("GET", path, user=None).status_code == 401
+    page = airflow.request("GET", path, user="viewer")
+    assert page.status_code == 200, page.text
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.headers["cache-control"] == "no-store"
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert batch_id in page.text
+    assert "0 of 0</strong> orders have ended" in page.text
+    assert 'http-equiv="refresh"' in page.text
+    assert "<script" not in page.text
+    assert "081211311111" not in page.text
+    assert airflow.request("POST", path, user="ops", json={}).status_code in (404, 405, 422)
+    assert airflow.request("GET", path.replace(batch_id, "B" + "A" * 25)).status_code == 404
+
+
+def test_the_page_is_reached_with_the_cookie_of_the_login(airflow: Airflow) -> None:
+    """A browser that follows the task's link sends no bearer token."""
+    batch_id = airflow.submit().json()["batch_id"]
+    page = requests.get(
+        f"{airflow.url}/sat/v1/batches/{batch_id}/progress",
+        cookies={"_token": airflow.tokens["viewer"]},
+        timeout=30,
+    )
+    assert page.status_code == 200, page.text

@@ -19,6 +19,7 @@ from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule, callback_channel
 from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
 from stack.databases import ApplicationDatabase
+from tests.integration.calling_back import call_back
 from tests.integration.pipeline.test_steps import ready
 from tests.pipeline import Line, line_of
 
@@ -100,19 +101,6 @@ def slow_polls(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Polling so slow that only a callback can explain a quick end."""
     monkeypatch.setattr("sat_hook.pipeline.finality.PollingLimits", lambda: SLOW_POLLS)
     yield
-
-
-def call_back(line: Line, database: ApplicationDatabase, batch_id: str) -> None:
-    """What the receiver does for each order of the batch, without HTTP."""
-    connection = psycopg2.connect(database.receiver_dsn)
-    with connection, connection.cursor() as cursor:
-        for number, order in enumerate(line.orders(batch_id).values()):
-            cursor.execute(
-                "SELECT sat.receive_callback('demo', %s, %s, %s, 'sig', 'key', 'application/json', '::1')",
-                (order.request_id, f"{number:064x}", b"{}"),
-            )
-        cursor.execute("SELECT pg_notify(sat.callback_channel('demo'), '')")
-    connection.close()
 
 
 def test_it_survives_its_own_serialisation() -> None:

@@ -1,0 +1,31 @@
+"""Links that a task shows in Airflow's pages, also while it waits deferred."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from airflow.sdk import BaseOperatorLink
+from airflow.sdk.configuration import conf
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+
+class BatchProgressLink(BaseOperatorLink):
+    """Leads to the page of the task's batch: counts, rate, estimated end."""
+
+    name = "Batch progress"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The page's path on the server that shows the link, whatever name people reach it by."""
+        del ti_key  # the operator's fields are rendered by now
+        batch_id = getattr(operator, "batch_id", None)
+        return progress_path(batch_id) if batch_id and batch_id != "None" else ""
+
+
+def progress_path(batch_id: str) -> str:
+    """The path of a batch's progress page, below what Airflow itself is served below."""
+    below = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+    return f"{below}/sat/v1/batches/{batch_id}/progress"
