@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sat_hook.cli import account, audit, batch, database, held, order, receiver
+from sat_hook.cli import account, audit, batch, database, held, order, receiver, watching
 
 app = typer.Typer(
     name="sat",
@@ -16,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+batch.app.command("watch")(watching.watch)
 batch.app.command("run")(held.run)
 batch.app.command("release")(held.release)
 batch.app.command("cancel")(held.cancel)
