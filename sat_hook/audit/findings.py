@@ -25,6 +25,9 @@ class FindingKind(StrEnum):
     PROJECTION_MISSING = "projection_missing"
     PROJECTION_DIFFERS = "projection_differs"
     PROJECTION_WITHOUT_EVENTS = "projection_without_events"
+    REPORT_DIFFERS = "report_differs"
+    REPORT_UNAVAILABLE = "report_unavailable"
+    SUMMARY_DIFFERS = "summary_differs"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.limits import MAXIMUM_ROWS, BadRowsPolicy
 from sat_hook.pipeline.order_file import FileRow, OrderFile, OrderFileError, OrderRow, RowProblem
 from sat_hook.pipeline.resolver import Ask, Resolution, Resolver, load_batch
-from sat_hook.pipeline.spool import Spool
+from sat_hook.pipeline.spool import Spool, SpoolReader
 from sat_hook.pipeline.trouble import SpoolError
 
 ROWS_A_RUN = 500
@@ -82,7 +82,7 @@ def _check_whole(file: OrderFile, on_bad_rows: BadRowsPolicy) -> None:
         raise OrderFileError("empty", f"{file.file_name}: found a header and no rows; expected at least one")
 
 
-def open_submitted(spool: Spool, batch: Batch) -> BinaryIO:
+def open_submitted(spool: SpoolReader, batch: Batch) -> BinaryIO:
     """The spooled bytes, checked against the digest that was submitted.
 
     :raises SpoolError: when they are gone or changed.

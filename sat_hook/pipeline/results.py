@@ -20,7 +20,7 @@ from sat_hook.pipeline.cells import neutral
 from sat_hook.pipeline.intake import open_submitted
 from sat_hook.pipeline.order_file import FileRow, OrderFile
 from sat_hook.pipeline.resolver import Resolver, load_batch
-from sat_hook.pipeline.spool import Spool
+from sat_hook.pipeline.spool import Spool, SpoolReader
 from sat_hook.store.event_store import BatchReader, OrderSlice, StateCount, each_order
 from sat_hook.store.past import Past, StateTally, present_of
 
@@ -143,7 +143,7 @@ def write_results(
     return replace(file, uri=uri)
 
 
-def render_results(past: Past, spool: Spool, batch_id: str) -> ResultFile:
+def render_results(past: Past, spool: SpoolReader, batch_id: str) -> ResultFile:
     """The result file as of a position of the log: a function of the log up to there and the spooled bytes.
 
     :raises BatchNotFoundError: when there was no such batch then.

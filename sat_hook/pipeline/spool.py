@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import os
 import secrets
+from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 from urllib.parse import unquote, urlsplit
 
 from sat_hook.pipeline.trouble import SpoolError
 
 
-class Spool(Protocol):
+class SpoolReader(Protocol):
+    """Blobs by their URI."""
+
+    def open(self, uri: str) -> BinaryIO:
+        """The bytes at ``uri``; raises SpoolError when there are none."""
+
+
+class Spool(SpoolReader, Protocol):
     """Named blobs, written whole."""
 
     def write(self, name: str, content: bytes) -> str:
@@ -24,9 +32,6 @@ class Spool(Protocol):
         :returns: the URI by which every worker can read it.
         :raises SpoolError: when it cannot be kept.
         """
-
-    def open(self, uri: str) -> BinaryIO:
-        """The bytes at ``uri``; raises SpoolError when there are none."""
 
 
 class LocalSpool:
@@ -60,3 +65,24 @@ class LocalSpool:
             return path.open("rb")
         except OSError as error:
             raise SpoolError(f"{uri} cannot be read: {error.strerror}") from error
+
+
+class AnySpool:
+    """Reads whatever a URI of the log names: for audits, which have no folder of their own.
+
+    Object stores are read with the credentials that their fsspec driver finds by itself; the Airflow
+    connection in front of the ``@`` is not looked up.
+    """
+
+    def open(self, uri: str) -> BinaryIO:
+        parts = urlsplit(uri)
+        if parts.scheme in ("", "file"):
+            path = Path(unquote(parts.path))
+            return LocalSpool(path.parent).open(path.as_uri())
+        plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        try:
+            # Comes with Airflow, without types; who has files only needs neither.
+            fsspec = import_module("fsspec")
+            return cast("BinaryIO", fsspec.open(plain, "rb").open())
+        except (OSError, ImportError, ValueError) as error:
+            raise SpoolError(f"{uri} cannot be read: {type(error).__name__}") from error

@@ -191,3 +191,12 @@ def position_at(database: Database, moment: datetime) -> int:
     settled = PostgresEventStore(database).close_position()
     with database.transaction() as connection:
         return int(queries("past").position_at(connection, moment=moment, up_to_position=settled))
+
+
+def recorded_at(database: Database, position: int | None = None) -> datetime | None:
+    """When the last event was recorded, or the last one up to a position; None when there is none."""
+    last = PostgresEventStore(database).close_position() if position is None else position
+    with database.transaction() as connection:
+        found = queries("past").recorded_at(connection, position=last)
+    assert found is None or isinstance(found, datetime)
+    return found

@@ -25,3 +25,7 @@ SELECT coalesce(
     ),
     0
 );
+
+-- name: recorded_at(position)$
+-- When the last event up to a position was recorded; NULL before the first.
+SELECT recorded_at FROM sat.events WHERE position <= :position ORDER BY position DESC LIMIT 1;

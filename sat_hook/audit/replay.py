@@ -1,0 +1,191 @@
+"""Replays the log with today's code: the state as of a position, and the reports that were given out.
+
+Run before a release goes in: whatever it reads differently from the one that ran before is found here, on
+the real log, before it is found by a customer. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from psycopg2.extensions import connection as Connection
+from pydantic import ValidationError
+
+from sat_hook.audit.findings import Counted, Finding, FindingKind, Report
+from sat_hook.audit.rebuild import (
+    Folded,
+    compare_group,
+    each_folded,
+    in_groups,
+    projection_shape,
+)
+from sat_hook.audit.reports import ReportMaker, Verdict
+from sat_hook.domain.event import UnknownEventError
+from sat_hook.domain.recorded import RecordedEvent, StreamKind
+from sat_hook.store.database import Database
+from sat_hook.store.past import UnsettledPositionError
+from sat_hook.store.postgres import PostgresEventStore, recorded_from_row
+from sat_hook.store.sql_files import queries
+
+StateLine = Callable[[str], None]
+"""Takes one stream's state as a line of JSON."""
+
+
+@dataclass(slots=True)
+class StateReplayed:
+    """What the fold of all streams of a kind came to.
+
+    ``digest`` is the SHA-256 of their states, one JSON line a stream: two releases that agree have the same.
+    """
+
+    streams: int = 0
+    _hash: Any = field(default_factory=hashlib.sha256, repr=False)
+
+    def add(self, line: str) -> None:
+        """One more stream."""
+        self.streams += 1
+        self._hash.update(f"{line}\n".encode())
+
+    @property
+    def digest(self) -> str:
+        """Of everything that was added."""
+        return str(self._hash.hexdigest())
+
+
+@dataclass(slots=True)
+class Replay:
+    """What was replayed and what differed.
+
+    :param until: the position up to which everything was replayed, recorded at ``moment`` (None: nothing).
+    :param compared: streams whose kept row was compared; ``moved_on`` have later events, so theirs is of now.
+    :param same_shape: False when another release filled the derived tables; members that only one of the two
+        releases knows were then not compared.
+    :param reports: for each kind of report, how many came out how.
+    """
+
+    until: int
+    moment: datetime | None
+    since: int
+    same_shape: bool
+    states: dict[StreamKind, StateReplayed]
+    compared: int
+    moved_on: int
+    reports: dict[str, Counter[Verdict]]
+    counts: Counter[FindingKind]
+
+    @property
+    def is_clean(self) -> bool:
+        """True when nothing differs."""
+        return not self.counts
+
+
+def replay(
+    database: Database,
+    makers: Sequence[ReportMaker],
+    report: Report,
+    *,
+    until: int | None = None,
+    since: int = 0,
+    state_line: StateLine | None = None,
+) -> Replay:
+    """Fold the whole log up to a position, compare with what is kept, and make reports again.
+
+    Read-only, in constant memory; appends go on meanwhile.
+
+    :param database: any role that may read events and derived tables.
+    :param until: a settled position; default: the last one.
+    :param since: reports that were given out after this position are made again.
+    :param state_line: gets every stream's state.
+    :raises UnsettledPositionError: the log does not reach to ``until``.
+    :raises StoreUnavailableError: the database gave up.
+    """
+    settled = PostgresEventStore(database).close_position()
+    until = settled if until is None else until
+    if not 0 <= until <= settled:
+        raise UnsettledPositionError(
+            f"position {until}: found a log that is settled from 1 to {settled}; expected one of these"
+        )
+    counted = Counted(report)
+    with database.transaction(snapshot=True) as connection:
+        queries("audit").keep_derived_tables_in_place(connection)
+        kept_shape = queries("audit").kept_shape(connection)
+        replayed = Replay(
+            until=until,
+            moment=queries("past").recorded_at(connection, position=until),
+            since=since,
+            same_shape=kept_shape in (None, projection_shape()),
+            states={kind: StateReplayed() for kind in StreamKind},
+            compared=0,
+            moved_on=0,
+            reports={},
+            counts=counted.counts,
+        )
+        _replay_state(connection, replayed, counted, state_line)
+        events = _reports_given_out(connection, replayed, makers)
+    for maker in makers:
+        verdicts: Counter[Verdict] = Counter()
+        for recorded in events.get(maker.event_type, ()):
+            verdicts[_check(maker, recorded, counted)] += 1
+        replayed.reports[maker.name] = verdicts
+    return replayed
+
+
+def _replay_state(
+    connection: Connection, replayed: Replay, report: Report, state_line: StateLine | None
+) -> None:
+    for group in in_groups(each_folded(connection, report, replayed.until)):
+        for folded in group:
+            line = _state_of(folded)
+            replayed.states[folded.stream.kind].add(line)
+            if state_line is not None:
+                state_line(line)
+        # What has moved on since is kept as it is now; everything else must be kept as it was then.
+        resting = [folded for folded in group if folded.head is None or folded.head <= folded.version]
+        replayed.compared += len(resting)
+        replayed.moved_on += len(group) - len(resting)
+        compare_group(connection, resting, report, same_shape=replayed.same_shape)
+
+
+def _state_of(folded: Folded) -> str:
+    document = {"stream": str(folded.stream), **folded.after.model_dump(mode="json")}
+    return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _reports_given_out(
+    connection: Connection, replayed: Replay, makers: Sequence[ReportMaker]
+) -> dict[str, list[RecordedEvent]]:
+    rows = queries("replay").events_of_types(
+        connection,
+        types=[maker.event_type for maker in makers],
+        after_position=replayed.since,
+        up_to_position=replayed.until,
+    )
+    events: dict[str, list[RecordedEvent]] = {}
+    for recorded in map(recorded_from_row, rows):
+        events.setdefault(recorded.type_name, []).append(recorded)
+    return events
+
+
+def _check(maker: ReportMaker, recorded: RecordedEvent, report: Report) -> Verdict:
+    try:
+        return maker.check(recorded, report)
+    except (UnknownEventError, ValidationError, ValueError) as error:
+        # The texts of validation errors quote values, so only our own reasons are passed on.
+        found = type(error).__name__ if isinstance(error, ValidationError) else str(error)
+        report(
+            Finding(
+                FindingKind.REPORT_UNAVAILABLE,
+                str(recorded.stream),
+                recorded.version,
+                recorded.position,
+                found,
+                "events that this release reads",
+            )
+        )
+        return Verdict.DIFFERS

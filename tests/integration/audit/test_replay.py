@@ -1,0 +1,248 @@
+"""A replay reads the real log with today's code, and finds whatever it reads differently."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from sat_hook.audit.findings import FindingKind
+from sat_hook.audit.replay import Replay, replay
+from sat_hook.audit.reports import ResultFiles, Verdict
+from sat_hook.clients.system import SystemClock
+from sat_hook.domain import earlier_events as earlier
+from sat_hook.domain.batch import Batch, evolve_batch
+from sat_hook.domain.order import OrderState
+from sat_hook.domain.order_commands import RecordStatus
+from sat_hook.domain.recorded import StreamId, StreamKind
+from sat_hook.pipeline import results
+from sat_hook.pipeline.resolver import Ask
+from sat_hook.pipeline.spool import AnySpool
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import Change
+from sat_hook.store.past import UnsettledPositionError
+from sat_hook.store.postgres import PostgresEventStore
+from stack.databases import ApplicationDatabase
+from tests.integration.audit.damage import Found, damage
+from tests.orders import BY_TEST, T0
+from tests.pipeline import Line, line_of
+from tests.unit.cli.running import Run, runner
+
+NUMBER = "081211000001"
+CONTENT = (
+    "order_id;product_code;client_number\n"
+    f"PAID;50k-simpati;{NUMBER}\n"
+    "FAILED;pln-postpaid;2121212\n"
+    "NO-PRODUCT;nothing;081211000003\n"
+).encode()
+
+
+@dataclass
+class Finished:
+    """A batch that was paid, and whose results were written."""
+
+    line: Line
+    database: ApplicationDatabase
+    batch_id: str
+    position: int
+    """Of the log, right after the results were written."""
+
+    def replay(self, found: Found | None = None, until: int | None = None) -> Replay:
+        """As the reader, with everything that was given out."""
+        with closing(Database(self.database.reader_dsn)) as opened:
+            makers = [ResultFiles(PostgresEventStore(opened), AnySpool())]
+            return replay(opened, makers, found or Found(), until=until)
+
+    def reverse(self) -> None:
+        """The paid order fails after all."""
+        order = self.line.orders(self.batch_id)["PAID"]
+        late = RecordStatus("Failed", SystemClock().now(), "f" * 64, error_code="S00")
+        assert self.line.resolver.apply([Ask(order.request_id, late)], BY_TEST)[order.request_id].is_accepted
+
+    def submitted_file(self) -> Path:
+        """Where the submitted bytes are kept."""
+        batch = self.line.store.load_batch(self.batch_id)
+        assert batch is not None
+        return Path(unquote(urlsplit(batch.spool_uri).path))
+
+
+@pytest.fixture
+def finished(database: ApplicationDatabase, tmp_path: Path) -> Iterator[Finished]:
+    """Paid at a SAT that ends orders at once."""
+    at_once = {"fulfilment": {"min_seconds": 0.01, "max_seconds": 0.05}}
+    with line_of(database.writer_dsn, tmp_path, faults=at_once) as line:
+        batch_id = line.run(CONTENT)
+        line.finish(batch_id)
+        yield Finished(line, database, batch_id, line.store.close_position())
+
+
+def test_what_was_written_is_read_the_same(finished: Finished) -> None:
+    """State, derived tables and the file that was given out: nothing differs."""
+    found = Found()
+    replayed = finished.replay(found)
+    assert found.findings == []
+    assert replayed.is_clean
+    assert replayed.until == finished.position
+    assert replayed.reports == {"result files": {Verdict.EQUAL: 1}}
+    assert replayed.states[StreamKind.ORDER].streams == 3
+    assert (replayed.compared, replayed.moved_on) == (4, 0)
+
+
+def test_the_past_is_replayed_as_it_was(finished: Finished) -> None:
+    """After a reversal, the state and the file of then are what they were; only one stream has moved on."""
+    before = finished.replay()
+    finished.reverse()
+    again = finished.replay(until=finished.position)
+    assert again.is_clean
+    assert (again.compared, again.moved_on) == (3, 1)
+    assert again.states[StreamKind.ORDER].digest == before.states[StreamKind.ORDER].digest
+    now = finished.replay()
+    assert now.is_clean
+    assert now.states[StreamKind.ORDER].digest != before.states[StreamKind.ORDER].digest
+
+
+def test_a_release_that_reports_differently_is_found_at_line_and_column(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file of yesterday would read otherwise today. No cell is shown: most are the customer's."""
+    monkeypatch.setitem(results.VERDICTS, OrderState.SUCCEEDED, "done")
+    found = Found()
+    replayed = finished.replay(found)
+    assert replayed.reports == {"result files": {Verdict.DIFFERS: 1}}
+    [finding] = found.findings
+    assert (finding.kind, finding.place) == (FindingKind.REPORT_DIFFERS, f"batch/{finished.batch_id}")
+    assert "line 2 column sat_verdict" in finding.found
+    assert "line 3" not in finding.found
+    assert NUMBER not in str(finding)
+
+
+def test_a_stream_that_is_read_differently_is_found_everywhere(finished: Finished) -> None:
+    """An amount that folds to another one: the row that is kept, the file and its summary all say so."""
+    damage(
+        finished.database,
+        "UPDATE sat.events SET data = replace(data, '\"sales_price_rupiah\":', '\"sales_price_rupiah\":1')"
+        " WHERE type = 'OrderSucceeded'",
+    )
+    found = Found()
+    assert not finished.replay(found).is_clean
+    assert [finding.kind for finding in found.findings] == [
+        FindingKind.PROJECTION_DIFFERS,
+        FindingKind.REPORT_DIFFERS,
+        FindingKind.SUMMARY_DIFFERS,
+    ]
+    differs, report, summary = found.findings
+    assert differs.found == "other values in charged_rupiah"
+    assert "line 2 column sat_charged_rupiah" in report.found
+    assert summary.expected.startswith("1 failed, 1 rejected, 1 succeeded, ")
+
+
+def test_an_event_that_no_code_reads_is_trouble_and_no_crash(finished: Finished) -> None:
+    """The stream does not fold, and the report that needs it cannot be made."""
+    damage(finished.database, "UPDATE sat.events SET type = 'OrderDreamt' WHERE type = 'OrderSucceeded'")
+    found = Found()
+    finished.replay(found)
+    assert {finding.kind for finding in found.findings} == {
+        FindingKind.STREAM_DOES_NOT_FOLD,
+        FindingKind.REPORT_UNAVAILABLE,
+    }
+
+
+def test_what_a_report_was_made_from_must_be_there(finished: Finished) -> None:
+    """Nobody is told that all is well when nothing could be compared."""
+    finished.submitted_file().unlink()
+    found = Found()
+    assert finished.replay(found).reports == {"result files": {Verdict.DIFFERS: 1}}
+    assert [finding.kind for finding in found.findings] == [FindingKind.REPORT_UNAVAILABLE]
+
+
+@pytest.mark.parametrize(("digest", "verdict"), [(None, Verdict.EQUAL), ("0" * 64, Verdict.NOT_COMPARABLE)])
+def test_files_of_an_unknown_position_are_compared_where_it_can_be_known(
+    finished: Finished, digest: str | None, verdict: Verdict
+) -> None:
+    """Events of the first schema have no position: right before the event is tried, else nobody can tell."""
+    store = finished.line.store
+    batch = store.load_batch(finished.batch_id)
+    assert batch is not None
+    assert batch.results_uri is not None
+    event = earlier.BatchResultsWritten(
+        uri=batch.results_uri, digest=digest or batch.results_digest or "", rows=3
+    )
+    after: Batch = evolve_batch(batch, batch.batch_id, event)
+    stream = StreamId(StreamKind.BATCH, batch.batch_id)
+    assert not store.append([Change(stream, batch.version, (event,), after)], BY_TEST, T0)
+    replayed = finished.replay()
+    assert replayed.reports["result files"][verdict] == (2 if verdict is Verdict.EQUAL else 1)
+    assert replayed.is_clean
+
+
+def test_tables_of_another_release_are_compared_by_what_both_know(finished: Finished) -> None:
+    """Before a deploy the tables are the old release's: a new member is no difference, another value is."""
+    damage(
+        finished.database,
+        "UPDATE sat.orders SET document = document - 'overcharged_rupiah' || '{\"of_old\": 1}'",
+    )
+    assert not finished.replay().is_clean
+    damage(finished.database, "UPDATE sat.orders SET document = document || '{\"is_inquiry\": null}'")
+    owner = Database(finished.database.owner_dsn)
+    with closing(owner), owner.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("COMMENT ON SCHEMA sat IS 'the shape of an older release'")
+    found = Found()
+    replayed = finished.replay(found)
+    assert not replayed.same_shape
+    # The rejected order was never validated: null is right for it.
+    assert [finding.found for finding in found.findings] == ["other values in is_inquiry"] * 2
+
+
+def test_the_future_is_not_replayed(finished: Finished) -> None:
+    """The log has to reach there."""
+    with pytest.raises(UnsettledPositionError):
+        finished.replay(until=finished.position + 1)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs the command far from any checkout."""
+    monkeypatch.chdir(tmp_path)
+    return runner(monkeypatch, capsys)
+
+
+def test_the_exit_code_is_the_verdict(run: Run, finished: Finished, tmp_path: Path) -> None:
+    """0 with what was compared, 1 with what differs, 2 for what is no place in the log."""
+    env = {"SAT_DB_DSN": finished.database.reader_dsn}
+    clean = run("replay", "--state", "state.jsonl", env=env)
+    assert (clean.code, clean.err) == (0, "")
+    assert f"4 streams folded up to position {finished.position}" in clean.out
+    assert "result files given out after position 0: 1 equal" in clean.out
+    assert "Nothing differs" in clean.out
+    state = tmp_path / "state.jsonl"
+    assert state.stat().st_mode & 0o777 == 0o600
+    states = [json.loads(line) for line in state.read_text("utf-8").splitlines()]
+    assert len(states) == 4
+    assert {document["stream"].partition("/")[0] for document in states} == {"order", "batch"}
+
+    now = datetime.now(UTC).isoformat()
+    finished.reverse()
+    then = run("replay", "--until", now, "--since", now, env=env)
+    assert then.code == 0, then.out
+    assert "3 of them compared with the derived tables; 1 have moved on since" in then.out
+    assert f"given out after position {finished.position}: none" in then.out
+    assert run("replay", "--until", str(finished.position), env=env).code == 0
+    assert "0 streams folded" in run("replay", "--until", "2020-01-01", env=env).out
+
+    finished.submitted_file().write_bytes(b"something else")
+    differs = run("replay", env=env)
+    assert differs.code == 1
+    assert "report_unavailable" in differs.out
+    assert "1 differences" in differs.out
+
+    for option, text in (("--until", "tomorrow"), ("--since", "-3")):
+        wrong = run("replay", option, text, env=env)
+        assert (wrong.code, "expected a position of the log, or a time" in wrong.err) == (2, True)
+    beyond = run("replay", "--until", "999999", env=env)
+    assert (beyond.code, "position 999999: found a log" in beyond.err) == (2, True)
