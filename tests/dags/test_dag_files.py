@@ -29,6 +29,8 @@ STEPS: dict[str, list[str]] = {
         "results",
     ],
     "order_recovery": ["accounts", "recover"],
+    "post_final_watch": ["accounts", "look_again"],
+    "alerts": ["collect", "notify"],
 }
 
 # In a process of its own: a DAG file must import without a database, a connection or a variable at hand.

@@ -48,15 +48,19 @@ def runpy_constants(module_name: str) -> dict[str, Any]:
     return {name: float(value.replace("_", "")) for name, value in found}
 
 
-def documented_at(place: str) -> dict[str, float | None]:
+def documented_at(place: str) -> dict[str, float | tuple[float, ...] | None]:
     """Name → default as the page has it."""
     heading = next(line for line in PAGE.text.splitlines() if line.endswith(f"`{place}`"))
     table = rows(PAGE.section(heading.removeprefix("## ")))
-    return {
-        cells[0].strip("`"): None if cells[1] == "none" else float(cells[1].replace(",", ""))
-        for cells in table
-        if cells[0].startswith("`")
-    }
+    return {cells[0].strip("`"): number_in(cells[1]) for cells in table if cells[0].startswith("`")}
+
+
+def number_in(cell: str) -> float | tuple[float, ...] | None:
+    """``none``, ``1,000``, or ``1 and 7``."""
+    if cell == "none":
+        return None
+    numbers = tuple(float(number.replace(",", "")) for number in cell.split(" and "))
+    return numbers if len(numbers) > 1 else numbers[0]
 
 
 @pytest.mark.parametrize("place", PLACES)
