@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sat_hook.cli import account, audit, batch, database, held, order, receiver, watching
+from sat_hook.cli import account, audit, batch, database, held, order, receiver, replaying, watching
 
 app = typer.Typer(
     name="sat",
@@ -26,6 +26,7 @@ app.add_typer(audit.log_app, name="log")
 app.add_typer(audit.projections_app, name="projections")
 app.add_typer(database.app, name="db")
 app.add_typer(receiver.app, name="receiver")
+app.command("replay")(replaying.replay)
 app.command("pause")(account.pause)
 app.command("resume")(account.resume)
 
