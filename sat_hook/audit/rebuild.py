@@ -139,12 +139,12 @@ def rebuild_projections(database: Database) -> Rebuilt:
 def each_folded(connection: Connection, report: Report, until: int | None = None) -> Iterator[Folded]:
     """Every stream that folds, up to a position if one is given; of the others the reason is reported."""
     for stream, placed in each_stream(connection, until):
-        folded = _fold(stream, list(placed), report)
+        folded = fold_stream(stream, list(placed), report)
         if folded is not None:
             yield folded
 
 
-def _fold(stream: StreamId, placed: list[Placed], report: Report) -> Folded | None:
+def fold_stream(stream: StreamId, placed: list[Placed], report: Report) -> Folded | None:
     """The fold of one stream; its events are few, so they fit into memory together."""
     last = placed[-1]
     events = ((item.recorded.event, item.recorded.occurred_at) for item in placed)
