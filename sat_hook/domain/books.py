@@ -1,0 +1,300 @@
+"""The books of an account: the fold of what was recorded for its reconciliation, and its rules. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import NamedTuple
+
+from sat_hook.domain import books_events as happened
+from sat_hook.domain.breaks import BreakCategory, BreakState
+from sat_hook.domain.event import Event
+from sat_hook.domain.order import Refusal, RefusalReason
+from sat_hook.domain.recorded import RecordedEvent
+
+MAXIMUM_TOP_UP_RUPIAH = 10**13
+
+
+class Posted(NamedTuple):
+    """A fact with its place in the log and who put it there."""
+
+    position: int
+    actor: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PostedTopUp:
+    """A recorded top-up."""
+
+    event: happened.TopUpRecorded
+    posted: Posted
+
+
+@dataclass(frozen=True, slots=True)
+class PostedObservation:
+    """A look at the deposit."""
+
+    event: happened.DepositObserved
+    posted: Posted
+
+
+@dataclass(frozen=True, slots=True)
+class PostedSettlement:
+    """An imported settlement file."""
+
+    event: happened.SettlementImported
+    posted: Posted
+
+
+@dataclass(frozen=True, slots=True)
+class PostedClose:
+    """The newest close of a day, with its breaks."""
+
+    event: happened.DayClosed
+    posted: Posted
+    breaks: tuple[happened.BookedBreak, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PostedDecision:
+    """What a person last said about a break."""
+
+    event: happened.BreakDecided
+    posted: Posted
+
+
+@dataclass(frozen=True, slots=True)
+class PostedPreparation:
+    """The preparer's signature."""
+
+    event: happened.DayPrepared
+    posted: Posted
+
+
+@dataclass(frozen=True, slots=True)
+class PostedCertificate:
+    """The approver's signature: the day is frozen."""
+
+    event: happened.DayCertified
+    posted: Posted
+
+
+@dataclass(slots=True)
+class AccountBooks:
+    """Everything that an account's books hold up to a position."""
+
+    account: str
+    version: int = 0
+    observations: list[PostedObservation] = field(default_factory=list)
+    top_ups: list[PostedTopUp] = field(default_factory=list)
+    settlements: list[PostedSettlement] = field(default_factory=list)
+    closes: dict[date, PostedClose] = field(default_factory=dict)
+    decisions: dict[str, PostedDecision] = field(default_factory=dict)
+    prepared: dict[date, PostedPreparation] = field(default_factory=dict)
+    certified: dict[date, PostedCertificate] = field(default_factory=dict)
+
+    def before(self, day: date) -> PostedClose | None:
+        """The close of the last closed day before ``day``."""
+        earlier = [closed for closed in self.closes if closed < day]
+        return self.closes[max(earlier)] if earlier else None
+
+    def standing_of(self, booked: happened.BookedBreak) -> BreakState:
+        """How a break stands, what people said about it since included."""
+        decision = self.decisions.get(booked.break_id)
+        return booked.state if decision is None else decision.event.state
+
+    def find_break(self, break_id: str) -> happened.BookedBreak | None:
+        """The break as the newest day that knows it has it."""
+        for day in sorted(self.closes, reverse=True):
+            for booked in self.closes[day].breaks:
+                if booked.break_id == break_id:
+                    return booked
+        return None
+
+    def settlements_of(self, day: date) -> list[PostedSettlement]:
+        """The files that count for a day, in the order in which they came."""
+        counting: list[PostedSettlement] = []
+        for settlement in self.settlements:
+            if settlement.event.day == day:
+                counting = [settlement] if settlement.event.replaces_earlier else [*counting, settlement]
+        return counting
+
+    def adjusted_by(self, day: date) -> list[date]:
+        """The later days whose closes post evidence about ``day``."""
+        return sorted(later for later, close in self.closes.items() if day in close.event.adjusted_days)
+
+
+def fold_books(
+    account: str,
+    recorded: Iterable[RecordedEvent],
+    *,
+    up_to: int | None = None,
+    for_day: date | None = None,
+) -> AccountBooks:
+    """The books after the events of the account's stream; its other events only count as versions.
+
+    :param up_to: a position; what comes after it is left out.
+    :param for_day: as closing this day sees them: without what was written about it, or later days.
+    """
+    books = AccountBooks(account)
+    for item in recorded:
+        if up_to is not None and item.position > up_to:
+            break
+        books.version = item.version
+        event = item.event
+        if not isinstance(event, happened.BooksEvent):
+            continue
+        if for_day is not None and getattr(event, "day", date.min) >= for_day and _is_bookkeeping(event):
+            continue
+        _post(books, event, Posted(item.position, item.provenance.actor, item.occurred_at))
+    return books
+
+
+def _is_bookkeeping(event: Event) -> bool:
+    return event.type_name in happened.BOOKKEEPING
+
+
+def _post(books: AccountBooks, event: happened.BooksEvent, posted: Posted) -> None:
+    match event:
+        case happened.DepositObserved():
+            books.observations.append(PostedObservation(event, posted))
+        case happened.TopUpRecorded():
+            books.top_ups.append(PostedTopUp(event, posted))
+        case happened.SettlementImported():
+            books.settlements.append(PostedSettlement(event, posted))
+        case happened.DayClosed():
+            books.closes[event.day] = PostedClose(event, posted)
+        case happened.BreaksRecorded():
+            close = books.closes[event.day]
+            books.closes[event.day] = PostedClose(close.event, close.posted, close.breaks + event.breaks)
+        case happened.BreakDecided():
+            books.decisions[event.break_id] = PostedDecision(event, posted)
+        case happened.DayPrepared():
+            books.prepared[event.day] = PostedPreparation(event, posted)
+        case happened.DayCertified():
+            books.certified[event.day] = PostedCertificate(event, posted)
+        case _:
+            raise ValueError(f"{event.type_name} is not an event of the books")
+
+
+def record_observation(books: AccountBooks, event: happened.DepositObserved) -> tuple[Event, ...] | Refusal:
+    """Keep a look at the deposit; one that is no newer than the last is known already."""
+    last = books.observations[-1].event if books.observations else None
+    if last is not None and event.requested_at <= last.requested_at:
+        return Refusal(reason=RefusalReason.ALREADY_SO, detail=f"observed at {last.requested_at}")
+    return (event,)
+
+
+def record_top_up(
+    books: AccountBooks, event: happened.TopUpRecorded, now: datetime
+) -> tuple[Event, ...] | Refusal:
+    """Record a top-up. The same again changes nothing; the same reference with other facts is refused."""
+    if not 0 < event.amount_rupiah <= MAXIMUM_TOP_UP_RUPIAH:
+        return _wrong(f"amount: found {event.amount_rupiah}; expected 1 to {MAXIMUM_TOP_UP_RUPIAH} rupiah")
+    if event.credited_at > now:
+        return _wrong(
+            f"credited at: found {event.credited_at.isoformat()}; expected a moment that has passed"
+        )
+    for known in books.top_ups:
+        if known.event.reference == event.reference:
+            same = (known.event.amount_rupiah, known.event.credited_at) == (
+                event.amount_rupiah,
+                event.credited_at,
+            )
+            if same:
+                return Refusal(reason=RefusalReason.ALREADY_SO, detail=event.reference)
+            return _wrong(
+                f"reference {event.reference!r}: found a top-up of Rp {known.event.amount_rupiah:,} recorded "
+                f"by {known.posted.actor}; expected a reference of its own"
+            )
+    return (event,)
+
+
+def record_settlement(books: AccountBooks, event: happened.SettlementImported) -> tuple[Event, ...] | Refusal:
+    """Register a settlement file; the same bytes for the same day count once."""
+    for known in books.settlements:
+        if (known.event.digest, known.event.day) == (event.digest, event.day):
+            return Refusal(reason=RefusalReason.ALREADY_SO, detail=known.event.name)
+    return (event,)
+
+
+def decide_break(books: AccountBooks, event: happened.BreakDecided) -> tuple[Event, ...] | Refusal:
+    """Explain, resolve or write off a break that is still carried."""
+    booked = books.find_break(event.break_id)
+    if booked is None:
+        return _wrong(f"found no break {event.break_id} of account {books.account!r}")
+    state = books.standing_of(booked)
+    if state is event.state:
+        return Refusal(reason=RefusalReason.ALREADY_SO, detail=state.value)
+    if state.is_final or event.state is BreakState.OPEN:
+        return _wrong(
+            f"break {event.break_id}: found it {state.value}; expected one that is open or explained"
+        )
+    return (event,)
+
+
+def prepare_day(books: AccountBooks, day: date, note: str) -> tuple[happened.DayPrepared, ...] | Refusal:
+    """Sign the newest close of a day as its preparer."""
+    close = books.closes.get(day)
+    if close is None:
+        return _wrong(f"{day}: found no close; expected a day that is closed")
+    if day in books.certified:
+        return Refusal(reason=RefusalReason.ALREADY_SO, detail="certified")
+    standing = [booked for booked in close.breaks if books.standing_of(booked) is BreakState.OPEN]
+    control = [booked.break_id for booked in standing if booked.category is BreakCategory.CONTROL]
+    if control:
+        return _wrong(
+            f"{day}: found open control breaks ({', '.join(control[:3])}); expected totals that agree, or an "
+            "explanation of each"
+        )
+    event = close.event
+    signed = books.prepared.get(day)
+    if signed is not None and signed.event.position == event.position:
+        return Refusal(reason=RefusalReason.ALREADY_SO, detail=f"prepared by {signed.posted.actor}")
+    return (
+        happened.DayPrepared(
+            account=books.account,
+            day=day,
+            position=event.position,
+            result_digest=event.result_digest,
+            open_breaks=len(standing),
+            note=note,
+        ),
+    )
+
+
+def certify_day(
+    books: AccountBooks, day: date, actor: str, checkpoint: str | None, note: str
+) -> tuple[happened.DayCertified, ...] | Refusal:
+    """Approve what was prepared, as somebody else than its preparer; the day is frozen from then on."""
+    if day in books.certified:
+        return Refusal(
+            reason=RefusalReason.ALREADY_SO, detail=f"certified by {books.certified[day].posted.actor}"
+        )
+    close, signed = books.closes.get(day), books.prepared.get(day)
+    if close is None or signed is None:
+        return _wrong(f"{day}: found nobody's preparation; expected a close that its preparer has signed")
+    if signed.event.position != close.event.position:
+        return _wrong(
+            f"{day}: found a preparation of position {signed.event.position}; expected one of "
+            f"{close.event.position}, where the day was closed since"
+        )
+    if signed.posted.actor == actor:
+        return _wrong(f"{day}: found the preparer ({actor}); expected somebody else to approve")
+    return (
+        happened.DayCertified(
+            account=books.account,
+            day=day,
+            position=signed.event.position,
+            result_digest=signed.event.result_digest,
+            open_breaks=signed.event.open_breaks,
+            checkpoint=checkpoint,
+            note=note,
+        ),
+    )
+
+
+def _wrong(detail: str) -> Refusal:
+    return Refusal(reason=RefusalReason.WRONG_STATE, detail=detail)

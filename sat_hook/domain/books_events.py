@@ -1,0 +1,190 @@
+"""Events of an account's books: what a reconciliation rests on, and what it came to.
+
+They stand in the account's stream, beside its pauses. Rupiah and UTC; days are WIB.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from sat_hook.domain.breaks import BreakCategory, BreakEvidence, BreakState, MatchKind
+from sat_hook.domain.event import Event, register
+
+
+class BooksEvent(Event):
+    """Base of what concerns an account's books. None of it changes whether the account may send."""
+
+    account: str
+
+
+@register
+class DepositObserved(BooksEvent):
+    """A look at the deposit on the schedule of the books: an end of a saldo equation."""
+
+    saldo_rupiah: int
+    requested_at: AwareDatetime
+    received_at: AwareDatetime
+    response_digest: str | None
+
+
+@register
+class TopUpRecorded(BooksEvent):
+    """A person says that the deposit was topped up. ``reference`` is the bank's, or ours; it counts once."""
+
+    reference: str
+    amount_rupiah: int
+    credited_at: AwareDatetime
+    note: str
+
+
+class SettlementMapping(BaseModel):
+    """Which column of a settlement file is what, as agreed with the provider.
+
+    :param statuses: the file's words for ``succeeded``, ``failed`` and ``pending``.
+    :param thousands: what stands between thousands in amounts, if anything.
+    :param sheet: of a workbook; the first one by default.
+    :param header_row: the row with the names, counted from 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    request_id: str = "request_id"
+    amount_rupiah: str = "amount"
+    status: str | None = "status"
+    product_code: str | None = None
+    client_number: str | None = None
+    statuses: dict[str, str] = Field(
+        default_factory=lambda: {"Success": "succeeded", "Failed": "failed", "Pending": "pending"}
+    )
+    thousands: str = ""
+    delimiter: str = ","
+    encoding: str = "utf-8-sig"
+    sheet: str | None = None
+    header_row: int = Field(default=1, ge=1, le=100)
+
+
+@register
+class SettlementImported(BooksEvent):
+    """A settlement file of the provider was kept, under its digest.
+
+    ``replaces_earlier`` says that the files which came before for the same day count no more.
+    """
+
+    day: date
+    name: str
+    uri: str
+    digest: str
+    size_bytes: int
+    rows: int
+    mapping: SettlementMapping
+    replaces_earlier: bool
+
+
+class SaldoTerms(BaseModel):
+    """The saldo equation of a closed day; see the reconciliation's model for the terms."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    opening_observed_at: AwareDatetime
+    opening_rupiah: int
+    closing_observed_at: AwareDatetime
+    closing_rupiah: int
+    top_ups_rupiah: int
+    debits_rupiah: int
+    refunds_rupiah: int
+    in_transit_opening_rupiah: int
+    in_transit_closing_rupiah: int
+    unexplained_rupiah: int
+
+
+@register
+class DayClosed(BooksEvent):
+    """A day was closed at a log position. ``result_digest`` is over the whole result.
+
+    ``adjusted_days`` are certified days about which this close posts later evidence, with how many items.
+    """
+
+    day: date
+    cut_off_minutes: int
+    position: int
+    result_digest: str
+    orders: int
+    open_breaks: int
+    saldo: SaldoTerms | None
+    adjusted_days: dict[date, int]
+
+
+class BookedBreak(BaseModel):
+    """A break as the books keep it. Customers' numbers are in none of its texts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    break_id: str
+    match: MatchKind
+    category: BreakCategory
+    subject: str
+    day: date
+    first_seen: date
+    request_id: str | None
+    order_id: str | None
+    what: str
+    ours: str
+    theirs: str
+    amount_rupiah: int
+    evidence: BreakEvidence
+    state: BreakState
+    reason: str | None
+    actor: str | None
+    decided_at: datetime | None
+    is_adjustment: bool
+
+
+@register
+class BreaksRecorded(BooksEvent):
+    """Breaks of a closed day, those carried forward included; follows its DayClosed, in parts."""
+
+    day: date
+    position: int
+    breaks: tuple[BookedBreak, ...]
+
+
+@register
+class BreakDecided(BooksEvent):
+    """A person explained, resolved or wrote off a break; who, is the event's actor."""
+
+    break_id: str
+    state: BreakState
+    reason: str
+
+
+@register
+class DayPrepared(BooksEvent):
+    """A person answers for the close of a day at this position; who, is the event's actor."""
+
+    day: date
+    position: int
+    result_digest: str
+    open_breaks: int
+    note: str
+
+
+@register
+class DayCertified(BooksEvent):
+    """Another person than the preparer approved the close: the day is frozen at this position.
+
+    ``checkpoint`` is the digest of the signed checkpoint that covers the position, if there was one already.
+    """
+
+    day: date
+    position: int
+    result_digest: str
+    open_breaks: int
+    checkpoint: str | None
+    note: str
+
+
+#: What closing a day writes about itself, and what is said about the result. Such an event of a day changes
+#: the close of later days only.
+BOOKKEEPING = ("DayClosed", "BreaksRecorded", "DayPrepared", "DayCertified")

@@ -1,0 +1,31 @@
+"""What can go wrong with a reconciliation itself. A break is a result, never an exception."""
+
+from __future__ import annotations
+
+
+class ReconciliationError(RuntimeError):
+    """Base of the reconciliation's own trouble: nothing was recorded, and it can be run again."""
+
+    is_worth_a_retry = True
+
+
+class BooksMovedError(ReconciliationError):
+    """The books of the account kept changing while something was added to them."""
+
+
+class BooksRefusedError(ReconciliationError):
+    """What was asked for is not possible as the books stand; the text says found and expected."""
+
+    is_worth_a_retry = False
+
+
+class NotReproducedError(ReconciliationError):
+    """The same day at the same position came to another result than before: nobody may sign it."""
+
+    is_worth_a_retry = False
+
+
+class SettlementRefusedError(ReconciliationError):
+    """A settlement file or its mapping cannot be used; the text says file, found and expected."""
+
+    is_worth_a_retry = False
