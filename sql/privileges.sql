@@ -52,3 +52,12 @@ GRANT EXECUTE ON FUNCTION sat.log_lock_key(), sat.close_position(), sat.callback
 
 GRANT EXECUTE ON FUNCTION sat.receive_callback(text, text, text, bytea, text, text, text, text),
     sat.callback_channel(text) TO sat_receiver;
+
+-- Product prices: evidence, what is derived of it, and what was announced.
+GRANT SELECT, INSERT ON sat.products, sat.price_snapshots, sat.price_changes TO sat_writer;
+GRANT SELECT, INSERT, UPDATE ON sat.product_prices TO sat_writer;
+GRANT SELECT, INSERT ON sat.price_announcements TO sat_writer;
+GRANT SELECT ON sat.product_prices_by_evidence TO sat_writer, sat_reader;
+GRANT SELECT ON sat.products, sat.price_snapshots, sat.price_changes, sat.product_prices,
+    sat.price_announcements TO sat_reader;
+GRANT EXECUTE ON FUNCTION sat.price_lock_class() TO sat_writer;

@@ -66,6 +66,8 @@ class Folded:
 def compare_projections(database: Database, report: Report) -> Comparison:
     """Fold the whole log aside and compare it with orders, batches and heads, in one snapshot.
 
+    Intervals of product prices are compared with the evidence of the price snapshots.
+
     :raises StoreUnavailableError: the database gave up.
     """
     closed = PostgresEventStore(database).close_position()
@@ -93,6 +95,17 @@ def compare_projections(database: Database, report: Report) -> Comparison:
                     "no head",
                 )
             )
+        for (product,) in queries("audit").differing_product_prices(connection):
+            counted(
+                Finding(
+                    FindingKind.PROJECTION_DIFFERS,
+                    f"product_prices of {product or 'an unknown product'}",
+                    None,
+                    None,
+                    "other intervals",
+                    "what the price snapshots found",
+                )
+            )
     return Comparison(closed, compared[StreamKind.ORDER], compared[StreamKind.BATCH], counted.counts)
 
 
@@ -115,6 +128,7 @@ def rebuild_projections(database: Database) -> Rebuilt:
         room.wait_without_limit(connection)
         room.lock_log(connection)
         room.empty_derived_tables(connection)
+        room.refill_product_prices(connection)
         for group in in_groups(each_folded(connection, Counted(refuse))):
             rebuilt.update(folded.stream.kind for folded in group)
             room.refill_heads(

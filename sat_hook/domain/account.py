@@ -8,6 +8,7 @@ from datetime import datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from sat_hook.domain.books_events import BooksEvent
 from sat_hook.domain.event import Event, register
 from sat_hook.domain.funds import Movement, MovementKind
 from sat_hook.domain.order import Refusal, RefusalReason
@@ -57,6 +58,23 @@ class TopUpSeen(Event):
     compared_with: AwareDatetime
 
 
+@register
+class PriceListChanged(Event):
+    """A price list of the account differs from the one before.
+
+    The lines themselves stand in the evidence of the snapshot; the digests bind them to the log:
+    ``changes_digest`` is over what changed, ``state_digest`` over all ``listed`` products afterwards.
+    """
+
+    account: str
+    snapshot_id: int
+    asked_at: AwareDatetime
+    listed: int
+    changes: int
+    changes_digest: str
+    state_digest: str
+
+
 class AccountStanding(BaseModel):
     """The fold of an account's events. An account without events may send.
 
@@ -98,7 +116,19 @@ class ReportMovement:
     compared_with: datetime
 
 
-AccountCommand = PauseAccount | ResumeAccount | ReportMovement
+@dataclass(frozen=True, slots=True)
+class ReportPriceList:
+    """Record that a price list differs from the one before."""
+
+    snapshot_id: int
+    asked_at: datetime
+    listed: int
+    changes: int
+    changes_digest: str
+    state_digest: str
+
+
+AccountCommand = PauseAccount | ResumeAccount | ReportMovement | ReportPriceList
 
 
 def decide_account(standing: AccountStanding, command: AccountCommand) -> tuple[Event, ...] | Refusal:
@@ -114,6 +144,18 @@ def decide_account(standing: AccountStanding, command: AccountCommand) -> tuple[
             return (AccountResumed(account=standing.account, reason=reason),)
         case ReportMovement():
             return _report_movement(standing, command)
+        case ReportPriceList():
+            return (
+                PriceListChanged(
+                    account=standing.account,
+                    snapshot_id=command.snapshot_id,
+                    asked_at=command.asked_at,
+                    listed=command.listed,
+                    changes=command.changes,
+                    changes_digest=command.changes_digest,
+                    state_digest=command.state_digest,
+                ),
+            )
 
 
 def _report_movement(standing: AccountStanding, command: ReportMovement) -> tuple[Event, ...] | Refusal:
@@ -155,6 +197,11 @@ def evolve_account(standing: AccountStanding, event: Event) -> AccountStanding:
                 "top_up_rupiah": standing.top_up_rupiah + event.found_rupiah - event.expected_rupiah,
                 "last_movement_at": event.observed_at,
             }
+        case PriceListChanged():
+            change = {}
+        case BooksEvent():
+            # The books have a fold of their own: sat_hook.domain.books.
+            change = {}
         case _:
             raise ValueError(f"{event.type_name} is not an event of an account")
     return standing.model_copy(update={**change, "version": standing.version + 1})

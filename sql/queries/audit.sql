@@ -1,6 +1,6 @@
 -- name: keep_derived_tables_in_place()!
 -- Taken before the snapshot: a table that was emptied by TRUNCATE after it would look empty inside it.
-LOCK TABLE sat.stream_heads, sat.orders, sat.batches, sat.accounts IN ACCESS SHARE MODE;
+LOCK TABLE sat.stream_heads, sat.orders, sat.batches, sat.accounts, sat.product_prices IN ACCESS SHARE MODE;
 
 -- name: streams_in_order()
 -- The whole log, stream by stream and version by version, each with the head that the store keeps for it.
@@ -86,7 +86,7 @@ SET LOCAL statement_timeout = 0;
 -- name: empty_derived_tables()!
 -- Deleted and not truncated: whoever reads meanwhile goes on seeing what was there.
 WITH orders AS (DELETE FROM sat.orders), batches AS (DELETE FROM sat.batches),
-    accounts AS (DELETE FROM sat.accounts)
+    accounts AS (DELETE FROM sat.accounts), prices AS (DELETE FROM sat.product_prices)
 DELETE FROM sat.stream_heads;
 
 -- name: refill_heads(streams, versions)!
@@ -108,6 +108,27 @@ SELECT * FROM unnest(:keys::text[], :documents::jsonb[]);
 -- Accounts as their events say.
 INSERT INTO sat.accounts (account_id, document)
 SELECT * FROM unnest(:keys::text[], :documents::jsonb[]);
+
+-- name: refill_product_prices()!
+-- Intervals of prices as the evidence of the snapshots says.
+INSERT INTO sat.product_prices (
+    product_id, valid, snapshot_id, name, price_rupiah, is_inquiry, status, operator_name, category_name
+)
+SELECT product_id, valid, snapshot_id, name, price_rupiah, is_inquiry, status, operator_name, category_name
+FROM sat.product_prices_by_evidence
+-- The index of the exclusion takes scattered keys in half the time that it takes sorted ones in.
+ORDER BY md5(product_id::text), valid;
+
+-- name: differing_product_prices()
+-- Products whose intervals are not what the evidence of the snapshots says.
+SELECT DISTINCT p.account || '/' || p.product_code
+FROM (
+    (TABLE sat.product_prices EXCEPT ALL TABLE sat.product_prices_by_evidence)
+    UNION ALL
+    (TABLE sat.product_prices_by_evidence EXCEPT ALL TABLE sat.product_prices)
+) AS differing
+LEFT JOIN sat.products AS p USING (product_id)
+ORDER BY 1;
 
 -- name: kept_shape()$
 -- The shape of the derived tables, as the release that filled them left it.

@@ -7,6 +7,8 @@ import pytest
 from sat_hook.domain.account import (
     AccountStanding,
     PauseAccount,
+    PriceListChanged,
+    ReportPriceList,
     ResumeAccount,
     decide_account,
     evolve_account,
@@ -40,6 +42,18 @@ def test_an_account_is_paused_and_resumed_once() -> None:
     assert (resumed.is_paused, resumed.version) == (False, 2)
     assert isinstance(decide_account(resumed, ResumeAccount("again")), Refusal)
     assert fold_account("A", ((event, T0) for event in (*paused_events, *resumed_events))) == resumed
+
+
+def test_a_changed_price_list_is_an_event_and_changes_no_standing() -> None:
+    """The log names the snapshot and its digests; whether the account may send is another matter."""
+    command = ReportPriceList(7, T0, 20, 3, "a" * 64, "b" * 64)
+    events = decide_account(FRESH, command)
+    assert not isinstance(events, Refusal)
+    [event] = events
+    assert isinstance(event, PriceListChanged)
+    assert (event.account, event.snapshot_id, event.asked_at, event.listed) == ("demo", 7, T0, 20)
+    assert (event.changes, event.changes_digest, event.state_digest) == (3, "a" * 64, "b" * 64)
+    assert after(FRESH, event) == FRESH.model_copy(update={"version": 1})
 
 
 def test_a_foreign_event_is_a_programming_error() -> None:

@@ -1,0 +1,225 @@
+"""One snapshot: the price list is read, what is missing is asked for by name, what changed is kept.
+
+A list that failed, or of which too much is missing, is kept as an attempt and changes nothing. So a partial
+list never looks like products that disappeared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from sat_hook.catalogue.comparison import after_changes, compare, missing_from
+from sat_hook.catalogue.confirming import Confirmation, PriceSource, confirm
+from sat_hook.catalogue.jumps import jump_alerts
+from sat_hook.catalogue.listing import PriceListRefusedError, changes_digest, price_list_of, state_digest
+from sat_hook.domain.account import ReportPriceList
+from sat_hook.domain.ports import Clock
+from sat_hook.domain.prices import (
+    KnownProduct,
+    ListedProduct,
+    PriceSnapshot,
+    ProductChange,
+    SnapshotOutcome,
+)
+from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.alerting import raise_alerts
+from sat_hook.pipeline.resolver import Resolver
+from sat_hook.protocol.calls import products_call
+from sat_hook.protocol.errors import SATError
+from sat_hook.store.alerts import AlertBook
+from sat_hook.store.prices import PriceHistory
+
+MAXIMUM_REASON_CHARACTERS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRules:
+    """What a snapshot believes, and what people are told of.
+
+    :param missing_limit_percent: a list of which more than that share is missing is not believed; 100
+        believes everything but an empty one.
+    :param jump_percent: a price that moved by at least that much is told to people.
+    """
+
+    missing_limit_percent: int = 10
+    jump_percent: int = 10
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.missing_limit_percent <= 100:
+            raise ValueError(f"missing_limit_percent: found {self.missing_limit_percent}; expected 0 to 100")
+        if self.jump_percent < 1:
+            raise ValueError(f"jump_percent: found {self.jump_percent}; expected 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotReport:
+    """What a snapshot came to."""
+
+    snapshot: PriceSnapshot
+    changes: tuple[ProductChange, ...] = ()
+    jumps: int = 0
+
+
+def take_snapshot(
+    source: PriceSource,
+    history: PriceHistory,
+    clock: Clock,
+    account: str,
+    provenance: Provenance,
+    *,
+    rules: SnapshotRules | None = None,
+    alerts: AlertBook | None = None,
+) -> SnapshotReport:
+    """Read the account's price list and keep what it changes.
+
+    :param source: asks as the account.
+    :param alerts: where jumps of prices are noted, in the snapshot's own transaction.
+    :raises SATError: when SAT did not give a list; the attempt is kept.
+    :raises StoreUnavailableError: when the database is away; nothing is kept.
+    """
+    rules = rules or SnapshotRules()
+    attempt = _Attempt(history, clock, account, provenance, rules)
+    try:
+        reply = source.ask(products_call())
+        attempt.heard(reply.response.body)
+        listing = price_list_of(reply.value)
+        known = history.known(account)
+        missing = missing_from(known, listing.products)
+        asked = confirm(source, missing) if listing.products else Confirmation()
+    except SATError as error:
+        attempt.keep(SnapshotOutcome.FAILED, f"{type(error).__name__}: {error}")
+        raise
+    except PriceListRefusedError as error:
+        return SnapshotReport(attempt.keep(SnapshotOutcome.SUSPECT, str(error)))
+    listed = {**listing.products, **asked.listed}
+    still_missing = len(asked.gone) + len(asked.unconfirmed)
+    counts = replace(
+        attempt.snapshot,
+        asked_at=reply.began_at,
+        listed=len(listed),
+        missing=len(asked.gone),
+        unconfirmed=len(asked.unconfirmed),
+        contradictory=len(listing.contradictory),
+    )
+    attempt.snapshot = counts
+    if doubt := _doubt(known, listed, still_missing, rules):
+        return SnapshotReport(attempt.keep(SnapshotOutcome.SUSPECT, doubt))
+    return attempt.record(listed, asked.gone, alerts)
+
+
+def _doubt(
+    known: Mapping[str, KnownProduct],
+    listed: Mapping[str, ListedProduct],
+    missing: int,
+    rules: SnapshotRules,
+) -> str | None:
+    """Why the list is not believed; None when it is."""
+    before = sum(entry.is_listed for entry in known.values())
+    if not listed:
+        return f"found an empty list; expected the {before:,} products of the last one"
+    # One single product may go from the shortest list, unless nothing at all may.
+    is_more_than_one = missing > 1 or (missing == 1 and rules.missing_limit_percent == 0)
+    if is_more_than_one and missing * 100 > rules.missing_limit_percent * before:
+        return (
+            f"found {missing:,} of {before:,} products missing; "
+            f"expected at most {rules.missing_limit_percent} %"
+        )
+    return None
+
+
+class _Attempt:
+    """One attempt, as far as it has come."""
+
+    def __init__(
+        self,
+        history: PriceHistory,
+        clock: Clock,
+        account: str,
+        provenance: Provenance,
+        rules: SnapshotRules,
+    ) -> None:
+        self._history = history
+        self._clock = clock
+        self._provenance = provenance
+        self._rules = rules
+        now = clock.now()
+        self.snapshot = PriceSnapshot(
+            account=account,
+            outcome=SnapshotOutcome.FAILED,
+            asked_at=now,
+            ended_at=now,
+            missing_limit_percent=rules.missing_limit_percent,
+            actor=provenance.actor,
+            cause=provenance.cause,
+        )
+
+    def heard(self, body: bytes) -> None:
+        """The list came."""
+        self.snapshot = replace(self.snapshot, response_digest=hashlib.sha256(body).hexdigest())
+
+    def keep(self, outcome: SnapshotOutcome, reason: str) -> PriceSnapshot:
+        """Keep the attempt; nothing follows from it."""
+        ended = self._ended(outcome, reason)
+        return replace(ended, snapshot_id=self._history.record_attempt(ended))
+
+    def record(
+        self, listed: Mapping[str, ListedProduct], gone: set[str], alerts: AlertBook | None
+    ) -> SnapshotReport:
+        """Keep what the list changes, unless a younger list was faster."""
+        account = self.snapshot.account
+        with self._history.locked(account) as locked:
+            last = locked.last_complete_at()
+            if last is not None and self.snapshot.asked_at <= last:
+                text = (
+                    f"found a list asked for at {self.snapshot.asked_at:%F %T} UTC; "
+                    f"expected one after {last:%F %T}"
+                )
+                overtaken = self._ended(SnapshotOutcome.OVERTAKEN, text)
+                return SnapshotReport(replace(overtaken, snapshot_id=locked.keep_attempt(overtaken)))
+            # Read again: another snapshot may have come between the question and this lock.
+            known = locked.known()
+            changes = tuple(compare(known, listed, gone))
+            after = after_changes(known, changes)
+            complete = replace(
+                self._ended(SnapshotOutcome.COMPLETE, None),
+                listed=len(after),
+                changes=len(changes),
+                state_digest=state_digest(after.values()),
+            )
+            complete = replace(complete, snapshot_id=locked.keep(complete, changes))
+            assert complete.snapshot_id is not None
+            assert complete.state_digest is not None
+            if not changes:
+                return SnapshotReport(complete)
+            Resolver(locked.store, self._clock).apply_to_account(
+                account,
+                ReportPriceList(
+                    snapshot_id=complete.snapshot_id,
+                    asked_at=complete.asked_at,
+                    listed=len(after),
+                    changes=len(changes),
+                    changes_digest=changes_digest(changes),
+                    state_digest=complete.state_digest,
+                ),
+                self._provenance,
+            )
+            jumps = jump_alerts(complete, changes, self._rules.jump_percent)
+            if alerts is not None:
+                raise_alerts(alerts, jumps, locked.connection)
+            return SnapshotReport(complete, changes, len(jumps))
+
+    def _ended(self, outcome: SnapshotOutcome, reason: str | None) -> PriceSnapshot:
+        return replace(
+            self.snapshot,
+            outcome=outcome,
+            reason=None if reason is None else _one_line(reason),
+            # The wall clock may have been set back meanwhile.
+            ended_at=max(self._clock.now(), self.snapshot.asked_at),
+        )
+
+
+def _one_line(text: str) -> str:
+    printable = "".join(mark if mark.isprintable() else " " for mark in text)
+    return printable[:MAXIMUM_REASON_CHARACTERS]

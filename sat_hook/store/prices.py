@@ -1,0 +1,333 @@
+"""The history of product prices: attempts to read a list, what they changed, and what was listed when.
+
+Attempts and changes are evidence and only grow; the intervals are derived from them in the same transaction.
+Everything between opening and closing :meth:`PriceHistory.locked` is one transaction under one lock for each
+account, so that two snapshots at once are recorded one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg2.extensions import connection as Connection
+
+from sat_hook.domain.prices import (
+    ChangeKind,
+    KnownProduct,
+    ListedProduct,
+    PricePeriod,
+    PriceSnapshot,
+    ProductChange,
+    RecordedChange,
+    SnapshotOutcome,
+)
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import EventStore
+from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.sql_files import queries
+
+MAXIMUM_SIMILAR_CODES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Unannounced:
+    """A snapshot whose changes have to be announced."""
+
+    snapshot_id: int
+    asked_at: datetime
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderMargin:
+    """One order that was sent, with the price that was listed at that moment. Rupiah, UTC.
+
+    ``listed_rupiah`` and ``listed_since`` are None when no price list is known of that moment;
+    ``sales_price_rupiah`` is what SAT charged, ``partner_fee_rupiah`` our commission (protocol 5.6).
+    """
+
+    order_id: str
+    request_id: str
+    batch_id: str
+    row_number: int
+    product_code: str
+    product_name: str | None
+    state: str
+    ordered_at: datetime
+    listed_rupiah: int | None
+    listed_since: datetime | None
+    quote_rupiah: int | None
+    sales_price_rupiah: int | None
+    admin_fee_rupiah: int | None
+    partner_fee_rupiah: int | None
+
+
+class LockedHistory:
+    """One account's history that nobody else records into meanwhile.
+
+    :ivar connection: the transaction, for whatever has to be kept or undone with it.
+    :ivar store: the event store inside the same transaction.
+    """
+
+    def __init__(self, connection: Connection, account: str) -> None:
+        self.connection = connection
+        self.store: EventStore = PostgresEventStore(_OpenTransaction(connection))
+        self._account = account
+        self._prices = queries("prices")
+
+    def last_complete_at(self) -> datetime | None:
+        """When the newest price list that was believed had been asked for; None before the first."""
+        return _moment_or_none(self._prices.last_complete_at(self.connection, account=self._account))
+
+    def known(self) -> dict[str, KnownProduct]:
+        """Every product of the account by code, as it was listed last."""
+        return _known(self.connection, self._account)
+
+    def keep(self, snapshot: PriceSnapshot, changes: Sequence[ProductChange]) -> int:
+        """Keep a complete snapshot with its changes; returns its number.
+
+        With changes, whoever closes a position of the log waits from here to the end of the transaction.
+        """
+        if changes:
+            # Before the first row is locked: a rebuild holds the log and then wants those rows.
+            self._prices.hold_log(self.connection)
+        snapshot_id = _record(self.connection, snapshot)
+        if changes:
+            self._keep_changes(snapshot_id, snapshot.asked_at, changes)
+        return snapshot_id
+
+    def keep_attempt(self, snapshot: PriceSnapshot) -> int:
+        """Keep an attempt from which nothing follows; returns its number."""
+        return _record(self.connection, snapshot)
+
+    def _keep_changes(self, snapshot_id: int, at: datetime, changes: Sequence[ProductChange]) -> None:
+        new = [change.code for change in changes if change.kind is ChangeKind.APPEARED]
+        if new:
+            self._prices.add_products(self.connection, account=self._account, codes=new, seen_at=at)
+        nothing = (None,) * len(ListedProduct._fields)
+        columns = list(zip(*(change.after or nothing for change in changes), strict=True))
+        _, names, prices_rupiah, are_inquiry, statuses, operator_names, category_names = map(list, columns)
+        self._prices.record_changes(
+            self.connection,
+            snapshot_id=snapshot_id,
+            account=self._account,
+            codes=[change.code for change in changes],
+            kinds=[change.kind.value for change in changes],
+            names=names,
+            prices_rupiah=prices_rupiah,
+            are_inquiry=are_inquiry,
+            statuses=statuses,
+            operator_names=operator_names,
+            category_names=category_names,
+        )
+        self._prices.close_intervals(self.connection, snapshot_id=snapshot_id, at=at)
+        self._prices.open_intervals(self.connection, snapshot_id=snapshot_id, at=at)
+
+
+class PriceHistory:
+    """Prices of all accounts. Every method may raise StoreUnavailableError or StoreRefusedError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._prices = queries("prices")
+
+    @contextmanager
+    def locked(self, account: str) -> Iterator[LockedHistory]:
+        """To record a price list: one transaction, alone on this account, committed at the block's end."""
+        with self._database.transaction() as connection:
+            self._prices.lock_history(connection, account=account)
+            yield LockedHistory(connection, account)
+
+    def record_attempt(self, snapshot: PriceSnapshot) -> int:
+        """Keep an attempt from which nothing follows; returns its number."""
+        with self._database.transaction() as connection:
+            return _record(connection, snapshot)
+
+    def known(self, account: str) -> dict[str, KnownProduct]:
+        """Every product of an account by code, as it was listed last."""
+        with self._database.transaction() as connection:
+            return _known(connection, account)
+
+    def accounts(self) -> list[str]:
+        """Accounts whose prices were ever asked for."""
+        with self._database.transaction() as connection:
+            return [account for (account,) in self._prices.accounts(connection)]
+
+    def snapshots(
+        self, account: str, since: datetime, until: datetime, limit: int = 10_000
+    ) -> list[PriceSnapshot]:
+        """The attempts of [since, until), the newest first."""
+        with self._database.transaction() as connection:
+            rows = self._prices.snapshots_between(
+                connection, account=account, since=since, until=until, limit=limit
+            )
+            return [_snapshot_from(account, row) for row in rows]
+
+    def complete_moments(self, account: str, since: datetime, until: datetime) -> list[datetime]:
+        """When the believed lists of [since, until) were asked for, after the last one before it."""
+        with self._database.transaction() as connection:
+            rows = self._prices.complete_moments(connection, account=account, since=since, until=until)
+            return [moment for (moment,) in rows]
+
+    def at(self, account: str, code: str, moment: datetime) -> PricePeriod | None:
+        """One product as it was listed at a moment; None when it was not."""
+        with self._database.transaction() as connection:
+            rows = list(self._prices.product_at(connection, account=account, product_code=code, at=moment))
+        return _period_from(rows[0]) if rows else None
+
+    def periods(self, account: str, code: str) -> list[PricePeriod]:
+        """All that one product was ever listed as, the oldest first."""
+        with self._database.transaction() as connection:
+            rows = self._prices.product_history(connection, account=account, product_code=code)
+            return [_period_from(row) for row in rows]
+
+    def similar_codes(self, account: str, text: str) -> list[str]:
+        """A few codes that ``text`` may have meant."""
+        with self._database.transaction() as connection:
+            rows = self._prices.similar_codes(
+                connection, account=account, product_code=text, limit=MAXIMUM_SIMILAR_CODES
+            )
+            return [code for (code,) in rows]
+
+    def changes(
+        self, account: str, since: datetime, until: datetime, limit: int = 1_000_000
+    ) -> list[RecordedChange]:
+        """What changed in [since, until), the oldest first."""
+        with self._database.transaction() as connection:
+            rows = self._prices.changes_between(
+                connection, account=account, since=since, until=until, limit=limit
+            )
+            return [_change_from(row) for row in rows]
+
+    def listed_at(self, account: str, moment: datetime) -> dict[str, ListedProduct]:
+        """The whole price list of a moment, by code."""
+        with self._database.transaction() as connection:
+            rows = self._prices.listed_at(connection, account=account, at=moment)
+            return {row[0]: ListedProduct(*row) for row in rows}
+
+    def unannounced(self, account: str, announced_by: str) -> list[Unannounced]:
+        """Snapshots with changes that nobody announced, or that ``announced_by`` itself did."""
+        with self._database.transaction() as connection:
+            rows = self._prices.unannounced(connection, account=account, announced_by=announced_by)
+            return [Unannounced(*row) for row in rows]
+
+    def changes_of(self, account: str, snapshot: Unannounced) -> list[RecordedChange]:
+        """What one snapshot changed."""
+        # Complete snapshots of an account never share a moment.
+        found = self.changes(account, snapshot.asked_at, _just_after(snapshot.asked_at))
+        return [change for change in found if change.snapshot_id == snapshot.snapshot_id]
+
+    def mark_announced(self, snapshot_ids: Sequence[int], announced_by: str, at: datetime) -> None:
+        """These changes are announced; those that were before stay with whoever did it."""
+        with self._database.transaction() as connection:
+            self._prices.mark_announced(
+                connection, snapshot_ids=list(snapshot_ids), announced_by=announced_by, announced_at=at
+            )
+
+    def margins(self, account: str, since: datetime, until: datetime) -> Iterator[OrderMargin]:
+        """Orders that were first sent in [since, until), the oldest first."""
+        period = {"account": account, "since": since, "until": until}
+        # Stays on the server until it is fetched: a month may hold millions of orders.
+        with self._database.transaction() as connection, connection.cursor(name="margins") as cursor:
+            cursor.itersize = 5_000
+            cursor.execute(self._prices.margins.sql, period)
+            for row in cursor:
+                yield OrderMargin(*row)
+
+
+class _OpenTransaction(Database):
+    """Lets a store work inside a transaction that somebody else has opened and will end."""
+
+    def __init__(self, connection: Connection) -> None:
+        # Nothing of the base is wanted: no DSN, no pool.
+        self._connection = connection
+
+    @contextmanager
+    def transaction(self, *, snapshot: bool = False, durable: bool = True) -> Iterator[Connection]:
+        # How durable it is, is decided by whoever opened it.
+        del durable
+        if snapshot:
+            raise ValueError("a transaction that has begun cannot become a snapshot")
+        yield self._connection
+
+
+def _known(connection: Connection, account: str) -> dict[str, KnownProduct]:
+    return {
+        row[0]: KnownProduct(ListedProduct(*row[:7]), row[8])
+        for row in queries("prices").known_products(connection, account=account)
+    }
+
+
+def _record(connection: Connection, snapshot: PriceSnapshot) -> int:
+    number = queries("prices").record_snapshot(
+        connection,
+        account=snapshot.account,
+        outcome=snapshot.outcome.value,
+        reason=snapshot.reason,
+        asked_at=snapshot.asked_at,
+        ended_at=snapshot.ended_at,
+        response_digest=snapshot.response_digest,
+        listed=snapshot.listed,
+        missing=snapshot.missing,
+        unconfirmed=snapshot.unconfirmed,
+        contradictory=snapshot.contradictory,
+        changes=snapshot.changes,
+        state_digest=snapshot.state_digest,
+        missing_limit_percent=snapshot.missing_limit_percent,
+        actor=snapshot.actor,
+        cause=snapshot.cause,
+    )
+    return int(number)
+
+
+def _snapshot_from(account: str, row: Sequence[Any]) -> PriceSnapshot:
+    return PriceSnapshot(
+        account=account,
+        snapshot_id=row[0],
+        outcome=SnapshotOutcome(row[1]),
+        reason=row[2],
+        asked_at=row[3],
+        ended_at=row[4],
+        listed=row[5],
+        missing=row[6],
+        unconfirmed=row[7],
+        contradictory=row[8],
+        changes=row[9],
+        response_digest=row[10],
+        state_digest=row[11],
+        missing_limit_percent=row[12],
+        actor=row[13],
+        cause=row[14],
+    )
+
+
+def _period_from(row: Sequence[Any]) -> PricePeriod:
+    return PricePeriod(ListedProduct(*row[:7]), row[7], row[8], row[9])
+
+
+def _change_from(row: Sequence[Any]) -> RecordedChange:
+    snapshot_id, seen_at, code, kind = row[:4]
+    before, after = row[4:10], row[10:16]
+    kind = ChangeKind(kind)
+    return RecordedChange(
+        snapshot_id,
+        seen_at,
+        ProductChange(
+            kind,
+            None if kind is ChangeKind.APPEARED else ListedProduct(code, *before),
+            None if kind is ChangeKind.DISAPPEARED else ListedProduct(code, *after),
+        ),
+    )
+
+
+def _moment_or_none(value: object) -> datetime | None:
+    assert value is None or isinstance(value, datetime)
+    return value
+
+
+def _just_after(moment: datetime) -> datetime:
+    return moment + timedelta(microseconds=1)

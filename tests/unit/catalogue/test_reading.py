@@ -1,0 +1,102 @@
+"""What a price list may be, and how SAT is asked for products that are not on it."""
+
+from __future__ import annotations
+
+import pytest
+
+from sat_hook.catalogue import confirming, listing
+from sat_hook.catalogue.confirming import confirm
+from sat_hook.catalogue.listing import PriceListRefusedError, price_list_of
+from sat_hook.protocol.errors import SATError
+from sat_hook.protocol.exchange import FaultKind, TransportFault, WireResponse
+from sat_hook.protocol.messages import Product, parse_products
+from tests.orders import ManualClock
+from tests.price_lists import ListingSAT, document, product
+
+
+def test_every_member_of_a_product_is_kept() -> None:
+    """Also a status that nobody knows, and a product without a price."""
+    lines = [product("a", None, status=77, name=""), product("b", 0, is_inquiry=True, status=3)]
+    read = price_list_of(parse_products(document(lines)))
+    assert list(read.products.values()) == lines
+    assert [line.status_text for line in lines] == ["unknown status 77", "temporarily inactive"]
+
+
+def test_a_product_that_is_listed_twice() -> None:
+    """Alike, it counts once; not alike, nobody knows which line counts."""
+    twice = parse_products(document([product("a"), product("a"), product("b", 1), product("b", 2)]))
+    read = price_list_of(twice)
+    assert set(read.products) == {"a"}
+    assert read.contradictory == {"b"}
+
+
+@pytest.mark.parametrize(
+    "member",
+    [{"code": "c" * 257}, {"code": "c", "name": "n" * 1001}, {"code": "c", "status": 10**16}],
+)
+def test_a_list_beyond_its_limits_is_refused(member: dict[str, object]) -> None:
+    """The text says what was found."""
+    with pytest.raises(PriceListRefusedError, match="found"):
+        price_list_of([Product(**{"price": 1, **member})])  # type: ignore[arg-type]
+
+
+def test_too_many_products_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list without end is no price list."""
+    monkeypatch.setattr(listing, "MAXIMUM_PRODUCTS", 2)
+    with pytest.raises(PriceListRefusedError, match="more than 2"):
+        price_list_of([Product(code=str(number)) for number in range(3)])
+
+
+@pytest.mark.parametrize("is_strict", [False, True])
+def test_missing_products_are_found_or_gone(is_strict: bool) -> None:
+    """However SAT answers a filter of known and unknown codes."""
+    kept = [product(f"kept-{number}", status=2) for number in range(60)]
+    sat = ListingSAT(ManualClock(), *kept, is_strict=is_strict)
+    gone = [f"gone-{number}" for number in range(5)]
+    found = confirm(sat, sorted([line.code for line in kept] + gone))
+    assert found.gone == set(gone)
+    assert found.listed == {line.code: line for line in kept}
+    assert found.unconfirmed == set()
+    assert max(map(len, sat.questions)) <= confirming.CODES_PER_QUESTION
+
+
+def test_what_the_filter_cannot_ask_for_stays_unconfirmed() -> None:
+    """A comma separates codes."""
+    sat = ListingSAT(ManualClock(), product("a"))
+    found = confirm(sat, ["a,b", " c", "a"])
+    assert found.unconfirmed == {"a,b", " c"}
+    assert set(found.listed) == {"a"}
+
+
+def test_a_filter_that_is_not_heeded_proves_nothing() -> None:
+    """An answer with other products is not an answer about these."""
+    sat = ListingSAT(ManualClock())
+    sat.trouble[0] = WireResponse(200, {}, document([product("other")]))
+    assert confirm(sat, ["a", "b"]).unconfirmed == {"a", "b"}
+
+
+def test_the_number_of_questions_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left then is unconfirmed."""
+    monkeypatch.setattr(confirming, "MAXIMUM_QUESTIONS", 3)
+    sat = ListingSAT(ManualClock(), is_strict=True)
+    found = confirm(sat, [f"gone-{number:03}" for number in range(8)])
+    assert len(sat.questions) == 3
+    assert len(found.gone) + len(found.unconfirmed) == 8
+    assert len(found.unconfirmed) >= 6
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        TransportFault(FaultKind.TIMEOUT, True, "no answer"),
+        WireResponse(500, {}, b'{"errors":[{"code":"S00","detail":"","status":"500"}]}'),
+        WireResponse(400, {}, b'{"errors":[{"code":"P04"},{"code":"P99"}]}'),
+        WireResponse(404, {}, b"<html>nothing here</html>"),
+    ],
+)
+def test_trouble_confirms_nothing(trouble: WireResponse | TransportFault) -> None:
+    """Only P04 alone says that a product is gone."""
+    sat = ListingSAT(ManualClock())
+    sat.trouble[0] = trouble
+    with pytest.raises(SATError):
+        confirm(sat, ["a"])
