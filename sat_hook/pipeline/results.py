@@ -195,7 +195,8 @@ def _judged(
         while order is not None and order.row_number < row.row_number:
             order = next(orders, None)
         if order is not None and order.row_number == row.row_number:
-            yield row, _of_order(VERDICTS[order.state], order, order.reason_detail or "")
+            reason, detail = order.reason_code or "", order.reason_detail or ""
+            yield row, _of_order(VERDICTS[order.state], order, reason, detail)
         elif (item := aside.get(row.row_number)) is not None:
             yield row, _of_row_set_aside(item, known.get(item.known_request_id or ""))
         else:
@@ -208,14 +209,14 @@ def _counted(orders: Iterator[Order], tally: StateTally) -> Iterator[Order]:
         yield order
 
 
-def _of_order(verdict: str, order: Order, message: str) -> tuple[str, ...]:
+def _of_order(verdict: str, order: Order, code: str, message: str) -> tuple[str, ...]:
     charged = order.charged_rupiah if order.state is OrderState.SUCCEEDED else None
     if order.state in (OrderState.FAILED, OrderState.REJECTED, OrderState.CANCELLED):
         charged = 0
     return (
         verdict,
         order.state.value,
-        neutral(order.reason_code or ""),
+        neutral(code),
         neutral(message),
         order.request_id,
         _number(order.quote_rupiah),
@@ -226,8 +227,9 @@ def _of_order(verdict: str, order: Order, message: str) -> tuple[str, ...]:
 
 def _of_row_set_aside(item: RowSetAside, known: Order | None) -> tuple[str, ...]:
     if item.verdict is RowVerdict.ALREADY_KNOWN and known is not None:
+        # Verdict and state are of the order that the row stands for; the reason is the row's own.
         verdict = f"already submitted: {VERDICTS[known.state]}"
-        return _of_order(verdict, known, item.message)
+        return _of_order(verdict, known, item.code, item.message)
     return ("not sent", item.verdict.value, item.code, neutral(item.message), "", "", "0", "")
 
 

@@ -61,6 +61,7 @@ def test_a_repeat_of_the_registered_order_is_known(line: Line) -> None:
     _, refused, *repeats = results_of(line, batch_id)
     assert refused[5] == "order_id_reused"
     assert [row[3] for row in repeats] == ["already submitted: not sent yet"] * 2
+    assert [row[5] for row in repeats] == ["already_submitted"] * 2
     assert all(known in row[6] for row in repeats)
 
 

@@ -30,6 +30,7 @@ def test_the_examples_end_as_expected(line: Line) -> None:
         assert got["order_id"] == wanted["order_id"]
         if wanted["expected_state"] == "already_known":
             assert got["sat_verdict"].startswith("already submitted"), got
+            assert got["sat_reason"] == wanted["expected_reason"] == "already_submitted"
             continue
         assert (got["sat_state"], got["sat_reason"]) == (
             wanted["expected_state"],
