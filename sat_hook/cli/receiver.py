@@ -36,13 +36,22 @@ def serve(
     import socket
 
     from sat_hook.receiver.server import CONNECTION_BACKLOG, make_server
-    from sat_hook.receiver.settings import DSN_VARIABLE, load_settings, settings_from_environment
+    from sat_hook.receiver.settings import (
+        DSN_VARIABLE,
+        ReceiverSettings,
+        load_settings,
+        settings_from_environment,
+    )
 
     if prefix and (not prefix.startswith("/") or prefix.endswith("/") or "{" in prefix):
         raise CommandError.at("--prefix", repr(prefix), "nothing, or a path such as /sat")
-    loaded = (
-        load_settings(settings, os.environ.get(DSN_VARIABLE)) if settings else settings_from_environment()
-    )
+
+    def source() -> ReceiverSettings:
+        return (
+            load_settings(settings, os.environ.get(DSN_VARIABLE)) if settings else settings_from_environment()
+        )
+
+    loaded = source()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -55,4 +64,4 @@ def serve(
             f"callbacks: http://{host}:{listener.getsockname()[1]}{prefix}/callbacks/ACCOUNT "
             f"(accounts: {', '.join(sorted(loaded.verifiers))})"
         )
-        make_server(loaded, host=host, port=port, prefix=prefix).run(sockets=[listener])
+        make_server(source, host=host, port=port, prefix=prefix).run(sockets=[listener])

@@ -6,7 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable
-from enum import Enum
+from enum import Enum, StrEnum
 
 from starlette.responses import Response
 
@@ -17,68 +17,136 @@ RETRY_AFTER_SECONDS = 60
 
 
 class Answer(Enum):
-    """An HTTP status and the one word beside it."""
+    """An HTTP status and the one word beside it.
+
+    A callback is answered with one of the first seven. The last two are for what is no callback at all.
+    """
 
     OK = (200, "OK")
     INVALID_SIGNATURE = (400, "INVALID_SIGNATURE")
     INVALID_PAYLOAD = (400, "INVALID_PAYLOAD")
-    SOURCE_NOT_ALLOWED = (403, "SOURCE_NOT_ALLOWED")
-    NOT_FOUND = (404, "NOT_FOUND")
-    METHOD_NOT_ALLOWED = (405, "METHOD_NOT_ALLOWED")
-    BODY_TIMEOUT = (408, "BODY_TIMEOUT")
     BODY_TOO_LARGE = (413, "BODY_TOO_LARGE")
     UNSUPPORTED_MEDIA_TYPE = (415, "UNSUPPORTED_MEDIA_TYPE")
     TOO_MANY_BAD_SIGNATURES = (429, "TOO_MANY_BAD_SIGNATURES")
     UNAVAILABLE = (503, "UNAVAILABLE")
+    NOT_FOUND = (404, "NOT_FOUND")
+    METHOD_NOT_ALLOWED = (405, "METHOD_NOT_ALLOWED")
 
     @property
     def status(self) -> int:
         """The HTTP status."""
         return self.value[0]
 
-    def response(self) -> Response:
-        """The answer as it goes out."""
-        body = json.dumps({"message": self.value[1]}, separators=(",", ":")).encode("ascii")
-        return Response(body, self.status, headers=_HEADERS.get(self), media_type="application/json")
+    @property
+    def body(self) -> bytes:
+        """The body, as JSON."""
+        return json.dumps({"message": self.value[1]}, separators=(",", ":")).encode("ascii")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What stands beside length and type."""
+        return _HEADERS.get(self, {})
+
+    def response(self, *, closes: bool = False) -> Response:
+        """The answer as it goes out. ``closes`` ends the connection, because the rest of it is not read."""
+        headers = {**self.headers, "Connection": "close"} if closes else self.headers
+        return Response(self.body, self.status, headers=headers, media_type="application/json")
 
 
 _HEADERS = {
     Answer.METHOD_NOT_ALLOWED: {"Allow": "POST"},
     Answer.TOO_MANY_BAD_SIGNATURES: {"Retry-After": str(RETRY_AFTER_SECONDS)},
     Answer.UNAVAILABLE: {"Retry-After": "5"},
-    # The rest of the body is not read, so the connection cannot be used again.
-    Answer.BODY_TOO_LARGE: {"Connection": "close"},
-    Answer.BODY_TIMEOUT: {"Connection": "close"},
 }
 
 
+class Refusal(StrEnum):
+    """Why a request was not taken: for our own log and figures. A sender learns the answer alone."""
+
+    BAD_SIGNATURE = "bad_signature"
+    UNKNOWN_ACCOUNT = "unknown_account"
+    SOURCE_NOT_ALLOWED = "source_not_allowed"
+    NO_ORDER = "no_order"
+    BODY_TOO_LARGE = "body_too_large"
+    MEDIA_TYPE = "media_type"
+    TOO_MANY_BAD_SIGNATURES = "too_many_bad_signatures"
+    BODY_TOO_SLOW = "body_too_slow"
+    SENDER_LEFT = "sender_left"
+    MEMORY_FULL = "memory_full"
+    NOT_STORED = "not_stored"
+    NO_SETTINGS = "no_settings"
+    UNEXPECTED = "unexpected"
+    NO_CALLBACK_PATH = "no_callback_path"
+    NO_POST = "no_post"
+
+    @property
+    def answer(self) -> Answer:
+        """What the sender is told."""
+        return _ANSWERS[self]
+
+
+_ANSWERS = {
+    Refusal.BAD_SIGNATURE: Answer.INVALID_SIGNATURE,
+    # An account that is not there has no key that could have signed. Which ones there are is our business.
+    Refusal.UNKNOWN_ACCOUNT: Answer.INVALID_SIGNATURE,
+    Refusal.SOURCE_NOT_ALLOWED: Answer.INVALID_SIGNATURE,
+    Refusal.NO_ORDER: Answer.INVALID_PAYLOAD,
+    Refusal.BODY_TOO_LARGE: Answer.BODY_TOO_LARGE,
+    Refusal.MEDIA_TYPE: Answer.UNSUPPORTED_MEDIA_TYPE,
+    Refusal.TOO_MANY_BAD_SIGNATURES: Answer.TOO_MANY_BAD_SIGNATURES,
+    # The network's trouble, as far as we know: the sender shall try again.
+    Refusal.BODY_TOO_SLOW: Answer.UNAVAILABLE,
+    Refusal.SENDER_LEFT: Answer.UNAVAILABLE,
+    Refusal.MEMORY_FULL: Answer.UNAVAILABLE,
+    Refusal.NOT_STORED: Answer.UNAVAILABLE,
+    Refusal.NO_SETTINGS: Answer.UNAVAILABLE,
+    Refusal.UNEXPECTED: Answer.UNAVAILABLE,
+    Refusal.NO_CALLBACK_PATH: Answer.NOT_FOUND,
+    Refusal.NO_POST: Answer.METHOD_NOT_ALLOWED,
+}
+
+
+class Refused(Exception):
+    """The request ends here; ``why`` is for our log, and must hold nothing of the body."""
+
+    def __init__(self, refusal: Refusal, why: str = "") -> None:
+        super().__init__(refusal.value)
+        self.refusal = refusal
+        self.why = why
+
+
 class Tally:
-    """How often each answer was given, and how many callbacks had come before.
+    """How many callbacks were kept, how many had come before, and how often each refusal was given.
 
     Refusals are logged once a minute and kind, with their number: a flood of forgeries floods no log.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self.answers: Counter[Answer] = Counter()
+        self.kept = 0
         self.repeated = 0
-        self._unlogged: Counter[Answer] = Counter()
-        self._logged_at: dict[Answer, float] = {}
+        self.refusals: Counter[Refusal] = Counter()
+        self._unlogged: Counter[Refusal] = Counter()
+        self._logged_at: dict[Refusal, float] = {}
 
-    def count(self, answer: Answer, account: str, source: str, why: str = "") -> None:
-        """One more ``answer``. ``why`` is for our log alone, and must hold nothing of the body."""
-        self.answers[answer] += 1
-        if answer is Answer.OK:
-            return
-        self._unlogged[answer] += 1
+    def keep(self, *, is_new: bool) -> None:
+        """One more callback that is committed, now or earlier."""
+        self.kept += is_new
+        self.repeated += not is_new
+
+    def refuse(self, refusal: Refusal, account: str, source: str, why: str = "") -> None:
+        """One more refusal. ``account`` is the path's word for it, which anybody may have written."""
+        self.refusals[refusal] += 1
+        self._unlogged[refusal] += 1
         now = self._monotonic()
-        if now - self._logged_at.get(answer, -LOG_EVERY_SECONDS) >= LOG_EVERY_SECONDS:
+        if now - self._logged_at.get(refusal, -LOG_EVERY_SECONDS) >= LOG_EVERY_SECONDS:
             logger.warning(
-                "refused %d callback(s) with %s; the last for account %r from %s%s",
-                self._unlogged.pop(answer),
-                answer.name,
-                account,
+                "refused %d callback(s) with %d (%s); the last for account %a from %s%s",
+                self._unlogged.pop(refusal),
+                refusal.answer.status,
+                refusal.value,
+                account[:64],
                 source,
                 f": {why}" if why else "",
             )
-            self._logged_at[answer] = now
+            self._logged_at[refusal] = now

@@ -14,20 +14,24 @@ import hashlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from psycopg2.extensions import make_dsn, parse_dsn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from sat_hook.protocol.endpoints import MAXIMUM_REQUEST_ID_CHARACTERS
 from sat_hook.protocol.errors import UnreadableReplyError
 from sat_hook.protocol.messages import parse_order
 from sat_hook.protocol.signing import SIGNATURE_HEADER, SignatureError, Verifier
-from sat_hook.receiver.answers import Answer, Tally
+from sat_hook.receiver.answers import Answer, Refusal, Refused, Tally
+from sat_hook.receiver.bodies import Bodies
+from sat_hook.receiver.current import CurrentSettings, SettingsSource
+from sat_hook.receiver.health import Health
 from sat_hook.receiver.inbox import Callback, Inbox, InboxError
 from sat_hook.receiver.senders import Address, BadSignatures, Sources
 from sat_hook.receiver.settings import ReceiverSettings, ReceiverSettingsError
@@ -37,17 +41,8 @@ logger = logging.getLogger(__name__)
 
 CONTENT_TYPES = frozenset({"application/vnd.api+json", "application/json"})
 SETTINGS_RETRY_SECONDS = 5.0
-
-SettingsSource = Callable[[], ReceiverSettings]
-
-
-class Refused(Exception):
-    """The request ends with ``answer``; ``why`` is for our log."""
-
-    def __init__(self, answer: Answer, why: str = "") -> None:
-        super().__init__(answer.name)
-        self.answer = answer
-        self.why = why
+DATABASE_SILENCE_SECONDS = 20
+"""A database that acknowledges nothing for so long is given up, and looked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +54,23 @@ class _Opened:
 
 
 class Receiver:
-    """What stands behind the app: opened once, closed once."""
+    """What stands behind the app: opened once, closed once.
 
-    def __init__(self, settings: SettingsSource, monotonic: Callable[[], float]) -> None:
+    :param settings: reads the settings.
+    :param monotonic: seconds of a clock that never jumps.
+    :param rereads: read the settings again, as often as they say.
+    """
+
+    def __init__(
+        self, settings: SettingsSource, monotonic: Callable[[], float], *, rereads: bool = False
+    ) -> None:
         self._settings = settings
         self._monotonic = monotonic
+        self._rereads = rereads
         self._opened: _Opened | None = None
         self._failed_at: float | None = None
+        self._current: CurrentSettings | None = None
+        self._bodies = Bodies()
         self.tally = Tally(monotonic)
 
     def open(self) -> _Opened:
@@ -80,92 +85,125 @@ class Receiver:
                 settings,
                 Sources(settings.allowed_sources, settings.trusted_proxies),
                 BadSignatures(limits.bad_signatures_per_minute, limits.remembered_sources, self._monotonic),
-                Inbox(
-                    Database(settings.dsn, "sat-receiver"),
-                    waiting_limit=limits.waiting_callbacks,
-                    group_limit=limits.group_size,
-                ),
+                _inbox_of(settings),
             )
+            if self._rereads:
+                self._current = CurrentSettings(self._settings, self._adopt, self._monotonic)
         return self._opened
 
     def close(self) -> None:
         """Commit what waits and let go of the database. Blocks."""
         opened, self._opened = self._opened, None
+        current, self._current = self._current, None
+        if current is not None:
+            current.close()
         if opened is not None:
             opened.inbox.close()
 
+    def is_known(self, peer: str) -> bool:
+        """Whether this address is a trusted proxy, or on the allow-list."""
+        return self._opened is not None and self._opened.sources.is_known(peer)
+
+    async def current(self) -> _Opened:
+        """What the receiver runs with now.
+
+        :raises Refused: when there are no settings.
+        """
+        opened = self._open_or_refuse()
+        if self._current is not None:
+            await self._current.refresh(opened.settings.limits.reread_seconds)
+        return self._opened or opened
+
+    @property
+    def has_stale_settings(self) -> bool:
+        """True while the settings cannot be read again."""
+        return self._current is not None and self._current.is_stale
+
     async def callback(self, request: Request) -> Response:
-        """One callback. Always answers one of :class:`~sat_hook.receiver.answers.Answer`."""
+        """One callback. Always one of the first seven of :class:`~sat_hook.receiver.answers.Answer`."""
         account = str(request.path_params["account"])
         source: Address | None = None
         try:
-            opened = self._open_or_refuse()
-            verifier = _verifier_of(opened.settings, account)
+            opened = await self.current()
             source = opened.sources.source_of(
                 request.client.host if request.client else None, request.headers.getlist("x-forwarded-for")
             )
             self._require_welcome(opened, source)
             content_type = _content_type(request)
-            body = await _body(
-                request, opened.settings.limits.body_bytes, opened.settings.limits.body_seconds
-            )
+            body = await self._bodies.read(request, opened.settings.limits)
+            verifier = opened.settings.verifiers.get(account)
             callback = self._verified(opened, verifier, account, source, content_type, body, request)
-            if not await opened.inbox.store(callback, opened.settings.limits.answer_seconds):
-                self.tally.repeated += 1
-            answer, why = Answer.OK, ""
+            is_new = await opened.inbox.store(callback, opened.settings.limits.answer_seconds)
         except Refused as refused:
-            answer, why = refused.answer, refused.why
+            return self._refuse(refused.refusal, account, source, refused.why)
         except InboxError as error:
-            answer, why = Answer.UNAVAILABLE, str(error)
+            return self._refuse(Refusal.NOT_STORED, account, source, str(error))
         except Exception as error:
             # The sender gets the answer that makes it try again; the error's text may hold the body, so
             # that the log names its type alone.
             logger.error("a callback met an unexpected %s", type(error).__name__)  # noqa: TRY400
-            answer, why = Answer.UNAVAILABLE, type(error).__name__
-        self.tally.count(answer, account, str(source or "an unknown source"), why)
-        return answer.response()
+            return self._refuse(Refusal.UNEXPECTED, account, source, type(error).__name__)
+        self.tally.keep(is_new=is_new)
+        return Answer.OK.response()
 
-    async def health(self, _: Request) -> Response:
-        """Whether callbacks could be stored now, and how often each answer was given."""
-        reachable = False
-        with suppress(Refused):
-            reachable = await asyncio.to_thread(self._open_or_refuse().inbox.is_reachable)
-        counts = {answer.name.lower(): count for answer, count in sorted(self.tally.answers.items(), key=str)}
-        return JSONResponse(
-            {
-                "status": "ok" if reachable else "unavailable",
-                "answers": counts,
-                "repeated": self.tally.repeated,
-            },
-            200 if reachable else 503,
-        )
+    def _refuse(self, refusal: Refusal, account: str, source: Address | None, why: str = "") -> Response:
+        self.tally.refuse(refusal, account, str(source or "an unknown source"), why)
+        return refusal.answer.response(closes=refusal in _LEAVES_THE_BODY)
 
     def _open_or_refuse(self) -> _Opened:
         if self._opened is not None:
             return self._opened
         now = self._monotonic()
         if self._failed_at is not None and now - self._failed_at < SETTINGS_RETRY_SECONDS:
-            raise Refused(Answer.UNAVAILABLE, "the receiver's settings could not be read")
+            raise Refused(Refusal.NO_SETTINGS)
         try:
             opened = self.open()
         except ReceiverSettingsError as error:
             self._failed_at = now
             logger.error("the receiver cannot start: %s", error)  # noqa: TRY400 - the text says it all
-            raise Refused(Answer.UNAVAILABLE, "the receiver's settings could not be read") from None
+            raise Refused(Refusal.NO_SETTINGS) from None
         self._failed_at = None
         return opened
 
+    def _adopt(self, settings: ReceiverSettings) -> None:
+        """Go on with settings that were read again; what they did not change stays as it is."""
+        before = self._opened
+        if before is None:
+            return
+        limits, old = settings.limits, before.settings.limits
+        inbox, bad_signatures = before.inbox, before.bad_signatures
+        if (settings.dsn, limits.waiting_callbacks, limits.group_size) != (
+            before.settings.dsn,
+            old.waiting_callbacks,
+            old.group_size,
+        ):
+            inbox = _inbox_of(settings)
+        if (limits.bad_signatures_per_minute, limits.remembered_sources) != (
+            old.bad_signatures_per_minute,
+            old.remembered_sources,
+        ):
+            bad_signatures = BadSignatures(
+                limits.bad_signatures_per_minute, limits.remembered_sources, self._monotonic
+            )
+        self._opened = _Opened(
+            settings, Sources(settings.allowed_sources, settings.trusted_proxies), bad_signatures, inbox
+        )
+        _tell_of_keys(before.settings, settings)
+        if inbox is not before.inbox:
+            # What waits there is committed; nobody is added any more.
+            asyncio.get_running_loop().run_in_executor(None, before.inbox.close)
+
     def _require_welcome(self, opened: _Opened, source: Address | None) -> None:
         if not opened.sources.is_allowed(source):
-            raise Refused(Answer.SOURCE_NOT_ALLOWED)
+            raise Refused(Refusal.SOURCE_NOT_ALLOWED)
         # A source on the allow-list is always heard out: whoever shares its address must not silence SAT.
         if not opened.sources.is_listed(source) and opened.bad_signatures.is_exhausted(source):
-            raise Refused(Answer.TOO_MANY_BAD_SIGNATURES)
+            raise Refused(Refusal.TOO_MANY_BAD_SIGNATURES)
 
     def _verified(
         self,
         opened: _Opened,
-        verifier: Verifier,
+        verifier: Verifier | None,
         account: str,
         source: Address | None,
         content_type: str,
@@ -174,19 +212,18 @@ class Receiver:
     ) -> Callback:
         """Signature first, over the raw bytes; only then is the body looked into."""
         signature = request.headers.get(SIGNATURE_HEADER)
+        if verifier is None:
+            raise self._badly_signed(opened, source, Refusal.UNKNOWN_ACCOUNT, "")
         try:
             fingerprint = verifier.verify(body, signature)
         except SignatureError as error:
-            exhausted = opened.bad_signatures.is_exhausted(source)
-            opened.bad_signatures.count(source)
-            answer = Answer.TOO_MANY_BAD_SIGNATURES if exhausted else Answer.INVALID_SIGNATURE
-            raise Refused(answer, str(error)) from None
+            raise self._badly_signed(opened, source, Refusal.BAD_SIGNATURE, str(error)) from None
         try:
             request_id = parse_order(body).request_id
         except UnreadableReplyError as error:
-            raise Refused(Answer.INVALID_PAYLOAD, str(error)) from None
+            raise Refused(Refusal.NO_ORDER, str(error)) from None
         if len(request_id) > MAXIMUM_REQUEST_ID_CHARACTERS:
-            raise Refused(Answer.INVALID_PAYLOAD, f"the id has {len(request_id)} characters")
+            raise Refused(Refusal.NO_ORDER, f"the id has {len(request_id)} characters")
         return Callback(
             account=account,
             request_id=request_id,
@@ -198,6 +235,23 @@ class Receiver:
             remote_address=str(source or ""),
         )
 
+    def _badly_signed(self, opened: _Opened, source: Address | None, refusal: Refusal, why: str) -> Refused:
+        exhausted = opened.bad_signatures.is_exhausted(source)
+        opened.bad_signatures.count(source)
+        return Refused(Refusal.TOO_MANY_BAD_SIGNATURES if exhausted else refusal, why)
+
+
+# The rest of such a request is not read, so its connection cannot be used again.
+_LEAVES_THE_BODY = frozenset(
+    {
+        Refusal.BODY_TOO_LARGE,
+        Refusal.BODY_TOO_SLOW,
+        Refusal.MEMORY_FULL,
+        Refusal.SOURCE_NOT_ALLOWED,
+        Refusal.TOO_MANY_BAD_SIGNATURES,
+    }
+)
+
 
 def create_app(
     settings: SettingsSource,
@@ -208,12 +262,13 @@ def create_app(
 ) -> Starlette:
     """The receiver's app; ``app.state.receiver`` is the :class:`Receiver` behind it.
 
-    :param settings: called once, at startup or with the first request.
+    :param settings: called at startup or with the first request, and then again as often as the settings'
+        own limit says; from a thread.
     :param prefix: stands before ``/callbacks/{account}``; begins with a slash or is empty.
     :param with_health: adds ``GET {prefix}/health`` (200 or 503) for load balancers and containers.
     :param monotonic: seconds of a clock that never jumps.
     """
-    receiver = Receiver(settings, monotonic)
+    receiver = Receiver(settings, monotonic, rereads=True)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -223,13 +278,14 @@ def create_app(
 
     async def refuse(_: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 0
-        answer = Answer.METHOD_NOT_ALLOWED if status == 405 else Answer.NOT_FOUND
-        receiver.tally.count(answer, "", "an unknown source")
-        return answer.response()
+        refusal = Refusal.NO_POST if status == 405 else Refusal.NO_CALLBACK_PATH
+        receiver.tally.refuse(refusal, "", "an unknown source")
+        return refusal.answer.response()
 
-    routes = [Route(f"{prefix}/callbacks/{{account}}", receiver.callback, methods=["POST"])]
+    # Whatever stands behind the last slash is an account's name, or none: an answer, not another page.
+    routes = [Route(f"{prefix}/callbacks/{{account:path}}", receiver.callback, methods=["POST"])]
     if with_health:
-        routes.append(Route(f"{prefix}/health", receiver.health, methods=["GET"]))
+        routes.append(Route(f"{prefix}/health", Health(receiver, monotonic).answer, methods=["GET"]))
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: refuse})
     # A redirect is no answer of ours, and a sender might follow it with a GET.
     app.router.redirect_slashes = False
@@ -237,11 +293,15 @@ def create_app(
     return app
 
 
-def _verifier_of(settings: ReceiverSettings, account: str) -> Verifier:
-    verifier = settings.verifiers.get(account)
-    if verifier is None:
-        raise Refused(Answer.NOT_FOUND)
-    return verifier
+def _inbox_of(settings: ReceiverSettings) -> Inbox:
+    dsn = settings.dsn
+    if "tcp_user_timeout" not in parse_dsn(dsn):
+        dsn = make_dsn(dsn, tcp_user_timeout=DATABASE_SILENCE_SECONDS * 1000)
+    return Inbox(
+        Database(dsn, "sat-receiver"),
+        waiting_limit=settings.limits.waiting_callbacks,
+        group_limit=settings.limits.group_size,
+    )
 
 
 def _content_type(request: Request) -> str:
@@ -249,25 +309,13 @@ def _content_type(request: Request) -> str:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if media_type not in CONTENT_TYPES or encoding not in ("", "identity"):
-        raise Refused(Answer.UNSUPPORTED_MEDIA_TYPE)
+        raise Refused(Refusal.MEDIA_TYPE)
     return media_type
 
 
-async def _body(request: Request, limit_bytes: int, limit_seconds: float) -> bytes:
-    """The raw body, never more of it than the limit in memory."""
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > limit_bytes):
-        raise Refused(Answer.BODY_TOO_LARGE)
-    content = bytearray()
-    try:
-        async with asyncio.timeout(limit_seconds):
-            async for chunk in request.stream():
-                content += chunk
-                if len(content) > limit_bytes:
-                    raise Refused(Answer.BODY_TOO_LARGE)
-    except TimeoutError:
-        raise Refused(Answer.BODY_TIMEOUT) from None
-    except ClientDisconnect:
-        # Nobody hears this answer any more.
-        raise Refused(Answer.BODY_TIMEOUT, "the sender went away") from None
-    return bytes(content)
+def _tell_of_keys(before: ReceiverSettings, after: ReceiverSettings) -> None:
+    for account in sorted(before.verifiers.keys() | after.verifiers.keys()):
+        old, new = before.verifiers.get(account), after.verifiers.get(account)
+        if (old and old.fingerprints) != (new and new.fingerprints):
+            keys = ", ".join(new.fingerprints) if new else "none, the account was removed"
+            logger.info("keys of account %s from now on: %s", account, keys)

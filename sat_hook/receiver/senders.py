@@ -48,6 +48,11 @@ class Sources:
         """True without an allow-list, or for a source on it."""
         return not self.allowed or self.is_listed(source)
 
+    def is_known(self, peer: str) -> bool:
+        """True for the address of a trusted proxy, and for one that the allow-list names."""
+        address = _parsed(peer)
+        return address is not None and _within(address, (*self.trusted_proxies, *self.allowed))
+
     def is_listed(self, source: Address | None) -> bool:
         """True for a source that the allow-list names."""
         return source is not None and _within(source, self.allowed)

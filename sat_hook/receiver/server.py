@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any, cast
+
 import uvicorn
 
 from sat_hook.receiver.app import create_app
-from sat_hook.receiver.settings import ReceiverSettings
+from sat_hook.receiver.connections import HEAD_BYTES, KEEP_ALIVE_SECONDS, Doorkeeper, ReceiverProtocol
+from sat_hook.receiver.current import SettingsSource
 
 DEFAULT_PREFIX = "/sat"
 """The same paths as in Airflow's API server, so that moving the receiver out needs no news to SAT."""
 
-KEEP_ALIVE_SECONDS = 30
 SHUTDOWN_SECONDS = 20
 CONNECTION_BACKLOG = 1024
 
 
 def make_server(
-    settings: ReceiverSettings, *, host: str, port: int, prefix: str = DEFAULT_PREFIX
+    source: SettingsSource, *, host: str, port: int, prefix: str = DEFAULT_PREFIX
 ) -> uvicorn.Server:
     """A server that has bound nothing yet; ``run()`` blocks until SIGINT or SIGTERM.
 
     Logging is the caller's to configure. On the way out the server answers the requests that it has, and
     commits what they brought.
+
+    :param source: reads the settings: now, and again while the server runs. Its limits on connections are
+        those of now.
+    :raises ReceiverSettingsError: as ``source`` does.
     """
-    app = create_app(lambda: settings, prefix=prefix, with_health=True)
+    limits = source().limits
+    app = create_app(source, prefix=prefix, with_health=True)
+    doorkeeper = Doorkeeper(
+        limits.open_connections, limits.connections_per_source, app.state.receiver.is_known
+    )
     return uvicorn.Server(
         uvicorn.Config(
             app,
             host=host,
             port=port,
+            http=cast(Any, partial(ReceiverProtocol, doorkeeper=doorkeeper)),
+            # A request to become a websocket is a GET like any other.
+            ws="none",
+            h11_max_incomplete_event_size=HEAD_BYTES,
             # Whose word about the sender is believed is our own setting (trusted_proxies), not uvicorn's.
             proxy_headers=False,
             server_header=False,
             access_log=False,
-            limit_concurrency=settings.limits.open_connections,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             backlog=CONNECTION_BACKLOG,

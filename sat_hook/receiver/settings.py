@@ -49,7 +49,9 @@ class Limits(_Section):
     body_bytes: int = Field(default=256 * 1024, ge=1024, le=16 * 1024 * 1024)
     """Largest body; a larger one is answered 413."""
     body_seconds: float = Field(default=10.0, gt=0, le=120)
-    """Longest time for a body to arrive; a slower one is answered 408."""
+    """Longest time for a body to arrive; a slower one is answered 503."""
+    unverified_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=4 * 1024**3)
+    """Bodies that are being read, all together in memory; beyond it the answer is 503."""
     waiting_callbacks: int = Field(default=2000, ge=1, le=100_000)
     """Verified callbacks that may wait for a commit; more are answered 503."""
     group_size: int = Field(default=200, ge=1, le=5000)
@@ -62,6 +64,10 @@ class Limits(_Section):
     """Sources whose bad signatures are counted; the one not seen for longest is forgotten first."""
     open_connections: int = Field(default=1000, ge=1, le=100_000)
     """Connections that the stand-alone server holds at once; more are answered 503."""
+    connections_per_source: int = Field(default=100, ge=1, le=100_000)
+    """Connections of one address among them, unless it is allowed or a trusted proxy by name; then 503."""
+    reread_seconds: float = Field(default=10.0, ge=0.1, le=3600)
+    """How old the settings, and with them the keys, may be when a callback is verified."""
 
 
 DEFAULT_LIMITS = Limits()

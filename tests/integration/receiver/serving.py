@@ -15,6 +15,7 @@ import uvicorn
 
 from sat_hook.protocol.signing import Signer, Verifier, generate_key_pair
 from sat_hook.receiver.app import Receiver
+from sat_hook.receiver.current import SettingsSource
 from sat_hook.receiver.server import make_server
 from sat_hook.receiver.settings import DEFAULT_LIMITS, Limits, ReceiverSettings
 
@@ -65,9 +66,10 @@ def settings_for(dsn: str, limits: Limits = DEFAULT_LIMITS, **changes: Any) -> R
 
 
 @contextmanager
-def serving(settings: ReceiverSettings) -> Iterator[Served]:
+def serving(settings: ReceiverSettings | SettingsSource) -> Iterator[Served]:
     """Run the stand-alone server in a thread until the end of the block."""
-    server = make_server(settings, host="127.0.0.1", port=0)
+    source = settings if callable(settings) else lambda: settings
+    server = make_server(source, host="127.0.0.1", port=0)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
