@@ -15,6 +15,7 @@ class BatchSource(StrEnum):
 
     FILE = "file"
     ORDER_INTAKE = "order_intake"
+    OPERATOR = "operator"
 
 
 class ShortFundsPolicy(StrEnum):

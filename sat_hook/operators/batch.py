@@ -129,7 +129,7 @@ class SATIntakeOperator(SATBatchOperator):
         return super().execute(context)
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> str:
-        account = self._account_that_can_pay()
+        account = account_that_can_pay(self.sat_conn_id)
         batch_id = self.batch_id or self._submit_table(application, account, provenance)
         if batch_id == NO_BATCH:
             return NO_BATCH
@@ -146,17 +146,6 @@ class SATIntakeOperator(SATBatchOperator):
         if report.batch.state is BatchState.REFUSED:
             raise AirflowFailException(f"batch {batch_id} is refused: {report.batch.refusal_message}")
         return batch_id
-
-    def _account_that_can_pay(self) -> str:
-        """The account's name, once it is sure that its orders could be sent and could end."""
-        settings = SATHook(self.sat_conn_id).settings()
-        for field, key in (("private_key", settings.signer), ("sat_public_keys", settings.verifier)):
-            if key is None:
-                raise AirflowFailException(
-                    f"connection {self.sat_conn_id!r}, field {field}: found no key, expected one (or its "
-                    "path): without it no checkout can be signed and no final status verified"
-                )
-        return settings.account
 
     def _submit_table(self, application: ApplicationHook, account: str, provenance: Provenance) -> str:
         if self._triggered_by:
@@ -420,6 +409,21 @@ def refuse_unknown_parameters(conf: Mapping[str, Any] | None, known: Iterable[st
             raise AirflowFailException(
                 f"parameter {name!r}: found no such parameter{hint}; expected one of {', '.join(names)}"
             )
+
+
+def account_that_can_pay(sat_conn_id: str) -> str:
+    """The name of a connection's account, once it is sure that its orders could be sent and could end.
+
+    :raises AirflowFailException: when a key is missing, naming the field.
+    """
+    settings = SATHook(sat_conn_id).settings()
+    for field, key in (("private_key", settings.signer), ("sat_public_keys", settings.verifier)):
+        if key is None:
+            raise AirflowFailException(
+                f"connection {sat_conn_id!r}, field {field}: found no key, expected one (or its path): "
+                "without it no checkout can be signed and no final status verified"
+            )
+    return settings.account
 
 
 def required_batch(batch_id: str | None) -> str:

@@ -8,6 +8,7 @@ from itertools import islice
 
 from sat_hook.domain.guards import WIB
 from sat_hook.domain.order import Order, OrderState
+from sat_hook.pipeline.single_order import reason_of
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
 
 LISTED_ORDERS = 50
@@ -56,4 +57,4 @@ def in_words(order: Order) -> str:
     ]
     if order.not_found_at is not None:
         parts.append("SAT said that it does not know it")
-    return f"{'; '.join(parts)}; {order.reason_detail or 'no reason given'}"
+    return f"{'; '.join(parts)}; {reason_of(order) or 'no reason given'}"

@@ -25,6 +25,12 @@ class OrderNotFoundError(PipelineError):
     is_worth_a_retry = False
 
 
+class OrderNotTakenError(PipelineError):
+    """What was ordered cannot become an order; the text says why. Nothing was sent."""
+
+    is_worth_a_retry = False
+
+
 class OverrideRefusedError(PipelineError):
     """What a person asked for is not possible as things stand; the text says why."""
 

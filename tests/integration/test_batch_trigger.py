@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,13 +11,13 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from psycopg2.extensions import parse_dsn
 
 from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule, callback_channel
 from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
 from stack.databases import ApplicationDatabase
+from tests.airflow_connections import give_connections
 from tests.integration.calling_back import call_back
 from tests.integration.pipeline.test_steps import ready
 from tests.pipeline import Line, line_of
@@ -30,35 +29,7 @@ SLOW_POLLS = PollingLimits(first_delay_seconds=60.0, longest_delay_seconds=600.0
 def line(database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     """A line of the pipeline whose connections Airflow finds in the environment."""
     with line_of(database.writer_dsn, tmp_path) as made:
-        for name, pem in (
-            ("c.pem", made.server.keys.client_private_pem),
-            ("s.pem", made.server.keys.sat_public_pem),
-        ):
-            (tmp_path / name).write_bytes(pem)
-        sat = {
-            "conn_type": "sat",
-            "login": "demo",
-            "password": "demo",
-            "extra": {
-                "account": "demo",
-                "environment": "custom",
-                "base_url": made.server.api_url,
-                "token_url": made.server.token_url,
-                "private_key_path": str(tmp_path / "c.pem"),
-                "sat_public_key_paths": str(tmp_path / "s.pem"),
-            },
-        }
-        dsn = parse_dsn(database.writer_dsn)
-        db = {
-            "conn_type": "postgres",
-            "host": dsn["host"],
-            "port": int(dsn["port"]),
-            "schema": dsn["dbname"],
-            "login": dsn["user"],
-            "password": dsn["password"],
-        }
-        monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST", json.dumps(sat))
-        monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST_DB", json.dumps(db))
+        give_connections(monkeypatch, made, database, tmp_path)
         yield made
 
 

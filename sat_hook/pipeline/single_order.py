@@ -1,0 +1,155 @@
+"""One order for somebody else's DAG: a batch of one row, on the very way that every batch goes.
+
+So that nothing has to be said again about intents, request ids, funds, guards, pauses and restarts: a single
+order is submitted, taken in, priced, guarded, reserved and sent by the same steps, each of which can be
+repeated.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import Any
+
+from sat_hook.domain.batch import BatchState
+from sat_hook.domain.batch_events import BatchSource, RowVerdict
+from sat_hook.domain.identity import request_id_of
+from sat_hook.domain.order import Order
+from sat_hook.domain.ports import Clock
+from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.evidence import status_ask
+from sat_hook.pipeline.intake import take_in
+from sat_hook.pipeline.order_file import FIELD_PREFIX
+from sat_hook.pipeline.resolver import Resolver, load_batch
+from sat_hook.pipeline.results import VERDICTS, complete, rows_set_aside
+from sat_hook.pipeline.sat_api import SATApi
+from sat_hook.pipeline.spool import Spool
+from sat_hook.pipeline.submission import Submission, submit
+from sat_hook.pipeline.trouble import OrderNotFoundError, OrderNotTakenError
+from sat_hook.protocol.outcomes import StatusOutcome
+from sat_hook.store.event_store import EventStore
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SingleOrder:
+    """What is ordered, as a row of an order file has it. Rupiah."""
+
+    order_id: str
+    product_code: str
+    client_number: str
+    max_rupiah: int
+    amount_rupiah: int | None = None
+    downline_id: str | None = None
+    fields: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"SingleOrder(order_id={self.order_id!r}, product_code={self.product_code!r})"
+
+    def as_file(self) -> bytes:
+        """A CSV file with one row; the same order is the same bytes."""
+        cells: dict[str, object] = {
+            "order_id": self.order_id,
+            "product_code": self.product_code,
+            "client_number": self.client_number,
+            "amount_rupiah": self.amount_rupiah,
+            "max_rupiah": self.max_rupiah,
+            "downline_id": self.downline_id,
+            **{f"{FIELD_PREFIX}{name}": value for name, value in sorted(self.fields)},
+        }
+        given = {name: str(value) for name, value in cells.items() if value is not None}
+        out = io.StringIO(newline="")
+        writer = csv.writer(out, quoting=csv.QUOTE_ALL)
+        writer.writerows((given.keys(), given.values()))
+        return out.getvalue().encode("utf-8")
+
+
+def submit_single(
+    store: EventStore, spool: Spool, clock: Clock, account: str, wanted: SingleOrder, provenance: Provenance
+) -> Submission:
+    """Register the order's one-row batch; the same order again is the same batch.
+
+    :raises SubmissionRefusedError: when its order id has control characters.
+    """
+    return submit(
+        store,
+        spool,
+        clock,
+        account=account,
+        reference=None,
+        source=BatchSource.OPERATOR,
+        file_name=f"{wanted.order_id}.csv",
+        content=wanted.as_file(),
+        provenance=provenance,
+    )
+
+
+def take_single(
+    resolver: Resolver, spool: Spool, batch_id: str, wanted: SingleOrder, provenance: Provenance
+) -> Order:
+    """The order as it stands; it begins here unless it was begun before, in this batch or another one.
+
+    :raises OrderNotTakenError: when the row cannot become an order, or its order id stands for another order.
+    """
+    batch = take_in(resolver, spool, batch_id, provenance).batch
+    if batch.state is BatchState.REFUSED and not batch.orders:
+        raise OrderNotTakenError(f"order {wanted.order_id!r}: {batch.refusal_message}")
+    for item in rows_set_aside(resolver.store, batch_id):
+        # The very same order, known from another batch, is that order; anything else did not become one.
+        if item.verdict is RowVerdict.REFUSED:
+            raise OrderNotTakenError(item.message)
+    return load_order(resolver.store, request_id_of(batch.account, wanted.order_id))
+
+
+def load_order(store: EventStore, request_id: str) -> Order:
+    """The order; raises OrderNotFoundError when there is none."""
+    order = store.load_orders([request_id]).get(request_id)
+    if order is None:
+        raise OrderNotFoundError(f"there is no order with request id {request_id}")
+    return order
+
+
+async def ask_now(
+    resolver: Resolver, sat: SATApi, request_id: str, provenance: Provenance
+) -> tuple[StatusOutcome, Order | None]:
+    """Ask SAT about one order and record what the answer proves; the order is None when it is not ours."""
+    asked_at = resolver.clock.now()
+    outcome = await sat.ask_status(request_id)
+
+    def record() -> Order | None:
+        order = resolver.store.load_orders([request_id]).get(request_id)
+        ask = status_ask(request_id, outcome, asked_at)
+        if order is None or ask is None:
+            return order
+        return resolver.apply([ask], provenance)[request_id].order
+
+    return outcome, await resolver.offload(record)
+
+
+def conclude(resolver: Resolver, order: Order, provenance: Provenance) -> None:
+    """Close the batch of an order that came alone, once nothing is left to do with it."""
+    if load_batch(resolver.store, order.batch_id).source is BatchSource.OPERATOR:
+        complete(resolver, order.batch_id, provenance)
+
+
+def standing(order: Order) -> dict[str, Any]:
+    """How an order stands, for other tasks: no voucher, no serial, no customer's name or number. Rupiah."""
+    return {
+        "order_id": order.order_id,
+        "request_id": order.request_id,
+        "batch_id": order.batch_id,
+        "product_code": order.product_code,
+        "state": order.state.value,
+        "verdict": VERDICTS[order.state],
+        "is_final": order.state.is_final,
+        "reason_code": order.reason_code,
+        "reason": reason_of(order),
+        "price_rupiah": order.quote_rupiah,
+        "charged_rupiah": order.charged_rupiah,
+        "fulfilled_at": order.fulfilled_at.isoformat() if order.fulfilled_at else None,
+    }
+
+
+def reason_of(order: Order) -> str | None:
+    """Why the order stands as it does, without its client number, which SAT's own words may quote."""
+    return order.reason_detail and order.reason_detail.replace(order.client_number, "***")

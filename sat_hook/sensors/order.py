@@ -1,0 +1,122 @@
+"""The wait for one order: deferred to the triggerer, so that no worker slot is held."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import BaseOperator, BaseOperatorLink, Context
+from airflow.sdk.exceptions import AirflowFailException
+
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_commands import Escalate
+from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.sat import SATHook
+from sat_hook.operators.batch import provenance_of
+from sat_hook.operators.links import BatchProgressLink
+from sat_hook.operators.order import order_meant
+from sat_hook.pipeline.resolver import Ask
+from sat_hook.pipeline.single_order import conclude, load_order, reason_of, standing
+from sat_hook.pipeline.trouble import OrderNotFoundError
+from sat_hook.triggers.order import GAVE_UP, SATOrderTrigger, is_over
+
+# The longest that an attempt can still be under way after the deadline is send window, reply and grace.
+SETTLING_SECONDS = 60.0
+
+
+class SATOrderSensor(BaseOperator):
+    """Wait until an order has its end; hand it to people when the deadline passes. Returns how it stands.
+
+    An order that is held, or waits to be sent, is waited for, too: a person may let it go on. When the
+    deadline passes first, it stays as it is.
+
+    :param order_id: the submitter's id (templated); or else
+    :param request_id: the id at SAT (templated).
+    :param give_up_after_hours: how long to wait at most (templated).
+    :param fail_unless_paid: fail the task when the order ends in any other way. By default no end of an
+        order fails a task: look at ``state`` of what is returned.
+    :param sat_conn_id: the account's connection (templated).
+    :param db_conn_id: the application database's connection.
+    """
+
+    template_fields: Sequence[str] = ("order_id", "request_id", "sat_conn_id", "give_up_after_hours")
+    operator_extra_links: Collection[BaseOperatorLink] = (BatchProgressLink(),)
+    ui_color = "#e8f1ec"
+
+    def __init__(
+        self,
+        *,
+        order_id: str | None = None,
+        request_id: str | None = None,
+        give_up_after_hours: float | str = 24,
+        fail_unless_paid: bool = False,
+        sat_conn_id: str = SATHook.default_conn_name,
+        db_conn_id: str = DEFAULT_CONNECTION,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.order_id = order_id
+        self.request_id = request_id
+        self.give_up_after_hours = give_up_after_hours
+        self.fail_unless_paid = fail_unless_paid
+        self.sat_conn_id = sat_conn_id
+        self.db_conn_id = db_conn_id
+        self.batch_id: str | None = None
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Look once, then defer with an absolute deadline."""
+        application, order = self._found()
+        if not is_over(order.state):
+            self.log.info("Order %r is %s: waiting for its end.", order.order_id, order.state.value)
+            self._wait(order, timedelta(hours=float(self.give_up_after_hours)))
+        return self._ended(application, order, context)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """The wait is over."""
+        application, order = self._found()
+        if event["end"] == GAVE_UP and order.state.is_in_flight:
+            reason = f"no end after {self.give_up_after_hours} hours of waiting"
+            ask = Ask(order.request_id, Escalate(reason, application.resolver.clock.now()))
+            done = application.resolver.apply([ask], provenance_of(context))[order.request_id]
+            order = done.order or order
+            if order.state.is_in_flight:
+                self.log.info("The last attempt may still be under way: waiting on.")
+                self._wait(order, timedelta(seconds=SETTLING_SECONDS))
+        return self._ended(application, order, context)
+
+    def _found(self) -> tuple[ApplicationHook, Order]:
+        application = ApplicationHook(self.db_conn_id)
+        account = SATHook(self.sat_conn_id).settings().account
+        try:
+            order = load_order(application.store, order_meant(account, self.order_id, self.request_id))
+        except OrderNotFoundError as error:
+            raise AirflowFailException(str(error)) from error
+        if order.account != account:
+            raise AirflowFailException(
+                f"order {order.request_id} belongs to account {order.account!r}; connection "
+                f"{self.sat_conn_id} is account {account!r}"
+            )
+        self.batch_id = order.batch_id
+        return application, order
+
+    def _ended(self, application: ApplicationHook, order: Order, context: Context) -> dict[str, Any]:
+        conclude(application.resolver, order, provenance_of(context))
+        reason = reason_of(order)
+        why = f": {reason}" if reason else ""
+        self.log.info("Order %r (%s) is %s%s", order.order_id, order.request_id, order.state.value, why)
+        if self.fail_unless_paid and order.state is not OrderState.SUCCEEDED:
+            raise AirflowFailException(f"order {order.order_id!r} is {order.state.value}{why}")
+        return standing(order)
+
+    def _wait(self, order: Order, duration: timedelta) -> None:
+        self.defer(
+            trigger=SATOrderTrigger(
+                request_id=order.request_id,
+                batch_id=order.batch_id,
+                sat_conn_id=self.sat_conn_id,
+                db_conn_id=self.db_conn_id,
+                deadline=(datetime.now(UTC) + duration).isoformat(),
+            ),
+            method_name="resume",
+        )

@@ -1,0 +1,51 @@
+"""Wait for the end of one order, inside the triggerer."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sat_hook.domain.order import OrderState
+from sat_hook.hooks.application import ApplicationHook
+from sat_hook.triggers.following import ENDED, GAVE_UP, SATFollowingTrigger
+
+__all__ = ["ENDED", "GAVE_UP", "SATOrderTrigger"]
+
+
+class SATOrderTrigger(SATFollowingTrigger):
+    """Fires when the order has its end or was handed to people, or when the deadline has passed.
+
+    It asks about whatever of the order's batch is due, and shares that with whoever else waits for the batch.
+
+    :param request_id: the order.
+    :param batch_id: the order's batch.
+    :param sat_conn_id: the account's connection.
+    :param db_conn_id: the application database's connection.
+    :param deadline: ISO 8601 with offset; when to stop waiting.
+    """
+
+    arguments: ClassVar[tuple[str, ...]] = ("request_id", *SATFollowingTrigger.arguments)
+
+    def __init__(
+        self, *, request_id: str, batch_id: str, sat_conn_id: str, db_conn_id: str, deadline: str
+    ) -> None:
+        super().__init__(batch_id=batch_id, sat_conn_id=sat_conn_id, db_conn_id=db_conn_id, deadline=deadline)
+        self.request_id = request_id
+        self._state: OrderState | None = None
+        self._said: OrderState | None = None
+
+    def left(self, application: ApplicationHook) -> int:
+        order = application.store.load_orders([self.request_id]).get(self.request_id)
+        self._state = None if order is None else order.state
+        return int(self._state is not None and not is_over(self._state))
+
+    def news(self, application: ApplicationHook) -> str | None:
+        del application  # the state was read just now
+        if self._state is None or self._state is self._said:
+            return None
+        self._said = self._state
+        return f"Order {self.request_id} is {self._state.value}."
+
+
+def is_over(state: OrderState) -> bool:
+    """Whether nothing more is to be waited for: it has its end, or people have to find it out."""
+    return state.is_final or state is OrderState.ESCALATED

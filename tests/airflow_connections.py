@@ -1,0 +1,56 @@
+"""Connections that Airflow finds in the environment, for tests that run its parts in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg2.extensions import parse_dsn
+
+from stack.databases import ApplicationDatabase
+from tests.pipeline import Line
+
+CONNECTIONS = {"sat_conn_id": "sat_test", "db_conn_id": "sat_test_db"}
+
+
+def give_connections(
+    monkeypatch: pytest.MonkeyPatch,
+    line: Line,
+    database: ApplicationDatabase,
+    folder: Path,
+    **of_account: Any,
+) -> None:
+    """``sat_test`` leads to the line's SAT server, ``sat_test_db`` to its database.
+
+    :param of_account: further fields of the account's connection, such as its rules.
+    """
+    keys = line.server.keys
+    for name, pem in (("c.pem", keys.client_private_pem), ("s.pem", keys.sat_public_pem)):
+        (folder / name).write_bytes(pem)
+    sat = {
+        "conn_type": "sat",
+        "login": "demo",
+        "password": "demo",
+        "extra": {
+            "account": "demo",
+            "environment": "custom",
+            "base_url": line.server.api_url,
+            "token_url": line.server.token_url,
+            "private_key_path": str(folder / "c.pem"),
+            "sat_public_key_paths": str(folder / "s.pem"),
+            **of_account,
+        },
+    }
+    dsn = parse_dsn(database.writer_dsn)
+    db = {
+        "conn_type": "postgres",
+        "host": dsn["host"],
+        "port": int(dsn["port"]),
+        "schema": dsn["dbname"],
+        "login": dsn["user"],
+        "password": dsn["password"],
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST", json.dumps(sat))
+    monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST_DB", json.dumps(db))
