@@ -1,0 +1,171 @@
+"""Golden histories: logs of single lives, as they were stored once, and what they came to then.
+
+A file is written once. Its events are never touched again: they are what logs out there hold.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from sat_hook import domain
+from sat_hook.audit.findings import Finding
+from sat_hook.audit.rebuild import fold_stream
+from sat_hook.audit.streams import Placed
+from sat_hook.domain.batch import Batch
+from sat_hook.domain.event import registered_events
+from sat_hook.domain.recorded import Provenance, RecordedEvent, StreamId, StreamKind
+from sat_hook.pipeline.results import render_results
+from sat_hook.pipeline.trouble import SpoolError
+from sat_hook.store.event_store import EventStore
+from sat_hook.store.past import past_of
+
+FOLDER = Path(__file__).parent
+
+
+class MemorySpool:
+    """A spool without a folder; its URIs look like those of a deployment."""
+
+    def __init__(self, blobs: Mapping[str, bytes] | None = None) -> None:
+        self.blobs = dict(blobs or {})
+
+    def write(self, name: str, content: bytes) -> str:
+        uri = f"file:///var/lib/sat/spool/{name}"
+        self.blobs[uri] = content
+        return uri
+
+    def open(self, uri: str) -> BinaryIO:
+        if uri not in self.blobs:
+            raise SpoolError(f"{uri} is not in the spool")
+        return io.BytesIO(self.blobs[uri])
+
+
+class RecordedLog:
+    """A log that is only read."""
+
+    def __init__(self, events: Iterable[RecordedEvent]) -> None:
+        self.events = list(events)
+
+    def read_log(self, after_position: int, up_to_position: int, limit: int) -> list[RecordedEvent]:
+        return [e for e in self.events if after_position < e.position <= up_to_position][:limit]
+
+    def close_position(self) -> int:
+        return self.events[-1].position if self.events else 0
+
+
+@dataclass(frozen=True)
+class History:
+    """One golden history.
+
+    :param submitted: the spooled files by URI.
+    :param states: what each stream came to.
+    :param results: the result file of each batch, as of the last event.
+    """
+
+    title: str
+    events: tuple[RecordedEvent, ...]
+    submitted: dict[str, str]
+    states: dict[str, dict[str, Any]]
+    results: dict[str, str]
+
+    @property
+    def event_types(self) -> set[tuple[str, int]]:
+        """Name and schema version of everything in it."""
+        return {(event.type_name, event.schema_version) for event in self.events}
+
+    def streams(self) -> Iterator[tuple[StreamId, list[RecordedEvent]]]:
+        """Each stream's events, by version."""
+        ordered = sorted(self.events, key=lambda event: (str(event.stream), event.version))
+        for stream, events in groupby(ordered, key=lambda event: event.stream):
+            yield stream, list(events)
+
+
+def states_of(history: History) -> dict[str, dict[str, Any]]:
+    """What today's code makes of each stream."""
+    states = {}
+    for stream, events in history.streams():
+        folded = fold_stream(stream, [Placed(event, events[-1].version) for event in events], _refuse)
+        assert folded is not None
+        states[str(stream)] = folded.after.model_dump(mode="json")
+    return states
+
+
+def results_of(history: History) -> dict[str, str]:
+    """The result files that today's code makes."""
+    store = cast(EventStore, RecordedLog(history.events))
+    spool = MemorySpool({uri: text.encode("utf-8") for uri, text in history.submitted.items()})
+    past = past_of(store, store.close_position())
+    results = {}
+    for stream, _ in history.streams():
+        if stream.kind is StreamKind.BATCH:
+            batch = past.load_batch(stream.key)
+            assert isinstance(batch, Batch)
+            if batch.spool_uri in spool.blobs:
+                results[stream.key] = render_results(past, spool, stream.key).content.decode("utf-8-sig")
+    return results
+
+
+def names() -> list[str]:
+    """Of the committed histories."""
+    return sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def load(name: str) -> History:
+    """A committed history."""
+    document = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
+    events = tuple(_event_from(row) for row in document.pop("events"))
+    return History(events=events, **document)
+
+
+def save(name: str, history: History) -> None:
+    """Write a history, one line of text for one of a file."""
+    document = {
+        "title": history.title,
+        "events": [_event_as_row(event) for event in history.events],
+        "submitted": history.submitted,
+        "states": history.states,
+        "results": history.results,
+    }
+    (FOLDER / f"{name}.json").write_text(
+        json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+    )
+
+
+def missing_types() -> set[tuple[str, int]]:
+    """Name and schema version of every event of the code that no history holds."""
+    for module in pkgutil.iter_modules(domain.__path__, f"{domain.__name__}."):
+        importlib.import_module(module.name)
+    return set(registered_events()) - {key for name in names() for key in load(name).event_types}
+
+
+def _refuse(finding: Finding) -> None:
+    raise AssertionError(str(finding))
+
+
+def _event_as_row(event: RecordedEvent) -> dict[str, Any]:
+    return {
+        **asdict(event),
+        "stream": str(event.stream),
+        "occurred_at": event.occurred_at.isoformat(),
+        "recorded_at": event.recorded_at.isoformat(),
+    }
+
+
+def _event_from(row: dict[str, Any]) -> RecordedEvent:
+    return RecordedEvent(
+        **{
+            **row,
+            "stream": StreamId.parse(row["stream"]),
+            "provenance": Provenance(**row["provenance"]),
+            "occurred_at": datetime.fromisoformat(row["occurred_at"]),
+            "recorded_at": datetime.fromisoformat(row["recorded_at"]),
+        }
+    )

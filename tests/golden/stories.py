@@ -1,0 +1,432 @@
+"""The lives that the golden histories tell, lived once more by ``python -m tests.golden record NAME``.
+
+Each is played with the real pipeline on PostgreSQL against the local SAT server. A story may stop working as
+the code changes; its history stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sat_hook.clients.asynchronous import AsyncSATClient
+from sat_hook.clients.blocking import BlockingSATClient
+from sat_hook.clients.system import SystemClock
+from sat_hook.domain import earlier_events as earlier
+from sat_hook.domain.batch import Batch, evolve_batch
+from sat_hook.domain.guards import GuardRules
+from sat_hook.domain.order import Order
+from sat_hook.domain.order_commands import Quote, RecordStatus
+from sat_hook.domain.order_events import QuoteSource
+from sat_hook.domain.pricing import CatalogueEntry
+from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
+from sat_hook.pipeline.approval import ApprovalPolicy, approve, ask_for_approval, reject
+from sat_hook.pipeline.balance import check_balance
+from sat_hook.pipeline.delivery import deliver
+from sat_hook.pipeline.evidence import status_ask
+from sat_hook.pipeline.execution import ChunkExecutor, Gate
+from sat_hook.pipeline.funding import record_observation
+from sat_hook.pipeline.guarding import guard_batch
+from sat_hook.pipeline.held import HeldDecision, decide_held_batch
+from sat_hook.pipeline.intake import take_in
+from sat_hook.pipeline.limits import ExecutionLimits, FundingLimits, RecoveryLimits
+from sat_hook.pipeline.overrides import Resolution, pause_account, resolve_order, resume_account
+from sat_hook.pipeline.resolver import Ask
+from sat_hook.pipeline.trouble import PipelineError
+from sat_hook.pipeline.validation import catalogue_of
+from sat_hook.store.event_store import Change, OrderSlice
+from sat_hook.store.guards import PostgresGuardLedger
+from tests.integration.pipeline.test_recovery import (
+    AT_ONCE,
+    Shifted,
+    lose_requests,
+    recover,
+    recover_until_ended,
+)
+from tests.orders import ACCOUNT, BY_TEST
+from tests.pipeline import Line
+
+HEADER = "order_id,product_code,client_number\n"
+ONE = f"{HEADER}INV-1,50k-simpati,081200000001\n"
+BY_OPS = Provenance("user:olivia", "plugin:resolve")
+MAKER = Provenance("user:mia", "plugin:submit")
+CHECKER = Provenance("user:carl", "answer to task approve")
+ENDS_SOON = {"fulfilment": {"min_seconds": 0.15, "max_seconds": 0.2}}
+
+
+@dataclass(frozen=True)
+class Story:
+    """What happens, and the SAT that it happens with."""
+
+    title: str
+    play: Callable[[Line], None]
+    scenario: dict[str, object] = field(default_factory=dict)
+
+
+STORIES: dict[str, Story] = {}
+
+
+def story(title: str, **scenario: object) -> Callable[[Callable[[Line], None]], Callable[[Line], None]]:
+    """Registers a story under its function's name."""
+
+    def register(play: Callable[[Line], None]) -> Callable[[Line], None]:
+        name = play.__name__.replace("_", "-")
+        STORIES[name] = Story(title, play, {**ENDS_SOON, **scenario})
+        return play
+
+    return register
+
+
+def always(fault: str, **more: object) -> list[dict[str, object]]:
+    """A scenario's rules: this fault at every occasion."""
+    return [{"fault": fault, **more}]
+
+
+def ready(line: Line, content: str = ONE, **rules: int | None) -> str:
+    """A batch that is quoted, guarded and funded."""
+    batch_id = line.submit(content.encode()).batch_id
+    line.take_in(batch_id)
+    check_balance(line.resolver, batch_id, line.look().saldo_rupiah, BY_TEST)
+    line.quote(batch_id)
+    guard(line, batch_id, **rules)
+    line.reserve(batch_id)
+    return batch_id
+
+
+def guard(line: Line, batch_id: str, **rules: int | None) -> None:
+    """Let the guards look."""
+    ledger = PostgresGuardLedger(line.store.database)
+    guard_batch(line.resolver, ledger, batch_id, GuardRules(**rules), BY_TEST)  # type: ignore[arg-type]
+
+
+def send(
+    line: Line,
+    batch_id: str,
+    gate: Gate | None = None,
+    catalogue: dict[str, CatalogueEntry] | None = None,
+    limits: ExecutionLimits | None = None,
+) -> None:
+    """Send the batch as one chunk, behind its gate."""
+
+    async def execute() -> None:
+        async with AsyncSATClient(line.settings, SystemClock()) as sat:
+            known = catalogue or catalogue_of(await sat.list_products())
+            executor = ChunkExecutor(
+                line.resolver, sat, known, BY_TEST, limits or line.execution, gate or Gate(admitted_only=True)
+            )
+            await executor.run(OrderSlice(batch_id))
+
+    asyncio.run(execute())
+
+
+def pay(line: Line, content: str = ONE) -> str:
+    """A batch from its submission to its results."""
+    batch_id = ready(line, content)
+    send(line, batch_id)
+    line.wait(batch_id)
+    line.finish(batch_id)
+    return batch_id
+
+
+def only_order(line: Line, batch_id: str) -> Order:
+    """The batch's one order."""
+    (order,) = line.orders(batch_id).values()
+    return order
+
+
+def look_again(line: Line, order: Order) -> None:
+    """Ask SAT once more how an order stands, whatever is known of it."""
+    asked_at = SystemClock().now()
+    with BlockingSATClient(line.settings, SystemClock()) as sat:
+        ask = status_ask(order.request_id, sat.ask_status(order.request_id), asked_at)
+    assert ask is not None
+    line.resolver.apply([ask], BY_TEST)
+
+
+def escalated(line: Line) -> Order:
+    """An order whose request never arrived, and that recovery handed to people."""
+    batch_id = ready(line)
+    lose_requests(line, batch_id)
+    for seconds in (3, 6):
+        recover(line, ahead=timedelta(seconds=seconds), limits=RecoveryLimits(attempts=1))
+    return only_order(line, batch_id)
+
+
+def decide(line: Line, order: Order, resolution: Resolution, reason: str) -> None:
+    """A person ends an escalated order, or has it sent again."""
+    resolver = line.resolver
+    resolver.clock = Shifted(timedelta(seconds=8))
+    resolve_order(resolver, order.request_id, resolution, reason, BY_OPS)
+
+
+@story("Paid at the first attempt; the goods are delivered")
+def paid(line: Line) -> None:
+    """The life that nearly every order has."""
+    batch_id = pay(line)
+    deliver(line.store, batch_id, reason="sent to the shop", provenance=BY_OPS, clock=SystemClock())
+
+
+@story("A bill: inquired, quoted with its fee, paid")
+def bill_paid(line: Line) -> None:
+    """The price is the inquiry's."""
+    pay(line, f"{HEADER}INV-1,pln-postpaid,530000000000\n")
+
+
+@story("Rows that are never sent: refused, repeated, unknown, inactive, too dear")
+def never_sent(line: Line) -> None:
+    """Verdicts of intake and validation, and a batch that completes without a payment."""
+    content = (
+        "order_id,product_code,client_number,amount_rupiah,max_rupiah\n"
+        "A1,no-such-product,081200000001,,\n"
+        "A2,100k-indosat,085600000001,,\n"
+        "A3,50k-simpati,0812 0000 0002,,\n"
+        "A4,50k-simpati,081200000003,,1000\n"
+        "A1,no-such-product,081200000001,,\n"
+    )
+    batch_id = ready(line, content)
+    line.finish(batch_id)
+
+
+@story("A file that is no order file")
+def file_refused(line: Line) -> None:
+    """The batch ends as a whole."""
+    batch_id = line.submit(b"order_id,product_code\nA1,50k-simpati\n").batch_id
+    take_in(line.resolver, line.spool, batch_id, BY_TEST)
+    line.finish(batch_id)
+
+
+@story("Refused by SAT at checkout, definitely")
+def refused_by_sat(line: Line) -> None:
+    """P04 to the only transmission there was."""
+    pay(line, f"{HEADER}INV-1,voucher-game-50k,081200000001\n")
+
+
+@story("Failed at SAT, and signed so", faults=always("fails", code="S02", detail="Product is not available"))
+def failed(line: Line) -> None:
+    """The money comes back."""
+    pay(line)
+
+
+@story("Failed, and a success after all", faults=always("failed_then_success", after_seconds=0.3))
+def failed_then_success(line: Line) -> None:
+    """The late success is an event of its own; the results that were written stay what they were."""
+    batch_id = pay(line)
+    order = only_order(line, batch_id)
+    line.server.wait_until(lambda book: book["requests"][order.request_id]["status"] == "Success")
+    look_again(line, order)
+    line.finish(batch_id)
+
+
+@story("Paid, reversed, and contradicted", faults=always("success_then_reversed", after_seconds=0.3))
+def reversed_and_contradicted(line: Line) -> None:
+    """A signed Failed after a signed Success; a further Success fits nothing and is kept."""
+    batch_id = pay(line)
+    order = only_order(line, batch_id)
+    line.server.wait_until(lambda book: book["requests"][order.request_id]["status"] == "Failed")
+    look_again(line, order)
+    again = RecordStatus("Success", SystemClock().now(), "c" * 64)
+    line.resolver.apply([Ask(order.request_id, again)], BY_TEST)
+    line.finish(batch_id)
+
+
+@story("The answer was lost, the order was not", faults=always("response_lost", times=1))
+def answer_lost(line: Line) -> None:
+    """Unknown, then a signed success."""
+    pay(line)
+
+
+@story("The request was lost, P02, sent again as it was, paid once")
+def request_lost_and_sent_again(line: Line) -> None:
+    """Recovery sends again only on SAT's word."""
+    batch_id = ready(line)
+    lose_requests(line, batch_id)
+    for seconds in (3, 6):
+        recover(line, ahead=timedelta(seconds=seconds))
+    recover_until_ended(line, batch_id)
+    line.finish(batch_id)
+
+
+@story("Stuck at SAT, escalated, ended as succeeded by a person", faults=always("stuck_pending"))
+def succeeded_by_operator(line: Line) -> None:
+    """No end in a day."""
+    batch_id = ready(line)
+    line.execution = AT_ONCE
+    send(line, batch_id)
+    recover(line, ahead=timedelta(seconds=3))
+    recover(line, ahead=timedelta(hours=25))
+    resolver = line.resolver
+    resolver.clock = Shifted(timedelta(hours=25))
+    resolve_order(
+        resolver, only_order(line, batch_id).request_id, Resolution.SUCCEEDED, "seen in SAT's console", BY_OPS
+    )
+    line.finish(batch_id)
+
+
+@story("Escalated, ended as failed by a person, contradicted by a signed success")
+def operator_contradicted(line: Line) -> None:
+    """Signed evidence has the last word, also over people."""
+    order = escalated(line)
+    decide(line, order, Resolution.FAILED, "SAT says that it has no trace")
+    signed = RecordStatus("Success", Shifted(timedelta(seconds=9)).now(), "e" * 64, sales_price_rupiah=52_000)
+    line.resolver.apply([Ask(order.request_id, signed)], BY_TEST)
+    line.finish(order.batch_id)
+
+
+@story("Escalated, allowed to be sent again by a person, paid")
+def resend_allowed(line: Line) -> None:
+    """SAT is asked once more first."""
+    order = escalated(line)
+    decide(line, order, Resolution.RESEND, "SAT has no trace")
+    for seconds in (9, 12):
+        recover(line, ahead=timedelta(seconds=seconds), limits=RecoveryLimits(attempts=1))
+    recover_until_ended(line, order.batch_id)
+    line.finish(order.batch_id)
+
+
+@story("Held as a duplicate in a completed batch, released, reserved anew and paid")
+def held_and_released(line: Line) -> None:
+    """The batch is taken in hand once more."""
+    batch_id = pay(line, f"{ONE}INV-2,50k-simpati,081200000001\n")
+    decide_held_batch(line.resolver, batch_id, HeldDecision.RELEASE, "two phones, two top-ups", BY_OPS)
+    guard(line, batch_id)
+    line.reserve(batch_id)
+    send(line, batch_id)
+    line.wait(batch_id)
+    line.finish(batch_id)
+
+
+@story("Held over a limit and cancelled")
+def held_and_cancelled(line: Line) -> None:
+    """It was never sent and never will be."""
+    batch_id = ready(line, order_limit_rupiah=10_000)
+    decide_held_batch(line.resolver, batch_id, HeldDecision.CANCEL, "not meant", BY_OPS)
+    line.finish(batch_id)
+
+
+@story("Approved by a second person: the maker's own answer does not count, the checker's does")
+def approved(line: Line) -> None:
+    """With a held row that the approval releases."""
+    policy = ApprovalPolicy(over_rupiah=0, held_too=True)
+    batch_id = by_maker(line)
+    request = ask_for_approval(line.resolver, batch_id, policy, BY_TEST)
+    assert request is not None
+    try:
+        approve(line.resolver, batch_id, policy, request.terms, MAKER)
+    except PipelineError as refusal:
+        print(f"  {refusal}")
+    approve(line.resolver, batch_id, policy, request.terms, CHECKER)
+    line.reserve(batch_id)
+    send(line, batch_id, Gate(admitted_only=True, approved_only=True))
+    line.wait(batch_id)
+    line.finish(batch_id)
+
+
+@story("An approval that is refused: nothing is paid")
+def approval_rejected(line: Line) -> None:
+    """Every order ends unsent."""
+    policy = ApprovalPolicy(over_rupiah=0, held_too=True)
+    batch_id = by_maker(line)
+    request = ask_for_approval(line.resolver, batch_id, policy, BY_TEST)
+    assert request is not None
+    try:
+        reject(line.resolver, batch_id, request.terms, CHECKER)
+    except PipelineError as refusal:
+        print(f"  {refusal}")
+    line.finish(batch_id)
+
+
+@story("Charged above its quote: recorded, and the chunk stops")
+def charged_above_quote(line: Line) -> None:
+    """SAT's list was behind its prices."""
+    batch_id = ready(line)
+    order = only_order(line, batch_id)
+    assert order.quote_rupiah is not None
+    assert order.quote_valid_until is not None
+    listed = order.quote_rupiah - 500
+    quote = Quote(listed, QuoteSource.CATALOGUE, None, order.quote_valid_until)
+    line.resolver.apply([Ask(order.request_id, quote)], BY_TEST)
+    catalogue = {"50k-simpati": CatalogueEntry("50k-simpati", listed, False, True, 1)}
+    try:
+        send(line, batch_id, catalogue=catalogue)
+    except PipelineError as stopped:
+        print(f"  {stopped}")
+    line.wait(batch_id)
+    line.finish(batch_id)
+
+
+@story("Not one byte left; quoted still, sent later and paid")
+def not_sent(line: Line) -> None:
+    """Connections that are refused prove it; the breaker stops the chunk."""
+    batch_id = ready(line)
+    catalogue = dict(catalogue_of(asyncio.run(line._products())))  # type: ignore[arg-type]
+    at_sat = line.settings
+    line.settings = nobody_listens(line)
+    try:
+        send(line, batch_id, catalogue=catalogue, limits=ExecutionLimits(failures_to_stop=1))
+    except PipelineError as stopped:
+        print(f"  {stopped}")
+    line.settings = at_sat
+    send(line, batch_id)
+    line.wait(batch_id)
+    line.finish(batch_id)
+
+
+@story("An account: paused and resumed, spent from by others, topped up")
+def account(line: Line) -> None:
+    """Nothing of a batch in it."""
+    no_lag = FundingLimits(saldo_lag_seconds=0.0)
+    pause_account(line.resolver, ACCOUNT, "fraud alarm", BY_OPS)
+    resume_account(line.resolver, ACCOUNT, "all clear", BY_OPS)
+    record_observation(line.funds, SystemClock(), line.look(), BY_TEST, no_lag)
+    line.server.spend_elsewhere(700_000)
+    record_observation(line.funds, SystemClock(), line.look(), BY_TEST, no_lag)
+    line.server.top_up(900_000)
+    record_observation(line.funds, SystemClock(), line.look(), BY_TEST, no_lag)
+
+
+@story("Results that were written before anybody noted their position")
+def results_without_position(line: Line) -> None:
+    """The first schema of BatchResultsWritten."""
+    batch_id = ready(line)
+    send(line, batch_id)
+    line.wait(batch_id)
+    written = earlier.BatchResultsWritten(
+        uri=f"file:///var/lib/sat/spool/results/{batch_id}/orders.results.csv", digest="0" * 64, rows=1
+    )
+    batch = line.store.load_batch(batch_id)
+    after: Batch = evolve_batch(batch, batch_id, written)
+    stream = StreamId(StreamKind.BATCH, batch_id)
+    line.store.append([Change(stream, after.version - 1, (written,), after)], BY_TEST, SystemClock().now())
+    line.finish(batch_id)
+
+
+def by_maker(line: Line) -> str:
+    """Two equal orders of a person, guarded: one of them is held."""
+    from sat_hook.domain.batch_events import BatchSource
+    from sat_hook.pipeline.submission import submit
+
+    content = f"{ONE}INV-2,50k-simpati,081200000001\n".encode()
+    batch_id = submit(
+        line.store,
+        line.spool,
+        SystemClock(),
+        account=ACCOUNT,
+        reference="november",
+        source=BatchSource.FILE,
+        file_name="orders.csv",
+        content=content,
+        provenance=MAKER,
+    ).batch_id
+    line.take_in(batch_id)
+    line.quote(batch_id)
+    guard(line, batch_id)
+    return batch_id
+
+
+def nobody_listens(line: Line):  # type: ignore[no-untyped-def]
+    """The account's settings with an address at which connections are refused."""
+    from dataclasses import replace
+
+    return replace(line.settings, base_url="http://127.0.0.1:1/api")
