@@ -61,3 +61,7 @@ GRANT SELECT ON sat.product_prices_by_evidence TO sat_writer, sat_reader;
 GRANT SELECT ON sat.products, sat.price_snapshots, sat.price_changes, sat.product_prices,
     sat.price_announcements TO sat_reader;
 GRANT EXECUTE ON FUNCTION sat.price_lock_class() TO sat_writer;
+
+-- Checkpoints: evidence.
+GRANT SELECT, INSERT ON sat.checkpoints TO sat_writer;
+GRANT SELECT ON sat.checkpoints TO sat_reader;

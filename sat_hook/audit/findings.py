@@ -28,6 +28,14 @@ class FindingKind(StrEnum):
     REPORT_DIFFERS = "report_differs"
     REPORT_UNAVAILABLE = "report_unavailable"
     SUMMARY_DIFFERS = "summary_differs"
+    CHECKPOINT_UNREADABLE = "checkpoint_unreadable"
+    CHECKPOINT_DIGEST = "checkpoint_digest"
+    CHECKPOINT_SIGNATURE = "checkpoint_signature"
+    CHECKPOINT_CHAIN = "checkpoint_chain"
+    CHECKPOINT_EVENTS = "checkpoint_events"
+    PUBLISHED_MISSING = "published_missing"
+    PUBLISHED_DIFFERS = "published_differs"
+    PUBLISHED_BEYOND = "published_beyond"
 
 
 @dataclass(frozen=True, slots=True)

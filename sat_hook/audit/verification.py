@@ -1,7 +1,8 @@
-"""Verifies the log: digests, versions, heads, event types, and the evidence that events name.
+"""Verifies the log: digests, versions, heads, event types, the evidence that events name, and checkpoints.
 
-What it cannot see: whoever deletes the end of a stream together with its head and its projection leaves
-nothing that disagrees. Only checkpoints published outside the database show that.
+Whoever deletes the end of a stream together with its head and its projection, or writes an event anew with a
+new digest, leaves nothing that disagrees but a checkpoint; whoever also makes the checkpoints anew needs the
+audit key, and leaves nothing that disagrees but the published copies.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from psycopg2.extensions import connection as Connection
 from pydantic import ValidationError
 
+from sat_hook.audit.chain import ChainVerified, Trust, verify_chain, verify_published
 from sat_hook.audit.findings import Counted, Finding, FindingKind, Report
 from sat_hook.audit.streams import Placed, each_stream
 from sat_hook.domain.event import UnknownEventError
@@ -31,6 +33,7 @@ class Verification:
     :param closed_position: everything up to it was settled when the verification began; what came after was
         verified as far as it was visible.
     :param evidence_read: whether the role was allowed to recompute the digests of signed texts.
+    :param published_number: the newest published checkpoint; None when there was nowhere to look.
     """
 
     closed_position: int
@@ -38,6 +41,8 @@ class Verification:
     streams: int
     evidence_read: bool
     counts: Counter[FindingKind]
+    chain: ChainVerified
+    published_number: int | None
 
     @property
     def is_clean(self) -> bool:
@@ -45,12 +50,15 @@ class Verification:
         return not self.counts
 
 
-def verify_log(database: Database, report: Report) -> Verification:
+def verify_log(database: Database, report: Report, trust: Trust | None = None) -> Verification:
     """Verify the whole log in one snapshot, calling ``report`` with every problem as it is found.
 
     :param database: any role that may read events; a role that may read evidence has its bytes checked too.
+    :param trust: public keys and the place of publication, for what the database cannot prove by itself.
+    :raises PublicationError: the place of publication cannot be read.
     :raises StoreUnavailableError: the database gave up.
     """
+    trust = trust or Trust()
     # Closing takes the log's lock for an instant and must be over before the snapshot is taken.
     closed = PostgresEventStore(database).close_position()
     with database.transaction(snapshot=True) as connection:
@@ -58,7 +66,10 @@ def verify_log(database: Database, report: Report) -> Verification:
         verifier.verify_streams()
         verifier.verify_heads()
         evidence_read = verifier.verify_evidence()
-    return Verification(closed, verifier.events, verifier.streams, evidence_read, verifier.report.counts)
+        chain = verify_chain(connection, verifier.report, trust)
+    published = verify_published(database, chain.checkpoints, verifier.report, trust)
+    counts = verifier.report.counts
+    return Verification(closed, verifier.events, verifier.streams, evidence_read, counts, chain, published)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,49 @@
+"""The Merkle tree of a checkpoint (RFC 6962, section 2.1), built leaf by leaf in logarithmic memory.
+
+Leaves and nodes are hashed with different first bytes, so that no node can be passed off as a leaf.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+
+_LEAF, _NODE = b"\x00", b"\x01"
+
+
+def leaf_of(position: int, recorded_at: datetime, digest: str) -> bytes:
+    """What a checkpoint covers of one event: its place and time, which the database gave, and its digest.
+
+    Canonical JSON: position, time in UTC to the microsecond, hexadecimal digest.
+    """
+    moment = recorded_at.astimezone(UTC).isoformat(timespec="microseconds")
+    return json.dumps([position, moment, digest], separators=(",", ":")).encode("ascii")
+
+
+class MerkleTree:
+    """Takes leaves in their order; the root can be asked for at any time."""
+
+    def __init__(self) -> None:
+        self.leaves = 0
+        # Roots of complete subtrees, largest first, with their heights.
+        self._peaks: list[tuple[int, bytes]] = []
+
+    def add(self, leaf: bytes) -> None:
+        """The next leaf."""
+        self.leaves += 1
+        height, root = 0, hashlib.sha256(_LEAF + leaf).digest()
+        while self._peaks and self._peaks[-1][0] == height:
+            _, left = self._peaks.pop()
+            height, root = height + 1, hashlib.sha256(_NODE + left + root).digest()
+        self._peaks.append((height, root))
+
+    @property
+    def root(self) -> str:
+        """The root of what was added, in hexadecimal; of nothing, the digest of nothing."""
+        if not self._peaks:
+            return hashlib.sha256(b"").hexdigest()
+        root = self._peaks[-1][1]
+        for _, left in reversed(self._peaks[:-1]):
+            root = hashlib.sha256(_NODE + left + root).digest()
+        return root.hex()

@@ -1,0 +1,117 @@
+"""Where checkpoints are published: a place outside the database, where nothing is ever replaced.
+
+This is the port and its plain-folder form; object stores are adapted in ``sat_hook/hooks`` and in the command
+``sat``. Whoever runs this for real gives the place a write-once rule (object lock, versions), so that who can
+write to the database cannot also rewrite what was published.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Protocol
+
+
+class PublicationError(RuntimeError):
+    """The place of publication cannot be read or written. The text names it."""
+
+
+class PublishedReader(Protocol):
+    """Reads what was published."""
+
+    def read(self, name: str) -> bytes | None:
+        """The bytes under ``name``, or None when there are none.
+
+        :raises PublicationError: the place cannot be read.
+        """
+
+
+class Publication(PublishedReader, Protocol):
+    """Publishes, too."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Publish ``content`` under a name that is free.
+
+        :raises PublicationError: it cannot be written.
+        """
+
+
+class StoragePath(Protocol):
+    """What is used of a path in an object store: Airflow's ObjectStoragePath and UPath both fit."""
+
+    def __truediv__(self, name: str) -> StoragePath:
+        """The path below."""
+
+    def read_bytes(self) -> bytes:
+        """The content; raises FileNotFoundError."""
+
+    def write_bytes(self, data: bytes) -> object:
+        """Write it whole."""
+
+
+class PublishedFolder:
+    """A folder, such as a mounted write-once share."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            return (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise PublicationError(f"{self._folder}: cannot be read: {error.strerror}") from error
+
+    def write(self, name: str, content: bytes) -> None:
+        target = self._folder / name
+        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with draft.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                # Unlike a rename, a link never replaces what is there.
+                os.link(draft, target)
+            finally:
+                draft.unlink()
+        except FileExistsError:
+            raise PublicationError(
+                f"{self._folder}: {name} is there already, and is never replaced"
+            ) from None
+        except OSError as error:
+            raise PublicationError(f"{self._folder}: cannot be written: {error.strerror}") from error
+
+
+class PublishedObjects:
+    """A prefix of an object store. An object is written whole or not at all.
+
+    Stores cannot all refuse to replace an object; the publisher looks before it writes, and the store's own
+    write-once rule does the rest.
+    """
+
+    def __init__(self, base: StoragePath) -> None:
+        self._base = base
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            return self._base_of(name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise PublicationError(f"{self._base}: cannot be read: {type(error).__name__}") from error
+
+    def write(self, name: str, content: bytes) -> None:
+        try:
+            self._base_of(name).write_bytes(content)
+        except OSError as error:
+            raise PublicationError(f"{self._base}: cannot be written: {type(error).__name__}") from error
+
+    def _base_of(self, name: str) -> StoragePath:
+        path = self._base
+        for part in name.split("/"):
+            path = path / part
+        return path

@@ -1,0 +1,350 @@
+"""Checkpoints: made, chained, published; and every damage that they alone show is found and located."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg2
+import psycopg2.errors
+import pytest
+
+from sat_hook.audit import checkpoints
+from sat_hook.audit.chain import Trust
+from sat_hook.audit.checkpoints import (
+    CheckpointForkedError,
+    make_checkpoints,
+    name_of,
+    publish_checkpoints,
+)
+from sat_hook.audit.findings import FindingKind
+from sat_hook.audit.keys import AuditSigner, AuditVerifier, new_audit_key
+from sat_hook.store.database import Database
+from stack.databases import ApplicationDatabase
+from tests.integration.audit.damage import Found, damage, order_stream
+from tests.integration.audit.keeping import EVENT_COLUMNS, Notary, forge_checkpoints, rewrite_event
+from tests.orders import T0
+
+EVENTS, SIZE = 12, 4
+
+
+@pytest.fixture
+def notary(
+    database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Notary]:
+    """Twelve orders of one event under three published checkpoints of four, and one event beyond them."""
+    monkeypatch.setattr(checkpoints, "MAXIMUM_EVENTS", SIZE)
+    notary = Notary(database, tmp_path / "published")
+    notary.append(1, EVENTS)
+    assert len(notary.make()) == EVENTS // SIZE
+    notary.append(EVENTS + 1, 1)
+    return notary
+
+
+def only(found: Found, kind: FindingKind) -> list[str]:
+    """The texts of all findings, which are of one kind."""
+    assert {finding.kind for finding in found.findings} == {kind}, found.findings
+    return [str(finding) for finding in found.findings]
+
+
+def remove_order(number: int) -> tuple[str, ...]:
+    """Statements after which nothing in the tables speaks of an order any more."""
+    stream = order_stream(number)
+    return (
+        f"DELETE FROM sat.events WHERE stream = '{stream}'",
+        f"DELETE FROM sat.stream_heads WHERE stream = '{stream}'",
+        f"DELETE FROM sat.orders WHERE 'order/' || request_id = '{stream}'",
+    )
+
+
+def test_a_log_under_checkpoints_is_whole(notary: Notary) -> None:
+    """What is covered, what is not yet, how far it was published; all as the reader's role."""
+    verification, found = notary.verify()
+    assert found.findings == []
+    chain = verification.chain
+    assert (chain.checkpoints, chain.covered_position, chain.uncovered_events) == (3, EVENTS, 1)
+    assert (chain.signatures_checked, verification.published_number) == (True, 3)
+    assert notary.verify(replace(notary.trust, every_copy=True))[1].findings == []
+
+
+def test_nothing_new_makes_no_checkpoint(notary: Notary) -> None:
+    """A quiet minute costs a look."""
+    assert len(notary.make()) == 1
+    assert notary.make() == []
+
+
+def test_an_empty_log_has_nothing_to_sign(database: ApplicationDatabase, tmp_path: Path) -> None:
+    """And nothing is wrong with it."""
+    notary = Notary(database, tmp_path / "published")
+    assert notary.make() == []
+    assert notary.verify()[1].findings == []
+
+
+def test_a_checkpoint_says_what_it_covers(notary: Notary) -> None:
+    """Closed ranges that follow each other, links, a time; the key by its id alone."""
+    folder = notary.folder
+    texts = [json.loads(json.loads((folder / name_of(n)).read_bytes())["document"]) for n in (1, 2, 3)]
+    assert [(text["first_position"], text["last_position"]) for text in texts] == [(1, 4), (5, 8), (9, 12)]
+    assert texts[0]["previous"] == "0" * 64
+    copy = json.loads((folder / name_of(1)).read_bytes())
+    assert texts[1]["previous"] == copy["digest"]
+    assert copy["key_id"] == notary.signer.key_id
+    assert texts[0]["made_at"].startswith(T0.date().isoformat())
+
+
+@pytest.mark.parametrize("role", ["owner_dsn", "writer_dsn"])
+def test_checkpoints_only_grow(notary: Notary, role: str) -> None:
+    """Neither the pipeline nor the owner changes or removes one."""
+    refused = (psycopg2.errors.RestrictViolation, psycopg2.errors.InsufficientPrivilege)
+    for statement in ("DELETE FROM sat.checkpoints", "UPDATE sat.checkpoints SET signature = 'x'"):
+        with closing(psycopg2.connect(getattr(notary.database, role))) as connection, pytest.raises(refused):
+            connection.cursor().execute(statement)
+
+
+def test_a_changed_event_with_a_digest_that_fits_is_located(notary: Notary) -> None:
+    """Nothing else disagrees: the checkpoint does."""
+    rewrite_event(notary.database, 6, "0812", "0813")
+    _, found = notary.verify()
+    [text] = only(found, FindingKind.CHECKPOINT_EVENTS)
+    assert "checkpoint 2 (position 5)" in text
+    assert "other events at positions 5 to 8" in text
+
+
+def test_a_changed_event_is_located_at_its_position(notary: Notary) -> None:
+    """The digest shows which event; the leaves hold the digest, so the checkpoint stays right."""
+    damage(notary.database, "UPDATE sat.events SET actor = 'user:eve' WHERE position = 6")
+    _, found = notary.verify()
+    only(found, FindingKind.DIGEST_MISMATCH)
+    assert [finding.position for finding in found.findings] == [6]
+
+
+def test_a_changed_time_is_located(notary: Notary) -> None:
+    """The time of recording is in no event's digest: it is in the leaf."""
+    damage(
+        notary.database,
+        "UPDATE sat.events SET recorded_at = recorded_at - interval '1 us' WHERE position = 9",
+    )
+    _, found = notary.verify()
+    assert "positions 9 to 12" in only(found, FindingKind.CHECKPOINT_EVENTS)[0]
+
+
+def test_an_order_that_was_removed_whole_is_located(notary: Notary) -> None:
+    """Events, head and projection gone together."""
+    damage(notary.database, *remove_order(7))
+    _, found = notary.verify()
+    [text] = only(found, FindingKind.CHECKPOINT_EVENTS)
+    assert "3 events at positions 5 to 8, expected the 4" in text
+
+
+def test_an_event_that_was_inserted_is_located(notary: Notary) -> None:
+    """Into a gap of positions that was closed (here below the first), or in the place of another."""
+    stream = order_stream(77)
+    copied = (
+        "INSERT INTO sat.events ({0}) OVERRIDING SYSTEM VALUE SELECT {1}, '{2}', version, type,"
+        " schema_version, data, actor, cause, occurred_at, recorded_at, digest FROM sat.events"
+        " WHERE position = 8"
+    )
+    damage(
+        notary.database,
+        copied.format(EVENT_COLUMNS, 0, stream),
+        f"INSERT INTO sat.stream_heads VALUES ('{stream}', 1)",
+    )
+    _, found = notary.verify()
+    assert any(
+        finding.kind is FindingKind.CHECKPOINT_EVENTS and "1 events below position 1" in finding.found
+        for finding in found.findings
+    )
+    damage(
+        notary.database,
+        "ALTER TABLE sat.events ALTER position SET GENERATED BY DEFAULT",
+        *remove_order(3),
+        "UPDATE sat.events SET position = 3 WHERE position = 0",
+    )
+    _, found = notary.verify()
+    [finding] = [found for found in found.findings if found.kind is FindingKind.CHECKPOINT_EVENTS]
+    assert "other events at positions 1 to 4" in str(finding)
+
+
+def test_events_that_changed_places_are_located(notary: Notary) -> None:
+    """Two orders, so no version is out of order; in one checkpoint, and across two."""
+    swap = (
+        "UPDATE sat.events SET position = 999 WHERE position = {0}",
+        "UPDATE sat.events SET position = {0} WHERE position = {1}",
+        "UPDATE sat.events SET position = {1} WHERE position = 999",
+    )
+    movable = "ALTER TABLE sat.events ALTER position SET GENERATED BY DEFAULT"
+    damage(notary.database, movable, *(statement.format(5, 6) for statement in swap))
+    _, found = notary.verify()
+    assert ["positions 5 to 8" in text for text in only(found, FindingKind.CHECKPOINT_EVENTS)] == [True]
+    damage(notary.database, *(statement.format(1, 12) for statement in swap))
+    _, found = notary.verify()
+    assert len(only(found, FindingKind.CHECKPOINT_EVENTS)) == 3
+
+
+def test_a_checkpoint_that_was_removed_is_missed(notary: Notary) -> None:
+    """From the middle by its number; the last one by its published copy."""
+    damage(notary.database, "DELETE FROM sat.checkpoints WHERE number = 2")
+    _, found = notary.verify()
+    kinds = {finding.kind for finding in found.findings}
+    assert FindingKind.CHECKPOINT_CHAIN in kinds
+    assert found.findings[0].place == "checkpoint 2"
+
+
+def test_the_end_of_the_log_cannot_be_cut_off(notary: Notary) -> None:
+    """Events, heads, projections and checkpoints of the last range: only the published copy knows."""
+    statements = [statement for number in range(9, 14) for statement in remove_order(number)]
+    damage(notary.database, *statements, "DELETE FROM sat.checkpoints WHERE number = 3")
+    alone, found = notary.verify(replace(notary.trust, published=None))
+    assert (alone.is_clean, found.findings) == (True, [])
+    verification, found = notary.verify()
+    [text] = only(found, FindingKind.PUBLISHED_BEYOND)
+    assert "checkpoint 3 (position 9)" in text
+    assert "4 events at positions 9 to 12" in text
+    assert verification.published_number == 3
+    notary.append(40, 4)
+    with pytest.raises(CheckpointForkedError) as caught:
+        notary.make()
+    assert caught.value.number == 3
+
+
+def test_checkpoints_made_anew_need_the_key(notary: Notary) -> None:
+    """With links that fit and a key of the attacker's own."""
+    forge_checkpoints(notary.database, AuditSigner(new_audit_key()[0]), {2: {"root": "0" * 64}})
+    _, found = notary.verify(replace(notary.trust, published=None))
+    kinds = [(finding.kind, finding.place) for finding in found.findings]
+    assert kinds == [
+        (FindingKind.CHECKPOINT_SIGNATURE, "checkpoint 2"),
+        (FindingKind.CHECKPOINT_EVENTS, "checkpoint 2"),
+        (FindingKind.CHECKPOINT_SIGNATURE, "checkpoint 3"),
+    ]
+
+
+def test_even_the_key_does_not_reach_what_was_published(notary: Notary) -> None:
+    """Event, digest, checkpoints and signatures made anew: everything inside agrees, the copies do not."""
+    rewrite_event(notary.database, 6, "0812", "0813")
+    _, found = notary.verify()
+    with (
+        closing(psycopg2.connect(notary.database.superuser_dsn)) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT position, recorded_at, digest FROM sat.events WHERE position BETWEEN 5 AND 8")
+        tree = checkpoints.MerkleTree()
+        for row in sorted(cursor.fetchall()):
+            tree.add(checkpoints.leaf_of(*row))
+    forge_checkpoints(notary.database, notary.signer, {2: {"root": tree.root}})
+    alone, found = notary.verify(replace(notary.trust, published=None))
+    assert (alone.is_clean, found.findings) == (True, [])
+    _, found = notary.verify()
+    texts = only(found, FindingKind.PUBLISHED_DIFFERS)
+    assert [text.partition(":")[0] for text in texts] == [
+        "checkpoint 2 (position 5)",
+        "checkpoint 3 (position 9)",
+    ]
+
+
+def test_a_broken_link_is_found(notary: Notary) -> None:
+    """A checkpoint that names another one before it."""
+    forge_checkpoints(notary.database, notary.signer, {3: {"previous": "f" * 64}})
+    _, found = notary.verify(replace(notary.trust, published=None))
+    assert "checkpoint 3" in only(found, FindingKind.CHECKPOINT_CHAIN)[0]
+
+
+def test_a_range_that_leaves_something_out_is_found(notary: Notary) -> None:
+    """Positions between two checkpoints belong to one of them."""
+    forge_checkpoints(notary.database, notary.signer, {2: {"first_position": 6}})
+    _, found = notary.verify(replace(notary.trust, published=None))
+    assert found.findings[0].kind is FindingKind.CHECKPOINT_CHAIN
+    assert "begins at position 6, expected one that begins at 5" in str(found.findings[0])
+
+
+def test_an_unreadable_checkpoint_is_found(notary: Notary) -> None:
+    """The others are verified all the same."""
+    forge_checkpoints(notary.database, notary.signer, {2: {"format": "sat-checkpoint-9"}})
+    _, found = notary.verify(replace(notary.trust, published=None))
+    assert only(found, FindingKind.CHECKPOINT_UNREADABLE)
+
+
+def test_lost_copies_are_found(notary: Notary) -> None:
+    """All of them at once, or one of them when every copy is read."""
+    (notary.folder / name_of(1)).unlink()
+    assert notary.verify()[1].findings == []
+    _, found = notary.verify(replace(notary.trust, every_copy=True))
+    assert "checkpoint 1" in only(found, FindingKind.PUBLISHED_MISSING)[0]
+    for number in (2, 3):
+        (notary.folder / name_of(number)).unlink()
+    assert only(notary.verify()[1], FindingKind.PUBLISHED_MISSING)
+
+
+def test_a_published_copy_that_was_altered_is_found(notary: Notary) -> None:
+    """The newest always; the others when every copy is read."""
+    for number in (1, 3):
+        (notary.folder / name_of(number)).write_bytes(b"{}")
+    _, found = notary.verify()
+    texts = only(found, FindingKind.PUBLISHED_DIFFERS)
+    assert [text.partition(":")[0] for text in texts] == ["checkpoint 1", "checkpoint 3"]
+
+
+def test_publishing_goes_on_where_it_stopped(notary: Notary) -> None:
+    """A place that was away for two rounds gets what it missed, and nothing twice."""
+    notary.make(publish=False)
+    notary.append(30, 2)
+    notary.make(publish=False)
+    assert notary.verify()[0].published_number == 3
+    with closing(Database(notary.database.writer_dsn)) as opened:
+        assert publish_checkpoints(opened, notary.publication) == 2
+        assert publish_checkpoints(opened, notary.publication) == 0
+    assert notary.verify(replace(notary.trust, every_copy=True))[1].findings == []
+
+
+def test_something_else_under_a_name_is_never_replaced(notary: Notary) -> None:
+    """Publishing stops, loudly."""
+    name = name_of(4)
+    (notary.folder / name).write_bytes(b"somebody else's")
+    with pytest.raises(CheckpointForkedError, match="checkpoint 4"):
+        notary.make()
+    assert (notary.folder / name).read_bytes() == b"somebody else's"
+
+
+def test_two_makers_at_once_make_one_chain(notary: Notary) -> None:
+    """Each number is given once."""
+    notary.append(50, 40)
+    barrier = threading.Barrier(2)
+    made: list[int] = []
+
+    def make() -> None:
+        with closing(Database(notary.database.writer_dsn)) as opened:
+            barrier.wait()
+            made.append(len(make_checkpoints(opened, notary.signer, notary.clock)))
+
+    threads = [threading.Thread(target=make) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(made) == 11
+    notary.make()
+    verification, found = notary.verify()
+    assert (found.findings, verification.chain.uncovered_events) == ([], 0)
+
+
+def test_a_key_can_be_changed(notary: Notary) -> None:
+    """Both public keys are trusted; without the older one, what it signed is unproven."""
+    old, notary.signer = notary.signer, AuditSigner(new_audit_key()[0])
+    assert len(notary.make()) == 1
+    both = AuditVerifier([notary.signer.public_key_pem(), old.public_key_pem()])
+    assert notary.verify(Trust(both, notary.publication))[1].findings == []
+    _, found = notary.verify()
+    assert len(only(found, FindingKind.CHECKPOINT_SIGNATURE)) == 3
+    assert old.key_id in str(found.findings[0])
+
+
+def test_without_a_key_signatures_are_not_looked_at(notary: Notary) -> None:
+    """And the verification says so."""
+    verification, found = notary.verify(Trust())
+    assert found.findings == []
+    assert verification.chain.signatures_checked is False
+    assert verification.published_number is None
