@@ -1,0 +1,150 @@
+"""The sheets of the breaks: one line each, and their ageing as formulas over those lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sat_hook.reconciliation.breaks_file import BREAK_COLUMNS, break_cells
+from sat_hook.reconciliation.figures import BANDS, ageing, carried_on
+from sat_hook.reconciliation.model import WIB, BreakCategory, DayClose
+from sat_hook.reconciliation.sheets import Cell, Column, Formats, Formula, Kind, Sheet, letter, reference
+
+BREAKS, AGEING = "breaks", "ageing"
+COLUMNS: dict[str, Column] = {
+    "break_id": Column("Break", 22, Kind.TEXT),
+    "state": Column("State", 11, Kind.TEXT),
+    "category": Column("Category", 11, Kind.TEXT),
+    "match": Column("Match", 11, Kind.TEXT),
+    "day": Column("Day", 11, Kind.DAY),
+    "first_seen": Column("First seen", 11, Kind.DAY),
+    "age_days": Column("Age (days)", 8, Kind.COUNT),
+    "age_band": Column("Age band", 13, Kind.TEXT),
+    "carried_on": Column("Carried on", 9, Kind.TEXT),
+    "prior_period_adjustment": Column("Prior period", 9, Kind.TEXT),
+    "order_id": Column("Order", 18, Kind.TEXT),
+    "request_id": Column("Request id", 36, Kind.TEXT),
+    "what": Column("What", 52, Kind.PROSE),
+    "ours": Column("Ours", 16, Kind.TEXT),
+    "theirs": Column("Theirs", 16, Kind.TEXT),
+    "amount_rupiah": Column("Amount (Rp), theirs less ours", 15, Kind.RUPIAH),
+    "size_rupiah": Column("Size (Rp)", 14, Kind.RUPIAH),
+    "reason": Column("Reason", 40, Kind.PROSE),
+    "decided_by": Column("Decided by", 20, Kind.TEXT),
+    "decided_at_wib": Column("Decided (WIB)", 19, Kind.MOMENT),
+    "log_positions": Column("Log positions", 14, Kind.TEXT),
+    "file_name": Column("File", 30, Kind.TEXT),
+    "file_rows": Column("Rows of the file", 12, Kind.TEXT),
+    "file_digest": Column("SHA-256 of the file", 20, Kind.TEXT),
+    "response_digest": Column("SHA-256 of the answer", 20, Kind.TEXT),
+}
+_HEADER_ROWS = 2
+
+
+class BreakSheet:
+    """Where the breaks stand in the workbook; formulas name their cells."""
+
+    def __init__(self, close: DayClose) -> None:
+        self._close = close
+
+    def cells(self, name: str) -> str:
+        """The cells of a column, such as ``breaks!$B$3:$B$12``."""
+        last = _HEADER_ROWS + len(self._close.breaks) - 1
+        return reference(BREAKS, BREAK_COLUMNS.index(name), _HEADER_ROWS, last)
+
+    def in_state(self, state: str) -> Formula:
+        """How many breaks are in a state."""
+        found = sum(1 for item in self._close.breaks if item.state.value == state)
+        return Formula(f'=COUNTIFS({self.cells("state")},"{state}")', found)
+
+    def carried_on_rupiah(self) -> Formula:
+        """The size of the breaks that stay in the books."""
+        size = sum(abs(item.amount_rupiah) for item in carried_on(self._close.breaks))
+        return Formula(f'=SUMIFS({self.cells("size_rupiah")},{self.cells("carried_on")},"yes")', size)
+
+    def write(self, book: Any, formats: Formats) -> None:
+        """Write the sheet: what the filter leaves is counted and added up above the titles."""
+        columns = list(COLUMNS.values())
+        sheet = Sheet(book, formats, BREAKS, [column.width for column in columns])
+        breaks = self._close.breaks
+        kinds = [column.kind for column in columns]
+        totals: dict[str, Cell] = {
+            "break_id": "Total of the shown",
+            "state": Formula(f"=SUBTOTAL(103,{self.cells('break_id')})", len(breaks)),
+            "amount_rupiah": Formula(
+                f"=SUBTOTAL(109,{self.cells('amount_rupiah')})", sum(item.amount_rupiah for item in breaks)
+            ),
+            "size_rupiah": Formula(
+                f"=SUBTOTAL(109,{self.cells('size_rupiah')})", sum(abs(item.amount_rupiah) for item in breaks)
+            ),
+        }
+        sheet.line([totals.get(name) for name in BREAK_COLUMNS], kinds, is_total=True)
+        sheet.header(columns)
+        sheet.freeze(_HEADER_ROWS, 2)
+        for item in breaks:
+            cells: dict[str, Cell] = dict(zip(BREAK_COLUMNS, break_cells(item, self._close), strict=True))
+            cells["day"], cells["first_seen"] = item.day, item.first_seen
+            if item.decided_at is not None:
+                cells["decided_at_wib"] = item.decided_at.astimezone(WIB).replace(tzinfo=None)
+            sheet.line(list(cells.values()), kinds)
+        last = _HEADER_ROWS + max(len(breaks) - 1, 0)
+        sheet.inside.autofilter(_HEADER_ROWS - 1, 0, last, len(columns) - 1)
+        state = BREAK_COLUMNS.index("state")
+        look = {"type": "cell", "criteria": "==", "value": '"open"', "format": formats.attention}
+        sheet.inside.conditional_format(_HEADER_ROWS, state, last, state, look)
+
+
+class AgeingSheet:
+    """How old the breaks are that stay in the books: their number, their size and what they come to."""
+
+    def __init__(self, close: DayClose, breaks: BreakSheet) -> None:
+        self._aged = ageing(close)
+        self._breaks = breaks
+
+    def write(self, book: Any, formats: Formats) -> None:
+        """Write the sheet: three tables below one row of age bands."""
+        columns = [
+            Column("Category", 26, Kind.TEXT),
+            *(Column(band, 17, Kind.RUPIAH) for band in (*BANDS, "Total")),
+        ]
+        sheet = Sheet(book, formats, AGEING, [column.width for column in columns])
+        sheet.title(
+            "Ageing of the breaks that are carried on (open or explained), since they were first seen"
+        )
+        sheet.header(columns)
+        sheet.freeze(2, 1)
+        self._write_table(sheet, "Number of breaks", None, [item.breaks for item in self._aged])
+        sizes = [item.gross_rupiah for item in self._aged]
+        self._write_table(sheet, "Size (Rp), surpluses and shortages added up", "size_rupiah", sizes)
+        nets = [item.net_rupiah for item in self._aged]
+        self._write_table(sheet, "Net amount (Rp), theirs less ours", "amount_rupiah", nets)
+
+    def _write_table(self, sheet: Sheet, title: str, summed: str | None, values: list[int]) -> None:
+        sheet.section(title)
+        first = sheet.row
+        kinds = [Kind.TEXT, *[Kind.RUPIAH] * (len(BANDS) + 1)]
+        value_of: dict[tuple[BreakCategory, str], int] = {
+            (item.category, item.band): value for item, value in zip(self._aged, values, strict=True)
+        }
+        for category in BreakCategory:
+            line = [value_of[category, band] for band in BANDS]
+            row = sheet.row + 1
+            cells: list[Cell] = [category.value]
+            cells += [
+                Formula(self._counted(summed, row, letter(place)), value)
+                for place, value in enumerate(line, start=1)
+            ]
+            cells.append(Formula(f"=SUM($B{row}:${letter(len(BANDS))}{row})", sum(line)))
+            sheet.line(cells, kinds)
+        totals: list[Cell] = ["Total"]
+        for place, band in enumerate((*BANDS, None), start=1):
+            total = sum(value for (_, at), value in value_of.items() if band in (at, None))
+            column = letter(place)
+            totals.append(Formula(f"=SUM({column}${first + 1}:{column}${sheet.row})", total))
+        sheet.line(totals, kinds, is_total=True)
+
+    def _counted(self, summed: str | None, row: int, column: str) -> str:
+        of_cell = (
+            f"{self._breaks.cells('category')},$A{row},"
+            f'{self._breaks.cells("age_band")},{column}$2,{self._breaks.cells("carried_on")},"yes"'
+        )
+        return f"=SUMIFS({self._breaks.cells(summed)},{of_cell})" if summed else f"=COUNTIFS({of_cell})"

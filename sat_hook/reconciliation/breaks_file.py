@@ -1,0 +1,149 @@
+"""The breaks and the orders of a closed day as CSV: UTF-8 with BOM, CRLF, moments in WIB.
+
+Text that a spreadsheet would run as a formula gets an apostrophe in front; amounts are plain whole rupiah.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from datetime import datetime
+from typing import IO
+
+import numpy as np
+import pandas as pd
+
+from sat_hook.pipeline.cells import neutral
+from sat_hook.reconciliation.model import ORDER_COLUMNS, WIB, Break, DayClose
+
+BREAK_COLUMNS = (
+    "break_id",
+    "state",
+    "category",
+    "match",
+    "day",
+    "first_seen",
+    "age_days",
+    "age_band",
+    "carried_on",
+    "prior_period_adjustment",
+    "order_id",
+    "request_id",
+    "what",
+    "ours",
+    "theirs",
+    "amount_rupiah",
+    "size_rupiah",
+    "reason",
+    "decided_by",
+    "decided_at_wib",
+    "log_positions",
+    "file_name",
+    "file_rows",
+    "file_digest",
+    "response_digest",
+)
+"""The columns of the breaks, here and in the workbook."""
+
+_BYTE_ORDER_MARK = "\ufeff"
+_ORDERS_AT_A_TIME = 50_000
+_WIB_OFFSET = np.timedelta64(7, "h")
+
+
+def render_breaks(close: DayClose) -> bytes:
+    """The day's breaks as CSV, a line each."""
+    out = io.StringIO(newline="")
+    out.write(_BYTE_ORDER_MARK)
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(BREAK_COLUMNS)
+    for item in close.breaks:
+        writer.writerow(neutral(cell) if isinstance(cell, str) else cell for cell in break_cells(item, close))
+    return out.getvalue().encode("utf-8")
+
+
+def break_cells(item: Break, close: DayClose) -> tuple[str | int, ...]:
+    """The cells of a break under :data:`BREAK_COLUMNS`, not neutralised; numbers are numbers."""
+    return (
+        item.break_id,
+        item.state.value,
+        item.category.value,
+        item.match.value,
+        item.day.isoformat(),
+        item.first_seen.isoformat(),
+        item.age_days(close.day),
+        item.age_band(close.day),
+        yes_or_no(not item.state.is_final),
+        yes_or_no(item.is_adjustment),
+        item.order_id or "",
+        item.request_id or "",
+        item.what,
+        item.ours,
+        item.theirs,
+        item.amount_rupiah,
+        abs(item.amount_rupiah),
+        item.reason or "",
+        item.actor or "",
+        in_wib(item.decided_at),
+        _listed(item.evidence.positions),
+        item.evidence.file_name or "",
+        _listed(item.evidence.file_rows),
+        item.evidence.file_digest or "",
+        item.evidence.response_digest or "",
+    )
+
+
+def write_orders(orders: pd.DataFrame, out: IO[bytes]) -> None:
+    """The day's orders as CSV, a part at a time: a million of them need no second copy in memory."""
+    names = [f"{name}_wib" if _is_moment(name) else name for name in ORDER_COLUMNS]
+    out.write((_BYTE_ORDER_MARK + ",".join(names) + "\r\n").encode("utf-8"))
+    for start in range(0, len(orders), _ORDERS_AT_A_TIME):
+        columns = order_columns(orders.iloc[start : start + _ORDERS_AT_A_TIME])
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\r\n").writerows(zip(*columns, strict=True))
+        out.write(text.getvalue().encode("utf-8"))
+
+
+def order_columns(orders: pd.DataFrame) -> list[list[str] | list[int]]:
+    """The columns of the orders as cells for a spreadsheet: neutral text, whole numbers, moments in WIB."""
+    columns: list[list[str] | list[int]] = []
+    for name, kind in ORDER_COLUMNS.items():
+        column = orders[name]
+        if _is_moment(name):
+            columns.append(_moments(column))
+        elif kind == "category":
+            # A word for each category, not for each order; the code of nothing is -1, the last word.
+            words = np.array([*(neutral(str(word)) for word in column.cat.categories), ""], dtype=object)
+            columns.append(words[column.cat.codes.to_numpy()].tolist())
+        elif kind == "str":
+            columns.append([neutral(word) for word in column.fillna("").tolist()])
+        elif kind == "bool":
+            columns.append([yes_or_no(value) for value in column.tolist()])
+        else:
+            columns.append(column.tolist())
+    return columns
+
+
+def _moments(column: pd.Series) -> list[str]:
+    at = column.dt.tz_localize(None).to_numpy().astype("datetime64[s]") + _WIB_OFFSET
+    words = np.char.replace(np.datetime_as_string(at), "T", " ")
+    told: list[str] = np.where(np.isnat(at), "", words).tolist()
+    return told
+
+
+def in_wib(moment: datetime | None) -> str:
+    """A moment in Jakarta's time, to the second; empty when there is none."""
+    return "" if moment is None else moment.astimezone(WIB).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def yes_or_no(value: bool) -> str:
+    """A truth as people write it."""
+    return "yes" if value else "no"
+
+
+def _is_moment(name: str) -> bool:
+    return ORDER_COLUMNS[name].startswith("datetime64")
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return " ".join(map(str, numbers))

@@ -1,0 +1,147 @@
+"""The figures of a closed day that every form of its report shows. Rupiah, int64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from sat_hook.domain.breaks import BreakCategory
+from sat_hook.domain.order import OrderState
+from sat_hook.reconciliation.model import AGE_BANDS, Break, DayClose
+
+#: Columns of ``DayClose.orders`` that are added up, and what a finance person calls them.
+TOTALLED: dict[str, str] = {
+    "quote_rupiah": "Quoted",
+    "charged_rupiah": "Price",
+    "admin_fee_rupiah": "Admin fee",
+    "partner_fee_rupiah": "Partner fee",
+    "debit_rupiah": "Debited",
+    "refund_rupiah": "Refunded",
+    "in_transit_opening_rupiah": "In transit, opening",
+    "in_transit_closing_rupiah": "In transit, close",
+}
+BANDS: tuple[str, ...] = tuple(name for _, name in AGE_BANDS)
+
+
+def by_product_and_state(orders: pd.DataFrame) -> pd.DataFrame:
+    """One row a product and state that occur: ``product_code``, ``state``, ``orders``, and the totals.
+
+    Ordered by product code, then as a life goes (the order of OrderState).
+    """
+    return _counted(orders, ["product_code", "state"])
+
+
+def by_state(orders: pd.DataFrame) -> pd.DataFrame:
+    """One row a state that occurs: ``state``, ``orders``, and the totals; as a life goes."""
+    return _counted(orders, ["state"])
+
+
+def _counted(orders: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    groups = orders.groupby(keys, observed=True, sort=False)
+    counted = groups[list(TOTALLED)].sum()
+    counted.insert(0, "orders", groups.size())
+    counted = counted.reset_index()
+    for key in keys:
+        counted[key] = counted[key].astype(str)
+    life = {state.value: place for place, state in enumerate(OrderState)}
+    counted["_life"] = counted["state"].map(life)
+    counted = counted.sort_values([*(key for key in keys if key != "state"), "_life"], ignore_index=True)
+    return counted.drop(columns="_life")
+
+
+def carried_on(breaks: Sequence[Break]) -> tuple[Break, ...]:
+    """The breaks that stay in the books: neither resolved nor written off."""
+    return tuple(item for item in breaks if not item.state.is_final)
+
+
+@dataclass(frozen=True, slots=True)
+class Aged:
+    """Breaks that are carried on, of one category and age band.
+
+    :param net_rupiah: the sum of their amounts, signed.
+    :param gross_rupiah: the sum of their sizes: what a surplus cannot hide.
+    """
+
+    category: BreakCategory
+    band: str
+    breaks: int
+    net_rupiah: int
+    gross_rupiah: int
+
+
+def ageing(close: DayClose) -> tuple[Aged, ...]:
+    """Every category in every age band, zeros too: categories in their order, from young to old."""
+    held: dict[tuple[BreakCategory, str], list[int]] = {}
+    for item in carried_on(close.breaks):
+        held.setdefault((item.category, item.age_band(close.day)), []).append(item.amount_rupiah)
+    return tuple(
+        Aged(category, band, len(amounts), sum(amounts), sum(map(abs, amounts)))
+        for category in BreakCategory
+        for band in BANDS
+        for amounts in (held.get((category, band), []),)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What one wants to know first.
+
+    :param unexplained_rupiah: of the saldo equation; None when the deposit was not observed at both ends.
+    :param failed_controls: totals that must agree and do not.
+    """
+
+    orders: int
+    open_breaks: int
+    explained_breaks: int
+    ended_breaks: int
+    gross_rupiah: int
+    unexplained_rupiah: int | None
+    failed_controls: int
+    matches_not_made: int
+
+    @property
+    def is_clean(self) -> bool:
+        """True when nothing waits for anybody."""
+        return not (
+            self.open_breaks or self.unexplained_rupiah or self.failed_controls or self.matches_not_made
+        ) and (self.unexplained_rupiah is not None)
+
+    @property
+    def sentence(self) -> str:
+        """The day in one sentence."""
+        if self.is_clean:
+            return "Everything agrees: no open break, and the saldo is explained to the last rupiah."
+        found = []
+        if self.open_breaks:
+            found.append(_count(self.open_breaks, "open break"))
+        if self.unexplained_rupiah is None:
+            found.append("no saldo to compare, as the deposit was not observed at both ends of the day")
+        elif self.unexplained_rupiah:
+            found.append(f"Rp {self.unexplained_rupiah:,} of the saldo unexplained".replace("Rp -", "−Rp "))
+        if self.failed_controls:
+            found.append(_count(self.failed_controls, "control total") + " in disagreement")
+        if self.matches_not_made:
+            found.append(_count(self.matches_not_made, "match", "matches") + " not made yet")
+        return "To be looked at: " + "; ".join(found) + "."
+
+
+def headline(close: DayClose) -> Headline:
+    """The day's headline."""
+    carried = carried_on(close.breaks)
+    opened = len(close.open_breaks)
+    return Headline(
+        orders=len(close.orders),
+        open_breaks=opened,
+        explained_breaks=len(carried) - opened,
+        ended_breaks=len(close.breaks) - len(carried),
+        gross_rupiah=sum(abs(item.amount_rupiah) for item in carried),
+        unexplained_rupiah=close.saldo.unexplained_rupiah if close.saldo else None,
+        failed_controls=sum(1 for control in close.controls if not control.agrees),
+        matches_not_made=sum(1 for match in close.matches if not match.was_made),
+    )
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

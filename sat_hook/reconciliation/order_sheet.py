@@ -1,0 +1,118 @@
+"""The sheet of the orders, and formulas that count and add up its columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sat_hook.reconciliation.breaks_file import order_columns
+from sat_hook.reconciliation.model import ORDER_COLUMNS
+from sat_hook.reconciliation.sheets import Column, Formats, Formula, Kind, Sheet, reference
+
+ORDERS = "orders"
+COLUMNS: dict[str, Column] = {
+    "request_id": Column("Request id", 36, Kind.TEXT),
+    "order_id": Column("Order", 18, Kind.TEXT),
+    "batch_id": Column("Batch", 30, Kind.TEXT),
+    "row_number": Column("Row", 8, Kind.COUNT),
+    "product_code": Column("Product", 26, Kind.TEXT),
+    "client_number": Column("Client number (masked)", 18, Kind.TEXT),
+    "state": Column("Status", 12, Kind.TEXT),
+    "state_at_close": Column("Status at the close", 12, Kind.TEXT),
+    "sent_at": Column("Sent (WIB)", 19, Kind.MOMENT),
+    "ended_at": Column("Ended (WIB)", 19, Kind.MOMENT),
+    "is_sent_in_day": Column("Sent in the day", 9, Kind.TEXT),
+    "quote_rupiah": Column("Quoted (Rp)", 13, Kind.RUPIAH),
+    "charged_rupiah": Column("Price (Rp)", 13, Kind.RUPIAH),
+    "admin_fee_rupiah": Column("Admin fee (Rp)", 12, Kind.RUPIAH),
+    "partner_fee_rupiah": Column("Partner fee (Rp)", 12, Kind.RUPIAH),
+    "debit_rupiah": Column("Debited (Rp)", 13, Kind.RUPIAH),
+    "refund_rupiah": Column("Refunded (Rp)", 13, Kind.RUPIAH),
+    "in_transit_opening_rupiah": Column("In transit at the opening (Rp)", 15, Kind.RUPIAH),
+    "in_transit_closing_rupiah": Column("In transit at the close (Rp)", 15, Kind.RUPIAH),
+    "evidence": Column("Evidence", 12, Kind.TEXT),
+    "settlement": Column("Settlement file", 13, Kind.TEXT),
+    "breaks": Column("Breaks", 8, Kind.COUNT),
+    "last_position": Column("Log position", 12, Kind.COUNT),
+}
+_HEADER_ROWS = 2
+_EPOCH_DAYS = 25_569  # 1970-01-01 as a spreadsheet's day number
+_MICROSECONDS_A_DAY = 86_400_000_000
+_WIB_MICROSECONDS = 7 * 3_600_000_000
+
+# What a spreadsheet reads as a number, a date, a time or a truth, once digits and marks are gone. A criterion
+# that it reads so is compared as one, and finds other cells than its own text.
+_READ_AS_VALUES = re.compile(
+    "|e|am?|pm?|true|false|benar|salah"
+    "|jan(uar[yi])?|feb(ruar[yi])?|mar(ch|et)?|apr(il)?|ma[yi]|mei|june?|juni|july?|juli"
+    "|au?g(ust)?|ag[us](stus)?|sept?(ember)?|o[ck]t(ober)?|nov(ember)?|de[cs](ember)?",
+    re.IGNORECASE,
+)
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:/-]{0,99}", re.ASCII)
+
+
+def is_plain_criterion(word: str, others: Sequence[str]) -> bool:
+    """Whether COUNTIFS and SUMIFS find ``word``, itself and nothing else, among the cells ``others``.
+
+    They read wildcards and comparisons, do not tell capitals from small letters, and compare what looks like
+    a number or a date as one (``0100`` finds ``100``).
+    """
+    if not _PLAIN.fullmatch(word) or _READ_AS_VALUES.fullmatch(re.sub(r"[^A-Za-z]", "", word)):
+        return False
+    return sum(1 for other in others if other.casefold() == word.casefold()) == 1
+
+
+class OrderSheet:
+    """Where the orders stand in the workbook; formulas name their cells."""
+
+    def __init__(self, orders: pd.DataFrame) -> None:
+        self._orders = orders
+
+    def cells(self, name: str) -> str:
+        """The cells of a column, such as ``orders!$P$3:$P$202``."""
+        last = _HEADER_ROWS + len(self._orders) - 1
+        return reference(ORDERS, list(COLUMNS).index(name), _HEADER_ROWS, last)
+
+    def write(self, book: Any, formats: Formats) -> None:
+        """Write the sheet: what the filter leaves is added up above the titles."""
+        columns = list(COLUMNS.values())
+        sheet = Sheet(book, formats, ORDERS, [column.width for column in columns])
+        totals: list[Formula | str | None] = [None] * len(columns)
+        totals[0] = "Total of the rows that the filter shows"
+        totals[1] = Formula(f"=SUBTOTAL(103,{self.cells('request_id')})", len(self._orders))
+        for place, (name, column) in enumerate(COLUMNS.items()):
+            if column.kind is Kind.RUPIAH:
+                totals[place] = Formula(f"=SUBTOTAL(109,{self.cells(name)})", int(self._orders[name].sum()))
+        kinds = [column.kind for column in columns]
+        sheet.line(totals, [Kind.TEXT, Kind.COUNT, *kinds[2:]], is_total=True)
+        sheet.header(columns)
+        sheet.freeze(_HEADER_ROWS, 2)
+        self._write_rows(sheet, kinds)
+        sheet.inside.autofilter(
+            _HEADER_ROWS - 1, 0, max(_HEADER_ROWS + len(self._orders) - 1, _HEADER_ROWS), len(columns) - 1
+        )
+
+    def _write_rows(self, sheet: Sheet, kinds: Sequence[Kind]) -> None:
+        # Cell by cell and by their types: this is most of the time that a workbook takes.
+        values = [
+            _day_numbers(self._orders[name]) if kind is Kind.MOMENT else cells
+            for name, kind, cells in zip(ORDER_COLUMNS, kinds, order_columns(self._orders), strict=True)
+        ]
+        looks = [sheet.formats.plain[kind] for kind in kinds]
+        write_string, write_number = sheet.inside.write_string, sheet.inside.write_number
+        for row, cells in enumerate(zip(*values, strict=True), start=_HEADER_ROWS):
+            for place, cell in enumerate(cells):
+                if cell is None or cell == "":
+                    continue
+                (write_string if isinstance(cell, str) else write_number)(row, place, cell, looks[place])
+
+
+def _day_numbers(column: pd.Series) -> list[float | None]:
+    """Moments as a spreadsheet counts them: days and their parts, in WIB."""
+    at = column.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    days = (at.astype("int64") + _WIB_MICROSECONDS) / _MICROSECONDS_A_DAY + _EPOCH_DAYS
+    return [None if is_none else day for is_none, day in zip(np.isnat(at), days.tolist(), strict=True)]

@@ -1,0 +1,130 @@
+"""The sheet of the saldo: from the opening to the closing observation, step by step, by formulas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sat_hook.reconciliation.breaks_file import in_wib
+from sat_hook.reconciliation.model import WIB, DayClose, SaldoEquation, SaldoPoint
+from sat_hook.reconciliation.order_sheet import OrderSheet
+from sat_hook.reconciliation.sheets import Cell, Column, Formats, Formula, Kind, Sheet
+
+SALDO = "saldo waterfall"
+_FIRST = 3
+"""The row of the opening saldo, from 0; six more follow until the expected closing saldo."""
+_EXPECTED, _CLOSING, _UNEXPLAINED = _FIRST + 6, _FIRST + 7, _FIRST + 8
+_TOP_UPS = _UNEXPLAINED + 5
+"""The row of the first top-up: after the drift, a blank row, a heading and the titles."""
+_VALUE = "a value, not a formula"
+
+
+class SaldoSheet:
+    """The waterfall. A step is a formula over the orders where they are inside and come to the same."""
+
+    def __init__(self, close: DayClose, orders: OrderSheet | None) -> None:
+        self._close = close
+        self._orders = orders
+
+    def unexplained(self) -> Formula | None:
+        """The cell with what nothing explains; None when the deposit was not observed at both ends."""
+        saldo = self._close.saldo
+        if saldo is None:
+            return None
+        return Formula(f"='{SALDO}'!$B${_UNEXPLAINED + 1}", saldo.unexplained_rupiah)
+
+    def write(self, book: Any, formats: Formats) -> None:
+        """Write the sheet."""
+        columns = (
+            Column("Step", 34, Kind.TEXT),
+            Column("Amount (Rp)", 20, Kind.RUPIAH),
+            Column("Saldo after it (Rp)", 20, Kind.RUPIAH),
+            Column("Where it comes from", 70, Kind.TEXT),
+        )
+        sheet = Sheet(book, formats, SALDO, [column.width for column in columns])
+        sheet.title("Saldo, from the opening to the closing observation")
+        saldo = self._close.saldo
+        if saldo is None:
+            sheet.note("The deposit was not observed at both ends of the day: there is nothing to compare.")
+            sheet.freeze(1)
+            return
+        sheet.note("Every unexplained rupiah is a break. In transit: sent, and not ended at the observation.")
+        sheet.header(columns)
+        sheet.freeze(_FIRST)
+        self._write_steps(sheet, saldo, [column.kind for column in columns])
+        self._write_top_ups(sheet)
+
+    def _write_steps(self, sheet: Sheet, saldo: SaldoEquation, kinds: list[Kind]) -> None:
+        opening = saldo.opening.saldo_rupiah
+        after = Formula(f"=B{_FIRST + 1}", opening)
+        sheet.line(("Opening saldo", opening, after, _observed(saldo.opening)), kinds, is_total=True)
+        running = opening
+        for label, amount, (cell, source) in (
+            ("Top-ups", saldo.top_ups_rupiah, self._top_ups(saldo)),
+            (
+                "In transit at the opening",
+                saldo.in_transit_opening_rupiah,
+                self._of_orders("in_transit_opening_rupiah", saldo.in_transit_opening_rupiah, 1),
+            ),
+            ("Debits", -saldo.debits_rupiah, self._of_orders("debit_rupiah", saldo.debits_rupiah, -1)),
+            ("Refunds", saldo.refunds_rupiah, self._of_orders("refund_rupiah", saldo.refunds_rupiah, 1)),
+            (
+                "In transit at the close",
+                -saldo.in_transit_closing_rupiah,
+                self._of_orders("in_transit_closing_rupiah", saldo.in_transit_closing_rupiah, -1),
+            ),
+        ):
+            running += amount
+            after = Formula(f"=C{sheet.row}+B{sheet.row + 1}", running)
+            sheet.line((label, cell, after, source), kinds)
+        assert sheet.row == _EXPECTED
+        expected = Formula(f"=SUM(B{_FIRST + 1}:B{_EXPECTED})", saldo.expected_rupiah)
+        same = Formula(f"=B{_EXPECTED + 1}", saldo.expected_rupiah)
+        sheet.line(("Closing saldo, expected", expected, same, "the sum of the above"), kinds, is_total=True)
+        closing = saldo.closing.saldo_rupiah
+        found = Formula(f"=B{_CLOSING + 1}", closing)
+        sheet.line(
+            ("Closing saldo, observed", closing, found, _observed(saldo.closing)), kinds, is_total=True
+        )
+        unexplained = Formula(f"=B{_CLOSING + 1}-B{_EXPECTED + 1}", saldo.unexplained_rupiah)
+        sheet.line(("Unexplained", unexplained, None, "observed less expected"), kinds, is_total=True)
+        drift = "of it, at most so much may be a matter of the moment of the observations"
+        sheet.line(("May drift over the cut-off", saldo.may_drift_rupiah, None, drift), kinds)
+        look = {"type": "cell", "criteria": "!=", "value": 0, "format": sheet.formats.attention}
+        sheet.inside.conditional_format(_UNEXPLAINED, 0, _UNEXPLAINED, 1, look)
+
+    def _of_orders(self, name: str, rupiah: int, sign: int) -> tuple[Cell, str]:
+        """A term as the sum of a column, and where it comes from."""
+        if self._orders is None:
+            return sign * rupiah, f"the orders in their own file: {_VALUE}"
+        if int(self._close.orders[name].sum()) != rupiah:
+            return sign * rupiah, f"not the sum of the column in the sheet orders: {_VALUE}"
+        minus = "-" if sign < 0 else ""
+        return Formula(f"={minus}SUM({self._orders.cells(name)})", sign * rupiah), "the sheet orders"
+
+    def _top_ups(self, saldo: SaldoEquation) -> tuple[Cell, str]:
+        listed = self._close.top_ups
+        if not listed:
+            return saldo.top_ups_rupiah, "none was recorded" if not saldo.top_ups_rupiah else _VALUE
+        if sum(item.rupiah for item in listed) != saldo.top_ups_rupiah:
+            return saldo.top_ups_rupiah, f"those between the two observations: {_VALUE}"
+        cells = f"B{_TOP_UPS + 1}:B{_TOP_UPS + len(listed)}"
+        return Formula(f"=SUM({cells})", saldo.top_ups_rupiah), "the top-ups below"
+
+    def _write_top_ups(self, sheet: Sheet) -> None:
+        sheet.section("Top-ups that were recorded")
+        columns = (
+            Column("Reference", 34, Kind.TEXT),
+            Column("Amount (Rp)", 20, Kind.RUPIAH),
+            Column("Credited (WIB)", 20, Kind.MOMENT),
+            Column("Recorded by, at log position", 70, Kind.TEXT),
+        )
+        sheet.header(columns)
+        assert sheet.row == _TOP_UPS
+        for item in self._close.top_ups:
+            credited = item.credited_at.astimezone(WIB).replace(tzinfo=None)
+            cells = (item.reference, item.rupiah, credited, f"{item.actor}, {item.position}")
+            sheet.line(cells, [column.kind for column in columns])
+
+
+def _observed(point: SaldoPoint) -> str:
+    return f"observed {in_wib(point.observed_at)} WIB, log position {point.position}"
