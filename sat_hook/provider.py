@@ -19,6 +19,13 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [{"integration-name": "Tokopedia SAT", "python-modules": ["sat_hook.hooks.sat"]}],
+        # What other people's DAGs are meant to use; the steps of the batch are wired in its own DAG.
+        "operators": _modules(
+            "sat_hook.operators.inquiry", "sat_hook.operators.order", "sat_hook.operators.status"
+        ),
+        "sensors": _modules("sat_hook.sensors.batch", "sat_hook.sensors.funds", "sat_hook.sensors.order"),
+        "triggers": _modules("sat_hook.triggers.batch", "sat_hook.triggers.funds", "sat_hook.triggers.order"),
+        "extra-links": ["sat_hook.operators.links.BatchProgressLink"],
         "connection-types": [
             {
                 "connection-type": "sat",
@@ -39,6 +46,10 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
     }
+
+
+def _modules(*names: str) -> list[dict[str, Any]]:
+    return [{"integration-name": "Tokopedia SAT", "python-modules": list(names)}]
 
 
 def _text(label: str, description: str, **schema: Any) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """The whole stack (PostgreSQL, Airflow's four parts, the SAT server), running once for a test session.
 
-It uses the checkout's ``dags/`` and ``plugins/`` and keeps everything else in a temporary folder, so a stack
-that somebody has running in the checkout is not touched.
+It uses the checkout's ``dags/``, ``examples/dags/`` and ``plugins/`` and keeps everything else in a temporary
+folder, so a stack that somebody has running in the checkout is not touched.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,20 @@ NOTICE_QUICKLY = {
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
 }
 
+#: The examples, beside the DAGs of the project.
+WITH_EXAMPLES = {
+    "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(
+        [
+            {
+                "name": name,
+                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+                "kwargs": {"path": str(Layout.here().checkout / folder)},
+            }
+            for name, folder in (("dags-folder", "dags"), ("examples", "examples/dags"))
+        ]
+    )
+}
+
 
 def stack_in(state: Path, overrides: Mapping[str, str] | None = None) -> Stack:
     """The stack of this checkout with its state elsewhere; what it says goes to standard error."""
@@ -43,7 +58,7 @@ def stack_for_tests() -> Iterator[Stack]:
 
 def _keep_stack_until_caller_ends() -> None:
     with tempfile.TemporaryDirectory(prefix="sat-stack-") as folder:
-        stack = stack_in(Path(folder) / "state", NOTICE_QUICKLY)
+        stack = stack_in(Path(folder) / "state", {**NOTICE_QUICKLY, **WITH_EXAMPLES})
         try:
             stack.up()
             hand_over(str(stack.layout.state))

@@ -1,31 +1,25 @@
-"""Single orders for DAGs of one's own: what a bill costs, buying once, how an order stands.
-
-The laws of the batch hold: the checkout goes the way of a batch with one row. XCom carries ids, states and
-rupiah; no voucher, no serial, no customer's name or number. These do not even stand among the rendered
-fields: the client number and the extra fields are rendered when the task runs, and kept nowhere.
-"""
+"""Buying one thing once, for DAGs of one's own: the checkout goes the way of a batch with one row."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import BaseOperator, BaseOperatorLink, Context
+from airflow.sdk import BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.domain.batch_events import ShortFundsPolicy
 from sat_hook.domain.guards import AccountRules
-from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.recorded import Provenance
-from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.application import ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import submissions_spool
-from sat_hook.operators.batch import SATBatchOperator, account_that_can_pay, provenance_of
+from sat_hook.operators.batch import SATBatchOperator, account_that_can_pay
 from sat_hook.operators.funds import look
 from sat_hook.operators.links import BatchProgressLink
+from sat_hook.operators.rendering import rendered_fields, text_or_none
 from sat_hook.operators.rules import approval_policy, guard_rules_of, limit_of
 from sat_hook.pipeline.approval import approval_is_needed
 from sat_hook.pipeline.execution import ChunkExecutor, Gate
@@ -46,76 +40,12 @@ from sat_hook.pipeline.single_order import (
 )
 from sat_hook.pipeline.trouble import SubmissionRefusedError
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
-from sat_hook.protocol.errors import ProductNotFoundError, SATError
-from sat_hook.protocol.messages import InquiryRequest, NameValue, Product
-from sat_hook.protocol.outcomes import StatusVerdict
+from sat_hook.protocol.errors import ProductNotFoundError
+from sat_hook.protocol.messages import Product
 from sat_hook.store.event_store import OrderSlice
 from sat_hook.triggers.funds import GAVE_UP, SATFundsTrigger
 
 TO_BE_SENT = (OrderState.RECEIVED, OrderState.QUOTED)
-
-
-class SATInquiryOperator(BaseOperator):
-    """Ask what a bill costs (free of consequences). Returns prices in rupiah, nobody's name or number.
-
-    :param product_code: as SAT lists it (templated).
-    :param client_number: whose bill (rendered when the task runs, kept nowhere).
-    :param amount_rupiah: for open payments: how much of it (templated).
-    :param fields: what the product wants besides, by name (rendered when the task runs, kept nowhere).
-    :param downline_id: passed on to SAT (templated).
-    :param sat_conn_id: the account's connection (templated).
-    :param db_conn_id: the application database's connection, for limits that all workers share.
-    """
-
-    template_fields: Sequence[str] = ("product_code", "amount_rupiah", "downline_id", "sat_conn_id")
-    ui_color = "#e8f1ec"
-
-    def __init__(
-        self,
-        *,
-        product_code: str,
-        client_number: str,
-        amount_rupiah: int | str | None = None,
-        fields: Mapping[str, str] | None = None,
-        downline_id: str | None = None,
-        sat_conn_id: str = SATHook.default_conn_name,
-        db_conn_id: str = DEFAULT_CONNECTION,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.product_code = product_code
-        self.client_number = client_number
-        self.amount_rupiah = amount_rupiah
-        self.fields = dict(fields or {})
-        self.downline_id = downline_id
-        self.sat_conn_id = sat_conn_id
-        self.db_conn_id = db_conn_id
-
-    def execute(self, context: Context) -> dict[str, int | str | None]:
-        """Ask once; a refusal for good fails the task at once, with SAT's codes."""
-        request = InquiryRequest(
-            product_code=self.product_code,
-            client_number=str(self.render_template(self.client_number, context)).strip(),
-            amount_rupiah=limit_of("amount_rupiah", self.amount_rupiah),
-            fields=tuple(NameValue(name=n, value=v) for n, v in _rendered_fields(self, self.fields, context)),
-            downline_id=_text_or_none(self.downline_id),
-        )
-        database = ApplicationHook(self.db_conn_id, "sat inquiry").database
-        try:
-            bill = SATHook(self.sat_conn_id, database).inquiry(request)
-        except SATError as error:
-            if not error.retryable:
-                raise AirflowFailException(f"connection {self.sat_conn_id}: {error}") from error
-            raise
-        self.log.info("The bill is Rp %s.", f"{bill.sales_price_rupiah:,}")
-        return {
-            "product_code": self.product_code,
-            "sales_price_rupiah": bill.sales_price_rupiah,
-            "base_price_rupiah": bill.base_price_rupiah,
-            "admin_fee_rupiah": bill.admin_fee_rupiah,
-            "min_payment_rupiah": bill.min_payment_rupiah,
-            "max_payment_rupiah": bill.max_payment_rupiah,
-        }
 
 
 class SATCheckoutOperator(SATBatchOperator):
@@ -197,8 +127,8 @@ class SATCheckoutOperator(SATBatchOperator):
             client_number=str(self.render_template(self.client_number, context)).strip(),
             max_rupiah=maximum,
             amount_rupiah=limit_of("amount_rupiah", self.amount_rupiah),
-            downline_id=_text_or_none(self.downline_id),
-            fields=_rendered_fields(self, self.fields, context),
+            downline_id=text_or_none(self.downline_id),
+            fields=rendered_fields(self, self.fields, context),
         )
         self._maker = getattr(context["dag_run"], "triggering_user_name", None)
         return super().execute(context)
@@ -334,70 +264,6 @@ class SATCheckoutOperator(SATBatchOperator):
             )
 
 
-class SATStatusOperator(BaseOperator):
-    """Ask SAT how one order stands, and record what the answer proves. Returns how it stands then.
-
-    An order that is not in our log (paid by other means) is only asked about: ``state`` is None, and
-    ``reported_status`` is SAT's signed word, or None where SAT proved nothing.
-
-    :param order_id: the submitter's id (templated); or else
-    :param request_id: the id at SAT (templated).
-    :param sat_conn_id: the account's connection (templated).
-    :param db_conn_id: the application database's connection.
-    """
-
-    template_fields: Sequence[str] = ("order_id", "request_id", "sat_conn_id")
-    ui_color = "#e8f1ec"
-
-    def __init__(
-        self,
-        *,
-        order_id: str | None = None,
-        request_id: str | None = None,
-        sat_conn_id: str = SATHook.default_conn_name,
-        db_conn_id: str = DEFAULT_CONNECTION,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.order_id = order_id
-        self.request_id = request_id
-        self.sat_conn_id = sat_conn_id
-        self.db_conn_id = db_conn_id
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """One question; an answer that proves nothing fails no task."""
-        application = ApplicationHook(self.db_conn_id, "sat status")
-        hook = SATHook(self.sat_conn_id, application.database)
-        request_id = order_meant(hook.settings().account, self.order_id, self.request_id)
-        found = application.store.load_orders([request_id]).get(request_id)
-        if found is not None and found.state.was_never_sent:
-            self.log.info("Order %r is %s: it was never sent.", found.order_id, found.state.value)
-            return {**standing(found), "reported_status": None}
-
-        async def ask() -> dict[str, Any]:
-            async with hook.async_client() as sat:
-                outcome, order = await ask_now(application.resolver, sat, request_id, provenance_of(context))
-            detail = outcome.detail if outcome.verdict is StatusVerdict.SIGNED else None
-            self.log.info("SAT's answer about %s: %s %s", request_id, outcome.verdict.value, outcome.reason)
-            known = {"request_id": request_id, "state": None} if order is None else standing(order)
-            return {**known, "reported_status": None if detail is None else detail.status}
-
-        return asyncio.run(ask())
-
-
-def order_meant(account: str, order_id: str | None, request_id: str | None) -> str:
-    """The request id that a task means by one of two parameters.
-
-    :raises AirflowFailException: when both or none are given.
-    """
-    order_id, request_id = _text_or_none(order_id), _text_or_none(request_id)
-    if (order_id is None) == (request_id is None):
-        raise AirflowFailException(
-            f"found order_id {order_id!r} and request_id {request_id!r}; expected one of them"
-        )
-    return request_id or request_id_of(account, order_id or "")
-
-
 def _listed(hook: SATHook, product_code: str) -> list[Product]:
     """The product as SAT lists it; nothing when SAT does not know it, which validation then says."""
     try:
@@ -408,15 +274,3 @@ def _listed(hook: SATHook, product_code: str) -> list[Product]:
 
 def _row_of(order: Order) -> OrderSlice:
     return OrderSlice(order.batch_id, first_row=order.row_number, last_row=order.row_number)
-
-
-def _text_or_none(value: object) -> str | None:
-    text = "" if value is None else str(value).strip()
-    return None if text in ("", "None") else text
-
-
-def _rendered_fields(
-    operator: BaseOperator, fields: Mapping[str, str], context: Context
-) -> tuple[tuple[str, str], ...]:
-    rendered = operator.render_template(dict(fields), context)
-    return tuple(sorted((str(name), str(value).strip()) for name, value in rendered.items()))

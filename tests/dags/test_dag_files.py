@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-DAGS = Path(__file__).parents[2] / "dags"
+CHECKOUT = Path(__file__).parents[2]
+FOLDERS = (CHECKOUT / "dags", CHECKOUT / "examples" / "dags")
 
 # In this order, whatever else stands between them.
 STEPS: dict[str, list[str]] = {
@@ -31,27 +32,32 @@ STEPS: dict[str, list[str]] = {
     "order_recovery": ["accounts", "recover"],
     "post_final_watch": ["accounts", "look_again"],
     "alerts": ["collect", "notify"],
+    "example_sell_credit": ["buy", "wait", "tell"],
+    "example_pay_a_bill": ["ask", "is_as_expected", "pay", "wait"],
+    "example_look_at_an_order": ["look"],
+    "example_ship_when_paid": ["paid", "ship"],
 }
 
 # In a process of its own: a DAG file must import without a database, a connection or a variable at hand.
 LOOK = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
-bag = DagBag(sys.argv[1])
-print(json.dumps({"errors": bag.import_errors, "heavy": sorted({"pandas"} & set(sys.modules)),
+bags = [DagBag(folder) for folder in sys.argv[1:]]
+errors = {name: text for bag in bags for name, text in bag.import_errors.items()}
+print(json.dumps({"errors": errors, "heavy": sorted({"pandas"} & set(sys.modules)),
   "dags": {dag.dag_id: {"doc": dag.doc_md, "tags": sorted(dag.tags), "catchup": dag.catchup, "tasks": [
       {"id": t.task_id, "owner": t.owner, "doc": t.doc_md, "retries": t.retries,
        "upstream": sorted(t.upstream_task_ids), "rule": t.trigger_rule.value}
-      for t in dag.topological_sort()]} for dag in bag.dags.values()}}))
+      for t in dag.topological_sort()]} for bag in bags for dag in bag.dags.values()}}))
 """
 
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The folder as Airflow's own DagBag reads it."""
+    """The folders as Airflow's own DagBag reads it."""
     home = tmp_path_factory.mktemp("airflow")
     done = subprocess.run(
-        [sys.executable, "-c", LOOK, str(DAGS)],
+        [sys.executable, "-c", LOOK, *map(str, FOLDERS)],
         capture_output=True,
         text=True,
         timeout=100,

@@ -21,7 +21,9 @@ from sat_hook.domain.batch_events import BatchSource
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.recorded import StreamId, StreamKind
-from sat_hook.operators.order import SATCheckoutOperator, SATInquiryOperator, SATStatusOperator
+from sat_hook.operators.inquiry import SATInquiryOperator
+from sat_hook.operators.order import SATCheckoutOperator
+from sat_hook.operators.status import SATStatusOperator
 from sat_hook.pipeline.held import HeldDecision, decide_held_order
 from sat_hook.pipeline.overrides import pause_account, resume_account
 from sat_hook.sensors.order import SATOrderSensor

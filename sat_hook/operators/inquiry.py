@@ -1,0 +1,79 @@
+"""What a bill costs, for DAGs of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowFailException
+
+from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.sat import SATHook
+from sat_hook.operators.rendering import rendered_fields, text_or_none
+from sat_hook.operators.rules import limit_of
+from sat_hook.protocol.errors import SATError
+from sat_hook.protocol.messages import InquiryRequest, NameValue
+
+
+class SATInquiryOperator(BaseOperator):
+    """Ask what a bill costs (free of consequences). Returns prices in rupiah, nobody's name or number.
+
+    :param product_code: as SAT lists it (templated).
+    :param client_number: whose bill (rendered when the task runs, kept nowhere).
+    :param amount_rupiah: for open payments: how much of it (templated).
+    :param fields: what the product wants besides, by name (rendered when the task runs, kept nowhere).
+    :param downline_id: passed on to SAT (templated).
+    :param sat_conn_id: the account's connection (templated).
+    :param db_conn_id: the application database's connection, for limits that all workers share.
+    """
+
+    template_fields: Sequence[str] = ("product_code", "amount_rupiah", "downline_id", "sat_conn_id")
+    ui_color = "#e8f1ec"
+
+    def __init__(
+        self,
+        *,
+        product_code: str,
+        client_number: str,
+        amount_rupiah: int | str | None = None,
+        fields: Mapping[str, str] | None = None,
+        downline_id: str | None = None,
+        sat_conn_id: str = SATHook.default_conn_name,
+        db_conn_id: str = DEFAULT_CONNECTION,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.product_code = product_code
+        self.client_number = client_number
+        self.amount_rupiah = amount_rupiah
+        self.fields = dict(fields or {})
+        self.downline_id = downline_id
+        self.sat_conn_id = sat_conn_id
+        self.db_conn_id = db_conn_id
+
+    def execute(self, context: Context) -> dict[str, int | str | None]:
+        """Ask once; a refusal for good fails the task at once, with SAT's codes."""
+        request = InquiryRequest(
+            product_code=self.product_code,
+            client_number=str(self.render_template(self.client_number, context)).strip(),
+            amount_rupiah=limit_of("amount_rupiah", self.amount_rupiah),
+            fields=tuple(NameValue(name=n, value=v) for n, v in rendered_fields(self, self.fields, context)),
+            downline_id=text_or_none(self.downline_id),
+        )
+        database = ApplicationHook(self.db_conn_id, "sat inquiry").database
+        try:
+            bill = SATHook(self.sat_conn_id, database).inquiry(request)
+        except SATError as error:
+            if not error.retryable:
+                raise AirflowFailException(f"connection {self.sat_conn_id}: {error}") from error
+            raise
+        self.log.info("The bill is Rp %s.", f"{bill.sales_price_rupiah:,}")
+        return {
+            "product_code": self.product_code,
+            "sales_price_rupiah": bill.sales_price_rupiah,
+            "base_price_rupiah": bill.base_price_rupiah,
+            "admin_fee_rupiah": bill.admin_fee_rupiah,
+            "min_payment_rupiah": bill.min_payment_rupiah,
+            "max_payment_rupiah": bill.max_payment_rupiah,
+        }

@@ -1,0 +1,158 @@
+"""Price snapshots as operators: read the list and keep what changed, then announce it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from sat_hook.catalogue.announcement import announcement_of
+from sat_hook.catalogue.snapshot import SnapshotReport, SnapshotRules, take_snapshot
+from sat_hook.clients.system import SystemClock
+from sat_hook.domain.prices import SnapshotOutcome
+from sat_hook.domain.recorded import Provenance
+from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.sat import SATHook
+from sat_hook.operators.batch import provenance_of
+from sat_hook.protocol.errors import SATError
+from sat_hook.store.alerts import AlertBook
+from sat_hook.store.prices import PriceHistory
+
+DEFAULTS = SnapshotRules()
+
+
+class PriceListDoubtedError(RuntimeError):
+    """A price list came that is not believed. It is kept as an attempt, and changes nothing."""
+
+
+class SATSnapshotPricesOperator(BaseOperator):
+    """Read the price list of an account and keep what changed; returns counts.
+
+    A list that fails, or of which too much is missing, fails the task after it was kept as an attempt. Jumps
+    of prices are noted as alerts.
+
+    :param sat_conn_id: the account's connection (templated).
+    :param db_conn_id: the application database's connection.
+    :param missing_limit_percent: a list of which more is missing is not believed (templated).
+    :param jump_percent: people are told of a price that moved by at least that much (templated).
+    """
+
+    template_fields: Sequence[str] = ("sat_conn_id", "missing_limit_percent", "jump_percent")
+    ui_color = "#e6e9f5"
+
+    def __init__(
+        self,
+        *,
+        sat_conn_id: str = SATHook.default_conn_name,
+        db_conn_id: str = DEFAULT_CONNECTION,
+        missing_limit_percent: int | str = DEFAULTS.missing_limit_percent,
+        jump_percent: int | str = DEFAULTS.jump_percent,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sat_conn_id = sat_conn_id
+        self.db_conn_id = db_conn_id
+        self.missing_limit_percent = missing_limit_percent
+        self.jump_percent = jump_percent
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """One snapshot."""
+        application = ApplicationHook(self.db_conn_id, "sat prices")
+        with closing(SATHook(self.sat_conn_id, application.database)) as sat:
+            try:
+                report = take_snapshot(
+                    sat,
+                    PriceHistory(application.database),
+                    SystemClock(),
+                    sat.settings().account,
+                    _asked_by(context),
+                    rules=SnapshotRules(int(self.missing_limit_percent), int(self.jump_percent)),
+                    alerts=AlertBook(application.database),
+                )
+            except SATError as error:
+                if not error.retryable:
+                    raise AirflowFailException(f"connection {self.sat_conn_id}: {error}") from error
+                raise
+        self._tell(report)
+        return {
+            "snapshot_id": report.snapshot.snapshot_id,
+            "listed": report.snapshot.listed,
+            "changes": len(report.changes),
+            "jumps": report.jumps,
+        }
+
+    def _tell(self, report: SnapshotReport) -> None:
+        snapshot = report.snapshot
+        if snapshot.outcome is SnapshotOutcome.SUSPECT:
+            raise PriceListDoubtedError(
+                f"the price list is not believed: {snapshot.reason}. If that is how it is, run the DAG with "
+                "a higher missing_limit_percent"
+            )
+        if snapshot.outcome is SnapshotOutcome.OVERTAKEN:
+            self.log.warning("A younger price list was recorded first: %s.", snapshot.reason)
+            return
+        self.log.info("%s products are listed, %s changed.", snapshot.listed, len(report.changes))
+        if snapshot.unconfirmed:
+            self.log.warning(
+                "%s products are not on the list, and nobody could say that they are gone: they stay as they "
+                "were.",
+                snapshot.unconfirmed,
+            )
+        if report.jumps:
+            self.log.warning("%s prices moved by %s %% or more.", report.jumps, self.jump_percent)
+
+
+class SATAnnouncePricesOperator(BaseOperator):
+    """Announce changes of an account's prices that nobody announced yet, as events of its outlets.
+
+    Skipped when nothing changed, so that whoever waits for the asset is not woken. The extra of the event is
+    described in :func:`sat_hook.catalogue.announcement.announcement_of`.
+
+    :param sat_conn_id: the account's connection (templated).
+    :param db_conn_id: the application database's connection.
+    :param jump_percent: from which move on a change is called a jump (templated).
+    """
+
+    template_fields: Sequence[str] = ("sat_conn_id", "jump_percent")
+    ui_color = "#e6e9f5"
+
+    def __init__(
+        self,
+        *,
+        sat_conn_id: str = SATHook.default_conn_name,
+        db_conn_id: str = DEFAULT_CONNECTION,
+        jump_percent: int | str = DEFAULTS.jump_percent,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sat_conn_id = sat_conn_id
+        self.db_conn_id = db_conn_id
+        self.jump_percent = jump_percent
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Fill in the extra of the outlets' events; returns counts."""
+        history = PriceHistory(ApplicationHook(self.db_conn_id, "sat prices").database)
+        account = SATHook(self.sat_conn_id).settings().account
+        ti = context["ti"]
+        # The same for every try of this task, and for no other: what a try that died had noted is told again.
+        announcer = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}[{ti.map_index}]"
+        waiting = history.unannounced(account, announcer)
+        if not waiting:
+            raise AirflowSkipException("no price has changed")
+        changes = [change for snapshot in waiting for change in history.changes_of(account, snapshot)]
+        extra = announcement_of(account, changes, int(self.jump_percent))
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra = extra
+        history.mark_announced([item.snapshot_id for item in waiting], announcer, SystemClock().now())
+        self.log.info("Announced as %s: %s changes, %s jumps.", extra["kind"], len(changes), extra["jumps"])
+        return {"kind": extra["kind"], "changes": len(changes), "jumps": extra["jumps"]}
+
+
+def _asked_by(context: Context) -> Provenance:
+    """The try of the task; its actor is the Airflow user where a person started the run."""
+    task = provenance_of(context)
+    user = getattr(context["dag_run"], "triggering_user_name", None)
+    return Provenance(f"user:{user}", task.cause) if user else task

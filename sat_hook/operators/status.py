@@ -1,0 +1,67 @@
+"""How one order stands at SAT, for DAGs of one's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+
+from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.sat import SATHook
+from sat_hook.operators.batch import provenance_of
+from sat_hook.operators.rendering import order_meant
+from sat_hook.pipeline.single_order import ask_now, standing
+from sat_hook.protocol.outcomes import StatusVerdict
+
+
+class SATStatusOperator(BaseOperator):
+    """Ask SAT how one order stands, and record what the answer proves. Returns how it stands then.
+
+    An order that is not in our log (paid by other means) is only asked about: ``state`` is None, and
+    ``reported_status`` is SAT's signed word, or None where SAT proved nothing.
+
+    :param order_id: the submitter's id (templated); or else
+    :param request_id: the id at SAT (templated).
+    :param sat_conn_id: the account's connection (templated).
+    :param db_conn_id: the application database's connection.
+    """
+
+    template_fields: Sequence[str] = ("order_id", "request_id", "sat_conn_id")
+    ui_color = "#e8f1ec"
+
+    def __init__(
+        self,
+        *,
+        order_id: str | None = None,
+        request_id: str | None = None,
+        sat_conn_id: str = SATHook.default_conn_name,
+        db_conn_id: str = DEFAULT_CONNECTION,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.order_id = order_id
+        self.request_id = request_id
+        self.sat_conn_id = sat_conn_id
+        self.db_conn_id = db_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """One question; an answer that proves nothing fails no task."""
+        application = ApplicationHook(self.db_conn_id, "sat status")
+        hook = SATHook(self.sat_conn_id, application.database)
+        request_id = order_meant(hook.settings().account, self.order_id, self.request_id)
+        found = application.store.load_orders([request_id]).get(request_id)
+        if found is not None and found.state.was_never_sent:
+            self.log.info("Order %r is %s: it was never sent.", found.order_id, found.state.value)
+            return {**standing(found), "reported_status": None}
+
+        async def ask() -> dict[str, Any]:
+            async with hook.async_client() as sat:
+                outcome, order = await ask_now(application.resolver, sat, request_id, provenance_of(context))
+            detail = outcome.detail if outcome.verdict is StatusVerdict.SIGNED else None
+            self.log.info("SAT's answer about %s: %s %s", request_id, outcome.verdict.value, outcome.reason)
+            known = {"request_id": request_id, "state": None} if order is None else standing(order)
+            return {**known, "reported_status": None if detail is None else detail.status}
+
+        return asyncio.run(ask())
