@@ -100,18 +100,24 @@ class AccountBooks:
         earlier = [closed for closed in self.closes if closed < day]
         return self.closes[max(earlier)] if earlier else None
 
-    def standing_of(self, booked: happened.BookedBreak) -> BreakState:
-        """How a break stands, what people said about it since included."""
+    def standing_of(self, booked: happened.BookedBreak, close: PostedClose) -> BreakState:
+        """How a break of a close stands, what people said since included."""
         decision = self.decisions.get(booked.break_id)
-        return booked.state if decision is None else decision.event.state
+        if decision is None or decision.posted.position < close.posted.position:
+            return booked.state
+        return decision.event.state
 
-    def find_break(self, break_id: str) -> happened.BookedBreak | None:
+    def find_break(self, break_id: str) -> tuple[happened.BookedBreak, PostedClose] | None:
         """The break as the newest day that knows it has it."""
         for day in sorted(self.closes, reverse=True):
             for booked in self.closes[day].breaks:
                 if booked.break_id == break_id:
-                    return booked
+                    return booked, self.closes[day]
         return None
+
+    def carried_from(self, close: PostedClose) -> list[happened.BookedBreak]:
+        """The breaks of a close that are neither resolved nor written off, as they stand now."""
+        return [booked for booked in close.breaks if not self.standing_of(booked, close).is_final]
 
     def settlements_of(self, day: date) -> list[PostedSettlement]:
         """The files that count for a day, in the order in which they came."""
@@ -222,10 +228,10 @@ def record_settlement(books: AccountBooks, event: happened.SettlementImported) -
 
 def decide_break(books: AccountBooks, event: happened.BreakDecided) -> tuple[Event, ...] | Refusal:
     """Explain, resolve or write off a break that is still carried."""
-    booked = books.find_break(event.break_id)
-    if booked is None:
+    found = books.find_break(event.break_id)
+    if found is None:
         return _wrong(f"found no break {event.break_id} of account {books.account!r}")
-    state = books.standing_of(booked)
+    state = books.standing_of(*found)
     if state is event.state:
         return Refusal(reason=RefusalReason.ALREADY_SO, detail=state.value)
     if state.is_final or event.state is BreakState.OPEN:
@@ -242,7 +248,7 @@ def prepare_day(books: AccountBooks, day: date, note: str) -> tuple[happened.Day
         return _wrong(f"{day}: found no close; expected a day that is closed")
     if day in books.certified:
         return Refusal(reason=RefusalReason.ALREADY_SO, detail="certified")
-    standing = [booked for booked in close.breaks if books.standing_of(booked) is BreakState.OPEN]
+    standing = [item for item in close.breaks if books.standing_of(item, close) is BreakState.OPEN]
     control = [booked.break_id for booked in standing if booked.category is BreakCategory.CONTROL]
     if control:
         return _wrong(

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 
 REQUEST_ID_LENGTH = 32
 BATCH_ID_LENGTH = 26
+BREAK_ID_LENGTH = 16
 
 
 def request_id_of(account: str, order_id: str) -> str:
@@ -30,6 +31,16 @@ def batch_id_of(account: str, batch_reference: str) -> str:
 def account_id_of(account: str) -> str:
     """The id of an account's stream: ``A`` and 25 base32 characters."""
     return _derive("A", BATCH_ID_LENGTH, "sat-account", account)
+
+
+def break_id_of(account: str, match: str, rule: str, subject: str) -> str:
+    """The id of a break: ``K`` and 15 base32 characters. The same difference is the same break every day."""
+    return _derive("K", BREAK_ID_LENGTH, "sat-break", account, match, rule, subject)
+
+
+def export_id_of(user: str, period: str, moment: str) -> str:
+    """The id of an export: ``X`` and 25 base32 characters. Each request is one of its own."""
+    return _derive("X", BATCH_ID_LENGTH, "sat-export", user, period, moment)
 
 
 def payload_digest(

@@ -84,16 +84,19 @@ _MOVE_COLUMNS = (
     "last_position",
     "day_events",
     "day_mark",
+    "day_rupiah",
 )
 _SMALL = {"began_here": "int8", "requested": "int16", "not_sent": "int16", "arrivals": "int16"}
 _MOVE_TYPES = {name: "str" if name == "request_id" else _SMALL.get(name, "int64") for name in _MOVE_COLUMNS}
 _RECEIVED_TYPES = {
     "request_id": "str",
+    "account": "category",
     "order_id": "str",
     "batch_id": "category",
     "row_number": "int32",
     "product_code": "category",
     "client_number": "str",
+    "client_mark": "int64",
 }
 
 
@@ -104,7 +107,8 @@ class Span:
     :param opens_at: the cut-offs of the day.
     :param opening_at: the moments of the two looks at the deposit; the cut-offs where nobody looked.
     :param position: nothing after it is read.
-    :param before: the position at which the day before was closed; 0 for the first.
+    :param before: the position at which the last day before was closed; 0 for the first.
+    :param follows: that was the very day before, and the opening is its closing: as it was known then.
     """
 
     opens_at: datetime
@@ -113,6 +117,12 @@ class Span:
     closing_at: datetime
     position: int
     before: int
+    follows: bool = False
+
+    @property
+    def opening_position(self) -> int:
+        """Up to where the opening is read."""
+        return self.before if self.follows else self.position
 
     @property
     def since(self) -> datetime:
@@ -120,68 +130,98 @@ class Span:
         return min(self.opens_at, self.opening_at) - SKEW
 
 
-def read_ledger(connection: Connection, account: str, span: Span) -> pd.DataFrame:
-    """Every order of the account that was sent, moved or in transit within the span; see :func:`_ledger`.
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What events of a day come to, however they are counted: how many, sum, digest, first sendings."""
 
-    :param connection: inside one snapshot, with rights on ``sat.events``.
+    events: int = 0
+    mark: int = 0
+    rupiah: int = 0
+    sendings: int = 0
+
+    def without(self, other: Tally) -> Tally:
+        """This tally less a part of it."""
+        return Tally(
+            self.events - other.events,
+            self.mark ^ other.mark,
+            self.rupiah - other.rupiah,
+            self.sendings - other.sendings,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The orders of an account in a span, what other accounts did meanwhile, and orders without a beginning.
+
+    :param rows: see :func:`_folded`.
+    """
+
+    rows: pd.DataFrame
+    foreign: Tally
+    lost: tuple[str, ...]
+
+
+def read_ledger(connection: Connection, account: str, span: Span) -> Ledger:
+    """Every order of the account that was sent, moved or in transit within the span.
+
+    :param connection: inside one snapshot, with rights on ``sat.events`` and ``sat.orders``.
     """
     moves = _moves(connection, span, since=span.since, streams=())
     came = moves["began_here"] == 1
     # Those that were sent before are read from their beginning, as are those that merely wait.
-    earlier = set(moves.loc[~came, "request_id"])
-    known = set(moves["request_id"])
-    for (request_id,) in queries("reconciliation").in_flight(connection, account=account):
-        if request_id not in known:
-            earlier.add(request_id)
-    moves = moves[came]
-    received = _received(connection, account, span, since=span.since)
-    absent = moves.loc[~moves["request_id"].isin(received["request_id"]), "request_id"]
-    parts = [_joined(moves, received)]
-    del moves, received
-    parts.append(read_orders(connection, account, span, [*sorted(earlier)]))
-    late = _received_of(connection, account, span, absent.tolist())
-    if len(late):
-        again = _moves_of(connection, span, late["request_id"].tolist())
-        parts.append(_joined(again, late))
-    joined = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-    return _ledger(joined, span)
-
-
-def read_orders(connection: Connection, account: str, span: Span, request_ids: Sequence[str]) -> pd.DataFrame:
-    """What was read of these orders, wherever in the log they stand; not folded yet."""
-    return _joined(
-        _moves_of(connection, span, request_ids), _received_of(connection, account, span, request_ids)
-    )
+    waiting = (row[0] for row in queries("reconciliation").in_flight(connection, account=account))
+    earlier = sorted({*moves.loc[~came, "request_id"], *(set(waiting) - set(moves["request_id"]))})
+    parts = [
+        moves[came],
+        *(_moves(connection, span, since=None, streams=group) for group in _grouped(earlier)),
+    ]
+    del moves
+    moves = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    del parts
+    received = _received(connection, span, since=span.since, streams=())
+    absent = moves.loc[~moves["request_id"].isin(received["request_id"]), "request_id"].tolist()
+    late = [_received(connection, span, since=None, streams=group) for group in _grouped(absent)]
+    received = pd.concat([received, *(part for part in late if len(part))], ignore_index=True)
+    return _of_account(moves, received, account, span)
 
 
 def ledger_of(connection: Connection, account: str, span: Span, request_ids: Iterable[str]) -> pd.DataFrame:
-    """The ledger's rows of these orders; those that the account's log does not know are absent."""
-    return _ledger(read_orders(connection, account, span, sorted(set(request_ids))), span)
+    """The ledger's rows of these orders, whenever they moved; those unknown to the account are absent."""
+    groups = _grouped(sorted(set(request_ids)))
+    empty: list[list[str]] = [[]]
+    moves = [_moves(connection, span, since=None, streams=group) for group in groups or empty]
+    received = [_received(connection, span, since=None, streams=group) for group in groups or empty]
+    joined = pd.concat(moves, ignore_index=True).merge(
+        pd.concat(received, ignore_index=True), on="request_id", how="inner", validate="one_to_one"
+    )
+    return _folded(joined[joined["account"] == account], span)
 
 
-def _moves_of(connection: Connection, span: Span, request_ids: Sequence[str]) -> pd.DataFrame:
-    parts = [_moves(connection, span, since=None, streams=group) for group in _grouped(request_ids)]
-    return pd.concat(parts, ignore_index=True)
-
-
-def _received_of(
-    connection: Connection, account: str, span: Span, request_ids: Sequence[str]
-) -> pd.DataFrame:
-    parts = [
-        _copied(
-            connection,
-            queries("reconciliation").received_of.sql,
-            {"account": account, "streams": group, "position": span.position},
-            _RECEIVED_TYPES,
-        )
-        for group in _grouped(request_ids)
-    ]
-    return pd.concat(parts, ignore_index=True)
+def _of_account(moves: pd.DataFrame, received: pd.DataFrame, account: str, span: Span) -> Ledger:
+    is_lost = ~moves["request_id"].isin(received["request_id"]) & (moves["last_position"] > 0)
+    lost = tuple(sorted(moves.loc[is_lost, "request_id"]))
+    joined = moves.merge(received, on="request_id", how="inner", validate="one_to_one")
+    del moves, received
+    is_ours = joined["account"] == account
+    others = joined[~is_ours]
+    sent_us = others["sent_us"]
+    foreign = Tally(
+        events=int(others["day_events"].sum()),
+        mark=int(np.bitwise_xor.reduce(others["day_mark"].to_numpy())),
+        rupiah=int(others["day_rupiah"].sum()),
+        sendings=int(
+            ((sent_us >= _microseconds(span.opens_at)) & (sent_us < _microseconds(span.closes_at))).sum()
+        ),
+    )
+    ours = joined[is_ours]
+    del joined, others
+    rows = _folded(ours, span)
+    return Ledger(rows[_belongs(rows, span)].reset_index(drop=True), foreign, lost)
 
 
 def _grouped(request_ids: Sequence[str]) -> list[list[str]]:
     streams = [f"order/{request_id}" for request_id in request_ids]
-    starts = range(0, max(1, len(streams)), STREAMS_PER_STATEMENT)
+    starts = range(0, len(streams), STREAMS_PER_STATEMENT)
     return [streams[start : start + STREAMS_PER_STATEMENT] for start in starts]
 
 
@@ -194,6 +234,7 @@ def _moves(
         "types": list(MOVES),
         "position": span.position,
         "before": span.before,
+        "opening_position": span.opening_position,
         "opens_at": span.opens_at,
         "closes_at": span.closes_at,
         "opening_at": span.opening_at,
@@ -202,8 +243,14 @@ def _moves(
     return _copied(connection, queries("reconciliation").moves.sql, arguments, _MOVE_TYPES)
 
 
-def _received(connection: Connection, account: str, span: Span, *, since: datetime) -> pd.DataFrame:
-    arguments = {"account": account, "since": since, "position": span.position}
+def _received(
+    connection: Connection, span: Span, *, since: datetime | None, streams: Sequence[str]
+) -> pd.DataFrame:
+    arguments = {
+        "since": "infinity" if since is None else since,
+        "streams": list(streams),
+        "position": span.position,
+    }
     return _copied(connection, queries("reconciliation").received.sql, arguments, _RECEIVED_TYPES)
 
 
@@ -220,22 +267,16 @@ def _copied(
         )
 
 
-def _joined(moves: pd.DataFrame, received: pd.DataFrame) -> pd.DataFrame:
-    for name in ("batch_id", "product_code"):
-        received[name] = received[name].astype("str")
-    return moves.merge(received, on="request_id", how="inner", validate="one_to_one")
-
-
-def _ledger(read: pd.DataFrame, span: Span) -> pd.DataFrame:
+def _folded(read: pd.DataFrame, span: Span) -> pd.DataFrame:
     """The fold of each order as columns, ordered by request id.
 
     Beside the columns of :data:`~sat_hook.reconciliation.model.ORDER_COLUMNS` up to
     ``in_transit_closing_rupiah``: ``before_state``, ``before_rupiah`` (as of the day before), ``ends_by``
-    (the type of the event that made the state), ``contradicted``, ``is_uncertain_at_close``, ``day_events``,
-    ``day_mark``.
+    (the code of the event that made the state), ``contradicted``, ``is_uncertain_at_close``, ``client_mark``
+    (60 bits of the MD5 of the client number), and what the order's events of the day come to: ``day_events``,
+    ``day_mark``, ``day_rupiah``.
     """
     read = read.sort_values("request_id", ignore_index=True)
-    read = read[read["requested"] > 0].reset_index(drop=True)
     never_left = (read["requested"] == read["not_sent"]) & (read["arrivals"] == 0)
     state = _states(read["step"], never_left)
     is_lost = ((read["step"] & CODE_BITS) == CODES["CheckoutRequested"]) & (
@@ -276,7 +317,7 @@ def _ledger(read: pd.DataFrame, span: Span) -> pd.DataFrame:
             "partner_fee_rupiah": read["partner_fee_rupiah"],
             "debit_rupiah": booked.where(has_succeeded | passed, 0),
             "refund_rupiah": booked.where(was_given_back, 0),
-            "in_transit_opening_rupiah": (valued_before if span.before else booked).where(in_transit[0], 0),
+            "in_transit_opening_rupiah": (valued_before if span.follows else booked).where(in_transit[0], 0),
             "in_transit_closing_rupiah": booked.where(in_transit[1], 0),
             "last_position": read["last_position"],
             "before_state": _as_category(before),
@@ -286,20 +327,21 @@ def _ledger(read: pd.DataFrame, span: Span) -> pd.DataFrame:
             "is_uncertain_at_close": in_transit[1]
             | ((read["sent_us"] - closing_us).abs() < _DRIFT_US)
             | ((read["moved_us"] - closing_us).abs() < _DRIFT_US),
+            "client_mark": read["client_mark"],
             "day_events": read["day_events"],
             "day_mark": read["day_mark"],
+            "day_rupiah": read["day_rupiah"],
         }
     )
-    closes = frame["sent_at"] < pd.Timestamp(max(span.closes_at, span.closing_at))
-    money = frame[[name for name in frame.columns if name in _TERMS]].ne(0).any(axis=1)
-    ended_in_day = (read["ended_us"] >= _microseconds(span.opens_at)) & (
-        read["ended_us"] < _microseconds(span.closes_at)
-    )
-    counts = frame["day_events"] > 0
-    chosen = closes & (
-        frame["is_sent_in_day"] | money | ended_in_day | counts | (frame["before_state"] != frame["state"])
-    )
-    return frame[chosen].reset_index(drop=True)
+    return frame[(read["last_position"] > 0)].reset_index(drop=True)
+
+
+def _belongs(rows: pd.DataFrame, span: Span) -> pd.Series[bool]:
+    """Which orders are the day's: sent or ended in it, in transit or moved between the looks, or changed."""
+    is_sent = rows["sent_at"] < pd.Timestamp(max(span.closes_at, span.closing_at))
+    is_money = rows[list(_TERMS)].ne(0).any(axis=1)
+    has_changed = (rows["before_state"] != rows["state"]) & (rows["before_state"] != UNSENT)
+    return (is_sent & (is_money | has_changed)) | (rows["day_events"] > 0)
 
 
 _TERMS = ("debit_rupiah", "refund_rupiah", "in_transit_opening_rupiah", "in_transit_closing_rupiah")

@@ -243,6 +243,7 @@ class Break:
         stake.
     :param what: one sentence.
     :param is_adjustment: about a certified day, posted in this one: a prior-period adjustment.
+    :param subject: what makes it the same break again: a request id, a row of a file, a day.
     """
 
     break_id: str
@@ -262,6 +263,7 @@ class Break:
     actor: str | None = None
     decided_at: datetime | None = None
     is_adjustment: bool = False
+    subject: str = ""
 
     def age_days(self, on: date) -> int:
         """Days since it was first seen."""

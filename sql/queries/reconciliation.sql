@@ -12,29 +12,25 @@ WHERE position <= :closed_position
 ORDER BY position DESC
 LIMIT 1;
 
--- name: received(account, since, position)
--- What never changes of the orders that were taken in since then.
-SELECT substr(e.stream, 7), r.order_id, r.batch_id, r.row_number, r.product_code,
-    left(r.client_number, 4) || '***' || right(r.client_number, 3)
-FROM sat.events AS e
+-- name: received(since, streams, position)
+-- What never changes of the orders that were taken in since a moment, and of these.
+SELECT substr(e.stream, 7), r.account, r.order_id, r.batch_id, r.row_number, r.product_code,
+    left(r.client_number, 4) || '***' || right(r.client_number, 3),
+    ('x' || left(md5(r.client_number), 15))::bit(60)::bigint
+FROM (
+    SELECT stream, data
+    FROM sat.events
+    WHERE type = 'OrderReceived' AND occurred_at >= :since AND position <= :position
+    UNION ALL
+    SELECT stream, data
+    FROM sat.events
+    WHERE stream = ANY (:streams) AND version = 1 AND position <= :position
+) AS e
 CROSS JOIN LATERAL jsonb_to_record(e.data::jsonb) AS r (
     account text, order_id text, batch_id text, row_number integer, product_code text, client_number text
-)
-WHERE e.type = 'OrderReceived' AND e.occurred_at >= :since AND e.position <= :position
-  AND r.account = :account;
+);
 
--- name: received_of(account, streams, position)
--- What never changes of these orders, those of other accounts left out.
-SELECT substr(e.stream, 7), r.order_id, r.batch_id, r.row_number, r.product_code,
-    left(r.client_number, 4) || '***' || right(r.client_number, 3)
-FROM sat.events AS e
-CROSS JOIN LATERAL jsonb_to_record(e.data::jsonb) AS r (
-    account text, order_id text, batch_id text, row_number integer, product_code text, client_number text
-)
-WHERE e.stream = ANY (:streams) AND e.version = 1 AND e.type = 'OrderReceived' AND e.position <= :position
-  AND r.account = :account;
-
--- name: moves(since, streams, types, position, before, opens_at, closes_at, opening_at, closing_at)
+-- name: moves(since, streams, types, position, before, opening_position, opens_at, closes_at, opening_at, closing_at)
 -- Every order about which something happened since a moment, and these streams from their beginning, folded: one
 -- row each, numbers only. A packed number has the version above, so the largest is the latest. Amounts fit into
 -- 40 bits (a trillion rupiah).
@@ -81,7 +77,8 @@ SELECT
     count(*) FILTER (WHERE is_known AND type = 'CheckoutNotSent'),
     count(*) FILTER (WHERE is_known AND type NOT IN ('CheckoutRequested', 'CheckoutNotSent')),
     coalesce(max(step) FILTER (WHERE is_known AND is_step), 0),
-    coalesce(max(step) FILTER (WHERE is_known AND is_step AND occurred_at < :opening_at), 0),
+    coalesce(max(step) FILTER (
+        WHERE position <= :opening_position AND is_step AND occurred_at < :opening_at), 0),
     coalesce(max(step) FILTER (WHERE is_known AND is_step AND occurred_at < :closing_at), 0),
     coalesce(max(step) FILTER (WHERE position <= :before AND is_step), 0),
     coalesce(max(version) FILTER (WHERE is_known AND type = 'StatusNotFound'), 0),
@@ -100,7 +97,9 @@ SELECT
     coalesce((extract(epoch FROM max(occurred_at) FILTER (WHERE is_known AND is_step)) * 1000000)::bigint, -1),
     coalesce(max(position) FILTER (WHERE is_known), 0),
     count(*) FILTER (WHERE is_in_day),
-    coalesce(bit_xor(mark) FILTER (WHERE is_in_day), 0)
+    coalesce(bit_xor(mark) FILTER (WHERE is_in_day), 0),
+    coalesce(sum((facts ->> 'sales_price_rupiah')::bigint) FILTER (
+        WHERE is_in_day AND type = 'OrderSucceeded'), 0)
 FROM numbered
 GROUP BY stream;
 
@@ -109,3 +108,82 @@ GROUP BY stream;
 SELECT request_id
 FROM sat.orders
 WHERE account = :account AND state IN ('submitting', 'pending', 'unknown', 'escalated');
+
+-- name: day_in_the_log(types, position, opens_at, closes_at)
+-- The day counted once more, event by event and without any fold, for all accounts: how many, what sum, which
+-- digest, how many first sendings.
+SELECT
+    count(*),
+    coalesce(bit_xor(('x' || left(digest, 15))::bit(60)::bigint), 0),
+    coalesce(sum(substring(data FROM '"sales_price_rupiah":([0-9]+)')::bigint) FILTER (
+        WHERE type = 'OrderSucceeded'), 0)::bigint,
+    count(*) FILTER (WHERE type = 'CheckoutRequested' AND data ~ '"attempt":1[,}]')
+FROM sat.events
+WHERE occurred_at >= :opens_at AND occurred_at < :closes_at AND position <= :position AND type = ANY (:types);
+
+-- name: signed_ends(streams, position, opens_at, closes_at)
+-- The signed ends of the day, and all of these streams, held against the signed texts that are kept. A row for
+-- each that does not agree (with what was found), and one without an id for each finding with count and sum.
+WITH ends AS (
+    SELECT
+        substr(e.stream, 7) AS request_id, e.position, e.facts ->> 'evidence_digest' AS digest,
+        CASE e.type WHEN 'OrderSucceeded' THEN 'Success' ELSE 'Failed' END AS our_status,
+        (e.facts ->> 'sales_price_rupiah')::bigint AS our_rupiah
+    FROM (
+        SELECT stream, position, type, data::jsonb AS facts
+        FROM sat.events
+        WHERE occurred_at >= :opens_at AND occurred_at < :closes_at AND position <= :position
+          AND type IN ('OrderSucceeded', 'OrderFailed', 'OrderReversed')
+        UNION ALL
+        SELECT stream, position, type, data::jsonb
+        FROM sat.events
+        WHERE stream = ANY (:streams) AND position <= :position
+          AND type IN ('OrderSucceeded', 'OrderFailed', 'OrderReversed')
+        OFFSET 0
+    ) AS e
+),
+beside AS (
+    SELECT
+        e.request_id, e.position, e.digest, e.our_status, e.our_rupiah,
+        v.digest IS NOT NULL AS is_kept,
+        v.digest = encode(sha256(convert_to(v.body, 'UTF8')), 'hex') AS is_unchanged,
+        v.request_id AS their_request_id,
+        -- A text that jsonb refuses was readable for us once; it is a finding, not an error.
+        CASE WHEN pg_input_is_valid(v.body, 'jsonb') THEN v.body::jsonb #> '{data,attributes}' END AS said
+    FROM ends AS e
+    LEFT JOIN sat.status_evidence AS v ON v.digest = e.digest
+    OFFSET 0
+),
+read AS (
+    SELECT
+        *,
+        said ->> 'status' AS their_status,
+        CASE WHEN said ->> 'sales_price' ~ '^-?[0-9]{1,15}([.]0+)?$'
+            THEN (said ->> 'sales_price')::numeric::bigint END AS their_rupiah
+    FROM beside
+    OFFSET 0
+),
+judged AS MATERIALIZED (
+    SELECT
+        request_id, position, digest, our_status, our_rupiah, their_status, their_rupiah,
+        CASE
+            WHEN NOT is_kept THEN 'missing'
+            WHEN NOT is_unchanged THEN 'changed'
+            WHEN their_request_id <> request_id THEN 'other_order'
+            WHEN said IS NULL THEN 'unreadable'
+            WHEN their_status IS DISTINCT FROM our_status THEN 'status'
+            WHEN their_rupiah IS DISTINCT FROM our_rupiah THEN 'amount'
+            ELSE 'agrees'
+        END AS finding
+    FROM read
+)
+SELECT
+    request_id, position, digest, our_status, coalesce(our_rupiah, 0), coalesce(their_status, ''),
+    coalesce(their_rupiah, 0), finding, 1
+FROM judged
+WHERE finding <> 'agrees'
+UNION ALL
+SELECT '', 0, '', '', coalesce(sum(our_rupiah), 0)::bigint, '', coalesce(sum(their_rupiah), 0)::bigint, finding,
+    count(*)
+FROM judged
+GROUP BY finding;

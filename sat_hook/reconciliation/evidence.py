@@ -1,0 +1,180 @@
+"""The first match: ends in our ledger against the signed statuses that are kept, and what has none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import pandas as pd
+from psycopg2.extensions import connection as Connection
+
+from sat_hook.domain.breaks import BreakCategory, BreakEvidence, MatchKind
+from sat_hook.domain.order import OrderState
+from sat_hook.reconciliation.finding import Finder, rupiah
+from sat_hook.reconciliation.ledger import CODES, Span
+from sat_hook.reconciliation.model import Break, MatchTotals
+from sat_hook.store.sql_files import queries
+
+BY_OPERATOR = (CODES["SucceededByOperator"], CODES["FailedByOperator"])
+SIGNED_ENDS = (CODES["OrderSucceeded"], CODES["OrderFailed"], CODES["OrderReversed"])
+OPEN = tuple(
+    state.value
+    for state in (OrderState.SUBMITTING, OrderState.PENDING, OrderState.UNKNOWN, OrderState.ESCALATED)
+)
+
+_WORDS: dict[str, tuple[BreakCategory, str]] = {
+    "missing": (BreakCategory.EXISTENCE, "the signed status that ended the order is not kept"),
+    "changed": (BreakCategory.MATCHING, "the kept signed status is not what its digest says"),
+    "other_order": (BreakCategory.MATCHING, "the signed status that ended the order is about another order"),
+    "unreadable": (BreakCategory.MATCHING, "the kept signed status cannot be read"),
+    "status": (BreakCategory.STATUS, "the signed status says otherwise than our ledger"),
+    "amount": (BreakCategory.AMOUNT, "the signed status charges another amount than our ledger"),
+}
+
+
+class SignedEnd(NamedTuple):
+    """One signed end beside its kept text; without a request id: how many there are of the finding."""
+
+    request_id: str
+    position: int
+    digest: str
+    our_status: str
+    our_rupiah: int
+    their_status: str
+    their_rupiah: int
+    finding: str
+    ends: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceMatch:
+    """The breaks of the match, and its totals (of all accounts that share the log)."""
+
+    breaks: tuple[Break, ...]
+    totals: MatchTotals
+
+
+def match_evidence(connection: Connection, finder: Finder, rows: pd.DataFrame, span: Span) -> EvidenceMatch:
+    """Hold the signed ends of the day against what is kept.
+
+    :param rows: the ledger of the day.
+    """
+    signed = _signed_ends(connection, span, ())
+    breaks = tuple(_judge(finder, rows, signed, span))
+    ended = rows[rows["ends_by"].isin(SIGNED_ENDS)]
+    agreed = sum(end.ends for end in signed if not end.request_id and end.finding == "agrees")
+    ours_rupiah = sum(end.our_rupiah for end in signed if not end.request_id)
+    theirs = [end for end in signed if not end.request_id and end.finding != "missing"]
+    totals = MatchTotals(
+        kind=MatchKind.EVIDENCE,
+        was_made=True,
+        note=(
+            f"Signed ends of the day against the kept signed texts; {len(ended):,} orders of the day rest on "
+            "one."
+        ),
+        ours=sum(end.ends for end in signed if not end.request_id),
+        ours_rupiah=ours_rupiah,
+        theirs=sum(end.ends for end in theirs),
+        theirs_rupiah=sum(end.their_rupiah for end in theirs),
+        matched=agreed,
+        matched_rupiah=sum(
+            end.our_rupiah for end in signed if not end.request_id and end.finding == "agrees"
+        ),
+        breaks=len(breaks),
+    )
+    return EvidenceMatch(breaks, totals)
+
+
+def judge_again(connection: Connection, finder: Finder, rows: pd.DataFrame, span: Span) -> tuple[Break, ...]:
+    """The same match for orders of earlier days whose breaks are still carried."""
+    signed = _signed_ends(connection, span, rows["request_id"].tolist())
+    return tuple(_judge(finder, rows, signed, span))
+
+
+def _signed_ends(connection: Connection, span: Span, request_ids: Sequence[str]) -> list[SignedEnd]:
+    opens_at: datetime | str = "infinity" if request_ids else span.opens_at
+    found = queries("reconciliation").signed_ends(
+        connection,
+        streams=[f"order/{request_id}" for request_id in request_ids],
+        position=span.position,
+        opens_at=opens_at,
+        closes_at=span.closes_at,
+    )
+    return [SignedEnd(*row) for row in found]
+
+
+def _judge(finder: Finder, rows: pd.DataFrame, signed: Iterable[SignedEnd], span: Span) -> Iterator[Break]:
+    wrong = {end.request_id: end for end in signed if end.request_id}
+    opens_at = pd.Timestamp(span.opens_at)
+    places = rows[
+        rows["request_id"].isin(wrong.keys())
+        | rows["ends_by"].isin(BY_OPERATOR)
+        | rows["contradicted"]
+        | (rows["state"].isin(OPEN) & (rows["sent_at"] < opens_at))
+    ]
+    row: Any  # named by the columns, so of no type of its own
+    for row in places.itertuples(index=False):
+        order = (str(row.request_id), str(row.order_id))
+        evidence = BreakEvidence(positions=(int(row.last_position),))
+        charged = int(row.charged_rupiah)
+        end = wrong.get(order[0])
+        if end is not None and int(row.ends_by) in SIGNED_ENDS:
+            yield _disagreement(finder, order, end)
+        if int(row.ends_by) in BY_OPERATOR:
+            yield finder.found(
+                "unsigned",
+                order[0],
+                BreakCategory.MATCHING,
+                "a person ended the order; no signed status says so",
+                ours=str(row.state),
+                theirs="no signed status",
+                amount_rupiah=-charged,
+                order=order,
+                evidence=evidence,
+            )
+        if bool(row.contradicted):
+            yield finder.found(
+                "contradicted",
+                order[0],
+                BreakCategory.STATUS,
+                "a signed status contradicts the end of the order",
+                ours=str(row.state),
+                theirs="another signed status",
+                amount_rupiah=charged,
+                order=order,
+                evidence=evidence,
+            )
+        if row.state in OPEN and row.sent_at < opens_at:
+            yield finder.found(
+                "open",
+                order[0],
+                BreakCategory.TIMING,
+                "sent on an earlier day and still without an end",
+                ours=str(row.state),
+                theirs="no final status",
+                amount_rupiah=-charged,
+                order=order,
+                evidence=evidence,
+            )
+
+
+def _disagreement(finder: Finder, order: tuple[str, str], end: SignedEnd) -> Break:
+    category, what = _WORDS[end.finding]
+    ours, theirs = end.our_status, end.their_status
+    amount = -end.our_rupiah
+    if end.finding == "amount":
+        ours, theirs = rupiah(end.our_rupiah), rupiah(end.their_rupiah)
+        amount = end.their_rupiah - end.our_rupiah
+    return finder.found(
+        "signed",
+        order[0],
+        category,
+        what,
+        ours=ours,
+        theirs=theirs or "nothing",
+        amount_rupiah=amount,
+        order=order,
+        evidence=BreakEvidence(positions=(end.position,), response_digest=end.digest),
+    )

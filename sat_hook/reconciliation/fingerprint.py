@@ -1,0 +1,57 @@
+"""The digest of a closed day: equal exactly when the result is. What people sign."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import fields, is_dataclass
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel
+
+from sat_hook.reconciliation.model import DayClose
+
+
+def digest_of_close(close: DayClose) -> str:
+    """SHA-256 (hex) over everything in ``close``, its orders included.
+
+    It depends on values alone, not on how a release of pandas keeps them.
+    """
+    digest = hashlib.sha256()
+    rest = {field.name: getattr(close, field.name) for field in fields(close) if field.name != "orders"}
+    text = json.dumps(rest, default=_plain, ensure_ascii=False, separators=(",", ":"))
+    digest.update(text.encode("utf-8"))
+    for name in close.orders.columns:
+        digest.update(f"\x1e{name}\x1f".encode())
+        _update(digest, close.orders[name])
+    return digest.hexdigest()
+
+
+def _update(digest: hashlib._Hash, column: pd.Series) -> None:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        used = column.cat.remove_unused_categories()
+        names = sorted(str(name) for name in used.cat.categories)
+        digest.update("\x1f".join(names).encode("utf-8"))
+        codes = used.cat.set_categories(names).cat.codes
+        digest.update(codes.to_numpy().astype("<i4").tobytes())
+    elif isinstance(column.dtype, pd.DatetimeTZDtype):
+        moments = column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+        digest.update(moments.astype("<i8").tobytes())
+    elif np.issubdtype(np.dtype(getattr(column.dtype, "type", object)), np.integer) or column.dtype == bool:
+        digest.update(column.to_numpy().astype("<i8").tobytes())
+    else:
+        digest.update("\x1f".join(column.tolist()).encode("utf-8", "surrogatepass"))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+    if isinstance(value, date):
+        return value.isoformat()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    raise TypeError(type(value).__name__)

@@ -1,0 +1,291 @@
+"""The second match: our ledger against the provider's settlement files. One to one, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+
+from sat_hook.domain.books_events import SettlementImported
+from sat_hook.domain.breaks import BreakCategory, BreakEvidence, MatchKind
+from sat_hook.domain.order import OrderState
+from sat_hook.reconciliation.evidence import OPEN
+from sat_hook.reconciliation.finding import Finder, rupiah
+from sat_hook.reconciliation.model import Break, BusinessDay, MatchTotals
+from sat_hook.reconciliation.settlement import SettlementRows
+
+DRIFT = timedelta(hours=2)
+"""An order sent so near to a cut-off may stand in the neighbouring day's file. Amounts never drift."""
+
+_GROUP = {
+    OrderState.SUCCEEDED.value: "succeeded",
+    OrderState.FAILED.value: "failed",
+    OrderState.REVERSED.value: "failed",
+    **dict.fromkeys(OPEN, "pending"),
+}
+
+Lookup = Callable[[Collection[str]], pd.DataFrame]
+"""The ledger's rows of some orders, whenever they moved."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayFiles:
+    """The files that count for a day, and those of its neighbours as far as they have come.
+
+    :param imported: of the day, in the order of their coming.
+    :param rows: their rows, likewise.
+    :param find_near: which of some request ids the files of the day before and the day after have.
+    :param next_has_come: a file of the day after is there.
+    """
+
+    imported: tuple[SettlementImported, ...]
+    rows: tuple[SettlementRows, ...]
+    find_near: Callable[[Collection[str]], frozenset[str]]
+    next_has_come: bool
+
+    @property
+    def all_rows(self) -> pd.DataFrame:
+        """The rows of all files, with the place of each one's file."""
+        return pd.concat(
+            [rows.frame.assign(file=place) for place, rows in enumerate(self.rows)], ignore_index=True
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementMatch:
+    """The breaks, the totals, and what became of each order (by request id) where it was not matched."""
+
+    breaks: tuple[Break, ...]
+    totals: MatchTotals
+    standing: pd.Series[str]
+
+
+def no_file(rows: pd.DataFrame) -> SettlementMatch:
+    """Nothing has come yet: nothing is a break for it."""
+    expected = rows[_is_expected(rows)]
+    return SettlementMatch(
+        (),
+        MatchTotals(
+            kind=MatchKind.SETTLEMENT,
+            was_made=False,
+            note="No settlement file of the day has come yet.",
+            ours=len(expected),
+            ours_rupiah=int(expected["charged_rupiah"].sum()),
+            theirs=0,
+            theirs_rupiah=0,
+            matched=0,
+            matched_rupiah=0,
+            breaks=0,
+        ),
+        pd.Series("no file", index=rows.index, dtype="str"),
+    )
+
+
+def match_settlement(
+    finder: Finder, day: BusinessDay, rows: pd.DataFrame, files: DayFiles, look_up: Lookup
+) -> SettlementMatch:
+    """Hold the day's orders against the day's files.
+
+    A request id that stands in them more than once is reported and paired with nothing.
+
+    :param rows: the ledger of the day.
+    """
+    theirs = files.all_rows
+    is_bad = theirs["trouble"] != ""
+    is_twice = theirs["request_id"].duplicated(keep=False) & ~is_bad
+    single = theirs[~is_bad & ~is_twice]
+    elsewhere = theirs.loc[~is_bad & ~theirs["request_id"].isin(rows["request_id"]), "request_id"].unique()
+    known = look_up(elsewhere.tolist()) if len(elsewhere) else rows.iloc[:0]
+    ours = pd.concat([rows, known], ignore_index=True) if len(known) else rows
+    # Fails rather than pairs by luck; both sides were made unique above.
+    pairs = ours.merge(single, on="request_id", how="inner", validate="one_to_one", suffixes=("", "_theirs"))
+    expected = rows[_is_expected(rows)]
+    missing = expected[~expected["request_id"].isin(theirs["request_id"])]
+    near = files.find_near(missing.loc[~_is_well_inside(missing, day), "request_id"].tolist())
+    missing = missing[~missing["request_id"].isin(near)]
+    unknown = single[~single["request_id"].isin(ours["request_id"])]
+    breaks = (
+        *_unreadable(finder, files, theirs[is_bad]),
+        *_duplicates(finder, files, theirs[is_twice], ours),
+        *_unknown(finder, files, unknown),
+        *_missing(finder, day, files, missing),
+        *_differences(finder, day, files, pairs),
+    )
+    matched = expected[expected["request_id"].isin(pairs["request_id"])]
+    standing = pd.Series("not expected", index=rows.index, dtype="str")
+    standing = standing.mask(_is_expected(rows), "missing")
+    standing = standing.mask(rows["request_id"].isin(pairs["request_id"]), "matched")
+    standing = standing.mask(rows["request_id"].isin(near) & (standing == "missing"), "matched")
+    standing = standing.mask(rows["request_id"].isin(theirs.loc[is_twice, "request_id"]), "duplicate")
+    names = ", ".join(item.name for item in files.imported)
+    totals = MatchTotals(
+        kind=MatchKind.SETTLEMENT,
+        was_made=True,
+        note=f"Orders of the day that succeeded against the rows of {names}.",
+        ours=len(expected),
+        ours_rupiah=int(expected["charged_rupiah"].sum()),
+        theirs=len(theirs),
+        theirs_rupiah=int(theirs["rupiah"].sum()),
+        matched=len(matched),
+        matched_rupiah=int(matched["charged_rupiah"].sum()),
+        breaks=len(breaks),
+    )
+    return SettlementMatch(breaks, totals, standing)
+
+
+def _is_expected(rows: pd.DataFrame) -> pd.Series[bool]:
+    return (rows["state"] == OrderState.SUCCEEDED.value) & rows["is_sent_in_day"]
+
+
+def _is_well_inside(rows: pd.DataFrame, day: BusinessDay) -> pd.Series[bool]:
+    return rows["sent_at"].between(
+        pd.Timestamp(day.opens_at + DRIFT), pd.Timestamp(day.closes_at - DRIFT), inclusive="left"
+    )
+
+
+def _place(files: DayFiles, file: int, rows: Sequence[int], *positions: int) -> BreakEvidence:
+    imported = files.imported[file]
+    return BreakEvidence(
+        positions=positions,
+        file_name=imported.name,
+        file_digest=imported.digest,
+        file_rows=tuple(int(row) for row in rows),
+    )
+
+
+def _unreadable(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
+    row: Any
+    for row in rows.itertuples(index=False):
+        yield finder.found(
+            "row",
+            f"{files.imported[row.file].digest}:{row.file_row}",
+            BreakCategory.MATCHING,
+            f"a row of the settlement file cannot be matched: {row.trouble}",
+            theirs=row.request_id or f"row {row.file_row}",
+            amount_rupiah=int(row.rupiah),
+            evidence=_place(files, row.file, [row.file_row]),
+        )
+
+
+def _duplicates(finder: Finder, files: DayFiles, rows: pd.DataFrame, ours: pd.DataFrame) -> Iterator[Break]:
+    if rows.empty:
+        return
+    charged = ours.set_index("request_id")[["charged_rupiah", "order_id"]]
+    for request_id, group in rows.groupby("request_id", sort=True):
+        key = str(request_id)
+        is_known = key in charged.index
+        our_rupiah = int(charged["charged_rupiah"].loc[key]) if is_known else 0
+        yield finder.found(
+            "duplicate",
+            key,
+            BreakCategory.DUPLICATE,
+            f"the settlement file has the order {len(group)} times; none of these rows is paired",
+            ours=rupiah(our_rupiah) if is_known else "nothing",
+            theirs=rupiah(int(group["rupiah"].sum())),
+            amount_rupiah=int(group["rupiah"].sum()) - our_rupiah,
+            order=(key, str(charged["order_id"].loc[key])) if is_known else (key, ""),
+            evidence=_place(files, int(group["file"].iloc[0]), group["file_row"].tolist()),
+        )
+
+
+def _unknown(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
+    row: Any
+    for row in rows.itertuples(index=False):
+        yield finder.found(
+            "unknown",
+            row.request_id,
+            BreakCategory.EXISTENCE,
+            "the settlement file has an order that our ledger does not know",
+            ours="nothing",
+            theirs=f"{rupiah(row.rupiah)}, {row.status}",
+            amount_rupiah=int(row.rupiah),
+            order=(row.request_id, ""),
+            evidence=_place(files, row.file, [row.file_row]),
+        )
+
+
+def _missing(finder: Finder, day: BusinessDay, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
+    row: Any
+    for row in rows.itertuples(index=False):
+        may_come = row.sent_at >= pd.Timestamp(day.closes_at - DRIFT) and not files.next_has_come
+        yield finder.found(
+            "missing",
+            row.request_id,
+            BreakCategory.TIMING if may_come else BreakCategory.EXISTENCE,
+            "sent shortly before the cut-off; expected in the next day's settlement file"
+            if may_come
+            else "succeeded by our ledger, and in no settlement file",
+            ours=rupiah(row.charged_rupiah),
+            theirs="nothing",
+            amount_rupiah=-int(row.charged_rupiah),
+            order=(row.request_id, row.order_id),
+            evidence=BreakEvidence(
+                positions=(int(row.last_position),),
+                file_name=files.imported[0].name,
+                file_digest=files.imported[0].digest,
+            ),
+        )
+
+
+def _differences(finder: Finder, day: BusinessDay, files: DayFiles, pairs: pd.DataFrame) -> Iterator[Break]:
+    group = pairs["state"].astype("str").map(_GROUP).fillna("failed")
+    is_paid = (group == "succeeded") & (pairs["status"] == "succeeded")
+    has_product = any(rows.has_product for rows in files.rows)
+    has_client = any(rows.has_client for rows in files.rows)
+    is_other_day = ~pairs["sent_at"].between(
+        pd.Timestamp(day.opens_at - DRIFT), pd.Timestamp(day.closes_at + DRIFT)
+    )
+    rules = {
+        "date": is_other_day,
+        "status": group != pairs["status"],
+        "amount": is_paid & (pairs["charged_rupiah"] != pairs["rupiah"]),
+        "product": pairs["product_code"].astype("str") != pairs["product_code_theirs"]
+        if has_product
+        else pd.Series(False, index=pairs.index),
+        "client": pairs["client_mark"] != pairs["client_mark_theirs"]
+        if has_client
+        else pd.Series(False, index=pairs.index),
+    }
+    for rule, is_so in rules.items():
+        row: Any
+        for row in pairs[is_so].itertuples(index=False):
+            yield _difference(finder, files, rule, row)
+
+
+def _difference(finder: Finder, files: DayFiles, rule: str, row: Any) -> Break:
+    ours, theirs, amount = "", "", 0
+    match rule:
+        case "date":
+            category, what = BreakCategory.TIMING, "the settlement file of another day has the order"
+            ours, theirs = f"sent {row.sent_at:%Y-%m-%d %H:%M} UTC", f"in the file of {finder.day}"
+        case "status":
+            category, what = BreakCategory.STATUS, "the settlement file says otherwise than our ledger"
+            ours, theirs = str(row.state), str(row.status)
+            is_charged = ours == OrderState.SUCCEEDED.value
+            amount = (int(row.rupiah) if theirs == "succeeded" else 0) - (
+                int(row.charged_rupiah) if is_charged else 0
+            )
+        case "amount":
+            category, what = BreakCategory.AMOUNT, "the settlement file charges another amount"
+            ours, theirs = rupiah(row.charged_rupiah), rupiah(row.rupiah)
+            amount = int(row.rupiah) - int(row.charged_rupiah)
+        case "product":
+            category, what = BreakCategory.ATTRIBUTE, "the settlement file has another product"
+            ours, theirs = str(row.product_code), str(row.product_code_theirs)
+        case _:
+            category, what = BreakCategory.ATTRIBUTE, "the settlement file has another client number"
+            ours, theirs = str(row.client_number), "another number"
+    return finder.found(
+        rule,
+        row.request_id,
+        category,
+        what,
+        ours=ours,
+        theirs=theirs,
+        amount_rupiah=amount,
+        order=(row.request_id, row.order_id),
+        evidence=_place(files, row.file, [row.file_row], int(row.last_position)),
+    )
