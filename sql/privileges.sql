@@ -9,6 +9,13 @@ REVOKE ALL ON SCHEMA sat FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA sat FROM PUBLIC, sat_writer, sat_reader, sat_receiver;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sat FROM PUBLIC, sat_writer, sat_reader, sat_receiver;
 
+-- PostgreSQL lets everybody make temporary tables, which fill disks.
+DO $$
+BEGIN
+    EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+END
+$$;
+
 GRANT USAGE ON SCHEMA sat TO sat_writer, sat_reader, sat_receiver;
 
 -- Evidence: append and read, nothing more.
