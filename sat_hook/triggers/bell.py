@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from sat_hook.store.database import Database
@@ -24,6 +25,8 @@ class NotificationBell:
         self._database = database
         self._channel = channel
         self._connection: Connection | None = None
+        # A connection that was cut has no file number any more; the event loop still knows it by that.
+        self._watched_fileno: int | None = None
         self._rang = asyncio.Event()
 
     async def __aenter__(self) -> NotificationBell:
@@ -34,7 +37,10 @@ class NotificationBell:
         await self._drop()
 
     async def wait(self, seconds: float) -> None:
-        """Return when it rang (after a short pause, so that a burst wakes once) or after ``seconds``."""
+        """Return when it rang (after a short pause, so that a burst wakes once) or after ``seconds``.
+
+        A cut connection rings, too: something may have been missed.
+        """
         if self._connection is None:
             await self._listen()
         with suppress(TimeoutError):
@@ -52,22 +58,27 @@ class NotificationBell:
             # Polling goes on without notifications; the next wait tries again.
             self._connection = None
             return
-        asyncio.get_running_loop().add_reader(self._connection.fileno(), self._on_readable)
+        self._watched_fileno = self._connection.fileno()
+        asyncio.get_running_loop().add_reader(self._watched_fileno, self._on_readable)
 
     def _on_readable(self) -> None:
         assert self._connection is not None
         try:
             self._connection.poll()
-        except Exception:
-            asyncio.get_running_loop().remove_reader(self._connection.fileno())
+        except psycopg2.Error:
+            self._unwatch()
             self._connection.close()
-        self._connection.notifies.clear()
+        else:
+            self._connection.notifies.clear()
         self._rang.set()
 
+    def _unwatch(self) -> None:
+        if self._watched_fileno is not None:
+            asyncio.get_running_loop().remove_reader(self._watched_fileno)
+            self._watched_fileno = None
+
     async def _drop(self) -> None:
+        self._unwatch()
         connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        if not connection.closed:
-            asyncio.get_running_loop().remove_reader(connection.fileno())
+        if connection is not None:
             await asyncio.to_thread(connection.close)
