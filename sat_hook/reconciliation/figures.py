@@ -115,15 +115,15 @@ class Headline:
             return "Everything agrees: no open break, and the saldo is explained to the last rupiah."
         found = []
         if self.open_breaks:
-            found.append(_count(self.open_breaks, "open break"))
+            found.append(counted(self.open_breaks, "open break"))
         if self.unexplained_rupiah is None:
             found.append("no saldo to compare, as the deposit was not observed at both ends of the day")
         elif self.unexplained_rupiah:
             found.append(f"Rp {self.unexplained_rupiah:,} of the saldo unexplained".replace("Rp -", "−Rp "))
         if self.failed_controls:
-            found.append(_count(self.failed_controls, "control total") + " in disagreement")
+            found.append(counted(self.failed_controls, "control total") + " in disagreement")
         if self.matches_not_made:
-            found.append(_count(self.matches_not_made, "match", "matches") + " not made yet")
+            found.append(counted(self.matches_not_made, "match", "matches") + " not made yet")
         return "To be looked at: " + "; ".join(found) + "."
 
 
@@ -143,5 +143,5 @@ def headline(close: DayClose) -> Headline:
     )
 
 
-def _count(number: int, one: str, many: str | None = None) -> str:
+def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -1,8 +1,8 @@
 """The report of a closed day as a workbook (XLSX) that a finance person opens without help.
 
 Totals are formulas over the sheets ``orders`` and ``breaks``, with their values stored beside them for
-viewers that do not calculate. Above :data:`MAXIMUM_ORDERS` the orders are a CSV beside the workbook; what would
-be computed from them is then a value, and the sheets say so. The same day gives the same bytes.
+viewers that do not calculate. Above :data:`MAXIMUM_ORDERS` the orders are a CSV beside the workbook; what
+would be computed from them is then a value, and the sheets say so. The same day gives the same bytes.
 """
 
 from __future__ import annotations

@@ -1,0 +1,215 @@
+"""The report of a closed day as one HTML page: charts and tables, light and dark, nothing from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from sat_hook.domain.order import OrderState
+from sat_hook.reconciliation import charts
+from sat_hook.reconciliation.breaks_file import in_wib
+from sat_hook.reconciliation.charts import AGES, Bar, Colour, Part, Step
+from sat_hook.reconciliation.figures import (
+    BANDS,
+    TOTALLED,
+    Aged,
+    ageing,
+    by_product_and_state,
+    by_state,
+    counted,
+    headline,
+)
+from sat_hook.reconciliation.model import BreakCategory, DayClose, SaldoEquation
+
+MAXIMUM_BREAKS = 500
+"""Breaks in the page; the others are in the files."""
+MAXIMUM_LINES = 300
+"""Lines of products and states in the page's table."""
+MAXIMUM_ORDERS = 200
+"""Orders in the page: only those that somebody may have to look at."""
+MAXIMUM_BARS = 12
+"""Products with a bar of their own."""
+
+_GROUPS: tuple[tuple[Colour, str, frozenset[OrderState]], ...] = (
+    (Colour.SUCCEEDED, "succeeded", frozenset({OrderState.SUCCEEDED})),
+    (
+        Colour.IN_FLIGHT,
+        "in flight or unknown",
+        frozenset({OrderState.SUBMITTING, OrderState.PENDING, OrderState.UNKNOWN, OrderState.ESCALATED}),
+    ),
+    (Colour.FAILED, "failed", frozenset({OrderState.FAILED})),
+    (Colour.REVERSED, "reversed", frozenset({OrderState.REVERSED})),
+    (
+        Colour.NOT_SENT,
+        "not sent",
+        frozenset(
+            {
+                OrderState.RECEIVED,
+                OrderState.REJECTED,
+                OrderState.QUOTED,
+                OrderState.HELD,
+                OrderState.CANCELLED,
+            }
+        ),
+    ),
+)
+_GROUP_OF: dict[str, Colour] = {state.value: colour for colour, _, states in _GROUPS for state in states}
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedFile:
+    """A file that lies beside the page."""
+
+    name: str
+    what: str
+
+
+def render_page(close: DayClose, files: Sequence[LinkedFile]) -> bytes:
+    """The page of a closed day, UTF-8.
+
+    :param files: those that lie beside it; it links to them by their names.
+    """
+    aged = ageing(close)
+    lines = by_product_and_state(close.orders)
+    looked_at = _to_look_at(close.orders)
+    page = _TEMPLATES.get_template(
+        "page.html.jinja"
+    ).render(
+        close=close,
+        head=headline(close),
+        style=Markup(charts.STYLE),  # noqa: S704 - our own constant
+        files=files,
+        bands=BANDS,
+        categories=_aged_by_category(aged),
+        waterfall=_safe(_waterfall(close.saldo) if close.saldo else ""),
+        breaks_by_category=_safe(_breaks_by_category(aged)),
+        breaks_by_age=_safe(_breaks_by_age(aged)),
+        ages_legend=_safe(charts.legend(list(zip(AGES, BANDS, strict=True)))),
+        products=_safe(_products(lines)),
+        states_legend=_safe(charts.legend([(colour, name) for colour, name, _ in _GROUPS])),
+        totalled=TOTALLED,
+        states=_rows(by_state(close.orders)),
+        lines=_rows(lines.head(MAXIMUM_LINES)),
+        all_lines=len(lines),
+        breaks=close.breaks[:MAXIMUM_BREAKS],
+        looked_at=_rows(looked_at.head(MAXIMUM_ORDERS)),
+        all_looked_at=len(looked_at),
+    )
+    return page.encode("utf-8")
+
+
+def _safe(made: str) -> Markup:
+    """What the chart module made: it has escaped every text."""
+    return Markup(made)  # noqa: S704
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    names = list(frame.columns)
+    return [dict(zip(names, row, strict=True)) for row in frame.itertuples(index=False, name=None)]
+
+
+def _to_look_at(orders: pd.DataFrame) -> pd.DataFrame:
+    """The orders that have not ended, or that a break names."""
+    ended = [state.value for state in OrderState if state.is_final]
+    found = orders[(orders["breaks"] > 0) | ~orders["state"].isin(ended)]
+    return found[
+        ["request_id", "order_id", "product_code", "client_number", "state", "sent_at", "breaks"]
+    ].join(found[["charged_rupiah", "evidence"]])
+
+
+def _waterfall(saldo: SaldoEquation) -> str:
+    lines = saldo.waterfall
+    steps = []
+    for place, line in enumerate(lines):
+        is_total = place in (0, len(lines) - 1)
+        if is_total:
+            colour = Colour.TOTAL
+        elif line.label == "Unexplained" and line.rupiah:
+            colour = Colour.ALARM
+        else:
+            colour = Colour.DECREASE if line.rupiah < 0 else Colour.INCREASE
+        steps.append(
+            Step(
+                line.label,
+                0 if is_total else line.after_rupiah - line.rupiah,
+                line.after_rupiah,
+                charts.rupiah(line.rupiah) if is_total else _signed(line.rupiah),
+                colour,
+            )
+        )
+    return charts.waterfall("From the opening to the closing saldo", steps)
+
+
+def _signed(amount: int) -> str:
+    return f"+{charts.rupiah(amount)}" if amount > 0 else charts.rupiah(amount)
+
+
+def _aged_by_category(aged: Sequence[Aged]) -> list[tuple[str, list[Aged]]]:
+    return [
+        (category.value, [item for item in aged if item.category is category]) for category in BreakCategory
+    ]
+
+
+def _breaks_by_category(aged: Sequence[Aged]) -> str:
+    bars = []
+    for name, items in _aged_by_category(aged):
+        parts = tuple(
+            Part(item.breaks, colour, f"{item.band}: {counted(item.breaks, 'break')}")
+            for colour, item in zip(AGES, items, strict=True)
+        )
+        gross = sum(item.gross_rupiah for item in items)
+        number = sum(item.breaks for item in items)
+        figure = f"{number:,} · {charts.short_rupiah(gross)}" if number else "none"
+        bars.append(Bar(name, parts, figure))
+    return charts.stacked_bars("Number of breaks carried on, by category and age", bars, is_rupiah=False)
+
+
+def _breaks_by_age(aged: Sequence[Aged]) -> str:
+    bars = []
+    for colour, band in zip(AGES, BANDS, strict=True):
+        items = [item for item in aged if item.band == band]
+        number, gross = sum(item.breaks for item in items), sum(item.gross_rupiah for item in items)
+        figure = f"{charts.short_rupiah(gross)} · {counted(number, 'break')}" if number else "none"
+        bars.append(Bar(band, (Part(gross, colour, figure),), figure))
+    return charts.stacked_bars("Size of the breaks carried on, by age", bars, is_rupiah=True)
+
+
+def _products(lines: pd.DataFrame) -> str:
+    """A bar a product, the dearest first; the rest together."""
+    sizes = lines.groupby("product_code")["charged_rupiah"].sum()
+    ranked = [str(code) for code, _ in sorted(sizes.items(), key=lambda item: (-int(item[1]), str(item[0])))]
+    shown = ranked if len(ranked) <= MAXIMUM_BARS else ranked[: MAXIMUM_BARS - 1]
+    bars = [_product_bar(code, lines[lines["product_code"] == code]) for code in shown]
+    if len(shown) < len(ranked):
+        others = lines[~lines["product_code"].isin(shown)]
+        bars.append(_product_bar(f"{len(ranked) - len(shown):,} others", others))
+    return charts.stacked_bars("Orders per product and status, by their price", bars, is_rupiah=True)
+
+
+def _product_bar(label: str, lines: pd.DataFrame) -> Bar:
+    groups = lines["state"].map(_GROUP_OF)
+    parts = []
+    for colour, name, _ in _GROUPS:
+        of_group = lines[groups == colour]
+        price, number = int(of_group["charged_rupiah"].sum()), int(of_group["orders"].sum())
+        parts.append(Part(price, colour, f"{name}: {counted(number, 'order')}, {charts.rupiah(price)}"))
+    price, number = int(lines["charged_rupiah"].sum()), int(lines["orders"].sum())
+    return Bar(label, tuple(parts), f"{charts.short_rupiah(price)} · {counted(number, 'order')}")
+
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("sat_hook.reconciliation", ""),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters["rupiah"] = lambda amount: charts.rupiah(int(amount))
+_TEMPLATES.filters["number"] = lambda amount: f"{int(amount):,}".replace("-", "−")
+_TEMPLATES.filters["wib"] = lambda moment: "" if pd.isna(moment) else in_wib(moment)
+_TEMPLATES.filters["short_digest"] = lambda digest: f"{digest[:12]}…" if digest else ""
