@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from sat_hook.domain.event import Event, parse_event
 
+_canonical = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 class StreamKind(StrEnum):
     """What a stream is about."""
@@ -18,10 +20,11 @@ class StreamKind(StrEnum):
     ORDER = "order"
     BATCH = "batch"
     ACCOUNT = "account"
+    EXPORT = "export"
 
 
 class StreamId(NamedTuple):
-    """The name of a stream: ``order/<request id>``, ``batch/<batch id>`` or ``account/<account id>``."""
+    """The name of a stream: its kind and the id of what it is about, such as ``order/<request id>``."""
 
     kind: StreamKind
     key: str
@@ -100,5 +103,4 @@ def event_digest(
         provenance.cause,
         occurred_at.astimezone(UTC).isoformat(timespec="microseconds"),
     ]
-    canonical = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
+    return hashlib.sha256(_canonical(parts).encode("utf-8")).hexdigest()

@@ -10,6 +10,7 @@ from typing import Protocol
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.event import Event
+from sat_hook.domain.export import Export
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.recorded import Provenance, RecordedEvent, StreamId
 
@@ -47,7 +48,7 @@ class Change:
     stream: StreamId
     expected_version: int
     events: tuple[Event, ...]
-    after: Order | Batch | AccountStanding
+    after: Order | Batch | AccountStanding | Export
     evidence: tuple[StatusEvidence, ...] = ()
 
 

@@ -1,0 +1,95 @@
+"""Who did what: every act of a person is an event whose actor is an Airflow user, found here by its actor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sat_hook.domain.books_events import BooksEvent
+from sat_hook.domain.event import registered_events
+from sat_hook.domain.recorded import RecordedEvent
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import recorded_from_row
+from sat_hook.store.sql_files import queries
+
+PERSON = "user:"
+ACTION_COLUMNS = ("position", "recorded_at", "actor", "cause", "stream", "version", "type", "data")
+ACTIONS_PER_READ = 1_000
+
+
+class ActionKind(StrEnum):
+    """Tables of an evidence pack; every act of a person is in exactly one of them."""
+
+    APPROVALS = "approvals"
+    OVERRIDES = "overrides"
+    RECONCILIATIONS = "reconciliations"
+    DELIVERIES = "deliveries"
+    EXPORTS = "exports"
+    ACTIONS = "actions"
+
+
+TYPES: dict[ActionKind, tuple[str, ...]] = {
+    ActionKind.APPROVALS: (
+        "ApprovalRequested",
+        "ApprovalRefused",
+        "ApprovalRejected",
+        "BatchApproved",
+        "OrderApproved",
+    ),
+    ActionKind.OVERRIDES: (
+        "AccountPaused",
+        "AccountResumed",
+        "FailedByOperator",
+        "OrderCancelled",
+        "OrderReleased",
+        "ResendAllowedByOperator",
+        "SucceededByOperator",
+    ),
+    ActionKind.RECONCILIATIONS: tuple(
+        sorted({name for (name, _), kind in registered_events().items() if issubclass(kind, BooksEvent)})
+    ),
+    ActionKind.DELIVERIES: ("GoodsDelivered",),
+    ActionKind.EXPORTS: ("ExportHandedOut", "ExportRequested", "ExportWritten"),
+}
+"""What stands in which table, whoever did it. :attr:`ActionKind.ACTIONS` is all else that people did."""
+
+TYPES_OF_OTHER_TABLES = tuple(sorted(name for names in TYPES.values() for name in names))
+
+
+def action_cells(recorded: RecordedEvent, data: str) -> tuple[object, ...]:
+    """The cells under :data:`ACTION_COLUMNS`."""
+    return (
+        recorded.position,
+        recorded.recorded_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        recorded.provenance.actor,
+        recorded.provenance.cause,
+        str(recorded.stream),
+        recorded.version,
+        recorded.type_name,
+        data,
+    )
+
+
+def actions_since(database: Database, since: datetime, user: str | None = None) -> Iterator[RecordedEvent]:
+    """What people did since a moment, oldest first, page by page.
+
+    :param user: only this Airflow user's.
+    :raises StoreUnavailableError: the database gave up.
+    """
+    after = 0
+    while True:
+        with database.transaction() as connection:
+            rows = list(
+                queries("actions").actions_since(
+                    connection,
+                    since=since,
+                    actor=None if user is None else f"{PERSON}{user}",
+                    after_position=after,
+                    limit=ACTIONS_PER_READ,
+                )
+            )
+        if not rows:
+            return
+        yield from map(recorded_from_row, rows)
+        after = rows[-1][0]

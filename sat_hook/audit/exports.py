@@ -1,0 +1,134 @@
+"""Exports: who asked for an evidence pack, that it was written, who took it. Each is an event.
+
+The actor comes from the authenticated route that calls these, never from the caller's own words (law 13).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sat_hook.domain.event import Event
+from sat_hook.domain.export import (
+    Export,
+    ExportHandedOut,
+    ExportRequested,
+    ExportWritten,
+    evolve_export,
+    fold_export,
+)
+from sat_hook.domain.identity import export_id_of
+from sat_hook.domain.ports import Clock
+from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
+from sat_hook.pipeline.overrides import checked_reason
+from sat_hook.pipeline.trouble import ContentionError, PipelineError
+from sat_hook.store.event_store import Change, EventStore
+
+MAXIMUM_PERIOD_DAYS = 400
+ROUNDS = 10
+
+
+class ExportNotFoundError(PipelineError):
+    """Nobody asked for an export with this id."""
+
+    is_worth_a_retry = False
+
+
+class ExportRefusedError(PipelineError):
+    """What was asked for cannot be exported; the text says why."""
+
+    is_worth_a_retry = False
+
+
+def request_export(
+    store: EventStore,
+    clock: Clock,
+    *,
+    recorded_from: datetime,
+    recorded_before: datetime,
+    with_personal_data: bool,
+    reason: str,
+    provenance: Provenance,
+) -> Export:
+    """Record that the actor asks for the evidence of a period; what is in the future is left out.
+
+    :param recorded_before: exclusive.
+    :param reason: required for personal data.
+    :raises ExportRefusedError: the period is empty or too long.
+    :raises OverrideRefusedError: personal data without a reason.
+    """
+    now = clock.now()
+    until = min(recorded_before, now)
+    if recorded_from >= until:
+        raise ExportRefusedError(
+            f"period: found {recorded_from.isoformat()} to {recorded_before.isoformat()}; expected one that "
+            "begins before it ends, and in the past"
+        )
+    if until - recorded_from > timedelta(days=MAXIMUM_PERIOD_DAYS):
+        raise ExportRefusedError(
+            f"period: found {(until - recorded_from).days} days; expected at most {MAXIMUM_PERIOD_DAYS}"
+        )
+    event = ExportRequested(
+        recorded_from=recorded_from,
+        recorded_before=until,
+        with_personal_data=with_personal_data,
+        reason=checked_reason(reason) if with_personal_data or reason.strip() else "",
+    )
+    period = f"{recorded_from.isoformat()}/{until.isoformat()}"
+    export_id = export_id_of(provenance.actor, period, now.isoformat())
+    return _append(store, export_id, event, provenance, now)
+
+
+def load_export(store: EventStore, export_id: str) -> Export:
+    """The export; raises ExportNotFoundError."""
+    export = _load(store, export_id)
+    if export is None:
+        raise ExportNotFoundError(f"there is no export {export_id}")
+    return export
+
+
+def requested_by(store: EventStore, export_id: str) -> str:
+    """The actor who asked for it."""
+    return store.read_stream(StreamId(StreamKind.EXPORT, export_id))[0].provenance.actor
+
+
+def record_written(
+    store: EventStore, clock: Clock, export_id: str, written: ExportWritten, provenance: Provenance
+) -> Export:
+    """Record the written pack, unless the very same one is recorded already."""
+    export = load_export(store, export_id)
+    if (export.uri, export.digest) == (written.uri, written.digest):
+        return export
+    return _append(store, export_id, written, provenance, clock.now())
+
+
+def hand_out(store: EventStore, clock: Clock, export_id: str, provenance: Provenance) -> Export:
+    """Record that the actor is given the pack; called before the first byte leaves.
+
+    :raises ExportNotFoundError: there is no such export.
+    :raises ExportRefusedError: its pack is not written yet.
+    """
+    export = load_export(store, export_id)
+    if export.digest is None:
+        raise ExportRefusedError(
+            f"export {export_id}: found no pack yet; expected the DAG audit_export to end"
+        )
+    return _append(store, export_id, ExportHandedOut(digest=export.digest), provenance, clock.now())
+
+
+def _append(
+    store: EventStore, export_id: str, event: Event, provenance: Provenance, moment: datetime
+) -> Export:
+    for _ in range(ROUNDS):
+        before = _load(store, export_id)
+        after = evolve_export(before, export_id, event, moment)
+        change = Change(
+            StreamId(StreamKind.EXPORT, export_id), before.version if before else 0, (event,), after
+        )
+        if not store.append([change], provenance, moment):
+            return after
+    raise ContentionError(f"export {export_id} kept changing while it was written to")
+
+
+def _load(store: EventStore, export_id: str) -> Export | None:
+    events = store.read_stream(StreamId(StreamKind.EXPORT, export_id))
+    return fold_export(export_id, ((recorded.event, recorded.occurred_at) for recorded in events))

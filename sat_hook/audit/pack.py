@@ -1,0 +1,339 @@
+"""Writes an evidence pack: a zip file that can be verified with nothing but itself and a public audit key.
+
+Whole checkpoints are exported, so that each root can be computed again from the pack's own events; a few
+events before and after the period come with them. The same export gives the same bytes, as long as the tables
+beside the log say the same. Rows are streamed: memory does not grow with the period.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from psycopg2.extensions import connection as Connection
+
+from sat_hook.audit.actions import ACTION_COLUMNS, TYPES, TYPES_OF_OTHER_TABLES, ActionKind, action_cells
+from sat_hook.audit.checkpoints import Checkpoint
+from sat_hook.audit.keys import AuditSigner
+from sat_hook.audit.masking import masked_data
+from sat_hook.domain.export import Export
+from sat_hook.domain.recorded import RecordedEvent
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import recorded_from_row
+from sat_hook.store.sql_files import queries
+
+FORMAT = "sat-evidence-pack-1"
+ROWS_PER_FETCH = 2_000
+COMPRESSION_LEVEL = 6
+VERIFIER = "pack_verifier.py"
+
+ALWAYS_VERIFIABLE = (
+    "that the manifest was signed with an audit key that you trust, and every file is the one that it names",
+    "that every checkpoint was signed with such a key, and each names the one before it",
+    "that the events are exactly those that the checkpoints cover: none changed, removed, inserted or moved",
+    "that the versions of every stream follow each other",
+)
+UNMASKED_VERIFIABLE = (
+    "that the text, actor, cause and time of every event are those that its digest was made of",
+    "that signed statuses and callbacks have the digests under which the log names them",
+)
+MASKED_VERIFIABLE = (
+    'that text, actor, cause and time of every event without "masked": true are those of its digest',
+    'of an event with "masked": true: its place, time of recording and original digest; that the shown text '
+    "is the original one without customers' data is the exporter's word, under the manifest's signature",
+    "a digest hides a customer's number only from whoever does not try all numbers: treat this pack as "
+    "pseudonymous",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PackWritten:
+    """What was written."""
+
+    digest: str
+    size_bytes: int
+    events: int
+    first_checkpoint: int | None
+    last_checkpoint: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    name: str
+    sha256: str
+    size_bytes: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """The checkpoints that have something of the period, and the positions that they cover."""
+
+    first_checkpoint: int
+    last_checkpoint: int
+    first_position: int
+    last_position: int
+    previous: str
+
+
+class PackWriter:
+    """Writes one pack.
+
+    :param database: as the role sat_writer: signed texts are read when personal data was asked for.
+    :param requested_by: the actor who asked.
+    """
+
+    def __init__(self, database: Database, export: Export, requested_by: str, signer: AuditSigner) -> None:
+        self._database = database
+        self._export = export
+        self._requested_by = requested_by
+        self._signer = signer
+        self._files: list[_File] = []
+        self._masked_events = 0
+
+    def write(self, path: Path) -> PackWritten:
+        """Write the pack to ``path``, from one snapshot.
+
+        :raises StoreUnavailableError: the database gave up.
+        :raises OSError: the file cannot be written.
+        """
+        with (
+            self._database.transaction(snapshot=True) as connection,
+            zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION_LEVEL) as pack,
+        ):
+            queries("audit").wait_without_limit(connection)
+            covered = self._covered(connection)
+            self._plain(pack, "README.txt", _read_me(self._export).encode("utf-8"))
+            self._plain(pack, "verify.py", (files("sat_hook.audit") / VERIFIER).read_bytes())
+            self._lines(pack, "checkpoints.jsonl", self._checkpoints(connection, covered))
+            events = self._lines(pack, "events.jsonl", self._events(connection, covered))
+            for kind in ActionKind:
+                self._actions(pack, kind, connection, covered)
+            for name, query in self._tables().items():
+                self._lines(pack, f"{name}.jsonl", self._rows(connection, query))
+            self._seal(pack, self._manifest(covered, events.rows))
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return PackWritten(
+            digest,
+            path.stat().st_size,
+            events.rows,
+            covered.first_checkpoint if covered else None,
+            covered.last_checkpoint if covered else None,
+        )
+
+    def _covered(self, connection: Connection) -> _Range | None:
+        room = queries("checkpoints")
+        [(first, last)] = room.checkpoints_between(
+            connection,
+            recorded_from=self._export.recorded_from,
+            recorded_before=self._export.recorded_before,
+        )
+        if first is None:
+            return None
+        texts = [
+            Checkpoint(*next(iter(room.checkpoint(connection, number=number)))).text
+            for number in (first, last)
+        ]
+        return _Range(first, last, texts[0].first_position, texts[1].last_position, texts[0].previous)
+
+    def _tables(self) -> dict[str, str]:
+        bodies = "_with_bytes" if self._export.with_personal_data else ""
+        return {
+            "callbacks": f"callbacks{bodies}",
+            "signed_statuses": f"signed_statuses{bodies}",
+            "deposits": "deposits",
+            "price_snapshots": "price_snapshots",
+            "price_changes": "price_changes",
+        }
+
+    def _checkpoints(self, connection: Connection, covered: _Range | None) -> Iterator[dict[str, Any]]:
+        if covered is None:
+            return
+        chosen = {"first_number": covered.first_checkpoint, "last_number": covered.last_checkpoint}
+        for row in _each_row(connection, "checkpoints_of_pack", chosen):
+            yield asdict(Checkpoint(*row.values()))
+
+    def _events(self, connection: Connection, covered: _Range | None) -> Iterator[dict[str, Any]]:
+        for recorded in _each_event(connection, covered):
+            data, is_masked = self._shown(recorded.data)
+            self._masked_events += is_masked
+            yield {
+                "position": recorded.position,
+                "stream": str(recorded.stream),
+                "version": recorded.version,
+                "type": recorded.type_name,
+                "schema_version": recorded.schema_version,
+                "data": data,
+                "actor": recorded.provenance.actor,
+                "cause": recorded.provenance.cause,
+                "occurred_at": _utc(recorded.occurred_at),
+                "recorded_at": _utc(recorded.recorded_at),
+                "digest": recorded.digest,
+                **({"masked": True} if is_masked else {}),
+            }
+
+    def _actions(
+        self, pack: zipfile.ZipFile, kind: ActionKind, connection: Connection, covered: _Range | None
+    ) -> None:
+        """What people did, of one kind, as a table to be read; the events themselves are in events.jsonl."""
+
+        def lines() -> Iterator[bytes]:
+            yield _csv_line(ACTION_COLUMNS)
+            query = "events_of_types" if kind in TYPES else "events_of_people"
+            types = list(TYPES.get(kind, TYPES_OF_OTHER_TABLES))
+            for recorded in _each_event(connection, covered, query, types=types):
+                yield _csv_line(action_cells(recorded, self._shown(recorded.data)[0]))
+
+        self._member(pack, f"{kind.value}.csv", lines(), rows_besides=1)
+
+    def _shown(self, data: str) -> tuple[str, bool]:
+        return (data, False) if self._export.with_personal_data else masked_data(data)
+
+    def _rows(self, connection: Connection, query: str) -> Iterator[dict[str, Any]]:
+        period = {
+            "recorded_from": self._export.recorded_from,
+            "recorded_before": self._export.recorded_before,
+        }
+        for row in _each_row(connection, query, period):
+            yield {
+                name: _utc(value)
+                if isinstance(value, datetime)
+                else value.replace("\n", "")
+                if name.endswith("_base64")
+                else value
+                for name, value in row.items()
+            }
+
+    def _manifest(self, covered: _Range | None, events: int) -> dict[str, Any]:
+        export = self._export
+        verifiable = UNMASKED_VERIFIABLE if export.with_personal_data else MASKED_VERIFIABLE
+        return {
+            "format": FORMAT,
+            "export_id": export.export_id,
+            "requested_by": self._requested_by,
+            "requested_at": _utc(export.requested_at),
+            "recorded_from": _utc(export.recorded_from),
+            "recorded_before": _utc(export.recorded_before),
+            "with_personal_data": export.with_personal_data,
+            "reason": export.reason,
+            "covered": None if covered is None else asdict(covered),
+            "events": events,
+            "masked_events": self._masked_events,
+            "can_be_verified": [*ALWAYS_VERIFIABLE, *verifiable],
+            "files": [asdict(file) for file in self._files],
+        }
+
+    def _seal(self, pack: zipfile.ZipFile, manifest: dict[str, Any]) -> None:
+        content = (json.dumps(manifest, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
+        seal = {"key_id": self._signer.key_id, "signature": self._signer.sign(content)}
+        self._plain(pack, "manifest.json", content)
+        self._plain(pack, "manifest.sig.json", (json.dumps(seal) + "\n").encode("ascii"))
+
+    def _lines(self, pack: zipfile.ZipFile, name: str, rows: Iterable[dict[str, Any]]) -> _File:
+        encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+        return self._member(pack, name, ((encode(row) + "\n").encode("utf-8") for row in rows))
+
+    def _plain(self, pack: zipfile.ZipFile, name: str, content: bytes) -> None:
+        self._member(pack, name, (content,), rows_besides=1)
+
+    def _member(
+        self, pack: zipfile.ZipFile, name: str, lines: Iterable[bytes], *, rows_besides: int = 0
+    ) -> _File:
+        digest, size, rows = hashlib.sha256(), 0, -rows_besides
+        with _opened(pack, name) as write:
+            for line in lines:
+                digest.update(line)
+                size, rows = size + len(line), rows + 1
+                write(line)
+        file = _File(name, digest.hexdigest(), size, rows)
+        self._files.append(file)
+        return file
+
+
+@contextmanager
+def _opened(pack: zipfile.ZipFile, name: str) -> Iterator[Callable[[bytes], object]]:
+    """A member of the zip with nothing in it that depends on when and where it was written."""
+    member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+    member.create_system, member.external_attr = 3, 0o644 << 16
+    member.compress_type = zipfile.ZIP_DEFLATED
+    with pack.open(member, "w", force_zip64=True) as file, io.BufferedWriter(_Raw(file), 1 << 16) as buffered:
+        yield buffered.write
+
+
+class _Raw(io.RawIOBase):
+    """Hands whole blocks to the zip: compressing line by line is several times slower."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, block: Any) -> int:
+        self._file.write(bytes(block))
+        return len(block)
+
+
+def _each_event(
+    connection: Connection, covered: _Range | None, query: str = "events_between", **more: Any
+) -> Iterator[RecordedEvent]:
+    if covered is None:
+        return
+    chosen = {"first_position": covered.first_position, "last_position": covered.last_position, **more}
+    for row in _each_row(connection, query, chosen):
+        yield recorded_from_row(tuple(row.values()))
+
+
+def _each_row(connection: Connection, query: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    with connection.cursor(name=f"sat_{query}") as cursor:
+        cursor.itersize = ROWS_PER_FETCH
+        cursor.execute(getattr(queries("evidence_pack"), query).sql, parameters)
+        names: list[str] = []
+        for row in cursor:
+            names = names or [column.name for column in cursor.description or ()]
+            yield dict(zip(names, row, strict=True))
+
+
+def _csv_line(cells: Iterable[object]) -> bytes:
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().encode("utf-8")
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _read_me(export: Export) -> str:
+    period = f"from {_utc(export.recorded_from)} until {_utc(export.recorded_before)}"
+    return f"""Evidence of what was recorded {period}.
+
+Verify it, offline, with Python 3.11 or newer and its package "cryptography". The public key must reach you by
+another way than this file:
+
+    python verify.py --key audit_public.pem PACK.zip
+
+With --published FOLDER (a copy of the place where checkpoints are published) it is compared with that, too.
+
+events.jsonl           the log: whole checkpoints, so a little more than the period
+checkpoints.jsonl      signed and chained checkpoints over these events
+actions.csv, approvals.csv, overrides.csv, reconciliations.csv, deliveries.csv, exports.csv
+                       what people did, and what days were closed with, to be read
+callbacks.jsonl        the inbox of callbacks, by digest
+signed_statuses.jsonl  SAT's signed statuses, by digest
+deposits.jsonl         looks at the deposit
+price_snapshots.jsonl, price_changes.jsonl
+                       the history of prices
+manifest.json          who asked for this, why, the digest of every file, and what can be verified
+"""

@@ -1,0 +1,94 @@
+"""An export: an evidence pack that a person asked for. Who asked, what for, what was made, who took it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from sat_hook.domain.event import Event, register
+
+
+@register
+class ExportRequested(Event):
+    """A person, the event's actor, asked for the evidence of what was recorded in a period.
+
+    ``recorded_before`` is exclusive. ``reason`` is never empty when personal data was asked for.
+    """
+
+    recorded_from: AwareDatetime
+    recorded_before: AwareDatetime
+    with_personal_data: bool
+    reason: str
+
+
+@register
+class ExportWritten(Event):
+    """The pack was written. ``digest`` is its SHA-256; the checkpoints are the first and last in it."""
+
+    uri: str
+    digest: str
+    size_bytes: int
+    events: int
+    first_checkpoint: int | None
+    last_checkpoint: int | None
+
+
+@register
+class ExportHandedOut(Event):
+    """A person, the event's actor, was given the pack with this digest."""
+
+    digest: str
+
+
+class Export(BaseModel):
+    """The fold of an export's events."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    export_id: str
+    version: int = 0
+    requested_at: AwareDatetime
+    recorded_from: AwareDatetime
+    recorded_before: AwareDatetime
+    with_personal_data: bool
+    reason: str
+    uri: str | None = None
+    digest: str | None = None
+    size_bytes: int = 0
+    handed_out: int = 0
+
+
+def evolve_export(export: Export | None, export_id: str, event: Event, occurred_at: datetime) -> Export:
+    """The export after ``event``."""
+    match event:
+        case ExportRequested() if export is None:
+            return Export(
+                export_id=export_id,
+                version=1,
+                requested_at=occurred_at,
+                recorded_from=event.recorded_from,
+                recorded_before=event.recorded_before,
+                with_personal_data=event.with_personal_data,
+                reason=event.reason,
+            )
+        case ExportWritten() if export is not None:
+            change: dict[str, object] = {
+                "uri": event.uri,
+                "digest": event.digest,
+                "size_bytes": event.size_bytes,
+            }
+        case ExportHandedOut() if export is not None:
+            change = {"handed_out": export.handed_out + 1}
+        case _:
+            raise ValueError(f"{event.type_name} does not follow in the stream of an export")
+    return export.model_copy(update={**change, "version": export.version + 1})
+
+
+def fold_export(export_id: str, events: Iterable[tuple[Event, datetime]]) -> Export | None:
+    """The export after all of ``events``, or None when there are none."""
+    export: Export | None = None
+    for event, occurred_at in events:
+        export = evolve_export(export, export_id, event, occurred_at)
+    return export

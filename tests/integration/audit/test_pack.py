@@ -1,0 +1,364 @@
+"""An evidence pack: what is in it, what is masked, and that its own verifier finds whatever was altered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from sat_hook.audit import checkpoints
+from sat_hook.audit.exports import (
+    ExportNotFoundError,
+    ExportRefusedError,
+    hand_out,
+    load_export,
+    record_written,
+    request_export,
+    requested_by,
+)
+from sat_hook.audit.keys import AuditSigner, new_audit_key
+from sat_hook.audit.pack import PackWriter, PackWritten
+from sat_hook.audit.rebuild import compare_projections
+from sat_hook.domain.export import Export, ExportWritten
+from sat_hook.domain.identity import request_id_of
+from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
+from sat_hook.pipeline.overrides import pause_account
+from sat_hook.pipeline.resolver import Resolver
+from sat_hook.pipeline.trouble import OverrideRefusedError
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
+from stack.databases import ApplicationDatabase
+from tests.integration.audit.damage import ORDERS, PROOF, Found, fill
+from tests.integration.audit.keeping import Notary
+from tests.orders import ACCOUNT, ManualClock
+
+ASKER = Provenance("user:alice", "plugin:export")
+BY_TASK = Provenance("service:airflow", "task")
+CLIENT_NUMBER = "0812"
+
+
+@dataclass
+class Desk:
+    """A filled database, its notary, and somebody who asks for packs."""
+
+    notary: Notary
+    store: PostgresEventStore
+    folder: Path
+
+    @property
+    def public_key(self) -> Path:
+        """What the auditor was given."""
+        path = self.folder / "audit_public.pem"
+        path.write_bytes(self.notary.signer.public_key_pem())
+        return path
+
+    def ask(self, *, personal: bool = False, reason: str = "") -> Export:
+        """Ask for everything that there is."""
+        return request_export(
+            self.store,
+            self.notary.clock,
+            recorded_from=datetime.now(UTC) - timedelta(hours=1),
+            recorded_before=datetime.now(UTC) + timedelta(days=1),
+            with_personal_data=personal,
+            reason=reason,
+            provenance=ASKER,
+        )
+
+    def write(self, export: Export, name: str = "pack.zip") -> tuple[Path, PackWritten]:
+        """Write its pack."""
+        self.notary.make()
+        path = self.folder / name
+        asker = requested_by(self.store, export.export_id)
+        return path, PackWriter(self.store.database, export, asker, self.notary.signer).write(path)
+
+    def verify(self, pack: Path, *options: str) -> subprocess.CompletedProcess[str]:
+        """What an auditor does: the pack's own script, isolated, in an empty folder."""
+        script = self.folder / "verify.py"
+        with zipfile.ZipFile(pack) as opened:
+            script.write_bytes(opened.read("verify.py"))
+        return subprocess.run(
+            [sys.executable, "-I", str(script), "--key", str(self.public_key), *options, str(pack)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            cwd=self.folder,
+        )
+
+
+@pytest.fixture
+def desk(database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Orders with evidence, a callback, a pause by bob; checkpoints of four events."""
+    monkeypatch.setattr(checkpoints, "MAXIMUM_EVENTS", 4)
+    fill(database)
+    with closing(psycopg2.connect(database.receiver_dsn)) as connection, connection.cursor() as cursor:
+        arguments = (ACCOUNT, request_id_of(ACCOUNT, "order-1"), PROOF.digest, PROOF.body.encode())
+        cursor.execute("SELECT sat.receive_callback(%s, %s, %s, %s, 's', 'k', 't', 'a')", arguments)
+        connection.commit()
+    notary = Notary(database, tmp_path / "published")
+    store = PostgresEventStore(Database(database.writer_dsn))
+    by_bob = Provenance("user:bob", "plugin:pause")
+    pause_account(Resolver(store, notary.clock), ACCOUNT, "number 081211311111 complained", by_bob)
+    notary.clock = ManualClock(datetime.now(UTC))
+    yield Desk(notary, store, tmp_path)
+    store.database.close()
+
+
+def lines_of(pack: Path, name: str) -> list[dict[str, Any]]:
+    """The objects in a file of the pack."""
+    with zipfile.ZipFile(pack) as opened:
+        return [json.loads(line) for line in opened.read(name).splitlines()]
+
+
+def rewritten(pack: Path, name: str, change: Callable[[bytes], bytes | None]) -> Path:
+    """The pack with one file changed, or left out."""
+    target = pack.with_name("altered.zip")
+    with zipfile.ZipFile(pack) as old, zipfile.ZipFile(target, "w") as new:
+        for entry in old.infolist():
+            content = old.read(entry)
+            changed = change(content) if entry.filename == name else content
+            if changed is not None:
+                new.writestr(entry.filename, changed)
+    return target
+
+
+def test_a_masked_pack_is_whole_and_shows_no_customer(desk: Desk) -> None:
+    """Everything that the manifest says is verified offline; nobody's number is in any file."""
+    export = desk.ask()
+    pack, written = desk.write(export)
+    verified = desk.verify(pack, "--published", str(desk.notary.folder))
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert f"{written.events} events ({ORDERS + 1} masked)" in verified.stdout
+    with zipfile.ZipFile(pack) as opened:
+        everything = {name: opened.read(name).decode() for name in opened.namelist()}
+    assert [name for name, text in everything.items() if CLIENT_NUMBER in text] == []
+    assert not any("body_base64" in text for name, text in everything.items() if name.endswith(".jsonl"))
+    manifest = json.loads(everything["manifest.json"])
+    assert (manifest["requested_by"], manifest["with_personal_data"]) == ("user:alice", False)
+    received = [event for event in lines_of(pack, "events.jsonl") if event["type"] == "OrderReceived"]
+    assert {json.loads(event["data"])["client_number"] for event in received} == {"***"}
+    assert all(event["masked"] and len(event["digest"]) == 64 for event in received)
+    assert "user:bob" in everything["overrides.csv"]
+    assert "user:alice" in everything["exports.csv"]
+    assert len(lines_of(pack, "callbacks.jsonl")) == len(lines_of(pack, "signed_statuses.jsonl")) == 1
+
+
+def test_a_pack_with_personal_data_has_the_bytes(desk: Desk) -> None:
+    """On a reason, which is recorded; every digest is then made again, those of signed texts, too."""
+    with pytest.raises(OverrideRefusedError, match="reason"):
+        desk.ask(personal=True)
+    export = desk.ask(personal=True, reason="dispute with a customer")
+    pack, _ = desk.write(export)
+    verified = desk.verify(pack)
+    assert verified.returncode == 0, verified.stdout
+    assert "(0 masked)" in verified.stdout
+    with zipfile.ZipFile(pack) as opened:
+        assert CLIENT_NUMBER in opened.read("events.jsonl").decode()
+        assert json.loads(opened.read("manifest.json"))["reason"] == "dispute with a customer"
+    assert lines_of(pack, "signed_statuses.jsonl")[0]["body_base64"]
+    asked = desk.store.read_stream(StreamId(StreamKind.EXPORT, export.export_id))[0]
+    assert asked.provenance == ASKER
+    assert json.loads(asked.data)["reason"] == "dispute with a customer"
+
+
+def test_the_same_export_gives_the_same_bytes(desk: Desk) -> None:
+    """A task that is run again writes the same pack, also when the log has grown."""
+    export = desk.ask()
+    _, first = desk.write(export)
+    desk.notary.append(60, 9)
+    again, second = desk.write(export, "again.zip")
+    assert second == first
+    assert hashlib.sha256(again.read_bytes()).hexdigest() == first.digest
+
+
+def test_whole_checkpoints_are_exported(desk: Desk) -> None:
+    """So that each root can be made from the pack alone; the request itself is in the last one."""
+    export = desk.ask()
+    pack, written = desk.write(export)
+    texts = [json.loads(line["document"]) for line in lines_of(pack, "checkpoints.jsonl")]
+    positions = [event["position"] for event in lines_of(pack, "events.jsonl")]
+    assert positions == list(range(texts[0]["first_position"], texts[-1]["last_position"] + 1))
+    assert (written.first_checkpoint, written.last_checkpoint) == (1, len(texts))
+
+
+def test_a_period_without_events_is_an_empty_pack(desk: Desk) -> None:
+    """That nothing happened can be shown, too, as far as the exporter's word goes."""
+    export = request_export(
+        desk.store,
+        desk.notary.clock,
+        recorded_from=datetime.now(UTC) - timedelta(days=900),
+        recorded_before=datetime.now(UTC) - timedelta(days=800),
+        with_personal_data=False,
+        reason="",
+        provenance=ASKER,
+    )
+    pack, written = desk.write(export)
+    assert written.events == 0
+    assert "no event in the period" in desk.verify(pack).stdout
+
+
+def line_changed(number: int, old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    """Replace in one line."""
+
+    def change(content: bytes) -> bytes:
+        lines = content.splitlines(keepends=True)
+        assert old in lines[number]
+        lines[number] = lines[number].replace(old, new)
+        return b"".join(lines)
+
+    return change
+
+
+def without_line(content: bytes) -> bytes:
+    """The file without its sixth line."""
+    lines = content.splitlines(keepends=True)
+    return b"".join(lines[:5] + lines[6:])
+
+
+def without_second_line(content: bytes) -> bytes:
+    """The file without its second line."""
+    lines = content.splitlines(keepends=True)
+    return b"".join(lines[:1] + lines[2:])
+
+
+def swapped(content: bytes) -> bytes:
+    """Two lines changed places."""
+    lines = content.splitlines(keepends=True)
+    lines[5], lines[6] = lines[6], lines[5]
+    return b"".join(lines)
+
+
+def doubled(content: bytes) -> bytes:
+    """A line is there twice."""
+    lines = content.splitlines(keepends=True)
+    return b"".join(lines[:6] + lines[5:])
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        ("events.jsonl", line_changed(5, b"test", b"eve"), "event at position 6"),
+        ("events.jsonl", without_line, "positions 5 to 8: 3 events than the 4"),
+        ("events.jsonl", swapped, "event at position 6: stands after position 7"),
+        ("events.jsonl", doubled, "positions 5 to 8: 5 events than the 4"),
+        ("checkpoints.jsonl", line_changed(1, b'\\"events\\":4', b'\\"events\\":3'), "checkpoint 2"),
+        ("checkpoints.jsonl", without_second_line, "checkpoint 3 (positions 9 to 12): does not follow"),
+        ("manifest.json", line_changed(2, b"X", b"Y"), "manifest.json: the signature is not one of"),
+        ("actions.csv", lambda content: content + b"more", "actions.csv: is not the file"),
+        ("overrides.csv", lambda _: None, "overrides.csv: is in the manifest and not in the pack"),
+        ("verify.py", lambda content: content + b"\n", "verify.py: is not the file"),
+        ("signed_statuses.jsonl", line_changed(0, PROOF.digest[:9].encode(), b"000000000"), "line 1: other"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_whatever_is_altered_is_found(
+    desk: Desk, name: str, change: Callable[[bytes], bytes | None], says: str
+) -> None:
+    """And located, in each file."""
+    pack, _ = desk.write(desk.ask(personal=True, reason="an exercise"))
+    altered = rewritten(pack, name, change)
+    found = desk.verify(altered)
+    assert found.returncode == 1, found.stderr
+    assert says in found.stdout
+
+
+def test_a_file_that_is_not_in_the_manifest_is_found(desk: Desk) -> None:
+    """Nothing can be slipped in."""
+    pack, _ = desk.write(desk.ask())
+    with zipfile.ZipFile(pack, "a") as opened:
+        opened.writestr("approvals2.csv", "user:eve approved")
+    assert "approvals2.csv: is not in the manifest" in desk.verify(pack).stdout
+
+
+def test_another_key_proves_nothing(desk: Desk) -> None:
+    """A pack that somebody else signed, whole in itself, is not believed."""
+    export = desk.ask()
+    desk.notary.make()
+    eve = AuditSigner(new_audit_key()[0])
+    path = desk.folder / "eve.zip"
+    PackWriter(desk.store.database, export, "user:alice", eve).write(path)
+    found = desk.verify(path)
+    assert found.returncode == 1
+    assert f"manifest.json: signed with key {eve.key_id}" in found.stdout
+
+
+def test_what_was_published_otherwise_is_found(desk: Desk) -> None:
+    """The copies are compared, where the auditor has them."""
+    pack, _ = desk.write(desk.ask())
+    copy = desk.notary.folder / checkpoints.name_of(2)
+    copy.write_bytes(copy.read_bytes().replace(b"sat-checkpoint-1", b"sat-checkpoint-2"))
+    found = desk.verify(pack, "--published", str(desk.notary.folder))
+    assert "checkpoint 2: was published with other contents" in found.stdout
+
+
+def test_what_is_no_pack_cannot_be_verified(desk: Desk) -> None:
+    """Exit code 2, and no traceback."""
+    pack, _ = desk.write(desk.ask())
+    script = desk.verify(pack)
+    assert script.returncode == 0
+    empty = desk.folder / "empty.zip"
+    zipfile.ZipFile(empty, "w").close()
+    done = subprocess.run(
+        [sys.executable, "-I", "verify.py", "--key", str(desk.public_key), str(empty)],
+        capture_output=True,
+        text=True,
+        cwd=desk.folder,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("hours_from", "hours_before"), [(0, -1), (1, 2), (-24 * 500, 0)], ids=["backwards", "future", "too long"]
+)
+def test_a_period_must_be_one(desk: Desk, hours_from: int, hours_before: int) -> None:
+    """It has begun, ends after it begins, and is not endless."""
+    with pytest.raises(ExportRefusedError, match="period"):
+        request_export(
+            desk.store,
+            desk.notary.clock,
+            recorded_from=datetime.now(UTC) + timedelta(hours=hours_from),
+            recorded_before=datetime.now(UTC) + timedelta(hours=hours_before),
+            with_personal_data=False,
+            reason="",
+            provenance=ASKER,
+        )
+
+
+def test_the_life_of_an_export_stands_in_the_log(desk: Desk) -> None:
+    """Asked for, written once, handed out as often as somebody took it; and the log still folds."""
+    export = desk.ask()
+    with pytest.raises(ExportRefusedError, match="no pack yet"):
+        hand_out(desk.store, desk.notary.clock, export.export_id, ASKER)
+    written = ExportWritten(
+        uri="file:///x", digest="0" * 64, size_bytes=1, events=1, first_checkpoint=1, last_checkpoint=1
+    )
+    for _ in range(2):
+        record_written(desk.store, desk.notary.clock, export.export_id, written, BY_TASK)
+    carol = Provenance("user:carol", "plugin:export")
+    hand_out(desk.store, desk.notary.clock, export.export_id, carol)
+    stream = desk.store.read_stream(StreamId(StreamKind.EXPORT, export.export_id))
+    assert [recorded.type_name for recorded in stream] == [
+        "ExportRequested",
+        "ExportWritten",
+        "ExportHandedOut",
+    ]
+    assert [recorded.provenance.actor for recorded in stream][2] == "user:carol"
+    assert load_export(desk.store, export.export_id).handed_out == 1
+    with pytest.raises(ExportNotFoundError):
+        load_export(desk.store, "X" + "A" * 25)
+    found = Found()
+    with closing(Database(desk.notary.database.owner_dsn)) as owner:
+        compare_projections(owner, found)
+    assert found.findings == []
