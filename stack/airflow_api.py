@@ -59,6 +59,20 @@ class AirflowApi:
         )
         return [str(task["task_id"]) for task in tasks["task_instances"]]
 
+    def task_state(self, dag_id: str, run_id: str, task_id: str) -> str | None:
+        """The state of a task that is not mapped; None before it has one."""
+        task = self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")
+        return None if task["state"] is None else str(task["state"])
+
+    def asset_events(self, dag_id: str) -> list[dict[str, Any]]:
+        """The latest events of assets that a DAG has raised, the youngest first."""
+        events: list[dict[str, Any]] = self._ask(
+            "GET",
+            "/api/v2/assets/events",
+            params={"source_dag_id": dag_id, "order_by": "-timestamp", "limit": 50},
+        )["asset_events"]
+        return events
+
     def _ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         reply = self._http.request(method, f"{self._url}{path}", timeout=_TIMEOUT_SECONDS, **arguments)
         if not reply.ok:

@@ -1,0 +1,209 @@
+"""A batch waits under a real Airflow: callbacks go every way they can, and what it waits in is killed.
+
+One batch shows it all, because a batch of its own for each way would take minutes. ``waited`` is its story;
+the tests look at what each part of it has left behind.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from sat_hook.audit.rebuild import compare_projections
+from sat_hook.audit.verification import verify_log
+from sat_hook.domain.order import OrderState
+from sat_hook.triggers.batch import GAVE_UP
+from stack.lifecycle import Stack
+from tests.chaos.waiting import FAULTS, FORGED, SILENT, Load, WaitingBatch
+
+pytestmark = pytest.mark.timeout(300)
+
+SIZES = {
+    **dict.fromkeys(FAULTS, 4),
+    **dict.fromkeys(FORGED, 2),
+    "held": 300,
+    "unheard": 20,
+    "rung": 20,
+}
+
+
+@dataclass
+class Waited:
+    """The batch at its end, and what was seen on the way."""
+
+    batch: WaitingBatch
+    foretold: list[int]
+    unheard: list[int]
+    rung: list[int]
+    second: str
+    load: Load
+    questions_after_the_kills: int
+    seconds_to_ring: float
+
+
+@pytest.fixture(scope="module")
+def waited(running_stack: Stack) -> Iterator[Waited]:
+    """The whole story, once."""
+    batch = WaitingBatch(running_stack, SIZES, lambda line: print(line, file=sys.stderr))
+    try:
+        yield story(batch)
+    finally:
+        batch.close()
+
+
+def story(batch: WaitingBatch) -> Waited:
+    """Submit, wait, run the trigger twice, kill what waits, tell the truth, ring."""
+    batch.lie()
+    foretold = batch.call_back(batch.keys("foretold"))
+    batch.submit()
+    batch.until(batch.is_deferred, 90, "sent and deferred")
+    others = [group for group in SIZES if group not in SILENT]
+    with batch.measured() as load:
+        # Law 7: the same trigger twice, at once.
+        second = batch.second_instance(4.0)
+        batch.until(lambda: all(s.is_final for s in batch.states(*others)), 30, "ends that SAT told of")
+    batch.until_idle()
+    batch.kill("triggerer")
+    # The receiver keeps these and rings, and nobody hears it.
+    unheard = batch.call_back(batch.keys("unheard"))
+    batch.kill("postgres")
+    batch.repair()
+    asked = batch.fired("silent")
+    batch.until(lambda: batch.fired("silent") > asked, 60, "asked again after the kills")
+    questions = batch.fired("silent") - asked
+    batch.tell_the_truth()
+    rung = batch.call_back(batch.keys("rung"))
+    seconds = batch.until(
+        lambda: batch.states("rung") == {OrderState.SUCCEEDED}, 30, "ends that callbacks told of"
+    )
+    batch.until(batch.is_complete, 90, "everything")
+    ids = batch.keys("taken_back")
+    batch.until(
+        lambda: {entry["status"] for entry in batch.ledger(ids)["requests"].values()} == {"Failed"},
+        40,
+        "taken back by SAT",
+    )
+    batch.look_again("taken_back")
+    return Waited(batch, foretold, unheard, rung, second, load, questions, seconds)
+
+
+def test_every_order_ends_once_and_as_sat_says(waited: Waited) -> None:
+    """The ledger is the judge: charged once, and called what it is."""
+    assert waited.batch.judge() == []
+    assert len(list(waited.batch.each_order())) == sum(SIZES.values())
+
+
+def test_the_log_is_whole_after_the_kills(waited: Waited) -> None:
+    """Every digest and every derived row."""
+    findings: list[str] = []
+    verify_log(waited.batch.database, lambda finding: findings.append(str(finding)))
+    compare_projections(waited.batch.database, lambda finding: findings.append(str(finding)))
+    assert findings == []
+
+
+@pytest.mark.parametrize("group", ["plain", "lost", "doubled", "reordered", "stale"])
+def test_whatever_becomes_of_a_callback_the_order_succeeds(waited: Waited, group: str) -> None:
+    """In time, never, four times, in another order, long after the end."""
+    assert waited.batch.states(group) == {OrderState.SUCCEEDED}
+
+
+def test_a_callback_before_the_checkouts_own_answer_is_kept_and_believed_in_time(waited: Waited) -> None:
+    """It came first, and the order is pending until SAT was asked."""
+    for key in waited.batch.keys("early"):
+        types = [recorded.type_name for recorded in waited.batch.events(key)]
+        assert types.index("CheckoutRequested") < types.index("OrderSucceeded")
+        ((answered,),) = waited.batch.rows(
+            "SELECT i.received_at < e.recorded_at FROM sat.callback_inbox AS i JOIN sat.events AS e"
+            " ON e.stream = 'order/' || i.request_id WHERE i.request_id = %s AND e.type = 'CheckoutAccepted'",
+            key,
+        )
+        assert answered, "the callback was kept before the checkout's answer was recorded"
+
+
+def test_a_lost_callback_leaves_no_trace_but_the_end(waited: Waited) -> None:
+    """Polling found it."""
+    keys = waited.batch.keys("lost")
+    rows = waited.batch.rows("SELECT 1 FROM sat.callback_inbox WHERE request_id = ANY (%s)", keys)
+    assert rows == []
+
+
+def test_a_doubled_callback_is_kept_once_and_counted(waited: Waited) -> None:
+    """One arrival, the others are repeats of it."""
+    for key in waited.batch.keys("doubled"):
+        rows = waited.batch.rows(
+            "SELECT r.repeats FROM sat.callback_inbox AS i JOIN sat.callback_repeats AS r"
+            " USING (account, digest) WHERE i.request_id = %s",
+            key,
+        )
+        assert rows == [(3,)]
+
+
+@pytest.mark.parametrize("group", FORGED)
+def test_a_forged_success_is_refused_and_the_order_fails_as_sat_says(waited: Waited, group: str) -> None:
+    """Another's key, no signature, a signature over other bytes: nothing of it is kept."""
+    keys = waited.batch.keys(group)
+    assert waited.batch.states(group) == {OrderState.FAILED}
+    assert waited.batch.rows("SELECT 1 FROM sat.callback_inbox WHERE request_id = ANY (%s)", keys) == []
+    for entry in waited.batch.ledger(keys)["requests"].values():
+        forged = [callback for callback in entry["callbacks"] if callback["label"] == "forged"]
+        assert forged
+        assert {callback["answer"] for callback in forged} == {400}
+
+
+def test_a_callback_older_than_the_end_changes_nothing(waited: Waited) -> None:
+    """It is kept, answered by a question, and the stream has grown by nothing."""
+    for key in waited.batch.keys("stale"):
+        assert waited.batch.events(key)[-1].type_name == "OrderSucceeded"
+
+
+def test_a_callback_for_an_order_that_nobody_knows_yet_waits_for_it(waited: Waited) -> None:
+    """It came before the order was submitted; it was matched, and led to a question."""
+    keys = waited.batch.keys("foretold")
+    assert set(waited.foretold) == {200}
+    assert waited.batch.states("foretold") == {OrderState.SUCCEEDED}
+    kept = waited.batch.rows("SELECT 1 FROM sat.callback_inbox WHERE request_id = ANY (%s)", keys)
+    queued = waited.batch.rows("SELECT 1 FROM sat.callback_queue WHERE request_id = ANY (%s)", keys)
+    assert (len(kept), queued) == (len(keys), [])
+
+
+def test_callbacks_that_nobody_was_listening_for_are_found_in_the_queue(waited: Waited) -> None:
+    """The triggerer was dead when the bell rang; the queue was not."""
+    assert set(waited.unheard) == {200}
+    assert waited.batch.states("unheard") == {OrderState.SUCCEEDED}
+
+
+def test_the_wait_goes_on_after_triggerer_and_database_were_killed(waited: Waited) -> None:
+    """The trigger was taken up again, connected again, asked again, and heard the bell again."""
+    assert waited.questions_after_the_kills > 0
+    assert set(waited.rung) == {200}
+    print(f"rung, and ended after {waited.seconds_to_ring:.1f} s; {waited.load}", file=sys.stderr)
+
+
+def test_a_reversal_is_found_by_looking_again_and_people_are_told(waited: Waited) -> None:
+    """SAT told nobody: the look of a later day finds it, and it is an asset event with the batch's name."""
+    batch = waited.batch
+    assert batch.states("taken_back") == {OrderState.REVERSED}
+    told = batch.rows(
+        "SELECT kind, notified_at IS NOT NULL, announced_at IS NOT NULL FROM sat.alerts WHERE batch_id = %s",
+        batch.batch_id,
+    )
+    assert told == [("order_reversed", True, True)] * SIZES["taken_back"]
+    events = [
+        event for event in batch.api().asset_events("alerts") if batch.batch_id in event["extra"]["batches"]
+    ]
+    assert [event["uri"] for event in events] == ["sat://alerts/order_reversed"]
+    assert events[0]["extra"]["alerts"] == SIZES["taken_back"]
+
+
+def test_waiting_asks_on_schedule_however_many_ask(waited: Waited) -> None:
+    """Two instances of the trigger share the questions: no order is asked about more often for it."""
+    assert waited.second == GAVE_UP
+    silent = len(waited.batch.keys(*SILENT))
+    # 2 seconds after the first, then 1.7 times later each time, a fifth sooner by chance.
+    most, moment, delay = 1, 0.0, 2.0 * 0.8
+    while moment + delay <= waited.load.seconds:
+        most, moment, delay = most + 1, moment + delay, delay * 1.7
+    assert waited.load.questions <= silent * most
