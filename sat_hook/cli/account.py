@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from sat_hook.cli.opened import airflow_of, console, settings_of
+from sat_hook.cli.reasons import Reason
 
 Account = Annotated[str, typer.Argument(help="The account's Airflow connection, such as sat_default")]
-Reason = Annotated[str, typer.Option(help="Why; it is recorded with your Airflow user")]
 
 
 def pause(context: typer.Context, account: Account, reason: Reason) -> None:

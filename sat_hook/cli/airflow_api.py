@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import requests
 
-from sat_hook.cli.settings import CommandSettings
+from sat_hook.cli.settings import CommandSettings, hint_at_stopped_stack
 from sat_hook.cli.trouble import CommandError
 
 DAG_ID = "bulk_disbursement"
@@ -78,19 +78,19 @@ class AirflowApi:
         document = self._document(reply)
         return Submitted(document["batch_id"], document["digest"], document["is_new"])
 
-    def trigger(self, run_id: str, conf: Mapping[str, Any]) -> bool:
+    def trigger(self, run_id: str, conf: Mapping[str, Any], dag_id: str = DAG_ID) -> bool:
         """Start a run; False when a run of this id is there already."""
         reply = self._ask(
             "POST",
-            f"/api/v2/dags/{DAG_ID}/dagRuns",
+            f"/api/v2/dags/{dag_id}/dagRuns",
             json={"logical_date": None, "dag_run_id": run_id, "conf": dict(conf)},
             accept=(409,),
         )
         return reply.status_code != 409
 
-    def run(self, run_id: str) -> dict[str, Any]:
+    def run(self, run_id: str, dag_id: str = DAG_ID) -> dict[str, Any]:
         """The run as Airflow describes it."""
-        return self._document(self._ask("GET", f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}"))
+        return self._document(self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"))
 
     def tasks(self, run_id: str, state: str) -> list[str]:
         """Names of the run's tasks in a state, mapped ones once."""
@@ -144,9 +144,9 @@ class AirflowApi:
         path = f"/sat/v1/accounts/{quote(account, safe='')}/{change}"
         return self._document(self._ask("POST", path, json={"reason": reason}))
 
-    def run_url(self, run_id: str) -> str:
+    def run_url(self, run_id: str, dag_id: str = DAG_ID) -> str:
         """The run in Airflow's pages."""
-        return f"{self.url}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
+        return f"{self.url}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
 
     def _ask(
         self,
@@ -209,9 +209,10 @@ class AirflowApi:
                 self.url, f"no answer in {seconds:.0f} seconds", "Airflow's API server"
             ) from None
         except requests.ConnectionError:
-            raise CommandError.at(
+            nobody = CommandError.at(
                 f"{self.url} (SAT_AIRFLOW_URL)", "nobody who answers", "Airflow's API server (does it run?)"
-            ) from None
+            )
+            raise CommandError(hint_at_stopped_stack(self._settings, str(nobody))) from None
         except requests.RequestException as error:
             raise CommandError.at(
                 f"{self.url} (SAT_AIRFLOW_URL)", type(error).__name__, "Airflow's API server"
@@ -237,6 +238,17 @@ class AirflowApi:
         if status == 403:
             return CommandError.at(
                 self.url, "a user who may not do this", f"one who may trigger the DAG {DAG_ID}"
+            )
+        if status == 503:
+            away = detail or f"{self.url}: a part of Airflow is away"
+            return CommandError(
+                f"{away}; try again when it is back, and look first whether it was done after all"
+            )
+        if status == 500:
+            return CommandError.at(
+                self.url,
+                f"HTTP 500 for {path}",
+                "success (its database may be away; the log of the API server says why)",
             )
         if status == 404 and path.startswith("/sat/") and detail in ("", "Not Found"):
             return CommandError.at(self.url, "no route /sat/v1", "an Airflow with the plugin sat_plugin")

@@ -10,24 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sat_hook.cli.ending import Timeout, Wait, exit_as_the_run_did, follow_to_end, print_summary
 from sat_hook.cli.held import Parameters, parameters_from
 from sat_hook.cli.opened import airflow_of, batch_id_from, console, settings_of, store_of
+from sat_hook.cli.reasons import Reason
 from sat_hook.cli.trouble import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.console import Console
 
     from sat_hook.cli.airflow_api import AirflowApi, Download
     from sat_hook.cli.settings import CommandSettings
-    from sat_hook.pipeline.results import BatchSummary
-    from sat_hook.store.event_store import StateCount
 
 app = typer.Typer(help="Batches of orders.", no_args_is_help=True)
 
-RUN_FAILED = 1
-STILL_RUNNING = 3
+MAXIMUM_LISTED = 1000
 
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch id that submit printed")]
 At = Annotated[
@@ -61,10 +58,8 @@ def submit(
     ] = None,
     on_bad_rows: Annotated[OnBadRows | None, typer.Option(help="Pay the good rows, wait, or refuse")] = None,
     param: Parameters = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end")] = False,
-    timeout: Annotated[
-        float | None, typer.Option(help="Stop following after so many seconds; the run goes on", min=1)
-    ] = None,
+    wait: Wait = False,
+    timeout: Timeout = None,
 ) -> None:
     """Submit a file and run it. A file that was already run changes nothing, and says so.
 
@@ -83,11 +78,7 @@ def submit(
         if api.trigger(run_id, conf):
             out.print(f"Batch [bold]{submitted.batch_id}[/] runs: {api.run_url(run_id)}")
         else:
-            state = api.run(run_id)["state"]
-            out.print(
-                f"[yellow]Already run[/]: this file is batch [bold]{submitted.batch_id}[/], whose run is "
-                f"{state}; nothing was changed. {api.run_url(run_id)}"
-            )
+            _say_already_run(api, settings, run_id, submitted.batch_id, out)
         if api.is_paused():
             out.print(
                 "[yellow]The DAG bulk_disbursement is paused[/]: the run waits until somebody resumes it"
@@ -95,18 +86,15 @@ def submit(
         if not wait:
             out.print(f"Look at it with: sat batch show {submitted.batch_id}")
             return
-        state = _follow(api, settings, run_id, submitted.batch_id, timeout, out)
-    _print_summary(settings, submitted.batch_id, out)
-    if state == "failed":
-        raise typer.Exit(RUN_FAILED)
-    if state is None:
-        raise typer.Exit(STILL_RUNNING)
+        state = follow_to_end(api, settings, run_id, submitted.batch_id, timeout, out)
+    print_summary(settings, submitted.batch_id, out)
+    exit_as_the_run_did(state)
 
 
 @app.command("list")
 def list_batches(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(help="How many", min=1, max=1000)] = 20,
+    limit: Annotated[int, typer.Option(help="How many", min=1, max=MAXIMUM_LISTED)] = 20,
 ) -> None:
     """The batches submitted last, newest first."""
     from rich.table import Table
@@ -114,7 +102,9 @@ def list_batches(
     from sat_hook.cli.showing import rupiah
 
     with store_of(settings_of(context)) as store:
-        batches = store.recent_batches(limit)
+        # One more than is shown tells whether there are more.
+        batches = store.recent_batches(limit + 1)
+    more, batches = len(batches) > limit, batches[:limit]
     out = console()
     if not batches:
         out.print("No batch was ever submitted")
@@ -138,12 +128,15 @@ def list_batches(
             rupiah(batch.charged_rupiah),
         )
     out.print(table)
+    if more:
+        rest = f": sat batch list --limit {min(limit * 5, MAXIMUM_LISTED)}" if limit < MAXIMUM_LISTED else ""
+        out.print(f"The newest {limit:,}; there are older ones{rest}")
 
 
 @app.command("show")
 def show(context: typer.Context, batch_id: BatchId, at: At = None) -> None:
     """How a batch and its orders stand, or stood at a position of the log."""
-    _print_summary(settings_of(context), batch_id_from(batch_id), console(), at)
+    print_summary(settings_of(context), batch_id_from(batch_id), console(), at)
 
 
 @app.command("results")
@@ -162,15 +155,35 @@ def results(context: typer.Context, batch_id: BatchId, output: Output = None, at
 def deliver(
     context: typer.Context,
     batch_id: BatchId,
-    reason: Annotated[str, typer.Option(help="Why the goods are needed; it is recorded with your name")],
+    reason: Reason,
     output: Output = None,
 ) -> None:
     """Vouchers and serials of the succeeded orders. That you got them, and why, is recorded."""
-    if not reason.strip():
-        raise CommandError.at("--reason", "nothing", "why the goods are needed")
     with airflow_of(settings_of(context)) as api:
         download = api.deliver(batch_id_from(batch_id), reason)
     _write(download, output)
+
+
+def _say_already_run(
+    api: AirflowApi, settings: CommandSettings, run_id: str, batch_id: str, out: Console
+) -> None:
+    """Which batch these bytes are, how it stands, and what could be meant by submitting them again."""
+    out.print(
+        f"[yellow]Already run[/]: this file is batch [bold]{batch_id}[/], whose run is "
+        f"{api.run(run_id)['state']}; nothing was changed. {api.run_url(run_id)}"
+    )
+    if settings.get("SAT_DB_DSN"):
+        with store_of(settings) as store:
+            batch, counts = store.load_batch(batch_id), store.count_by_state(batch_id)
+        if batch is not None:
+            states = ", ".join(f"{count.state.value} {count.orders:,}" for count in counts) or "no orders"
+            out.print(f"The batch is {batch.state.value}: {states}", markup=False)
+    out.print(f"To send what is left of it, run it once more: sat batch run {batch_id}", markup=False)
+    out.print(
+        "To pay other orders with the same file, such as next month's, name it and give the orders new ids "
+        "(an order id is one order for ever): sat batch submit FILE --reference NAME",
+        markup=False,
+    )
 
 
 def _read(file: Path) -> bytes:
@@ -187,97 +200,6 @@ def _read(file: Path) -> bytes:
             str(file), f"more than {MAXIMUM_FILE_BYTES:,} bytes", "a smaller file, or several"
         )
     return content
-
-
-def _follow(
-    api: AirflowApi,
-    settings: CommandSettings,
-    run_id: str,
-    batch_id: str,
-    timeout: float | None,
-    out: Console,
-) -> str | None:
-    from sat_hook.cli.following import follow
-
-    with store_of(settings) as store:
-
-        def counts() -> Sequence[StateCount]:
-            return store.count_by_state(batch_id)
-
-        state = follow(api, run_id, counts, out, deadline_seconds=timeout)
-    if state == "failed":
-        failed = ", ".join(api.tasks(run_id, "failed")) or "a task"
-        out.print(f"[red]The run failed[/] in {failed}: {api.run_url(run_id)}")
-    if state is None:
-        out.print(f"[yellow]Still running[/] after {timeout:.0f} seconds; follow it at {api.run_url(run_id)}")
-    return state
-
-
-def _print_summary(settings: CommandSettings, batch_id: str, out: Console, at: int | None = None) -> None:
-    from sat_hook.pipeline.results import summarise
-    from sat_hook.store.past import past_of
-
-    with store_of(settings) as store:
-        summary = summarise(store if at is None else past_of(store, at), batch_id)
-    if at is not None:
-        out.print(f"[yellow]As of position {at:,}[/] of the log")
-    _print_facts(out, summary)
-    _print_counts(out, summary.counts)
-    position = summary.batch.results_position
-    if summary.batch.results_uri:
-        known = "" if position is None else f" (as known at position {position}, see --at)"
-        out.print(f"results: {summary.batch.results_uri}{known}", markup=False)
-    out.print(f"results file: sat batch results {batch_id} --output FILE", markup=False)
-
-
-def _print_facts(out: Console, summary: BatchSummary) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from sat_hook.cli.showing import rupiah
-
-    batch = summary.batch
-    facts = [
-        ("batch", f"{batch.batch_id} ({batch.state.value})"),
-        ("account", batch.account),
-        ("file", f"{batch.file_name}, {batch.size_bytes:,} bytes"),
-        ("rows", f"{batch.orders:,} orders, {batch.set_aside:,} set aside"),
-        ("quoted", rupiah(batch.total_rupiah)),
-        ("paid", rupiah(summary.charged_rupiah)),
-    ]
-    if batch.reference != batch.digest:
-        facts.insert(1, ("reference", batch.reference))
-    if batch.refusal_message:
-        facts.append(("refused", f"{batch.refusal_code}: {batch.refusal_message}"))
-    table = Table.grid(padding=(0, 2))
-    for name, value in facts:
-        table.add_row(Text(name, "dim"), Text(value))
-    out.print(table)
-
-
-def _print_counts(out: Console, counts: Sequence[StateCount]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from sat_hook.cli.showing import STYLES, rupiah
-    from sat_hook.domain.order import OrderState
-
-    if not counts:
-        return
-    table = Table("state", box=None, pad_edge=False)
-    for name in ("orders", "quoted", "charged"):
-        table.add_column(name, justify="right")
-    for count in counts:
-        table.add_row(
-            Text(count.state.value, STYLES[count.state]),
-            f"{count.orders:,}",
-            rupiah(count.quoted_rupiah),
-            # What a failed order was charged came back: it costs nothing, as in the result file.
-            rupiah(0 if count.state is OrderState.FAILED else count.charged_rupiah),
-        )
-    out.print()
-    out.print(table)
-    out.print()
 
 
 def _write(download: Download, output: Path | None) -> None:

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
+from sat_hook.cli.ending import Timeout, Wait, exit_as_the_run_did, follow_to_end, print_summary
 from sat_hook.cli.opened import airflow_of, batch_id_from, console, settings_of
+from sat_hook.cli.reasons import Reason
 from sat_hook.cli.trouble import CommandError
 
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch id that submit printed")]
-Reason = Annotated[str, typer.Option(help="Why; it is recorded with your Airflow user")]
 HeldFor = Annotated[
     str | None,
     typer.Option(help="Only those held for business_duplicate, limit, price_above_quote or approval"),
@@ -30,13 +31,16 @@ def run(
         str | None, typer.Option(help="The Airflow connection that pays (default: that of the first run)")
     ] = None,
     param: Parameters = None,
+    wait: Wait = False,
+    timeout: Timeout = None,
 ) -> None:
     """Run a batch once more: what is not sent yet, and released orders. Nothing is sent twice.
 
-    The parameters are those of the first run, unless you give others.
+    The parameters are those of the first run, unless you give others. With --wait the exit code is 1 when
+    the run failed.
     """
-    batch_id = batch_id_from(batch_id)
-    with airflow_of(settings_of(context)) as api:
+    batch_id, settings, out = batch_id_from(batch_id), settings_of(context), console()
+    with airflow_of(settings) as api:
         conf = api.conf_of(f"batch_{batch_id}")
         if conf is None and account is None:
             raise CommandError.at("--account", "nothing", "the Airflow connection that pays for this batch")
@@ -46,7 +50,12 @@ def run(
         run_id = f"batch_{batch_id}_{datetime.now(UTC):%Y%m%dT%H%M%S}"
         if not api.trigger(run_id, conf):
             raise CommandError.at(run_id, "a run of this name", "none: try again in a second")
-        console().print(f"Batch [bold]{batch_id}[/] runs once more: {api.run_url(run_id)}")
+        out.print(f"Batch [bold]{batch_id}[/] runs once more: {api.run_url(run_id)}")
+        if not wait:
+            return
+        state = follow_to_end(api, settings, run_id, batch_id, timeout, out)
+    print_summary(settings, batch_id, out)
+    exit_as_the_run_did(state)
 
 
 def release(context: typer.Context, batch_id: BatchId, reason: Reason, held_for: HeldFor = None) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sat_hook.cli.settings import CommandSettings, find_settings
+from sat_hook.cli.settings import CommandSettings, find_settings, hint_at_stopped_stack
 from sat_hook.cli.trouble import CommandError
 
 if TYPE_CHECKING:
@@ -52,11 +52,18 @@ def dsn_of(settings: CommandSettings, key: str) -> str:
 
 @contextmanager
 def database_of(settings: CommandSettings, key: str = "SAT_DB_DSN") -> Iterator[Database]:
-    """The application database; with the reader's role unless another is asked for."""
+    """The application database; with the reader's role unless another is asked for.
+
+    :raises CommandError: inside the block, when it does not answer.
+    """
     from sat_hook.store.database import Database
+    from sat_hook.store.event_store import StoreUnavailableError
 
     with closing(Database(dsn_of(settings, key), "sat cli")) as database:
-        yield database
+        try:
+            yield database
+        except StoreUnavailableError as error:
+            raise CommandError(hint_at_stopped_stack(settings, " ".join(str(error).split()))) from error
 
 
 @contextmanager

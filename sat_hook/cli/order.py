@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sat_hook.cli.opened import airflow_of, console, settings_of, store_of
+from sat_hook.cli.reasons import Reason
 from sat_hook.cli.trouble import CommandError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def resolve(
     context: typer.Context,
     reference: Annotated[str, typer.Argument(metavar="ID", help="A request id, or the submitter's order id")],
     resolution: Annotated[str, typer.Option("--as", help="succeeded, failed or resend")],
-    reason: Annotated[str, typer.Option(help="Why; it is recorded with your Airflow user")],
+    reason: Reason,
 ) -> None:
     """Decide an escalated order. Later signed evidence may contradict you, and is recorded."""
     settings = settings_of(context)
@@ -68,7 +69,7 @@ def resolve(
 def release(
     context: typer.Context,
     reference: Annotated[str, typer.Argument(metavar="ID", help="A request id, or the submitter's order id")],
-    reason: Annotated[str, typer.Option(help="Why; it is recorded with your Airflow user")],
+    reason: Reason,
 ) -> None:
     """Let a held order go on, with the next run of its batch. What held it does not hold it again."""
     standing = _decide_held(context, reference, "release", reason)
@@ -82,7 +83,7 @@ def release(
 def cancel(
     context: typer.Context,
     reference: Annotated[str, typer.Argument(metavar="ID", help="A request id, or the submitter's order id")],
-    reason: Annotated[str, typer.Option(help="Why; it is recorded with your Airflow user")],
+    reason: Reason,
 ) -> None:
     """End a held order. It was never sent and never will be."""
     standing = _decide_held(context, reference, "cancel", reason)

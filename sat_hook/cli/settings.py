@@ -39,6 +39,8 @@ class CommandSettings:
 
     values: Mapping[str, str]
     places: str
+    is_local: bool = False
+    """Whether they are those of the stack of a checkout, which somebody may have stopped."""
 
     def __repr__(self) -> str:
         return f"CommandSettings({', '.join(sorted(self.values))})"
@@ -72,7 +74,17 @@ def find_settings(
     from_file = _read(path) if path is not None else {}
     from_environment = {key: environment[key] for key in KEYS if environment.get(key)}
     where = str(path) if path is not None else f"no {USUAL_FILE} here or above"
-    return CommandSettings({**from_file, **from_environment}, f"the environment and {where}")
+    is_local = path is not None and path.parts[-2:] == USUAL_FILE.parts
+    return CommandSettings({**from_file, **from_environment}, f"the environment and {where}", is_local)
+
+
+def hint_at_stopped_stack(settings: CommandSettings, sentence: str) -> str:
+    """A sentence about nobody who answers, with what to do about it where that is certain."""
+    return (
+        f"{sentence} (the local stack seems to be stopped; start it with: make up)"
+        if settings.is_local
+        else sentence
+    )
 
 
 def _usual_file(folder: Path) -> Path | None:

@@ -15,7 +15,7 @@ from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.cells import first_control
 from sat_hook.pipeline.limits import RecoveryLimits
 from sat_hook.pipeline.resolver import Ask, Resolver
-from sat_hook.pipeline.trouble import OrderNotFoundError, OverrideRefusedError
+from sat_hook.pipeline.trouble import OrderNotFoundError, OverrideRefusedError, ReasonRefusedError
 
 MINIMUM_REASON_CHARACTERS = 3
 MAXIMUM_REASON_CHARACTERS = 500
@@ -84,13 +84,16 @@ def resume_account(resolver: Resolver, account: str, reason: str, provenance: Pr
 
 
 def checked_reason(reason: str) -> str:
-    """The reason as it is recorded; raises OverrideRefusedError when it says nothing."""
+    """The reason as it is recorded, on one line. The rule of every action that asks for one.
+
+    :raises ReasonRefusedError: when it says nothing, or too much.
+    """
     text = " ".join(reason.split())
     if not MINIMUM_REASON_CHARACTERS <= len(text) <= MAXIMUM_REASON_CHARACTERS:
-        raise OverrideRefusedError(
+        raise ReasonRefusedError(
             f"reason: found {len(text)} characters; expected {MINIMUM_REASON_CHARACTERS} to "
-            f"{MAXIMUM_REASON_CHARACTERS}"
+            f"{MAXIMUM_REASON_CHARACTERS}, which say why"
         )
     if control := first_control(text):
-        raise OverrideRefusedError(f"reason: found {control}; expected text without control characters")
+        raise ReasonRefusedError(f"reason: found {control}; expected text without control characters")
     return text

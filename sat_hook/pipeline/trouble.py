@@ -37,6 +37,10 @@ class OverrideRefusedError(PipelineError):
     is_worth_a_retry = False
 
 
+class ReasonRefusedError(OverrideRefusedError):
+    """The reason says nothing, too much, or cannot be printed."""
+
+
 class BatchStoppedError(PipelineError):
     """The batch cannot go on until a person has done something; the text says what."""
 

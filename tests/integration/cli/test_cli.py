@@ -17,11 +17,15 @@ import pytest
 import requests
 
 from sat_hook.protocol.signing import Signer, generate_key_pair
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase, drop_database, dsn_of, ensure_database
 from tests.integration.audit.damage import damage, fill
-from tests.orders import ACCOUNT, BATCH, stream_of
+from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, stream_of, submitted
 from tests.unit.cli.running import Run, runner
-from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, scripted_airflow
+from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, RUNS, ScriptedAirflow, scripted_airflow
+
+OTHER_BATCH = "B" + "C" * 25
 
 
 @pytest.fixture
@@ -78,6 +82,57 @@ def test_batches_are_listed_and_shown(run: Run, filled: ApplicationDatabase) -> 
     assert re.search(r"succeeded\s+5\s+Rp0\s+Rp260.000", shown.out)
     missing = run("batch", "show", BATCH_ID, env=env)
     assert (missing.code, missing.err) == (2, f"sat: there is no batch {BATCH_ID}\n")
+
+
+def test_a_list_that_is_cut_says_so(run: Run, filled: ApplicationDatabase) -> None:
+    """How many are shown, and how to see more; a whole list says nothing."""
+    env = {"SAT_DB_DSN": filled.reader_dsn}
+    assert "older ones" not in run("batch", "list", "--limit", "1", env=env).out
+    with closing(Database(filled.writer_dsn)) as database:
+        change = submitted(OTHER_BATCH)
+        assert not PostgresEventStore(database).append([change], BY_TEST, T0)
+    cut = run("batch", "list", "--limit", "1", env=env)
+    assert "The newest 1; there are older ones: sat batch list --limit 5" in cut.out
+    assert (OTHER_BATCH in cut.out, BATCH in cut.out) == (True, False)
+
+
+def test_a_batch_that_was_run_before_is_shown_as_it_stands(
+    run: Run, filled: ApplicationDatabase, tmp_path: Path
+) -> None:
+    """Which batch it is, its state, the states of its orders, and what could be meant."""
+    (tmp_path / "orders.csv").write_bytes(b"order_id,product_code,client_number\n")
+    with scripted_airflow() as airflow:
+        airflow.is_run_there = True
+        answer = {"batch_id": BATCH, "digest": "0" * 64, "is_new": False}
+        airflow.overrides["POST /sat/v1/batches"] = (200, answer)
+        airflow.overrides[f"GET {RUNS}/batch_{BATCH}"] = (200, {"state": "success"})
+        ran = run("batch", "submit", "orders.csv", env={**acting(airflow), "SAT_DB_DSN": filled.reader_dsn})
+    assert ran.code == 0, ran.err
+    assert "The batch is submitted: succeeded 5" in ran.out
+
+
+@pytest.mark.parametrize(("ends_as", "code"), [("success", 0), ("failed", 1), ("running", 3)])
+def test_a_batch_that_runs_once_more_is_waited_for(
+    run: Run, filled: ApplicationDatabase, ends_as: str, code: int
+) -> None:
+    """As after a submission: followed to its end, then the summary."""
+    with scripted_airflow() as airflow:
+        conf = {"batch_id": BATCH, "account": "sat_default"}
+        airflow.overrides[f"GET {RUNS}/batch_{BATCH}"] = (200, {"state": "success", "conf": conf})
+        airflow.later_runs = ends_as
+        ran = run(
+            *("batch", "run", BATCH, "--wait", "--timeout", "1"),
+            env={**acting(airflow), "SAT_DB_DSN": filled.reader_dsn},
+        )
+    assert ran.code == code, ran.err
+    assert "runs once more" in ran.out
+    assert f"{ends_as}: " in ran.out
+    assert "Rp260.000" in ran.out
+
+
+def acting(airflow: ScriptedAirflow) -> dict[str, str]:
+    """Settings that lead to the scripted Airflow."""
+    return {"SAT_AIRFLOW_URL": airflow.url, "SAT_AIRFLOW_USER": "ops", "SAT_AIRFLOW_PASSWORD": PASSWORD}
 
 
 def test_nothing_submitted_is_said(run: Run, database: ApplicationDatabase) -> None:

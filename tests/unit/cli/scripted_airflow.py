@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ class ScriptedAirflow:
     reasons: list[str] = field(default_factory=list)
     targets: list[str] = field(default_factory=list)
     logins: int = 0
+    later_runs: str = "success"
+    """How every run of a batch stands that is not its first."""
 
     def answer(self, method: str, target: str, token: str, body: bytes) -> tuple[int, Any]:
         """Status, and JSON or bytes."""
@@ -61,6 +64,8 @@ class ScriptedAirflow:
             case "GET", path if path.endswith("/taskInstances"):
                 names = self.failed_tasks if "state=failed" in parts.query else ("execute", "execute")
                 return 200, {"task_instances": [{"task_id": name} for name in names]}
+            case "GET", path if re.fullmatch(r"/batch_\w+_\d+T\d+", path):
+                return 200, {"state": self.later_runs}
             case "GET", "/api/v2/dags/bulk_disbursement":
                 return 200, {"is_paused": self.is_paused}
             case "GET", path if path.endswith("/results"):

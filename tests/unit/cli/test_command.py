@@ -112,6 +112,10 @@ def test_a_file_that_was_run_changes_nothing_and_says_so(
     assert ran.code == 0
     assert "Already run" in ran.out
     assert "success; nothing was changed" in ran.out
+    assert f"sat batch show {BATCH_ID}" in ran.out
+    assert f"sat batch run {BATCH_ID}" in ran.out
+    assert "new ids" in ran.out
+    assert "--reference NAME" in ran.out
     assert airflow.triggered == []
 
 
@@ -166,7 +170,6 @@ MISTAKES = [
     (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_URL": "http://127.0.0.1:1"}, "nobody who answers"),
     (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_PASSWORD": "wrong-secret"}, "HTTP 401 for user 'ops'"),
     (["batch", "results", "nonsense"], {}, "ID: found 'nonsense'; expected a batch id"),
-    (["batch", "deliver", BATCH_ID, "--reason", " "], {}, "--reason: found nothing"),
     (["batch", "show", BATCH_ID], {}, "setting SAT_DB_DSN"),
     (["batch", "show", BATCH_ID], {"SAT_DB_DSN": "very-secret nonsense"}, "expected a postgresql:// URL"),
     (
@@ -206,6 +209,45 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert "secret" not in ran.err
 
 
+@pytest.mark.parametrize("reason", ["", " ", "no", "x" * 501, "be\x07cause"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("pause", "sat_default"),
+        ("resume", "sat_default"),
+        ("order", "resolve", "INV-1", "--as", "failed"),
+        ("order", "release", "INV-1"),
+        ("order", "cancel", "INV-1"),
+        ("batch", "release", BATCH_ID),
+        ("batch", "cancel", BATCH_ID),
+        ("batch", "deliver", BATCH_ID),
+    ],
+    ids=" ".join,
+)
+def test_a_poor_reason_is_refused_alike_everywhere(
+    run: Run, airflow: ScriptedAirflow, command: tuple[str, ...], reason: str
+) -> None:
+    """In one sentence, before anything is looked up or asked."""
+    ran = run(*command, "--reason", reason, env=env(airflow))
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert ran.err.startswith("sat: --reason: found ")
+    assert airflow.targets == []
+
+
+@pytest.mark.parametrize("command", [("batch", "list"), ("log", "verify"), ("pause", "sat_default")])
+def test_a_stopped_stack_is_pointed_at(run: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Nobody answers at the addresses that the checkout's own stack wrote: it was stopped."""
+    (tmp_path / ".stack").mkdir()
+    (tmp_path / ".stack" / "sat.env").write_text(
+        "SAT_DB_DSN=postgresql://u:p@127.0.0.1:1/d\nSAT_AIRFLOW_URL=http://127.0.0.1:1\n"
+        "SAT_AIRFLOW_USER=ops\nSAT_AIRFLOW_PASSWORD=p\n"
+    )
+    reason = ("--reason", "look here") if command[0] == "pause" else ()
+    ran = run(*command, *reason)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert ran.err.endswith("(the local stack seems to be stopped; start it with: make up)\n")
+
+
 REFUSALS = [
     ("POST /sat/v1/batches", 404, {"detail": "Not Found"}, "expected an Airflow with the plugin"),
     ("POST /sat/v1/batches", 403, {"detail": "Forbidden"}, "one who may trigger the DAG bulk_disbursement"),
@@ -217,6 +259,12 @@ REFUSALS = [
         "account: Field required",
     ),
     ("POST /sat/v1/batches", 500, {}, "found HTTP 500"),
+    (
+        "POST /sat/v1/batches",
+        503,
+        {"type": "database_unavailable", "detail": "the application database cannot be reached"},
+        "the application database cannot be reached; try again when it is back",
+    ),
     (
         "POST /api/v2/dags/bulk_disbursement/dagRuns",
         404,

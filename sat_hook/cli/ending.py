@@ -1,0 +1,129 @@
+"""Follows a run to its end, and shows what came of its batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sat_hook.cli.opened import store_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from sat_hook.cli.airflow_api import AirflowApi
+    from sat_hook.cli.settings import CommandSettings
+    from sat_hook.pipeline.results import BatchSummary
+    from sat_hook.store.event_store import StateCount
+
+RUN_FAILED = 1
+STILL_RUNNING = 3
+
+Wait = Annotated[bool, typer.Option("--wait", help="Follow the run to its end")]
+Timeout = Annotated[
+    float | None, typer.Option(help="Stop following after so many seconds; the run goes on", min=1)
+]
+
+
+def follow_to_end(
+    api: AirflowApi,
+    settings: CommandSettings,
+    run_id: str,
+    batch_id: str,
+    timeout: float | None,
+    out: Console,
+) -> str | None:
+    from sat_hook.cli.following import follow
+
+    with store_of(settings) as store:
+
+        def counts() -> Sequence[StateCount]:
+            return store.count_by_state(batch_id)
+
+        state = follow(api, run_id, counts, out, deadline_seconds=timeout)
+    if state == "failed":
+        failed = ", ".join(api.tasks(run_id, "failed")) or "a task"
+        out.print(f"[red]The run failed[/] in {failed}: {api.run_url(run_id)}")
+    if state is None:
+        out.print(f"[yellow]Still running[/] after {timeout:.0f} seconds; follow it at {api.run_url(run_id)}")
+    return state
+
+
+def print_summary(settings: CommandSettings, batch_id: str, out: Console, at: int | None = None) -> None:
+    from sat_hook.pipeline.results import summarise
+    from sat_hook.store.past import past_of
+
+    with store_of(settings) as store:
+        summary = summarise(store if at is None else past_of(store, at), batch_id)
+    if at is not None:
+        out.print(f"[yellow]As of position {at:,}[/] of the log")
+    _print_facts(out, summary)
+    _print_counts(out, summary.counts)
+    position = summary.batch.results_position
+    if summary.batch.results_uri:
+        known = "" if position is None else f" (as known at position {position}, see --at)"
+        out.print(f"results: {summary.batch.results_uri}{known}", markup=False)
+    out.print(f"results file: sat batch results {batch_id} --output FILE", markup=False)
+
+
+def _print_facts(out: Console, summary: BatchSummary) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from sat_hook.cli.showing import rupiah
+
+    batch = summary.batch
+    facts = [
+        ("batch", f"{batch.batch_id} ({batch.state.value})"),
+        ("account", batch.account),
+        ("file", f"{batch.file_name}, {batch.size_bytes:,} bytes"),
+        ("rows", f"{batch.orders:,} orders, {batch.set_aside:,} set aside"),
+        ("quoted", rupiah(batch.total_rupiah)),
+        ("paid", rupiah(summary.charged_rupiah)),
+    ]
+    if batch.reference != batch.digest:
+        facts.insert(1, ("reference", batch.reference))
+    if batch.refusal_message:
+        facts.append(("refused", f"{batch.refusal_code}: {batch.refusal_message}"))
+    table = Table.grid(padding=(0, 2))
+    for name, value in facts:
+        table.add_row(Text(name, "dim"), Text(value))
+    out.print(table)
+
+
+def _print_counts(out: Console, counts: Sequence[StateCount]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from sat_hook.cli.showing import STYLES, rupiah
+    from sat_hook.domain.order import OrderState
+
+    if not counts:
+        return
+    table = Table("state", box=None, pad_edge=False)
+    for name in ("orders", "quoted", "charged"):
+        table.add_column(name, justify="right")
+    for count in counts:
+        table.add_row(
+            Text(count.state.value, STYLES[count.state]),
+            f"{count.orders:,}",
+            rupiah(count.quoted_rupiah),
+            # What a failed order was charged came back: it costs nothing, as in the result file.
+            rupiah(0 if count.state is OrderState.FAILED else count.charged_rupiah),
+        )
+    out.print()
+    out.print(table)
+    out.print()
+
+
+def exit_as_the_run_did(state: str | None) -> None:
+    """End the command with the exit code of a run in this state; None is one that still runs.
+
+    :raises typer.Exit: unless the run ended well.
+    """
+    if state == "failed":
+        raise typer.Exit(RUN_FAILED)
+    if state is None:
+        raise typer.Exit(STILL_RUNNING)
