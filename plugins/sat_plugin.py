@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 DAG_ID = "bulk_disbursement"
 RECEIVER_VARIABLE = "SAT_RECEIVER_CONFIG"
 UPLOAD_SECONDS = 120
-MAXIMUM_REASON_CHARACTERS = 500
+MAXIMUM_BODY_TEXT = 10_000
+MAXIMUM_CONNECTIONS_NAMED = 5
 POSITION_HEADER = "X-SAT-Log-Position"
 
 _NEVER_STORED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -89,7 +90,8 @@ def _actions() -> "APIRouter":
     RequestId = Annotated[str, Path(pattern="^S[A-Z2-7]{31}$")]
     Decision = Annotated[str, Path(pattern="^(release|cancel)$")]
     ConnectionId = Annotated[str, Path(max_length=200)]
-    Reason = Annotated[str, Body(embed=True, min_length=1, max_length=MAXIMUM_REASON_CHARACTERS)]
+    # What a reason has to be is the pipeline's rule, the same for every action; this is against floods.
+    Reason = Annotated[str, Body(embed=True, max_length=MAXIMUM_BODY_TEXT)]
 
     @router.post("/batches")
     async def submit_batch(
@@ -105,12 +107,11 @@ def _actions() -> "APIRouter":
         def submit() -> dict[str, str | bool]:
             from sat_hook.clients.system import SystemClock
             from sat_hook.domain.batch_events import BatchSource
-            from sat_hook.hooks.sat import SATHook
             from sat_hook.hooks.spool import submissions_spool
             from sat_hook.pipeline import submission
 
             # Streams carry the account's name, which the connection may set.
-            name = SATHook(account).settings().account
+            name = _account_of(account)
             submitted = submission.submit(
                 _store(),
                 submissions_spool(),
@@ -254,11 +255,10 @@ def _actions() -> "APIRouter":
         """Stop all sending from an account, or let it send again."""
 
         def decide() -> dict[str, str | bool]:
-            from sat_hook.hooks.sat import SATHook
             from sat_hook.pipeline import overrides
 
             act = overrides.pause_account if change == "pause" else overrides.resume_account
-            name = SATHook(account).settings().account
+            name = _account_of(account)
             standing = act(_resolver(), name, reason, _by(user, f"plugin:{change}"))
             return {"account": name, "is_paused": standing.is_paused}
 
@@ -299,37 +299,47 @@ def _views() -> "APIRouter":
 
 
 def _translate_errors(app: "FastAPI") -> None:
-    """Our own errors as HTTP: their texts are made for people and hold no secret."""
+    """Our own errors as HTTP: a type for programs, and a text that is made for people and holds no secret."""
     from airflow.sdk.exceptions import AirflowNotFoundException
     from fastapi.responses import JSONResponse
+    from sqlalchemy.exc import InterfaceError, OperationalError
 
     from sat_hook.hooks.sat_connection import SATConnectionError
     from sat_hook.pipeline.trouble import (
         BatchNotFoundError,
         OrderNotFoundError,
         PipelineError,
+        ReasonRefusedError,
         SubmissionRefusedError,
     )
     from sat_hook.store.event_store import StoreRefusedError, StoreUnavailableError
     from sat_hook.store.past import UnsettledPositionError
 
-    statuses: dict[type[Exception], int] = {
-        SubmissionRefusedError: 422,
-        SATConnectionError: 422,
-        AirflowNotFoundException: 422,
-        BatchNotFoundError: 404,
-        OrderNotFoundError: 404,
-        PipelineError: 409,
-        StoreRefusedError: 422,
-        UnsettledPositionError: 422,
-        StoreUnavailableError: 503,
+    answers: dict[type[Exception], tuple[int, str]] = {
+        SubmissionRefusedError: (422, "submission_refused"),
+        SATConnectionError: (422, "connection_unusable"),
+        AirflowNotFoundException: (422, "connection_not_found"),
+        BatchNotFoundError: (404, "batch_not_found"),
+        OrderNotFoundError: (404, "order_not_found"),
+        ReasonRefusedError: (422, "reason_refused"),
+        PipelineError: (409, "not_possible"),
+        StoreRefusedError: (422, "value_refused"),
+        UnsettledPositionError: (422, "position_not_settled"),
+        StoreUnavailableError: (503, "database_unavailable"),
     }
-    for error_type, status in statuses.items():
 
-        def answer(_: "Request", error: Exception, status: int = status) -> JSONResponse:
-            return JSONResponse({"detail": str(error)}, status)
+    def answer_as(status: int, kind: str, detail: str | None = None) -> "Callable[..., JSONResponse]":
+        def answer(_: "Request", error: Exception) -> JSONResponse:
+            return JSONResponse({"type": kind, "detail": detail or str(error)}, status)
 
-        app.add_exception_handler(error_type, answer)
+        return answer
+
+    for error_type, (status, kind) in answers.items():
+        app.add_exception_handler(error_type, answer_as(status, kind))
+    # Airflow looks up users and connections there before anything of ours runs; its text names the server.
+    away = "Airflow's own database cannot be reached, so nothing was done"
+    for error_type in (OperationalError, InterfaceError):
+        app.add_exception_handler(error_type, answer_as(503, "airflow_database_unavailable", away))
 
 
 async def _body(request: "Request") -> bytes:
@@ -358,6 +368,52 @@ def _by(user: Any, cause: str) -> "Provenance":
     from sat_hook.domain.recorded import Provenance
 
     return Provenance(f"user:{user.get_name()}", cause)
+
+
+def _account_of(connection_id: str) -> str:
+    """The account's name in the log, which the connection may set.
+
+    :raises AirflowNotFoundException: naming the connection that was probably meant.
+    :raises SATConnectionError: when it cannot work.
+    """
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    from sat_hook.hooks.sat import SATHook
+
+    try:
+        return SATHook(connection_id).settings().account
+    except AirflowNotFoundException:
+        known = _accounts_by_connection()
+        named = [f"{other!r}" for other, account in known.items() if account == connection_id]
+        if named:
+            hint = f"that is the name of an account, whose connection is {' or '.join(named)}"
+        elif known:
+            hint = f"there is {', '.join(f'{one!r}' for one in sorted(known)[:MAXIMUM_CONNECTIONS_NAMED])}"
+        else:
+            hint = "there is none yet"
+        raise AirflowNotFoundException(
+            f"account: found {connection_id!r}, which is no Airflow connection; expected one of type sat "
+            f"({hint})"
+        ) from None
+
+
+def _accounts_by_connection() -> dict[str, str]:
+    """Accounts by their connections, as far as Airflow can list those: its database and environment."""
+    from airflow.models.connection import Connection
+    from airflow.sdk import BaseHook
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        ids = set(session.scalars(select(Connection.conn_id).where(Connection.conn_type == "sat")))
+    prefix = "AIRFLOW_CONN_"
+    ids |= {name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)}
+    connections = {one: BaseHook.get_connection(one) for one in ids}
+    return {
+        one: str(connection.extra_dejson.get("account") or one)
+        for one, connection in connections.items()
+        if connection.conn_type == "sat"
+    }
 
 
 def _as_download(name: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg2
 import pytest
 import requests
+from fastapi import FastAPI
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.identity import digest_of
@@ -20,8 +24,8 @@ from sat_hook.protocol.signing import Signer, generate_key_pair
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import StatusEvidence
 from sat_hook.store.postgres import PostgresEventStore
-from stack.databases import ApplicationDatabase
-from tests.dags.api_server import PASSWORDS, api_server, environment, postgres_connection
+from stack.databases import ApplicationDatabase, dsn_of
+from tests.dags.api_server import CHECKOUT, PASSWORDS, api_server, environment, postgres_connection
 from tests.orders import BATCH, BY_TEST, T0, change_of, received, stream_of, submitted
 
 PRIVATE_PEM, PUBLIC_PEM = generate_key_pair()
@@ -237,6 +241,73 @@ def test_held_orders_are_decided_by_their_user(airflow: Airflow) -> None:
     assert (actor, cause, json.loads(data)) == ("user:ops", "plugin:release", {"reason": "two of them"})
     [(actor, cause, data)] = airflow.events("OrderCancelled")
     assert (actor, cause, json.loads(data)) == ("user:ops", "plugin:cancel", {"reason": "no more"})
+
+
+def test_an_account_s_name_leads_to_its_connection(airflow: Airflow) -> None:
+    """Accounts are named by their connection; who gives the account's own name is told which one that is."""
+    reply = airflow.request("POST", "/sat/v1/accounts/demo/pause", json={"reason": "fraud alarm"})
+    assert (reply.status_code, reply.json()["type"]) == (422, "connection_not_found")
+    assert "the name of an account, whose connection is 'sat_default'" in reply.json()["detail"]
+    other = airflow.request("POST", "/sat/v1/accounts/nobody/pause", json={"reason": "fraud alarm"})
+    assert "expected one of type sat (there is 'sat_default')" in other.json()["detail"]
+    assert airflow.events("AccountPaused") == []
+
+
+def test_a_poor_reason_has_a_type(airflow: Airflow) -> None:
+    """The same rule and the same answer whatever is asked for."""
+    for path in (
+        "accounts/sat_default/pause",
+        f"orders/{stream_of(1).key}/release",
+        f"batches/{BATCH}/deliver",
+    ):
+        reply = airflow.request("POST", f"/sat/v1/{path}", json={"reason": "no"})
+        assert (reply.status_code, reply.json()["type"]) == (422, "reason_refused"), path
+
+
+def test_without_its_database_it_says_so(airflow: Airflow) -> None:
+    """503 with a type, for pausing and for submitting: nobody takes it for a defect, or for done."""
+    name = airflow.database.name
+    elsewhere = dsn_of(airflow.database.superuser_dsn, database="postgres")
+    with closing(psycopg2.connect(elsewhere)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = %s AND pid <> pg_backend_pid()",
+                (name,),
+            )
+            try:
+                paused = airflow.request(
+                    "POST", "/sat/v1/accounts/sat_default/pause", json={"reason": "fraud alarm"}
+                )
+                submitted_ = airflow.submit(CSV + b"A2,50k-simpati,081211311112\n")
+            finally:
+                cursor.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    for reply in (paused, submitted_):
+        assert (reply.status_code, reply.json()["type"]) == (503, "database_unavailable"), reply.text
+    assert airflow.submit().status_code == 200, "it comes back by itself"
+
+
+@pytest.mark.parametrize("error_type", [OperationalError, InterfaceError])
+async def test_without_airflow_s_database_it_says_so(error_type: type[OperationalError]) -> None:
+    """Airflow looks up the user there first: 503 as well, without the server's address."""
+    spec = importlib.util.spec_from_file_location("sat_plugin", CHECKOUT / "plugins" / "sat_plugin.py")
+    assert spec is not None
+    assert spec.loader is not None
+    plugin = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plugin)
+    app = FastAPI()
+    plugin._translate_errors(app)
+
+    @app.get("/")
+    def look_up() -> None:
+        raise error_type("SELECT 1", {}, Exception("connection to server at db.internal failed"))
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        reply = await client.get("/")
+    assert (reply.status_code, reply.json()["type"]) == (503, "airflow_database_unavailable")
+    assert "db.internal" not in reply.text
 
 
 def test_callbacks_come_in_without_a_token(airflow: Airflow) -> None:
