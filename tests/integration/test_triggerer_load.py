@@ -1,0 +1,179 @@
+"""What a waiting trigger costs the triggerer: no database call on its loop, few for thousands of orders."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+
+from sat_hook.clients.asynchronous import AsyncSATClient
+from sat_hook.domain.order import OrderState
+from sat_hook.protocol.outcomes import StatusOutcome
+from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
+from sat_hook.triggers.following import LONGEST_SLEEP_SECONDS, SATFollowingTrigger
+from sat_hook.triggers.order import SATOrderTrigger
+from stack.databases import ApplicationDatabase
+from tests.airflow_connections import CONNECTIONS, give_connections
+from tests.integration.pipeline.test_steps import ready
+from tests.integration.test_batch_trigger import slow_polls
+from tests.pipeline import Line, line_of
+
+WAITING = 5000
+
+
+@pytest.fixture
+def line(database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    """A line of the pipeline whose connections Airflow finds in the environment."""
+    with line_of(database.writer_dsn, tmp_path) as made:
+        give_connections(monkeypatch, made, database, tmp_path)
+        yield made
+
+
+class Calls:
+    """Every call of a thread into PostgreSQL that waits for an answer."""
+
+    def __init__(self) -> None:
+        self.by_thread: Counter[int] = Counter()
+
+    @contextmanager
+    def watched(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """Connections made meanwhile are watched, for as long as they live."""
+        calls = self.by_thread
+        connect = psycopg2.connect
+
+        class WatchedCursor(Cursor):
+            def execute(self, *arguments: Any, **options: Any) -> None:
+                calls[threading.get_ident()] += 1
+                super().execute(*arguments, **options)
+
+        class WatchedConnection(Connection):
+            def cursor(self, *arguments: Any, **options: Any) -> Any:
+                return super().cursor(*arguments, **{"cursor_factory": WatchedCursor, **options})
+
+            def commit(self) -> None:
+                calls[threading.get_ident()] += 1
+                super().commit()
+
+            def rollback(self) -> None:
+                calls[threading.get_ident()] += 1
+                super().rollback()
+
+        def watched_connect(dsn: str, **options: Any) -> Connection:
+            calls[threading.get_ident()] += 1
+            return connect(dsn, **{"connection_factory": WatchedConnection, **options})
+
+        with monkeypatch.context() as patched:
+            patched.setattr("sat_hook.store.database.psycopg2.connect", watched_connect)
+            yield
+
+
+def deadline(seconds: float) -> str:
+    """So many seconds from now."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+async def fired(trigger: SATFollowingTrigger) -> Any:
+    """How the trigger's wait ended."""
+    events = [event async for event in trigger.run()]
+    assert len(events) == 1
+    return events[0].payload["end"]
+
+
+async def test_the_database_is_never_asked_on_the_loop(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From connecting to closing, for a batch and for an order: everything in threads."""
+    batch_id = await asyncio.to_thread(ready, line, 3)
+    await asyncio.to_thread(line.execute, batch_id)
+    request_id = next(iter(line.orders(batch_id).values())).request_id
+    calls = Calls()
+    with calls.watched(monkeypatch):
+        batch = SATBatchTrigger(batch_id=batch_id, deadline=deadline(30), **CONNECTIONS)
+        order = SATOrderTrigger(
+            request_id=request_id, batch_id=batch_id, deadline=deadline(30), **CONNECTIONS
+        )
+        assert await asyncio.gather(fired(batch), fired(order)) == [ENDED, ENDED]
+    assert calls.by_thread.total() > 20
+    assert calls.by_thread[threading.get_ident()] == 0
+
+
+async def test_two_instances_share_the_due_list(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both at once ask about each order once, not once each; the next question is due seconds later."""
+    batch_id = await asyncio.to_thread(ready, line, 30)
+    line.server.set_faults({"faults": [{"fault": "stuck_pending"}]})
+    await asyncio.to_thread(line.execute, batch_id)
+    asked: Counter[str] = Counter()
+    ask = AsyncSATClient.ask_status
+
+    async def counted(self: AsyncSATClient, request_id: str) -> StatusOutcome:
+        asked[request_id] += 1
+        return await ask(self, request_id)
+
+    monkeypatch.setattr(AsyncSATClient, "ask_status", counted)
+    both = [SATBatchTrigger(batch_id=batch_id, deadline=deadline(3), **CONNECTIONS) for _ in range(2)]
+    assert await asyncio.gather(*(fired(one) for one in both)) == [GAVE_UP, GAVE_UP]
+    orders = line.orders(batch_id)
+    assert asked == {order.request_id: 1 for order in orders.values()}
+    assert {order.state for order in orders.values()} == {OrderState.PENDING}
+
+
+async def test_thousands_that_wait_cost_a_few_statements_a_look(
+    line: Line, database: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five thousand in flight, rung for all the time: the database is not asked more for it."""
+    batch_id = await asyncio.to_thread(ready, line, 1)
+    await asyncio.to_thread(line.execute, batch_id)
+    await asyncio.to_thread(multiply, database, batch_id)
+    calls = Calls()
+    seconds = 4.0
+    with slow_polls(monkeypatch), calls.watched(monkeypatch):
+        # The first look enrolls them all; it is over before the clock runs.
+        await fired(SATBatchTrigger(batch_id=batch_id, deadline=deadline(0), **CONNECTIONS))
+        calls.by_thread.clear()
+        waiting = SATBatchTrigger(batch_id=batch_id, deadline=deadline(seconds), **CONNECTIONS)
+        began = time.thread_time()
+        end, _ = await asyncio.gather(fired(waiting), asyncio.to_thread(ring_for, database, seconds - 1))
+        loop_seconds = time.thread_time() - began
+    assert end == GAVE_UP
+    # Debounced: a look each fifth of a second at most, and a handful of short transactions a look.
+    looks = seconds / 0.2 + seconds / LONGEST_SLEEP_SECONDS + 2
+    assert calls.by_thread.total() < looks * 25
+    assert loop_seconds < seconds / 4, "the loop is free for other triggers"
+
+
+def multiply(database: ApplicationDatabase, batch_id: str) -> None:
+    """The batch's one order, five thousand times, as the projection has it."""
+    connection = psycopg2.connect(database.superuser_dsn)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO sat.orders (request_id, document)
+            SELECT request_id || n, document || jsonb_build_object(
+                'request_id', request_id || n, 'order_id', 'copy-' || n, 'row_number', 1000 + n)
+            FROM sat.orders CROSS JOIN generate_series(1, %s) AS n
+            WHERE batch_id = %s
+            """,
+            (WAITING, batch_id),
+        )
+    connection.close()
+
+
+def ring_for(database: ApplicationDatabase, seconds: float) -> None:
+    """Notifications all the time, as from a busy receiver."""
+    connection = psycopg2.connect(database.receiver_dsn)
+    connection.autocommit = True
+    until = time.monotonic() + seconds
+    with connection.cursor() as cursor:
+        while time.monotonic() < until:
+            cursor.execute("SELECT pg_notify(sat.callback_channel('demo'), '')")
+            time.sleep(0.01)
+    connection.close()
