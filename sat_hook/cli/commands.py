@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sat_hook.cli import account, audit, batch, database, held, order, receiver, replaying, watching
+from sat_hook.cli import account, audit, batch, database, held, order, prices, receiver, replaying, watching
 
 app = typer.Typer(
     name="sat",
@@ -24,6 +24,7 @@ app.add_typer(batch.app, name="batch")
 app.add_typer(order.app, name="order")
 app.add_typer(audit.log_app, name="log")
 app.add_typer(audit.projections_app, name="projections")
+app.add_typer(prices.app, name="prices")
 app.add_typer(database.app, name="db")
 app.add_typer(receiver.app, name="receiver")
 app.command("replay")(replaying.replay)

@@ -46,7 +46,7 @@ class Unannounced:
 class OrderMargin:
     """One order that was sent, with the price that was listed at that moment. Rupiah, UTC.
 
-    ``listed_rupiah`` and ``listed_since`` are None when no price list is known of that moment;
+    ``listed_rupiah``, ``is_inquiry``, ``listed_since`` are None when no price list is known of that moment;
     ``sales_price_rupiah`` is what SAT charged, ``partner_fee_rupiah`` our commission (protocol 5.6).
     """
 
@@ -59,6 +59,7 @@ class OrderMargin:
     state: str
     ordered_at: datetime
     listed_rupiah: int | None
+    is_inquiry: bool | None
     listed_since: datetime | None
     quote_rupiah: int | None
     sales_price_rupiah: int | None

@@ -181,7 +181,7 @@ ON CONFLICT (snapshot_id) DO NOTHING;
 -- Orders of a period by the moment of their first sending, with the price that was listed at that moment.
 SELECT
     o.order_id, o.request_id, o.batch_id, o.row_number, o.product_code, h.name, o.state, sent.at,
-    h.price_rupiah, lower(h.valid), o.quote_rupiah, o.charged_rupiah,
+    h.price_rupiah, h.is_inquiry, lower(h.valid), o.quote_rupiah, o.charged_rupiah,
     (o.document ->> 'admin_fee_rupiah')::bigint, (o.document ->> 'partner_fee_rupiah')::bigint
 FROM sat.orders AS o
 CROSS JOIN LATERAL (SELECT sat.moment(o.document ->> 'first_sent_at') AS at) AS sent

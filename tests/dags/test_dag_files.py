@@ -30,6 +30,7 @@ STEPS: dict[str, list[str]] = {
         "results",
     ],
     "order_recovery": ["accounts", "recover"],
+    "product_price_snapshot": ["accounts", "prices.snapshot", "prices.announce"],
     "post_final_watch": ["accounts", "look_again"],
     "alerts": ["collect", "notify"],
     "example_sell_credit": ["buy", "wait", "tell"],

@@ -1,0 +1,86 @@
+"""Keeps the history of product prices: what SAT listed, since when, until when.
+
+Once an hour, and whenever somebody asks (`sat prices snapshot`). Of the lists only changes are kept, of the
+attempts every one. Changes are announced as events of the asset `sat://product_prices`, with the list of them;
+jumps of prices are alerts. A list that fails, or of which too much is missing, fails the task and changes
+nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Asset, Param, task, task_group
+
+from sat_hook.operators.prices import SATAnnouncePricesOperator, SATSnapshotPricesOperator
+
+PRODUCT_PRICES = Asset("sat://product_prices", group="sat")
+
+with DAG(
+    "product_price_snapshot",
+    description="Keep what SAT lists, since when and until when, and tell what changed",
+    schedule="7 * * * *",
+    catchup=False,
+    max_active_runs=1,
+    tags=["sat", "prices"],
+    doc_md=__doc__,
+    default_args={
+        "owner": "disbursement",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": True,
+        "execution_timeout": timedelta(minutes=15),
+    },
+    params={
+        "accounts": Param(
+            ["sat_default"],
+            type="array",
+            items={"type": "string"},
+            title="Accounts",
+            description="The Airflow connections of type `sat` whose prices are followed",
+        ),
+        "jump_percent": Param(
+            10,
+            type="integer",
+            minimum=1,
+            maximum=1_000,
+            title="A jump is (percent)",
+            description="People are told of a price that moved by at least that much at once",
+        ),
+        "missing_limit_percent": Param(
+            10,
+            type="integer",
+            minimum=0,
+            maximum=100,
+            title="Missing products that are believed (percent)",
+            description="A list of which more is missing changes nothing; raise it when that is how it is",
+        ),
+    },
+) as dag:
+
+    @task(doc_md="The accounts of this run, one mapped group each.")
+    def accounts(params: dict[str, object] | None = None) -> object:
+        return (params or {})["accounts"]
+
+    @task_group
+    def prices(sat_conn_id: str) -> None:
+        """One account's prices."""
+        snapshot = SATSnapshotPricesOperator(
+            task_id="snapshot",
+            sat_conn_id=sat_conn_id,
+            jump_percent="{{ params.jump_percent }}",
+            missing_limit_percent="{{ params.missing_limit_percent }}",
+            map_index_template="{{ task.sat_conn_id }}",
+            doc_md="Read the price list, ask by name for what is missing, keep what changed.",
+        )
+        announce = SATAnnouncePricesOperator(
+            task_id="announce",
+            sat_conn_id=sat_conn_id,
+            jump_percent="{{ params.jump_percent }}",
+            outlets=[PRODUCT_PRICES],
+            map_index_template="{{ task.sat_conn_id }}",
+            doc_md="Tell whoever waits for the asset what changed; skipped when nothing did.",
+        )
+        snapshot >> announce
+
+    prices.expand(sat_conn_id=accounts())

@@ -1,0 +1,133 @@
+"""What orders cost and earned, beside the price that was listed when they were sent. Pure.
+
+SAT's own words (protocol section 5.6): the sales price is what the deposit is charged, the partner fee is the
+commission on it. What customers pay the company is not on the wire, so it is in no figure here.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from sat_hook.domain.guards import WIB
+from sat_hook.domain.order import OrderState
+from sat_hook.pipeline.cells import neutral
+from sat_hook.store.prices import OrderMargin
+
+MARGIN_COLUMNS = (
+    "order_id",
+    "request_id",
+    "batch_id",
+    "row",
+    "product_code",
+    "product_name",
+    "state",
+    "ordered_at_wib",
+    "listed_rupiah",
+    "listed_since_wib",
+    "quote_rupiah",
+    "sales_price_rupiah",
+    "sales_price_minus_listed_rupiah",
+    "admin_fee_rupiah",
+    "partner_fee_rupiah",
+    "margin_rupiah",
+    "margin_percent",
+)
+"""Empty cells are unknown, not nought."""
+
+
+@dataclass(slots=True)
+class ProductMargin:
+    """The succeeded orders of one product together. Rupiah.
+
+    :param without_fee: how many of them came without a partner fee: their margin is unknown.
+    :param above_listed: how many were charged more than was listed when they were sent.
+    """
+
+    product_code: str
+    orders: int = 0
+    sales_price_rupiah: int = 0
+    margin_rupiah: int = 0
+    without_fee: int = 0
+    above_listed: int = 0
+
+
+def margin_of(order: OrderMargin) -> int | None:
+    """The commission of a succeeded order in rupiah; None for others, and where SAT named no fee."""
+    return order.partner_fee_rupiah if order.state == OrderState.SUCCEEDED.value else None
+
+
+def percent_of(margin_rupiah: int | None, sales_price_rupiah: int | None) -> str:
+    """A margin as per cent of the sales price, to two places; empty when there is nothing to divide."""
+    if margin_rupiah is None or not sales_price_rupiah:
+        return ""
+    share = Decimal(margin_rupiah) * 100 / Decimal(sales_price_rupiah)
+    return str(share.quantize(Decimal("0.01"), ROUND_HALF_EVEN))
+
+
+def margin_lines(orders: Iterable[OrderMargin], totals: dict[str, ProductMargin]) -> Iterator[str]:
+    """The report as lines of CSV, the header first; ``totals`` fills up meanwhile, by product code."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\r\n")
+    writer.writerow(MARGIN_COLUMNS)
+    for order in orders:
+        yield _taken(buffer)
+        _count(order, totals)
+        writer.writerow(_cells(order))
+    yield _taken(buffer)
+
+
+def _cells(order: OrderMargin) -> list[object]:
+    above = _above_listed(order)
+    margin = margin_of(order)
+    return [
+        neutral(order.order_id),
+        order.request_id,
+        order.batch_id,
+        order.row_number,
+        neutral(order.product_code),
+        neutral(order.product_name or ""),
+        order.state,
+        f"{order.ordered_at.astimezone(WIB):%Y-%m-%d %H:%M:%S}",
+        _cell(order.listed_rupiah),
+        "" if order.listed_since is None else f"{order.listed_since.astimezone(WIB):%Y-%m-%d %H:%M:%S}",
+        _cell(order.quote_rupiah),
+        _cell(order.sales_price_rupiah),
+        _cell(above),
+        _cell(order.admin_fee_rupiah),
+        _cell(order.partner_fee_rupiah),
+        _cell(margin),
+        percent_of(margin, order.sales_price_rupiah),
+    ]
+
+
+def _above_listed(order: OrderMargin) -> int | None:
+    """Charged beyond the list; a bill's list price is no price of that bill, so there it is unknown."""
+    if order.sales_price_rupiah is None or order.listed_rupiah is None or order.is_inquiry:
+        return None
+    return order.sales_price_rupiah - order.listed_rupiah
+
+
+def _count(order: OrderMargin, totals: dict[str, ProductMargin]) -> None:
+    if order.state != OrderState.SUCCEEDED.value:
+        return
+    total = totals.setdefault(order.product_code, ProductMargin(order.product_code))
+    total.orders += 1
+    total.sales_price_rupiah += order.sales_price_rupiah or 0
+    total.margin_rupiah += order.partner_fee_rupiah or 0
+    total.without_fee += order.partner_fee_rupiah is None
+    total.above_listed += (_above_listed(order) or 0) > 0
+
+
+def _cell(amount: int | None) -> int | str:
+    return "" if amount is None else amount
+
+
+def _taken(buffer: io.StringIO) -> str:
+    text = buffer.getvalue()
+    buffer.seek(0)
+    buffer.truncate()
+    return text

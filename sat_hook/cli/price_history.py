@@ -1,0 +1,125 @@
+"""What the commands of ``sat prices`` share: whose history, which time, and how things look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sat_hook.cli.moments import moment_from
+from sat_hook.cli.opened import console, database_of, settings_of
+from sat_hook.cli.showing import moment as shown_moment
+from sat_hook.cli.trouble import CommandError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sat_hook.domain.prices import PricePeriod
+    from sat_hook.store.prices import PriceHistory
+
+Code = Annotated[str, typer.Argument(metavar="CODE", help="The product's code, such as 50k-simpati")]
+Account = Annotated[
+    str | None, typer.Option(help="Whose prices (the account's name; needed when there are several)")
+]
+Since = Annotated[str, typer.Option(help="From when on: 2026-11-23, '2026-11-23 14:30' (WIB), or an age: 7d")]
+Until = Annotated[str, typer.Option(help="Until when, likewise")]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedPrices:
+    """What the commands read."""
+
+    history: PriceHistory
+    account: str
+    now: datetime
+    out: Console
+
+
+@contextmanager
+def opened_prices(context: typer.Context, account: str | None) -> Iterator[OpenedPrices]:
+    from sat_hook.clients.system import SystemClock
+    from sat_hook.store.prices import PriceHistory
+
+    with database_of(settings_of(context)) as database:
+        history = PriceHistory(database)
+        yield OpenedPrices(history, _account_from(history, account), SystemClock().now(), console())
+
+
+def _account_from(history: PriceHistory, named: str | None) -> str:
+    known = history.accounts()
+    if not known:
+        raise CommandError.at(
+            "the history of prices", "nothing", "a price list (take one: sat prices snapshot)"
+        )
+    if named is None and len(known) == 1:
+        return known[0]
+    if named not in known:
+        raise CommandError.at("--account", repr(named), f"one of {', '.join(known)}")
+    return named
+
+
+def periods_of(opened: OpenedPrices, code: str) -> list[PricePeriod]:
+    periods = opened.history.periods(opened.account, code)
+    if not periods:
+        similar = opened.history.similar_codes(opened.account, code)
+        hint = f" (such as {', '.join(similar)})" if similar else ""
+        raise CommandError.at("CODE", repr(code), f"a product that was ever listed{hint}")
+    return periods
+
+
+def period_of(opened: OpenedPrices, since: str, until: str) -> tuple[datetime, datetime]:
+    start = moment_from(since, opened.now, "--since")
+    end = min(moment_from(until, opened.now, "--until"), opened.now)
+    if start >= end:
+        raise CommandError.at("--since", repr(since), "a time before --until, and before now")
+    return start, end
+
+
+def tell_gaps(opened: OpenedPrices, start: datetime, end: datetime) -> bool:
+    """Name the times of which no list is known; True when one lasts until the end."""
+    from sat_hook.catalogue.gaps import gaps_between
+    from sat_hook.catalogue.wib import span_text
+
+    moments = opened.history.complete_moments(opened.account, start, end)
+    gaps = gaps_between(moments, start, end)
+    for first, last in gaps:
+        span = span_text(last - first)
+        opened.out.print(f"[yellow]no list is known[/] from {at_text(first)} to {at_text(last)} WIB ({span})")
+    return not moments or bool(gaps and gaps[-1][1] == end)
+
+
+def table_of(*titles: str) -> Any:
+    """An empty table; a title that begins with ``>`` is a column of figures."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in titles:
+        table.add_column(title.removeprefix(">"), justify="right" if title.startswith(">") else "left")
+    return table
+
+
+def at_text(moment: datetime) -> str:
+    return shown_moment(moment)[:19]
+
+
+def rupiah(amount: int | None) -> str:
+    from sat_hook.catalogue.wib import rupiah_text
+
+    return rupiah_text(amount)
+
+
+def count_text(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+def safe(value: object) -> str:
+    """Text that came over the wire, for a terminal: no markup, no control characters."""
+    from rich.markup import escape
+
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return escape("".join(mark if mark.isprintable() else " " for mark in text))

@@ -1,0 +1,153 @@
+"""``sat prices chart``, ``week`` and ``margin``: the history of prices as pictures, pages and tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sat_hook.cli.moments import day_from
+from sat_hook.cli.price_history import (
+    Account,
+    Code,
+    Since,
+    Until,
+    at_text,
+    count_text,
+    opened_prices,
+    period_of,
+    periods_of,
+    rupiah,
+    safe,
+    table_of,
+    tell_gaps,
+)
+from sat_hook.cli.trouble import CommandError
+
+
+def chart(
+    context: typer.Context,
+    code: Code,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An .svg picture, or an .html page")],
+    since: Since = "30d",
+    until: Until = "now",
+    account: Account = None,
+) -> None:
+    """Draw a product's price over time. The file stands by itself: it opens in any browser."""
+    from sat_hook.catalogue import chart as drawn
+
+    if file.suffix not in (".svg", ".html"):
+        raise CommandError.at("FILE", repr(file.name), "a name that ends in .svg or .html")
+    with opened_prices(context, account) as opened:
+        start, end = period_of(opened, since, until)
+        try:
+            picture = drawn.PriceChart(
+                account=opened.account,
+                periods=periods_of(opened, code),
+                moments=opened.history.complete_moments(opened.account, start, end),
+                since=start,
+                until=end,
+            )
+        except drawn.TooManyPeriodsError as error:
+            raise CommandError.at("--since", str(error), f"at most {drawn.MAXIMUM_PERIODS:,}") from None
+        _write(file, drawn.page(picture) if file.suffix == ".html" else drawn.svg(picture))
+        opened.out.print(f"Drawn: {file}")
+
+
+def week(
+    context: typer.Context,
+    of: Annotated[
+        str | None,
+        typer.Option(metavar="DAY", help="A day of the week, such as 2026-11-23 (default: last week)"),
+    ] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the page (.html) here")] = None,
+    account: Account = None,
+) -> None:
+    """Sum up a week (Monday to Sunday, WIB): what moved, what came and went, how well it was watched."""
+    from sat_hook.catalogue.reading import read_week
+    from sat_hook.catalogue.weekly import Week
+    from sat_hook.catalogue.weekly_page import weekly_page
+    from sat_hook.domain.prices import percent_text
+
+    with opened_prices(context, account) as opened:
+        chosen = Week.last_before(opened.now) if of is None else Week.of(day_from(of, "--of"))
+        if chosen.since >= opened.now:
+            raise CommandError.at("--of", f"week {chosen.name}", "a week that has begun")
+        summary = read_week(opened.history, opened.account, chosen, opened.now)
+        out = opened.out
+        out.print(
+            f"[bold]Week {chosen.name}[/], account {safe(opened.account)}, until {at_text(summary.until)} WIB"
+        )
+        told = ", ".join(f"{count:,} {outcome.value}" for outcome, count in summary.attempts.items())
+        out.print(f"price lists   {told or '[red]none[/]'}")
+        out.print(
+            f"products      {summary.listed_before:,} at the beginning, {summary.listed_after:,} at the end"
+        )
+        out.print(
+            f"new, back     {len(summary.appeared):,}, {len(summary.returned):,};"
+            f" gone {len(summary.disappeared):,}; other status {len(summary.statuses):,}"
+        )
+        table = table_of("product", "name", ">before", ">after", ">by")
+        for move in (*summary.rises[:10], *summary.falls[:10]):
+            before, after = move.prices_rupiah
+            name, code = safe(move.after.name), safe(move.after.code)
+            table.add_row(code, name, rupiah(before), rupiah(after), percent_text(before, after))
+        out.print(
+            f"dearer        {len(summary.rises):,}; cheaper {len(summary.falls):,}; the ten largest of each:"
+        )
+        if table.row_count:
+            out.print(table)
+        tell_gaps(opened, chosen.since, summary.until)
+        if output is not None:
+            _write(output, weekly_page(summary))
+            out.print(f"Written: {output}")
+
+
+def margin(
+    context: typer.Context,
+    since: Since,
+    until: Until = "now",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the CSV here, and show a table of products")
+    ] = None,
+    account: Account = None,
+) -> None:
+    """Report orders with the price that was listed when they were sent, what they cost and earned (CSV).
+
+    The margin is SAT's partner fee of succeeded orders; what your customers pay you is not known here.
+    """
+    from sat_hook.catalogue.margin import ProductMargin, margin_lines, percent_of
+
+    with opened_prices(context, account) as opened:
+        start, end = period_of(opened, since, until)
+        totals: dict[str, ProductMargin] = {}
+        lines = margin_lines(opened.history.margins(opened.account, start, end), totals)
+        if output is None:
+            for line in lines:
+                typer.echo(line, nl=False)
+            return
+        with output.open("w", encoding="utf-8-sig", newline="") as file:
+            file.writelines(lines)
+        table = table_of(
+            "product", ">succeeded", ">sales price", ">margin", ">percent", ">no fee", ">above list"
+        )
+        for total in sorted(totals.values(), key=lambda one: one.product_code):
+            table.add_row(
+                safe(total.product_code),
+                f"{total.orders:,}",
+                rupiah(total.sales_price_rupiah),
+                rupiah(total.margin_rupiah),
+                percent_of(total.margin_rupiah, total.sales_price_rupiah),
+                count_text(total.without_fee),
+                count_text(total.above_listed),
+            )
+        opened.out.print(table)
+        opened.out.print(f"Written: {output}")
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        raise CommandError.at(str(file), error.strerror or "trouble", "a file that can be written") from None

@@ -1,0 +1,287 @@
+"""``sat prices``: what SAT lists, since when, and what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sat_hook.cli import price_reports
+from sat_hook.cli.moments import moment_from
+from sat_hook.cli.opened import airflow_of, console, database_of, settings_of
+from sat_hook.cli.price_history import (
+    Account,
+    Code,
+    OpenedPrices,
+    Since,
+    Until,
+    at_text,
+    count_text,
+    opened_prices,
+    period_of,
+    periods_of,
+    rupiah,
+    safe,
+    table_of,
+    tell_gaps,
+)
+from sat_hook.cli.trouble import CommandError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sat_hook.domain.prices import PricePeriod, RecordedChange
+
+app = typer.Typer(help="What SAT lists, since when, and what changed.", no_args_is_help=True)
+
+DAG_ID = "product_price_snapshot"
+FOUND_TROUBLE = 1
+STILL_RUNNING = 3
+LOOK_EVERY_SECONDS = 0.5
+MAXIMUM_PERIODS_SHOWN = 20
+
+
+@app.command("show")
+def show(
+    context: typer.Context,
+    code: Code,
+    at: Annotated[
+        str, typer.Option(metavar="TIME", help="When: 2026-11-23, '2026-11-23 14:30' (WIB), or an age: 7d")
+    ] = "now",
+    account: Account = None,
+) -> None:
+    """Show a product as it was listed at a time, and what it was before and after."""
+    from sat_hook.domain.prices import percent_text
+
+    with opened_prices(context, account) as opened:
+        moment = moment_from(at, opened.now, "--at")
+        periods = periods_of(opened, code)
+        current = next(
+            (p for p in periods if p.since <= moment and (p.until is None or moment < p.until)), None
+        )
+        out = opened.out
+        out.print(f"[bold]{safe(code)}[/]  account {safe(opened.account)}, at {at_text(moment)} WIB")
+        if current is None:
+            out.print(f"[yellow]not listed[/]: {_when_not(periods, moment)}")
+        else:
+            _tell(out, current)
+        _tell_freshness(opened, moment)
+        table = table_of("since (WIB)", "until (WIB)", ">price", ">by", "status", "name")
+        for number in range(len(periods) - 1, max(-1, len(periods) - 1 - MAXIMUM_PERIODS_SHOWN), -1):
+            period, product = periods[number], periods[number].product
+            before = periods[number - 1].product.price_rupiah if number else product.price_rupiah
+            moved = before != product.price_rupiah
+            table.add_row(
+                at_text(period.since),
+                "still" if period.until is None else at_text(period.until),
+                rupiah(product.price_rupiah),
+                percent_text(before, product.price_rupiah) if moved else "",
+                product.status_text,
+                safe(product.name),
+                style="bold" if period is current else None,
+            )
+        out.print(table)
+        if len(periods) > MAXIMUM_PERIODS_SHOWN:
+            out.print(f"… and {len(periods) - MAXIMUM_PERIODS_SHOWN} older ones (sat prices chart draws all)")
+
+
+@app.command("changes")
+def changes(
+    context: typer.Context,
+    since: Since,
+    until: Until = "now",
+    product: Annotated[str, typer.Option(metavar="PATTERN", help="Only these codes, such as '*-xl'")] = "*",
+    jump_percent: Annotated[
+        int | None, typer.Option(min=1, help="Only prices that moved by at least that much at once")
+    ] = None,
+    account: Account = None,
+) -> None:
+    """List what changed: prices, names, statuses, and products that came and went."""
+    with opened_prices(context, account) as opened:
+        start, end = period_of(opened, since, until)
+        found = [
+            recorded
+            for recorded in opened.history.changes(opened.account, start, end)
+            if fnmatchcase(recorded.change.code, product)
+            and (jump_percent is None or recorded.change.is_jump(jump_percent))
+        ]
+        if found:
+            opened.out.print(_changes_table(found))
+        opened.out.print(f"{len(found):,} changes from {at_text(start)} to {at_text(end)} WIB")
+        tell_gaps(opened, start, end)
+
+
+@app.command("attempts")
+def attempts(
+    context: typer.Context, since: Since = "1d", until: Until = "now", account: Account = None
+) -> None:
+    """List every attempt to read the price list, and the times of which no list is known.
+
+    The exit code is 1 when such a time lasts until the end of the period.
+    """
+    from sat_hook.domain.prices import SnapshotOutcome
+
+    with opened_prices(context, account) as opened:
+        start, end = period_of(opened, since, until)
+        table = table_of("asked at (WIB)", "came to", ">listed", ">changes", ">unconfirmed", "by", "reason")
+        for attempt in opened.history.snapshots(opened.account, start, end):
+            colour = "green" if attempt.outcome is SnapshotOutcome.COMPLETE else "red"
+            table.add_row(
+                at_text(attempt.asked_at),
+                f"[{colour}]{attempt.outcome.value}[/]",
+                count_text(attempt.listed),
+                count_text(attempt.changes),
+                count_text(attempt.unconfirmed or None),
+                safe(attempt.actor),
+                safe(attempt.reason or ""),
+            )
+        opened.out.print(table)
+        if tell_gaps(opened, start, end):
+            raise typer.Exit(FOUND_TROUBLE)
+
+
+@app.command("snapshot")
+def snapshot(
+    context: typer.Context,
+    connections: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CONNECTION]...", help="Airflow connections (default: those of the DAG)"),
+    ] = None,
+    missing_limit_percent: Annotated[
+        int | None,
+        typer.Option(min=0, max=100, help="Believe a list of which up to that much is missing, this time"),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end, and show what changed")] = False,
+    timeout: Annotated[float, typer.Option(help="Stop waiting after so many seconds", min=1)] = 600,
+) -> None:
+    """Read the price list now, by a run of the DAG product_price_snapshot, as your Airflow user.
+
+    With --wait the exit code is 0 when the list was read, 1 when it was not, 3 when --timeout passed first.
+    """
+    import time
+
+    from sat_hook.cli.airflow_api import FINAL_RUN_STATES
+
+    conf: dict[str, Any] = {"accounts": connections} if connections else {}
+    if missing_limit_percent is not None:
+        conf["missing_limit_percent"] = missing_limit_percent
+    asked_at = datetime.now(UTC)
+    run_id = f"asked_{asked_at:%Y%m%dT%H%M%S_%f}"
+    out = console()
+    with airflow_of(settings_of(context)) as api:
+        if not api.trigger(run_id, conf, dag_id=DAG_ID):
+            raise CommandError.at(run_id, "a run of this name", "none: try again")
+        out.print(f"Asked: {api.run_url(run_id, dag_id=DAG_ID)}")
+        if not wait:
+            return
+        deadline = time.monotonic() + timeout
+        while (state := str(api.run(run_id, dag_id=DAG_ID)["state"])) not in FINAL_RUN_STATES:
+            if time.monotonic() >= deadline:
+                out.print(f"[yellow]Still running[/] after {timeout:.0f} seconds")
+                raise typer.Exit(STILL_RUNNING)
+            time.sleep(LOOK_EVERY_SECONDS)
+    _tell_run(context, out, run_id, asked_at)
+    if state != "success":
+        raise typer.Exit(FOUND_TROUBLE)
+
+
+def _tell_run(context: typer.Context, out: Console, run_id: str, asked_at: datetime) -> None:
+    """What the attempts of a run came to, account by account."""
+    from sat_hook.store.prices import PriceHistory
+
+    # Clocks of two machines may differ.
+    start, end = asked_at - timedelta(hours=1), asked_at + timedelta(days=1)
+    with database_of(settings_of(context)) as database:
+        history = PriceHistory(database)
+        for account in history.accounts():
+            mine = [a for a in history.snapshots(account, start, end) if f" run {run_id} try " in a.cause]
+            for attempt in reversed(mine):
+                reason = f": {safe(attempt.reason)}" if attempt.reason else ""
+                out.print(
+                    f"{at_text(attempt.asked_at)} WIB  {safe(account)}  {attempt.outcome.value}"
+                    f"  {count_text(attempt.listed)} products{reason}"
+                )
+            numbers = {attempt.snapshot_id for attempt in mine}
+            found = [c for c in history.changes(account, start, end) if c.snapshot_id in numbers]
+            if found:
+                out.print(_changes_table(found))
+            elif mine:
+                out.print("Nothing has changed")
+
+
+def _tell(out: Console, period: PricePeriod) -> None:
+    product = period.product
+    colour = "green" if product.status == 1 else "yellow"
+    kind = "a bill: the price comes from the inquiry" if product.is_inquiry else "fixed price"
+    out.print(f"name      {safe(product.name)}")
+    out.print(f"price     [bold]{rupiah(product.price_rupiah)}[/] ({kind})")
+    out.print(f"status    [{colour}]{product.status_text}[/]")
+    if product.operator_name or product.category_name:
+        out.print(f"belongs   {safe(product.operator_name)}, {safe(product.category_name)}")
+    until = "" if period.until is None else f" until {at_text(period.until)} WIB"
+    out.print(f"so since  {at_text(period.since)} WIB{until} (snapshot {period.snapshot_id})")
+
+
+def _when_not(periods: list[PricePeriod], moment: datetime) -> str:
+    earlier = [period for period in periods if period.until is not None and period.until <= moment]
+    later = [period for period in periods if period.since > moment]
+    parts = []
+    if earlier:
+        assert earlier[-1].until is not None
+        parts.append(f"last listed until {at_text(earlier[-1].until)} WIB")
+    if later:
+        parts.append(f"listed {'again' if earlier else 'first'} at {at_text(later[0].since)} WIB")
+    return ", ".join(parts)
+
+
+def _tell_freshness(opened: OpenedPrices, moment: datetime) -> None:
+    """How far the nearest list before the moment is away; loudly, when it is too far."""
+    from sat_hook.catalogue.gaps import GAP_HOURS
+    from sat_hook.catalogue.wib import span_text
+
+    lists = opened.history.complete_moments(opened.account, moment, moment)
+    if not lists:
+        opened.out.print("[yellow]no price list is known of that time[/]")
+        return
+    age = moment - lists[-1]
+    words = f"known by   the list of {at_text(lists[-1])} WIB, {span_text(age)} before"
+    opened.out.print(f"[yellow]{words}[/]" if age > timedelta(hours=GAP_HOURS) else words)
+
+
+def _changes_table(found: list[RecordedChange]) -> Any:
+    table = table_of("seen at (WIB)", "product", "change", "before", "after", ">by")
+    for recorded in found:
+        for row in _change_rows(recorded):
+            table.add_row(at_text(recorded.seen_at), safe(recorded.change.code), *row)
+    return table
+
+
+def _change_rows(recorded: RecordedChange) -> Iterator[tuple[str, ...]]:
+    """A line for each attribute that changed; one for a product that came or went."""
+    from sat_hook.domain.prices import ChangeKind, percent_text
+
+    change = recorded.change
+    if change.after is None or change.before is None:
+        texts = ["" if p is None else rupiah(p.price_rupiah) for p in (change.before, change.after)]
+        yield change.kind.value, *texts, ""
+        return
+    if change.kind is ChangeKind.RETURNED and not change.attributes:
+        yield change.kind.value, "", rupiah(change.after.price_rupiah), ""
+    for name in change.attributes:
+        words = name.removesuffix("_rupiah").replace("_", " ")
+        title = words if change.kind is ChangeKind.CHANGED else f"{change.kind.value}: {words}"
+        if name == "price_rupiah":
+            before, after = change.before.price_rupiah, change.after.price_rupiah
+            yield title, rupiah(before), rupiah(after), percent_text(before, after)
+        elif name == "status":
+            yield title, change.before.status_text, change.after.status_text, ""
+        else:
+            yield title, safe(getattr(change.before, name)), safe(getattr(change.after, name)), ""
+
+
+app.command("chart")(price_reports.chart)
+app.command("week")(price_reports.week)
+app.command("margin")(price_reports.margin)

@@ -1,0 +1,143 @@
+"""Price snapshots on a real Airflow: a price that moves at SAT becomes history, alert and asset event."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+import requests
+
+from sat_hook.catalogue.snapshot import take_snapshot
+from sat_hook.clients.blocking import BlockingSATClient
+from sat_hook.clients.settings import AccountSettings
+from sat_hook.clients.system import SystemClock
+from sat_hook.protocol.endpoints import Environment
+from sat_hook.store.database import Database
+from sat_hook.store.prices import PriceHistory
+from stack.airflow_settings import SAT_ACCOUNT
+from stack.lifecycle import Stack
+from tests.orders import BY_TEST
+from tests.unit.cli.running import Run, runner
+
+DAG = "/api/v2/dags/product_price_snapshot"
+# Nothing else in the tests buys it.
+PRODUCT = "t25k"
+
+
+class Desk:
+    """A running stack, and the user ``ops`` at it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.settings = stack.settings()
+        reply = requests.post(
+            f"{self.settings.airflow_url}/auth/token",
+            json={"username": "ops", "password": stack.credentials.user_passwords["ops"]},
+            timeout=30,
+        )
+        self._headers = {"Authorization": f"Bearer {reply.json()['access_token']}"}
+
+    def ask(self, path: str) -> Any:
+        """A GET of Airflow's API; None for 404."""
+        reply = requests.get(f"{self.settings.airflow_url}{path}", headers=self._headers, timeout=30)
+        return reply.json() if reply.ok else None
+
+    def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """What the reader's role sees."""
+        dsn = self.settings.application.reader_dsn
+        with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return list(cursor.fetchall())
+
+    def faults(self, *faults: dict[str, object]) -> None:
+        """From now on SAT has these."""
+        reply = requests.put(
+            f"{self.settings.sandbox_url}/_sandbox/faults", json={"faults": list(faults)}, timeout=10
+        )
+        assert reply.ok, reply.text
+
+    def read_the_list_beforehand(self) -> int:
+        """A snapshot without Airflow, announced; right after it the price moves. Returns the price before."""
+        price_change = {"fault": "price_change", "moment": "quote", "operations": ["products"]}
+        self.faults({**price_change, "products": [PRODUCT], "change_percent": 50})
+        account = AccountSettings(
+            account=SAT_ACCOUNT,
+            environment=Environment.CUSTOM,
+            base_url=f"{self.settings.sandbox_url}/api",
+            token_url=f"{self.settings.sandbox_url}/token",
+            client_id="demo",
+            client_secret="demo",
+        )
+        clock = SystemClock()
+        with (
+            closing(Database(self.settings.application.writer_dsn)) as database,
+            BlockingSATClient(account, clock) as client,
+        ):
+            history = PriceHistory(database)
+            report = take_snapshot(client, history, clock, SAT_ACCOUNT, BY_TEST)
+            waiting = [snapshot.snapshot_id for snapshot in history.unannounced(SAT_ACCOUNT, "test")]
+            history.mark_announced(waiting, "test", clock.now())
+            now = history.at(SAT_ACCOUNT, PRODUCT, report.snapshot.asked_at)
+        assert now is not None
+        assert now.product.price_rupiah is not None
+        return now.product.price_rupiah
+
+    def until(self, look: Callable[[], Any]) -> Any:
+        """What ``look`` finds, within a minute and a half."""
+        give_up = time.monotonic() + 90
+        while not (found := look()):
+            assert time.monotonic() < give_up, "nothing came within 90 seconds"
+            time.sleep(0.3)
+        return found
+
+
+@pytest.fixture
+def desk(running_stack: Stack) -> Iterator[Desk]:
+    """The shared stack; its SAT has no faults afterwards."""
+    made = Desk(running_stack)
+    made.until(lambda: made.ask(DAG))
+    yield made
+    made.faults()
+
+
+@pytest.fixture
+def run(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Run:
+    """The command ``sat``, as somebody at the stack would run it."""
+    monkeypatch.chdir(tmp_path)
+    bare = runner(monkeypatch, capsys)
+    return lambda *words: bare(*words, env=desk.settings.command_line_environment())
+
+
+@pytest.mark.timeout(280)
+def test_a_price_that_moves_is_kept_told_and_announced(desk: Desk, run: Run) -> None:
+    """Asked for by command, after a list from before the move: history, an alert, an event of the asset."""
+    before = desk.read_the_list_beforehand()
+    ran = run("prices", "snapshot", "--wait")
+    assert ran.code == 0, ran.err
+    assert "complete" in ran.out
+    assert PRODUCT in ran.out
+    # 369 rupiah and a half more are 553, whole rupiah.
+    assert "+49.9 %" in ran.out
+
+    [(snapshot_id, actor, after)] = desk.rows(
+        "SELECT s.snapshot_id, s.actor, c.price_rupiah FROM sat.price_changes AS c "
+        "JOIN sat.price_snapshots AS s USING (snapshot_id) JOIN sat.products AS p USING (product_id) "
+        "WHERE p.product_code = %s AND c.kind = 'changed'",
+        PRODUCT,
+    )
+    assert (actor, after) == ("user:ops", before + before // 2)
+    assert desk.rows("SELECT kind, subject FROM sat.alerts WHERE kind = 'price_jump'") == [
+        ("price_jump", PRODUCT)
+    ]
+    [event] = desk.ask("/api/v2/assets/events?source_dag_id=product_price_snapshot")["asset_events"]
+    extra = event["extra"]
+    assert (extra["kind"], extra["account"], extra["snapshots"]) == ("price_jump", "demo", [snapshot_id])
+    [told] = extra["changes"]
+    assert (told["product_code"], told["change"], told["is_jump"]) == (PRODUCT, "changed", True)
+    assert told["attributes"] == {"price_rupiah": {"before": before, "after": after}}
