@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
 
-WIDTH = 760
-_LABEL_WIDTH = 190
+WIDTH = 800
+_LABEL_WIDTH = 225
 _FIGURE_WIDTH = 190
 _ROW_HEIGHT = 32
 _BAR_HEIGHT = 18
@@ -22,8 +22,10 @@ _PLOT = WIDTH - _LABEL_WIDTH - _FIGURE_WIDTH
 _LEAST_BAR = 2.0
 """Pixels: what is not nothing is seen."""
 _GAP = 2.0
-_LONGEST_LABEL = 27
+_LONGEST_LABEL = 31
 _TICKS = 4
+NO_BREAK = "\u00a0"
+"""The space inside an amount: no line ends there."""
 _UNITS = ((10**12, "tn"), (10**9, "bn"), (10**6, "mn"))
 
 
@@ -102,6 +104,8 @@ STYLE = (
     ".chart{display:block;width:100%;height:auto;min-width:560px;font:12px system-ui,sans-serif}\n"
     ".chart text{fill:var(--ink-2)}\n"
     ".chart .figure{fill:var(--ink);font-variant-numeric:tabular-nums}\n"
+    # A figure that stands on a line stays readable.
+    ".chart .figure{paint-order:stroke;stroke:var(--surface);stroke-width:4px}\n"
     ".chart .strong{font-weight:600;fill:var(--ink)}\n"
     ".chart .grid{stroke:var(--grid);stroke-width:1}\n"
     ".chart .zero{stroke:var(--axis);stroke-width:1}\n"
@@ -148,24 +152,24 @@ class Bar:
 
 def rupiah(amount: int) -> str:
     """``Rp 4,990,000``: to the rupiah, with a true minus."""
-    return f"{'−' if amount < 0 else ''}Rp {abs(amount):,}"
+    return f"{'−' if amount < 0 else ''}Rp{NO_BREAK}{abs(amount):,}"
 
 
 def short_rupiah(amount: int) -> str:
     """``Rp 4.99 mn``: three digits and a unit (million, billion, trillion); exact below a million."""
-    return f"{'−' if amount < 0 else ''}Rp {short_number(abs(amount))}"
+    return f"{'−' if amount < 0 else ''}Rp{NO_BREAK}{short_number(abs(amount))}"
 
 
 def short_number(amount: int) -> str:
-    """``4.99 mn``: three digits and a unit, cut and not rounded up; exact below a million."""
+    """``4.99 mn``: about three digits and a unit; exact below a million."""
     for unit, name in _UNITS:
         if abs(amount) >= unit:
             whole = abs(amount) // unit
             places = 2 if whole < 10 else 1 if whole < 100 else 0
-            digits = abs(amount) * 10**places // unit
+            digits = (abs(amount) * 10**places + unit // 2) // unit
             text = f"{digits // 10**places:,}"
             rest = f"{digits % 10**places:0{places}d}".rstrip("0") if places else ""
-            return f"{'−' if amount < 0 else ''}{text}{'.' + rest if rest else ''} {name}"
+            return f"{'−' if amount < 0 else ''}{text}{'.' + rest if rest else ''}{NO_BREAK}{name}"
     return f"{amount:,}".replace("-", "−")
 
 
@@ -223,7 +227,7 @@ def legend(entries: Sequence[tuple[Colour, str]]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """From amounts to pixels, between two round ticks."""
+    """From amounts to pixels, with round ticks."""
 
     low: int
     high: int
@@ -232,16 +236,16 @@ class _Scale:
     @classmethod
     def over(cls, amounts: Sequence[int]) -> _Scale:
         low, high = min(amounts), max(amounts)
-        step = _round_step(max(high - low, 1))
-        # Down and up to whole steps, by integers.
-        return cls(low // step * step, -(-max(high, step) // step) * step, step)
+        if low == high:
+            high = low + 1
+        return cls(low, high, _round_step(high - low))
 
     def at(self, amount: int) -> float:
         return _LABEL_WIDTH + _PLOT * (amount - self.low) / (self.high - self.low)
 
     @property
     def ticks(self) -> range:
-        return range(self.low, self.high + 1, self.step)
+        return range(-(-self.low // self.step) * self.step, self.high + 1, self.step)
 
 
 def _round_step(span: int) -> int:
@@ -257,7 +261,9 @@ def _round_step(span: int) -> int:
 def _row(label: str, place: int, bar: str, right: float, figure: str, *, is_strong: bool = False) -> str:
     middle = _TOP + place * _ROW_HEIGHT + _ROW_HEIGHT / 2
     strong = " strong" if is_strong else ""
-    cut = label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "…"
+    # Codes of a family differ at their beginnings or at their ends.
+    kept = _LONGEST_LABEL // 2
+    cut = label if len(label) <= _LONGEST_LABEL else f"{label[:kept]}…{label[-kept:]}"
     return (
         f"<g><title>{escape(label)}: {escape(figure)}</title>"
         f'<text class="label{strong}" x="{_LABEL_WIDTH - 10}" y="{_number(middle)}" text-anchor="end"'

@@ -24,7 +24,7 @@ from sat_hook.reconciliation.figures import (
     counted,
     headline,
 )
-from sat_hook.reconciliation.model import BreakCategory, DayClose, SaldoEquation
+from sat_hook.reconciliation.model import BreakCategory, DayClose, SaldoEquation, WaterfallLine
 
 MAXIMUM_BREAKS = 500
 """Breaks in the page; the others are in the files."""
@@ -35,6 +35,15 @@ MAXIMUM_ORDERS = 200
 MAXIMUM_BARS = 12
 """Products with a bar of their own."""
 
+UNEXPLAINED = "Unexplained"
+"""The label of the waterfall's step that must be 0."""
+
+_STEPS = (
+    (Colour.TOTAL, "saldo, or its change"),
+    (Colour.INCREASE, "comes in"),
+    (Colour.DECREASE, "goes out"),
+    (Colour.ALARM, "unexplained"),
+)
 _GROUPS: tuple[tuple[Colour, str, frozenset[OrderState]], ...] = (
     (Colour.SUCCEEDED, "succeeded", frozenset({OrderState.SUCCEEDED})),
     (
@@ -85,8 +94,11 @@ def render_page(close: DayClose, files: Sequence[LinkedFile]) -> bytes:
         style=Markup(charts.STYLE),  # noqa: S704 - our own constant
         files=files,
         bands=BANDS,
+        aged=aged,
         categories=_aged_by_category(aged),
         waterfall=_safe(_waterfall(close.saldo) if close.saldo else ""),
+        steps_legend=_safe(charts.legend(_STEPS)),
+        changes=_safe(_changes(close.saldo) if close.saldo else ""),
         breaks_by_category=_safe(_breaks_by_category(aged)),
         breaks_by_age=_safe(_breaks_by_age(aged)),
         ages_legend=_safe(charts.legend(list(zip(AGES, BANDS, strict=True)))),
@@ -127,22 +139,39 @@ def _waterfall(saldo: SaldoEquation) -> str:
     steps = []
     for place, line in enumerate(lines):
         is_total = place in (0, len(lines) - 1)
-        if is_total:
-            colour = Colour.TOTAL
-        elif line.label == "Unexplained" and line.rupiah:
-            colour = Colour.ALARM
-        else:
-            colour = Colour.DECREASE if line.rupiah < 0 else Colour.INCREASE
         steps.append(
             Step(
                 line.label,
                 0 if is_total else line.after_rupiah - line.rupiah,
                 line.after_rupiah,
                 charts.rupiah(line.rupiah) if is_total else _signed(line.rupiah),
-                colour,
+                _colour_of(line, is_total=is_total),
             )
         )
     return charts.waterfall("From the opening to the closing saldo", steps)
+
+
+def _changes(saldo: SaldoEquation) -> str:
+    """The steps between the observations alone: beside a large saldo they are too thin to compare."""
+    steps, opening = [], saldo.opening.saldo_rupiah
+    for line in saldo.waterfall[1:-1]:
+        after = line.after_rupiah - opening
+        steps.append(
+            Step(
+                line.label, after - line.rupiah, after, _signed(line.rupiah), _colour_of(line, is_total=False)
+            )
+        )
+    change = saldo.closing.saldo_rupiah - opening
+    steps.append(Step("Change of the saldo", 0, change, _signed(change), Colour.TOTAL))
+    return charts.waterfall("What changed the saldo", steps)
+
+
+def _colour_of(line: WaterfallLine, *, is_total: bool) -> Colour:
+    if is_total:
+        return Colour.TOTAL
+    if line.label == UNEXPLAINED and line.rupiah:
+        return Colour.ALARM
+    return Colour.DECREASE if line.rupiah < 0 else Colour.INCREASE
 
 
 def _signed(amount: int) -> str:
@@ -210,6 +239,7 @@ _TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters["rupiah"] = lambda amount: charts.rupiah(int(amount))
+_TEMPLATES.filters["short_rupiah"] = lambda amount: charts.short_rupiah(int(amount))
 _TEMPLATES.filters["number"] = lambda amount: f"{int(amount):,}".replace("-", "−")
 _TEMPLATES.filters["wib"] = lambda moment: "" if pd.isna(moment) else in_wib(moment)
 _TEMPLATES.filters["short_digest"] = lambda digest: f"{digest[:12]}…" if digest else ""
