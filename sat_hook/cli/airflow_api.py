@@ -17,6 +17,9 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 UPLOAD_SECONDS = 180.0
 
+LOST_DATABASE = "database_unavailable"
+"""The type of the plugin's answer when the application database went away."""
+
 FINAL_RUN_STATES = frozenset({"success", "failed"})
 
 
@@ -144,6 +147,29 @@ class AirflowApi:
         path = f"/sat/v1/accounts/{quote(account, safe='')}/{change}"
         return self._document(self._ask("POST", path, json={"reason": reason}))
 
+    def record_top_up(
+        self, account: str, *, amount_rupiah: int, reference: str, credited_at: str, reason: str
+    ) -> dict[str, Any]:
+        """Record a top-up of an account's deposit."""
+        body = {
+            "amount_rupiah": amount_rupiah,
+            "reference": reference,
+            "credited_at": credited_at,
+            "reason": reason,
+        }
+        path = f"/sat/v1/accounts/{quote(account, safe='')}/top-ups"
+        return self._document(self._ask("POST", path, json=body))
+
+    def decide_break(self, account: str, break_id: str, decision: str, reason: str) -> dict[str, Any]:
+        """Explain, resolve or write off a break of the reconciliation."""
+        path = f"/sat/v1/accounts/{quote(account, safe='')}/breaks/{quote(break_id, safe='')}/{decision}"
+        return self._document(self._ask("POST", path, json={"reason": reason}))
+
+    def sign_day(self, account: str, day: str, signature: str, reason: str) -> dict[str, Any]:
+        """Sign a closed day as its preparer (``prepare``) or approver (``certify``)."""
+        path = f"/sat/v1/accounts/{quote(account, safe='')}/days/{quote(day, safe='')}/{signature}"
+        return self._document(self._ask("POST", path, json={"reason": reason}))
+
     def run_url(self, run_id: str, dag_id: str = DAG_ID) -> str:
         """The run in Airflow's pages."""
         return f"{self.url}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
@@ -159,6 +185,7 @@ class AirflowApi:
         content_type: str | None = None,
         seconds: float = ANSWER_SECONDS,
         accept: tuple[int, ...] = (),
+        stream: bool = False,
     ) -> requests.Response:
         logged_in_now = self._token is None
         if self._token is None:
@@ -169,7 +196,14 @@ class AirflowApi:
             if content_type is not None:
                 headers["Content-Type"] = content_type
             return self._send(
-                method, path, params=query, json=json, data=body, headers=headers, seconds=seconds
+                method,
+                path,
+                params=query,
+                json=json,
+                data=body,
+                headers=headers,
+                seconds=seconds,
+                stream=stream,
             )
 
         reply = send()
@@ -241,9 +275,9 @@ class AirflowApi:
             )
         if status == 503:
             away = detail or f"{self.url}: a part of Airflow is away"
-            return CommandError(
-                f"{away}; try again when it is back, and look first whether it was done after all"
-            )
+            # A commit whose answer was lost may have happened.
+            doubt = ", and look first whether it was done after all" if _kind(reply) == LOST_DATABASE else ""
+            return CommandError(f"{away}; try again when it is back{doubt}")
         if status == 500:
             return CommandError.at(
                 self.url,
@@ -261,6 +295,15 @@ def _download(reply: requests.Response, name: str) -> Download:
     _, marker, encoded = reply.headers.get("Content-Disposition", "").partition("filename*=UTF-8''")
     position = reply.headers.get("X-SAT-Log-Position")
     return Download(unquote(encoded) if marker else name, reply.content, position)
+
+
+def _kind(reply: requests.Response) -> str | None:
+    """The type in an error's JSON."""
+    try:
+        document = reply.json()
+    except requests.JSONDecodeError:
+        return None
+    return document.get("type") if isinstance(document, dict) else None
 
 
 def _detail(reply: requests.Response) -> str:

@@ -168,17 +168,21 @@ def _say_already_run(
     api: AirflowApi, settings: CommandSettings, run_id: str, batch_id: str, out: Console
 ) -> None:
     """Which batch these bytes are, how it stands, and what could be meant by submitting them again."""
+    from sat_hook.pipeline.results import summarise
+
     out.print(
         f"[yellow]Already run[/]: this file is batch [bold]{batch_id}[/], whose run is "
         f"{api.run(run_id)['state']}; nothing was changed. {api.run_url(run_id)}"
     )
+    is_anything_left = True
     if settings.get("SAT_DB_DSN"):
         with store_of(settings) as store:
-            batch, counts = store.load_batch(batch_id), store.count_by_state(batch_id)
-        if batch is not None:
-            states = ", ".join(f"{count.state.value} {count.orders:,}" for count in counts) or "no orders"
-            out.print(f"The batch is {batch.state.value}: {states}", markup=False)
-    out.print(f"To send what is left of it, run it once more: sat batch run {batch_id}", markup=False)
+            summary = summarise(store, batch_id)
+        states = ", ".join(f"{count.state.value} {count.orders:,}" for count in summary.counts) or "no orders"
+        out.print(f"The batch is {summary.batch.state.value}: {states}", markup=False)
+        is_anything_left = bool(summary.unsent)
+    if is_anything_left:
+        out.print(f"To send what is left of it, run it once more: sat batch run {batch_id}", markup=False)
     out.print(
         "To pay other orders with the same file, such as next month's, name it and give the orders new ids "
         "(an order id is one order for ever): sat batch submit FILE --reference NAME",

@@ -109,6 +109,7 @@ def test_a_batch_that_was_run_before_is_shown_as_it_stands(
         ran = run("batch", "submit", "orders.csv", env={**acting(airflow), "SAT_DB_DSN": filled.reader_dsn})
     assert ran.code == 0, ran.err
     assert "The batch is submitted: succeeded 5" in ran.out
+    assert "run it once more" not in ran.out, "nothing of it is left to be sent"
 
 
 @pytest.mark.parametrize(("ends_as", "code"), [("success", 0), ("failed", 1), ("running", 3)])

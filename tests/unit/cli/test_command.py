@@ -263,7 +263,13 @@ REFUSALS = [
         "POST /sat/v1/batches",
         503,
         {"type": "database_unavailable", "detail": "the application database cannot be reached"},
-        "the application database cannot be reached; try again when it is back",
+        "the application database cannot be reached; try again when it is back, and look first",
+    ),
+    (
+        "POST /sat/v1/batches",
+        503,
+        {"type": "airflow_database_unavailable", "detail": "Airflow's own database cannot be reached"},
+        "Airflow's own database cannot be reached; try again when it is back\n",
     ),
     (
         "POST /api/v2/dags/bulk_disbursement/dagRuns",
