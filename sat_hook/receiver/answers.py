@@ -76,6 +76,8 @@ class Refusal(StrEnum):
     NOT_STORED = "not_stored"
     NO_SETTINGS = "no_settings"
     UNEXPECTED = "unexpected"
+    NO_HTTP = "no_http"
+    TOO_MANY_CONNECTIONS = "too_many_connections"
     NO_CALLBACK_PATH = "no_callback_path"
     NO_POST = "no_post"
 
@@ -101,6 +103,8 @@ _ANSWERS = {
     Refusal.NOT_STORED: Answer.UNAVAILABLE,
     Refusal.NO_SETTINGS: Answer.UNAVAILABLE,
     Refusal.UNEXPECTED: Answer.UNAVAILABLE,
+    Refusal.NO_HTTP: Answer.INVALID_PAYLOAD,
+    Refusal.TOO_MANY_CONNECTIONS: Answer.UNAVAILABLE,
     Refusal.NO_CALLBACK_PATH: Answer.NOT_FOUND,
     Refusal.NO_POST: Answer.METHOD_NOT_ALLOWED,
 }
@@ -141,7 +145,7 @@ class Tally:
         now = self._monotonic()
         if now - self._logged_at.get(refusal, -LOG_EVERY_SECONDS) >= LOG_EVERY_SECONDS:
             logger.warning(
-                "refused %d callback(s) with %d (%s); the last for account %a from %s%s",
+                "refused %d request(s) with %d (%s); the last for account %a from %s%s",
                 self._unlogged.pop(refusal),
                 refusal.answer.status,
                 refusal.value,

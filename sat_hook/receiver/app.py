@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from psycopg2.extensions import make_dsn, parse_dsn
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -253,6 +254,21 @@ _LEAVES_THE_BODY = frozenset(
 )
 
 
+class _Anything(Convertor[str]):
+    """Whatever stands behind the slash, newlines too: the name of an account or none, but no other page."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("anything", _Anything())
+
+
 def create_app(
     settings: SettingsSource,
     *,
@@ -282,8 +298,7 @@ def create_app(
         receiver.tally.refuse(refusal, "", "an unknown source")
         return refusal.answer.response()
 
-    # Whatever stands behind the last slash is an account's name, or none: an answer, not another page.
-    routes = [Route(f"{prefix}/callbacks/{{account:path}}", receiver.callback, methods=["POST"])]
+    routes = [Route(f"{prefix}/callbacks/{{account:anything}}", receiver.callback, methods=["POST"])]
     if with_health:
         routes.append(Route(f"{prefix}/health", Health(receiver, monotonic).answer, methods=["GET"]))
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: refuse})

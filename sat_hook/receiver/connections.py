@@ -8,6 +8,7 @@ callback that makes no sense.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sat_hook.receiver.answers import Answer
+from sat_hook.receiver.answers import Answer, Refusal
 
 HEAD_BYTES = 16 * 1024
 """Largest request line with headers, as far as it did not come in one piece."""
@@ -26,6 +27,9 @@ REQUEST_SECONDS = 300.0
 KEEP_ALIVE_SECONDS = 30
 """Longest time that a connection may idle between two requests."""
 
+_errors = logging.getLogger(f"{__name__}.errors")
+_errors.setLevel(logging.ERROR)
+
 
 @dataclass(slots=True)
 class Doorkeeper:
@@ -34,11 +38,13 @@ class Doorkeeper:
     :param limit: of all together.
     :param limit_per_source: of one address, unless it is known.
     :param is_known: whether an address is a trusted proxy, or on the allow-list.
+    :param tell: is told of what was refused here, and of whom.
     """
 
     limit: int
     limit_per_source: int
     is_known: Callable[[str], bool]
+    tell: Callable[[Refusal, str], None]
     _held: Counter[str] = field(default_factory=Counter)
 
     def admits(self, source: str) -> bool:
@@ -62,6 +68,8 @@ class ReceiverProtocol(H11Protocol):
 
     def __init__(self, *arguments: Any, doorkeeper: Doorkeeper, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        # uvicorn would have a line for each piece of nonsense; ours is one a minute.
+        self.logger = _errors
         self._doorkeeper = doorkeeper
         self._source: str | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -72,8 +80,7 @@ class ReceiverProtocol(H11Protocol):
         source = self.client[0] if self.client else ""
         if not self._doorkeeper.admits(source):
             # Not one byte is read: to say so is all that this connection costs.
-            transport.write(_raw(Answer.UNAVAILABLE))
-            transport.close()
+            self._refuse(Refusal.TOO_MANY_CONNECTIONS)
             return
         self._source = source
         self._watch()
@@ -100,7 +107,11 @@ class ReceiverProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not ours
         """What came is no HTTP."""
-        self.transport.write(_raw(Answer.INVALID_PAYLOAD))
+        self._refuse(Refusal.NO_HTTP)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._doorkeeper.tell(refusal, self.client[0] if self.client else "an unknown source")
+        self.transport.write(_raw(refusal.answer))
         self.transport.close()
 
     @property

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import uvicorn
 
-from sat_hook.receiver.app import create_app
+from sat_hook.receiver.app import Receiver, create_app
 from sat_hook.receiver.connections import HEAD_BYTES, KEEP_ALIVE_SECONDS, Doorkeeper, ReceiverProtocol
 from sat_hook.receiver.current import SettingsSource
 
@@ -32,8 +32,12 @@ def make_server(
     """
     limits = source().limits
     app = create_app(source, prefix=prefix, with_health=True)
+    receiver: Receiver = app.state.receiver
     doorkeeper = Doorkeeper(
-        limits.open_connections, limits.connections_per_source, app.state.receiver.is_known
+        limits.open_connections,
+        limits.connections_per_source,
+        receiver.is_known,
+        lambda refusal, source: receiver.tally.refuse(refusal, "", source),
     )
     return uvicorn.Server(
         uvicorn.Config(

@@ -173,7 +173,8 @@ def test_a_signed_body_that_is_no_order_is_400(
 
 
 @pytest.mark.parametrize(
-    "account", ["nobody", "", "demo/", "Demo", "demo%2f..%2fother", "demo%00", "%ff", "x" * 4000]
+    "account",
+    ["nobody", "", "demo/", "Demo", "demo%2f..%2fother", "demo%00", "de%0Amo", "demo%0A", "%ff", "x" * 4000],
 )
 def test_an_account_that_is_not_there_has_no_key(refusing: Served, account: str) -> None:
     """One constant answer, that of a bad signature: nobody learns which accounts there are."""
