@@ -19,10 +19,8 @@ from sat_hook.store.sql_files import queries
 
 BY_OPERATOR = (CODES["SucceededByOperator"], CODES["FailedByOperator"])
 SIGNED_ENDS = (CODES["OrderSucceeded"], CODES["OrderFailed"], CODES["OrderReversed"])
-OPEN = tuple(
-    state.value
-    for state in (OrderState.SUBMITTING, OrderState.PENDING, OrderState.UNKNOWN, OrderState.ESCALATED)
-)
+OPEN_STATES = (OrderState.SUBMITTING, OrderState.PENDING, OrderState.UNKNOWN, OrderState.ESCALATED)
+OPEN = tuple(state.value for state in OPEN_STATES)
 
 _WORDS: dict[str, tuple[BreakCategory, str]] = {
     "missing": (BreakCategory.EXISTENCE, "the signed status that ended the order is not kept"),

@@ -187,3 +187,20 @@ SELECT '', 0, '', '', coalesce(sum(our_rupiah), 0)::bigint, '', coalesce(sum(the
     count(*)
 FROM judged
 GROUP BY finding;
+
+-- name: ended_by_people(account, since)
+-- Orders that a person ended since then, and that no signed status has ended after all.
+SELECT DISTINCT o.request_id
+FROM sat.events AS e
+JOIN sat.orders AS o ON o.request_id = substr(e.stream, 7)
+WHERE e.occurred_at >= :since AND e.type IN ('SucceededByOperator', 'FailedByOperator')
+  AND o.account = :account AND (o.document ->> 'ended_by_operator')::boolean
+ORDER BY 1;
+
+-- name: covering_checkpoint(position)$
+-- The digest of the signed checkpoint over a position, if there is one already.
+SELECT digest FROM sat.checkpoints WHERE first_position <= :position AND last_position >= :position;
+
+-- name: accounts_with_books()
+-- Accounts of which something was ever recorded.
+SELECT account FROM sat.accounts ORDER BY account;

@@ -1,0 +1,48 @@
+"""Looks at each account's deposit once an hour, so that every day has a saldo at both of its cut-offs.
+
+The looks are in the account's books; what moves between two of them has to be explained by orders and
+recorded top-ups (`nightly_reconciliation`). A cut-off that is no full hour needs a schedule that meets it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param, task
+
+from sat_hook.operators.reconciliation import SATObserveDepositOperator
+
+with DAG(
+    "deposit_snapshot",
+    description="Keep what the deposit of each account holds, once an hour",
+    schedule="0 * * * *",
+    catchup=False,
+    max_active_runs=1,
+    tags=["sat", "finance"],
+    doc_md=__doc__,
+    default_args={
+        "owner": "finance",
+        "retries": 3,
+        "retry_delay": timedelta(seconds=20),
+        "execution_timeout": timedelta(minutes=5),
+    },
+    params={
+        "accounts": Param(
+            ["sat_default"],
+            type="array",
+            items={"type": "string"},
+            title="Accounts",
+            description="The Airflow connections of type `sat` whose deposits are looked at",
+        ),
+    },
+) as dag:
+
+    @task(doc_md="The accounts of this run, one mapped task each.")
+    def accounts(params: dict[str, object] | None = None) -> object:
+        return (params or {})["accounts"]
+
+    SATObserveDepositOperator.partial(
+        task_id="observe",
+        map_index_template="{{ task.sat_conn_id }}",
+        doc_md="One look at one deposit.",
+    ).expand(sat_conn_id=accounts())

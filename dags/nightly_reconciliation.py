@@ -1,0 +1,109 @@
+"""Closes the Jakarta business day (WIB): our books against signed statuses, settlement file, saldo and log.
+
+Runs at 00:30 WIB for the day that has just ended; a run that comes late closes the day that it was scheduled
+for, and `day` names any other one. For each account: look at the deposit, ask again about what is open,
+disputed or unsigned, take in the settlement files that have come, close, and write the report (workbook,
+page, CSV). Running it again changes nothing unless more is known; then the days concerned are closed again,
+in order. A certified day stays as it is. docs/read-a-reconciliation.md says how to read it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Asset, Param, task, task_group
+
+from sat_hook.operators.reconciliation import (
+    SATAskAgainOperator,
+    SATCloseDayOperator,
+    SATImportSettlementsOperator,
+    SATNameDayOperator,
+    SATObserveDepositOperator,
+)
+
+RECONCILIATIONS = Asset("sat://reconciliations", group="sat")
+
+with DAG(
+    "nightly_reconciliation",
+    description="Close the WIB business day of each account and say what does not agree",
+    schedule="30 17 * * *",
+    catchup=False,
+    max_active_runs=1,
+    tags=["sat", "finance", "reconciliation"],
+    doc_md=__doc__,
+    default_args={
+        "owner": "finance",
+        "retries": 2,
+        "retry_delay": timedelta(minutes=1),
+        "execution_timeout": timedelta(minutes=60),
+    },
+    params={
+        "accounts": Param(
+            ["sat_default"],
+            type="array",
+            items={"type": "string"},
+            title="Accounts",
+            description="The Airflow connections of type `sat` whose day is closed",
+        ),
+        "day": Param(
+            None,
+            type=["null", "string"],
+            pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+            title="Day",
+            description="The WIB day to close, as YYYY-MM-DD; by default the last one that has ended",
+        ),
+        "cut_off_minutes": Param(
+            0,
+            type="integer",
+            minimum=-720,
+            maximum=720,
+            title="Cut-off (minutes after midnight WIB)",
+            description="When a day begins and the one before it ends; -60 is 23:00",
+        ),
+        "ask_orders": Param(
+            20_000, type="integer", minimum=0, maximum=1_000_000, title="Orders asked about again at most"
+        ),
+    },
+) as dag:
+    day = SATNameDayOperator(
+        task_id="day",
+        day="{{ params.day or '' }}",
+        cut_off_minutes="{{ params.cut_off_minutes }}",
+        doc_md="Name the WIB day that this run closes.",
+    )
+
+    @task(doc_md="The accounts of this run, one mapped group each.")
+    def accounts(params: dict[str, object] | None = None) -> object:
+        return (params or {})["accounts"]
+
+    @task_group
+    def books(sat_conn_id: str) -> None:
+        """One account's day."""
+        shared = {
+            "sat_conn_id": sat_conn_id,
+            "day": "{{ ti.xcom_pull(task_ids='day') }}",
+            "cut_off_minutes": "{{ params.cut_off_minutes }}",
+            "map_index_template": "{{ task.sat_conn_id }} {{ task.day }}",
+        }
+        observe = SATObserveDepositOperator(
+            task_id="observe", doc_md="Look at the deposit: an end of the saldo equation.", **shared
+        )
+        ask_again = SATAskAgainOperator(
+            task_id="ask_again",
+            orders="{{ params.ask_orders }}",
+            doc_md="Ask about orders that are open, disputed or without a signed end.",
+            **shared,
+        )
+        settlements = SATImportSettlementsOperator(
+            task_id="settlements", doc_md="Take in the provider's files that have come.", **shared
+        )
+        close = SATCloseDayOperator(
+            task_id="close",
+            trigger_rule="none_failed",
+            outlets=[RECONCILIATIONS],
+            doc_md="Match, write the report, record the breaks.",
+            **shared,
+        )
+        observe >> ask_again >> settlements >> close
+
+    day >> books.expand(sat_conn_id=accounts())

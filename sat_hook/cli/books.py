@@ -1,0 +1,139 @@
+"""Opens an account's books for a command, and shows what stands in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sat_hook.cli.opened import console, database_of, settings_of
+from sat_hook.cli.price_history import safe, table_of
+from sat_hook.cli.showing import moment, rupiah
+from sat_hook.cli.trouble import CommandError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sat_hook.domain.books import AccountBooks, PostedClose
+    from sat_hook.domain.books_events import BookedBreak
+
+Connection = Annotated[str, typer.Option("--account", help="The account's Airflow connection")]
+Named = Annotated[
+    str | None,
+    typer.Option("--account", help="Whose books (the account's name; needed when there are several)"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedBooks:
+    """What the commands read."""
+
+    books: AccountBooks
+    out: Console
+
+
+@contextmanager
+def opened_books(context: typer.Context, account: str | None) -> Iterator[OpenedBooks]:
+    """The books of one account, as they stand.
+
+    :raises CommandError: when it is not clear whose.
+    """
+    from sat_hook.clients.system import SystemClock
+    from sat_hook.reconciliation.keeping import BookKeeper
+    from sat_hook.store.postgres import PostgresEventStore
+    from sat_hook.store.sql_files import queries
+
+    with database_of(settings_of(context)) as database:
+        with database.transaction() as connection:
+            known = [row[0] for row in queries("reconciliation").accounts_with_books(connection)]
+        if account is None and len(known) == 1:
+            account = known[0]
+        if account is None or account not in known:
+            expected = f"one of {', '.join(known)}" if known else "an account in the log; there is none yet"
+            raise CommandError.at("--account", repr(account), expected)
+        yield OpenedBooks(BookKeeper(PostgresEventStore(database), SystemClock()).books(account), console())
+
+
+def show_days(opened: OpenedBooks) -> None:
+    """The closed days, newest first."""
+    table = table_of("day (WIB)", ">position", ">orders", ">open breaks", ">unexplained", "signed", "later")
+    books = opened.books
+    for day in sorted(books.closes, reverse=True):
+        event = books.closes[day].event
+        adjusted = ", ".join(f"adjusted in {later}" for later in books.adjusted_by(day))
+        table.add_row(
+            day.isoformat(),
+            str(event.position),
+            f"{event.orders:,}",
+            str(len(open_breaks(books, books.closes[day]))),
+            rupiah(event.saldo.unexplained_rupiah) if event.saldo else "no saldo",
+            signatures(books, books.closes[day]),
+            adjusted,
+        )
+    opened.out.print(table)
+
+
+def show_saldo(opened: OpenedBooks, close: PostedClose) -> None:
+    """The saldo equation of a day."""
+    saldo = close.event.saldo
+    if saldo is None:
+        opened.out.print("[yellow]no saldo equation[/]: nobody looked at the deposit near both cut-offs")
+        return
+    table = table_of(f"account {safe(opened.books.account)}, {close.event.day}", ">rupiah")
+    table.add_row(
+        f"opening saldo ({moment(saldo.opening_observed_at)[:19]} WIB)", rupiah(saldo.opening_rupiah)
+    )
+    table.add_row("+ top-ups", rupiah(saldo.top_ups_rupiah))
+    table.add_row("+ in transit at the opening", rupiah(saldo.in_transit_opening_rupiah))
+    table.add_row("- debits", rupiah(saldo.debits_rupiah))
+    table.add_row("+ refunds", rupiah(saldo.refunds_rupiah))
+    table.add_row("- in transit at the close", rupiah(saldo.in_transit_closing_rupiah))
+    table.add_row("unexplained", rupiah(saldo.unexplained_rupiah), style="bold")
+    table.add_row(
+        f"closing saldo ({moment(saldo.closing_observed_at)[:19]} WIB)", rupiah(saldo.closing_rupiah)
+    )
+    opened.out.print(table)
+
+
+def show_breaks(opened: OpenedBooks, close: PostedClose, *, every: bool) -> None:
+    """The breaks of a close: the open and explained ones, or all of them."""
+    books = opened.books
+    table = table_of("break", "category", "first seen", ">rupiah", "state", "order", "what", "ours", "theirs")
+    shown = 0
+    for item in close.breaks:
+        state = books.standing_of(item, close)
+        if state.is_final and not every:
+            continue
+        shown += 1
+        table.add_row(
+            item.break_id,
+            item.category.value,
+            item.first_seen.isoformat(),
+            f"{item.amount_rupiah:,}",
+            state.value,
+            safe(item.order_id or item.request_id or ""),
+            safe(item.what),
+            safe(item.ours),
+            safe(item.theirs),
+        )
+    if shown:
+        opened.out.print(table)
+    opened.out.print(f"{shown:,} breaks, as of {close.event.day}")
+
+
+def open_breaks(books: AccountBooks, close: PostedClose) -> list[BookedBreak]:
+    """The breaks of a close that nobody has said anything about."""
+    return [item for item in close.breaks if books.standing_of(item, close).value == "open"]
+
+
+def signatures(books: AccountBooks, close: PostedClose) -> str:
+    """Who has signed a close."""
+    certified, prepared = books.certified.get(close.event.day), books.prepared.get(close.event.day)
+    if certified is not None:
+        return f"certified by {certified.posted.actor}"
+    if prepared is not None and prepared.event.position == close.event.position:
+        return f"prepared by {prepared.posted.actor}"
+    return "prepared, closed again since" if prepared is not None else ""

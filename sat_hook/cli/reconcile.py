@@ -1,0 +1,183 @@
+"""``sat reconcile …`` and ``sat topup record``: the books of an account, read and signed."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+
+import typer
+
+from sat_hook.cli.books import (
+    Connection,
+    Named,
+    OpenedBooks,
+    opened_books,
+    show_breaks,
+    show_days,
+    show_saldo,
+)
+from sat_hook.cli.moments import day_from, moment_from
+from sat_hook.cli.opened import airflow_of, console, settings_of
+from sat_hook.cli.reasons import Reason
+from sat_hook.cli.showing import rupiah
+from sat_hook.cli.trouble import CommandError
+
+DAG_ID = "nightly_reconciliation"
+FOUND_TROUBLE = 1
+STILL_RUNNING = 3
+LOOK_EVERY_SECONDS = 1.0
+
+app = typer.Typer(no_args_is_help=True, help="Close days, read their breaks, decide and sign them.")
+topup_app = typer.Typer(no_args_is_help=True, help="Top-ups of deposits.")
+
+Day = Annotated[str, typer.Argument(metavar="DAY", help="The WIB day, such as 2026-11-22")]
+BreakId = Annotated[str, typer.Argument(metavar="BREAK", help="The break's id (see: sat reconcile breaks)")]
+
+
+@app.command("close")
+def close(
+    context: typer.Context,
+    day: Annotated[str, typer.Argument(metavar="[DAY]", help="The WIB day; by default the last one")] = "",
+    connections: Annotated[
+        list[str] | None, typer.Option("--account", help="Airflow connections of accounts; default: all")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end of the run")] = False,
+    timeout: Annotated[float, typer.Option(help="Stop waiting after so many seconds", min=1)] = 3600,
+) -> None:
+    """Close a day now, by a run of the DAG nightly_reconciliation, as your Airflow user.
+
+    With --wait the exit code is 0 when it was closed, 1 when it was not, 3 when --timeout passed first.
+    """
+    import time
+
+    from sat_hook.cli.airflow_api import FINAL_RUN_STATES
+
+    conf: dict[str, Any] = {"accounts": connections} if connections else {}
+    if day:
+        conf["day"] = day_from(day, "DAY").isoformat()
+    run_id = f"asked_{datetime.now(UTC):%Y%m%dT%H%M%S_%f}"
+    out = console()
+    with airflow_of(settings_of(context)) as api:
+        if not api.trigger(run_id, conf, dag_id=DAG_ID):
+            raise CommandError.at(run_id, "a run of this name", "none: try again")
+        out.print(f"Asked: {api.run_url(run_id, dag_id=DAG_ID)}")
+        if not wait:
+            return
+        deadline = time.monotonic() + timeout
+        while (state := str(api.run(run_id, dag_id=DAG_ID)["state"])) not in FINAL_RUN_STATES:
+            if time.monotonic() >= deadline:
+                out.print(f"[yellow]Still running[/] after {timeout:.0f} seconds")
+                raise typer.Exit(STILL_RUNNING)
+            time.sleep(LOOK_EVERY_SECONDS)
+    out.print(f"the run ended: {state}")
+    if state != "success":
+        raise typer.Exit(FOUND_TROUBLE)
+
+
+@app.command("list")
+def list_days(context: typer.Context, account: Named = None) -> None:
+    """List the closed days: their breaks, what is unexplained, who has signed."""
+    with opened_books(context, account) as opened:
+        show_days(opened)
+
+
+@app.command("show")
+def show(context: typer.Context, day: Day, account: Named = None) -> None:
+    """Show a closed day: its saldo equation and its breaks. The report has the orders."""
+    with opened_books(context, account) as opened:
+        found = _close_of(opened, day_from(day, "DAY"))
+        show_saldo(opened, found)
+        show_breaks(opened, found, every=True)
+
+
+@app.command("breaks")
+def breaks(
+    context: typer.Context,
+    account: Named = None,
+    every: Annotated[bool, typer.Option("--all", help="Those too that are resolved or written off")] = False,
+) -> None:
+    """List the breaks that stand as of the newest closed day, older ones included."""
+    with opened_books(context, account) as opened:
+        if not opened.books.closes:
+            opened.out.print("no day was closed yet")
+            return
+        show_breaks(opened, opened.books.closes[max(opened.books.closes)], every=every)
+
+
+@app.command("explain")
+def explain(context: typer.Context, break_id: BreakId, account: Connection, reason: Reason) -> None:
+    """Say why a break is there. It is carried on until evidence ends it."""
+    _decide(context, account, break_id, "explain", reason)
+
+
+@app.command("resolve")
+def resolve(context: typer.Context, break_id: BreakId, account: Connection, reason: Reason) -> None:
+    """Say that a break is settled. It is not carried on."""
+    _decide(context, account, break_id, "resolve", reason)
+
+
+@app.command("write-off")
+def write_off(context: typer.Context, break_id: BreakId, account: Connection, reason: Reason) -> None:
+    """Give a break's money up. It is not carried on."""
+    _decide(context, account, break_id, "write-off", reason)
+
+
+@app.command("prepare")
+def prepare(context: typer.Context, day: Day, account: Connection, reason: Reason) -> None:
+    """Sign the newest close of a day as its preparer."""
+    _sign(context, account, day, "prepare", reason)
+
+
+@app.command("certify")
+def certify(context: typer.Context, day: Day, account: Connection, reason: Reason) -> None:
+    """Approve a prepared day, as somebody else than its preparer. It is frozen from then on."""
+    _sign(context, account, day, "certify", reason)
+
+
+@topup_app.command("record")
+def record(
+    context: typer.Context,
+    amount_rupiah: Annotated[
+        int, typer.Argument(metavar="RUPIAH", min=1, help="Whole rupiah, no separators")
+    ],
+    account: Connection,
+    reference: Annotated[str, typer.Option(help="The bank's reference; it counts once")],
+    reason: Reason,
+    at: Annotated[str, typer.Option(help="When it was credited (WIB unless it says otherwise)")] = "now",
+) -> None:
+    """Record a top-up of an account's deposit, for the saldo equation."""
+    credited_at = moment_from(at, datetime.now(UTC), "--at")
+    with airflow_of(settings_of(context)) as airflow:
+        known = airflow.record_top_up(
+            account,
+            amount_rupiah=amount_rupiah,
+            reference=reference,
+            credited_at=credited_at.isoformat(),
+            reason=reason,
+        )
+    state = "recorded" if known["is_new"] else "recorded before"
+    console().print(f"top-up of {rupiah(amount_rupiah)} to account {known['account']}: {state}")
+
+
+def _close_of(opened: OpenedBooks, day: date) -> Any:
+    found = opened.books.closes.get(day)
+    if found is None:
+        raise CommandError.at("DAY", day.isoformat(), "a day that is closed (see: sat reconcile list)")
+    return found
+
+
+def _decide(context: typer.Context, account: str, break_id: str, decision: str, reason: str) -> None:
+    with airflow_of(settings_of(context)) as airflow:
+        answer = airflow.decide_break(account, break_id.strip().upper(), decision, reason)
+    console().print(f"break {answer['break_id']}: {answer['state']}")
+
+
+def _sign(context: typer.Context, account: str, day: str, signature: str, reason: str) -> None:
+    with airflow_of(settings_of(context)) as airflow:
+        signed = airflow.sign_day(account, day_from(day, "DAY").isoformat(), signature, reason)
+    out = console()
+    out.print(
+        f"{signed['day']} at position {signed['position']} (result {signed['result_digest'][:16]}…), "
+        f"{signed['open_breaks']} breaks open"
+    )
+    out.print(f"prepared by {signed['prepared_by']}, certified by {signed['certified_by'] or 'nobody yet'}")

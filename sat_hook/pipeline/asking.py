@@ -1,0 +1,52 @@
+"""Asking about given orders once, whatever their schedule: only GETs go out from here (law 7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.evidence import status_ask
+from sat_hook.pipeline.resolver import Ask, Resolver
+from sat_hook.pipeline.sat_api import SATApi
+from sat_hook.protocol.outcomes import StatusVerdict
+
+GROUP = 200
+
+
+@dataclass(frozen=True, slots=True)
+class AskedReport:
+    """One round: how many were asked about, how many changed by it, what proved nothing."""
+
+    asked: int = 0
+    changed: int = 0
+    unproven: Counter[str] = field(default_factory=Counter)
+
+
+async def ask_about(
+    resolver: Resolver, sat: SATApi, request_ids: Sequence[str], provenance: Provenance, in_flight: int = 32
+) -> AskedReport:
+    """Ask for the status of each order, and record what the signed answers prove.
+
+    :param in_flight: questions at the same time.
+    :raises StoreUnavailableError: when the database is away; what was recorded stays.
+    """
+    gate = asyncio.Semaphore(in_flight)
+    changed, unproven = 0, Counter[str]()
+
+    async def ask(request_id: str) -> Ask | None:
+        async with gate:
+            outcome = await sat.ask_status(request_id)
+        if outcome.verdict is StatusVerdict.UNREADABLE:
+            unproven[str(outcome.reason)] += 1
+        return status_ask(request_id, outcome, resolver.clock.now())
+
+    for start in range(0, len(request_ids), GROUP):
+        answers = await asyncio.gather(*(ask(key) for key in request_ids[start : start + GROUP]))
+        asks = [answer for answer in answers if answer is not None]
+        resolved = await resolver.offload(partial(resolver.apply, asks, provenance))
+        changed += sum(1 for resolution in resolved.values() if resolution.is_accepted)
+    return AskedReport(len(request_ids), changed, unproven)
