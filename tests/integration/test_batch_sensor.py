@@ -1,0 +1,118 @@
+"""The end of the wait for a batch: what has no end is handed to people by name, and the batch is complete."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+
+from sat_hook.clients.system import SystemClock
+from sat_hook.domain.batch import BatchState
+from sat_hook.domain.order import OrderState
+from sat_hook.operators.batch import SATResultsOperator
+from sat_hook.sensors.batch import SETTLING_SECONDS, SATBatchSensor
+from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
+from stack.databases import ApplicationDatabase
+from tests.airflow_connections import CONNECTIONS, give_connections
+from tests.integration.pipeline.test_steps import ready
+from tests.pipeline import Line, line_of
+
+TI = SimpleNamespace(dag_id="bulk_disbursement", task_id="wait", map_index=-1, run_id="r", try_number=1)
+CONTEXT: Any = {"ti": TI}
+
+
+@pytest.fixture
+def line(database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    """SAT leaves every order pending; Airflow finds its connections in the environment."""
+    with line_of(database.writer_dsn, tmp_path, {"faults": [{"fault": "stuck_pending"}]}) as made:
+        give_connections(monkeypatch, made, database, tmp_path)
+        # Submitted by the line, whose spool is a folder: for Airflow's adapter it is a URI.
+        monkeypatch.setenv("SAT_SPOOL_URI", (tmp_path / "spool").as_uri())
+        monkeypatch.setenv("SAT_RESULTS_URI", (tmp_path / "results").as_uri())
+        yield made
+
+
+class Later(SystemClock):
+    """A clock that is two minutes ahead: no attempt can be under way any more."""
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(minutes=2)
+
+
+def sensor(batch_id: str) -> SATBatchSensor:
+    """The step ``wait``."""
+    return SATBatchSensor(task_id="wait", batch_id=batch_id, give_up_after_hours="24", **CONNECTIONS)
+
+
+def deferred_by(work: Any) -> SATBatchTrigger:
+    """The trigger that a step defers to."""
+    with pytest.raises(TaskDeferred) as deferred:
+        work()
+    assert deferred.value.method_name == "resume"
+    assert isinstance(deferred.value.trigger, SATBatchTrigger)
+    return deferred.value.trigger
+
+
+def test_a_deadline_ends_in_a_list_of_names(
+    line: Line, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """First in ``wait``, then in ``results``: order ids and request ids, never whom they are for."""
+    batch_id = ready(line, 3)
+    line.execute(batch_id)
+    waiting = deferred_by(lambda: sensor(batch_id).execute(CONTEXT))
+    remaining = datetime.fromisoformat(waiting.deadline) - SystemClock().now()
+    assert timedelta(hours=23, minutes=59) < remaining <= timedelta(hours=24)
+
+    gave_up = {"end": GAVE_UP, "in_flight": 3}
+    # Sent a moment ago: the last attempt may still be under way, and nothing is handed over yet.
+    again = deferred_by(lambda: sensor(batch_id).resume(CONTEXT, gave_up))
+    remaining = datetime.fromisoformat(again.deadline) - SystemClock().now()
+    assert remaining <= timedelta(seconds=SETTLING_SECONDS)
+    assert {order.state for order in line.orders(batch_id).values()} == {OrderState.PENDING}
+
+    monkeypatch.setattr("sat_hook.hooks.application.SystemClock", Later)
+    capsys.readouterr()
+    assert sensor(batch_id).resume(CONTEXT, gave_up) == 3
+    told = capsys.readouterr().out
+    results = SATResultsOperator(task_id="results", batch_id=batch_id, **CONNECTIONS).execute(CONTEXT)
+    assert (results["exceptions"], results["orders"]) == (3, {"escalated": 3})
+    orders = line.orders(batch_id)
+    assert results["exception_order_ids"] == list(orders)
+    for log in (told, capsys.readouterr().out):
+        for order in orders.values():
+            assert order.order_id in log
+            assert order.request_id in log
+            assert order.client_number not in log
+        assert "no end after 24 hours of waiting" in log
+        assert "sat order resolve" in log
+    batch = line.store.load_batch(batch_id)
+    assert batch is not None
+    assert batch.state is BatchState.COMPLETED
+    # Cleared, the step says the same and changes nothing.
+    assert sensor(batch_id).execute(CONTEXT) == 3
+
+
+def test_a_batch_that_ended_leaves_nobody_anything_to_do(
+    line: Line, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Zero, and a line that says so."""
+    line.server.set_faults({"fulfilment": {"min_seconds": 0.05, "max_seconds": 0.1}})
+    batch_id = ready(line, 2)
+    line.execute(batch_id)
+    waiting = deferred_by(lambda: sensor(batch_id).execute(CONTEXT))
+
+    async def fired() -> list[Any]:
+        return [event.payload async for event in waiting.run()]
+
+    [event] = asyncio.run(fired())
+    assert event == {"end": ENDED, "in_flight": 0}
+    logged = capsys.readouterr().out
+    assert f"Batch {batch_id}: 0 of 2 orders ended (2 pending)" in logged
+    assert sensor(batch_id).resume(CONTEXT, event) == 0
+    assert "has ended" in capsys.readouterr().out
