@@ -6,13 +6,15 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sat_hook.cli.moments import moment_from
 from sat_hook.cli.opened import console, database_of, settings_of
+from sat_hook.cli.showing import WIB, moment
 from sat_hook.cli.trouble import CommandError
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from sat_hook.store.database import Database
 
 FOUND_TROUBLE = 1
-PLACE = "a position of the log, or a time such as 2026-11-22T17:00 (Jakarta's, unless it says otherwise)"
 
 
 def replay(
@@ -70,22 +71,16 @@ def replay(
 
 
 def _position(database: Database, option: str, text: str) -> int:
-    from sat_hook.cli.showing import WIB
     from sat_hook.store.past import position_at
 
     if re.fullmatch(r"[0-9]{1,18}", text.strip()):
         return int(text)
-    try:
-        at = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise CommandError.at(option, repr(text), PLACE) from None
-    return position_at(database, at if at.tzinfo is not None else at.replace(tzinfo=WIB))
+    return position_at(database, moment_from(text, datetime.now(UTC), f"{option}, which is no position"))
 
 
 def _since(database: Database, text: str | None, until: int | None) -> int:
     if text is not None:
         return _position(database, "--since", text)
-    from sat_hook.cli.showing import WIB
     from sat_hook.store.past import position_at, recorded_at
 
     last = recorded_at(database, until)
@@ -115,8 +110,6 @@ def _print(finding: Finding) -> None:
 
 
 def _print_replay(out: Console, replayed: Replay) -> None:
-    from sat_hook.cli.showing import moment
-
     streams = sum(state.streams for state in replayed.states.values())
     when = "" if replayed.moment is None else f", recorded {moment(replayed.moment)} WIB"
     out.print(f"{streams:,} streams folded up to position {replayed.until:,}{when}")

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from sat_hook.domain.order import OrderState
-
 WIB = timezone(timedelta(hours=7), "WIB")
 """Jakarta's time, which the business day is kept in; Indonesia has no summer time."""
 
-STYLES: dict[OrderState, str] = {
-    OrderState.RECEIVED: "dim",
-    OrderState.REJECTED: "yellow",
-    OrderState.QUOTED: "cyan",
-    OrderState.HELD: "yellow",
-    OrderState.CANCELLED: "yellow",
-    OrderState.SUBMITTING: "blue",
-    OrderState.PENDING: "blue",
-    OrderState.UNKNOWN: "magenta",
-    OrderState.ESCALATED: "magenta",
-    OrderState.SUCCEEDED: "green",
-    OrderState.FAILED: "red",
-    OrderState.REVERSED: "red",
+STYLES: dict[str, str] = {
+    "received": "dim",
+    "rejected": "yellow",
+    "quoted": "cyan",
+    "held": "yellow",
+    "cancelled": "yellow",
+    "submitting": "blue",
+    "pending": "blue",
+    "unknown": "magenta",
+    "escalated": "magenta",
+    "succeeded": "green",
+    "failed": "red",
+    "reversed": "red",
 }
-"""A colour for every state of an order."""
+"""A colour for every state of an order, by its name: showing the help must not load the domain."""
 
 _KEPT_AT_START, _KEPT_AT_END = 4, 2
 _LEAST_MASKED = 4

@@ -243,6 +243,6 @@ def test_the_exit_code_is_the_verdict(run: Run, finished: Finished, tmp_path: Pa
 
     for option, text in (("--until", "tomorrow"), ("--since", "-3")):
         wrong = run("replay", option, text, env=env)
-        assert (wrong.code, "expected a position of the log, or a time" in wrong.err) == (2, True)
+        assert (wrong.code, "which is no position: found" in wrong.err) == (2, True)
     beyond = run("replay", "--until", "999999", env=env)
     assert (beyond.code, "position 999999: found a log" in beyond.err) == (2, True)

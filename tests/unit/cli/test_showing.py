@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sat_hook.cli.showing import masked, moment, rupiah
+from sat_hook.cli.showing import STYLES, masked, moment, rupiah
+from sat_hook.domain.order import OrderState
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,8 @@ def test_amounts_and_moments_are_those_of_jakarta() -> None:
     assert rupiah(0) == "Rp0"
     assert rupiah(None) == "-"
     assert moment(datetime(2026, 11, 1, 17, 30, tzinfo=UTC)) == "2026-11-02 00:30:00.000"
+
+
+def test_every_state_has_its_colour() -> None:
+    """The table names states by their words, and knows them all."""
+    assert list(STYLES) == list(OrderState)
