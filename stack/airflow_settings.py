@@ -102,6 +102,7 @@ class AirflowSettings:
             "SAT_RECEIVER_CONFIG": str(self.layout.receiver_settings),
             "SAT_SPOOL_URI": self.layout.spool.as_uri(),
             "SAT_RESULTS_URI": self.layout.spool.as_uri(),
+            "SAT_CHECKPOINTS_URI": self.layout.checkpoints.as_uri(),
         }
 
     def command_line_environment(self) -> dict[str, str]:
@@ -114,6 +115,8 @@ class AirflowSettings:
             "SAT_AIRFLOW_PASSWORD": self.credentials.user_passwords["ops"],
             "SAT_SPOOL_URI": self.layout.spool.as_uri(),
             "SAT_RESULTS_URI": self.layout.spool.as_uri(),
+            "SAT_CHECKPOINTS_URI": self.layout.checkpoints.as_uri(),
+            "SAT_AUDIT_PUBLIC_KEYS": str(self.layout.audit_public_key),
         }
 
     def connections(self) -> dict[str, dict[str, Any]]:
@@ -136,6 +139,11 @@ class AirflowSettings:
                         "padding": "pss",
                     }
                 ),
+            },
+            "sat_audit": {
+                "conn_type": "generic",
+                "description": "The audit key, which signs checkpoints and evidence packs",
+                "extra": json.dumps({"private_key_path": str(self.layout.audit_private_key)}),
             },
             "sat_db": {
                 "conn_type": "postgres",

@@ -45,8 +45,23 @@ class Layout:
 
     @property
     def keys(self) -> Path:
-        """Both key pairs of the SAT server."""
+        """Both key pairs of the SAT server, and the audit key's."""
         return self.state / "keys"
+
+    @property
+    def audit_private_key(self) -> Path:
+        """The audit key, which signs checkpoints."""
+        return self.keys / "audit_private.pem"
+
+    @property
+    def audit_public_key(self) -> Path:
+        """What auditors are given."""
+        return self.keys / "audit_public.pem"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints are published."""
+        return self.state / "checkpoints"
 
     @property
     def sandbox_journal(self) -> Path:
@@ -114,7 +129,15 @@ class Layout:
             )
         self.state.mkdir(exist_ok=True)
         self.state.chmod(0o755)
-        private = (self.airflow_home, self.keys, self.logs, self.processes, self.spool, self.demo)
+        private = (
+            self.airflow_home,
+            self.keys,
+            self.logs,
+            self.processes,
+            self.spool,
+            self.checkpoints,
+            self.demo,
+        )
         for folder in private:
             folder.mkdir(mode=0o700, exist_ok=True)
 

@@ -179,6 +179,11 @@ class Stack:
         )
         if not (self.layout.keys / "sat_public.pem").exists():
             self._run([sys.executable, "-m", "sandbox", "keys", str(self.layout.keys)])
+        if not self.layout.audit_private_key.exists():
+            # Here, so that orchestration alone loads no cryptography.
+            from sat_hook.audit.keys import write_audit_key
+
+            write_audit_key(self.layout.keys)
         superuser_dsn, passwords = self.postgres.dsn(), self.credentials.role_passwords
         prepare_application(APPLICATION_DATABASE, superuser_dsn, passwords)
         ensure_role(superuser_dsn, AIRFLOW_ROLE, passwords[AIRFLOW_ROLE])

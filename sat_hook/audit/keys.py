@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
@@ -96,6 +98,21 @@ def new_audit_key() -> tuple[bytes, bytes]:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return private_pem, _public_pem(key.public_key())
+
+
+def write_audit_key(folder: Path) -> str:
+    """Make a new key in a folder: ``audit_private.pem``, which its owner alone reads, and
+    ``audit_public.pem``. Nothing is ever replaced.
+
+    :returns: the key's id.
+    :raises OSError: a key is there already, or the folder cannot be written.
+    """
+    private_pem, public_pem = new_audit_key()
+    private = os.open(folder / "audit_private.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(private, "wb") as file:
+        file.write(private_pem)
+    (folder / "audit_public.pem").write_bytes(public_pem)
+    return AuditSigner(private_pem).key_id
 
 
 def _load_public(pem: bytes | str) -> Ed25519PublicKey:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,22 +29,56 @@ def verify(
     as_owner: Annotated[
         bool, typer.Option("--as-owner", help="Check the bytes of signed evidence too (needs SAT_OWNER_DSN)")
     ] = False,
+    public_key: Annotated[
+        list[Path] | None,
+        typer.Option(help="A public audit key (PEM), can be repeated (default: SAT_AUDIT_PUBLIC_KEYS)"),
+    ] = None,
+    published: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="Where checkpoints were published (default: SAT_CHECKPOINTS_URI); '' for no look",
+        ),
+    ] = None,
+    every_copy: Annotated[
+        bool, typer.Option("--every-copy", help="Compare every published copy; the newest proves the others")
+    ] = False,
 ) -> None:
-    """Verify digests, versions, heads, event types and evidence. Exit code 1 when something is wrong."""
-    from sat_hook.audit.verification import verify_log
+    """Verify digests, versions, heads, event types, evidence, every checkpoint and what was published.
 
-    out = console()
-    with database_of(settings_of(context), "SAT_OWNER_DSN" if as_owner else "SAT_DB_DSN") as database:
-        verification = verify_log(database, _print)
+    Exit code 1 when something is wrong; each line says what and where.
+    """
+    from sat_hook.audit.chain import Trust
+    from sat_hook.audit.verification import verify_log
+    from sat_hook.cli.trusting import audit_keys, published_at
+
+    out, settings = console(), settings_of(context)
+    uri = settings.get("SAT_CHECKPOINTS_URI") or "" if published is None else published
+    trust = Trust(audit_keys(settings, public_key or []), published_at(uri), every_copy)
+    with database_of(settings, "SAT_OWNER_DSN" if as_owner else "SAT_DB_DSN") as database:
+        verification = verify_log(database, _print, trust)
     evidence = "with the bytes of its evidence" if verification.evidence_read else "without evidence bytes"
     scope = (
         f"{verification.events:,} events in {verification.streams:,} streams, {evidence}; "
         f"closed at position {verification.closed_position:,}"
     )
+    chain = verification.chain
+    signatures = "signatures good" if chain.signatures_checked else "signatures not looked at (no public key)"
+    copies = (
+        "published copies not looked at"
+        if verification.published_number is None
+        else f"published up to checkpoint {verification.published_number:,}"
+    )
+    sealed = (
+        f"{chain.checkpoints:,} checkpoints up to position {chain.covered_position:,}; "
+        f"{chain.uncovered_events:,} newer events wait for the next"
+    )
     if verification.is_clean:
         out.print(f"[green]The log is whole[/]: {scope}")
+        out.print(f"{sealed}; {signatures}; {copies}")
         return
     out.print(f"[red]{verification.counts.total():,} problems[/]: {scope}")
+    out.print(f"{sealed}; {copies}")
     raise typer.Exit(FOUND_TROUBLE)
 
 

@@ -23,6 +23,7 @@ _SPEAKING = {
     "sat_hook.receiver.settings": ("ReceiverSettingsError",),
     "sat_hook.pipeline.trouble": ("PipelineError", "SubmissionRefusedError"),
     "sat_hook.audit.rebuild": ("RebuildRefusedError",),
+    "sat_hook.audit.publication": ("PublicationError",),
 }
 
 

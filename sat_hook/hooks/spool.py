@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import unquote, urlsplit
@@ -57,6 +59,29 @@ def submissions_spool() -> Spool:
 def results_spool() -> Spool:
     """Where result files are kept (environment variable ``SAT_RESULTS_URI``)."""
     return spool_at(_configured(RESULTS_URI_VARIABLE))
+
+
+def keep_export(pack: Path) -> str:
+    """Keep an evidence pack beside the result files, without reading it into memory; returns its URI.
+
+    :raises SpoolError: it cannot be kept.
+    """
+    uri = f"{_configured(RESULTS_URI_VARIABLE).rstrip('/')}/exports/{pack.name}"
+    parts = urlsplit(uri)
+    try:
+        if parts.scheme not in ("", "file"):
+            with pack.open("rb") as source, ObjectStoragePath(uri).open("wb") as kept:
+                shutil.copyfileobj(source, kept)
+            return uri
+        target = Path(unquote(parts.path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Copied aside and renamed: nobody is ever given half a pack.
+        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        shutil.copyfile(pack, draft)
+        draft.replace(target)
+    except OSError as error:
+        raise SpoolError(f"{uri} cannot be written: {error}") from error
+    return target.resolve().as_uri()
 
 
 def _configured(variable: str) -> str:

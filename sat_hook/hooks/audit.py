@@ -1,0 +1,77 @@
+"""The audit key and the place where checkpoints are published, as Airflow is told about them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import cast
+from urllib.parse import unquote, urlsplit
+
+from airflow.sdk import BaseHook, ObjectStoragePath
+
+from sat_hook.audit.keys import AuditSigner
+from sat_hook.audit.publication import (
+    Publication,
+    PublicationError,
+    PublishedFolder,
+    PublishedObjects,
+    StoragePath,
+)
+from sat_hook.hooks.sat_connection import SATConnectionError, pem_blocks
+from sat_hook.protocol.signing import MalformedKeyError
+
+AUDIT_CONNECTION = "sat_audit"
+CHECKPOINTS_URI_VARIABLE = "SAT_CHECKPOINTS_URI"
+_LARGEST_KEY_FILE_BYTES = 65_536
+
+
+def audit_signer(connection_id: str = AUDIT_CONNECTION) -> AuditSigner:
+    """The signer with the audit key: the connection's password (PEM), or the file ``private_key_path`` in its
+    extra.
+
+    :raises AirflowNotFoundException: there is no such connection.
+    :raises SATConnectionError: naming the field, what was found and what was expected; nothing of the key.
+    """
+    connection = BaseHook.get_connection(connection_id)
+    path = connection.extra_dejson.get("private_key_path")
+    pem: bytes | str
+    if path:
+        field = "private_key_path"
+        pem = _read_key(connection_id, Path(str(path)))
+    else:
+        field = "password (private key)"
+        blocks = pem_blocks(connection.password or "")
+        if len(blocks) != 1:
+            raise SATConnectionError(connection_id, field, f"{len(blocks)} keys", "one Ed25519 key in PEM")
+        pem = blocks[0]
+    try:
+        return AuditSigner(pem)
+    except MalformedKeyError as error:
+        raise SATConnectionError(connection_id, field, str(error), "an Ed25519 key in PEM") from None
+
+
+def checkpoint_publication() -> Publication:
+    """Where checkpoints are published (environment variable ``SAT_CHECKPOINTS_URI``).
+
+    :raises PublicationError: nothing is configured.
+    """
+    uri = os.environ.get(CHECKPOINTS_URI_VARIABLE, "").strip()
+    if not uri:
+        raise PublicationError(
+            f"environment variable {CHECKPOINTS_URI_VARIABLE}: found nothing; expected a URI outside the "
+            "database, such as s3://bucket/checkpoints or file:///mnt/worm/checkpoints"
+        )
+    parts = urlsplit(uri)
+    if parts.scheme in ("", "file"):
+        return PublishedFolder(Path(unquote(parts.path)))
+    return PublishedObjects(cast("StoragePath", ObjectStoragePath(uri.rstrip("/"))))
+
+
+def _read_key(connection_id: str, path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LARGEST_KEY_FILE_BYTES)
+    except OSError as error:
+        raise SATConnectionError(
+            connection_id, "private_key_path", f"{path}: {error.strerror}", "a readable PEM file"
+        ) from None

@@ -1,0 +1,87 @@
+"""An evidence pack on a real Airflow: asked for, written, taken and verified as people do it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from datetime import datetime
+from pathlib import Path
+
+import requests
+
+from sat_hook.cli.showing import WIB
+from stack.lifecycle import Stack
+
+
+def sat(stack: Stack, folder: Path, *words: str) -> str:
+    """What the command prints; it must succeed."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from sat_hook.cli import main; main()", *words],
+        cwd=folder,
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("SAT_")},
+            "SAT_CONFIG": str(stack.layout.command_line_settings),
+        },
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_pack_is_asked_for_written_taken_and_verified(running_stack: Stack, tmp_path: Path) -> None:
+    """Every act stands in the log with its user; the pack proves itself; so does the log."""
+    today = datetime.now(WIB).date().isoformat()
+    sat(running_stack, tmp_path, "pause", "sat_default", "--reason", "the audit's own test")
+    sat(running_stack, tmp_path, "resume", "sat_default", "--reason", "the test is over")
+    days = ("--from", today, "--to", today)
+    said = sat(running_stack, tmp_path, "audit", "export", *days, "--output", "pack.zip")
+    assert "pack.zip:" in said
+    with zipfile.ZipFile(tmp_path / "pack.zip") as pack:
+        (tmp_path / "verify.py").write_bytes(pack.read("verify.py"))
+        assert "the audit's own test" in pack.read("overrides.csv").decode()
+    layout = running_stack.layout
+    keys = ("--key", str(layout.audit_public_key), "--published", str(layout.checkpoints))
+    verified = subprocess.run(
+        [sys.executable, "-I", "verify.py", *keys, "pack.zip"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+    whole = sat(running_stack, tmp_path, "log", "verify", "--every-copy")
+    assert "The log is whole" in whole
+    assert "signatures good; published up to checkpoint" in whole
+    acts = sat(running_stack, tmp_path, "audit", "actions", "--since", today, "--user", "ops")
+    for act in ("AccountPaused", "AccountResumed", "ExportRequested", "ExportHandedOut"):
+        assert act in acts
+    private = layout.audit_private_key.read_text().splitlines()[1]
+    logs = [
+        path for path in layout.airflow_home.rglob("*.log") if private in path.read_text(errors="replace")
+    ]
+    assert logs == []
+
+
+def test_the_checkpoint_dag_runs_each_minute(running_stack: Stack) -> None:
+    """It is scheduled, and its last run that ended was a success."""
+    url = running_stack.settings().airflow_url
+    token = requests.post(
+        f"{url}/auth/token",
+        json={"username": "ops", "password": running_stack.credentials.user_passwords["ops"]},
+        timeout=30,
+    ).json()["access_token"]
+    runs = requests.get(
+        f"{url}/api/v2/dags/audit_checkpoint/dagRuns",
+        headers={"Authorization": f"Bearer {token}"},
+        params={"order_by": "-run_after", "limit": 5},
+        timeout=30,
+    ).json()["dag_runs"]
+    assert [run["state"] for run in runs if run["state"] == "failed"] == []
+    assert runs
