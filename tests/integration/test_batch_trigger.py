@@ -22,13 +22,14 @@ from tests.integration.calling_back import call_back
 from tests.integration.pipeline.test_steps import ready
 from tests.pipeline import Line, line_of
 
+QUICK_ENDS: dict[str, object] = {"fulfilment": {"min_seconds": 0.05, "max_seconds": 0.1}}
 SLOW_POLLS = PollingLimits(first_delay_seconds=60.0, longest_delay_seconds=600.0)
 
 
 @pytest.fixture
 def line(database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     """A line of the pipeline whose connections Airflow finds in the environment."""
-    with line_of(database.writer_dsn, tmp_path) as made:
+    with line_of(database.writer_dsn, tmp_path, QUICK_ENDS) as made:
         give_connections(monkeypatch, made, database, tmp_path)
         yield made
 
@@ -103,7 +104,7 @@ async def test_a_callback_wakes_it_within_a_second(
     await asyncio.to_thread(line.execute, batch_id)
     with slow_polls(monkeypatch):
         async with waiting(trigger(batch_id)) as task:
-            await asyncio.sleep(4)  # the sandbox has ended every order by now, and nobody has asked
+            await asyncio.sleep(1)  # the sandbox has ended every order by now, and nobody has asked
             assert not task.done()
             await asyncio.to_thread(call_back, line, database, batch_id)
             began = time.monotonic()
@@ -118,7 +119,7 @@ async def test_a_callback_that_came_before_it_listened_is_not_lost(
     """The notification is gone, the queue is not: what waits there is asked about first."""
     batch_id = await asyncio.to_thread(ready, line, 3)
     await asyncio.to_thread(line.execute, batch_id)
-    await asyncio.sleep(4)
+    await asyncio.sleep(0.5)
     await asyncio.to_thread(call_back, line, database, batch_id)
     with slow_polls(monkeypatch):
         assert (await asyncio.wait_for(fired(trigger(batch_id)), 5))["end"] == ENDED
@@ -130,7 +131,7 @@ async def test_it_outlives_a_cut_connection(line: Line, database: ApplicationDat
     line.server.set_faults({"faults": [{"fault": "stuck_pending", "rate": 1.0}]})
     await asyncio.to_thread(line.execute, batch_id)
     async with waiting(trigger(batch_id)) as task:
-        await asyncio.sleep(2)
+        await asyncio.sleep(1)
         connection = psycopg2.connect(database.superuser_dsn)
         connection.autocommit = True
         with connection.cursor() as cursor:

@@ -26,7 +26,7 @@ from sat_hook.triggers.order import SATOrderTrigger
 from stack.databases import ApplicationDatabase
 from tests.airflow_connections import CONNECTIONS, give_connections
 from tests.integration.pipeline.test_steps import ready
-from tests.integration.test_batch_trigger import slow_polls
+from tests.integration.test_batch_trigger import QUICK_ENDS, slow_polls
 from tests.pipeline import Line, line_of
 
 WAITING = 5000
@@ -35,7 +35,7 @@ WAITING = 5000
 @pytest.fixture
 def line(database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     """A line of the pipeline whose connections Airflow finds in the environment."""
-    with line_of(database.writer_dsn, tmp_path) as made:
+    with line_of(database.writer_dsn, tmp_path, QUICK_ENDS) as made:
         give_connections(monkeypatch, made, database, tmp_path)
         yield made
 
@@ -93,13 +93,15 @@ async def fired(trigger: SATFollowingTrigger) -> Any:
 async def test_the_database_is_never_asked_on_the_loop(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """From connecting to closing, for a batch and for an order: everything in threads."""
     batch_id = await asyncio.to_thread(ready, line, 3)
-    await asyncio.to_thread(line.execute, batch_id)
-    request_id = next(iter(line.orders(batch_id).values())).request_id
+    other_batch_id = await asyncio.to_thread(ready, line, 1, "Q")
+    for each in (batch_id, other_batch_id):
+        await asyncio.to_thread(line.execute, each)
+    [single] = line.orders(other_batch_id).values()
     calls = Calls()
     with calls.watched(monkeypatch):
         batch = SATBatchTrigger(batch_id=batch_id, deadline=deadline(30), **CONNECTIONS)
         order = SATOrderTrigger(
-            request_id=request_id, batch_id=batch_id, deadline=deadline(30), **CONNECTIONS
+            request_id=single.request_id, batch_id=other_batch_id, deadline=deadline(30), **CONNECTIONS
         )
         assert await asyncio.gather(fired(batch), fired(order)) == [ENDED, ENDED]
     assert calls.by_thread.total() > 20

@@ -45,6 +45,7 @@ def test_a_batch_is_watched_from_quotes_to_its_end(
     line: Line, database: ApplicationDatabase, run: Run
 ) -> None:
     """To go, in flight, settled with a rate, complete: and the command ends with 0."""
+    line.server.set_faults({"fulfilment": {"min_seconds": 0.05, "max_seconds": 0.1}})
     batch_id = ready(line, 6)
     quoted = look(line, batch_id)
     assert (quoted.orders, quoted.ended, quoted.to_go, quoted.in_flight) == (6, 0, 6, 0)
@@ -70,6 +71,7 @@ def test_a_batch_is_watched_from_quotes_to_its_end(
 
 def test_a_late_end_of_what_was_handed_over_still_arrives(line: Line, database: ApplicationDatabase) -> None:
     """Its callback has it asked about again, whichever batch it was of; the end is recorded."""
+    line.server.set_faults({"fulfilment": {"min_seconds": 0.05, "max_seconds": 0.1}})
     batch_id = ready(line, 2, "L")
     line.execute(batch_id)
     later = SystemClock().now() + timedelta(minutes=5)
@@ -77,7 +79,7 @@ def test_a_late_end_of_what_was_handed_over_still_arrives(line: Line, database: 
     line.resolver.apply(asks, BY_TEST)
     line.finish(batch_id)
     assert look(line, batch_id).for_people == 2
-    time.sleep(3.5)  # the sandbox ends them meanwhile
+    time.sleep(0.5)  # the sandbox ends them meanwhile
     call_back(line, database, batch_id)
     asyncio.run(ask_for_account(line))
     assert {order.state for order in line.orders(batch_id).values()} == {OrderState.SUCCEEDED}
