@@ -127,8 +127,11 @@ def margin(
             for line in lines:
                 typer.echo(line, nl=False)
             return
-        with output.open("w", encoding="utf-8-sig", newline="") as file:
-            file.writelines(lines)
+        try:
+            with output.open("w", encoding="utf-8-sig", newline="") as file:
+                file.writelines(lines)
+        except OSError as error:
+            raise _not_written(output, error) from None
         table = table_of(
             "product", ">succeeded", ">sales price", ">margin", ">percent", ">no fee", ">above list"
         )
@@ -150,4 +153,8 @@ def _write(file: Path, text: str) -> None:
     try:
         file.write_text(text, "utf-8")
     except OSError as error:
-        raise CommandError.at(str(file), error.strerror or "trouble", "a file that can be written") from None
+        raise _not_written(file, error) from None
+
+
+def _not_written(file: Path, error: OSError) -> CommandError:
+    return CommandError.at(str(file), error.strerror or "trouble", "a file that can be written")
