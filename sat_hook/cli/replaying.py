@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sat_hook.audit.findings import Finding
     from sat_hook.audit.replay import Replay, StateLine
+    from sat_hook.audit.reports import ReportMaker
     from sat_hook.store.database import Database
 
 FOUND_TROUBLE = 1
@@ -39,6 +40,10 @@ def replay(
             help="Make reports again that were given out since (default: the day before, Jakarta's)",
         ),
     ] = None,
+    as_owner: Annotated[
+        bool,
+        typer.Option("--as-owner", help="Compare closed days, too: they read signed texts (SAT_OWNER_DSN)"),
+    ] = False,
     state: Annotated[
         Path | None, typer.Option(help="Write the state of every stream to this file, a line of JSON each")
     ] = None,
@@ -51,12 +56,15 @@ def replay(
     from sat_hook.audit.replay import replay as run
     from sat_hook.audit.reports import ResultFiles
     from sat_hook.pipeline.spool import AnySpool
+    from sat_hook.reconciliation.replaying import ClosedDays
     from sat_hook.store.postgres import PostgresEventStore
 
     out = console()
-    with database_of(settings_of(context)) as database, _state_lines(state) as state_line:
+    key = "SAT_OWNER_DSN" if as_owner else "SAT_DB_DSN"
+    with database_of(settings_of(context), key) as database, _state_lines(state) as state_line:
         position = None if until is None else _position(database, "--until", until)
-        makers = [ResultFiles(PostgresEventStore(database), AnySpool())]
+        store, spool = PostgresEventStore(database), AnySpool()
+        makers: list[ReportMaker] = [ResultFiles(store, spool), ClosedDays(store, spool)]
         replayed = run(
             database,
             makers,
@@ -110,6 +118,9 @@ def _print(finding: Finding) -> None:
 
 
 def _print_replay(out: Console, replayed: Replay) -> None:
+    from sat_hook.audit.reports import Verdict
+    from sat_hook.reconciliation.replaying import ClosedDays
+
     streams = sum(state.streams for state in replayed.states.values())
     when = "" if replayed.moment is None else f", recorded {moment(replayed.moment)} WIB"
     out.print(f"{streams:,} streams folded up to position {replayed.until:,}{when}")
@@ -126,6 +137,8 @@ def _print_replay(out: Console, replayed: Replay) -> None:
     for name, verdicts in replayed.reports.items():
         counted = ", ".join(f"{number} {verdict.value}" for verdict, number in sorted(verdicts.items()))
         out.print(f"{name} given out after position {replayed.since:,}: {counted or 'none'}")
+        if name == ClosedDays.name and verdicts[Verdict.NOT_COMPARABLE]:
+            out.print("  they rest on signed texts, which this role may not read: --as-owner compares them")
     if replayed.is_clean:
         out.print("[green]Nothing differs[/]")
     else:

@@ -71,8 +71,11 @@ class AnySpool:
     """Reads whatever a URI of the log names: for audits, which have no folder of their own.
 
     Object stores are read with the credentials that their fsspec driver finds by itself; the Airflow
-    connection in front of the ``@`` is not looked up.
+    connection in front of the ``@`` is not looked up. Nothing is ever written.
     """
+
+    def write(self, name: str, content: bytes) -> str:
+        raise SpoolError(f"{name} ({len(content)} bytes) is not written: an audit only reads")
 
     def open(self, uri: str) -> BinaryIO:
         parts = urlsplit(uri)
