@@ -1,0 +1,152 @@
+"""Settlement files as they come: by mapping, CSV or XLSX, nothing repaired, nothing quoted."""
+
+from __future__ import annotations
+
+import io
+from datetime import date
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from sat_hook.domain.books_events import SettlementMapping
+from sat_hook.pipeline.spool import LocalSpool
+from sat_hook.reconciliation.settlement import (
+    keep_settlement,
+    load_settlement,
+    mapping_from,
+    read_settlement,
+)
+from sat_hook.reconciliation.trouble import SettlementRefusedError
+
+PLAIN = SettlementMapping()
+VENDOR = SettlementMapping(
+    request_id="No. Transaksi",
+    amount_rupiah="Nilai (Rp)",
+    status="Keterangan",
+    product_code="Produk",
+    client_number="Nomor",
+    statuses={"BERHASIL": "succeeded", "GAGAL": "failed"},
+    thousands=".",
+    delimiter=";",
+    encoding="cp1252",
+    header_row=3,
+)
+
+
+def rows(text: str, mapping: SettlementMapping = PLAIN, name: str = "s.csv") -> list[tuple[object, ...]]:
+    """Row, id, rupiah, status, trouble of each row."""
+    frame = read_settlement(text.encode(mapping.encoding), name, mapping).frame
+    return list(
+        frame[["file_row", "request_id", "rupiah", "status", "trouble"]].itertuples(index=False, name=None)
+    )
+
+
+def test_a_plain_file_is_read_as_it_is() -> None:
+    """With a BOM, CRLF, and rows numbered as a spreadsheet shows them."""
+    found = rows("request_id,amount,status\r\nS1,52000,Success\r\nS2,10500.00,Failed\r\n")
+    assert found == [(2, "S1", 52_000, "succeeded", ""), (3, "S2", 10_500, "failed", "")]
+
+
+def test_a_vendor_s_file_is_read_by_its_mapping() -> None:
+    """Other names, words, separators, encoding, and two lines above the header."""
+    text = (
+        "Laporan Penyelesaian\n22 Nov 2026\n"
+        "No. Transaksi;Nilai (Rp);Keterangan;Produk;Nomor\n"
+        "S1;1.052.000;BERHASIL;50k-simpati;0812\nS2;10.500;GAGAL;10k-three;0813\n"
+    )
+    found = rows(text, VENDOR)
+    assert found == [(4, "S1", 1_052_000, "succeeded", ""), (5, "S2", 10_500, "failed", "")]
+
+
+@pytest.mark.parametrize(
+    ("cells", "trouble"),
+    [
+        (",52000,Success", "no request id"),
+        ("S1,,Success", "no whole amount"),
+        ("S1,52000.5,Success", "no whole amount"),
+        ("S1,Rp 52000,Success", "no whole amount"),
+        ("S1,5.2e4,Success", "no whole amount"),
+        ("S1,52.000,Success", "no whole amount"),
+        ("S1,52000,success", "unknown status"),
+        ("S1,52000,", "unknown status"),
+    ],
+)
+def test_what_cannot_be_matched_says_so(cells: str, trouble: str) -> None:
+    """Nothing is guessed where money or identity could change."""
+    ((*_, found),) = rows(f"request_id,amount,status\n{cells}\n")
+    assert found == trouble
+
+
+def test_blank_lines_keep_the_numbers_of_the_others() -> None:
+    """A finance person finds row 4 in row 4."""
+    assert [row[0] for row in rows("request_id,amount,status\nS1,1,Success\n,,\nS2,2,Success\n")] == [2, 4]
+
+
+def test_a_workbook_is_read_like_a_file() -> None:
+    """Numbers and texts in its cells; the first sheet unless the mapping names one."""
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for line in (["request_id", "amount", "status"], ["S1", 52_000, "Success"], ["0812", "10500", "Failed"]):
+        sheet.append(line)
+    out = io.BytesIO()
+    book.save(out)
+    frame = read_settlement(out.getvalue(), "s.xlsx", PLAIN).frame
+    assert frame[["file_row", "request_id", "rupiah", "status"]].values.tolist() == [
+        [2, "S1", 52_000, "succeeded"],
+        [3, "0812", 10_500, "failed"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "text"),
+    [
+        (b"", "s.csv", "found 0 bytes"),
+        (b"id,amount,status\nS1,1,Success\n", "s.csv", "expected 'request_id' among them"),
+        (b"not a workbook", "s.xlsx", "expected a CSV or XLSX file"),
+        (b"request_id,amount,status\nS1,1,Success,081299998888\n", "s.csv", "expected a CSV or XLSX file"),
+        (b"request_id,amount,status\nS1,1,\xff\n", "s.csv", "expected a CSV or XLSX file"),
+    ],
+    ids=["empty", "column missing", "no workbook", "ragged", "other encoding"],
+)
+def test_a_file_that_is_none_is_refused(content: bytes, name: str, text: str, tmp_path: Path) -> None:
+    """The reason says file, found and expected, and quotes no cell."""
+    with pytest.raises(SettlementRefusedError, match=text) as caught:
+        keep_settlement(
+            LocalSpool(tmp_path),
+            account="demo",
+            day=date(2026, 11, 22),
+            name=name,
+            content=content,
+            mapping=PLAIN,
+        )
+    assert "081299998888" not in str(caught.value)
+
+
+def test_bytes_that_changed_are_not_used(tmp_path: Path) -> None:
+    """The log has the digest of what was imported."""
+    spool = LocalSpool(tmp_path)
+    content = b"request_id,amount,status\nS1,52000,Success\n"
+    imported = keep_settlement(
+        spool, account="demo", day=date(2026, 11, 22), name="s.csv", content=content, mapping=PLAIN
+    )
+    assert len(load_settlement(spool, imported).frame) == imported.rows == 1
+    spool.write(f"settlements/{imported.digest}.csv", content + b"S2,1,Success\n")
+    with pytest.raises(SettlementRefusedError, match="found other bytes"):
+        load_settlement(spool, imported)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "Invalid JSON"),
+        ('{"amout": "x"}', "amout"),
+        ('{"statuses": {"OK": "paid"}}', "expected succeeded, failed, pending"),
+        ('{"header_row": 0}', "header_row"),
+    ],
+)
+def test_a_mapping_that_is_none_is_refused(text: str, reason: str) -> None:
+    """At the first night, not when the first file is read wrongly."""
+    with pytest.raises(SettlementRefusedError, match=reason):
+        mapping_from(text)
