@@ -65,13 +65,16 @@ def build_app() -> "FastAPI":
     """The app behind ``/sat``, without a page that describes it."""
     from fastapi import FastAPI
 
+    from sat_hook.hooks.audit_routes import audit_routes
     from sat_hook.receiver.app import create_app
     from sat_hook.receiver.settings import settings_from_environment
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     _translate_errors(app)
     app.include_router(_actions(), prefix="/v1")
+    app.include_router(audit_routes(_store), prefix="/v1")
     app.include_router(_views(), prefix="/v1")
+    app.include_router(_books(), prefix="/v1")
     if os.environ.get(RECEIVER_VARIABLE):
         app.mount("", create_app(settings_from_environment))
     return app
@@ -298,12 +301,20 @@ def _views() -> "APIRouter":
     return router
 
 
+def _books() -> "APIRouter":
+    """What people do with an account's books: top-ups, breaks, signatures."""
+    from sat_hook.hooks.books_routes import books_router
+
+    return books_router(_store, _account_of, _by)
+
+
 def _translate_errors(app: "FastAPI") -> None:
     """Our own errors as HTTP: a type for programs, and a text that is made for people and holds no secret."""
     from airflow.sdk.exceptions import AirflowNotFoundException
     from fastapi.responses import JSONResponse
     from sqlalchemy.exc import InterfaceError, OperationalError
 
+    from sat_hook.audit.exports import ExportNotFoundError
     from sat_hook.hooks.sat_connection import SATConnectionError
     from sat_hook.pipeline.trouble import (
         BatchNotFoundError,
@@ -312,6 +323,7 @@ def _translate_errors(app: "FastAPI") -> None:
         ReasonRefusedError,
         SubmissionRefusedError,
     )
+    from sat_hook.reconciliation.trouble import ReconciliationError
     from sat_hook.store.event_store import StoreRefusedError, StoreUnavailableError
     from sat_hook.store.past import UnsettledPositionError
 
@@ -321,8 +333,10 @@ def _translate_errors(app: "FastAPI") -> None:
         AirflowNotFoundException: (422, "connection_not_found"),
         BatchNotFoundError: (404, "batch_not_found"),
         OrderNotFoundError: (404, "order_not_found"),
+        ExportNotFoundError: (404, "export_not_found"),
         ReasonRefusedError: (422, "reason_refused"),
         PipelineError: (409, "not_possible"),
+        ReconciliationError: (409, "not_possible"),
         StoreRefusedError: (422, "value_refused"),
         UnsettledPositionError: (422, "position_not_settled"),
         StoreUnavailableError: (503, "database_unavailable"),

@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from sat_hook.cli import account, audit, batch, database, held, order, prices, receiver, replaying, watching
+from sat_hook.cli import (
+    account,
+    audit,
+    auditing,
+    batch,
+    database,
+    held,
+    order,
+    prices,
+    receiver,
+    reconcile,
+    replaying,
+    watching,
+)
 
 app = typer.Typer(
     name="sat",
@@ -23,8 +36,11 @@ batch.app.command("cancel")(held.cancel)
 app.add_typer(batch.app, name="batch")
 app.add_typer(order.app, name="order")
 app.add_typer(audit.log_app, name="log")
+app.add_typer(auditing.app, name="audit")
 app.add_typer(audit.projections_app, name="projections")
 app.add_typer(prices.app, name="prices")
+app.add_typer(reconcile.app, name="reconcile")
+app.add_typer(reconcile.topup_app, name="topup")
 app.add_typer(database.app, name="db")
 app.add_typer(receiver.app, name="receiver")
 app.command("replay")(replaying.replay)
