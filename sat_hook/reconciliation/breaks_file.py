@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import IO
 
@@ -48,6 +48,7 @@ BREAK_COLUMNS = (
 
 _BYTE_ORDER_MARK = "\ufeff"
 _ORDERS_AT_A_TIME = 50_000
+_TO_BE_QUOTED = '",\r\n'
 _WIB_OFFSET = np.timedelta64(7, "h")
 
 
@@ -97,11 +98,11 @@ def write_orders(orders: pd.DataFrame, out: IO[bytes]) -> None:
     """The day's orders as CSV, a part at a time: a million of them need no second copy in memory."""
     names = [f"{name}_wib" if _is_moment(name) else name for name in ORDER_COLUMNS]
     out.write((_BYTE_ORDER_MARK + ",".join(names) + "\r\n").encode("utf-8"))
+    # A row from a template takes half the time of the csv module's; only text may have to be quoted.
+    row = ",".join(["%s"] * len(ORDER_COLUMNS)) + "\r\n"
     for start in range(0, len(orders), _ORDERS_AT_A_TIME):
-        columns = order_columns(orders.iloc[start : start + _ORDERS_AT_A_TIME])
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\r\n").writerows(zip(*columns, strict=True))
-        out.write(text.getvalue().encode("utf-8"))
+        columns = [_quoted(cells) for cells in order_columns(orders.iloc[start : start + _ORDERS_AT_A_TIME])]
+        out.write("".join([row % cells for cells in zip(*columns, strict=True)]).encode("utf-8"))
 
 
 def order_columns(orders: pd.DataFrame) -> list[list[str] | list[int]]:
@@ -116,7 +117,9 @@ def order_columns(orders: pd.DataFrame) -> list[list[str] | list[int]]:
             words = np.array([*(neutral(str(word)) for word in column.cat.categories), ""], dtype=object)
             columns.append(words[column.cat.codes.to_numpy()].tolist())
         elif kind == "str":
-            columns.append([neutral(word) for word in column.fillna("").tolist()])
+            columns.append(
+                [word if word[:1].isalnum() else neutral(word) for word in column.fillna("").tolist()]
+            )
         elif kind == "bool":
             columns.append([yes_or_no(value) for value in column.tolist()])
         else:
@@ -124,10 +127,26 @@ def order_columns(orders: pd.DataFrame) -> list[list[str] | list[int]]:
     return columns
 
 
+def _quoted(cells: list[str] | list[int]) -> Sequence[str | int]:
+    """The cells of a column as CSV holds them."""
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    whole = "".join(texts)
+    if not any(mark in whole for mark in _TO_BE_QUOTED):
+        return cells
+    return [
+        '"' + text.replace('"', '""') + '"' if any(mark in text for mark in _TO_BE_QUOTED) else text
+        for text in texts
+    ]
+
+
 def _moments(column: pd.Series) -> list[str]:
     at = column.dt.tz_localize(None).to_numpy().astype("datetime64[s]") + _WIB_OFFSET
-    words = np.char.replace(np.datetime_as_string(at), "T", " ")
-    told: list[str] = np.where(np.isnat(at), "", words).tolist()
+    words = np.datetime_as_string(at)
+    if len(words):
+        # 2026-11-22T10:00:00: every word has its T at the same place.
+        words.view("U1").reshape(len(words), -1)[:, 10] = " "
+    words[np.isnat(at)] = ""
+    told: list[str] = words.tolist()
     return told
 
 

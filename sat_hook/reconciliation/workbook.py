@@ -8,6 +8,7 @@ would be computed from them is then a value, and the sheets say so. The same day
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -41,29 +42,31 @@ def render_workbook(close: DayClose, orders_file: str) -> bytes:
         them (see :func:`has_orders_inside`).
     """
     out = io.BytesIO()
-    book = xlsxwriter.Workbook(out, {"constant_memory": True, "default_date_format": "yyyy-mm-dd"})
-    book.set_properties(
-        {
-            "title": f"Nightly reconciliation {close.day.isoformat()}",
-            "subject": f"account {close.account}, log position {close.position}",
-            # The moment that the day ended: a clock would make every rendering another file.
-            "created": close.business_day.closes_at.astimezone(UTC).replace(tzinfo=None),
-        }
-    )
-    formats = Formats(book)
-    orders = OrderSheet(close.orders) if has_orders_inside(close) else None
-    breaks, saldo = BreakSheet(close), SaldoSheet(close, orders)
-    products = _ProductSheet(close.orders, orders)
-    _write_summary(book, formats, close, orders, orders_file, (breaks, saldo, products))
-    breaks.write(book, formats)
-    AgeingSheet(close, breaks).write(book, formats)
-    products.write(book, formats)
-    saldo.write(book, formats)
-    if orders:
-        orders.write(book, formats)
-    else:
-        _write_where_orders_are(book, formats, close, orders_file)
-    book.close()
+    # The rows wait in files; a folder of their own takes them along whatever happens.
+    with tempfile.TemporaryDirectory(prefix="sat-workbook-") as folder:
+        book = xlsxwriter.Workbook(out, {"constant_memory": True, "tmpdir": folder})
+        book.set_properties(
+            {
+                "title": f"Nightly reconciliation {close.day.isoformat()}",
+                "subject": f"account {close.account}, log position {close.position}",
+                # The moment that the day ended: a clock would make every rendering another file.
+                "created": close.business_day.closes_at.astimezone(UTC).replace(tzinfo=None),
+            }
+        )
+        formats = Formats(book)
+        orders = OrderSheet(close.orders) if has_orders_inside(close) else None
+        breaks, saldo = BreakSheet(close), SaldoSheet(close, orders)
+        products = _ProductSheet(close.orders, orders)
+        _write_summary(book, formats, close, orders, orders_file, (breaks, saldo, products))
+        breaks.write(book, formats)
+        AgeingSheet(close, breaks).write(book, formats)
+        products.write(book, formats)
+        saldo.write(book, formats)
+        if orders:
+            orders.write(book, formats)
+        else:
+            _write_where_orders_are(book, formats, close, orders_file)
+        book.close()
     return out.getvalue()
 
 
