@@ -22,7 +22,8 @@ RUN groupadd --gid 50000 sat \
     && useradd --uid 50000 --gid 50000 --no-create-home --home-dir /var/lib/airflow --shell /usr/sbin/nologin sat \
     # Named volumes take owner and mode of the folder that they are first mounted over.
     && install --directory --owner 50000 --group 50000 --mode 0750 \
-        /var/lib/airflow /var/log/airflow /var/lib/sat /var/lib/sat/spool /var/lib/sat/sandbox
+        /var/lib/airflow /var/log/airflow /var/lib/sat /var/lib/sat/spool \
+        /var/lib/sat/checkpoints /var/lib/sat/sandbox
 COPY --from=build /opt/venv /opt/venv
 COPY dags /opt/sat/dags
 COPY plugins /opt/sat/plugins

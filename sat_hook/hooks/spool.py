@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -61,27 +60,44 @@ def results_spool() -> Spool:
     return spool_at(_configured(RESULTS_URI_VARIABLE))
 
 
+def exports_folder() -> Path | None:
+    """Where evidence packs are kept (``exports/`` below ``SAT_RESULTS_URI``), if that is a folder.
+
+    Packs are written beside where they will stand: they may be larger than what is left in /tmp.
+
+    :raises SpoolError: it cannot be made.
+    """
+    parts = urlsplit(_exports_uri())
+    if parts.scheme not in ("", "file"):
+        return None
+    folder = Path(unquote(parts.path))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpoolError(f"{folder} cannot be made: {error.strerror}") from error
+    return folder
+
+
 def keep_export(pack: Path) -> str:
-    """Keep an evidence pack beside the result files, without reading it into memory; returns its URI.
+    """Keep a written evidence pack, without reading it into memory; returns its URI.
 
     :raises SpoolError: it cannot be kept.
     """
-    uri = f"{_configured(RESULTS_URI_VARIABLE).rstrip('/')}/exports/{pack.name}"
-    parts = urlsplit(uri)
+    folder = exports_folder()
+    uri = f"{_exports_uri()}/{pack.name}"
     try:
-        if parts.scheme not in ("", "file"):
-            with pack.open("rb") as source, ObjectStoragePath(uri).open("wb") as kept:
-                shutil.copyfileobj(source, kept)
-            return uri
-        target = Path(unquote(parts.path))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Copied aside and renamed: nobody is ever given half a pack.
-        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        shutil.copyfile(pack, draft)
-        draft.replace(target)
+        if folder is not None:
+            # A rename in one file system: nobody is ever given half a pack.
+            return pack.replace(folder / pack.name).resolve().as_uri()
+        with pack.open("rb") as source, ObjectStoragePath(uri).open("wb") as kept:
+            shutil.copyfileobj(source, kept)
     except OSError as error:
         raise SpoolError(f"{uri} cannot be written: {error}") from error
-    return target.resolve().as_uri()
+    return uri
+
+
+def _exports_uri() -> str:
+    return f"{_configured(RESULTS_URI_VARIABLE).rstrip('/')}/exports"
 
 
 def _configured(variable: str) -> str:

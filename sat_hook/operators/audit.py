@@ -18,7 +18,7 @@ from sat_hook.clients.system import SystemClock
 from sat_hook.domain.export import ExportWritten
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.audit import AUDIT_CONNECTION, audit_signer, checkpoint_publication
-from sat_hook.hooks.spool import keep_export
+from sat_hook.hooks.spool import exports_folder, keep_export
 from sat_hook.operators.batch import provenance_of
 from sat_hook.pipeline.trouble import PipelineError
 
@@ -84,7 +84,7 @@ class SATExportOperator(BaseOperator):
         # Everything of the period is settled and covered before it is read.
         _checkpoints(application, signer)
         asker = requested_by(application.store, self.export_id)
-        with tempfile.TemporaryDirectory(prefix="sat-export-") as folder:
+        with tempfile.TemporaryDirectory(prefix=".draft-", dir=exports_folder()) as folder:
             path = Path(folder) / f"{self.export_id}.zip"
             written = PackWriter(application.database, export, asker, signer).write(path)
             uri = keep_export(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from sat_hook.cli.settings import CONFIG_VARIABLE, KEYS
+from sat_hook.hooks.audit import CHECKPOINTS_URI_VARIABLE
 from sat_hook.hooks.spool import RESULTS_URI_VARIABLE, SPOOL_URI_VARIABLE
 from sat_hook.receiver.settings import CONFIG_VARIABLE as RECEIVER_CONFIG_VARIABLE
 from sat_hook.receiver.settings import DSN_VARIABLE
@@ -40,8 +41,14 @@ def test_variables_of_the_command_are_listed() -> None:
 
 
 def test_variables_of_airflows_processes_are_listed() -> None:
-    """Spool, results and the receiver."""
-    expected = {SPOOL_URI_VARIABLE, RESULTS_URI_VARIABLE, RECEIVER_CONFIG_VARIABLE, DSN_VARIABLE}
+    """Spool, results, checkpoints and the receiver."""
+    expected = {
+        SPOOL_URI_VARIABLE,
+        RESULTS_URI_VARIABLE,
+        CHECKPOINTS_URI_VARIABLE,
+        RECEIVER_CONFIG_VARIABLE,
+        DSN_VARIABLE,
+    }
     assert first_codes(DEPLOY.section("Environment")) == expected
 
 
