@@ -14,11 +14,11 @@ from pathlib import Path
 
 
 @contextmanager
-def kept(module: str) -> Iterator[str]:
+def kept(module: str, *arguments: str) -> Iterator[str]:
     """The line that the keeper ``module`` hands over; the thing it keeps lives as long as the context."""
     # A session of its own: Ctrl-C in the terminal must reach pytest alone, which then closes the pipe.
     keeper = subprocess.Popen(
-        [sys.executable, "-m", module],
+        [sys.executable, "-m", module, *arguments],
         cwd=Path(__file__).parent.parent,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

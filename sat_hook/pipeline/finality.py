@@ -26,6 +26,8 @@ from sat_hook.store.poll_schedule import DuePoll, PollSchedule, PollScope
 
 IN_FLIGHT = tuple(state for state in OrderState if state.is_in_flight)
 JITTER = 0.2
+# Whoever is due longest is asked about first, and nobody is due for so long.
+BEFORE_ALL_OTHERS = timedelta(days=3650)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,9 @@ class StatusPoller:
         # this one has a deadline to look at, and orders to hand over.
         began = self._clock.now()
         while (self._clock.now() - began).total_seconds() < self._limits.pass_seconds:
+            # Thousands may be due: what callbacks came for meanwhile does not queue behind them.
+            first_of_all = self._clock.now() - BEFORE_ALL_OTHERS
+            await self._resolver.offload(partial(self._schedule.hasten, scope, first_of_all))
             lease_until = self._clock.now() + timedelta(seconds=self._limits.lease_seconds)
             claimed = await self._resolver.offload(
                 partial(self._schedule.claim_due, scope, began, lease_until, self._limits.claim)
@@ -104,7 +109,7 @@ class StatusPoller:
     def _enroll(self, scope: PollScope) -> None:
         now = self._clock.now()
         self._schedule.enroll(scope, now + timedelta(seconds=self._limits.first_delay_seconds))
-        self._schedule.hasten(scope, now)
+        self._schedule.hasten(scope, now - BEFORE_ALL_OTHERS)
 
     def _end_by_callbacks(self, claimed: list[DuePoll], lease_until: datetime) -> frozenset[str]:
         """Those whose callback is taken at its word, where the account's connection wants that."""

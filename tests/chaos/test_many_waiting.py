@@ -1,0 +1,37 @@
+"""Five thousand orders wait at once, for real: asked about on schedule, heard when a callback comes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from sat_hook.pipeline.finality import JITTER
+from sat_hook.pipeline.limits import PollingLimits
+from stack.databases import ApplicationDatabase
+from tests.chaos.many_waiting import many_waiting
+
+ORDERS = 5000
+SECONDS = 7.0
+
+
+def most_questions(seconds: float) -> int:
+    """How often the schedule lets one order be asked about in so long, if chance makes every pause short."""
+    limits = PollingLimits()
+    asked, moment = 0, limits.first_delay_seconds
+    while moment <= seconds:
+        asked += 1
+        moment += limits.delay_seconds(asked) * (1 - JITTER)
+    return asked
+
+
+async def test_five_thousand_waiting_orders_are_asked_about_on_schedule(
+    database: ApplicationDatabase, tmp_path: Path
+) -> None:
+    """No order more often than its schedule has it, all of them at least once, and callbacks in between."""
+    with many_waiting(database, tmp_path, ORDERS) as many:
+        measured = await many.wait(SECONDS, [2.5, 4.0])
+    print(measured, file=sys.stderr)
+    # A callback asks out of turn, once.
+    assert measured.most <= most_questions(measured.seconds) + 1
+    assert measured.questions <= ORDERS * most_questions(measured.seconds) + 2
+    assert len(measured.heard_seconds) == 2
