@@ -16,11 +16,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from pydantic import TypeAdapter
+
 from sat_hook import domain
 from sat_hook.audit.findings import Finding
 from sat_hook.audit.rebuild import fold_stream
 from sat_hook.audit.streams import Placed
+from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
+from sat_hook.domain.books import AccountBooks, fold_books
+from sat_hook.domain.books_events import BooksEvent
 from sat_hook.domain.event import registered_events
 from sat_hook.domain.recorded import Provenance, RecordedEvent, StreamId, StreamKind
 from sat_hook.pipeline.results import render_results
@@ -95,6 +100,10 @@ def states_of(history: History) -> dict[str, dict[str, Any]]:
         folded = fold_stream(stream, [Placed(event, events[-1].version) for event in events], _refuse)
         assert folded is not None
         states[str(stream)] = folded.after.model_dump(mode="json")
+        if isinstance(folded.after, AccountStanding) and any(isinstance(e.event, BooksEvent) for e in events):
+            # They stand in the account's stream and have a fold of their own.
+            books = fold_books(folded.after.account, events)
+            states[f"books/{stream.key}"] = TypeAdapter(AccountBooks).dump_python(books, mode="json")
     return states
 
 

@@ -1,0 +1,87 @@
+"""Lives of what stands beside the orders: the books of an account, its price list, an evidence pack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from sat_hook.audit.exports import hand_out, record_written, request_export
+from sat_hook.catalogue.snapshot import take_snapshot
+from sat_hook.clients.blocking import BlockingSATClient
+from sat_hook.clients.system import SystemClock
+from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.export import ExportWritten
+from sat_hook.domain.identity import digest_of
+from sat_hook.domain.recorded import Provenance
+from sat_hook.reconciliation.acts import certify, prepare, settle_break
+from sat_hook.store.prices import PriceHistory
+from tests.golden.stories import story
+from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted
+from tests.orders import ACCOUNT, BY_TEST
+from tests.pipeline import Line
+
+PREPARER = Provenance("user:fina", "plugin:sign-off")
+APPROVER = Provenance("user:bob", "plugin:sign-off")
+ASKER = Provenance("user:alice", "plugin:export")
+
+
+@dataclass
+class Office(Planted):
+    """An account whose settlement files are kept in the story's own spool."""
+
+    kept: object = None
+
+    @property
+    def spool(self):  # type: ignore[no-untyped-def,override]
+        return self.kept
+
+
+@story("A day of the books: closed with a break, explained, prepared and certified; evidence after it")
+def day_certified(line: Line) -> None:
+    """The day after posts what came late as an adjustment of the certified one."""
+    day = Office(line.store, Path(), "books", kept=line.spool)
+    day.ordinary_day()
+    day.top_up(1_000_000)
+    day.net_rupiah += 1_000_000
+    day.observe(CLOSES + SECOND)
+    day.settle(*day.usual_rows("good-1"), day.settlement_row("good-1", PRICE + 500))
+    (found,) = day.close().close.breaks
+    reason = "the provider corrects it with its next file"
+    settle_break(day.keeper, "books", found.break_id, BreakState.EXPLAINED, reason, PREPARER)
+    day.close()
+    prepare(day.keeper, "books", DAY.day, "seen", PREPARER)
+    certify(day.keeper, "books", DAY.day, "agreed", APPROVER)
+
+
+@story("A price list that changes")
+def price_list(line: Line) -> None:
+    """The first snapshot finds everything new."""
+    with BlockingSATClient(line.settings, SystemClock()) as sat:
+        take_snapshot(sat, PriceHistory(line.store.database), SystemClock(), ACCOUNT, BY_TEST)
+
+
+@story("An evidence pack: asked for, written, handed out")
+def export_handed_out(line: Line) -> None:
+    """Personal data needs a reason."""
+    clock = SystemClock()
+    now = clock.now()
+    export = request_export(
+        line.store,
+        clock,
+        recorded_from=now - timedelta(days=1),
+        recorded_before=now,
+        with_personal_data=True,
+        reason="the yearly audit",
+        provenance=ASKER,
+    )
+    written = ExportWritten(
+        uri=f"file:///var/lib/sat/spool/packs/{export.export_id}.zip",
+        digest=digest_of(b"a pack"),
+        size_bytes=6,
+        events=1,
+        first_checkpoint=None,
+        last_checkpoint=None,
+    )
+    record_written(line.store, clock, export.export_id, written, BY_TEST)
+    hand_out(line.store, clock, export.export_id, ASKER)
