@@ -1,9 +1,8 @@
 """Keeps the history of product prices: what SAT listed, since when, until when.
 
 Once an hour, and whenever somebody asks (`sat prices snapshot`). Of the lists only changes are kept, of the
-attempts every one. Changes are announced as events of the asset `sat://product_prices`, with the list of them;
-jumps of prices are alerts. A list that fails, or of which too much is missing, fails the task and changes
-nothing.
+attempts every one. Changes are events of the asset `sat://product_prices`, with the list of them; jumps of
+prices are alerts. A list that fails, or of which too much is missing, fails the task and changes nothing.
 """
 
 from __future__ import annotations

@@ -43,7 +43,8 @@ font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 --active:#4f98ea;--resting:#d99a2b;--off:#9a9993;--other:#9184e6;--gone:#f0706c;--blind:#2a2a27}}
 .price .surface{fill:var(--surface)} .price text{fill:var(--ink-2);font-size:12px}
 .price .title{fill:var(--ink);font-size:18px;font-weight:600}
-.price .figure{fill:var(--ink);font-weight:600;paint-order:stroke;stroke:var(--surface);stroke-width:4px}
+.price .figure{fill:var(--ink);font-weight:600}
+.price .figure,.price .mark{paint-order:stroke;stroke:var(--surface);stroke-width:4px;stroke-opacity:.8}
 .price .grid{stroke:var(--grid)} .price .axis{stroke:var(--axis)}
 .price .line{fill:none;stroke-width:2.5;stroke-linecap:butt}
 .price .s1{stroke:var(--active)} .price .s3{stroke:var(--resting);stroke-dasharray:7 4}
@@ -226,6 +227,12 @@ class _Plot:
         priced = [p for p in self.shown if p.product.price_rupiah is not None]
         latest = priced[-1] if priced else None
         free_from = float(_LEFT)
+        # The price that the picture begins with.
+        if priced and priced[0].since <= self.chart.since and priced[0] is not latest:
+            first = priced[0].product.price_rupiah
+            assert first is not None
+            yield f'<text class="mark" x="{_LEFT + 5}" y="{self.y(first) - 8}">{rupiah_text(first)}</text>'
+            free_from += _LABEL_WIDTH
         end_x = WIDTH - _RIGHT - (_LABEL_WIDTH if latest is not None else 0)
         for period in changes:
             price = period.product.price_rupiah
@@ -233,7 +240,7 @@ class _Plot:
             x, y = self.x(period.since), self.y(price)
             yield f'<circle class="dot" cx="{x}" cy="{y}" r="3"/>'
             if x >= free_from and x <= end_x - 12 and period is not latest:
-                yield f'<text x="{x + 4}" y="{y - 8}">{rupiah_text(price)}</text>'
+                yield f'<text class="mark" x="{x + 4}" y="{y - 8}">{rupiah_text(price)}</text>'
                 free_from = x + _LABEL_WIDTH
         if latest is not None:
             price = latest.product.price_rupiah

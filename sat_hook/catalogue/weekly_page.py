@@ -22,8 +22,8 @@ _STYLE = """
 body{background:var(--surface);color:var(--ink);font:14px/1.45 system-ui,sans-serif;max-width:960px;
 margin:24px auto;padding:0 16px}
 h1{font-size:22px;margin:0} h2{font-size:16px;margin:28px 0 8px} .note{color:var(--ink-2)}
-.figures{display:flex;flex-wrap:wrap;gap:12px;margin:18px 0}
-.figure{border:1px solid var(--grid);border-radius:6px;padding:8px 14px;min-width:104px}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(118px,1fr));gap:10px;margin:18px 0}
+.figure{border:1px solid var(--grid);border-radius:6px;padding:8px 14px}
 .figure b{display:block;font-size:22px} .figure span{color:var(--ink-2)}
 table{border-collapse:collapse;width:100%} td,th{padding:4px 10px;border-bottom:1px solid var(--grid)}
 th{text-align:left;color:var(--ink-2);font-weight:600} .number{text-align:right;white-space:nowrap}
@@ -79,7 +79,8 @@ def _watching(summary: WeekSummary) -> Iterator[str]:
         for outcome, count in summary.attempts.items()
         if outcome is not SnapshotOutcome.COMPLETE
     ]
-    words = f"{complete:,} price lists were read" + (f"; {', '.join(troubled)}" if troubled else "")
+    read = "1 price list was read" if complete == 1 else f"{complete:,} price lists were read"
+    words = read + (f"; {', '.join(troubled)}" if troubled else "")
     yield f"<p>{words}.</p>" if complete else f'<p class="alarm">{words}: nothing is known of this week.</p>'
     if summary.gaps:
         spans = [f"{moment_text(a)} to {moment_text(b)} WIB ({span_text(b - a)})" for a, b in summary.gaps]

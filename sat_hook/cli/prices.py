@@ -110,7 +110,8 @@ def changes(
         ]
         if found:
             opened.out.print(_changes_table(found))
-        opened.out.print(f"{len(found):,} changes from {at_text(start)} to {at_text(end)} WIB")
+        words = "1 change" if len(found) == 1 else f"{len(found):,} changes"
+        opened.out.print(f"{words} from {at_text(start)} to {at_text(end)} WIB")
         tell_gaps(opened, start, end)
 
 

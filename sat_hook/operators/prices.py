@@ -1,21 +1,27 @@
-"""Price snapshots as operators: read the list and keep what changed, then announce it."""
+"""Prices as operators: read the list and keep what changed, announce it, sum up the week."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import date
 from typing import Any
+from urllib.parse import quote
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sat_hook.catalogue.announcement import announcement_of
+from sat_hook.catalogue.reading import read_week
 from sat_hook.catalogue.snapshot import SnapshotReport, SnapshotRules, take_snapshot
+from sat_hook.catalogue.weekly import Week
+from sat_hook.catalogue.weekly_page import weekly_page
 from sat_hook.clients.system import SystemClock
 from sat_hook.domain.prices import SnapshotOutcome
 from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
+from sat_hook.hooks.spool import results_spool
 from sat_hook.operators.batch import provenance_of
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.alerts import AlertBook
@@ -149,6 +155,59 @@ class SATAnnouncePricesOperator(BaseOperator):
         history.mark_announced([item.snapshot_id for item in waiting], announcer, SystemClock().now())
         self.log.info("Announced as %s: %s changes, %s jumps.", extra["kind"], len(changes), extra["jumps"])
         return {"kind": extra["kind"], "changes": len(changes), "jumps": extra["jumps"]}
+
+
+class SATSummarisePricesOperator(BaseOperator):
+    """Write the weekly page of an account's prices to the result files; returns its URI.
+
+    The same week gives the same file, so it can be run again.
+
+    :param sat_conn_id: the account's connection (templated).
+    :param db_conn_id: the application database's connection.
+    :param day: a day (WIB) of the week, such as ``2026-11-23``; empty for the last week that is over
+        (templated).
+    """
+
+    template_fields: Sequence[str] = ("sat_conn_id", "day")
+    ui_color = "#e6e9f5"
+
+    def __init__(
+        self,
+        *,
+        sat_conn_id: str = SATHook.default_conn_name,
+        db_conn_id: str = DEFAULT_CONNECTION,
+        day: str = "",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sat_conn_id = sat_conn_id
+        self.db_conn_id = db_conn_id
+        self.day = day
+
+    def execute(self, context: Context) -> str:
+        """One page."""
+        del context
+        now = SystemClock().now()
+        week = Week.of(date.fromisoformat(self.day)) if self.day else Week.last_before(now)
+        if week.since >= now:
+            raise AirflowFailException(f"parameter day: found {self.day}; expected a week that has begun")
+        history = PriceHistory(ApplicationHook(self.db_conn_id, "sat prices").database)
+        account = SATHook(self.sat_conn_id).settings().account
+        summary = read_week(history, account, week, now)
+        if not summary.was_watched:
+            self.log.warning("No price list of week %s is known.", week.name)
+        name = f"prices/{quote(account, safe='')}/{week.name}.html"
+        uri = results_spool().write(name, weekly_page(summary).encode("utf-8"))
+        self.log.info(
+            "Week %s: %s dearer, %s cheaper, %s came, %s went. Page: %s",
+            week.name,
+            len(summary.rises),
+            len(summary.falls),
+            len(summary.appeared) + len(summary.returned),
+            len(summary.disappeared),
+            uri,
+        )
+        return uri
 
 
 def _asked_by(context: Context) -> Provenance:

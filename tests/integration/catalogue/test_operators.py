@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from psycopg2.extensions import parse_dsn
 
+from sat_hook.catalogue.wib import business_day
 from sat_hook.domain.prices import SnapshotOutcome
 from sat_hook.operators.prices import (
     PriceListDoubtedError,
     SATAnnouncePricesOperator,
     SATSnapshotPricesOperator,
+    SATSummarisePricesOperator,
 )
 from sat_hook.protocol.errors import UnexpectedReplyError
 from sat_hook.store.database import Database
@@ -58,6 +62,13 @@ class Desk:
         operator.execute(context)
         extra: dict[str, Any] = context["outlet_events"][PRICES].extra
         return extra
+
+    def summarise(self, day: str = "") -> Path:
+        """The page that the task ``summarise`` writes."""
+        operator = SATSummarisePricesOperator(
+            task_id="summarise", sat_conn_id="sat_test", db_conn_id="sat_test_db", day=day
+        )
+        return Path(urlsplit(operator.execute(self._context(None))).path)
 
     def last(self) -> Any:
         """The newest attempt."""
@@ -163,3 +174,19 @@ def test_a_list_that_fails_is_an_attempt(desk: Desk, answer: bytes, error: type[
         desk.snapshot()
     assert desk.last().outcome is SnapshotOutcome.FAILED
     assert desk.last().cause == "task d.t[0] run run-1 try 1"
+
+
+def test_a_week_is_written_beside_the_results(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Under the account and the week; the same week is the same file; one that has not begun is a mistake."""
+    monkeypatch.setenv("SAT_RESULTS_URI", tmp_path.as_uri())
+    desk.snapshot()
+    today = business_day(desk.last().asked_at)
+    page = desk.summarise(str(today))
+    year, week, _ = today.isocalendar()
+    assert page == tmp_path / "prices" / "demo" / f"{year}-W{week:02}.html"
+    assert "1 price list was read" in page.read_text("utf-8")
+    assert "nothing is known of this week" in desk.summarise().read_text("utf-8")
+    with pytest.raises(AirflowFailException, match="a week that has begun"):
+        desk.summarise("2199-01-01")

@@ -143,7 +143,7 @@ def test_changes_are_listed(sat: Run) -> None:
     ]
     assert "4 changes from" in ran.out
     assert "no list is known from 2026-11-02 14:00:00 to 2026-11-02 20:00:00 WIB (6 h)" in ran.out
-    assert "1 changes" in sat("changes", "--since", "2026-11-02 10:30", "--jump-percent", "10").out
+    assert "1 change from" in sat("changes", "--since", "2026-11-02 10:30", "--jump-percent", "10").out
     assert "2 changes" in sat("changes", "--since", "2026-11-02 10:30", "--product", "50k-*").out
 
 

@@ -1,0 +1,60 @@
+"""Sums up each week of product prices in one page: what moved, what came and went, how well it was watched.
+
+Every Monday morning (WIB), for each account, beside the result files: `prices/ACCOUNT/2026-W47.html`. The
+same week gives the same page; `sat prices week` shows it on a terminal.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Asset, Param, task
+
+from sat_hook.operators.prices import SATSummarisePricesOperator
+
+PRICE_WEEKS = Asset("sat://price_weeks", group="sat")
+
+with DAG(
+    "product_price_week",
+    description="Write the weekly page of product prices",
+    # 08:30 on Monday in Jakarta.
+    schedule="30 1 * * 1",
+    catchup=False,
+    max_active_runs=1,
+    tags=["sat", "prices"],
+    doc_md=__doc__,
+    default_args={
+        "owner": "disbursement",
+        "retries": 3,
+        "retry_delay": timedelta(minutes=5),
+        "execution_timeout": timedelta(minutes=10),
+    },
+    params={
+        "accounts": Param(
+            ["sat_default"],
+            type="array",
+            items={"type": "string"},
+            title="Accounts",
+            description="The Airflow connections of type `sat` whose prices are summed up",
+        ),
+        "day": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="A day of the week",
+            description="Empty: the last week that is over",
+        ),
+    },
+) as dag:
+
+    @task(doc_md="The accounts of this run, one mapped task each.")
+    def accounts(params: dict[str, object] | None = None) -> object:
+        return (params or {})["accounts"]
+
+    SATSummarisePricesOperator.partial(
+        task_id="summarise",
+        day="{{ params.day or '' }}",
+        outlets=[PRICE_WEEKS],
+        map_index_template="{{ task.sat_conn_id }}",
+        doc_md="Write one account's page.",
+    ).expand(sat_conn_id=accounts())
