@@ -26,8 +26,8 @@ COLUMNS: dict[str, Column] = {
     "what": Column("What", 52, Kind.PROSE),
     "ours": Column("Ours", 16, Kind.TEXT),
     "theirs": Column("Theirs", 16, Kind.TEXT),
-    "amount_rupiah": Column("Amount (Rp), theirs less ours", 15, Kind.RUPIAH),
-    "size_rupiah": Column("Size (Rp)", 14, Kind.RUPIAH),
+    "amount_rupiah": Column("Amount (Rp), theirs less ours", 20, Kind.RUPIAH),
+    "size_rupiah": Column("Size (Rp)", 20, Kind.RUPIAH),
     "reason": Column("Reason", 40, Kind.PROSE),
     "decided_by": Column("Decided by", 20, Kind.TEXT),
     "decided_at_wib": Column("Decided (WIB)", 19, Kind.MOMENT),
@@ -104,7 +104,7 @@ class AgeingSheet:
         """Write the sheet: three tables below one row of age bands."""
         columns = [
             Column("Category", 26, Kind.TEXT),
-            *(Column(band, 17, Kind.RUPIAH) for band in (*BANDS, "Total")),
+            *(Column(band, 20, Kind.RUPIAH) for band in (*BANDS, "Total")),
         ]
         sheet = Sheet(book, formats, AGEING, [column.width for column in columns])
         sheet.title(

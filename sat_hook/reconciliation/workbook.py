@@ -31,7 +31,7 @@ SUMMARY, PER_PRODUCT = "summary", "per product and status"
 
 _TOTALS = (
     Column("Orders", 10, Kind.COUNT),
-    *(Column(f"{name} (Rp)", 17, Kind.RUPIAH) for name in TOTALLED.values()),
+    *(Column(f"{name} (Rp)", 20, Kind.RUPIAH) for name in TOTALLED.values()),
 )
 
 
@@ -144,7 +144,7 @@ def _write_summary(
     orders_file: str,
     others: tuple[BreakSheet, SaldoSheet, _ProductSheet],
 ) -> None:
-    sheet = Sheet(book, formats, SUMMARY, [34, *(column.width for column in _TOTALS)])
+    sheet = Sheet(book, formats, SUMMARY, [34, 20, *(column.width for column in _TOTALS[1:])])
     sheet.title(f"Nightly reconciliation of {close.account}, {close.day.isoformat()} (WIB)")
     sheet.freeze(1)
     sheet.note(headline(close).sentence)

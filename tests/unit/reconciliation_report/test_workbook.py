@@ -157,6 +157,34 @@ def test_it_is_pleasant_to_open(opened: Spreadsheet) -> None:
     assert orders["I3"].number_format == "yyyy-mm-dd hh:mm:ss"
 
 
+def test_every_number_fits_its_column(close: DayClose) -> None:
+    """No cell shows a row of hashes: not with sums of trillions, not with a debt, not with a moment."""
+    orders = close.orders.copy()
+    for name in TOTALLED:
+        orders[name] = orders[name] * 1_234_567
+    breaks = tuple(replace(item, amount_rupiah=item.amount_rupiah * 1_234_567) for item in close.breaks)
+    opened = Spreadsheet(render_workbook(replace(close, orders=orders, breaks=breaks), ORDERS_FILE))
+    largest = 0
+    for sheet in opened.book.worksheets:
+        # Neighbours of one width are stored together.
+        widths = {
+            column: stored.width
+            for stored in sheet.column_dimensions.values()
+            for column in range(stored.min, stored.max + 1)
+        }
+        for row in sheet.iter_rows():
+            for cell in row:
+                value = opened.value(sheet.title, cell.coordinate)
+                width = widths[cell.column]
+                if isinstance(value, datetime):
+                    assert len(cell.number_format.replace("\\", "")) <= width, (sheet.title, cell.coordinate)
+                elif isinstance(value, int | float):
+                    largest = max(largest, abs(int(value)))
+                    # Totals are bold.
+                    assert len(f"{int(value):,}") * 1.1 <= width, (sheet.title, cell.coordinate, value)
+    assert largest > 10**12
+
+
 def test_moments_are_jakartas(opened: Spreadsheet, close: DayClose) -> None:
     """Sent and ended are dates that a spreadsheet can reckon with, in WIB; what has not ended is empty."""
     for place, order in enumerate(close.orders.itertuples(index=False), start=3):
