@@ -9,6 +9,7 @@ import typer
 
 from sat_hook.cli import (
     account,
+    after,
     audit,
     auditing,
     batch,
@@ -44,6 +45,8 @@ app.add_typer(reconcile.topup_app, name="topup")
 app.add_typer(database.app, name="db")
 app.add_typer(receiver.app, name="receiver")
 app.command("replay")(replaying.replay)
+app.command("alerts")(after.alerts)
+app.command("looks")(after.looks)
 app.command("pause")(account.pause)
 app.command("resume")(account.resume)
 
