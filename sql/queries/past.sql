@@ -13,6 +13,13 @@ FROM sat.events
 WHERE stream = ANY (:streams) AND position <= :up_to_position
 ORDER BY stream, version;
 
+-- name: facts_of_streams_until(streams, up_to_position)
+-- What a fold needs of them: by stream, by version.
+SELECT stream, type, schema_version, data, occurred_at
+FROM sat.events
+WHERE stream = ANY (:streams) AND position <= :up_to_position
+ORDER BY stream, version;
+
 -- name: position_at(moment, up_to_position)$
 -- The last settled position that was recorded by then.
 SELECT coalesce(
