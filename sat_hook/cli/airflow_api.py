@@ -157,17 +157,17 @@ class AirflowApi:
             "credited_at": credited_at,
             "reason": reason,
         }
-        path = f"/sat/v1/accounts/{quote(account, safe='')}/top-ups"
+        path = f"/sat/v1/books/{quote(account, safe='')}/top-ups"
         return self._document(self._ask("POST", path, json=body))
 
     def decide_break(self, account: str, break_id: str, decision: str, reason: str) -> dict[str, Any]:
         """Explain, resolve or write off a break of the reconciliation."""
-        path = f"/sat/v1/accounts/{quote(account, safe='')}/breaks/{quote(break_id, safe='')}/{decision}"
+        path = f"/sat/v1/books/{quote(account, safe='')}/breaks/{quote(break_id, safe='')}/{decision}"
         return self._document(self._ask("POST", path, json={"reason": reason}))
 
     def sign_day(self, account: str, day: str, signature: str, reason: str) -> dict[str, Any]:
         """Sign a closed day as its preparer (``prepare``) or approver (``certify``)."""
-        path = f"/sat/v1/accounts/{quote(account, safe='')}/days/{quote(day, safe='')}/{signature}"
+        path = f"/sat/v1/books/{quote(account, safe='')}/days/{quote(day, safe='')}/{signature}"
         return self._document(self._ask("POST", path, json={"reason": reason}))
 
     def run_url(self, run_id: str, dag_id: str = DAG_ID) -> str:

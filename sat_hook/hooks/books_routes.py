@@ -52,7 +52,7 @@ def books_router(
     def keeper() -> BookKeeper:
         return BookKeeper(store(), SystemClock())
 
-    @router.post("/accounts/{account}/top-ups")
+    @router.post("/books/{account}/top-ups")
     async def record_top_up(
         account: ConnectionId,
         user: GetUserDep,
@@ -78,7 +78,7 @@ def books_router(
 
         return await run_in_threadpool(record)
 
-    @router.post("/accounts/{account}/breaks/{break_id}/{decision}")
+    @router.post("/books/{account}/breaks/{break_id}/{decision}")
     async def decide_break(
         account: ConnectionId,
         break_id: BreakId,
@@ -102,7 +102,7 @@ def books_router(
 
         return await run_in_threadpool(decide)
 
-    @router.post("/accounts/{account}/days/{day}/{signature}")
+    @router.post("/books/{account}/days/{day}/{signature}")
     async def sign(
         account: ConnectionId,
         day: Annotated[date, Path()],
