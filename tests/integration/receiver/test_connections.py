@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from sat_hook.receiver import connections
+from sat_hook.receiver.answers import Refusal
 from sat_hook.receiver.connections import HEAD_BYTES
 from sat_hook.receiver.settings import Limits
 from stack.databases import ApplicationDatabase
@@ -164,6 +165,20 @@ def test_a_length_of_any_size_is_413_at_once(served: Served) -> None:
         with closing(connect(served)) as connection:
             connection.sendall(head(length))
             assert answer(connection) == (413, {"message": "BODY_TOO_LARGE"})
+
+
+def test_a_sender_that_leaves_is_no_trouble_of_ours(served: Served) -> None:
+    """In the middle of a body: counted as what it is, and nobody is answered."""
+    refusals = served.receiver.tally.refusals
+    before = refusals[Refusal.SENDER_LEFT], refusals[Refusal.UNEXPECTED]
+    with closing(connect(served)) as connection:
+        connection.sendall(head(100) + b"{")
+        time.sleep(0.05)
+    deadline = time.monotonic() + 3
+    while refusals[Refusal.SENDER_LEFT] == before[0]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert refusals[Refusal.UNEXPECTED] == before[1]
 
 
 def test_bodies_of_strangers_share_a_bounded_memory(served: Served) -> None:
