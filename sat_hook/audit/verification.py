@@ -15,7 +15,9 @@ from pydantic import ValidationError
 
 from sat_hook.audit.chain import ChainVerified, Trust, verify_chain, verify_published
 from sat_hook.audit.findings import Counted, Finding, FindingKind, Report
+from sat_hook.audit.price_evidence import verify_prices
 from sat_hook.audit.streams import Placed, each_stream
+from sat_hook.domain.account import PriceListChanged
 from sat_hook.domain.event import UnknownEventError
 from sat_hook.domain.order_events import SignedStatus
 from sat_hook.domain.recorded import RecordedEvent
@@ -66,6 +68,7 @@ def verify_log(database: Database, report: Report, trust: Trust | None = None) -
         verifier.verify_streams()
         verifier.verify_heads()
         evidence_read = verifier.verify_evidence()
+        verify_prices(connection, verifier.price_lists, verifier.report)
         chain = verify_chain(connection, verifier.report, trust)
     published = verify_published(database, chain.checkpoints, verifier.report, trust)
     counts = verifier.report.counts
@@ -78,6 +81,7 @@ class _Verifier:
     report: Counted
     events: int = 0
     streams: int = 0
+    price_lists: dict[int, PriceListChanged] = field(default_factory=dict)
     _named: dict[str, RecordedEvent] = field(default_factory=dict)
 
     def verify_streams(self) -> None:
@@ -158,6 +162,8 @@ class _Verifier:
                 f"the members of {recorded.type_name}",
             )
         else:
+            if isinstance(event, PriceListChanged):
+                self.price_lists[event.snapshot_id] = event
             if isinstance(event, SignedStatus):
                 self._named.setdefault(event.evidence_digest, recorded)
                 if len(self._named) >= EVIDENCE_PER_LOOKUP:

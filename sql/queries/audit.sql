@@ -130,6 +130,17 @@ FROM (
 LEFT JOIN sat.products AS p USING (product_id)
 ORDER BY 1;
 
+-- name: price_evidence()
+-- Believed price snapshots by number, a line for each of their changes; one without a product where there are none.
+SELECT
+    s.snapshot_id, s.account, s.asked_at, s.listed, s.changes, s.state_digest, p.product_code, c.kind, c.name,
+    c.price_rupiah, c.is_inquiry, c.status, c.operator_name, c.category_name
+FROM sat.price_snapshots AS s
+LEFT JOIN sat.price_changes AS c USING (snapshot_id)
+LEFT JOIN sat.products AS p USING (product_id)
+WHERE s.outcome = 'complete'
+ORDER BY s.snapshot_id, p.product_code;
+
 -- name: kept_shape()$
 -- The shape of the derived tables, as the release that filled them left it.
 SELECT obj_description('sat'::regnamespace, 'pg_namespace');
