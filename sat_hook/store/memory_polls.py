@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.store.memory import MemoryEventStore
-from sat_hook.store.poll_schedule import DuePoll, PollScope
+from sat_hook.store.poll_schedule import DuePoll, PollScope, late_due_at, late_since
 
 _NOT_SENT_YET = (OrderState.RECEIVED, OrderState.QUOTED)
 
@@ -42,8 +42,12 @@ class MemoryPollSchedule:
 
     def enroll(self, scope: PollScope, due_at: datetime) -> None:
         for order in self._store.orders.values():
-            if _is_within(order, scope) and order.state.is_in_flight:
+            if not _is_within(order, scope):
+                continue
+            if order.state.is_in_flight:
                 self._entries.setdefault(order.request_id, _Entry(order, due_at))
+            elif scope.account is not None and _may_end_late(order, due_at):
+                self._entries.setdefault(order.request_id, _Entry(order, late_due_at(due_at)))
 
     def hasten(self, scope: PollScope, now: datetime) -> int:
         called: dict[str, Order] = {}
@@ -94,6 +98,11 @@ class MemoryPollSchedule:
     def next_due(self, scope: PollScope) -> datetime | None:
         moments = (entry.due_at for entry in self._entries.values() if _is_within(entry.order, scope))
         return min(moments, default=None)
+
+
+def _may_end_late(order: Order, now: datetime) -> bool:
+    sent = order.first_sent_at
+    return order.state is OrderState.ESCALATED and sent is not None and sent > late_since(now)
 
 
 def _is_within(order: Order, scope: PollScope) -> bool:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from sat_hook.store.database import Database
 from sat_hook.store.sql_files import queries
+
+# What was handed to people may still end by itself, and its callback may have been lost.
+LATE_PAUSE_SECONDS = 3600.0
+LATE_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,11 @@ class PollSchedule(Protocol):
     """The schedule of one deployment. Two pollers at once share the due orders, they never both get one."""
 
     def enroll(self, scope: PollScope, due_at: datetime) -> None:
-        """Put every order in flight of the scope on the schedule; those already there keep their place."""
+        """Put every order in flight of the scope on the schedule; those already there keep their place.
+
+        Of an account, escalated orders too, for ``LATE_DAYS`` after they were sent: they come due
+        ``LATE_PAUSE_SECONDS`` after ``due_at``.
+        """
 
     def hasten(self, scope: PollScope, now: datetime) -> int:
         """Make orders due at once for which a callback came; returns how many."""
@@ -67,7 +75,14 @@ class PostgresPollSchedule:
 
     def enroll(self, scope: PollScope, due_at: datetime) -> None:
         with self._database.transaction() as connection:
-            self._polls.enroll(connection, batch_id=scope.batch_id, account=scope.account, due_at=due_at)
+            self._polls.enroll(
+                connection,
+                batch_id=scope.batch_id,
+                account=scope.account,
+                due_at=due_at,
+                late_due_at=late_due_at(due_at),
+                late_since=late_since(due_at),
+            )
 
     def hasten(self, scope: PollScope, now: datetime) -> int:
         with self._database.transaction() as connection:
@@ -117,3 +132,13 @@ class PostgresPollSchedule:
 def callback_channel(account: str) -> str:
     """The channel on which the receiver announces callbacks of ``account`` (``sat.callback_channel``)."""
     return f"sat_callback_{hashlib.md5(account.encode('utf-8'), usedforsecurity=False).hexdigest()}"
+def late_due_at(due_at: datetime) -> datetime:
+    """When an escalated order comes due, where one in flight would at ``due_at``."""
+    return due_at + timedelta(seconds=LATE_PAUSE_SECONDS)
+
+
+def late_since(now: datetime) -> datetime:
+    """Escalated orders that were sent before this are not asked about any more."""
+    return now - timedelta(days=LATE_DAYS)
+
+

@@ -1,11 +1,19 @@
--- name: enroll(batch_id, account, due_at)!
+-- name: enroll(batch_id, account, due_at, late_due_at, late_since)!
 -- Put every order in flight of a batch, or of an account, on the schedule; those that are there keep their place.
+-- Of an account, also what was handed to people and was sent since `late_since`: seldom, for an end that comes late.
 INSERT INTO sat.poll_schedule (request_id, account, batch_id, due_at)
-SELECT request_id, account, batch_id, :due_at
+SELECT request_id, account, batch_id, CASE state WHEN 'escalated' THEN :late_due_at ELSE :due_at END
 FROM sat.orders
 WHERE (:batch_id::text IS NULL OR batch_id = :batch_id)
   AND (:account::text IS NULL OR account = :account)
-  AND state IN ('submitting', 'pending', 'unknown')
+  AND (
+    state IN ('submitting', 'pending', 'unknown')
+    OR (
+      state = 'escalated'
+      AND :account::text IS NOT NULL
+      AND sat.moment(document ->> 'first_sent_at') > :late_since
+    )
+  )
 ON CONFLICT (request_id) DO NOTHING;
 
 -- name: hasten(batch_id, account, due_at)

@@ -15,7 +15,14 @@ from sat_hook.store.database import Database
 from sat_hook.store.event_store import EventStore
 from sat_hook.store.memory import MemoryEventStore
 from sat_hook.store.memory_polls import MemoryPollSchedule
-from sat_hook.store.poll_schedule import DuePoll, PollSchedule, PollScope, PostgresPollSchedule
+from sat_hook.store.poll_schedule import (
+    LATE_DAYS,
+    LATE_PAUSE_SECONDS,
+    DuePoll,
+    PollSchedule,
+    PollScope,
+    PostgresPollSchedule,
+)
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.sql_files import queries
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock, change_of, received, stream_of
@@ -179,3 +186,17 @@ def test_a_forgotten_order_is_asked_about_no_more(kept: Kept) -> None:
     assert kept.schedule.next_due(OF_BATCH) is None
     kept.schedule.reschedule({}, LEASE)
     kept.schedule.forget([], LEASE)
+
+
+def test_what_was_handed_to_people_is_asked_about_seldom_and_for_a_week(kept: Kept) -> None:
+    """A late end whose callback was lost is found by the account's rounds; a batch's wait passes it over."""
+    key = kept.take_in(1, VALIDATED, REQUESTED, happened.OrderEscalated(reason="late"))
+    kept.schedule.enroll(OF_BATCH, T0)
+    assert kept.schedule.next_due(OF_BATCH) is None
+    kept.schedule.enroll(OF_ACCOUNT, T0)
+    assert kept.schedule.next_due(OF_ACCOUNT) == T0 + timedelta(seconds=LATE_PAUSE_SECONDS)
+    due = T0 + timedelta(seconds=LATE_PAUSE_SECONDS)
+    assert kept.schedule.claim_due(OF_ACCOUNT, due, due + timedelta(seconds=60), 10) == [DuePoll(key, 1)]
+    kept.schedule.forget([key], due + timedelta(seconds=60))
+    kept.schedule.enroll(OF_ACCOUNT, T0 + timedelta(days=LATE_DAYS, seconds=1))
+    assert kept.schedule.next_due(OF_ACCOUNT) is None
