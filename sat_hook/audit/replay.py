@@ -1,7 +1,8 @@
 """Replays the log with today's code: the state as of a position, and the reports that were given out.
 
 Run before a release goes in: whatever it reads differently from the one that ran before is found here, on
-the real log, before it is found by a customer. Nothing is written.
+the real log, before it is found by a customer. Nothing is written, and the schema may still be that of the
+release that runs.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def replay(
         )
     counted = Counted(report)
     with database.transaction(snapshot=True) as connection:
-        queries("audit").keep_derived_tables_in_place(connection)
+        queries("replay").keep_folded_tables_in_place(connection)
         kept_shape = queries("audit").kept_shape(connection)
         replayed = Replay(
             until=until,
