@@ -1,0 +1,307 @@
+"""Every route by which a person acts: the act is an event with that person's name, and can be listed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from sat_hook.audit.actions import actions_since
+from sat_hook.audit.exports import record_written, request_export
+from sat_hook.domain import books_events
+from sat_hook.domain import order_events as happened
+from sat_hook.domain.breaks import BreakCategory, BreakEvidence, BreakState, MatchKind
+from sat_hook.domain.event import Event
+from sat_hook.domain.export import ExportWritten
+from sat_hook.domain.identity import digest_of
+from sat_hook.domain.order import evolve
+from sat_hook.reconciliation.keeping import BookKeeper
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import Change, StatusEvidence
+from sat_hook.store.postgres import PostgresEventStore
+from stack.databases import ApplicationDatabase
+from tests.dags.api_server import CHECKOUT
+from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock, change_of, received, stream_of, submitted
+
+with warnings.catch_warnings():
+    # Airflow's API server imports what its own libraries call outdated.
+    warnings.simplefilter("ignore")
+    from airflow.api_fastapi.core_api.security import get_user
+
+DAY = "2026-11-02"
+REASON = {"reason": "as agreed with alice"}
+ORDER = {number: stream_of(number).key for number in range(1, 8)}
+QUOTED = happened.OrderQuoted(
+    price_rupiah=52_000, source=happened.QuoteSource.CATALOGUE, admin_fee_rupiah=0, valid_until=T0
+)
+HELD = happened.OrderHeld(reason=happened.HoldReason.LIMIT, detail="")
+INTENT = happened.CheckoutRequested(
+    attempt=1, body="{}", price_rupiah=52_000, send_before=T0, settled_after=T0
+)
+LOST = happened.CheckoutUnknown(attempt=1, reason="timeout", code=None, http_status=None)
+GIVEN_UP = happened.OrderEscalated(reason="nobody knows")
+
+
+@dataclass
+class Office:
+    """The plugin's app with a log that has something to decide on, and its users."""
+
+    app: FastAPI
+    store: PostgresEventStore
+    export_id: str
+    by: list[str] = field(default_factory=list)
+
+    async def act(self, user: str, path: str, **more: Any) -> httpx.Response:
+        """A request as ``user``."""
+        self.by.append(user)
+        transport = httpx.ASGITransport(self.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.post(path, **more)
+
+
+def break_of(name: str) -> books_events.BookedBreak:
+    """An open break."""
+    return books_events.BookedBreak(
+        break_id=name, match=MatchKind.SETTLEMENT, category=BreakCategory.AMOUNT, subject="order",
+        day=datetime.fromisoformat(DAY).date(), first_seen=datetime.fromisoformat(DAY).date(),
+        request_id=None, order_id=None, what="amounts differ", ours="1", theirs="2", amount_rupiah=1,
+        evidence=BreakEvidence(), state=BreakState.OPEN, reason=None, actor=None, decided_at=None,
+        is_adjustment=False,
+    )  # fmt: skip
+
+
+BREAKS = {
+    decision: f"K{letter * 15}"
+    for decision, letter in zip(("explain", "resolve", "write-off"), "ABC", strict=True)
+}
+
+
+def sent_now(number: int, *events: Event) -> Change:
+    """An order that was sent a moment ago: SAT still refuses its duplicate."""
+    after = None
+    for event in events:
+        after = evolve(after, ORDER[number], event, datetime.now(UTC))
+    assert after is not None
+    return Change(stream_of(number), 0, events, after)
+
+
+def fill(store: PostgresEventStore, folder: Path) -> str:
+    """Held, escalated and succeeded orders, a closed day with breaks, a written pack; returns the export."""
+    body = json.dumps({"data": {"type": "order", "id": ORDER[1], "attributes": {"status": "Success"}}})
+    proof = StatusEvidence(digest_of(body.encode()), ORDER[1], body, "sig", "key", T0)
+    end = happened.OrderSucceeded(
+        evidence_digest=proof.digest, observed_at=T0, sales_price_rupiah=1, admin_fee_rupiah=0,
+        partner_fee_rupiah=0, fulfilled_at=T0,
+    )  # fmt: skip
+    changes = [submitted(), change_of(None, 1, received(1), end, evidence=(proof,))]
+    changes += [change_of(None, number, received(number), QUOTED, HELD) for number in (2, 3)]
+    changes += [sent_now(number, received(number), QUOTED, INTENT, LOST, GIVEN_UP) for number in (4, 5, 6)]
+    assert store.append(changes, BY_TEST, datetime.now(UTC)) == frozenset()
+    day = datetime.fromisoformat(DAY).date()
+    closed = books_events.DayClosed(
+        account=ACCOUNT, day=day, cut_off_minutes=0, position=5, result_digest="0" * 64, orders=1,
+        open_breaks=3, saldo=None, adjusted_days={},
+    )  # fmt: skip
+    breaks = books_events.BreaksRecorded(
+        account=ACCOUNT, day=day, position=5, breaks=tuple(break_of(name) for name in BREAKS.values())
+    )
+    clock = ManualClock(datetime.now(UTC))
+    BookKeeper(store, clock).post(ACCOUNT, lambda _: (closed, breaks), BY_TEST)
+    export = request_export(
+        store, clock, recorded_from=clock.now() - timedelta(days=1), recorded_before=clock.now(),
+        with_personal_data=False, reason="", provenance=BY_TEST,
+    )  # fmt: skip
+    pack = folder / "pack.zip"
+    pack.write_bytes(b"a pack")
+    written = ExportWritten(
+        uri=pack.as_uri(), digest=digest_of(b"a pack"), size_bytes=6, events=1, first_checkpoint=1,
+        last_checkpoint=1,
+    )  # fmt: skip
+    record_written(store, clock, export.export_id, written, BY_TEST)
+    return export.export_id
+
+
+@pytest.fixture
+def office(
+    database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Office]:
+    """The real app; who the user is, and that they may, is Airflow's part and is tested with its server."""
+    monkeypatch.setenv("SAT_SPOOL_URI", (tmp_path / "spool").as_uri())
+    monkeypatch.setenv("SAT_RESULTS_URI", tmp_path.as_uri())
+    monkeypatch.delenv("SAT_RECEIVER_CONFIG", raising=False)
+    spec = importlib.util.spec_from_file_location("sat_plugin_of_office", CHECKOUT / "plugins/sat_plugin.py")
+    assert spec is not None
+    assert spec.loader is not None
+    plugin = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plugin)
+    store = PostgresEventStore(Database(database.writer_dsn))
+    monkeypatch.setattr(plugin, "_store", lambda: store)
+    monkeypatch.setattr(plugin, "_account_of", lambda _: ACCOUNT)
+    app = plugin.build_app()
+    office = Office(app, store, fill(store, tmp_path))
+    for route in routes(app):
+        for dependency in route.dependencies:
+            app.dependency_overrides[dependency.dependency] = lambda: None
+    app.dependency_overrides[get_user] = lambda: SimpleNamespace(get_name=lambda: office.by[-1])
+    yield office
+    store.database.close()
+
+
+def routes(app: FastAPI) -> list[APIRoute]:
+    """Everything that a person can send to the app."""
+    found: list[APIRoute] = []
+    waiting = list(app.routes)
+    while waiting:
+        route = waiting.pop(0)
+        if isinstance(route, APIRoute):
+            found.append(route)
+        else:
+            # Newer releases of FastAPI keep an included router as one entry.
+            waiting += list(getattr(getattr(route, "original_router", None), "routes", []))
+    return found
+
+
+def acts_of(app: FastAPI) -> set[str]:
+    """Every route that changes something; one for each word that its pattern allows."""
+    acts = set()
+    for route in routes(app):
+        if "POST" not in route.methods:
+            assert route.methods <= {"GET", "HEAD"}, route.path
+            continue
+        choices = {}
+        for parameter in route.dependant.path_params:
+            patterns = [str(getattr(item, "pattern", "") or "") for item in parameter.field_info.metadata]
+            words = [found[1] for text in patterns if (found := re.fullmatch(r"\^\(([a-z|-]+)\)\$", text))]
+            if words:
+                choices[parameter.name] = words[0].split("|")
+        path = route.path.removeprefix("/v1")
+        for chosen in product(*choices.values()):
+            made = path
+            for name, word in zip(choices, chosen, strict=True):
+                made = made.replace(f"{{{name}}}", word)
+            acts.add(made)
+    return acts
+
+
+Request = Callable[[Office], tuple[str, dict[str, Any]]]
+
+
+def plain(path: str, **more: Any) -> Request:
+    """A request that needs nothing of the office."""
+    return lambda _: (path, {"json": REASON, **more})
+
+
+#: Route → the request, and the event that it must leave. In this order, which some of them need.
+ACTS: dict[str, tuple[Request, str]] = {
+    "/batches": (
+        plain("/batches?account=x", json=None, content=b"order_id,product_code,client_number\nA,b,0811\n"),
+        "BatchSubmitted",
+    ),
+    "/batches/{batch_id}/deliver": (plain(f"/batches/{BATCH}/deliver"), "GoodsDelivered"),
+    "/orders/{request_id}/resolve": (
+        plain(f"/orders/{ORDER[4]}/resolve", json={**REASON, "as": "succeeded"}),
+        "SucceededByOperator",
+    ),
+    "/orders/{request_id}/resolve?failed": (
+        plain(f"/orders/{ORDER[5]}/resolve", json={**REASON, "as": "failed"}),
+        "FailedByOperator",
+    ),
+    "/orders/{request_id}/resolve?resend": (
+        plain(f"/orders/{ORDER[6]}/resolve", json={**REASON, "as": "resend"}),
+        "ResendAllowedByOperator",
+    ),
+    "/orders/{request_id}/release": (plain(f"/orders/{ORDER[2]}/release"), "OrderReleased"),
+    "/orders/{request_id}/cancel": (plain(f"/orders/{ORDER[3]}/cancel"), "OrderCancelled"),
+    "/batches/{batch_id}/release": (plain(f"/batches/{BATCH}/release"), "OrderReleased"),
+    "/batches/{batch_id}/cancel": (plain(f"/batches/{BATCH}/cancel"), "OrderCancelled"),
+    "/accounts/{account}/pause": (plain("/accounts/x/pause"), "AccountPaused"),
+    "/accounts/{account}/resume": (plain("/accounts/x/resume"), "AccountResumed"),
+    "/books/{account}/top-ups": (
+        plain(
+            "/books/x/top-ups",
+            json={
+                **REASON,
+                "amount_rupiah": 1,
+                "reference": "bank 1",
+                "credited_at": "2026-11-01T08:00:00+07:00",
+            },
+        ),
+        "TopUpRecorded",
+    ),
+    **{
+        f"/books/{{account}}/breaks/{{break_id}}/{decision}": (
+            plain(f"/books/x/breaks/{name}/{decision}"),
+            "BreakDecided",
+        )
+        for decision, name in BREAKS.items()
+    },
+    "/books/{account}/days/{day}/prepare": (plain(f"/books/x/days/{DAY}/prepare"), "DayPrepared"),
+    "/books/{account}/days/{day}/certify": (plain(f"/books/x/days/{DAY}/certify"), "DayCertified"),
+    "/exports": (
+        plain(
+            "/exports",
+            json={
+                "recorded_from": "2026-11-01T00:00:00+07:00",
+                "recorded_before": "2026-11-02T00:00:00+07:00",
+            },
+        ),
+        "ExportRequested",
+    ),
+    "/exports/{export_id}/pack": (
+        lambda office: (f"/exports/{office.export_id}/pack", {}),
+        "ExportHandedOut",
+    ),
+}
+
+
+def test_every_route_is_here(office: Office) -> None:
+    """Whoever adds a route by which people act says here which event it leaves."""
+    assert acts_of(office.app) == {name.partition("?")[0] for name in ACTS}
+
+
+def test_every_route_asks_airflow_who_it_is_and_whether_they_may(office: Office) -> None:
+    """The user is a dependency of each act, never a word of the request (law 13)."""
+    for route in routes(office.app):
+        if "POST" in route.methods:
+            assert get_user in {dependant.call for dependant in route.dependant.dependencies}, route.path
+        guards = [getattr(dependency.dependency, "__qualname__", "") for dependency in route.dependencies]
+        assert any(name.startswith("requires_access_dag") for name in guards), route.path
+
+
+async def test_every_act_is_an_event_with_the_persons_name(office: Office) -> None:
+    """One after the other, each as somebody else; `sat audit actions` then lists who did what."""
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    expected = []
+    # What is held as a batch is decided before the single orders of it are.
+    order = sorted(
+        ACTS, key=lambda name: ("/release" in name or "/cancel" in name, name.startswith("/batches"))
+    )
+    for number, name in enumerate(order):
+        request, event = ACTS[name]
+        if name in ("/batches/{batch_id}/release", "/batches/{batch_id}/cancel"):
+            anew = 20 + number
+            office.store.append([change_of(None, anew, received(anew), QUOTED, HELD)], BY_TEST, T0)
+        path, more = request(office)
+        user = f"person{number}"
+        reply = await office.act(user, f"/v1{path}", **more)
+        assert reply.status_code == 200, (name, reply.text)
+        expected.append((f"user:{user}", event))
+    acts = list(actions_since(office.store.database, before))
+    assert [(act.provenance.actor, act.type_name) for act in acts] == expected
+    assert all(act.provenance.cause.startswith("plugin:") for act in acts)
+    [only] = actions_since(office.store.database, before, user="person3")
+    assert only.provenance.actor == "user:person3"
+    assert list(actions_since(office.store.database, datetime.now(UTC) + timedelta(minutes=1))) == []
