@@ -35,7 +35,6 @@ class AlertKind(StrEnum):
     FINAL_WATCH_MISSED = "final_watch_missed"
     RECONCILIATION_BREAK = "reconciliation_break"
     PRICE_JUMP = "price_jump"
-    EVIDENCE_DAMAGED = "evidence_damaged"
 
     @property
     def headline(self) -> str:
@@ -54,7 +53,6 @@ _HEADLINES = {
     AlertKind.FINAL_WATCH_MISSED: "ended orders that were not looked at again in time",
     AlertKind.RECONCILIATION_BREAK: "breaks of the reconciliation",
     AlertKind.PRICE_JUMP: "jumps of product prices",
-    AlertKind.EVIDENCE_DAMAGED: "evidence that is not what it was",
 }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
@@ -17,31 +16,12 @@ from sat_hook.audit.verification import verify_log
 from sat_hook.domain.order import OrderState
 from sat_hook.triggers.batch import GAVE_UP
 from stack.lifecycle import Stack
-from tests.chaos.waiting import FAULTS, FORGED, SILENT, Load, WaitingBatch
+from tests.chaos.story import Waited, sizes_of, story
+from tests.chaos.waiting import FORGED, SILENT, WaitingBatch
 
 pytestmark = pytest.mark.timeout(300)
 
-SIZES = {
-    **dict.fromkeys(FAULTS, 4),
-    **dict.fromkeys(FORGED, 2),
-    "held": 300,
-    "unheard": 20,
-    "rung": 20,
-}
-
-
-@dataclass
-class Waited:
-    """The batch at its end, and what was seen on the way."""
-
-    batch: WaitingBatch
-    foretold: list[int]
-    unheard: list[int]
-    rung: list[int]
-    second: str
-    load: Load
-    questions_after_the_kills: int
-    seconds_to_ring: float
+SIZES = sizes_of(held=300)
 
 
 @pytest.fixture(scope="module")
@@ -52,42 +32,6 @@ def waited(running_stack: Stack) -> Iterator[Waited]:
         yield story(batch)
     finally:
         batch.close()
-
-
-def story(batch: WaitingBatch) -> Waited:
-    """Submit, wait, run the trigger twice, kill what waits, tell the truth, ring."""
-    batch.lie()
-    foretold = batch.call_back(batch.keys("foretold"))
-    batch.submit()
-    batch.until(batch.is_deferred, 90, "sent and deferred")
-    others = [group for group in SIZES if group not in SILENT]
-    with batch.measured() as load:
-        # Law 7: the same trigger twice, at once.
-        second = batch.second_instance(4.0)
-        batch.until(lambda: all(s.is_final for s in batch.states(*others)), 30, "ends that SAT told of")
-    batch.until_idle()
-    batch.kill("triggerer")
-    # The receiver keeps these and rings, and nobody hears it.
-    unheard = batch.call_back(batch.keys("unheard"))
-    batch.kill("postgres")
-    batch.repair()
-    asked = batch.fired("silent")
-    batch.until(lambda: batch.fired("silent") > asked, 60, "asked again after the kills")
-    questions = batch.fired("silent") - asked
-    batch.tell_the_truth()
-    rung = batch.call_back(batch.keys("rung"))
-    seconds = batch.until(
-        lambda: batch.states("rung") == {OrderState.SUCCEEDED}, 30, "ends that callbacks told of"
-    )
-    batch.until(batch.is_complete, 90, "everything")
-    ids = batch.keys("taken_back")
-    batch.until(
-        lambda: {entry["status"] for entry in batch.ledger(ids)["requests"].values()} == {"Failed"},
-        40,
-        "taken back by SAT",
-    )
-    batch.look_again("taken_back")
-    return Waited(batch, foretold, unheard, rung, second, load, questions, seconds)
 
 
 def test_every_order_ends_once_and_as_sat_says(waited: Waited) -> None:

@@ -101,11 +101,13 @@ class WaitingBatch:
     """One batch on a running stack, and what is done to it while it waits.
 
     :param sizes: how many orders each group has; a group that is not named has none.
+    :param patience: so many times the usual time for everything.
     """
 
     stack: Stack
     sizes: dict[str, int]
     say: Callable[[str], None] = print
+    patience: float = 1.0
     mark: str = field(default_factory=lambda: f"{random.SystemRandom().getrandbits(40):010x}")
     batch_id: str = ""
     run_id: str = ""
@@ -278,7 +280,8 @@ class WaitingBatch:
         """Wait for ``condition``; how long it took."""
         began = time.monotonic()
         while not condition():
-            assert time.monotonic() - began < seconds, f"{what}: not within {seconds:g} seconds"
+            waited = time.monotonic() - began
+            assert waited < seconds * self.patience, f"{what}: not within {waited:g} seconds"
             time.sleep(0.2)
         self.say(f"{what}: {time.monotonic() - began:.1f} s")
         return time.monotonic() - began

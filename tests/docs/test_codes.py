@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_events import HoldReason, RejectionReason
 from sat_hook.pipeline import order_file
@@ -119,3 +120,8 @@ def test_states_that_need_somebody_are_explained() -> None:
     assert first_codes(section) == {
         state.value for state in in_between | {OrderState.ESCALATED, OrderState.HELD}
     }
+
+
+def test_every_kind_of_alert_is_explained() -> None:
+    """What it means, and what to do."""
+    assert first_codes(page("docs/after-the-end.md").section("People are told")) == set(AlertKind)
