@@ -1,0 +1,61 @@
+"""What a pack without personal data shows of an event."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sat_hook.audit.masking import PERSONAL, masked_data
+from sat_hook.domain.event import registered_events
+from tests.orders import received
+
+
+def test_an_order_shows_neither_number_nor_fields() -> None:
+    """The rest stays as it was."""
+    event = received(1).model_copy(update={"fields": (("name", "Budi"),)})
+    text, is_masked = masked_data(event.to_text())
+    shown, original = json.loads(text), json.loads(event.to_text())
+    assert is_masked
+    assert (shown["client_number"], shown["fields"], shown["payload_digest"]) == ("***", "***", "***")
+    assert shown["order_id"] == original["order_id"]
+    assert shown.keys() == original.keys()
+    assert "0812" not in text
+    assert "Budi" not in text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"price_rupiah":52000,"source":"catalogue"}',
+        '{"client_number":null,"fields":[],"body":""}',
+        '{"reason":"price went up to 52000"}',
+    ],
+)
+def test_what_needs_no_mask_is_given_byte_for_byte(data: str) -> None:
+    """So that its digest can be made again."""
+    assert masked_data(data) == (data, False)
+
+
+@pytest.mark.parametrize(
+    ("data", "gone"),
+    [
+        ('{"detail":"nomor 081211311111 salah"}', "081211311111"),
+        ('{"reason":"called 0812-1131-1111 twice"}', "1131"),
+        ('{"set_aside":[{"message":"found 5317 0000 0072, expected less"}]}', "5317 0000"),
+        ('{"later":{"deep":[{"serial_number":"S-1"}]}}', "S-1"),
+        ('{"body": "{not json, 081211311111', "0812"),
+    ],
+)
+def test_numbers_in_words_and_at_any_depth_are_hidden(data: str, gone: str) -> None:
+    """Also in an event of another release, and in a damaged one."""
+    text, is_masked = masked_data(data)
+    assert is_masked
+    assert gone not in text
+
+
+def test_members_of_events_that_sound_personal_are_masked() -> None:
+    """A new event with such a member has to be thought of here."""
+    suspicious = ("client", "voucher", "serial", "meter", "phone", "body")
+    names = {name for event in registered_events().values() for name in event.model_fields}
+    assert {name for name in names if any(word in name for word in suspicious)} <= PERSONAL
