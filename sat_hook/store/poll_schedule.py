@@ -129,9 +129,6 @@ class PostgresPollSchedule:
             return due
 
 
-def callback_channel(account: str) -> str:
-    """The channel on which the receiver announces callbacks of ``account`` (``sat.callback_channel``)."""
-    return f"sat_callback_{hashlib.md5(account.encode('utf-8'), usedforsecurity=False).hexdigest()}"
 def late_due_at(due_at: datetime) -> datetime:
     """When an escalated order comes due, where one in flight would at ``due_at``."""
     return due_at + timedelta(seconds=LATE_PAUSE_SECONDS)
@@ -142,3 +139,6 @@ def late_since(now: datetime) -> datetime:
     return now - timedelta(days=LATE_DAYS)
 
 
+def callback_channel(account: str) -> str:
+    """The channel on which the receiver announces callbacks of ``account`` (``sat.callback_channel``)."""
+    return f"sat_callback_{hashlib.md5(account.encode('utf-8'), usedforsecurity=False).hexdigest()}"
