@@ -7,6 +7,7 @@ import re
 from sat_hook.cli.settings import CONFIG_VARIABLE, KEYS
 from sat_hook.hooks.audit import CHECKPOINTS_URI_VARIABLE
 from sat_hook.hooks.spool import RESULTS_URI_VARIABLE, SPOOL_URI_VARIABLE
+from sat_hook.operators.reconciliation import SETTLEMENTS_URI_VARIABLE
 from sat_hook.receiver.settings import CONFIG_VARIABLE as RECEIVER_CONFIG_VARIABLE
 from sat_hook.receiver.settings import DSN_VARIABLE
 from tests.docs.pages import CHECKOUT, first_codes, page, pages
@@ -45,6 +46,7 @@ def test_variables_of_airflows_processes_are_listed() -> None:
     expected = {
         SPOOL_URI_VARIABLE,
         RESULTS_URI_VARIABLE,
+        SETTLEMENTS_URI_VARIABLE,
         CHECKPOINTS_URI_VARIABLE,
         RECEIVER_CONFIG_VARIABLE,
         DSN_VARIABLE,
