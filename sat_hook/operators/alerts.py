@@ -142,13 +142,19 @@ def notifier_of(configuration: Any) -> BaseNotifier | None:
             f"variable {NOTIFIER_VARIABLE}: unknown {', '.join(sorted(unknown))}"
         )
     path, kwargs = configuration["notifier"], configuration.get("kwargs") or {}
+    module, _, name = path.rpartition(".")
     try:
-        module, _, name = path.rpartition(".")
-        made = getattr(import_module(module), name)(**kwargs)
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise NotifierConfigurationError(
+            f"variable {NOTIFIER_VARIABLE}: {path} cannot be imported ({type(error).__name__})"
+        ) from error
+    # Looked at before it is called: whoever may set a variable may not call whatever is installed.
+    if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
+        raise NotifierConfigurationError(f"variable {NOTIFIER_VARIABLE}: {path} is no notifier")
+    try:
+        return found(**kwargs)
     except Exception as error:
         raise NotifierConfigurationError(
-            f"variable {NOTIFIER_VARIABLE}: {path} cannot be made ({type(error).__name__})"
+            f"variable {NOTIFIER_VARIABLE}: {path} cannot be made with these kwargs ({type(error).__name__})"
         ) from error
-    if not isinstance(made, BaseNotifier):
-        raise NotifierConfigurationError(f"variable {NOTIFIER_VARIABLE}: {path} is no notifier")
-    return made

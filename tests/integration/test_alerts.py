@@ -281,6 +281,8 @@ def test_without_a_notifier_there_is_a_line_in_the_log(kept: Kept) -> None:
         {"notifier": "no.such.Thing"},
         {"notifier": "x", "kwarg": {}},
         {"notifier": "datetime.datetime", "kwargs": {"year": 1, "month": 1, "day": 1}},
+        {"notifier": "subprocess.check_output", "kwargs": {"args": ["false"]}},
+        {"notifier": "tests.remembering.Remembering", "kwargs": {"no_such": 1}},
     ],
 )
 def test_a_wrong_configuration_fails_this_task_and_keeps_the_alerts(
