@@ -40,9 +40,6 @@ from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
 from sat_hook.store.postgres import PostgresEventStore
 
-SIDE_BY_SIDE = 3
-"""Quoting and settling work in groups; so many run side by side, so that one commits while others call."""
-
 BY_BENCH = Provenance("service:bench", "bench")
 
 
@@ -137,14 +134,9 @@ class Line:
         validate_orders(self.resolver, self.batch_id, self.catalogue, BY_BENCH)
 
     async def _quote(self, sat: AsyncSATClient) -> None:
-        limits = QuotingLimits(in_flight=self.in_flight // SIDE_BY_SIDE)
-        share = -(-self.orders // SIDE_BY_SIDE)
-        slices = [
-            OrderSlice(self.batch_id, first_row=first, last_row=first + share - 1)
-            for first in range(1, self.orders + 2, share)
-        ]
+        limits = QuotingLimits(in_flight=self.in_flight)
         quoter = Quoter(self.resolver, sat, self.catalogue, limits)
-        await asyncio.gather(*(quoter.quote_slice(which, BY_BENCH) for which in slices))
+        await quoter.quote_slice(OrderSlice(self.batch_id), BY_BENCH)
         close_quoting(self.resolver, self.batch_id, BY_BENCH)
 
     async def _reserve(self, sat: AsyncSATClient) -> None:
@@ -158,12 +150,11 @@ class Line:
         await executor.run(OrderSlice(self.batch_id))
 
     async def _settle(self, sat: AsyncSATClient) -> None:
-        in_flight = self.in_flight // SIDE_BY_SIDE
-        limits = PollingLimits(in_flight=in_flight, claim=in_flight, first_delay_seconds=0.0)
+        limits = PollingLimits(in_flight=self.in_flight, claim=self.in_flight, first_delay_seconds=0.0)
         poller = StatusPoller(self.resolver, self.schedule, sat, random.SystemRandom(), limits)
         scope = PollScope(batch_id=self.batch_id)
         while orders_in_flight(self.resolver, self.batch_id):
-            await asyncio.gather(*(poller.poll_due(scope, BY_BENCH) for _ in range(SIDE_BY_SIDE)))
+            await poller.poll_due(scope, BY_BENCH)
 
 
 def main() -> None:

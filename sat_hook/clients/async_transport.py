@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import ssl
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -96,7 +97,7 @@ class AsyncTransport:
             address = f"{address}?{urlencode(request.query)}"
         async with session.request(
             request.method,
-            URL(address, encoded=True),
+            _url(address) if request.method == "POST" else URL(address, encoded=True),
             # Given as a payload, the body is not looked up in the registry of all that could be one.
             data=BytesPayload(request.body) if request.body else None,
             headers={**_OWN_HEADERS, **request.headers},
@@ -149,6 +150,12 @@ class AsyncTransport:
         # A second try belongs to those who know what was asked, not to the connection pool.
         self._session._retry_connection = False
         return self._session
+
+
+@lru_cache(maxsize=64)
+def _url(address: str) -> URL:
+    """Every order goes to the same few addresses."""
+    return URL(address, encoded=True)
 
 
 def _fault_of(error: Exception, guard: SendGuard) -> TransportFault:

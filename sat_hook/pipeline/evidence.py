@@ -63,5 +63,7 @@ def _clean(text: str | None) -> str | None:
     """Text from the wire as one printable line: PostgreSQL's jsonb refuses NUL, people refuse the rest."""
     if text is None:
         return None
+    if text.isprintable():
+        return text[:MAXIMUM_TEXT_CHARACTERS]
     printable = "".join(character if character.isprintable() else " " for character in text)
     return printable[:MAXIMUM_TEXT_CHARACTERS]

@@ -7,13 +7,12 @@ order that may already have been sent: such orders are asked about by :mod:`~sat
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from sat_hook.domain.batch import ReportStoppedChunk
+from sat_hook.domain.batch import Batch, ReportStoppedChunk
 from sat_hook.domain.batch_events import ChunkStopped, StopCause
 from sat_hook.domain.funds import is_reserved
 from sat_hook.domain.guards import business_day
@@ -24,6 +23,7 @@ from sat_hook.domain.ports import Clock
 from sat_hook.domain.pricing import CatalogueEntry
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.committer import GroupCommitter
+from sat_hook.pipeline.feeding import orders_of
 from sat_hook.pipeline.limits import ExecutionLimits, QuotingLimits
 from sat_hook.pipeline.pausing import PauseWatch
 from sat_hook.pipeline.quoting import NoAnswer, Quoter
@@ -38,7 +38,7 @@ from sat_hook.pipeline.trouble import (
     NotReservedError,
 )
 from sat_hook.protocol.outcomes import CheckoutVerdict
-from sat_hook.store.event_store import OrderSlice, StoreUnavailableError, each_order
+from sat_hook.store.event_store import OrderSlice, StoreUnavailableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +110,8 @@ class ChunkExecutor:
         :raises StoreUnavailableError: when outcomes could not be recorded; those orders are in flight.
         """
         slice_ = OrderSlice(which.batch_id, (OrderState.QUOTED,), which.first_row, which.last_row)
-        chosen = await self._resolver.offload(lambda: list(each_order(self._resolver.store, slice_)))
-        chosen = self._admitted(chosen)
-        chosen = await self._resolver.offload(lambda: self._reserved(which.batch_id, chosen))
-        orders = iter(chosen)
+        batch = await self._resolver.offload(lambda: load_batch(self._resolver.store, which.batch_id))
+        orders = orders_of(self._resolver, slice_, partial(self._sendable, batch))
         async with (
             GroupCommitter(
                 self._resolver,
@@ -123,20 +121,22 @@ class ChunkExecutor:
             ) as committer,
             PauseWatch(
                 self._resolver,
-                {order.account for order in chosen},
+                [batch.account],
                 self._stop,
                 [partial(self._stop_when_approval_matters, which.batch_id)],
             ),
         ):
-            sender = Sender(self._sat, committer, self._clock, self._limits)
-            senders = (self._send_from(orders, sender, committer) for _ in range(self._limits.in_flight))
-            # Not a task group: one sender's failure must not cancel the others in the middle of a call
-            # whose outcome is then known to nobody.
-            ends = await asyncio.gather(*senders, return_exceptions=True)
-        for end in ends:
-            if isinstance(end, BaseException):
-                raise end
-        left = sum(1 for _ in orders) + self._report.not_sent
+            sender = Sender(self._sat, committer, self._clock, self._limits, lambda: self._stopped)
+
+            async def send(order: Order) -> None:
+                try:
+                    await self._send(order, sender, committer)
+                except BaseException:
+                    self._stopped = True
+                    raise
+
+            await orders.each(send, self._limits.at_hand, lambda: self._stopped)
+        left = await orders.count_rest() + self._report.not_sent
         if (left or self._is_breaker_open) and (cause := self._stop_cause()) is not None:
             await self._resolver.offload(partial(self._raise_alarm, which, left, cause))
         if self._overcharged is not None:
@@ -166,13 +166,24 @@ class ChunkExecutor:
         with suppress(ContentionError, StoreUnavailableError):
             self._resolver.apply_to_batch(which.batch_id, ReportStoppedChunk(stopped), self._provenance)
 
+    def _sendable(self, batch: Batch, orders: list[Order]) -> list[Order]:
+        """Those of ``orders`` that the guards let through and that have funds behind them."""
+        admitted = self._admitted(orders)
+        reserved = self._reserved(batch, admitted)
+        self._report.not_admitted += len(orders) - len(admitted)
+        self._report.unreserved += len(admitted) - len(reserved)
+        return reserved
+
     def _admitted(self, orders: list[Order]) -> list[Order]:
         if not self._gate.admitted_only:
             return orders
         # Released after the guards had looked: the next run of the batch has them looked at again.
-        admitted = [order for order in orders if order.admitted_at is not None]
-        self._report.not_admitted = len(orders) - len(admitted)
-        return admitted
+        return [order for order in orders if order.admitted_at is not None]
+
+    def _reserved(self, batch: Batch, orders: list[Order]) -> list[Order]:
+        if orders and not batch.reserved_up_to_row:
+            raise NotReservedError(f"no funds are reserved for batch {batch.batch_id}; nothing of it is sent")
+        return [order for order in orders if is_reserved(order, batch.reserved_up_to_row)]
 
     def _is_of_an_earlier_day(self, order: Order) -> bool:
         """Whether a limit of the day has yet to be asked. A chunk may run past midnight."""
@@ -180,14 +191,6 @@ class ChunkExecutor:
             return False
         day_start, _ = business_day(self._clock.now())
         return order.admitted_at is None or order.admitted_at < day_start
-
-    def _reserved(self, batch_id: str, orders: list[Order]) -> list[Order]:
-        up_to_row = load_batch(self._resolver.store, batch_id).reserved_up_to_row
-        if orders and not up_to_row:
-            raise NotReservedError(f"no funds are reserved for batch {batch_id}; nothing of it is sent")
-        reserved = [order for order in orders if is_reserved(order, up_to_row)]
-        self._report.unreserved = len(orders) - len(reserved)
-        return reserved
 
     def _stop(self, reason: str) -> None:
         self._stopped = True
@@ -204,14 +207,6 @@ class ChunkExecutor:
             return False
         self._stopped = True
         return True
-
-    async def _send_from(self, orders: Iterator[Order], sender: Sender, committer: GroupCommitter) -> None:
-        while not self._stopped and (order := next(orders, None)) is not None:
-            try:
-                await self._send(order, sender, committer)
-            except BaseException:
-                self._stopped = True
-                raise
 
     async def _send(self, order: Order, sender: Sender, committer: GroupCommitter) -> None:
         if self._is_of_an_earlier_day(order):
@@ -300,6 +295,9 @@ class ChunkExecutor:
             self._failures_in_a_row = 0
         else:
             self._failures_in_a_row += 1
-            self._last_failure = reason
-            self._is_breaker_open |= self._failures_in_a_row >= self._limits.failures_to_stop
+            # Once stopped, the reason for that is what counts, not what it did to the others.
+            self._last_failure = self._last_failure if self._stopped else reason
+            self._is_breaker_open |= (
+                not self._stopped and self._failures_in_a_row >= self._limits.failures_to_stop
+            )
             self._stopped = self._stopped or self._is_breaker_open

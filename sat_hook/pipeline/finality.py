@@ -16,6 +16,8 @@ from sat_hook.domain.order_commands import Escalate
 from sat_hook.domain.ports import Clock, Randomness
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.evidence import status_ask
+from sat_hook.pipeline.feeding import Feed
+from sat_hook.pipeline.grouping import Groups
 from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.pipeline.resolver import Ask, Resolver
 from sat_hook.pipeline.sat_api import SATApi
@@ -42,6 +44,23 @@ class PollReport:
     asked: int = 0
     ended: int = 0
     unproven: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    poll: DuePoll
+    lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    claimed: _Claimed
+    outcome: StatusOutcome
+    asked_at: datetime
+
+    @property
+    def request_id(self) -> str:
+        return self.claimed.poll.request_id
 
 
 class StatusPoller:
@@ -72,33 +91,40 @@ class StatusPoller:
 
         :raises StoreUnavailableError: when the database is away; whoever was claimed comes due again.
         """
+        await self._resolver.offload(lambda: self._enroll(scope))
+        began = self._clock.now()
         asked = ended = 0
         unproven: Counter[str] = Counter()
-        await self._resolver.offload(lambda: self._enroll(scope))
-        # One pass over what is due now. What comes due again meanwhile is the next pass's: whoever waits for
-        # this one has a deadline to look at, and orders to hand over.
-        began = self._clock.now()
-        while (self._clock.now() - began).total_seconds() < self._limits.pass_seconds:
-            # Thousands may be due: what callbacks came for meanwhile does not queue behind them.
-            first_of_all = self._clock.now() - BEFORE_ALL_OTHERS
-            await self._resolver.offload(partial(self._schedule.hasten, scope, first_of_all))
-            lease_until = self._clock.now() + timedelta(seconds=self._limits.lease_seconds)
-            claimed = await self._resolver.offload(
-                partial(self._schedule.claim_due, scope, began, lease_until, self._limits.claim)
-            )
-            if not claimed:
-                break
-            told = await self._resolver.offload(partial(self._end_by_callbacks, claimed, lease_until))
-            ended += len(told)
-            claimed = [poll for poll in claimed if poll.request_id not in told]
-            answers = await self._ask_all(claimed)
-            ended += await self._resolver.offload(
-                partial(self._record, claimed, lease_until, answers, provenance)
-            )
-            asked += len(claimed)
-            unproven.update(
-                outcome.reason for outcome, _ in answers if outcome.verdict is StatusVerdict.UNREADABLE
-            )
+
+        async def claim() -> list[_Claimed] | None:
+            nonlocal ended
+            # One pass over what was due when it began. What comes due again meanwhile is the next pass's:
+            # whoever waits for this one has a deadline to look at, and orders to hand over.
+            if (self._clock.now() - began).total_seconds() >= self._limits.pass_seconds:
+                return None
+            found = await self._resolver.offload(partial(self._claim, scope, began))
+            if found is None:
+                return None
+            ended += found[1]
+            return found[0]
+
+        async def ask(claimed: _Claimed) -> None:
+            nonlocal asked, ended
+            async with turns:
+                asked_at = self._clock.now()
+                outcome = await self._sat.ask_status(claimed.poll.request_id)
+            is_ended = await recorder.put(_Answer(claimed, outcome, asked_at))
+            asked, ended = asked + 1, ended + is_ended
+            if outcome.verdict is StatusVerdict.UNREADABLE:
+                unproven[outcome.reason] += 1
+
+        async def record(answers: list[_Answer]) -> list[bool]:
+            return await self._resolver.offload(partial(self._record, answers, provenance))
+
+        limits = self._limits
+        turns = asyncio.Semaphore(limits.in_flight)
+        async with Groups(record, size=limits.claim, wait_seconds=limits.group_wait_seconds) as recorder:
+            await Feed(claim).each(ask, limits.at_hand)
         return PollReport(asked, ended, unproven)
 
     async def seconds_to_next(self, scope: PollScope) -> float | None:
@@ -111,6 +137,17 @@ class StatusPoller:
         self._schedule.enroll(scope, now + timedelta(seconds=self._limits.first_delay_seconds))
         self._schedule.hasten(scope, now - BEFORE_ALL_OTHERS)
 
+    def _claim(self, scope: PollScope, began: datetime) -> tuple[list[_Claimed], int] | None:
+        """Orders to be asked about now, and how many more their callbacks ended; None when nothing is due."""
+        # Thousands may be due: what callbacks came for meanwhile does not queue behind them.
+        self._schedule.hasten(scope, self._clock.now() - BEFORE_ALL_OTHERS)
+        lease_until = self._clock.now() + timedelta(seconds=self._limits.lease_seconds)
+        claimed = self._schedule.claim_due(scope, began, lease_until, self._limits.claim)
+        if not claimed:
+            return None
+        told = self._end_by_callbacks(claimed, lease_until)
+        return [_Claimed(poll, lease_until) for poll in claimed if poll.request_id not in told], len(told)
+
     def _end_by_callbacks(self, claimed: list[DuePoll], lease_until: datetime) -> frozenset[str]:
         """Those whose callback is taken at its word, where the account's connection wants that."""
         if self._trusted is None:
@@ -119,45 +156,34 @@ class StatusPoller:
         self._schedule.forget(sorted(ended), lease_until)
         return ended
 
-    async def _ask_all(self, claimed: list[DuePoll]) -> list[tuple[StatusOutcome, datetime]]:
-        gate = asyncio.Semaphore(self._limits.in_flight)
-
-        async def ask(poll: DuePoll) -> tuple[StatusOutcome, datetime]:
-            async with gate:
-                asked_at = self._clock.now()
-                return await self._sat.ask_status(poll.request_id), asked_at
-
-        return await asyncio.gather(*(ask(poll) for poll in claimed))
-
-    def _record(
-        self,
-        claimed: list[DuePoll],
-        lease_until: datetime,
-        answers: list[tuple[StatusOutcome, datetime]],
-        provenance: Provenance,
-    ) -> int:
+    def _record(self, answers: list[_Answer], provenance: Provenance) -> list[bool]:
+        """Which of the orders ended by these answers; the others come due again."""
         asks = [
             ask
-            for poll, (outcome, asked_at) in zip(claimed, answers, strict=True)
-            if (ask := status_ask(poll.request_id, outcome, asked_at)) is not None
+            for answer in answers
+            if (ask := status_ask(answer.request_id, answer.outcome, answer.asked_at)) is not None
         ]
         done = self._resolver.apply(asks, provenance)
-        silent = [poll.request_id for poll in claimed if poll.request_id not in done]
+        silent = [answer.request_id for answer in answers if answer.request_id not in done]
         orders = {
-            **self._resolver.store.load_orders(silent),
+            **(self._resolver.store.load_orders(silent) if silent else {}),
             **{key: resolution.order for key, resolution in done.items() if resolution.order is not None},
         }
-        still = [poll for poll in claimed if _is_in_flight(orders.get(poll.request_id))]
-        asked_again = {poll.request_id for poll in still}
-        self._schedule.reschedule(
-            {poll.request_id: self._due_after(poll.polls) for poll in still}, lease_until
-        )
-        self._schedule.forget([p.request_id for p in claimed if p.request_id not in asked_again], lease_until)
-        return sum(
-            1
-            for resolution in done.values()
-            if resolution.is_accepted and resolution.order is not None and resolution.order.state.is_final
-        )
+        by_lease: dict[datetime, list[DuePoll]] = {}
+        for answer in answers:
+            by_lease.setdefault(answer.claimed.lease_until, []).append(answer.claimed.poll)
+        for lease_until, polls in by_lease.items():
+            still = {p.request_id: p.polls for p in polls if _is_in_flight(orders.get(p.request_id))}
+            due = {request_id: self._due_after(count) for request_id, count in still.items()}
+            self._schedule.reschedule(due, lease_until)
+            self._schedule.forget([p.request_id for p in polls if p.request_id not in still], lease_until)
+        return [
+            (resolution := done.get(answer.request_id)) is not None
+            and resolution.is_accepted
+            and resolution.order is not None
+            and resolution.order.state.is_final
+            for answer in answers
+        ]
 
     def _due_after(self, polls: int) -> datetime:
         # Jitter spreads orders that went out together, so that SAT is not asked in waves.

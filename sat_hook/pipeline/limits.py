@@ -22,6 +22,14 @@ class BadRowsPolicy(StrEnum):
     REFUSE = "refuse"
 
 
+def at_hand(in_flight: int) -> int:
+    """How many orders to work on at once so that ``in_flight`` calls are under way.
+
+    While some orders are being committed, as many others keep the wire busy.
+    """
+    return 2 * in_flight
+
+
 @dataclass(frozen=True, slots=True)
 class ExecutionLimits:
     """How a chunk is sent.
@@ -46,15 +54,31 @@ class ExecutionLimits:
     failures_to_stop: int = 20
     quote_lifetime_seconds: float = 1800.0
 
+    @property
+    def at_hand(self) -> int:
+        """How many orders one task works on at once, see :func:`at_hand`."""
+        return at_hand(self.in_flight)
+
 
 @dataclass(frozen=True, slots=True)
 class QuotingLimits:
-    """How inquiries are made: at most ``in_flight`` at once, ``tries`` each, a growing pause between."""
+    """How inquiries are made: at most ``in_flight`` at once, ``tries`` each, a growing pause between.
+
+    :param group_size: how many orders one commit takes at most.
+    :param group_wait_seconds: how long a commit waits to be joined by others.
+    """
 
     in_flight: int = 16
     tries: int = 4
     first_pause_seconds: float = 0.5
     quote_lifetime_seconds: float = 1800.0
+    group_size: int = 200
+    group_wait_seconds: float = 0.005
+
+    @property
+    def at_hand(self) -> int:
+        """How many orders one task works on at once, see :func:`at_hand`."""
+        return at_hand(self.in_flight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +127,9 @@ class PollingLimits:
     An order is asked about ``first_delay_seconds`` after it went out, then ``growth`` times later each time,
     never later than ``longest_delay_seconds``; ``lease_seconds`` is how long a claimed order belongs to the
     poller that claimed it, longer than asking about a whole claim can take. A pass over what is due ends
-    after ``pass_seconds`` at the latest; what is left is due at once in the next.
+    after ``pass_seconds`` at the latest; what is left is due at once in the next. At most ``in_flight``
+    questions are under way; answers are recorded in groups, which wait ``group_wait_seconds`` to be joined by
+    others.
     """
 
     in_flight: int = 32
@@ -113,6 +139,12 @@ class PollingLimits:
     longest_delay_seconds: float = 300.0
     lease_seconds: float = 90.0
     pass_seconds: float = 60.0
+    group_wait_seconds: float = 0.005
+
+    @property
+    def at_hand(self) -> int:
+        """How many orders one poller works on at once, see :func:`at_hand`."""
+        return at_hand(self.in_flight)
 
     def delay_seconds(self, polls: int) -> float:
         """The pause after the ``polls``-th question about one order."""
@@ -127,6 +159,7 @@ class FinalWatchLimits:
     :param days: after the business day (WIB) of the end; one look at each.
     :param hour: of that day (WIB) from which the look is due; it is overdue when the day is over.
     :param orders: looks of one run at most.
+    :param pass_seconds: of one run at most; what is left is due in the next.
     :param in_flight: questions at once.
     :param claim: orders that one run takes at once.
     :param lease_seconds: how long a claimed order belongs to the run that claimed it.
@@ -138,6 +171,7 @@ class FinalWatchLimits:
     days: tuple[int, ...] = (1, 7)
     hour: int = 6
     orders: int = 20_000
+    pass_seconds: float = 2700.0
     in_flight: int = 32
     claim: int = 128
     lease_seconds: float = 300.0
@@ -158,7 +192,6 @@ class AlertingLimits:
     :param page: events that are read at once.
     :param alerts: alerts of one round at most.
     :param lease_seconds: how long a round has for telling what it has taken.
-    :param pass_seconds: of one run at most; what is left is due in the next.
     :param failures_to_stop: so many messages that the notifier did not take end the round.
     :param first_pause_seconds: before a message is tried again; doubled each time, never longer than
         ``longest_pause_seconds``. It is tried until it goes out.

@@ -12,20 +12,23 @@ from datetime import timedelta
 
 from sat_hook.domain.batch import Batch, BatchState, CloseQuoting
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.domain.order_commands import OrderCommand, Quote, Reject
+from sat_hook.domain.order_commands import Quote, Reject
 from sat_hook.domain.order_events import QuoteSource, RejectionReason
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.pricing import CatalogueEntry, Rejection, judge_bill, judge_row
 from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.committer import GroupCommitter
+from sat_hook.pipeline.feeding import orders_of
 from sat_hook.pipeline.limits import QuotingLimits
-from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
+from sat_hook.pipeline.resolver import Ask, Resolution, Resolver, load_batch
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.trouble import SATUnavailableError
 from sat_hook.protocol.errors import SATError, SystemTroubleError
 from sat_hook.protocol.messages import InquiryRequest, NameValue
-from sat_hook.store.event_store import OrderSlice, each_order
+from sat_hook.store.event_store import OrderSlice
 
-GROUP = 200
+SILENCE = 200
+"""So many bills in a row without an answer, or all of a smaller slice, and it is SAT that is silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,43 +69,37 @@ class Quoter:
         :raises SATUnavailableError: when SAT answers nobody; the orders stay as they are for another try.
         """
         slice_ = OrderSlice(which.batch_id, (OrderState.RECEIVED,), which.first_row, which.last_row)
-        orders = await self._resolver.offload(lambda: list(each_order(self._resolver.store, slice_)))
-        report = QuotingReport(0, 0, 0)
-        for start in range(0, len(orders), GROUP):
-            done = await self._quote_group(orders[start : start + GROUP], provenance)
-            report = QuotingReport(
-                report.quoted + done.quoted,
-                report.rejected + done.rejected,
-                report.total_rupiah + done.total_rupiah,
-            )
-        return report
+        orders = orders_of(self._resolver, slice_, lambda page: page)
+        round_ = _Round()
+        limits = self._limits
+        async with GroupCommitter(
+            self._resolver,
+            provenance,
+            group_size=limits.group_size,
+            group_wait_seconds=limits.group_wait_seconds,
+        ) as committer:
+            turns = asyncio.Semaphore(limits.in_flight)
 
-    async def _quote_group(self, orders: list[Order], provenance: Provenance) -> QuotingReport:
-        gate = asyncio.Semaphore(self._limits.in_flight)
-        answers = await asyncio.gather(*(self._price(order, gate) for order in orders))
-        unanswered = [answer for answer in answers if isinstance(answer, NoAnswer)]
-        # One bill without an answer is the biller's trouble; a whole group, or SAT itself not answering,
-        # is SAT's, and then nothing is concluded about any order.
-        whole_group = len(unanswered) == sum(1 for order in orders if order.is_inquiry) > 1
-        for answer in unanswered:
-            if whole_group or not isinstance(answer.error, SystemTroubleError):
-                raise SATUnavailableError(
-                    f"inquiries get no answer ({len(unanswered)} of {len(orders)}): {answer.error}"
-                ) from answer.error
-        asks = [
-            Ask(order.request_id, _unavailable(answer) if isinstance(answer, NoAnswer) else answer)
-            for order, answer in zip(orders, answers, strict=True)
-        ]
-        known = {order.request_id: order for order in orders}
-        done = await self._resolver.offload(lambda: self._resolver.apply(asks, provenance, known))
-        after = [resolution.order for resolution in done.values() if resolution.order is not None]
-        quoted = [order for order in after if order.state is OrderState.QUOTED]
-        rejected = sum(1 for order in after if order.state is OrderState.REJECTED)
-        return QuotingReport(len(quoted), rejected, sum(order.quote_rupiah or 0 for order in quoted))
+            async def quote(order: Order) -> None:
+                async with turns:
+                    answer = await self.price(order)
+                round_.hear(order, answer, self._needs_inquiry(order))
+                if not isinstance(answer, NoAnswer):
+                    round_.count(await committer.commit(Ask(order.request_id, answer), order))
 
-    async def _price(self, order: Order, gate: asyncio.Semaphore) -> OrderCommand | NoAnswer:
-        async with gate:
-            return await self.price(order)
+            await orders.each(quote, limits.at_hand, lambda: round_.is_stopped)
+            round_.raise_if_silent()
+            # SAT answers others, so it is these bills' billers that do not.
+            asks = [Ask(order.request_id, _unavailable(answer)) for order, answer in round_.unanswered]
+            known = {order.request_id: order for order, _ in round_.unanswered}
+            given_up = await self._resolver.offload(lambda: self._resolver.apply(asks, provenance, known))
+        for resolution in given_up.values():
+            round_.count(resolution)
+        return QuotingReport(round_.quoted, round_.rejected, round_.total_rupiah)
+
+    def _needs_inquiry(self, order: Order) -> bool:
+        entry = self._catalogue.get(order.product_code)
+        return entry is not None and entry.is_inquiry
 
     async def price(self, order: Order) -> Quote | Reject | NoAnswer:
         """The command that prices ``order`` as of now, or rejects it."""
@@ -145,6 +142,52 @@ class Quoter:
     def _quote(self, price: int, source: QuoteSource, admin_fee: int | None) -> Quote:
         lifetime = timedelta(seconds=self._limits.quote_lifetime_seconds)
         return Quote(price, source, admin_fee, self._clock.now() + lifetime)
+
+
+class _Round:
+    """One slice as it is priced, and what speaks against SAT being there at all.
+
+    One bill without an answer is the biller's trouble. Every bill of the slice, or ``SILENCE`` of them in a
+    row, or SAT itself not answering, is SAT's, and then nothing is concluded about any order.
+    """
+
+    def __init__(self) -> None:
+        self.is_stopped = False
+        self.unanswered: list[tuple[Order, NoAnswer]] = []
+        self.quoted = self.rejected = self.total_rupiah = 0
+        self._bills = 0
+        self._in_a_row = 0
+
+    def hear(self, order: Order, answer: Quote | Reject | NoAnswer, is_bill: bool) -> None:
+        """What SAT said about one order's price, or that it said nothing in all the tries."""
+        self._bills += is_bill
+        if isinstance(answer, NoAnswer):
+            self.unanswered.append((order, answer))
+            self._in_a_row += 1
+            if self._in_a_row >= SILENCE or not isinstance(answer.error, SystemTroubleError):
+                self.is_stopped = True
+        elif is_bill:
+            self._in_a_row = 0
+
+    def count(self, resolution: Resolution) -> None:
+        """What became of one order."""
+        after = resolution.order
+        if after is not None and after.state is OrderState.QUOTED:
+            self.quoted += 1
+            self.total_rupiah += after.quote_rupiah or 0
+        elif after is not None and after.state is OrderState.REJECTED:
+            self.rejected += 1
+
+    def raise_if_silent(self) -> None:
+        """:raises SATUnavailableError: when SAT answers nobody."""
+        if self.is_stopped or len(self.unanswered) == self._bills > 1:
+            raise SATUnavailableError(
+                f"inquiries get no answer ({len(self.unanswered)} of {self._bills}): {self._last.error}"
+            ) from self._last.error
+
+    @property
+    def _last(self) -> NoAnswer:
+        return self.unanswered[-1][1]
 
 
 def close_quoting(resolver: Resolver, batch_id: str, provenance: Provenance) -> Batch:

@@ -146,7 +146,9 @@ class Recovery:
             ) as committer,
             PauseWatch(self._resolver, [account], stop),
         ):
-            sender = Sender(self._sat, committer, self._clock, self._sending)
+            sender = Sender(
+                self._sat, committer, self._clock, self._sending, lambda: report.paused is not None
+            )
 
             async def work() -> None:
                 while report.paused is None and (order := next(waiting, None)) is not None:

@@ -6,6 +6,8 @@ on the intent gives every attempt one sender; the window keeps a sender that was
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,8 +20,11 @@ from sat_hook.pipeline.evidence import reply_of
 from sat_hook.pipeline.limits import ExecutionLimits
 from sat_hook.pipeline.resolver import Ask
 from sat_hook.pipeline.sat_api import SATApi
+from sat_hook.protocol.exchange import FaultKind, TransportFault
 from sat_hook.protocol.messages import NameValue, OrderRequest, encode_order
-from sat_hook.protocol.outcomes import CheckoutOutcome
+from sat_hook.protocol.outcomes import CheckoutOutcome, classify_checkout
+
+_STOPPED = TransportFault(FaultKind.SENDING_STOPPED, sent=False, detail="the sending was stopped before")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +36,29 @@ class Sending:
 
 
 class Sender:
-    """Sends orders of one account, sharing commits with whoever uses the same committer."""
+    """Sends orders of one account, sharing commits with whoever uses the same committer.
 
-    def __init__(self, sat: SATApi, committer: GroupCommitter, clock: Clock, limits: ExecutionLimits) -> None:
+    However many orders are being sent, at most ``limits.in_flight`` checkouts are under way: the others are
+    committing an intent or an outcome.
+
+    :param is_stopped: asked once more when it is an order's turn to be written; what is stopped then is
+        recorded as never sent.
+    """
+
+    def __init__(
+        self,
+        sat: SATApi,
+        committer: GroupCommitter,
+        clock: Clock,
+        limits: ExecutionLimits,
+        is_stopped: Callable[[], bool],
+    ) -> None:
         self._sat = sat
         self._committer = committer
         self._clock = clock
         self._limits = limits
+        self._is_stopped = is_stopped
+        self._turns = asyncio.Semaphore(limits.in_flight)
 
     async def send(self, order: Order, resend_until: datetime | None = None) -> Sending:
         """Send ``order`` once.
@@ -52,11 +73,17 @@ class Sender:
         if requested is None or intent.order is None:
             return Sending(intent.order, None)
         window = SendWindow(requested.send_before, closes_at)
-        outcome = await self._sat.place_order(requested.body.encode("utf-8"), order.request_id, window)
+        async with self._turns:
+            outcome = await self._place(requested.body, order.request_id, window)
         recorded = await self._committer.commit(
             Ask(order.request_id, reply_of(outcome, requested.attempt)), intent.order
         )
         return Sending(recorded.order, outcome)
+
+    async def _place(self, body: str, request_id: str, window: SendWindow) -> CheckoutOutcome:
+        if self._is_stopped():
+            return classify_checkout(_STOPPED, request_id)
+        return await self._sat.place_order(body.encode("utf-8"), request_id, window)
 
     def _intent(self, order: Order, resend_until: datetime | None) -> RequestCheckout:
         now = self._clock.now()

@@ -64,6 +64,7 @@ class FaultKind(StrEnum):
     TLS = "tls"
     PROXY = "proxy"
     SEND_WINDOW_PASSED = "send_window_passed"
+    SENDING_STOPPED = "sending_stopped"
     TOKEN_UNAVAILABLE = "token_unavailable"  # noqa: S105 - a reason, no password
     CREDENTIALS_REFUSED = "credentials_refused"
     PING_FAILED = "ping_failed"

@@ -22,6 +22,8 @@ from sat_hook.protocol.errors import UnreadableReplyError
 MAXIMUM_RUPIAH = 10**15
 """Far above any deposit, far below where a float loses single rupiah or a bigint ends."""
 
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 _ESCAPED_NUL = b"\\u0000"
 
 
@@ -403,4 +405,4 @@ def _findings(error: ValidationError) -> str:
 
 
 def _encode(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    return _compact(document).encode("utf-8")

@@ -48,6 +48,20 @@ class SignatureInvalidError(SignatureError):
     """No key that we trust made this signature over these bytes."""
 
 
+def _pss(salt: object) -> AsymmetricPadding:
+    return rsa_padding.PSS(mgf=rsa_padding.MGF1(hashes.SHA256()), salt_length=salt)  # type: ignore[arg-type]
+
+
+_SIGNING_SCHEMES: dict[Padding, AsymmetricPadding] = {
+    Padding.PSS: _pss(rsa_padding.PSS.MAX_LENGTH),
+    Padding.PKCS1V15: rsa_padding.PKCS1v15(),
+}
+_VERIFYING_SCHEMES: dict[Padding, AsymmetricPadding] = {
+    Padding.PSS: _pss(rsa_padding.PSS.AUTO),
+    Padding.PKCS1V15: rsa_padding.PKCS1v15(),
+}
+
+
 class Signer:
     """Signs with the partner's private key (PKCS#8 or PKCS#1 PEM).
 
@@ -64,7 +78,7 @@ class Signer:
 
     def sign(self, body: bytes) -> str:
         """Standard base64 of the signature over ``body`` (344 characters with a 2048 bit key)."""
-        scheme = _pss(rsa_padding.PSS.MAX_LENGTH) if self.padding is Padding.PSS else rsa_padding.PKCS1v15()
+        scheme = _SIGNING_SCHEMES[self.padding]
         return base64.b64encode(self._key.sign(body, scheme, hashes.SHA256())).decode("ascii")
 
     def public_key_pem(self) -> bytes:
@@ -110,7 +124,7 @@ class Verifier:
             raw = base64.b64decode(signature.strip(), validate=True)
         except (binascii.Error, ValueError) as error:
             raise SignatureInvalidError("the signature is not base64") from error
-        scheme = _pss(rsa_padding.PSS.AUTO) if self.padding is Padding.PSS else rsa_padding.PKCS1v15()
+        scheme = _VERIFYING_SCHEMES[self.padding]
         for name, key in self._keys:
             try:
                 key.verify(raw, body, scheme, hashes.SHA256())
@@ -136,10 +150,6 @@ def fingerprint(key: rsa.RSAPublicKey) -> str:
     """The first 16 hexadecimal digits of SHA-256 over the key's DER: a name that can be logged."""
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(der).hexdigest()[:16]
-
-
-def _pss(salt: object) -> AsymmetricPadding:
-    return rsa_padding.PSS(mgf=rsa_padding.MGF1(hashes.SHA256()), salt_length=salt)  # type: ignore[arg-type]
 
 
 def _public_pem(key: rsa.RSAPublicKey) -> bytes:

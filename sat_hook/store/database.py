@@ -48,9 +48,11 @@ class Database:
         return f"Database({parts.get('user')}@{parts.get('host')}:{parts.get('port')}/{parts.get('dbname')})"
 
     @contextmanager
-    def transaction(self, *, snapshot: bool = False) -> Iterator[Connection]:
+    def transaction(self, *, snapshot: bool = False, durable: bool = True) -> Iterator[Connection]:
         """One transaction: committed at the end of the block, rolled back on any exception.
 
+        :param durable: False does not wait for the disk: a crash of the server may take the last moment's
+            work back. For operational tables alone.
         :param snapshot: read everything from one REPEATABLE READ, read-only snapshot.
         :raises StoreUnavailableError: when the database cannot be reached or gives up. A commit whose answer
             was lost may have happened; the version fence of the next append finds out.
@@ -62,6 +64,9 @@ class Database:
             if snapshot:
                 connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
             try:
+                if not durable:
+                    with connection.cursor() as cursor:
+                        cursor.execute("SET LOCAL synchronous_commit = off")
                 yield connection
                 connection.commit()
                 healthy = True
@@ -126,6 +131,28 @@ class Database:
                     self._idle.append(connection)
                     return
         connection.close()
+
+
+class OneTransaction(Database):
+    """A transaction that is open already, for a store that is to work inside it."""
+
+    def __init__(self, connection: Connection) -> None:
+        # Nothing of the base is wanted: no DSN, no pool.
+        self._connection = connection
+
+    def __repr__(self) -> str:
+        return "Database(one transaction)"
+
+    @contextmanager
+    def transaction(self, *, snapshot: bool = False, durable: bool = True) -> Iterator[Connection]:
+        """The transaction itself, which somebody else ends: how durable it is, is theirs to say.
+
+        :raises ValueError: when a snapshot is asked of what has begun already.
+        """
+        del durable
+        if snapshot:
+            raise ValueError("a transaction that has begun cannot become a snapshot")
+        yield self._connection
 
 
 def _is_fresh(connection: Connection) -> bool:

@@ -23,7 +23,7 @@ from sat_hook.domain.funds import (
     outstanding,
 )
 from sat_hook.domain.order import OrderState
-from sat_hook.store.database import Database
+from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.event_store import EventStore
 from sat_hook.store.memory import MemoryEventStore
 from sat_hook.store.postgres import PostgresEventStore
@@ -97,28 +97,12 @@ class PostgresFunds:
             yield _PostgresAccountFunds(connection, account)
 
 
-class _OneTransaction(Database):
-    """A transaction that is open already, for a store that brings none of its own."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def __repr__(self) -> str:
-        return "Database(one transaction)"
-
-    @contextmanager
-    def transaction(self, *, snapshot: bool = False) -> Iterator[Connection]:
-        if snapshot:
-            raise ValueError("a transaction that has begun cannot become a snapshot")
-        yield self._connection
-
-
 class _PostgresAccountFunds:
     def __init__(self, connection: Connection, account: str) -> None:
         self._connection = connection
         self._account = account
         self._funds = queries("funds")
-        self.store: EventStore = PostgresEventStore(_OneTransaction(connection))
+        self.store: EventStore = PostgresEventStore(OneTransaction(connection))
 
     def record(self, observation: BalanceObservation, *, is_compared: bool) -> None:
         self._funds.record_observation(

@@ -11,7 +11,7 @@ from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.guards import COUNTING_STATES, Usage, amount_of, counted_at, counts
 from sat_hook.domain.order import Order
-from sat_hook.store.database import Database
+from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.event_store import EventStore
 from sat_hook.store.memory import MemoryEventStore
 from sat_hook.store.postgres import PostgresEventStore
@@ -67,7 +67,7 @@ class _LockedAccount:
         self._connection = connection
         self._account = account
         self._guards = queries("guards")
-        self.store: EventStore = PostgresEventStore(_OpenTransaction(connection))
+        self.store: EventStore = PostgresEventStore(OneTransaction(connection))
 
     def kin(self, orders: Sequence[Order], since: datetime) -> list[Order]:
         rows = self._guards.kin(
@@ -96,20 +96,6 @@ class _LockedAccount:
                 period_end=end,
             )
         )
-
-
-class _OpenTransaction(Database):
-    """Lets a store work inside a transaction that somebody else has opened and will end."""
-
-    def __init__(self, connection: Connection) -> None:
-        # Nothing of the base is wanted: no DSN, no pool.
-        self._connection = connection
-
-    @contextmanager
-    def transaction(self, *, snapshot: bool = False) -> Iterator[Connection]:
-        if snapshot:
-            raise ValueError("a transaction that has begun cannot become a snapshot")
-        yield self._connection
 
 
 class MemoryGuardLedger:

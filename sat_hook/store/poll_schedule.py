@@ -67,7 +67,11 @@ class PollSchedule(Protocol):
 
 
 class PostgresPollSchedule:
-    """:class:`PollSchedule` in the table ``sat.poll_schedule``."""
+    """:class:`PollSchedule` in the table ``sat.poll_schedule``.
+
+    What is claimed and put off is not waited for on disk: after a crash of the server an order comes due
+    again.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -93,7 +97,7 @@ class PostgresPollSchedule:
             )
 
     def claim_due(self, scope: PollScope, now: datetime, lease_until: datetime, limit: int) -> list[DuePoll]:
-        with self._database.transaction() as connection:
+        with self._database.transaction(durable=False) as connection:
             rows = self._polls.claim_due(
                 connection,
                 batch_id=scope.batch_id,
@@ -107,7 +111,7 @@ class PostgresPollSchedule:
     def reschedule(self, due_at: Mapping[str, datetime], lease_until: datetime) -> None:
         if not due_at:
             return
-        with self._database.transaction() as connection:
+        with self._database.transaction(durable=False) as connection:
             self._polls.reschedule(
                 connection,
                 request_ids=list(due_at),
@@ -118,7 +122,7 @@ class PostgresPollSchedule:
     def forget(self, request_ids: Sequence[str], lease_until: datetime) -> None:
         if not request_ids:
             return
-        with self._database.transaction() as connection:
+        with self._database.transaction(durable=False) as connection:
             self._polls.forget(connection, request_ids=list(request_ids), lease_until=lease_until)
 
     def next_due(self, scope: PollScope) -> datetime | None:

@@ -46,7 +46,7 @@ class PostgresEventStore:
     def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
         with self.database.transaction() as connection:
             rows = list(self._orders.load_orders(connection, request_ids=list(request_ids)))
-        orders = (Order.model_validate(row[0]) for row in rows)
+        orders = (Order.model_validate_json(row[0]) for row in rows)
         return {order.request_id: order for order in orders}
 
     def load_batch(self, batch_id: str) -> Batch | None:
@@ -72,7 +72,7 @@ class PostgresEventStore:
                     limit=limit,
                 )
             )
-        return [Order.model_validate(row[0]) for row in rows]
+        return [Order.model_validate_json(row[0]) for row in rows]
 
     def orders_of_account(
         self, account: str, states: Sequence[OrderState], after_request_id: str = "", limit: int = 1000
@@ -87,7 +87,7 @@ class PostgresEventStore:
                     limit=limit,
                 )
             )
-        return [Order.model_validate(row[0]) for row in rows]
+        return [Order.model_validate_json(row[0]) for row in rows]
 
     def count_by_state(self, batch_id: str) -> list[StateCount]:
         with self.database.transaction() as connection:
@@ -120,7 +120,7 @@ class PostgresEventStore:
         """Orders by request id or by the submitter's order id (several when accounts share one)."""
         with self.database.transaction() as connection:
             rows = list(self._orders.find_order(connection, reference=reference))
-        return [Order.model_validate(row[0]) for row in rows]
+        return [Order.model_validate_json(row[0]) for row in rows]
 
     def recent_batches(self, limit: int = 20) -> list[Batch]:
         """The batches submitted last, newest first."""

@@ -1,10 +1,10 @@
 -- name: load_orders(request_ids)
 -- The current state of the orders that exist.
-SELECT document FROM sat.orders WHERE request_id = ANY (:request_ids);
+SELECT document::text FROM sat.orders WHERE request_id = ANY (:request_ids);
 
 -- name: orders_of_batch(batch_id, after_row, first_row, last_row, states, limit)
 -- A page of a batch's orders, by row number.
-SELECT document
+SELECT document::text
 FROM sat.orders
 WHERE batch_id = :batch_id
   AND row_number > :after_row
@@ -26,7 +26,7 @@ GROUP BY state;
 
 -- name: find_order(reference)
 -- Orders by request id, or by the submitter's order id.
-SELECT document FROM sat.orders WHERE request_id = :reference OR order_id = :reference ORDER BY account;
+SELECT document::text FROM sat.orders WHERE request_id = :reference OR order_id = :reference ORDER BY account;
 
 -- name: status_evidence_of(digests)
 -- The signed text that ended an order.
@@ -38,7 +38,7 @@ SELECT request_id, document FROM sat.orders ORDER BY request_id;
 
 -- name: orders_of_account(account, states, after_request_id, limit)
 -- A page of an account's orders in some states, by request id.
-SELECT document
+SELECT document::text
 FROM sat.orders
 WHERE account = :account AND state = ANY (:states) AND request_id > :after_request_id
 ORDER BY request_id

@@ -20,7 +20,7 @@ from sat_hook.clients.guard import SendGuard
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_decisions as decisions
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.funds import Outstanding
+from sat_hook.domain.funds import Outstanding, is_reserved
 from sat_hook.domain.guards import Usage, rule_on
 from sat_hook.domain.order import Order, OrderState, evolve
 from sat_hook.pipeline import approval, execution, finality, guarding, intake, recovery, sending
@@ -264,7 +264,11 @@ def _submitting_taken_for_abandoned(stack: ExitStack) -> None:
             order = order.model_copy(update={"state": OrderState.QUOTED})
         return real(order, replace(command, based_on_version=None))
 
+    def reserved(order: Order, up_to_row: int) -> bool:
+        return is_reserved(order.model_copy(update={"state": OrderState.QUOTED}), up_to_row)
+
     stack.enter_context(patch.object(execution, "OrderSlice", slice_of))
+    stack.enter_context(patch.object(execution, "is_reserved", reserved))
     _decide_by(stack, asked.RequestCheckout, request)
 
 
@@ -612,7 +616,7 @@ def _kill_switch_ignored(stack: ExitStack) -> None:
     "an intent without funds behind it",
 )
 def _reservation_ignored(stack: ExitStack) -> None:
-    stack.enter_context(patch.object(ChunkExecutor, "_reserved", lambda self, batch_id, orders: orders))
+    stack.enter_context(patch.object(ChunkExecutor, "_reserved", lambda self, batch, orders: orders))
 
 
 @bug(
