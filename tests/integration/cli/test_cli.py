@@ -84,6 +84,18 @@ def test_batches_are_listed_and_shown(run: Run, filled: ApplicationDatabase) -> 
     assert (missing.code, missing.err) == (2, f"sat: there is no batch {BATCH_ID}\n")
 
 
+def test_a_batch_is_shown_as_it_stood(run: Run, filled: ApplicationDatabase) -> None:
+    """As of a position: right after the submission there was no order; beyond the log there is no answer."""
+    env = {"SAT_DB_DSN": filled.reader_dsn}
+    now = run("batch", "show", BATCH, env=env)
+    then = run("batch", "show", BATCH, "--at", "1", env=env)
+    assert (then.code, then.err) == (0, "")
+    assert "As of position 1 of the log" in then.out
+    assert ("succeeded" in now.out, "succeeded" in then.out) == (True, False)
+    beyond = run("batch", "show", BATCH, "--at", "999", env=env)
+    assert (beyond.code, "position 999: found a log that is settled from 1 to" in beyond.err) == (2, True)
+
+
 def test_a_list_that_is_cut_says_so(run: Run, filled: ApplicationDatabase) -> None:
     """How many are shown, and how to see more; a whole list says nothing."""
     env = {"SAT_DB_DSN": filled.reader_dsn}
