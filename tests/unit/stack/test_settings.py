@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.keys import KeyPairs
+from sat_hook.audit.keys import AuditSigner, AuditVerifier, write_audit_key
 from sat_hook.hooks.sat_connection import settings_of
 from sat_hook.receiver.settings import load_settings
 from stack.airflow_settings import AirflowSettings
@@ -128,6 +129,15 @@ def test_the_connection_is_what_the_hook_reads(settings: AirflowSettings) -> Non
     assert account.base_url == "http://127.0.0.1:8090/api"
     assert account.signer is not None
     assert account.verifier is not None
+
+
+def test_the_audit_key_is_where_its_connection_says(settings: AirflowSettings) -> None:
+    """And its public half where the command looks; both are made once."""
+    key_id = write_audit_key(settings.layout.keys)
+    extra = json.loads(settings.connections()["sat_audit"]["extra"])
+    assert AuditSigner(Path(extra["private_key_path"]).read_bytes()).key_id == key_id
+    named = settings.command_line_environment()["SAT_AUDIT_PUBLIC_KEYS"]
+    assert AuditVerifier([Path(named).read_bytes()]).key_ids == (key_id,)
 
 
 def test_the_receiver_accepts_its_file(settings: AirflowSettings) -> None:
