@@ -2,7 +2,8 @@
 
 The unfiltered list is documented to hold active products only, it may be cut short, and whether a filter of
 known and unknown codes is answered with the known ones or with P04 is not documented (protocol section 5.3).
-So P04 counts for one code alone, and whatever cannot be settled stays as it was.
+So a product is gone when P04 answers the question for it alone, and not before; whatever cannot be settled
+stays as it was.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Confirmation:
     """What became of products that are not on the list.
 
     :param listed: SAT lists them after all, when asked by name.
-    :param gone: SAT does not know them any more.
+    :param gone: SAT does not know them any more (P04).
     :param unconfirmed: nobody could tell; they stay as they were.
     """
 
@@ -80,7 +81,11 @@ def _ask(source: PriceSource, group: list[str], found: Confirmation) -> list[lis
         return []
     found.listed.update(answer.products)
     found.unconfirmed.update(answer.contradictory)
-    found.gone.update(set(group) - answer.products.keys() - answer.contradictory)
+    absent = [code for code in group if code not in answer.products and code not in answer.contradictory]
+    if len(group) > 1:
+        return [[code] for code in absent]
+    # Neither listed nor refused: an answer that may have been cut short.
+    found.unconfirmed.update(absent)
     return []
 
 

@@ -75,6 +75,14 @@ def test_a_filter_that_is_not_heeded_proves_nothing() -> None:
     assert confirm(sat, ["a", "b"]).unconfirmed == {"a", "b"}
 
 
+def test_an_empty_answer_proves_nothing() -> None:
+    """Only P04 says that a product is gone: an answer without it may have been cut short."""
+    sat = ListingSAT(ManualClock(), product("a"), product("b"))
+    sat.trouble[0] = sat.trouble[1] = WireResponse(200, {}, b'{"data": []}')
+    found = confirm(sat, ["a", "b"])
+    assert (found.gone, found.unconfirmed, set(found.listed)) == (set(), {"a"}, {"b"})
+
+
 def test_the_number_of_questions_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left then is unconfirmed."""
     monkeypatch.setattr(confirming, "MAXIMUM_QUESTIONS", 3)
