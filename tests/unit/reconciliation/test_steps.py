@@ -1,0 +1,108 @@
+"""Steps of the nightly run by themselves: which day it is, and which files are taken in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from sat_hook.clients.system import SystemClock
+from sat_hook.operators import reconciliation
+from sat_hook.operators.reconciliation import SATImportSettlementsOperator, SATNameDayOperator
+from sat_hook.reconciliation.keeping import BookKeeper
+from sat_hook.reconciliation.trouble import SettlementRefusedError
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
+from stack.databases import ApplicationDatabase
+from tests.orders import ACCOUNT, BY_TEST
+
+CSV = "request_id,amount,status\nS1,52000,Success\n"
+
+
+def named(logical_date: datetime | None, run_after: datetime, day: str = "", cut_off_minutes: int = 0) -> str:
+    """The day that a run closes."""
+    run = SimpleNamespace(logical_date=logical_date, run_after=run_after)
+    task = SATNameDayOperator(task_id="day", day=day, cut_off_minutes=cut_off_minutes)
+    context: Any = {"dag_run": run}
+    return task.execute(context)
+
+
+def test_a_run_closes_the_day_before_its_own_time_however_late() -> None:
+    """00:30 WIB closes the day that ended at 00:00; by when it was scheduled, not by the clock."""
+    scheduled = datetime(2025, 3, 4, 17, 30, tzinfo=UTC)
+    assert named(scheduled, scheduled) == "2025-03-04"
+    assert named(None, datetime(2025, 3, 5, 16, 59, tzinfo=UTC)) == "2025-03-04"
+    assert named(None, datetime(2025, 3, 5, 16, 59, tzinfo=UTC), cut_off_minutes=-60) == "2025-03-05"
+
+
+def test_a_day_that_somebody_names_is_closed() -> None:
+    """If it has ended."""
+    now = datetime.now(UTC)
+    assert named(None, now, "2025-03-01") == "2025-03-01"
+    with pytest.raises(AirflowFailException, match="that has ended"):
+        named(None, now, "2999-01-01")
+    with pytest.raises(AirflowFailException, match="expected YYYY-MM-DD"):
+        named(None, now, "yesterday")
+
+
+@pytest.fixture
+def store(database: ApplicationDatabase) -> Iterator[PostgresEventStore]:
+    """The books' store."""
+    store = PostgresEventStore(Database(database.writer_dsn, "tests"))
+    with closing(store.database):
+        yield store
+
+
+@pytest.fixture
+def take_in(store: PostgresEventStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs the step over ``tmp_path/files``."""
+    monkeypatch.setenv("SAT_RESULTS_URI", (tmp_path / "kept").as_uri())
+    monkeypatch.setattr(SATImportSettlementsOperator, "account", lambda *_: ACCOUNT)
+    task = SATImportSettlementsOperator(task_id="settlements", settlements_uri=(tmp_path / "files").as_uri())
+    application: Any = SimpleNamespace(store=store, resolver=SimpleNamespace(clock=SystemClock()))
+    return lambda: task.step(application, BY_TEST)
+
+
+def test_files_are_taken_in_once_by_their_mapping(
+    take_in: Any, store: PostgresEventStore, tmp_path: Path
+) -> None:
+    """By name and day; a corrected one replaces what came before; what has no day in its name is left."""
+    with pytest.raises(AirflowSkipException, match="there is no"):
+        take_in()
+    folder = tmp_path / "files" / ACCOUNT
+    folder.mkdir(parents=True)
+    (folder / "mapping.json").write_text(json.dumps({"delimiter": ","}))
+    (folder / "settlement-2026-11-22.csv").write_text(CSV)
+    (folder / "notes.csv").write_text("hello")
+    assert take_in() == {"imported": 1, "found": 2}
+    assert take_in() == {"imported": 0, "found": 2}
+    (folder / "settlement-2026-11-22-corrected.csv").write_text(CSV + "S2,1,Success\n")
+    assert take_in() == {"imported": 1, "found": 3}
+    settlements = BookKeeper(store, SystemClock()).books(ACCOUNT).settlements
+    assert [(item.event.rows, item.event.replaces_earlier) for item in settlements] == [(1, False), (2, True)]
+
+
+def test_a_file_that_cannot_be_read_stops_the_night_with_its_name(take_in: Any, tmp_path: Path) -> None:
+    """Closing without it would call everything in it missing."""
+    folder = tmp_path / "files" / ACCOUNT
+    folder.mkdir(parents=True)
+    (folder / "settlement-2026-11-22.csv").write_text("id;nilai\n1;2\n")
+    with pytest.raises(SettlementRefusedError, match=r"settlement-2026-11-22\.csv: found the columns"):
+        take_in()
+
+
+def test_without_a_place_for_files_the_step_is_skipped(
+    store: PostgresEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files may never come."""
+    monkeypatch.delenv(reconciliation.SETTLEMENTS_URI_VARIABLE, raising=False)
+    task = SATImportSettlementsOperator(task_id="settlements")
+    with pytest.raises(AirflowSkipException, match="is not set"):
+        task.step(SimpleNamespace(store=store), BY_TEST)  # type: ignore[arg-type]
