@@ -35,6 +35,7 @@ class AlertKind(StrEnum):
     FINAL_WATCH_MISSED = "final_watch_missed"
     RECONCILIATION_BREAK = "reconciliation_break"
     PRICE_JUMP = "price_jump"
+    LOG_FORKED = "log_forked"
 
     @property
     def headline(self) -> str:
@@ -53,6 +54,7 @@ _HEADLINES = {
     AlertKind.FINAL_WATCH_MISSED: "ended orders that were not looked at again in time",
     AlertKind.RECONCILIATION_BREAK: "breaks of the reconciliation",
     AlertKind.PRICE_JUMP: "jumps of product prices",
+    AlertKind.LOG_FORKED: "the log is not the one that was published",
 }
 
 

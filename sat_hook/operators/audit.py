@@ -15,12 +15,16 @@ from sat_hook.audit.exports import load_export, record_written, requested_by
 from sat_hook.audit.keys import AuditSigner
 from sat_hook.audit.pack import PackWriter
 from sat_hook.clients.system import SystemClock
+from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.export import ExportWritten
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.audit import AUDIT_CONNECTION, audit_signer, checkpoint_publication
 from sat_hook.hooks.spool import exports_folder, keep_export
 from sat_hook.operators.batch import provenance_of
+from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.trouble import PipelineError
+
+EVERY_ACCOUNT = "*"
 
 
 class SATCheckpointOperator(BaseOperator):
@@ -113,9 +117,19 @@ class SATExportOperator(BaseOperator):
 
 
 def _checkpoints(application: ApplicationHook, signer: AuditSigner) -> tuple[int, int]:
-    made = make_checkpoints(application.database, signer, SystemClock())
+    clock = SystemClock()
+    made = make_checkpoints(application.database, signer, clock)
     try:
         return len(made), publish_checkpoints(application.database, checkpoint_publication())
     except CheckpointForkedError as error:
+        fork = Alert(
+            key=f"log_forked/{error.number}",
+            kind=AlertKind.LOG_FORKED,
+            account=EVERY_ACCOUNT,
+            text=f"checkpoint {error.number} was published with other contents: altered, or an older backup?",
+            occurred_at=clock.now(),
+            subject=f"checkpoint {error.number}",
+        )
+        raise_alerts(application.alerts, [fork])
         # No retry makes two logs one: people have to look.
         raise AirflowFailException(str(error)) from error

@@ -1,0 +1,155 @@
+"""The operators of audits on a real database: what the connection and the environment must say."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg2
+import pytest
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowFailException
+
+from sat_hook.audit.checkpoints import name_of
+from sat_hook.audit.exports import load_export, request_export
+from sat_hook.audit.keys import AuditSigner, new_audit_key
+from sat_hook.audit.publication import PublicationError
+from sat_hook.hooks.audit import audit_signer, checkpoint_publication
+from sat_hook.hooks.sat_connection import SATConnectionError
+from sat_hook.operators.audit import SATCheckpointOperator, SATExportOperator
+from sat_hook.protocol.signing import generate_key_pair
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
+from stack.databases import ApplicationDatabase
+from tests.dags.api_server import postgres_connection
+from tests.integration.audit.keeping import Notary
+from tests.orders import BY_TEST, ManualClock
+
+PRIVATE, _ = new_audit_key()
+CONTEXT: Any = {
+    "ti": SimpleNamespace(map_index=-1, dag_id="d", task_id="t", run_id="r", try_number=1),
+}
+
+
+def connection(password: str | None = None, **extra: str) -> SimpleNamespace:
+    """The connection ``sat_audit``."""
+    return SimpleNamespace(password=password, extra_dejson=extra, conn_type="generic")
+
+
+@pytest.fixture
+def airflow(database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Notary:
+    """Connections and environment of a worker, and a log with news."""
+    attributes = postgres_connection(database.writer_dsn)
+    known = {
+        "sat_audit": connection(PRIVATE.decode().replace("\n", " ")),
+        "sat_db": SimpleNamespace(**attributes, extra_dejson={"sslmode": "disable"}),
+    }
+    monkeypatch.setattr(BaseHook, "get_connection", classmethod(lambda _, name: known[name]))
+    monkeypatch.setenv("SAT_CHECKPOINTS_URI", (tmp_path / "published").as_uri())
+    monkeypatch.setenv("SAT_RESULTS_URI", (tmp_path / "results").as_uri())
+    notary = Notary(database, tmp_path / "published", signer=AuditSigner(PRIVATE))
+    notary.append(1, 3)
+    return notary
+
+
+def test_checkpoints_are_made_and_published(airflow: Notary) -> None:
+    """Then there is nothing to do."""
+    operator = SATCheckpointOperator(task_id="checkpoint")
+    assert operator.execute(CONTEXT) == {"made": 1, "published": 1}
+    assert operator.execute(CONTEXT) == {"made": 0, "published": 0}
+    assert airflow.verify()[1].findings == []
+
+
+def test_two_logs_are_told_once_and_fail_the_task(airflow: Notary) -> None:
+    """No retry makes them one."""
+    path = airflow.folder / name_of(1)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"another log's")
+    operator = SATCheckpointOperator(task_id="checkpoint")
+    for _ in range(2):
+        with pytest.raises(AirflowFailException, match="checkpoint 1 was published with other contents"):
+            operator.execute(CONTEXT)
+    with closing(psycopg2.connect(airflow.database.superuser_dsn)) as opened, opened.cursor() as cursor:
+        cursor.execute("SELECT kind, account FROM sat.alerts")
+        assert cursor.fetchall() == [("log_forked", "*")]
+
+
+def test_a_pack_is_written_beside_the_results_and_again(airflow: Notary, tmp_path: Path) -> None:
+    """A cleared task writes the same bytes, and records them once. Nothing else is left behind."""
+    store = PostgresEventStore(Database(airflow.database.writer_dsn))
+    with closing(store.database):
+        now = datetime.now(UTC)
+        export = request_export(
+            store,
+            ManualClock(now),
+            recorded_from=now - timedelta(hours=1),
+            recorded_before=now,
+            with_personal_data=False,
+            reason="",
+            provenance=BY_TEST,
+        )
+        operator = SATExportOperator(task_id="write_pack", export_id=export.export_id)
+        first = operator.execute(CONTEXT)
+        assert operator.execute(CONTEXT) == first
+        assert json.dumps(first)
+        kept = load_export(store, export.export_id)
+    assert kept.digest == first["digest"]
+    assert kept.version == 2
+    assert [path.name for path in (tmp_path / "results" / "exports").iterdir()] == [f"{export.export_id}.zip"]
+
+
+def test_nobody_asked_for_it(airflow: Notary) -> None:
+    """A run that was started by hand, without a request that is recorded, exports nothing."""
+    operator = SATExportOperator(task_id="write_pack", export_id="X" + "A" * 25)
+    with pytest.raises(AirflowFailException, match="there is no export"):
+        operator.execute(CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("password", "path", "says"),
+    [
+        (None, None, "found 0 keys"),
+        ("very-secret", None, "found 0 keys"),
+        (generate_key_pair()[0].decode(), None, "not an Ed25519 key"),
+        (None, "/nowhere/audit.pem", "No such file"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_told_without_being_shown(
+    monkeypatch: pytest.MonkeyPatch, password: str | None, path: str | None, says: str
+) -> None:
+    """The connection, the field, found and expected."""
+    extra = {"private_key_path": path} if path else {}
+    monkeypatch.setattr(BaseHook, "get_connection", classmethod(lambda *_: connection(password, **extra)))
+    with pytest.raises(SATConnectionError, match=says) as caught:
+        audit_signer()
+    assert "sat_audit" in str(caught.value)
+    assert "very-secret" not in str(caught.value)
+    assert "PRIVATE KEY" not in str(caught.value)
+
+
+def test_the_key_may_be_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As secrets are mounted."""
+    (tmp_path / "audit.pem").write_bytes(PRIVATE)
+    found = connection(private_key_path=str(tmp_path / "audit.pem"))
+    monkeypatch.setattr(BaseHook, "get_connection", classmethod(lambda *_: found))
+    assert audit_signer().key_id == AuditSigner(PRIVATE).key_id
+
+
+def test_an_object_store_is_a_place_of_publication(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through Airflow's own paths; a name that is free reads as nothing."""
+    monkeypatch.setenv("SAT_CHECKPOINTS_URI", "memory://bucket/checkpoints")
+    publication = checkpoint_publication()
+    assert publication.read(name_of(1)) is None
+    publication.write(name_of(1), b"one")
+    assert checkpoint_publication().read(name_of(1)) == b"one"
+
+
+def test_a_place_must_be_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints that stay in the database prove nothing against whoever owns it."""
+    monkeypatch.setenv("SAT_CHECKPOINTS_URI", " ")
+    with pytest.raises(PublicationError, match="SAT_CHECKPOINTS_URI: found nothing"):
+        checkpoint_publication()
