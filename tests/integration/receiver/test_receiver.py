@@ -17,6 +17,7 @@ import psycopg2
 import pytest
 
 from sat_hook.protocol.signing import Signer, Verifier
+from sat_hook.receiver.answers import Refusal
 from sat_hook.receiver.app import create_app
 from sat_hook.receiver.settings import Limits
 from sat_hook.store.database import Database
@@ -246,6 +247,18 @@ def test_a_source_with_many_bad_signatures_is_429(database: ApplicationDatabase)
         assert reply.headers["retry-after"] == "60"
 
 
+def test_looking_for_accounts_is_a_bad_signature_like_any_other(database: ApplicationDatabase) -> None:
+    """Whoever tries names is cut short, and the log calls it by its name."""
+    with serving(settings_for(database.receiver_dsn, Limits(bad_signatures_per_minute=2))) as served:
+        for name in ("a", "b"):
+            refusal(served, (400, "INVALID_SIGNATURE"), account=name)
+        refusal(served, (429, "TOO_MANY_BAD_SIGNATURES"), account="c")
+        assert served.receiver.tally.refusals == {
+            Refusal.UNKNOWN_ACCOUNT: 2,
+            Refusal.TOO_MANY_BAD_SIGNATURES: 1,
+        }
+
+
 def test_a_source_on_the_allow_list_is_always_heard_out(database: ApplicationDatabase) -> None:
     """Whoever shares SAT's address cannot silence SAT with forgeries."""
     settings = settings_for(
@@ -413,6 +426,7 @@ def test_a_full_queue_is_503_at_once(database: ApplicationDatabase) -> None:
             cursor.execute("LOCK TABLE sat.callback_inbox IN ACCESS EXCLUSIVE MODE")
         statuses = list(senders.map(lambda n: served.post(order(f"S{n}")).status_code, range(4)))
         assert statuses == [503] * 4
+        assert served.receiver.tally.refusals == {Refusal.NOT_STORED: 4}
         blocker.rollback()
         while served.receiver.open().inbox._queue.qsize():
             pass
