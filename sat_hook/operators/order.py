@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from sat_hook.domain.batch_events import ShortFundsPolicy
 from sat_hook.domain.guards import AccountRules
 from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_events import HoldReason
 from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import ApplicationHook
 from sat_hook.hooks.sat import SATHook
@@ -258,9 +259,12 @@ class SATCheckoutOperator(SATBatchOperator):
         why = f": {reason}" if reason else ""
         self.log.info("Order %r (%s) is %s%s", order.order_id, order.request_id, order.state.value, why)
         if order.state is OrderState.HELD:
+            needs_approval = order.reason_code == HoldReason.APPROVAL
+            then = f"sat batch run {order.batch_id} --account {self.sat_conn_id}, which asks for it"
             self.log.warning(
-                "It waits for a person: sat order release %s --reason WHY, then clear this task",
+                "It waits for a person: sat order release %s --reason WHY, then %s",
                 order.request_id,
+                then if needs_approval else "clear this task",
             )
 
 
