@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import random
 import resource
 import sys
@@ -24,6 +23,7 @@ from sat_hook.clients.system import SystemClock
 from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.bulk import bulk_work
 from sat_hook.pipeline.execution import ChunkExecutor
 from sat_hook.pipeline.finality import StatusPoller, orders_in_flight
 from sat_hook.pipeline.funding import look_at_deposit, reserve
@@ -90,18 +90,18 @@ class Line:
             seconds["intake"] = time.perf_counter() - began
             self.memory.note("intake")
             ready()
-            gc.freeze()  # as the operators do
             phases: tuple[tuple[str, Callable[[AsyncSATClient], Awaitable[None]]], ...] = (
                 ("quote", self._quote),
                 ("reserve", self._reserve),
                 ("execute", self._execute),
                 ("settle", self._settle),
             )
-            for name, phase in phases:
-                began = time.perf_counter()
-                await phase(sat)
-                seconds[name] = time.perf_counter() - began
-                self.memory.note(name)
+            with bulk_work():  # as the operators do
+                for name, phase in phases:
+                    began = time.perf_counter()
+                    await phase(sat)
+                    seconds[name] = time.perf_counter() - began
+                    self.memory.note(name)
         ended = {count.state: count.orders for count in self.store.count_by_state(self.batch_id)}
         assert ended == {OrderState.SUCCEEDED: self.orders}, ended
         return {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import gc
 from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -25,6 +24,7 @@ from sat_hook.hooks.spool import results_spool, submissions_spool
 from sat_hook.operators.links import BatchProgressLink
 from sat_hook.operators.rules import approval_policy, guard_rules_of
 from sat_hook.pipeline.approval import approval_is_needed
+from sat_hook.pipeline.bulk import bulk_work
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
 from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport, Gate
 from sat_hook.pipeline.handing_over import handed_over
@@ -97,12 +97,8 @@ class SATBatchOperator(BaseOperator):
 
     def with_sat(self, work: Coroutine[Any, Any, T]) -> T:
         """Run asynchronous work to its end."""
-        # What Airflow has loaded lives as long as this process; the collector need not look at it meanwhile.
-        gc.freeze()
-        try:
+        with bulk_work():
             return asyncio.run(work)
-        finally:
-            gc.unfreeze()
 
 
 class SATIntakeOperator(SATBatchOperator):

@@ -50,6 +50,7 @@ class PollReport:
 class _Claimed:
     poll: DuePoll
     lease_until: datetime
+    order: Order | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,10 @@ class StatusPoller:
         if not claimed:
             return None
         told = self._end_by_callbacks(claimed, lease_until)
-        return [_Claimed(poll, lease_until) for poll in claimed if poll.request_id not in told], len(told)
+        left = [poll for poll in claimed if poll.request_id not in told]
+        # Read while others are asked about. Whatever happens to an order meanwhile, its version tells.
+        orders = self._resolver.store.load_orders([poll.request_id for poll in left])
+        return [_Claimed(poll, lease_until, orders.get(poll.request_id)) for poll in left], len(told)
 
     def _end_by_callbacks(self, claimed: list[DuePoll], lease_until: datetime) -> frozenset[str]:
         """Those whose callback is taken at its word, where the account's connection wants that."""
@@ -163,7 +167,8 @@ class StatusPoller:
             for answer in answers
             if (ask := status_ask(answer.request_id, answer.outcome, answer.asked_at)) is not None
         ]
-        done = self._resolver.apply(asks, provenance)
+        known = {a.request_id: a.claimed.order for a in answers if a.claimed.order is not None}
+        done = self._resolver.apply(asks, provenance, known)
         silent = [answer.request_id for answer in answers if answer.request_id not in done]
         orders = {
             **(self._resolver.store.load_orders(silent) if silent else {}),
