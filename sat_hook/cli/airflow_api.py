@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote, unquote, urlsplit
 
 import requests
@@ -52,6 +52,9 @@ class AirflowApi:
 
     Every method raises :class:`CommandError` with a sentence for that person.
     """
+
+    dag_id: ClassVar[str] = DAG_ID
+    """The DAG that the acts belong to: whoever may trigger it may do them."""
 
     def __init__(self, settings: CommandSettings) -> None:
         self.url = settings.require("SAT_AIRFLOW_URL").rstrip("/")
@@ -103,7 +106,7 @@ class AirflowApi:
 
     def is_paused(self) -> bool:
         """Whether the DAG is paused, so that runs only queue."""
-        return bool(self._document(self._ask("GET", f"/api/v2/dags/{DAG_ID}"))["is_paused"])
+        return bool(self._document(self._ask("GET", f"/api/v2/dags/{self.dag_id}"))["is_paused"])
 
     def results(self, batch_id: str, at: int | None = None) -> Download:
         """The result file as the log stands now, or stood at a position."""
@@ -271,7 +274,7 @@ class AirflowApi:
             )
         if status == 403:
             return CommandError.at(
-                self.url, "a user who may not do this", f"one who may trigger the DAG {DAG_ID}"
+                self.url, "a user who may not do this", f"one who may trigger the DAG {self.dag_id}"
             )
         if status == 503:
             away = detail or f"{self.url}: a part of Airflow is away"
@@ -286,8 +289,8 @@ class AirflowApi:
             )
         if status == 404 and path.startswith("/sat/") and detail in ("", "Not Found"):
             return CommandError.at(self.url, "no route /sat/v1", "an Airflow with the plugin sat_plugin")
-        if status == 404 and path.startswith("/api/") and "dagRun" not in detail and DAG_ID in detail:
-            return CommandError.at(self.url, f"no DAG {DAG_ID}", "an Airflow that has loaded it")
+        if status == 404 and path.startswith("/api/") and "dagRun" not in detail and self.dag_id in detail:
+            return CommandError.at(self.url, f"no DAG {self.dag_id}", "an Airflow that has loaded it")
         return CommandError(detail or f"{self.url}: found HTTP {status} for {path}; expected success")
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from sat_hook.cli.airflow_api import AirflowApi
@@ -22,6 +22,8 @@ class AuditApi(AirflowApi):
 
     Every method raises :class:`CommandError` with a sentence for that person.
     """
+
+    dag_id: ClassVar[str] = DAG_ID
 
     def ask_for_export(
         self, recorded_from: datetime, recorded_before: datetime, *, with_personal_data: bool, reason: str

@@ -62,6 +62,10 @@ def export(
         )
         out.print(f"asked for export {export_id}")
         airflow.start(export_id)
+        if airflow.is_paused():
+            out.print(
+                "[yellow]The DAG audit_export is paused[/]: the pack waits until somebody switches it on"
+            )
         deadline = time.monotonic() + timeout
         while (state := airflow.state(export_id)) not in ("success", "failed"):
             if time.monotonic() > deadline:
