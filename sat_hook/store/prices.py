@@ -25,7 +25,7 @@ from sat_hook.domain.prices import (
     RecordedChange,
     SnapshotOutcome,
 )
-from sat_hook.store.database import Database
+from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.event_store import EventStore
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.sql_files import queries
@@ -76,7 +76,7 @@ class LockedHistory:
 
     def __init__(self, connection: Connection, account: str) -> None:
         self.connection = connection
-        self.store: EventStore = PostgresEventStore(_OpenTransaction(connection))
+        self.store: EventStore = PostgresEventStore(OneTransaction(connection))
         self._account = account
         self._prices = queries("prices")
 
@@ -238,22 +238,6 @@ class PriceHistory:
             cursor.execute(self._prices.margins.sql, period)
             for row in cursor:
                 yield OrderMargin(*row)
-
-
-class _OpenTransaction(Database):
-    """Lets a store work inside a transaction that somebody else has opened and will end."""
-
-    def __init__(self, connection: Connection) -> None:
-        # Nothing of the base is wanted: no DSN, no pool.
-        self._connection = connection
-
-    @contextmanager
-    def transaction(self, *, snapshot: bool = False, durable: bool = True) -> Iterator[Connection]:
-        # How durable it is, is decided by whoever opened it.
-        del durable
-        if snapshot:
-            raise ValueError("a transaction that has begun cannot become a snapshot")
-        yield self._connection
 
 
 def _known(connection: Connection, account: str) -> dict[str, KnownProduct]:

@@ -63,7 +63,7 @@ def trouble_of(kind: str, sat: ListingSAT) -> WireResponse | TransportFault:
 
 @settings(
     deadline=None,
-    max_examples=40,
+    max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(step, max_size=25), st.booleans())
