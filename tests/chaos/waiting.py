@@ -132,7 +132,7 @@ class WaitingBatch:
     def lie(self) -> None:
         """Tell the SAT server what to do with whom."""
         rules = [
-            {**fault, "name": f"{group} {number}", "request_ids": self.keys(group)}
+            {**fault, "name": f"{group} {number}", "client_numbers": [f"{self._number_of(group)}*"]}
             for group, faults in FAULTS.items()
             for number, fault in enumerate(faults)
             if self.sizes.get(group)
@@ -140,6 +140,10 @@ class WaitingBatch:
         if silent := self.keys(*SILENT):
             rules.append({**_BUSY, "name": "silent", "request_ids": silent})
         self._put_faults({"faults": rules})
+
+    def _number_of(self, group: str) -> str:
+        """How the clients' numbers of a group begin."""
+        return f"0817{int(self.mark, 16) % 100:02d}{list(FAULTS).index(group):02d}"
 
     def tell_the_truth(self) -> None:
         """No fault any more, what was lost stays lost."""
@@ -150,8 +154,9 @@ class WaitingBatch:
         out = io.StringIO()
         writer = csv.writer(out)
         writer.writerow(["order_id", "product_code", "client_number"])
-        for row, order_id in enumerate(self.order_ids(*self.sizes)):
-            writer.writerow([order_id, PRODUCT, f"0817{int(self.mark, 16) % 10**3:03d}{row:05d}"])
+        for group in self.sizes:
+            for number, order_id in enumerate(self.order_ids(group)):
+                writer.writerow([order_id, PRODUCT, f"{self._number_of(group)}{number:05d}"])
         self._post("topup", {"rupiah": PRICE_RUPIAH * sum(self.sizes.values())})
         batch = submit(
             self.store,
