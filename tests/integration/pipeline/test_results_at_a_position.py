@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from sat_hook.clients.system import SystemClock
 from sat_hook.domain.batch_events import BatchResultsWritten
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.domain.order_commands import RecordStatus
+from sat_hook.domain.order_commands import RecordStatus, Reject
+from sat_hook.domain.order_events import RejectionReason
 from sat_hook.domain.recorded import StreamId, StreamKind
 from sat_hook.pipeline.resolver import Ask
 from sat_hook.pipeline.results import render_results, summarise, write_results
@@ -105,6 +107,34 @@ def test_results_of_every_moment_of_a_batch_exist(line: Line) -> None:
         assert render_results(past_of(line.store, file.position), line.spool, batch_id) == file
     verdicts = [file.content.decode().count("not read yet") for file in then]
     assert verdicts == [5, 0, 0, 0, 0]
+
+
+def test_a_file_that_is_written_while_orders_end_is_of_one_moment(line: Line) -> None:
+    """Rows end in groups while the file is made: what is written is what its position says, each time."""
+    rows = "".join(f"R{n},50k-simpati,0812{n:08d}\n" for n in range(1, 301))
+    batch_id = line.submit(f"order_id,product_code,client_number\n{rows}".encode()).batch_id
+    line.take_in(batch_id)
+    orders = list(line.orders(batch_id).values())
+    groups = [orders[start : start + 10] for start in range(0, 300, 10)]
+
+    def end_all() -> None:
+        reject = Reject(RejectionReason.BATCH_REFUSED, "")
+        for group in groups:
+            line.resolver.apply([Ask(order.request_id, reject) for order in reversed(group)], BY_TEST)
+
+    ending = threading.Thread(target=end_all)
+    ending.start()
+    while ending.is_alive():
+        write_results(line.resolver, line.spool, line.spool, batch_id, BY_TEST)
+    ending.join()
+    write_results(line.resolver, line.spool, line.spool, batch_id, BY_TEST)
+
+    written = written_by(line, batch_id)
+    assert len(written) > 1
+    for event in written:
+        again = render_results(past_of(line.store, event.position), line.spool, batch_id)
+        assert (again.digest, again.summary.orders_by_state) == (event.digest, event.counts)
+    assert written[-1].counts == {"rejected": 300}
 
 
 def test_a_batch_that_came_later_has_no_results(line: Line) -> None:
