@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ class Airflow:
     url: str
     database: ApplicationDatabase
     tokens: dict[str, str]
+    folder: Path
 
     def request(self, method: str, path: str, user: str | None = "ops", **more: Any) -> requests.Response:
         """A request as ``user``, or as nobody."""
@@ -71,6 +73,7 @@ def airflow(
     receiver = {
         "dsn": module_database.receiver_dsn,
         "accounts": {"demo": {"public_key_paths": ["sat.pem"]}},
+        "limits": {"reread_seconds": 0.2},
     }
     (folder / "receiver.json").write_text(json.dumps(receiver), "utf-8")
     connections = {
@@ -94,7 +97,7 @@ def airflow(
             ).json()["access_token"]
             for user, password in PASSWORDS.items()
         }
-        yield Airflow(url, module_database, tokens)
+        yield Airflow(url, module_database, tokens, folder)
 
 
 def test_the_plugin_is_loaded_without_errors(airflow: Airflow) -> None:
@@ -321,6 +324,31 @@ def test_callbacks_come_in_without_a_token(airflow: Airflow) -> None:
     assert (reply.status_code, reply.json()) == (200, {"message": "OK"})
     forged = airflow.request("POST", path, user=None, data=body + b" ", headers=headers)
     assert (forged.status_code, forged.json()) == (400, {"message": "INVALID_SIGNATURE"})
+
+
+def test_keys_of_the_mounted_receiver_change_without_a_restart(airflow: Airflow) -> None:
+    """The API server goes on as it is; the key that was taken away counts no more."""
+    other_private, other_public = generate_key_pair()
+    body = b'{"data":{"type":"order","id":"SKEY","attributes":{"status":"Success"}}}'
+
+    def answers() -> list[int]:
+        time.sleep(0.3)
+        return [
+            airflow.request(
+                "POST",
+                "/sat/callbacks/demo",
+                user=None,
+                data=body,
+                headers={"Content-Type": "application/json", "signature": Signer(pem).sign(body)},
+            ).status_code
+            for pem in (PRIVATE_PEM, other_private)
+        ]
+
+    assert answers() == [200, 400]
+    (airflow.folder / "sat.pem").write_bytes(other_public)
+    assert answers() == [400, 200]
+    (airflow.folder / "sat.pem").write_bytes(PUBLIC_PEM)
+    assert answers() == [200, 400]
 
 
 def _succeeded(store: PostgresEventStore) -> Order:
