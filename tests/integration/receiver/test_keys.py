@@ -144,6 +144,24 @@ def test_another_database_takes_over_and_nothing_is_lost(
     configured.write(dsn=other.receiver_dsn)
     assert configured.status("S2") == 200
     assert [kept(database), kept(other)] == [["S1"], ["S2"]]
+    deadline = time.monotonic() + 10
+    while connected(database):
+        assert time.monotonic() < deadline, "the old database is still held on to"
+        time.sleep(0.05)
+
+
+def connected(database: ApplicationDatabase) -> int:
+    """How many connections receivers have to it."""
+    connection = psycopg2.connect(database.superuser_dsn)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE application_name = 'sat-receiver' AND datname = current_database()"
+        )
+        found = cursor.fetchone()
+    connection.close()
+    assert found is not None
+    return int(found[0])
 
 
 def kept(database: ApplicationDatabase) -> list[str]:
