@@ -273,9 +273,12 @@ class SATCloseDayOperator(SATBooksOperator):
         account, spool = self.account(application), results_spool()
         closed: Closed | None = None
         uris: list[str] = []
-        for day in days_to_close(keeper.books(account), self.business_day.day):
-            business_day = BusinessDay(day, int(self.cut_off_minutes))
-            closed = close_day(keeper, spool, account, business_day, provenance)
+        books = keeper.books(account)
+        for day in days_to_close(books, self.business_day.day):
+            # An earlier day keeps the cut-off that it was closed with.
+            known = books.closes.get(day) if day != self.business_day.day else None
+            minutes = int(self.cut_off_minutes) if known is None else known.event.cut_off_minutes
+            closed = close_day(keeper, spool, account, BusinessDay(day, minutes), provenance)
             uris = self._write(closed)
             self._tell(application, closed)
         assert closed is not None

@@ -10,6 +10,7 @@ from datetime import date
 from sat_hook.domain.books import AccountBooks
 from sat_hook.domain.books_events import BookedBreak
 from sat_hook.domain.breaks import BreakState, MatchKind
+from sat_hook.reconciliation.finding import REST
 from sat_hook.reconciliation.model import Break, BusinessDay
 from sat_hook.reconciliation.saldo import carry_equation
 
@@ -48,7 +49,7 @@ def carry(
     for item in carried:
         if item.break_id in now:
             result[item.break_id] = _with_history(now.pop(item.break_id), item)
-        elif item.match in judges:
+        elif item.match in judges and not item.subject.startswith(REST):
             again[item.match, item.day].append(item)
         elif item.match is MatchKind.SALDO:
             equation = _equation_in(now)

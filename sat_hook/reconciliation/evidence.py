@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, MatchKind
 from sat_hook.domain.order import OrderState
-from sat_hook.reconciliation.finding import Finder, rupiah
-from sat_hook.reconciliation.ledger import CODES, Span
+from sat_hook.reconciliation.finding import MAXIMUM_ITEMISED, Finder, rupiah
+from sat_hook.reconciliation.ledger import CODES, Span, copied
 from sat_hook.reconciliation.model import Break, MatchTotals
 from sat_hook.store.sql_files import queries
 
@@ -32,23 +31,21 @@ _WORDS: dict[str, tuple[BreakCategory, str]] = {
 }
 
 
-class SignedEnd(NamedTuple):
-    """One signed end beside its kept text; without a request id: how many there are of the finding."""
-
-    request_id: str
-    position: int
-    digest: str
-    our_status: str
-    our_rupiah: int
-    their_status: str
-    their_rupiah: int
-    finding: str
-    ends: int
+_COLUMNS = {
+    "request_id": "str",
+    "position": "int64",
+    "digest": "str",  # empty where it agrees
+    "our_status": "category",
+    "our_rupiah": "int64",
+    "their_status": "category",
+    "their_rupiah": "int64",
+    "finding": "category",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceMatch:
-    """The breaks of the match, and its totals (of all accounts that share the log)."""
+    """The breaks of the match, and its totals."""
 
     breaks: tuple[Break, ...]
     totals: MatchTotals
@@ -60,26 +57,19 @@ def match_evidence(connection: Connection, finder: Finder, rows: pd.DataFrame, s
     :param rows: the ledger of the day.
     """
     signed = _signed_ends(connection, span, ())
+    signed = signed[signed["request_id"].isin(rows["request_id"])]
     breaks = tuple(_judge(finder, rows, signed, span))
-    ended = rows[rows["ends_by"].isin(SIGNED_ENDS)]
-    agreed = sum(end.ends for end in signed if not end.request_id and end.finding == "agrees")
-    ours_rupiah = sum(end.our_rupiah for end in signed if not end.request_id)
-    theirs = [end for end in signed if not end.request_id and end.finding != "missing"]
+    kept, agreed = signed[signed["finding"] != "missing"], signed[signed["finding"] == "agrees"]
     totals = MatchTotals(
         kind=MatchKind.EVIDENCE,
         was_made=True,
-        note=(
-            f"Signed ends of the day against the kept signed texts; {len(ended):,} orders of the day rest on "
-            "one."
-        ),
-        ours=sum(end.ends for end in signed if not end.request_id),
-        ours_rupiah=ours_rupiah,
-        theirs=sum(end.ends for end in theirs),
-        theirs_rupiah=sum(end.their_rupiah for end in theirs),
-        matched=agreed,
-        matched_rupiah=sum(
-            end.our_rupiah for end in signed if not end.request_id and end.finding == "agrees"
-        ),
+        note="How orders ended in the day by our ledger, against the signed texts that are kept.",
+        ours=len(signed),
+        ours_rupiah=int(signed["our_rupiah"].sum()),
+        theirs=len(kept),
+        theirs_rupiah=int(kept["their_rupiah"].sum()),
+        matched=len(agreed),
+        matched_rupiah=int(agreed["our_rupiah"].sum()),
         breaks=len(breaks),
     )
     return EvidenceMatch(breaks, totals)
@@ -91,20 +81,20 @@ def judge_again(connection: Connection, finder: Finder, rows: pd.DataFrame, span
     return tuple(_judge(finder, rows, signed, span))
 
 
-def _signed_ends(connection: Connection, span: Span, request_ids: Sequence[str]) -> list[SignedEnd]:
-    opens_at: datetime | str = "infinity" if request_ids else span.opens_at
-    found = queries("reconciliation").signed_ends(
-        connection,
-        streams=[f"order/{request_id}" for request_id in request_ids],
-        position=span.position,
-        opens_at=opens_at,
-        closes_at=span.closes_at,
-    )
-    return [SignedEnd(*row) for row in found]
+def _signed_ends(connection: Connection, span: Span, request_ids: Sequence[str]) -> pd.DataFrame:
+    arguments = {
+        "streams": [f"order/{request_id}" for request_id in request_ids],
+        "position": span.position,
+        "opens_at": "infinity" if request_ids else span.opens_at,
+        "closes_at": span.closes_at,
+    }
+    return copied(connection, queries("reconciliation").signed_ends.sql, arguments, _COLUMNS)
 
 
-def _judge(finder: Finder, rows: pd.DataFrame, signed: Iterable[SignedEnd], span: Span) -> Iterator[Break]:
-    wrong = {end.request_id: end for end in signed if end.request_id}
+def _judge(finder: Finder, rows: pd.DataFrame, signed: pd.DataFrame, span: Span) -> Iterator[Break]:
+    # Of several ends of one order the last one counts.
+    disagreeing = signed[signed["finding"] != "agrees"].sort_values("position")
+    wrong: dict[str, Any] = {str(end.request_id): end for end in disagreeing.itertuples(index=False)}
     opens_at = pd.Timestamp(span.opens_at)
     places = rows[
         rows["request_id"].isin(wrong.keys())
@@ -112,6 +102,12 @@ def _judge(finder: Finder, rows: pd.DataFrame, signed: Iterable[SignedEnd], span
         | rows["contradicted"]
         | (rows["state"].isin(OPEN) & (rows["sent_at"] < opens_at))
     ]
+    if len(places) > MAXIMUM_ITEMISED:
+        left = places.iloc[MAXIMUM_ITEMISED:]
+        what = "orders whose end no signed status proves"
+        lost = -int(left["charged_rupiah"].sum())
+        yield finder.rest("evidence", BreakCategory.MATCHING, what, len(left), lost)
+        places = places.iloc[:MAXIMUM_ITEMISED]
     row: Any  # named by the columns, so of no type of its own
     for row in places.itertuples(index=False):
         order = (str(row.request_id), str(row.order_id))
@@ -158,13 +154,13 @@ def _judge(finder: Finder, rows: pd.DataFrame, signed: Iterable[SignedEnd], span
             )
 
 
-def _disagreement(finder: Finder, order: tuple[str, str], end: SignedEnd) -> Break:
+def _disagreement(finder: Finder, order: tuple[str, str], end: Any) -> Break:
     category, what = _WORDS[end.finding]
-    ours, theirs = end.our_status, end.their_status
-    amount = -end.our_rupiah
+    ours, theirs = str(end.our_status), str(end.their_status)
+    amount = -int(end.our_rupiah)
     if end.finding == "amount":
         ours, theirs = rupiah(end.our_rupiah), rupiah(end.their_rupiah)
-        amount = end.their_rupiah - end.our_rupiah
+        amount = int(end.their_rupiah) - int(end.our_rupiah)
     return finder.found(
         "signed",
         order[0],
@@ -174,5 +170,5 @@ def _disagreement(finder: Finder, order: tuple[str, str], end: SignedEnd) -> Bre
         theirs=theirs or "nothing",
         amount_rupiah=amount,
         order=order,
-        evidence=BreakEvidence(positions=(end.position,), response_digest=end.digest),
+        evidence=BreakEvidence(positions=(int(end.position),), response_digest=end.digest),
     )

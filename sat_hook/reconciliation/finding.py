@@ -10,6 +10,9 @@ from sat_hook.domain.identity import break_id_of
 from sat_hook.reconciliation.model import Break
 
 MAXIMUM_TEXT_CHARACTERS = 120
+MAXIMUM_ITEMISED = 10_000
+"""So many breaks of one rule have a line each; what is more becomes one break with their number and sum."""
+REST = "rest:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,16 @@ class Finder:
             theirs=printable(theirs),
             amount_rupiah=amount_rupiah,
             evidence=evidence or BreakEvidence(),
+        )
+
+    def rest(self, rule: str, category: BreakCategory, what: str, count: int, amount_rupiah: int) -> Break:
+        """The one break for everything beyond :data:`MAXIMUM_ITEMISED`; it stands until the day agrees."""
+        return self.found(
+            rule,
+            f"{REST}{rule}:{self.day.isoformat()}",
+            category,
+            f"{count:,} more of the same: {what}",
+            amount_rupiah=amount_rupiah,
         )
 
 

@@ -240,7 +240,7 @@ def _moves(
         "opening_at": span.opening_at,
         "closing_at": span.closing_at,
     }
-    return _copied(connection, queries("reconciliation").moves.sql, arguments, _MOVE_TYPES)
+    return copied(connection, queries("reconciliation").moves.sql, arguments, _MOVE_TYPES)
 
 
 def _received(
@@ -251,10 +251,10 @@ def _received(
         "streams": list(streams),
         "position": span.position,
     }
-    return _copied(connection, queries("reconciliation").received.sql, arguments, _RECEIVED_TYPES)
+    return copied(connection, queries("reconciliation").received.sql, arguments, _RECEIVED_TYPES)
 
 
-def _copied(
+def copied(
     connection: Connection, statement: str, arguments: dict[str, Any], types: dict[str, str]
 ) -> pd.DataFrame:
     """The result of a statement as a frame: COPY into a file and from there, so that it is there once."""

@@ -13,7 +13,7 @@ from sat_hook.domain.books_events import SettlementImported
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, MatchKind
 from sat_hook.domain.order import OrderState
 from sat_hook.reconciliation.evidence import OPEN
-from sat_hook.reconciliation.finding import Finder, rupiah
+from sat_hook.reconciliation.finding import MAXIMUM_ITEMISED, Finder, rupiah
 from sat_hook.reconciliation.model import Break, BusinessDay, MatchTotals
 from sat_hook.reconciliation.settlement import SettlementRows
 
@@ -136,6 +136,17 @@ def match_settlement(
     return SettlementMatch(breaks, totals, standing)
 
 
+def _itemised(
+    finder: Finder, rule: str, found: pd.DataFrame, category: BreakCategory, what: str, amount: pd.Series[int]
+) -> tuple[pd.DataFrame, tuple[Break, ...]]:
+    """The rows that get a break each, and the one break for all others."""
+    left = len(found) - MAXIMUM_ITEMISED
+    if left <= 0:
+        return found, ()
+    rupiah_left = int(amount.iloc[MAXIMUM_ITEMISED:].sum())
+    return found.iloc[:MAXIMUM_ITEMISED], (finder.rest(rule, category, what, left, rupiah_left),)
+
+
 def _is_expected(rows: pd.DataFrame) -> pd.Series[bool]:
     return (rows["state"] == OrderState.SUCCEEDED.value) & rows["is_sent_in_day"]
 
@@ -158,6 +169,9 @@ def _place(files: DayFiles, file: int, rows: Sequence[int], *positions: int) -> 
 
 def _unreadable(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
     row: Any
+    what = "rows of the settlement file cannot be matched"
+    rows, rest = _itemised(finder, "row", rows, BreakCategory.MATCHING, what, rows["rupiah"])
+    yield from rest
     for row in rows.itertuples(index=False):
         yield finder.found(
             "row",
@@ -174,6 +188,11 @@ def _duplicates(finder: Finder, files: DayFiles, rows: pd.DataFrame, ours: pd.Da
     if rows.empty:
         return
     charged = ours.set_index("request_id")[["charged_rupiah", "order_id"]]
+    what = "the settlement file has orders more than once"
+    twice = rows[["request_id", "rupiah"]].groupby("request_id", sort=True, as_index=False).sum()
+    kept, rest = _itemised(finder, "duplicate", twice, BreakCategory.DUPLICATE, what, twice["rupiah"])
+    yield from rest
+    rows = rows[rows["request_id"].isin(kept["request_id"])]
     for request_id, group in rows.groupby("request_id", sort=True):
         key = str(request_id)
         is_known = key in charged.index
@@ -193,6 +212,9 @@ def _duplicates(finder: Finder, files: DayFiles, rows: pd.DataFrame, ours: pd.Da
 
 def _unknown(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
     row: Any
+    what = "orders in the settlement file that our ledger does not know"
+    rows, rest = _itemised(finder, "unknown", rows, BreakCategory.EXISTENCE, what, rows["rupiah"])
+    yield from rest
     for row in rows.itertuples(index=False):
         yield finder.found(
             "unknown",
@@ -209,6 +231,9 @@ def _unknown(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Br
 
 def _missing(finder: Finder, day: BusinessDay, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
     row: Any
+    what = "orders that succeeded by our ledger, and are in no settlement file"
+    rows, rest = _itemised(finder, "missing", rows, BreakCategory.EXISTENCE, what, -rows["charged_rupiah"])
+    yield from rest
     for row in rows.itertuples(index=False):
         may_come = row.sent_at >= pd.Timestamp(day.closes_at - DRIFT) and not files.next_has_come
         yield finder.found(
@@ -250,33 +275,42 @@ def _differences(finder: Finder, day: BusinessDay, files: DayFiles, pairs: pd.Da
         else pd.Series(False, index=pairs.index),
     }
     for rule, is_so in rules.items():
+        found = pairs[is_so]
+        amount = (found["rupiah"] - found["charged_rupiah"]) * (rule == "amount")
+        kept, rest = _itemised(finder, rule, found, _RULES[rule][0], _RULES[rule][1], amount)
+        yield from rest
         row: Any
-        for row in pairs[is_so].itertuples(index=False):
+        for row in kept.itertuples(index=False):
             yield _difference(finder, files, rule, row)
 
 
+_RULES: dict[str, tuple[BreakCategory, str]] = {
+    "date": (BreakCategory.TIMING, "the settlement file of another day has the order"),
+    "status": (BreakCategory.STATUS, "the settlement file says otherwise than our ledger"),
+    "amount": (BreakCategory.AMOUNT, "the settlement file charges another amount"),
+    "product": (BreakCategory.ATTRIBUTE, "the settlement file has another product"),
+    "client": (BreakCategory.ATTRIBUTE, "the settlement file has another client number"),
+}
+
+
 def _difference(finder: Finder, files: DayFiles, rule: str, row: Any) -> Break:
-    ours, theirs, amount = "", "", 0
+    category, what = _RULES[rule]
+    amount = 0
     match rule:
         case "date":
-            category, what = BreakCategory.TIMING, "the settlement file of another day has the order"
             ours, theirs = f"sent {row.sent_at:%Y-%m-%d %H:%M} UTC", f"in the file of {finder.day}"
         case "status":
-            category, what = BreakCategory.STATUS, "the settlement file says otherwise than our ledger"
             ours, theirs = str(row.state), str(row.status)
             is_charged = ours == OrderState.SUCCEEDED.value
             amount = (int(row.rupiah) if theirs == "succeeded" else 0) - (
                 int(row.charged_rupiah) if is_charged else 0
             )
         case "amount":
-            category, what = BreakCategory.AMOUNT, "the settlement file charges another amount"
             ours, theirs = rupiah(row.charged_rupiah), rupiah(row.rupiah)
             amount = int(row.rupiah) - int(row.charged_rupiah)
         case "product":
-            category, what = BreakCategory.ATTRIBUTE, "the settlement file has another product"
             ours, theirs = str(row.product_code), str(row.product_code_theirs)
         case _:
-            category, what = BreakCategory.ATTRIBUTE, "the settlement file has another client number"
             ours, theirs = str(row.client_number), "another number"
     return finder.found(
         rule,

@@ -122,8 +122,8 @@ FROM sat.events
 WHERE occurred_at >= :opens_at AND occurred_at < :closes_at AND position <= :position AND type = ANY (:types);
 
 -- name: signed_ends(streams, position, opens_at, closes_at)
--- The signed ends of the day, and all of these streams, held against the signed texts that are kept. A row for
--- each that does not agree (with what was found), and one without an id for each finding with count and sum.
+-- The signed ends of the day, and all of these streams, held against the signed texts that are kept: a row for
+-- each, with what was found. Of those that agree only what is counted.
 WITH ends AS (
     SELECT
         substr(e.stream, 7) AS request_id, e.position, e.facts ->> 'evidence_digest' AS digest,
@@ -163,7 +163,7 @@ read AS (
     FROM beside
     OFFSET 0
 ),
-judged AS MATERIALIZED (
+judged AS (
     SELECT
         request_id, position, digest, our_status, our_rupiah, their_status, their_rupiah,
         CASE
@@ -178,15 +178,9 @@ judged AS MATERIALIZED (
     FROM read
 )
 SELECT
-    request_id, position, digest, our_status, coalesce(our_rupiah, 0), coalesce(their_status, ''),
-    coalesce(their_rupiah, 0), finding, 1
-FROM judged
-WHERE finding <> 'agrees'
-UNION ALL
-SELECT '', 0, '', '', coalesce(sum(our_rupiah), 0)::bigint, '', coalesce(sum(their_rupiah), 0)::bigint, finding,
-    count(*)
-FROM judged
-GROUP BY finding;
+    request_id, position, CASE WHEN finding <> 'agrees' THEN digest END, our_status, coalesce(our_rupiah, 0),
+    left(translate(their_status, E'\r\n', '  '), 100), coalesce(their_rupiah, 0), finding
+FROM judged;
 
 -- name: ended_by_people(account, since)
 -- Orders that a person ended since then, and that no signed status has ended after all.
