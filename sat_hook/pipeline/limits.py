@@ -1,17 +1,19 @@
-"""The limits of a batch: each named, each with a default, each to be set per run (law 10)."""
+"""The limits of a batch: each named, each with a default, each set per run or per deployment (law 10)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-MAXIMUM_FILE_BYTES = 32 * 1024 * 1024
-MAXIMUM_ROWS = 100_000
-MAXIMUM_COLUMNS = 64
-MAXIMUM_CELL_CHARACTERS = 256
-MAXIMUM_ORDER_ID_CHARACTERS = 64
-MAXIMUM_FIELD_NAME_CHARACTERS = 64
-MAXIMUM_ORDER_RUPIAH = 1_000_000_000
+from sat_hook.pipeline.deployment import limit, settable
+
+MAXIMUM_FILE_BYTES = limit("SAT_MAXIMUM_FILE_BYTES", 32 * 1024 * 1024)
+MAXIMUM_ROWS = limit("SAT_MAXIMUM_ROWS", 100_000)
+MAXIMUM_COLUMNS = limit("SAT_MAXIMUM_COLUMNS", 64)
+MAXIMUM_CELL_CHARACTERS = limit("SAT_MAXIMUM_CELL_CHARACTERS", 256)
+MAXIMUM_ORDER_ID_CHARACTERS = limit("SAT_MAXIMUM_ORDER_ID_CHARACTERS", 64)
+MAXIMUM_FIELD_NAME_CHARACTERS = limit("SAT_MAXIMUM_FIELD_NAME_CHARACTERS", 64)
+MAXIMUM_ORDER_RUPIAH = limit("SAT_MAXIMUM_ORDER_RUPIAH", 1_000_000_000)
 
 
 class BadRowsPolicy(StrEnum):
@@ -30,6 +32,7 @@ def at_hand(in_flight: int) -> int:
     return 2 * in_flight
 
 
+@settable("SAT_EXECUTION_")
 @dataclass(frozen=True, slots=True)
 class ExecutionLimits:
     """How a chunk is sent.
@@ -60,6 +63,7 @@ class ExecutionLimits:
         return at_hand(self.in_flight)
 
 
+@settable("SAT_QUOTING_")
 @dataclass(frozen=True, slots=True)
 class QuotingLimits:
     """How inquiries are made: at most ``in_flight`` at once, ``tries`` each, a growing pause between.
@@ -81,6 +85,7 @@ class QuotingLimits:
         return at_hand(self.in_flight)
 
 
+@settable("SAT_FUNDING_")
 @dataclass(frozen=True, slots=True)
 class FundingLimits:
     """How a saldo is read.
@@ -105,6 +110,7 @@ class FundingLimits:
         return min(self.longest_poll_seconds, self.first_poll_seconds * self.poll_growth ** min(looks, 64))
 
 
+@settable("SAT_RECOVERY_")
 @dataclass(frozen=True, slots=True)
 class RecoveryLimits:
     """How long and how often an order without an end is looked after before people have to.
@@ -120,6 +126,7 @@ class RecoveryLimits:
     give_up_after_seconds: float = 24 * 3600.0
 
 
+@settable("SAT_POLLING_")
 @dataclass(frozen=True, slots=True)
 class PollingLimits:
     """How statuses are asked for.
@@ -152,6 +159,7 @@ class PollingLimits:
         return min(self.longest_delay_seconds, self.first_delay_seconds * self.growth ** min(polls, 64))
 
 
+@settable("SAT_FINAL_WATCH_")
 @dataclass(frozen=True, slots=True)
 class FinalWatchLimits:
     """How ended orders are looked at again.
@@ -185,6 +193,7 @@ class FinalWatchLimits:
         return min(self.longest_pause_seconds, self.first_pause_seconds * 2.0 ** min(tries - 1, 32))
 
 
+@settable("SAT_ALERTING_")
 @dataclass(frozen=True, slots=True)
 class AlertingLimits:
     """How people are told.
