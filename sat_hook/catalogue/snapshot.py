@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from sat_hook.catalogue.comparison import after_changes, compare, missing_from
 from sat_hook.catalogue.confirming import Confirmation, PriceSource, confirm
@@ -32,6 +33,7 @@ from sat_hook.store.alerts import AlertBook
 from sat_hook.store.prices import PriceHistory
 
 MAXIMUM_REASON_CHARACTERS = 300
+CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,11 @@ class _Attempt:
         account = self.snapshot.account
         with self._history.locked(account) as locked:
             last = locked.last_complete_at()
+            if last is not None and last > self._clock.now() + CLOCK_TOLERANCE:
+                # Else every list would be overtaken until that moment, and nobody would notice.
+                text = f"found a list of {last:%F %T} UTC, which is yet to come; expected clocks that agree"
+                doubted = self._ended(SnapshotOutcome.SUSPECT, text)
+                return SnapshotReport(replace(doubted, snapshot_id=locked.keep_attempt(doubted)))
             if last is not None and self.snapshot.asked_at <= last:
                 text = (
                     f"found a list asked for at {self.snapshot.asked_at:%F %T} UTC; "

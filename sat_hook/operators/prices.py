@@ -94,8 +94,8 @@ class SATSnapshotPricesOperator(BaseOperator):
         snapshot = report.snapshot
         if snapshot.outcome is SnapshotOutcome.SUSPECT:
             raise PriceListDoubtedError(
-                f"the price list is not believed: {snapshot.reason}. If that is how it is, run the DAG with "
-                "a higher missing_limit_percent"
+                f"the price list is not believed: {snapshot.reason}. If products really are missing, run the "
+                "DAG with a higher missing_limit_percent"
             )
         if snapshot.outcome is SnapshotOutcome.OVERTAKEN:
             self.log.warning("A younger price list was recorded first: %s.", snapshot.reason)

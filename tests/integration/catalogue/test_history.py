@@ -176,13 +176,22 @@ def test_a_partial_list_is_completed_by_name(shop: Shop) -> None:
 
 def test_an_older_list_never_overtakes_a_younger_one(shop: Shop) -> None:
     """A slow answer that was asked for earlier is kept as overtaken."""
-    shop.clock.advance(HOUR)
     shop.snapshot()
-    shop.clock.advance(-2 * HOUR)
+    shop.sat.clock = ManualClock(T0 - timedelta(seconds=1))
     shop.change("product-00", price_rupiah=1)
     report = shop.snapshot()
     assert report.snapshot.outcome is SnapshotOutcome.OVERTAKEN
     assert shop.listed() == by_code(*LIST)
+
+
+def test_a_list_from_the_future_is_no_silence(shop: Shop) -> None:
+    """A clock that was far ahead would have all lists overtaken for as long: they are doubted instead."""
+    shop.clock.advance(2 * HOUR)
+    shop.snapshot()
+    shop.clock.advance(-3 * HOUR)
+    report = shop.snapshot()
+    assert report.snapshot.outcome is SnapshotOutcome.SUSPECT
+    assert "yet to come" in (report.snapshot.reason or "")
 
 
 def test_snapshots_at_once_are_recorded_one_after_the_other(shop: Shop) -> None:
