@@ -65,7 +65,7 @@ def story(batch: WaitingBatch) -> Waited:
     ids = batch.keys("taken_back")
     batch.until(
         lambda: {entry["status"] for entry in batch.ledger(ids)["requests"].values()} == {"Failed"},
-        40,
+        60,
         "taken back by SAT",
     )
     batch.look_again("taken_back")
