@@ -49,7 +49,7 @@ class Finance:
             *arguments,
         ]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=110, env=environment, check=False
+            command, capture_output=True, text=True, timeout=200, env=environment, check=False
         )
         assert done.returncode == code, (done.stdout, done.stderr)
         return done.stdout + done.stderr
