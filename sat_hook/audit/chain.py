@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 from psycopg2.extensions import connection as Connection
@@ -53,13 +54,15 @@ class ChainVerified:
 
     :param checkpoints: how many there are.
     :param covered_position: the last position that they cover.
-    :param uncovered_events: newer events, which no checkpoint covers yet.
+    :param uncovered_events: newer events, which no checkpoint covers yet; the first of them was recorded at
+        ``uncovered_since``.
     :param signatures_checked: whether there was a key to check with.
     """
 
     checkpoints: int
     covered_position: int
     uncovered_events: int
+    uncovered_since: datetime | None
     signatures_checked: bool
 
 
@@ -94,6 +97,7 @@ def _finding(kind: FindingKind, number: int, position: int | None, found: str, e
 
 class _Leaf(NamedTuple):
     position: int
+    recorded_at: datetime
     content: bytes
 
 
@@ -182,7 +186,8 @@ class _Chain:
                 )
             self._verify_range(number, text, leaves)
             next_position, covered = text.last_position + 1, text.last_position
-        return ChainVerified(count, covered, leaves.count_rest(), self._trust.keys is not None)
+        since = leaves.next_recorded_at
+        return ChainVerified(count, covered, leaves.count_rest(), since, self._trust.keys is not None)
 
     def _verify_seal(self, number: int, checkpoint: Checkpoint, before: str) -> None:
         content = checkpoint.document.encode("utf-8")
@@ -248,7 +253,7 @@ class _Chain:
             cursor.itersize = ROWS_PER_FETCH
             cursor.execute(self._room.every_leaf.sql)
             for position, recorded_at, digest in cursor:
-                yield _Leaf(position, leaf_of(position, recorded_at, digest))
+                yield _Leaf(position, recorded_at, leaf_of(position, recorded_at, digest))
 
     def _find(self, kind: FindingKind, number: int, position: int | None, found: str, expected: str) -> None:
         self._report(_finding(kind, number, position, found, expected))
@@ -270,6 +275,11 @@ class _Ahead:
     def skip_to(self, position: int) -> int:
         """Leave out what stands below a position; returns how many those were."""
         return sum(1 for _ in self.up_to(position - 1))
+
+    @property
+    def next_recorded_at(self) -> datetime | None:
+        """When the one that comes next was recorded."""
+        return self._next.recorded_at if self._next is not None else None
 
     def count_rest(self) -> int:
         """How many are left."""

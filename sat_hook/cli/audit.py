@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,12 +11,17 @@ import typer
 from sat_hook.cli.opened import console, database_of, settings_of
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from sat_hook.audit.findings import Finding
+    from sat_hook.audit.verification import Verification
 
 log_app = typer.Typer(help="The log of events.", no_args_is_help=True)
 projections_app = typer.Typer(help="The tables derived from the log.", no_args_is_help=True)
 
 FOUND_TROUBLE = 1
+LATE_MINUTES = 10
+"""An event that no checkpoint covers after so long deserves a word."""
 
 
 @log_app.callback()
@@ -62,24 +68,37 @@ def verify(
         f"{verification.events:,} events in {verification.streams:,} streams, {evidence}; "
         f"closed at position {verification.closed_position:,}"
     )
+    if verification.is_clean:
+        out.print(f"[green]The log is whole[/]: {scope}")
+    else:
+        out.print(f"[red]{verification.counts.total():,} problems[/]: {scope}")
+    _print_chain(out, verification)
+    if not verification.is_clean:
+        raise typer.Exit(FOUND_TROUBLE)
+
+
+def _print_chain(out: Console, verification: Verification) -> None:
+    """What was looked at of the checkpoints; and whether they seem to have stopped."""
+    from sat_hook.cli.showing import moment
+
     chain = verification.chain
-    signatures = "signatures good" if chain.signatures_checked else "signatures not looked at (no public key)"
+    looked_at = "signatures good" if verification.is_clean else "signatures looked at"
+    signatures = looked_at if chain.signatures_checked else "signatures not looked at (no public key)"
     copies = (
         "published copies not looked at"
         if verification.published_number is None
         else f"published up to checkpoint {verification.published_number:,}"
     )
-    sealed = (
+    out.print(
         f"{chain.checkpoints:,} checkpoints up to position {chain.covered_position:,}; "
-        f"{chain.uncovered_events:,} newer events wait for the next"
+        f"{chain.uncovered_events:,} newer events wait for the next; {signatures}; {copies}"
     )
-    if verification.is_clean:
-        out.print(f"[green]The log is whole[/]: {scope}")
-        out.print(f"{sealed}; {signatures}; {copies}")
-        return
-    out.print(f"[red]{verification.counts.total():,} problems[/]: {scope}")
-    out.print(f"{sealed}; {copies}")
-    raise typer.Exit(FOUND_TROUBLE)
+    since = chain.uncovered_since
+    if since is not None and datetime.now(UTC) - since > timedelta(minutes=LATE_MINUTES):
+        out.print(
+            f"[yellow]The oldest of them waits since {moment(since)} WIB[/]: "
+            "does the DAG audit_checkpoint run?"
+        )
 
 
 @projections_app.callback()

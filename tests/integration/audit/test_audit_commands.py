@@ -73,6 +73,15 @@ def test_damage_is_told_with_its_place(run: Run, notary: Notary) -> None:
     assert "published_beyond" in run("log", "verify", env=settings_of(notary)).out
 
 
+def test_checkpoints_that_stopped_are_told(run: Run, notary: Notary) -> None:
+    """The log is whole all the same; somebody has to look at the DAG."""
+    assert "does the DAG audit_checkpoint run?" not in run("log", "verify", env=settings_of(notary)).out
+    earlier = "UPDATE sat.events SET recorded_at = recorded_at - interval '1 hour' WHERE position = 6"
+    damage(notary.database, earlier)
+    ran = run("log", "verify", env=settings_of(notary))
+    assert (ran.code, "does the DAG audit_checkpoint run?" in ran.out) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("option", "value", "says"),
     [

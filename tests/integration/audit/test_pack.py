@@ -97,6 +97,29 @@ class Desk:
         )
 
 
+def beside_the_log(database: ApplicationDatabase) -> None:
+    """A look at the deposit, and a price list with one product."""
+    with closing(psycopg2.connect(database.writer_dsn)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO sat.balance_observations"
+            " (account, saldo_rupiah, requested_at, received_at, is_compared)"
+            " VALUES ('demo', 100, now(), now(), true)"
+        )
+        cursor.execute(
+            "INSERT INTO sat.products (account, product_code, first_seen_at) VALUES ('demo', '25k-xl', now())"
+        )
+        cursor.execute(
+            "INSERT INTO sat.price_snapshots (account, outcome, asked_at, ended_at, changes, state_digest,"
+            " missing_limit_percent, actor, cause)"
+            " VALUES ('demo', 'complete', now(), now(), 1, repeat('0', 64), 10, 'service:a', 'task')"
+        )
+        cursor.execute(
+            "INSERT INTO sat.price_changes SELECT snapshot_id, product_id, 'appeared', 'XL 25', 26000, false,"
+            " 1, 'XL', 'Pulsa' FROM sat.products, sat.price_snapshots"
+        )
+        connection.commit()
+
+
 @pytest.fixture
 def desk(database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     """Orders with evidence, a callback, a pause by bob; checkpoints of four events."""
@@ -135,6 +158,8 @@ def rewritten(pack: Path, name: str, change: Callable[[bytes], bytes | None]) ->
 
 def test_a_masked_pack_is_whole_and_shows_no_customer(desk: Desk) -> None:
     """Everything that the manifest says is verified offline; nobody's number is in any file."""
+    beside_the_log(desk.notary.database)
+    desk.notary.clock = ManualClock(datetime.now(UTC))
     export = desk.ask()
     pack, written = desk.write(export)
     verified = desk.verify(pack, "--published", str(desk.notary.folder))
@@ -151,6 +176,10 @@ def test_a_masked_pack_is_whole_and_shows_no_customer(desk: Desk) -> None:
     assert all(event["masked"] and len(event["digest"]) == 64 for event in received)
     assert "user:bob" in everything["overrides.csv"]
     assert "user:alice" in everything["exports.csv"]
+    assert lines_of(pack, "deposits.jsonl")[0]["observation"]["saldo_rupiah"] == 100
+    assert lines_of(pack, "price_snapshots.jsonl")[0]["snapshot"]["changes"] == 1
+    [change] = lines_of(pack, "price_changes.jsonl")
+    assert (change["product_code"], change["change"]["price_rupiah"]) == ("25k-xl", 26000)
     assert len(lines_of(pack, "callbacks.jsonl")) == len(lines_of(pack, "signed_statuses.jsonl")) == 1
 
 
