@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sat_hook.domain.batch import CloseIntake, CloseQuoting, CloseValidation, Submit, TakeInRows
+from sat_hook.domain.batch_commands import CloseIntake, CloseQuoting, CloseValidation, Submit, TakeInRows
 from sat_hook.domain.batch_events import BatchSource, BatchSubmitted, RowsTakenIn
 from sat_hook.domain.identity import batch_id_of, payload_digest, request_id_of
 from sat_hook.domain.order import Order

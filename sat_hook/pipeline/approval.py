@@ -13,10 +13,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sat_hook.domain.batch import (
+from sat_hook.domain.batch import Batch, BatchState
+from sat_hook.domain.batch_commands import (
     ApproveBatch,
-    Batch,
-    BatchState,
     RefuseApproval,
     RefuseBatch,
     RejectApproval,

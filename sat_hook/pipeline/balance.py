@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sat_hook.domain.batch import BatchState, RecordBalance
+from sat_hook.domain.batch import BatchState
+from sat_hook.domain.batch_commands import RecordBalance
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.resolver import Resolver, load_batch

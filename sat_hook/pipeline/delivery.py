@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from sat_hook.domain.batch import RecordDelivery
+from sat_hook.domain.batch_commands import RecordDelivery
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.recorded import Provenance

@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from sat_hook.domain.batch import Batch, ReportStoppedChunk
+from sat_hook.domain.batch import Batch
+from sat_hook.domain.batch_commands import ReportStoppedChunk
 from sat_hook.domain.batch_events import ChunkStopped, StopCause
 from sat_hook.domain.funds import is_reserved
 from sat_hook.domain.guards import business_day

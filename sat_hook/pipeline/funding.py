@@ -14,7 +14,8 @@ from datetime import datetime
 
 from sat_hook.domain import funds
 from sat_hook.domain.account import ReportMovement
-from sat_hook.domain.batch import Batch, BatchState, RefuseBatch, ReserveFunds
+from sat_hook.domain.batch import Batch, BatchState
+from sat_hook.domain.batch_commands import RefuseBatch, ReserveFunds
 from sat_hook.domain.batch_events import FundsReserved, ShortFundsPolicy
 from sat_hook.domain.funds import BalanceObservation, Movement, MovementKind
 from sat_hook.domain.identity import digest_of

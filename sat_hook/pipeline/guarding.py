@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from sat_hook.domain.batch import Batch, BatchState, RecordGuarding, Reopen
+from sat_hook.domain.batch import Batch, BatchState
+from sat_hook.domain.batch_commands import RecordGuarding, Reopen
 from sat_hook.domain.batch_events import GuardTally
 from sat_hook.domain.guards import (
     GuardRules,

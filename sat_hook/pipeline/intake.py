@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
 
-from sat_hook.domain.batch import Batch, BatchState, CloseIntake, RefuseBatch, TakeInRows
+from sat_hook.domain.batch import Batch, BatchState
+from sat_hook.domain.batch_commands import CloseIntake, RefuseBatch, TakeInRows
 from sat_hook.domain.batch_events import RowSetAside, RowsTakenIn, RowVerdict
 from sat_hook.domain.identity import digest_of, payload_digest, request_id_of
 from sat_hook.domain.order import Order, RefusalReason

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sat_hook.domain.batch import Batch, BatchState, CloseQuoting
+from sat_hook.domain.batch import Batch, BatchState
+from sat_hook.domain.batch_commands import CloseQuoting
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Quote, Reject
 from sat_hook.domain.order_events import QuoteSource, RejectionReason

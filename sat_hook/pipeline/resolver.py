@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import TypeVar
 
 from sat_hook.domain.account import AccountCommand, AccountStanding, decide_account, evolve_account
-from sat_hook.domain.batch import Batch, BatchCommand, decide_batch, evolve_batch
+from sat_hook.domain.batch import Batch, decide_batch, evolve_batch
+from sat_hook.domain.batch_commands import BatchCommand
 from sat_hook.domain.event import Event
 from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.order import Order, Refusal, evolve

@@ -11,7 +11,8 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from sat_hook.domain.batch import Batch, BatchState, Complete, RecordResults
+from sat_hook.domain.batch import Batch, BatchState
+from sat_hook.domain.batch_commands import Complete, RecordResults
 from sat_hook.domain.batch_events import BatchResultsWritten, RowSetAside, RowsTakenIn, RowVerdict
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import Order, OrderState

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from sat_hook.domain.batch import Submit
+from sat_hook.domain.batch_commands import Submit
 from sat_hook.domain.batch_events import BatchSource, BatchSubmitted
 from sat_hook.domain.identity import batch_id_of, digest_of
 from sat_hook.domain.order import RefusalReason

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from sat_hook.domain.batch import Batch, BatchState, CloseValidation, RefuseBatch
+from sat_hook.domain.batch import Batch, BatchState
+from sat_hook.domain.batch_commands import CloseValidation, RefuseBatch
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Reject, Validate
 from sat_hook.domain.order_events import RejectionReason

@@ -16,7 +16,7 @@ from psycopg2.extensions import parse_dsn
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.account import ReportMovement
 from sat_hook.domain.alerts import ALERTING_TYPES, Alert, AlertKind, AlertMessage, messages_of
-from sat_hook.domain.batch import ReportStoppedChunk
+from sat_hook.domain.batch_commands import ReportStoppedChunk
 from sat_hook.domain.batch_events import ChunkStopped, StopCause
 from sat_hook.domain.event import Event, registered_events
 from sat_hook.domain.funds import Movement, MovementKind

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sat_hook.domain.batch import BatchState, RejectApproval
+from sat_hook.domain.batch import BatchState
+from sat_hook.domain.batch_commands import RejectApproval
 from sat_hook.domain.guards import GuardRules, is_same_business
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_commands import Hold, Quote, Release
