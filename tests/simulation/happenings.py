@@ -163,6 +163,7 @@ callback:duplicate answered 200
 callback:forged answered 400
 callback:genuine answered 200
 callback:receiver away
+callback:taken at its word
 network:connect_timeout after not writing
 network:send window passed
 network:timeout after writing

@@ -60,6 +60,7 @@ from sat_hook.pipeline.trouble import (
     BatchStoppedError,
     PipelineError,
 )
+from sat_hook.pipeline.trusting import TrustedCallbacks
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.event_store import EventStore, OrderSlice, StoreUnavailableError, each_order
@@ -116,6 +117,7 @@ class Line:
     storm: Storm
     census: Census
     chance: random.Random
+    trusted: TrustedCallbacks | None = None
     batch_ids: list[str] = field(default_factory=list)
     zombies: list[asyncio.Future[None]] = field(default_factory=list)
     _numbers: Any = field(default_factory=count)
@@ -370,7 +372,7 @@ class Line:
         schedule = GuardedSchedule(self.schedule, process)
         deadline = self.time.seconds + SENSOR_GIVES_UP_SECONDS
         async with self.client(process) as sat:
-            poller = StatusPoller(resolver, schedule, sat, process.chance, POLLING)
+            poller = StatusPoller(resolver, schedule, sat, process.chance, POLLING, self.trusted)
             while True:
                 try:
                     await poller.poll_due(scope, by(process))
@@ -438,6 +440,7 @@ class Line:
                 limits=RECOVERY,
                 polling=POLLING,
                 sending=EXECUTION,
+                trusted=self.trusted,
             )
             report = await recovery.run(self.account)
         self.watch.counters["janitor:sent again"] += report.sent_again

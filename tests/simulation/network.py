@@ -26,6 +26,7 @@ from sat_hook.protocol.signing import SIGNATURE_HEADER
 from sat_hook.receiver.app import Receiver, _Opened
 from sat_hook.receiver.senders import BadSignatures, Sources
 from sat_hook.receiver.settings import ReceiverSettings
+from tests.simulation.inbox import SimulatedInbox
 from tests.simulation.processes import Process, Storm
 from tests.simulation.seals import Seals, key_pairs
 from tests.simulation.virtual_time import VirtualClock, VirtualTime
@@ -66,6 +67,7 @@ class SimulatedSAT:
         self._chance = chance
         self._account = account
         self.rang = asyncio.Event()
+        self.inbox = SimulatedInbox(VirtualClock(time).now)
         scenario = watch.weather.scenario
         self.world = World(
             key_pairs(), VirtualClock(time), scenario=scenario, callback_url="http://receiver.test"
@@ -171,6 +173,8 @@ class SimulatedSAT:
 
     def _keep(self, request_id: str, digest: str, body: bytes, signature: str) -> bool:
         is_new = self._receive(self._account, request_id, digest, body, signature)
+        if is_new:
+            self.inbox.keep(request_id, body, signature)
         self.rang.set()
         return is_new
 

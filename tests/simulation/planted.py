@@ -6,7 +6,7 @@ law, the bug takes both away: it is the law that has to be watched, not the chec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,8 @@ from sat_hook.pipeline.committer import GroupCommitter
 from sat_hook.pipeline.execution import ChunkExecutor
 from sat_hook.pipeline.pausing import PauseWatch
 from sat_hook.pipeline.recovery import Recovery
-from sat_hook.pipeline.resolver import Ask, Resolution
+from sat_hook.pipeline.resolver import Ask, Resolution, Resolver
+from sat_hook.pipeline.trusting import BY_CALLBACK, TrustedCallbacks
 from sat_hook.protocol import outcomes
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireResponse
 from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict
@@ -535,6 +536,24 @@ def _callback_trusted(stack: ExitStack) -> None:
         return real(self, opened, Trusting(), *rest)  # type: ignore[arg-type]
 
     stack.enter_context(patch.object(Receiver, "_verified", verified))
+
+
+@bug(
+    "late callback taken at its word",
+    "a trusted callback ends its order whatever became of it meanwhile",
+    "a callback ended what was not in flight",
+)
+def _late_callback_trusted(stack: ExitStack) -> None:
+    def end(self: TrustedCallbacks, resolver: Resolver, request_ids: Sequence[str]) -> frozenset[str]:
+        asks = {}
+        for callback in self.inbox.callbacks_of(self.account, request_ids, 8):
+            ask = self._verified(resolver, callback)
+            if ask is not None and isinstance(ask.command, asked.RecordCallback):
+                asks[ask.request_id] = replace(ask, command=ask.command.status)
+        done = resolver.apply(asks.values(), BY_CALLBACK)
+        return frozenset(key for key, resolution in done.items() if resolution.is_accepted)
+
+    stack.enter_context(patch.object(TrustedCallbacks, "end", end))
 
 
 def _classify_status_by(stack: ExitStack, wrong: Callable[..., Any]) -> None:

@@ -18,12 +18,14 @@ from sat_hook.clients import async_transport
 from sat_hook.domain.order import OrderState, fold
 from sat_hook.domain.recorded import RecordedEvent, StreamKind
 from sat_hook.pipeline import pausing
+from sat_hook.pipeline.trusting import TrustedCallbacks
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
 from sat_hook.store.funds import FundsStore, MemoryFunds
 from sat_hook.store.guards import GuardLedger, MemoryGuardLedger
 from sat_hook.store.memory import MemoryEventStore
 from sat_hook.store.memory_polls import MemoryPollSchedule
 from sat_hook.store.poll_schedule import PollSchedule
+from tests.simulation.inbox import TRUSTING_EVERY
 from tests.simulation.line import RECOVERY, SAT_FORGETS_AFTER_SECONDS, Line
 from tests.simulation.network import SimulatedSAT, settings_of
 from tests.simulation.outside import MemorySpool
@@ -199,6 +201,12 @@ class _Run:
         if len(self._notes) < MAXIMUM_NOTES:
             self._notes.append((self._time.seconds, who, what))
 
+    def _trusted(self, sat: SimulatedSAT) -> TrustedCallbacks | None:
+        """What a connection with trust_callbacks has."""
+        if self._seed % TRUSTING_EVERY:
+            return None
+        return TrustedCallbacks(sat.inbox, self._account, self._seals.sat_verifier)  # type: ignore[arg-type]
+
     async def _main(self) -> None:
         chance = random.Random(self._seed ^ 0x5EED)
         storm = Storm(self._plan.weather, chance, self._time, self._watch.counters)
@@ -226,6 +234,7 @@ class _Run:
             storm=storm,
             census=census,
             chance=chance,
+            trusted=self._trusted(sat),
         )
         try:
             async with asyncio.timeout(LONGEST_RUN_SECONDS):

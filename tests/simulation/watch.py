@@ -22,6 +22,7 @@ from sat_hook.domain.batch_events import ApprovalRequested, BatchApproved, Batch
 from sat_hook.domain.event import Event
 from sat_hook.domain.order import Order, OrderState, evolve
 from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
+from sat_hook.pipeline.trusting import BY_CALLBACK
 from sat_hook.protocol.exchange import TransportFault, WireRequest, WireResponse
 from sat_hook.protocol.messages import parse_order
 from sat_hook.protocol.signing import SignatureError
@@ -277,6 +278,13 @@ class Watch:
         known.last_writer = process
         for item in change.evidence:
             known.evidence.setdefault(item.digest, item)
+        if provenance == BY_CALLBACK:
+            self.count("callback:taken at its word")
+            self.require(
+                known.order is not None and known.order.state.is_in_flight,
+                "a callback ended what was not in flight",
+                request_id,
+            )
         for event in change.events:
             before = known.order
             self._check_event(process, request_id, known, event, provenance, occurred_at)
