@@ -14,8 +14,9 @@ from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetail
 from sat_hook.domain.batch_events import ApprovalTerms
 from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import ApplicationHook
-from sat_hook.operators.batch import SATBatchOperator, provenance_of
+from sat_hook.operators.batch import SATBatchOperator
 from sat_hook.operators.rules import approval_policy
+from sat_hook.operators.runs import provenance_of
 from sat_hook.pipeline.approval import (
     ApprovalPolicy,
     ApprovalRequest,

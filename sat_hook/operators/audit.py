@@ -20,7 +20,7 @@ from sat_hook.domain.export import ExportWritten
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.audit import AUDIT_CONNECTION, audit_signer, checkpoint_publication
 from sat_hook.hooks.spool import exports_folder, keep_export
-from sat_hook.operators.batch import provenance_of
+from sat_hook.operators.runs import provenance_of
 from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.trouble import PipelineError
 

@@ -7,12 +7,11 @@ carries ids and counts only.
 from __future__ import annotations
 
 import asyncio
-import difflib
-from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.domain.batch import Batch, BatchState
@@ -23,6 +22,13 @@ from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool, submissions_spool
 from sat_hook.operators.links import BatchProgressLink
 from sat_hook.operators.rules import approval_policy, guard_rules_of
+from sat_hook.operators.runs import (
+    NO_BATCH,
+    account_that_can_pay,
+    provenance_of,
+    refuse_unknown_parameters,
+    required_batch,
+)
 from sat_hook.pipeline.approval import approval_is_needed
 from sat_hook.pipeline.bulk import bulk_work
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
@@ -39,8 +45,6 @@ from sat_hook.pipeline.validation import catalogue_of, validate_orders
 from sat_hook.protocol.errors import SATError
 from sat_hook.protocol.messages import Product
 
-SERVICE_ACTOR = "service:airflow"
-NO_BATCH = ""
 T = TypeVar("T")
 
 
@@ -392,58 +396,6 @@ class SATResultsOperator(SATBatchOperator):
         }
 
 
-def refuse_unknown_parameters(conf: Mapping[str, Any] | None, known: Iterable[str]) -> None:
-    """Airflow passes over a parameter that it does not know; a misspelled limit would then be no limit.
-
-    :raises AirflowFailException: naming the parameter, and the one that was probably meant.
-    """
-    names = sorted(known)
-    for name in conf or {}:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            raise AirflowFailException(
-                f"parameter {name!r}: found no such parameter{hint}; expected one of {', '.join(names)}"
-            )
-
-
-def account_that_can_pay(sat_conn_id: str) -> str:
-    """The name of a connection's account, once it is sure that its orders could be sent and could end.
-
-    :raises AirflowFailException: when a key is missing, naming the field.
-    """
-    settings = SATHook(sat_conn_id).settings()
-    for field, key in (("private_key", settings.signer), ("sat_public_keys", settings.verifier)):
-        if key is None:
-            raise AirflowFailException(
-                f"connection {sat_conn_id!r}, field {field}: found no key, expected one (or its path): "
-                "without it no checkout can be signed and no final status verified"
-            )
-    return settings.account
-
-
-def required_batch(batch_id: str | None) -> str:
-    """The batch id that intake returned.
-
-    :raises AirflowSkipException: when intake found that nothing waits to be paid.
-    :raises AirflowFailException: when intake itself did not succeed.
-    """
-    if batch_id == NO_BATCH:
-        raise AirflowSkipException("there is no batch: nothing waits to be paid")
-    if batch_id is None or batch_id == "None":
-        raise AirflowFailException("there is no batch: see why in the log of the task intake")
-    return batch_id
-
-
 def describe(summary: BatchSummary) -> str:
     """The states of a batch's orders, for a log line."""
     return ", ".join(f"{count.orders} {count.state.value}" for count in summary.counts) or "no orders"
-
-
-def provenance_of(context: Context) -> Provenance:
-    """Which try of which task it is."""
-    ti = context["ti"]
-    mapped = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
-    return Provenance(
-        SERVICE_ACTOR, f"task {ti.dag_id}.{ti.task_id}{mapped} run {ti.run_id} try {ti.try_number}"
-    )

@@ -17,11 +17,12 @@ from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import submissions_spool
-from sat_hook.operators.batch import SATBatchOperator, account_that_can_pay
+from sat_hook.operators.batch import SATBatchOperator
 from sat_hook.operators.funds import look
 from sat_hook.operators.links import BatchProgressLink
 from sat_hook.operators.rendering import rendered_fields, text_or_none
 from sat_hook.operators.rules import approval_policy, guard_rules_of, limit_of
+from sat_hook.operators.runs import account_that_can_pay
 from sat_hook.pipeline.approval import approval_is_needed
 from sat_hook.pipeline.execution import ChunkExecutor, Gate
 from sat_hook.pipeline.funding import refuse_batch, reserve, shortage

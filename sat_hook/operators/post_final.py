@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator, Context
 from sat_hook.domain.final_watch import LookFinding
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
-from sat_hook.operators.batch import provenance_of
+from sat_hook.operators.runs import provenance_of
 from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.limits import FinalWatchLimits
 from sat_hook.pipeline.post_final import FinalLooker, FinalWatchReport, missed_alerts

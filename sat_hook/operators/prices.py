@@ -22,7 +22,7 @@ from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool
-from sat_hook.operators.batch import provenance_of
+from sat_hook.operators.runs import provenance_of
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.prices import PriceHistory

@@ -28,8 +28,8 @@ from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool
-from sat_hook.operators.batch import provenance_of
 from sat_hook.operators.funds import look
+from sat_hook.operators.runs import provenance_of
 from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.asking import AskedReport, ask_about
 from sat_hook.pipeline.funding import record_observation

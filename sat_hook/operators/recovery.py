@@ -13,7 +13,7 @@ from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
-from sat_hook.operators.batch import provenance_of
+from sat_hook.operators.runs import provenance_of
 from sat_hook.pipeline.funding import observation_of, record_observation
 from sat_hook.pipeline.limits import ExecutionLimits, RecoveryLimits
 from sat_hook.pipeline.recovery import Recovery, RecoveryReport

@@ -10,8 +10,8 @@ from airflow.sdk import BaseOperator, Context
 
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
-from sat_hook.operators.batch import provenance_of
 from sat_hook.operators.rendering import order_meant
+from sat_hook.operators.runs import provenance_of
 from sat_hook.pipeline.single_order import ask_now, standing
 from sat_hook.protocol.outcomes import StatusVerdict
 

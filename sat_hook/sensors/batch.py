@@ -10,8 +10,8 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
-from sat_hook.operators.batch import provenance_of, required_batch
 from sat_hook.operators.links import BatchProgressLink
+from sat_hook.operators.runs import provenance_of, required_batch
 from sat_hook.pipeline.finality import escalate_in_flight, orders_in_flight
 from sat_hook.pipeline.handing_over import handed_over
 from sat_hook.triggers.batch import GAVE_UP, SATBatchTrigger

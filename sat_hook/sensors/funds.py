@@ -11,8 +11,8 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
-from sat_hook.operators.batch import provenance_of
 from sat_hook.operators.funds import look
+from sat_hook.operators.runs import provenance_of
 from sat_hook.pipeline.funding import lacking_rupiah, record_observation
 from sat_hook.pipeline.limits import FundingLimits
 from sat_hook.triggers.funds import GAVE_UP, SATFundsTrigger

@@ -13,9 +13,9 @@ from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Escalate
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
-from sat_hook.operators.batch import provenance_of
 from sat_hook.operators.links import BatchProgressLink
 from sat_hook.operators.rendering import order_meant
+from sat_hook.operators.runs import provenance_of
 from sat_hook.pipeline.resolver import Ask
 from sat_hook.pipeline.single_order import conclude, load_order, reason_of, standing
 from sat_hook.pipeline.trouble import OrderNotFoundError

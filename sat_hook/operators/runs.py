@@ -1,0 +1,68 @@
+"""What operators and sensors have to know of the run that they are in."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from sat_hook.domain.recorded import Provenance
+from sat_hook.hooks.sat import SATHook
+
+NO_BATCH = ""
+SERVICE_ACTOR = "service:airflow"
+
+
+def provenance_of(context: Context) -> Provenance:
+    """Which try of which task it is."""
+    ti = context["ti"]
+    mapped = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
+    return Provenance(
+        SERVICE_ACTOR, f"task {ti.dag_id}.{ti.task_id}{mapped} run {ti.run_id} try {ti.try_number}"
+    )
+
+
+def required_batch(batch_id: str | None) -> str:
+    """The batch id that intake returned.
+
+    :raises AirflowSkipException: when intake found that nothing waits to be paid.
+    :raises AirflowFailException: when intake itself did not succeed.
+    """
+    if batch_id == NO_BATCH:
+        raise AirflowSkipException("there is no batch: nothing waits to be paid")
+    if batch_id is None or batch_id == "None":
+        raise AirflowFailException("there is no batch: see why in the log of the task intake")
+    return batch_id
+
+
+def account_that_can_pay(sat_conn_id: str) -> str:
+    """The name of a connection's account, once it is sure that its orders could be sent and could end.
+
+    :raises AirflowFailException: when a key is missing, naming the field.
+    """
+    settings = SATHook(sat_conn_id).settings()
+    for field, key in (("private_key", settings.signer), ("sat_public_keys", settings.verifier)):
+        if key is None:
+            raise AirflowFailException(
+                f"connection {sat_conn_id!r}, field {field}: found no key, expected one (or its path): "
+                "without it no checkout can be signed and no final status verified"
+            )
+    return settings.account
+
+
+def refuse_unknown_parameters(conf: Mapping[str, Any] | None, known: Iterable[str]) -> None:
+    """Airflow passes over a parameter that it does not know; a misspelled limit would then be no limit.
+
+    :raises AirflowFailException: naming the parameter, and the one that was probably meant.
+    """
+    names = sorted(known)
+    for name in conf or {}:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise AirflowFailException(
+                f"parameter {name!r}: found no such parameter{hint}; expected one of {', '.join(names)}"
+            )
