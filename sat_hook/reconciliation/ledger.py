@@ -179,10 +179,21 @@ def read_ledger(connection: Connection, account: str, span: Span) -> Ledger:
     moves = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     del parts
     received = _received(connection, span, since=span.since, streams=())
-    absent = moves.loc[~moves["request_id"].isin(received["request_id"]), "request_id"].tolist()
-    late = [_received(connection, span, since=None, streams=group) for group in _grouped(absent)]
-    received = pd.concat([received, *(part for part in late if len(part))], ignore_index=True)
-    return _of_account(moves, received, account, span)
+    places = _places(moves, received)
+    if absent := moves.loc[places < 0, "request_id"].tolist():
+        late = [_received(connection, span, since=None, streams=group) for group in _grouped(absent)]
+        received = pd.concat([received, *late], ignore_index=True)
+        places = _places(moves, received)
+    return _of_account(moves, received, places, account, span)
+
+
+def _places(moves: pd.DataFrame, received: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """For each move the row of its order's beginning, -1 where there is none.
+
+    :raises pandas.errors.InvalidIndexError: when an order began twice.
+    """
+    places = pd.Index(received["request_id"]).get_indexer(pd.Index(moves["request_id"]))
+    return np.asarray(places, dtype=np.intp)
 
 
 def ledger_of(connection: Connection, account: str, span: Span, request_ids: Iterable[str]) -> pd.DataFrame:
@@ -197,11 +208,18 @@ def ledger_of(connection: Connection, account: str, span: Span, request_ids: Ite
     return _folded(joined[joined["account"] == account], span)
 
 
-def _of_account(moves: pd.DataFrame, received: pd.DataFrame, account: str, span: Span) -> Ledger:
-    is_lost = ~moves["request_id"].isin(received["request_id"]) & (moves["last_position"] > 0)
+def _of_account(
+    moves: pd.DataFrame,
+    received: pd.DataFrame,
+    places: np.ndarray[Any, np.dtype[np.intp]],
+    account: str,
+    span: Span,
+) -> Ledger:
+    is_lost = (places < 0) & (moves["last_position"] > 0).to_numpy()
     lost = tuple(sorted(moves.loc[is_lost, "request_id"]))
-    joined = moves.merge(received, on="request_id", how="inner", validate="one_to_one")
-    del moves, received
+    began = received.drop(columns="request_id").take(places[places >= 0]).reset_index(drop=True)
+    joined = pd.concat([moves[places >= 0].reset_index(drop=True), began], axis=1)
+    del moves, received, began
     is_ours = joined["account"] == account
     others = joined[~is_ours]
     sent_us = others["sent_us"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sat_hook.domain.books_events import SettlementImported
@@ -94,19 +95,45 @@ def match_settlement(
     :param rows: the ledger of the day.
     """
     theirs = files.all_rows
-    is_bad = theirs["trouble"] != ""
-    is_twice = theirs["request_id"].duplicated(keep=False) & ~is_bad
-    single = theirs[~is_bad & ~is_twice]
-    elsewhere = theirs.loc[~is_bad & ~theirs["request_id"].isin(rows["request_id"]), "request_id"].unique()
-    known = look_up(elsewhere.tolist()) if len(elsewhere) else rows.iloc[:0]
-    ours = pd.concat([rows, known], ignore_index=True) if len(known) else rows
-    # Fails rather than pairs by luck; both sides were made unique above.
-    pairs = ours.merge(single, on="request_id", how="inner", validate="one_to_one", suffixes=("", "_theirs"))
-    expected = rows[_is_expected(rows)]
-    missing = expected[~expected["request_id"].isin(theirs["request_id"])]
+    is_bad = (theirs["trouble"] != "").to_numpy()
+    is_twice = theirs["request_id"].duplicated(keep=False).to_numpy() & ~is_bad
+    is_single = ~is_bad & ~is_twice
+    # Strings are looked up once; the rest is arithmetic on places.
+    place = pd.Index(rows["request_id"]).get_indexer(pd.Index(theirs["request_id"]))
+    is_ours = place >= 0
+    # One to one, or pandas fails: nothing is paired by luck.
+    paired = theirs[is_single & is_ours].set_index(place[is_single & is_ours])
+    pairs = rows.merge(
+        paired.drop(columns="request_id"),
+        left_index=True,
+        right_index=True,
+        how="inner",
+        validate="one_to_one",
+        suffixes=("", "_theirs"),
+    )
+    elsewhere = theirs[is_single & ~is_ours]
+    strange = theirs.loc[~is_bad & ~is_ours, "request_id"].unique().tolist()
+    known = look_up(strange) if strange else rows.iloc[:0]
+    ours, unknown = rows, elsewhere
+    if len(known):
+        more = known.merge(
+            elsewhere, on="request_id", how="inner", validate="one_to_one", suffixes=("", "_theirs")
+        )
+        pairs = pd.concat([pairs, more], ignore_index=True)
+        unknown = elsewhere[~elsewhere["request_id"].isin(known["request_id"])]
+        ours = pd.concat([rows, known], ignore_index=True)
+    is_expected = _is_expected(rows).to_numpy()
+    expected = rows[is_expected]
+    is_named, is_matched, is_doubled = (np.zeros(len(rows), dtype="bool") for _ in range(3))
+    is_named[place[is_ours]] = True
+    is_matched[place[is_single & is_ours]] = True
+    is_doubled[place[is_twice & is_ours]] = True
+    missing = rows[is_expected & ~is_named]
     near = files.find_near(missing.loc[~_is_well_inside(missing, day), "request_id"].tolist())
-    missing = missing[~missing["request_id"].isin(near)]
-    unknown = single[~single["request_id"].isin(ours["request_id"])]
+    if near:
+        is_near = missing["request_id"].isin(near)
+        is_matched[missing.index[is_near]] = True
+        missing = missing[~is_near]
     breaks = (
         *_unreadable(finder, files, theirs[is_bad]),
         *_duplicates(finder, files, theirs[is_twice], ours),
@@ -114,12 +141,10 @@ def match_settlement(
         *_missing(finder, day, files, missing),
         *_differences(finder, day, files, pairs),
     )
-    matched = expected[expected["request_id"].isin(pairs["request_id"])]
-    standing = pd.Series("not expected", index=rows.index, dtype="str")
-    standing = standing.mask(_is_expected(rows), "missing")
-    standing = standing.mask(rows["request_id"].isin(pairs["request_id"]), "matched")
-    standing = standing.mask(rows["request_id"].isin(near) & (standing == "missing"), "matched")
-    standing = standing.mask(rows["request_id"].isin(theirs.loc[is_twice, "request_id"]), "duplicate")
+    matched = rows[is_expected & is_matched]
+    standing = np.select(
+        [is_doubled, is_matched, is_expected], ["duplicate", "matched", "missing"], default="not expected"
+    )
     names = ", ".join(item.name for item in files.imported)
     totals = MatchTotals(
         kind=MatchKind.SETTLEMENT,
@@ -133,7 +158,7 @@ def match_settlement(
         matched_rupiah=int(matched["charged_rupiah"].sum()),
         breaks=len(breaks),
     )
-    return SettlementMatch(breaks, totals, standing)
+    return SettlementMatch(breaks, totals, pd.Series(standing, index=rows.index, dtype="str"))
 
 
 def _itemised(
