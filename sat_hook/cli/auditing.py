@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -153,6 +154,10 @@ def _together(acts: Iterator[RecordedEvent]) -> Iterator[tuple[int, RecordedEven
 
 
 def _words(act: RecordedEvent) -> str:
-    """The reason that was given, if the event has one."""
-    reason = getattr(act.event, "reason", None)
+    """The reason that was given, if the event has one; an event of another release may."""
+    try:
+        members = json.loads(act.data)
+    except ValueError:
+        return ""
+    reason = members.get("reason") if isinstance(members, dict) else None
     return f'  "{reason}"' if isinstance(reason, str) and reason else ""
