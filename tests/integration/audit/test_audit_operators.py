@@ -117,6 +117,7 @@ def test_nobody_asked_for_it(airflow: Notary) -> None:
         (generate_key_pair()[0].decode(), None, "not an Ed25519 key"),
         (None, "/nowhere/audit.pem", "No such file"),
     ],
+    ids=["nothing", "no key", "a key of another kind", "no file"],
 )
 def test_a_key_that_cannot_be_used_is_told_without_being_shown(
     monkeypatch: pytest.MonkeyPatch, password: str | None, path: str | None, says: str
