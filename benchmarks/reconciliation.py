@@ -2,8 +2,8 @@
 
 For each: a database of its own with the day's log and signed statuses, a settlement file with a row for every
 success, two looks at the deposit. Measured is a process of its own that closes the day once and writes the
-report: seconds by the clock, and the largest memory of that process and of the PostgreSQL process that serves
-it. Writes ``build/reconciliation.json``.
+report: seconds by the clock and of processors, and the largest memory, of that process and of the PostgreSQL
+process that serves it. Writes ``build/reconciliation.json``.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ BY_BENCH = Provenance("service:bench", "bench")
 TARGET_SECONDS = 90
 TARGET_MEGABYTES = 2_048
 LOOK_EVERY_SECONDS = 0.05
+SHOWN_SECONDS = ("close_seconds", "report_seconds", "total_seconds", "processor_seconds")
 
 
 class FixedClock:
@@ -145,7 +146,12 @@ def _run(database: ApplicationDatabase, folder: Path) -> dict[str, Any]:
     largest.join()
     if process.returncode:
         raise SystemExit(f"closing ended with {process.returncode}")
-    return {**json.loads(said), "postgres_megabytes": round(largest.megabytes)}
+    measured = json.loads(said)
+    return {
+        **measured,
+        "postgres_megabytes": round(largest.megabytes),
+        "processor_seconds": round(measured["processor_seconds"] + largest.processor_seconds, 1),
+    }
 
 
 class Largest(threading.Thread):
@@ -155,6 +161,7 @@ class Largest(threading.Thread):
         super().__init__(daemon=True)
         self._process = process
         self.megabytes = 0.0
+        self.processor_seconds = 0.0
 
     def run(self) -> None:
         while self._process.poll() is None:
@@ -165,6 +172,8 @@ class Largest(threading.Thread):
                         # Shared buffers are the server's, not this query's.
                         memory = server.memory_info()
                         self.megabytes = max(self.megabytes, (memory.rss - memory.shared) / 2**20)
+                        used = server.cpu_times()
+                        self.processor_seconds = max(self.processor_seconds, used.user + used.system)
                 except psutil.Error:
                     continue
             time.sleep(LOOK_EVERY_SECONDS)
@@ -187,6 +196,7 @@ def _close(dsn: str, folder: Path) -> dict[str, Any]:
         "close_seconds": round(closed_after, 1),
         "report_seconds": round(time.monotonic() - began - closed_after, 1),
         "total_seconds": round(time.monotonic() - began, 1),
+        "processor_seconds": round(time.process_time(), 1),
         "process_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "report_megabytes": round(size / 2**20, 1),
     }
@@ -194,13 +204,22 @@ def _close(dsn: str, folder: Path) -> dict[str, Any]:
 
 def _show(report: list[dict[str, Any]]) -> None:
     table = Table(title="Closing a day: four matches, breaks, report")
-    for title in ("orders", "close s", "report s", "total s", "µs an order", "process MB", "postgres MB"):
+    for title in (
+        "orders",
+        "close s",
+        "report s",
+        "total s",
+        "CPU s",
+        "CPU µs an order",
+        "process MB",
+        "postgres MB",
+    ):
         table.add_column(title, justify="right")
     for row in report:
         table.add_row(
             f"{row['orders']:,}",
-            *(str(row[name]) for name in ("close_seconds", "report_seconds", "total_seconds")),
-            f"{row['total_seconds'] / row['orders'] * 1e6:,.0f}",
+            *(str(row[name]) for name in SHOWN_SECONDS),
+            f"{row['processor_seconds'] / row['orders'] * 1e6:,.0f}",
             str(row["process_megabytes"]),
             str(row["postgres_megabytes"]),
         )
