@@ -85,12 +85,14 @@ async def test_it_wakes_within_a_moment(rung: Database, database: ApplicationDat
 async def test_a_burst_wakes_once(rung: Database, database: ApplicationDatabase) -> None:
     """Fifty group commits in a tenth of a second are a look or two at the tables, not fifty."""
     async with NotificationBell(rung, CHANNEL) as bell:
+        began = time.monotonic()
         ringing = asyncio.create_task(asyncio.to_thread(ring, database, 50, 0.002))
-        wakes = 0
-        while await seconds_until_rung(bell, 1.0) < 1.0:
+        assert await seconds_until_rung(bell) < LONG_SECONDS / 2
+        wakes = 1
+        while await seconds_until_rung(bell, 1.0) < 1.0 or not ringing.done():
             wakes += 1
-        await ringing
-        assert 1 <= wakes <= 3
+        # On a busy machine the burst takes longer than a tenth of a second.
+        assert wakes <= 2 + (time.monotonic() - began - 1.0) / DEBOUNCE_SECONDS < 50
 
 
 async def test_what_rang_before_the_wait_is_not_lost(rung: Database, database: ApplicationDatabase) -> None:
