@@ -37,7 +37,7 @@ NOTHING_BEFORE = "0" * 64
 class CheckpointForkedError(RuntimeError):
     """What was published is not what the database holds: one was altered, or restored from a backup.
 
-    :param number: the first checkpoint that differs.
+    :param number: a checkpoint that differs; the verification finds the first.
     """
 
     def __init__(self, number: int) -> None:

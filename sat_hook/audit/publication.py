@@ -51,7 +51,7 @@ class StoragePath(Protocol):
 
 
 class PublishedFolder:
-    """A folder, such as a mounted write-once share."""
+    """A folder, such as a mounted share; it must know hard links, which never replace a file."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -300,6 +300,24 @@ def test_publishing_goes_on_where_it_stopped(notary: Notary) -> None:
     assert notary.verify(replace(notary.trust, every_copy=True))[1].findings == []
 
 
+def test_after_a_restore_publication_goes_on_at_a_new_place(notary: Notary, tmp_path: Path) -> None:
+    """Everything is published there again; the old place stays, and shows what was lost."""
+    damage(
+        notary.database,
+        "DELETE FROM sat.checkpoints WHERE number = 3",
+        "DELETE FROM sat.events WHERE position > 8",
+    )
+    notary.append(60, 3)
+    with pytest.raises(CheckpointForkedError):
+        notary.make()
+    old, notary.folder = notary.folder, tmp_path / "anew"
+    notary.make()
+    verification, _ = notary.verify()
+    assert verification.published_number == 3
+    assert (notary.folder / name_of(2)).read_bytes() == (old / name_of(2)).read_bytes()
+    assert (notary.folder / name_of(3)).read_bytes() != (old / name_of(3)).read_bytes()
+
+
 def test_something_else_under_a_name_is_never_replaced(notary: Notary) -> None:
     """Publishing stops, loudly."""
     name = name_of(4)
