@@ -102,3 +102,11 @@ def test_memory_is_bounded() -> None:
         bad.count(ip_address(f"198.51.100.{last}"))
     exhausted = [bad.is_exhausted(ip_address(f"198.51.100.{last}")) for last in (1, 2, 3)]
     assert exhausted == [False, True, True]
+
+
+def test_the_one_not_seen_for_longest_is_forgotten_first() -> None:
+    """Whoever goes on with forgeries is not forgiven because others come."""
+    bad = BadSignatures(per_minute=2, remembered=2, monotonic=Monotonic())
+    for last in (1, 2, 1, 3):
+        bad.count(ip_address(f"198.51.100.{last}"))
+    assert bad.is_exhausted(ip_address("198.51.100.1"))
