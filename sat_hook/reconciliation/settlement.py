@@ -24,7 +24,10 @@ from sat_hook.reconciliation.trouble import SettlementRefusedError
 
 MAXIMUM_FILE_BYTES = 512 * 1024 * 1024
 MAXIMUM_ROWS = 5_000_000
+MAXIMUM_NAME_CHARACTERS = 200
 AMOUNT = r"-?[0-9]{1,13}(?:[.,]0{1,2})?"
+REQUEST_ID = r"[!-~]{1,64}"
+"""Whoever made it: without blanks and control characters, which no request id has."""
 STATUSES = ("succeeded", "failed", "pending")
 
 
@@ -85,6 +88,11 @@ def keep_settlement(
 
     :raises SettlementRefusedError: when the file cannot be read by the mapping.
     """
+    if not name.isprintable() or len(name) > MAXIMUM_NAME_CHARACTERS:
+        raise SettlementRefusedError(
+            f"a settlement file's name: found {len(name)} characters; expected at most "
+            f"{MAXIMUM_NAME_CHARACTERS} that can be printed"
+        )
     if not content or len(content) > MAXIMUM_FILE_BYTES:
         raise SettlementRefusedError(
             f"{name}: found {len(content):,} bytes; expected 1 to {MAXIMUM_FILE_BYTES:,}"
@@ -162,6 +170,8 @@ def read_settlement(content: bytes, name: str, mapping: SettlementMapping) -> Se
     trouble = pd.Series("", index=frame.index, dtype="str")
     trouble = trouble.mask(frame["status"] == "", "unknown status")
     trouble = trouble.mask(~is_amount, "no whole amount")
+    is_usable = frame["request_id"].str.fullmatch(REQUEST_ID).astype("bool")
+    trouble = trouble.mask(~is_usable, "no usable request id")
     frame["trouble"] = trouble.mask(frame["request_id"] == "", "no request id")
     return SettlementRows(
         frame[~is_blank].reset_index(drop=True), "product_code" in texts, "client_number" in texts

@@ -8,7 +8,7 @@ SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '256MB'; SET LOCAL jit = o
 SELECT position
 FROM sat.events
 WHERE position <= :closed_position
-  AND (NOT type = ANY (:bookkeeping) OR data::jsonb ->> 'day' < :day)
+  AND CASE WHEN type = ANY (:bookkeeping) THEN data::jsonb ->> 'day' < :day ELSE true END
 ORDER BY position DESC
 LIMIT 1;
 

@@ -63,6 +63,9 @@ def test_a_vendor_s_file_is_read_by_its_mapping() -> None:
     ("cells", "trouble"),
     [
         (",52000,Success", "no request id"),
+        ("S 1,52000,Success", "no usable request id"),
+        ("S\x001,52000,Success", "no usable request id"),
+        (f"{'S' * 65},52000,Success", "no usable request id"),
         ("S1,,Success", "no whole amount"),
         ("S1,52000.5,Success", "no whole amount"),
         ("S1,Rp 52000,Success", "no whole amount"),
@@ -104,11 +107,12 @@ def test_a_workbook_is_read_like_a_file() -> None:
     [
         (b"", "s.csv", "found 0 bytes"),
         (b"id,amount,status\nS1,1,Success\n", "s.csv", "expected 'request_id' among them"),
+        (b"x", "s\n.csv", "that can be printed"),
         (b"not a workbook", "s.xlsx", "expected a CSV or XLSX file"),
         (b"request_id,amount,status\nS1,1,Success,081299998888\n", "s.csv", "expected a CSV or XLSX file"),
         (b"request_id,amount,status\nS1,1,\xff\n", "s.csv", "expected a CSV or XLSX file"),
     ],
-    ids=["empty", "column missing", "no workbook", "ragged", "other encoding"],
+    ids=["empty", "column missing", "bad name", "no workbook", "ragged", "other encoding"],
 )
 def test_a_file_that_is_none_is_refused(content: bytes, name: str, text: str, tmp_path: Path) -> None:
     """The reason says file, found and expected, and quotes no cell."""
