@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sat_hook.receiver.inbox import Callback, Inbox, InboxFullError, InboxUnavailableError
+from sat_hook.store.event_store import StoreUnavailableError
 
 
 class Table:
@@ -21,11 +22,15 @@ class Table:
         self.free = threading.Event()
         self.free.set()
         self.is_closed = False
+        self.cuts = 0
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Waits until it may go on."""
         assert self.free.wait(10)
+        if self.cuts:
+            self.cuts -= 1
+            raise StoreUnavailableError("the connection was cut")
         yield
 
     def receive_callbacks(self, _: object, **columns: list[Any]) -> Iterator[tuple[bool, int]]:
@@ -108,6 +113,15 @@ async def test_who_waits_too_long_is_told_so(table: Table, inbox: Inbox) -> None
     table.free.clear()
     with pytest.raises(InboxUnavailableError):
         await inbox.store(callback(1), 0.05)
+
+
+async def test_a_connection_that_is_cut_once_costs_nobody_anything(table: Table, inbox: Inbox) -> None:
+    """Twice in a row it is the database's trouble, and everybody of the group is told."""
+    table.cuts = 1
+    assert await inbox.store(callback(2), 10) is True
+    table.cuts = 2
+    with pytest.raises(InboxUnavailableError):
+        await inbox.store(callback(4), 10)
 
 
 def test_a_callback_shows_no_body() -> None:
