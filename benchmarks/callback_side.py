@@ -45,7 +45,8 @@ class Sending:
         self.unanswered += 1
         self.most_unanswered = max(self.most_unanswered, self.unanswered)
         if self.idle:
-            self.idle.pop().send(due, request)
+            # The one that idled longest: none idles long enough to be closed.
+            self.idle.popleft().send(due, request)
         else:
             self.waiting.append((due, request))
 
@@ -54,7 +55,7 @@ class Sending:
         self.latencies.append(time.perf_counter() - due)
         self.statuses[status] += 1
         self.unanswered -= 1
-        if self.waiting:
+        if self.waiting and status:
             connection.send(*self.waiting.popleft())
         else:
             self.idle.append(connection)
@@ -74,6 +75,14 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._sending.idle.append(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - for whatever reason
+        if self in self._sending.idle:
+            # The receiver closes what it has not heard of for a while.
+            self._sending.idle.remove(self)
+        else:
+            self._sending.answered(self, self._due, 0)
+            self._sending.idle.remove(self)
 
     def send(self, due: float, request: bytes) -> None:
         self._due = due

@@ -45,7 +45,7 @@ CONNECTIONS = 64
 QUIET_CORES = 0.15
 """Above this much work of others the figures are called noisy."""
 
-console = Console()
+console = Console(width=110)
 
 
 def main() -> None:
