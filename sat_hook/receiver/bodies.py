@@ -14,11 +14,13 @@ class Bodies:
     """The bodies of one receiver that are being read, by one event loop."""
 
     def __init__(self) -> None:
-        self._held_bytes = 0
+        # Of strangers, and of those on the allow-list: who is expected finds room whatever others do.
+        self._held_bytes = {False: 0, True: 0}
 
-    async def read(self, request: Request, limits: Limits) -> bytes:
+    async def read(self, request: Request, limits: Limits, *, is_listed: bool) -> bytes:
         """The raw body; never more of it in memory than the limit.
 
+        :param is_listed: whether the sender is on the allow-list.
         :raises Refused: too large (as declared, or as it came), too slow, or no memory for it.
         """
         declared = request.headers.get("content-length", "")
@@ -28,10 +30,10 @@ class Bodies:
         try:
             async with asyncio.timeout(limits.body_seconds):
                 async for chunk in request.stream():
-                    # Nobody has proved anything yet, so strangers together get no more than this.
-                    if self._held_bytes + len(chunk) > limits.unverified_bytes:
+                    # Nobody has proved anything yet, so all together get no more than this.
+                    if self._held_bytes[is_listed] + len(chunk) > limits.unverified_bytes:
                         raise Refused(Refusal.MEMORY_FULL)
-                    self._held_bytes += len(chunk)
+                    self._held_bytes[is_listed] += len(chunk)
                     content += chunk
                     if len(content) > limits.body_bytes:
                         raise Refused(Refusal.BODY_TOO_LARGE)
@@ -41,7 +43,7 @@ class Bodies:
             # Nobody hears this answer any more.
             raise Refused(Refusal.SENDER_LEFT) from None
         finally:
-            self._held_bytes -= len(content)
+            self._held_bytes[is_listed] -= len(content)
         return bytes(content)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sat_hook.receiver.answers import Answer, Refusal
+from sat_hook.receiver.senders import site_of
 
 HEAD_BYTES = 16 * 1024
 """Largest request line with headers, as far as it did not come in one piece."""
@@ -35,8 +36,8 @@ _errors.setLevel(logging.ERROR)
 class Doorkeeper:
     """How many connections there may be, and whose.
 
-    :param limit: of all together.
-    :param limit_per_source: of one address, unless it is known.
+    :param limit: of all together; strangers leave a quarter of them to those who are known.
+    :param limit_per_source: of one sender, unless it is known.
     :param is_known: whether an address is a trusted proxy, or on the allow-list.
     :param tell: is told of what was refused here, and of whom.
     """
@@ -46,21 +47,28 @@ class Doorkeeper:
     is_known: Callable[[str], bool]
     tell: Callable[[Refusal, str], None]
     _held: Counter[str] = field(default_factory=Counter)
+    _all: int = 0
 
     def admits(self, source: str) -> bool:
         """Count a connection of ``source`` in; False when it is one too many."""
-        if self._held.total() >= self.limit:
+        site = site_of(source)
+        if self._all >= self.limit - self.limit // 4 and (
+            self._all >= self.limit or not self.is_known(source)
+        ):
             return False
-        if self._held[source] >= self.limit_per_source and not self.is_known(source):
+        if self._held[site] >= self.limit_per_source and not self.is_known(source):
             return False
-        self._held[source] += 1
+        self._held[site] += 1
+        self._all += 1
         return True
 
     def leaves(self, source: str) -> None:
         """A connection that was let in is gone."""
-        self._held[source] -= 1
-        if not self._held[source]:
-            del self._held[source]
+        site = site_of(source)
+        self._all -= 1
+        self._held[site] -= 1
+        if not self._held[site]:
+            del self._held[site]
 
 
 class ReceiverProtocol(H11Protocol):

@@ -90,6 +90,11 @@ class BadSignatures:
         return (began, count) if now - began < MINUTE_SECONDS else (now, 0)
 
 
+def site_of(peer: str) -> str:
+    """What counts as one sender: an address, or a /64 of IPv6, because one sender owns all of it."""
+    return _key(_parsed(peer))
+
+
 def _key(source: Address | None) -> str:
     if isinstance(source, IPv6Address):
         return str(IPv6Network((source, IPV6_SITE_PREFIX), strict=False))

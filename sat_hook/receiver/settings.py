@@ -51,7 +51,7 @@ class Limits(_Section):
     body_seconds: float = Field(default=10.0, gt=0, le=120)
     """Longest time for a body to arrive; a slower one is answered 503."""
     unverified_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=4 * 1024**3)
-    """Bodies that are being read, all together in memory; beyond it the answer is 503."""
+    """Bodies that are being read, in memory: of strangers together, and of allowed sources; beyond it 503."""
     waiting_callbacks: int = Field(default=2000, ge=1, le=100_000)
     """Verified callbacks that may wait for a commit; more are answered 503."""
     group_size: int = Field(default=200, ge=1, le=5000)
@@ -63,7 +63,7 @@ class Limits(_Section):
     remembered_sources: int = Field(default=10_000, ge=1, le=1_000_000)
     """Sources whose bad signatures are counted; the one not seen for longest is forgotten first."""
     open_connections: int = Field(default=1000, ge=1, le=100_000)
-    """Connections that the stand-alone server holds at once; more are answered 503."""
+    """Connections of the stand-alone server at once, a quarter of them for known senders; then 503."""
     connections_per_source: int = Field(default=100, ge=1, le=100_000)
     """Connections of one address among them, unless it is allowed or a trusted proxy by name; then 503."""
     reread_seconds: float = Field(default=10.0, ge=0.1, le=3600)

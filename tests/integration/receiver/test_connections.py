@@ -255,7 +255,7 @@ def test_callbacks_in_one_piece_are_answered_one_by_one(served: Served) -> None:
 
 def test_connections_are_numbered_and_strangers_have_few(database: ApplicationDatabase) -> None:
     """Beyond the number the answer is 503 before a byte is read; a place that is left is free again."""
-    limits = Limits(open_connections=4, connections_per_source=3)
+    limits = Limits(open_connections=5, connections_per_source=3)
     with serving(settings_for(database.receiver_dsn, limits)) as served:
         with ExitStack() as held:
             for _ in range(3):
