@@ -45,7 +45,7 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 LISTED = {(answer.status, answer.body) for answer in Answer}
 LENGTH = re.compile(rb"(?i)content-length: (\d+)")
 BODY_BYTES = 8192
-EXAMPLES = 150
+EXAMPLES = 100
 MUTANTS = 2000
 QUICKLY = 0.1
 
