@@ -26,7 +26,9 @@ os.environ["AIRFLOW_HOME"] = _airflow_home.name
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two workers share the tests: a file stays on one of them, and so does all that needs the stack."""
+    """Workers share the tests: a file stays on one of them, and so does all that needs the stack, which waits
+    for Airflow most of the time.
+    """
     for item in items:
         needs_stack = "running_stack" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("stack" if needs_stack else item.nodeid.partition("::")[0]))

@@ -37,12 +37,12 @@ class Running:
     url: str
 
     def post(self, request_id: str, session: requests.Session | None = None) -> int | None:
-        """The answer to a callback; None when there was none."""
+        """The answer to a callback; None when there was none, or not the whole of it."""
         body = BODIES[request_id]
         headers = {"Content-Type": JSON_API, "signature": SIGNER.sign(body)}
         try:
             return (session or requests).post(self.url, data=body, headers=headers, timeout=20).status_code
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
             return None
 
     def lets_in(self) -> bool:
