@@ -25,7 +25,7 @@ from sat_hook.domain.pricing import CatalogueEntry
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.committer import GroupCommitter
 from sat_hook.pipeline.feeding import orders_of
-from sat_hook.pipeline.limits import ExecutionLimits, QuotingLimits
+from sat_hook.pipeline.limits import ExecutionLimits, QuotingLimits, at_hand
 from sat_hook.pipeline.pausing import PauseWatch
 from sat_hook.pipeline.quoting import NoAnswer, Quoter
 from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
@@ -136,7 +136,7 @@ class ChunkExecutor:
                     self._stopped = True
                     raise
 
-            await orders.each(send, self._limits.at_hand, lambda: self._stopped)
+            await orders.each(send, at_hand(self._limits.in_flight), lambda: self._stopped)
         left = await orders.count_rest() + self._report.not_sent
         if (left or self._is_breaker_open) and (cause := self._stop_cause()) is not None:
             await self._resolver.offload(partial(self._raise_alarm, which, left, cause))

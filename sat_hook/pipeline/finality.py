@@ -18,7 +18,7 @@ from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.evidence import status_ask
 from sat_hook.pipeline.feeding import Feed
 from sat_hook.pipeline.grouping import Groups
-from sat_hook.pipeline.limits import PollingLimits
+from sat_hook.pipeline.limits import PollingLimits, at_hand
 from sat_hook.pipeline.resolver import Ask, Resolver
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.trusting import TrustedCallbacks
@@ -125,7 +125,7 @@ class StatusPoller:
         limits = self._limits
         turns = asyncio.Semaphore(limits.in_flight)
         async with Groups(record, size=limits.claim, wait_seconds=limits.group_wait_seconds) as recorder:
-            await Feed(claim).each(ask, limits.at_hand)
+            await Feed(claim).each(ask, at_hand(limits.in_flight))
         return PollReport(asked, ended, unproven)
 
     async def seconds_to_next(self, scope: PollScope) -> float | None:

@@ -15,11 +15,10 @@ class Groups(Generic[T, R]):
     """Collects items and hands them on in groups.
 
     A group takes what is waiting, at most ``size``, once ``wait_seconds`` have passed since its first item;
-    what comes while every lane is at work forms the next groups.
+    what comes while a group is worked on forms the next.
 
     :param work: takes a group and returns one result for each item, in order. Its error is the error of every
         item of the group.
-    :param lanes: how many groups are worked on at once.
     """
 
     def __init__(
@@ -28,26 +27,24 @@ class Groups(Generic[T, R]):
         *,
         size: int,
         wait_seconds: float,
-        lanes: int = 1,
     ) -> None:
         self._work = work
         self._size = size
         self._wait_seconds = wait_seconds
         self._waiting: asyncio.Queue[tuple[T, asyncio.Future[R]]] = asyncio.Queue()
-        self._lanes = lanes
-        self._tasks: list[asyncio.Task[None]] = []
+        self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Groups[T, R]:
-        self._tasks = [asyncio.create_task(self._run()) for _ in range(self._lanes)]
+        self._task = asyncio.create_task(self._run())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # Work that is under way in a thread runs to its end; only the wait for it is given up.
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
 
     async def put(self, item: T) -> R:
         """What became of ``item``, once its group is done; raises what the group's work raised."""

@@ -57,11 +57,6 @@ class ExecutionLimits:
     failures_to_stop: int = 20
     quote_lifetime_seconds: float = 1800.0
 
-    @property
-    def at_hand(self) -> int:
-        """How many orders one task works on at once, see :func:`at_hand`."""
-        return at_hand(self.in_flight)
-
 
 @settable("SAT_QUOTING_")
 @dataclass(frozen=True, slots=True)
@@ -78,11 +73,6 @@ class QuotingLimits:
     quote_lifetime_seconds: float = 1800.0
     group_size: int = 200
     group_wait_seconds: float = 0.005
-
-    @property
-    def at_hand(self) -> int:
-        """How many orders one task works on at once, see :func:`at_hand`."""
-        return at_hand(self.in_flight)
 
 
 @settable("SAT_FUNDING_")
@@ -147,11 +137,6 @@ class PollingLimits:
     lease_seconds: float = 90.0
     pass_seconds: float = 60.0
     group_wait_seconds: float = 0.005
-
-    @property
-    def at_hand(self) -> int:
-        """How many orders one poller works on at once, see :func:`at_hand`."""
-        return at_hand(self.in_flight)
 
     def delay_seconds(self, polls: int) -> float:
         """The pause after the ``polls``-th question about one order."""

@@ -20,7 +20,7 @@ from sat_hook.domain.pricing import CatalogueEntry, Rejection, judge_bill, judge
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.committer import GroupCommitter
 from sat_hook.pipeline.feeding import orders_of
-from sat_hook.pipeline.limits import QuotingLimits
+from sat_hook.pipeline.limits import QuotingLimits, at_hand
 from sat_hook.pipeline.resolver import Ask, Resolution, Resolver, load_batch
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.trouble import SATUnavailableError
@@ -88,7 +88,7 @@ class Quoter:
                 if not isinstance(answer, NoAnswer):
                     round_.count(await committer.commit(Ask(order.request_id, answer), order))
 
-            await orders.each(quote, limits.at_hand, lambda: round_.is_stopped)
+            await orders.each(quote, at_hand(limits.in_flight), lambda: round_.is_stopped)
             round_.raise_if_silent()
             # SAT answers others, so it is these bills' billers that do not.
             asks = [Ask(order.request_id, _unavailable(answer)) for order, answer in round_.unanswered]

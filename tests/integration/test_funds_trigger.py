@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,6 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
-from psycopg2.extensions import parse_dsn
 
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.order import OrderState
@@ -22,10 +20,10 @@ from sat_hook.operators.recovery import SATRecoverOrdersOperator
 from sat_hook.sensors.funds import SATFundsSensor
 from sat_hook.triggers.funds import FUNDED, GAVE_UP, SATFundsTrigger
 from stack.databases import ApplicationDatabase
+from tests.airflow_connections import CONNECTIONS, give_connections
 from tests.integration.pipeline.test_funding import PRICE, quoted, states
 from tests.pipeline import Line, line_of
 
-CONNECTIONS = {"sat_conn_id": "sat_test", "db_conn_id": "sat_test_db"}
 CONTEXT: Any = {"ti": SimpleNamespace(dag_id="d", task_id="reserve", map_index=-1, run_id="r", try_number=1)}
 
 
@@ -33,33 +31,7 @@ CONTEXT: Any = {"ti": SimpleNamespace(dag_id="d", task_id="reserve", map_index=-
 def line(database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     """A deposit of two orders, and connections that Airflow finds in the environment."""
     with line_of(database.writer_dsn, tmp_path, {"deposit_rupiah": 2 * PRICE}) as made:
-        keys = made.server.keys
-        for name, pem in (("c.pem", keys.client_private_pem), ("s.pem", keys.sat_public_pem)):
-            (tmp_path / name).write_bytes(pem)
-        sat = {
-            "conn_type": "sat",
-            "login": "demo",
-            "password": "demo",
-            "extra": {
-                "account": "demo",
-                "environment": "custom",
-                "base_url": made.server.api_url,
-                "token_url": made.server.token_url,
-                "private_key_path": str(tmp_path / "c.pem"),
-                "sat_public_key_paths": str(tmp_path / "s.pem"),
-            },
-        }
-        dsn = parse_dsn(database.writer_dsn)
-        db = {
-            "conn_type": "postgres",
-            "host": dsn["host"],
-            "port": int(dsn["port"]),
-            "schema": dsn["dbname"],
-            "login": dsn["user"],
-            "password": dsn["password"],
-        }
-        monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST", json.dumps(sat))
-        monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST_DB", json.dumps(db))
+        give_connections(monkeypatch, made, database, tmp_path)
         yield made
 
 

@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import psycopg2
 import pytest
-from psycopg2.extensions import parse_dsn
 
 from sat_hook.audit.verification import verify_log
 from sat_hook.domain.order import OrderState
@@ -24,6 +23,7 @@ from sat_hook.protocol.signing import Signer, Verifier
 from sat_hook.store.callbacks import KeptCallback
 from sat_hook.store.database import Database
 from stack.databases import ApplicationDatabase
+from tests.airflow_connections import give_connections
 from tests.integration.audit.damage import Found
 from tests.integration.pipeline.test_steps import ready
 from tests.integration.receiver.serving import OTHER_PRIVATE_PEM, OTHER_PUBLIC_PEM, SIGNER, order
@@ -239,35 +239,6 @@ def line(database: ApplicationDatabase, tmp_path: Path) -> Iterator[Line]:
         yield made
 
 
-def connect(line: Line, database: ApplicationDatabase, folder: Path, monkeypatch: Any, trusts: bool) -> None:
-    """Airflow finds the line's connections in the environment."""
-    (folder / "s.pem").write_bytes(line.server.keys.sat_public_pem)
-    sat = {
-        "conn_type": "sat",
-        "login": "demo",
-        "password": "demo",
-        "extra": {
-            "account": ACCOUNT,
-            "environment": "custom",
-            "base_url": line.server.api_url,
-            "token_url": line.server.token_url,
-            "sat_public_key_paths": str(folder / "s.pem"),
-            "trust_callbacks": trusts,
-        },
-    }
-    dsn = parse_dsn(database.writer_dsn)
-    db = {
-        "conn_type": "postgres",
-        "host": dsn["host"],
-        "port": int(dsn["port"]),
-        "schema": dsn["dbname"],
-        "login": dsn["user"],
-        "password": dsn["password"],
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST", json.dumps(sat))
-    monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST_DB", json.dumps(db))
-
-
 def sent_orders(line: Line, database: ApplicationDatabase, prefix: str) -> str:
     """A batch of two orders that SAT calls pending whenever it is asked, with a signed Success in the inbox
     for each; returns the batch id."""
@@ -296,7 +267,7 @@ def test_the_connections_opt_in_reaches_trigger_and_janitor(
     trusts: bool,
 ) -> None:
     """With it both end the orders; without it both ask, and SAT says Pending."""
-    connect(line, database, tmp_path, monkeypatch, trusts)
+    give_connections(monkeypatch, line, database, tmp_path, trust_callbacks=trusts)
     first = sent_orders(line, database, "P")
     end = asyncio.run(fired(trigger(first, seconds=15.0 if trusts else 1.0)))
     assert end["in_flight"] == (0 if trusts else 2)
