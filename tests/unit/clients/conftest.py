@@ -82,7 +82,7 @@ def sat() -> Iterator[ScriptedSAT]:
 
 @pytest.fixture
 def settings(sat: ScriptedSAT, keys: Keys) -> Callable[..., AccountSettings]:
-    """Settings for ``sat`` with short timeouts; any of them can be replaced."""
+    """Settings for ``sat`` with timeouts that a slow machine does not reach; any can be replaced."""
 
     def make(**changes: Any) -> AccountSettings:
         values: dict[str, Any] = {
@@ -94,9 +94,9 @@ def settings(sat: ScriptedSAT, keys: Keys) -> Callable[..., AccountSettings]:
             "client_secret": "s3cret-of-demo",
             "signer": keys.partner,
             "verifier": keys.sat_verifier,
-            "connect_timeout_seconds": 1.0,
-            "read_timeout_seconds": 0.4,
-            "total_timeout_seconds": 0.6,
+            "connect_timeout_seconds": 30.0,
+            "read_timeout_seconds": 30.0,
+            "total_timeout_seconds": 60.0,
         }
         return AccountSettings(**{**values, **changes})
 
@@ -190,6 +190,12 @@ def make_client(
 def client(make_client: ClientFactory, settings: Callable[..., AccountSettings]) -> EitherClient:
     """A client of each kind with the settings of most tests."""
     return make_client(settings())
+
+
+@pytest.fixture
+def impatient(make_client: ClientFactory, settings: Callable[..., AccountSettings]) -> EitherClient:
+    """A client of each kind whose timeouts are soon reached, for tests of the timeouts."""
+    return make_client(settings(read_timeout_seconds=0.6, total_timeout_seconds=0.9))
 
 
 @pytest.fixture

@@ -111,9 +111,10 @@ def test_redirect_of_a_checkout_is_followed(client: Any, sat: ScriptedSAT) -> No
     ],
 )
 def test_lost_or_strange_answer_is_called_a_failure(
-    client: Any, sat: ScriptedSAT, answer: Any, reason: UnknownReason
+    client: Any, impatient: Any, sat: ScriptedSAT, answer: Any, reason: UnknownReason
 ) -> None:
     """Everything but proof is UNKNOWN with its reason; the checkout leaves once; the pair raises that."""
+    client = impatient if reason is UnknownReason.TIMEOUT else client
     sat.script["/v2/order"] = answer
     outcome = client.place_order(BODY, "ORDER1", None)
     assert (outcome.verdict, outcome.reason) == (CheckoutVerdict.UNKNOWN, reason)
@@ -147,12 +148,12 @@ def test_listed_rejection(client: Any, sat: ScriptedSAT) -> None:
         ),
     ],
 )
-def test_timeout_is_stretched_by_a_dripping_answer(client: Any, sat: ScriptedSAT, head: bytes) -> None:
+def test_timeout_is_stretched_by_a_dripping_answer(impatient: Any, sat: ScriptedSAT, head: bytes) -> None:
     """A byte now and then keeps no exchange alive beyond its total time."""
     sat.script["/v2/order"] = drip(head)
     began = time.monotonic()
-    outcome = client.place_order(BODY, "ORDER1", None)
-    assert time.monotonic() - began < 1.5
+    outcome = impatient.place_order(BODY, "ORDER1", None)
+    assert time.monotonic() - began < 10
     assert (outcome.verdict, outcome.reason) == (CheckoutVerdict.UNKNOWN, UnknownReason.TIMEOUT)
 
 

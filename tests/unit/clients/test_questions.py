@@ -22,6 +22,7 @@ from sat_hook.protocol.errors import (
     ReplyTimeoutError,
     SATError,
     SystemTroubleError,
+    TokenUnavailableError,
     UnexpectedReplyError,
     UnreadableReplyError,
 )
@@ -176,9 +177,10 @@ def test_price_that_is_no_whole_rupiah_is_rounded(client: Any, sat: ScriptedSAT,
     ],
 )
 def test_trouble_has_no_type(
-    client: Any, sat: ScriptedSAT, answer: Any, error: type[SATError], retryable: bool
+    client: Any, impatient: Any, sat: ScriptedSAT, answer: Any, error: type[SATError], retryable: bool
 ) -> None:
     """Each trouble is an error of its own type that says: sent, not definite, retryable or not."""
+    client = impatient if error is ReplyTimeoutError else client
     sat.script["/v2/inquiry"] = answer
     with pytest.raises(SATError) as caught:
         client.inquiry(BILL)
@@ -204,14 +206,23 @@ def test_error_codes_are_joined(client: Any, sat: ScriptedSAT) -> None:
     assert caught.value.response.status == 400
 
 
-def test_timeout_is_ignored(client: Any, sat: ScriptedSAT) -> None:
-    """A configured timeout ends a call, be it a ping or the token before it."""
+def test_timeout_is_ignored(impatient: Any, sat: ScriptedSAT) -> None:
+    """A configured timeout ends a call."""
     sat.script["/ping"] = stay_silent
     began = time.monotonic()
     with pytest.raises(ReplyTimeoutError):
-        client.ping()
+        impatient.ping()
+    assert time.monotonic() - began < 10
+
+
+def test_timeout_of_the_token_is_ignored(impatient: Any, sat: ScriptedSAT) -> None:
+    """A configured timeout also ends the wait for the token, and nothing was sent."""
     sat.script["/token"] = stay_silent
-    assert time.monotonic() - began < 1.5
+    began = time.monotonic()
+    with pytest.raises(TokenUnavailableError):
+        impatient.ping()
+    assert time.monotonic() - began < 10
+    assert not sat.requests_to("/ping")
 
 
 def test_response_is_decoded_before_it_is_verified(client: Any, sat: ScriptedSAT, keys: Any) -> None:
