@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+import psutil
 import requests
 
 from stack.airflow_settings import AirflowSettings
@@ -58,18 +60,37 @@ class HealthCheck:
     def ready_now(self, besides: Collection[str] = ()) -> set[str]:
         """Names of the services that answer now; those named in ``besides`` are not asked."""
         ready = set()
+        ports = self._settings.ports
         if (
             "sandbox" not in besides
             and self._get(f"{self._settings.sandbox_url}/_sandbox/health") is not None
+            and self._is_ours("sandbox", ports.sandbox)
         ):
             ready.add("sandbox")
         health = self._get(f"{self._settings.airflow_url}/api/v2/monitor/health")
-        if health is not None:
+        if health is not None and self._is_ours("api-server", ports.api):
             ready.add("api-server")
             ready.update(
                 name for name, part in _HEARTBEATS.items() if self._beats(name, health.get(part) or {})
             )
         return ready
+
+    def _is_ours(self, name: str, port: int) -> bool:
+        """Whether the stack's own process is the one that listens there.
+
+        A port that was free when it was chosen may have been taken by another checkout's stack while ours was
+        loading, and that one answers, too.
+        """
+        process = next((service.process() for service in self._services if service.name == name), None)
+        if process is None:
+            return False
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            return any(
+                connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+                for member in (process, *process.children(recursive=True))
+                for connection in member.net_connections(kind="tcp")
+            )
+        return False
 
     def _beats(self, name: str, part: dict[str, Any]) -> bool:
         heartbeat = part.get(f"latest_{_HEARTBEATS[name]}_heartbeat")

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 
@@ -95,12 +95,20 @@ class Stack:
                 settings = self._prepare()
                 if not self.layout.prepared.exists():
                     self._store_metadata(settings)
+                # The parts know each other by their ports; one that was told of others would call strangers.
+                told = json.dumps(asdict(settings.ports))
+                misled = [
+                    service for service in self._services if service.process() and service.told() != told
+                ]
+                if misled:
+                    self._say("a port has changed: stopping " + ", ".join(service.name for service in misled))
+                    self._stop(misled)
                 missing = [service for service in self._services if service.process() is None]
                 if missing:
                     self._say("starting " + ", ".join(service.name for service in missing))
                 for service in missing:
                     environment = {**_environment(settings), **self._overrides}
-                    service.start(_command(service.name, settings), environment)
+                    service.start(_command(service.name, settings), environment, told=told)
                 # Connections that changed, as they do with a port, are stored while Airflow loads.
                 self._store_metadata(settings)
                 HealthCheck(settings, self._services, just_started=missing).wait()

@@ -77,11 +77,16 @@ class Service:
                     members.append(psutil.Process(pid))
         return members
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def told(self) -> str:
+        """What the last start said by ``told``; empty when there was none."""
+        return str((self._read_record() or {}).get("told", ""))
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str], *, told: str = "") -> None:
         """Start it in a session of its own, so that Ctrl-C does not reach it; keep the last log as ``.1``.
 
         :param command: the path of a program, and its arguments.
         :param environment: all of it; nothing is inherited.
+        :param told: what of it must stay true as long as the process runs; kept for :meth:`told`.
         """
         for orphan in self.session():
             with suppress(psutil.NoSuchProcess):
@@ -100,7 +105,7 @@ class Service:
             ],
             setsid=True,
         )
-        record = {"pid": pid, "start_mark": _start_mark(psutil.Process(pid))}
+        record = {"pid": pid, "start_mark": _start_mark(psutil.Process(pid)), "told": told}
         self._record.write_text(json.dumps(record) + "\n", "utf-8")
 
     def _read_record(self) -> dict[str, Any] | None:
