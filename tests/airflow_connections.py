@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from psycopg2.extensions import parse_dsn
 
+from sandbox.testing import SandboxServer
 from stack.databases import ApplicationDatabase
 from tests.pipeline import Line
 
@@ -54,3 +55,24 @@ def give_connections(
     }
     monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST", json.dumps(sat))
     monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST_DB", json.dumps(db))
+
+
+def give_another_account(monkeypatch: pytest.MonkeyPatch, server: SandboxServer, folder: Path) -> str:
+    """A connection of the account ``north`` at a SAT server of its own; returns the connection's id."""
+    for name, pem in (("n.pem", server.keys.client_private_pem), ("ns.pem", server.keys.sat_public_pem)):
+        (folder / name).write_bytes(pem)
+    sat = {
+        "conn_type": "sat",
+        "login": "demo",
+        "password": "demo",
+        "extra": {
+            "account": "north",
+            "environment": "custom",
+            "base_url": server.api_url,
+            "token_url": server.token_url,
+            "private_key_path": str(folder / "n.pem"),
+            "sat_public_key_paths": str(folder / "ns.pem"),
+        },
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_SAT_NORTH", json.dumps(sat))
+    return "sat_north"

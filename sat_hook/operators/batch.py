@@ -27,6 +27,7 @@ from sat_hook.operators.runs import (
     account_that_can_pay,
     provenance_of,
     refuse_unknown_parameters,
+    require_account,
     required_batch,
 )
 from sat_hook.pipeline.approval import approval_is_needed
@@ -133,12 +134,8 @@ class SATIntakeOperator(SATBatchOperator):
         batch_id = self.batch_id or self._submit_table(application, account, provenance)
         if batch_id == NO_BATCH:
             return NO_BATCH
-        batch = load_batch(application.store, batch_id)
-        if batch.account != account:
-            raise AirflowFailException(
-                f"batch {batch_id} belongs to account {batch.account!r}; connection {self.sat_conn_id} is "
-                f"account {account!r}"
-            )
+        owner = load_batch(application.store, batch_id).account
+        require_account(self.sat_conn_id, owner, f"batch {batch_id}")
         report = take_in(
             application.resolver, submissions_spool(), batch_id, provenance, BadRowsPolicy(self.on_bad_rows)
         )
@@ -341,6 +338,7 @@ class SATExecuteOperator(SATChunkOperator):
     def _gate(self, application: ApplicationHook) -> Gate:
         policy = approval_policy(self.sat_conn_id, self.approval_over_rupiah)
         batch = load_batch(application.store, self.batch)
+        require_account(self.sat_conn_id, batch.account, f"batch {self.batch}")
         rules = SATHook(self.sat_conn_id).rules().stricter(AccountRules(guard_rules_of(self.rules)))
         return Gate(True, approval_is_needed(application.store, batch, policy), rules.guards.limits_the_day)
 

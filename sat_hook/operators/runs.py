@@ -38,6 +38,23 @@ def required_batch(batch_id: str | None) -> str:
     return batch_id
 
 
+def require_account(sat_conn_id: str, owner: str, what: str) -> None:
+    """See to it that a connection is that of the account whose order or batch it is.
+
+    SAT knows an order by its own account alone: asked for it on behalf of another one, it says that there is
+    no such order, which would look like leave to send it again.
+
+    :param owner: the account's name in the log.
+    :param what: the order or batch, for the error.
+    :raises AirflowFailException: when it is the connection of another account.
+    """
+    account = SATHook(sat_conn_id).settings().account
+    if owner != account:
+        raise AirflowFailException(
+            f"{what} belongs to account {owner!r}; connection {sat_conn_id} is account {account!r}"
+        )
+
+
 def account_that_can_pay(sat_conn_id: str) -> str:
     """The name of a connection's account, once it is sure that its orders could be sent and could end.
 

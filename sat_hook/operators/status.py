@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator, Context
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.rendering import order_meant
-from sat_hook.operators.runs import provenance_of
+from sat_hook.operators.runs import provenance_of, require_account
 from sat_hook.pipeline.single_order import ask_now, standing
 from sat_hook.protocol.outcomes import StatusVerdict
 
@@ -20,7 +20,8 @@ class SATStatusOperator(BaseOperator):
     """Ask SAT how one order stands, and record what the answer proves. Returns how it stands then.
 
     An order that is not in our log (paid by other means) is only asked about: ``state`` is None, and
-    ``reported_status`` is SAT's signed word, or None where SAT proved nothing.
+    ``reported_status`` is SAT's signed word, or None where SAT proved nothing. An order of another account
+    than the connection's fails the task.
 
     :param order_id: the submitter's id (templated); or else
     :param request_id: the id at SAT (templated).
@@ -52,6 +53,8 @@ class SATStatusOperator(BaseOperator):
         hook = SATHook(self.sat_conn_id, application.database)
         request_id = order_meant(hook.settings().account, self.order_id, self.request_id)
         found = application.store.load_orders([request_id]).get(request_id)
+        if found is not None:
+            require_account(self.sat_conn_id, found.account, f"order {request_id}")
         if found is not None and found.state.was_never_sent:
             self.log.info("Order %r is %s: it was never sent.", found.order_id, found.state.value)
             return {**standing(found), "reported_status": None}

@@ -11,9 +11,10 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.links import BatchProgressLink
-from sat_hook.operators.runs import provenance_of, required_batch
+from sat_hook.operators.runs import provenance_of, require_account, required_batch
 from sat_hook.pipeline.finality import escalate_in_flight, orders_in_flight
 from sat_hook.pipeline.handing_over import handed_over
+from sat_hook.pipeline.resolver import load_batch
 from sat_hook.triggers.batch import GAVE_UP, SATBatchTrigger
 
 # The longest that an attempt can still be under way after the deadline is send window, reply and grace.
@@ -56,6 +57,8 @@ class SATBatchSensor(BaseOperator):
         del context  # the first look needs nothing of the run
         batch_id = required_batch(self.batch_id)
         application = ApplicationHook(self.db_conn_id)
+        owner = load_batch(application.store, batch_id).account
+        require_account(self.sat_conn_id, owner, f"batch {batch_id}")
         in_flight = orders_in_flight(application.resolver, batch_id)
         if not in_flight:
             return self._told(application)

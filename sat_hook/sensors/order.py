@@ -15,7 +15,7 @@ from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.links import BatchProgressLink
 from sat_hook.operators.rendering import order_meant
-from sat_hook.operators.runs import provenance_of
+from sat_hook.operators.runs import provenance_of, require_account
 from sat_hook.pipeline.resolver import Ask
 from sat_hook.pipeline.single_order import conclude, load_order, reason_of, standing
 from sat_hook.pipeline.trouble import OrderNotFoundError
@@ -92,11 +92,7 @@ class SATOrderSensor(BaseOperator):
             order = load_order(application.store, order_meant(account, self.order_id, self.request_id))
         except OrderNotFoundError as error:
             raise AirflowFailException(str(error)) from error
-        if order.account != account:
-            raise AirflowFailException(
-                f"order {order.request_id} belongs to account {order.account!r}; connection "
-                f"{self.sat_conn_id} is account {account!r}"
-            )
+        require_account(self.sat_conn_id, order.account, f"order {order.request_id}")
         self.batch_id = order.batch_id
         return application, order
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from sandbox.testing import SandboxServer
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.system import SystemClock
 from sat_hook.domain.batch import BatchState
@@ -21,15 +22,17 @@ from sat_hook.domain.batch_events import BatchSource
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.recorded import StreamId, StreamKind
+from sat_hook.operators.batch import SATExecuteOperator
 from sat_hook.operators.inquiry import SATInquiryOperator
 from sat_hook.operators.order import SATCheckoutOperator
 from sat_hook.operators.status import SATStatusOperator
 from sat_hook.pipeline.held import HeldDecision, decide_held_order
 from sat_hook.pipeline.overrides import pause_account, resume_account
+from sat_hook.sensors.batch import SATBatchSensor
 from sat_hook.sensors.order import SATOrderSensor
 from sat_hook.triggers.order import ENDED, GAVE_UP, SATOrderTrigger
 from stack.databases import ApplicationDatabase
-from tests.airflow_connections import CONNECTIONS, give_connections
+from tests.airflow_connections import CONNECTIONS, give_another_account, give_connections
 from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line, line_of
 
@@ -321,6 +324,39 @@ def test_a_status_is_asked_for_and_recorded(line: Line) -> None:
     assert (unsent["state"], unsent["reported_status"]) == ("rejected", None)
     with pytest.raises(AirflowFailException, match="expected one of them"):
         SATStatusOperator(task_id="look", **CONNECTIONS).execute(context())
+
+
+def test_another_accounts_connection_has_no_say_about_an_order(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SAT does not know the order there, which says nothing: no door to a second payment may open."""
+    line.server.set_faults(SLOW)
+    bought = checkout().execute(context())
+    version = order_of(line).version
+
+    class Later(SystemClock):
+        def now(self) -> Any:
+            return super().now() + timedelta(minutes=2)
+
+    monkeypatch.setattr("sat_hook.hooks.application.SystemClock", Later)
+    with SandboxServer() as north:
+        connections = {**CONNECTIONS, "sat_conn_id": give_another_account(monkeypatch, north, tmp_path)}
+        ids = {"request_id": bought["request_id"]}
+        for step in (
+            SATStatusOperator(task_id="look", **ids, **connections),
+            SATOrderSensor(task_id="wait", **ids, **connections),
+            SATBatchSensor(task_id="wait", batch_id=bought["batch_id"], **connections),
+            SATExecuteOperator(
+                task_id="send",
+                batch_id=bought["batch_id"],
+                chunk={"first_row": 1, "last_row": 5},
+                **connections,
+            ),
+        ):
+            with pytest.raises(AirflowFailException, match="belongs to account 'demo'"):
+                step.execute(context())
+        assert north.ledger()["requests"] == {}
+    assert order_of(line).version == version
 
 
 def test_an_order_without_an_end_is_handed_to_people(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
