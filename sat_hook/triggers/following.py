@@ -114,7 +114,9 @@ class SATFollowingTrigger(BaseTrigger):
                 if remaining <= 0:
                     yield TriggerEvent({"end": GAVE_UP, "in_flight": left})
                     return
-                await bell.wait(min(remaining, LONGEST_SLEEP_SECONDS, pause or DEBOUNCE_SECONDS))
+                # Nothing may be scheduled: an order that is held was not sent yet.
+                pause = LONGEST_SLEEP_SECONDS if pause is None else max(pause, DEBOUNCE_SECONDS)
+                await bell.wait(min(remaining, LONGEST_SLEEP_SECONDS, pause))
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.domain.order import OrderState
+from sat_hook.hooks.application import ApplicationHook
 from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
 from sat_hook.triggers.following import LONGEST_SLEEP_SECONDS, SATFollowingTrigger
@@ -160,6 +161,31 @@ async def test_thousands_that_wait_cost_a_few_statements_a_look(
     looks = seconds / 0.2 + seconds / LONGEST_SLEEP_SECONDS + 2
     assert calls.by_thread.total() < looks * 25
     assert loop_seconds < seconds / 4, "the loop is free for other triggers"
+
+
+async def test_an_order_that_was_not_sent_yet_costs_hardly_anything(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held for a person, perhaps for a day: nothing is scheduled, so there is no reason to look often."""
+    batch_id = await asyncio.to_thread(ready, line, 1)
+    [quoted] = line.orders(batch_id).values()
+    looks = 0
+    left = SATOrderTrigger.left
+
+    def counted(self: SATOrderTrigger, application: ApplicationHook) -> int:
+        nonlocal looks
+        looks += 1
+        return left(self, application)
+
+    monkeypatch.setattr(SATOrderTrigger, "left", counted)
+    seconds = 4.0
+    end = await fired(
+        SATOrderTrigger(
+            request_id=quoted.request_id, batch_id=batch_id, deadline=deadline(seconds), **CONNECTIONS
+        )
+    )
+    assert end == GAVE_UP
+    assert looks <= 2 + seconds / LONGEST_SLEEP_SECONDS
 
 
 def multiply(database: ApplicationDatabase, batch_id: str) -> None:
