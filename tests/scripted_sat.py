@@ -129,12 +129,12 @@ def scripted_sat(tls: ssl.SSLContext | None = None) -> Iterator[ScriptedSAT]:
 
     thread = threading.Thread(target=run_loop, daemon=True)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(60)
     try:
         yield sat
     finally:
         loop.call_soon_threadsafe(over.set)
-        thread.join(10)
+        thread.join(60)
 
 
 def http_answer(

@@ -78,8 +78,8 @@ async def test_it_wakes_within_a_moment(rung: Database, database: ApplicationDat
         waiting = asyncio.create_task(seconds_until_rung(bell))
         await asyncio.sleep(0.2)
         await asyncio.to_thread(ring, database)
-        assert await waiting < 1.0 + DEBOUNCE_SECONDS
-        assert 0.3 <= await seconds_until_rung(bell, 0.3) < 5
+        assert await waiting < LONG_SECONDS / 2
+        assert 0.3 <= await seconds_until_rung(bell, 0.3) < LONG_SECONDS
 
 
 async def test_a_burst_wakes_once(rung: Database, database: ApplicationDatabase) -> None:
@@ -100,7 +100,7 @@ async def test_what_rang_before_the_wait_is_not_lost(rung: Database, database: A
     async with NotificationBell(rung, CHANNEL) as bell:
         await asyncio.to_thread(ring, database)
         await asyncio.sleep(0.3)
-        assert await seconds_until_rung(bell) < 1.0
+        assert await seconds_until_rung(bell) < LONG_SECONDS / 2
 
 
 async def test_it_listens_again_after_its_connection_was_cut(

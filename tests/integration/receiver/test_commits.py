@@ -58,7 +58,7 @@ def test_without_a_database_the_answer_is_503_and_nothing_is_lost(database: Appl
         with forwarding(port, upstream):
             assert served.post(order()).status_code == 200
             assert served.post(order()).status_code == 200
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while served.session.get(f"{served.base_url}/sat/health", timeout=20).status_code != 200:
                 assert time.monotonic() < deadline, "health stays bad although callbacks are kept"
                 time.sleep(0.1)
@@ -84,7 +84,7 @@ class forwarding:
         for open_socket in self._sockets:
             open_socket.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(60)
         for open_socket in self._sockets:
             open_socket.close()
 

@@ -71,7 +71,7 @@ def is_closed(connection: socket.socket, seconds: float = 3.0) -> bool:
 def is_cut_off(connection: socket.socket, part: bytes, every_seconds: float) -> bool:
     """Whether the server ends a connection on which ``part`` is sent again and again, and nothing is read."""
     began = time.monotonic()
-    while time.monotonic() - began < 10:
+    while time.monotonic() - began < 60:
         try:
             connection.sendall(part)
         except ConnectionError:
@@ -174,7 +174,7 @@ def test_a_sender_that_leaves_is_no_trouble_of_ours(served: Served) -> None:
     with closing(connect(served)) as connection:
         connection.sendall(head(100) + b"{")
         time.sleep(0.05)
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + 60
     while refusals[Refusal.SENDER_LEFT] == before[0]:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -187,11 +187,14 @@ def test_bodies_of_strangers_share_a_bounded_memory(served: Served) -> None:
         for _ in range(2):
             connection = held.enter_context(closing(connect(served)))
             connection.sendall(head(4096) + b"x" * 4000)
-        time.sleep(0.05)
-        with closing(connect(served)) as connection:
-            connection.sendall(head(1000) + b"x" * 1000)
-            assert answer(connection) == (503, {"message": "UNAVAILABLE"})
-    deadline = time.monotonic() + 3
+        deadline = time.monotonic() + 60
+        refused = False
+        while not refused:  # until the receiver has read what the two sent
+            assert time.monotonic() < deadline, "there is room for whoever comes"
+            with closing(connect(served)) as connection:
+                connection.sendall(head(1000) + b"x" * 1000)
+                refused = answer(connection) == (503, {"message": "UNAVAILABLE"})
+    deadline = time.monotonic() + 60
     while served.post(order("SROOM")).status_code != 200:
         assert time.monotonic() < deadline
 
@@ -266,7 +269,7 @@ def test_connections_are_numbered_and_strangers_have_few(database: ApplicationDa
             held.enter_context(closing(from_address(served, "127.0.0.2")))
             with closing(from_address(served, "127.0.0.3")) as connection:
                 assert answer(connection) == (503, {"message": "UNAVAILABLE"})
-        deadline = time.monotonic() + 3
+        deadline = time.monotonic() + 60
         while served.post(order("SFREE")).status_code != 200:
             assert time.monotonic() < deadline
 

@@ -128,11 +128,11 @@ def test_what_cannot_be_read_changes_nothing(
     assert configured.status("S1") == 200
     assert "the last good ones stay" in caplog.text
     health = f"{configured.served.base_url}/sat/health"
-    assert configured.served.session.get(health, timeout=5).json()["settings"] == "stale"
+    assert configured.served.session.get(health, timeout=30).json()["settings"] == "stale"
     (configured.path.parent / "old.pem").write_bytes(PUBLIC_PEM)
     configured.write(accounts=keys("new"))
     assert configured.status("S2", NEW) == 200
-    assert configured.served.session.get(health, timeout=5).json()["settings"] == "current"
+    assert configured.served.session.get(health, timeout=30).json()["settings"] == "current"
 
 
 def test_another_database_takes_over_and_nothing_is_lost(
@@ -144,7 +144,7 @@ def test_another_database_takes_over_and_nothing_is_lost(
     configured.write(dsn=other.receiver_dsn)
     assert configured.status("S2") == 200
     assert [kept(database), kept(other)] == [["S1"], ["S2"]]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while connected(database):
         assert time.monotonic() < deadline, "the old database is still held on to"
         time.sleep(0.05)
@@ -197,7 +197,7 @@ class Slow:
     def __call__(self) -> ReceiverSettings:
         self.reads += 1
         if self.hangs.is_set():
-            self.released.wait(20)
+            self.released.wait(60)
         return self.settings
 
 
@@ -216,7 +216,7 @@ def test_a_disk_that_hangs_does_not_stop_the_receiver(
         slow.settings = settings_for(database.receiver_dsn, allowed_sources=(ip_network("203.0.113.0/24"),))
         slow.hangs.clear()
         slow.released.set()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while served.post(order("S9")).status_code == 200:
             assert time.monotonic() < deadline, "the settings that came at last are used"
             time.sleep(REREAD)

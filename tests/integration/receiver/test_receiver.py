@@ -182,14 +182,14 @@ def test_what_is_no_callback_path_is_404(refusing: Served) -> None:
     """Also for POST; no redirect for a slash too few."""
     for path in ("/", "/docs", "/openapi.json", "/sat", "/sat/callbacks", "/sat//callbacks/demo"):
         for method in ("GET", "POST"):
-            reply = refusing.session.request(method, refusing.base_url + path, timeout=5)
+            reply = refusing.session.request(method, refusing.base_url + path, timeout=30)
             assert (reply.status_code, reply.json()) == (404, {"message": "NOT_FOUND"})
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "POSTS"])
 def test_other_methods_are_405(refusing: Served, method: str) -> None:
     """POST only."""
-    reply = refusing.session.request(method, refusing.url(), timeout=5)
+    reply = refusing.session.request(method, refusing.url(), timeout=30)
     assert (reply.status_code, reply.json()) == (405, {"message": "METHOD_NOT_ALLOWED"})
     assert reply.headers["allow"] == "POST"
 
@@ -224,7 +224,7 @@ def test_a_body_that_never_ends_is_503(database: ApplicationDatabase) -> None:
     """A connection cannot be held open by sending nothing."""
     with serving(settings_for(database.receiver_dsn, Limits(body_seconds=0.2))) as served:
         host, port = served.base_url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=5) as connection:
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
             head = "POST /sat/callbacks/demo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
             connection.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
             assert connection.recv(1000).startswith(b"HTTP/1.1 503 ")

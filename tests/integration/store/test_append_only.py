@@ -102,7 +102,7 @@ def test_closing_a_position_waits_for_appends_in_flight(database: ApplicationDat
     closing.join(timeout=0.3)
     assert closing.is_alive(), "closing a position must wait while an append is in flight"
     slow.rollback()
-    closing.join(timeout=10)
+    closing.join(timeout=60)
     slow.close()
     assert closed == [1]
     store.database.close()

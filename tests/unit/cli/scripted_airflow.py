@@ -26,6 +26,8 @@ class ScriptedAirflow:
     is_run_there: bool = False
     is_paused: bool = False
     failed_tasks: tuple[str, ...] = ()
+    asking_tasks: tuple[str, ...] = ()
+    """Those that wait for somebody's answer."""
     goods: bytes = b"order_id,voucher_code\r\nA1,5196\r\n"
     overrides: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
     uploads: list[tuple[dict[str, list[str]], bytes]] = field(default_factory=list)
@@ -62,8 +64,16 @@ class ScriptedAirflow:
                 state = self.run_states.pop(0) if len(self.run_states) > 1 else self.run_states[0]
                 return 200, {"state": state}
             case "GET", path if path.endswith("/taskInstances"):
-                names = self.failed_tasks if "state=failed" in parts.query else ("execute", "execute")
-                return 200, {"task_instances": [{"task_id": name} for name in names]}
+                states = parse_qs(parts.query)["state"]
+                tasks = {
+                    "failed": self.failed_tasks,
+                    "running": () if self.asking_tasks else ("execute", "execute"),
+                    "awaiting_input": self.asking_tasks,
+                }
+                listed = [
+                    {"task_id": name, "state": state} for state in states for name in tasks.get(state, ())
+                ]
+                return 200, {"task_instances": listed}
             case "GET", path if re.fullmatch(r"/batch_\w+_\d+T\d+", path):
                 return 200, {"state": self.later_runs}
             case "GET", "/api/v2/dags/bulk_disbursement":

@@ -119,6 +119,17 @@ def test_a_file_that_was_run_changes_nothing_and_says_so(
     assert airflow.triggered == []
 
 
+def test_a_file_whose_run_goes_on_is_not_to_be_run_again(
+    run: Run, airflow: ScriptedAirflow, orders: Path
+) -> None:
+    """Nothing is left behind while the run is still at it."""
+    airflow.is_run_there = True
+    airflow.run_states = ["running"]
+    ran = run("batch", "submit", str(orders), env=env(airflow))
+    assert "whose run is running; nothing was changed" in ran.out
+    assert "sat batch run" not in ran.out
+
+
 def test_a_paused_dag_is_pointed_out(run: Run, airflow: ScriptedAirflow, orders: Path) -> None:
     """Else the run would wait in silence."""
     airflow.is_paused = True
@@ -329,6 +340,20 @@ def test_following_shows_the_states_until_the_end(airflow: ScriptedAirflow, is_t
             "running: execute: quoted 3",
             "success: succeeded 2, failed 1",
         ]
+
+
+def test_following_says_that_somebody_has_to_answer(airflow: ScriptedAirflow) -> None:
+    """Else a batch that waits for its approval looks like one that goes on."""
+    airflow.run_states = ["running", "success"]
+    airflow.asking_tasks = ("approve",)
+    out = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    api = AirflowApi(CommandSettings(env(airflow), "the test"))
+    follow(api, f"batch_{BATCH_ID}", list, out, sleep=lambda _: None)
+    api.close()
+    out.file.close()
+    assert out.export_text().splitlines()[0] == (
+        "running: approve (waits for a person: Required Actions in Airflow)"
+    )
 
 
 def test_following_gives_up_at_its_deadline(airflow: ScriptedAirflow) -> None:

@@ -117,7 +117,7 @@ class EitherClient:
             result = method(*args, **kwargs)
             if inspect.isawaitable(result):
                 assert self._loop is not None
-                return asyncio.run_coroutine_threadsafe(_awaited(result), self._loop).result(30)
+                return asyncio.run_coroutine_threadsafe(_awaited(result), self._loop).result(100)
             return result
 
         return call
@@ -127,7 +127,7 @@ class EitherClient:
         barrier = threading.Barrier(callers)
 
         def one(_: int) -> Any:
-            barrier.wait(10)
+            barrier.wait(60)
             return call(self)
 
         with ThreadPoolExecutor(callers) as pool:
@@ -157,7 +157,7 @@ class ClientFactory:
                 return AsyncSATClient(settings, clock, limiter=limiter)
 
             assert self.loop is not None
-            made = asyncio.run_coroutine_threadsafe(make(), self.loop).result(10)
+            made = asyncio.run_coroutine_threadsafe(make(), self.loop).result(60)
             client = EitherClient(made, self.loop)
         self.made.append(client)
         return client
@@ -171,7 +171,7 @@ def client_loop() -> Iterator[asyncio.AbstractEventLoop]:
     thread.start()
     yield loop
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    thread.join(60)
     loop.close()
 
 

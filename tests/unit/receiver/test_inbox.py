@@ -27,7 +27,7 @@ class Table:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Waits until it may go on."""
-        assert self.free.wait(10)
+        assert self.free.wait(60)
         if self.cuts:
             self.cuts -= 1
             raise StoreUnavailableError("the connection was cut")
@@ -86,7 +86,7 @@ async def test_one_too_many_is_told_at_once(table: Table, inbox: Inbox) -> None:
     waiting += [asyncio.create_task(inbox.store(callback(number), 10)) for number in range(1, 6)]
     await asyncio.sleep(0.05)
     with pytest.raises(InboxFullError):
-        await asyncio.wait_for(inbox.store(callback(6), 10), 1)
+        await asyncio.wait_for(inbox.store(callback(6), 10), 30)
     table.free.set()
     assert len(await asyncio.gather(*waiting)) == 6
 

@@ -28,7 +28,7 @@ class Credentials(AuthBase):
     def __init__(self, server: SandboxServer) -> None:
         self._signer = Signer(server.keys.client_private_pem)
         reply = requests.post(
-            server.token_url, data={"grant_type": "client_credentials"}, auth=("demo", "demo"), timeout=5
+            server.token_url, data={"grant_type": "client_credentials"}, auth=("demo", "demo"), timeout=30
         )
         self._bearer = "Bearer " + reply.json()["access_token"]
 
@@ -68,7 +68,7 @@ def test_answers_are_as_described(
     case: schemathesis.Case, server: SandboxServer, credentials: Credentials
 ) -> None:
     """Status, content type and shape of every answer, for requests drawn from the document."""
-    response = case.call(base_url=server.url, auth=credentials, timeout=5)
+    response = case.call(base_url=server.url, auth=credentials, timeout=30)
     case.validate_response(
         response,
         checks=[
