@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -126,6 +127,18 @@ class AccountBooks:
             if settlement.event.day == day:
                 counting = [settlement] if settlement.event.replaces_earlier else [*counting, settlement]
         return counting
+
+    def told_up_to(self, certified: PostedCertificate) -> int:
+        """Up to which position the closes after a certified day have posted what came late about it.
+
+        A close from before the certificate has posted nothing: nobody knew then what would be frozen.
+        """
+        told = [
+            close.event.position
+            for later, close in self.closes.items()
+            if later > certified.event.day and close.event.position >= certified.posted.position
+        ]
+        return max(told, default=certified.event.position)
 
     def adjusted_by(self, day: date) -> list[date]:
         """The later days whose closes post evidence about ``day``."""
@@ -287,7 +300,7 @@ def certify_day(
             f"{day}: found a preparation of position {signed.event.position}; expected one of "
             f"{close.event.position}, where the day was closed since"
         )
-    if signed.posted.actor == actor:
+    if is_same_person(signed.posted.actor, actor):
         return _wrong(f"{day}: found the preparer ({actor}); expected somebody else to approve")
     return (
         happened.DayCertified(
@@ -300,6 +313,15 @@ def certify_day(
             note=note,
         ),
     )
+
+
+def is_same_person(one: str, other: str) -> bool:
+    """Whether two actors are one user: directories compare names without case, some without width."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(actor: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", actor).casefold().split())
 
 
 def _wrong(detail: str) -> Refusal:

@@ -267,7 +267,8 @@ class SATCloseDayOperator(SATBooksOperator):
     """
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, Any]:
-        from sat_hook.reconciliation.closing import close_day, days_to_close
+        from sat_hook.reconciliation.chain import days_to_close
+        from sat_hook.reconciliation.closing import close_day
 
         keeper = BookKeeper(application.store, application.resolver.clock)
         account, spool = self.account(application), results_spool()

@@ -2,74 +2,106 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
+from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.books import AccountBooks
 from sat_hook.domain.order import OrderState
+from sat_hook.reconciliation.chain import ONE_DAY, closed_day
 from sat_hook.reconciliation.finding import printable
-from sat_hook.reconciliation.ledger import Span
-from sat_hook.reconciliation.model import WIB, Adjustment, BusinessDay
+from sat_hook.reconciliation.ledger import ENDS, Span, ledger_of
+from sat_hook.reconciliation.model import WIB, Adjustment
+from sat_hook.store.sql_files import queries
 
 FINAL = tuple(state.value for state in OrderState if state.is_final)
 _SUCCEEDED = OrderState.SUCCEEDED.value
 
 
 def adjustments_of(
-    books: AccountBooks, rows: pd.DataFrame, span: Span, cut_off_minutes: int
+    connection: Connection, books: AccountBooks, rows: pd.DataFrame, span: Span
 ) -> tuple[Adjustment, ...]:
-    """What changed since the last close in orders and top-ups that a certified day has reported as ended."""
-    if not books.certified:
-        return ()
-    return (*_of_orders(books, rows, cut_off_minutes), *_of_top_ups(books, span, cut_off_minutes))
+    """What became of orders and top-ups of certified days since the last close that could say so.
+
+    That is the last close for a day that was certified before it; for one that was certified after the days
+    that follow it had been closed, it is its own.
+
+    :param rows: the ledger of the day.
+    """
+    told = {day: books.told_up_to(certificate) for day, certificate in books.certified.items()}
+    found: list[Adjustment] = []
+    for since in sorted(set(told.values())):
+        days = {day for day, position in told.items() if position == since}
+        if since != span.before:
+            ended_again = [
+                row[0]
+                for row in queries("reconciliation").ended_again(
+                    connection, since=since, position=span.position, ends=list(ENDS)
+                )
+            ]
+            own_span = replace(span, before=since, follows=False)
+            changed = ledger_of(connection, books.account, own_span, ended_again) if ended_again else None
+        else:
+            changed = rows
+        if changed is not None:
+            found += _of_orders(books, changed, days)
+        found += _of_top_ups(books, span, days, since)
+    return tuple(found)
 
 
-def _of_orders(books: AccountBooks, rows: pd.DataFrame, cut_off_minutes: int) -> list[Adjustment]:
+def _of_orders(books: AccountBooks, rows: pd.DataFrame, days: set[date]) -> Iterator[Adjustment]:
     before, now = rows["before_state"].astype("str"), rows["state"].astype("str")
     is_dearer = (
         (before == _SUCCEEDED) & (now == _SUCCEEDED) & (rows["charged_rupiah"] != rows["before_rupiah"])
     )
     has_changed = before.isin(FINAL) & ((before != now) | is_dearer) & rows["ended_at"].notna()
-    changed = rows[has_changed]
-    ended = changed["ended_at"].dt.tz_convert(WIB) - timedelta(minutes=cut_off_minutes)
-    adjustments = []
     row: Any
-    for row, day in zip(changed.itertuples(index=False), ended.dt.date, strict=True):
-        if day not in books.certified:
+    for row in rows[has_changed].itertuples(index=False):
+        day = _certified_day(books, row.ended_at, days)
+        if day is None:
             continue
         was = int(row.before_rupiah) if row.before_state == _SUCCEEDED else 0
         is_ = int(row.charged_rupiah) if row.state == _SUCCEEDED else 0
-        adjustments.append(
-            Adjustment(
-                certified_day=day,
-                request_id=row.request_id,
-                order_id=printable(row.order_id),
-                what="ended otherwise than the certified day has reported",
-                reported=str(row.before_state),
-                now=str(row.state),
-                amount_rupiah=was - is_,
-                position=int(row.last_position),
-            )
-        )
-    return adjustments
-
-
-def _of_top_ups(books: AccountBooks, span: Span, cut_off_minutes: int) -> list[Adjustment]:
-    return [
-        Adjustment(
+        yield Adjustment(
             certified_day=day,
-            request_id="",
-            order_id=posted.event.reference,
-            what="a top-up of the certified day was recorded later",
-            reported="nothing",
-            now="topped up",
-            amount_rupiah=posted.event.amount_rupiah,
-            position=posted.posted.position,
+            request_id=row.request_id,
+            order_id=printable(row.order_id),
+            what="ended otherwise than the certified day has reported",
+            reported=str(row.before_state),
+            now=str(row.state),
+            amount_rupiah=was - is_,
+            position=int(row.last_position),
         )
-        for posted in books.top_ups
-        if posted.posted.position > span.before
-        and posted.event.credited_at <= span.opening_at
-        and (day := BusinessDay.of(posted.event.credited_at, cut_off_minutes).day) in books.certified
-    ]
+
+
+def _of_top_ups(books: AccountBooks, span: Span, days: set[date], since: int) -> Iterator[Adjustment]:
+    for posted in books.top_ups:
+        if posted.posted.position <= since or posted.event.credited_at > span.opening_at:
+            continue
+        day = _certified_day(books, posted.event.credited_at, days)
+        if day is not None:
+            yield Adjustment(
+                certified_day=day,
+                request_id="",
+                order_id=posted.event.reference,
+                what="a top-up of the certified day was recorded later",
+                reported="nothing",
+                now="topped up",
+                amount_rupiah=posted.event.amount_rupiah,
+                position=posted.posted.position,
+            )
+
+
+def _certified_day(books: AccountBooks, moment: datetime, days: set[date]) -> date | None:
+    """Which of the certified ``days`` a moment is in, by the cut-offs that they were closed with."""
+    near = moment.astimezone(WIB).date()
+    for day in (near, near - ONE_DAY, near + ONE_DAY):
+        if day in days:
+            known = closed_day(books, day, 0)
+            if known.opens_at <= moment < known.closes_at:
+                return day
+    return None

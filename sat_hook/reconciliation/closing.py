@@ -13,7 +13,7 @@ from datetime import date, timedelta
 import pandas as pd
 from psycopg2.extensions import connection as Connection
 
-from sat_hook.domain.books import AccountBooks, PostedClose, PostedSettlement, fold_books
+from sat_hook.domain.books import AccountBooks, PostedSettlement, fold_books
 from sat_hook.domain.books_events import BreaksRecorded, DayClosed
 from sat_hook.domain.breaks import BreakState, MatchKind
 from sat_hook.domain.event import Event
@@ -22,6 +22,7 @@ from sat_hook.domain.recorded import Provenance, RecordedEvent
 from sat_hook.reconciliation import control, saldo
 from sat_hook.reconciliation.adjusting import adjustments_of
 from sat_hook.reconciliation.carrying import booked_of, break_of, carry, decided
+from sat_hook.reconciliation.chain import closed_day, day_in_chain, nearer_days
 from sat_hook.reconciliation.evidence import BY_OPERATOR, SIGNED_ENDS, judge_again, match_evidence
 from sat_hook.reconciliation.finding import Finder
 from sat_hook.reconciliation.fingerprint import digest_of_close
@@ -92,15 +93,6 @@ def close_day(
     return Closed(close, digest, is_new=bool(keeper.post(account, decide, provenance)))
 
 
-def days_to_close(books: AccountBooks, day: date) -> list[date]:
-    """``day``, and before it those closed days whose books have changed since, with all that follow them."""
-    waiting = [closed for closed in sorted(books.closes) if closed < day and closed not in books.certified]
-    for place, earlier in enumerate(waiting):
-        if _has_changed(books, books.closes[earlier]):
-            return [*waiting[place:], day]
-    return [day]
-
-
 def compute_close(
     database: Database,
     keep: Keep,
@@ -128,7 +120,7 @@ class _Closing:
         self._connection = connection
         self._keep = keep
         self._books = books
-        self._day = day
+        self._day = day = day_in_chain(books, day.day, day.cut_off_minutes)
         self._last = books.before(day.day)
         follows = self._last is not None and self._last.event.day == day.day - timedelta(days=1)
         self._yesterday = (
@@ -187,7 +179,7 @@ class _Closing:
                 for posted in self._books.settlements_of(self._day.day)
             ),
             top_ups=tuple(saldo.shown_top_up(posted) for posted in top_ups),
-            adjustments=adjustments_of(self._books, ledger.rows, self._span, self._day.cut_off_minutes),
+            adjustments=adjustments_of(self._connection, self._books, ledger.rows, self._span),
         )
 
     def _finder(self, match: MatchKind, day: date | None = None) -> Finder:
@@ -237,10 +229,21 @@ class _Closing:
                 found.update(ids[ids.isin(wanted)])
             return frozenset(found)
 
+        def find_own(orders: pd.DataFrame) -> frozenset[str]:
+            found: set[str] = set()
+            own = orders["sent_at"].map(lambda sent: BusinessDay.of(sent, self._day.cut_off_minutes).day)
+            for sent_on, ids in orders["request_id"].groupby(own):
+                for nearer in nearer_days(sent_on, day):
+                    for posted in self._books.settlements_of(nearer):
+                        theirs = self._load(posted).frame["request_id"]
+                        found.update(theirs[theirs.isin(ids)])
+            return frozenset(found)
+
         return DayFiles(
             imported=tuple(posted.event for posted in files),
             rows=tuple(self._load(posted) for posted in files),
             find_near=find_near,
+            find_own=find_own,
             next_has_come=bool(self._books.settlements_of(day + timedelta(days=1))),
         )
 
@@ -254,11 +257,11 @@ class _Closing:
         """What files that came after their day was certified show: prior-period adjustments of today."""
         found: list[Break] = []
         for day, certificate in sorted(self._books.certified.items()):
-            since = max(certificate.event.position, self._span.before)
+            since = self._books.told_up_to(certificate)
             files = self._books.settlements_of(day)
             if day == self._day.day or not any(posted.posted.position > since for posted in files):
                 continue
-            business_day = replace(self._day, day=day)
+            business_day = closed_day(self._books, day, self._day.cut_off_minutes)
             span = Span(
                 business_day.opens_at,
                 business_day.closes_at,
@@ -297,7 +300,7 @@ class _Closing:
             return ()
         ids = [item.request_id for item in items if item.request_id]
         rows = self._look_up(ids)
-        business_day = replace(self._day, day=day)
+        business_day = closed_day(self._books, day, self._day.cut_off_minutes)
         # The ledger says of which day an order is by the span it is read for; here it is an earlier one.
         rows["is_sent_in_day"] = rows["sent_at"].between(
             pd.Timestamp(business_day.opens_at), pd.Timestamp(business_day.closes_at), inclusive="left"
@@ -337,20 +340,6 @@ def _shown_file(posted: PostedSettlement, rows: SettlementRows) -> SettlementFil
         rows=posted.event.rows,
         rupiah=int(rows.frame["rupiah"].sum()),
         position=posted.posted.position,
-    )
-
-
-def _has_changed(books: AccountBooks, close: PostedClose) -> bool:
-    """Whether something was recorded after a close that belongs into its day."""
-    day, since, saldo_terms = close.event.day, close.event.position, close.event.saldo
-    near = {day, day - timedelta(days=1), day + timedelta(days=1)}
-    if any(posted.posted.position > since and posted.event.day in near for posted in books.settlements):
-        return True
-    return saldo_terms is not None and any(
-        posted.posted.position > since
-        for posted in saldo.top_ups_between(
-            books, saldo_terms.opening_observed_at, saldo_terms.closing_observed_at
-        )
     )
 
 

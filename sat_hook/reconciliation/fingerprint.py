@@ -53,5 +53,8 @@ def _plain(value: object) -> object:
     if isinstance(value, date):
         return value.isoformat()
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
+        members = {field.name: getattr(value, field.name) for field in fields(value)}
+        # What was added to a result later must not change the digests of those that have nothing of it.
+        late = [field.name for field in fields(value) if field.metadata.get("absent_when_none")]
+        return {name: member for name, member in members.items() if member is not None or name not in late}
     raise TypeError(type(value).__name__)

@@ -46,6 +46,11 @@ STATE_AFTER: dict[str, OrderState | None] = {
     "FailedByOperator": OrderState.FAILED,
 }
 MOVES = tuple(STATE_AFTER)
+ENDS = tuple(
+    name
+    for name, state in STATE_AFTER.items()
+    if state in (OrderState.SUCCEEDED, OrderState.FAILED, OrderState.REVERSED)
+)
 CODES = {name: place for place, name in enumerate(MOVES, start=1)}
 
 _STATES = (UNSENT, *(state.value for state in OrderState))

@@ -6,7 +6,7 @@ and the same position give an equal result.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
@@ -82,21 +82,27 @@ class BusinessDay:
 
     :param cut_off_minutes: the day begins so many minutes after midnight WIB and ends 24 hours later; -60
         means from 23:00 of the day before until 23:00.
+    :param opens_minutes: where it begins instead, when the day before had another cut-off.
     """
 
     day: date
     cut_off_minutes: int = 0
+    opens_minutes: int | None = field(default=None, metadata={"absent_when_none": True})
 
     @property
     def opens_at(self) -> datetime:
         """The first moment of the day (inclusive), WIB."""
-        midnight = datetime(self.day.year, self.day.month, self.day.day, tzinfo=WIB)
-        return midnight + timedelta(minutes=self.cut_off_minutes)
+        minutes = self.cut_off_minutes if self.opens_minutes is None else self.opens_minutes
+        return self._midnight + timedelta(minutes=minutes)
 
     @property
     def closes_at(self) -> datetime:
         """The first moment after the day (exclusive), WIB."""
-        return self.opens_at + timedelta(days=1)
+        return self._midnight + timedelta(days=1, minutes=self.cut_off_minutes)
+
+    @property
+    def _midnight(self) -> datetime:
+        return datetime(self.day.year, self.day.month, self.day.day, tzinfo=WIB)
 
     @classmethod
     def of(cls, moment: datetime, cut_off_minutes: int = 0) -> BusinessDay:

@@ -152,7 +152,9 @@ def carry_equation(
 ) -> tuple[Break, bool]:
     """A break of an earlier equation as it stands now, and whether it cancels out today's.
 
-    It ends when top-ups recorded since explain all of it, or when today lacks exactly what was too much.
+    It ends when top-ups recorded since explain all of it. It also ends when it was a matter of the moment of
+    the closing look, and today, which opens with that look, lacks exactly what was too much. Two movements of
+    one size that no order explains are no such matter, nor is an opposite on any other day.
 
     :param before: what was recorded after this position is new since the last close.
     """
@@ -169,7 +171,9 @@ def carry_equation(
         if left == 0 and late:
             references = ", ".join(posted.event.reference for posted in late)
             return _ended(carried, f"explained by a top-up recorded later ({references})"), False
-    if today is not None and today.amount_rupiah == -left:
+    is_moment = carried.category is BreakCategory.TIMING
+    follows = today is not None and today.day - carried.day == timedelta(days=1)
+    if today is not None and is_moment and follows and today.amount_rupiah == -left:
         return _ended(carried, f"the next equation has the opposite: {rupiah(today.amount_rupiah)}"), True
     return replace(carried, amount_rupiah=left), False
 

@@ -39,12 +39,14 @@ class DayFiles:
     :param imported: of the day, in the order of their coming.
     :param rows: their rows, likewise.
     :param find_near: which of some request ids the files of the day before and the day after have.
+    :param find_own: which of some orders (request id, when sent) stand in files nearer to their own days.
     :param next_has_come: a file of the day after is there.
     """
 
     imported: tuple[SettlementImported, ...]
     rows: tuple[SettlementRows, ...]
     find_near: Callable[[Collection[str]], frozenset[str]]
+    find_own: Callable[[pd.DataFrame], frozenset[str]]
     next_has_come: bool
 
     @property
@@ -122,6 +124,10 @@ def match_settlement(
         pairs = pd.concat([pairs, more], ignore_index=True)
         unknown = elsewhere[~elsewhere["request_id"].isin(known["request_id"])]
         ours = pd.concat([rows, known], ignore_index=True)
+    is_guest = ~_is_of(pairs, day)
+    again = files.find_own(pairs.loc[is_guest, ["request_id", "sent_at"]]) if is_guest.any() else frozenset()
+    pairs["is_guest"] = is_guest
+    is_again = is_guest & pairs["request_id"].isin(again)
     is_expected = _is_expected(rows).to_numpy()
     expected = rows[is_expected]
     is_named, is_matched, is_doubled = (np.zeros(len(rows), dtype="bool") for _ in range(3))
@@ -139,7 +145,8 @@ def match_settlement(
         *_duplicates(finder, files, theirs[is_twice], ours),
         *_unknown(finder, files, unknown),
         *_missing(finder, day, files, missing),
-        *_differences(finder, day, files, pairs),
+        *_again(finder, files, pairs[is_again]),
+        *_differences(finder, day, files, pairs[~is_again]),
     )
     matched = rows[is_expected & is_matched]
     standing = np.select(
@@ -174,6 +181,10 @@ def _itemised(
 
 def _is_expected(rows: pd.DataFrame) -> pd.Series[bool]:
     return (rows["state"] == OrderState.SUCCEEDED.value) & rows["is_sent_in_day"]
+
+
+def _is_of(rows: pd.DataFrame, day: BusinessDay) -> pd.Series[bool]:
+    return rows["sent_at"].between(pd.Timestamp(day.opens_at), pd.Timestamp(day.closes_at), inclusive="left")
 
 
 def _is_well_inside(rows: pd.DataFrame, day: BusinessDay) -> pd.Series[bool]:
@@ -224,7 +235,7 @@ def _duplicates(finder: Finder, files: DayFiles, rows: pd.DataFrame, ours: pd.Da
         our_rupiah = int(charged["charged_rupiah"].loc[key]) if is_known else 0
         yield finder.found(
             "duplicate",
-            key,
+            f"{key}:{finder.day}",
             BreakCategory.DUPLICATE,
             f"the settlement file has the order {len(group)} times; none of these rows is paired",
             ours=rupiah(our_rupiah) if is_known else "nothing",
@@ -235,6 +246,29 @@ def _duplicates(finder: Finder, files: DayFiles, rows: pd.DataFrame, ours: pd.Da
         )
 
 
+def _again(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
+    row: Any
+    what = "orders of other days, whose own files have them, too"
+    rows, rest = _itemised(finder, "again", rows, BreakCategory.DUPLICATE, what, _charges(rows))
+    yield from rest
+    for row in rows.itertuples(index=False):
+        yield finder.found(
+            "again",
+            f"{row.request_id}:{finder.day}",
+            BreakCategory.DUPLICATE,
+            "the settlement file has an order of another day, whose own file has it, too",
+            ours=f"{row.state}, sent {row.sent_at:%Y-%m-%d %H:%M} UTC",
+            theirs=f"{rupiah(row.rupiah)}, {row.status}",
+            amount_rupiah=int(row.rupiah) if row.status == "succeeded" else 0,
+            order=(row.request_id, row.order_id),
+            evidence=_place(files, row.file, [row.file_row], int(row.last_position)),
+        )
+
+
+def _charges(rows: pd.DataFrame) -> pd.Series[int]:
+    return rows["rupiah"].where(rows["status"] == "succeeded", 0)
+
+
 def _unknown(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
     row: Any
     what = "orders in the settlement file that our ledger does not know"
@@ -243,7 +277,7 @@ def _unknown(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Br
     for row in rows.itertuples(index=False):
         yield finder.found(
             "unknown",
-            row.request_id,
+            f"{row.request_id}:{finder.day}",
             BreakCategory.EXISTENCE,
             "the settlement file has an order that our ledger does not know",
             ours="nothing",
@@ -339,7 +373,8 @@ def _difference(finder: Finder, files: DayFiles, rule: str, row: Any) -> Break:
             ours, theirs = str(row.client_number), "another number"
     return finder.found(
         rule,
-        row.request_id,
+        # A guest may be in several files: each time it is another break.
+        f"{row.request_id}:{finder.day}" if row.is_guest else row.request_id,
         category,
         what,
         ours=ours,

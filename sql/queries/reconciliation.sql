@@ -182,6 +182,17 @@ SELECT
     left(translate(their_status, E'\r\n', '  '), 100), coalesce(their_rupiah, 0), finding
 FROM judged;
 
+-- name: ended_again(since, position, ends)
+-- Orders that had ended up to one position, and that ended again after it.
+SELECT DISTINCT substr(e.stream, 7)
+FROM sat.events AS e
+WHERE e.position > :since AND e.position <= :position AND e.type = ANY (:ends)
+  AND EXISTS (
+    SELECT FROM sat.events AS b
+    WHERE b.stream = e.stream AND b.version < e.version AND b.position <= :since AND b.type = ANY (:ends)
+  )
+ORDER BY 1;
+
 -- name: ended_by_people(account, since)
 -- Orders that a person ended since then, and that no signed status has ended after all.
 SELECT DISTINCT o.request_id

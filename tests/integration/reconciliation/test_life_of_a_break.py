@@ -15,7 +15,7 @@ from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.recorded import Provenance
 from sat_hook.reconciliation import acts
 from sat_hook.reconciliation.asking import orders_to_ask
-from sat_hook.reconciliation.closing import days_to_close
+from sat_hook.reconciliation.chain import days_to_close
 from sat_hook.reconciliation.model import Break, BusinessDay, DayClose
 from sat_hook.reconciliation.trouble import BooksRefusedError
 from sat_hook.store.database import Database

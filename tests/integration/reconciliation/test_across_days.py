@@ -1,0 +1,205 @@
+"""What spans several days: files, looks and closes that contradict, correct or follow each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sat_hook.domain import order_events as happened
+from sat_hook.domain.breaks import BreakState
+from sat_hook.reconciliation import acts
+from sat_hook.reconciliation.chain import days_to_close
+from sat_hook.reconciliation.model import BusinessDay
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
+from stack.databases import ApplicationDatabase
+from tests.integration.reconciliation.planting import CLOSES, DAY, NOON, PRICE, SECOND, Planted, described
+from tests.integration.reconciliation.test_life_of_a_break import (
+    AFTER_NEXT,
+    BY_CHIEF,
+    BY_FINANCE,
+    HOUR,
+    NEXT,
+    ONE_DAY,
+    next_day,
+    only,
+)
+
+
+@pytest.fixture(scope="module")
+def store(module_database: ApplicationDatabase) -> Iterator[PostgresEventStore]:
+    """One log for all accounts: each test has its own account."""
+    store = PostgresEventStore(Database(module_database.writer_dsn, "tests"))
+    with closing(store.database):
+        yield store
+
+
+@pytest.fixture
+def day(store: PostgresEventStore, tmp_path: Path, request: pytest.FixtureRequest) -> Planted:
+    """An ordinary day of an account of its own, not looked at yet at its close."""
+    planted = Planted(store, tmp_path, request.node.name)
+    planted.ordinary_day()
+    return planted
+
+
+def signed(day: Planted, business_day: BusinessDay = DAY) -> None:
+    """Prepared by one person, certified by another."""
+    acts.prepare(day.keeper, day.account, business_day.day, "looked at all of it", BY_FINANCE)
+    acts.certify(day.keeper, day.account, business_day.day, "fine", BY_CHIEF)
+
+
+def test_two_foreign_movements_of_one_size_are_not_one_matter_of_the_moment(day: Planted) -> None:
+    """A million goes on one day and comes on the next: nobody knows why, twice. Nothing closes itself."""
+    day.net_rupiah -= 1_000_000
+    day.observe(CLOSES + SECOND)
+    assert described(only(day.close().close)) == ("saldo", "amount", None, -1_000_000)
+    day.net_rupiah += 1_000_000
+    second = next_day(day)
+    assert [(item.amount_rupiah, item.state) for item in second.breaks] == [
+        (-1_000_000, BreakState.OPEN),
+        (1_000_000, BreakState.OPEN),
+    ]
+
+
+def test_only_the_very_next_equation_evens_a_saldo_out(day: Planted) -> None:
+    """What was looked at too early shows at the next opening, not two days later."""
+    day.observe(CLOSES + SECOND, 10_000_000 + day.net_rupiah + PRICE)
+    day.net_rupiah += PRICE  # it really was more, and stays so on the next day
+    assert described(only(day.close().close)) == ("saldo", "timing", None, PRICE)
+    assert [item.state for item in next_day(day).breaks] == [BreakState.OPEN]
+    day.net_rupiah -= PRICE
+    third = next_day(day, AFTER_NEXT)
+    assert [(item.amount_rupiah, item.state) for item in third.breaks] == [
+        (PRICE, BreakState.OPEN),
+        (-PRICE, BreakState.OPEN),
+    ]
+
+
+@pytest.mark.parametrize("sent_at", [NOON, CLOSES - HOUR], ids=["at noon", "near the cut-off"])
+def test_an_order_in_the_files_of_two_days_was_charged_twice(day: Planted, sent_at: object) -> None:
+    """Both files have it once; the later one is where it is too much, and by how much."""
+    day.succeed("x", sent_at)  # type: ignore[arg-type]
+    day.settle(*day.usual_rows(), day.settlement_row("x"))
+    day.settle(day.settlement_row("on its way"), day.settlement_row("x"), day=NEXT.day, name="next.csv")
+    day.observe(CLOSES + SECOND)
+    assert day.close().close.breaks == ()
+    second = only(next_day(day))
+    assert described(second) == ("settlement", "duplicate", "x", PRICE)
+    assert second.evidence.file_name == "next.csv"
+    assert second.evidence.file_rows == (3,)
+    third = only(next_day(day, AFTER_NEXT))
+    assert (third.break_id, third.state, third.first_seen) == (second.break_id, BreakState.OPEN, NEXT.day)
+    day.settle(day.settlement_row("on its way"), day=NEXT.day, name="corrected.csv", replaces=True)
+    assert day.close(NEXT).close.breaks == ()
+
+
+def test_a_stranger_in_the_files_of_two_days_is_two_breaks(day: Planted) -> None:
+    """Two charges that nobody knows are not one."""
+    stranger = f"S{'Q' * 31},10500,Success,10k-three,0812"
+    day.settle(*day.usual_rows(), stranger)
+    day.settle(day.settlement_row("on its way"), stranger, day=NEXT.day, name="next.csv")
+    day.observe(CLOSES + SECOND)
+    first = only(day.close().close)
+    second = next_day(day)
+    assert [(item.day, item.amount_rupiah) for item in second.breaks] == [
+        (DAY.day, 10_500),
+        (NEXT.day, 10_500),
+    ]
+    assert first.break_id == second.breaks[0].break_id != second.breaks[1].break_id
+
+
+def test_an_order_that_ended_twice_is_one_end(day: Planted) -> None:
+    """Succeeded, and reversed on the same day: the last end counts, once, with its own evidence."""
+    day.send("x", NOON)
+    day.end("x", NOON + SECOND, kept=False)
+    day.end("x", NOON + HOUR, happened.OrderReversed)
+    day.observe(CLOSES + SECOND)
+    close = day.close().close
+    assert close.breaks == ()
+    evidence = close.matches[0]
+    # good-1 to good-3, bad, x; "refused" has no signed end.
+    assert (evidence.ours, evidence.theirs, evidence.matched) == (5, 5, 5)
+    assert evidence.ours_rupiah == evidence.theirs_rupiah == evidence.matched_rupiah
+
+
+def test_what_came_between_the_close_and_the_certificate_is_adjusted_once(day: Planted) -> None:
+    """The next day was closed before anybody signed: the open day posts it all the same, and only once."""
+    day.observe(CLOSES + SECOND)
+    day.close()
+    day.end("good-1", CLOSES + 2 * HOUR, happened.OrderReversed)
+    assert next_day(day).adjustments == ()
+    signed(day)
+    signed(day, NEXT)
+    third = next_day(day, AFTER_NEXT)
+    assert [(item.certified_day, item.order_id, item.amount_rupiah) for item in third.adjustments] == [
+        (DAY.day, "good-1", PRICE)
+    ]
+    fourth = replace(DAY, day=DAY.day + 3 * ONE_DAY)
+    assert next_day(day, fourth).adjustments == ()
+    books = day.keeper.books(day.account)
+    assert (books.adjusted_by(DAY.day), books.adjusted_by(NEXT.day)) == ([AFTER_NEXT.day], [])
+
+
+def test_a_day_closed_again_by_hand_has_the_days_after_it_closed_again(day: Planted) -> None:
+    """Else what it found now would be in nobody's list."""
+    day.settle(*day.usual_rows())
+    day.observe(CLOSES + SECOND)
+    day.close()
+    day.end("good-1", CLOSES + 2 * HOUR, happened.OrderReversed)
+    next_day(day)
+    assert days_to_close(day.keeper.books(day.account), AFTER_NEXT.day) == [AFTER_NEXT.day]
+    found = {described(item): item.break_id for item in day.close().close.breaks}
+    status = found["settlement", "status", "good-1", PRICE]
+    assert days_to_close(day.keeper.books(day.account), AFTER_NEXT.day) == [NEXT.day, AFTER_NEXT.day]
+    assert status in {item.break_id for item in day.close(NEXT).close.breaks}
+    assert days_to_close(day.keeper.books(day.account), AFTER_NEXT.day) == [AFTER_NEXT.day]
+
+
+def test_a_day_that_was_closed_late_fills_the_gap_in_the_chain(day: Planted) -> None:
+    """The control break of the day after it ends when that one is closed again."""
+    day.observe(CLOSES + SECOND)
+    day.close()
+    day.end("on its way", CLOSES + HOUR)
+    day.observe(AFTER_NEXT.opens_at + SECOND)
+    assert only(next_day(day, AFTER_NEXT)).category.value == "control"
+    day.close(NEXT)
+    after = replace(DAY, day=DAY.day + 3 * ONE_DAY)
+    assert days_to_close(day.keeper.books(day.account), after.day) == [AFTER_NEXT.day, after.day]
+    assert day.close(AFTER_NEXT).close.breaks == ()
+
+
+@pytest.mark.parametrize("minutes", [60, -60])
+def test_a_cut_off_that_moves_leaves_no_hour_out_and_counts_none_twice(day: Planted, minutes: int) -> None:
+    """The day after begins where the one before ended, and is an hour longer or shorter."""
+    early, late = CLOSES + HOUR / 2, CLOSES - HOUR / 2
+    day.succeed("before midnight", late)
+    day.observe(CLOSES + SECOND)
+    day.close()
+    day.succeed("after midnight", early)
+    day.settle(*day.usual_rows(), *(day.settlement_row(name) for name in ("before midnight", "on its way")))
+    moved = BusinessDay(NEXT.day, minutes)
+    day.end("on its way", CLOSES + HOUR)
+    day.settle(day.settlement_row("after midnight"), day=NEXT.day, name="next.csv")
+    day.clock.advance((moved.closes_at + 2 * HOUR - day.clock.now()).total_seconds())
+    day.observe(moved.closes_at + SECOND)
+    assert day.close().close.breaks == ()
+    second = day.close(moved).close
+    assert second.breaks == ()
+    assert second.business_day.opens_at == DAY.closes_at
+    assert second.business_day.closes_at == moved.closes_at
+    sent = second.orders[second.orders["is_sent_in_day"]]
+    assert sent["order_id"].tolist() == ["after midnight"]
+
+
+def test_the_same_person_by_another_spelling_is_the_same_person(day: Planted) -> None:
+    """Airflow's directories do not care for case; the four eyes do."""
+    day.observe(CLOSES + SECOND)
+    day.close()
+    acts.prepare(day.keeper, day.account, DAY.day, "looked at all of it", BY_FINANCE)
+    for spelling in ("user:Finance", "user:FINANCE", "user: finance ", "user:ﬁnance"):
+        with pytest.raises(acts.BooksRefusedError, match="somebody else"):
+            acts.certify(day.keeper, day.account, DAY.day, "fine", replace(BY_CHIEF, actor=spelling))
