@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote, urlsplit
@@ -104,6 +104,20 @@ class AirflowApi:
         listed = self._document(self._ask("GET", path, query={"state": state}))["task_instances"]
         return list(dict.fromkeys(str(task["task_id"]) for task in listed))
 
+    def steps(self, run_id: str) -> list[str]:
+        """What the run is doing: names of tasks that run or are deferred, and of those that ask somebody."""
+        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}/taskInstances"
+        query = {"state": ("running", "deferred", "awaiting_input")}
+        listed = self._document(self._ask("GET", path, query=query))["task_instances"]
+        return list(
+            dict.fromkeys(
+                f"{task['task_id']} (waits for a person: Required Actions in Airflow)"
+                if task.get("state") == "awaiting_input"
+                else str(task["task_id"])
+                for task in listed
+            )
+        )
+
     def is_paused(self) -> bool:
         """Whether the DAG is paused, so that runs only queue."""
         return bool(self._document(self._ask("GET", f"/api/v2/dags/{self.dag_id}"))["is_paused"])
@@ -182,7 +196,7 @@ class AirflowApi:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | Sequence[str]] | None = None,
         json: object = None,
         body: bytes | None = None,
         content_type: str | None = None,

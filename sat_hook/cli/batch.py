@@ -168,19 +168,21 @@ def _say_already_run(
     api: AirflowApi, settings: CommandSettings, run_id: str, batch_id: str, out: Console
 ) -> None:
     """Which batch these bytes are, how it stands, and what could be meant by submitting them again."""
+    from sat_hook.cli.airflow_api import FINAL_RUN_STATES
     from sat_hook.pipeline.results import summarise
 
+    state = str(api.run(run_id)["state"])
     out.print(
-        f"[yellow]Already run[/]: this file is batch [bold]{batch_id}[/], whose run is "
-        f"{api.run(run_id)['state']}; nothing was changed. {api.run_url(run_id)}"
+        f"[yellow]Already run[/]: this file is batch [bold]{batch_id}[/], whose run is {state}; nothing was "
+        f"changed. {api.run_url(run_id)}"
     )
-    is_anything_left = True
+    is_anything_left = state in FINAL_RUN_STATES
     if settings.get("SAT_DB_DSN"):
         with store_of(settings) as store:
             summary = summarise(store, batch_id)
         states = ", ".join(f"{count.state.value} {count.orders:,}" for count in summary.counts) or "no orders"
         out.print(f"The batch is {summary.batch.state.value}: {states}", markup=False)
-        is_anything_left = bool(summary.unsent)
+        is_anything_left = is_anything_left and bool(summary.unsent)
     if is_anything_left:
         out.print(f"To send what is left of it, run it once more: sat batch run {batch_id}", markup=False)
     out.print(

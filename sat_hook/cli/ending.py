@@ -63,9 +63,10 @@ def print_summary(settings: CommandSettings, batch_id: str, out: Console, at: in
     _print_counts(out, summary.counts)
     position = summary.batch.results_position
     if summary.batch.results_uri:
-        known = "" if position is None else f" (as known at position {position}, see --at)"
-        out.print(f"results: {summary.batch.results_uri}{known}", markup=False)
-    out.print(f"results file: sat batch results {batch_id} --output FILE", markup=False)
+        known = "" if position is None else f" (written at position {position} of the log)"
+        out.print(f"results of the run: {summary.batch.results_uri}{known}", markup=False)
+    then = "results as of now: sat batch results " if at is None else "results as of then: sat batch results "
+    out.print(f"{then}{batch_id}{'' if at is None else f' --at {at}'} --output FILE", markup=False)
 
 
 def _print_facts(out: Console, summary: BatchSummary) -> None:

@@ -59,7 +59,7 @@ def follow(
         while True:
             # The run's state is read first: counts that are read after its end are final, too.
             state = str(api.run(run_id)["state"])
-            steps = () if state in FINAL_RUN_STATES else tuple(api.tasks(run_id, "running"))
+            steps = () if state in FINAL_RUN_STATES else tuple(api.steps(run_id))
             display.show(Seen(state, steps, tuple(counts())))
             if state in FINAL_RUN_STATES:
                 return state
