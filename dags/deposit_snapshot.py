@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG
 
+from sat_hook.operators.accounts import accounts, accounts_param
 from sat_hook.operators.reconciliation import SATObserveDepositOperator
 
 with DAG(
@@ -27,20 +28,9 @@ with DAG(
         "execution_timeout": timedelta(minutes=5),
     },
     params={
-        "accounts": Param(
-            ["sat_default"],
-            type="array",
-            items={"type": "string"},
-            title="Accounts",
-            description="The Airflow connections of type `sat` whose deposits are looked at",
-        ),
+        "accounts": accounts_param("whose deposits are looked at"),
     },
 ) as dag:
-
-    @task(doc_md="The accounts of this run, one mapped task each.")
-    def accounts(params: dict[str, object] | None = None) -> object:
-        return (params or {})["accounts"]
-
     SATObserveDepositOperator.partial(
         task_id="observe",
         map_index_template="{{ task.sat_conn_id }}",

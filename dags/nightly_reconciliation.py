@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Asset, Param, task, task_group
+from airflow.sdk import DAG, Asset, Param, task_group
 
+from sat_hook.operators.accounts import accounts, accounts_param
 from sat_hook.operators.reconciliation import (
     SATAskAgainOperator,
     SATCloseDayOperator,
@@ -38,13 +39,7 @@ with DAG(
         "execution_timeout": timedelta(minutes=60),
     },
     params={
-        "accounts": Param(
-            ["sat_default"],
-            type="array",
-            items={"type": "string"},
-            title="Accounts",
-            description="The Airflow connections of type `sat` whose day is closed",
-        ),
+        "accounts": accounts_param("whose day is closed"),
         "day": Param(
             None,
             type=["null", "string"],
@@ -71,10 +66,6 @@ with DAG(
         cut_off_minutes="{{ params.cut_off_minutes }}",
         doc_md="Name the WIB day that this run closes.",
     )
-
-    @task(doc_md="The accounts of this run, one mapped group each.")
-    def accounts(params: dict[str, object] | None = None) -> object:
-        return (params or {})["accounts"]
 
     @task_group
     def books(sat_conn_id: str) -> None:

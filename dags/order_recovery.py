@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, Param
 
+from sat_hook.operators.accounts import accounts, accounts_param
 from sat_hook.operators.recovery import SATRecoverOrdersOperator
 
 with DAG(
@@ -28,13 +29,7 @@ with DAG(
         "execution_timeout": timedelta(minutes=30),
     },
     params={
-        "accounts": Param(
-            ["sat_default"],
-            type="array",
-            items={"type": "string"},
-            title="Accounts",
-            description="The Airflow connections of type `sat` to look after",
-        ),
+        "accounts": accounts_param("to look after"),
         "dedup_horizon_hours": Param(
             6,
             type="number",
@@ -48,11 +43,6 @@ with DAG(
         ),
     },
 ) as dag:
-
-    @task(doc_md="The accounts of this run, one mapped task each.")
-    def accounts(params: dict[str, object] | None = None) -> object:
-        return (params or {})["accounts"]
-
     SATRecoverOrdersOperator.partial(
         task_id="recover",
         dedup_horizon_hours="{{ params.dedup_horizon_hours }}",

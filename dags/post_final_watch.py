@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, Param
 
+from sat_hook.operators.accounts import accounts, accounts_param
 from sat_hook.operators.post_final import SATWatchFinalOrdersOperator
 
 with DAG(
@@ -29,13 +30,7 @@ with DAG(
         "execution_timeout": timedelta(minutes=55),
     },
     params={
-        "accounts": Param(
-            ["sat_default"],
-            type="array",
-            items={"type": "string"},
-            title="Accounts",
-            description="The Airflow connections of type `sat` whose orders are looked at",
-        ),
+        "accounts": accounts_param("whose orders are looked at"),
         "days": Param(
             [1, 7],
             type="array",
@@ -58,11 +53,6 @@ with DAG(
         ),
     },
 ) as dag:
-
-    @task(doc_md="The accounts of this run, one mapped task each.")
-    def accounts(params: dict[str, object] | None = None) -> object:
-        return (params or {})["accounts"]
-
     SATWatchFinalOrdersOperator.partial(
         task_id="look_again",
         days="{{ params.days }}",

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Asset, Param, task, task_group
+from airflow.sdk import DAG, Asset, Param, task_group
 
+from sat_hook.operators.accounts import accounts, accounts_param
 from sat_hook.operators.prices import SATAnnouncePricesOperator, SATSnapshotPricesOperator
 
 PRODUCT_PRICES = Asset("sat://product_prices", group="sat")
@@ -31,13 +32,7 @@ with DAG(
         "execution_timeout": timedelta(minutes=15),
     },
     params={
-        "accounts": Param(
-            ["sat_default"],
-            type="array",
-            items={"type": "string"},
-            title="Accounts",
-            description="The Airflow connections of type `sat` whose prices are followed",
-        ),
+        "accounts": accounts_param("whose prices are followed"),
         "jump_percent": Param(
             10,
             type="integer",
@@ -56,10 +51,6 @@ with DAG(
         ),
     },
 ) as dag:
-
-    @task(doc_md="The accounts of this run, one mapped group each.")
-    def accounts(params: dict[str, object] | None = None) -> object:
-        return (params or {})["accounts"]
 
     @task_group
     def prices(sat_conn_id: str) -> None:

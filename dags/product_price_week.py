@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Asset, Param, task
+from airflow.sdk import DAG, Asset, Param
 
+from sat_hook.operators.accounts import accounts, accounts_param
 from sat_hook.operators.prices import SATSummarisePricesOperator
 
 PRICE_WEEKS = Asset("sat://price_weeks", group="sat")
@@ -30,13 +31,7 @@ with DAG(
         "execution_timeout": timedelta(minutes=10),
     },
     params={
-        "accounts": Param(
-            ["sat_default"],
-            type="array",
-            items={"type": "string"},
-            title="Accounts",
-            description="The Airflow connections of type `sat` whose prices are summed up",
-        ),
+        "accounts": accounts_param("whose prices are summed up"),
         "day": Param(
             None,
             type=["null", "string"],
@@ -46,11 +41,6 @@ with DAG(
         ),
     },
 ) as dag:
-
-    @task(doc_md="The accounts of this run, one mapped task each.")
-    def accounts(params: dict[str, object] | None = None) -> object:
-        return (params or {})["accounts"]
-
     SATSummarisePricesOperator.partial(
         task_id="summarise",
         day="{{ params.day or '' }}",
