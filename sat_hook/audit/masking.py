@@ -54,6 +54,11 @@ def masked_data(data: str) -> tuple[str, bool]:
     return json.dumps(masked, ensure_ascii=False, separators=(",", ":")), True
 
 
+def masked_words(text: str) -> str:
+    """What a person typed, without long numbers."""
+    return _NUMBER.sub(MASK, text)
+
+
 def _masked(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _masked_member(name, member) for name, member in value.items()}
@@ -66,5 +71,5 @@ def _masked_member(name: str, value: Any) -> Any:
     if name in PERSONAL:
         return MASK if value else value
     if name in IN_WORDS and isinstance(value, str):
-        return _NUMBER.sub(MASK, value)
+        return masked_words(value)
     return _masked(value)

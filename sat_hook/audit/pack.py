@@ -25,8 +25,10 @@ from psycopg2.extensions import connection as Connection
 from sat_hook.audit.actions import ACTION_COLUMNS, TYPES, TYPES_OF_OTHER_TABLES, ActionKind, action_cells
 from sat_hook.audit.checkpoints import Checkpoint
 from sat_hook.audit.keys import AuditSigner
-from sat_hook.audit.masking import masked_data
+from sat_hook.audit.masking import masked_data, masked_words
+from sat_hook.domain.event import registered_events
 from sat_hook.domain.export import Export
+from sat_hook.domain.order_events import SignedStatus
 from sat_hook.domain.recorded import RecordedEvent
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import recorded_from_row
@@ -36,16 +38,23 @@ FORMAT = "sat-evidence-pack-1"
 ROWS_PER_FETCH = 2_000
 COMPRESSION_LEVEL = 6
 VERIFIER = "pack_verifier.py"
+SIGNED_TYPES = tuple(
+    sorted({name for (name, _), kind in registered_events().items() if issubclass(kind, SignedStatus)})
+)
+"""Events that name a signed status by its digest."""
 
 ALWAYS_VERIFIABLE = (
     "that the manifest was signed with an audit key that you trust, and every file is the one that it names",
     "that every checkpoint was signed with such a key, and each names the one before it",
     "that the events are exactly those that the checkpoints cover: none changed, removed, inserted or moved",
     "that the versions of every stream follow each other",
+    "that the tables show events of the pack as they are, and whatever people did is in one of them",
+    "that the signed statuses are those that the events name, and all of them",
+    "with a copy of the published checkpoints: that no other one has anything of the period",
 )
 UNMASKED_VERIFIABLE = (
     "that the text, actor, cause and time of every event are those that its digest was made of",
-    "that signed statuses and callbacks have the digests under which the log names them",
+    "that the bytes of signed statuses and callbacks have their digests",
 )
 MASKED_VERIFIABLE = (
     'that text, actor, cause and time of every event without "masked": true are those of its digest',
@@ -120,7 +129,7 @@ class PackWriter:
             for kind in ActionKind:
                 self._actions(pack, kind, connection, covered)
             for name, query in self._tables().items():
-                self._lines(pack, f"{name}.jsonl", self._rows(connection, query))
+                self._lines(pack, f"{name}.jsonl", self._rows(connection, query, covered))
             self._seal(pack, self._manifest(covered, events.rows))
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -200,12 +209,19 @@ class PackWriter:
     def _shown(self, data: str) -> tuple[str, bool]:
         return (data, False) if self._export.with_personal_data else masked_data(data)
 
-    def _rows(self, connection: Connection, query: str) -> Iterator[dict[str, Any]]:
-        period = {
+    def _words(self, text: str) -> str:
+        return text if self._export.with_personal_data else masked_words(text)
+
+    def _rows(self, connection: Connection, query: str, covered: _Range | None) -> Iterator[dict[str, Any]]:
+        # What events name goes with the events, everything else with the period.
+        chosen = {
             "recorded_from": self._export.recorded_from,
             "recorded_before": self._export.recorded_before,
+            "first_position": covered.first_position if covered else 1,
+            "last_position": covered.last_position if covered else 0,
+            "types": list(SIGNED_TYPES),
         }
-        for row in _each_row(connection, query, period):
+        for row in _each_row(connection, query, chosen):
             yield {
                 name: _utc(value)
                 if isinstance(value, datetime)
@@ -226,7 +242,7 @@ class PackWriter:
             "recorded_from": _utc(export.recorded_from),
             "recorded_before": _utc(export.recorded_before),
             "with_personal_data": export.with_personal_data,
-            "reason": export.reason,
+            "reason": self._words(export.reason),
             "covered": None if covered is None else asdict(covered),
             "events": events,
             "masked_events": self._masked_events,
@@ -331,7 +347,7 @@ checkpoints.jsonl      signed and chained checkpoints over these events
 actions.csv, approvals.csv, overrides.csv, reconciliations.csv, deliveries.csv, exports.csv
                        what people did, and what days were closed with, to be read
 callbacks.jsonl        the inbox of callbacks, by digest
-signed_statuses.jsonl  SAT's signed statuses, by digest
+signed_statuses.jsonl  SAT's signed statuses, by the digests under which these events name them
 deposits.jsonl         looks at the deposit
 price_snapshots.jsonl, price_changes.jsonl
                        the history of prices

@@ -27,19 +27,27 @@ FROM sat.callback_inbox
 WHERE received_at >= :recorded_from AND received_at < :recorded_before
 ORDER BY inbox_id;
 
--- name: signed_statuses(recorded_from, recorded_before)
--- Signed statuses by the digests under which events name them.
+-- name: signed_statuses(first_position, last_position, types)
+-- The signed statuses that these events name. Read from the text: a damaged one must not stop a pack.
 SELECT digest, request_id, key_fingerprint, observed_at, recorded_at
 FROM sat.status_evidence
-WHERE recorded_at >= :recorded_from AND recorded_at < :recorded_before
+WHERE digest IN (
+    SELECT substring(data FROM '"evidence_digest":"([0-9a-f]{64})"')
+    FROM sat.events
+    WHERE position BETWEEN :first_position AND :last_position AND type = ANY (:types)
+)
 ORDER BY recorded_at, digest;
 
--- name: signed_statuses_with_bytes(recorded_from, recorded_before)
--- Signed statuses with the text that was signed.
+-- name: signed_statuses_with_bytes(first_position, last_position, types)
+-- The same with the text that was signed.
 SELECT digest, request_id, key_fingerprint, observed_at, recorded_at,
     encode(convert_to(body, 'UTF8'), 'base64') AS body_base64, signature
 FROM sat.status_evidence
-WHERE recorded_at >= :recorded_from AND recorded_at < :recorded_before
+WHERE digest IN (
+    SELECT substring(data FROM '"evidence_digest":"([0-9a-f]{64})"')
+    FROM sat.events
+    WHERE position BETWEEN :first_position AND :last_position AND type = ANY (:types)
+)
 ORDER BY recorded_at, digest;
 
 -- name: deposits(recorded_from, recorded_before)

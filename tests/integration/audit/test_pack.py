@@ -7,14 +7,10 @@ import json
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
-import psycopg2
 import pytest
 
 from sat_hook.audit import checkpoints
@@ -25,135 +21,20 @@ from sat_hook.audit.exports import (
     load_export,
     record_written,
     request_export,
-    requested_by,
 )
 from sat_hook.audit.keys import AuditSigner, new_audit_key
-from sat_hook.audit.pack import PackWriter, PackWritten
+from sat_hook.audit.pack import PackWriter
 from sat_hook.audit.rebuild import compare_projections
-from sat_hook.domain.export import Export, ExportWritten
-from sat_hook.domain.identity import request_id_of
+from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
-from sat_hook.pipeline.overrides import pause_account
-from sat_hook.pipeline.resolver import Resolver
 from sat_hook.pipeline.trouble import OverrideRefusedError
 from sat_hook.store.database import Database
-from sat_hook.store.postgres import PostgresEventStore
-from stack.databases import ApplicationDatabase
-from tests.integration.audit.damage import ORDERS, PROOF, Found, fill
-from tests.integration.audit.keeping import Notary
-from tests.orders import ACCOUNT, ManualClock
+from tests.integration.audit.damage import ORDERS, PROOF, Found
+from tests.integration.audit.desk import ASKER, Desk, beside_the_log, lines_of, rewritten
+from tests.orders import ManualClock
 
-ASKER = Provenance("user:alice", "plugin:export")
 BY_TASK = Provenance("service:airflow", "task")
 CLIENT_NUMBER = "0812"
-
-
-@dataclass
-class Desk:
-    """A filled database, its notary, and somebody who asks for packs."""
-
-    notary: Notary
-    store: PostgresEventStore
-    folder: Path
-
-    @property
-    def public_key(self) -> Path:
-        """What the auditor was given."""
-        path = self.folder / "audit_public.pem"
-        path.write_bytes(self.notary.signer.public_key_pem())
-        return path
-
-    def ask(self, *, personal: bool = False, reason: str = "") -> Export:
-        """Ask for everything that there is."""
-        return request_export(
-            self.store,
-            self.notary.clock,
-            recorded_from=datetime.now(UTC) - timedelta(hours=1),
-            recorded_before=datetime.now(UTC) + timedelta(days=1),
-            with_personal_data=personal,
-            reason=reason,
-            provenance=ASKER,
-        )
-
-    def write(self, export: Export, name: str = "pack.zip") -> tuple[Path, PackWritten]:
-        """Write its pack."""
-        self.notary.make()
-        path = self.folder / name
-        asker = requested_by(self.store, export.export_id)
-        return path, PackWriter(self.store.database, export, asker, self.notary.signer).write(path)
-
-    def verify(self, pack: Path, *options: str) -> subprocess.CompletedProcess[str]:
-        """What an auditor does: the pack's own script, isolated, in an empty folder."""
-        script = self.folder / "verify.py"
-        with zipfile.ZipFile(pack) as opened:
-            script.write_bytes(opened.read("verify.py"))
-        return subprocess.run(
-            [sys.executable, "-I", str(script), "--key", str(self.public_key), *options, str(pack)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            cwd=self.folder,
-        )
-
-
-def beside_the_log(database: ApplicationDatabase) -> None:
-    """A look at the deposit, and a price list with one product."""
-    with closing(psycopg2.connect(database.writer_dsn)) as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO sat.balance_observations"
-            " (account, saldo_rupiah, requested_at, received_at, is_compared)"
-            " VALUES ('demo', 100, now(), now(), true)"
-        )
-        cursor.execute(
-            "INSERT INTO sat.products (account, product_code, first_seen_at) VALUES ('demo', '25k-xl', now())"
-        )
-        cursor.execute(
-            "INSERT INTO sat.price_snapshots (account, outcome, asked_at, ended_at, changes, state_digest,"
-            " missing_limit_percent, actor, cause)"
-            " VALUES ('demo', 'complete', now(), now(), 1, repeat('0', 64), 10, 'service:a', 'task')"
-        )
-        cursor.execute(
-            "INSERT INTO sat.price_changes SELECT snapshot_id, product_id, 'appeared', 'XL 25', 26000, false,"
-            " 1, 'XL', 'Pulsa' FROM sat.products, sat.price_snapshots"
-        )
-        connection.commit()
-
-
-@pytest.fixture
-def desk(database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """Orders with evidence, a callback, a pause by bob; checkpoints of four events."""
-    monkeypatch.setattr(checkpoints, "MAXIMUM_EVENTS", 4)
-    fill(database)
-    with closing(psycopg2.connect(database.receiver_dsn)) as connection, connection.cursor() as cursor:
-        arguments = (ACCOUNT, request_id_of(ACCOUNT, "order-1"), PROOF.digest, PROOF.body.encode())
-        cursor.execute("SELECT sat.receive_callback(%s, %s, %s, %s, 's', 'k', 't', 'a')", arguments)
-        connection.commit()
-    notary = Notary(database, tmp_path / "published")
-    store = PostgresEventStore(Database(database.writer_dsn))
-    by_bob = Provenance("user:bob", "plugin:pause")
-    pause_account(Resolver(store, notary.clock), ACCOUNT, "number 081211311111 complained", by_bob)
-    notary.clock = ManualClock(datetime.now(UTC))
-    yield Desk(notary, store, tmp_path)
-    store.database.close()
-
-
-def lines_of(pack: Path, name: str) -> list[dict[str, Any]]:
-    """The objects in a file of the pack."""
-    with zipfile.ZipFile(pack) as opened:
-        return [json.loads(line) for line in opened.read(name).splitlines()]
-
-
-def rewritten(pack: Path, name: str, change: Callable[[bytes], bytes | None]) -> Path:
-    """The pack with one file changed, or left out."""
-    target = pack.with_name("altered.zip")
-    with zipfile.ZipFile(pack) as old, zipfile.ZipFile(target, "w") as new:
-        for entry in old.infolist():
-            content = old.read(entry)
-            changed = change(content) if entry.filename == name else content
-            if changed is not None:
-                new.writestr(entry.filename, changed)
-    return target
 
 
 def test_a_masked_pack_is_whole_and_shows_no_customer(desk: Desk) -> None:
@@ -199,6 +80,15 @@ def test_a_pack_with_personal_data_has_the_bytes(desk: Desk) -> None:
     asked = desk.store.read_stream(StreamId(StreamKind.EXPORT, export.export_id))[0]
     assert asked.provenance == ASKER
     assert json.loads(asked.data)["reason"] == "dispute with a customer"
+
+
+def test_the_reason_of_a_masked_pack_is_masked_too(desk: Desk) -> None:
+    """Whoever asks may quote a customer's number; it then stands in the log alone."""
+    pack, _ = desk.write(desk.ask(reason="081211311111 asks for it"))
+    with zipfile.ZipFile(pack) as opened:
+        everything = {name: opened.read(name).decode() for name in opened.namelist()}
+    assert [name for name, text in everything.items() if CLIENT_NUMBER in text] == []
+    assert json.loads(everything["manifest.json"])["reason"] == "*** asks for it"
 
 
 def test_the_same_export_gives_the_same_bytes(desk: Desk) -> None:
