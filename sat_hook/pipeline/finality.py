@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,7 +20,7 @@ from sat_hook.pipeline.evidence import status_ask
 from sat_hook.pipeline.feeding import Feed
 from sat_hook.pipeline.grouping import Groups
 from sat_hook.pipeline.limits import PollingLimits, at_hand
-from sat_hook.pipeline.resolver import Ask, Resolver
+from sat_hook.pipeline.resolver import Ask, Resolution, Resolver
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.trusting import TrustedCallbacks
 from sat_hook.protocol.outcomes import StatusOutcome, StatusVerdict
@@ -62,6 +63,11 @@ class _Answer:
     @property
     def request_id(self) -> str:
         return self.claimed.poll.request_id
+
+    @property
+    def ask(self) -> Ask | None:
+        """What it asks of the order; None when it proves nothing."""
+        return status_ask(self.request_id, self.outcome, self.asked_at)
 
 
 class StatusPoller:
@@ -162,18 +168,17 @@ class StatusPoller:
 
     def _record(self, answers: list[_Answer], provenance: Provenance) -> list[bool]:
         """Which of the orders ended by these answers; the others come due again."""
-        asks = [
-            ask
-            for answer in answers
-            if (ask := status_ask(answer.request_id, answer.outcome, answer.asked_at)) is not None
-        ]
         known = {a.request_id: a.claimed.order for a in answers if a.claimed.order is not None}
-        done = self._resolver.apply(asks, provenance, known)
-        silent = [answer.request_id for answer in answers if answer.request_id not in done]
-        orders = {
-            **(self._resolver.store.load_orders(silent) if silent else {}),
-            **{key: resolution.order for key, resolution in done.items() if resolution.order is not None},
-        }
+        done: dict[int, Resolution] = {}
+        orders: dict[str, Order] = {}
+        for places in _one_of_each_order(answers):
+            asks = {place: ask for place in places if (ask := answers[place].ask) is not None}
+            resolved = self._resolver.apply(asks.values(), provenance, {**known, **orders})
+            done.update({place: resolved[ask.request_id] for place, ask in asks.items()})
+            orders.update({key: found.order for key, found in resolved.items() if found.order is not None})
+        silent = [answer.request_id for answer in answers if answer.request_id not in orders]
+        if silent:
+            orders.update(self._resolver.store.load_orders(silent))
         by_lease: dict[datetime, list[DuePoll]] = {}
         for answer in answers:
             by_lease.setdefault(answer.claimed.lease_until, []).append(answer.claimed.poll)
@@ -183,17 +188,32 @@ class StatusPoller:
             self._schedule.reschedule(due, lease_until)
             self._schedule.forget([p.request_id for p in polls if p.request_id not in still], lease_until)
         return [
-            (resolution := done.get(answer.request_id)) is not None
+            (resolution := done.get(place)) is not None
             and resolution.is_accepted
             and resolution.order is not None
             and resolution.order.state.is_final
-            for answer in answers
+            for place in range(len(answers))
         ]
 
     def _due_after(self, polls: int) -> datetime:
         # Jitter spreads orders that went out together, so that SAT is not asked in waves.
         factor = 1 + JITTER * (2 * self._chance.random() - 1)
         return self._clock.now() + timedelta(seconds=self._limits.delay_seconds(polls) * factor)
+
+
+def _one_of_each_order(answers: Sequence[_Answer]) -> Iterator[list[int]]:
+    """The places of the answers, oldest question first; no order twice in one list.
+
+    An order that a callback hastened may be asked about again before its first answer is there.
+    """
+    waiting = sorted(range(len(answers)), key=lambda place: answers[place].asked_at)
+    while waiting:
+        first: dict[str, int] = {}
+        for place in waiting:
+            first.setdefault(answers[place].request_id, place)
+        chosen = set(first.values())
+        yield sorted(chosen)
+        waiting = [place for place in waiting if place not in chosen]
 
 
 def orders_in_flight(resolver: Resolver, batch_id: str) -> int:

@@ -7,7 +7,7 @@ import random
 from datetime import timedelta
 
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.order import evolve
+from sat_hook.domain.order import OrderState, evolve
 from sat_hook.pipeline.finality import StatusPoller
 from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.pipeline.resolver import Resolver
@@ -25,6 +25,21 @@ REQUESTED = happened.CheckoutRequested(
 ONE_BY_ONE = PollingLimits(in_flight=1, claim=1, first_delay_seconds=2.0)
 
 
+def due_orders(clock: ManualClock, count: int) -> tuple[MemoryEventStore, MemoryPollSchedule]:
+    """Orders of one batch that were sent and are to be asked about now."""
+    store = MemoryEventStore(clock)
+    for number in range(1, count + 1):
+        stream, order = stream_of(number), None
+        for event in (received(number), REQUESTED):
+            order = evolve(order, stream.key, event, T0)
+        assert order is not None
+        store.append([Change(stream, 0, (received(number), REQUESTED), order)], BY_TEST, T0)
+    schedule = MemoryPollSchedule(store)
+    schedule.enroll(PollScope(batch_id=BATCH), T0 + timedelta(seconds=2))
+    clock.advance(2)
+    return store, schedule
+
+
 class CallsBack(OnlyAsked):
     """A SAT whose callback for another order comes while it answers the first question."""
 
@@ -40,23 +55,49 @@ class CallsBack(OnlyAsked):
         return await super().ask_status(request_id)
 
 
+class OvertakesItself(OnlyAsked):
+    """A callback comes for the first order asked about; its second answer is there before its first."""
+
+    def __init__(self, schedule: MemoryPollSchedule, clock: ManualClock) -> None:
+        super().__init__()
+        self._schedule = schedule
+        self._clock = clock
+        self._second_is_there = asyncio.Event()
+
+    async def ask_status(self, request_id: str) -> StatusOutcome:
+        if not self.asked:
+            self.statuses[request_id] = "Pending"
+            older = await super().ask_status(request_id)
+            self._schedule.receive(ACCOUNT, request_id, "a" * 64)
+            self._clock.advance(0.01)
+            async with asyncio.timeout(30):
+                await self._second_is_there.wait()
+            return older
+        self.statuses[request_id] = "Success"
+        if request_id == self.asked[0]:
+            self._second_is_there.set()
+        return await super().ask_status(request_id)
+
+
+def test_the_older_of_two_answers_does_not_hide_the_newer() -> None:
+    """Both are recorded in one group, the one that was asked for first behind the other."""
+    clock = ManualClock()
+    store, schedule = due_orders(clock, 8)
+    limits = PollingLimits(in_flight=16, claim=4, group_wait_seconds=0.2)
+    sat = OvertakesItself(schedule, clock)
+    poller = StatusPoller(Resolver(store, clock, in_place), schedule, sat, random.Random(1), limits)
+    asyncio.run(poller.poll_due(PollScope(batch_id=BATCH), BY_TEST))
+    assert sat.asked.count(sat.asked[0]) == 2
+    assert store.load_orders([sat.asked[0]])[sat.asked[0]].state is OrderState.SUCCEEDED
+
+
 def test_a_callback_does_not_queue_behind_what_is_merely_due() -> None:
     """Fifty orders are due; the last one's callback comes during the first question."""
     clock = ManualClock()
-    store = MemoryEventStore(clock)
-    schedule = MemoryPollSchedule(store)
-    for number in range(1, 51):
-        stream, order = stream_of(number), None
-        for event in (received(number), REQUESTED):
-            order = evolve(order, stream.key, event, T0)
-        assert order is not None
-        store.append([Change(stream, 0, (received(number), REQUESTED), order)], BY_TEST, T0)
+    store, schedule = due_orders(clock, 50)
     last = max(stream_of(number).key for number in range(1, 51))
     sat = CallsBack(schedule, last)
     poller = StatusPoller(Resolver(store, clock, in_place), schedule, sat, random.Random(1), ONE_BY_ONE)
-    scope = PollScope(batch_id=BATCH)
-    schedule.enroll(scope, T0 + timedelta(seconds=2))
-    clock.advance(2)
-    asyncio.run(poller.poll_due(scope, BY_TEST))
+    asyncio.run(poller.poll_due(PollScope(batch_id=BATCH), BY_TEST))
     assert len(sat.asked) == 50
     assert last in sat.asked[:4], "one or two more may have been taken already"
