@@ -39,10 +39,12 @@ async def ask_about(
 
     async def ask(request_id: str) -> Ask | None:
         async with gate:
+            # An answer is as old as its question: what it says may have changed while it was under way.
+            asked_at = resolver.clock.now()
             outcome = await sat.ask_status(request_id)
         if outcome.verdict is StatusVerdict.UNREADABLE:
             unproven[str(outcome.reason)] += 1
-        return status_ask(request_id, outcome, resolver.clock.now())
+        return status_ask(request_id, outcome, asked_at)
 
     for start in range(0, len(request_ids), GROUP):
         answers = await asyncio.gather(*(ask(key) for key in request_ids[start : start + GROUP]))

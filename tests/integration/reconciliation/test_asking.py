@@ -24,7 +24,7 @@ from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import damage
 from tests.integration.reconciliation.planting import CLOSES, NOON, PRICE, SECOND, Planted, signed_text
 from tests.integration.reconciliation.test_life_of_a_break import NEXT
-from tests.orders import BY_TEST
+from tests.orders import BY_TEST, ManualClock
 
 PRIVATE_PEM, PUBLIC_PEM = generate_key_pair()
 SIGNER, VERIFIER = Signer(PRIVATE_PEM), Verifier([PUBLIC_PEM])
@@ -74,6 +74,29 @@ async def test_signed_answers_end_what_was_open(day: Planted) -> None:
     orders = day.store.load_orders(wanted)
     assert orders[day.request_id("on its way")].state is OrderState.SUCCEEDED
     assert orders[day.request_id("lost")].state is OrderState.UNKNOWN
+
+
+class SlowSAT(AnsweringSAT):
+    """Takes a minute over each answer."""
+
+    def __init__(self, clock: ManualClock, *succeeded: str) -> None:
+        super().__init__(*succeeded)
+        self._clock = clock
+
+    async def ask_status(self, request_id: str) -> StatusOutcome:
+        answer = await super().ask_status(request_id)
+        self._clock.advance(60)
+        return answer
+
+
+async def test_an_answer_is_as_old_as_its_question(day: Planted) -> None:
+    """A P02 that was asked for while the attempt could still arrive says nothing, however late it comes."""
+    day.send("lost", day.clock.now() - 30 * SECOND, accepted=False)
+    key, asked_at = day.request_id("lost"), day.clock.now()
+    await ask_about(Resolver(day.store, day.clock), SlowSAT(day.clock), [key], BY_TEST)
+    assert day.store.load_orders([key])[key].not_found_at is None
+    await ask_about(Resolver(day.store, day.clock), SlowSAT(day.clock), [key], BY_TEST)
+    assert day.store.load_orders([key])[key].not_found_at == asked_at + 60 * SECOND
 
 
 def test_disputed_orders_come_first(day: Planted) -> None:
