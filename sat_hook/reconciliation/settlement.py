@@ -6,10 +6,13 @@ change, it is a row that cannot be matched and says so.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import io
+import re
 import warnings
 import zipfile
+import zlib
 from dataclasses import dataclass
 from datetime import date
 from typing import BinaryIO, Protocol
@@ -25,9 +28,23 @@ from sat_hook.reconciliation.trouble import SettlementRefusedError
 MAXIMUM_FILE_BYTES = 512 * 1024 * 1024
 MAXIMUM_ROWS = 5_000_000
 MAXIMUM_NAME_CHARACTERS = 200
-AMOUNT = r"-?[0-9]{1,13}(?:[.,]0{1,2})?"
+DECIMAL_MARKS = ".,"
 REQUEST_ID = r"[!-~]{1,64}"
 """Whoever made it: without blanks and control characters, which no request id has."""
+# What the libraries raise for files that are cut, torn, locked or none at all. A broken XML is a SyntaxError.
+_UNREADABLE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ParserWarning,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 STATUSES = ("succeeded", "failed", "pending")
 
 
@@ -71,6 +88,20 @@ def mapping_from(text: str) -> SettlementMapping:
         raise SettlementRefusedError(
             f"settlement mapping, statuses: found {', '.join(unknown)}; expected {', '.join(STATUSES)}"
         )
+    if len(mapping.thousands) > 1 or mapping.thousands.isalnum() or mapping.thousands in ("-", "+"):
+        raise SettlementRefusedError(
+            f"settlement mapping, thousands: found {mapping.thousands!r}; expected one mark or none"
+        )
+    if len(mapping.delimiter) != 1 or mapping.delimiter in '"\r\n':
+        raise SettlementRefusedError(
+            f"settlement mapping, delimiter: found {mapping.delimiter!r}; expected one mark, such as ';'"
+        )
+    try:
+        codecs.lookup(mapping.encoding)
+    except LookupError:
+        raise SettlementRefusedError(
+            f"settlement mapping, encoding: found {mapping.encoding!r}; expected one such as utf-8-sig"
+        ) from None
     return mapping
 
 
@@ -142,8 +173,11 @@ def read_settlement(content: bytes, name: str, mapping: SettlementMapping) -> Se
         "client_number": mapping.client_number,
     }
     table.columns = [str(column).strip() for column in table.columns]
-    for column in wanted.values():
-        if column is not None and column not in table.columns:
+    for column in filter(None, wanted.values()):
+        # pandas renames the second one of a name.
+        if list(table.columns).count(column) > 1 or f"{column}.1" in table.columns:
+            raise SettlementRefusedError(f"{name}: found the column {column!r} twice; expected it once")
+        if column not in table.columns:
             found = ", ".join(map(str, table.columns[:20]))
             raise SettlementRefusedError(f"{name}: found the columns {found}; expected {column!r} among them")
     if len(table) > MAXIMUM_ROWS:
@@ -158,11 +192,11 @@ def read_settlement(content: bytes, name: str, mapping: SettlementMapping) -> Se
     for cells in texts.values():
         is_blank &= cells == ""
     frame = pd.DataFrame({"file_row": file_row, "request_id": texts["request_id"]})
-    amounts = texts["amount"]
+    amounts, decimals = texts["amount"], _decimals(mapping.thousands)
+    is_amount = amounts.str.fullmatch(_amount(mapping.thousands)).astype("bool")
+    whole = amounts.str.replace(f"{decimals}$", "", regex=True)
     if mapping.thousands:
-        amounts = amounts.str.replace(mapping.thousands, "", regex=False)
-    is_amount = amounts.str.fullmatch(AMOUNT).astype("bool")
-    whole = amounts.str.replace(r"[.,]0{1,2}$", "", regex=True)
+        whole = whole.str.replace(mapping.thousands, "", regex=False)
     frame["rupiah"] = whole.where(is_amount, "0").astype("int64")
     frame["status"] = texts["status"].map(mapping.statuses).fillna("") if "status" in texts else "succeeded"
     frame["product_code"] = texts.get("product_code", "")
@@ -178,18 +212,34 @@ def read_settlement(content: bytes, name: str, mapping: SettlementMapping) -> Se
     )
 
 
+def _amount(thousands: str) -> str:
+    """A whole amount as a pattern. Where thousands have a mark it stands before three digits, or it is none:
+    52.5 with thousands by a point is no 525."""
+    digits = "[0-9]{1,13}"
+    if thousands:
+        digits = f"(?:{digits}|[0-9]{{1,3}}(?:{re.escape(thousands)}[0-9]{{3}}){{1,4}})"
+    return f"-?{digits}(?:{_decimals(thousands)})?"
+
+
+def _decimals(thousands: str) -> str:
+    marks = DECIMAL_MARKS.replace(thousands, "") if thousands else DECIMAL_MARKS
+    return f"[{marks}]0{{1,2}}"
+
+
 def _table(content: bytes, name: str, mapping: SettlementMapping) -> pd.DataFrame:
     try:
-        if name.lower().endswith((".xlsx", ".xlsm")):
-            return pd.read_excel(
-                io.BytesIO(content),
-                sheet_name=mapping.sheet if mapping.sheet is not None else 0,
-                header=mapping.header_row - 1,
-                dtype="str",
-                keep_default_na=False,
-                engine="openpyxl",
-            )
         with warnings.catch_warnings():
+            if name.lower().endswith((".xlsx", ".xlsm")):
+                # Whatever the library misses in a look is nothing that is read here.
+                warnings.simplefilter("ignore", UserWarning)
+                return pd.read_excel(
+                    io.BytesIO(content),
+                    sheet_name=mapping.sheet if mapping.sheet is not None else 0,
+                    header=mapping.header_row - 1,
+                    dtype="str",
+                    keep_default_na=False,
+                    engine="openpyxl",
+                )
             # A row with more cells than the header has is cut with a warning only.
             warnings.simplefilter("error", ParserWarning)
             return pd.read_csv(
@@ -203,7 +253,7 @@ def _table(content: bytes, name: str, mapping: SettlementMapping) -> pd.DataFram
                 index_col=False,
                 skip_blank_lines=False,
             )
-    except (ValueError, LookupError, ParserWarning, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         # pandas' own words may quote a cell, which may be a customer's.
         raise SettlementRefusedError(
             f"{name}: found {type(error).__name__} when reading it; expected a CSV or XLSX file as mapped"

@@ -149,6 +149,7 @@ def match_settlement(
         *_differences(finder, day, files, pairs[~is_again]),
     )
     matched = rows[is_expected & is_matched]
+    succeeded = theirs["rupiah"][theirs["status"] == "succeeded"]
     standing = np.select(
         [is_doubled, is_matched, is_expected], ["duplicate", "matched", "missing"], default="not expected"
     )
@@ -156,11 +157,11 @@ def match_settlement(
     totals = MatchTotals(
         kind=MatchKind.SETTLEMENT,
         was_made=True,
-        note=f"Orders of the day that succeeded against the rows of {names}.",
+        note=f"Orders of the day that succeeded against the rows of {names} that say so.",
         ours=len(expected),
         ours_rupiah=int(expected["charged_rupiah"].sum()),
-        theirs=len(theirs),
-        theirs_rupiah=int(theirs["rupiah"].sum()),
+        theirs=len(succeeded),
+        theirs_rupiah=int(succeeded.sum()),
         matched=len(matched),
         matched_rupiah=int(matched["charged_rupiah"].sum()),
         breaks=len(breaks),
@@ -223,8 +224,9 @@ def _unreadable(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator
 def _duplicates(finder: Finder, files: DayFiles, rows: pd.DataFrame, ours: pd.DataFrame) -> Iterator[Break]:
     if rows.empty:
         return
-    charged = ours.set_index("request_id")[["charged_rupiah", "order_id"]]
+    charged = ours.set_index("request_id")[["charged_rupiah", "order_id", "state"]]
     what = "the settlement file has orders more than once"
+    rows = rows.assign(rupiah=_charges(rows))
     twice = rows[["request_id", "rupiah"]].groupby("request_id", sort=True, as_index=False).sum()
     kept, rest = _itemised(finder, "duplicate", twice, BreakCategory.DUPLICATE, what, twice["rupiah"])
     yield from rest
@@ -232,7 +234,8 @@ def _duplicates(finder: Finder, files: DayFiles, rows: pd.DataFrame, ours: pd.Da
     for request_id, group in rows.groupby("request_id", sort=True):
         key = str(request_id)
         is_known = key in charged.index
-        our_rupiah = int(charged["charged_rupiah"].loc[key]) if is_known else 0
+        is_paid = is_known and _GROUP.get(str(charged["state"].loc[key]), "failed") != "failed"
+        our_rupiah = int(charged["charged_rupiah"].loc[key]) if is_paid else 0
         yield finder.found(
             "duplicate",
             f"{key}:{finder.day}",
@@ -259,20 +262,21 @@ def _again(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Brea
             "the settlement file has an order of another day, whose own file has it, too",
             ours=f"{row.state}, sent {row.sent_at:%Y-%m-%d %H:%M} UTC",
             theirs=f"{rupiah(row.rupiah)}, {row.status}",
-            amount_rupiah=int(row.rupiah) if row.status == "succeeded" else 0,
+            amount_rupiah=0 if row.status == "failed" else int(row.rupiah),
             order=(row.request_id, row.order_id),
             evidence=_place(files, row.file, [row.file_row], int(row.last_position)),
         )
 
 
 def _charges(rows: pd.DataFrame) -> pd.Series[int]:
-    return rows["rupiah"].where(rows["status"] == "succeeded", 0)
+    """What rows of the file take: one that says failed takes nothing."""
+    return rows["rupiah"].where(rows["status"] != "failed", 0)
 
 
 def _unknown(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
     row: Any
     what = "orders in the settlement file that our ledger does not know"
-    rows, rest = _itemised(finder, "unknown", rows, BreakCategory.EXISTENCE, what, rows["rupiah"])
+    rows, rest = _itemised(finder, "unknown", rows, BreakCategory.EXISTENCE, what, _charges(rows))
     yield from rest
     for row in rows.itertuples(index=False):
         yield finder.found(
@@ -282,7 +286,7 @@ def _unknown(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Br
             "the settlement file has an order that our ledger does not know",
             ours="nothing",
             theirs=f"{rupiah(row.rupiah)}, {row.status}",
-            amount_rupiah=int(row.rupiah),
+            amount_rupiah=0 if row.status == "failed" else int(row.rupiah),
             order=(row.request_id, ""),
             evidence=_place(files, row.file, [row.file_row]),
         )

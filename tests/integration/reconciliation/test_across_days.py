@@ -203,3 +203,19 @@ def test_the_same_person_by_another_spelling_is_the_same_person(day: Planted) ->
     for spelling in ("user:Finance", "user:FINANCE", "user: finance ", "user:ﬁnance"):
         with pytest.raises(acts.BooksRefusedError, match="somebody else"):
             acts.certify(day.keeper, day.account, DAY.day, "fine", replace(BY_CHIEF, actor=spelling))
+
+
+def test_a_row_that_says_failed_takes_nothing(day: Planted) -> None:
+    """An order that the file has as failed and as paid is there twice, and was charged once."""
+    strange = f"S{'Q' * 31},10500,Failed,10k-three,0812"
+    again = day.settlement_row("good-1", status="Failed")
+    day.settle(*day.usual_rows(), again, strange, day.settlement_row("bad", status="Failed"))
+    day.observe(CLOSES + SECOND)
+    close = day.close().close
+    assert {described(item) for item in close.breaks} == {
+        ("settlement", "duplicate", "good-1", 0),
+        ("settlement", "existence", "", 0),
+    }
+    settlement = close.matches[1]
+    assert (settlement.ours, settlement.theirs, settlement.matched) == (3, 3, 2)
+    assert settlement.ours_rupiah == settlement.theirs_rupiah == 3 * PRICE

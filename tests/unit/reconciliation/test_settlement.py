@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from datetime import date
 from pathlib import Path
 
@@ -81,6 +82,78 @@ def test_what_cannot_be_matched_says_so(cells: str, trouble: str) -> None:
     assert found == trouble
 
 
+@pytest.mark.parametrize(
+    ("thousands", "amount", "rupiah"),
+    [
+        (".", "1.052.000", 1_052_000),
+        (".", "1.052.000,00", 1_052_000),
+        (".", "52000", 52_000),
+        (".", "-52.000", -52_000),
+        (".", "52000.00", None),
+        (".", "52.5", None),
+        (".", "1.05", None),
+        (".", "1.0520.00", None),
+        (".", ".052", None),
+        (",", "1,052,000.00", 1_052_000),
+        (",", "52,5", None),
+        (",", "52,00", None),
+        (" ", "1 052 000", 1_052_000),
+        ("", "52.00", 52),
+    ],
+)
+def test_a_mark_of_thousands_stands_before_three_digits(
+    thousands: str, amount: str, rupiah: int | None
+) -> None:
+    """Taking it out anywhere would make a hundredfold of an amount with decimals."""
+    text = f"request_id;amount;status\nS1;{amount};Success\n"
+    mapping = SettlementMapping(thousands=thousands, delimiter=";")
+    ((_, _, found, _, trouble),) = rows(text, mapping)
+    assert (found, trouble) == ((0, "no whole amount") if rupiah is None else (rupiah, ""))
+
+
+@pytest.mark.parametrize("header", ["request_id,amount,amount,status", "request_id,amount, amount ,status"])
+def test_a_column_that_is_there_twice_is_not_chosen_by_luck(header: str) -> None:
+    """Gross and net under one name: nobody knows which was meant."""
+    with pytest.raises(SettlementRefusedError, match=r"found the column 'amount' twice"):
+        rows(f"{header}\nS1,52000,51900,Success\n")
+
+
+def test_a_file_of_nothing_but_names_has_no_rows() -> None:
+    """A day without orders at the provider."""
+    assert rows("request_id,amount,status\n") == []
+
+
+def torn_workbooks() -> dict[str, bytes]:
+    """Workbooks that are none any more, by what happened to them."""
+    book, whole = openpyxl.Workbook(), io.BytesIO()
+    assert book.active is not None
+    book.active.append(["request_id", "amount", "status"])
+    book.save(whole)
+    with zipfile.ZipFile(whole) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+
+    def packed(**changed: bytes) -> bytes:
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as archive:
+            for name, part in parts.items():
+                archive.writestr(name, changed.get(Path(name).stem.strip("[]"), part))
+        return out.getvalue()
+
+    return {
+        "cut": whole.getvalue()[:-40],
+        "sheet is cut": packed(sheet1=parts["xl/worksheets/sheet1.xml"][:150]),
+        "types are torn": packed(Content_Types=b"<oops"),
+        "no workbook inside": packed(workbook=b"<a/>"),
+    }
+
+
+@pytest.mark.parametrize("what", torn_workbooks())
+def test_a_workbook_that_is_torn_is_refused(what: str) -> None:
+    """As a reason for a person, whatever the library makes of it."""
+    with pytest.raises(SettlementRefusedError, match=r"^s\.xlsx: found "):
+        read_settlement(torn_workbooks()[what], "s.xlsx", PLAIN)
+
+
 def test_blank_lines_keep_the_numbers_of_the_others() -> None:
     """A finance person finds row 4 in row 4."""
     assert [row[0] for row in rows("request_id,amount,status\nS1,1,Success\n,,\nS2,2,Success\n")] == [2, 4]
@@ -148,6 +221,12 @@ def test_bytes_that_changed_are_not_used(tmp_path: Path) -> None:
         ('{"amout": "x"}', "amout"),
         ('{"statuses": {"OK": "paid"}}', "expected succeeded, failed, pending"),
         ('{"header_row": 0}', "header_row"),
+        ('{"thousands": "0"}', "expected one mark"),
+        ('{"thousands": "-"}', "expected one mark"),
+        ('{"thousands": ".."}', "expected one mark"),
+        ('{"delimiter": ""}', "expected one mark"),
+        ('{"delimiter": "::"}', "expected one mark"),
+        ('{"encoding": "klingon"}', "encoding: found 'klingon'"),
     ],
 )
 def test_a_mapping_that_is_none_is_refused(text: str, reason: str) -> None:
