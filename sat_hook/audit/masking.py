@@ -1,7 +1,9 @@
 """Hides customers' data in the text of events, for packs without personal data.
 
 By the names of members, at any depth, so that an event of a later release is masked, too. What SAT or a check
-said in words may quote a customer's number: there every long run of digits is hidden.
+said in words may quote a customer's number: there every long run of digits is hidden. In names of files and
+references it is the longer ones alone, which are neither a date nor part of a digest. Ids of orders stay:
+without them nobody could say of which order an event speaks.
 
 A masked text is pseudonymous, not anonymous: its original digest stands beside it, and whoever tries all
 numbers finds the one that fits.
@@ -35,8 +37,17 @@ PERSONAL = frozenset(
 IN_WORDS = frozenset({"detail", "error_detail", "message", "note", "ours", "reason", "theirs", "what"})
 """Members with words in which a customer's number may be quoted."""
 
-_MAY_NEED_MASK = re.compile("|".join(f'"{name}"' for name in sorted(PERSONAL | IN_WORDS)))
-_NUMBER = re.compile(r"\d(?:[ .\-]?\d){7,}")
+NAMES = frozenset({"file_name", "name", "reference", "spool_uri", "uri"})
+"""Members with names that people gave to things."""
+
+SET_ASIDE = "set_aside"
+"""Rows that became no order: what stands where an order's id should may be any cell of the file."""
+
+_MAY_NEED_MASK = re.compile(
+    "|".join(f'"{name}"' for name in sorted(PERSONAL | IN_WORDS | NAMES | {SET_ASIDE}))
+)
+_NUMBER = re.compile(r"\d(?:[\s.\-/()_\u2010-\u2015]{0,3}\d){7,}")
+_LONG_NUMBER = re.compile(r"(?<![0-9a-f])\d{9,}(?![0-9a-f])")
 
 
 def masked_data(data: str) -> tuple[str, bool]:
@@ -72,4 +83,13 @@ def _masked_member(name: str, value: Any) -> Any:
         return MASK if value else value
     if name in IN_WORDS and isinstance(value, str):
         return masked_words(value)
+    if name in NAMES and isinstance(value, str):
+        return _LONG_NUMBER.sub(MASK, value)
+    if name == SET_ASIDE and isinstance(value, list):
+        return [_without_number(row) for row in _masked(value)]
     return _masked(value)
+
+
+def _without_number(row: Any) -> Any:
+    order_id = row.get("order_id") if isinstance(row, dict) else None
+    return {**row, "order_id": _LONG_NUMBER.sub(MASK, order_id)} if isinstance(order_id, str) else row

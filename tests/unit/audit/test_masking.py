@@ -30,6 +30,10 @@ def test_an_order_shows_neither_number_nor_fields() -> None:
         '{"price_rupiah":52000,"source":"catalogue"}',
         '{"client_number":null,"fields":[],"body":""}',
         '{"reason":"price went up to 52000"}',
+        '{"file_name":"orders-2026-11-23.csv","reference":"20261123"}',
+        '{"order_id":"202611230001"}',
+        '{"reference":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}',
+        '{"spool_uri":"file:///spool/012345678912c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00.csv"}',
     ],
 )
 def test_what_needs_no_mask_is_given_byte_for_byte(data: str) -> None:
@@ -45,6 +49,15 @@ def test_what_needs_no_mask_is_given_byte_for_byte(data: str) -> None:
         ('{"set_aside":[{"message":"found 5317 0000 0072, expected less"}]}', "5317 0000"),
         ('{"later":{"deep":[{"serial_number":"S-1"}]}}', "S-1"),
         ('{"body": "{not json, 081211311111', "0812"),
+        ('{"reason":"0812 - 1131 - 1111 called"}', "1131"),
+        ('{"reason":"call (0812) 1131/1111"}', "1131"),
+        ('{"detail":"0812\\u20131131\\u20131111"}', "1131"),
+        ('{"note":"0812\\u00a01131  1111"}', "1131"),
+        ('{"file_name":"budi_081211311111.csv"}', "081211311111"),
+        ('{"reference":"refund 081211311111"}', "081211311111"),
+        ('{"uri":"file:///results/BA/081211311111.results.csv"}', "081211311111"),
+        ('{"name":"settlement 081211311111.csv"}', "081211311111"),
+        ('{"set_aside":[{"order_id":"081211311111"}]}', "081211311111"),
     ],
 )
 def test_numbers_in_words_and_at_any_depth_are_hidden(data: str, gone: str) -> None:
