@@ -104,10 +104,18 @@ def record_written(
 def hand_out(store: EventStore, clock: Clock, export_id: str, provenance: Provenance) -> Export:
     """Record that the actor is given the pack; called before the first byte leaves.
 
+    One with personal data goes to the actor who asked for it alone: nobody gets that without a reason of
+    their own in the log.
+
     :raises ExportNotFoundError: there is no such export.
-    :raises ExportRefusedError: its pack is not written yet.
+    :raises ExportRefusedError: its pack is not written yet, or is another's and holds personal data.
     """
     export = load_export(store, export_id)
+    if export.with_personal_data and (asker := requested_by(store, export_id)) != provenance.actor:
+        raise ExportRefusedError(
+            f"export {export_id} with personal data: found {provenance.actor}; expected {asker}, who gave the "
+            "reason for it (ask for a pack of your own: sat audit export)"
+        )
     if export.digest is None:
         raise ExportRefusedError(
             f"export {export_id}: found no pack yet; expected the DAG audit_export to end"

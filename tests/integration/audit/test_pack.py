@@ -281,3 +281,17 @@ def test_the_life_of_an_export_stands_in_the_log(desk: Desk) -> None:
     with closing(Database(desk.notary.database.owner_dsn)) as owner:
         compare_projections(owner, found)
     assert found.findings == []
+
+
+def test_personal_data_is_handed_to_who_gave_the_reason_alone(desk: Desk) -> None:
+    """Somebody else, who may export too, asks with a reason of their own: it is then recorded as theirs."""
+    export = desk.ask(personal=True, reason="dispute with a customer")
+    written = ExportWritten(
+        uri="file:///x", digest="0" * 64, size_bytes=1, events=1, first_checkpoint=1, last_checkpoint=1
+    )
+    record_written(desk.store, desk.notary.clock, export.export_id, written, BY_TASK)
+    with pytest.raises(ExportRefusedError, match="user:carol"):
+        hand_out(desk.store, desk.notary.clock, export.export_id, Provenance("user:carol", "plugin:export"))
+    assert load_export(desk.store, export.export_id).handed_out == 0
+    hand_out(desk.store, desk.notary.clock, export.export_id, ASKER)
+    assert load_export(desk.store, export.export_id).handed_out == 1
