@@ -113,8 +113,8 @@ def hand_out(store: EventStore, clock: Clock, export_id: str, provenance: Proven
     export = load_export(store, export_id)
     if export.with_personal_data and (asker := requested_by(store, export_id)) != provenance.actor:
         raise ExportRefusedError(
-            f"export {export_id} with personal data: found {provenance.actor}; expected {asker}, who gave the "
-            "reason for it (ask for a pack of your own: sat audit export)"
+            f"export {export_id} with personal data: found {provenance.actor}; expected {asker}, who gave "
+            "the reason for it (ask for a pack of your own: sat audit export)"
         )
     if export.digest is None:
         raise ExportRefusedError(
