@@ -232,10 +232,18 @@ def record_top_up(
 
 
 def record_settlement(books: AccountBooks, event: happened.SettlementImported) -> tuple[Event, ...] | Refusal:
-    """Register a settlement file; the same bytes for the same day count once."""
-    for known in books.settlements:
-        if (known.event.digest, known.event.day) == (event.digest, event.day):
-            return Refusal(reason=RefusalReason.ALREADY_SO, detail=known.event.name)
+    """Register a settlement file; the same bytes for the same day count once.
+
+    One that replaces may bring back what it looked like before, or the same bytes read by another mapping.
+    """
+    of_day = [known.event for known in books.settlements if known.event.day == event.day]
+    if event.replaces_earlier:
+        of_day = [known.event for known in books.settlements_of(event.day)]
+        is_known = [(known.digest, known.mapping) for known in of_day] == [(event.digest, event.mapping)]
+    else:
+        is_known = any(known.digest == event.digest for known in of_day)
+    if is_known:
+        return Refusal(reason=RefusalReason.ALREADY_SO, detail=of_day[0].name)
     return (event,)
 
 

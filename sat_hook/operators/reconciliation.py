@@ -10,8 +10,8 @@ import os
 import re
 import tempfile
 from collections.abc import Sequence
-from contextlib import closing
-from datetime import UTC, date, datetime
+from contextlib import closing, suppress
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,11 @@ from airflow.sdk import BaseOperator, Context, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sat_hook.domain.alerts import Alert, AlertKind
+from sat_hook.domain.books import PostedSettlement, record_settlement
 from sat_hook.domain.books import record_observation as keep_look
-from sat_hook.domain.books import record_settlement
 from sat_hook.domain.books_events import DepositObserved
 from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.identity import digest_of
 from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
@@ -36,7 +37,7 @@ from sat_hook.pipeline.funding import record_observation
 from sat_hook.protocol.errors import SATError
 from sat_hook.reconciliation.keeping import BookKeeper
 from sat_hook.reconciliation.model import BusinessDay
-from sat_hook.reconciliation.trouble import ReconciliationError
+from sat_hook.reconciliation.trouble import ReconciliationError, SettlementRefusedError
 from sat_hook.store.alerts import AlertBook
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
 SETTLEMENTS_URI_VARIABLE = "SAT_SETTLEMENTS_URI"
 MAPPING_FILE = "mapping.json"
 CORRECTED = "corrected"
-_DAY_IN_NAME = re.compile(r"(20[0-9]{2})-?([01][0-9])-?([0-3][0-9])")
+LOOKED_INTO_AGAIN = timedelta(days=35)
+"""Files of so many days are read every night: one whose bytes were changed may look the same from outside."""
+_DAY_IN_NAME = re.compile(r"(?<![0-9])(20[0-9]{2})(-?)([01][0-9])\2([0-3][0-9])(?![0-9])")
 _SUFFIXES = (".csv", ".txt", ".xlsx")
 MAXIMUM_ASKED = 20_000
 MAXIMUM_ALERTS = 1_000
@@ -206,8 +209,9 @@ class SATImportSettlementsOperator(SATBooksOperator):
     """Take the provider's settlement files in that have come: each once, under its digest.
 
     Looked for in ``<uri>/<account>/``: CSV or XLSX with the day in the name (``2026-11-22`` or ``20261122``).
-    A name with ``corrected`` replaces what came before for the day; another file has another name. How to
-    read them stands in ``mapping.json`` beside them.
+    A name with ``corrected`` replaces what came before for the day, and so does a file that comes again under
+    its name with other bytes, when it is the day's only one. How to read them stands in ``mapping.json``
+    beside them.
 
     :param settlements_uri: the folder or object store (templated); by default the environment variable
         ``SAT_SETTLEMENTS_URI``. Skipped when there is neither.
@@ -236,15 +240,22 @@ class SATImportSettlementsOperator(SATBooksOperator):
             results_spool(),
             0,
         )
-        found = sorted(path for path in folder.iterdir() if path.name.lower().endswith(_SUFFIXES))
-        known = {(item.event.name, item.event.size_bytes) for item in keeper.books(account).settlements}
-        for path in found:
+        found = [path for path in folder.iterdir() if path.name.lower().endswith(_SUFFIXES)]
+        # What replaces comes after what it replaces, even in one night.
+        for path in sorted(found, key=lambda path: (_is_correction(path.name), path.name)):
             day = day_in_name(path.name)
             if day is None:
-                self.log.warning("%s: found no day in the name; expected YYYY-MM-DD", path.name)
+                self.log.warning("%s: found no single day in the name; expected YYYY-MM-DD", path.name)
                 continue
-            if (path.name, path.stat().st_size) in known:
+            books = keeper.books(account)
+            known = [item for item in books.settlements if item.event.name == path.name]
+            if known and not self._has_changed(path, day, known[-1]):
                 continue
+            if known and {item.event.name for item in books.settlements_of(day)} != {path.name}:
+                raise SettlementRefusedError(
+                    f"{path.name}: found other bytes than were taken in under this name, and other "
+                    f"files of {day}; expected a new name, with {CORRECTED!r} in it if it replaces them all"
+                )
             event = keep_settlement(
                 spool,
                 account=account,
@@ -252,12 +263,22 @@ class SATImportSettlementsOperator(SATBooksOperator):
                 name=path.name,
                 content=path.read_bytes(),
                 mapping=mapping,
-                replaces_earlier=CORRECTED in path.name.lower(),
+                replaces_earlier=bool(known) or _is_correction(path.name),
             )
             if keeper.post(account, partial(record_settlement, event=event), provenance):
                 self.log.info("%s: %s rows for %s.", path.name, f"{event.rows:,}", day)
                 imported += 1
         return {"imported": imported, "found": len(found)}
+
+    def _has_changed(self, path: ObjectStoragePath, day: date, known: PostedSettlement) -> bool:
+        """Whether a file has other bytes than the last that were taken in under its name."""
+        seen = path.stat()
+        if seen.st_size != known.event.size_bytes:
+            return True
+        is_old = day < self.business_day.day - LOOKED_INTO_AGAIN
+        if is_old and seen.st_mtime < known.posted.at.timestamp():
+            return False
+        return digest_of(path.read_bytes()) != known.event.digest
 
 
 class SATCloseDayOperator(SATBooksOperator):
@@ -333,11 +354,13 @@ class SATCloseDayOperator(SATBooksOperator):
 
 
 def day_in_name(name: str) -> date | None:
-    """The day that a file's name says, if it says one."""
-    found = _DAY_IN_NAME.search(name)
-    if found is None:
-        return None
-    try:
-        return date(*map(int, found.groups()))
-    except ValueError:
-        return None
+    """The day that a file's name says, if it says a single one."""
+    days = set()
+    for year, _, month, day in _DAY_IN_NAME.findall(name):
+        with suppress(ValueError):
+            days.add(date(int(year), int(month), int(day)))
+    return days.pop() if len(days) == 1 else None
+
+
+def _is_correction(name: str) -> bool:
+    return CORRECTED in name.lower()

@@ -137,7 +137,7 @@ class _Closing:
             before=self._last.event.position if self._last is not None else 0,
             follows=self._yesterday is not None,
         )
-        self._loaded: dict[str, SettlementRows] = {}
+        self._loaded: dict[int, SettlementRows] = {}
 
     def close(self) -> DayClose:
         ledger = read_ledger(self._connection, self._books.account, self._span)
@@ -248,10 +248,11 @@ class _Closing:
         )
 
     def _load(self, posted: PostedSettlement) -> SettlementRows:
-        digest = posted.event.digest
-        if digest not in self._loaded:
-            self._loaded[digest] = load_settlement(self._keep, posted.event)
-        return self._loaded[digest]
+        # The same bytes may have been read by two mappings.
+        place = posted.posted.position
+        if place not in self._loaded:
+            self._loaded[place] = load_settlement(self._keep, posted.event)
+        return self._loaded[place]
 
     def _late_settlements(self) -> list[Break]:
         """What files that came after their day was certified show: prior-period adjustments of today."""

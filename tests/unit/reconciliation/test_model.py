@@ -70,8 +70,12 @@ def test_the_digest_tells_any_two_results_apart() -> None:
         ("SAT_20261122_corrected.xlsx", date(2026, 11, 22)),
         ("settlement.csv", None),
         ("settlement-2026-13-40.csv", None),
+        ("2012349912-settlement-20261122.csv", date(2026, 11, 22)),
+        ("settlement-2026-11-22_made-20261123003000.csv", date(2026, 11, 22)),
+        ("settlement-2026-11-22_made-2026-11-23.csv", None),
+        ("settlement-2026-1122.csv", None),
     ],
 )
 def test_a_file_s_day_is_in_its_name(name: str, day: date | None) -> None:
-    """As the provider mails it."""
+    """As the provider mails it; of two days nobody knows which is meant."""
     assert day_in_name(name) == day

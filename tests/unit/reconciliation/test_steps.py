@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -65,7 +65,9 @@ def take_in(store: PostgresEventStore, tmp_path: Path, monkeypatch: pytest.Monke
     """Runs the step over ``tmp_path/files``."""
     monkeypatch.setenv("SAT_RESULTS_URI", (tmp_path / "kept").as_uri())
     monkeypatch.setattr(SATImportSettlementsOperator, "account", lambda *_: ACCOUNT)
-    task = SATImportSettlementsOperator(task_id="settlements", settlements_uri=(tmp_path / "files").as_uri())
+    task = SATImportSettlementsOperator(
+        task_id="settlements", day="2026-11-22", settlements_uri=(tmp_path / "files").as_uri()
+    )
     application: Any = SimpleNamespace(store=store, resolver=SimpleNamespace(clock=SystemClock()))
     return lambda: task.step(application, BY_TEST)
 
@@ -87,6 +89,74 @@ def test_files_are_taken_in_once_by_their_mapping(
     assert take_in() == {"imported": 1, "found": 3}
     settlements = BookKeeper(store, SystemClock()).books(ACCOUNT).settlements
     assert [(item.event.rows, item.event.replaces_earlier) for item in settlements] == [(1, False), (2, True)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the provider's files of the account arrive."""
+    made = tmp_path / "files" / ACCOUNT
+    made.mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def counting(store: PostgresEventStore) -> Callable[[], list[str]]:
+    """Names of the files that count for the day, by the books."""
+    return lambda: [
+        item.event.name
+        for item in BookKeeper(store, SystemClock()).books(ACCOUNT).settlements_of(date(2026, 11, 22))
+    ]
+
+
+def test_a_correction_counts_after_what_it_corrects_in_one_night(
+    take_in: Any, folder: Path, counting: Callable[[], list[str]]
+) -> None:
+    """By name the corrected file comes first; by meaning it comes last."""
+    (folder / "settlement-2026-11-22.csv").write_text(CSV)
+    (folder / "settlement-2026-11-22-corrected.csv").write_text(CSV + "S2,1,Success\n")
+    assert take_in() == {"imported": 2, "found": 2}
+    assert counting() == ["settlement-2026-11-22-corrected.csv"]
+
+
+def test_a_file_that_comes_again_with_other_bytes_of_the_same_size_counts(
+    take_in: Any, store: PostgresEventStore, folder: Path, counting: Callable[[], list[str]]
+) -> None:
+    """One digit was wrong, then it was right after all: each time the last bytes count, and once."""
+    path, name = folder / "settlement-2026-11-22.csv", "settlement-2026-11-22.csv"
+    for content in (CSV, CSV.replace("52000", "52500"), CSV):
+        path.write_text(content)
+        assert take_in() == {"imported": 1, "found": 1}
+        assert take_in() == {"imported": 0, "found": 1}
+        assert counting() == [name]
+    settlements = BookKeeper(store, SystemClock()).books(ACCOUNT).settlements
+    first, second, third = (item.event.digest for item in settlements)
+    assert first == third != second
+
+
+def test_one_of_several_files_that_comes_again_needs_a_name_of_its_own(take_in: Any, folder: Path) -> None:
+    """Nobody can tell whether it replaces the others, too."""
+    (folder / "settlement-2026-11-22-a.csv").write_text(CSV)
+    (folder / "settlement-2026-11-22-b.csv").write_text(CSV.replace("S1", "S2"))
+    assert take_in() == {"imported": 2, "found": 2}
+    (folder / "settlement-2026-11-22-b.csv").write_text(CSV.replace("S1", "S3"))
+    with pytest.raises(SettlementRefusedError, match="expected a new name, with 'corrected' in it"):
+        take_in()
+
+
+def test_the_same_bytes_count_again_only_as_a_correction_by_another_mapping(
+    take_in: Any, store: PostgresEventStore, folder: Path, counting: Callable[[], list[str]]
+) -> None:
+    """A copy is not new; a file that was read wrongly is read again under a name that says so."""
+    (folder / "settlement-2026-11-22.csv").write_text(CSV)
+    assert take_in()["imported"] == 1
+    (folder / "copy-2026-11-22.csv").write_text(CSV)
+    assert take_in()["imported"] == 0
+    (folder / "mapping.json").write_text(json.dumps({"statuses": {"Success": "failed"}}))
+    assert take_in()["imported"] == 0
+    (folder / "settlement-2026-11-22-corrected.csv").write_text(CSV)
+    assert take_in()["imported"] == 1
+    assert take_in()["imported"] == 0
+    assert counting() == ["settlement-2026-11-22-corrected.csv"]
 
 
 def test_a_file_that_cannot_be_read_stops_the_night_with_its_name(take_in: Any, tmp_path: Path) -> None:
