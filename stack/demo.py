@@ -145,7 +145,7 @@ class Demonstration:
     def _top_up(self) -> None:
         missing_rupiah = DEPOSIT_RUPIAH - self._ledger()["deposit"]["now_rupiah"]
         if missing_rupiah > 0:
-            reply = requests.post(f"{self._sandbox}/topup", json={"rupiah": missing_rupiah}, timeout=10)
+            reply = requests.post(f"{self._sandbox}/topup", json={"rupiah": missing_rupiah}, timeout=30)
             reply.raise_for_status()
 
     def _ledger(self) -> dict[str, Any]:

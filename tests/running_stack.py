@@ -7,12 +7,15 @@ folder, so a stack that somebody has running in the checkout is not touched.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from stack.airflow_api import AirflowApi
 from stack.layout import Layout
 from stack.lifecycle import Stack
 from tests.keeper import hand_over, kept
@@ -57,11 +60,25 @@ def stack_for_tests() -> Iterator[Stack]:
         yield stack_in(Path(state))
 
 
+def _wait_for_dags(stack: Stack) -> None:
+    """Until Airflow has read every DAG: it answers long before."""
+    folders = [stack.layout.checkout / "dags", stack.layout.checkout / "examples" / "dags"]
+    texts = [path.read_text(encoding="utf-8") for folder in folders for path in sorted(folder.glob("*.py"))]
+    unread = {dag_id for text in texts for dag_id in re.findall(r'\bDAG\(\s*"(\w+)"', text)}
+    assert len(unread) >= len(texts), "a file without a DAG that is found by its id"
+    airflow = AirflowApi(stack.settings().airflow_url, "ops", stack.credentials.user_passwords["ops"])
+    give_up = time.monotonic() + 240
+    while unread := {dag_id for dag_id in unread if not airflow.has_dag(dag_id)}:
+        assert time.monotonic() < give_up, f"not read by Airflow: {sorted(unread)}; {airflow.import_errors()}"
+        time.sleep(0.2)
+
+
 def _keep_stack_until_caller_ends() -> None:
     with tempfile.TemporaryDirectory(prefix="sat-stack-") as folder:
         stack = stack_in(Path(folder) / "state", {**NOTICE_QUICKLY, **WITH_EXAMPLES})
         try:
             stack.up()
+            _wait_for_dags(stack)
             hand_over(str(stack.layout.state))
         finally:
             stack.down()

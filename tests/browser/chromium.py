@@ -21,8 +21,8 @@ from typing import Any
 import requests
 from websockets.sync.client import ClientConnection, connect
 
-START_SECONDS = 30.0
-WAIT_SECONDS = 20.0
+START_SECONDS = 60.0
+WAIT_SECONDS = 90.0
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 # Text and attributes that a person finds an element by. Invisible elements do not count.

@@ -37,7 +37,7 @@ class Airflow:
         self._session = requests.Session()
         password = stack.credentials.user_passwords["admin"]
         reply = self._session.post(
-            f"{self.url}/auth/token", json={"username": "admin", "password": password}, timeout=30
+            f"{self.url}/auth/token", json={"username": "admin", "password": password}, timeout=90
         )
         assert reply.ok, reply.text
         self.token = str(reply.json()["access_token"])
@@ -62,7 +62,7 @@ class Airflow:
             "extra": json.dumps(fields),
         }
         self.will_be_saved(connection_id)
-        self._session.post(f"{self.url}/api/v2/connections", json=connection, timeout=30).raise_for_status()
+        self._session.post(f"{self.url}/api/v2/connections", json=connection, timeout=90).raise_for_status()
 
     def will_be_saved(self, connection_id: str) -> None:
         """Remember to delete a connection."""
@@ -71,7 +71,7 @@ class Airflow:
     def close(self) -> None:
         """Delete what was saved: others use this stack too."""
         for connection_id in self._saved:
-            self._session.delete(f"{self.url}/api/v2/connections/{connection_id}", timeout=30)
+            self._session.delete(f"{self.url}/api/v2/connections/{connection_id}", timeout=90)
         self._session.close()
 
 

@@ -113,7 +113,7 @@ class Siege:
     # What happens
 
     def _lie(self, scenario: dict[str, Any]) -> None:
-        reply = requests.put(f"{self._sandbox}/_sandbox/faults", json=scenario, timeout=30)
+        reply = requests.put(f"{self._sandbox}/_sandbox/faults", json=scenario, timeout=90)
         assert reply.ok, reply.text
 
     def _submit(self, orders: int) -> None:
@@ -211,7 +211,7 @@ class Siege:
 
     def _judge(self) -> list[str]:
         """The SAT server's ledger against the log: each id charged at most once, each rupiah explained."""
-        ledger = requests.get(f"{self._sandbox}/_sandbox/ledger", timeout=60).json()
+        ledger = requests.get(f"{self._sandbox}/_sandbox/ledger", timeout=90).json()
         findings = [] if ledger["deposit"]["conserved"] else ["the deposit does not add up"]
         orders = {order.request_id: order for order in self._orders()}
         for request_id, order in orders.items():

@@ -209,13 +209,13 @@ class WaitingBatch:
     def ledger(self, keys: Collection[str] = ()) -> dict[str, Any]:
         """The SAT server's book, of all orders or of few."""
         query = [("request_id", key) for key in keys]
-        reply = requests.get(f"{self.settings.sandbox_url}/_sandbox/ledger", params=query, timeout=60)
+        reply = requests.get(f"{self.settings.sandbox_url}/_sandbox/ledger", params=query, timeout=90)
         document: dict[str, Any] = reply.json()
         return document
 
     def fired(self, name: str) -> int:
         """How often a fault of the present scenario was had."""
-        reply = requests.get(f"{self.settings.sandbox_url}/_sandbox/faults", timeout=30).json()
+        reply = requests.get(f"{self.settings.sandbox_url}/_sandbox/faults", timeout=90).json()
         return int(reply["fired"].get(name, 0))
 
     def rows(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
@@ -242,7 +242,7 @@ class WaitingBatch:
                     "Content-Type": "application/vnd.api+json",
                     "Signature": self._signer.sign(body),
                 }
-                reply = http.post(self.settings.callback_url, data=body, headers=headers, timeout=30)
+                reply = http.post(self.settings.callback_url, data=body, headers=headers, timeout=90)
                 answers.append(reply.status_code)
         return answers
 
@@ -380,11 +380,11 @@ class WaitingBatch:
         return {str(run["dag_run_id"]): str(run["state"]) for run in self.api().runs(dag_id)}[run_id]
 
     def _put_faults(self, scenario: dict[str, Any]) -> None:
-        reply = requests.put(f"{self.settings.sandbox_url}/_sandbox/faults", json=scenario, timeout=30)
+        reply = requests.put(f"{self.settings.sandbox_url}/_sandbox/faults", json=scenario, timeout=90)
         assert reply.ok, reply.text
 
     def _post(self, route: str, document: dict[str, Any]) -> None:
-        reply = requests.post(f"{self.settings.sandbox_url}/_sandbox/{route}", json=document, timeout=30)
+        reply = requests.post(f"{self.settings.sandbox_url}/_sandbox/{route}", json=document, timeout=90)
         assert reply.ok, reply.text
 
 

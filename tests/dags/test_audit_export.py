@@ -51,7 +51,7 @@ def test_a_pack_is_asked_for_written_taken_and_verified(running_stack: Stack, tm
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=90,
         check=False,
     )
     assert verified.returncode == 0, verified.stdout + verified.stderr
@@ -75,13 +75,13 @@ def test_the_checkpoint_dag_runs_each_minute(running_stack: Stack) -> None:
     token = requests.post(
         f"{url}/auth/token",
         json={"username": "ops", "password": running_stack.credentials.user_passwords["ops"]},
-        timeout=30,
+        timeout=90,
     ).json()["access_token"]
     runs = requests.get(
         f"{url}/api/v2/dags/audit_checkpoint/dagRuns",
         headers={"Authorization": f"Bearer {token}"},
         params={"order_by": "-run_after", "limit": 5},
-        timeout=30,
+        timeout=90,
     ).json()["dag_runs"]
     assert [run["state"] for run in runs if run["state"] == "failed"] == []
     assert runs

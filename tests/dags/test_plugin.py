@@ -47,7 +47,7 @@ class Airflow:
         headers = dict(more.pop("headers", {}))
         if user is not None:
             headers["Authorization"] = f"Bearer {self.tokens[user]}"
-        return requests.request(method, f"{self.url}{path}", headers=headers, timeout=30, **more)
+        return requests.request(method, f"{self.url}{path}", headers=headers, timeout=90, **more)
 
     def submit(self, content: bytes = CSV, user: str | None = "ops", **query: str) -> requests.Response:
         """Upload a file."""
@@ -93,7 +93,7 @@ def airflow(
     with api_server(folder, variables) as url:
         tokens = {
             user: requests.post(
-                f"{url}/auth/token", json={"username": user, "password": password}, timeout=30
+                f"{url}/auth/token", json={"username": user, "password": password}, timeout=90
             ).json()["access_token"]
             for user, password in PASSWORDS.items()
         }
@@ -402,6 +402,6 @@ def test_the_page_is_reached_with_the_cookie_of_the_login(airflow: Airflow) -> N
     page = requests.get(
         f"{airflow.url}/sat/v1/batches/{batch_id}/progress",
         cookies={"_token": airflow.tokens["viewer"]},
-        timeout=30,
+        timeout=90,
     )
     assert page.status_code == 200, page.text

@@ -37,13 +37,13 @@ class Desk:
         reply = requests.post(
             f"{self.settings.airflow_url}/auth/token",
             json={"username": "ops", "password": stack.credentials.user_passwords["ops"]},
-            timeout=30,
+            timeout=90,
         )
         self._headers = {"Authorization": f"Bearer {reply.json()['access_token']}"}
 
     def ask(self, path: str) -> Any:
         """A GET of Airflow's API; None for 404."""
-        reply = requests.get(f"{self.settings.airflow_url}{path}", headers=self._headers, timeout=30)
+        reply = requests.get(f"{self.settings.airflow_url}{path}", headers=self._headers, timeout=90)
         return reply.json() if reply.ok else None
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -56,7 +56,7 @@ class Desk:
     def faults(self, *faults: dict[str, object]) -> None:
         """From now on SAT has these."""
         reply = requests.put(
-            f"{self.settings.sandbox_url}/_sandbox/faults", json={"faults": list(faults)}, timeout=10
+            f"{self.settings.sandbox_url}/_sandbox/faults", json={"faults": list(faults)}, timeout=90
         )
         assert reply.ok, reply.text
 
@@ -88,9 +88,9 @@ class Desk:
 
     def until(self, look: Callable[[], Any]) -> Any:
         """What ``look`` finds, within a minute and a half."""
-        give_up = time.monotonic() + 90
+        give_up = time.monotonic() + 180
         while not (found := look()):
-            assert time.monotonic() < give_up, "nothing came within 90 seconds"
+            assert time.monotonic() < give_up, "nothing came within 180 seconds"
             time.sleep(0.3)
         return found
 
@@ -114,7 +114,7 @@ def run(
     return lambda *words: bare(*words, env=desk.settings.command_line_environment())
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(400)
 def test_a_price_that_moves_is_kept_told_and_announced(desk: Desk, run: Run) -> None:
     """Asked for by command, after a list from before the move: history, an alert, an event of the asset."""
     before = desk.read_the_list_beforehand()

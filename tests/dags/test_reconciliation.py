@@ -64,10 +64,10 @@ def finance(running_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> I
     with requests.Session() as session:
         url = settings.airflow_url
         login = {"username": "admin", "password": running_stack.credentials.user_passwords["admin"]}
-        token = session.post(f"{url}/auth/token", json=login, timeout=30).json()["access_token"]
+        token = session.post(f"{url}/auth/token", json=login, timeout=90).json()["access_token"]
         body = {**attributes, "connection_id": CONNECTION, "extra": json.dumps(extra)}
         headers = {"Authorization": f"Bearer {token}"}
-        reply = session.post(f"{url}/api/v2/connections", json=body, headers=headers, timeout=30)
+        reply = session.post(f"{url}/api/v2/connections", json=body, headers=headers, timeout=90)
         assert reply.status_code in (200, 201, 409), reply.text
     opens, closes = YESTERDAY.opens_at.astimezone(UTC), YESTERDAY.closes_at.astimezone(UTC)
     store = PostgresEventStore(Database(settings.application.writer_dsn, "tests"))
@@ -81,7 +81,7 @@ def finance(running_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> I
         yield Finance(running_stack, planted)
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(400)
 def test_a_day_is_closed_decided_signed_and_frozen(finance: Finance) -> None:
     """A top-up, the DAG's run, an explanation, and two signatures, with the commands that people use."""
     of_account = ("--account", CONNECTION, "--reason", "the shop paid a bill by hand")

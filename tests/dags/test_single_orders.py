@@ -26,14 +26,14 @@ def office(running_stack: Stack) -> Office:
     settings = running_stack.settings()
     tokens = {
         user: requests.post(
-            f"{settings.airflow_url}/auth/token", json={"username": user, "password": password}, timeout=30
+            f"{settings.airflow_url}/auth/token", json={"username": user, "password": password}, timeout=90
         ).json()["access_token"]
         for user, password in running_stack.credentials.user_passwords.items()
     }
     office = Office(settings.airflow_url, settings.sandbox_url, settings.application.reader_dsn, tokens)
     for dag_id in (BULK, "example_sell_credit", "example_pay_a_bill", "example_ship_when_paid"):
         office.until(lambda dag_id=dag_id: office.ask("GET", f"/api/v2/dags/{dag_id}", MAKER).ok or None)
-    topup = requests.post(f"{settings.sandbox_url}/_sandbox/topup", json={"rupiah": 10_000_000}, timeout=10)
+    topup = requests.post(f"{settings.sandbox_url}/_sandbox/topup", json={"rupiah": 10_000_000}, timeout=90)
     topup.raise_for_status()
     return office
 
@@ -42,17 +42,18 @@ def office(running_stack: Stack) -> Office:
 def slow_order(office: Office, client_number: str) -> Iterator[None]:
     """SAT takes its time with one customer's order, and then fails it; everybody else is served as ever."""
     url = f"{office.sandbox_url}/_sandbox/faults"
-    before = requests.get(url, timeout=10).json()["scenario"]
+    before = requests.get(url, timeout=90).json()["scenario"]
     rule = {"fault": "fails", "client_numbers": [client_number], "after_seconds": PENDING_SECONDS}
-    requests.put(url, json={"faults": [rule]}, timeout=10).raise_for_status()
+    requests.put(url, json={"faults": [rule]}, timeout=90).raise_for_status()
     try:
         yield
     finally:
-        requests.put(url, json=before, timeout=10).raise_for_status()
+        requests.put(url, json=before, timeout=90).raise_for_status()
 
 
 def start(office: Office, dag_id: str, **conf: object) -> str:
-    """Run an example; returns the path of its run."""
+    """Run an example as soon as Airflow has read its file; returns the path of its run."""
+    until(lambda: office.ask("GET", f"/api/v2/dags/{dag_id}", MAKER).status_code == 200 or None)
     body = {"logical_date": None, "conf": conf}
     reply = office.ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", MAKER, json=body)
     assert reply.status_code == 200, reply.text
@@ -95,7 +96,7 @@ def log_of(office: Office, run: str, task_id: str) -> str:
     return office.ask("GET", f"{run}/taskInstances/{task_id}/logs/1", MAKER).text
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(400)
 def test_examples_buy_and_a_wait_shows_how_far_it_is(office: Office) -> None:
     """At the same time: credit, a bill, an order of a batch that somebody waits for, the batch's own wait."""
     mark = int(time.time()) % 10_000_000
@@ -139,7 +140,7 @@ def test_examples_buy_and_a_wait_shows_how_far_it_is(office: Office) -> None:
     look = start(office, "example_look_at_an_order", order_id=f"S{mark}")
     assert end_of(office, look) == "success"
     assert returned(office, look, "look")["reported_status"] == "Success"
-    ledger = requests.get(f"{office.sandbox_url}/_sandbox/ledger", timeout=10).json()["requests"]
+    ledger = requests.get(f"{office.sandbox_url}/_sandbox/ledger", timeout=90).json()["requests"]
     assert ledger[request_id_of("demo", f"S{mark}")]["charged"] == 1
 
     for task_id in ("buy", "wait"):

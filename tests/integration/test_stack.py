@@ -19,7 +19,7 @@ def airflow_token(running_stack: Stack) -> str:
     reply = requests.post(
         f"{running_stack.settings().airflow_url}/auth/token",
         json={"username": "ops", "password": running_stack.credentials.user_passwords["ops"]},
-        timeout=30,
+        timeout=90,
     )
     assert reply.status_code == requests.codes.created
     return str(reply.json()["access_token"])
@@ -73,7 +73,7 @@ def test_connections_are_stored_and_their_secrets_encrypted(running_stack: Stack
     reply = requests.get(
         f"{settings.airflow_url}/api/v2/connections",
         headers={"Authorization": f"Bearer {airflow_token}"},
-        timeout=30,
+        timeout=90,
     )
     shown = {entry["connection_id"]: entry for entry in reply.json()["connections"]}
     assert shown.keys() >= {"sat_default", "sat_db"}
@@ -93,7 +93,7 @@ def test_a_wrong_password_gets_no_token(running_stack: Stack) -> None:
     reply = requests.post(
         f"{running_stack.settings().airflow_url}/auth/token",
         json={"username": "admin", "password": "admin"},
-        timeout=30,
+        timeout=90,
     )
     assert reply.status_code == requests.codes.unauthorized
 
