@@ -27,6 +27,7 @@ from sat_hook.audit.findings import Finding, FindingKind, Report
 from sat_hook.audit.keys import AuditSignatureError, AuditVerifier
 from sat_hook.audit.merkle import MerkleTree, leaf_of
 from sat_hook.audit.publication import PublishedReader
+from sat_hook.audit.streams import read_any_time
 from sat_hook.store.database import Database
 from sat_hook.store.sql_files import queries
 
@@ -251,6 +252,7 @@ class _Chain:
     def _leaves(self) -> Iterator[_Leaf]:
         with self._connection.cursor(name="sat_leaves") as cursor:
             cursor.itersize = ROWS_PER_FETCH
+            read_any_time(cursor)
             cursor.execute(self._room.every_leaf.sql)
             for position, recorded_at, digest in cursor:
                 yield _Leaf(position, recorded_at, leaf_of(position, recorded_at, digest))

@@ -48,6 +48,19 @@ class CheckpointForkedError(RuntimeError):
         self.number = number
 
 
+class CheckpointInTheWayError(RuntimeError):
+    """A kept checkpoint speaks of positions or has the digest of the next one: it was not made here.
+
+    :param number: the one that could not be kept.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"checkpoint {number}: found another one over its positions; expected none (run: sat log verify)"
+        )
+        self.number = number
+
+
 class UnreadableCheckpointError(ValueError):
     """A text that is no checkpoint of this release."""
 
@@ -117,6 +130,8 @@ def make_checkpoints(database: Database, signer: AuditSigner, clock: Clock) -> l
     Safe to run twice at once: a number is given once, and who was slower goes on from there.
 
     :param database: as the role sat_writer.
+    :raises CheckpointInTheWayError: one that is kept leaves no room for the next; somebody altered it.
+    :raises UnreadableCheckpointError: the last one that is kept is none.
     :raises StoreUnavailableError: the database gave up; what was committed stays.
     """
     closed = PostgresEventStore(database).close_position()
@@ -135,6 +150,8 @@ def make_checkpoints(database: Database, signer: AuditSigner, clock: Clock) -> l
             )
         if kept:
             made.append(checkpoint)
+        elif checkpoint_at(database, number := checkpoint.text.number) is None:
+            raise CheckpointInTheWayError(number)
     return made
 
 

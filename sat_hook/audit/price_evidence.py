@@ -15,6 +15,7 @@ from typing import Any
 from psycopg2.extensions import connection as Connection
 
 from sat_hook.audit.findings import Finding, FindingKind, Report
+from sat_hook.audit.streams import read_any_time
 from sat_hook.catalogue.listing import changes_digest, state_digest
 from sat_hook.domain.account import PriceListChanged
 from sat_hook.domain.prices import ChangeKind, ListedProduct, ProductChange
@@ -119,6 +120,7 @@ def _each_snapshot(connection: Connection) -> Iterator[_Snapshot]:
     """The believed snapshots by number, each with its lines; the lines of the whole history never at once."""
     with connection.cursor(name="price_evidence") as cursor:
         cursor.itersize = ROWS_PER_FETCH
+        read_any_time(cursor)
         cursor.execute(queries("audit").price_evidence.sql)
         for head, rows in groupby(cursor, key=lambda row: row[:6]):
             lines = [_line(row) for row in rows if row[6] is not None]

@@ -153,7 +153,7 @@ def rebuild_projections(database: Database) -> Rebuilt:
 
 def each_folded(connection: Connection, report: Report, until: int | None = None) -> Iterator[Folded]:
     """Every stream that folds, up to a position if one is given; of the others the reason is reported."""
-    for stream, placed in each_stream(connection, until):
+    for stream, placed in each_stream(connection, report, until):
         folded = fold_stream(stream, list(placed), report)
         if folded is not None:
             yield folded

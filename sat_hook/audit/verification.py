@@ -85,7 +85,7 @@ class _Verifier:
     _named: dict[str, RecordedEvent] = field(default_factory=dict)
 
     def verify_streams(self) -> None:
-        for _, placed in each_stream(self.connection):
+        for _, placed in each_stream(self.connection, self.report):
             self.streams += 1
             last: Placed | None = None
             for item in placed:

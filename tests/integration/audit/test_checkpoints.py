@@ -17,6 +17,7 @@ from sat_hook.audit import checkpoints
 from sat_hook.audit.chain import Trust
 from sat_hook.audit.checkpoints import (
     CheckpointForkedError,
+    CheckpointInTheWayError,
     make_checkpoints,
     name_of,
     publish_checkpoints,
@@ -347,6 +348,13 @@ def test_two_makers_at_once_make_one_chain(notary: Notary) -> None:
     notary.make()
     verification, found = notary.verify()
     assert (found.findings, verification.chain.uncovered_events) == ([], 0)
+
+
+def test_checkpoints_in_the_way_of_the_next_are_told(notary: Notary) -> None:
+    """Whoever wrote one over positions to come stops the maker with a sentence, and not for ever."""
+    forge_checkpoints(notary.database, notary.signer, {1: {"first_position": 13, "last_position": 99}})
+    with pytest.raises(CheckpointInTheWayError, match="checkpoint 4"):
+        notary.make()
 
 
 def test_a_key_can_be_changed(notary: Notary) -> None:

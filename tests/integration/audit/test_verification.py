@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import psycopg2
 import pytest
 
 from sat_hook.audit import streams
 from sat_hook.audit.findings import FindingKind
+from sat_hook.audit.rebuild import RebuildRefusedError, compare_projections, rebuild_projections
 from sat_hook.audit.verification import Verification, verify_log
 from sat_hook.domain.identity import request_id_of
 from sat_hook.store.database import Database
@@ -24,6 +26,7 @@ from tests.integration.audit.damage import (
     fill,
     order_stream,
 )
+from tests.integration.audit.keeping import Notary
 from tests.orders import ACCOUNT, BY_TEST, T0, change_of, received
 
 FIRST, SECOND = order_stream(1), order_stream(2)
@@ -152,6 +155,46 @@ def test_versions_against_the_order_of_positions_are_found(filled: ApplicationDa
     found = Found()
     verify(filled.reader_dsn, found)
     assert (FindingKind.VERSION_ORDER, FIRST, 3) in found.places
+
+
+PLANTED = (
+    "INSERT INTO sat.events (position, stream, version, type, schema_version, data, actor, cause,"
+    " occurred_at, recorded_at, digest) OVERRIDING SYSTEM VALUE SELECT 900, '{}', 1, type, schema_version,"
+    " data, actor, cause, occurred_at, recorded_at, digest FROM sat.events WHERE position = 2"
+)
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind", "position"),
+    [
+        (PLANTED.format(f"ghost/{'A' * 26}"), FindingKind.UNKNOWN_EVENT, 900),
+        ("UPDATE sat.events SET occurred_at = '4000-01-01 BC' {}", FindingKind.DIGEST_MISMATCH, 3),
+        ("UPDATE sat.events SET occurred_at = '20000-01-01' {}", FindingKind.DIGEST_MISMATCH, 3),
+        ("UPDATE sat.events SET occurred_at = 'infinity' {}", FindingKind.DIGEST_MISMATCH, 3),
+        ("UPDATE sat.events SET recorded_at = '4000-01-01 BC' {}", FindingKind.CHECKPOINT_EVENTS, 1),
+        ("UPDATE sat.events SET recorded_at = '-infinity' {}", FindingKind.CHECKPOINT_EVENTS, 1),
+    ],
+)
+def test_what_python_cannot_hold_is_found_and_not_stumbled_over(
+    filled: ApplicationDatabase, tmp_path: Path, statement: str, kind: FindingKind, position: int
+) -> None:
+    """A stream of no kind, times before the year 1 or after 9999: they stop no verification."""
+    notary = Notary(filled, tmp_path / "published")
+    notary.make()
+    damage(filled, statement.format("WHERE position = 3"))
+    _, found = notary.verify()
+    assert [(finding.kind, finding.position) for finding in found.findings] == [(kind, position)]
+
+
+def test_a_stream_of_no_kind_stops_a_rebuild_with_its_place(filled: ApplicationDatabase) -> None:
+    """And is a difference for whoever only compares."""
+    damage(filled, PLANTED.format(f"ghost/{'A' * 26}"))
+    found = Found()
+    with closing(Database(filled.owner_dsn)) as owner:
+        compare_projections(owner, found)
+        with pytest.raises(RebuildRefusedError, match="position 900"):
+            rebuild_projections(owner)
+    assert [finding.position for finding in found.findings] == [900]
 
 
 def test_every_problem_is_reported_and_counted(
