@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from sat_hook.cli.settings import CommandSettings, hint_at_stopped_stack
 from sat_hook.cli.trouble import CommandError
 
 DAG_ID = "bulk_disbursement"
+BOOKS_DAG_ID = "nightly_reconciliation"
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 UPLOAD_SECONDS = 180.0
@@ -280,15 +282,22 @@ class AirflowApi:
             )
         return document
 
+    def _dag_behind(self, path: str) -> str:
+        """The DAG whose users may do what ``path`` does."""
+        if path.startswith("/sat/v1/books/"):
+            return BOOKS_DAG_ID
+        named = re.match(r"/api/v2/dags/(\w+)", path)
+        return named[1] if named else self.dag_id
+
     def _refusal(self, reply: requests.Response, path: str) -> CommandError:
-        status, detail = reply.status_code, _detail(reply)
+        status, detail, dag_id = reply.status_code, _detail(reply), self._dag_behind(path)
         if status == 401:
             return CommandError.at(
                 self.url, "a token that Airflow refuses", "a valid SAT_AIRFLOW_TOKEN, or user and password"
             )
         if status == 403:
             return CommandError.at(
-                self.url, "a user who may not do this", f"one who may trigger the DAG {self.dag_id}"
+                self.url, "a user who may not do this", f"one who may trigger the DAG {dag_id}"
             )
         if status == 503:
             away = detail or f"{self.url}: a part of Airflow is away"
@@ -303,8 +312,8 @@ class AirflowApi:
             )
         if status == 404 and path.startswith("/sat/") and detail in ("", "Not Found"):
             return CommandError.at(self.url, "no route /sat/v1", "an Airflow with the plugin sat_plugin")
-        if status == 404 and path.startswith("/api/") and "dagRun" not in detail and self.dag_id in detail:
-            return CommandError.at(self.url, f"no DAG {self.dag_id}", "an Airflow that has loaded it")
+        if status == 404 and path.startswith("/api/") and "dagRun" not in detail and dag_id in detail:
+            return CommandError.at(self.url, f"no DAG {dag_id}", "an Airflow that has loaded it")
         return CommandError(detail or f"{self.url}: found HTTP {status} for {path}; expected success")
 
 

@@ -308,6 +308,29 @@ def test_a_refusal_of_airflow_is_translated(
     assert sentence in ran.err
 
 
+BREAK = "K" + "A" * 15
+NO_RIGHT = [
+    (f"breaks/{BREAK}/explain", ("reconcile", "explain", BREAK), "nightly_reconciliation"),
+    ("days/2026-11-22/prepare", ("reconcile", "prepare", "2026-11-22"), "nightly_reconciliation"),
+    ("top-ups", ("topup", "record", "1000", "--reference", "B1"), "nightly_reconciliation"),
+    ("nightly_reconciliation", ("reconcile", "close"), "nightly_reconciliation"),
+    ("product_price_snapshot", ("prices", "snapshot"), "product_price_snapshot"),
+]
+
+
+@pytest.mark.parametrize(("route", "words", "dag_id"), NO_RIGHT)
+def test_who_may_not_is_told_which_right_is_missing(
+    run: Run, airflow: ScriptedAirflow, route: str, words: tuple[str, ...], dag_id: str
+) -> None:
+    """Books belong to another DAG than batches."""
+    path = f"/api/v2/dags/{dag_id}/dagRuns" if route == dag_id else f"/sat/v1/books/sat_default/{route}"
+    airflow.overrides[f"POST {path}"] = (403, {"detail": "Forbidden"})
+    people = ("--account", "sat_default", "--reason", "look here") if route != dag_id else ()
+    ran = run(*words, *people, env=env(airflow))
+    assert ran.code == 2
+    assert ran.err.endswith(f"expected one who may trigger the DAG {dag_id}\n")
+
+
 def counts(*pairs: tuple[OrderState, int]) -> list[StateCount]:
     """Counts by state."""
     return [StateCount(state, orders, 0, 0) for state, orders in pairs]
