@@ -174,7 +174,8 @@ class DayPrepared(BooksEvent):
 class DayCertified(BooksEvent):
     """Another person than the preparer approved the close: the day is frozen at this position.
 
-    ``checkpoint`` is the digest of the signed checkpoint that covers the position, if there was one already.
+    ``checkpoint`` is the digest of the signed checkpoint that covers the position; None only in a log that is
+    kept under none.
     """
 
     day: date

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sat_hook.domain.books import certify_day, decide_break, prepare_day, record_top_up
+from sat_hook.domain.books import AccountBooks, certify_day, decide_break, prepare_day, record_top_up
 from sat_hook.domain.books_events import BreakDecided, TopUpRecorded
 from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.event import Event
+from sat_hook.domain.order import Refusal, RefusalReason
 from sat_hook.domain.recorded import Provenance
 from sat_hook.reconciliation.keeping import BookKeeper
 from sat_hook.reconciliation.trouble import BooksRefusedError
@@ -84,13 +86,25 @@ def prepare(keeper: BookKeeper, account: str, day: date, note: str, provenance: 
 def certify(keeper: BookKeeper, account: str, day: date, note: str, provenance: Provenance) -> Signed:
     """Approve a prepared day as somebody else; it is frozen at its position from then on.
 
-    :raises BooksRefusedError: when nobody prepared it, it was closed again since, or it is the same person.
+    Where the log is kept under checkpoints the certificate names the one over that position.
+
+    :raises BooksRefusedError: when nobody prepared it, it was closed again since, it is the same person, or
+        there is no checkpoint over it yet.
     """
-    close = keeper.books(account).closes.get(day)
-    checkpoint = _checkpoint(keeper, close.event.position) if close is not None else None
-    keeper.post(
-        account, lambda books: certify_day(books, day, provenance.actor, checkpoint, note), provenance
-    )
+
+    def decide(books: AccountBooks) -> tuple[Event, ...] | Refusal:
+        close = books.closes.get(day)
+        checkpoint = _checkpoint(keeper, close.event.position) if close is not None else None
+        answer = certify_day(books, day, provenance.actor, checkpoint, note)
+        if close is None or checkpoint is not None or isinstance(answer, Refusal) or not _is_sealed(keeper):
+            return answer
+        return Refusal(
+            reason=RefusalReason.WRONG_STATE,
+            detail=f"{day}: found no signed checkpoint over position {close.event.position} yet; expected "
+            "the one that audit_checkpoint makes within a minute",
+        )
+
+    keeper.post(account, decide, provenance)
     return standing(keeper, account, day)
 
 
@@ -112,6 +126,11 @@ def standing(keeper: BookKeeper, account: str, day: date) -> Signed:
         checkpoint=certified.event.checkpoint if certified else None,
         open_breaks=prepared.event.open_breaks,
     )
+
+
+def _is_sealed(keeper: BookKeeper) -> bool:
+    with keeper.store.database.transaction() as connection:
+        return bool(queries("reconciliation").has_checkpoints(connection))
 
 
 def _checkpoint(keeper: BookKeeper, position: int) -> str | None:

@@ -206,6 +206,10 @@ ORDER BY 1;
 -- The digest of the signed checkpoint over a position, if there is one already.
 SELECT digest FROM sat.checkpoints WHERE first_position <= :position AND last_position >= :position;
 
+-- name: has_checkpoints()$
+-- Whether this log is kept under checkpoints at all.
+SELECT EXISTS (SELECT FROM sat.checkpoints);
+
 -- name: accounts_with_books()
 -- Accounts of which something was ever recorded.
 SELECT account FROM sat.accounts ORDER BY account;

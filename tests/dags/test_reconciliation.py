@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from sat_hook.audit.checkpoints import make_checkpoints
+from sat_hook.audit.keys import AuditSigner
+from sat_hook.clients.system import SystemClock
 from sat_hook.reconciliation.model import BusinessDay
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
@@ -53,6 +56,11 @@ class Finance:
         )
         assert done.returncode == code, (done.stdout, done.stderr)
         return done.stdout + done.stderr
+
+    def seal(self) -> None:
+        """What the DAG audit_checkpoint does each minute; the test does not wait for it."""
+        signer = AuditSigner(self.stack.layout.audit_private_key.read_bytes())
+        make_checkpoints(self.planted.store.database, signer, SystemClock())
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +110,17 @@ def test_a_day_is_closed_decided_signed_and_frozen(finance: Finance) -> None:
 
     (item,) = close.breaks
     assert item.break_id in finance.sat("reconcile", "show", DAY, "--account", ACCOUNT)
-    finance.sat("reconcile", "explain", item.break_id, *of_account, user="viewer", code=2)
+    said = finance.sat("reconcile", "explain", item.break_id, *of_account, user="viewer", code=2)
+    assert "one who may trigger the DAG nightly_reconciliation" in said
     assert "explained" in finance.sat("reconcile", "explain", item.break_id, *of_account)
     assert "explained" in finance.sat("reconcile", "breaks", "--account", ACCOUNT)
 
     for_day = (DAY, "--account", CONNECTION, "--reason", "looked at all of it")
     assert "prepared by user:ops" in finance.sat("reconcile", "prepare", *for_day)
     assert "somebody else" in finance.sat("reconcile", "certify", *for_day, code=2)
+    finance.seal()
     assert "certified by user:approver" in finance.sat("reconcile", "certify", *for_day, user="approver")
     assert "certified by user:approver" in finance.sat("reconcile", "list", "--account", ACCOUNT)
     signed = finance.planted.keeper.books(ACCOUNT).certified[YESTERDAY.day]
     assert signed.event.result_digest == close.event.result_digest
+    assert signed.event.checkpoint is not None
