@@ -117,7 +117,7 @@ class FinalLooker:
             if outcome.verdict is StatusVerdict.SIGNED
             and (ask := status_ask(request_id, outcome, asked_at)) is not None
         ]
-        before = self._resolver.store.load_orders([ask.request_id for ask in signed])
+        before = self._resolver.store.load_orders(list(answers))
         done = self._resolver.apply(signed, self._provenance, before)
         findings: dict[LookKey, LookFinding] = {}
         postponed: dict[LookKey, tuple[datetime, str]] = {}
@@ -125,7 +125,9 @@ class FinalLooker:
             outcome, _ = answers[look.request_id]
             if look.request_id in done:
                 findings[look.key] = _finding(before.get(look.request_id), done[look.request_id])
-            elif outcome.verdict is StatusVerdict.NOT_FOUND:
+            elif outcome.verdict is StatusVerdict.NOT_FOUND and not _is_signed_for(
+                before.get(look.request_id)
+            ):
                 findings[look.key] = LookFinding.NOT_FOUND
             else:
                 pause = timedelta(seconds=self._limits.pause_seconds(look.tries))
@@ -134,6 +136,11 @@ class FinalLooker:
         self._watch.close(findings, self._clock.now())
         self._watch.postpone(postponed)
         report.found.update(findings.values())
+
+
+def _is_signed_for(order: Order | None) -> bool:
+    """SAT signed once that it knows the order: that it does not find it is no answer then."""
+    return order is not None and order.evidence_digest is not None
 
 
 def _finding(before: Order | None, done: Resolution) -> LookFinding:

@@ -220,6 +220,18 @@ def test_a_silent_sat_is_asked_again_until_it_answers(world: World) -> None:
     assert (count.late, count.missed) == (1, 0)
 
 
+def test_an_order_that_sat_signed_for_and_does_not_find_is_asked_about_again(world: World) -> None:
+    """P02 proves nothing, not even that the order was looked at: a reversal behind it is found on its day."""
+    key = world.end(1, SUCCEEDED, says=None)
+    looked = world.every_hour(24)[key]
+    assert len(looked) > 1
+    assert [count.waiting for count in world.watch.counts(world.clock.now(), BEGIN)] == [1]
+    world.sat.statuses[key] = "Failed"
+    world.every_hour(8)
+    assert world.states(key) == [OrderState.REVERSED]
+    assert [count.changed for count in world.watch.counts(world.clock.now(), BEGIN)] == [1]
+
+
 def test_it_gives_up_in_the_end_and_says_so(world: World) -> None:
     """An order that nobody answers for is missed for good, and is not asked about for ever."""
     world.end(1, SUCCEEDED, says="Success")
