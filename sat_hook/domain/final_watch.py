@@ -20,8 +20,8 @@ class LookFinding(StrEnum):
     """What a look found.
 
     Same: a signed status that says what the log says. Changed: one that does not; it is an event now. Not
-    found: SAT does not know the order (P02) and never signed for it, which says nothing against its end. Given
-    up: no answer that proves anything came in time.
+    found: SAT does not know the order (P02) and never signed for it, which says nothing against its end.
+    Given up: no answer that proves anything came in time.
     """
 
     SAME = "same"
