@@ -111,12 +111,15 @@ def actions(
 
 @app.command("new-key")
 def new_key(
-    folder: Annotated[Path, typer.Argument(help="Where to; audit_private.pem must not be there yet")],
+    folder: Annotated[
+        Path, typer.Argument(help="Where to; made if need be. audit_private.pem must not be there yet")
+    ],
 ) -> None:
     """Make a new audit key: audit_private.pem for the workers, audit_public.pem for auditors."""
     from sat_hook.audit.keys import write_audit_key
 
     try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         key_id = write_audit_key(folder)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()

@@ -114,7 +114,7 @@ def list_batches(
     for name in ("batch", "state", "account"):
         table.add_column(name, no_wrap=True, overflow="fold")
     table.add_column("file", no_wrap=True, overflow="ellipsis")
-    for name in ("orders", "aside", "quoted", "charged"):
+    for name in ("orders", "aside", "quoted", "paid by run"):
         table.add_column(name, justify="right", no_wrap=True, overflow="fold")
     for batch in batches:
         table.add_row(
@@ -128,6 +128,7 @@ def list_batches(
             rupiah(batch.charged_rupiah),
         )
     out.print(table)
+    out.print("What is known now, late ends and reversals included: sat batch show ID")
     if more:
         rest = f": sat batch list --limit {min(limit * 5, MAXIMUM_LISTED)}" if limit < MAXIMUM_LISTED else ""
         out.print(f"The newest {limit:,}; there are older ones{rest}")

@@ -52,7 +52,11 @@ def opened_books(context: typer.Context, account: str | None) -> Iterator[Opened
         if account is None and len(known) == 1:
             account = known[0]
         if account is None or account not in known:
-            expected = f"one of {', '.join(known)}" if known else "an account in the log; there is none yet"
+            expected = (
+                f"the account's name in the log, which is not its Airflow connection's: {', '.join(known)}"
+                if known
+                else "an account in the log; there is none yet"
+            )
             raise CommandError.at("--account", repr(account), expected)
         yield OpenedBooks(BookKeeper(PostgresEventStore(database), SystemClock()).books(account), console())
 

@@ -52,15 +52,21 @@ def follow_to_end(
 
 
 def print_summary(settings: CommandSettings, batch_id: str, out: Console, at: int | None = None) -> None:
+    from sat_hook.domain.identity import account_id_of
     from sat_hook.pipeline.results import summarise
     from sat_hook.store.past import past_of
 
     with store_of(settings) as store:
         summary = summarise(store if at is None else past_of(store, at), batch_id)
+        standing = store.load_account(account_id_of(summary.batch.account))
     if at is not None:
         out.print(f"[yellow]As of position {at:,}[/] of the log")
     _print_facts(out, summary)
     _print_counts(out, summary.counts)
+    if standing is not None and standing.is_paused and at is None:
+        out.print(
+            f"Account {standing.account} is paused, nothing is sent: {standing.pause_reason}", markup=False
+        )
     position = summary.batch.results_position
     if summary.batch.results_uri:
         known = "" if position is None else f" (written at position {position} of the log)"

@@ -62,7 +62,12 @@ def resolve(
     found = _the_order(settings, reference)
     with airflow_of(settings) as airflow:
         standing = airflow.resolve(found.request_id, resolution, reason)
-    console().print(f"order {standing['order_id']} is now {standing['state']}")
+    then = (
+        "; order_recovery asks SAT for it within minutes, and sends it if SAT still does not know it"
+        if resolution == "resend"
+        else ""
+    )
+    console().print(f"order {standing['order_id']} is now {standing['state']}{then}")
 
 
 @app.command("release")

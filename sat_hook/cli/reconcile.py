@@ -19,7 +19,7 @@ from sat_hook.cli.books import (
 from sat_hook.cli.moments import day_from, moment_from
 from sat_hook.cli.opened import airflow_of, console, settings_of
 from sat_hook.cli.reasons import Reason
-from sat_hook.cli.showing import rupiah
+from sat_hook.cli.showing import WIB, rupiah
 from sat_hook.cli.trouble import CommandError
 
 DAG_ID = "nightly_reconciliation"
@@ -54,7 +54,10 @@ def close(
 
     conf: dict[str, Any] = {"accounts": connections} if connections else {}
     if day:
-        conf["day"] = day_from(day, "DAY").isoformat()
+        chosen = day_from(day, "DAY")
+        if chosen >= datetime.now(WIB).date():
+            raise CommandError.at("DAY", chosen.isoformat(), "a day that has ended in Jakarta (WIB)")
+        conf["day"] = chosen.isoformat()
     run_id = f"asked_{datetime.now(UTC):%Y%m%dT%H%M%S_%f}"
     out = console()
     with airflow_of(settings_of(context)) as api:
@@ -71,6 +74,7 @@ def close(
             time.sleep(LOOK_EVERY_SECONDS)
     out.print(f"the run ended: {state}")
     if state != "success":
+        out.print("why: the log of its red task, see the link above")
         raise typer.Exit(FOUND_TROUBLE)
 
 
@@ -88,6 +92,8 @@ def show(context: typer.Context, day: Day, account: Named = None) -> None:
         found = _close_of(opened, day_from(day, "DAY"))
         show_saldo(opened, found)
         show_breaks(opened, found, every=True)
+        place = f"reconciliation/{opened.books.account}/{found.event.day}/{found.event.position}/"
+        opened.out.print(f"report: {place} in the folder of the results (SAT_RESULTS_URI)", markup=False)
 
 
 @app.command("breaks")

@@ -137,11 +137,12 @@ def test_acts_are_listed_with_who_why_and_how_often(run: Run, notary: Notary) ->
 
 def test_a_new_key_is_made_once(run: Run, tmp_path: Path) -> None:
     """Its id is told, the key is not; a second one replaces nothing."""
-    ran = run("audit", "new-key", str(tmp_path))
+    folder = tmp_path / "new" / "keys"
+    ran = run("audit", "new-key", str(folder))
     assert ran.code == 0, ran.err
     assert "made key" in ran.out
-    private = (tmp_path / "audit_private.pem").read_text()
+    private = (folder / "audit_private.pem").read_text()
     assert private.splitlines()[1] not in ran.out
-    again = run("audit", "new-key", str(tmp_path))
+    again = run("audit", "new-key", str(folder))
     assert (again.code, "file exists" in again.err) == (2, True), again.err
-    assert (tmp_path / "audit_private.pem").read_text() == private
+    assert (folder / "audit_private.pem").read_text() == private

@@ -16,8 +16,12 @@ import psycopg2
 import pytest
 import requests
 
+from sat_hook.domain.account import AccountPaused, AccountStanding
+from sat_hook.domain.identity import account_id_of
+from sat_hook.domain.recorded import StreamId, StreamKind
 from sat_hook.protocol.signing import Signer, generate_key_pair
 from sat_hook.store.database import Database
+from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase, drop_database, dsn_of, ensure_database
 from tests.integration.audit.damage import damage, fill
@@ -94,6 +98,28 @@ def test_a_batch_is_shown_as_it_stood(run: Run, filled: ApplicationDatabase) -> 
     assert ("succeeded" in now.out, "succeeded" in then.out) == (True, False)
     beyond = run("batch", "show", BATCH, "--at", "999", env=env)
     assert (beyond.code, "position 999: found a log that is settled from 1 to" in beyond.err) == (2, True)
+
+
+def test_a_batch_of_a_paused_account_says_so(run: Run, filled: ApplicationDatabase) -> None:
+    """Why nothing goes out any more; as of an earlier position it says nothing of today's pause."""
+    account_id = account_id_of(ACCOUNT)
+    paused = AccountPaused(account=ACCOUNT, reason="deposit looks wrong")
+    standing = AccountStanding(
+        account_id=account_id, account=ACCOUNT, version=1, is_paused=True, pause_reason=paused.reason
+    )
+    pause = Change(StreamId(StreamKind.ACCOUNT, account_id), 0, (paused,), standing)
+    with closing(Database(filled.writer_dsn)) as database:
+        assert not PostgresEventStore(database).append([pause], BY_TEST, T0)
+    env = {"SAT_DB_DSN": filled.reader_dsn}
+    said = f"Account {ACCOUNT} is paused, nothing is sent: deposit looks wrong"
+    assert said in run("batch", "show", BATCH, env=env).out
+    assert said not in run("batch", "show", BATCH, "--at", "1", env=env).out
+
+
+def test_a_day_that_goes_on_is_not_closed(run: Run) -> None:
+    """Said at once, not by a red task minutes later."""
+    ran = run("reconcile", "close", "2999-01-01", env={})
+    assert (ran.code, "a day that has ended in Jakarta" in ran.err) == (2, True)
 
 
 def test_a_list_that_is_cut_says_so(run: Run, filled: ApplicationDatabase) -> None:
