@@ -21,7 +21,6 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.books import PostedSettlement, record_settlement
-from sat_hook.domain.books import record_observation as keep_look
 from sat_hook.domain.books_events import DepositObserved
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.identity import digest_of
@@ -158,7 +157,6 @@ class SATObserveDepositOperator(SATBooksOperator):
         clock = application.resolver.clock
         with closing(SATHook(self.sat_conn_id, application.database)) as hook:
             seen = look(hook, clock)
-        record_observation(application.funds, clock, seen, provenance)
         event = DepositObserved(
             account=seen.account,
             saldo_rupiah=seen.saldo_rupiah,
@@ -166,8 +164,8 @@ class SATObserveDepositOperator(SATBooksOperator):
             received_at=seen.received_at,
             response_digest=seen.response_digest,
         )
-        keeper = BookKeeper(application.store, clock)
-        keeper.post(seen.account, lambda books: keep_look(books, event), provenance)
+        BookKeeper(application.store, clock).observe(event, provenance)
+        record_observation(application.funds, clock, seen, provenance)
         self.log.info("The deposit of %s holds Rp %s.", seen.account, f"{seen.saldo_rupiah:,}")
         return {"saldo_rupiah": seen.saldo_rupiah}
 

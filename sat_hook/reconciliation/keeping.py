@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime, timedelta
 
 from sat_hook.domain.account import AccountStanding, evolve_account
-from sat_hook.domain.books import AccountBooks, fold_books
-from sat_hook.domain.books_events import BOOKKEEPING
+from sat_hook.domain.books import AccountBooks, fold_books, record_observation
+from sat_hook.domain.books_events import BOOKKEEPING, DepositObserved
 from sat_hook.domain.event import Event
 from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.order import Refusal, RefusalReason
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.recorded import Provenance, RecordedEvent, StreamId, StreamKind
-from sat_hook.reconciliation.trouble import BooksMovedError, BooksRefusedError
+from sat_hook.reconciliation.trouble import BooksMovedError, BooksRefusedError, ClocksApartError
 from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.sql_files import queries
 
 ROUNDS = 10
+CLOCK_TOLERANCE = timedelta(minutes=5)
 
 Decide = Callable[[AccountBooks], "tuple[Event, ...] | Refusal"]
 
@@ -64,6 +65,21 @@ class BookKeeper:
             if not self.store.append([change], provenance, self.clock.now()):
                 return answer
         raise BooksMovedError(f"the books of account {account!r} kept changing while they were added to")
+
+    def observe(self, event: DepositObserved, provenance: Provenance) -> tuple[Event, ...]:
+        """Add a look at a deposit; nothing when a later one is there already.
+
+        :raises ClocksApartError: when it was dated by a clock that differs from the database's: one that is
+            ahead would outrank every look until its moment has come.
+        """
+        with self.store.database.transaction() as connection:
+            now: datetime = queries("reconciliation").database_time(connection)
+        if abs(now - event.received_at) > CLOCK_TOLERANCE:
+            raise ClocksApartError(
+                f"the deposit of account {event.account!r}: found a look of {event.received_at:%F %T} UTC on "
+                f"this machine's clock; expected one within {CLOCK_TOLERANCE} of the database's {now:%F %T}"
+            )
+        return self.post(event.account, lambda books: record_observation(books, event), provenance)
 
     def input_position(self, day: date) -> int:
         """The last settled position that may change the close of ``day``; 0 when the log is empty."""

@@ -13,6 +13,10 @@ class BooksMovedError(ReconciliationError):
     """The books of the account kept changing while something was added to them."""
 
 
+class ClocksApartError(ReconciliationError):
+    """A machine's clock differs from the database's: what it dates cannot stand in books."""
+
+
 class BooksRefusedError(ReconciliationError):
     """What was asked for is not possible as the books stand; the text says found and expected."""
 

@@ -206,6 +206,10 @@ ORDER BY 1;
 -- The digest of the signed checkpoint over a position, if there is one already.
 SELECT digest FROM sat.checkpoints WHERE first_position <= :position AND last_position >= :position;
 
+-- name: database_time()$
+-- The clock that everybody who keeps books shares.
+SELECT clock_timestamp();
+
 -- name: has_checkpoints()$
 -- Whether this log is kept under checkpoints at all.
 SELECT EXISTS (SELECT FROM sat.checkpoints);

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from sat_hook.clients.system import SystemClock
 from sat_hook.domain import order_events as happened
+from sat_hook.domain.books_events import DepositObserved
 from sat_hook.domain.breaks import BreakState
 from sat_hook.reconciliation import acts
 from sat_hook.reconciliation.chain import days_to_close
+from sat_hook.reconciliation.keeping import BookKeeper
 from sat_hook.reconciliation.model import BusinessDay
+from sat_hook.reconciliation.trouble import ClocksApartError
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
@@ -28,6 +33,7 @@ from tests.integration.reconciliation.test_life_of_a_break import (
     next_day,
     only,
 )
+from tests.orders import BY_TEST
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +209,24 @@ def test_the_same_person_by_another_spelling_is_the_same_person(day: Planted) ->
     for spelling in ("user:Finance", "user:FINANCE", "user: finance ", "user:ﬁnance"):
         with pytest.raises(acts.BooksRefusedError, match="somebody else"):
             acts.certify(day.keeper, day.account, DAY.day, "fine", replace(BY_CHIEF, actor=spelling))
+
+
+def test_a_look_by_a_clock_that_is_apart_is_not_kept(store: PostgresEventStore) -> None:
+    """One from the future would be newer than every other until its moment has come."""
+    now, keeper = datetime.now(UTC), BookKeeper(store, SystemClock())
+    for apart in (HOUR, -HOUR):
+        with pytest.raises(ClocksApartError, match="within 0:05:00 of the database's"):
+            keeper.observe(looked_at("clocks", now + apart), BY_TEST)
+    assert keeper.observe(looked_at("clocks", now), BY_TEST)
+    assert keeper.observe(looked_at("clocks", now), BY_TEST) == ()
+    assert keeper.observe(looked_at("clocks", now + SECOND), BY_TEST)
+
+
+def looked_at(account: str, at: datetime) -> DepositObserved:
+    """A look at a deposit at a real moment."""
+    return DepositObserved(
+        account=account, saldo_rupiah=1, requested_at=at, received_at=at, response_digest="a" * 64
+    )
 
 
 def test_a_row_that_says_failed_takes_nothing(day: Planted) -> None:

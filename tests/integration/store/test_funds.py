@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg2
 import psycopg2.errors
@@ -53,6 +53,18 @@ def both(request: pytest.FixtureRequest) -> Iterator[Both]:
     copy: ApplicationDatabase = request.getfixturevalue("database")
     with closing(Database(copy.writer_dsn)) as opened:
         yield Both(PostgresEventStore(opened), PostgresFunds(opened))
+
+
+def test_a_look_from_the_future_outranks_no_true_one(database: ApplicationDatabase) -> None:
+    """A worker whose clock is an hour ahead: its old saldo would be promised a second time until then."""
+    now = datetime.now(UTC)
+    ahead = BalanceObservation(ACCOUNT, 10_000_000, now + timedelta(hours=1), now + timedelta(hours=1))
+    with closing(Database(database.writer_dsn)) as opened, PostgresFunds(opened).locked(ACCOUNT) as account:
+        account.record(ahead, is_compared=False)
+        assert account.last_observation() == ahead
+        true = BalanceObservation(ACCOUNT, 5_000_000, now, now)
+        account.record(true, is_compared=False)
+        assert account.last_observation() == true
 
 
 def reserve_up_to(events: EventStore, batch_id: str, row: int) -> Batch:
