@@ -12,10 +12,11 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
+from sat_hook.audit.masking import MASK, masked_words
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_events import BatchSource, RowVerdict
 from sat_hook.domain.identity import request_id_of
-from sat_hook.domain.order import Order
+from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.evidence import status_ask
@@ -29,6 +30,8 @@ from sat_hook.pipeline.submission import Submission, submit
 from sat_hook.pipeline.trouble import OrderNotFoundError, OrderNotTakenError
 from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.store.event_store import EventStore
+
+_IN_WORDS_OF_SAT = frozenset({OrderState.FAILED, OrderState.REVERSED})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -152,4 +155,6 @@ def standing(order: Order) -> dict[str, Any]:
 
 def reason_of(order: Order) -> str | None:
     """Why the order stands as it does, without its client number, which SAT's own words may quote."""
-    return order.reason_detail and order.reason_detail.replace(order.client_number, "***")
+    detail = order.reason_detail and order.reason_detail.replace(order.client_number, MASK)
+    # SAT writes numbers in forms of its own: +62 812-… for 0812…
+    return masked_words(detail) if detail and order.state in _IN_WORDS_OF_SAT else detail
