@@ -119,9 +119,9 @@ class Order(BaseModel):
     row_number: int
     product_code: str
     client_number: str
-    amount_rupiah: int | None
-    max_rupiah: int | None
-    downline_id: str | None
+    amount_rupiah: int | None = None
+    max_rupiah: int | None = None
+    downline_id: str | None = None
     fields: tuple[tuple[str, str], ...]
     payload_digest: str
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -31,7 +32,8 @@ class Groups(Generic[T, R]):
         self._work = work
         self._size = size
         self._wait_seconds = wait_seconds
-        self._waiting: asyncio.Queue[tuple[T, asyncio.Future[R]]] = asyncio.Queue()
+        self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._has_waiting = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Groups[T, R]:
@@ -49,16 +51,18 @@ class Groups(Generic[T, R]):
     async def put(self, item: T) -> R:
         """What became of ``item``, once its group is done; raises what the group's work raised."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait((item, future))
+        self._waiting.append((item, future))
+        self._has_waiting.set()
         return await future
 
     async def _run(self) -> None:
         while True:
-            group = [await self._waiting.get()]
-            if self._waiting.qsize() < self._size:
+            await self._has_waiting.wait()
+            if len(self._waiting) < self._size:
                 await asyncio.sleep(self._wait_seconds)
-            while len(group) < self._size and not self._waiting.empty():
-                group.append(self._waiting.get_nowait())
+            group = [self._waiting.popleft() for _ in range(min(self._size, len(self._waiting)))]
+            if not self._waiting:
+                self._has_waiting.clear()
             try:
                 results = await self._work([item for item, _ in group])
             except Exception as error:

@@ -7,10 +7,12 @@ else ever leaves it.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -107,7 +109,13 @@ def http_date(now: datetime) -> str:
     """
     if now.tzinfo is None:
         raise ValueError("the Date header needs an aware datetime")
-    utc = now.astimezone(UTC)
+    return _http_date_of(math.floor(now.timestamp()))
+
+
+@lru_cache(maxsize=4)
+def _http_date_of(second: int) -> str:
+    # Hundreds of requests leave in the same second.
+    utc = datetime.fromtimestamp(second, UTC)
     return (
         f"{_WEEKDAYS[utc.weekday()]}, {utc.day:02d} {_MONTHS[utc.month - 1]} {utc.year:04d} "
         f"{utc.hour:02d}:{utc.minute:02d}:{utc.second:02d} GMT"

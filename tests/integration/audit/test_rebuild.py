@@ -126,6 +126,27 @@ def test_a_difference_names_the_members_that_differ(filled: ApplicationDatabase)
     assert found.findings[0].found == "other values in client_number"
 
 
+def test_an_order_s_members_without_a_value_are_not_kept(filled: ApplicationDatabase) -> None:
+    """Absent and null are the same: an older release wrote null, the store and a rebuild leave it out."""
+    nulls = """
+        SELECT count(*) FROM sat.orders CROSS JOIN jsonb_each(document) AS member
+        WHERE member.value = 'null'
+    """
+
+    def counted() -> int:
+        with closing(psycopg2.connect(filled.owner_dsn)) as connection, connection.cursor() as cursor:
+            cursor.execute(nulls)
+            return int(cursor.fetchone()[0])
+
+    assert counted() == 0
+    damage(filled, "UPDATE sat.orders SET document = '{\"held_rupiah\": null}' || document")
+    assert counted() == ORDERS
+    found = Found()
+    assert compare(filled, found).is_clean, found.findings
+    rebuild_as(filled.owner_dsn)
+    assert counted() == 0
+
+
 def test_a_rebuild_from_zero_is_identical(
     filled: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ def test_an_upgrade_rebuilds_what_an_older_release_left(database: ApplicationDat
     writer.close()
     connection = psycopg2.connect(database.owner_dsn)
     with connection, connection.cursor() as cursor:
-        cursor.execute("UPDATE sat.orders SET document = document - 'fulfilled_at'")
+        cursor.execute("UPDATE sat.orders SET document = document - 'payload_digest'")
         cursor.execute("COMMENT ON SCHEMA sat IS 'the shape of an older release'")
     connection.close()
 
