@@ -53,6 +53,7 @@ class Trust:
 class ChainVerified:
     """What was verified.
 
+    :param first_checkpoint: where it began; 1 when everything was looked at.
     :param checkpoints: how many there are.
     :param covered_position: the last position that they cover.
     :param uncovered_events: newer events, which no checkpoint covers yet; the first of them was recorded at
@@ -60,6 +61,7 @@ class ChainVerified:
     :param signatures_checked: whether there was a key to check with.
     """
 
+    first_checkpoint: int
     checkpoints: int
     covered_position: int
     uncovered_events: int
@@ -102,9 +104,44 @@ class _Leaf(NamedTuple):
     content: bytes
 
 
-def verify_chain(connection: Connection, report: Report, trust: Trust) -> ChainVerified:
-    """Verify every checkpoint, in the snapshot of the connection's transaction; findings are reported."""
-    return _Chain(connection, report, trust).verify()
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a verification begins: at a checkpoint and its first position, after the one before it.
+
+    ``position`` is None when the one before cannot be read: then every event has to be looked at.
+    """
+
+    number: int
+    position: int | None
+    before: Checkpoint | None
+
+
+BEGINNING = Start(1, None, None)
+"""Everything, events included that somebody put below the first position."""
+
+
+def start_since(connection: Connection, since: datetime) -> Start:
+    """Where to begin for whoever wants to look at what was recorded since then."""
+    room = queries("checkpoints")
+    number = int(room.first_number_since(connection, since=since))
+    if number == 1:
+        return BEGINNING
+    kept = list(room.checkpoint(connection, number=number - 1))
+    before = Checkpoint(*kept[0]) if kept else None
+    try:
+        return Start(number, before.text.last_position + 1 if before else None, before)
+    except UnreadableCheckpointError:
+        return Start(number, None, before)
+
+
+def verify_chain(
+    connection: Connection, report: Report, trust: Trust, start: Start = BEGINNING
+) -> ChainVerified:
+    """Verify every checkpoint, in the snapshot of the connection's transaction; findings are reported.
+
+    :param start: where to begin; of the checkpoint before it, text and signature are verified.
+    """
+    return _Chain(connection, report, trust, start).verify()
 
 
 def verify_published(database: Database, checkpoints: int, report: Report, trust: Trust) -> int | None:
@@ -138,15 +175,15 @@ def verify_published(database: Database, checkpoints: int, report: Report, trust
 
 
 class _Chain:
-    def __init__(self, connection: Connection, report: Report, trust: Trust) -> None:
+    def __init__(self, connection: Connection, report: Report, trust: Trust, start: Start) -> None:
         self._connection = connection
         self._report = report
         self._trust = trust
+        self._start = start
         self._room = queries("checkpoints")
 
     def verify(self) -> ChainVerified:
-        count, covered, before = 0, 0, NOTHING_BEFORE
-        next_position: int | None = 1
+        count, covered, before, next_position = self._begin()
         leaves = _Ahead(self._leaves())
         for number, checkpoint in self._checkpoints():
             count += 1
@@ -188,7 +225,18 @@ class _Chain:
             self._verify_range(number, text, leaves)
             next_position, covered = text.last_position + 1, text.last_position
         since = leaves.next_recorded_at
-        return ChainVerified(count, covered, leaves.count_rest(), since, self._trust.keys is not None)
+        rest = leaves.count_rest()
+        return ChainVerified(self._start.number, count, covered, rest, since, self._trust.keys is not None)
+
+    def _begin(self) -> tuple[int, int, str, int | None]:
+        """Number, last position and digest of the checkpoint before the first one, and the position after."""
+        start = self._start
+        if start.number == 1:
+            return 0, 0, NOTHING_BEFORE, 1
+        if start.before is None:
+            return start.number - 2, 0, "", None  # its absence is then found with the first
+        self._verify_seal(start.number - 1, start.before, "")
+        return start.number - 1, (start.position or 1) - 1, start.before.digest, start.position
 
     def _verify_seal(self, number: int, checkpoint: Checkpoint, before: str) -> None:
         content = checkpoint.document.encode("utf-8")
@@ -242,7 +290,7 @@ class _Chain:
         )
 
     def _checkpoints(self) -> Iterator[tuple[int, Checkpoint]]:
-        after = 0
+        after = self._start.number - 1
         while rows := list(
             self._room.checkpoints_after(self._connection, number=after, limit=CHECKPOINTS_PER_READ)
         ):
@@ -253,7 +301,10 @@ class _Chain:
         with self._connection.cursor(name="sat_leaves") as cursor:
             cursor.itersize = ROWS_PER_FETCH
             read_any_time(cursor)
-            cursor.execute(self._room.every_leaf.sql)
+            if self._start.position is None:
+                cursor.execute(self._room.every_leaf.sql)
+            else:
+                cursor.execute(self._room.leaves_from.sql, {"position": self._start.position})
             for position, recorded_at, digest in cursor:
                 yield _Leaf(position, recorded_at, leaf_of(position, recorded_at, digest))
 

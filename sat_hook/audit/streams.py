@@ -33,9 +33,9 @@ class Placed(NamedTuple):
 
 
 def each_stream(
-    connection: Connection, report: Report, until: int | None = None
+    connection: Connection, report: Report, until: int | None = None, *, first: int | None = None
 ) -> Iterator[tuple[StreamId, Iterable[Placed]]]:
-    """Every stream with its events by version, up to a position if one is given.
+    """Every stream with its events by version; up to a position, or from one on, if it is given.
 
     The events are read once, before the next stream. A server-side cursor of the connection's transaction:
     two thousand rows are in memory, not the log. Events of streams of another kind are reported, left out.
@@ -44,10 +44,12 @@ def each_stream(
     with connection.cursor(name="sat_streams") as cursor:
         cursor.itersize = ROWS_PER_FETCH
         read_any_time(cursor)
-        if until is None:
-            cursor.execute(queries("audit").streams_in_order.sql)
-        else:
+        if first is not None:
+            cursor.execute(queries("audit").streams_from.sql, {"first_position": first})
+        elif until is not None:
             cursor.execute(queries("audit").streams_until.sql, {"until": until})
+        else:
+            cursor.execute(queries("audit").streams_in_order.sql)
         yield from groupby(_placed(cursor, report), key=lambda item: item.recorded.stream)
 
 

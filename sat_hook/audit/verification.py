@@ -9,11 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from psycopg2.extensions import connection as Connection
 from pydantic import ValidationError
 
-from sat_hook.audit.chain import ChainVerified, Trust, verify_chain, verify_published
+from sat_hook.audit.chain import (
+    BEGINNING,
+    ChainVerified,
+    Trust,
+    start_since,
+    verify_chain,
+    verify_published,
+)
 from sat_hook.audit.findings import Counted, Finding, FindingKind, Report
 from sat_hook.audit.price_evidence import verify_prices
 from sat_hook.audit.streams import Placed, each_stream
@@ -52,9 +60,13 @@ class Verification:
         return not self.counts
 
 
-def verify_log(database: Database, report: Report, trust: Trust | None = None) -> Verification:
-    """Verify the whole log in one snapshot, calling ``report`` with every problem as it is found.
+def verify_log(
+    database: Database, report: Report, trust: Trust | None = None, *, since: datetime | None = None
+) -> Verification:
+    """Verify the log in one snapshot, calling ``report`` with every problem as it is found.
 
+    :param since: only what was recorded since then, from the beginning of its checkpoint, and the signed
+        texts that it names; no heads without events, callbacks and prices. Default: everything.
     :param database: any role that may read events; a role that may read evidence has its bytes checked too.
     :param trust: public keys and the place of publication, for what the database cannot prove by itself.
     :raises PublicationError: the place of publication cannot be read.
@@ -64,12 +76,15 @@ def verify_log(database: Database, report: Report, trust: Trust | None = None) -
     # Closing takes the log's lock for an instant and must be over before the snapshot is taken.
     closed = PostgresEventStore(database).close_position()
     with database.transaction(snapshot=True) as connection:
-        verifier = _Verifier(connection, Counted(report))
+        start = BEGINNING if since is None else start_since(connection, since)
+        evidence_read = bool(queries("audit").may_read_evidence(connection))
+        verifier = _Verifier(connection, Counted(report), start.position, evidence_read)
         verifier.verify_streams()
-        verifier.verify_heads()
-        evidence_read = verifier.verify_evidence()
-        verify_prices(connection, verifier.price_lists, verifier.report)
-        chain = verify_chain(connection, verifier.report, trust)
+        if start is BEGINNING:
+            verifier.verify_heads()
+            verifier.verify_evidence()
+            verify_prices(connection, verifier.price_lists, verifier.report)
+        chain = verify_chain(connection, verifier.report, trust, start)
     published = verify_published(database, chain.checkpoints, verifier.report, trust)
     counts = verifier.report.counts
     return Verification(closed, verifier.events, verifier.streams, evidence_read, counts, chain, published)
@@ -79,13 +94,15 @@ def verify_log(database: Database, report: Report, trust: Trust | None = None) -
 class _Verifier:
     connection: Connection
     report: Counted
+    first_position: int | None
+    may_read_evidence: bool
     events: int = 0
     streams: int = 0
     price_lists: dict[int, PriceListChanged] = field(default_factory=dict)
     _named: dict[str, RecordedEvent] = field(default_factory=dict)
 
     def verify_streams(self) -> None:
-        for _, placed in each_stream(self.connection, self.report):
+        for _, placed in each_stream(self.connection, self.report, first=self.first_position):
             self.streams += 1
             last: Placed | None = None
             for item in placed:
@@ -101,20 +118,15 @@ class _Verifier:
         for stream, version in queries("audit").heads_without_events(self.connection):
             self._find(FindingKind.HEAD_WITHOUT_EVENTS, stream, None, f"head {version}, no event", "no head")
 
-    def verify_evidence(self) -> bool:
-        if not queries("audit").may_read_evidence(self.connection):
-            return False
+    def verify_evidence(self) -> None:
+        if not self.may_read_evidence:
+            return
         for table, digest, computed in queries("audit").changed_evidence(self.connection):
-            self._find(
-                FindingKind.EVIDENCE_CHANGED,
-                f"{table}/{digest}",
-                None,
-                f"text with digest {computed}",
-                digest,
-            )
-        return True
+            self._changed(table, digest, computed)
 
     def _verify_place(self, recorded: RecordedEvent, before: RecordedEvent | None) -> None:
+        if before is None and self.first_position is not None:
+            return  # what came before in this stream is older than what is looked at
         expected = before.version + 1 if before else 1
         if recorded.version != expected:
             self._find(
@@ -195,7 +207,15 @@ class _Verifier:
                     "no signed text",
                     f"the one with digest {digest}",
                 )
+        if self.first_position is not None and self.may_read_evidence:
+            changed = queries("audit").changed_texts(self.connection, digests=list(self._named))
+            for digest, computed in changed:
+                self._changed("status_evidence", digest, computed)
         self._named.clear()
+
+    def _changed(self, table: str, digest: str, computed: str) -> None:
+        found = f"text with digest {computed}"
+        self._find(FindingKind.EVIDENCE_CHANGED, f"{table}/{digest}", None, found, digest)
 
     def _find(
         self, kind: FindingKind, place: str, recorded: RecordedEvent | None, found: str, expected: str

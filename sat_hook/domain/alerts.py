@@ -36,6 +36,8 @@ class AlertKind(StrEnum):
     RECONCILIATION_BREAK = "reconciliation_break"
     PRICE_JUMP = "price_jump"
     LOG_FORKED = "log_forked"
+    LOG_DAMAGED = "log_damaged"
+    LOG_UNPROVEN = "log_unproven"
 
     @property
     def headline(self) -> str:
@@ -55,6 +57,8 @@ _HEADLINES = {
     AlertKind.RECONCILIATION_BREAK: "breaks of the reconciliation",
     AlertKind.PRICE_JUMP: "jumps of product prices",
     AlertKind.LOG_FORKED: "the log is not the one that was published",
+    AlertKind.LOG_DAMAGED: "the log does not verify: changed, removed or inserted past the pipeline",
+    AlertKind.LOG_UNPROVEN: "checkpoints of the log have stopped",
 }
 
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from airflow.sdk import BaseHook, ObjectStoragePath
 
-from sat_hook.audit.keys import AuditSigner
+from sat_hook.audit.keys import AuditSigner, AuditVerifier
 from sat_hook.audit.publication import (
     Publication,
     PublicationError,
@@ -50,6 +50,23 @@ def audit_signer(connection_id: str = AUDIT_CONNECTION) -> AuditSigner:
         raise SATConnectionError(connection_id, field, str(error), "an Ed25519 key in PEM") from None
 
 
+def audit_verifier(connection_id: str = AUDIT_CONNECTION) -> AuditVerifier:
+    """A verifier that trusts the connection's own key, and older ones: the files ``public_key_paths`` in its
+    extra, separated by commas. What an older key signed is proven by that alone.
+
+    :raises AirflowNotFoundException: there is no such connection.
+    :raises SATConnectionError: as for :func:`audit_signer`; or a public key cannot be used.
+    """
+    own = audit_signer(connection_id).public_key_pem()
+    field = "public_key_paths"
+    named = str(BaseHook.get_connection(connection_id).extra_dejson.get(field) or "").split(",")
+    older = [_read_key(connection_id, Path(name.strip()), field) for name in named if name.strip()]
+    try:
+        return AuditVerifier([own, *older])
+    except MalformedKeyError as error:
+        raise SATConnectionError(connection_id, field, str(error), "public Ed25519 keys in PEM") from None
+
+
 def checkpoint_publication() -> Publication:
     """Where checkpoints are published (environment variable ``SAT_CHECKPOINTS_URI``).
 
@@ -67,11 +84,11 @@ def checkpoint_publication() -> Publication:
     return PublishedObjects(cast("StoragePath", ObjectStoragePath(uri.rstrip("/"))))
 
 
-def _read_key(connection_id: str, path: Path) -> bytes:
+def _read_key(connection_id: str, path: Path, field: str = "private_key_path") -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(_LARGEST_KEY_FILE_BYTES)
     except OSError as error:
         raise SATConnectionError(
-            connection_id, "private_key_path", f"{path}: {error.strerror}", "a readable PEM file"
+            connection_id, field, f"{path}: {error.strerror}", "a readable PEM file"
         ) from None

@@ -1,30 +1,43 @@
-"""Checkpoints and evidence packs, as operators."""
+"""Checkpoints, the verification of the log, and evidence packs, as operators."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from sat_hook.audit.checkpoints import CheckpointForkedError, make_checkpoints, publish_checkpoints
+from sat_hook.audit.chain import Trust
+from sat_hook.audit.checkpoints import (
+    CheckpointForkedError,
+    CheckpointInTheWayError,
+    UnreadableCheckpointError,
+    make_checkpoints,
+    publish_checkpoints,
+)
 from sat_hook.audit.exports import load_export, record_written, requested_by
+from sat_hook.audit.findings import Finding
 from sat_hook.audit.keys import AuditSigner
 from sat_hook.audit.pack import PackWriter
+from sat_hook.audit.telling import EVERY_ACCOUNT, LogTrouble, lateness
+from sat_hook.audit.verification import verify_log
 from sat_hook.clients.system import SystemClock
 from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.export import ExportWritten
+from sat_hook.domain.guards import WIB
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
-from sat_hook.hooks.audit import AUDIT_CONNECTION, audit_signer, checkpoint_publication
+from sat_hook.hooks.audit import AUDIT_CONNECTION, audit_signer, audit_verifier, checkpoint_publication
 from sat_hook.hooks.spool import exports_folder, keep_export
 from sat_hook.operators.runs import provenance_of
 from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.trouble import PipelineError
 
-EVERY_ACCOUNT = "*"
+SUNDAY = 6
+MAXIMUM_FINDINGS_LOGGED = 1_000
 
 
 class SATCheckpointOperator(BaseOperator):
@@ -49,6 +62,74 @@ class SATCheckpointOperator(BaseOperator):
         made, published = _checkpoints(application, audit_signer(self.audit_conn_id))
         self.log.info("Made %s checkpoints, published %s.", made, published)
         return {"made": made, "published": published}
+
+
+class SATVerifyLogOperator(BaseOperator):
+    """Verify the log as ``sat log verify`` does, and have people told of whatever is wrong.
+
+    Damage fails the task, each time until somebody has looked; it is told once. Checkpoints that have stopped
+    are told each day, and fail nothing: what is there is whole.
+
+    :param everything: look at all that was ever recorded; None: on Sundays (WIB), else at the last days
+        (templated).
+    :param days: how many those are, from the beginning of a checkpoint.
+    :param db_conn_id: the application database's connection.
+    :param audit_conn_id: the connection with the audit key; its extra names older public keys.
+    """
+
+    template_fields: Sequence[str] = ("everything",)
+    ui_color = "#e9e6f5"
+
+    def __init__(
+        self,
+        *,
+        everything: bool | str | None = None,
+        days: int = 2,
+        db_conn_id: str = DEFAULT_CONNECTION,
+        audit_conn_id: str = AUDIT_CONNECTION,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.everything = everything
+        self.days = days
+        self.db_conn_id = db_conn_id
+        self.audit_conn_id = audit_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
+        """Verify; returns what was looked at."""
+        application = ApplicationHook(self.db_conn_id, "sat verify")
+        now = SystemClock().now()
+        trust = Trust(audit_verifier(self.audit_conn_id), checkpoint_publication())
+        since = None if self.is_everything(now) else now - timedelta(days=self.days)
+        findings = LogTrouble(now)
+
+        def report(finding: Finding) -> None:
+            findings(finding)
+            if findings.found <= MAXIMUM_FINDINGS_LOGGED:
+                self.log.error("%s", finding)
+
+        verified = verify_log(application.database, report, trust, since=since)
+        late = lateness(application.database, verified, now)
+        for alert in late:
+            self.log.warning("%s", alert.text)
+        raise_alerts(application.alerts, [*findings.alerts(), *late])
+        scope = f"{verified.events:,} events from checkpoint {verified.chain.first_checkpoint:,} on"
+        if not verified.is_clean:
+            # No retry makes the log whole: people have to look.
+            raise AirflowFailException(f"{findings.found:,} problems in {scope}; run: sat log verify")
+        self.log.info("The log is whole: %s, %s checkpoints.", scope, verified.chain.checkpoints)
+        return {
+            "events": verified.events,
+            "from_checkpoint": verified.chain.first_checkpoint,
+            "checkpoints": verified.chain.checkpoints,
+            "published": verified.published_number,
+        }
+
+    def is_everything(self, now: datetime) -> bool:
+        """Whether a run that begins ``now`` looks at all that was ever recorded."""
+        if self.everything in (None, "", "None"):
+            return now.astimezone(WIB).weekday() == SUNDAY
+        return str(self.everything).lower() == "true"
 
 
 class SATExportOperator(BaseOperator):
@@ -118,18 +199,16 @@ class SATExportOperator(BaseOperator):
 
 def _checkpoints(application: ApplicationHook, signer: AuditSigner) -> tuple[int, int]:
     clock = SystemClock()
-    made = make_checkpoints(application.database, signer, clock)
+    trouble: Exception
     try:
+        made = make_checkpoints(application.database, signer, clock)
         return len(made), publish_checkpoints(application.database, checkpoint_publication())
     except CheckpointForkedError as error:
-        fork = Alert(
-            key=f"log_forked/{error.number}",
-            kind=AlertKind.LOG_FORKED,
-            account=EVERY_ACCOUNT,
-            text=f"checkpoint {error.number} was published with other contents: altered, or an older backup?",
-            occurred_at=clock.now(),
-            subject=f"checkpoint {error.number}",
-        )
-        raise_alerts(application.alerts, [fork])
-        # No retry makes two logs one: people have to look.
-        raise AirflowFailException(str(error)) from error
+        trouble, kind, key = error, AlertKind.LOG_FORKED, f"log_forked/{error.number}"
+        text = f"checkpoint {error.number} was published with other contents: altered, or an older backup?"
+    except (CheckpointInTheWayError, UnreadableCheckpointError) as error:
+        trouble, kind, key = error, AlertKind.LOG_DAMAGED, f"log_damaged/next_checkpoint/{error}"
+        text = f"no checkpoint can be made after the last one: {error}"
+    raise_alerts(application.alerts, [Alert(key, kind, EVERY_ACCOUNT, text, clock.now())])
+    # No retry makes two logs one, or mends one: people have to look.
+    raise AirflowFailException(str(trouble)) from trouble

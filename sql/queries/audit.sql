@@ -11,6 +11,16 @@ FROM sat.events AS e
 LEFT JOIN sat.stream_heads AS h USING (stream)
 ORDER BY e.stream, e.version, e.position;
 
+-- name: streams_from(first_position)
+-- The same from a position on: the first event of a stream here may be any of its versions.
+SELECT
+    e.position, e.stream, e.version, e.type, e.schema_version, e.data, e.actor, e.cause, e.occurred_at,
+    e.recorded_at, e.digest, h.version
+FROM sat.events AS e
+LEFT JOIN sat.stream_heads AS h USING (stream)
+WHERE e.position >= :first_position
+ORDER BY e.stream, e.version, e.position;
+
 -- name: streams_until(until)
 -- The same up to a position. The heads are those of now.
 SELECT
@@ -36,6 +46,13 @@ SELECT digest FROM sat.status_evidence WHERE digest = ANY (:digests);
 -- Whether this role may recompute the digests of signed texts and callbacks.
 SELECT has_column_privilege('sat.status_evidence', 'body', 'SELECT')
     AND has_column_privilege('sat.callback_inbox', 'body', 'SELECT');
+
+-- name: changed_texts(digests)
+-- Of these signed texts, those that are not what their digest says.
+SELECT digest, encode(sha256(convert_to(body, 'UTF8')), 'hex')
+FROM sat.status_evidence
+WHERE digest = ANY (:digests) AND digest <> encode(sha256(convert_to(body, 'UTF8')), 'hex')
+ORDER BY digest;
 
 -- name: changed_evidence()
 -- Signed texts and callbacks that are not what their digest says.

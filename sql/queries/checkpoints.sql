@@ -32,6 +32,17 @@ LIMIT :limit;
 -- What checkpoints cover of each event, by position: the whole log.
 SELECT position, recorded_at, digest FROM sat.events ORDER BY position;
 
+-- name: leaves_from(position)
+-- The same from a position on.
+SELECT position, recorded_at, digest FROM sat.events WHERE position >= :position ORDER BY position;
+
+-- name: first_number_since(since)$
+-- The first checkpoint with events that were recorded since then; after the last one when there is none.
+SELECT coalesce(
+    min(number) FILTER (WHERE (document::jsonb ->> 'recorded_to')::timestamptz >= :since), max(number) + 1, 1
+)
+FROM sat.checkpoints;
+
 -- name: checkpoints_between(recorded_from, recorded_before)
 -- The first and the last checkpoint with events that were recorded in a period; NULL when there is none.
 SELECT min(number), max(number)

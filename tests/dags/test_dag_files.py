@@ -31,6 +31,7 @@ STEPS: dict[str, list[str]] = {
     ],
     "audit_checkpoint": ["checkpoint"],
     "audit_export": ["write_pack"],
+    "audit_verification": ["verify"],
     "deposit_snapshot": ["accounts", "observe"],
     "nightly_reconciliation": [
         "day",

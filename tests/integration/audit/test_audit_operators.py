@@ -20,13 +20,14 @@ from sat_hook.audit.keys import AuditSigner, new_audit_key
 from sat_hook.audit.publication import PublicationError
 from sat_hook.hooks.audit import audit_signer, checkpoint_publication
 from sat_hook.hooks.sat_connection import SATConnectionError
-from sat_hook.operators.audit import SATCheckpointOperator, SATExportOperator
+from sat_hook.operators.audit import SATCheckpointOperator, SATExportOperator, SATVerifyLogOperator
 from sat_hook.protocol.signing import generate_key_pair
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.dags.api_server import postgres_connection
-from tests.integration.audit.keeping import Notary
+from tests.integration.audit.damage import damage
+from tests.integration.audit.keeping import Notary, forge_checkpoints, rewrite_event
 from tests.orders import BY_TEST, ManualClock
 
 PRIVATE, _ = new_audit_key()
@@ -76,6 +77,119 @@ def test_two_logs_are_told_once_and_fail_the_task(airflow: Notary) -> None:
     with closing(psycopg2.connect(airflow.database.superuser_dsn)) as opened, opened.cursor() as cursor:
         cursor.execute("SELECT kind, account FROM sat.alerts")
         assert cursor.fetchall() == [("log_forked", "*")]
+
+
+def alerts_of(database: ApplicationDatabase) -> list[tuple[str, str]]:
+    """Kind and text of every alert."""
+    with closing(psycopg2.connect(database.superuser_dsn)) as opened, opened.cursor() as cursor:
+        cursor.execute("SELECT kind, text FROM sat.alerts ORDER BY alert_id")
+        return cursor.fetchall()
+
+
+@pytest.mark.parametrize("everything", ["True", "False"])
+def test_a_whole_log_is_verified_in_silence(airflow: Notary, everything: str) -> None:
+    """All of it, or the last days."""
+    SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
+    airflow.append(4, 1)
+    done = SATVerifyLogOperator(task_id="verify", everything=everything).execute(CONTEXT)
+    assert done == {"events": 4, "from_checkpoint": 1, "checkpoints": 1, "published": 1}
+    assert alerts_of(airflow.database) == []
+
+
+def test_damage_fails_each_night_and_is_told_once(airflow: Notary) -> None:
+    """With its place; no retry, because none helps. New damage is new news."""
+    SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
+    rewrite_event(airflow.database, 2, "0812", "0813")
+    operator = SATVerifyLogOperator(task_id="verify", everything=True)
+    for _ in range(2):
+        with pytest.raises(AirflowFailException, match="1 problems in 3 events"):
+            operator.execute(CONTEXT)
+    [(kind, text)] = alerts_of(airflow.database)
+    assert kind == "log_damaged"
+    assert "checkpoint 1 (position 1): checkpoint_events: found other events" in text
+    damage(airflow.database, "UPDATE sat.events SET actor = 'user:eve' WHERE position = 3")
+    with pytest.raises(AirflowFailException, match="2 problems"):
+        operator.execute(CONTEXT)
+    assert len(alerts_of(airflow.database)) == 2
+
+
+def test_much_damage_is_told_in_few_alerts(airflow: Notary) -> None:
+    """The first ones by themselves, and how many there are."""
+    airflow.append(10, 30)
+    SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
+    damage(airflow.database, "UPDATE sat.events SET actor = 'user:eve'")
+    with pytest.raises(AirflowFailException, match="33 problems"):
+        SATVerifyLogOperator(task_id="verify", everything=True).execute(CONTEXT)
+    texts = [text for _, text in alerts_of(airflow.database)]
+    assert (len(texts), texts[-1]) == (21, "33 problems were found in all; run: sat log verify")
+
+
+def test_checkpoints_that_have_stopped_are_told_each_day(airflow: Notary) -> None:
+    """Nothing is wrong with the log, so nothing is red; but somebody has switched the DAG off."""
+    damage(airflow.database, "UPDATE sat.events SET recorded_at = recorded_at - interval '2 hours'")
+    operator = SATVerifyLogOperator(task_id="verify", everything=True)
+    for _ in range(2):
+        operator.execute(CONTEXT)
+    [(kind, text)] = alerts_of(airflow.database)
+    assert (kind, text.partition(", ")[0]) == ("log_unproven", "3 events wait for a checkpoint")
+    airflow.clock = ManualClock(datetime.now(UTC) - timedelta(hours=2))
+    airflow.make()
+    airflow.append(60, 1)
+    airflow.make(publish=False)
+    operator.execute(CONTEXT)
+    assert "checkpoints from 2 on are not published" in alerts_of(airflow.database)[-1][1]
+
+
+def test_a_checkpoint_that_was_put_in_the_way_is_told(airflow: Notary) -> None:
+    """The task fails at once and does not try for ever."""
+    SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
+    airflow.append(4, 1)
+    SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
+    forge_checkpoints(airflow.database, airflow.signer, {1: {"first_position": 5, "last_position": 99}})
+    airflow.append(5, 1)
+    with pytest.raises(AirflowFailException, match="checkpoint 3: found another one over its positions"):
+        SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
+    assert [kind for kind, _ in alerts_of(airflow.database)] == ["log_damaged"]
+
+
+def test_older_keys_are_trusted_where_the_connection_names_them(
+    airflow: Notary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a change of the key; without its file what the older key signed is not proven."""
+    SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
+    (tmp_path / "older.pem").write_bytes(AuditSigner(PRIVATE).public_key_pem())
+    attributes = postgres_connection(airflow.database.writer_dsn)
+    known = {
+        "sat_audit": connection(new_audit_key()[0].decode()),
+        "sat_db": SimpleNamespace(**attributes, extra_dejson={"sslmode": "disable"}),
+    }
+    monkeypatch.setattr(BaseHook, "get_connection", classmethod(lambda _, name: known[name]))
+    operator = SATVerifyLogOperator(task_id="verify", everything=True)
+    with pytest.raises(AirflowFailException, match="1 problems"):
+        operator.execute(CONTEXT)
+    known["sat_audit"].extra_dejson["public_key_paths"] = f" {tmp_path / 'older.pem'} ,"
+    assert operator.execute(CONTEXT)["checkpoints"] == 1
+    known["sat_audit"].extra_dejson["public_key_paths"] = "/nowhere.pem"
+    with pytest.raises(SATConnectionError, match="public_key_paths"):
+        operator.execute(CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("everything", "day", "whole"),
+    [
+        (None, "2026-11-21T19:40:00+00:00", True),
+        ("None", "2026-11-22T16:59:00+00:00", True),
+        (None, "2026-11-22T19:40:00+00:00", False),
+        ("True", "2026-11-22T19:40:00+00:00", True),
+        (False, "2026-11-21T19:40:00+00:00", False),
+    ],
+)
+def test_everything_is_looked_at_on_sundays_in_jakarta(
+    everything: bool | str | None, day: str, whole: bool
+) -> None:
+    """Unless the run says otherwise; a template gives words."""
+    operator = SATVerifyLogOperator(task_id="verify", everything=everything)
+    assert operator.is_everything(datetime.fromisoformat(day)) is whole
 
 
 def test_a_pack_is_written_beside_the_results_and_again(airflow: Notary, tmp_path: Path) -> None:

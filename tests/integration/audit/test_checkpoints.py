@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg2
@@ -24,9 +26,10 @@ from sat_hook.audit.checkpoints import (
 )
 from sat_hook.audit.findings import FindingKind
 from sat_hook.audit.keys import AuditSigner, AuditVerifier, new_audit_key
+from sat_hook.audit.verification import Verification, verify_log
 from sat_hook.store.database import Database
 from stack.databases import ApplicationDatabase
-from tests.integration.audit.damage import Found, damage, order_stream
+from tests.integration.audit.damage import Found, damage, fill, order_stream
 from tests.integration.audit.keeping import EVENT_COLUMNS, Notary, forge_checkpoints, rewrite_event
 from tests.orders import T0
 
@@ -374,3 +377,73 @@ def test_without_a_key_signatures_are_not_looked_at(notary: Notary) -> None:
     assert found.findings == []
     assert verification.chain.signatures_checked is False
     assert verification.published_number is None
+
+
+@pytest.fixture
+def aged(notary: Notary) -> Notary:
+    """The first two checkpoints are of ten days ago, the third and what is beyond are new."""
+    forge = {number: {"recorded_to": "2026-01-01T00:00:00.000000+00:00"} for number in (1, 2)}
+    forge_checkpoints(notary.database, notary.signer, forge)
+    shutil.rmtree(notary.folder)
+    notary.make()
+    return notary
+
+
+def look_since(notary: Notary) -> tuple[Verification, Found]:
+    """What the nightly verification does on most days."""
+    found = Found()
+    with closing(Database(notary.database.writer_dsn)) as opened:
+        return verify_log(opened, found, notary.trust, since=datetime(2026, 1, 2, tzinfo=UTC)), found
+
+
+def test_the_last_days_alone_can_be_looked_at(aged: Notary) -> None:
+    """From the beginning of the first checkpoint that has something of them, and what is beyond the last."""
+    verification, found = look_since(aged)
+    assert found.findings == []
+    assert (verification.events, verification.chain.first_checkpoint) == (5, 3)
+    assert (verification.chain.checkpoints, verification.chain.covered_position) == (4, EVENTS + 1)
+    assert verification.published_number == 4
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("UPDATE sat.events SET actor = 'user:eve' WHERE position = 9", FindingKind.DIGEST_MISMATCH),
+        ("DELETE FROM sat.events WHERE position = 12", FindingKind.CHECKPOINT_EVENTS),
+        ("DELETE FROM sat.checkpoints WHERE number = 3", FindingKind.CHECKPOINT_CHAIN),
+        ("DELETE FROM sat.checkpoints WHERE number = 4", FindingKind.PUBLISHED_BEYOND),
+        ("UPDATE sat.checkpoints SET signature = 'bm8=' WHERE number = 2", FindingKind.CHECKPOINT_SIGNATURE),
+        ("DELETE FROM sat.checkpoints", FindingKind.PUBLISHED_BEYOND),
+        ("UPDATE sat.stream_heads SET version = 9 WHERE stream = '{0}'", FindingKind.HEAD_MISMATCH),
+    ],
+)
+def test_damage_of_the_last_days_is_found_in_them(aged: Notary, statement: str, kind: FindingKind) -> None:
+    """As in the whole log; the checkpoint before is the anchor."""
+    damage(aged.database, statement.format(order_stream(10)))
+    _, found = look_since(aged)
+    assert kind in {finding.kind for finding in found.findings}
+
+
+def test_older_damage_waits_for_the_whole_look(aged: Notary) -> None:
+    """What only the older events show; a checkpoint, a link or a copy that was changed shows at once."""
+    damage(aged.database, "UPDATE sat.events SET actor = 'user:eve' WHERE position = 2")
+    assert look_since(aged)[1].findings == []
+    assert len(aged.verify()[1].findings) == 1
+
+
+def test_signed_texts_of_the_last_days_are_held_against_their_digests(
+    database: ApplicationDatabase, tmp_path: Path
+) -> None:
+    """Those that the events name, if the role may read them."""
+    notary = Notary(database, tmp_path / "published")
+    notary.append(30, 1)
+    notary.make(publish=False)
+    forge_checkpoints(database, notary.signer, {1: {"recorded_to": "2026-01-01T00:00:00.000000+00:00"}})
+    fill(database)
+    notary.make()
+    verification, found = look_since(notary)
+    assert (found.findings, verification.chain.first_checkpoint) == ([], 2)
+    damage(database, "UPDATE sat.status_evidence SET body = '{}'")
+    assert [finding.kind for finding in look_since(notary)[1].findings] == [FindingKind.EVIDENCE_CHANGED]
+    damage(database, "DELETE FROM sat.status_evidence")
+    assert {finding.kind for finding in look_since(notary)[1].findings} == {FindingKind.EVIDENCE_MISSING}

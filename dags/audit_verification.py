@@ -1,0 +1,44 @@
+"""Verifies the log every night, as `sat log verify` does, and has people told of whatever is wrong.
+
+Digests, versions, every checkpoint and their chain, the newest published copy: on Sundays (WIB) of everything
+that was ever recorded, on other days of the last two days. Damage is an alert and a red task, until somebody
+has looked; checkpoints that have stopped are an alert a day.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param
+
+from sat_hook.operators.audit import SATVerifyLogOperator
+
+with DAG(
+    "audit_verification",
+    description="Verify the log: digests, versions, checkpoints, what was published",
+    # 02:40 in Jakarta.
+    schedule="40 19 * * *",
+    catchup=False,
+    max_active_runs=1,
+    tags=["sat", "audit"],
+    doc_md=__doc__,
+    default_args={
+        "owner": "audit",
+        "retries": 2,
+        "retry_delay": timedelta(minutes=5),
+        "execution_timeout": timedelta(hours=12),
+    },
+    params={
+        "everything": Param(
+            None,
+            type=["null", "boolean"],
+            title="Everything",
+            description="Whatever was ever recorded, or the last two days; by default everything on Sundays",
+        ),
+    },
+) as dag:
+    SATVerifyLogOperator(
+        task_id="verify",
+        everything="{{ params.everything }}",
+        doc_md="Verify; each problem is a line of this log, and the first ones are alerts.",
+    )
