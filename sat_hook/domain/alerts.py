@@ -16,6 +16,7 @@ from enum import StrEnum
 from sat_hook.domain import account as account_events
 from sat_hook.domain import batch_events, order_events
 from sat_hook.domain.event import Event
+from sat_hook.domain.order_decisions import STATUS_FAILED, STATUS_PENDING, STATUS_SUCCESS
 from sat_hook.domain.recorded import RecordedEvent
 
 MAXIMUM_TEXT_CHARACTERS = 300
@@ -103,6 +104,8 @@ class AlertMessage:
 
 
 _FAILED_ENDS = frozenset({"OrderFailed", "CheckoutRejected", "FailedByOperator"})
+# Any other word of SAT's stays out of what people are sent.
+_KNOWN_STATUSES = frozenset({STATUS_PENDING, STATUS_SUCCESS, STATUS_FAILED})
 # An end of these types is news only after another end of the same order.
 _NEWS_AFTER_AN_END = ("OrderSucceeded", "OrderFailed", "OrderPending")
 ENDS = (*sorted(_FAILED_ENDS), "SucceededByOperator")
@@ -186,8 +189,15 @@ def _text(event: Event, key: str) -> str:
             return f"{key}: signed Success after it was called failed; do not pay it again"
         case order_events.OrderReversed():
             return f"{key}: signed Failed after a signed Success"
-        case order_events.SignedStatus():
-            return f"{key}: a signed status fits no transition any more"
+        case order_events.OrderPending():
+            return (
+                f"{key}: signed Pending after it was called failed; it may be paid yet: do not pay it again"
+            )
+        case order_events.OrderFailed():
+            return f"{key}: signed Failed after a person called it succeeded; it is failed now"
+        case order_events.EvidenceContradicted(reported_status=status):
+            said = f"signed {status}" if status in _KNOWN_STATUSES else "a signed status"
+            return f"{key}: {said} fits nothing any more; the order stays as it is"
         case _:
             raise ValueError(f"{event.type_name} is no alert")
 

@@ -120,6 +120,35 @@ def test_news_of_orders_is_noted_in_the_order_of_the_log(kept: Kept) -> None:
     assert kept.collect() == 0, "an event is news once"
 
 
+@pytest.mark.parametrize(
+    ("events", "says"),
+    [
+        (
+            (REJECTED, PENDING),
+            "signed Pending after it was called failed; it may be paid yet: do not pay it again",
+        ),
+        (
+            (happened.SucceededByOperator(reason="seen"), FAILED),
+            "signed Failed after a person called it succeeded; it is failed now",
+        ),
+        ((SUCCEEDED, CONTRADICTED), "signed Pending fits nothing any more; the order stays as it is"),
+        (
+            (SUCCEEDED, signed(happened.EvidenceContradicted, reported_status="Lunas 0812345678")),
+            "a signed status fits nothing any more; the order stays as it is",
+        ),
+    ],
+)
+def test_a_contradiction_says_what_it_means_for_the_money(
+    kept: Kept, events: tuple[Event, ...], says: str
+) -> None:
+    """Whoever reads it at night must not pay twice; a word of SAT's that nobody knows stays out."""
+    kept.put(1, *events)
+    kept.collect()
+    (told,) = kept.application.alerts.recent()
+    assert told.alert.kind is AlertKind.EVIDENCE_CONTRADICTED
+    assert told.alert.text == f"{stream_of(1).key}: {says}"
+
+
 def test_news_of_batches_and_accounts_is_noted_with_whose_it_is(kept: Kept) -> None:
     """A stopped chunk and a foreign hand in the deposit."""
     store = kept.application.store
