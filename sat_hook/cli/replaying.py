@@ -83,7 +83,12 @@ def _position(database: Database, option: str, text: str) -> int:
 
     if re.fullmatch(r"[0-9]{1,18}", text.strip()):
         return int(text)
-    return position_at(database, moment_from(text, datetime.now(UTC), f"{option}, which is no position"))
+    now = datetime.now(UTC)
+    typed = moment_from(text, now, f"{option}, which is no position")
+    if typed > now:
+        # The log may still grow below it: what is shown then would not be what was asked for.
+        raise CommandError.at(option, f"{text!r}, a moment that has not been yet", "one that has")
+    return position_at(database, typed)
 
 
 def _since(database: Database, text: str | None, until: int | None) -> int:

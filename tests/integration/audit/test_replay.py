@@ -107,6 +107,18 @@ def test_the_past_is_replayed_as_it_was(finished: Finished) -> None:
     assert now.states[StreamKind.ORDER].digest != before.states[StreamKind.ORDER].digest
 
 
+def test_every_position_is_a_place_in_the_past(finished: Finished) -> None:
+    """From before the first event to the last; also between two events of one transaction."""
+    streams = []
+    for position in range(finished.position + 1):
+        found = Found()
+        replayed = finished.replay(found, until=position)
+        assert found.findings == [], position
+        streams.append(sum(state.streams for state in replayed.states.values()))
+    assert (streams[0], streams[1], streams[-1]) == (0, 1, 4)
+    assert streams == sorted(streams)
+
+
 def test_a_release_that_reports_differently_is_found_at_line_and_column(
     finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,5 +268,8 @@ def test_the_exit_code_is_the_verdict(run: Run, finished: Finished, tmp_path: Pa
     for option, text in (("--until", "tomorrow"), ("--since", "-3")):
         wrong = run("replay", option, text, env=env)
         assert (wrong.code, "which is no position: found" in wrong.err) == (2, True)
+    for option in ("--until", "--since"):
+        to_come = run("replay", option, "2126-01-01", env=env)
+        assert (to_come.code, "a moment that has not been yet" in to_come.err) == (2, True), to_come
     beyond = run("replay", "--until", "999999", env=env)
     assert (beyond.code, "position 999999: found a log" in beyond.err) == (2, True)
