@@ -217,7 +217,8 @@ def record_top_up(
             f"credited at: found {event.credited_at.isoformat()}; expected a moment that has passed"
         )
     for known in books.top_ups:
-        if known.event.reference == event.reference:
+        # Banks write references in capitals, people do not always.
+        if known.event.reference.casefold() == event.reference.casefold():
             same = (known.event.amount_rupiah, known.event.credited_at) == (
                 event.amount_rupiah,
                 event.credited_at,

@@ -143,6 +143,10 @@ class SATNameDayOperator(BaseOperator):
                 raise AirflowFailException(f"day: found {self.day}; expected a WIB day that has ended")
             return named.isoformat()
         closed = BusinessDay.of(running.opens_at - (running.closes_at - running.opens_at) / 2, minutes)
+        if closed.closes_at > now:
+            raise AirflowFailException(
+                f"run of {moment:%F %T} UTC: found {closed.day}; expected a day that ended"
+            )
         self.log.info("Closing %s (WIB), cut-off at %s.", closed.day, closed.closes_at)
         return closed.day.isoformat()
 

@@ -146,7 +146,7 @@ def match_settlement(
         *_unknown(finder, files, unknown),
         *_missing(finder, day, files, missing),
         *_again(finder, files, pairs[is_again]),
-        *_differences(finder, day, files, pairs[~is_again]),
+        *_differences(finder, day, files, pairs[~is_again] if again else pairs),
     )
     matched = rows[is_expected & is_matched]
     succeeded = theirs["rupiah"][theirs["status"] == "succeeded"]
@@ -236,16 +236,22 @@ def _duplicates(finder: Finder, files: DayFiles, rows: pd.DataFrame, ours: pd.Da
         is_known = key in charged.index
         is_paid = is_known and _GROUP.get(str(charged["state"].loc[key]), "failed") != "failed"
         our_rupiah = int(charged["charged_rupiah"].loc[key]) if is_paid else 0
+        first = int(group["file"].iloc[0])
+        others = group[group["file"] != first]
+        elsewhere = "".join(
+            f"; {files.imported[file].name} row {row}"
+            for file, row in zip(others["file"], others["file_row"], strict=True)
+        )
         yield finder.found(
             "duplicate",
             f"{key}:{finder.day}",
             BreakCategory.DUPLICATE,
             f"the settlement file has the order {len(group)} times; none of these rows is paired",
             ours=rupiah(our_rupiah) if is_known else "nothing",
-            theirs=rupiah(int(group["rupiah"].sum())),
+            theirs=rupiah(int(group["rupiah"].sum())) + elsewhere,
             amount_rupiah=int(group["rupiah"].sum()) - our_rupiah,
             order=(key, str(charged["order_id"].loc[key])) if is_known else (key, ""),
-            evidence=_place(files, int(group["file"].iloc[0]), group["file_row"].tolist()),
+            evidence=_place(files, first, group.loc[group["file"] == first, "file_row"].tolist()),
         )
 
 

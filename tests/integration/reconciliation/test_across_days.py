@@ -222,6 +222,17 @@ def test_a_look_by_a_clock_that_is_apart_is_not_kept(store: PostgresEventStore) 
     assert keeper.observe(looked_at("clocks", now + SECOND), BY_TEST)
 
 
+def test_a_duplicate_in_two_files_of_a_day_is_located_in_both(day: Planted) -> None:
+    """A row number belongs to its own file."""
+    day.settle(*day.usual_rows(), name="a.csv")
+    day.settle(day.settlement_row("good-2"), name="b.csv")
+    day.observe(CLOSES + SECOND)
+    found = only(day.close().close)
+    assert described(found) == ("settlement", "duplicate", "good-2", PRICE)
+    assert (found.evidence.file_name, found.evidence.file_rows) == ("a.csv", (3,))
+    assert found.theirs == "Rp 104,000; b.csv row 2"
+
+
 def looked_at(account: str, at: datetime) -> DepositObserved:
     """A look at a deposit at a real moment."""
     return DepositObserved(

@@ -201,6 +201,7 @@ def test_a_top_up_counts_once_and_explains_its_day(day: Planted) -> None:
     }
     assert acts.top_up(day.keeper, day.account, **record) is True
     assert acts.top_up(day.keeper, day.account, **record) is False
+    assert acts.top_up(day.keeper, day.account, **{**record, "reference": " bca-7 "}) is False
     with pytest.raises(BooksRefusedError, match="expected a reference of its own"):
         acts.top_up(day.keeper, day.account, **{**record, "amount_rupiah": 1})
     with pytest.raises(BooksRefusedError, match="expected a moment that has passed"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,6 +50,13 @@ def test_a_day_that_somebody_names_is_closed() -> None:
         named(None, now, "2999-01-01")
     with pytest.raises(AirflowFailException, match="expected YYYY-MM-DD"):
         named(None, now, "yesterday")
+
+
+def test_a_run_of_a_moment_that_is_to_come_closes_nothing() -> None:
+    """Airflow lets people start a run for any moment; a day that has not ended cannot be closed."""
+    now = datetime.now(UTC)
+    with pytest.raises(AirflowFailException, match="expected a day that ended"):
+        named(now + timedelta(days=2), now)
 
 
 @pytest.fixture
