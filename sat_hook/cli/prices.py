@@ -239,11 +239,12 @@ def _when_not(periods: list[PricePeriod], moment: datetime) -> str:
 
 
 def _tell_freshness(opened: OpenedPrices, moment: datetime) -> None:
-    """How far the nearest list before the moment is away; loudly, when it is too far."""
+    """How far the last list up to the moment is away; loudly, when it is too far."""
     from sat_hook.catalogue.gaps import GAP_HOURS
     from sat_hook.catalogue.wib import span_text
 
-    lists = opened.history.complete_moments(opened.account, moment, moment)
+    just_after = moment + timedelta(microseconds=1)  # a list of this very moment is one
+    lists = opened.history.complete_moments(opened.account, just_after, just_after)
     if not lists:
         opened.out.print("[yellow]no price list is known of that time[/]")
         return

@@ -79,7 +79,9 @@ def test_a_product_is_shown_as_it_is(sat: Run) -> None:
     ("at", "words"),
     [
         ("2026-11-02 10:59", "Rp52.000"),
+        ("2026-11-02 10:00", "known by   the list of 2026-11-02 10:00:00 WIB, 0 s before"),
         ("2026-11-02 11:00", "Rp54.500"),
+        ("2026-11-02 11:00", "known by   the list of 2026-11-02 11:00:00 WIB, 0 s before"),
         ("2026-11-02T04:30Z", "Rp54.500"),
         ("5h", "temporarily inactive"),
         ("2026-11-02 09:59", "first at 2026-11-02 10:00:00 WIB"),
