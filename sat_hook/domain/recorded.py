@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from sat_hook.domain.event import Event, parse_event
+from pydantic_core import to_json
 
-_canonical = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+from sat_hook.domain.event import Event, parse_event
 
 
 class StreamKind(StrEnum):
@@ -103,4 +102,5 @@ def event_digest(
         provenance.cause,
         occurred_at.astimezone(UTC).isoformat(timespec="microseconds"),
     ]
-    return hashlib.sha256(_canonical(parts).encode("utf-8")).hexdigest()
+    # Compact JSON, UTF-8, nothing escaped that need not be: whoever has only Python's json makes the same.
+    return hashlib.sha256(to_json(parts)).hexdigest()
