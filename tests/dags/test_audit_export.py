@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import requests
 
@@ -69,19 +71,40 @@ def test_a_pack_is_asked_for_written_taken_and_verified(running_stack: Stack, tm
     assert logs == []
 
 
-def test_the_checkpoint_dag_runs_each_minute(running_stack: Stack) -> None:
-    """It is scheduled, and its last run that ended was a success."""
-    url = running_stack.settings().airflow_url
+def session_of(stack: Stack) -> tuple[str, dict[str, str]]:
+    """Airflow's address of DAGs, and headers as ops."""
+    url = stack.settings().airflow_url
     token = requests.post(
         f"{url}/auth/token",
-        json={"username": "ops", "password": running_stack.credentials.user_passwords["ops"]},
+        json={"username": "ops", "password": stack.credentials.user_passwords["ops"]},
         timeout=90,
     ).json()["access_token"]
+    return f"{url}/api/v2/dags", {"Authorization": f"Bearer {token}"}
+
+
+def test_the_checkpoint_dag_runs_each_minute(running_stack: Stack) -> None:
+    """It is scheduled, and its last run that ended was a success."""
+    url, headers = session_of(running_stack)
     runs = requests.get(
-        f"{url}/api/v2/dags/audit_checkpoint/dagRuns",
-        headers={"Authorization": f"Bearer {token}"},
+        f"{url}/audit_checkpoint/dagRuns",
+        headers=headers,
         params={"order_by": "-run_after", "limit": 5},
         timeout=90,
     ).json()["dag_runs"]
     assert [run["state"] for run in runs if run["state"] == "failed"] == []
     assert runs
+
+
+def test_the_log_is_verified_by_its_dag(running_stack: Stack) -> None:
+    """With the worker's role, key and place of publication."""
+    url, headers = session_of(running_stack)
+    body = {"logical_date": None, "conf": {"everything": True}}
+    asked = requests.post(f"{url}/audit_verification/dagRuns", headers=headers, json=body, timeout=90)
+    assert asked.status_code == 200, asked.text
+    run_url = f"{url}/audit_verification/dagRuns/{quote(asked.json()['dag_run_id'], safe='')}"
+    deadline = time.monotonic() + 100
+    state = "queued"
+    while state not in ("success", "failed") and time.monotonic() < deadline:
+        time.sleep(0.5)
+        state = requests.get(run_url, headers=headers, timeout=90).json()["state"]
+    assert state == "success"
