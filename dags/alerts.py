@@ -12,7 +12,12 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from sat_hook.operators.alerts import SATCollectAlertsOperator, SATNotifyOperator
+from sat_hook.operators.alerts import (
+    ANNOUNCED,
+    SATCollectAlertsOperator,
+    SATNotifyOperator,
+    SATSettleAnnouncedOperator,
+)
 
 with DAG(
     "alerts",
@@ -33,6 +38,11 @@ with DAG(
         task_id="collect",
         doc_md="Read the log from where the last run left it; raise an asset event for each kind of alert.",
     )
+    announced = SATSettleAnnouncedOperator(
+        task_id="announced",
+        keys=collect.output[ANNOUNCED],
+        doc_md="Put down that Airflow has these asset events: it takes them with the success of `collect`.",
+    )
     notify = SATNotifyOperator(
         task_id="notify",
         # What was collected before is told even while collecting has trouble.
@@ -40,4 +50,4 @@ with DAG(
         doc_md="Send what people were not told yet through the configured notifier.",
     )
 
-    collect >> notify
+    collect >> [announced, notify]

@@ -20,11 +20,14 @@ from airflow.sdk.exceptions import AirflowFailException
 from sat_hook.domain.alerts import Alert, AlertKind, AlertMessage, messages_of
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.pipeline.alerting import collect_alerts, tell_people
-from sat_hook.pipeline.limits import AlertingLimits
 
 #: The Airflow Variable that names the notifier; ``AIRFLOW_VAR_SAT_ALERTS`` in the environment does the same.
 NOTIFIER_VARIABLE = "sat_alerts"
 ALERTS = AssetAlias("sat_alerts", group="sat")
+#: The XCom that holds the keys of the alerts that were announced.
+ANNOUNCED = "announced"
+# Their keys are an XCom; the next run announces the others.
+ANNOUNCED_AT_ONCE = 1000
 
 
 class NotifierConfigurationError(ValueError):
@@ -40,7 +43,9 @@ class SATCollectAlertsOperator(BaseOperator):
     """Note what the log has to tell since the last run, and raise an asset event for each kind of it.
 
     The events' extra: ``alerts`` (their number), ``accounts``, ``batches`` and the message's ``text``, as far
-    as it goes. An asset event is raised once for each alert, whether or not a notifier takes it.
+    as it goes. An asset event is raised for each alert, whether or not a notifier takes it. Airflow takes it
+    together with this task's success; only then may :class:`SATSettleAnnouncedOperator` put down that it was,
+    whom the keys are handed to as XCom ``announced``. Until then the next run raises it again.
 
     :param db_conn_id: the application database's connection.
     """
@@ -54,9 +59,9 @@ class SATCollectAlertsOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """One round; returns how many alerts of each kind were announced."""
         application = ApplicationHook(self.db_conn_id, "sat alerts")
-        book, clock = application.alerts, application.resolver.clock
+        book = application.alerts
         collect_alerts(application.store, book)
-        alerts = book.unannounced(AlertingLimits().alerts)
+        alerts = book.unannounced(ANNOUNCED_AT_ONCE)
         announced: dict[str, int] = {}
         by_kind: dict[AlertKind, list[Alert]] = {}
         for alert in alerts:
@@ -64,10 +69,33 @@ class SATCollectAlertsOperator(BaseOperator):
         for kind, group in by_kind.items():
             context["outlet_events"][ALERTS].add(asset_of(kind), extra=_extra(group))
             announced[kind.value] = len(group)
-        # The last act: a task that dies before it announces again.
-        book.settle_announced([alert.key for alert in alerts], clock.now())
+        context["ti"].xcom_push(ANNOUNCED, [alert.key for alert in alerts])
         self.log.info("New: %s.", announced or "nothing")
         return announced
+
+
+class SATSettleAnnouncedOperator(BaseOperator):
+    """Put down which alerts have their asset event, after the task that raised them has succeeded.
+
+    :param keys: XCom ``announced`` of :class:`SATCollectAlertsOperator` (templated).
+    :param db_conn_id: the application database's connection.
+    """
+
+    template_fields: Sequence[str] = ("keys",)
+    ui_color = "#f3ead9"
+
+    def __init__(self, *, keys: Any, db_conn_id: str = DEFAULT_CONNECTION, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.keys = keys
+        self.db_conn_id = db_conn_id
+
+    def execute(self, context: Context) -> int:
+        """Returns how many alerts there were."""
+        del context
+        application = ApplicationHook(self.db_conn_id, "sat alerts")
+        keys = [str(key) for key in self.keys or ()]
+        application.alerts.settle_announced(keys, application.resolver.clock.now())
+        return len(keys)
 
 
 def _extra(alerts: list[Alert]) -> dict[str, Any]:

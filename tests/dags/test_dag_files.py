@@ -45,7 +45,7 @@ STEPS: dict[str, list[str]] = {
     "product_price_snapshot": ["accounts", "prices.snapshot", "prices.announce"],
     "product_price_week": ["accounts", "summarise"],
     "post_final_watch": ["accounts", "look_again"],
-    "alerts": ["collect", "notify"],
+    "alerts": ["collect", "announced", "notify"],
     "example_sell_credit": ["buy", "wait", "tell"],
     "example_pay_a_bill": ["ask", "is_as_expected", "pay", "wait"],
     "example_look_at_an_order": ["look"],

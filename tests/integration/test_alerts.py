@@ -22,7 +22,12 @@ from sat_hook.domain.event import Event, registered_events
 from sat_hook.domain.funds import Movement, MovementKind
 from sat_hook.domain.order import evolve
 from sat_hook.hooks.application import ApplicationHook
-from sat_hook.operators.alerts import ALERTS, SATCollectAlertsOperator, SATNotifyOperator
+from sat_hook.operators.alerts import (
+    ALERTS,
+    SATCollectAlertsOperator,
+    SATNotifyOperator,
+    SATSettleAnnouncedOperator,
+)
 from sat_hook.pipeline.alerting import collect_alerts, raise_alerts, tell_people
 from sat_hook.pipeline.resolver import Resolver
 from sat_hook.store.event_store import Change
@@ -326,17 +331,39 @@ def test_a_wrong_configuration_fails_this_task_and_keeps_the_alerts(
     assert kept.tell() == 1
 
 
-def test_asset_events_are_raised_once_for_each_alert(kept: Kept) -> None:
-    """With what happened in their extra."""
+class Pushed:
+    """What a task handed on."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.values[key] = value
+
+
+def test_asset_events_are_raised_for_each_alert_until_airflow_has_them(kept: Kept) -> None:
+    """With what happened in their extra. A worker that dies before Airflow knows of it raises them again."""
     kept.put(1, ESCALATED)
     kept.put(2, ESCALATED)
     kept.put(3, SUCCEEDED, REVERSED)
     operator = SATCollectAlertsOperator(task_id="collect", db_conn_id="sat_test_db")
     outlets = Outlets()
-    context: Any = {"outlet_events": outlets}
+    pushed = Pushed()
+    context: Any = {"outlet_events": outlets, "ti": pushed}
     assert operator.execute(context) == {"order_escalated": 2, "order_reversed": 1}
     uris = [uri for uri, _ in outlets[ALERTS].events]
     assert uris == ["sat://alerts/order_escalated", "sat://alerts/order_reversed"]
     extra = outlets[ALERTS].events[0][1]
     assert (extra["alerts"], extra["accounts"], extra["batches"]) == (2, [ACCOUNT], [BATCH])
+    again = Outlets()
+    assert operator.execute({**context, "outlet_events": again}) == {
+        "order_escalated": 2,
+        "order_reversed": 1,
+    }
+    assert again[ALERTS].events == outlets[ALERTS].events
+    # The next task runs only after Airflow has taken the events together with the success.
+    settle = SATSettleAnnouncedOperator(
+        task_id="announced", keys=pushed.values["announced"], db_conn_id="sat_test_db"
+    )
+    assert settle.execute(context) == 3
     assert operator.execute(context) == {}
