@@ -87,6 +87,8 @@ def keep_export(pack: Path) -> str:
     uri = f"{_exports_uri()}/{pack.name}"
     try:
         if folder is not None:
+            # It may hold customers' data and vouchers. Airflow's processes share a user, or at least a group.
+            pack.chmod(0o640)
             # A rename in one file system: nobody is ever given half a pack.
             return pack.replace(folder / pack.name).resolve().as_uri()
         with pack.open("rb") as source, ObjectStoragePath(uri).open("wb") as kept:

@@ -212,6 +212,8 @@ def test_a_pack_is_written_beside_the_results_and_again(airflow: Notary, tmp_pat
         assert json.dumps(first)
         kept = load_export(store, export.export_id)
     assert kept.digest == first["digest"]
+    pack = tmp_path / "results" / "exports" / f"{export.export_id}.zip"
+    assert pack.stat().st_mode & 0o007 == 0, "it may hold vouchers: it is not everybody's on this machine"
     assert kept.version == 2
     assert [path.name for path in (tmp_path / "results" / "exports").iterdir()] == [f"{export.export_id}.zip"]
 
