@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg2
@@ -31,7 +31,7 @@ from sat_hook.store.database import Database
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import Found, damage, fill, order_stream
 from tests.integration.audit.keeping import EVENT_COLUMNS, Notary, forge_checkpoints, rewrite_event
-from tests.orders import T0
+from tests.orders import T0, ManualClock
 
 EVENTS, SIZE = 12, 4
 
@@ -248,6 +248,65 @@ def test_even_the_key_does_not_reach_what_was_published(notary: Notary) -> None:
         "checkpoint 2 (position 5)",
         "checkpoint 3 (position 9)",
     ]
+
+
+@pytest.mark.parametrize("orders", [0, 3, EVENTS, 30], ids=["empty", "shorter", "as long", "longer"])
+@pytest.mark.parametrize("has_key", [False, True], ids=["with a key of one's own", "by our own DAG"])
+def test_a_log_that_was_written_anew_from_the_beginning_is_found(
+    notary: Notary, orders: int, has_key: bool
+) -> None:
+    """Another history, whole in itself, under a chain that fits; shorter, as long or longer."""
+    tables = "events, checkpoints, stream_heads, orders, batches, accounts, status_evidence"
+    with (
+        closing(psycopg2.connect(notary.database.superuser_dsn)) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SET session_replication_role = replica")
+        for table in tables.split(", "):
+            cursor.execute(f"TRUNCATE sat.{table} RESTART IDENTITY")
+        connection.commit()
+    notary.append(500, orders)
+    honest, eve = notary.signer, AuditSigner(new_audit_key()[0])
+    if not has_key:
+        notary.signer = eve
+        notary.make(publish=False)
+        notary.signer = honest
+    with pytest.raises(CheckpointForkedError):
+        notary.make()
+    verification, found = notary.verify()
+    kinds = {finding.kind for finding in found.findings}
+    assert kinds & {FindingKind.PUBLISHED_DIFFERS, FindingKind.PUBLISHED_BEYOND}, found.findings
+    assert (FindingKind.CHECKPOINT_SIGNATURE in kinds) is (orders > 0 and not has_key)
+    assert not verification.is_clean
+    # What cannot be known without the copies is not said either.
+    alone, _ = notary.verify(replace(notary.trust, published=None))
+    assert (alone.is_clean, alone.published_number) == (orders == 0 or has_key, None)
+
+
+def test_checkpoints_that_changed_numbers_are_found(notary: Notary) -> None:
+    """Two swapped: whoever has no key cannot make the texts say so."""
+    forge_checkpoints(
+        notary.database,
+        AuditSigner(new_audit_key()[0]),
+        {1: {"first_position": 101, "last_position": 104}, 2: {"first_position": 1, "last_position": 4}},
+    )
+    _, found = notary.verify(replace(notary.trust, published=None))
+    assert {finding.place for finding in found.findings} >= {"checkpoint 1", "checkpoint 2", "checkpoint 3"}
+
+
+def test_a_clock_that_goes_back_breaks_nothing(notary: Notary) -> None:
+    """Events recorded before those at lower positions are covered, verified, and part of their period."""
+    damage(
+        notary.database,
+        "UPDATE sat.events SET recorded_at = recorded_at - interval '3 hours' WHERE position = 13",
+    )
+    notary.append(14, 2)
+    notary.clock = ManualClock(T0 - timedelta(days=1))
+    notary.make()
+    verification, found = notary.verify()
+    assert (found.findings, verification.chain.uncovered_events) == ([], 0)
+    text = json.loads(json.loads((notary.folder / name_of(4)).read_bytes())["document"])
+    assert text["recorded_from"] < text["recorded_to"]
 
 
 def test_a_broken_link_is_found(notary: Notary) -> None:
