@@ -33,7 +33,7 @@ _STATES = {
 }
 
 
-def books_router(
+def books_routes(
     store: "Callable[[], PostgresEventStore]",
     account_of: Callable[[str], str],
     by: Callable[[Any, str], Provenance],

@@ -1,0 +1,239 @@
+"""Routes for what people do to batches, orders and accounts; mounted by the plugin under ``/sat/v1``.
+
+The actor of every event is the Airflow user of the request (law 13).
+"""
+
+# No `from __future__ import annotations`: FastAPI has to see the annotations of the nested routes.
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from sat_hook.clients.system import SystemClock
+from sat_hook.domain.batch_events import BatchSource
+from sat_hook.domain.recorded import Provenance
+from sat_hook.hooks.spool import submissions_spool
+from sat_hook.pipeline import delivery, held, overrides, submission
+from sat_hook.pipeline.limits import MAXIMUM_FILE_BYTES
+from sat_hook.pipeline.resolver import Resolver
+from sat_hook.pipeline.results import render_results
+from sat_hook.store.past import past_of, present_of
+from sat_hook.store.postgres import PostgresEventStore
+
+DAG_ID = "bulk_disbursement"
+UPLOAD_SECONDS = 120
+MAXIMUM_BODY_TEXT = 10_000
+POSITION_HEADER = "X-SAT-Log-Position"
+
+_NEVER_STORED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def batch_routes(
+    store_of: Callable[[], PostgresEventStore],
+    account_of: Callable[[str], str],
+    by: Callable[[Any, str], Provenance],
+) -> APIRouter:
+    """The routes that act. Each requires an Airflow user who may trigger ``bulk_disbursement``.
+
+    :param store_of: the event store, looked up for each request.
+    :param account_of: an account's name in the log, by its connection.
+    :param by: the provenance of a user's action.
+    """
+    may_run_batches = Depends(requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id=DAG_ID))
+    router = APIRouter(dependencies=[may_run_batches])
+    BatchId = Annotated[str, Path(pattern="^B[A-Z2-7]{25}$")]
+    RequestId = Annotated[str, Path(pattern="^S[A-Z2-7]{31}$")]
+    Decision = Annotated[str, Path(pattern="^(release|cancel)$")]
+    ConnectionId = Annotated[str, Path(max_length=200)]
+    # What a reason has to be is the pipeline's rule, the same for every action; this is against floods.
+    Reason = Annotated[str, Body(embed=True, max_length=MAXIMUM_BODY_TEXT)]
+
+    def resolver() -> Resolver:
+        return Resolver(store_of(), SystemClock())
+
+    @router.post("/batches")
+    async def submit_batch(
+        request: Request,
+        user: GetUserDep,
+        account: Annotated[str, Query(max_length=200, description="an Airflow connection of type sat")],
+        file_name: Annotated[str, Query(max_length=255)] = "orders.csv",
+        reference: Annotated[str | None, Query(max_length=256)] = None,
+    ) -> dict[str, str | bool]:
+        """Keep the CSV in the body and register it as a batch. The same file again is the same batch."""
+        content = await _body(request)
+
+        def submit() -> dict[str, str | bool]:
+
+            # Streams carry the account's name, which the connection may set.
+            name = account_of(account)
+            submitted = submission.submit(
+                store_of(),
+                submissions_spool(),
+                SystemClock(),
+                account=name,
+                reference=reference,
+                source=BatchSource.FILE,
+                file_name=file_name,
+                content=content,
+                provenance=by(user, "plugin:submit"),
+            )
+            return {
+                "batch_id": submitted.batch_id,
+                "digest": submitted.digest,
+                "is_new": submitted.is_new,
+                "account": name,
+            }
+
+        return await run_in_threadpool(submit)
+
+    @router.get("/batches/{batch_id}/results")
+    async def results(
+        batch_id: BatchId,
+        at: Annotated[int | None, Query(ge=1, description="a position of the log; default: the last")] = None,
+    ) -> Response:
+        """The result file as of a position of the log: what was submitted, plus the verdicts. No goods."""
+
+        def render() -> Response:
+
+            store = store_of()
+            past = present_of(store) if at is None else past_of(store, at)
+            file = render_results(past, submissions_spool(), batch_id)
+            headers = {**_as_download(file.name), POSITION_HEADER: str(file.position)}
+            return Response(file.content, headers=headers, media_type="text/csv")
+
+        return await run_in_threadpool(render)
+
+    @router.post("/batches/{batch_id}/deliver")
+    async def deliver(
+        batch_id: BatchId,
+        user: GetUserDep,
+        reason: Reason,
+    ) -> Response:
+        """Vouchers and serials of the succeeded orders; that they were handed out is recorded first."""
+
+        def hand_out() -> Response:
+
+            goods = delivery.deliver(
+                store_of(),
+                batch_id,
+                reason=reason,
+                provenance=by(user, "plugin:deliver"),
+                clock=SystemClock(),
+            )
+            headers = _as_download(f"{batch_id}.goods.csv")
+            return Response(goods, headers=headers, media_type="text/csv")
+
+        return await run_in_threadpool(hand_out)
+
+    @router.post("/orders/{request_id}/resolve")
+    async def resolve(
+        request_id: RequestId,
+        user: GetUserDep,
+        resolution: Annotated[str, Body(alias="as", pattern="^(succeeded|failed|resend)$")],
+        reason: Reason,
+    ) -> dict[str, str]:
+        """Decide an escalated order. Signed evidence that comes later may contradict it, and is recorded."""
+
+        def decide() -> dict[str, str]:
+
+            order = overrides.resolve_order(
+                resolver(),
+                request_id,
+                overrides.Resolution(resolution),
+                reason,
+                by(user, "plugin:resolve"),
+            )
+            return {"request_id": request_id, "order_id": order.order_id, "state": order.state.value}
+
+        return await run_in_threadpool(decide)
+
+    @router.post("/orders/{request_id}/{decision}")
+    async def decide_held_order(
+        request_id: RequestId, decision: Decision, user: GetUserDep, reason: Reason
+    ) -> dict[str, str]:
+        """Release or cancel a held order. A released one goes out with the next run of its batch."""
+
+        def decide() -> dict[str, str]:
+
+            order = held.decide_held_order(
+                resolver(), request_id, held.HeldDecision(decision), reason, by(user, f"plugin:{decision}")
+            )
+            return {
+                "request_id": request_id,
+                "order_id": order.order_id,
+                "batch_id": order.batch_id,
+                "state": order.state.value,
+            }
+
+        return await run_in_threadpool(decide)
+
+    @router.post("/batches/{batch_id}/{decision}")
+    async def decide_held_batch(
+        batch_id: BatchId,
+        decision: Decision,
+        user: GetUserDep,
+        reason: Reason,
+        held_for: Annotated[str | None, Body(max_length=50)] = None,
+    ) -> dict[str, str | int]:
+        """Release or cancel every held order of a batch, or those that are held for one reason."""
+
+        def decide() -> dict[str, str | int]:
+
+            report = held.decide_held_batch(
+                resolver(),
+                batch_id,
+                held.HeldDecision(decision),
+                reason,
+                by(user, f"plugin:{decision}"),
+                held.hold_reason(held_for),
+            )
+            return {"batch_id": batch_id, "decided": report.decided, "still_held": report.still_held}
+
+        return await run_in_threadpool(decide)
+
+    @router.post("/accounts/{account}/{change}")
+    async def pause_or_resume(
+        account: ConnectionId,
+        change: Annotated[str, Path(pattern="^(pause|resume)$")],
+        user: GetUserDep,
+        reason: Reason,
+    ) -> dict[str, str | bool]:
+        """Stop all sending from an account, or let it send again."""
+
+        def decide() -> dict[str, str | bool]:
+
+            act = overrides.pause_account if change == "pause" else overrides.resume_account
+            name = account_of(account)
+            standing = act(resolver(), name, reason, by(user, f"plugin:{change}"))
+            return {"account": name, "is_paused": standing.is_paused}
+
+        return await run_in_threadpool(decide)
+
+    return router
+
+
+async def _body(request: Request) -> bytes:
+    """The raw body, never more of it in memory than a file may have."""
+    too_large = HTTPException(413, f"the file is too large; expected at most {MAXIMUM_FILE_BYTES:,} bytes")
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:19]) > MAXIMUM_FILE_BYTES:
+        raise too_large
+    content = bytearray()
+    try:
+        async with asyncio.timeout(UPLOAD_SECONDS):
+            async for chunk in request.stream():
+                content += chunk
+                if len(content) > MAXIMUM_FILE_BYTES:
+                    raise too_large
+    except TimeoutError:
+        raise HTTPException(408, f"the file did not arrive within {UPLOAD_SECONDS} seconds") from None
+    return bytes(content)
+
+
+def _as_download(name: str) -> dict[str, str]:
+    return {**_NEVER_STORED, "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
