@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import ApplicationHook
 from sat_hook.hooks.sat import SATHook
+from sat_hook.hooks.sat_connection import SATConnectionError
 from sat_hook.pipeline.finality import StatusPoller
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import StoreUnavailableError
@@ -27,6 +29,8 @@ from sat_hook.triggers.bell import DEBOUNCE_SECONDS, NotificationBell
 # Also how late this instance notices that another one, or a task, has brought about what it waits for.
 LONGEST_SLEEP_SECONDS = 5.0
 TROUBLE_PAUSE_SECONDS = 5.0
+# A wait may last for days: a key that was added counts within so long, and one that was withdrawn no longer.
+REREAD_SECONDS = 60.0
 
 ENDED = "ended"
 GAVE_UP = "gave_up"
@@ -78,45 +82,88 @@ class SATFollowingTrigger(BaseTrigger):
         await application.aconnect()
         hook = SATHook(self.sat_conn_id, application.database)
         settings = await hook.asettings()
+        async with (
+            closing_in_thread(application.database),
+            NotificationBell(application.database, callback_channel(settings.account)) as bell,
+        ):
+            while True:
+                async with hook.async_client() as sat:
+                    poller = StatusPoller(
+                        application.resolver,
+                        application.schedule,
+                        sat,
+                        random.SystemRandom(),
+                        trusted=application.trusted_callbacks(await hook.asettings()),
+                    )
+                    ended = await self._followed(application, hook, poller, bell)
+                if isinstance(ended, TriggerEvent):
+                    yield ended
+                    return
+                hook = ended
+
+    async def _followed(
+        self, application: ApplicationHook, hook: SATHook, poller: StatusPoller, bell: NotificationBell
+    ) -> TriggerEvent | SATHook:
+        """How the wait ended; or the connection with which it goes on, when it has changed meanwhile."""
         deadline = datetime.fromisoformat(self.deadline)
         scope = PollScope(batch_id=self.batch_id)
         provenance = Provenance("service:airflow", f"poll of batch {self.batch_id}")
-        async with (
-            closing_in_thread(application.database),
-            hook.async_client() as sat,
-            NotificationBell(application.database, callback_channel(settings.account)) as bell,
-        ):
-            poller = StatusPoller(
-                application.resolver,
-                application.schedule,
-                sat,
-                random.SystemRandom(),
-                trusted=application.trusted_callbacks(settings),
+        reread_at = time.monotonic() + REREAD_SECONDS
+        while True:
+            try:
+                report = await poller.poll_due(scope, provenance)
+                left = await asyncio.to_thread(self.left, application)
+                news = await asyncio.to_thread(self.news, application)
+                pause = await poller.seconds_to_next(scope)
+            except StoreUnavailableError as error:
+                self.log.warning("The application database is away, waiting for it: %s", error)
+                await asyncio.sleep(TROUBLE_PAUSE_SECONDS)
+                continue
+            if report.unproven:
+                self.log.warning("Answers about statuses that prove nothing: %s", dict(report.unproven))
+            if news is not None:
+                self.log.info("%s", news)
+            if not left:
+                return TriggerEvent({"end": ENDED, "in_flight": 0})
+            remaining = (deadline - datetime.now(UTC)).total_seconds()
+            if remaining <= 0:
+                return TriggerEvent({"end": GAVE_UP, "in_flight": left})
+            if time.monotonic() >= reread_at:
+                changed = await self._changed(hook, application)
+                if changed is not None:
+                    return changed
+                reread_at = time.monotonic() + REREAD_SECONDS
+            # Nothing may be scheduled: an order that is held was not sent yet.
+            pause = LONGEST_SLEEP_SECONDS if pause is None else max(pause, DEBOUNCE_SECONDS)
+            await bell.wait(min(remaining, LONGEST_SLEEP_SECONDS, pause))
+
+    async def _changed(self, hook: SATHook, application: ApplicationHook) -> SATHook | None:
+        """The connection as it is now, if it is another one; what cannot be used changes nothing."""
+        again = SATHook(self.sat_conn_id, application.database)
+        before = await hook.asettings()
+        try:
+            after = await again.asettings()
+        except Exception as error:
+            # Its text is Airflow's or another hook's, and what it holds is not known.
+            self.log.warning(
+                "Connection %s could not be read again, the last good one stays: %s",
+                self.sat_conn_id,
+                str(error) if isinstance(error, SATConnectionError) else type(error).__name__,
             )
-            while True:
-                try:
-                    report = await poller.poll_due(scope, provenance)
-                    left = await asyncio.to_thread(self.left, application)
-                    news = await asyncio.to_thread(self.news, application)
-                    pause = await poller.seconds_to_next(scope)
-                except StoreUnavailableError as error:
-                    self.log.warning("The application database is away, waiting for it: %s", error)
-                    await asyncio.sleep(TROUBLE_PAUSE_SECONDS)
-                    continue
-                if report.unproven:
-                    self.log.warning("Answers about statuses that prove nothing: %s", dict(report.unproven))
-                if news is not None:
-                    self.log.info("%s", news)
-                if not left:
-                    yield TriggerEvent({"end": ENDED, "in_flight": 0})
-                    return
-                remaining = (deadline - datetime.now(UTC)).total_seconds()
-                if remaining <= 0:
-                    yield TriggerEvent({"end": GAVE_UP, "in_flight": left})
-                    return
-                # Nothing may be scheduled: an order that is held was not sent yet.
-                pause = LONGEST_SLEEP_SECONDS if pause is None else max(pause, DEBOUNCE_SECONDS)
-                await bell.wait(min(remaining, LONGEST_SLEEP_SECONDS, pause))
+            return None
+        if after.account != before.account:
+            self.log.warning(
+                "Connection %s is account %r by now; the wait for %r goes on with what it had.",
+                self.sat_conn_id,
+                after.account,
+                before.account,
+            )
+            return None
+        # Keys are told by their fingerprints; the secret is in no repr.
+        if (repr(after), after.client_secret) == (repr(before), before.client_secret):
+            return None
+        self.log.info("Connection %s has changed: going on with what it says now.", self.sat_conn_id)
+        return again
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,6 +15,7 @@ import pytest
 
 from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.limits import PollingLimits
+from sat_hook.protocol.signing import generate_key_pair
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule, callback_channel
 from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
 from stack.databases import ApplicationDatabase
@@ -154,6 +156,44 @@ async def test_two_instances_at_once_share_the_work(line: Line) -> None:
     assert states(line, batch_id) == {OrderState.SUCCEEDED}
     for order in line.orders(batch_id).values():
         assert order.version <= 7, "no order was ended twice"
+
+
+async def test_a_key_that_is_added_while_it_waits_ends_the_batch(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SAT signs with a key that the connection does not have yet; a wait of a day must not outlast that."""
+    monkeypatch.setattr("sat_hook.triggers.following.REREAD_SECONDS", 0.5)
+    batch_id = await asyncio.to_thread(ready, line, 2)
+    await asyncio.to_thread(line.execute, batch_id)
+    key_of_sat = (tmp_path / "s.pem").read_bytes()
+    (tmp_path / "s.pem").write_bytes(generate_key_pair()[1])
+    async with waiting(trigger(batch_id, seconds=120.0)) as task:
+        await asyncio.sleep(3)  # every order was asked about in vain
+        assert states(line, batch_id) == {OrderState.PENDING}
+        (tmp_path / "s.pem").write_text("half of a key")
+        await asyncio.sleep(1)  # what cannot be read changes nothing
+        assert not task.done()
+        (tmp_path / "s.pem").write_bytes(key_of_sat)
+        assert (await asyncio.wait_for(task, 60))["end"] == ENDED
+    assert states(line, batch_id) == {OrderState.SUCCEEDED}
+
+
+async def test_another_account_in_the_connection_is_not_asked(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SAT knows the orders by their own account; the wait goes on with what it had."""
+    monkeypatch.setattr("sat_hook.triggers.following.REREAD_SECONDS", 0.2)
+    batch_id = await asyncio.to_thread(ready, line, 2)
+    line.server.set_faults({"fulfilment": {"min_seconds": 2, "max_seconds": 2.1}})
+    await asyncio.to_thread(line.execute, batch_id)
+    async with waiting(trigger(batch_id, seconds=120.0)) as task:
+        await asyncio.sleep(0.5)
+        changed = os.environ["AIRFLOW_CONN_SAT_TEST"].replace('"account": "demo"', '"account": "north"')
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_SAT_TEST", changed.replace(line.server.api_url, "http://127.0.0.1:9/api")
+        )
+        assert (await asyncio.wait_for(task, 60))["end"] == ENDED
+    assert states(line, batch_id) == {OrderState.SUCCEEDED}
 
 
 async def test_it_gives_up_at_the_deadline(line: Line) -> None:
