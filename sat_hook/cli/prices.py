@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sat_hook.cli import price_reports
+from sat_hook.cli.asked_runs import AskedRun, ask_for_run
 from sat_hook.cli.moments import moment_from
-from sat_hook.cli.opened import airflow_of, console, database_of, settings_of
+from sat_hook.cli.opened import console, database_of, settings_of
 from sat_hook.cli.price_history import (
     Account,
     Code,
@@ -28,7 +29,6 @@ from sat_hook.cli.price_history import (
     table_of,
     tell_gaps,
 )
-from sat_hook.cli.trouble import CommandError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,8 +39,6 @@ app = typer.Typer(help="What SAT lists, since when, and what changed.", no_args_
 
 DAG_ID = "product_price_snapshot"
 FOUND_TROUBLE = 1
-STILL_RUNNING = 3
-LOOK_EVERY_SECONDS = 0.5
 MAXIMUM_PERIODS_SHOWN = 20
 
 
@@ -162,43 +160,28 @@ def snapshot(
 
     With --wait the exit code is 0 when the list was read, 1 when it was not, 3 when --timeout passed first.
     """
-    import time
-
-    from sat_hook.cli.airflow_api import FINAL_RUN_STATES
-
     conf: dict[str, Any] = {"accounts": connections} if connections else {}
     if missing_limit_percent is not None:
         conf["missing_limit_percent"] = missing_limit_percent
-    asked_at = datetime.now(UTC)
-    run_id = f"asked_{asked_at:%Y%m%dT%H%M%S_%f}"
     out = console()
-    with airflow_of(settings_of(context)) as api:
-        if not api.trigger(run_id, conf, dag_id=DAG_ID):
-            raise CommandError.at(run_id, "a run of this name", "none: try again")
-        out.print(f"Asked: {api.run_url(run_id, dag_id=DAG_ID)}")
-        if not wait:
-            return
-        deadline = time.monotonic() + timeout
-        while (state := str(api.run(run_id, dag_id=DAG_ID)["state"])) not in FINAL_RUN_STATES:
-            if time.monotonic() >= deadline:
-                out.print(f"[yellow]Still running[/] after {timeout:.0f} seconds")
-                raise typer.Exit(STILL_RUNNING)
-            time.sleep(LOOK_EVERY_SECONDS)
-    _tell_run(context, out, run_id, asked_at)
-    if state != "success":
+    run = ask_for_run(context, out, DAG_ID, conf, wait=wait, timeout=timeout)
+    if run.state is None:
+        return
+    _tell_run(context, out, run)
+    if run.state != "success":
         raise typer.Exit(FOUND_TROUBLE)
 
 
-def _tell_run(context: typer.Context, out: Console, run_id: str, asked_at: datetime) -> None:
+def _tell_run(context: typer.Context, out: Console, run: AskedRun) -> None:
     """What the attempts of a run came to, account by account."""
     from sat_hook.store.prices import PriceHistory
 
     # Clocks of two machines may differ.
-    start, end = asked_at - timedelta(hours=1), asked_at + timedelta(days=1)
+    start, end = run.asked_at - timedelta(hours=1), run.asked_at + timedelta(days=1)
     with database_of(settings_of(context)) as database:
         history = PriceHistory(database)
         for account in history.accounts():
-            mine = [a for a in history.snapshots(account, start, end) if f" run {run_id} try " in a.cause]
+            mine = [a for a in history.snapshots(account, start, end) if f" run {run.run_id} try " in a.cause]
             for attempt in reversed(mine):
                 reason = f": {safe(attempt.reason)}" if attempt.reason else ""
                 out.print(

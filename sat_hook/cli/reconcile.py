@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sat_hook.cli.asked_runs import ask_for_run
 from sat_hook.cli.books import (
     Connection,
     Named,
@@ -24,8 +25,6 @@ from sat_hook.cli.trouble import CommandError
 
 DAG_ID = "nightly_reconciliation"
 FOUND_TROUBLE = 1
-STILL_RUNNING = 3
-LOOK_EVERY_SECONDS = 1.0
 
 app = typer.Typer(no_args_is_help=True, help="Close days, read their breaks, decide and sign them.")
 topup_app = typer.Typer(no_args_is_help=True, help="Top-ups of deposits.")
@@ -48,30 +47,16 @@ def close(
 
     With --wait the exit code is 0 when it was closed, 1 when it was not, 3 when --timeout passed first.
     """
-    import time
-
-    from sat_hook.cli.airflow_api import FINAL_RUN_STATES
-
     conf: dict[str, Any] = {"accounts": connections} if connections else {}
     if day:
         chosen = day_from(day, "DAY")
         if chosen >= datetime.now(WIB).date():
             raise CommandError.at("DAY", chosen.isoformat(), "a day that has ended in Jakarta (WIB)")
         conf["day"] = chosen.isoformat()
-    run_id = f"asked_{datetime.now(UTC):%Y%m%dT%H%M%S_%f}"
     out = console()
-    with airflow_of(settings_of(context)) as api:
-        if not api.trigger(run_id, conf, dag_id=DAG_ID):
-            raise CommandError.at(run_id, "a run of this name", "none: try again")
-        out.print(f"Asked: {api.run_url(run_id, dag_id=DAG_ID)}")
-        if not wait:
-            return
-        deadline = time.monotonic() + timeout
-        while (state := str(api.run(run_id, dag_id=DAG_ID)["state"])) not in FINAL_RUN_STATES:
-            if time.monotonic() >= deadline:
-                out.print(f"[yellow]Still running[/] after {timeout:.0f} seconds")
-                raise typer.Exit(STILL_RUNNING)
-            time.sleep(LOOK_EVERY_SECONDS)
+    state = ask_for_run(context, out, DAG_ID, conf, wait=wait, timeout=timeout).state
+    if state is None:
+        return
     out.print(f"the run ended: {state}")
     if state != "success":
         out.print("why: the log of its red task, see the link above")

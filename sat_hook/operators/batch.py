@@ -25,6 +25,7 @@ from sat_hook.operators.rules import approval_policy, guard_rules_of
 from sat_hook.operators.runs import (
     NO_BATCH,
     account_that_can_pay,
+    failing_for_good,
     provenance_of,
     refuse_unknown_parameters,
     require_account,
@@ -41,9 +42,8 @@ from sat_hook.pipeline.quoting import Quoter, QuotingReport, close_quoting
 from sat_hook.pipeline.resolver import load_batch
 from sat_hook.pipeline.results import BatchSummary, complete, write_results
 from sat_hook.pipeline.table_intake import submit_claimed_rows
-from sat_hook.pipeline.trouble import PipelineError, SubmissionRefusedError
+from sat_hook.pipeline.trouble import SubmissionRefusedError
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
-from sat_hook.protocol.errors import SATError
 from sat_hook.protocol.messages import Product
 
 T = TypeVar("T")
@@ -76,16 +76,8 @@ class SATBatchOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Run the step. Trouble that a retry cannot cure fails the task at once, with its reason."""
-        try:
+        with failing_for_good(self.sat_conn_id):
             return self.step(ApplicationHook(self.db_conn_id, self.component), provenance_of(context))
-        except PipelineError as error:
-            if not error.is_worth_a_retry:
-                raise AirflowFailException(str(error)) from error
-            raise
-        except SATError as error:
-            if not error.retryable:
-                raise AirflowFailException(f"connection {self.sat_conn_id}: {error}") from error
-            raise
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> Any:
         """The step itself."""
@@ -359,7 +351,7 @@ class SATResultsOperator(SATBatchOperator):
     """Write the result file and close the batch.
 
     Runs whatever became of the chunks. It fails only for the pipeline's own trouble: when orders were left
-    unsent. The ends of orders never fail it: a batch with orders that nobody knows the end of is complete,
+    unsent, or the wait for them broke off. The ends of orders never fail it: a batch with orders that nobody knows the end of is complete,
     with these as its exceptions. Returns counts, and the order ids of the first exceptions.
     """
 
@@ -383,6 +375,12 @@ class SATResultsOperator(SATBatchOperator):
                 f"{summary.unsent} orders of batch {self.batch} were not sent; see the failed task above, "
                 "mend its cause and clear it (or top up and clear reserve, if the deposit did not reach; or "
                 "run the batch again, if they were released meanwhile): nothing is sent twice"
+            )
+        if summary.in_flight:
+            raise AirflowFailException(
+                f"{summary.in_flight} orders of batch {self.batch} are still under way, and nobody waits for "
+                "them here: see the failed task wait, and clear it with what follows it. The DAG "
+                "order_recovery follows them meanwhile"
             )
         return {
             "batch_id": self.batch,

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
-from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.rendering import rendered_fields, text_or_none
 from sat_hook.operators.rules import limit_of
-from sat_hook.protocol.errors import SATError
+from sat_hook.operators.runs import failing_for_good
 from sat_hook.protocol.messages import InquiryRequest, NameValue
 
 
@@ -62,12 +61,8 @@ class SATInquiryOperator(BaseOperator):
             downline_id=text_or_none(self.downline_id),
         )
         database = ApplicationHook(self.db_conn_id, "sat inquiry").database
-        try:
+        with failing_for_good(self.sat_conn_id):
             bill = SATHook(self.sat_conn_id, database).inquiry(request)
-        except SATError as error:
-            if not error.retryable:
-                raise AirflowFailException(f"connection {self.sat_conn_id}: {error}") from error
-            raise
         self.log.info("The bill is Rp %s.", f"{bill.sales_price_rupiah:,}")
         return {
             "product_code": self.product_code,

@@ -29,14 +29,13 @@ from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool
 from sat_hook.operators.funds import look
-from sat_hook.operators.runs import provenance_of
+from sat_hook.operators.runs import failing_for_good, provenance_of
 from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.asking import AskedReport, ask_about
 from sat_hook.pipeline.funding import record_observation
-from sat_hook.protocol.errors import SATError
 from sat_hook.reconciliation.keeping import BookKeeper
 from sat_hook.reconciliation.model import BusinessDay
-from sat_hook.reconciliation.trouble import ReconciliationError, SettlementRefusedError
+from sat_hook.reconciliation.trouble import SettlementRefusedError
 from sat_hook.store.alerts import AlertBook
 
 if TYPE_CHECKING:
@@ -83,16 +82,8 @@ class SATBooksOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Run the step. Trouble that a retry cannot cure fails the task at once, with its reason."""
         application = ApplicationHook(self.db_conn_id, "sat books")
-        try:
+        with failing_for_good(self.sat_conn_id):
             return self.step(application, provenance_of(context))
-        except ReconciliationError as error:
-            if not error.is_worth_a_retry:
-                raise AirflowFailException(str(error)) from error
-            raise
-        except SATError as error:
-            if not error.retryable:
-                raise AirflowFailException(f"connection {self.sat_conn_id}: {error}") from error
-            raise
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> Any:
         """The step itself."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from airflow.sdk import Context
@@ -11,6 +12,9 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.sat import SATHook
+from sat_hook.pipeline.trouble import PipelineError
+from sat_hook.protocol.errors import SATError
+from sat_hook.reconciliation.trouble import ReconciliationError
 
 NO_BATCH = ""
 SERVICE_ACTOR = "service:airflow"
@@ -23,6 +27,24 @@ def provenance_of(context: Context) -> Provenance:
     return Provenance(
         SERVICE_ACTOR, f"task {ti.dag_id}.{ti.task_id}{mapped} run {ti.run_id} try {ti.try_number}"
     )
+
+
+@contextmanager
+def failing_for_good(sat_conn_id: str) -> Iterator[None]:
+    """Trouble that a retry cannot cure fails the task at once, with its reason; any other is raised as it is.
+
+    :raises AirflowFailException: for such trouble of the pipeline, the books or SAT.
+    """
+    try:
+        yield
+    except (PipelineError, ReconciliationError) as error:
+        if not error.is_worth_a_retry:
+            raise AirflowFailException(str(error)) from error
+        raise
+    except SATError as error:
+        if not error.retryable:
+            raise AirflowFailException(f"connection {sat_conn_id}: {error}") from error
+        raise
 
 
 def required_batch(batch_id: str | None) -> str:
