@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import NamedTuple
@@ -119,6 +119,17 @@ class AccountBooks:
     def carried_from(self, close: PostedClose) -> list[happened.BookedBreak]:
         """The breaks of a close that are neither resolved nor written off, as they stand now."""
         return [booked for booked in close.breaks if not self.standing_of(booked, close).is_final]
+
+    def given_up_in(self, close: PostedClose, break_ids: Collection[str]) -> list[happened.BookedBreak]:
+        """Those of some breaks that a close has and a person has ended."""
+        return [
+            booked
+            for booked in close.breaks
+            if booked.break_id in break_ids
+            and self.standing_of(booked, close).is_final
+            and booked.break_id in self.decisions
+            and self.decisions[booked.break_id].event.state.is_final
+        ]
 
     def settlements_of(self, day: date) -> list[PostedSettlement]:
         """The files that count for a day, in the order in which they came."""

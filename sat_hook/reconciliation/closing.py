@@ -279,8 +279,11 @@ class _Closing:
         return found
 
     def _with_earlier(self, found: Sequence[Break]) -> list[Break]:
-        earlier = self._books.carried_from(self._last) if self._last is not None else []
-        carried = [break_of(booked) for booked in earlier]
+        carried: list[Break] = []
+        if self._last is not None:
+            # What a person ended is not carried; but while the evidence stands it is no new break either.
+            again = self._books.given_up_in(self._last, {item.break_id for item in found})
+            carried = [break_of(booked) for booked in (*self._books.carried_from(self._last), *again)]
         together = carry(
             self._books,
             carried,

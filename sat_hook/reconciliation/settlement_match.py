@@ -327,8 +327,9 @@ def _missing(finder: Finder, day: BusinessDay, files: DayFiles, rows: pd.DataFra
 def _differences(finder: Finder, day: BusinessDay, files: DayFiles, pairs: pd.DataFrame) -> Iterator[Break]:
     group = pairs["state"].astype("str").map(_GROUP).fillna("failed")
     is_paid = (group == "succeeded") & (pairs["status"] == "succeeded")
-    has_product = any(rows.has_product for rows in files.rows)
-    has_client = any(rows.has_client for rows in files.rows)
+    # Only what a file says is compared: another one of the day may say more.
+    with_product = [place for place, rows in enumerate(files.rows) if rows.has_product]
+    with_client = [place for place, rows in enumerate(files.rows) if rows.has_client]
     is_other_day = ~pairs["sent_at"].between(
         pd.Timestamp(day.opens_at - DRIFT), pd.Timestamp(day.closes_at + DRIFT)
     )
@@ -336,12 +337,9 @@ def _differences(finder: Finder, day: BusinessDay, files: DayFiles, pairs: pd.Da
         "date": is_other_day,
         "status": group != pairs["status"],
         "amount": is_paid & (pairs["charged_rupiah"] != pairs["rupiah"]),
-        "product": pairs["product_code"].astype("str") != pairs["product_code_theirs"]
-        if has_product
-        else pd.Series(False, index=pairs.index),
-        "client": pairs["client_mark"] != pairs["client_mark_theirs"]
-        if has_client
-        else pd.Series(False, index=pairs.index),
+        "product": (pairs["product_code"].astype("str") != pairs["product_code_theirs"])
+        & pairs["file"].isin(with_product),
+        "client": (pairs["client_mark"] != pairs["client_mark_theirs"]) & pairs["file"].isin(with_client),
     }
     for rule, is_so in rules.items():
         found = pairs[is_so]

@@ -12,12 +12,14 @@ import pytest
 
 from sat_hook.clients.system import SystemClock
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.books_events import DepositObserved
+from sat_hook.domain.books import record_settlement
+from sat_hook.domain.books_events import DepositObserved, SettlementMapping
 from sat_hook.domain.breaks import BreakState
 from sat_hook.reconciliation import acts
 from sat_hook.reconciliation.chain import days_to_close
 from sat_hook.reconciliation.keeping import BookKeeper
 from sat_hook.reconciliation.model import BusinessDay
+from sat_hook.reconciliation.settlement import keep_settlement
 from sat_hook.reconciliation.trouble import ClocksApartError
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
@@ -220,6 +222,44 @@ def test_a_look_by_a_clock_that_is_apart_is_not_kept(store: PostgresEventStore) 
     assert keeper.observe(looked_at("clocks", now), BY_TEST)
     assert keeper.observe(looked_at("clocks", now), BY_TEST) == ()
     assert keeper.observe(looked_at("clocks", now + SECOND), BY_TEST)
+
+
+def test_what_a_person_gave_up_does_not_come_back_as_new(day: Planted) -> None:
+    """An order that never ends is found every day: written off it stays so, with its first day."""
+    day.send("x", DAY.opens_at - HOUR)
+    day.net_rupiah += PRICE  # it was debited before the opening look
+    day.observe(CLOSES + SECOND)
+    first = only(day.close().close)
+    assert described(first) == ("evidence", "timing", "x", -PRICE)
+    acts.settle_break(
+        day.keeper, day.account, first.break_id, BreakState.WRITTEN_OFF, "too small to chase", BY_CHIEF
+    )
+    for business_day in (NEXT, AFTER_NEXT, replace(DAY, day=DAY.day + 3 * ONE_DAY)):
+        close = next_day(day, business_day)
+        (item,) = close.breaks
+        assert (item.break_id, item.state, item.first_seen) == (
+            first.break_id,
+            BreakState.WRITTEN_OFF,
+            DAY.day,
+        )
+        assert close.open_breaks == ()
+
+
+def test_files_of_a_day_may_tell_different_things(day: Planted) -> None:
+    """One names products and numbers, the other does not: only what a file says is compared."""
+    plain = "\n".join(("request_id,amount,status", f"{day.request_id('good-2')},{PRICE},Success", ""))
+    event = keep_settlement(
+        day.spool,
+        account=day.account,
+        day=DAY.day,
+        name="plain.csv",
+        content=plain.encode(),
+        mapping=SettlementMapping(),
+    )
+    day.keeper.post(day.account, lambda books: record_settlement(books, event), BY_TEST)
+    day.settle(*day.usual_rows("good-2", "good-1"), day.settlement_row("good-1", product="100k-indosat"))
+    day.observe(CLOSES + SECOND)
+    assert described(only(day.close().close)) == ("settlement", "attribute", "good-1", 0)
 
 
 def test_a_duplicate_in_two_files_of_a_day_is_located_in_both(day: Planted) -> None:
