@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from sat_hook.clients.system import SystemClock
 from sat_hook.domain.batch import BatchState
@@ -96,6 +96,19 @@ def test_a_deadline_ends_in_a_list_of_names(
     assert batch.state is BatchState.COMPLETED
     # Cleared, the step says the same and changes nothing.
     assert sensor(batch_id).execute(CONTEXT) == 3
+
+
+def test_a_wait_that_broke_off_is_no_success(line: Line, tmp_path: Path) -> None:
+    """A failed ``wait`` does not stop ``results``; were that green, so would be a run with orders under way."""
+    batch_id = ready(line, 2)
+    line.execute(batch_id)
+    results = SATResultsOperator(task_id="results", batch_id=batch_id, **CONNECTIONS)
+    with pytest.raises(AirflowFailException, match="2 orders of batch .* are still under way"):
+        results.execute(CONTEXT)
+    batch = line.store.load_batch(batch_id)
+    assert batch is not None
+    assert batch.state is not BatchState.COMPLETED
+    assert batch.results_uri is not None
 
 
 def test_a_batch_that_ended_leaves_nobody_anything_to_do(
