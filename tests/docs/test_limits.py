@@ -20,8 +20,8 @@ PLACES = re.findall(r"(?m)^## [^`\n]+: `([\w.:]+)`$", PAGE.text)
 def defaults_at(place: str) -> dict[str, Any]:
     """Name → default of what a heading names: ``module`` (its constants) or ``module:Class`` (its fields)."""
     module_name, _, class_name = place.partition(":")
-    if module_name.startswith("plugins."):
-        # Not a package: Airflow loads plugins by path.
+    if module_name.startswith("plugins.") or module_name.endswith("_routes"):
+        # Plugins are no package: Airflow loads them by path. Routes need its API server around them.
         return runpy_constants(module_name)
     module = import_module(module_name)
     if not class_name:
