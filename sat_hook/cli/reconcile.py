@@ -38,7 +38,8 @@ def close(
     context: typer.Context,
     day: Annotated[str, typer.Argument(metavar="[DAY]", help="The WIB day; by default the last one")] = "",
     connections: Annotated[
-        list[str] | None, typer.Option("--account", help="Airflow connections of accounts; default: all")
+        list[str] | None,
+        typer.Option("--account", help="Airflow connections of accounts; default: those of the DAG"),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end of the run")] = False,
     timeout: Annotated[float, typer.Option(help="Stop waiting after so many seconds", min=1)] = 3600,
@@ -50,8 +51,9 @@ def close(
     conf: dict[str, Any] = {"accounts": connections} if connections else {}
     if day:
         chosen = day_from(day, "DAY")
-        if chosen >= datetime.now(WIB).date():
-            raise CommandError.at("DAY", chosen.isoformat(), "a day that has ended in Jakarta (WIB)")
+        # With a cut-off before midnight today's may have ended: that the DAG knows.
+        if chosen > datetime.now(WIB).date():
+            raise CommandError.at("DAY", chosen.isoformat(), "a day that has begun in Jakarta (WIB)")
         conf["day"] = chosen.isoformat()
     out = console()
     state = ask_for_run(context, out, DAG_ID, conf, wait=wait, timeout=timeout).state

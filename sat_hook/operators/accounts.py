@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from airflow.sdk import Param, task
 
+#: Ids of connections, separated by commas: those that scheduled runs work for.
+ACCOUNTS_VARIABLE = "SAT_ACCOUNTS"
+
+
+def accounts_of_installation() -> list[str]:
+    """The connections that pay, as ``SAT_ACCOUNTS`` names them; ``sat_default`` when it names none.
+
+    A scheduled run has nobody who could give it another parameter.
+    """
+    named = (name.strip() for name in os.environ.get(ACCOUNTS_VARIABLE, "").split(","))
+    return list(dict.fromkeys(name for name in named if name)) or ["sat_default"]
+
 
 def accounts_param(what: str) -> Param:
-    """The parameter ``accounts``: ids of connections of type ``sat``.
+    """The parameter ``accounts``: ids of connections of type ``sat``; by default those of the installation.
 
     :param what: how the description goes on, as in "whose prices are followed".
     """
     return Param(
-        ["sat_default"],
+        accounts_of_installation(),
         type="array",
         items={"type": "string"},
         title="Accounts",

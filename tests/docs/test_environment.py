@@ -7,6 +7,7 @@ import re
 from sat_hook.cli.settings import CONFIG_VARIABLE, KEYS
 from sat_hook.hooks.audit import CHECKPOINTS_URI_VARIABLE
 from sat_hook.hooks.spool import RESULTS_URI_VARIABLE, SPOOL_URI_VARIABLE
+from sat_hook.operators.accounts import ACCOUNTS_VARIABLE
 from sat_hook.operators.reconciliation import SETTLEMENTS_URI_VARIABLE
 from sat_hook.pipeline import deployment
 from sat_hook.pipeline import limits as pipeline_limits
@@ -47,6 +48,7 @@ def test_variables_of_the_command_are_listed() -> None:
 def test_variables_of_airflows_processes_are_listed() -> None:
     """Spool, results, checkpoints and the receiver."""
     expected = {
+        ACCOUNTS_VARIABLE,
         SPOOL_URI_VARIABLE,
         RESULTS_URI_VARIABLE,
         SETTLEMENTS_URI_VARIABLE,

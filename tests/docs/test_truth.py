@@ -31,6 +31,13 @@ def test_parameters_of_the_dag_are_listed() -> None:
     assert listed == wanted
 
 
+def test_dags_to_switch_on_are_listed() -> None:
+    """One that nobody knows of stays paused."""
+    listed = " ".join(cells[0] for cells in rows(page("docs/deploy.md").section("The DAGs")))
+    files = {path.stem for path in (CHECKOUT / "dags").glob("*.py")}
+    assert set(re.findall(r"`(\w+)`", listed)) == files
+
+
 def test_tables_stand_in_the_class_that_their_comment_says() -> None:
     """Evidence, derived or operational: the page, the comments and the list of tables agree."""
     sql = "\n".join(path.read_text("utf-8") for path in sorted(CHECKOUT.glob("sql/migrations/*.sql")))
