@@ -1,0 +1,157 @@
+"""Bugs in recording: the fence of versions, callbacks, signatures and evidence (laws 4, 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime
+from itertools import count
+from typing import Any
+from unittest.mock import patch
+
+from sat_hook.clients import asynchronous
+from sat_hook.domain import order_commands as asked
+from sat_hook.domain import order_decisions as decisions
+from sat_hook.domain.order import Order
+from sat_hook.pipeline import finality
+from sat_hook.pipeline.resolver import Ask, Resolver
+from sat_hook.pipeline.trusting import BY_CALLBACK, TrustedCallbacks
+from sat_hook.protocol import outcomes
+from sat_hook.protocol.exchange import WireResponse
+from sat_hook.receiver.app import Receiver
+from sat_hook.store.memory import MemoryEventStore
+from tests.simulation.planted.planting import bug, decide_by
+from tests.simulation.seals import SealVerifier
+
+
+@bug(
+    "version fence ignored",
+    "events are appended whatever version they were decided on",
+    "events were appended under a version that had passed",
+)
+def _version_fence_ignored(stack: ExitStack) -> None:
+    real = MemoryEventStore.append
+
+    def append(
+        self: MemoryEventStore, changes: Any, provenance: Any, occurred_at: datetime
+    ) -> frozenset[Any]:
+        free = [replace(item, expected_version=self._heads.get(item.stream, 0)) for item in changes]
+        return real(self, free, provenance, occurred_at)
+
+    stack.enter_context(patch.object(MemoryEventStore, "append", append))
+
+
+@bug(
+    "projection not transactional",
+    "a crash between event and projection leaves the projection behind",
+    "the projection is not the fold",
+)
+def _projection_not_transactional(stack: ExitStack) -> None:
+    real = MemoryEventStore._append_one
+    numbers = count(1)
+
+    def append(self: MemoryEventStore, change: Any, provenance: Any, occurred_at: datetime) -> None:
+        key = change.stream.key
+        before = self.orders.get(key)
+        real(self, change, provenance, occurred_at)
+        if before is not None and next(numbers) % 40 == 0:
+            self.orders[key] = before
+
+    stack.enter_context(patch.object(MemoryEventStore, "_append_one", append))
+
+
+@bug(
+    "stale evidence applied",
+    "the last answer to arrive wins, however old it is",
+    "older evidence was applied over newer",
+)
+def _stale_evidence_applied(stack: ExitStack) -> None:
+    real = decisions._record_status
+
+    def record(order: Order, command: asked.RecordStatus) -> Any:
+        return real(order.model_copy(update={"evidence_at": None}), command)
+
+    decide_by(stack, asked.RecordStatus, record)
+
+
+@bug(
+    "callback trusted unsigned",
+    "the receiver takes whatever comes",
+    "a forged callback was taken for genuine",
+)
+def _callback_trusted(stack: ExitStack) -> None:
+    real = Receiver._verified
+
+    class Trusting:
+        def verify(self, body: bytes, signature: str | None) -> str:
+            return "whatever"
+
+    def verified(self: Receiver, opened: Any, verifier: Any, *rest: Any) -> Any:
+        return real(self, opened, Trusting(), *rest)  # type: ignore[arg-type]
+
+    stack.enter_context(patch.object(Receiver, "_verified", verified))
+
+
+@bug(
+    "late callback taken at its word",
+    "a trusted callback ends its order whatever became of it meanwhile",
+    "a callback ended what was not in flight",
+)
+def _late_callback_trusted(stack: ExitStack) -> None:
+    def end(self: TrustedCallbacks, resolver: Resolver, request_ids: Sequence[str]) -> frozenset[str]:
+        asks = {}
+        for callback in self.inbox.callbacks_of(self.account, request_ids, 8):
+            ask = self._verified(resolver, callback)
+            if ask is not None and isinstance(ask.command, asked.RecordCallback):
+                asks[ask.request_id] = replace(ask, command=ask.command.status)
+        done = resolver.apply(asks.values(), BY_CALLBACK)
+        return frozenset(key for key, resolution in done.items() if resolution.is_accepted)
+
+    stack.enter_context(patch.object(TrustedCallbacks, "end", end))
+
+
+def _classify_status_by(stack: ExitStack, wrong: Callable[..., Any]) -> None:
+    stack.enter_context(patch.object(asynchronous, "classify_status", wrong))
+
+
+@bug(
+    "bad signature accepted", "a status counts whoever signed it", "a status whose evidence SAT did not sign"
+)
+def _bad_signature_accepted(stack: ExitStack) -> None:
+    real = asynchronous.classify_status
+
+    class Trusting:
+        def verify(self, body: bytes, signature: str | None) -> str:
+            return SealVerifier.fingerprints[0]
+
+    _classify_status_by(stack, lambda reply, request_id, _: real(reply, request_id, Trusting()))  # type: ignore[arg-type]
+
+
+@bug("status of another order", "the id in a signed status is not compared", "evidence about another order")
+def _status_of_another_order(stack: ExitStack) -> None:
+    real = asynchronous.classify_status
+
+    def classify(reply: Any, request_id: str, verifier: Any) -> Any:
+        outcome = real(reply, request_id, verifier)
+        if outcome.reason == outcomes.UnknownReason.ID_MISMATCH and isinstance(reply, WireResponse):
+            other = outcomes.parse_order(reply.body).request_id
+            return real(reply, other, verifier)
+        return outcome
+
+    _classify_status_by(stack, classify)
+
+
+@bug(
+    "evidence thrown away",
+    "a signed status is applied, its signed bytes are not kept",
+    "a status without its evidence",
+)
+def _evidence_thrown_away(stack: ExitStack) -> None:
+    real = finality.status_ask
+
+    def ask_of(request_id: str, outcome: Any, asked_at: datetime) -> Ask | None:
+        ask = real(request_id, outcome, asked_at)
+        return None if ask is None else replace(ask, evidence=())
+
+    stack.enter_context(patch.object(finality, "status_ask", ask_of))

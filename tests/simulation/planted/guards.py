@@ -1,0 +1,113 @@
+"""Bugs in what may be sent at all: prices, funds, limits, duplicates, approval, the kill switch."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+from unittest.mock import patch
+
+from sat_hook.domain.funds import Outstanding
+from sat_hook.domain.guards import Usage, rule_on
+from sat_hook.domain.order import Order
+from sat_hook.pipeline import approval, guarding
+from sat_hook.pipeline.execution import ChunkExecutor
+from sat_hook.pipeline.pausing import PauseWatch
+from sat_hook.store import funds as store_funds
+from tests.simulation.planted.planting import bug
+
+
+@bug(
+    "price envelope ignored",
+    "an order is sent without looking at the price once more",
+    "an intent below the price that its own task had just read",
+)
+def _price_envelope_ignored(stack: ExitStack) -> None:
+    async def check(self: ChunkExecutor, order: Order) -> None:
+        return None
+
+    stack.enter_context(patch.object(ChunkExecutor, "_price_check", check))
+
+
+@bug(
+    "kill switch ignored",
+    "senders do not look whether the account is paused",
+    "an intent of a paused account",
+)
+def _kill_switch_ignored(stack: ExitStack) -> None:
+    async def look(self: PauseWatch) -> bool:
+        return False
+
+    stack.enter_context(patch.object(PauseWatch, "_look", look))
+
+
+@bug(
+    "reservation ignored",
+    "orders are sent whether or not funds stand behind them",
+    "an intent without funds behind it",
+)
+def _reservation_ignored(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(ChunkExecutor, "_reserved", lambda self, batch, orders: orders))
+
+
+@bug(
+    "saldo taken for free money",
+    "what is reserved or under way is not taken off the saldo",
+    "more is committed than the saldo bears",
+)
+def _saldo_taken_for_free(stack: ExitStack) -> None:
+    stack.enter_context(
+        patch.object(store_funds._MemoryAccountFunds, "outstanding", lambda self, before: Outstanding(0, 0))
+    )
+
+
+@bug(
+    "guards ignored",
+    "orders are sent whether or not a guard let them through",
+    "an intent that no guard let through",
+)
+def _guards_ignored(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(ChunkExecutor, "_admitted", lambda self, orders: orders))
+    stack.enter_context(patch("tests.simulation.line.guard_batch", lambda *_: None))
+
+
+@bug(
+    "duplicates let through",
+    "the same business under another order id is not looked for",
+    "an intent for business that is under way or done already",
+)
+def _duplicates_let_through(stack: ExitStack) -> None:
+    stack.enter_context(
+        patch.object(guarding, "rule_on", lambda orders, kin, *rest: rule_on(orders, [], *rest))
+    )
+
+
+@bug(
+    "limits counted batch by batch",
+    "what other orders of the batch and the day use is not counted",
+    "an intent above a limit",
+)
+def _limits_ignored(stack: ExitStack) -> None:
+    def rule(orders: Any, kin: Any, batch_used: Any, day_used: Any, *rest: Any) -> Any:
+        return rule_on(orders, kin, Usage(), Usage(), *rest)
+
+    stack.enter_context(patch.object(guarding, "rule_on", rule))
+
+
+@bug("maker approves", "who submitted a batch may approve it", "approved by its maker")
+def _maker_approves(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(approval, "maker_of", lambda store, batch_id: None))
+
+
+@bug(
+    "approval not waited for",
+    "approval is asked for, and the batch goes on",
+    "an intent that nobody approved",
+)
+def _approval_not_waited_for(stack: ExitStack) -> None:
+    real = approval.ask_for_approval
+
+    def ask(*arguments: Any) -> None:
+        real(*arguments)
+
+    stack.enter_context(patch("tests.simulation.line.ask_for_approval", ask))
+    stack.enter_context(patch.object(ChunkExecutor, "_unapproved", lambda self, order, price: None))
