@@ -48,6 +48,18 @@ class ApplicationHook(BaseHook):
         """Fetch the connection from within an event loop, where the lazy way would block it."""
         self._dsn = dsn_of(await self.aget_connection(self.db_conn_id))
 
+    async def has_moved(self) -> bool:
+        """Whether the connection says something else by now, such as a new password.
+
+        False as long as nobody can tell, because Airflow itself cannot be asked.
+        """
+        try:
+            return dsn_of(await self.aget_connection(self.db_conn_id)) != self._dsn
+        except Exception as error:
+            # Whatever kept it from being read may name the server and its user.
+            self.log.warning("Connection %s could not be read: %s", self.db_conn_id, type(error).__name__)
+            return False
+
     @cached_property
     def database(self) -> Database:
         """The database; raises nothing yet, connections are made when they are needed."""

@@ -78,6 +78,13 @@ class SATFollowingTrigger(BaseTrigger):
         return None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
+        event: TriggerEvent | None = None
+        while event is None:
+            event = await self._connected()
+        yield event
+
+    async def _connected(self) -> TriggerEvent | None:
+        """How the wait ended; None when the application database is to be reached in another way by now."""
         application = ApplicationHook(self.db_conn_id, "sat trigger")
         await application.aconnect()
         hook = SATHook(self.sat_conn_id, application.database)
@@ -96,15 +103,15 @@ class SATFollowingTrigger(BaseTrigger):
                         trusted=application.trusted_callbacks(await hook.asettings()),
                     )
                     ended = await self._followed(application, hook, poller, bell)
-                if isinstance(ended, TriggerEvent):
-                    yield ended
-                    return
+                if not isinstance(ended, SATHook):
+                    return ended
                 hook = ended
 
     async def _followed(
         self, application: ApplicationHook, hook: SATHook, poller: StatusPoller, bell: NotificationBell
-    ) -> TriggerEvent | SATHook:
-        """How the wait ended; or the connection with which it goes on, when it has changed meanwhile."""
+    ) -> TriggerEvent | SATHook | None:
+        """How the wait ended; or the connection to SAT with which it goes on, when it has changed meanwhile;
+        or None, when the connection to the database has."""
         deadline = datetime.fromisoformat(self.deadline)
         scope = PollScope(batch_id=self.batch_id)
         provenance = Provenance("service:airflow", f"poll of batch {self.batch_id}")
@@ -118,6 +125,9 @@ class SATFollowingTrigger(BaseTrigger):
             except StoreUnavailableError as error:
                 self.log.warning("The application database is away, waiting for it: %s", error)
                 await asyncio.sleep(TROUBLE_PAUSE_SECONDS)
+                if await application.has_moved():
+                    self.log.info("Connection %s has changed: connecting anew.", self.db_conn_id)
+                    return None
                 continue
             if report.unproven:
                 self.log.warning("Answers about statuses that prove nothing: %s", dict(report.unproven))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg2
 import pytest
+from psycopg2.extensions import cursor as Cursor
 
 from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.limits import PollingLimits
@@ -68,6 +70,15 @@ async def waiting(trigger: SATBatchTrigger) -> AsyncIterator[asyncio.Task[dict[s
 def states(line: Line, batch_id: str) -> set[OrderState]:
     """The states of the batch's orders."""
     return {order.state for order in line.orders(batch_id).values()}
+
+
+@contextmanager
+def superuser(database: ApplicationDatabase) -> Iterator[Cursor]:
+    """The server's own administrator, outside any transaction."""
+    connection = psycopg2.connect(database.superuser_dsn)
+    connection.autocommit = True
+    with closing(connection), connection.cursor() as cursor:
+        yield cursor
 
 
 @contextmanager
@@ -175,6 +186,38 @@ async def test_a_key_that_is_added_while_it_waits_ends_the_batch(
         assert not task.done()
         (tmp_path / "s.pem").write_bytes(key_of_sat)
         assert (await asyncio.wait_for(task, 60))["end"] == ENDED
+    assert states(line, batch_id) == {OrderState.SUCCEEDED}
+
+
+async def test_another_password_of_the_database_is_found_while_it_waits(
+    line: Line, database: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old login ends, the connection has a new one: not only a restart of the triggerer may help."""
+    monkeypatch.setattr("sat_hook.triggers.following.TROUBLE_PAUSE_SECONDS", 0.2)
+    line.server.set_faults({"fulfilment": {"min_seconds": 8, "max_seconds": 8.1}})
+    batch_id = await asyncio.to_thread(ready, line, 2)
+    await asyncio.to_thread(line.execute, batch_id)
+    new = os.environ["AIRFLOW_CONN_SAT_TEST_DB"]
+    login = f"old_writer_{os.getpid()}"
+    with superuser(database) as cursor:
+        cursor.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'old' IN ROLE sat_writer")
+    try:
+        old = json.dumps({**json.loads(new), "login": login, "password": "old"})
+        monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST_DB", old)
+        async with waiting(trigger(batch_id, seconds=120.0)) as task:
+            await asyncio.sleep(1)
+            with superuser(database) as cursor:
+                cursor.execute(f"ALTER ROLE {login} NOLOGIN")
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (login,)
+                )
+                assert cursor.rowcount >= 1
+            await asyncio.sleep(1)
+            monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST_DB", new)
+            assert (await asyncio.wait_for(task, 60))["end"] == ENDED
+    finally:
+        with superuser(database) as cursor:
+            cursor.execute(f"DROP ROLE {login}")
     assert states(line, batch_id) == {OrderState.SUCCEEDED}
 
 
