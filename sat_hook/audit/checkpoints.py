@@ -162,14 +162,7 @@ def publish_checkpoints(database: Database, publication: Publication) -> int:
     :raises PublicationError: the place cannot be read or written; the next round goes on.
     :raises StoreUnavailableError: the database gave up.
     """
-    last = last_checkpoint(database)
-    number = last.text.number if last else 0
-    if publication.read(name_of(number + 1)) is not None:
-        # Either another publisher was faster, or the database has lost what it once had.
-        _same(publication, number + 1, checkpoint_at(database, number + 1))
-    before = last_published(publication, number)
-    if before:
-        _same(publication, before, checkpoint_at(database, before))
+    before = require_published(database, publication)
     published = 0
     for number, checkpoint in each_checkpoint(database, before):
         if _same(publication, number, checkpoint):
@@ -181,6 +174,24 @@ def publish_checkpoints(database: Database, publication: Publication) -> int:
                 raise
         published += 1
     return published
+
+
+def require_published(database: Database, published: PublishedReader) -> int:
+    """See to it that the newest published copy is what the database holds; returns its number, or 0.
+
+    :raises CheckpointForkedError: it is not, or the database does not reach as far.
+    :raises PublicationError: the place cannot be read.
+    :raises StoreUnavailableError: the database gave up.
+    """
+    last = last_checkpoint(database)
+    number = last.text.number if last else 0
+    if published.read(name_of(number + 1)) is not None:
+        # Either a publisher was faster than this look, or the database has lost what it once had.
+        _same(published, number + 1, checkpoint_at(database, number + 1))
+    before = last_published(published, number)
+    if before:
+        _same(published, before, checkpoint_at(database, before))
+    return before
 
 
 def last_published(publication: PublishedReader, last_number: int) -> int:

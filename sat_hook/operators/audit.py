@@ -22,6 +22,7 @@ from sat_hook.audit.checkpoints import (
 from sat_hook.audit.exports import load_export, record_written, requested_by
 from sat_hook.audit.findings import Finding
 from sat_hook.audit.keys import AuditSigner
+from sat_hook.audit.losses import accounts_of
 from sat_hook.audit.pack import PackWriter
 from sat_hook.audit.telling import EVERY_ACCOUNT, LogTrouble, lateness
 from sat_hook.audit.verification import verify_log
@@ -29,9 +30,11 @@ from sat_hook.clients.system import SystemClock
 from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.guards import WIB
+from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.audit import AUDIT_CONNECTION, audit_signer, audit_verifier, checkpoint_publication
 from sat_hook.hooks.spool import exports_folder, keep_export
+from sat_hook.operators.losses import stand_still
 from sat_hook.operators.runs import provenance_of
 from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.trouble import PipelineError
@@ -56,10 +59,10 @@ class SATCheckpointOperator(BaseOperator):
         self.db_conn_id = db_conn_id
         self.audit_conn_id = audit_conn_id
 
-    def execute(self, context: Context) -> dict[str, int]:  # noqa: ARG002
+    def execute(self, context: Context) -> dict[str, int]:
         """One round; returns its counts."""
         application = ApplicationHook(self.db_conn_id, "sat audit")
-        made, published = _checkpoints(application, audit_signer(self.audit_conn_id))
+        made, published = _checkpoints(application, audit_signer(self.audit_conn_id), provenance_of(context))
         self.log.info("Made %s checkpoints, published %s.", made, published)
         return {"made": made, "published": published}
 
@@ -167,7 +170,7 @@ class SATExportOperator(BaseOperator):
         except PipelineError as error:
             raise AirflowFailException(f"{error}; ask for one with: sat audit export") from error
         # Everything of the period is settled and covered before it is read.
-        _checkpoints(application, signer)
+        _checkpoints(application, signer, provenance_of(context))
         asker = requested_by(application.store, self.export_id)
         with tempfile.TemporaryDirectory(prefix=".draft-", dir=exports_folder()) as folder:
             path = Path(folder) / f"{self.export_id}.zip"
@@ -197,18 +200,23 @@ class SATExportOperator(BaseOperator):
         return {"events": written.events, "size_bytes": written.size_bytes, "digest": written.digest}
 
 
-def _checkpoints(application: ApplicationHook, signer: AuditSigner) -> tuple[int, int]:
+def _checkpoints(
+    application: ApplicationHook, signer: AuditSigner, provenance: Provenance
+) -> tuple[int, int]:
     clock = SystemClock()
     trouble: Exception
     try:
         made = make_checkpoints(application.database, signer, clock)
         return len(made), publish_checkpoints(application.database, checkpoint_publication())
     except CheckpointForkedError as error:
-        trouble, kind, key = error, AlertKind.LOG_FORKED, f"log_forked/{error.number}"
-        text = f"checkpoint {error.number} was published with other contents: altered, or an older backup?"
+        trouble = error
+        stand_still(application, accounts_of(application.database), error, provenance)
     except (CheckpointInTheWayError, UnreadableCheckpointError) as error:
-        trouble, kind, key = error, AlertKind.LOG_DAMAGED, f"log_damaged/next_checkpoint/{error}"
+        trouble = error
         text = f"no checkpoint can be made after the last one: {error}"
-    raise_alerts(application.alerts, [Alert(key, kind, EVERY_ACCOUNT, text, clock.now())])
+        key = f"log_damaged/next_checkpoint/{error}"
+        raise_alerts(
+            application.alerts, [Alert(key, AlertKind.LOG_DAMAGED, EVERY_ACCOUNT, text, clock.now())]
+        )
     # No retry makes two logs one, or mends one: people have to look.
     raise AirflowFailException(str(trouble)) from trouble

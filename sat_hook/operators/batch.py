@@ -21,6 +21,7 @@ from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool, submissions_spool
 from sat_hook.operators.links import BatchProgressLink
+from sat_hook.operators.losses import pause_a_restored_account
 from sat_hook.operators.rules import approval_policy, guard_rules_of
 from sat_hook.operators.runs import (
     NO_BATCH,
@@ -301,12 +302,15 @@ class SATExecuteOperator(SATChunkOperator):
         self.rules = dict(rules or {})
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
+        gate = self._gate(application)
+        owner = load_batch(application.store, self.batch).account
+        pause_a_restored_account(application, owner, provenance)
         report = self.with_sat(
             self._execute(
                 application,
                 SATHook(self.sat_conn_id, application.database).async_client(),
                 provenance,
-                self._gate(application),
+                gate,
             )
         )
         self.log.info(

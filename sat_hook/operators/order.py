@@ -20,6 +20,7 @@ from sat_hook.hooks.spool import submissions_spool
 from sat_hook.operators.batch import SATBatchOperator
 from sat_hook.operators.funds import look
 from sat_hook.operators.links import BatchProgressLink
+from sat_hook.operators.losses import pause_a_restored_account
 from sat_hook.operators.rendering import rendered_fields, text_or_none
 from sat_hook.operators.rules import approval_policy, guard_rules_of, limit_of
 from sat_hook.operators.runs import account_that_can_pay
@@ -120,11 +121,15 @@ class SATCheckoutOperator(SATBatchOperator):
 
     def execute(self, context: Context) -> Any:
         """One try; every step of it finds out by itself what is left to do."""
+        order_id = text_or_none(self.order_id)
+        if order_id is None:
+            # One id for every order whose id was not there would be one order for all of them.
+            raise AirflowFailException("order_id: found nothing; expected an id of your own, unique for ever")
         maximum = limit_of("max_rupiah", self.max_rupiah)
         if not maximum:
             raise AirflowFailException("max_rupiah: found nothing; expected the most that the order may cost")
         self._wanted = SingleOrder(
-            order_id=str(self.order_id).strip(),
+            order_id=order_id,
             product_code=str(self.product_code).strip(),
             client_number=str(self.render_template(self.client_number, context)).strip(),
             max_rupiah=maximum,
@@ -204,6 +209,7 @@ class SATCheckoutOperator(SATBatchOperator):
         policy = approval_policy(self.sat_conn_id, None)
         approved = approval_is_needed(application.store, load_batch(application.store, batch_id), policy)
         gate = Gate(True, approved, rules.guards.limits_the_day)
+        pause_a_restored_account(application, order.account, provenance)
         self.with_sat(self._execute(application, products, order, gate, provenance))
 
     async def _quote(

@@ -13,6 +13,7 @@ from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
+from sat_hook.operators.losses import pause_a_restored_account
 from sat_hook.operators.runs import provenance_of
 from sat_hook.pipeline.funding import observation_of, record_observation
 from sat_hook.pipeline.limits import ExecutionLimits, RecoveryLimits
@@ -93,14 +94,16 @@ class SATRecoverOrdersOperator(BaseOperator):
             dedup_horizon_seconds=float(self.dedup_horizon_hours) * 3600,
             give_up_after_seconds=float(self.give_up_after_hours) * 3600,
         )
+        provenance = provenance_of(context)
+        await asyncio.to_thread(pause_a_restored_account, application, settings.account, provenance)
         async with hook.async_client() as sat:
-            await self._look_at_deposit(application, sat, provenance_of(context))
+            await self._look_at_deposit(application, sat, provenance)
             recovery = Recovery(
                 application.resolver,
                 application.schedule,
                 sat,
                 random.SystemRandom(),
-                provenance_of(context),
+                provenance,
                 limits=limits,
                 sending=ExecutionLimits(
                     in_flight=settings.max_in_flight, reply_timeout_seconds=settings.total_timeout_seconds

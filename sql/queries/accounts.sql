@@ -1,3 +1,7 @@
 -- name: load_account(account_id)
 -- The standing of one account.
 SELECT document FROM sat.accounts WHERE account_id = :account_id;
+
+-- name: accounts_with_batches()
+-- Every account that ever had a batch.
+SELECT DISTINCT account FROM sat.batches ORDER BY account;

@@ -18,9 +18,12 @@ from sat_hook.audit.checkpoints import name_of
 from sat_hook.audit.exports import load_export, request_export
 from sat_hook.audit.keys import AuditSigner, new_audit_key
 from sat_hook.audit.publication import PublicationError
+from sat_hook.clients.system import SystemClock
 from sat_hook.hooks.audit import audit_signer, checkpoint_publication
 from sat_hook.hooks.sat_connection import SATConnectionError
 from sat_hook.operators.audit import SATCheckpointOperator, SATExportOperator, SATVerifyLogOperator
+from sat_hook.pipeline.overrides import resume_account
+from sat_hook.pipeline.resolver import Resolver, standing_of
 from sat_hook.protocol.signing import generate_key_pair
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
@@ -28,7 +31,7 @@ from stack.databases import ApplicationDatabase
 from tests.dags.api_server import postgres_connection
 from tests.integration.audit.damage import damage
 from tests.integration.audit.keeping import Notary, forge_checkpoints, rewrite_event
-from tests.orders import BY_TEST, ManualClock
+from tests.orders import ACCOUNT, BY_TEST, T0, ManualClock, submitted
 
 PRIVATE, _ = new_audit_key()
 CONTEXT: Any = {
@@ -77,6 +80,24 @@ def test_two_logs_are_told_once_and_fail_the_task(airflow: Notary) -> None:
     with closing(psycopg2.connect(airflow.database.superuser_dsn)) as opened, opened.cursor() as cursor:
         cursor.execute("SELECT kind, account FROM sat.alerts")
         assert cursor.fetchall() == [("log_forked", "*")]
+
+
+def test_two_logs_stop_every_account_until_people_resume_them(airflow: Notary) -> None:
+    """The older one does not know what was sent; who resumes is not overruled by the next minute."""
+    store = PostgresEventStore(Database(airflow.database.writer_dsn))
+    with closing(store.database):
+        store.append([submitted()], BY_TEST, T0)
+        path = airflow.folder / name_of(1)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"another log's")
+        operator = SATCheckpointOperator(task_id="checkpoint")
+        with pytest.raises(AirflowFailException):
+            operator.execute(CONTEXT)
+        assert standing_of(store, ACCOUNT).is_paused
+        resume_account(Resolver(store, SystemClock()), ACCOUNT, "compared with SAT's console", BY_TEST)
+        with pytest.raises(AirflowFailException):
+            operator.execute(CONTEXT)
+        assert not standing_of(store, ACCOUNT).is_paused
 
 
 def alerts_of(database: ApplicationDatabase) -> list[tuple[str, str]]:
