@@ -355,8 +355,9 @@ class SATResultsOperator(SATBatchOperator):
     """Write the result file and close the batch.
 
     Runs whatever became of the chunks. It fails only for the pipeline's own trouble: when orders were left
-    unsent, or the wait for them broke off. The ends of orders never fail it: a batch with orders that nobody knows the end of is complete,
-    with these as its exceptions. Returns counts, and the order ids of the first exceptions.
+    unsent, or the wait for them broke off. The ends of orders never fail it: a batch with orders that nobody
+    knows the end of is complete, with these as its exceptions. Returns counts, and the order ids of the first
+    exceptions.
     """
 
     operator_extra_links: Collection[BaseOperatorLink] = (BatchProgressLink(),)
