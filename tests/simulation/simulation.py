@@ -26,11 +26,12 @@ from sat_hook.store.memory import MemoryEventStore
 from sat_hook.store.memory_polls import MemoryPollSchedule
 from sat_hook.store.poll_schedule import PollSchedule
 from tests.simulation.inbox import TRUSTING_EVERY
-from tests.simulation.line import RECOVERY, SAT_FORGETS_AFTER_SECONDS, Line
+from tests.simulation.line import Line
 from tests.simulation.network import SimulatedSAT, settings_of
 from tests.simulation.outside import MemorySpool
 from tests.simulation.processes import Census, Fate, Storm
 from tests.simulation.seals import REAL_EVERY, quick_seals, real_seals
+from tests.simulation.steps import RECOVERY, SAT_FORGETS_AFTER_SECONDS
 from tests.simulation.virtual_time import StandstillError, VirtualClock, VirtualTime, run_virtually
 from tests.simulation.watch import BrokenInvariantError, Watch
 from tests.simulation.weather import Plan, draw_plan

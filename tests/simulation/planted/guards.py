@@ -67,7 +67,7 @@ def _saldo_taken_for_free(stack: ExitStack) -> None:
 )
 def _guards_ignored(stack: ExitStack) -> None:
     stack.enter_context(patch.object(ChunkExecutor, "_admitted", lambda self, orders: orders))
-    stack.enter_context(patch("tests.simulation.line.guard_batch", lambda *_: None))
+    stack.enter_context(patch("tests.simulation.steps.guard_batch", lambda *_: None))
 
 
 @bug(
@@ -109,5 +109,5 @@ def _approval_not_waited_for(stack: ExitStack) -> None:
     def ask(*arguments: Any) -> None:
         real(*arguments)
 
-    stack.enter_context(patch("tests.simulation.line.ask_for_approval", ask))
+    stack.enter_context(patch("tests.simulation.steps.ask_for_approval", ask))
     stack.enter_context(patch.object(ChunkExecutor, "_unapproved", lambda self, order, price: None))

@@ -202,7 +202,7 @@ def _nobody_is_told(stack: ExitStack) -> None:
         return 0
 
     stack.enter_context(patch.object(Recovery, "_escalate", escalate))
-    stack.enter_context(patch("tests.simulation.line.escalate_in_flight", lambda *_: 0))
+    stack.enter_context(patch("tests.simulation.steps.escalate_in_flight", lambda *_: 0))
 
 
 @bug(
