@@ -44,7 +44,9 @@ with DAG(
     @task(doc_md="What the shop makes of it.")
     def tell(order: dict[str, object]) -> str:
         if order["state"] == "succeeded":
-            return f"order {order['order_id']} is paid and cost Rp {order['charged_rupiah']:,}"
+            # What it cost is not known of an order that a person called paid.
+            cost = order["charged_rupiah"] or order["price_rupiah"]
+            return f"order {order['order_id']} is paid and cost Rp {cost:,}"
         if order["is_final"]:
             return f"order {order['order_id']} costs nothing: {order['reason']}"
         return f"nobody knows yet about order {order['order_id']}: {order['verdict']}"

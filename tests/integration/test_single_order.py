@@ -214,6 +214,8 @@ def test_what_must_not_be_sent_is_rejected_with_its_reason(
     [
         ({"client_number": "+62812"}, "column client_number"),
         ({"order_id": "=1+1"}, "column order_id"),
+        # What an upstream task did not return: the next customer's order would be taken for this one.
+        ({"order_id": "None"}, "order_id"),
         ({"max_rupiah": "None"}, "max_rupiah"),
         ({"max_rupiah": "12.000"}, "max_rupiah"),
         ({"rules": {"day_limit": 1}}, "rules"),
