@@ -12,10 +12,10 @@ from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.books import AccountBooks
 from sat_hook.domain.order import OrderState
-from sat_hook.reconciliation.chain import ONE_DAY, closed_day
+from sat_hook.reconciliation.chain import day_of
 from sat_hook.reconciliation.finding import printable
 from sat_hook.reconciliation.ledger import ENDS, Span, ledger_of
-from sat_hook.reconciliation.model import WIB, Adjustment
+from sat_hook.reconciliation.model import Adjustment
 from sat_hook.store.sql_files import queries
 
 FINAL = tuple(state.value for state in OrderState if state.is_final)
@@ -98,10 +98,5 @@ def _of_top_ups(books: AccountBooks, span: Span, days: set[date], since: int) ->
 
 def _certified_day(books: AccountBooks, moment: datetime, days: set[date]) -> date | None:
     """Which of the certified ``days`` a moment is in, by the cut-offs that they were closed with."""
-    near = moment.astimezone(WIB).date()
-    for day in (near, near - ONE_DAY, near + ONE_DAY):
-        if day in days:
-            known = closed_day(books, day, 0)
-            if known.opens_at <= moment < known.closes_at:
-                return day
-    return None
+    day = day_of(books, moment, 0)
+    return day if day in days else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from sat_hook.domain.books import AccountBooks, PostedClose
 from sat_hook.reconciliation import saldo
@@ -23,6 +23,16 @@ def closed_day(books: AccountBooks, day: date, cut_off_minutes: int) -> Business
     """An earlier day with the cut-offs that it was closed with; ``cut_off_minutes`` where it was not."""
     known = books.closes.get(day)
     return day_in_chain(books, day, cut_off_minutes if known is None else known.event.cut_off_minutes)
+
+
+def day_of(books: AccountBooks, moment: datetime, cut_off_minutes: int) -> date:
+    """The day that a moment is in, by the cut-offs that days were closed with."""
+    near = BusinessDay.of(moment, cut_off_minutes).day
+    for day in (near, near - ONE_DAY, near + ONE_DAY):
+        known = closed_day(books, day, cut_off_minutes)
+        if known.opens_at <= moment < known.closes_at:
+            return day
+    return near
 
 
 def nearer_days(own: date, other: date) -> list[date]:

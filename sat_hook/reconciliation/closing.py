@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pandas as pd
 from psycopg2.extensions import connection as Connection
@@ -17,12 +17,12 @@ from sat_hook.domain.books import AccountBooks, PostedSettlement, fold_books
 from sat_hook.domain.books_events import BreaksRecorded, DayClosed
 from sat_hook.domain.breaks import BreakState, MatchKind
 from sat_hook.domain.event import Event
-from sat_hook.domain.order import Refusal, RefusalReason
+from sat_hook.domain.order import OrderState, Refusal, RefusalReason
 from sat_hook.domain.recorded import Provenance, RecordedEvent
 from sat_hook.reconciliation import control, saldo
 from sat_hook.reconciliation.adjusting import adjustments_of
 from sat_hook.reconciliation.carrying import booked_of, break_of, carry, decided
-from sat_hook.reconciliation.chain import closed_day, day_in_chain, nearer_days
+from sat_hook.reconciliation.chain import closed_day, day_in_chain, day_of, nearer_days
 from sat_hook.reconciliation.evidence import BY_OPERATOR, SIGNED_ENDS, judge_again, match_evidence
 from sat_hook.reconciliation.finding import Finder
 from sat_hook.reconciliation.fingerprint import digest_of_close
@@ -37,7 +37,13 @@ from sat_hook.reconciliation.model import (
     SettlementFile,
 )
 from sat_hook.reconciliation.settlement import Keep, SettlementRows, load_settlement
-from sat_hook.reconciliation.settlement_match import DayFiles, SettlementMatch, match_settlement, no_file
+from sat_hook.reconciliation.settlement_match import (
+    DayFiles,
+    SettlementMatch,
+    late_missing,
+    match_settlement,
+    no_file,
+)
 from sat_hook.reconciliation.trouble import BooksRefusedError, NotReproducedError
 from sat_hook.store.database import Database
 from sat_hook.store.sql_files import queries
@@ -155,6 +161,7 @@ class _Closing:
                 self._finder(MatchKind.CONTROL), self._day, controls, self._opening, self._closing, self._last
             ),
             *self._late_settlements(),
+            *self._late_successes(ledger.rows),
         ]
         breaks = self._with_earlier(found)
         kinds = [item.match for item in breaks if item.first_seen == self._day.day]
@@ -231,12 +238,10 @@ class _Closing:
 
         def find_own(orders: pd.DataFrame) -> frozenset[str]:
             found: set[str] = set()
-            own = orders["sent_at"].map(lambda sent: BusinessDay.of(sent, self._day.cut_off_minutes).day)
+            own = orders["sent_at"].map(lambda sent: self._day_of(sent))
             for sent_on, ids in orders["request_id"].groupby(own):
                 for nearer in nearer_days(sent_on, day):
-                    for posted in self._books.settlements_of(nearer):
-                        theirs = self._load(posted).frame["request_id"]
-                        found.update(theirs[theirs.isin(ids)])
+                    found |= self._named(nearer, ids)
             return frozenset(found)
 
         return DayFiles(
@@ -246,6 +251,19 @@ class _Closing:
             find_own=find_own,
             next_has_come=bool(self._books.settlements_of(day + timedelta(days=1))),
         )
+
+    def _day_of(self, moment: datetime) -> date:
+        return day_of(self._books, moment, self._day.cut_off_minutes)
+
+    def _named(self, day: date, request_ids: pd.Series[str]) -> set[str]:
+        """Which of some orders the files that count for a day have; far ones are not kept in memory."""
+        found: set[str] = set()
+        for posted in self._books.settlements_of(day):
+            is_near = abs(day - self._day.day) <= timedelta(days=1)
+            rows = self._load(posted) if is_near else load_settlement(self._keep, posted.event)
+            theirs = rows.frame["request_id"]
+            found.update(theirs[theirs.isin(request_ids)])
+        return found
 
     def _load(self, posted: PostedSettlement) -> SettlementRows:
         # The same bytes may have been read by two mappings.
@@ -275,6 +293,37 @@ class _Closing:
             found += [
                 replace(item, first_seen=self._day.day, is_adjustment=True)
                 for item in self._settle(business_day, ledger).breaks
+            ]
+        return found
+
+    def _late_successes(self, rows: pd.DataFrame) -> list[Break]:
+        """Orders of earlier days that succeeded in this one, and that neither the files of their own day nor
+        any since have. Asked for once the day's own files are there."""
+        opens_at, closes_at = pd.Timestamp(self._day.opens_at), pd.Timestamp(self._day.closes_at)
+        is_news = (rows["ended_at"] >= opens_at) | (rows["before_state"] != OrderState.SUCCEEDED.value)
+        is_late = (rows["sent_at"] < opens_at) & (rows["ended_at"] < closes_at) & is_news
+        is_late &= rows["state"] == OrderState.SUCCEEDED.value
+        if not is_late.any() or not self._books.settlements_of(self._day.day):
+            return []
+        found: list[Break] = []
+        late = rows[is_late]
+        sent_on = late["sent_at"].map(lambda sent: self._day_of(sent))
+        for day, orders in late.groupby(sent_on):
+            files = self._files_of(day)
+            if files is None:
+                continue
+            later = {
+                one
+                for passed in range((self._day.day - day).days + 1)
+                for one in self._named(day + timedelta(days=1 + passed), orders["request_id"])
+            }
+            business_day = closed_day(self._books, day, self._day.cut_off_minutes)
+            missing = late_missing(
+                self._finder(MatchKind.SETTLEMENT, day), business_day, orders, files, later
+            )
+            found += [
+                replace(item, first_seen=self._day.day, is_adjustment=day in self._books.certified)
+                for item in missing
             ]
         return found
 

@@ -298,6 +298,18 @@ def _unknown(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Br
         )
 
 
+def late_missing(
+    finder: Finder, day: BusinessDay, rows: pd.DataFrame, files: DayFiles, later: Collection[str]
+) -> tuple[Break, ...]:
+    """What is in no file of a day whose match was made while nobody knew that these orders would succeed.
+
+    :param rows: orders of the day that have succeeded since.
+    :param later: those of them that other files have.
+    """
+    known = {*later, *files.all_rows["request_id"]}
+    return tuple(_missing(finder, day, files, rows[~rows["request_id"].isin(known)]))
+
+
 def _missing(finder: Finder, day: BusinessDay, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
     row: Any
     what = "orders that succeeded by our ledger, and are in no settlement file"

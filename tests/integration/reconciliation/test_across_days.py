@@ -262,6 +262,38 @@ def test_files_of_a_day_may_tell_different_things(day: Planted) -> None:
     assert described(only(day.close().close)) == ("settlement", "attribute", "good-1", 0)
 
 
+@pytest.mark.parametrize("is_signed", [False, True], ids=["open", "certified"])
+def test_a_success_that_comes_days_later_is_looked_for_in_the_files(day: Planted, is_signed: bool) -> None:
+    """Its own day was matched while nobody knew the end; some file of the provider has to have it."""
+    for name in ("found", "lost"):
+        day.send(name, NOON)
+    day.settle(*day.usual_rows())
+    day.observe(CLOSES + SECOND)
+    assert day.close().close.breaks == ()
+    if is_signed:
+        signed(day)
+    day.settle(day.settlement_row("on its way"), day=NEXT.day, name="next.csv")
+    next_day(day)
+    for name in ("found", "lost"):
+        day.end(name, NEXT.closes_at + HOUR)
+    assert {described(item)[:2] for item in next_day(day, AFTER_NEXT).breaks} == {("evidence", "timing")}
+    rows = (day.settlement_row("found"),)
+    day.settle(*rows, day=AFTER_NEXT.day, name="after.csv")
+    days = days_to_close(day.keeper.books(day.account), AFTER_NEXT.day + ONE_DAY)
+    assert AFTER_NEXT.day in days
+    day.close(NEXT)
+    third = {described(item): item for item in day.close(AFTER_NEXT).close.breaks}
+    lost = third["settlement", "existence", "lost", -PRICE]
+    assert (lost.first_seen, lost.day, lost.is_adjustment) == (AFTER_NEXT.day, DAY.day, is_signed)
+    assert ("settlement", "timing", "found", 0) in third
+    assert not any(
+        item.match.value == "settlement" and item.order_id == "found" and item.amount_rupiah
+        for item in third.values()
+    )
+    fourth = next_day(day, replace(DAY, day=DAY.day + 3 * ONE_DAY))
+    assert (lost.break_id, AFTER_NEXT.day) in {(item.break_id, item.first_seen) for item in fourth.breaks}
+
+
 def test_a_duplicate_in_two_files_of_a_day_is_located_in_both(day: Planted) -> None:
     """A row number belongs to its own file."""
     day.settle(*day.usual_rows(), name="a.csv")
