@@ -14,6 +14,9 @@ from sat_hook.store.sql_files import queries
 # What was handed to people may still end by itself, and its callback may have been lost.
 LATE_PAUSE_SECONDS = 3600.0
 LATE_DAYS = 7
+# A callback hastens a question and is kept as evidence elsewhere. Of an order that nobody ever submitted here
+# it waits for so long: others may pay from the same account.
+STRANGER_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class PollSchedule(Protocol):
         """Put every order in flight of the scope on the schedule; those already there keep their place.
 
         Of an account, escalated orders too, for ``LATE_DAYS`` after they were sent: they come due
-        ``LATE_PAUSE_SECONDS`` after ``due_at``.
+        ``LATE_PAUSE_SECONDS`` after ``due_at``. Callbacks of an account that wait for an order which is not
+        known after ``STRANGER_DAYS`` leave the queue.
         """
 
     def hasten(self, scope: PollScope, now: datetime) -> int:
@@ -87,6 +91,10 @@ class PostgresPollSchedule:
                 late_due_at=late_due_at(due_at),
                 late_since=late_since(due_at),
             )
+            if scope.account is not None:
+                self._polls.forget_strangers(
+                    connection, account=scope.account, before=due_at - timedelta(days=STRANGER_DAYS)
+                )
 
     def hasten(self, scope: PollScope, now: datetime) -> int:
         with self._database.transaction() as connection:

@@ -39,6 +39,13 @@ ORDER BY o.request_id
 ON CONFLICT (request_id) DO UPDATE SET due_at = least(p.due_at, EXCLUDED.due_at)
 RETURNING p.request_id;
 
+-- name: forget_strangers(account, before)!
+-- What was called back before a moment, of orders of an account that are not known here, waits no longer.
+DELETE FROM sat.callback_queue AS q
+WHERE q.account = :account
+  AND q.received_at < :before
+  AND NOT EXISTS (SELECT FROM sat.orders AS o WHERE o.request_id = q.request_id AND o.account = q.account);
+
 -- name: claim_due(batch_id, account, now, lease_until, limit)
 -- Take orders that are due; until the lease ends nobody else gets them.
 UPDATE sat.poll_schedule AS p

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 
+import psycopg2
 import pytest
 
 from sat_hook.domain import order_events as happened
@@ -18,6 +20,7 @@ from sat_hook.store.memory_polls import MemoryPollSchedule
 from sat_hook.store.poll_schedule import (
     LATE_DAYS,
     LATE_PAUSE_SECONDS,
+    STRANGER_DAYS,
     DuePoll,
     PollSchedule,
     PollScope,
@@ -25,6 +28,7 @@ from sat_hook.store.poll_schedule import (
 )
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.sql_files import queries
+from stack.databases import ApplicationDatabase
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock, change_of, received, stream_of
 
 OTHER_BATCH = batch_id_of(ACCOUNT, "another batch")
@@ -200,3 +204,35 @@ def test_what_was_handed_to_people_is_asked_about_seldom_and_for_a_week(kept: Ke
     kept.schedule.forget([key], due + timedelta(seconds=60))
     kept.schedule.enroll(OF_ACCOUNT, T0 + timedelta(days=LATE_DAYS, seconds=1))
     assert kept.schedule.next_due(OF_ACCOUNT) is None
+
+
+def test_callbacks_of_other_peoples_orders_do_not_pile_up(database: ApplicationDatabase) -> None:
+    """An account that other systems pay from, too: every look would read all that was ever called back."""
+    opened = Database(database.writer_dsn)
+    schedule = PostgresPollSchedule(opened)
+    store = PostgresEventStore(opened)
+    with closing(psycopg2.connect(database.superuser_dsn)) as connection, connection.cursor() as cursor:
+
+        def waiting() -> list[str]:
+            cursor.execute("SELECT request_id FROM sat.callback_queue ORDER BY 1")
+            found = [row[0] for row in cursor]
+            connection.rollback()
+            return found
+
+        known = stream_of(1).key
+        store.append([change_of(None, 1, received(1))], BY_TEST, T0)
+        cursor.executemany(
+            "INSERT INTO sat.callback_queue VALUES (%s, %s, %s, %s)",
+            [
+                (1, ACCOUNT, "A-STRANGER", T0),
+                (2, ACCOUNT, known, T0),
+                (3, ACCOUNT, "B-FRESH", T0 + timedelta(days=2)),
+                (4, "another", "C-OF-ANOTHER", T0),
+            ],
+        )
+        connection.commit()
+        schedule.enroll(OF_ACCOUNT, T0 + timedelta(days=STRANGER_DAYS) - timedelta(seconds=1))
+        assert len(waiting()) == 4
+        schedule.enroll(OF_ACCOUNT, T0 + timedelta(days=STRANGER_DAYS) + timedelta(seconds=1))
+        assert waiting() == ["B-FRESH", "C-OF-ANOTHER", known], "ours waits as long as it takes"
+    opened.close()
