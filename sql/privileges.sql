@@ -18,8 +18,13 @@ $$;
 
 GRANT USAGE ON SCHEMA sat TO sat_writer, sat_reader, sat_receiver;
 
--- Evidence: append and read, nothing more.
-GRANT SELECT, INSERT ON sat.events, sat.status_evidence, sat.balance_observations TO sat_writer;
+-- Evidence: append and read, nothing more. Place and time of recording are the database's own to give.
+GRANT SELECT ON sat.events, sat.status_evidence TO sat_writer;
+GRANT INSERT (stream, version, type, schema_version, data, actor, cause, occurred_at, digest)
+    ON sat.events TO sat_writer;
+GRANT INSERT (digest, request_id, body, signature, key_fingerprint, observed_at)
+    ON sat.status_evidence TO sat_writer;
+GRANT SELECT, INSERT ON sat.balance_observations TO sat_writer;
 GRANT SELECT ON sat.callback_inbox, sat.callback_repeats TO sat_writer;
 
 -- Derived.
@@ -70,5 +75,5 @@ GRANT SELECT ON sat.products, sat.price_snapshots, sat.price_changes, sat.produc
 GRANT EXECUTE ON FUNCTION sat.price_lock_class() TO sat_writer;
 
 -- Checkpoints: evidence.
-GRANT SELECT, INSERT ON sat.checkpoints TO sat_writer;
+GRANT SELECT, INSERT (document, digest, key_id, signature) ON sat.checkpoints TO sat_writer;
 GRANT SELECT ON sat.checkpoints TO sat_reader;

@@ -88,6 +88,24 @@ def test_the_receiver_can_do_one_thing_only(filled: ApplicationDatabase, stateme
         run(filled.receiver_dsn, statement)
 
 
+@pytest.mark.parametrize(
+    ("table", "given"),
+    [
+        ("events", "position"),
+        ("events", "recorded_at"),
+        ("status_evidence", "recorded_at"),
+        ("checkpoints", "recorded_at"),
+    ],
+)
+def test_place_and_time_of_recording_are_the_databases_own(
+    filled: ApplicationDatabase, table: str, given: str
+) -> None:
+    """Nobody who may append can say that something stood in the log before it did."""
+    value = "'2020-01-01'" if given == "recorded_at" else "0"
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        run(filled.writer_dsn, f"INSERT INTO sat.{table} ({given}) OVERRIDING SYSTEM VALUE VALUES ({value})")
+
+
 def test_closing_a_position_waits_for_appends_in_flight(database: ApplicationDatabase) -> None:
     """An append that took a low position and commits late is not missed: closing waits for it."""
     store = PostgresEventStore(Database(database.writer_dsn))
