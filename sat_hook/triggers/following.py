@@ -19,18 +19,16 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import ApplicationHook
 from sat_hook.hooks.sat import SATHook
-from sat_hook.hooks.sat_connection import SATConnectionError
 from sat_hook.pipeline.finality import StatusPoller
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.store.poll_schedule import PollScope, callback_channel
 from sat_hook.triggers.bell import DEBOUNCE_SECONDS, NotificationBell
+from sat_hook.triggers.rereading import REREAD_SECONDS, changed_connection
 
 # Also how late this instance notices that another one, or a task, has brought about what it waits for.
 LONGEST_SLEEP_SECONDS = 5.0
 TROUBLE_PAUSE_SECONDS = 5.0
-# A wait may last for days: a key that was added counts within so long, and one that was withdrawn no longer.
-REREAD_SECONDS = 60.0
 
 ENDED = "ended"
 GAVE_UP = "gave_up"
@@ -139,41 +137,13 @@ class SATFollowingTrigger(BaseTrigger):
             if remaining <= 0:
                 return TriggerEvent({"end": GAVE_UP, "in_flight": left})
             if time.monotonic() >= reread_at:
-                changed = await self._changed(hook, application)
+                changed = await changed_connection(hook, application.database, self.log)
                 if changed is not None:
                     return changed
                 reread_at = time.monotonic() + REREAD_SECONDS
             # Nothing may be scheduled: an order that is held was not sent yet.
             pause = LONGEST_SLEEP_SECONDS if pause is None else max(pause, DEBOUNCE_SECONDS)
             await bell.wait(min(remaining, LONGEST_SLEEP_SECONDS, pause))
-
-    async def _changed(self, hook: SATHook, application: ApplicationHook) -> SATHook | None:
-        """The connection as it is now, if it is another one; what cannot be used changes nothing."""
-        again = SATHook(self.sat_conn_id, application.database)
-        before = await hook.asettings()
-        try:
-            after = await again.asettings()
-        except Exception as error:
-            # Its text is Airflow's or another hook's, and what it holds is not known.
-            self.log.warning(
-                "Connection %s could not be read again, the last good one stays: %s",
-                self.sat_conn_id,
-                str(error) if isinstance(error, SATConnectionError) else type(error).__name__,
-            )
-            return None
-        if after.account != before.account:
-            self.log.warning(
-                "Connection %s is account %r by now; the wait for %r goes on with what it had.",
-                self.sat_conn_id,
-                after.account,
-                before.account,
-            )
-            return None
-        # Keys are told by their fingerprints; the secret is in no repr.
-        if (repr(after), after.client_secret) == (repr(before), before.client_secret):
-            return None
-        self.log.info("Connection %s has changed: going on with what it says now.", self.sat_conn_id)
-        return again
 
 
 @asynccontextmanager

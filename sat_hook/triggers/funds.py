@@ -7,6 +7,7 @@ under the account's lock, in the task that this wakes.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from functools import partial
@@ -23,6 +24,7 @@ from sat_hook.pipeline.limits import FundingLimits
 from sat_hook.pipeline.resolver import load_batch
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.triggers.rereading import REREAD_SECONDS, changed_connection
 
 FUNDED = "funded"
 GAVE_UP = "gave_up"
@@ -79,28 +81,35 @@ class SATFundsTrigger(BaseTrigger):
         limits = FundingLimits(saldo_lag_seconds=self.saldo_lag_seconds)
         looks = 0
         missing: int | None = None
-        async with hook.async_client() as sat:
-            while True:
-                try:
-                    seen = await look_at_deposit(sat, SystemClock(), account)
-                    found: int | None = await asyncio.to_thread(
-                        partial(self._missing, application, seen, limits)
-                    )
-                except (SATError, StoreUnavailableError) as error:
-                    self.log.warning("The deposit could not be looked at, trying again: %s", error)
-                    found = missing
-                if found == 0:
-                    yield TriggerEvent(self._payload(FUNDED, 0))
-                    return
-                if found is not None and found != missing:
-                    self.log.info("Account %s: Rp %s are missing.", account, f"{found:,}")
-                missing = found
-                remaining = (deadline - datetime.now(UTC)).total_seconds()
-                if remaining <= 0:
-                    yield TriggerEvent(self._payload(GAVE_UP, missing))
-                    return
-                await asyncio.sleep(min(remaining, limits.pause_seconds(looks)))
-                looks += 1
+        changed: SATHook | None = hook
+        while changed is not None:
+            hook, changed = changed, None
+            reread_at = time.monotonic() + REREAD_SECONDS
+            async with hook.async_client() as sat:
+                while changed is None:
+                    try:
+                        seen = await look_at_deposit(sat, SystemClock(), account)
+                        found: int | None = await asyncio.to_thread(
+                            partial(self._missing, application, seen, limits)
+                        )
+                    except (SATError, StoreUnavailableError) as error:
+                        self.log.warning("The deposit could not be looked at, trying again: %s", error)
+                        found = missing
+                    if found == 0:
+                        yield TriggerEvent(self._payload(FUNDED, 0))
+                        return
+                    if found is not None and found != missing:
+                        self.log.info("Account %s: Rp %s are missing.", account, f"{found:,}")
+                    missing = found
+                    remaining = (deadline - datetime.now(UTC)).total_seconds()
+                    if remaining <= 0:
+                        yield TriggerEvent(self._payload(GAVE_UP, missing))
+                        return
+                    await asyncio.sleep(min(remaining, limits.pause_seconds(looks)))
+                    looks += 1
+                    if time.monotonic() >= reread_at:
+                        changed = await changed_connection(hook, application.database, self.log)
+                        reread_at = time.monotonic() + REREAD_SECONDS
 
     def _payload(self, end: str, missing_rupiah: int | None) -> dict[str, Any]:
         return {"end": end, "missing_rupiah": missing_rupiah, "deadline": self.deadline}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -86,6 +88,23 @@ def test_a_top_up_wakes_a_waiting_batch_within_seconds(line: Line) -> None:
     assert line.store.close_position() == position
     with line.funds.looking("demo") as account:
         assert account.last_observation() is None
+
+
+def test_a_secret_that_is_replaced_while_it_waits_counts(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old one is refused; the wait of a day ends with the new one, not at its deadline."""
+    monkeypatch.setattr("sat_hook.triggers.funds.REREAD_SECONDS", 0.1)
+    batch_id = quoted(line, 2, "A")
+    good = os.environ["AIRFLOW_CONN_SAT_TEST"]
+    monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST", json.dumps({**json.loads(good), "password": "replaced"}))
+
+    async def wait() -> str:
+        task = asyncio.create_task(fired(trigger(120.0, batch_id=batch_id)))
+        await asyncio.sleep(1)
+        assert not task.done()
+        monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST", good)
+        return str((await asyncio.wait_for(task, 60))["end"])
+
+    assert asyncio.run(wait()) == FUNDED
 
 
 def test_a_trigger_gives_up_at_its_deadline_and_says_what_is_missing(line: Line) -> None:

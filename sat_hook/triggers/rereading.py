@@ -1,0 +1,45 @@
+"""Connections as they are now: a wait may last for days, and keys and secrets change meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sat_hook.hooks.sat import SATHook
+from sat_hook.hooks.sat_connection import SATConnectionError
+from sat_hook.store.database import Database
+
+REREAD_SECONDS = 60.0
+"""Within so long a key that was added counts, and one that was withdrawn counts no more."""
+
+
+async def changed_connection(hook: SATHook, database: Database, log: Any) -> SATHook | None:
+    """The account's connection as it is now, if it is another one than ``hook`` has.
+
+    What cannot be read or used changes nothing, and the log says so; nor does the connection of another
+    account: SAT knows orders and deposit by their own.
+
+    :param database: the application database, for limits that all processes of the account share.
+    """
+    name = hook.sat_conn_id
+    again = SATHook(name, database)
+    before = await hook.asettings()
+    try:
+        after = await again.asettings()
+    except Exception as error:
+        # Its text is Airflow's or somebody else's, and what it holds is not known.
+        why = str(error) if isinstance(error, SATConnectionError) else type(error).__name__
+        log.warning("Connection %s could not be read again, the last good one stays: %s", name, why)
+        return None
+    if after.account != before.account:
+        log.warning(
+            "Connection %s is account %r by now; the wait for %r goes on with what it had.",
+            name,
+            after.account,
+            before.account,
+        )
+        return None
+    # Keys are told by their fingerprints; the secret is in no repr.
+    if (repr(after), after.client_secret) == (repr(before), before.client_secret):
+        return None
+    log.info("Connection %s has changed: going on with what it says now.", name)
+    return again
