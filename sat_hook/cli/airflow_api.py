@@ -49,6 +49,15 @@ class Download:
         return f"Download(name={self.name!r}, {len(self.content)} bytes)"
 
 
+def _step(task_id: str, state: str | None) -> str:
+    """A task as a person is told of it."""
+    if state == "awaiting_input":
+        return f"{task_id} (waits for a person: Required Actions in Airflow)"
+    if (task_id, state) == ("reserve", "deferred"):
+        return f"{task_id} (waits for a top-up of the deposit)"
+    return task_id
+
+
 class AirflowApi:
     """One person's session with Airflow.
 
@@ -111,14 +120,7 @@ class AirflowApi:
         path = f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}/taskInstances"
         query = {"state": ("running", "deferred", "awaiting_input")}
         listed = self._document(self._ask("GET", path, query=query))["task_instances"]
-        return list(
-            dict.fromkeys(
-                f"{task['task_id']} (waits for a person: Required Actions in Airflow)"
-                if task.get("state") == "awaiting_input"
-                else str(task["task_id"])
-                for task in listed
-            )
-        )
+        return list(dict.fromkeys(_step(str(task["task_id"]), task.get("state")) for task in listed))
 
     def is_paused(self) -> bool:
         """Whether the DAG is paused, so that runs only queue."""

@@ -28,6 +28,7 @@ class ScriptedAirflow:
     failed_tasks: tuple[str, ...] = ()
     asking_tasks: tuple[str, ...] = ()
     """Those that wait for somebody's answer."""
+    deferred_tasks: tuple[str, ...] = ()
     goods: bytes = b"order_id,voucher_code\r\nA1,5196\r\n"
     overrides: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
     uploads: list[tuple[dict[str, list[str]], bytes]] = field(default_factory=list)
@@ -67,8 +68,9 @@ class ScriptedAirflow:
                 states = parse_qs(parts.query)["state"]
                 tasks = {
                     "failed": self.failed_tasks,
-                    "running": () if self.asking_tasks else ("execute", "execute"),
+                    "running": () if self.asking_tasks or self.deferred_tasks else ("execute", "execute"),
                     "awaiting_input": self.asking_tasks,
+                    "deferred": self.deferred_tasks,
                 }
                 listed = [
                     {"task_id": name, "state": state} for state in states for name in tasks.get(state, ())

@@ -365,18 +365,26 @@ def test_following_shows_the_states_until_the_end(airflow: ScriptedAirflow, is_t
         ]
 
 
-def test_following_says_that_somebody_has_to_answer(airflow: ScriptedAirflow) -> None:
-    """Else a batch that waits for its approval looks like one that goes on."""
+@pytest.mark.parametrize(
+    ("asking", "deferred", "said"),
+    [
+        (("approve",), (), "approve (waits for a person: Required Actions in Airflow)"),
+        ((), ("reserve",), "reserve (waits for a top-up of the deposit)"),
+        ((), ("wait",), "wait"),
+    ],
+)
+def test_following_says_who_is_waited_for(
+    airflow: ScriptedAirflow, asking: tuple[str, ...], deferred: tuple[str, ...], said: str
+) -> None:
+    """Else a batch that waits for its approval, or for funds, looks like one that goes on."""
     airflow.run_states = ["running", "success"]
-    airflow.asking_tasks = ("approve",)
+    airflow.asking_tasks, airflow.deferred_tasks = asking, deferred
     out = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     api = AirflowApi(CommandSettings(env(airflow), "the test"))
     follow(api, f"batch_{BATCH_ID}", list, out, sleep=lambda _: None)
     api.close()
     out.file.close()
-    assert out.export_text().splitlines()[0] == (
-        "running: approve (waits for a person: Required Actions in Airflow)"
-    )
+    assert out.export_text().splitlines()[0] == f"running: {said}"
 
 
 def test_following_gives_up_at_its_deadline(airflow: ScriptedAirflow) -> None:
