@@ -298,7 +298,8 @@ class Verification:
                     )
                 versions[event["stream"]] = event["version"]
                 if '"evidence_digest"' in event["data"]:
-                    self.named.add(bytes.fromhex(json.loads(event["data"])["evidence_digest"]))
+                    named = json.loads(event["data"]).get("evidence_digest")
+                    self.named |= {bytes.fromhex(named)} if named is not None else set()
                 while row is not None and row[0] < position:
                     self.stray(row)
                     row = next(rows, None)
