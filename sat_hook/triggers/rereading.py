@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sat_hook.clients.settings import AccountSettings
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.sat_connection import SATConnectionError
 from sat_hook.store.database import Database
@@ -16,7 +17,7 @@ async def changed_connection(hook: SATHook, database: Database, log: Any) -> SAT
     """The account's connection as it is now, if it is another one than ``hook`` has.
 
     What cannot be read or used changes nothing, and the log says so; nor does the connection of another
-    account: SAT knows orders and deposit by their own.
+    account, or to another SAT: there, nobody knows the orders and the deposit that are waited for.
 
     :param database: the application database, for limits that all processes of the account share.
     """
@@ -30,12 +31,12 @@ async def changed_connection(hook: SATHook, database: Database, log: Any) -> SAT
         why = str(error) if isinstance(error, SATConnectionError) else type(error).__name__
         log.warning("Connection %s could not be read again, the last good one stays: %s", name, why)
         return None
-    if after.account != before.account:
+    if _whose(after) != _whose(before):
         log.warning(
-            "Connection %s is account %r by now; the wait for %r goes on with what it had.",
+            "Connection %s is account %r at %s by now; the wait for %r at %s goes on with what it had.",
             name,
-            after.account,
-            before.account,
+            *_whose(after),
+            *_whose(before),
         )
         return None
     # Keys are told by their fingerprints; the secret is in no repr.
@@ -43,3 +44,7 @@ async def changed_connection(hook: SATHook, database: Database, log: Any) -> SAT
         return None
     log.info("Connection %s has changed: going on with what it says now.", name)
     return again
+
+
+def _whose(settings: AccountSettings) -> tuple[str, str]:
+    return settings.account, settings.base_url

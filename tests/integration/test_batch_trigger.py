@@ -221,17 +221,18 @@ async def test_another_password_of_the_database_is_found_while_it_waits(
     assert states(line, batch_id) == {OrderState.SUCCEEDED}
 
 
-async def test_another_account_in_the_connection_is_not_asked(
-    line: Line, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("account", ["demo", "north"])
+async def test_another_account_or_sat_in_the_connection_is_not_asked(
+    line: Line, monkeypatch: pytest.MonkeyPatch, account: str
 ) -> None:
-    """SAT knows the orders by their own account; the wait goes on with what it had."""
+    """Nobody knows the orders there, which would look like leave to send them; the wait keeps what it had."""
     monkeypatch.setattr("sat_hook.triggers.following.REREAD_SECONDS", 0.2)
     batch_id = await asyncio.to_thread(ready, line, 2)
     line.server.set_faults({"fulfilment": {"min_seconds": 2, "max_seconds": 2.1}})
     await asyncio.to_thread(line.execute, batch_id)
     async with waiting(trigger(batch_id, seconds=120.0)) as task:
         await asyncio.sleep(0.5)
-        changed = os.environ["AIRFLOW_CONN_SAT_TEST"].replace('"account": "demo"', '"account": "north"')
+        changed = os.environ["AIRFLOW_CONN_SAT_TEST"].replace('"account": "demo"', f'"account": "{account}"')
         monkeypatch.setenv(
             "AIRFLOW_CONN_SAT_TEST", changed.replace(line.server.api_url, "http://127.0.0.1:9/api")
         )
