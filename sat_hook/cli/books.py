@@ -84,7 +84,10 @@ def show_saldo(opened: OpenedBooks, close: PostedClose) -> None:
     """The saldo equation of a day."""
     saldo = close.event.saldo
     if saldo is None:
-        opened.out.print("[yellow]no saldo equation[/]: nobody looked at the deposit near both cut-offs")
+        opened.out.print(
+            "[yellow]no saldo equation[/]: a look at the deposit near a cut-off is missing; a control break "
+            "says which"
+        )
         return
     table = table_of(f"account {safe(opened.books.account)}, {close.event.day}", ">rupiah")
     table.add_row(
