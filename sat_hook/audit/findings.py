@@ -60,7 +60,9 @@ class Finding:
             where += f" version {self.version}"
         if self.position is not None:
             where += f" (position {self.position})"
-        return f"{where}: {self.kind.value}: found {self.found}, expected {self.expected}"
+        text = f"{where}: {self.kind.value}: found {self.found}, expected {self.expected}"
+        # Whoever damages a log may write what a terminal obeys.
+        return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 Report = Callable[[Finding], None]

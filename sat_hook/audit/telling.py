@@ -88,6 +88,4 @@ def _day(moment: datetime) -> str:
 
 
 def _line(text: str) -> str:
-    """Whatever a damaged row says, on one line."""
-    plain = "".join(sign if sign.isprintable() else "?" for sign in text)
-    return plain if len(plain) <= MAXIMUM_TEXT_CHARACTERS else f"{plain[: MAXIMUM_TEXT_CHARACTERS - 1]}…"
+    return text if len(text) <= MAXIMUM_TEXT_CHARACTERS else f"{text[: MAXIMUM_TEXT_CHARACTERS - 1]}…"
