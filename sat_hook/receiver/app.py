@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from psycopg2.extensions import make_dsn, parse_dsn
 from starlette.applications import Starlette
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
@@ -42,8 +41,6 @@ logger = logging.getLogger(__name__)
 
 CONTENT_TYPES = frozenset({"application/vnd.api+json", "application/json"})
 SETTINGS_RETRY_SECONDS = 5.0
-DATABASE_SILENCE_SECONDS = 20
-"""A database that acknowledges nothing for so long is given up, and looked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,11 +307,8 @@ def create_app(
 
 
 def _inbox_of(settings: ReceiverSettings) -> Inbox:
-    dsn = settings.dsn
-    if "tcp_user_timeout" not in parse_dsn(dsn):
-        dsn = make_dsn(dsn, tcp_user_timeout=DATABASE_SILENCE_SECONDS * 1000)
     return Inbox(
-        Database(dsn, "sat-receiver"),
+        Database(settings.dsn, "sat-receiver"),
         waiting_limit=settings.limits.waiting_callbacks,
         group_limit=settings.limits.group_size,
     )

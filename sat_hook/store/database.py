@@ -20,6 +20,14 @@ from sat_hook.store.event_store import StoreRefusedError, StoreUnavailableError
 CONNECT_TIMEOUT_SECONDS = 10
 STATEMENT_TIMEOUT_MILLISECONDS = 60_000
 LOCK_TIMEOUT_MILLISECONDS = 30_000
+# A server that acknowledges nothing for so long is given up. Its machine may be gone without a word, and
+# whoever waits for it would wait for a quarter of an hour. A statement that takes its time is acknowledged.
+SILENCE = {
+    "tcp_user_timeout": 20_000,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+}
 IDLE_CONNECTIONS_KEPT = 4
 
 
@@ -31,8 +39,10 @@ class Database:
     """
 
     def __init__(self, dsn: str, component: str = "sat") -> None:
+        said = parse_dsn(dsn)
         self._dsn = make_dsn(
             dsn,
+            **{name: value for name, value in SILENCE.items() if name not in said},
             application_name=component,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             options=(
