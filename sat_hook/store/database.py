@@ -48,6 +48,8 @@ class Database:
             options=(
                 f"-c statement_timeout={STATEMENT_TIMEOUT_MILLISECONDS}"
                 f" -c lock_timeout={LOCK_TIMEOUT_MILLISECONDS} -c timezone=UTC"
+                # A server, or a role, may be set up to commit before the disk does: money is not that fast.
+                " -c synchronous_commit=on"
             ),
         )
         self._idle: list[Connection] = []
