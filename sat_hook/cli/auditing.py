@@ -6,13 +6,14 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sat_hook.cli.moments import end_from, moment_from
 from sat_hook.cli.opened import console, database_of, settings_of
 from sat_hook.cli.trouble import CommandError
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Evidence for others, and who did what.", no_args_is_help=True)
 
 LOOK_EVERY_SECONDS = 1.0
-DAY_OR_TIME = (
-    "a day such as 2026-11-22, or a time such as 2026-11-22T17:00 (Jakarta's, unless it says otherwise)"
-)
 
 
 @app.callback()
@@ -55,7 +53,8 @@ def export(
     """
     from sat_hook.cli.audit_api import AuditApi
 
-    recorded_from, recorded_before = _moment("--from", begin), _moment("--to", end, end_of_day=True)
+    now = datetime.now(UTC)
+    recorded_from, recorded_before = moment_from(begin, now, "--from"), end_from(end, now, "--to")
     out = console()
     with closing(AuditApi(settings_of(context))) as airflow:
         export_id = airflow.ask_for_export(
@@ -90,16 +89,18 @@ def export(
 @app.command("actions")
 def actions(
     context: typer.Context,
-    since: Annotated[str, typer.Option(metavar="DAY", help=DAY_OR_TIME)],
+    since: Annotated[
+        str, typer.Option(metavar="DAY", help="A day (WIB), a time, or an age such as 12h or 7d")
+    ],
     user: Annotated[str | None, typer.Option(help="Only what this Airflow user did")] = None,
 ) -> None:
     """List what people did: approvals, decisions, pauses, deliveries, sign-offs, exports, submissions."""
     from sat_hook.audit.actions import actions_since
     from sat_hook.cli.showing import moment
 
-    out = console()
+    out, begin = console(), moment_from(since, datetime.now(UTC), "--since")
     with database_of(settings_of(context)) as database:
-        for count, act in _together(actions_since(database, _moment("--since", since), user)):
+        for count, act in _together(actions_since(database, begin, user)):
             name = act.provenance.actor.removeprefix("user:")
             times = f" ({count:,} times)" if count > 1 else ""
             out.print(
@@ -125,21 +126,6 @@ def new_key(
         reason = (error.strerror or type(error).__name__).lower()
         raise CommandError.at(f"{error.filename or folder}", reason, "a folder without a key") from None
     console().print(f"made key {key_id} in {folder}")
-
-
-def _moment(option: str, text: str, *, end_of_day: bool = False) -> datetime:
-    """A moment as it was typed; a day is its beginning, or the beginning of the next.
-
-    :raises CommandError: when it is none.
-    """
-    from sat_hook.cli.showing import WIB
-
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
-        raise CommandError.at(option, repr(text), DAY_OR_TIME) from None
-    given = given if given.tzinfo else given.replace(tzinfo=WIB)
-    return given + timedelta(days=1) if end_of_day and len(text) == len("2026-11-22") else given
 
 
 def _together(acts: Iterator[RecordedEvent]) -> Iterator[tuple[int, RecordedEvent]]:

@@ -40,6 +40,19 @@ def moment_from(text: str, now: datetime, option: str) -> datetime:
         raise CommandError.at(option, repr(text), EXPECTED) from None
 
 
+def end_from(text: str, now: datetime, option: str) -> datetime:
+    """A moment at which a period ends, in UTC: of a day, however it is spelt, the first moment of the next.
+
+    :raises CommandError: naming ``option``, when the text is no moment.
+    """
+    moment = moment_from(text, now, option)
+    try:
+        date.fromisoformat(text.strip())
+    except ValueError:
+        return moment
+    return moment + timedelta(days=1)
+
+
 def day_from(text: str, option: str) -> date:
     """A day in Jakarta.
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from sat_hook.cli.moments import day_from, moment_from
+from sat_hook.cli.moments import day_from, end_from, moment_from
 from sat_hook.cli.trouble import CommandError
 
 NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
@@ -38,6 +38,23 @@ def test_anything_else_is_a_mistake(text: str) -> None:
     """One sentence that names the option and what is expected."""
     with pytest.raises(CommandError, match=r"^--since: found .*; expected a time like"):
         moment_from(text, NOW, "--since")
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-23", datetime(2026, 11, 23, 17, 0, tzinfo=UTC)),
+        (" 2026-11-23 ", datetime(2026, 11, 23, 17, 0, tzinfo=UTC)),
+        ("20261123", datetime(2026, 11, 23, 17, 0, tzinfo=UTC)),
+        ("2026-W48-1", datetime(2026, 11, 23, 17, 0, tzinfo=UTC)),
+        ("9999-12-31", datetime(9999, 12, 31, 17, 0, tzinfo=UTC)),
+        ("2026-11-23 10:30", datetime(2026, 11, 23, 3, 30, tzinfo=UTC)),
+        ("now", NOW),
+    ],
+)
+def test_a_period_ends_with_its_last_day(text: str, moment: datetime) -> None:
+    """However the day is spelt: a pack that lacks its last day would look whole."""
+    assert end_from(text, NOW, "--to") == moment
 
 
 def test_days_are_days() -> None:
