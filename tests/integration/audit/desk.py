@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
 import subprocess
 import sys
 import zipfile
@@ -32,6 +31,14 @@ from tests.integration.audit.damage import PROOF, fill
 from tests.integration.audit.keeping import Notary
 from tests.orders import ACCOUNT, ManualClock
 
+#: Runs a script with so many bytes of memory: limit, script, its arguments.
+LIMITED = """
+import resource, runpy, sys
+limit = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+sys.argv = sys.argv[2:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 ASKER = Provenance("user:alice", "plugin:export")
 Change = Callable[[bytes], bytes | None]
 
@@ -78,21 +85,17 @@ class Desk:
         :param memory_bytes: the script gets no more than this.
         """
 
-        def limit() -> None:
-            if memory_bytes is not None:
-                resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-
         script = self.folder / "verify.py"
         with zipfile.ZipFile(pack) as opened:
             script.write_bytes(opened.read("verify.py"))
+        limited = () if memory_bytes is None else ("-c", LIMITED, str(memory_bytes))
         return subprocess.run(
-            [sys.executable, "-I", str(script), "--key", str(self.public_key), *options, str(pack)],
+            [sys.executable, "-I", *limited, str(script), "--key", str(self.public_key), *options, str(pack)],
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
             cwd=self.folder,
-            preexec_fn=limit,
         )
 
 
