@@ -80,7 +80,10 @@ def tell_people(
         keys = [alert.key for alert in alerts]
         trouble = NOT_TRIED if len(report.trouble) >= bounds.failures_to_stop else _sent(send, message)
         if trouble is not None:
-            pause = bounds.pause_seconds(min(tries[key] for key in keys))
+            # Who was not tried is due in the next round. After the same pause it would always stand behind
+            # those that fail.
+            is_tried = trouble != NOT_TRIED
+            pause = bounds.pause_seconds(min(tries[key] for key in keys)) if is_tried else 0.0
             book.settle_not_notified(keys, clock.now() + timedelta(seconds=pause), trouble)
             report.not_told += len(keys)
             report.trouble.append(f"{message.subject}: {trouble}")

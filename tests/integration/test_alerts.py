@@ -218,6 +218,23 @@ def test_a_notifier_that_fails_is_tried_again_later(kept: Kept) -> None:
     assert [message.kind for message in kept.sent] == [AlertKind.ORDER_REVERSED, AlertKind.ORDER_ESCALATED]
 
 
+def test_messages_that_nobody_takes_do_not_silence_the_others(kept: Kept) -> None:
+    """Three accounts' messages fail for good, and stop each round; the fourth's is told all the same."""
+    for number, account in enumerate(["a", "b", "c", "d"]):
+        alert = Alert(f"jump/{number}", AlertKind.PRICE_JUMP, account, "a jump", T0)
+        raise_alerts(kept.application.alerts, [alert])
+
+    def send(message: AlertMessage) -> None:
+        if message.account != "d":
+            raise ConnectionError("no such channel")
+        kept.sent.append(message)
+
+    for _ in range(24):
+        tell_people(kept.application.alerts, kept.clock, send)
+        kept.clock.advance(300)
+    assert [message.account for message in kept.sent] == ["d"]
+
+
 def test_a_process_that_dies_while_telling_costs_nothing(kept: Kept) -> None:
     """What it had taken is told again when its lease has run out."""
     kept.put(1, ESCALATED)
