@@ -56,7 +56,7 @@ def books_routes(
     async def record_top_up(
         account: ConnectionId,
         user: GetUserDep,
-        amount_rupiah: Annotated[int, Body(gt=0)],
+        amount_rupiah: Annotated[int, Body(gt=0, strict=True)],
         reference: Annotated[str, Body(max_length=MAXIMUM_BODY_TEXT)],
         credited_at: Annotated[AwareDatetime, Body()],
         reason: Annotated[str, Body(max_length=MAXIMUM_BODY_TEXT)],
