@@ -99,11 +99,11 @@ def test_a_deadline_ends_in_a_list_of_names(
 
 
 def test_a_wait_that_broke_off_is_no_success(line: Line, tmp_path: Path) -> None:
-    """A failed ``wait`` does not stop ``results``; were that green, so would be a run with orders under way."""
+    """A failed ``wait`` does not stop ``results``; were that green, so would be the run."""
     batch_id = ready(line, 2)
     line.execute(batch_id)
     results = SATResultsOperator(task_id="results", batch_id=batch_id, **CONNECTIONS)
-    with pytest.raises(AirflowFailException, match="2 orders of batch .* are still under way"):
+    with pytest.raises(AirflowFailException, match=r"2 orders of batch .* are still under way"):
         results.execute(CONTEXT)
     batch = line.store.load_batch(batch_id)
     assert batch is not None
