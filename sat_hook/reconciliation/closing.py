@@ -14,14 +14,13 @@ import pandas as pd
 from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.books import AccountBooks, PostedSettlement, fold_books
-from sat_hook.domain.books_events import BreaksRecorded, DayClosed
-from sat_hook.domain.breaks import BreakState, MatchKind
+from sat_hook.domain.breaks import MatchKind
 from sat_hook.domain.event import Event
 from sat_hook.domain.order import OrderState, Refusal, RefusalReason
 from sat_hook.domain.recorded import Provenance, RecordedEvent
 from sat_hook.reconciliation import control, saldo
 from sat_hook.reconciliation.adjusting import adjustments_of
-from sat_hook.reconciliation.carrying import booked_of, break_of, carry, decided
+from sat_hook.reconciliation.carrying import break_of, carry, decided
 from sat_hook.reconciliation.chain import closed_day, day_in_chain, day_of, nearer_days
 from sat_hook.reconciliation.evidence import BY_OPERATOR, SIGNED_ENDS, judge_again, match_evidence
 from sat_hook.reconciliation.finding import Finder
@@ -36,6 +35,7 @@ from sat_hook.reconciliation.model import (
     SaldoEquation,
     SettlementFile,
 )
+from sat_hook.reconciliation.recording import events_of_close
 from sat_hook.reconciliation.settlement import Keep, SettlementRows, load_settlement
 from sat_hook.reconciliation.settlement_match import (
     DayFiles,
@@ -47,8 +47,6 @@ from sat_hook.reconciliation.settlement_match import (
 from sat_hook.reconciliation.trouble import BooksRefusedError, NotReproducedError
 from sat_hook.store.database import Database
 from sat_hook.store.sql_files import queries
-
-BREAKS_PER_EVENT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ def close_day(
         if digest != certified.event.result_digest:
             raise NotReproducedError(f"{day.day}: the certified close gives another result than was signed")
         return Closed(close, digest, is_new=False)
-    events = _events_of(close, digest, books)
+    events = events_of_close(close, digest)
 
     def decide(now: AccountBooks) -> tuple[Event, ...] | Refusal:
         known = now.closes.get(day.day)
@@ -394,34 +392,3 @@ def _shown_file(posted: PostedSettlement, rows: SettlementRows) -> SettlementFil
         rupiah=int(rows.frame["rupiah"].sum()),
         position=posted.posted.position,
     )
-
-
-def _events_of(close: DayClose, digest: str, books: AccountBooks) -> tuple[Event, ...]:
-    adjusted: dict[date, int] = {}
-    for day in (
-        *(item.certified_day for item in close.adjustments),
-        *(item.day for item in close.breaks if item.is_adjustment and item.first_seen == close.day),
-    ):
-        adjusted[day] = adjusted.get(day, 0) + 1
-    booked = [booked_of(item) for item in close.breaks]
-    first = DayClosed(
-        account=books.account,
-        day=close.day,
-        cut_off_minutes=close.business_day.cut_off_minutes,
-        position=close.position,
-        result_digest=digest,
-        orders=len(close.orders),
-        open_breaks=sum(1 for item in close.breaks if item.state is BreakState.OPEN),
-        saldo=saldo.terms_of(close.saldo) if close.saldo is not None else None,
-        adjusted_days=adjusted,
-    )
-    parts = [
-        BreaksRecorded(
-            account=books.account,
-            day=close.day,
-            position=close.position,
-            breaks=tuple(booked[start : start + BREAKS_PER_EVENT]),
-        )
-        for start in range(0, len(booked), BREAKS_PER_EVENT)
-    ]
-    return (first, *parts)
