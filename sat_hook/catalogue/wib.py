@@ -19,8 +19,8 @@ def moment_text(moment: datetime) -> str:
 
 
 def rupiah_text(amount: int | None) -> str:
-    """``Rp25.100``; in words when there is none."""
-    return "no price" if amount is None else f"Rp{amount:,}".replace(",", ".")
+    """``Rp25,100``; in words when there is none."""
+    return "no price" if amount is None else f"Rp{amount:,}"
 
 
 def span_text(span: timedelta) -> str:

@@ -74,7 +74,7 @@ def show_days(opened: OpenedBooks) -> None:
             f"{event.orders:,}",
             str(len(open_breaks(books, books.closes[day]))),
             rupiah(event.saldo.unexplained_rupiah) if event.saldo else "no saldo",
-            signatures(books, books.closes[day]),
+            safe(signatures(books, books.closes[day])),
             adjusted,
         )
     opened.out.print(table)

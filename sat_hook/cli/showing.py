@@ -28,8 +28,8 @@ _LEAST_MASKED = 4
 
 
 def rupiah(amount: int | None) -> str:
-    """``Rp52.000``, as it is written where the money is; a dash when there is no amount."""
-    return "-" if amount is None else f"Rp{amount:,}".replace(",", ".")
+    """``Rp52,000``; a dash when there is no amount."""
+    return "-" if amount is None else f"Rp{amount:,}"
 
 
 def moment(at: datetime) -> str:

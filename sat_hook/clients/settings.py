@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -25,6 +26,9 @@ class InvalidSettingsError(ValueError):
         self.setting = setting
         self.found = found
         self.expected = expected
+
+
+_ACCOUNT_NAME = re.compile(r"[\w@+#!():-][\w.@+#!():-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,11 @@ class AccountSettings:
     def __post_init__(self) -> None:
         if not self.account:
             raise InvalidSettingsError("account", "nothing", "a name")
+        if not _ACCOUNT_NAME.fullmatch(self.account):
+            # Reports are kept in folders of this name.
+            raise InvalidSettingsError(
+                "account", repr(self.account[:200]), "up to 200 letters, digits, -_.:@+#!(); no dot in front"
+            )
         for setting, value in (("client_id", self.client_id), ("client_secret", self.client_secret)):
             if not value:
                 raise InvalidSettingsError(setting, "nothing", "the value of SAT's console")

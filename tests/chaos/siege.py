@@ -185,7 +185,7 @@ class Siege:
         while time.monotonic() < deadline:
             if all(summarise(self._store, batch_id).is_complete for batch_id in self._batches):
                 return []
-            if time.monotonic() - recovered > 20:
+            if time.monotonic() - recovered > 8:
                 recovered = time.monotonic()
                 self._repair()
                 self._nudge()

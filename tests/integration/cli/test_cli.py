@@ -64,7 +64,7 @@ def test_an_order_is_shown_with_its_life(run: Run, filled: ApplicationDatabase, 
     assert places == sorted(places)
     assert "came 2 more times" in ran.out
     assert "waits for a status check" in ran.out
-    assert "Rp52.000" in ran.out
+    assert "Rp52,000" in ran.out
     assert "0812*****01" in ran.out
     assert "08121000001" not in ran.out
 
@@ -83,7 +83,7 @@ def test_batches_are_listed_and_shown(run: Run, filled: ApplicationDatabase) -> 
     assert (listed.code, BATCH in listed.out) == (0, True)
     shown = run("batch", "show", BATCH, env=env)
     assert shown.code == 0, shown.err
-    assert re.search(r"succeeded\s+5\s+Rp0\s+Rp260.000", shown.out)
+    assert re.search(r"succeeded\s+5\s+Rp0\s+Rp260,000", shown.out)
     missing = run("batch", "show", BATCH_ID, env=env)
     assert (missing.code, missing.err) == (2, f"sat: there is no batch {BATCH_ID}\n")
 
@@ -166,7 +166,7 @@ def test_a_batch_that_runs_once_more_is_waited_for(
     assert ran.code == code, ran.err
     assert "runs once more" in ran.out
     assert f"{ends_as}: " in ran.out
-    assert "Rp260.000" in ran.out
+    assert "Rp260,000" in ran.out
 
 
 def acting(airflow: ScriptedAirflow) -> dict[str, str]:
@@ -279,7 +279,7 @@ def test_submit_and_wait_ends_as_the_run_did(
     assert ran.code == code, ran.err
     assert f"{ends_as}: succeeded 5" in ran.out
     assert ("The run failed in execute" in ran.out) == (ends_as == "failed")
-    assert "Rp260.000" in ran.out
+    assert "Rp260,000" in ran.out
 
 
 def test_the_receiver_serves_alone(database: ApplicationDatabase, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_life_is_drawn_as_it_was() -> None:
         "temporarily inactive",
         "unknown status",
         "not listed",
-        "Rp26.500",
+        "Rp26,500",
     ):
         assert shown in words
     assert "no price list is known" not in words

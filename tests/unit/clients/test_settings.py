@@ -16,6 +16,11 @@ from sat_hook.protocol.endpoints import Environment
     ("setting", "value"),
     [
         ("account", ""),
+        ("account", "../elsewhere"),
+        ("account", ".."),
+        ("account", "two words"),
+        ("account", "a\nb"),
+        ("account", "a" * 201),
         ("client_id", ""),
         ("client_id", "a:b"),
         ("client_secret", ""),
