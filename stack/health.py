@@ -15,6 +15,9 @@ from stack.airflow_settings import AirflowSettings
 from stack.processes import Service
 
 START_SECONDS = 120
+STUCK_SECONDS = 45
+"""What ran before and does not answer for so long will not. Airflow's scheduler can wait for a worker of its
+own for ever after its database was gone for a moment."""
 _POLL_SECONDS = 0.1
 
 #: Service → its name in the answer of Airflow's health route.
@@ -38,12 +41,13 @@ class HealthCheck:
         self._http = requests.Session()
         self._http.trust_env = False  # a proxy has no business between two parts of one machine
 
-    def wait(self) -> None:
-        """Return when everything answers.
+    def wait(self) -> list[Service]:
+        """Return when everything answers, or all but parts that ran before and are stuck.
 
+        :returns: those that are stuck.
         :raises stack.processes.ServiceFailedError: naming the first that ended, or was late.
         """
-        give_up = time.monotonic() + START_SECONDS
+        began = time.monotonic()
         ready: set[str] = set()
         while True:
             for service in self._services:
@@ -51,9 +55,12 @@ class HealthCheck:
                     raise service.failed("ended by itself")
             ready |= self.ready_now(besides=ready)
             late = [service for service in self._services if service.name not in ready]
+            waited = time.monotonic() - began
             if not late:
-                return
-            if time.monotonic() > give_up:
+                return []
+            if waited > STUCK_SECONDS and not self._just_started & {service.name for service in late}:
+                return late
+            if waited > START_SECONDS:
                 raise late[0].failed(f"was not ready after {START_SECONDS} s")
             time.sleep(_POLL_SECONDS)
 

@@ -106,12 +106,16 @@ class Stack:
                 missing = [service for service in self._services if service.process() is None]
                 if missing:
                     self._say("starting " + ", ".join(service.name for service in missing))
-                for service in missing:
-                    environment = {**_environment(settings), **self._overrides}
-                    service.start(_command(service.name, settings), environment, told=told)
+                self._start(missing, settings, told)
                 # Connections that changed, as they do with a port, are stored while Airflow loads.
                 self._store_metadata(settings)
-                HealthCheck(settings, self._services, just_started=missing).wait()
+                stuck = HealthCheck(settings, self._services, just_started=missing).wait()
+                if stuck:
+                    self._say("starting again what answers no more: " + ", ".join(one.name for one in stuck))
+                    self._stop(stuck)
+                    missing += stuck
+                    self._start(stuck, settings, told)
+                    HealthCheck(settings, self._services, just_started=self._services).wait()
             except BaseException:
                 with finishing():
                     self._stop(missing)
@@ -170,6 +174,11 @@ class Stack:
                 for service in self._services
             ),
         ]
+
+    def _start(self, services: list[Service], settings: AirflowSettings, told: str) -> None:
+        environment = {**_environment(settings), **self._overrides}
+        for service in services:
+            service.start(_command(service.name, settings), environment, told=told)
 
     def _stop(self, services: list[Service]) -> None:
         stop_all(services, insist_seconds=INSIST_SECONDS, patience_seconds=PATIENCE_SECONDS)

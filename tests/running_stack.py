@@ -13,11 +13,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from stack.airflow_api import AirflowApi
 from stack.layout import Layout
 from stack.lifecycle import Stack
+from stack.ports import Ports
+from stack.postgres import free_port
 from tests.keeper import hand_over, kept
 
 #: What Airflow needs to notice a death within seconds instead of minutes. The DAGs do not change meanwhile.
@@ -76,6 +79,10 @@ def _wait_for_dags(stack: Stack) -> None:
 def _keep_stack_until_caller_ends() -> None:
     with tempfile.TemporaryDirectory(prefix="sat-stack-") as folder:
         stack = stack_in(Path(folder) / "state", {**NOTICE_QUICKLY, **WITH_EXAMPLES})
+        # Not the usual ones: another stack may be about to take those.
+        stack.layout.make_folders()
+        ports = Ports(postgres=free_port(), api=free_port(), sandbox=free_port())
+        stack.layout.ports.write_text(json.dumps(asdict(ports)), "utf-8")
         try:
             stack.up()
             _wait_for_dags(stack)

@@ -54,14 +54,17 @@ def story(batch: WaitingBatch) -> Waited:
     batch.kill("postgres")
     batch.repair()
     asked = batch.fired("silent")
-    batch.until(lambda: batch.fired("silent") > asked, 60, "asked again after the kills")
+    batch.until(lambda: batch.fired("silent") > asked, 60, "asked again after the kills", is_supervised=True)
     questions = batch.fired("silent") - asked
     batch.tell_the_truth()
     rung = batch.call_back(batch.keys("rung"))
     seconds = batch.until(
-        lambda: batch.states("rung") == {OrderState.SUCCEEDED}, 30, "ends that callbacks told of"
+        lambda: batch.states("rung") == {OrderState.SUCCEEDED},
+        30,
+        "ends that callbacks told of",
+        is_supervised=True,
     )
-    batch.until(batch.is_complete, 90, "everything")
+    batch.until(batch.is_complete, 90, "everything", is_supervised=True)
     ids = batch.keys("taken_back")
     batch.until(
         lambda: {entry["status"] for entry in batch.ledger(ids)["requests"].values()} == {"Failed"},

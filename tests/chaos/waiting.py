@@ -44,6 +44,7 @@ from stack.trouble import StackError
 
 ACCOUNT = "demo"
 PRODUCT = "25k-xl"
+SUPERVISED_EVERY_SECONDS = 20.0
 PRICE_RUPIAH = 30_000  # more than it costs, for topping up
 TRUTH: dict[str, Any] = {"faults": []}
 
@@ -281,10 +282,18 @@ class WaitingBatch:
                 continue
             return
 
-    def until(self, condition: Callable[[], bool], seconds: float, what: str) -> float:
-        """Wait for ``condition``; how long it took."""
-        began = time.monotonic()
+    def until(
+        self, condition: Callable[[], bool], seconds: float, what: str, *, is_supervised: bool = False
+    ) -> float:
+        """Wait for ``condition``; how long it took.
+
+        :param is_supervised: meanwhile somebody starts again what has died or got stuck, as in production.
+        """
+        began = repaired = time.monotonic()
         while not condition():
+            if is_supervised and time.monotonic() - repaired > SUPERVISED_EVERY_SECONDS:
+                self.repair()
+                repaired = time.monotonic()
             waited = time.monotonic() - began
             assert waited < seconds * self.patience, f"{what}: not within {waited:g} seconds"
             time.sleep(0.2)
@@ -325,7 +334,7 @@ class WaitingBatch:
         )
         for dag_id in ("post_final_watch", "alerts"):
             run_id = self.api().trigger(dag_id, {})
-            self.until(lambda: self._run_state(dag_id, run_id) == "success", 60, dag_id)  # noqa: B023
+            self.until(lambda: self._run_state(dag_id, run_id) == "success", 60, dag_id, is_supervised=True)  # noqa: B023
 
     @contextmanager
     def measured(self) -> Iterator[Load]:

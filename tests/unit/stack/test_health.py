@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import lifecycle
+from stack import health, lifecycle
 from stack.airflow_settings import AirflowSettings
 from stack.credentials import Credentials
 from stack.databases import ApplicationDatabase
@@ -28,21 +28,28 @@ from stack.processes import Service, ServiceFailedError, stop_all
 SLEEPS = "import time; time.sleep(60)"
 ANSWERS = """
 import sys
-from tests.unit.stack.test_health import Healthy
+from tests.unit.stack import test_health
 from http.server import ThreadingHTTPServer
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Healthy).serve_forever()
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), getattr(test_health, sys.argv[2])).serve_forever()
 """
 
 
 class Healthy(BaseHTTPRequestHandler):
     """What Airflow and the SAT server say when all is well."""
 
+    unwell = ""
+
     def do_GET(self) -> None:
-        """Everything beats now."""
-        part = {"status": "healthy"}
+        """Everything beats now, but for what is unwell."""
         now = datetime.now(UTC).isoformat()
-        parts = ("scheduler", "triggerer", "dag_processor")
-        body = json.dumps({name: {**part, f"latest_{name}_heartbeat": now} for name in parts}).encode()
+        parts = {
+            name: {
+                "status": "unhealthy" if name == self.unwell else "healthy",
+                f"latest_{name}_heartbeat": now,
+            }
+            for name in ("scheduler", "triggerer", "dag_processor")
+        }
+        body = json.dumps(parts).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -50,6 +57,12 @@ class Healthy(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Nothing is printed."""
+
+
+class WithoutScheduler(Healthy):
+    """The scheduler's process is there, and its heart has stopped."""
+
+    unwell = "scheduler"
 
 
 @contextmanager
@@ -80,9 +93,10 @@ def services(tmp_path: Path) -> Iterator[list[Service]]:
     stop_all(made, insist_seconds=0, patience_seconds=0)
 
 
-def answer(service: Service, port: int) -> None:
+def answer(service: Service, port: int, how: type[Healthy] = Healthy) -> None:
     """Let the service answer on the port."""
-    service.start([sys.executable, "-c", ANSWERS, str(port)], {**os.environ, "PYTHONPATH": str(Path.cwd())})
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    service.start([sys.executable, "-c", ANSWERS, str(port), how.__name__], environment)
 
 
 def test_a_strangers_answer_does_not_make_our_part_ready(services: list[Service], tmp_path: Path) -> None:
@@ -114,7 +128,29 @@ def test_our_own_answer_makes_it_ready(services: list[Service], tmp_path: Path) 
             answer(service, ports[service.name])
         else:
             service.start([sys.executable, "-c", SLEEPS], os.environ)
-    HealthCheck(settings, services, just_started=[]).wait()
+    assert HealthCheck(settings, services, just_started=[]).wait() == []
+
+
+def test_a_part_whose_heart_has_stopped_is_stuck(
+    services: list[Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lives and answers no more; one that was only just started has more time."""
+    monkeypatch.setattr(health, "STUCK_SECONDS", 0.5)
+    monkeypatch.setattr(health, "START_SECONDS", 30)
+    settings = settings_with(tmp_path, Ports(postgres=1, api=free_port(), sandbox=free_port()))
+    ports = {"api-server": settings.ports.api, "sandbox": settings.ports.sandbox}
+    for service in services:
+        if service.name in ports:
+            answer(service, ports[service.name], WithoutScheduler)
+        else:
+            service.start([sys.executable, "-c", SLEEPS], os.environ)
+    # The two that answer are given the time that they need.
+    starting = [service for service in services if service.name in ports]
+    stuck = HealthCheck(settings, services, just_started=starting).wait()
+    assert [service.name for service in stuck] == ["scheduler"]
+    monkeypatch.setattr(health, "START_SECONDS", 1)
+    with pytest.raises(ServiceFailedError, match="scheduler was not ready"):
+        HealthCheck(settings, services, just_started=stuck).wait()
 
 
 class WithoutServers(Stack):
@@ -152,5 +188,29 @@ def test_parts_that_know_another_port_are_started_again(
         assert len(pids()) == len(SERVICE_NAMES)
         assert not set(pids()) & set(first)
         assert "a port has changed: stopping api-server" in "\n".join(said)
+    finally:
+        stop_all([stack.service(name) for name in SERVICE_NAMES], insist_seconds=0, patience_seconds=0)
+
+
+def test_what_is_stuck_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are left alone."""
+    monkeypatch.setattr(lifecycle, "_command", lambda *_: [sys.executable, "-c", SLEEPS])
+    said: list[str] = []
+    stack = WithoutServers(Layout(tmp_path, tmp_path / ".stack"), said.append)
+    looks: list[list[Service]] = [[], [stack.service("scheduler")], []]
+    monkeypatch.setattr(HealthCheck, "wait", lambda _: looks.pop(0))
+
+    def pids() -> dict[str, int]:
+        processes = {name: stack.service(name).process() for name in SERVICE_NAMES}
+        return {name: process.pid for name, process in processes.items() if process is not None}
+
+    try:
+        stack.up()
+        before = pids()
+        stack.up()
+        after = pids()
+        assert [name for name in SERVICE_NAMES if before[name] != after[name]] == ["scheduler"]
+        assert said[-1] == "starting again what answers no more: scheduler"
+        assert looks == []
     finally:
         stop_all([stack.service(name) for name in SERVICE_NAMES], insist_seconds=0, patience_seconds=0)
