@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -26,16 +26,12 @@ os.environ["AIRFLOW_HOME"] = _airflow_home.name
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Workers share the tests: a file stays on one of them, and so does all that needs the same stack, which
-    waits for Airflow most of the time.
+    """Workers share the tests: a file stays on one of them, and so does all that needs the stack, which waits
+    for Airflow most of the time.
     """
     for item in items:
-        needed = [name for name in ("running_stack", "besieged_stack") if name in _fixtures_of(item)]
-        item.add_marker(pytest.mark.xdist_group(needed[0] if needed else item.nodeid.partition("::")[0]))
-
-
-def _fixtures_of(item: pytest.Item) -> Sequence[str]:
-    return getattr(item, "fixturenames", ())
+        needs_stack = "running_stack" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("stack" if needs_stack else item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")
@@ -77,12 +73,5 @@ def new_database(database_template: DatabaseTemplate) -> Iterator[Callable[[], A
 @pytest.fixture(scope="session")
 def running_stack() -> Iterator[Stack]:
     """Airflow, PostgreSQL and the SAT server, started when the first test asks for them (15 seconds)."""
-    with stack_for_tests() as stack:
-        yield stack
-
-
-@pytest.fixture(scope="session")
-def besieged_stack() -> Iterator[Stack]:
-    """Another one, for tests that kill its parts."""
     with stack_for_tests() as stack:
         yield stack

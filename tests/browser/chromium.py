@@ -106,10 +106,11 @@ class Page:
             f"(e => {{ e.scrollIntoView({{block: 'center'}}); const b = e.getBoundingClientRect();"
             f" return [b.x + b.width / 2, b.y + b.height / 2]; }})({found})"
         )
-        before, (x, y) = None, self.evaluate(place)
+        what = f"place of {selector}"
+        before, (x, y) = None, self.wait_for(place, what)
         while before != (x, y):  # what still slides is missed
             time.sleep(0.1)
-            before, (x, y) = (x, y), self.evaluate(place)
+            before, (x, y) = (x, y), self.wait_for(place, what)
         for kind in ("mousePressed", "mouseReleased"):
             self.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 

@@ -144,7 +144,7 @@ def test_connection_is_added_and_works(page: Page, airflow: Airflow) -> None:
     page.open(f"{airflow.url}/connections")
     # Others have bought from this deposit, or paid into it, meanwhile.
     assert re.search(r"deposit of \d+ rupiah", result_of_test(page, "sat_by_hand"))
-    page.click("tr:has(#tried) [aria-label='Edit Connection']")
+    press_in_row(page, "sat_by_hand", "Edit Connection")
     page.click(f"{DIALOG} button", "Extra Fields")
     page.wait_for(f"!!document.querySelector('{DIALOG} [name=element_private_key]')", "field")
     assert page.evaluate(f"document.querySelector('{DIALOG} [name=element_private_key]').value") == "***"
@@ -175,13 +175,23 @@ def test_wrong_connection_says_what_is_wrong(
     assert words in result_of_test(page, name)
 
 
-def result_of_test(page: Page, connection_id: str) -> str:
-    """What the page says after Test was pressed in the row of a connection."""
+def press_in_row(page: Page, connection_id: str, label: str) -> None:
+    """Press the button of that label in the row of a connection.
+
+    At the very moment in which it is found: the list is drawn anew when it has been loaded again, and with it
+    every button.
+    """
     rows = "[...document.querySelectorAll('tr')]"
     row = f"{rows}.find(r => r.innerText.split('\\t').some(cell => cell.trim() === '{connection_id}'))"
-    # A row is there before its buttons are: mark the button at the moment in which there is one.
-    button = f"{row}?.querySelector('[aria-label=\"Test Connection\"]')"
-    page.wait_for(f"(found => found && (found.id = 'tried'))({button})", f"row of {connection_id}")
-    page.click("#tried")
+    button = f"{row}?.querySelector('[aria-label=\"{label}\"]')"
+    page.wait_for(
+        f"(found => !!found && !found.disabled && (found.click(), true))({button})",
+        f"{label} of {connection_id}",
+    )
+
+
+def result_of_test(page: Page, connection_id: str) -> str:
+    """What the page says after Test was pressed in the row of a connection."""
+    press_in_row(page, connection_id, "Test Connection")
     page.wait_for("/Test Connection \\w+/.test(document.body.innerText)", "result of the test")
     return page.text()

@@ -25,10 +25,10 @@ SIZES = sizes_of(held=300)
 
 
 @pytest.fixture(scope="module")
-def waited(besieged_stack: Stack) -> Iterator[Waited]:
+def waited(running_stack: Stack) -> Iterator[Waited]:
     """The whole story, once."""
     # Limits that only a failure reaches: a machine may have other work, too.
-    batch = WaitingBatch(besieged_stack, SIZES, lambda line: print(line, file=sys.stderr), patience=8.0)
+    batch = WaitingBatch(running_stack, SIZES, lambda line: print(line, file=sys.stderr), patience=8.0)
     try:
         yield story(batch)
     finally:
