@@ -492,7 +492,16 @@ def main() -> int:
     options = parser.parse_args()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    csv.field_size_limit(LARGEST_LINE_BYTES)
+    # The module's own limit is the process's, which others may share.
+    before = csv.field_size_limit(LARGEST_LINE_BYTES)
+    try:
+        return verdict(options)
+    finally:
+        csv.field_size_limit(before)
+
+
+def verdict(options: argparse.Namespace) -> int:
+    """Verify, say what was found, and return the exit code."""
     if options.published is not None and not options.published.is_dir():
         print(plain(f"{options.published}: no folder"), file=sys.stderr)
         return 2

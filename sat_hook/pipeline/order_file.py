@@ -34,6 +34,7 @@ NOTE_PREFIX = "note:"
 # Written by the intake of table rows: why a row cannot be an order whatever its other cells say.
 INTAKE_ERROR = "intake_error"
 MAXIMUM_HEADER_CHARACTERS = 64 * 1024
+LONGEST_CELL_CHARACTERS = 100_000
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "order_id": ("order", "orderid", "reference", "ref", "order_ref", "no_order", "id_pesanan"),
@@ -187,6 +188,15 @@ class OrderFile:
             ) from error
         if cells is not None:
             self._row_number += 1
+            # The csv module has a limit, too, but one that anybody in the process may change.
+            longest = max(map(len, cells), default=0)
+            if longest > LONGEST_CELL_CHARACTERS:
+                raise OrderFileError(
+                    "not_csv",
+                    f"{self.file_name} row {self._row_number} (line {self._reader.line_num}): found a cell "
+                    f"of {longest:,} characters; expected at most {LONGEST_CELL_CHARACTERS:,} - a quote that "
+                    "is never closed is the usual cause",
+                )
         return cells
 
     def _read_header(self) -> tuple[str, ...]:

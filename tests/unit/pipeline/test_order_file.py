@@ -157,6 +157,17 @@ def test_a_cell_too_many_is_an_unquoted_separator() -> None:
     assert outcome.code == "surplus_cells"
 
 
+@pytest.mark.parametrize("limit", [100_000, 131_072, 16_000_000])
+def test_a_cell_may_be_so_long_whatever_the_process_allows(limit: int) -> None:
+    """The limit of the csv module is shared by everybody in the process."""
+    before = csv.field_size_limit(limit)
+    try:
+        with pytest.raises(OrderFileError, match=r"orders\.csv row 2"):
+            read("order_id,product_code,client_number\nA," + "x" * 100_001 + ",1\n")
+    finally:
+        csv.field_size_limit(before)
+
+
 @pytest.mark.parametrize(
     ("content", "code", "words"),
     [
