@@ -96,6 +96,17 @@ def log_of(office: Office, run: str, task_id: str) -> str:
     return office.ask("GET", f"{run}/taskInstances/{task_id}/logs/1", MAKER).text
 
 
+def told_of(office: Office, run: str) -> str:
+    """How the tasks of a run ended, and what those that failed said last."""
+    tasks = office.ask("GET", f"{run}/taskInstances", MAKER).json()["task_instances"]
+    words = [f"{task['task_id']}: {task['state']}, try {task['try_number']}" for task in tasks]
+    for task in tasks:
+        if task["state"] == "failed":
+            path = f"{run}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+            words.append(office.ask("GET", path, MAKER).text[-3000:])
+    return "\n".join(words)
+
+
 @pytest.mark.timeout(400)
 def test_examples_buy_and_a_wait_shows_how_far_it_is(office: Office) -> None:
     """At the same time: credit, a bill, an order of a batch that somebody waits for, the batch's own wait."""
@@ -131,9 +142,9 @@ def test_examples_buy_and_a_wait_shows_how_far_it_is(office: Office) -> None:
         )
         ship = start(office, "example_ship_when_paid", order_id=f"W{mark}-2")
         assert end_of(office, batch_run) == "success"
-    assert end_of(office, sell) == "success"
+    assert end_of(office, sell) == "success", told_of(office, sell)
     assert f"order S{mark} is paid and cost Rp " in returned(office, sell, "tell")
-    assert end_of(office, bill) == "success"
+    assert end_of(office, bill) == "success", told_of(office, bill)
     assert returned(office, bill, "wait")["state"] == "succeeded"
     assert end_of(office, ship) == "failed", "the order was not paid, and this DAG wanted that"
 
