@@ -144,6 +144,8 @@ class Siege:
         process = self._find(victim)
         if process is None:
             self._say(f"no {victim} runs at this moment; the scheduler is killed instead")
+            # It may have died of an earlier victim, a moment after it was looked at.
+            self._repair()
             victim = "scheduler"
             process = self._find(victim)
             assert process is not None
