@@ -27,23 +27,7 @@ def give_connections(
 
     :param of_account: further fields of the account's connection, such as its rules.
     """
-    keys = line.server.keys
-    for name, pem in (("c.pem", keys.client_private_pem), ("s.pem", keys.sat_public_pem)):
-        (folder / name).write_bytes(pem)
-    sat = {
-        "conn_type": "sat",
-        "login": "demo",
-        "password": "demo",
-        "extra": {
-            "account": "demo",
-            "environment": "custom",
-            "base_url": line.server.api_url,
-            "token_url": line.server.token_url,
-            "private_key_path": str(folder / "c.pem"),
-            "sat_public_key_paths": str(folder / "s.pem"),
-            **of_account,
-        },
-    }
+    sat = _connection_to(line.server, "demo", folder, **of_account)
     dsn = parse_dsn(database.writer_dsn)
     db = {
         "conn_type": "postgres",
@@ -59,20 +43,26 @@ def give_connections(
 
 def give_another_account(monkeypatch: pytest.MonkeyPatch, server: SandboxServer, folder: Path) -> str:
     """A connection of the account ``north`` at a SAT server of its own; returns the connection's id."""
-    for name, pem in (("n.pem", server.keys.client_private_pem), ("ns.pem", server.keys.sat_public_pem)):
-        (folder / name).write_bytes(pem)
-    sat = {
+    sat = _connection_to(server, "north", folder)
+    monkeypatch.setenv("AIRFLOW_CONN_SAT_NORTH", json.dumps(sat))
+    return "sat_north"
+
+
+def _connection_to(server: SandboxServer, account: str, folder: Path, **of_account: Any) -> dict[str, Any]:
+    private, public = folder / f"{account}_private.pem", folder / f"{account}_sat.pem"
+    private.write_bytes(server.keys.client_private_pem)
+    public.write_bytes(server.keys.sat_public_pem)
+    return {
         "conn_type": "sat",
         "login": "demo",
         "password": "demo",
         "extra": {
-            "account": "north",
+            "account": account,
             "environment": "custom",
             "base_url": server.api_url,
             "token_url": server.token_url,
-            "private_key_path": str(folder / "n.pem"),
-            "sat_public_key_paths": str(folder / "ns.pem"),
+            "private_key_path": str(private),
+            "sat_public_key_paths": str(public),
+            **of_account,
         },
     }
-    monkeypatch.setenv("AIRFLOW_CONN_SAT_NORTH", json.dumps(sat))
-    return "sat_north"

@@ -18,14 +18,13 @@ from sat_hook.audit import exports
 from sat_hook.clients.system import SystemClock
 from sat_hook.domain.export import Export
 from sat_hook.domain.recorded import Provenance
+from sat_hook.hooks.downloads import as_download
 from sat_hook.hooks.spool import results_spool
 from sat_hook.store.event_store import EventStore
 
 DAG_ID = "audit_export"
 MAXIMUM_REASON_CHARACTERS = 500
 BYTES_PER_PART = 1 << 18
-
-_NEVER_STORED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def audit_routes(store_of: Callable[[], EventStore]) -> APIRouter:
@@ -71,8 +70,7 @@ def audit_routes(store_of: Callable[[], EventStore]) -> APIRouter:
             raise
         assert kept is not None
         headers = {
-            **_NEVER_STORED,
-            "Content-Disposition": f"attachment; filename*=UTF-8''{export_id}.zip",
+            **as_download(f"{export_id}.zip"),
             "Content-Length": str(handed.size_bytes),
             "X-Content-SHA256": str(handed.digest),
         }

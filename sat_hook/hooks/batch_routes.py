@@ -7,7 +7,6 @@ The actor of every event is the Airflow user of the request (law 13).
 import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
@@ -17,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from sat_hook.clients.system import SystemClock
 from sat_hook.domain.batch_events import BatchSource
 from sat_hook.domain.recorded import Provenance
+from sat_hook.hooks.downloads import as_download
 from sat_hook.hooks.spool import submissions_spool
 from sat_hook.pipeline import delivery, held, overrides, submission
 from sat_hook.pipeline.limits import MAXIMUM_FILE_BYTES
@@ -29,8 +29,6 @@ DAG_ID = "bulk_disbursement"
 UPLOAD_SECONDS = 120
 MAXIMUM_BODY_TEXT = 10_000
 POSITION_HEADER = "X-SAT-Log-Position"
-
-_NEVER_STORED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def batch_routes(
@@ -103,7 +101,7 @@ def batch_routes(
             store = store_of()
             past = present_of(store) if at is None else past_of(store, at)
             file = render_results(past, submissions_spool(), batch_id)
-            headers = {**_as_download(file.name), POSITION_HEADER: str(file.position)}
+            headers = {**as_download(file.name), POSITION_HEADER: str(file.position)}
             return Response(file.content, headers=headers, media_type="text/csv")
 
         return await run_in_threadpool(render)
@@ -125,7 +123,7 @@ def batch_routes(
                 provenance=by(user, "plugin:deliver"),
                 clock=SystemClock(),
             )
-            headers = _as_download(f"{batch_id}.goods.csv")
+            headers = as_download(f"{batch_id}.goods.csv")
             return Response(goods, headers=headers, media_type="text/csv")
 
         return await run_in_threadpool(hand_out)
@@ -233,7 +231,3 @@ async def _body(request: Request) -> bytes:
     except TimeoutError:
         raise HTTPException(408, f"the file did not arrive within {UPLOAD_SECONDS} seconds") from None
     return bytes(content)
-
-
-def _as_download(name: str) -> dict[str, str]:
-    return {**_NEVER_STORED, "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}

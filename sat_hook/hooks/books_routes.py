@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from sat_hook.clients.system import SystemClock
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.recorded import Provenance
+from sat_hook.hooks.batch_routes import MAXIMUM_BODY_TEXT
 from sat_hook.pipeline.overrides import checked_reason
 from sat_hook.reconciliation import acts
 from sat_hook.reconciliation.keeping import BookKeeper
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from sat_hook.store.postgres import PostgresEventStore
 
 DAG_ID = "nightly_reconciliation"
-MAXIMUM_BODY_TEXT = 10_000
 _STATES = {
     "explain": BreakState.EXPLAINED,
     "resolve": BreakState.RESOLVED,

@@ -176,15 +176,15 @@ async def test_a_key_that_is_added_while_it_waits_ends_the_batch(
     monkeypatch.setattr("sat_hook.triggers.following.REREAD_SECONDS", 0.5)
     batch_id = await asyncio.to_thread(ready, line, 2)
     await asyncio.to_thread(line.execute, batch_id)
-    key_of_sat = (tmp_path / "s.pem").read_bytes()
-    (tmp_path / "s.pem").write_bytes(generate_key_pair()[1])
+    key_of_sat = (tmp_path / "demo_sat.pem").read_bytes()
+    (tmp_path / "demo_sat.pem").write_bytes(generate_key_pair()[1])
     async with waiting(trigger(batch_id, seconds=120.0)) as task:
         await asyncio.sleep(3)  # every order was asked about in vain
         assert states(line, batch_id) == {OrderState.PENDING}
-        (tmp_path / "s.pem").write_text("half of a key")
+        (tmp_path / "demo_sat.pem").write_text("half of a key")
         await asyncio.sleep(1)  # what cannot be read changes nothing
         assert not task.done()
-        (tmp_path / "s.pem").write_bytes(key_of_sat)
+        (tmp_path / "demo_sat.pem").write_bytes(key_of_sat)
         assert (await asyncio.wait_for(task, 60))["end"] == ENDED
     assert states(line, batch_id) == {OrderState.SUCCEEDED}
 

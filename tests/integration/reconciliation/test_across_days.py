@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -21,9 +18,7 @@ from sat_hook.reconciliation.keeping import BookKeeper
 from sat_hook.reconciliation.model import BusinessDay
 from sat_hook.reconciliation.settlement import keep_settlement
 from sat_hook.reconciliation.trouble import ClocksApartError
-from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
-from stack.databases import ApplicationDatabase
 from tests.integration.reconciliation.planting import CLOSES, DAY, NOON, PRICE, SECOND, Planted, described
 from tests.integration.reconciliation.test_life_of_a_break import (
     AFTER_NEXT,
@@ -36,22 +31,6 @@ from tests.integration.reconciliation.test_life_of_a_break import (
     only,
 )
 from tests.orders import BY_TEST
-
-
-@pytest.fixture(scope="module")
-def store(module_database: ApplicationDatabase) -> Iterator[PostgresEventStore]:
-    """One log for all accounts: each test has its own account."""
-    store = PostgresEventStore(Database(module_database.writer_dsn, "tests"))
-    with closing(store.database):
-        yield store
-
-
-@pytest.fixture
-def day(store: PostgresEventStore, tmp_path: Path, request: pytest.FixtureRequest) -> Planted:
-    """An ordinary day of an account of its own, not looked at yet at its close."""
-    planted = Planted(store, tmp_path, request.node.name)
-    planted.ordinary_day()
-    return planted
 
 
 def signed(day: Planted, business_day: BusinessDay = DAY) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -18,9 +15,6 @@ from sat_hook.reconciliation.asking import orders_to_ask
 from sat_hook.reconciliation.chain import days_to_close
 from sat_hook.reconciliation.model import Break, BusinessDay, DayClose
 from sat_hook.reconciliation.trouble import BooksRefusedError
-from sat_hook.store.database import Database
-from sat_hook.store.postgres import PostgresEventStore
-from stack.databases import ApplicationDatabase
 from tests.integration.reconciliation.planting import CLOSES, DAY, NOON, PRICE, SECOND, Planted, described
 
 HOUR = timedelta(hours=1)
@@ -29,22 +23,6 @@ NEXT = replace(DAY, day=DAY.day + ONE_DAY)
 AFTER_NEXT = replace(DAY, day=DAY.day + 2 * ONE_DAY)
 BY_FINANCE = Provenance("user:finance", "plugin:explain")
 BY_CHIEF = Provenance("user:chief", "plugin:certify")
-
-
-@pytest.fixture(scope="module")
-def store(module_database: ApplicationDatabase) -> Iterator[PostgresEventStore]:
-    """One log for all accounts: each test has its own account."""
-    store = PostgresEventStore(Database(module_database.writer_dsn, "tests"))
-    with closing(store.database):
-        yield store
-
-
-@pytest.fixture
-def day(store: PostgresEventStore, tmp_path: Path, request: pytest.FixtureRequest) -> Planted:
-    """An ordinary day of an account of its own, not looked at yet at its close."""
-    planted = Planted(store, tmp_path, request.node.name)
-    planted.ordinary_day()
-    return planted
 
 
 def next_day(day: Planted, business_day: BusinessDay = NEXT) -> DayClose:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,9 +11,7 @@ import pytest
 
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.breaks import BreakState
-from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
-from stack.databases import ApplicationDatabase
 from tests.integration.reconciliation.planting import (
     CLOSES,
     NOON,
@@ -180,14 +177,6 @@ PLANTS = (
     Plant("not debited yet", not_debited_yet, ("saldo", "timing", None, PRICE)),
     Plant("nobody looked", nobody_looked, ("control", "control", None, 0)),
 )
-
-
-@pytest.fixture(scope="module")
-def store(module_database: ApplicationDatabase) -> Iterator[PostgresEventStore]:
-    """One log for all accounts: each plant has its own account."""
-    store = PostgresEventStore(Database(module_database.writer_dsn, "tests"))
-    with closing(store.database):
-        yield store
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=[plant.name for plant in PLANTS])
