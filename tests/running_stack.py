@@ -49,6 +49,8 @@ WITH_EXAMPLES = {
     )
 }
 
+FOR_TESTS = {**NOTICE_QUICKLY, **WITH_EXAMPLES}
+
 
 def stack_in(state: Path, overrides: Mapping[str, str] | None = None) -> Stack:
     """The stack of this checkout with its state elsewhere; what it says goes to standard error."""
@@ -58,9 +60,9 @@ def stack_in(state: Path, overrides: Mapping[str, str] | None = None) -> Stack:
 
 @contextmanager
 def stack_for_tests() -> Iterator[Stack]:
-    """A stack that runs."""
+    """A stack that runs; what a test starts again of it is told the same as before."""
     with kept("tests.running_stack") as state:
-        yield stack_in(Path(state))
+        yield stack_in(Path(state), FOR_TESTS)
 
 
 def _wait_for_dags(stack: Stack) -> None:
@@ -78,7 +80,7 @@ def _wait_for_dags(stack: Stack) -> None:
 
 def _keep_stack_until_caller_ends() -> None:
     with tempfile.TemporaryDirectory(prefix="sat-stack-") as folder:
-        stack = stack_in(Path(folder) / "state", {**NOTICE_QUICKLY, **WITH_EXAMPLES})
+        stack = stack_in(Path(folder) / "state", FOR_TESTS)
         # Not the usual ones: another stack may be about to take those.
         stack.layout.make_folders()
         ports = Ports(postgres=free_port(), api=free_port(), sandbox=free_port())
