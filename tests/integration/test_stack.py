@@ -46,12 +46,15 @@ def test_a_second_start_changes_nothing(running_stack: Stack) -> None:
 
 
 def test_a_part_that_died_is_started_again(running_stack: Stack) -> None:
-    """The others go on meanwhile."""
+    """The others go on meanwhile, and it is told the same as before."""
     before = {state.name: state.pid for state in running_stack.status()}
-    psutil.Process(before["triggerer"]).kill()
+    triggerer = psutil.Process(before["triggerer"])
+    told = airflow_settings_of(triggerer)
+    triggerer.kill()
     running_stack.up()
     after = {state.name: state.pid for state in running_stack.status()}
     assert {name for name in before if before[name] != after[name]} == {"triggerer"}
+    assert airflow_settings_of(psutil.Process(after["triggerer"])) == told
 
 
 def test_everything_listens_on_loopback_only(running_stack: Stack) -> None:
@@ -64,6 +67,13 @@ def test_everything_listens_on_loopback_only(running_stack: Stack) -> None:
         for address in listened_on(process)
     }
     assert listening == {"127.0.0.1"}
+
+
+def airflow_settings_of(process: psutil.Process) -> dict[str, str]:
+    """What a process was told about Airflow when it started."""
+    told = {name: value for name, value in process.environ().items() if name.startswith("AIRFLOW__")}
+    assert told
+    return told
 
 
 def listened_on(process: psutil.Process) -> list[str]:
