@@ -26,9 +26,8 @@ def main() -> int:
         try:
             stack.up()
             siege = Siege(stack, random.Random(wanted.seed), lambda line: print(line, flush=True))
-            verdict = siege.run(
-                batches=wanted.batches, orders=wanted.orders, kills=wanted.kills, seconds=wanted.seconds
-            )
+            siege.lay(batches=wanted.batches, orders=wanted.orders, kills=wanted.kills)
+            verdict = siege.lift(wanted.seconds)
         finally:
             stack.down()
     print(verdict)

@@ -87,10 +87,11 @@ class Siege:
         self._store = PostgresEventStore(self._database)
         self._batches: dict[str, str] = {}
         self._kills: dict[str, int] = {}
+        self._began = 0.0
 
-    def run(self, *, batches: int, orders: int, kills: int, seconds: float) -> Verdict:
-        """Submit, kill, tell the truth again, wait, judge."""
-        began = time.monotonic()
+    def lay(self, *, batches: int, orders: int, kills: int) -> None:
+        """Submit, kill, tell the truth again."""
+        self._began = time.monotonic()
         self._lie(LIES)
         for _ in range(batches):
             self._submit(orders)
@@ -102,8 +103,11 @@ class Siege:
             self._kill(VICTIMS[number % len(VICTIMS)])
             self._repair()
         self._lie(TRUTH)
-        findings = self._wait_for_ends(began + seconds)
-        verdict = Verdict(self._kills, self._counts(), time.monotonic() - began, findings)
+
+    def lift(self, seconds: float) -> Verdict:
+        """Wait for the ends of all orders, so long after the beginning at most, and judge."""
+        findings = self._wait_for_ends(self._began + seconds)
+        verdict = Verdict(self._kills, self._counts(), time.monotonic() - self._began, findings)
         verdict.findings.extend(self._judge())
         verify_log(self._database, lambda finding: verdict.findings.append(str(finding)))
         compare_projections(self._database, lambda finding: verdict.findings.append(str(finding)))

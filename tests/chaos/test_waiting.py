@@ -16,6 +16,7 @@ from sat_hook.audit.verification import verify_log
 from sat_hook.domain.order import OrderState
 from sat_hook.triggers.batch import GAVE_UP
 from stack.lifecycle import Stack
+from tests.chaos.siege import Siege
 from tests.chaos.story import Waited, sizes_of, story
 from tests.chaos.waiting import FORGED, SILENT, WaitingBatch
 
@@ -25,8 +26,9 @@ SIZES = sizes_of(held=300)
 
 
 @pytest.fixture(scope="module")
-def waited(running_stack: Stack) -> Iterator[Waited]:
-    """The whole story, once."""
+def waited(running_stack: Stack, siege: Siege) -> Iterator[Waited]:
+    """The whole story, once; meanwhile the orders of another batch, whose task was killed, end."""
+    del siege
     # Limits that only a failure reaches: a machine may have other work, too.
     batch = WaitingBatch(running_stack, SIZES, lambda line: print(line, file=sys.stderr), patience=8.0)
     try:

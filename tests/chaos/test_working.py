@@ -1,0 +1,20 @@
+"""One real kill in every test run; ``make chaos`` does many.
+
+What a killed task leaves in doubt is not sent again before all its timeouts have passed, which takes a minute.
+Another batch waits and is killed meanwhile: that is why this file comes after ``test_waiting``.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos.siege import Siege
+
+
+@pytest.mark.timeout(700)
+def test_a_task_killed_in_the_middle_of_a_batch_costs_nothing(siege: Siege) -> None:
+    """SIGKILL of the running task while SAT lies: every order ends, each is charged once."""
+    verdict = siege.lift(seconds=500)
+    assert not verdict.findings, str(verdict)
+    assert sum(verdict.kills.values()) == 1
+    assert verdict.orders == {"succeeded": 200}, str(verdict)
