@@ -1,6 +1,6 @@
 """One real kill in every test run; ``make chaos`` does many.
 
-What a killed task leaves in doubt is not sent again before all its timeouts have passed, which takes a minute.
+What a killed task leaves in doubt is not sent again before all its timeouts have passed, a minute later.
 Another batch waits and is killed meanwhile: that is why this file comes after ``test_waiting``.
 """
 
