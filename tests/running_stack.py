@@ -49,7 +49,12 @@ WITH_EXAMPLES = {
     )
 }
 
-FOR_TESTS = {**NOTICE_QUICKLY, **WITH_EXAMPLES}
+FOR_TESTS = {
+    **NOTICE_QUICKLY,
+    **WITH_EXAMPLES,
+    # The tests beside it need the processor, too, that an idle scheduler takes for looking.
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+}
 
 
 def stack_in(state: Path, overrides: Mapping[str, str] | None = None) -> Stack:
