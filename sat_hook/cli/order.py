@@ -1,4 +1,4 @@
-"""``sat order``: one order."""
+"""``sat order``: one order, and those that wait for a person."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from sat_hook.cli.reasons import Reason
 from sat_hook.cli.trouble import CommandError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from rich.console import Console
 
     from sat_hook.cli.settings import CommandSettings
@@ -21,12 +24,49 @@ if TYPE_CHECKING:
 
 RESOLUTIONS = ("succeeded", "failed", "resend")
 
-app = typer.Typer(help="One order.", no_args_is_help=True)
+#: What only people take an order out of, by name: showing the help must not load the domain.
+FOR_PEOPLE = ("held", "escalated")
+MAXIMUM_LISTED = 1000
+
+app = typer.Typer(help="One order, and those that wait for a person.", no_args_is_help=True)
 
 
 @app.callback()
 def order() -> None:
-    """One order."""
+    """One order, and those that wait for a person."""
+
+
+@app.command("list")
+def list_orders(
+    context: typer.Context,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(help=f"In this state; repeatable (default: {' and '.join(FOR_PEOPLE)})"),
+    ] = None,
+    account: Annotated[str | None, typer.Option(help="Of this account only, as the log names it")] = None,
+    limit: Annotated[int, typer.Option(help="How many", min=1, max=MAXIMUM_LISTED)] = 50,
+) -> None:
+    """List orders of all batches that wait for a person, those that have waited longest first."""
+    from sat_hook.domain.order import OrderState
+
+    names = [state.value for state in OrderState]
+    for name in state or ():
+        if name not in names:
+            raise CommandError.at("--state", repr(name), "one of " + ", ".join(names))
+    states = [OrderState(name) for name in state or FOR_PEOPLE]
+    with store_of(settings_of(context)) as store:
+        counts = store.count_standing(states, account)
+        found = store.orders_standing(states, account, limit)
+    out = console()
+    if not counts:
+        whose = f" of account {account}" if account else ""
+        out.print(f"No order{whose} is {' or '.join(s.value for s in states)}", markup=False)
+        return
+    _print_orders(out, found)
+    total = sum(count.orders for count in counts)
+    shown = f"the first {len(found):,} of " if len(found) < total else ""
+    by_state = ", ".join(f"{count.orders:,} {count.state.value}" for count in counts)
+    out.print(f"{shown}{by_state}. One of them: sat order show ID")
 
 
 @app.command("show")
@@ -125,6 +165,40 @@ def _callbacks(store: PostgresEventStore, order: Order) -> list[CallbackSeen]:
         return [CallbackSeen(*row) for row in rows]
 
 
+def _reason_of(order: Order) -> str:
+    from sat_hook.cli.showing import masked
+
+    reason = " ".join(part for part in (order.reason_code, order.reason_detail) if part)
+    return reason.replace(order.client_number, masked(order.client_number))
+
+
+def _print_orders(out: Console, found: Sequence[tuple[Order, datetime]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from sat_hook.cli.showing import STYLES, moment, rupiah
+
+    table = Table(box=None, pad_edge=False)
+    # What is copied is never cut; a narrow terminal cuts the reason.
+    for name in ("order", "state", "since (WIB)", "account", "batch"):
+        table.add_column(name, no_wrap=True, overflow="fold")
+    table.add_column("row", justify="right", no_wrap=True)
+    table.add_column("quoted", justify="right", no_wrap=True)
+    table.add_column("reason", no_wrap=True, overflow="ellipsis")
+    for order, since in found:
+        table.add_row(
+            Text(order.order_id),
+            Text(order.state.value, STYLES[order.state]),
+            moment(since)[:16],
+            Text(order.account),
+            order.batch_id,
+            str(order.row_number),
+            rupiah(order.quote_rupiah),
+            Text(_reason_of(order)),
+        )
+    out.print(table)
+
+
 def _print_facts(out: Console, order: Order) -> None:
     from rich.table import Table
     from rich.text import Text
@@ -132,8 +206,7 @@ def _print_facts(out: Console, order: Order) -> None:
     from sat_hook.cli.showing import STYLES, masked, rupiah
 
     table = Table.grid(padding=(0, 2))
-    reason = " ".join(part for part in (order.reason_code, order.reason_detail) if part)
-    reason = reason.replace(order.client_number, masked(order.client_number))
+    reason = _reason_of(order)
     facts: list[tuple[str, str | Text]] = [
         ("order", order.order_id),
         ("request id", order.request_id),

@@ -18,11 +18,10 @@ from sat_hook.catalogue.weekly import Week
 from sat_hook.catalogue.weekly_page import weekly_page
 from sat_hook.clients.system import SystemClock
 from sat_hook.domain.prices import SnapshotOutcome
-from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool
-from sat_hook.operators.runs import provenance_of
+from sat_hook.operators.runs import asked_by
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.prices import PriceHistory
@@ -74,7 +73,7 @@ class SATSnapshotPricesOperator(BaseOperator):
                     PriceHistory(application.database),
                     SystemClock(),
                     sat.settings().account,
-                    _asked_by(context),
+                    asked_by(context),
                     rules=SnapshotRules(int(self.missing_limit_percent), int(self.jump_percent)),
                     alerts=AlertBook(application.database),
                 )
@@ -208,10 +207,3 @@ class SATSummarisePricesOperator(BaseOperator):
             uri,
         )
         return uri
-
-
-def _asked_by(context: Context) -> Provenance:
-    """The try of the task; its actor is the Airflow user where a person started the run."""
-    task = provenance_of(context)
-    user = getattr(context["dag_run"], "triggering_user_name", None)
-    return Provenance(f"user:{user}", task.cause) if user else task

@@ -29,7 +29,7 @@ from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool
 from sat_hook.operators.funds import look
-from sat_hook.operators.runs import failing_for_good, provenance_of
+from sat_hook.operators.runs import asked_by, failing_for_good
 from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.asking import AskedReport, ask_about
 from sat_hook.pipeline.funding import record_observation
@@ -83,7 +83,7 @@ class SATBooksOperator(BaseOperator):
         """Run the step. Trouble that a retry cannot cure fails the task at once, with its reason."""
         application = ApplicationHook(self.db_conn_id, "sat books")
         with failing_for_good(self.sat_conn_id):
-            return self.step(application, provenance_of(context))
+            return self.step(application, asked_by(context))
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> Any:
         """The step itself."""

@@ -29,6 +29,13 @@ def provenance_of(context: Context) -> Provenance:
     )
 
 
+def asked_by(context: Context) -> Provenance:
+    """The try of the task; its actor is the Airflow user where a person started the run."""
+    task = provenance_of(context)
+    user = getattr(context["dag_run"], "triggering_user_name", None)
+    return Provenance(f"user:{user}", task.cause) if user else task
+
+
 @contextmanager
 def failing_for_good(sat_conn_id: str) -> Iterator[None]:
     """Trouble that a retry cannot cure fails the task at once, with its reason; any other is raised as it is.

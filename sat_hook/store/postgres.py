@@ -92,8 +92,7 @@ class PostgresEventStore:
     def count_by_state(self, batch_id: str) -> list[StateCount]:
         with self.database.transaction() as connection:
             rows = list(self._orders.count_by_state(connection, batch_id=batch_id))
-        counts = {row[0]: StateCount(OrderState(row[0]), row[1], row[2], row[3]) for row in rows}
-        return [counts[state.value] for state in OrderState if state.value in counts]
+        return _in_order_of_life(rows)
 
     def read_stream(self, stream: StreamId) -> list[RecordedEvent]:
         with self.database.transaction() as connection:
@@ -122,6 +121,28 @@ class PostgresEventStore:
             rows = list(self._orders.find_order(connection, reference=reference))
         return [Order.model_validate_json(row[0]) for row in rows]
 
+    def orders_standing(
+        self, states: Sequence[OrderState], account: str | None, limit: int
+    ) -> list[tuple[Order, datetime]]:
+        """Orders of all batches that stand so, and since when (UTC); the longest first."""
+        with self.database.transaction() as connection:
+            rows = list(
+                self._orders.orders_standing(
+                    connection, states=[state.value for state in states], account=account, limit=limit
+                )
+            )
+        return [(Order.model_validate_json(row[0]), row[1]) for row in rows]
+
+    def count_standing(self, states: Sequence[OrderState], account: str | None) -> list[StateCount]:
+        """How many orders of all batches stand so."""
+        with self.database.transaction() as connection:
+            rows = list(
+                self._orders.count_standing(
+                    connection, states=[state.value for state in states], account=account
+                )
+            )
+        return _in_order_of_life(rows)
+
     def recent_batches(self, limit: int = 20) -> list[Batch]:
         """The batches submitted last, newest first."""
         with self.database.transaction() as connection:
@@ -132,6 +153,11 @@ class PostgresEventStore:
         """Signed status texts by digest. They hold vouchers: for deliveries only (needs the writer role)."""
         with self.database.transaction() as connection:
             return dict(self._orders.status_evidence_of(connection, digests=list(digests)))
+
+
+def _in_order_of_life(rows: Sequence[Sequence[Any]]) -> list[StateCount]:
+    counts = {row[0]: StateCount(OrderState(row[0]), row[1], row[2], row[3]) for row in rows}
+    return [counts[state.value] for state in OrderState if state.value in counts]
 
 
 def recorded_from_row(row: Sequence[Any]) -> RecordedEvent:

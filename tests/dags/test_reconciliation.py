@@ -104,7 +104,7 @@ def test_a_day_is_closed_decided_signed_and_frozen(finance: Finance) -> None:
     assert (close.event.orders, close.event.open_breaks) == (3, 1)
     assert close.event.saldo is not None
     assert (close.event.saldo.debits_rupiah, close.event.saldo.unexplained_rupiah) == (3 * PRICE, -5_000)
-    assert close.posted.actor == "service:airflow"
+    assert close.posted.actor == "user:ops"
     folder = finance.stack.layout.spool / "reconciliation" / ACCOUNT / DAY / str(close.event.position)
     assert {path.suffix for path in folder.iterdir()} == {".xlsx", ".html", ".csv"}
 

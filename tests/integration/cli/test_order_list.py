@@ -1,0 +1,110 @@
+"""``sat order list`` on a real database: what waits for a person, whatever the batch."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from sat_hook.domain.identity import batch_id_of, request_id_of
+from sat_hook.domain.order import evolve
+from sat_hook.domain.order_events import HoldReason, OrderEscalated, OrderHeld
+from sat_hook.domain.recorded import StreamId, StreamKind
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import Change
+from sat_hook.store.postgres import PostgresEventStore
+from stack.databases import ApplicationDatabase
+from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, change_of, received
+from tests.unit.cli.running import Run, runner
+
+OTHER_BATCH = batch_id_of(ACCOUNT, "another batch")
+
+
+@pytest.fixture
+def waiting(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    database: ApplicationDatabase,
+) -> Run:
+    """The command, on a log with held orders of two accounts, an escalated one, and one more."""
+    monkeypatch.chdir(tmp_path)
+    duplicate = OrderHeld(reason=HoldReason.BUSINESS_DUPLICATE, detail="for 08121000002 as order-9 of 3 May")
+    dear = OrderHeld(reason=HoldReason.PRICE_ABOVE_QUOTE, detail="found 70,000", price_rupiah=70_000)
+    with closing(Database(database.writer_dsn)) as opened:
+        store = PostgresEventStore(opened)
+        for hours, change in enumerate(
+            (
+                change_of(None, 1, received(1), OrderEscalated(reason="72 hours without an end")),
+                change_of(None, 2, received(2, batch_id=OTHER_BATCH), duplicate),
+                change_of(None, 3, received(3), dear),
+                change_of(None, 4, received(4)),
+                _of_account("north", 5, dear),
+            )
+        ):
+            assert not store.append([change], BY_TEST, T0 + timedelta(hours=hours))
+    bare = runner(monkeypatch, capsys)
+    return lambda *words: bare(
+        "order", "list", *words, env={"SAT_DB_DSN": database.reader_dsn, "COLUMNS": "300"}
+    )
+
+
+def _of_account(account: str, number: int, *events: OrderHeld) -> Change:
+    stream = StreamId(StreamKind.ORDER, request_id_of(account, f"order-{number}"))
+    life = (received(number, account=account), *events)
+    order = None
+    for event in life:
+        order = evolve(order, stream.key, event, T0)
+    assert order is not None
+    return Change(stream, 0, life, order)
+
+
+def test_orders_that_wait_for_a_person_are_listed_the_longest_first(waiting: Run) -> None:
+    """Of every batch and account, with what was said of them; customers' numbers are masked."""
+    ran = waiting()
+    assert ran.code == 0, ran.err
+    rows = [line.split() for line in ran.out.splitlines()]
+    assert [row[:7] for row in rows[1:5]] == [
+        ["order-1", "escalated", "2026-11-02", "10:00", ACCOUNT, BATCH, "1"],
+        ["order-2", "held", "2026-11-02", "11:00", ACCOUNT, OTHER_BATCH, "2"],
+        ["order-3", "held", "2026-11-02", "12:00", ACCOUNT, BATCH, "3"],
+        ["order-5", "held", "2026-11-02", "14:00", "north", BATCH, "5"],
+    ]
+    assert "business_duplicate for 0812*****02 as order-9" in ran.out
+    assert "08121000002" not in ran.out
+    assert ran.out.splitlines()[5:] == ["3 held, 1 escalated. One of them: sat order show ID"]
+
+
+def test_the_list_can_be_narrowed(waiting: Run) -> None:
+    """By state, by account, by number; what is left out is counted."""
+    assert "order-1" in (only := waiting("--state", "escalated").out)
+    assert "held" not in only
+    assert [line.split()[0] for line in waiting("--account", "north").out.splitlines()[1:2]] == ["order-5"]
+    assert "order-4" in waiting("--state", "received").out
+    some = waiting("--limit", "2").out.splitlines()
+    assert len(some) == 4
+    assert some[-1].startswith("the first 2 of 3 held, 1 escalated")
+
+
+def test_nothing_to_do_is_said(waiting: Run) -> None:
+    """For an account that nobody has orders of, and for a state that no order is in."""
+    assert waiting("--account", "south").out == "No order of account south is held or escalated\n"
+    assert waiting("--state", "unknown").out == "No order is unknown\n"
+
+
+def test_a_state_that_is_none_is_refused(waiting: Run) -> None:
+    """With what was found, and what there is."""
+    ran = waiting("--state", "stuck")
+    assert ran.code == 2
+    assert "--state: found 'stuck'; expected one of received, " in ran.err
+
+
+def test_the_list_reads_an_index_of_what_waits(database: ApplicationDatabase) -> None:
+    """Few orders of millions wait: the others are not looked at."""
+    with closing(psycopg2.connect(database.superuser_dsn)) as connection, connection.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off")
+        cursor.execute("EXPLAIN SELECT 1 FROM sat.orders WHERE state = ANY (ARRAY['held', 'escalated'])")
+        assert "orders_for_people" in str(cursor.fetchall())
