@@ -173,30 +173,31 @@ def _reason_of(order: Order) -> str:
 
 
 def _print_orders(out: Console, found: Sequence[tuple[Order, datetime]]) -> None:
-    from rich.table import Table
+    from rich.cells import cell_len, set_cell_size
     from rich.text import Text
 
     from sat_hook.cli.showing import STYLES, moment, rupiah
 
-    table = Table(box=None, pad_edge=False)
-    # What is copied is never cut; a narrow terminal cuts the reason.
-    for name in ("order", "state", "since (WIB)", "account", "batch"):
-        table.add_column(name, no_wrap=True, overflow="fold")
-    table.add_column("row", justify="right", no_wrap=True)
-    table.add_column("quoted", justify="right", no_wrap=True)
-    table.add_column("reason", no_wrap=True, overflow="ellipsis")
-    for order, since in found:
-        table.add_row(
-            Text(order.order_id),
-            Text(order.state.value, STYLES[order.state]),
+    lines = [("order", "state", "since (WIB)", "account", "batch", "row", "quoted")]
+    lines += [
+        (
+            order.order_id,
+            order.state.value,
             moment(since)[:16],
-            Text(order.account),
+            order.account,
             order.batch_id,
             str(order.row_number),
             rupiah(order.quote_rupiah),
-            Text(_reason_of(order)),
         )
-    out.print(table)
+        for order, since in found
+    ]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    reasons = ["reason", *(_reason_of(order) for order, _ in found)]
+    styles = ["bold", *(STYLES[order.state] for order, _ in found)]
+    # No table: what is copied or searched for is never cut, an order is one line however long its reason.
+    for cells, reason, style in zip(lines, reasons, styles, strict=True):
+        padded = [set_cell_size(cell, width) for cell, width in zip(cells, widths, strict=True)]
+        out.print(Text("  ".join([*padded, reason]), style))
 
 
 def _print_facts(out: Console, order: Order) -> None:

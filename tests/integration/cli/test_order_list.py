@@ -21,6 +21,7 @@ from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, change_of, received
 from tests.unit.cli.running import Run, runner
 
 OTHER_BATCH = batch_id_of(ACCOUNT, "another batch")
+LONG_REASON = "72 hours without an end, " * 12
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def waiting(
         store = PostgresEventStore(opened)
         for hours, change in enumerate(
             (
-                change_of(None, 1, received(1), OrderEscalated(reason="72 hours without an end")),
+                change_of(None, 1, received(1), OrderEscalated(reason=LONG_REASON)),
                 change_of(None, 2, received(2, batch_id=OTHER_BATCH), duplicate),
                 change_of(None, 3, received(3), dear),
                 change_of(None, 4, received(4)),
@@ -73,6 +74,7 @@ def test_orders_that_wait_for_a_person_are_listed_the_longest_first(waiting: Run
         ["order-3", "held", "2026-11-02", "12:00", ACCOUNT, BATCH, "3"],
         ["order-5", "held", "2026-11-02", "14:00", "north", BATCH, "5"],
     ]
+    assert ran.out.splitlines()[1].rstrip().endswith(LONG_REASON.rstrip())
     assert "business_duplicate for 0812*****02 as order-9" in ran.out
     assert "08121000002" not in ran.out
     assert ran.out.splitlines()[5:] == ["3 held, 1 escalated. One of them: sat order show ID"]
