@@ -27,7 +27,7 @@ RUN groupadd --gid 50000 sat \
 COPY --from=build /opt/venv /opt/venv
 COPY dags /opt/sat/dags
 COPY plugins /opt/sat/plugins
-COPY docker/api-server.sh docker/probe.py /opt/sat/docker/
+COPY docker/api-server.sh docker/probe.py docker/supervise.py /opt/sat/docker/
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

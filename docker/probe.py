@@ -16,15 +16,31 @@ MAXIMUM_BYTES = 64 * 1024
 
 def is_healthy(url: str, component: str | None) -> bool:
     """Whether ``url`` answers 200 and says so of ``component``."""
+    if component is None:
+        text_of(url)
+        return True
+    return status_of(health_of(url), component) == "healthy"
+
+
+def health_of(url: str) -> object:
+    """What ``url`` answers, read as JSON. OSError without an answer 200, ValueError for anything but JSON."""
+    return json.loads(text_of(url))
+
+
+def text_of(url: str) -> bytes:
+    """What ``url`` answers with 200."""
     # Inside the deployment nothing goes through a proxy.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=ANSWER_SECONDS) as reply:
         if reply.status != 200:
-            return False
-        if component is None:
-            return True
-        part = json.loads(reply.read(MAXIMUM_BYTES)).get(component)
-        return isinstance(part, dict) and part.get("status") == "healthy"
+            raise OSError(f"found the answer {reply.status}; expected 200")
+        return bytes(reply.read(MAXIMUM_BYTES))
+
+
+def status_of(health: object, component: str) -> object:
+    """The status that Airflow gives a component; None when it gives none."""
+    part = health.get(component) if isinstance(health, dict) else None
+    return part.get("status") if isinstance(part, dict) else None
 
 
 def main(arguments: list[str]) -> int:

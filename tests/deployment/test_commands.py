@@ -32,11 +32,16 @@ for arguments in json.load(sys.stdin):
 """
 
 
+SUPERVISED = ["python", "/opt/sat/docker/supervise.py"]
+
+
 def commands_of(services: Services, executable: str) -> dict[str, list[str]]:
-    """The arguments that each service gives to ``executable``, shell lines taken apart."""
+    """The arguments that each service gives to ``executable``, shell lines and supervision taken apart."""
     found = {}
     for name, service in services.items():
         command = [*service.get("entrypoint", []), *service.get("command", [])]
+        if command[:2] == SUPERVISED:
+            command = command[4:]
         lines = command[2].split("&&") if command[:2] == ["sh", "-c"] else []
         for number, words in enumerate([command, *(line.split() for line in lines)]):
             if words and words[0] == executable:
@@ -86,6 +91,13 @@ def test_airflow_takes_its_arguments(services: Services) -> None:
     script = (CHECKOUT / "docker" / "api-server.sh").read_text("utf-8")
     found.append(script.strip().splitlines()[-1].removeprefix("exec airflow ").split())
     subprocess.run([sys.executable, "-c", _PARSE], input=json.dumps(found), text=True, check=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", ["scheduler", "dag-processor", "triggerer"])
+def test_parts_without_a_port_are_supervised(services: Services, name: str) -> None:
+    """By what their health check asks, too; the part's name in Airflow's answer is the same in both."""
+    assert services[name]["command"][:2] == SUPERVISED
+    assert services[name]["command"][2:4] == services[name]["healthcheck"]["test"][-2:]
 
 
 @pytest.mark.parametrize("script", ["api-server.sh", "prepare-databases.sh"])
