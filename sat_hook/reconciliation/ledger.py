@@ -393,7 +393,7 @@ def _as_category(states: np.ndarray[Any, Any]) -> pd.Categorical[str]:
 def _moments(microseconds: pd.Series[int]) -> pd.Series[pd.Timestamp]:
     values = microseconds.to_numpy().astype("int64")
     moments = values.astype("datetime64[us]")
-    moments[values < 0] = np.datetime64("NaT")
+    moments[values < 0] = np.datetime64("NaT", "us")
     return pd.Series(moments, index=microseconds.index).dt.tz_localize("UTC")
 
 
