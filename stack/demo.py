@@ -40,7 +40,7 @@ DAG_ID = "bulk_disbursement"
 CONNECTION = "sat_default"
 FILE_NAME = "orders.csv"
 DEPOSIT_RUPIAH = 100_000_000
-RUN_SECONDS = 300
+RUN_SECONDS = 600
 _POLL_SECONDS = 0.25
 _SHOWN_DIFFERENCES = 20
 

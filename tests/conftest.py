@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from stack.databases import ApplicationDatabase
 from stack.lifecycle import Stack
@@ -22,6 +24,20 @@ for variable in [name for name in os.environ if name.startswith("AIRFLOW")]:
 _airflow_home = tempfile.TemporaryDirectory(prefix="sat-airflow-home-")
 atexit.register(_airflow_home.cleanup)
 os.environ["AIRFLOW_HOME"] = _airflow_home.name
+# What is asked on this machine is not asked through anybody's proxy.
+for variable in ("NO_PROXY", "no_proxy"):
+    os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), "127.0.0.1", "localhost")))
+
+# How fast a machine is today is not what generated cases are about. New cases are drawn in every run, but for
+# those of CI, where a change is judged and not its luck.
+hypothesis_settings.register_profile(
+    "suite",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+    derandomize="CI" in os.environ,
+)
+hypothesis_settings.load_profile("suite")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -38,6 +38,7 @@ from tests.orders import ACCOUNT, BATCH, BY_TEST, received, stream_of, submitted
 from tests.postgres import DatabaseTemplate, server_for_tests
 
 GROUP = 500
+PATIENCE_SECONDS = 250.0
 
 
 @dataclass
@@ -118,7 +119,7 @@ class ManyWaiting:
         opened.close()
 
     async def wait(self, seconds: float, callbacks_after: Sequence[float] = ()) -> Measured:
-        """Let the trigger wait for so long, with a callback at these moments."""
+        """Let the trigger wait for so long, with a callback at these moments, and until those led to ends."""
         # Imported late: whoever runs this as a program has no Airflow to read before its environment is set.
         from sat_hook.triggers.batch import SATBatchTrigger
 
@@ -127,18 +128,25 @@ class ManyWaiting:
             batch_id=BATCH,
             sat_conn_id="sat_many",
             db_conn_id="sat_many_db",
-            deadline=(SystemClock().now() + timedelta(seconds=seconds)).isoformat(),
+            deadline=(SystemClock().now() + timedelta(seconds=seconds + PATIENCE_SECONDS)).isoformat(),
         )
+
+        async def run() -> None:
+            async for _ in trigger.run():
+                break
+
         began, cpu = time.monotonic(), time.process_time()
         pauses = asyncio.create_task(self._watch_the_loop(measured))
-        calls = asyncio.create_task(self._call_back(callbacks_after, measured))
-        async for _ in trigger.run():
-            break
+        waiting = asyncio.create_task(run())
+        await self._call_back(callbacks_after, measured)
+        await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
         measured.seconds = time.monotonic() - began
         measured.cpu_seconds = time.process_time() - cpu
-        for task in (pauses, calls):
+        ended_early = waiting.done()
+        for task in (pauses, waiting):
             task.cancel()
-        await asyncio.gather(pauses, calls, return_exceptions=True)
+        await asyncio.gather(pauses, waiting, return_exceptions=True)
+        assert not ended_early, "there was more to wait for"
         asked = await asyncio.to_thread(lambda: requests.get(f"{self.url}/asked", timeout=30).json())
         measured.questions, measured.most = sum(asked.values()), max(asked.values(), default=0)
         return measured
@@ -170,11 +178,13 @@ class ManyWaiting:
                 (ACCOUNT, key, os.urandom(32).hex()),
             )
             cursor.execute("SELECT pg_notify(sat.callback_channel(%s), '')", (ACCOUNT,))
-            while True:
+            while time.monotonic() - began < PATIENCE_SECONDS:
                 cursor.execute("SELECT state FROM sat.orders WHERE request_id = %s", (key,))
                 if cursor.fetchone() == ("succeeded",):
                     break
                 time.sleep(0.02)
+            else:
+                raise AssertionError(f"{key} has not ended by its callback")
         connection.close()
         return time.monotonic() - began
 

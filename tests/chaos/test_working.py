@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.siege import Siege
 
 
-@pytest.mark.timeout(700)
+@pytest.mark.timeout(900)
 def test_a_task_killed_in_the_middle_of_a_batch_costs_nothing(siege: Siege) -> None:
     """SIGKILL of the running task while SAT lies: every order ends, each is charged once."""
     verdict = siege.lift(seconds=500)

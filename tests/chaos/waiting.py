@@ -60,10 +60,10 @@ FAULTS: dict[str, list[dict[str, Any]]] = {
     "unsigned": [{"fault": "fails"}, {"fault": "callback_forged", "manner": "unsigned", "genuine": False}],
     "tampered": [{"fault": "fails"}, {"fault": "callback_forged", "manner": "tampered", "genuine": False}],
     "foretold": [{"fault": "callback_dropped"}],
-    # Success, and most of a minute later Failed after all, which SAT tells nobody.
+    # Success, and a minute later Failed after all, which SAT tells nobody.
     "taken_back": [
         {"fault": "callback_dropped"},
-        {"fault": "success_then_reversed", "after_seconds": 45.0},
+        {"fault": "success_then_reversed", "after_seconds": 60.0},
     ],
     # Nobody learns their end before the kills: statuses are not answered, SAT's own callbacks are lost.
     "held": [{"fault": "callback_dropped"}],

@@ -28,7 +28,7 @@ def sat(stack: Stack, folder: Path, *words: str) -> str:
         },
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -40,7 +40,8 @@ def test_a_pack_is_asked_for_written_taken_and_verified(running_stack: Stack, tm
     today = datetime.now(WIB).date().isoformat()
     sat(running_stack, tmp_path, "pause", "sat_default", "--reason", "the audit's own test")
     sat(running_stack, tmp_path, "resume", "sat_default", "--reason", "the test is over")
-    days = ("--from", today, "--to", today)
+    # WIB's midnight may have passed since.
+    days = ("--from", today, "--to", datetime.now(WIB).date().isoformat())
     said = sat(running_stack, tmp_path, "audit", "export", *days, "--output", "pack.zip")
     assert "pack.zip:" in said
     with zipfile.ZipFile(tmp_path / "pack.zip") as pack:
@@ -53,7 +54,7 @@ def test_a_pack_is_asked_for_written_taken_and_verified(running_stack: Stack, tm
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=300,
         check=False,
     )
     assert verified.returncode == 0, verified.stdout + verified.stderr
@@ -85,14 +86,19 @@ def session_of(stack: Stack) -> tuple[str, dict[str, str]]:
 def test_the_checkpoint_dag_runs_each_minute(running_stack: Stack) -> None:
     """It is scheduled, and its last run that ended was a success."""
     url, headers = session_of(running_stack)
-    runs = requests.get(
-        f"{url}/audit_checkpoint/dagRuns",
-        headers=headers,
-        params={"order_by": "-run_after", "limit": 5},
-        timeout=90,
-    ).json()["dag_runs"]
-    assert [run["state"] for run in runs if run["state"] == "failed"] == []
-    assert runs
+    # Other tests kill tasks and PostgreSQL: a run of then may have failed, the next one has not.
+    give_up = time.monotonic() + 250
+    ended: list[str] = []
+    while ended[:1] != ["success"]:
+        assert time.monotonic() < give_up, f"the last runs ended as {ended}"
+        runs = requests.get(
+            f"{url}/audit_checkpoint/dagRuns",
+            headers=headers,
+            params={"order_by": "-run_after", "limit": 5},
+            timeout=90,
+        ).json()["dag_runs"]
+        ended = [run["state"] for run in runs if run["state"] in ("success", "failed")]
+        time.sleep(0.2)
 
 
 def test_the_log_is_verified_by_its_dag(running_stack: Stack) -> None:
@@ -102,7 +108,8 @@ def test_the_log_is_verified_by_its_dag(running_stack: Stack) -> None:
     asked = requests.post(f"{url}/audit_verification/dagRuns", headers=headers, json=body, timeout=90)
     assert asked.status_code == 200, asked.text
     run_url = f"{url}/audit_verification/dagRuns/{quote(asked.json()['dag_run_id'], safe='')}"
-    deadline = time.monotonic() + 100
+    # One by the schedule, whose try was killed, is tried again after five minutes, and one runs at a time.
+    deadline = time.monotonic() + 600
     state = "queued"
     while state not in ("success", "failed") and time.monotonic() < deadline:
         time.sleep(0.5)

@@ -118,10 +118,10 @@ class Desk:
         return now.product.price_rupiah
 
     def until(self, look: Callable[[], Any]) -> Any:
-        """What ``look`` finds, within three minutes."""
-        give_up = time.monotonic() + 180
+        """What ``look`` finds; a busy machine takes its time."""
+        give_up = time.monotonic() + 400
         while not (found := look()):
-            assert time.monotonic() < give_up, "nothing came within 180 seconds"
+            assert time.monotonic() < give_up, "nothing came within 400 seconds"
             time.sleep(0.3)
         return found
 
@@ -145,10 +145,11 @@ def run(
     return lambda *words: bare(*words, env=desk.settings.command_line_environment())
 
 
-@pytest.mark.timeout(700)
+@pytest.mark.timeout(1200)
 def test_a_price_that_moves_is_kept_told_and_announced(desk: Desk, run: Run) -> None:
     """Asked for by command, after a list from before the move: history, an alert, an event of the asset."""
     desk.until(desk.is_quiet)
+    week = Week.of(business_day(datetime.now(UTC)))
     before = desk.read_the_list_beforehand()
     ran = run("prices", "snapshot", "--wait")
     assert ran.code == 0, ran.err
@@ -176,7 +177,6 @@ def test_a_price_that_moves_is_kept_told_and_announced(desk: Desk, run: Run) -> 
     assert told["attributes"] == {"price_rupiah": {"before": before, "after": after}}
 
     # The weekly page of the same history.
-    week = Week.of(business_day(datetime.now(UTC)))
     summary = desk.start("product_price_week", day=week.monday.isoformat())
     desk.until(lambda: desk.ask(summary)["state"] in ("success", "failed"))
     assert desk.ask(summary)["state"] == "success"

@@ -52,7 +52,7 @@ class Finance:
             *arguments,
         ]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=200, env=environment, check=False
+            command, capture_output=True, text=True, timeout=600, env=environment, check=False
         )
         assert done.returncode == code, (done.stdout, done.stderr)
         return done.stdout + done.stderr
@@ -89,7 +89,7 @@ def finance(running_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> I
         yield Finance(running_stack, planted)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_a_day_is_closed_decided_signed_and_frozen(finance: Finance) -> None:
     """A top-up, the DAG's run, an explanation, and two signatures, with the commands that people use."""
     of_account = ("--account", CONNECTION, "--reason", "the shop paid a bill by hand")

@@ -12,7 +12,7 @@ from stack.demo import Demonstration
 from stack.lifecycle import Stack
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_every_example_order_ends_as_expected_and_the_ledger_agrees(running_stack: Stack) -> None:
     """200 orders from a file and 20 from the table, submitted, paid, followed and judged."""
     out = io.StringIO()

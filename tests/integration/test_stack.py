@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import closing
 
 import psutil
@@ -27,15 +28,12 @@ def airflow_token(running_stack: Stack) -> str:
 
 def test_every_part_is_ready(running_stack: Stack) -> None:
     """What `make up` waited for, and `make status` shows."""
-    states = running_stack.status()
-    assert {state.name for state in states if state.is_ready} == {
-        "postgres",
-        "api-server",
-        "scheduler",
-        "dag-processor",
-        "triggerer",
-        "sandbox",
-    }
+    parts = {"postgres", "api-server", "scheduler", "dag-processor", "triggerer", "sandbox"}
+    give_up = time.monotonic() + 120
+    # A busy machine may keep a heart from beating for a moment.
+    while (ready := {state.name for state in running_stack.status() if state.is_ready}) != parts:
+        assert time.monotonic() < give_up, f"ready are only {sorted(ready)}"
+        time.sleep(0.5)
 
 
 def test_a_second_start_changes_nothing(running_stack: Stack) -> None:
