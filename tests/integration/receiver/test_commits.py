@@ -117,7 +117,8 @@ def test_a_connection_that_died_is_replaced_within_the_request(
     assert served.post(order("S1")).status_code == 200
     rows(
         database.superuser_dsn,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sat-receiver'",
+        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
+        " WHERE application_name = 'sat-receiver'",
     )
     assert served.post(order("S2")).status_code == 200
 
@@ -130,7 +131,7 @@ def test_whoever_waits_is_woken_with_an_empty_notification(
     listener = Database(database.writer_dsn).listen(channel)
     with closing(listener):
         served.post(order())
-        assert select.select([listener], [], [], 5)[0], "no notification came"
+        assert select.select([listener], [], [], 60)[0], "no notification came"
         listener.poll()
         assert [(n.channel, n.payload) for n in listener.notifies] == [(channel, "")]
         listener.notifies.clear()
@@ -146,10 +147,10 @@ def test_callbacks_that_wait_together_share_a_commit(served: Served, database: A
             cursor.execute("LOCK TABLE sat.callback_inbox IN ACCESS EXCLUSIVE MODE")
         replies = [senders.submit(served.post, order("S0"))]
         while not rows(database.owner_dsn, "SELECT 1 FROM pg_locks WHERE NOT granted"):
-            pass
+            time.sleep(0.01)
         replies += [senders.submit(served.post, order(f"S{n}")) for n in range(1, 21)]
         while served.receiver.open().inbox._queue.qsize() < 20:
-            pass
+            time.sleep(0.01)
         blocker.rollback()
         assert {reply.result().status_code for reply in replies} == {200}
     transactions = rows(
@@ -173,7 +174,7 @@ def test_a_full_queue_is_503_at_once(database: ApplicationDatabase) -> None:
         assert served.receiver.tally.refusals == {Refusal.NOT_STORED: 4}
         blocker.rollback()
         while served.receiver.open().inbox._queue.qsize():
-            pass
+            time.sleep(0.01)
         assert served.post(order("S0")).status_code == 200
 
 
@@ -192,11 +193,11 @@ def test_one_callback_that_the_database_refuses_costs_no_other(
             cursor.execute("LOCK TABLE sat.callback_inbox IN ACCESS EXCLUSIVE MODE")
         first = senders.submit(served.post, order("S0"))
         while not rows(database.owner_dsn, "SELECT 1 FROM pg_locks WHERE NOT granted"):
-            pass
+            time.sleep(0.01)
         names = ("S1", "SPOISON", "S2")
         replies = [senders.submit(served.post, order(name)) for name in names]
         while served.receiver.open().inbox._queue.qsize() < 3:
-            pass
+            time.sleep(0.01)
         blocker.rollback()
         assert first.result().status_code == 200
         assert [reply.result().status_code for reply in replies] == [200, 503, 200]
@@ -208,9 +209,12 @@ def test_what_waits_is_committed_when_the_server_stops(served: Served, database:
     with closing(psycopg2.connect(database.owner_dsn)) as blocker, ThreadPoolExecutor(4) as senders:
         with blocker.cursor() as cursor:
             cursor.execute("LOCK TABLE sat.callback_inbox IN ACCESS EXCLUSIVE MODE")
-        replies = [senders.submit(served.post, order(f"S{n}")) for n in range(4)]
+        replies = [senders.submit(served.post, order("S0"))]
+        while not rows(database.owner_dsn, "SELECT 1 FROM pg_locks WHERE NOT granted"):
+            time.sleep(0.01)
+        replies += [senders.submit(served.post, order(f"S{n}")) for n in range(1, 4)]
         while served.receiver.open().inbox._queue.qsize() < 3:
-            pass
+            time.sleep(0.01)
         served.server.should_exit = True
         time.sleep(0.3)
         blocker.rollback()

@@ -113,7 +113,7 @@ def test_described_and_undescribed_callbacks_are_answered_as_described(
         if is_signed:
             request.url = served.url()
             request.headers["signature"] = SIGNER.sign(request.body or b"")
-        reply = served.session.send(request, timeout=10)
+        reply = served.session.send(request, timeout=60)
         case.validate_response(reply, checks=CHECKS)
         right = expected(request, is_signed)
         assert (reply.status_code, reply.content) == (right.status, right.body)
@@ -194,7 +194,7 @@ def exchange(served: Served, request: bytes) -> list[tuple[int, bytes]]:
     """Everything that the receiver says until it ends the connection."""
     host, port = served.base_url.removeprefix("http://").split(":")
     received = b""
-    with closing(socket.create_connection((host, int(port)), timeout=10)) as connection:
+    with closing(socket.create_connection((host, int(port)), timeout=60)) as connection:
         try:
             connection.sendall(request)
             while part := connection.recv(65536):

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import psycopg2
 import pytest
 import requests
@@ -53,6 +54,13 @@ class Running:
         except ConnectionError:
             return False
         return True
+
+    def senders(self) -> int:
+        """Connections that it has accepted, and that are open."""
+        return sum(
+            connection.status == psutil.CONN_ESTABLISHED and connection.laddr.port == urlsplit(self.url).port
+            for connection in psutil.Process(self.process.pid).net_connections(kind="tcp")
+        )
 
 
 @contextmanager
@@ -114,7 +122,9 @@ def test_sigterm_answers_and_commits_what_is_there(database: ApplicationDatabase
         replies = [senders.submit(receiver.post, f"S{number}") for number in range(1, 9)]
         while not rows(database.owner_dsn, "SELECT 1 FROM pg_locks WHERE NOT granted"):
             time.sleep(0.01)
-        time.sleep(0.3)
+        while receiver.senders() < len(replies):
+            time.sleep(0.01)
+        time.sleep(0.5)  # what they send has been read, too
         receiver.process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + 60
         while receiver.lets_in():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,12 +22,14 @@ class Table:
         self.groups: list[list[str]] = []
         self.free = threading.Event()
         self.free.set()
+        self.entered = threading.Event()
         self.is_closed = False
         self.cuts = 0
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Waits until it may go on."""
+        self.entered.set()
         assert self.free.wait(60)
         if self.cuts:
             self.cuts -= 1
@@ -46,6 +49,12 @@ class Table:
 def callback(number: int, account: str = "demo") -> Callback:
     """A callback whose digest ends in ``number``."""
     return Callback(account, f"S{number}", f"d{number}", b"{}", "s", "k", "application/json", "")
+
+
+def wait_until_closed(inbox: Inbox) -> None:
+    """Blocks until it takes nothing more; what it has may still wait for its commit."""
+    while not inbox._is_closed:
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -68,7 +77,7 @@ async def test_groups_are_bounded_sorted_and_answered_in_place(table: Table, inb
     """Two receivers with the same callbacks wait for each other in one direction; each learns its own."""
     table.free.clear()
     first = asyncio.create_task(inbox.store(callback(9), 10))
-    await asyncio.sleep(0.05)
+    assert await asyncio.to_thread(table.entered.wait, 60)
     numbers = (5, 2, 4, 3, 1)
     rest = [asyncio.create_task(inbox.store(callback(n, "b" if n > 3 else "a"), 10)) for n in numbers]
     await asyncio.sleep(0.05)
@@ -82,7 +91,7 @@ async def test_one_too_many_is_told_at_once(table: Table, inbox: Inbox) -> None:
     """While the others wait for their commit, and they get it."""
     table.free.clear()
     waiting = [asyncio.create_task(inbox.store(callback(0), 10))]
-    await asyncio.sleep(0.05)
+    assert await asyncio.to_thread(table.entered.wait, 60)
     waiting += [asyncio.create_task(inbox.store(callback(number), 10)) for number in range(1, 6)]
     await asyncio.sleep(0.05)
     with pytest.raises(InboxFullError):
@@ -97,7 +106,7 @@ async def test_closing_commits_what_waits_and_takes_nothing_more(table: Table, i
     waiting = [asyncio.create_task(inbox.store(callback(number), 10)) for number in range(4)]
     await asyncio.sleep(0.05)
     closing = asyncio.create_task(asyncio.to_thread(inbox.close))
-    await asyncio.sleep(0.05)
+    await asyncio.to_thread(wait_until_closed, inbox)
     assert not closing.done(), "closing waits for the commit"
     with pytest.raises(InboxUnavailableError):
         await inbox.store(callback(9), 10)
