@@ -164,7 +164,8 @@ def test_a_connection_that_the_server_ended_while_idle_is_not_used_again(
     assert len(store.read_stream(stream_of(1))) == 1
     run(
         filled.superuser_dsn,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ended-while-idle'",
+        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
+        " WHERE application_name = 'ended-while-idle'",
     )
     time.sleep(0.5)  # the server's farewell is on its way
     assert len(store.read_stream(stream_of(1))) == 1
