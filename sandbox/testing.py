@@ -105,7 +105,7 @@ class Bench:
         self._ask("DELETE", "tokens")
 
     def wait_until(
-        self, condition: Callable[[dict[str, Any]], bool], timeout_seconds: float = 10.0
+        self, condition: Callable[[dict[str, Any]], bool], timeout_seconds: float = 60.0
     ) -> dict[str, Any]:
         """Poll the book until the condition holds, and return it.
 

@@ -68,11 +68,11 @@ def line(database: ApplicationDatabase, tmp_path: Path) -> Iterator[Line]:
 
 @pytest.fixture
 def poor(database: ApplicationDatabase, tmp_path: Path) -> Iterator[Line]:
-    """A deposit of ten orders, whose saldo SAT shows as it was two seconds ago."""
+    """A deposit of ten orders, whose saldo SAT shows as it was six seconds ago."""
     scenario = {
         "deposit_rupiah": 10 * PRICE,
         **AT_ONCE,
-        "faults": [{"fault": "stale_saldo", "lag_seconds": 2.0}],
+        "faults": [{"fault": "stale_saldo", "lag_seconds": 6.0}],
     }
     with line_of(database.writer_dsn, tmp_path, scenario) as made:
         yield made
@@ -129,12 +129,12 @@ def test_batches_that_reserve_at_once_never_take_more_than_there_is(database: Ap
 def test_a_lagging_saldo_never_commits_money_twice(poor: Line) -> None:
     """SAT still shows the money that the first batch has spent; the formula knows better."""
     first, second = quoted(poor, 8, "A"), quoted(poor, 8, "B")
-    poor.reserve(first, lag_seconds=2.5)
+    poor.reserve(first, lag_seconds=6.5)
     poor.execute(first, reserve_first=False)
     poor.wait(first)
     assert poor.look().saldo_rupiah == 10 * PRICE, "the saldo is that of before"
 
-    reservation = poor.reserve(second, lag_seconds=2.5)
+    reservation = poor.reserve(second, lag_seconds=6.5)
     assert (reservation.orders, reservation.left_orders) == (2, 6)
     poor.execute(second, reserve_first=False)
     poor.wait(second)
@@ -143,8 +143,8 @@ def test_a_lagging_saldo_never_commits_money_twice(poor: Line) -> None:
     assert all(not entry["refused"] for entry in poor.server.ledger()["requests"].values())
 
     poor.server.top_up(6 * PRICE)
-    time.sleep(2.6)
-    assert not poor.reserve(second, WAIT, lag_seconds=2.5).is_short
+    time.sleep(6.6)
+    assert not poor.reserve(second, WAIT, lag_seconds=6.5).is_short
 
 
 def test_a_refund_counts_when_the_saldo_shows_it(database: ApplicationDatabase, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_refund_counts_when_the_saldo_shows_it(database: ApplicationDatabase, 
         "deposit_rupiah": 3 * PRICE,
         "faults": [
             {"fault": "fails", "after_seconds": 0.1},
-            {"fault": "delayed_refund", "after_seconds": 1.5},
+            {"fault": "delayed_refund", "after_seconds": 5.0},
         ],
     }
     with line_of(database.writer_dsn, tmp_path, scenario) as line:
