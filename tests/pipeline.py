@@ -126,7 +126,7 @@ class Line:
             self.reserve(batch_id)
         asyncio.run(self._execute(batch_id, chunk_rows))
 
-    def wait(self, batch_id: str, seconds: float = 20.0) -> None:
+    def wait(self, batch_id: str, seconds: float = 120.0) -> None:
         """Poll until nothing is in flight."""
         asyncio.run(self._wait(batch_id, seconds))
 

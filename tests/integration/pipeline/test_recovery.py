@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -27,6 +28,10 @@ from tests.pipeline import QUICK_POLLS, Line
 AT_ONCE = ExecutionLimits(
     send_window_seconds=2.0, reply_timeout_seconds=0.0, grace_seconds=0.0, failures_to_stop=1000
 )
+
+
+# Rounds are seconds apart; what the first one finds is due in the next, however long that round takes.
+POLLS = replace(QUICK_POLLS, first_delay_seconds=1.0)
 
 
 class Shifted(SystemClock):
@@ -55,7 +60,7 @@ def recover(
                 random.Random(1),
                 BY_TEST,
                 limits=limits,
-                polling=QUICK_POLLS,
+                polling=POLLS,
                 sending=AT_ONCE,
             )
             return await recovery.run(ACCOUNT)
@@ -262,7 +267,7 @@ def test_a_pause_stops_a_chunk_that_is_under_way_within_a_second(line: Line) -> 
 
     async def both() -> None:
         async def pause_soon() -> float:
-            await asyncio.sleep(0.6)
+            await asyncio.to_thread(line.server.wait_until, lambda ledger: ledger["totals"]["charged"] > 0)
             await asyncio.to_thread(pause_account, line.resolver, ACCOUNT, "stop", BY_TEST)
             return asyncio.get_running_loop().time()
 

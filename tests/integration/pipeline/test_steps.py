@@ -332,10 +332,10 @@ def test_giving_up_escalates_and_a_late_end_still_lands(line: Line) -> None:
     """An order that SAT never ends goes to people; when its end comes after all, it counts."""
     batch_id = ready(line, 2)
     line.server.set_faults({"faults": [{"fault": "stuck_pending", "rate": 1.0}]})
-    line.execution = ExecutionLimits(send_window_seconds=1.0, reply_timeout_seconds=0.0, grace_seconds=0.0)
+    line.execution = ExecutionLimits(send_window_seconds=3.0, reply_timeout_seconds=0.0, grace_seconds=0.0)
     line.execute(batch_id)
     assert escalate_in_flight(line.resolver, batch_id, "too long", BY_TEST) == 0, "still under way"
-    time.sleep(1.1)
+    time.sleep(3.1)
     assert escalate_in_flight(line.resolver, batch_id, "too long", BY_TEST) == 2
     assert orders_in_flight(line.resolver, batch_id) == 0
     summary, _ = line.finish(batch_id)
