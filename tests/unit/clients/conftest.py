@@ -195,7 +195,7 @@ def client(make_client: ClientFactory, settings: Callable[..., AccountSettings])
 @pytest.fixture
 def impatient(make_client: ClientFactory, settings: Callable[..., AccountSettings]) -> EitherClient:
     """A client of each kind whose timeouts are soon reached, for tests of the timeouts."""
-    return make_client(settings(read_timeout_seconds=0.6, total_timeout_seconds=0.9))
+    return make_client(settings(read_timeout_seconds=1.2, total_timeout_seconds=1.8))
 
 
 @pytest.fixture

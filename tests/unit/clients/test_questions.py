@@ -212,7 +212,7 @@ def test_timeout_is_ignored(impatient: Any, sat: ScriptedSAT) -> None:
     began = time.monotonic()
     with pytest.raises(ReplyTimeoutError):
         impatient.ping()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 19
 
 
 def test_timeout_of_the_token_is_ignored(impatient: Any, sat: ScriptedSAT) -> None:
@@ -221,7 +221,7 @@ def test_timeout_of_the_token_is_ignored(impatient: Any, sat: ScriptedSAT) -> No
     began = time.monotonic()
     with pytest.raises(TokenUnavailableError):
         impatient.ping()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 19
     assert not sat.requests_to("/ping")
 
 

@@ -81,8 +81,8 @@ def test_ca_bundle_is_ignored(
         settings(
             base_url=secure_sat.base_url,
             token_url=secure_sat.token_url,
-            read_timeout_seconds=3,
-            total_timeout_seconds=3,
+            read_timeout_seconds=30,
+            total_timeout_seconds=30,
         )
     )
     assert client.ping().sandbox is True
@@ -92,7 +92,7 @@ def test_unknown_authority_is_trusted(
     make_client: Any, settings: Callable[..., AccountSettings], secure_sat: ScriptedSAT
 ) -> None:
     """Without that bundle the server is a stranger: nothing is sent to it."""
-    client = make_client(settings(base_url=secure_sat.base_url, total_timeout_seconds=3))
+    client = make_client(settings(base_url=secure_sat.base_url, total_timeout_seconds=30))
     outcome = client.place_order(BODY, "ORDER1", None)
     assert (outcome.verdict, outcome.reason) == (CheckoutVerdict.NOT_SENT, "tls")
     assert not secure_sat.received
