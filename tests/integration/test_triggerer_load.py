@@ -20,6 +20,7 @@ from psycopg2.extensions import cursor as Cursor
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.domain.order import OrderState
 from sat_hook.hooks.application import ApplicationHook
+from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
 from sat_hook.triggers.following import LONGEST_SLEEP_SECONDS, SATFollowingTrigger
@@ -110,7 +111,7 @@ async def test_the_database_is_never_asked_on_the_loop(line: Line, monkeypatch: 
 
 
 async def test_two_instances_share_the_due_list(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both at once ask about each order once, not once each; the next question is due seconds later."""
+    """Both at once ask about each order once, not once each; the next question is due minutes later."""
     batch_id = await asyncio.to_thread(ready, line, 30)
     line.server.set_faults({"faults": [{"fault": "stuck_pending"}]})
     await asyncio.to_thread(line.execute, batch_id)
@@ -125,12 +126,14 @@ async def test_two_instances_share_the_due_list(line: Line, monkeypatch: pytest.
             all_asked.set()
         return await ask(self, request_id)
 
+    rare = PollingLimits(growth=60.0, longest_delay_seconds=600.0)
+    monkeypatch.setattr("sat_hook.pipeline.finality.PollingLimits", lambda: rare)
     monkeypatch.setattr(AsyncSATClient, "ask_status", counted)
-    triggers = [SATBatchTrigger(batch_id=batch_id, deadline=deadline(60), **CONNECTIONS) for _ in range(2)]
+    triggers = [SATBatchTrigger(batch_id=batch_id, deadline=deadline(120), **CONNECTIONS) for _ in range(2)]
     both = [asyncio.create_task(fired(trigger)) for trigger in triggers]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await all_asked.wait()
-    # The other instance has had its chance, and the next question about any of them is seconds away.
+    # The other instance has had its chance, and the next question about any of them is a minute away.
     await asyncio.sleep(1)
     for task in both:
         task.cancel()
