@@ -52,7 +52,7 @@ def run_jobs(superuser_dsn: str, environment: dict[str, str]) -> None:
         ["sh", str(CHECKOUT / "docker" / "prepare-databases.sh")],
         ["sh", "-c", "sat db create-roles && sat db migrate"],
     ):
-        done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stderr
 
 

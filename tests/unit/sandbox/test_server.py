@@ -56,7 +56,7 @@ class Shop:
 
     def get(self, path: str, **options: float) -> requests.Response:
         """A GET of the API."""
-        return self._session.get(self._sandbox.api_url + path, **{"timeout": 5.0, **options})
+        return self._session.get(self._sandbox.api_url + path, **{"timeout": 30.0, **options})
 
     def post(self, path: str, body: bytes | Iterator[bytes], **headers: str) -> requests.Response:
         """A POST of exactly these bytes."""
@@ -147,7 +147,7 @@ def test_losses_look_like_losses(keys: KeyPairs) -> None:
             shop_timeout.post(
                 f"{sandbox.api_url}/v2/order",
                 data=b'{"data":{"type":"order","id":"R2","attributes":{"product_code":"t25k","client_number":"1"}}}',
-                timeout=0.2,
+                timeout=(30, 1.0),
             )
         shop_timeout.close()
         assert sandbox.request("R1")["charged"] == 1

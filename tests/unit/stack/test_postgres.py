@@ -80,7 +80,7 @@ def test_it_starts_after_a_crash(server: EmbeddedPostgres) -> None:
     """The lock file of a killed server is no server, and does not hinder the next one."""
     killed = psutil.Process(server.start().pid)
     killed.kill()
-    psutil.wait_procs([killed], timeout=10)
+    psutil.wait_procs([killed], timeout=60)
     assert server.status() is None
     server.start()
     assert ask(server.dsn(), "SELECT 1") == "1"
@@ -180,7 +180,7 @@ def test_an_ordinary_user_runs_it_as_himself(beside_public_folders: Path) -> Non
         env={"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": f"{checkout}:{packages}"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (done.returncode, done.stdout.strip()) == (0, "None"), done.stderr

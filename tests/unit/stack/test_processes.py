@@ -112,7 +112,7 @@ def test_it_is_asked_twice(service: Service) -> None:
     """Airflow's parts wait for running work at the first signal and end at the second."""
     run(service, ENDS_AT_THE_SECOND_SIGTERM)
     wait_for(lambda: "ready" in service.log_tail())
-    assert stop_all([service], insist_seconds=0.1, patience_seconds=10) == []
+    assert stop_all([service], insist_seconds=1.0, patience_seconds=60) == []
 
 
 def test_a_deaf_process_is_killed_and_named(service: Service) -> None:
