@@ -107,17 +107,17 @@ def full_speed(requests: Requests, seconds: float) -> float:
 
 
 def test_several_processes_together_stay_under_both_limits(database: ApplicationDatabase) -> None:
-    """Three processes with twelve tasks each want far more than 60 a second and 8 in flight."""
+    """Three processes with twelve tasks each want far more than 30 a second and 8 in flight."""
     with workers(
-        database.writer_dsn, 3, seconds=4.0, tasks=12, requests_per_second=60, max_in_flight=8
+        database.writer_dsn, 3, seconds=4.0, tasks=12, requests_per_second=30, max_in_flight=8
     ) as group:
         requests = rounds(group)
     assert most_at_once(requests) <= 8
-    # Who was not run for a while begins late, and what comes next in time; three limits would be 180.
-    assert most_in_a_second(requests) <= 60 * 1.5
+    # Who was not run for a while begins late, and what comes next in time; three limits would be 90.
+    assert most_in_a_second(requests) <= 30 * 1.5
     seconds = requests[-1][0] - requests[0][0]
-    assert len(requests) / seconds <= 60 * 1.25
-    assert full_speed(requests, 3.5) >= 60 * 0.2, "the limit is there to be used"
+    assert len(requests) / seconds <= 30 * 1.25
+    assert full_speed(requests, 3.5) >= 30 * 0.2, "the limit is there to be used"
 
 
 def test_permits_alone_are_shared_and_used(database: ApplicationDatabase) -> None:
