@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from sat_hook.cli.opened import console, database_of, settings_of
-from sat_hook.cli.showing import moment
+from sat_hook.cli.showing import MAXIMUM_LISTED, moment
 
 FOUND_TROUBLE = 1
 
 
 def alerts(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MAXIMUM_LISTED, help="How many, newest first")] = 50,
     untold: Annotated[bool, typer.Option("--untold", help="Only what nobody was told of yet")] = False,
 ) -> None:
     """List what people were told of, and what they were not told yet: escalations, reversals, breaks, …"""

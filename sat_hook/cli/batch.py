@@ -14,6 +14,7 @@ from sat_hook.cli.ending import Timeout, Wait, exit_as_the_run_did, follow_to_en
 from sat_hook.cli.held import Parameters, parameters_from
 from sat_hook.cli.opened import airflow_of, batch_id_from, console, settings_of, store_of
 from sat_hook.cli.reasons import Reason
+from sat_hook.cli.showing import MAXIMUM_LISTED
 from sat_hook.cli.trouble import CommandError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Batches of orders.", no_args_is_help=True)
 
-MAXIMUM_LISTED = 1000
 
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch id that submit printed")]
 At = Annotated[

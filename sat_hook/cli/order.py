@@ -8,6 +8,7 @@ import typer
 
 from sat_hook.cli.opened import airflow_of, console, settings_of, store_of
 from sat_hook.cli.reasons import Reason
+from sat_hook.cli.showing import MAXIMUM_LISTED
 from sat_hook.cli.trouble import CommandError
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ RESOLUTIONS = ("succeeded", "failed", "resend")
 
 #: What only people take an order out of, by name: showing the help must not load the domain.
 FOR_PEOPLE = ("held", "escalated")
-MAXIMUM_LISTED = 1000
 
 app = typer.Typer(help="One order, and those that wait for a person.", no_args_is_help=True)
 
@@ -63,9 +63,8 @@ def list_orders(
         out.print(f"No order{whose} is {' or '.join(s.value for s in states)}", markup=False)
         return
     _print_orders(out, found)
-    total = sum(count.orders for count in counts)
-    shown = f"the first {len(found):,} of " if len(found) < total else ""
-    by_state = ", ".join(f"{count.orders:,} {count.state.value}" for count in counts)
+    shown = f"the first {len(found):,} of " if len(found) < sum(counts.values()) else ""
+    by_state = ", ".join(f"{count:,} {state.value}" for state, count in counts.items())
     out.print(f"{shown}{by_state}. One of them: sat order show ID")
 
 

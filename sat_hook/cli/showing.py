@@ -23,6 +23,9 @@ STYLES: dict[str, str] = {
 }
 """A colour for every state of an order, by its name: showing the help must not load the domain."""
 
+MAXIMUM_LISTED = 1000
+"""Lines of a list that a person asks for."""
+
 _KEPT_AT_START, _KEPT_AT_END = 4, 2
 _LEAST_MASKED = 4
 

@@ -31,6 +31,7 @@ from sat_hook.operators.runs import (
     refuse_unknown_parameters,
     require_account,
     required_batch,
+    triggering_user,
 )
 from sat_hook.pipeline.approval import approval_is_needed
 from sat_hook.pipeline.bulk import bulk_work
@@ -119,7 +120,7 @@ class SATIntakeOperator(SATBatchOperator):
         # The run's own id: every try of this run claims the same rows.
         self._claim = context["run_id"]
         refuse_unknown_parameters(context["dag_run"].conf, context["params"])
-        self._triggered_by = getattr(context["dag_run"], "triggering_user_name", None)
+        self._triggered_by = triggering_user(context)
         return super().execute(context)
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> str:

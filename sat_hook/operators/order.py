@@ -23,7 +23,7 @@ from sat_hook.operators.links import BatchProgressLink
 from sat_hook.operators.losses import pause_a_restored_account
 from sat_hook.operators.rendering import rendered_fields, text_or_none
 from sat_hook.operators.rules import approval_policy, guard_rules_of, limit_of
-from sat_hook.operators.runs import account_that_can_pay
+from sat_hook.operators.runs import account_that_can_pay, triggering_user
 from sat_hook.pipeline.approval import approval_is_needed
 from sat_hook.pipeline.execution import ChunkExecutor, Gate
 from sat_hook.pipeline.funding import refuse_batch, reserve, shortage
@@ -137,7 +137,7 @@ class SATCheckoutOperator(SATBatchOperator):
             downline_id=text_or_none(self.downline_id),
             fields=rendered_fields(self, self.fields, context),
         )
-        self._maker = getattr(context["dag_run"], "triggering_user_name", None)
+        self._maker = triggering_user(context)
         return super().execute(context)
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, Any]:

@@ -31,9 +31,13 @@ def provenance_of(context: Context) -> Provenance:
 
 def asked_by(context: Context) -> Provenance:
     """The try of the task; its actor is the Airflow user where a person started the run."""
-    task = provenance_of(context)
-    user = getattr(context["dag_run"], "triggering_user_name", None)
+    task, user = provenance_of(context), triggering_user(context)
     return Provenance(f"user:{user}", task.cause) if user else task
+
+
+def triggering_user(context: Context) -> str | None:
+    """The Airflow user who started the run; None where the schedule did."""
+    return getattr(context["dag_run"], "triggering_user_name", None)
 
 
 @contextmanager

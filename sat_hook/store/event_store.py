@@ -54,7 +54,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class StateCount:
-    """How many orders (of a batch, or of all) stand in a state, and their rupiah."""
+    """How many orders of a batch stand in a state, and their rupiah."""
 
     state: OrderState
     orders: int

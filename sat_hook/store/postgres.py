@@ -92,7 +92,8 @@ class PostgresEventStore:
     def count_by_state(self, batch_id: str) -> list[StateCount]:
         with self.database.transaction() as connection:
             rows = list(self._orders.count_by_state(connection, batch_id=batch_id))
-        return _in_order_of_life(rows)
+        counts = {row[0]: StateCount(OrderState(row[0]), row[1], row[2], row[3]) for row in rows}
+        return [counts[state.value] for state in OrderState if state.value in counts]
 
     def read_stream(self, stream: StreamId) -> list[RecordedEvent]:
         with self.database.transaction() as connection:
@@ -125,23 +126,17 @@ class PostgresEventStore:
         self, states: Sequence[OrderState], account: str | None, limit: int
     ) -> list[tuple[Order, datetime]]:
         """Orders of all batches that stand so, and since when (UTC); the longest first."""
+        names = [state.value for state in states]
         with self.database.transaction() as connection:
-            rows = list(
-                self._orders.orders_standing(
-                    connection, states=[state.value for state in states], account=account, limit=limit
-                )
-            )
+            rows = list(self._orders.orders_standing(connection, states=names, account=account, limit=limit))
         return [(Order.model_validate_json(row[0]), row[1]) for row in rows]
 
-    def count_standing(self, states: Sequence[OrderState], account: str | None) -> list[StateCount]:
-        """How many orders of all batches stand so."""
+    def count_standing(self, states: Sequence[OrderState], account: str | None) -> dict[OrderState, int]:
+        """How many orders of all batches stand so, by state; none that no order is in."""
+        names = [state.value for state in states]
         with self.database.transaction() as connection:
-            rows = list(
-                self._orders.count_standing(
-                    connection, states=[state.value for state in states], account=account
-                )
-            )
-        return _in_order_of_life(rows)
+            counts = dict(self._orders.count_standing(connection, states=names, account=account))
+        return {state: counts[state.value] for state in OrderState if state.value in counts}
 
     def recent_batches(self, limit: int = 20) -> list[Batch]:
         """The batches submitted last, newest first."""
@@ -153,11 +148,6 @@ class PostgresEventStore:
         """Signed status texts by digest. They hold vouchers: for deliveries only (needs the writer role)."""
         with self.database.transaction() as connection:
             return dict(self._orders.status_evidence_of(connection, digests=list(digests)))
-
-
-def _in_order_of_life(rows: Sequence[Sequence[Any]]) -> list[StateCount]:
-    counts = {row[0]: StateCount(OrderState(row[0]), row[1], row[2], row[3]) for row in rows}
-    return [counts[state.value] for state in OrderState if state.value in counts]
 
 
 def recorded_from_row(row: Sequence[Any]) -> RecordedEvent:

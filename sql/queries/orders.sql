@@ -54,12 +54,8 @@ ORDER BY events.position
 LIMIT :limit;
 
 -- name: count_standing(states, account)
--- How many orders of all batches are in each of some states, and what they are quoted at.
-SELECT
-    state,
-    count(*),
-    coalesce(sum(quote_rupiah), 0)::bigint,
-    coalesce(sum(charged_rupiah), 0)::bigint
+-- How many orders of all batches are in each of some states.
+SELECT state, count(*)
 FROM sat.orders
 WHERE state = ANY (:states) AND (:account::text IS NULL OR account = :account)
 GROUP BY state;
