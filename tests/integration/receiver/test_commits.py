@@ -38,6 +38,18 @@ def served(database: ApplicationDatabase) -> Iterator[Served]:
         yield served
 
 
+def until_a_commit_waits(database: ApplicationDatabase) -> None:
+    """Somebody has a lock, and the receiver wants it."""
+    while not rows(database.owner_dsn, "SELECT 1 FROM pg_locks WHERE NOT granted"):
+        time.sleep(0.01)
+
+
+def until_queued(served: Served, callbacks: int) -> None:
+    """So many wait for the next commit."""
+    while served.receiver.open().inbox._queue.qsize() < callbacks:
+        time.sleep(0.01)
+
+
 def test_without_a_database_the_answer_is_503_and_nothing_is_lost(database: ApplicationDatabase) -> None:
     """The sender is told to try again; once the database is back, the same receiver takes the callback."""
     port = free_port()
@@ -146,11 +158,9 @@ def test_callbacks_that_wait_together_share_a_commit(served: Served, database: A
         with blocker.cursor() as cursor:
             cursor.execute("LOCK TABLE sat.callback_inbox IN ACCESS EXCLUSIVE MODE")
         replies = [senders.submit(served.post, order("S0"))]
-        while not rows(database.owner_dsn, "SELECT 1 FROM pg_locks WHERE NOT granted"):
-            time.sleep(0.01)
+        until_a_commit_waits(database)
         replies += [senders.submit(served.post, order(f"S{n}")) for n in range(1, 21)]
-        while served.receiver.open().inbox._queue.qsize() < 20:
-            time.sleep(0.01)
+        until_queued(served, 20)
         blocker.rollback()
         assert {reply.result().status_code for reply in replies} == {200}
     transactions = rows(
@@ -192,12 +202,10 @@ def test_one_callback_that_the_database_refuses_costs_no_other(
         with blocker.cursor() as cursor:
             cursor.execute("LOCK TABLE sat.callback_inbox IN ACCESS EXCLUSIVE MODE")
         first = senders.submit(served.post, order("S0"))
-        while not rows(database.owner_dsn, "SELECT 1 FROM pg_locks WHERE NOT granted"):
-            time.sleep(0.01)
+        until_a_commit_waits(database)
         names = ("S1", "SPOISON", "S2")
         replies = [senders.submit(served.post, order(name)) for name in names]
-        while served.receiver.open().inbox._queue.qsize() < 3:
-            time.sleep(0.01)
+        until_queued(served, 3)
         blocker.rollback()
         assert first.result().status_code == 200
         assert [reply.result().status_code for reply in replies] == [200, 503, 200]
@@ -210,11 +218,9 @@ def test_what_waits_is_committed_when_the_server_stops(served: Served, database:
         with blocker.cursor() as cursor:
             cursor.execute("LOCK TABLE sat.callback_inbox IN ACCESS EXCLUSIVE MODE")
         replies = [senders.submit(served.post, order("S0"))]
-        while not rows(database.owner_dsn, "SELECT 1 FROM pg_locks WHERE NOT granted"):
-            time.sleep(0.01)
+        until_a_commit_waits(database)
         replies += [senders.submit(served.post, order(f"S{n}")) for n in range(1, 4)]
-        while served.receiver.open().inbox._queue.qsize() < 3:
-            time.sleep(0.01)
+        until_queued(served, 3)
         served.server.should_exit = True
         time.sleep(0.3)
         blocker.rollback()

@@ -25,6 +25,7 @@ import requests
 
 from stack.databases import ApplicationDatabase
 from tests.integration.receiver.serving import JSON_API, PUBLIC_PEM, SIGNER, order
+from tests.integration.receiver.test_commits import until_a_commit_waits
 from tests.integration.receiver.test_receiver import rows
 
 BODIES = {f"S{number}": order(f"S{number}") for number in range(2000)}
@@ -120,8 +121,7 @@ def test_sigterm_answers_and_commits_what_is_there(database: ApplicationDatabase
         with blocker.cursor() as cursor:
             cursor.execute("LOCK TABLE sat.callback_inbox IN ACCESS EXCLUSIVE MODE")
         replies = [senders.submit(receiver.post, f"S{number}") for number in range(1, 9)]
-        while not rows(database.owner_dsn, "SELECT 1 FROM pg_locks WHERE NOT granted"):
-            time.sleep(0.01)
+        until_a_commit_waits(database)
         while receiver.senders() < len(replies):
             time.sleep(0.01)
         time.sleep(0.5)  # what they send has been read, too
