@@ -57,7 +57,7 @@ FOR_TESTS = {
 }
 
 
-def stack_in(state: Path, overrides: Mapping[str, str] | None = None) -> Stack:
+def stack_in(state: Path, overrides: Mapping[str, str]) -> Stack:
     """The stack of this checkout with its state elsewhere; what it says goes to standard error."""
     layout = Layout(Layout.here().checkout, state)
     return Stack(layout, lambda line: print(line, file=sys.stderr), overrides)

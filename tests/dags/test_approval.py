@@ -119,7 +119,7 @@ class Office:
             return [state for (state,) in cursor.fetchall()]
 
     def until(self, look: Callable[[], Any]) -> Any:
-        """What ``look`` finds, within three minutes."""
+        """What ``look`` finds; a busy machine takes its time over a dozen tasks."""
         give_up = time.monotonic() + 400
         while (found := look()) is None:
             assert time.monotonic() < give_up, "nothing came within 400 seconds"

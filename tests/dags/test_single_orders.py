@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,6 @@ from stack.lifecycle import Stack
 from tests.dags.test_approval import HEADER, MAKER, VIEWER, Office
 
 BULK = "bulk_disbursement"
-PATIENCE_SECONDS = 400
 
 
 @pytest.fixture
@@ -57,20 +56,11 @@ def slow_order(office: Office, client_number: str, order_id: str) -> Iterator[No
 
 def start(office: Office, dag_id: str, **conf: object) -> str:
     """Run an example as soon as Airflow has read its file; returns the path of its run."""
-    until(lambda: office.ask("GET", f"/api/v2/dags/{dag_id}", MAKER).status_code == 200 or None)
+    office.until(lambda: office.ask("GET", f"/api/v2/dags/{dag_id}", MAKER).status_code == 200 or None)
     body = {"logical_date": None, "conf": conf}
     reply = office.ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", MAKER, json=body)
     assert reply.status_code == 200, reply.text
     return f"/api/v2/dags/{dag_id}/dagRuns/{reply.json()['dag_run_id']}"
-
-
-def until(look: Callable[[], Any]) -> Any:
-    """What ``look`` finds; a busy machine takes its time over a dozen tasks."""
-    give_up = time.monotonic() + PATIENCE_SECONDS
-    while (found := look()) is None:
-        assert time.monotonic() < give_up, f"nothing came within {PATIENCE_SECONDS} seconds"
-        time.sleep(0.3)
-    return found
 
 
 def end_of(office: Office, run: str) -> str:
@@ -81,7 +71,7 @@ def end_of(office: Office, run: str) -> str:
         return state if state in ("success", "failed") else None
 
     try:
-        return str(until(look))
+        return str(office.until(look))
     except AssertionError as error:
         listed = office.ask("GET", f"{run}/taskInstances", MAKER).json()["task_instances"]
         raise AssertionError(f"{error}: { {t['task_id']: t['state'] for t in listed} }") from None
@@ -130,7 +120,7 @@ def test_examples_buy_and_a_wait_shows_how_far_it_is(office: Office) -> None:
             log = log_of(office, batch_run, "wait")
             return log if "orders ended (" in log else None
 
-        log = str(until(progress))
+        log = str(office.until(progress))
         assert f"Batch {batch_id}: " in log
         assert "of 2 orders ended" in log
         assert "paid Rp " in log
