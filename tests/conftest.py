@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 
 from stack.databases import ApplicationDatabase
 from stack.lifecycle import Stack
+from tests import fuzzing
 from tests.postgres import DatabaseTemplate, server_for_tests
 from tests.running_stack import stack_for_tests
 
@@ -37,7 +38,11 @@ hypothesis_settings.register_profile(
     print_blob=True,
     derandomize="CI" in os.environ,
 )
-hypothesis_settings.load_profile("suite")
+# HYPOTHESIS_PROFILE=fuzz: many more cases, for the fuzzers that ask tests/fuzzing.py how many they draw.
+hypothesis_settings.register_profile(
+    fuzzing.PROFILE, hypothesis_settings.get_profile("suite"), max_examples=fuzzing.FUZZ_EXAMPLES
+)
+hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -35,6 +35,7 @@ from sat_hook.receiver import connections, server
 from sat_hook.receiver.answers import Answer, Refusal
 from sat_hook.receiver.settings import Limits
 from stack.databases import ApplicationDatabase
+from tests.fuzzing import examples
 from tests.integration.receiver.serving import PUBLIC_PEM, SIGNER, Served, order, serving, settings_for
 from tests.integration.receiver.test_receiver import rows
 
@@ -45,8 +46,8 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 LISTED = {(answer.status, answer.body) for answer in Answer}
 LENGTH = re.compile(rb"(?i)content-length: (\d+)")
 BODY_BYTES = 8192
-EXAMPLES = 100
-MUTANTS = 2000
+EXAMPLES = examples(100)
+MUTANTS = examples(2000)
 QUICKLY = 0.1
 
 

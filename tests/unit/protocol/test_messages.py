@@ -29,6 +29,7 @@ from sat_hook.protocol.messages import (
     parse_ping,
     parse_products,
 )
+from tests.fuzzing import examples
 
 # No lone surrogates (no UTF-8 has them) and no NUL (no database text has it).
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=40)
@@ -43,7 +44,7 @@ def order_body(request_id: Any = "R1", **attributes: Any) -> bytes:
     return json.dumps({"data": {"type": "order", "id": request_id, "attributes": shown}}).encode()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.builds(
         OrderRequest,
@@ -71,7 +72,7 @@ def test_order_survives_the_wire(request: OrderRequest) -> None:
     assert b'": ' not in body.replace(b'\\"', b"") or any(": " in text for text in _texts(request))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.fixed_dictionaries(
         {"status": FILLED.filter(lambda text: len(text) <= 64)},

@@ -38,6 +38,7 @@ from sat_hook.protocol.outcomes import (
 )
 from sat_hook.protocol.signing import Signer, Verifier, generate_key_pair
 from sat_hook.protocol.tokens import read_token
+from tests.fuzzing import examples
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 CALLS: list[Call[Any]] = [
@@ -165,7 +166,7 @@ def judge(reply: WireResponse, verifier: Verifier) -> None:
 def every(count: int) -> Callable[[Any], Any]:
     """This many generated bodies a run; each is judged under three statuses."""
     return settings(
-        max_examples=count,
+        max_examples=examples(count),
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )
