@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from sat_hook.cli.opened import console, database_of, settings_of
-from sat_hook.cli.showing import MAXIMUM_LISTED, moment
+from sat_hook.cli.showing import MAXIMUM_LISTED, Columns, moment
 
 FOUND_TROUBLE = 1
+ALERTS = Columns("when (WIB)", "kind", "account", "what", "told")
+LOOKS = Columns("day (WIB)", "mark", "account", ">in time", ">late", ">to do", ">missed", ">changed")
 
 
 def alerts(
@@ -19,23 +21,18 @@ def alerts(
     untold: Annotated[bool, typer.Option("--untold", help="Only what nobody was told of yet")] = False,
 ) -> None:
     """List what people were told of, and what they were not told yet: escalations, reversals, breaks, …"""
-    from rich.markup import escape
-    from rich.table import Table
-
     from sat_hook.store.alerts import AlertBook
 
     out = console()
     with database_of(settings_of(context)) as database:
         found = [one for one in AlertBook(database).recent(limit) if not (untold and one.notified_at)]
-    table = Table("when (WIB)", "kind", "account", "what", "told", box=None)
+    table = ALERTS.table()
     for told in found:
-        state = "[green]yes[/]" if told.notified_at else f"[yellow]no[/], {told.tries} tries"
+        state = "yes" if told.notified_at else f"no, {told.tries} tries"
         if told.trouble:
-            state += f": {escape(told.trouble)}"
+            state += f": {told.trouble}"
         alert = told.alert
-        table.add_row(
-            moment(alert.occurred_at), alert.kind.value, escape(alert.account), escape(alert.text), state
-        )
+        table.add(moment(alert.occurred_at), alert.kind.value, alert.account, alert.text, state)
     out.print(table if found else "nothing")
 
 
@@ -44,8 +41,7 @@ def looks(
     days: Annotated[int, typer.Option(min=1, max=3650, help="So many days back")] = 30,
 ) -> None:
     """Show how the later looks at ended orders stand, by day and mark. Exit code 1 when some were missed."""
-    from rich.markup import escape
-    from rich.table import Table
+    from rich.text import Text
 
     from sat_hook.clients.system import SystemClock
     from sat_hook.store.final_watch import PostgresFinalWatch
@@ -54,19 +50,16 @@ def looks(
     now = SystemClock().now()
     with database_of(settings_of(context)) as database:
         counts = PostgresFinalWatch(database).counts(now, now - timedelta(days=days))
-    table = Table("day (WIB)", "mark", "account", box=None)
-    for name in ("in time", "late", "to do", "missed", "changed"):
-        table.add_column(name, justify="right")
+    table = LOOKS.table()
     for count in counts:
-        missed = f"[red]{count.missed:,}[/]" if count.missed else "0"
-        table.add_row(
+        table.add(
             count.due_on.isoformat(),
             f"D+{count.days}",
-            escape(count.account),
+            count.account,
             f"{count.in_time:,}",
             f"{count.late:,}",
             f"{count.waiting:,}",
-            missed,
+            Text(f"{count.missed:,}", "red" if count.missed else ""),
             f"{count.changed:,}",
         )
     out.print(table if counts else "nothing was due")

@@ -14,7 +14,7 @@ from sat_hook.cli.ending import Timeout, Wait, exit_as_the_run_did, follow_to_en
 from sat_hook.cli.held import Parameters, parameters_from
 from sat_hook.cli.opened import airflow_of, batch_id_from, console, settings_of, store_of
 from sat_hook.cli.reasons import Reason
-from sat_hook.cli.showing import MAXIMUM_LISTED
+from sat_hook.cli.showing import MAXIMUM_LISTED, Columns, rupiah
 from sat_hook.cli.trouble import CommandError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Batches of orders.", no_args_is_help=True)
 
+BATCHES = Columns("batch", "state", "account", "file", ">orders", ">aside", ">quoted", ">paid by run")
 
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch id that submit printed")]
 At = Annotated[
@@ -97,10 +98,6 @@ def list_batches(
     limit: Annotated[int, typer.Option(help="How many", min=1, max=MAXIMUM_LISTED)] = 20,
 ) -> None:
     """The batches submitted last, newest first."""
-    from rich.table import Table
-
-    from sat_hook.cli.showing import rupiah
-
     with store_of(settings_of(context)) as store:
         # One more than is shown tells whether there are more.
         batches = store.recent_batches(limit + 1)
@@ -109,19 +106,13 @@ def list_batches(
     if not batches:
         out.print("No batch was ever submitted")
         return
-    table = Table(box=None, pad_edge=False)
-    # What is copied and compared is never cut; a narrow terminal cuts the file's name.
-    for name in ("batch", "state", "account"):
-        table.add_column(name, no_wrap=True, overflow="fold")
-    table.add_column("file", no_wrap=True, overflow="ellipsis")
-    for name in ("orders", "aside", "quoted", "paid by run"):
-        table.add_column(name, justify="right", no_wrap=True, overflow="fold")
+    table = BATCHES.table()
     for batch in batches:
-        table.add_row(
+        table.add(
             batch.batch_id,
             batch.state.value,
             batch.account,
-            _escaped(batch.file_name),
+            batch.file_name,
             f"{batch.orders:,}",
             f"{batch.set_aside:,}",
             rupiah(batch.total_rupiah),
@@ -224,9 +215,3 @@ def _write(download: Download, output: Path | None) -> None:
         raise CommandError.at(f"--output {output}", reason, "a file that can be written") from None
     as_of = f", as of position {download.position} of the log" if download.position else ""
     typer.echo(f"{output}: {len(download.content):,} bytes{as_of}", err=True)
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sat_hook.cli.opened import console, database_of, settings_of
-from sat_hook.cli.price_history import safe, table_of
-from sat_hook.cli.showing import moment, rupiah
+from sat_hook.cli.showing import Columns, moment, rupiah
 from sat_hook.cli.trouble import CommandError
 
 if TYPE_CHECKING:
@@ -25,6 +24,10 @@ Named = Annotated[
     str | None,
     typer.Option("--account", help="Whose books (the account's name; needed when there are several)"),
 ]
+
+DAYS = Columns("day (WIB)", ">position", ">orders", ">open breaks", ">unexplained", "signed", "later")
+SALDO = Columns("saldo", ">rupiah")
+BREAKS = Columns("break", "category", "first seen", ">rupiah", "state", "order", "what", "ours", "theirs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +66,18 @@ def opened_books(context: typer.Context, account: str | None) -> Iterator[Opened
 
 def show_days(opened: OpenedBooks) -> None:
     """The closed days, newest first."""
-    table = table_of("day (WIB)", ">position", ">orders", ">open breaks", ">unexplained", "signed", "later")
+    table = DAYS.table()
     books = opened.books
     for day in sorted(books.closes, reverse=True):
         event = books.closes[day].event
         adjusted = ", ".join(f"adjusted in {later}" for later in books.adjusted_by(day))
-        table.add_row(
+        table.add(
             day.isoformat(),
             str(event.position),
             f"{event.orders:,}",
             str(len(open_breaks(books, books.closes[day]))),
             rupiah(event.saldo.unexplained_rupiah) if event.saldo else "no saldo",
-            safe(signatures(books, books.closes[day])),
+            signatures(books, books.closes[day]),
             adjusted,
         )
     opened.out.print(table)
@@ -89,42 +92,39 @@ def show_saldo(opened: OpenedBooks, close: PostedClose) -> None:
             "says which"
         )
         return
-    table = table_of(f"account {safe(opened.books.account)}, {close.event.day}", ">rupiah")
-    table.add_row(
-        f"opening saldo ({moment(saldo.opening_observed_at)[:19]} WIB)", rupiah(saldo.opening_rupiah)
-    )
-    table.add_row("+ top-ups", rupiah(saldo.top_ups_rupiah))
-    table.add_row("+ in transit at the opening", rupiah(saldo.in_transit_opening_rupiah))
-    table.add_row("- debits", rupiah(saldo.debits_rupiah))
-    table.add_row("+ refunds", rupiah(saldo.refunds_rupiah))
-    table.add_row("- in transit at the close", rupiah(saldo.in_transit_closing_rupiah))
-    table.add_row("unexplained", rupiah(saldo.unexplained_rupiah), style="bold")
-    table.add_row(
-        f"closing saldo ({moment(saldo.closing_observed_at)[:19]} WIB)", rupiah(saldo.closing_rupiah)
-    )
+    opened.out.print(f"account {opened.books.account}, {close.event.day}", markup=False)
+    table = SALDO.table()
+    table.add(f"opening saldo ({moment(saldo.opening_observed_at)[:19]} WIB)", rupiah(saldo.opening_rupiah))
+    table.add("+ top-ups", rupiah(saldo.top_ups_rupiah))
+    table.add("+ in transit at the opening", rupiah(saldo.in_transit_opening_rupiah))
+    table.add("- debits", rupiah(saldo.debits_rupiah))
+    table.add("+ refunds", rupiah(saldo.refunds_rupiah))
+    table.add("- in transit at the close", rupiah(saldo.in_transit_closing_rupiah))
+    table.add("unexplained", rupiah(saldo.unexplained_rupiah), style="bold")
+    table.add(f"closing saldo ({moment(saldo.closing_observed_at)[:19]} WIB)", rupiah(saldo.closing_rupiah))
     opened.out.print(table)
 
 
 def show_breaks(opened: OpenedBooks, close: PostedClose, *, every: bool) -> None:
     """The breaks of a close: the open and explained ones, or all of them."""
     books = opened.books
-    table = table_of("break", "category", "first seen", ">rupiah", "state", "order", "what", "ours", "theirs")
+    table = BREAKS.table()
     shown = 0
     for item in close.breaks:
         state = books.standing_of(item, close)
         if state.is_final and not every:
             continue
         shown += 1
-        table.add_row(
+        table.add(
             item.break_id,
             item.category.value,
             item.first_seen.isoformat(),
             f"{item.amount_rupiah:,}",
             state.value,
-            safe(item.order_id or item.request_id or ""),
-            safe(item.what),
-            safe(item.ours),
-            safe(item.theirs),
+            item.order_id or item.request_id or "",
+            item.what,
+            item.ours,
+            item.theirs,
         )
     if shown:
         opened.out.print(table)

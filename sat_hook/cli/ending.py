@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sat_hook.cli.opened import store_of
+from sat_hook.cli.showing import STYLES, Columns, facts, rupiah
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 RUN_FAILED = 1
 STILL_RUNNING = 3
+STATES = Columns("state", ">orders", ">quoted", ">charged")
 
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the run to its end")]
 Timeout = Annotated[
@@ -76,13 +78,8 @@ def print_summary(settings: CommandSettings, batch_id: str, out: Console, at: in
 
 
 def _print_facts(out: Console, summary: BatchSummary) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from sat_hook.cli.showing import rupiah
-
     batch = summary.batch
-    facts = [
+    shown = [
         ("batch", f"{batch.batch_id} ({batch.state.value})"),
         ("account", batch.account),
         ("file", f"{batch.file_name}, {batch.size_bytes:,} bytes"),
@@ -91,29 +88,23 @@ def _print_facts(out: Console, summary: BatchSummary) -> None:
         ("paid", rupiah(summary.charged_rupiah)),
     ]
     if batch.reference != batch.digest:
-        facts.insert(1, ("reference", batch.reference))
+        shown.insert(1, ("reference", batch.reference))
     if batch.refusal_message:
-        facts.append(("refused", f"{batch.refusal_code}: {batch.refusal_message}"))
-    table = Table.grid(padding=(0, 2))
-    for name, value in facts:
-        table.add_row(Text(name, "dim"), Text(value))
-    out.print(table)
+        shown.append(("refused", f"{batch.refusal_code}: {batch.refusal_message}"))
+    for line in facts(shown):
+        out.print(line)
 
 
 def _print_counts(out: Console, counts: Sequence[StateCount]) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    from sat_hook.cli.showing import STYLES, rupiah
     from sat_hook.domain.order import OrderState
 
     if not counts:
         return
-    table = Table("state", box=None, pad_edge=False)
-    for name in ("orders", "quoted", "charged"):
-        table.add_column(name, justify="right")
+    table = STATES.table()
     for count in counts:
-        table.add_row(
+        table.add(
             Text(count.state.value, STYLES[count.state]),
             f"{count.orders:,}",
             rupiah(count.quoted_rupiah),

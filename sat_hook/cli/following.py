@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -18,6 +18,10 @@ from sat_hook.domain.order import OrderState
 from sat_hook.store.event_store import StateCount
 
 LOOK_EVERY_SECONDS = 1.0
+LEAST_BAR_CELLS = 10
+MOST_BAR_CELLS = 40
+_BESIDE_BAR_CELLS = 36
+"""A state's name, a number of orders and the time that has passed."""
 
 Counts = Callable[[], Sequence[StateCount]]
 
@@ -80,15 +84,25 @@ def _display(out: Console) -> Iterator[Display]:
 @contextmanager
 def bars(out: Console, title: str) -> Iterator[Bars]:
     """Live bars on a terminal, the first of them named ``title``."""
-    progress = Progress(
+    progress = _BarsBelowWords(
         TextColumn("[{task.fields[style]}]{task.description:<12}"),
-        BarColumn(bar_width=40),
+        BarColumn(bar_width=max(LEAST_BAR_CELLS, min(MOST_BAR_CELLS, out.width - _BESIDE_BAR_CELLS))),
         TextColumn("{task.fields[said]}"),
         _RunElapsed(),
         console=out,
     )
     with progress:
         yield Bars(progress, title)
+
+
+class _BarsBelowWords(Progress):
+    """Bars below a paragraph: beside the bar a narrow terminal would cut amounts off."""
+
+    words = ""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield Text(self.words, no_wrap=False, overflow="fold")
+        yield from super().get_renderables()
 
 
 class _RunElapsed(TimeElapsedColumn):
@@ -101,7 +115,7 @@ class _RunElapsed(TimeElapsedColumn):
 class Bars:
     """One bar for the whole, and one for each state that orders stand in."""
 
-    def __init__(self, progress: Progress, title: str) -> None:
+    def __init__(self, progress: _BarsBelowWords, title: str) -> None:
         self._progress = progress
         self._run = progress.add_task(title, total=None, style="bold", said="", is_run=True)
         self._states: dict[OrderState, TaskID] = {}
@@ -109,8 +123,8 @@ class Bars:
     def show(self, seen: Seen) -> None:
         total = sum(count.orders for count in seen.counts)
         ended = sum(count.orders for count in seen.counts if count.state.is_final)
-        said = f"{seen.run_state} {', '.join(seen.steps)}".rstrip()
-        self._progress.update(self._run, total=total or None, completed=ended, said=said)
+        self._progress.words = f"{seen.run_state} {', '.join(seen.steps)}".rstrip()
+        self._progress.update(self._run, total=total or None, completed=ended)
         orders = {count.state: count.orders for count in seen.counts}
         for state in OrderState:
             if state in orders and state not in self._states:

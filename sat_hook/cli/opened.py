@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from sat_hook.store.database import Database
     from sat_hook.store.postgres import PostgresEventStore
 
-PLAIN_WIDTH = 200
+PLAIN_WIDTH = 10_000
+"""Elsewhere than on a terminal a row is one line, however long it is: for grep, less and files."""
 BATCH_ID = re.compile(r"B[A-Z2-7]{25}")
 
 

@@ -8,7 +8,7 @@ import typer
 
 from sat_hook.cli.opened import airflow_of, console, settings_of, store_of
 from sat_hook.cli.reasons import Reason
-from sat_hook.cli.showing import MAXIMUM_LISTED
+from sat_hook.cli.showing import MAXIMUM_LISTED, STYLES, Columns, facts, masked, moment, rupiah
 from sat_hook.cli.trouble import CommandError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sat_hook.domain.recorded import RecordedEvent
     from sat_hook.store.postgres import PostgresEventStore
 
+ORDERS = Columns("order", "state", "since (WIB)", "account", "batch", ">row", ">quoted", "reason")
 RESOLUTIONS = ("succeeded", "failed", "resend")
 
 #: What only people take an order out of, by name: showing the help must not load the domain.
@@ -165,21 +166,14 @@ def _callbacks(store: PostgresEventStore, order: Order) -> list[CallbackSeen]:
 
 
 def _reason_of(order: Order) -> str:
-    from sat_hook.cli.showing import masked
-
     reason = " ".join(part for part in (order.reason_code, order.reason_detail) if part)
     return reason.replace(order.client_number, masked(order.client_number))
 
 
 def _print_orders(out: Console, found: Sequence[tuple[Order, datetime]]) -> None:
-    from rich.cells import cell_len, set_cell_size
-    from rich.text import Text
-
-    from sat_hook.cli.showing import STYLES, moment, rupiah
-
-    lines = [("order", "state", "since (WIB)", "account", "batch", "row", "quoted")]
-    lines += [
-        (
+    table = ORDERS.table()
+    for order, since in found:
+        table.add(
             order.order_id,
             order.state.value,
             moment(since)[:16],
@@ -187,27 +181,17 @@ def _print_orders(out: Console, found: Sequence[tuple[Order, datetime]]) -> None
             order.batch_id,
             str(order.row_number),
             rupiah(order.quote_rupiah),
+            _reason_of(order),
+            style=STYLES[order.state],
         )
-        for order, since in found
-    ]
-    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-    reasons = ["reason", *(_reason_of(order) for order, _ in found)]
-    styles = ["bold", *(STYLES[order.state] for order, _ in found)]
-    # No table: what is copied or searched for is never cut, an order is one line however long its reason.
-    for cells, reason, style in zip(lines, reasons, styles, strict=True):
-        padded = [set_cell_size(cell, width) for cell, width in zip(cells, widths, strict=True)]
-        out.print(Text("  ".join([*padded, reason]), style))
+    out.print(table)
 
 
 def _print_facts(out: Console, order: Order) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    from sat_hook.cli.showing import STYLES, masked, rupiah
-
-    table = Table.grid(padding=(0, 2))
     reason = _reason_of(order)
-    facts: list[tuple[str, str | Text]] = [
+    shown: list[tuple[str, str | Text]] = [
         ("order", order.order_id),
         ("request id", order.request_id),
         ("account", order.account),
@@ -218,10 +202,9 @@ def _print_facts(out: Console, order: Order) -> None:
         ("charged", rupiah(0 if order.state.value == "failed" else order.charged_rupiah)),
     ]
     if reason:
-        facts.append(("reason", reason))
-    for name, value in facts:
-        table.add_row(Text(name, "dim"), value if isinstance(value, Text) else Text(value))
-    out.print(table)
+        shown.append(("reason", reason))
+    for line in facts(shown):
+        out.print(line)
 
 
 def _print_timeline(

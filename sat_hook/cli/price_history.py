@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sat_hook.cli.moments import moment_from
 from sat_hook.cli.opened import console, database_of, settings_of
 from sat_hook.cli.showing import moment as shown_moment
+from sat_hook.cli.showing import plain
 from sat_hook.cli.trouble import CommandError
 
 if TYPE_CHECKING:
@@ -92,17 +93,6 @@ def tell_gaps(opened: OpenedPrices, start: datetime, end: datetime) -> bool:
     return not moments or bool(gaps and gaps[-1][1] == end)
 
 
-def table_of(*titles: str) -> Any:
-    """An empty table; a title that begins with ``>`` is a column of figures."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title in titles:
-        table.add_column(title.removeprefix(">"), justify="right" if title.startswith(">") else "left")
-    return table
-
-
 def at_text(moment: datetime) -> str:
     return shown_moment(moment)[:19]
 
@@ -121,5 +111,4 @@ def safe(value: object) -> str:
     """Text that came over the wire, for a terminal: no markup, no control characters."""
     from rich.markup import escape
 
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return escape("".join(mark if mark.isprintable() else " " for mark in text))
+    return escape(plain(value))

@@ -20,10 +20,13 @@ from sat_hook.cli.price_history import (
     periods_of,
     rupiah,
     safe,
-    table_of,
     tell_gaps,
 )
+from sat_hook.cli.showing import Columns
 from sat_hook.cli.trouble import CommandError
+
+MOVES = Columns("product", "name", ">before", ">after", ">by")
+MARGINS = Columns("product", ">succeeded", ">sales price", ">margin", ">percent", ">no fee", ">above list")
 
 
 def chart(
@@ -88,15 +91,15 @@ def week(
             f"new, back     {len(summary.appeared):,}, {len(summary.returned):,};"
             f" gone {len(summary.disappeared):,}; other status {len(summary.statuses):,}"
         )
-        table = table_of("product", "name", ">before", ">after", ">by")
+        table = MOVES.table()
         for move in (*summary.rises[:10], *summary.falls[:10]):
             before, after = move.prices_rupiah
-            name, code = safe(move.after.name), safe(move.after.code)
-            table.add_row(code, name, rupiah(before), rupiah(after), percent_text(before, after))
+            named = (move.after.code, move.after.name)
+            table.add(*named, rupiah(before), rupiah(after), percent_text(before, after))
         out.print(
             f"dearer        {len(summary.rises):,}; cheaper {len(summary.falls):,}; the ten largest of each:"
         )
-        if table.row_count:
+        if len(table):
             out.print(table)
         tell_gaps(opened, chosen.since, summary.until)
         if output is not None:
@@ -132,12 +135,10 @@ def margin(
                 file.writelines(lines)
         except OSError as error:
             raise _not_written(output, error) from None
-        table = table_of(
-            "product", ">succeeded", ">sales price", ">margin", ">percent", ">no fee", ">above list"
-        )
+        table = MARGINS.table()
         for total in sorted(totals.values(), key=lambda one: one.product_code):
-            table.add_row(
-                safe(total.product_code),
+            table.add(
+                total.product_code,
                 f"{total.orders:,}",
                 rupiah(total.sales_price_rupiah),
                 rupiah(total.margin_rupiah),

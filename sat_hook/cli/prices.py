@@ -26,9 +26,9 @@ from sat_hook.cli.price_history import (
     periods_of,
     rupiah,
     safe,
-    table_of,
     tell_gaps,
 )
+from sat_hook.cli.showing import Columns, Rows, plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,6 +40,9 @@ app = typer.Typer(help="What SAT lists, since when, and what changed.", no_args_
 DAG_ID = "product_price_snapshot"
 FOUND_TROUBLE = 1
 MAXIMUM_PERIODS_SHOWN = 20
+PERIODS = Columns("since (WIB)", "until (WIB)", ">price", ">by", "status", "name")
+ATTEMPTS = Columns("asked at (WIB)", "came to", ">listed", ">changes", ">unconfirmed", "by", "reason")
+CHANGES = Columns("seen at (WIB)", "product", "change", "before", "after", ">by")
 
 
 @app.command("show")
@@ -67,19 +70,19 @@ def show(
         else:
             _tell(out, current)
         _tell_freshness(opened, moment)
-        table = table_of("since (WIB)", "until (WIB)", ">price", ">by", "status", "name")
+        table = PERIODS.table()
         for number in range(len(periods) - 1, max(-1, len(periods) - 1 - MAXIMUM_PERIODS_SHOWN), -1):
             period, product = periods[number], periods[number].product
             before = periods[number - 1].product.price_rupiah if number else product.price_rupiah
             moved = before != product.price_rupiah
-            table.add_row(
+            table.add(
                 at_text(period.since),
                 "still" if period.until is None else at_text(period.until),
                 rupiah(product.price_rupiah),
                 percent_text(before, product.price_rupiah) if moved else "",
                 product.status_text,
-                safe(product.name),
-                style="bold" if period is current else None,
+                product.name,
+                style="bold" if period is current else "",
             )
         out.print(table)
         if len(periods) > MAXIMUM_PERIODS_SHOWN:
@@ -121,21 +124,23 @@ def attempts(
 
     The exit code is 1 when such a time lasts until the end of the period.
     """
+    from rich.text import Text
+
     from sat_hook.domain.prices import SnapshotOutcome
 
     with opened_prices(context, account) as opened:
         start, end = period_of(opened, since, until)
-        table = table_of("asked at (WIB)", "came to", ">listed", ">changes", ">unconfirmed", "by", "reason")
+        table = ATTEMPTS.table()
         for attempt in opened.history.snapshots(opened.account, start, end):
             colour = "green" if attempt.outcome is SnapshotOutcome.COMPLETE else "red"
-            table.add_row(
+            table.add(
                 at_text(attempt.asked_at),
-                f"[{colour}]{attempt.outcome.value}[/]",
+                Text(attempt.outcome.value, colour),
                 count_text(attempt.listed),
                 count_text(attempt.changes),
                 count_text(attempt.unconfirmed or None),
-                safe(attempt.actor),
-                safe(attempt.reason or ""),
+                attempt.actor,
+                attempt.reason or "",
             )
         opened.out.print(table)
         if tell_gaps(opened, start, end):
@@ -236,11 +241,11 @@ def _tell_freshness(opened: OpenedPrices, moment: datetime) -> None:
     opened.out.print(f"[yellow]{words}[/]" if age > timedelta(hours=GAP_HOURS) else words)
 
 
-def _changes_table(found: list[RecordedChange]) -> Any:
-    table = table_of("seen at (WIB)", "product", "change", "before", "after", ">by")
+def _changes_table(found: list[RecordedChange]) -> Rows:
+    table = CHANGES.table()
     for recorded in found:
         for row in _change_rows(recorded):
-            table.add_row(at_text(recorded.seen_at), safe(recorded.change.code), *row)
+            table.add(at_text(recorded.seen_at), recorded.change.code, *row)
     return table
 
 
@@ -264,7 +269,7 @@ def _change_rows(recorded: RecordedChange) -> Iterator[tuple[str, ...]]:
         elif name == "status":
             yield title, change.before.status_text, change.after.status_text, ""
         else:
-            yield title, safe(getattr(change.before, name)), safe(getattr(change.after, name)), ""
+            yield title, plain(getattr(change.before, name)), plain(getattr(change.after, name)), ""
 
 
 app.command("chart")(price_reports.chart)
