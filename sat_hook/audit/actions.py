@@ -8,12 +8,12 @@ from enum import StrEnum
 
 from sat_hook.domain.books_events import BooksEvent
 from sat_hook.domain.event import registered_events
+from sat_hook.domain.people import USER_PREFIX, is_same_person
 from sat_hook.domain.recorded import RecordedEvent
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import recorded_from_row
 from sat_hook.store.sql_files import queries
 
-PERSON = "user:"
 ACTION_COLUMNS = ("position", "recorded_at", "actor", "cause", "stream", "version", "type", "data")
 ACTIONS_PER_READ = 1_000
 
@@ -74,7 +74,7 @@ def action_cells(recorded: RecordedEvent, data: str) -> tuple[object, ...]:
 def actions_since(database: Database, since: datetime, user: str | None = None) -> Iterator[RecordedEvent]:
     """What people did since a moment, oldest first, page by page.
 
-    :param user: only this Airflow user's.
+    :param user: only this Airflow user's, however the name is written.
     :raises StoreUnavailableError: the database gave up.
     """
     after = 0
@@ -84,12 +84,13 @@ def actions_since(database: Database, since: datetime, user: str | None = None) 
                 queries("actions").actions_since(
                     connection,
                     since=since,
-                    actor=None if user is None else f"{PERSON}{user}",
                     after_position=after,
                     limit=ACTIONS_PER_READ,
                 )
             )
         if not rows:
             return
-        yield from map(recorded_from_row, rows)
+        for recorded in map(recorded_from_row, rows):
+            if user is None or is_same_person(recorded.provenance.actor, f"{USER_PREFIX}{user}"):
+                yield recorded
         after = rows[-1][0]

@@ -111,6 +111,7 @@ def hand_out(store: EventStore, clock: Clock, export_id: str, provenance: Proven
     :raises ExportRefusedError: its pack is not written yet, or is another's and holds personal data.
     """
     export = load_export(store, export_id)
+    # Compared letter by letter: two spellings of a name are not enough to be given personal data.
     if export.with_personal_data and (asker := requested_by(store, export_id)) != provenance.actor:
         raise ExportRefusedError(
             f"export {export_id} with personal data: found {provenance.actor}; expected {asker}, who gave "

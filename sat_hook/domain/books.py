@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -12,6 +11,7 @@ from sat_hook.domain import books_events as happened
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.event import Event
 from sat_hook.domain.order import Refusal, RefusalReason
+from sat_hook.domain.people import is_same_person
 from sat_hook.domain.recorded import RecordedEvent
 
 MAXIMUM_TOP_UP_RUPIAH = 10**13
@@ -333,15 +333,6 @@ def certify_day(
             note=note,
         ),
     )
-
-
-def is_same_person(one: str, other: str) -> bool:
-    """Whether two actors are one user: directories compare names without case, some without width."""
-    return _plain(one) == _plain(other)
-
-
-def _plain(actor: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", actor).casefold().split())
 
 
 def _wrong(detail: str) -> Refusal:

@@ -26,6 +26,7 @@ from sat_hook.domain.guards import amount_of, counts
 from sat_hook.domain.order import Order, OrderState, RefusalReason
 from sat_hook.domain.order_commands import Approve, Cancel, OrderCommand, Reject
 from sat_hook.domain.order_events import RejectionReason
+from sat_hook.domain.people import USER_PREFIX, is_same_person, user_named
 from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
 from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
 from sat_hook.pipeline.trouble import (
@@ -37,7 +38,6 @@ from sat_hook.pipeline.trouble import (
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
 
 GROUP = 500
-USER_PREFIX = "user:"
 WAITING_STATES = (OrderState.QUOTED, OrderState.HELD)
 
 
@@ -151,9 +151,7 @@ def approve(
         _refuse(resolver, batch, ApprovalRefusal.NO_USER, "nobody is named who answered", provenance)
         raise ApproverRefusedError(f"batch {batch_id}: the answer names no user, so it does not count")
     maker = maker_of(resolver.store, batch_id)
-    # Directories that log people in often do not tell upper from lower case; maker and checker are told apart
-    # all the same.
-    if maker is not None and approver.casefold() == maker.casefold():
+    if maker is not None and is_same_person(approver, maker):
         text = f"user {approver!r} submitted the batch; expected somebody else to approve it"
         _refuse(resolver, batch, ApprovalRefusal.OWN_BATCH, text, provenance)
         raise ApproverRefusedError(f"batch {batch_id}: {text}")
@@ -214,9 +212,7 @@ def maker_of(store: EventStore, batch_id: str) -> str | None:
 
 def user_of(provenance: Provenance) -> str | None:
     """The Airflow user who acted; None for a service."""
-    if not provenance.actor.startswith(USER_PREFIX):
-        return None
-    return provenance.actor.removeprefix(USER_PREFIX) or None
+    return user_named(provenance.actor)
 
 
 def quotes_digest(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 
 from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.people import is_same_person
 from sat_hook.domain.recorded import Provenance
 from tests.simulation.knowledge import Knowledge, Known
 
@@ -15,7 +16,8 @@ class WatchedGuards(Knowledge):
 
     def _check_approver(self, batch_id: str, provenance: Provenance) -> None:
         self.require(provenance.actor.startswith("user:"), "approved by nobody", batch_id)
-        self.require(provenance.actor != self._makers.get(batch_id), "approved by its maker", batch_id)
+        maker = self._makers.get(batch_id, "")
+        self.require(not is_same_person(provenance.actor, maker), "approved by its maker", batch_id)
 
     def _check_guards(self, request_id: str, known: Known, price_rupiah: int) -> None:
         """What a person released is that person's; everything else keeps to the limits."""

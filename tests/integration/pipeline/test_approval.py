@@ -154,7 +154,7 @@ def test_an_approval_is_recorded_under_its_user_order_by_order() -> None:
     assert desk.ask() is None
 
 
-@pytest.mark.parametrize("name", ["mia", "Mia", "MIA"])
+@pytest.mark.parametrize("name", ["mia", "Mia", "MIA", "ｍｉａ", " mia ", "m\u200bia", "mi\u00ada"])
 def test_nobody_approves_their_own_batch(name: str) -> None:
     """Refused and recorded under the maker's name; somebody else's answer still counts afterwards."""
     desk = Desk(*TWO)

@@ -1,0 +1,50 @@
+"""People by their names: the one way in which two names are compared. Pure."""
+
+from __future__ import annotations
+
+import unicodedata
+
+USER_PREFIX = "user:"
+
+_INVISIBLE_CATEGORIES = ("Cc", "Cf", "Zl", "Zp", "Zs")
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters and marks that show nothing, beside the categories of controls, formats and blanks."""
+
+
+def is_same_person(one: str, other: str) -> bool:
+    """Whether two names, or two actors (``user:NAME``), are one person.
+
+    Directories compare names without case, some without width or blanks. A rule that wants two people, such
+    as maker and approver, must not be met by one person who is written in two ways.
+    """
+    return name_key(one) == name_key(other)
+
+
+def name_key(name: str) -> str:
+    """What two spellings of one name have in common: NFKC, folded, no blanks, nothing invisible.
+
+    It is for comparing only. What is recorded and shown is the name as Airflow has it.
+    """
+    key, before = name, None
+    # Taking out what is invisible may join letters that then fold further.
+    while key != before:
+        before = key
+        visible = "".join(c for c in unicodedata.normalize("NFKC", key) if not _is_invisible(c))
+        key = unicodedata.normalize("NFKC", visible.casefold())
+    return key
+
+
+def user_named(actor: str) -> str | None:
+    """The Airflow user of an actor; None for a service."""
+    if not actor.startswith(USER_PREFIX):
+        return None
+    return actor.removeprefix(USER_PREFIX) or None
+
+
+def _is_invisible(character: str) -> bool:
+    return (
+        character.isspace()
+        or character in _INVISIBLE
+        or unicodedata.category(character) in _INVISIBLE_CATEGORIES
+        or "\ufe00" <= character <= "\ufe0f"  # variation selectors
+    )
