@@ -18,11 +18,12 @@ from sat_hook.operators.alerts import (
     SATNotifyOperator,
     SATSettleAnnouncedOperator,
 )
+from sat_hook.operators.schedules import in_wib
 
 with DAG(
     "alerts",
     description="Tell people and other DAGs what has to be looked at",
-    schedule="*/5 * * * *",
+    schedule=in_wib("*/5 * * * *"),
     catchup=False,
     max_active_runs=1,
     tags=["sat", "alerts"],

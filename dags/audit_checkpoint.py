@@ -13,11 +13,12 @@ from datetime import timedelta
 from airflow.sdk import DAG
 
 from sat_hook.operators.audit import SATCheckpointOperator
+from sat_hook.operators.schedules import in_wib
 
 with DAG(
     "audit_checkpoint",
     description="Sign and publish what is new in the log",
-    schedule="* * * * *",
+    schedule=in_wib("* * * * *"),
     catchup=False,
     max_active_runs=1,
     tags=["sat", "audit"],

@@ -12,12 +12,13 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param
 
 from sat_hook.operators.audit import SATVerifyLogOperator
+from sat_hook.operators.schedules import in_wib
 
 with DAG(
     "audit_verification",
     description="Verify the log: digests, versions, checkpoints, what was published",
     # 02:40 in Jakarta.
-    schedule="40 19 * * *",
+    schedule=in_wib("40 2 * * *"),
     catchup=False,
     max_active_runs=1,
     tags=["sat", "audit"],

@@ -12,11 +12,12 @@ from airflow.sdk import DAG
 
 from sat_hook.operators.accounts import accounts, accounts_param
 from sat_hook.operators.reconciliation import SATObserveDepositOperator
+from sat_hook.operators.schedules import in_wib
 
 with DAG(
     "deposit_snapshot",
     description="Keep what the deposit of each account holds, once an hour",
-    schedule="0 * * * *",
+    schedule=in_wib("0 * * * *"),
     catchup=False,
     max_active_runs=1,
     tags=["sat", "finance"],

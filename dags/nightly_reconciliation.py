@@ -21,13 +21,14 @@ from sat_hook.operators.reconciliation import (
     SATNameDayOperator,
     SATObserveDepositOperator,
 )
+from sat_hook.operators.schedules import in_wib
 
 RECONCILIATIONS = Asset("sat://reconciliations", group="sat")
 
 with DAG(
     "nightly_reconciliation",
     description="Close the WIB business day of each account and say what does not agree",
-    schedule="30 17 * * *",
+    schedule=in_wib("30 0 * * *"),
     catchup=False,
     max_active_runs=1,
     tags=["sat", "finance", "reconciliation"],

@@ -13,11 +13,12 @@ from airflow.sdk import DAG, Param
 
 from sat_hook.operators.accounts import accounts, accounts_param
 from sat_hook.operators.recovery import SATRecoverOrdersOperator
+from sat_hook.operators.schedules import in_wib
 
 with DAG(
     "order_recovery",
     description="Ask about, send again, or hand over what batches left in flight",
-    schedule="*/5 * * * *",
+    schedule=in_wib("*/5 * * * *"),
     catchup=False,
     max_active_runs=1,
     tags=["sat", "orders", "money"],

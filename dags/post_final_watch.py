@@ -14,11 +14,12 @@ from airflow.sdk import DAG, Param
 
 from sat_hook.operators.accounts import accounts, accounts_param
 from sat_hook.operators.post_final import SATWatchFinalOrdersOperator
+from sat_hook.operators.schedules import in_wib
 
 with DAG(
     "post_final_watch",
     description="Ask about ended orders again, one and seven days later",
-    schedule="20 * * * *",
+    schedule=in_wib("20 * * * *"),
     catchup=False,
     max_active_runs=1,
     tags=["sat", "orders"],

@@ -13,13 +13,14 @@ from airflow.sdk import DAG, Asset, Param, task_group
 
 from sat_hook.operators.accounts import accounts, accounts_param
 from sat_hook.operators.prices import SATAnnouncePricesOperator, SATSnapshotPricesOperator
+from sat_hook.operators.schedules import in_wib
 
 PRODUCT_PRICES = Asset("sat://product_prices", group="sat")
 
 with DAG(
     "product_price_snapshot",
     description="Keep what SAT lists, since when and until when, and tell what changed",
-    schedule="7 * * * *",
+    schedule=in_wib("7 * * * *"),
     catchup=False,
     max_active_runs=1,
     tags=["sat", "prices"],

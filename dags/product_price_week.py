@@ -12,6 +12,7 @@ from airflow.sdk import DAG, Asset, Param
 
 from sat_hook.operators.accounts import accounts, accounts_param
 from sat_hook.operators.prices import SATSummarisePricesOperator
+from sat_hook.operators.schedules import in_wib
 
 PRICE_WEEKS = Asset("sat://price_weeks", group="sat")
 
@@ -19,7 +20,7 @@ with DAG(
     "product_price_week",
     description="Write the weekly page of product prices",
     # 08:30 on Monday in Jakarta.
-    schedule="30 1 * * 1",
+    schedule=in_wib("30 8 * * 1"),
     catchup=False,
     max_active_runs=1,
     tags=["sat", "prices"],

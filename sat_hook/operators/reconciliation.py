@@ -103,8 +103,8 @@ class SATBooksOperator(BaseOperator):
 class SATNameDayOperator(BaseOperator):
     """Says which WIB day a run closes; returns it as ``YYYY-MM-DD``.
 
-    :param day: that day, when somebody named one (templated); else the last one that had ended at the moment
-        for which the run was scheduled, however late it runs.
+    :param day: that day, when somebody named one (templated); else the last one that had ended when the run
+        was due, however late it runs.
     :param cut_off_minutes: a day begins so many minutes after midnight WIB (templated).
     """
 
@@ -118,8 +118,7 @@ class SATNameDayOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """The day."""
-        run = context["dag_run"]
-        moment: datetime = run.logical_date or run.run_after
+        moment = _due_at(context["dag_run"])
         now = datetime.now(UTC)
         minutes = int(self.cut_off_minutes)
         running = BusinessDay.of(moment, minutes)
@@ -344,6 +343,16 @@ class SATCloseDayOperator(SATBooksOperator):
             if item.state is BreakState.OPEN
         ]
         raise_alerts(AlertBook(application.database), alerts)
+
+
+def _due_at(run: Any) -> datetime:
+    """The moment at which a run was due.
+
+    A timetable with data intervals dates a run by the beginning of its interval and starts it at the end.
+    """
+    dated: datetime = run.logical_date or run.run_after
+    interval_end: datetime | None = getattr(run, "data_interval_end", None)
+    return dated if interval_end is None else max(dated, interval_end)
 
 
 def day_in_name(name: str) -> date | None:

@@ -26,9 +26,15 @@ from tests.orders import ACCOUNT, BY_TEST
 CSV = "request_id,amount,status\nS1,52000,Success\n"
 
 
-def named(logical_date: datetime | None, run_after: datetime, day: str = "", cut_off_minutes: int = 0) -> str:
+def named(
+    logical_date: datetime | None,
+    run_after: datetime,
+    day: str = "",
+    cut_off_minutes: int = 0,
+    interval_end: datetime | None = None,
+) -> str:
     """The day that a run closes."""
-    run = SimpleNamespace(logical_date=logical_date, run_after=run_after)
+    run = SimpleNamespace(logical_date=logical_date, run_after=run_after, data_interval_end=interval_end)
     task = SATNameDayOperator(task_id="day", day=day, cut_off_minutes=cut_off_minutes)
     context: Any = {"dag_run": run}
     return task.execute(context)
@@ -40,6 +46,15 @@ def test_a_run_closes_the_day_before_its_own_time_however_late() -> None:
     assert named(scheduled, scheduled) == "2025-03-04"
     assert named(None, datetime(2025, 3, 5, 16, 59, tzinfo=UTC)) == "2025-03-04"
     assert named(None, datetime(2025, 3, 5, 16, 59, tzinfo=UTC), cut_off_minutes=-60) == "2025-03-05"
+
+
+def test_a_run_that_is_dated_by_the_start_of_its_interval_closes_the_day_that_ended() -> None:
+    """Airflow's create_cron_data_intervals dates a run a whole interval before it starts."""
+    started = datetime(2025, 3, 4, 17, 30, tzinfo=UTC)
+    dated = started - timedelta(days=1)
+    assert named(dated, started, interval_end=started) == "2025-03-04"
+    # A person who starts a run for a moment gets the interval before that moment.
+    assert named(started, started, interval_end=dated) == "2025-03-04"
 
 
 def test_a_day_that_somebody_names_is_closed() -> None:
