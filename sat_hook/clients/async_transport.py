@@ -9,6 +9,7 @@ import ssl
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.client_exceptions import (
@@ -23,6 +24,7 @@ from aiohttp.client_exceptions import (
     ServerDisconnectedError,
 )
 from aiohttp.payload import BytesPayload
+from urllib3.util.wait import wait_for_read
 from yarl import URL
 
 from sat_hook.clients.faults import words_of
@@ -32,7 +34,10 @@ from sat_hook.clients.surroundings import ca_bundle, proxy_of, tls_context
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireRequest, WireResponse
 
 if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.client_reqrep import ConnectionKey
     from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +53,46 @@ class _GuardedRequest(aiohttp.ClientRequest):
         if guard is not None:
             guard.before_writing()
         return await super().send(conn)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Refuses a pooled connection on which bytes wait before the request is written.
+
+    They answer nothing. aiohttp would take them for the answer to the next request.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._used: WeakSet[ResponseHandler] = WeakSet()
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
+    ) -> Connection:
+        """A connection without waiting input: from the pool if there is one, else a new one."""
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            assert protocol is not None
+            if protocol not in self._used or not _has_input(protocol):
+                self._used.add(protocol)
+                return connection
+            connection.close()
+
+    def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        # Without the last answer's parser, what arrives from here on stays visible, half a status line too.
+        protocol._parser = None
+        super()._release(key, protocol, should_close=should_close)
+
+
+def _has_input(protocol: ResponseHandler) -> bool:
+    """Whether something was received, or waits in the kernel, that no request asked for."""
+    transport = protocol.transport
+    if protocol.should_close or transport is None or transport.is_closing():
+        return True
+    return wait_for_read(transport.get_extra_info("socket"), timeout=0)
 
 
 class AsyncTransport:
@@ -132,7 +177,7 @@ class AsyncTransport:
         )
         context: ssl.SSLContext | bool = tls_context(self._bundle) if needs_tls else True
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=_Connector(
                 limit=settings.max_in_flight + 1, ssl=context, ttl_dns_cache=30, keepalive_timeout=15.0
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
