@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -51,22 +50,20 @@ class AuditApi(AirflowApi):
 
     def take(self, export_id: str, target: Path) -> str:
         """Fetch the pack into a file that only its owner reads; returns its SHA-256. It is recorded."""
+        from sat_hook.pipeline.private_files import private_file
+
         reply = self._ask("POST", f"/sat/v1/exports/{export_id}/pack", seconds=DOWNLOAD_SECONDS, stream=True)
         digest = hashlib.sha256()
-        draft = target.with_name(f".{target.name}.part")
         try:
-            with reply, os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            with reply, private_file(target) as file:
                 for part in reply.iter_content(BYTES_PER_PART):
                     digest.update(part)
                     file.write(part)
-            if digest.hexdigest() != reply.headers.get("X-Content-SHA256"):
-                raise CommandError.at(
-                    self.url, "a pack that was cut off on its way", "the whole one; try again"
-                )
-            draft.replace(target)
+                if digest.hexdigest() != reply.headers.get("X-Content-SHA256"):
+                    raise CommandError.at(
+                        self.url, "a pack that was cut off on its way", "the whole one; try again"
+                    )
         except OSError as error:
             reason = (error.strerror or type(error).__name__).lower()
             raise CommandError.at(f"--output {target}", reason, "a file that can be written") from None
-        finally:
-            draft.unlink(missing_ok=True)
         return digest.hexdigest()

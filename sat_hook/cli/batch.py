@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -201,14 +200,15 @@ def _read(file: Path) -> bytes:
 
 
 def _write(download: Download, output: Path | None) -> None:
-    """To a file that only its owner reads from its first byte, or to standard output as it is."""
+    """To a file that only its owner reads, or to standard output as it is."""
+    from sat_hook.pipeline.private_files import private_file
+
     if output is None:
         sys.stdout.buffer.write(download.content)
         sys.stdout.buffer.flush()
         return
     try:
-        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
+        with private_file(output) as file:
             file.write(download.content)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()

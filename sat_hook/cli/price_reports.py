@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Annotated
 
@@ -121,6 +122,7 @@ def margin(
     The margin is SAT's partner fee of succeeded orders; what your customers pay you is not known here.
     """
     from sat_hook.catalogue.margin import ProductMargin, margin_lines, percent_of
+    from sat_hook.pipeline.private_files import private_file
 
     with opened_prices(context, account) as opened:
         start, end = period_of(opened, since, until)
@@ -131,8 +133,9 @@ def margin(
                 typer.echo(line, nl=False)
             return
         try:
-            with output.open("w", encoding="utf-8-sig", newline="") as file:
-                file.writelines(lines)
+            with private_file(output) as file:
+                file.write(BOM_UTF8)
+                file.writelines(line.encode() for line in lines)
         except OSError as error:
             raise _not_written(output, error) from None
         table = MARGINS.table()

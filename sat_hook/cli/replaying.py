@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -109,13 +108,18 @@ def _state_lines(path: Path | None) -> Iterator[StateLine | None]:
     if path is None:
         yield None
         return
+    from sat_hook.pipeline.private_files import private_file
+
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with private_file(path) as file:
+
+            def write(line: str) -> None:
+                file.write(f"{line}\n".encode())
+
+            yield write
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise CommandError.at(f"--state {path}", reason, "a file that can be written") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        yield lambda line: print(line, file=file)
 
 
 def _print(finding: Finding) -> None:

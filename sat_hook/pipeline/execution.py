@@ -38,7 +38,8 @@ from sat_hook.pipeline.trouble import (
     ContentionError,
     NotReservedError,
 )
-from sat_hook.protocol.outcomes import CheckoutVerdict
+from sat_hook.protocol.errors import plain_code
+from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict
 from sat_hook.store.event_store import OrderSlice, StoreUnavailableError
 
 
@@ -222,7 +223,7 @@ class ChunkExecutor:
             self._report.overtaken += 1
             return
         outcome = sending.outcome
-        self._count(outcome.verdict, f"{outcome.reason} {outcome.detail or ''}".strip())
+        self._count(outcome.verdict, reason_for_log(outcome))
         if outcome.verdict is CheckoutVerdict.ACCEPTED:
             self._stop_when_overcharged(ready, outcome.sales_price_rupiah)
 
@@ -302,3 +303,16 @@ class ChunkExecutor:
                 not self._stopped and self._failures_in_a_row >= self._limits.failures_to_stop
             )
             self._stopped = self._stopped or self._is_breaker_open
+
+
+def reason_for_log(outcome: CheckoutOutcome) -> str:
+    """Why a checkout was not accepted, for the task's log.
+
+    SAT's own words may quote a customer's number or name. They stay in the order's event.
+    """
+    parts = [outcome.reason]
+    if outcome.http_status is None:
+        parts.append(outcome.detail or "")
+    elif outcome.code:
+        parts.append(plain_code(outcome.code))
+    return " ".join(part for part in parts if part)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,12 @@ from sat_hook.pipeline.trouble import OrderNotFoundError, OrderNotTakenError
 from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.store.event_store import EventStore
 
+# SAT prints a customer's name in capitals, or after one of these words.
+_CAPITALS = re.compile(r"\b[A-Z][A-Z'.]+(?:\s+[A-Z][A-Z'.]*)+")
+_AFTER_MARK = re.compile(
+    r"(?i:\b(a\.?\s?n\.?\s*:?\s+|a/n\s*:?\s*|atas nama\s*:?\s+|nama(?: pelanggan)?\s*:?\s+))"
+    r"(?:[A-Z][\w'.]*)(?:\s+[A-Z][\w'.]*)*"
+)
 _IN_WORDS_OF_SAT = frozenset({OrderState.FAILED, OrderState.REVERSED})
 
 
@@ -154,7 +161,11 @@ def standing(order: Order) -> dict[str, Any]:
 
 
 def reason_of(order: Order) -> str | None:
-    """Why the order stands as it does, without its client number, which SAT's own words may quote."""
+    """Why the order stands as it does, without the customer's number or name, which SAT may quote."""
     detail = order.reason_detail and order.reason_detail.replace(order.client_number, MASK)
     # SAT writes numbers in forms of its own: +62 812-… for 0812…
-    return masked_words(detail) if detail and order.state in _IN_WORDS_OF_SAT else detail
+    return _without_person(detail) if detail and order.state in _IN_WORDS_OF_SAT else detail
+
+
+def _without_person(words: str) -> str:
+    return _AFTER_MARK.sub(rf"\1{MASK}", _CAPITALS.sub(MASK, masked_words(words)))

@@ -6,13 +6,12 @@ This is the port and its plain-folder form; Airflow's ObjectStoragePath (file, s
 
 from __future__ import annotations
 
-import os
-import secrets
 from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 from urllib.parse import unquote, urlsplit
 
+from sat_hook.pipeline.private_files import private_file
 from sat_hook.pipeline.trouble import SpoolError
 
 
@@ -44,15 +43,10 @@ class LocalSpool:
         target = self._folder / name
         if not target.resolve().is_relative_to(self._folder):
             raise SpoolError(f"the name {name!r} leads out of the spool")
-        # Written aside and renamed: a reader never sees half a file, a killed writer leaves no damage.
-        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with draft.open("wb") as file:
+            with private_file(target) as file:
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(target)
         except OSError as error:
             raise SpoolError(f"{name!r} cannot be written to the spool: {error.strerror}") from error
         return target.as_uri()

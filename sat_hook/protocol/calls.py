@@ -30,6 +30,7 @@ from sat_hook.protocol.errors import (
     UnreadableReplyError,
     UnverifiedReplyError,
     WrongEnvironmentError,
+    plain_code,
 )
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireRequest, WireResponse, http_date
 from sat_hook.protocol.messages import (
@@ -217,7 +218,7 @@ def error_of_reply(reply: WireResponse | TransportFault, request_id: str | None 
     if codes:
         refusal = next((ERROR_BY_CODE[code] for code in codes if code in ERROR_BY_CODE), RefusedError)
         error: SATError = refusal(
-            f"SAT answered HTTP {reply.status} with {', '.join(code or 'no code' for code in codes)}",
+            f"SAT answered HTTP {reply.status} with {', '.join(map(plain_code, codes))}",
             request_id=request_id,
             response=reply,
             codes=codes,

@@ -28,7 +28,18 @@ Nobody has to read texts: every error says whether the request was ``sent``, whe
 
 from __future__ import annotations
 
+import re
+
 from sat_hook.protocol.exchange import WireResponse, correlation_id_of
+
+_CODE = re.compile(r"[A-Za-z]{0,10}[-_]?[0-9]{0,5}")
+
+
+def plain_code(code: str) -> str:
+    """An error code for a log, a few letters and digits. Other text in its place is not repeated."""
+    if not code:
+        return "no code"
+    return code if _CODE.fullmatch(code) else "an unusual code"
 
 
 class SATError(Exception):

@@ -166,6 +166,29 @@ def test_goods_go_to_standard_output_without_a_file(run: Run, airflow: ScriptedA
     assert "A1,5196" in ran.out
 
 
+def test_a_password_in_netrc_does_not_replace_the_token(
+    run: Run, airflow: ScriptedAirflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow is given the token, whatever stands in the user's .netrc for its machine."""
+    for machine in ("machine 127.0.0.1", "default"):
+        (tmp_path / "netrc").write_text(f"{machine}\nlogin somebody\npassword else\n")
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+        ran = run("batch", "results", BATCH_ID, env=env(airflow))
+        assert (ran.code, ran.err) == (0, "")
+
+
+def test_proxies_of_the_environment_are_used(
+    run: Run, airflow: ScriptedAirflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what .netrc says is left out: Airflow may be behind a proxy."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", airflow.url)
+    ran = run("batch", "results", BATCH_ID, env={**env(airflow), "SAT_AIRFLOW_URL": "http://airflow.invalid"})
+    assert airflow.targets, ran.err
+    assert airflow.targets[0].startswith("http://airflow.invalid/")
+
+
 def test_a_token_that_ran_out_is_renewed(run: Run, airflow: ScriptedAirflow) -> None:
     """A given token first; when Airflow refuses it, user and password."""
     ran = run("batch", "results", BATCH_ID, env=env(airflow, SAT_AIRFLOW_TOKEN="old"))
