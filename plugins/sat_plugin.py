@@ -59,11 +59,13 @@ def build_app() -> "FastAPI":
     from sat_hook.hooks.audit_routes import audit_routes
     from sat_hook.hooks.batch_routes import batch_routes
     from sat_hook.hooks.books_routes import books_routes
+    from sat_hook.hooks.request_guard import guard_requests
     from sat_hook.receiver.app import create_app
     from sat_hook.receiver.settings import settings_from_environment
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     _translate_errors(app)
+    guard_requests(app)
     app.include_router(batch_routes(_store, _account_of, _by), prefix="/v1")
     app.include_router(_views(), prefix="/v1")
     app.include_router(books_routes(_store, _account_of, _by), prefix="/v1")

@@ -27,6 +27,7 @@ from sat_hook.store.postgres import PostgresEventStore
 
 DAG_ID = "bulk_disbursement"
 UPLOAD_SECONDS = 120
+MAXIMUM_JSON_BYTES = 524_288
 MAXIMUM_BODY_TEXT = 10_000
 POSITION_HEADER = "X-SAT-Log-Position"
 

@@ -8,8 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg2
@@ -405,3 +407,33 @@ def test_the_page_is_reached_with_the_cookie_of_the_login(airflow: Airflow) -> N
         timeout=90,
     )
     assert page.status_code == 200, page.text
+
+
+def test_another_site_cannot_act_with_the_cookie(airflow: Airflow) -> None:
+    """A foreign page sends text/plain with the login's cookie: refused, and nothing is recorded."""
+    before = airflow.events("AccountPaused"), airflow.events("BatchSubmitted")
+    for path, body in (("accounts/sat_default/pause", '{"reason":"by a page"}'), ("batches", CSV)):
+        for origin in ({"Origin": "https://evil.test"}, {"Sec-Fetch-Site": "cross-site"}, {}):
+            reply = requests.post(
+                f"{airflow.url}/sat/v1/{path}?account=sat_default",
+                data=body,
+                headers={"Content-Type": "text/plain", **origin},
+                cookies={"_token": airflow.tokens["ops"]},
+                timeout=90,
+            )
+            assert (reply.status_code, "cross-site" in reply.text) == (403, True), reply.text
+    assert (airflow.events("AccountPaused"), airflow.events("BatchSubmitted")) == before
+
+
+def test_nobody_s_body_is_not_read(airflow: Airflow) -> None:
+    """Without a user the answer comes before the body does; a user's body has a limit."""
+    path = "/sat/v1/accounts/sat_default/pause"
+    for token, status in (("", 401), (airflow.tokens["ops"], 413)):
+        with closing(HTTPConnection(urlsplit(airflow.url).netloc, timeout=90)) as connection:
+            connection.putrequest("POST", path)
+            connection.putheader("Content-Type", "application/json")
+            connection.putheader("Content-Length", str(150 * 1_048_576))
+            if token:
+                connection.putheader("Authorization", f"Bearer {token}")
+            connection.endheaders(b'{"reason":"')
+            assert connection.getresponse().status == status
