@@ -14,7 +14,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from sat_hook.domain.guards import WIB
 from sat_hook.domain.order import OrderState
-from sat_hook.pipeline.cells import neutral
+from sat_hook.pipeline.spreadsheet_csv import neutral
 from sat_hook.store.prices import OrderMargin
 
 MARGIN_COLUMNS = (

@@ -37,6 +37,10 @@ class NumberShape:
     number_pattern: str
     expected: str
 
+    def fits(self, number: str) -> bool:
+        """Whether ``number`` looks like one."""
+        return re.fullmatch(self.number_pattern, number) is not None
+
 
 _MOBILE = NumberShape(
     "*", r"0[0-9]{8,13}", "a mobile number beginning with 0 (a spreadsheet drops leading zeros)"
@@ -49,6 +53,11 @@ NUMBER_SHAPES: tuple[NumberShape, ...] = (
         for pattern in ("*-simpati", "*-xl", "*-three", "*-indosat", "*-axis", "*-telkomsel", "*-smartfren")
     ),
 )
+
+
+def number_shape_of(product_code: str) -> NumberShape | None:
+    """What the client numbers of a product look like; None where nothing is known of them."""
+    return next((shape for shape in NUMBER_SHAPES if fnmatchcase(product_code, shape.product_pattern)), None)
 
 
 def judge_row(order: Order, entry: CatalogueEntry | None) -> Rejection | None:
@@ -64,16 +73,13 @@ def judge_row(order: Order, entry: CatalogueEntry | None) -> Rejection | None:
             RejectionReason.INACTIVE_PRODUCT,
             f"found product {code!r} with status {entry.status} ({meaning}); expected an active one",
         )
-    for shape in NUMBER_SHAPES:
-        if fnmatchcase(code, shape.product_pattern):
-            if not re.fullmatch(shape.number_pattern, order.client_number):
-                length = len(order.client_number)
-                return Rejection(
-                    RejectionReason.CLIENT_NUMBER_SHAPE,
-                    f"found {length} digits beginning with {order.client_number[:1]}; expected "
-                    f"{shape.expected}",
-                )
-            break
+    shape = number_shape_of(code)
+    if shape is not None and not shape.fits(order.client_number):
+        return Rejection(
+            RejectionReason.CLIENT_NUMBER_SHAPE,
+            f"found {len(order.client_number)} digits beginning with {order.client_number[:1]}; expected "
+            f"{shape.expected}",
+        )
     if entry.is_inquiry:
         return None
     return _judge_fixed_price(order, entry)

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
-# The no-break space, the zero-width space and C1 are what spreadsheets and wrong encodings leave in a cell.
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\ufeff\u00a0]")
 # A name stands in one line, and must be text that UTF-8 can hold.
-CONTROL_IN_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\ufeff\u00a0\u2028\u2029\ud800-\udfff]")
+CONTROL_IN_NAME = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u00a0\u2028\u2029\ud800-\udfff"
+    # Zero-width characters, and those that turn the direction of writing around.
+    r"\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+)
 MAXIMUM_SHOWN_CHARACTERS = 60
-_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+# Unicode's classes of what has no look of its own, or none that everybody agrees on.
+_INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"))
+_CALLED = {
+    "\t": "a tab",
+    "\n": "a line break",
+    "\r": "a line break",
+    "\u00a0": "a no-break space",
+    "\u00ad": "a soft hyphen",
+    "\u200b": "a zero-width space",
+    "\u202f": "a narrow no-break space",
+    "\ufeff": "a byte order mark",
+    "\ufffd": "a replacement character, which stands for one that was lost",
+}
+_NON_ASCII = re.compile(r"[^\x00-\x7f]{2,}")
 _LONG_NUMBER = re.compile(r"[0-9](?:[ .-]?[0-9]){8,}")
-
-
-def neutral(cell: str) -> str:
-    """The cell as text for a spreadsheet: what it would run as a formula gets an apostrophe in front."""
-    return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def shape_of(text: str) -> str:
@@ -45,3 +56,36 @@ def first_control(text: str) -> str:
     """The first character that no name may hold, in ASCII (``'\\x00'``); empty when there is none."""
     found = CONTROL_IN_NAME.search(text)
     return ascii(found.group()) if found else ""
+
+
+def one_line(text: str) -> str:
+    """``text`` as a short part of a line: a title of a column, however it was written."""
+    line = " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
+    is_long = len(line) > MAXIMUM_SHOWN_CHARACTERS
+    return line[: MAXIMUM_SHOWN_CHARACTERS - 1] + "…" if is_long else line
+
+
+def first_invisible(text: str) -> str:
+    """What the first character is that a person cannot have meant: ``a no-break space ('\\xa0')``.
+
+    Control characters, blanks other than the space, zero-width characters, marks of direction, and what
+    stands for a character that was lost. Empty when there is none.
+    """
+    if text.isascii() and text.isprintable():
+        return ""
+    for mark in text:
+        if mark == "\ufffd" or (mark != " " and unicodedata.category(mark) in _INVISIBLE):
+            called = _CALLED.get(mark) or f"the character {unicodedata.name(mark, 'without a name')}"
+            return f"{called} ({mark!a})"
+    return ""
+
+
+def is_misread(text: str) -> bool:
+    """Whether UTF-8 was read as Windows-1252 on its way here: ``Ã©`` where ``é`` was meant."""
+    for run in _NON_ASCII.findall(text):
+        try:
+            run.encode("cp1252").decode("utf-8")
+        except UnicodeError:
+            continue
+        return True
+    return False

@@ -9,9 +9,9 @@ from sat_hook.domain.batch_commands import RecordDelivery
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.recorded import Provenance
-from sat_hook.pipeline.cells import neutral
 from sat_hook.pipeline.overrides import checked_reason
 from sat_hook.pipeline.resolver import Resolver, load_batch
+from sat_hook.pipeline.spreadsheet_csv import neutral
 from sat_hook.pipeline.trouble import BatchStoppedError
 from sat_hook.protocol.messages import parse_order
 from sat_hook.store.event_store import OrderSlice, each_order

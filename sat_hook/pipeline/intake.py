@@ -7,8 +7,8 @@ this batch's own by their row number.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import islice
-from typing import BinaryIO
 
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import CloseIntake, RefuseBatch, TakeInRows
@@ -46,21 +46,23 @@ def take_in(
 
     A file that is no order file ends the batch as refused, with the reason. The whole file is read once
     before the first order exists: an order that exists keeps its id for life, so a file that breaks off in
-    the middle must not leave half of its ids behind.
+    the middle must not leave half of its ids behind. Both passes read the bytes whose digest was checked:
+    what happens to the spooled file meanwhile changes no order.
 
     :raises SpoolError: when the bytes are gone or are not those that were submitted.
     """
     batch = load_batch(resolver.store, batch_id)
     if batch.state is not BatchState.SUBMITTED:
         return IntakeReport(batch, was_done_before=True)
+    content = submitted_bytes(spool, batch)
     try:
-        with OrderFile(open_submitted(spool, batch), batch.file_name) as file:
+        with OrderFile(BytesIO(content), batch.file_name) as file:
             _check_whole(file, on_bad_rows)
     except OrderFileError as error:
         refuse = RefuseBatch(error.code, str(error))
         batch, _ = resolver.apply_to_batch(batch_id, refuse, provenance)
         return IntakeReport(batch, was_done_before=False)
-    with OrderFile(open_submitted(spool, batch), batch.file_name) as file:
+    with OrderFile(BytesIO(content), batch.file_name) as file:
         while run := _next_run(file, batch):
             batch = _take_in_run(resolver, batch, file.file_name, run, provenance)
     batch, _ = resolver.apply_to_batch(batch_id, CloseIntake(), provenance)
@@ -83,20 +85,20 @@ def _check_whole(file: OrderFile, on_bad_rows: BadRowsPolicy) -> None:
         raise OrderFileError("empty", f"{file.file_name}: found a header and no rows; expected at least one")
 
 
-def open_submitted(spool: SpoolReader, batch: Batch) -> BinaryIO:
-    """The spooled bytes, checked against the digest that was submitted.
+def submitted_bytes(spool: SpoolReader, batch: Batch) -> bytes:
+    """The spooled bytes, read once and checked against the digest that was submitted.
 
     :raises SpoolError: when they are gone or changed.
     """
-    stream = spool.open(batch.spool_uri)
-    digest = digest_of(stream.read())
+    with spool.open(batch.spool_uri) as stream:
+        # One byte more than was submitted is enough to know that it is another file.
+        content = stream.read(batch.size_bytes + 1)
+    digest = digest_of(content)
     if digest != batch.digest:
-        stream.close()
         raise SpoolError(
             f"{batch.spool_uri}: found bytes with digest {digest[:12]}…; expected {batch.digest[:12]}…"
         )
-    stream.seek(0)
-    return stream
+    return content
 
 
 def _next_run(file: OrderFile, batch: Batch) -> list[FileRow]:

@@ -6,9 +6,8 @@ whatever became of the orders since.
 
 from __future__ import annotations
 
-import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sat_hook.domain.batch import Batch, BatchState
@@ -17,24 +16,16 @@ from sat_hook.domain.batch_events import BatchResultsWritten, RowSetAside, RowsT
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
-from sat_hook.pipeline.cells import neutral
-from sat_hook.pipeline.intake import open_submitted
-from sat_hook.pipeline.order_file import FileRow, OrderFile
+from sat_hook.pipeline.csv_reader import CsvReader, Record
+from sat_hook.pipeline.intake import submitted_bytes
+from sat_hook.pipeline.order_columns import RESULT_COLUMNS, is_result_column
+from sat_hook.pipeline.order_problems import OrderFileError
 from sat_hook.pipeline.resolver import Resolver, load_batch
 from sat_hook.pipeline.spool import Spool, SpoolReader
+from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter, plain
 from sat_hook.store.event_store import BatchReader, OrderSlice, StateCount, each_order
 from sat_hook.store.past import Past, StateTally, present_of
 
-VERDICT_COLUMNS = (
-    "sat_verdict",
-    "sat_state",
-    "sat_reason",
-    "sat_message",
-    "sat_request_id",
-    "sat_price_rupiah",
-    "sat_charged_rupiah",
-    "sat_fulfilled_at",
-)
 VERDICTS: dict[OrderState, str] = {
     OrderState.RECEIVED: "not sent yet",
     OrderState.QUOTED: "not sent yet",
@@ -155,19 +146,18 @@ def render_results(past: Past, spool: SpoolReader, batch_id: str) -> ResultFile:
     out = io.StringIO(newline="")
     rows = 0
     if batch.state is BatchState.REFUSED and batch.orders == 0:
-        writer = csv.writer(out, lineterminator="\r\n")
-        writer.writerow(("sat_verdict", "sat_reason", "sat_message"))
-        writer.writerow(
-            ("not sent: the batch was refused", batch.refusal_code, neutral(batch.refusal_message or ""))
-        )
+        writer = SpreadsheetWriter(out)
+        writer.row(("sat_verdict", "sat_reason", "sat_message"))
+        writer.row(("not sent: the batch was refused", batch.refusal_code, batch.refusal_message))
         rows = 1
     else:
-        with OrderFile(open_submitted(spool, batch), batch.file_name) as file:
-            writer = csv.writer(out, delimiter=file.delimiter, lineterminator="\r\n")
-            writer.writerow((*map(neutral, file.header), *VERDICT_COLUMNS))
-            for row, verdict in _judged(past, batch, file, tally):
-                writer.writerow((*_echo(row, len(file.header)), *verdict))
-                rows += 1
+        file = _submitted_file(submitted_bytes(spool, batch), batch.file_name)
+        writer = SpreadsheetWriter(out, file.delimiter)
+        echo = _Echo(file.header)
+        writer.row((*echo.of(file.header), *RESULT_COLUMNS))
+        for record, verdict in _judged(past, batch, file, tally):
+            writer.row((*echo.of(record.cells), *verdict))
+            rows += 1
     content = out.getvalue().encode("utf-8-sig")
     # A file system takes 255 bytes for a name, the spool's draft and the suffix included.
     stem = batch.file_name.rsplit(".", 1)[0].encode("utf-8")[:MAXIMUM_STEM_BYTES].decode("utf-8", "ignore")
@@ -185,14 +175,14 @@ def rows_set_aside(store: BatchReader, batch_id: str) -> Iterator[RowSetAside]:
 
 
 def _judged(
-    past: Past, batch: Batch, file: OrderFile, tally: StateTally
-) -> Iterator[tuple[FileRow, tuple[str, ...]]]:
+    past: Past, batch: Batch, file: CsvReader, tally: StateTally
+) -> Iterator[tuple[Record, tuple[str, ...]]]:
     aside = {item.row_number: item for item in rows_set_aside(past, batch.batch_id)}
     known_ids = [item.known_request_id for item in aside.values() if item.known_request_id]
     known = past.load_orders(known_ids) if known_ids else {}
     orders = _counted(each_order(past, OrderSlice(batch.batch_id)), tally)
     order = next(orders, None)
-    for row in file.rows():
+    for row in file.records():
         while order is not None and order.row_number < row.row_number:
             order = next(orders, None)
         if order is not None and order.row_number == row.row_number:
@@ -201,7 +191,7 @@ def _judged(
         elif (item := aside.get(row.row_number)) is not None:
             yield row, _of_row_set_aside(item, known.get(item.known_request_id or ""))
         else:
-            yield row, ("not read yet", *("" for _ in VERDICT_COLUMNS[1:]))
+            yield row, ("not read yet", *("" for _ in RESULT_COLUMNS[1:]))
 
 
 def _counted(orders: Iterator[Order], tally: StateTally) -> Iterator[Order]:
@@ -217,8 +207,8 @@ def _of_order(verdict: str, order: Order, code: str, message: str) -> tuple[str,
     return (
         verdict,
         order.state.value,
-        neutral(code),
-        neutral(message),
+        code,
+        message,
         order.request_id,
         _number(order.quote_rupiah),
         _number(charged),
@@ -231,14 +221,29 @@ def _of_row_set_aside(item: RowSetAside, known: Order | None) -> tuple[str, ...]
         # Verdict and state are of the order that the row stands for; the reason is the row's own.
         verdict = f"already submitted: {VERDICTS[known.state]}"
         return _of_order(verdict, known, item.code, item.message)
-    return ("not sent", item.verdict.value, item.code, neutral(item.message), "", "", "0", "")
+    return ("not sent", item.verdict.value, item.code, item.message, "", "", "0", "")
 
 
 def _number(amount: int | None) -> str:
     return "" if amount is None else str(amount)
 
 
-def _echo(row: FileRow, width: int) -> Iterable[str]:
-    # Ids, codes and numbers of good rows begin with a letter or digit; everything else is free text, which a
-    # spreadsheet must not run.
-    return map(neutral, (*row.cells[:width], *("" for _ in range(width - len(row.cells)))))
+class _Echo:
+    """What the submitter gave of a row, without the columns of a result file that was submitted again."""
+
+    def __init__(self, header: Sequence[str]) -> None:
+        self._places = [place for place, title in enumerate(header) if not is_result_column(title)]
+        self._is_result = len(self._places) < len(header)
+
+    def of(self, cells: Sequence[str]) -> list[str]:
+        """The cells under the columns that are kept."""
+        given = [cells[place] if place < len(cells) else "" for place in self._places]
+        return [plain(cell) for cell in given] if self._is_result else given
+
+
+def _submitted_file(content: bytes, file_name: str) -> CsvReader:
+    try:
+        return CsvReader(content, file_name)
+    except OrderFileError:
+        # An earlier release took any bytes that are no UTF-8 for Latin-1; its rows stay readable.
+        return CsvReader(content, file_name, "latin-1")

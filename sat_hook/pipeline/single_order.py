@@ -22,7 +22,7 @@ from sat_hook.domain.ports import Clock
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.evidence import status_ask
 from sat_hook.pipeline.intake import take_in
-from sat_hook.pipeline.order_file import FIELD_PREFIX
+from sat_hook.pipeline.order_problems import FIELD_PREFIX
 from sat_hook.pipeline.resolver import Resolver, load_batch
 from sat_hook.pipeline.results import VERDICTS, complete, rows_set_aside
 from sat_hook.pipeline.sat_api import SATApi

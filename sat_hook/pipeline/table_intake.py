@@ -10,7 +10,8 @@ from sat_hook.domain.ports import Clock
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.cells import MAXIMUM_SHOWN_CHARACTERS
 from sat_hook.pipeline.limits import MAXIMUM_CELL_CHARACTERS, MAXIMUM_COLUMNS, MAXIMUM_ROWS
-from sat_hook.pipeline.order_file import FIELD_PREFIX, INTAKE_ERROR, field_name_problem
+from sat_hook.pipeline.order_columns import INTAKE_ERROR, field_name_problem
+from sat_hook.pipeline.order_problems import FIELD_PREFIX
 from sat_hook.pipeline.spool import Spool
 from sat_hook.pipeline.submission import Submission, submit
 from sat_hook.pipeline.trouble import SubmissionRefusedError

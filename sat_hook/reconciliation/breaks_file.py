@@ -14,7 +14,7 @@ from typing import IO
 import numpy as np
 import pandas as pd
 
-from sat_hook.pipeline.cells import neutral
+from sat_hook.pipeline.spreadsheet_csv import neutral
 from sat_hook.reconciliation.model import ORDER_COLUMNS, WIB, Break, DayClose
 
 BREAK_COLUMNS = (

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_events import HoldReason, RejectionReason
-from sat_hook.pipeline import order_file
+from sat_hook.pipeline import order_columns
 from sat_hook.pipeline.delivery import DELIVERY_COLUMNS
-from sat_hook.pipeline.results import VERDICT_COLUMNS, VERDICTS
+from sat_hook.pipeline.results import VERDICTS
 from tests.docs.pages import CHECKOUT, first_codes, page, rows
 
 RUN_A_BATCH = page("docs/run-a-batch.md")
@@ -55,6 +55,7 @@ def test_every_reason_of_a_refused_row_is_explained() -> None:
     """The table of rows that never became an order equals the codes in the code."""
     in_code = (
         codes_in("order_file", "RowProblem")
+        | codes_in("order_rows", "RowProblem")
         | codes_in("intake", "_refused", place=1)
         | codes_in("intake", "RowSetAside")
     )
@@ -66,6 +67,10 @@ def test_every_reason_of_a_refused_file_is_explained() -> None:
     """Likewise for files and batches as a whole."""
     in_code = (
         codes_in("order_file", "OrderFileError")
+        | codes_in("order_columns", "OrderFileError")
+        | codes_in("csv_reader", "OrderFileError")
+        | codes_in("csv_dialect", "OrderFileError")
+        | codes_in("text_encoding", "OrderFileError")
         | codes_in("intake", "OrderFileError")
         | codes_in("validation", "RefuseBatch")
     )
@@ -91,18 +96,26 @@ def test_columns_and_aliases_are_those_of_the_reader() -> None:
     documented = {}
     for cells in rows(RUN_A_BATCH.section("The file")):
         name = cells[0].strip("`")
-        if name in order_file.ALIASES:
+        if name in order_columns.ALIASES:
             documented[name] = (cells[1] == "yes", tuple(re.findall(r"`([^`]+)`", cells[2])))
     assert documented == {
-        name: (name in order_file.REQUIRED, aliases) for name, aliases in order_file.ALIASES.items()
+        name: (name in order_columns.REQUIRED, aliases) for name, aliases in order_columns.ALIASES.items()
     }
+
+
+def test_notes_are_those_of_the_reader() -> None:
+    """The titles that are known as the submitter's own are listed."""
+    text = " ".join(RUN_A_BATCH.section("The file").split())
+    listed = text.partition("Known as such are ")[2].partition(".")[0]
+    assert tuple(re.findall(r"`([^`]+)`", listed)) == order_columns.NOTES
 
 
 def test_columns_of_results_and_deliveries_are_named() -> None:
     """In the order in which they stand in the files."""
     text = RUN_A_BATCH.text.partition("## The file")[0]
     assert (
-        tuple(cells[0].strip("`") for cells in rows(text) if cells[0].startswith("`sat_")) == VERDICT_COLUMNS
+        tuple(cells[0].strip("`") for cells in rows(text) if cells[0].startswith("`sat_"))
+        == order_columns.RESULT_COLUMNS
     )
     assert f"`{', '.join(DELIVERY_COLUMNS)}`" in " ".join(text.split())
 

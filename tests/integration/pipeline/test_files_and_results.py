@@ -7,6 +7,7 @@ import io
 import json
 from contextlib import closing
 from pathlib import Path
+from typing import BinaryIO
 
 import psycopg2
 import pytest
@@ -78,6 +79,74 @@ def test_no_cell_of_the_results_runs_as_a_formula(line: Line) -> None:
     assert good[3:6] == ["'=HYPERLINK(1)", "'@SUM(1)", "'-1+1"]
     assert bad[3:5] == ["' =A1", "'+1"]
     assert not [cell for row in (good, bad) for cell in row if cell.strip()[:1] in tuple("=+-@")]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_no_cell_runs_where_a_spreadsheet_splits_elsewhere(line: Line, mark: str) -> None:
+    """Excel splits a .csv at the separator of its region: behind each of them a formula is text."""
+    batch_id = taken_in(
+        line,
+        f"{HEADER},note:x\n"
+        'INV-1,50k-simpati,081211000001,"a;=HYPERLINK(""http://evil"";""x"")"\n'
+        "INV-2,50k-simpati,+62818,a\t=1+1|=2\n",
+    )
+    text = render_results(present_of(line.store), line.spool, batch_id).content.decode("utf-8-sig")
+    for row in csv.reader(io.StringIO(text), delimiter=mark):
+        assert not [cell for cell in row if cell.lstrip(' "')[:1] in tuple("=+-@")]
+
+
+def test_a_result_file_can_be_submitted_again(line: Line) -> None:
+    """Its columns are passed over and appear once, apostrophes that it added are gone, orders are known."""
+    header = f"{HEADER},note:x,field:y,downline_id"
+    first = taken_in(line, f"{header}\nINV-1,50k-simpati,081211000001,=1,a;=2,-3\n,25k-xl,+62818,'=,@a,\n")
+    content = render_results(present_of(line.store), line.spool, first).content
+    again = line.submit(content, name="orders.results.csv").batch_id
+    line.take_in(again)
+    titles, known, refused = results_of(line, again)
+    assert titles == results_of(line, first)[0]
+    assert known[:6] == results_of(line, first)[1][:6]
+    assert known[titles.index("sat_reason")] == "already_submitted"
+    assert refused[:6] == results_of(line, first)[2][:6]
+    assert refused[titles.index("sat_reason")] == "missing_order_id"
+
+
+class _ShiftySpool:
+    """A spool whose file becomes another one, or goes, after it was first read."""
+
+    def __init__(self, content: bytes, later: bytes | None) -> None:
+        self._content, self._later = content, later
+        self.opened = 0
+
+    def open(self, uri: str) -> BinaryIO:
+        self.opened += 1
+        if self.opened > 1 and self._later is None:
+            raise SpoolError(f"{uri} is gone")
+        return io.BytesIO(self._content if self.opened == 1 else self._later or b"")
+
+    def write(self, name: str, content: bytes) -> str:
+        raise SpoolError(f"{name} is not written ({len(content)} bytes)")
+
+
+@pytest.mark.parametrize("is_swapped", [True, False])
+def test_intake_reads_the_bytes_that_it_hashed(line: Line, is_swapped: bool) -> None:
+    """Whoever writes into the spool while rows are taken in changes no order: the file is opened once."""
+    content = f"{HEADER}\nINV-1,50k-simpati,081211000001\n".encode()
+    other = content.replace(b"081211000001", b"081299999999")
+    batch_id = line.submit(content).batch_id
+    spool = _ShiftySpool(content, other if is_swapped else None)
+    take_in(line.resolver, spool, batch_id, BY_TEST)
+    line.take_in(batch_id)
+    line.quote(batch_id)
+    assert spool.opened == 1
+    assert [order.client_number for order in line.orders(batch_id).values()] == ["081211000001"]
+
+
+def test_a_file_that_grew_in_the_spool_is_not_read_whole(line: Line) -> None:
+    """What was submitted has a size: one byte more is another file."""
+    content = f"{HEADER}\nINV-1,50k-simpati,081211000001\n".encode()
+    batch_id = line.submit(content).batch_id
+    with pytest.raises(SpoolError, match="found bytes with digest"):
+        take_in(line.resolver, _ShiftySpool(content + b"\n" * 1000, None), batch_id, BY_TEST)
 
 
 def test_the_reason_of_a_refused_file_is_no_formula(line: Line) -> None:

@@ -1,0 +1,95 @@
+"""The cells of a submitted CSV file, as people and Excel really write them; not what they mean.
+
+Rows are numbered as a spreadsheet shows them: the header is row 1, blank lines count, a ``sep=`` line does
+not.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sat_hook.pipeline.csv_dialect import dialect_of
+from sat_hook.pipeline.order_problems import OrderFileError
+from sat_hook.pipeline.text_encoding import encoding_of
+
+LONGEST_CELL_CHARACTERS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row that is not blank. ``may_be_cut``: the file ends right behind its last character."""
+
+    row_number: int
+    cells: tuple[str, ...]
+    may_be_cut: bool
+
+
+class CsvReader:
+    """A file's header, and its records for one pass.
+
+    :param encoding: the codec, for a file that was read before; found when it is None.
+    :raises OrderFileError: for a file that is no text, has no header, or stops being CSV in its header.
+    """
+
+    def __init__(self, content: bytes, file_name: str, encoding: str | None = None) -> None:
+        self.file_name = file_name
+        # UTF-16 has a zero byte before or behind the line break.
+        self._ends_whole = content.rstrip(b"\x00").endswith((b"\n", b"\r", b'"'))
+        text = io.TextIOWrapper(
+            io.BytesIO(content), encoding=encoding or encoding_of(content, file_name), newline=""
+        )
+        dialect = dialect_of(text, file_name)
+        for _ in range(dialect.lines_before):
+            text.readline()
+        self.delimiter = dialect.delimiter
+        self._reader = csv.reader(text, delimiter=self.delimiter, strict=True)
+        self._row_number = 0
+        self.header = self._read_header()
+        self.header_row = self._row_number
+
+    def records(self) -> Iterator[Record]:
+        """Each row behind the header that is not blank, in order.
+
+        :raises OrderFileError: where the file stops being CSV (an unclosed quote, a giant cell).
+        """
+        cells = self._next()
+        while cells is not None:
+            row_number, record, cells = self._row_number, tuple(cells), self._next()
+            if any(cell.strip() for cell in record):
+                yield Record(row_number, record, cells is None and not self._ends_whole)
+
+    def _read_header(self) -> tuple[str, ...]:
+        while (cells := self._next()) is not None:
+            if any(cell.strip() for cell in cells):
+                while not cells[-1].strip():
+                    cells.pop()
+                return tuple(cells)
+        raise OrderFileError(
+            "empty", f"{self.file_name}: found no header; expected a first row with the titles of the columns"
+        )
+
+    def _next(self) -> list[str] | None:
+        try:
+            cells = next(self._reader, None)
+        except csv.Error as error:
+            raise self._no_csv(1, f"found {error}") from error
+        if cells is None:
+            return None
+        self._row_number += 1
+        # The csv module has a limit, too, but one that anybody in the process may change.
+        longest = max(map(len, cells), default=0)
+        if longest > LONGEST_CELL_CHARACTERS:
+            raise self._no_csv(
+                0, f"found a cell of {longest:,} characters; expected at most {LONGEST_CELL_CHARACTERS:,}"
+            )
+        return cells
+
+    def _no_csv(self, rows_ahead: int, what: str) -> OrderFileError:
+        return OrderFileError(
+            "not_csv",
+            f"{self.file_name} row {self._row_number + rows_ahead} (line {self._reader.line_num}): {what} - "
+            "a quote that is never closed is the usual cause, or a file that was cut off",
+        )

@@ -1,0 +1,260 @@
+"""What the titles of an order file mean: in English and in Indonesian, however people write them.
+
+Capitals, spaces, dots, dashes and underscores do not matter. What is not known refuses the file: an
+``amout_rupiah`` that is silently passed over would be a missing ceiling.
+"""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sat_hook.pipeline.cells import first_control, one_line, shape_of, shown
+from sat_hook.pipeline.limits import (
+    MAXIMUM_CELL_CHARACTERS,
+    MAXIMUM_COLUMNS,
+    MAXIMUM_FIELD_NAME_CHARACTERS,
+)
+from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX, OrderFileError
+
+# Written by the intake of table rows: why a row cannot be an order whatever its other cells say.
+INTAKE_ERROR = "intake_error"
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "order_id": (
+        "order",
+        "order_no",
+        "order_number",
+        "order_ref",
+        "reference",
+        "ref",
+        "no_ref",
+        "no_referensi",
+        "no_order",
+        "nomor_order",
+        "no_pesanan",
+        "nomor_pesanan",
+        "id_pesanan",
+        "kode_pesanan",
+        "no_transaksi",
+        "id_transaksi",
+        "no_invoice",
+    ),
+    "product_code": ("product", "sku", "kode_sku", "kode_produk", "produk"),
+    "client_number": (
+        "customer_number",
+        "customer_no",
+        "customer_id",
+        "msisdn",
+        "phone",
+        "phone_number",
+        "mobile_number",
+        "meter_number",
+        "hp",
+        "no_hp",
+        "nomor_hp",
+        "no_handphone",
+        "nomor_handphone",
+        "no_telp",
+        "no_telepon",
+        "nomor_telepon",
+        "no_meter",
+        "nomor_meter",
+        "no_pelanggan",
+        "nomor_pelanggan",
+        "id_pelanggan",
+        "idpel",
+        "no_tujuan",
+        "nomor_tujuan",
+        "tujuan",
+    ),
+    "amount_rupiah": (
+        "amount",
+        "nominal",
+        "nominal_rp",
+        "nominal_rupiah",
+        "jumlah",
+        "jumlah_rp",
+        "tagihan",
+        "jumlah_tagihan",
+        "nominal_tagihan",
+    ),
+    "max_rupiah": (
+        "max",
+        "maximum",
+        "max_amount",
+        "max_price",
+        "maximum_rupiah",
+        "batas",
+        "batas_harga",
+        "maks",
+        "maksimal",
+        "maksimum",
+        "harga_maks",
+        "harga_max",
+        "harga_maksimal",
+        "harga_maksimum",
+        "nominal_maks",
+        "nominal_maksimal",
+    ),
+    "downline_id": ("downline", "id_downline", "kode_downline"),
+}
+NOTES = (
+    "no",
+    "no_urut",
+    "nama",
+    "nama_pelanggan",
+    "nama_penerima",
+    "nama_produk",
+    "name",
+    "customer_name",
+    "product_name",
+    "keterangan",
+    "ket",
+    "catatan",
+    "note",
+    "notes",
+    "remark",
+    "remarks",
+    "memo",
+    "description",
+    "deskripsi",
+    "tanggal",
+    "tgl",
+    "date",
+    "cabang",
+    "branch",
+    "departemen",
+    "divisi",
+    "alamat",
+    "email",
+)
+"""Titles of columns that are the submitter's own: they come back in the results and go nowhere else."""
+
+RESULT_COLUMNS = (
+    "sat_verdict",
+    "sat_state",
+    "sat_reason",
+    "sat_message",
+    "sat_request_id",
+    "sat_price_rupiah",
+    "sat_charged_rupiah",
+    "sat_fulfilled_at",
+)
+"""The columns that a result file adds; passed over when it is submitted again."""
+
+REQUIRED = ("order_id", "product_code", "client_number")
+FIELD_NAME_EXPECTED = (
+    f"names of 1 to {MAXIMUM_FIELD_NAME_CHARACTERS} characters without control characters, each once, "
+    f"in all not more than fit into {MAXIMUM_COLUMNS} columns"
+)
+_EXPECTED = (
+    f"{', '.join(REQUIRED)} and optionally amount_rupiah, max_rupiah, downline_id, field:<name>, or "
+    "note:<name> for a column of your own"
+)
+# A hint is for a slip of the pen: words that only look alike, such as pesanan and pelanggan, are none.
+_ALIKE = 0.86
+
+
+def key_of(title: str) -> str:
+    """What is left of a title when capitals, spaces and marks do not matter."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", title).casefold()))
+
+
+_KNOWN = {key_of(alias): name for name, aliases in ALIASES.items() for alias in (name, *aliases)}
+_OTHERS = {key_of(name): name for name in (*RESULT_COLUMNS, INTAKE_ERROR)} | {
+    key_of(name): NOTE_PREFIX + name for name in NOTES
+}
+
+
+def columns_of(titles: Sequence[str], file_name: str, row_number: int) -> tuple[str, ...]:
+    """The column that each title means: a name of ``ALIASES`` or ``RESULT_COLUMNS``, ``field:…``, ``note:…``.
+
+    :raises OrderFileError: for too many, unknown, doubled or missing columns, all of a kind named at once.
+    """
+    where = f"{file_name} row {row_number}"
+    if len(titles) > MAXIMUM_COLUMNS:
+        raise OrderFileError(
+            "too_many_columns", f"{where}: found {len(titles)} columns; expected at most {MAXIMUM_COLUMNS}"
+        )
+    columns = [_column(title, f"{where}, column {place}") for place, title in enumerate(titles, 1)]
+    known = tuple(name for name in columns if name is not None)
+    missing = [name for name in REQUIRED if name not in known]
+    if len(known) < len(columns):
+        raise OrderFileError("unknown_column", f"{where}: {_unknown(titles, columns, missing)}")
+    _refuse_doubled(titles, known, where)
+    if missing:
+        raise OrderFileError(
+            "missing_column",
+            f"{where}: column {', '.join(missing)} is missing; found "
+            f"{', '.join(shown(title) for title in titles)}; expected {_EXPECTED}",
+        )
+    return known
+
+
+def field_name_problem(name: str) -> str | None:
+    """What is expected of a field's name when ``name`` is none; None when it is one."""
+    if not 0 < len(name) <= MAXIMUM_FIELD_NAME_CHARACTERS or name != name.strip() or first_control(name):
+        return FIELD_NAME_EXPECTED
+    return None
+
+
+def is_result_column(title: str) -> bool:
+    """Whether a title is one that a result file adds."""
+    return _OTHERS.get(key_of(title)) in RESULT_COLUMNS
+
+
+def _column(title: str, where: str) -> str | None:
+    """What a title means; None when it is not known."""
+    if len(title) > MAXIMUM_CELL_CHARACTERS:
+        raise _bad_title(where, f"{len(title)} characters", f"at most {MAXIMUM_CELL_CHARACTERS} characters")
+    text = title.strip()
+    key = key_of(text)
+    if name := _KNOWN.get(key) or _OTHERS.get(key):
+        return name
+    if control := first_control(text):
+        raise _bad_title(where, control, "a title without control characters")
+    lowered = text.casefold()
+    if lowered.startswith(FIELD_PREFIX) and len(text) > len(FIELD_PREFIX):
+        name = text[len(FIELD_PREFIX) :].strip()
+        if problem := field_name_problem(name):
+            raise _bad_title(where, shape_of(name), problem)
+        return FIELD_PREFIX + name
+    return lowered if lowered.startswith(NOTE_PREFIX) else None
+
+
+def _bad_title(where: str, found: str, expected: str) -> OrderFileError:
+    return OrderFileError("bad_title", f"{where}: found {found}; expected {expected}")
+
+
+def _unknown(titles: Sequence[str], columns: Sequence[str | None], missing: Sequence[str]) -> str:
+    if len(missing) == len(REQUIRED):
+        # Probably the first order of a file without a header: nothing of it is shown.
+        return f"found no title that is known; expected a header with the columns {_EXPECTED}"
+    found = ", ".join(
+        f"column {place} {shown(title.strip()) if title.strip() else 'without a title'}{_hint(title)}"
+        for place, (title, name) in enumerate(zip(titles, columns, strict=True), 1)
+        if name is None
+    )
+    lacking = f"; column {', '.join(missing)} is missing" if missing else ""
+    return f"found titles that are not known: {found}{lacking}; expected {_EXPECTED}"
+
+
+def _hint(title: str) -> str:
+    near = difflib.get_close_matches(key_of(title), _KNOWN, n=1, cutoff=_ALIKE)
+    return f" (did you mean {_KNOWN[near[0]]}?)" if near else ""
+
+
+def _refuse_doubled(titles: Sequence[str], columns: Sequence[str], where: str) -> None:
+    places = defaultdict(list)
+    for place, name in enumerate(columns, 1):
+        if not name.startswith(NOTE_PREFIX) and name not in RESULT_COLUMNS:
+            places[name].append(f"column {place} {one_line(titles[place - 1])!r}")
+    doubled = [f"{shown(name)} more than once: {' and '.join(at)}" for name, at in places.items() if at[1:]]
+    if doubled:
+        raise OrderFileError(
+            "column_twice",
+            f"{where}: found {', '.join(doubled)}; expected each once - remove one, or call it note:<name>",
+        )

@@ -1,0 +1,54 @@
+"""What can be wrong with an order file, and with one of its rows, in words for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sat_hook.pipeline.cells import one_line, shape_of, shown
+
+FIELD_PREFIX = "field:"
+NOTE_PREFIX = "note:"
+_PRIVATE = ("client_number", "downline_id")
+
+
+class OrderFileError(ValueError):
+    """The file as a whole cannot be read as orders. ``code`` is a short name for it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """What is wrong with one row: where, what was found, what was expected.
+
+    :param column: the column's name in this project; ``title`` is what the file calls it.
+    :param is_told: ``found`` is a sentence of ours, which holds nothing of a cell, and is shown as it is.
+    """
+
+    code: str
+    column: str
+    found: str
+    expected: str
+    title: str = ""
+    is_told: bool = False
+
+    def titled(self, title: str) -> RowProblem:
+        """The problem with the column named as the file names it."""
+        return replace(self, title=one_line(title))
+
+    def message(self, file_name: str, row_number: int) -> str:
+        """One sentence for people. It goes into events and logs, so it holds no number and no value of a
+        customer's: of those only the shape; the result file echoes the cells themselves.
+        """
+        return (
+            f"{file_name} row {row_number}, column {self.title or self.column}: found {self._shown()}; "
+            f"expected {self.expected}"
+        )
+
+    def _shown(self) -> str:
+        if self.is_told:
+            return self.found
+        is_private = self.column in _PRIVATE or self.column.startswith((FIELD_PREFIX, NOTE_PREFIX))
+        return shape_of(self.found) if is_private or self.code == "surplus_cells" else shown(self.found)

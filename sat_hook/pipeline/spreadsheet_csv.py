@@ -1,0 +1,54 @@
+"""CSV that people open in a spreadsheet: no text in it runs as a formula, whatever separator it is split at.
+
+A spreadsheet splits a ``.csv`` at the separator of its region, not at the file's own. So a formula is made
+text not only at the begin of a cell, but behind every mark at which the cell may be split. :func:`plain` is
+the way back: for every text, ``plain(neutral(text)) == text``.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable
+from typing import Protocol
+
+_FORMULA = r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]"
+# A spreadsheet may skip a tab or a line break at the begin of a cell, and run what follows.
+_BEGIN = rf"""(?='*(?:[\t\r\n]|[\s"]*{_FORMULA}))"""
+_MARK = r"""([,;\t|\r\n][\s"]*)"""
+_AT_THE_BEGIN, _NEUTRAL_BEGIN = re.compile(_BEGIN), re.compile("'" + _BEGIN)
+_BEHIND_A_MARK, _NEUTRAL_MARK = (re.compile(f"{_MARK}{quote}(?={_FORMULA})") for quote in ("", "'"))
+
+
+class TextTarget(Protocol):
+    """What CSV is written to."""
+
+    def write(self, text: str, /) -> object:
+        """Take ``text``."""
+
+
+class SpreadsheetWriter:
+    """Writes rows of CSV: text as text, numbers as numbers, nothing as nothing."""
+
+    def __init__(self, out: TextTarget, delimiter: str = ",") -> None:
+        self._writer = csv.writer(out, delimiter=delimiter, lineterminator="\r\n")
+
+    def row(self, cells: Iterable[object]) -> None:
+        """Write one row."""
+        self._writer.writerow([neutral(cell) if isinstance(cell, str) else cell for cell in cells])
+
+
+def neutral(cell: str) -> str:
+    """The cell as text for a spreadsheet: what it would run as a formula gets an apostrophe in front."""
+    if cell.isalnum():
+        return cell
+    begun = f"'{cell}" if _AT_THE_BEGIN.match(cell) else cell
+    return _BEHIND_A_MARK.sub(r"\1'", begun)
+
+
+def plain(cell: str) -> str:
+    """The text that :func:`neutral` made ``cell`` from."""
+    if "'" not in cell:
+        return cell
+    begun = _NEUTRAL_MARK.sub(r"\1", cell)
+    return begun[1:] if _NEUTRAL_BEGIN.match(begun) else begun
