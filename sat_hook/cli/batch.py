@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Batches of orders.", no_args_is_help=True)
 
-BATCHES = Columns("batch", "state", "account", "file", ">orders", ">aside", ">quoted", ">paid by run")
+BATCHES = Columns(
+    "batch", "state", "account", "file", ">rows", ">orders", ">aside", ">need you", ">quoted", ">paid by run"
+)
 
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch id that submit printed")]
 At = Annotated[
@@ -97,9 +99,12 @@ def list_batches(
     limit: Annotated[int, typer.Option(help="How many", min=1, max=MAXIMUM_LISTED)] = 20,
 ) -> None:
     """The batches submitted last, newest first."""
+    from sat_hook.pipeline.needs import rows_in_need
+
     with store_of(settings_of(context)) as store:
         # One more than is shown tells whether there are more.
         batches = store.recent_batches(limit + 1)
+        needs = store.needs([batch.batch_id for batch in batches])
     more, batches = len(batches) > limit, batches[:limit]
     out = console()
     if not batches:
@@ -112,8 +117,10 @@ def list_batches(
             batch.state.value,
             batch.account,
             batch.file_name,
+            f"{batch.rows:,}",
             f"{batch.orders:,}",
             f"{batch.set_aside:,}",
+            f"{rows_in_need(needs[batch.batch_id]):,}",
             rupiah(batch.total_rupiah),
             rupiah(batch.charged_rupiah),
         )

@@ -54,6 +54,8 @@ def follow_to_end(
 
 
 def print_summary(settings: CommandSettings, batch_id: str, out: Console, at: int | None = None) -> None:
+    from rich.text import Text
+
     from sat_hook.domain.identity import account_id_of
     from sat_hook.pipeline.results import summarise
     from sat_hook.store.past import past_of
@@ -65,6 +67,8 @@ def print_summary(settings: CommandSettings, batch_id: str, out: Console, at: in
         out.print(f"[yellow]As of position {at:,}[/] of the log")
     _print_facts(out, summary)
     _print_counts(out, summary.counts)
+    if summary.needs:
+        out.print(Text(summary.needs_in_words, "bold yellow"))
     if standing is not None and standing.is_paused and at is None:
         out.print(
             f"Account {standing.account} is paused, nothing is sent: {standing.pause_reason}", markup=False
@@ -83,7 +87,7 @@ def _print_facts(out: Console, summary: BatchSummary) -> None:
         ("batch", f"{batch.batch_id} ({batch.state.value})"),
         ("account", batch.account),
         ("file", f"{batch.file_name}, {batch.size_bytes:,} bytes"),
-        ("rows", f"{batch.orders:,} orders, {batch.set_aside:,} set aside"),
+        ("rows", f"{batch.rows:,}: {batch.orders:,} orders, {batch.set_aside:,} set aside"),
         ("quoted", rupiah(batch.total_rupiah)),
         ("paid", rupiah(summary.charged_rupiah)),
     ]

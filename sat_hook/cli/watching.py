@@ -128,6 +128,7 @@ def _beside_the_bar(progress: BatchProgress) -> str:
 
     parts = [f"{progress.ended:,} of {progress.orders:,}"]
     parts += [pace_in_words(progress)] if progress.to_go else []
+    parts += [progress.needs_in_words] if progress.needs else []
     parts.append(f"paid {rupiah(progress.paid_rupiah)} of {rupiah(progress.quoted_rupiah)}")
     return ", ".join(parts)
 
@@ -136,6 +137,8 @@ def _say_end(progress: BatchProgress, out: Console) -> None:
     batch = progress.batch
     if batch.refusal_message:
         out.print(f"Refused ({batch.refusal_code}): {batch.refusal_message}", markup=False)
+    if progress.needs:
+        out.print(progress.needs_in_words, markup=False)
     if progress.for_people:
         out.print(f"{progress.for_people:,} orders wait for a person: held or escalated", markup=False)
     out.print(f"results file: sat batch results {batch.batch_id} --output FILE", markup=False)

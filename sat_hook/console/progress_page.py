@@ -18,6 +18,7 @@ _STYLE = (
     ".still{color:#5b6b69}progress{width:100%;height:1.1rem;accent-color:#2b7a5b}"
     "table{border-collapse:collapse;width:100%;margin:1.2rem 0}"
     "th,td{text-align:right;padding:.35rem .6rem;border-bottom:1px solid #dde5e2}"
+    ".need{border-left:.3rem solid #b3541e;padding-left:.7rem}"
     "th:first-child,td:first-child{text-align:left;padding-left:0}td progress{width:9rem}"
 )
 
@@ -52,8 +53,10 @@ def progress_page(progress: BatchProgress) -> str:
 <body>
 <h1>{title}</h1>
 <p>{escape(batch.state.value)}, account {escape(batch.account)}</p>
-<p>{_bar(progress.ended, progress.orders, "ended")}</p>
-<p><strong>{progress.ended:,} of {progress.orders:,}</strong> orders have ended{_pace(progress)}.</p>
+{_needs(progress)}
+<p>{_bar(progress.ended, progress.rows, "ended")}</p>
+<p><strong>{progress.ended:,} of {progress.orders:,}</strong> orders have ended{_pace(progress)}.
+{_aside(progress)}</p>
 <p>Paid Rp {progress.paid_rupiah:,} of Rp {progress.quoted_rupiah:,}.</p>
 {_for_people(progress)}
 <table>
@@ -70,6 +73,19 @@ def progress_page(progress: BatchProgress) -> str:
 
 def _pace(progress: BatchProgress) -> str:
     return f"; {escape(pace_in_words(progress))}" if progress.to_go else ""
+
+
+def _needs(progress: BatchProgress) -> str:
+    if not progress.needs:
+        return ""
+    subject, _, reasons = progress.needs_in_words.partition(": ")
+    return f'<p class="need"><strong>{escape(subject)}</strong>: {escape(reasons)}.</p>'
+
+
+def _aside(progress: BatchProgress) -> str:
+    if not progress.batch.set_aside:
+        return ""
+    return f"{progress.batch.set_aside:,} of {progress.rows:,} rows became no order."
 
 
 def _for_people(progress: BatchProgress) -> str:

@@ -90,6 +90,11 @@ class Batch(BaseModel):
     approver: str | None = None
     rejecter: str | None = None
 
+    @property
+    def rows(self) -> int:
+        """The rows that were read so far: orders, and what became none."""
+        return self.orders + self.set_aside
+
 
 def decide_batch(batch: Batch | None, command: BatchCommand) -> tuple[Event, ...] | Refusal:
     """The events that ``command`` appends to ``batch``, or why it changes nothing."""

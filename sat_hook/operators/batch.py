@@ -369,6 +369,8 @@ class SATResultsOperator(SATBatchOperator):
             application.resolver, submissions_spool(), results_spool(), self.batch, provenance
         )
         self.log.info("Batch %s: %s. Results: %s", self.batch, describe(summary), file.uri)
+        if summary.needs:
+            self.log.warning("%s.", summary.needs_in_words)
         exceptions = handed_over(application.store, self.batch)
         if exceptions.orders:
             self.log.warning("Complete but for %s orders, which are with people:", exceptions.orders)
@@ -392,6 +394,9 @@ class SATResultsOperator(SATBatchOperator):
             "batch_id": self.batch,
             "results_uri": file.uri,
             "orders": {count.state.value: count.orders for count in summary.counts},
+            "rows": summary.batch.rows,
+            "rows_that_need_people": summary.rows_in_need,
+            "needs": summary.needs_in_words,
             "charged_rupiah": summary.charged_rupiah,
             "exceptions": exceptions.orders,
             "exception_order_ids": exceptions.order_ids,
@@ -399,5 +404,7 @@ class SATResultsOperator(SATBatchOperator):
 
 
 def describe(summary: BatchSummary) -> str:
-    """The states of a batch's orders, for a log line."""
-    return ", ".join(f"{count.orders} {count.state.value}" for count in summary.counts) or "no orders"
+    """The states of a batch's orders and the rows that became none, for a log line."""
+    states = [f"{count.orders} {count.state.value}" for count in summary.counts] or ["no orders"]
+    states += [f"{summary.batch.set_aside} rows set aside"] if summary.batch.set_aside else []
+    return ", ".join(states)

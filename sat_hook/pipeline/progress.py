@@ -13,8 +13,9 @@ from sat_hook.domain.batch import Batch
 from sat_hook.domain.guards import WIB
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.ports import Clock
+from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.pipeline.resolver import load_batch
-from sat_hook.store.event_store import EventStore, StateCount
+from sat_hook.store.event_store import EventStore, Need, StateCount
 from sat_hook.store.progress import PostgresProgress
 
 RATE_SECONDS = 300.0
@@ -35,6 +36,17 @@ class BatchProgress:
     settled: int
     settled_seconds: float
     looked_at: datetime
+    needs: tuple[Need, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """What was submitted: rows that became orders, and rows that did not."""
+        return max(self.batch.rows, self.orders)
+
+    @property
+    def needs_in_words(self) -> str:
+        """How many rows need a person, and why; empty when none does."""
+        return needs_in_words(self.rows, self.needs)
 
     @property
     def orders(self) -> int:
@@ -104,13 +116,22 @@ def progress_of(store: EventStore, progress: PostgresProgress, clock: Clock, bat
     now = clock.now()
     look = progress.look(batch_id, now - timedelta(seconds=RATE_SECONDS))
     since = look.first_settled_at or now
-    return BatchProgress(batch, look.counts, look.settled, max(0.0, (now - since).total_seconds()), now)
+    return BatchProgress(
+        batch,
+        look.counts,
+        look.settled,
+        max(0.0, (now - since).total_seconds()),
+        now,
+        store.needs([batch_id])[batch_id],
+    )
 
 
 def in_words(progress: BatchProgress) -> str:
     """One line: how many have ended, how the others stand, how fast it goes, when it ends, what it cost."""
     states = ", ".join(f"{count.orders:,} {count.state.value}" for count in progress.counts) or "no orders"
-    parts = [f"{progress.ended:,} of {progress.orders:,} orders ended ({states})"]
+    aside = f", {progress.batch.set_aside:,} rows became none" if progress.batch.set_aside else ""
+    parts = [f"{progress.ended:,} of {progress.orders:,} orders ended ({states}){aside}"]
+    parts += [progress.needs_in_words] if progress.needs else []
     parts += [pace_in_words(progress)] if progress.to_go else []
     parts.append(f"paid Rp {progress.paid_rupiah:,} of Rp {progress.quoted_rupiah:,}")
     return "; ".join(parts)

@@ -18,12 +18,13 @@ from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
 from sat_hook.pipeline.csv_reader import CsvReader, Record
 from sat_hook.pipeline.intake import submitted_bytes
+from sat_hook.pipeline.needs import needs_in_words, rows_in_need
 from sat_hook.pipeline.order_columns import RESULT_COLUMNS, is_result_column
 from sat_hook.pipeline.order_problems import OrderFileError
 from sat_hook.pipeline.resolver import Resolver, load_batch
 from sat_hook.pipeline.spool import Spool, SpoolReader
 from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter, plain
-from sat_hook.store.event_store import BatchReader, OrderSlice, StateCount, each_order
+from sat_hook.store.event_store import BatchReader, Need, OrderSlice, StateCount, each_order
 from sat_hook.store.past import Past, StateTally, present_of
 
 VERDICTS: dict[OrderState, str] = {
@@ -67,6 +68,17 @@ class BatchSummary:
 
     batch: Batch
     counts: tuple[StateCount, ...]
+    needs: tuple[Need, ...] = ()
+
+    @property
+    def rows_in_need(self) -> int:
+        """The rows that a person has to look at."""
+        return rows_in_need(self.needs)
+
+    @property
+    def needs_in_words(self) -> str:
+        """How many rows need a person, and why; empty when none does."""
+        return needs_in_words(self.batch.rows, self.needs)
 
     @property
     def charged_rupiah(self) -> int:
@@ -101,7 +113,7 @@ class BatchSummary:
 def summarise(store: BatchReader, batch_id: str) -> BatchSummary:
     """How the orders of a batch stand, or stood in the past; raises BatchNotFoundError."""
     batch = load_batch(store, batch_id)
-    return BatchSummary(batch, tuple(store.count_by_state(batch_id)))
+    return BatchSummary(batch, tuple(store.count_by_state(batch_id)), store.needs([batch_id])[batch_id])
 
 
 def complete(resolver: Resolver, batch_id: str, provenance: Provenance) -> BatchSummary:
@@ -110,7 +122,7 @@ def complete(resolver: Resolver, batch_id: str, provenance: Provenance) -> Batch
     if summary.is_complete and not summary.batch.state.is_final:
         command = Complete(summary.orders_by_state, summary.charged_rupiah)
         batch, _ = resolver.apply_to_batch(batch_id, command, provenance)
-        return BatchSummary(batch, summary.counts)
+        return replace(summary, batch=batch)
     return summary
 
 

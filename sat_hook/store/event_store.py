@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
+from sat_hook.domain.batch_events import RowsTakenIn, RowVerdict
 from sat_hook.domain.event import Event
 from sat_hook.domain.export import Export
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.domain.recorded import Provenance, RecordedEvent, StreamId
+from sat_hook.domain.recorded import Provenance, RecordedEvent, StreamId, StreamKind
 
 
 class StoreUnavailableError(RuntimeError):
@@ -62,6 +64,18 @@ class StateCount:
     charged_rupiah: int
 
 
+class Need(NamedTuple):
+    """Rows of a batch that need a person for the same reason.
+
+    :param standing: ``refused`` for rows that became no order; else the state of their orders.
+    :param code: the reason.
+    """
+
+    standing: str
+    code: str
+    rows: int
+
+
 @dataclass(frozen=True, slots=True)
 class OrderSlice:
     """Which orders of a batch: by state, by a closed range of row numbers."""
@@ -89,6 +103,9 @@ class BatchReader(Protocol):
 
     def count_by_state(self, batch_id: str) -> list[StateCount]:
         """How the orders of a batch stand, states in their usual order; empty states are left out."""
+
+    def needs(self, batch_ids: Sequence[str]) -> dict[str, tuple[Need, ...]]:
+        """The rows of each batch that need a person, by reason, the most frequent first."""
 
     def read_stream(self, stream: StreamId) -> list[RecordedEvent]:
         """All events of one stream, by version."""
@@ -147,3 +164,24 @@ def each_recorded(store: EventStore, up_to_position: int, page: int = 5000) -> I
     while recorded := store.read_log(after, up_to_position, page):
         yield from recorded
         after = recorded[-1].position
+
+
+NEEDING_STATES = (OrderState.REJECTED, OrderState.HELD, OrderState.ESCALATED)
+"""States of orders that a person has to look at: to correct, to release or to decide."""
+
+
+def needs_of(reader: BatchReader, batch_id: str) -> tuple[Need, ...]:
+    """What :meth:`BatchReader.needs` has of one batch, counted event by event and order by order."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for recorded in reader.read_stream(StreamId(StreamKind.BATCH, batch_id)):
+        if recorded.type_name == RowsTakenIn.__name__ and isinstance(event := recorded.event, RowsTakenIn):
+            refused = (row for row in event.set_aside if row.verdict is RowVerdict.REFUSED)
+            counted.update((RowVerdict.REFUSED.value, row.code) for row in refused)
+    for order in each_order(reader, OrderSlice(batch_id, NEEDING_STATES)):
+        counted[order.state.value, order.reason_code or ""] += 1
+    return in_order_of_rows(Need(standing, code, rows) for (standing, code), rows in counted.items())
+
+
+def in_order_of_rows(needs: Iterable[Need]) -> tuple[Need, ...]:
+    """The most frequent first."""
+    return tuple(sorted(needs, key=lambda need: (-need.rows, need.standing, need.code)))

@@ -10,7 +10,7 @@ from sat_hook.domain.batch import Batch
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.recorded import Provenance, RecordedEvent, StreamId, event_digest
-from sat_hook.store.event_store import Change, OrderSlice, StateCount, StatusEvidence
+from sat_hook.store.event_store import Change, Need, OrderSlice, StateCount, StatusEvidence, needs_of
 
 
 class MemoryEventStore:
@@ -111,6 +111,9 @@ class MemoryEventStore:
                 charged = sum(order.charged_rupiah or 0 for order in orders)
                 counts.append(StateCount(state, len(orders), quoted, charged))
         return counts
+
+    def needs(self, batch_ids: Sequence[str]) -> dict[str, tuple[Need, ...]]:
+        return {batch_id: needs_of(self, batch_id) for batch_id in batch_ids}
 
     def read_stream(self, stream: StreamId) -> list[RecordedEvent]:
         return [recorded for recorded in self.log if recorded.stream == stream]

@@ -23,10 +23,12 @@ from sat_hook.store.database import Database
 from sat_hook.store.event_store import (
     BatchReader,
     EventStore,
+    Need,
     OrderSlice,
     StateCount,
     each_order,
     each_recorded,
+    needs_of,
 )
 from sat_hook.store.postgres import PostgresEventStore, recorded_from_row
 from sat_hook.store.sql_files import queries
@@ -116,6 +118,9 @@ class Past(BatchReader, ABC):
         for order in each_order(self, OrderSlice(batch_id)):
             tally.add(order)
         return tally.counts
+
+    def needs(self, batch_ids: Sequence[str]) -> dict[str, tuple[Need, ...]]:
+        return {batch_id: needs_of(self, batch_id) for batch_id in batch_ids}
 
     def _rows_of(self, batch_id: str) -> list[tuple[int, str]]:
         if batch_id not in self._rows:

@@ -19,7 +19,7 @@ from sat_hook.domain.recorded import (
     event_digest,
 )
 from sat_hook.store.database import Database
-from sat_hook.store.event_store import Change, OrderSlice, StateCount
+from sat_hook.store.event_store import NEEDING_STATES, Change, Need, OrderSlice, StateCount, in_order_of_rows
 from sat_hook.store.sql_files import queries
 
 
@@ -94,6 +94,21 @@ class PostgresEventStore:
             rows = list(self._orders.count_by_state(connection, batch_id=batch_id))
         counts = {row[0]: StateCount(OrderState(row[0]), row[1], row[2], row[3]) for row in rows}
         return [counts[state.value] for state in OrderState if state.value in counts]
+
+    def needs(self, batch_ids: Sequence[str]) -> dict[str, tuple[Need, ...]]:
+        with self.database.transaction() as connection:
+            rows = list(
+                self._orders.needs(
+                    connection,
+                    batch_ids=list(batch_ids),
+                    streams=[str(StreamId(StreamKind.BATCH, batch_id)) for batch_id in batch_ids],
+                    states=[state.value for state in NEEDING_STATES],
+                )
+            )
+        found: dict[str, list[Need]] = {batch_id: [] for batch_id in batch_ids}
+        for batch_id, standing, code, number in rows:
+            found[batch_id].append(Need(standing, code, number))
+        return {batch_id: in_order_of_rows(needs) for batch_id, needs in found.items()}
 
     def read_stream(self, stream: StreamId) -> list[RecordedEvent]:
         with self.database.transaction() as connection:

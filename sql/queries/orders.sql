@@ -24,6 +24,18 @@ FROM sat.orders
 WHERE batch_id = :batch_id
 GROUP BY state;
 
+-- name: needs(batch_ids, streams, states)
+-- The rows of some batches that need a person, by reason: refused rows, and orders in these states.
+SELECT batch_id, state, coalesce(document ->> 'reason_code', ''), count(*)
+FROM sat.orders
+WHERE batch_id = ANY (:batch_ids) AND state = ANY (:states)
+GROUP BY 1, 2, 3
+UNION ALL
+SELECT split_part(stream, '/', 2), 'refused', item ->> 'code', count(*)
+FROM sat.events, jsonb_array_elements(data::jsonb -> 'set_aside') AS item
+WHERE stream = ANY (:streams) AND type = 'RowsTakenIn' AND item ->> 'verdict' = 'refused'
+GROUP BY 1, 3;
+
 -- name: find_order(reference)
 -- Orders by request id, or by the submitter's order id.
 SELECT document::text FROM sat.orders WHERE request_id = :reference OR order_id = :reference ORDER BY account;

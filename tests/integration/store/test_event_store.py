@@ -6,17 +6,23 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from sat_hook.domain import batch_events
 from sat_hook.domain import order_events as happened
+from sat_hook.domain.batch import Batch, evolve_batch
 from sat_hook.domain.order import OrderState
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import (
+    Change,
     EventStore,
+    Need,
     OrderSlice,
     StatusEvidence,
     each_order,
     each_recorded,
+    needs_of,
 )
 from sat_hook.store.memory import MemoryEventStore
+from sat_hook.store.past import present_of
 from sat_hook.store.postgres import PostgresEventStore
 from tests.orders import BATCH, BY_TEST, T0, ManualClock, change_of, received, stream_of, submitted
 
@@ -105,6 +111,42 @@ def test_orders_are_paged_by_row_state_and_range(store: EventStore) -> None:
     assert [order.row_number for order in each_order(store, slice_, page=2)] == [2, 4, 5, 6]
     counts = {count.state: count.orders for count in store.count_by_state(BATCH)}
     assert counts == {OrderState.RECEIVED: 6, OrderState.REJECTED: 1}
+
+
+def test_rows_that_need_a_person_are_counted_by_reason(store: EventStore) -> None:
+    """Refused rows of the file, and orders that are rejected, held or escalated; repeats need nobody."""
+    refused, known = batch_events.RowVerdict.REFUSED, batch_events.RowVerdict.ALREADY_KNOWN
+    aside = [(3, refused, "missing_value"), (4, refused, "missing_value"), (5, known, "already_submitted")]
+    taken = batch_events.RowsTakenIn(
+        first_row=1,
+        last_row=5,
+        orders=2,
+        set_aside=tuple(
+            batch_events.RowSetAside(row_number=row, verdict=verdict, code=code, message="")
+            for row, verdict, code in aside
+        ),
+    )
+    begun = submitted()
+    assert isinstance(begun.after, Batch)
+    after: Batch = evolve_batch(begun.after, BATCH, taken)
+    rows = Change(begun.stream, 1, (taken,), after)
+    rejected = happened.OrderRejected(reason=happened.RejectionReason.UNKNOWN_PRODUCT, detail="")
+    held = happened.OrderHeld(reason=happened.HoldReason.LIMIT, detail="")
+    orders = [change_of(None, 1, received(1), rejected), change_of(None, 2, received(2), held)]
+    store.append([begun, *orders], BY_TEST, T0)
+    store.append([rows], BY_TEST, T0)
+
+    found = store.needs([BATCH, "BNONE"])
+    assert found == {
+        BATCH: (
+            Need("refused", "missing_value", 2),
+            Need("held", "limit", 1),
+            Need("rejected", "unknown_product", 1),
+        ),
+        "BNONE": (),
+    }
+    assert needs_of(store, BATCH) == found[BATCH]
+    assert present_of(store).needs([BATCH])[BATCH] == found[BATCH]
 
 
 def test_batches_are_streams_like_orders(store: EventStore) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 
 from sat_hook.console.progress_page import HEADERS, progress_page
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.order import OrderState
+from sat_hook.store.event_store import Need
 from tests.unit.pipeline.test_progress import progress
 
 RUNNING = progress((OrderState.SUCCEEDED, 6), (OrderState.PENDING, 3), (OrderState.HELD, 1), settled=6)
@@ -24,6 +26,16 @@ def test_it_shows_states_rate_end_and_rupiah() -> None:
         "<td>pending</td><td>3</td><td>30,000</td>",
     ):
         assert words in page
+
+
+def test_it_says_first_how_many_rows_need_a_person() -> None:
+    """With the reasons, and the bar is as long as the file: it is not full while rows are left over."""
+    batch = RUNNING.batch.model_copy(update={"orders": 10, "set_aside": 19})
+    page = progress_page(replace(RUNNING, batch=batch, needs=(Need("refused", "<b>", 19),)))
+    assert "<strong>19 of 29 rows need you</strong>: 19 &lt;b&gt;." in page
+    assert page.index("rows need you") < page.index("orders have ended")
+    assert 'value="6" max="29" aria-label="ended"' in page
+    assert "19 of 29 rows became no order." in page
 
 
 def test_it_renews_itself_until_the_batch_is_complete() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_events import BatchSource
 from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.progress import BatchProgress, in_words
-from sat_hook.store.event_store import StateCount
+from sat_hook.store.event_store import Need, StateCount
 
 NOW = datetime(2026, 11, 2, 3, 0, tzinfo=UTC)
 
@@ -37,6 +38,22 @@ def progress(
     )
     made = tuple(StateCount(name, number, number * 10_000, number * 10_000) for name, number in counts)
     return BatchProgress(batch, made, settled, seconds, NOW)
+
+
+def test_rows_that_need_a_person_are_counted_against_what_was_submitted() -> None:
+    """Rows that became no order are rows, too: of 29 that were submitted 25 need somebody."""
+    looked = progress((OrderState.SUCCEEDED, 4), (OrderState.REJECTED, 2), (OrderState.HELD, 2))
+    batch = looked.batch.model_copy(update={"orders": 8, "set_aside": 21})
+    needs = (
+        Need("refused", "missing_value", 21),
+        Need("held", "business_duplicate", 2),
+        Need("rejected", "unknown_product", 2),
+    )
+    words = in_words(replace(looked, batch=batch, needs=needs))
+    assert "21 rows became none" in words
+    assert (
+        "25 of 29 rows need you: 21 missing_value, 2 held for business_duplicate, 2 unknown_product" in words
+    )
 
 
 def test_the_end_follows_from_the_rate() -> None:
