@@ -5,7 +5,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
 RUN python -m venv /opt/venv
 COPY requirements.txt /build/
 RUN /opt/venv/bin/pip install --require-hashes --requirement /build/requirements.txt
-COPY pyproject.toml README.md /build/
+COPY pyproject.toml README.md LICENSE /build/
 COPY sat_hook /build/sat_hook
 COPY sandbox /build/sandbox
 COPY stack /build/stack
