@@ -35,7 +35,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON sat.poll_schedule TO sat_writer;
 -- Claiming with SKIP LOCKED needs UPDATE, too.
 GRANT SELECT, UPDATE, DELETE ON sat.callback_queue TO sat_writer;
 GRANT SELECT, INSERT ON sat.order_intake TO sat_writer;
-GRANT UPDATE (claimed_by, claimed_at) ON sat.order_intake TO sat_writer;
+GRANT UPDATE (claimed_by, claimed_at, batch_id) ON sat.order_intake TO sat_writer;
 
 -- What happens after the end of an order: the log's readers, alerts, and looks at ended orders.
 GRANT SELECT, INSERT, UPDATE ON sat.log_cursors, sat.alerts, sat.final_watch TO sat_writer;

@@ -14,6 +14,7 @@ from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.clients.system import SystemClock
+from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.order import Order
@@ -30,7 +31,7 @@ from sat_hook.pipeline.limits import (
     QuotingLimits,
 )
 from sat_hook.pipeline.quoting import Quoter, close_quoting
-from sat_hook.pipeline.resolver import Resolver
+from sat_hook.pipeline.resolver import Resolver, load_batch
 from sat_hook.pipeline.results import BatchSummary, ResultFile, complete, write_results
 from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.pipeline.submission import Submission, submit
@@ -143,6 +144,10 @@ class Line:
         self.execute(batch_id)
         self.wait(batch_id)
         return batch_id
+
+    def batch(self, batch_id: str) -> Batch:
+        """How a batch stands."""
+        return load_batch(self.store, batch_id)
 
     def orders(self, batch_id: str) -> dict[str, Order]:
         """The batch's orders by the submitter's order id."""

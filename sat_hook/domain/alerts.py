@@ -35,6 +35,7 @@ class AlertKind(StrEnum):
     FOREIGN_SPEND = "foreign_spend"
     FINAL_WATCH_MISSED = "final_watch_missed"
     RECONCILIATION_BREAK = "reconciliation_break"
+    INTAKE_ROWS_FREED = "intake_rows_freed"
     PRICE_JUMP = "price_jump"
     LOG_FORKED = "log_forked"
     LOG_DAMAGED = "log_damaged"
@@ -56,6 +57,7 @@ _HEADLINES = {
     AlertKind.FOREIGN_SPEND: "deposit spent by somebody else",
     AlertKind.FINAL_WATCH_MISSED: "ended orders that were not looked at again in time",
     AlertKind.RECONCILIATION_BREAK: "breaks of the reconciliation",
+    AlertKind.INTAKE_ROWS_FREED: "table rows whose run came to nothing, free again",
     AlertKind.PRICE_JUMP: "jumps of product prices",
     AlertKind.LOG_FORKED: "the log is not the one that was published",
     AlertKind.LOG_DAMAGED: "the log does not verify: changed, removed or inserted past the pipeline",
@@ -172,7 +174,7 @@ def alert_kind(event: Event, earlier: Collection[str]) -> AlertKind | None:
 def _text(event: Event, key: str) -> str:
     match event:
         case order_events.OrderEscalated(reason=reason):
-            return _line(f"{key}: {reason}")
+            return alert_line(f"{key}: {reason}")
         case order_events.ChargedAboveQuote():
             return f"{key}: charged {event.charged_rupiah:,} rupiah, quoted {event.quote_rupiah:,}"
         case batch_events.ChunkStopped():
@@ -202,7 +204,8 @@ def _text(event: Event, key: str) -> str:
             raise ValueError(f"{event.type_name} is no alert")
 
 
-def _line(text: str) -> str:
+def alert_line(text: str) -> str:
+    """``text`` as the one line that an alert holds."""
     printable = "".join(character if character.isprintable() else " " for character in text)
     return printable[:MAXIMUM_TEXT_CHARACTERS]
 

@@ -43,7 +43,7 @@ from sat_hook.pipeline.limits import BadRowsPolicy, ExecutionLimits
 from sat_hook.pipeline.quoting import Quoter, QuotingReport, close_quoting
 from sat_hook.pipeline.resolver import load_batch
 from sat_hook.pipeline.results import BatchSummary, complete, write_results
-from sat_hook.pipeline.table_intake import submit_claimed_rows
+from sat_hook.pipeline.table_intake import settle_rows, submit_claimed_rows
 from sat_hook.pipeline.trouble import SubmissionRefusedError
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
 from sat_hook.protocol.messages import Product
@@ -133,6 +133,8 @@ class SATIntakeOperator(SATBatchOperator):
         report = take_in(
             application.resolver, submissions_spool(), batch_id, provenance, BadRowsPolicy(self.on_bad_rows)
         )
+        if not self.batch_id:
+            settle_rows(application.intake, self._claim, report.batch)
         self._tell(report.batch, report.was_done_before)
         if report.batch.state is BatchState.REFUSED:
             raise AirflowFailException(f"batch {batch_id} is refused: {report.batch.refusal_message}")

@@ -15,9 +15,11 @@ from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.losses import pause_a_restored_account
 from sat_hook.operators.runs import provenance_of
+from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.funding import observation_of, record_observation
 from sat_hook.pipeline.limits import ExecutionLimits, RecoveryLimits
 from sat_hook.pipeline.recovery import Recovery, RecoveryReport
+from sat_hook.pipeline.table_intake import free_lost_rows
 from sat_hook.protocol.calls import account_call
 from sat_hook.protocol.errors import SATError
 
@@ -85,6 +87,12 @@ class SATRecoverOrdersOperator(BaseOperator):
             return
         await asyncio.to_thread(record_observation, application.funds, clock, seen, provenance)
 
+    def _free_lost_rows(self, application: ApplicationHook, account: str) -> None:
+        """Rows of ``order_intake`` whose run came to nothing wait for the next one, and people are told."""
+        if freed := free_lost_rows(application.store, application.intake, account):
+            raise_alerts(application.alerts, freed)
+            self.log.warning("Freed rows of order_intake of %s runs that came to nothing.", len(freed))
+
     async def _recover(self, context: Context) -> RecoveryReport:
         application = ApplicationHook(self.db_conn_id, "sat recovery")
         await application.aconnect()
@@ -96,6 +104,7 @@ class SATRecoverOrdersOperator(BaseOperator):
         )
         provenance = provenance_of(context)
         await asyncio.to_thread(pause_a_restored_account, application, settings.account, provenance)
+        await asyncio.to_thread(self._free_lost_rows, application, settings.account)
         async with hook.async_client() as sat:
             await self._look_at_deposit(application, sat, provenance)
             recovery = Recovery(

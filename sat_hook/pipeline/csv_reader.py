@@ -49,12 +49,16 @@ class CsvReader:
         self._row_number = 0
         self.header = self._read_header()
         self.header_row = self._row_number
+        self._records = self._each_record()
 
     def records(self) -> Iterator[Record]:
-        """Each row behind the header that is not blank, in order.
+        """Each row behind the header that is not blank, in order; asked again, it goes on where it was.
 
         :raises OrderFileError: where the file stops being CSV (an unclosed quote, a giant cell).
         """
+        return self._records
+
+    def _each_record(self) -> Iterator[Record]:
         cells = self._next()
         while cells is not None:
             row_number, record, cells = self._row_number, tuple(cells), self._next()

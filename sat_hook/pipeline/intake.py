@@ -57,7 +57,7 @@ def take_in(
     content = submitted_bytes(spool, batch)
     try:
         with OrderFile(BytesIO(content), batch.file_name) as file:
-            _check_whole(file, on_bad_rows)
+            rows = _check_whole(file, on_bad_rows)
     except OrderFileError as error:
         refuse = RefuseBatch(error.code, str(error))
         batch, _ = resolver.apply_to_batch(batch_id, refuse, provenance)
@@ -65,12 +65,14 @@ def take_in(
     with OrderFile(BytesIO(content), batch.file_name) as file:
         while run := _next_run(file, batch):
             batch = _take_in_run(resolver, batch, file.file_name, run, provenance)
+    # Every row that was counted has its order or its reason, or nothing of the batch goes on.
+    assert batch.state.is_final or batch.orders + batch.set_aside == rows
     batch, _ = resolver.apply_to_batch(batch_id, CloseIntake(), provenance)
     return IntakeReport(batch, was_done_before=False)
 
 
-def _check_whole(file: OrderFile, on_bad_rows: BadRowsPolicy) -> None:
-    """Raise OrderFileError when the file, as a whole, may not become orders."""
+def _check_whole(file: OrderFile, on_bad_rows: BadRowsPolicy) -> int:
+    """How many rows the file has; raises OrderFileError when it, as a whole, may not become orders."""
     rows = 0
     for row in file.rows():
         rows += 1
@@ -83,6 +85,7 @@ def _check_whole(file: OrderFile, on_bad_rows: BadRowsPolicy) -> None:
             raise OrderFileError("bad_row", row.outcome.message(file.file_name, row.row_number))
     if rows == 0:
         raise OrderFileError("empty", f"{file.file_name}: found a header and no rows; expected at least one")
+    return rows
 
 
 def submitted_bytes(spool: SpoolReader, batch: Batch) -> bytes:

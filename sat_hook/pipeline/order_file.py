@@ -57,7 +57,7 @@ class OrderFile:
         """Nothing is open any more."""
 
     def rows(self) -> Iterator[FileRow]:
-        """Each row that is not blank, in order.
+        """Each row that is not blank, in order; asked again, it goes on where it was.
 
         :raises OrderFileError: where the file stops being CSV, or ends in the middle of a row.
         """

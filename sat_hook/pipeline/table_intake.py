@@ -1,23 +1,37 @@
-"""Rows of ``order_intake`` become a spooled file, and from there on a batch like any other."""
+"""Rows of ``order_intake`` become a spooled file, and from there on a batch like any other.
+
+A claimed row belongs to its run until a batch has taken it in. A run that comes to nothing frees its rows:
+at once when it fails, within the hour when it was killed (:func:`free_lost_rows`). Should such a run wake up
+after all, its batch finds the orders already submitted, because an order id is one order for ever.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+from contextlib import suppress
 
+from sat_hook.domain.alerts import Alert, AlertKind, alert_line
+from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_events import BatchSource
+from sat_hook.domain.identity import batch_id_of, digest_of
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.cells import MAXIMUM_SHOWN_CHARACTERS
-from sat_hook.pipeline.limits import MAXIMUM_CELL_CHARACTERS, MAXIMUM_COLUMNS, MAXIMUM_ROWS
+from sat_hook.pipeline.limits import (
+    CLAIM_LEASE_SECONDS,
+    MAXIMUM_CELL_CHARACTERS,
+    MAXIMUM_COLUMNS,
+    MAXIMUM_ROWS,
+)
 from sat_hook.pipeline.order_columns import INTAKE_ERROR, field_name_problem
 from sat_hook.pipeline.order_problems import FIELD_PREFIX
 from sat_hook.pipeline.spool import Spool
 from sat_hook.pipeline.submission import Submission, submit
-from sat_hook.pipeline.trouble import SubmissionRefusedError
-from sat_hook.store.event_store import EventStore
+from sat_hook.store.event_store import EventStore, StoreUnavailableError
 from sat_hook.store.order_intake import IntakeRow, OrderIntake
 
+MAXIMUM_CLAIMS_FREED = 100
 COLUMNS = ("order_id", "product_code", "client_number", "amount_rupiah", "max_rupiah", "downline_id")
 
 
@@ -33,11 +47,19 @@ def submit_claimed_rows(
 ) -> Submission | None:
     """Claim the rows that wait for ``account`` and submit them as one batch; None when there are none.
 
+    Whatever goes wrong, the rows are free for the next run.
+
     :param claim: a name that every try of the same run shares, such as the run's id.
     :raises SubmissionRefusedError: when their batch reference already names another batch, or they are too
-        large together; the rows are released then.
+        large together.
+    :raises SpoolError: when they cannot be spooled.
     """
-    rows = intake.claim(account, claim, MAXIMUM_ROWS)
+    if not (rows := intake.claimed(account, claim)):
+        # A run has one batch: one whose rows were given back goes on with what it submitted.
+        known = store.load_batch(batch_id_of(account, _reference(None, claim)))
+        if known is not None:
+            return Submission(known.batch_id, known.digest, known.spool_uri, is_new=False)
+        rows = intake.claim(account, claim, MAXIMUM_ROWS)
     if not rows:
         return None
     try:
@@ -46,15 +68,66 @@ def submit_claimed_rows(
             spool,
             clock,
             account=account,
-            reference=rows[0].batch_reference or f"order_intake {claim}",
+            reference=_reference(rows[0].batch_reference, claim),
             source=BatchSource.ORDER_INTAKE,
             file_name="order_intake.csv",
             content=_as_csv(rows),
             provenance=provenance,
         )
-    except SubmissionRefusedError:
-        intake.release(account, claim)
+    except BaseException:
+        # A database that is away keeps them claimed: then they are freed like those of a killed run.
+        with suppress(StoreUnavailableError):
+            intake.release(account, claim)
         raise
+
+
+def settle_rows(intake: OrderIntake, claim: str, batch: Batch) -> None:
+    """Put down that the batch took the claim's rows in, or free those of which it made no order."""
+    if _has_read(batch):
+        intake.settle(batch.account, claim, batch.batch_id)
+    else:
+        intake.release(batch.account, claim)
+
+
+def free_lost_rows(store: EventStore, intake: OrderIntake, account: str) -> list[Alert]:
+    """Free rows whose run came to nothing: killed, out of the database's reach, without its spooled file.
+
+    :returns: an alert for each claim that was freed.
+    :raises StoreUnavailableError: when the database is away.
+    """
+    alerts = []
+    for claim in intake.claims_without_batch(account, CLAIM_LEASE_SECONDS, MAXIMUM_CLAIMS_FREED):
+        rows = intake.claimed(account, claim.claimed_by)
+        if not rows:
+            continue
+        batch = store.load_batch(batch_id_of(account, _reference(rows[0].batch_reference, claim.claimed_by)))
+        if batch is not None and batch.digest == digest_of(_as_csv(rows)) and _has_read(batch):
+            intake.settle(account, claim.claimed_by, batch.batch_id)
+            continue
+        intake.release(account, claim.claimed_by)
+        alerts.append(
+            Alert(
+                key=f"intake_rows_freed/{account}/{claim.claimed_by}/{claim.claimed_at:%Y%m%dT%H%M%S%f}",
+                kind=AlertKind.INTAKE_ROWS_FREED,
+                account=account,
+                text=alert_line(
+                    f"{len(rows):,} rows of order_intake were claimed at {claim.claimed_at:%F %R} UTC and no "
+                    f"batch took them in; they are free for the next run. Claimed by {claim.claimed_by}"
+                ),
+                occurred_at=claim.claimed_at,
+            )
+        )
+    return alerts
+
+
+def _reference(given: str | None, claim: str) -> str:
+    return (given or f"order_intake {claim}").strip()
+
+
+def _has_read(batch: Batch) -> bool:
+    """Whether the batch has a verdict for every row."""
+    is_refused_whole = batch.state is BatchState.REFUSED and not batch.orders
+    return batch.state is not BatchState.SUBMITTED and not is_refused_whole
 
 
 class _Quoted(csv.excel):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from sat_hook.store.database import Database
 from sat_hook.store.sql_files import queries
@@ -23,6 +25,14 @@ class IntakeRow:
     fields: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Rows that a run claimed at a moment."""
+
+    claimed_by: str
+    claimed_at: datetime
+
+
 class OrderIntake:
     """Claims and reads rows of ``sat.order_intake``."""
 
@@ -40,21 +50,46 @@ class OrderIntake:
             if not rows:
                 self._intake.claim_rows(connection, account=account, claimed_by=claimed_by, limit=limit)
                 rows = list(self._intake.claimed_rows(connection, account=account, claimed_by=claimed_by))
-        return [
-            IntakeRow(
-                reference,
-                order_id or "",
-                product_code or "",
-                client_number or "",
-                amount or "",
-                maximum or "",
-                downline_id or "",
-                {str(name): str(value) for name, value in fields.items()},
-            )
-            for reference, order_id, product_code, client_number, amount, maximum, downline_id, fields in rows
-        ]
+        return _intake_rows(rows)
+
+    def claimed(self, account: str, claimed_by: str) -> list[IntakeRow]:
+        """The rows of this claim; claims nothing."""
+        with self._database.transaction() as connection:
+            rows = list(self._intake.claimed_rows(connection, account=account, claimed_by=claimed_by))
+        return _intake_rows(rows)
+
+    def settle(self, account: str, claimed_by: str, batch_id: str) -> None:
+        """Put down which batch took the claim's rows in."""
+        with self._database.transaction() as connection:
+            self._intake.settle_rows(connection, account=account, claimed_by=claimed_by, batch_id=batch_id)
 
     def release(self, account: str, claimed_by: str) -> None:
-        """Give the claim's rows back, so that another run may claim them once they are mended."""
+        """Give the claim's rows back, so that another run may claim them; not those that a batch took in."""
         with self._database.transaction() as connection:
             self._intake.release_rows(connection, account=account, claimed_by=claimed_by)
+
+    def claims_without_batch(self, account: str, older_than_seconds: float, limit: int) -> list[Claim]:
+        """Claims that came to nothing so far, the oldest first."""
+        with self._database.transaction() as connection:
+            return [
+                Claim(*row)
+                for row in self._intake.claims_without_batch(
+                    connection, account=account, seconds=older_than_seconds, limit=limit
+                )
+            ]
+
+
+def _intake_rows(rows: Iterable[Sequence[Any]]) -> list[IntakeRow]:
+    return [
+        IntakeRow(
+            reference,
+            order_id or "",
+            product_code or "",
+            client_number or "",
+            amount or "",
+            maximum or "",
+            downline_id or "",
+            {str(name): str(value) for name, value in fields.items()},
+        )
+        for reference, order_id, product_code, client_number, amount, maximum, downline_id, fields in rows
+    ]

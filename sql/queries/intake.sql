@@ -22,10 +22,26 @@ WHERE intake_id IN (
 );
 
 -- name: release_rows(account, claimed_by)!
--- Give a claim's rows back: they could not be submitted, and wait for whoever mends them.
+-- Give a claim's rows back, unless a batch took them in: the next run claims them.
 UPDATE sat.order_intake
 SET claimed_by = NULL, claimed_at = NULL
-WHERE account = :account AND claimed_by = :claimed_by;
+WHERE account = :account AND claimed_by = :claimed_by AND batch_id IS NULL;
+
+-- name: settle_rows(account, claimed_by, batch_id)!
+-- A claim's rows were taken in by a batch.
+UPDATE sat.order_intake
+SET batch_id = :batch_id
+WHERE account = :account AND claimed_by = :claimed_by AND batch_id IS NULL;
+
+-- name: claims_without_batch(account, seconds, limit)
+-- Claims that no batch took in, older than so many seconds, the oldest first.
+SELECT claimed_by, min(claimed_at) AS claimed_at
+FROM sat.order_intake
+WHERE account = :account AND claimed_by IS NOT NULL AND batch_id IS NULL
+GROUP BY claimed_by
+HAVING max(claimed_at) < clock_timestamp() - make_interval(secs => :seconds)
+ORDER BY min(claimed_at)
+LIMIT :limit;
 
 -- name: claimed_rows(account, claimed_by)
 -- The rows of one claim, in the order in which they were filled in.

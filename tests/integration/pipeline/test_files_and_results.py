@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
-import psycopg2
 import pytest
 
-from sat_hook.clients.system import SystemClock
 from sat_hook.domain.batch import BatchState
-from sat_hook.pipeline.intake import take_in
+from sat_hook.pipeline.intake import ROWS_A_RUN, take_in
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.overrides import checked_reason
 from sat_hook.pipeline.results import render_results, write_results
 from sat_hook.pipeline.spool import LocalSpool
-from sat_hook.pipeline.submission import Submission
-from sat_hook.pipeline.table_intake import submit_claimed_rows
 from sat_hook.pipeline.trouble import OverrideRefusedError, SpoolError, SubmissionRefusedError
 from sat_hook.store.event_store import StoreRefusedError
-from sat_hook.store.order_intake import OrderIntake
 from sat_hook.store.past import present_of
-from stack.databases import ApplicationDatabase
-from tests.orders import ACCOUNT, BY_TEST
+from tests.orders import BY_TEST
 from tests.pipeline import Line
 
 HEADER = "order_id,product_code,client_number"
@@ -141,6 +133,15 @@ def test_intake_reads_the_bytes_that_it_hashed(line: Line, is_swapped: bool) -> 
     assert [order.client_number for order in line.orders(batch_id).values()] == ["081211000001"]
 
 
+def test_every_row_of_a_long_file_has_its_order(line: Line) -> None:
+    """Rows are taken in by runs, and none is lost between two of them."""
+    rows = 2 * ROWS_A_RUN + 3
+    content = "".join(f"INV-{n},50k-simpati,08121{n:07d}\n" for n in range(rows))
+    batch_id = line.submit(f"{HEADER}\n{content}".encode()).batch_id
+    assert take_in(line.resolver, line.spool, batch_id, BY_TEST).batch.orders == rows
+    assert [order.row_number for order in line.orders(batch_id).values()] == list(range(2, rows + 2))
+
+
 def test_a_file_that_grew_in_the_spool_is_not_read_whole(line: Line) -> None:
     """What was submitted has a size: one byte more is another file."""
     content = f"{HEADER}\nINV-1,50k-simpati,081211000001\n".encode()
@@ -208,68 +209,3 @@ def test_a_refusal_for_a_bad_row_shows_no_number(line: Line) -> None:
     batch = take_in(line.resolver, line.spool, batch_id, BY_TEST, BadRowsPolicy.REFUSE).batch
     assert "1100" not in (batch.refusal_message or "")
     assert "14 characters, digits and spaces" in (batch.refusal_message or "")
-
-
-def fill_in(
-    database: ApplicationDatabase, order_id: str, fields: dict[str, str], reference: str | None
-) -> None:
-    """A row of the table, as a person fills it in."""
-    with (
-        closing(psycopg2.connect(database.writer_dsn)) as connection,
-        connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(
-            "INSERT INTO sat.order_intake"
-            " (account, batch_reference, order_id, product_code, client_number, fields)"
-            " VALUES (%s, %s, %s, '50k-simpati', '081211000001', %s)",
-            (ACCOUNT, reference, order_id, json.dumps(fields)),
-        )
-
-
-def claimed(line: Line, claim: str) -> Submission | None:
-    """The rows that wait, submitted."""
-    return submit_claimed_rows(
-        line.store,
-        OrderIntake(line.store.database),
-        line.spool,
-        SystemClock(),
-        account=ACCOUNT,
-        claim=claim,
-        provenance=BY_TEST,
-    )
-
-
-@pytest.mark.parametrize(
-    ("fields", "code"),
-    [
-        pytest.param({"": "x"}, "bad_field_name", id="no name"),
-        pytest.param({"a": "1", " a": "2"}, "bad_field_name", id="the same but for a space"),
-        pytest.param({f"f{n}": "1" for n in range(70)}, "bad_field_name", id="too many"),
-        pytest.param({"x" * 70_000: "1"}, "bad_field_name", id="too long"),
-        pytest.param({"a\nb": "1"}, "bad_field_name", id="two lines"),
-        pytest.param({"a": "1" * 200_000}, "too_long", id="giant value"),
-        pytest.param({"a;b;c;d;e;f;g;h;i": "1"}, None, id="semicolons are a name"),
-    ],
-)
-def test_one_bad_row_of_the_table_costs_that_row(
-    line: Line, database: ApplicationDatabase, fields: dict[str, str], code: str | None
-) -> None:
-    """The claim's other rows become orders; the bad one has its reason in the results."""
-    fill_in(database, "GOOD-1", {"name": "Budi"}, None)
-    fill_in(database, "BAD-1", fields, None)
-    submission = claimed(line, "run1")
-    assert submission is not None
-    batch = take_in(line.resolver, line.spool, submission.batch_id, BY_TEST).batch
-    assert batch.orders == (2 if code is None else 1)
-    header, _, bad = results_of(line, submission.batch_id)
-    assert bad[header.index("sat_reason")] == (code or "")
-
-
-def test_rows_that_cannot_be_submitted_are_released(line: Line, database: ApplicationDatabase) -> None:
-    """A reference that names another batch leaves the rows to whoever corrects it."""
-    line.submit(f"{HEADER}\nINV-1,50k-simpati,081211000001\n".encode(), reference="november")
-    fill_in(database, "T-1", {}, "november")
-    with pytest.raises(SubmissionRefusedError):
-        claimed(line, "run1")
-    assert [row.order_id for row in OrderIntake(line.store.database).claim(ACCOUNT, "run2", 10)] == ["T-1"]
