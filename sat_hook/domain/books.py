@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from sat_hook.domain import books_events as happened
+from sat_hook.domain import earlier_events as earlier
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.event import Event
 from sat_hook.domain.order import Refusal, RefusalReason
@@ -43,10 +44,14 @@ class PostedObservation:
 
 @dataclass(frozen=True, slots=True)
 class PostedSettlement:
-    """An imported settlement file."""
+    """An imported settlement file.
+
+    :param is_earlier: it was taken in when refunds and totals were rows like others, and is read so.
+    """
 
     event: happened.SettlementImported
     posted: Posted
+    is_earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +199,8 @@ def _post(books: AccountBooks, event: happened.BooksEvent, posted: Posted) -> No
             books.top_ups.append(PostedTopUp(event, posted))
         case happened.SettlementImported():
             books.settlements.append(PostedSettlement(event, posted))
+        case earlier.SettlementImported():
+            books.settlements.append(PostedSettlement(event.current(), posted, is_earlier=True))
         case happened.DayClosed():
             books.closes[event.day] = PostedClose(event, posted)
         case happened.BreaksRecorded():

@@ -6,11 +6,13 @@ They stand in the account's stream, beside its pauses. Rupiah and UTC; days are 
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import ClassVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, BreakState, MatchKind
 from sat_hook.domain.event import Event, register
+from sat_hook.domain.settlement_mapping import SettlementMapping
 
 
 class BooksEvent(Event):
@@ -39,38 +41,14 @@ class TopUpRecorded(BooksEvent):
     note: str
 
 
-class SettlementMapping(BaseModel):
-    """Which column of a settlement file is what, as agreed with the provider.
-
-    :param statuses: the file's words for ``succeeded``, ``failed`` and ``pending``.
-    :param thousands: what stands between thousands in amounts, if anything.
-    :param sheet: of a workbook; the first one by default.
-    :param header_row: the row with the names, counted from 1.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    request_id: str = "request_id"
-    amount_rupiah: str = "amount"
-    status: str | None = "status"
-    product_code: str | None = None
-    client_number: str | None = None
-    statuses: dict[str, str] = Field(
-        default_factory=lambda: {"Success": "succeeded", "Failed": "failed", "Pending": "pending"}
-    )
-    thousands: str = ""
-    delimiter: str = ","
-    encoding: str = "utf-8-sig"
-    sheet: str | None = None
-    header_row: int = Field(default=1, ge=1, le=100)
-
-
 @register
 class SettlementImported(BooksEvent):
     """A settlement file of the provider was kept, under its digest.
 
     ``replaces_earlier`` says that the files which came before for the same day count no more.
     """
+
+    schema_version: ClassVar[int] = 2
 
     day: date
     name: str

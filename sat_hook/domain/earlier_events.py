@@ -5,7 +5,13 @@ A class here has the name of its successor and a lower schema version.
 
 from __future__ import annotations
 
+from datetime import date
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sat_hook.domain import books_events
 from sat_hook.domain.event import Event, register
+from sat_hook.domain.settlement_mapping import NegativeForm, SettlementMapping
 
 
 @register
@@ -15,3 +21,55 @@ class BatchResultsWritten(Event):
     uri: str
     digest: str
     rows: int
+
+
+class EarlierSettlementMapping(BaseModel):
+    """A mapping from before refunds, totals and forms of numbers had members of their own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    request_id: str = "request_id"
+    amount_rupiah: str = "amount"
+    status: str | None = "status"
+    product_code: str | None = None
+    client_number: str | None = None
+    statuses: dict[str, str] = Field(
+        default_factory=lambda: {"Success": "succeeded", "Failed": "failed", "Pending": "pending"}
+    )
+    thousands: str = ""
+    delimiter: str = ","
+    encoding: str = "utf-8-sig"
+    sheet: str | None = None
+    header_row: int = Field(default=1, ge=1, le=100)
+
+    def current(self) -> SettlementMapping:
+        """The mapping that reads a file as this one did: nothing is a refund, a total or another form."""
+        return SettlementMapping.model_construct(
+            **dict(self),
+            refund_words=(),
+            negative_is_refund=False,
+            footer_words=(),
+            negatives=(NegativeForm.LEADING_MINUS,),
+            mask_marks="",
+        )
+
+
+@register
+class SettlementImported(books_events.BooksEvent):
+    """A settlement file was kept, to be read by a mapping of an earlier shape."""
+
+    day: date
+    name: str
+    uri: str
+    digest: str
+    size_bytes: int
+    rows: int
+    mapping: EarlierSettlementMapping
+    replaces_earlier: bool
+
+    def current(self) -> books_events.SettlementImported:
+        """The same fact in today's shape."""
+        # Its rules are newer than the fact.
+        return books_events.SettlementImported.model_construct(
+            **{**dict(self), "mapping": self.mapping.current()}
+        )

@@ -36,7 +36,7 @@ from sat_hook.reconciliation.model import (
     SettlementFile,
 )
 from sat_hook.reconciliation.recording import events_of_close
-from sat_hook.reconciliation.settlement import Keep, SettlementRows, load_settlement
+from sat_hook.reconciliation.settlement import Keep, load_settlement
 from sat_hook.reconciliation.settlement_match import (
     DayFiles,
     SettlementMatch,
@@ -44,6 +44,7 @@ from sat_hook.reconciliation.settlement_match import (
     match_settlement,
     no_file,
 )
+from sat_hook.reconciliation.settlement_rows import SettlementRows
 from sat_hook.reconciliation.trouble import BooksRefusedError, NotReproducedError
 from sat_hook.store.database import Database
 from sat_hook.store.sql_files import queries

@@ -1,51 +1,34 @@
 """The provider's settlement file: kept under its digest, and read as a frame by an agreed mapping.
 
 CSV, or a workbook (XLSX). Everything is read as text first: nothing is repaired where money or identity could
-change, it is a row that cannot be matched and says so.
+change, it is a row that is set aside and says why.
 """
 
 from __future__ import annotations
 
-import codecs
-import hashlib
-import io
-import re
-import warnings
-import zipfile
-import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import date
+from difflib import get_close_matches
 from typing import BinaryIO, Protocol
 
-import pandas as pd
-from pandas.errors import ParserWarning
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
-from sat_hook.domain.books_events import SettlementImported, SettlementMapping
+from sat_hook.domain.books_events import SettlementImported
 from sat_hook.domain.identity import digest_of
+from sat_hook.domain.settlement_mapping import SettlementMapping
+from sat_hook.reconciliation.settlement_csv import Chunk, csv_chunks
+from sat_hook.reconciliation.settlement_format import is_workbook
+from sat_hook.reconciliation.settlement_header import MissingColumnsError, hint_at_header
+from sat_hook.reconciliation.settlement_rows import RowReader, SettlementRows
+from sat_hook.reconciliation.settlement_sheets import SheetReading
 from sat_hook.reconciliation.trouble import SettlementRefusedError
 
 MAXIMUM_FILE_BYTES = 512 * 1024 * 1024
-MAXIMUM_ROWS = 5_000_000
 MAXIMUM_NAME_CHARACTERS = 200
-DECIMAL_MARKS = ".,"
-REQUEST_ID = r"[!-~]{1,64}"
-"""Whoever made it: without blanks and control characters, which no request id has."""
-# What the libraries raise for files that are cut, torn, locked or none at all. A broken XML is a SyntaxError.
-_UNREADABLE = (
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    SyntaxError,
-    RuntimeError,
-    EOFError,
-    OSError,
-    ParserWarning,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-STATUSES = ("succeeded", "failed", "pending")
+MAXIMUM_MAPPING_CHARACTERS = 100_000
+MAXIMUM_MAPPING_ERRORS = 5
+MAXIMUM_SHOWN_CHARACTERS = 60
 
 
 class Keep(Protocol):
@@ -58,51 +41,25 @@ class Keep(Protocol):
         """The bytes at a URI."""
 
 
-@dataclass(frozen=True, slots=True)
-class SettlementRows:
-    """A file as a frame, one row for each of its rows.
-
-    Columns: ``file_row`` (as a spreadsheet counts), ``request_id``, ``rupiah`` (int64), ``status``
-    (succeeded, failed, pending), ``product_code``, ``client_mark`` (of the client number; 0 where the mapping
-    has none), ``trouble`` (why it cannot be matched; empty when it can).
-    """
-
-    frame: pd.DataFrame
-    has_product: bool
-    has_client: bool
-
-
-def mapping_from(text: str) -> SettlementMapping:
+def mapping_from(text: str | bytes) -> SettlementMapping:
     """A mapping from its JSON.
 
-    :raises SettlementRefusedError: with what is wrong where.
+    :raises SettlementRefusedError: with each member that is wrong: what was found, and what is expected.
     """
     try:
-        mapping = SettlementMapping.model_validate_json(text or "{}")
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "mapping"
-        raise SettlementRefusedError(f"settlement mapping, {place}: {first['msg']}") from None
-    unknown = sorted(set(mapping.statuses.values()) - set(STATUSES))
-    if unknown:
+        said = text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        raise SettlementRefusedError("settlement mapping: found no UTF-8; expected a JSON object") from None
+    if len(said) > MAXIMUM_MAPPING_CHARACTERS:
         raise SettlementRefusedError(
-            f"settlement mapping, statuses: found {', '.join(unknown)}; expected {', '.join(STATUSES)}"
-        )
-    if len(mapping.thousands) > 1 or mapping.thousands.isalnum() or mapping.thousands in ("-", "+"):
-        raise SettlementRefusedError(
-            f"settlement mapping, thousands: found {mapping.thousands!r}; expected one mark or none"
-        )
-    if len(mapping.delimiter) != 1 or mapping.delimiter in '"\r\n':
-        raise SettlementRefusedError(
-            f"settlement mapping, delimiter: found {mapping.delimiter!r}; expected one mark, such as ';'"
+            f"settlement mapping: found {len(said):,} characters; expected at most "
+            f"{MAXIMUM_MAPPING_CHARACTERS:,}"
         )
     try:
-        codecs.lookup(mapping.encoding)
-    except LookupError:
-        raise SettlementRefusedError(
-            f"settlement mapping, encoding: found {mapping.encoding!r}; expected one such as utf-8-sig"
-        ) from None
-    return mapping
+        return SettlementMapping.model_validate_json(said if said.strip() else "{}", strict=True)
+    except ValidationError as error:
+        wrong = [_said_of(item) for item in error.errors()[:MAXIMUM_MAPPING_ERRORS]]
+        raise SettlementRefusedError(f"settlement mapping, {'; '.join(wrong)}") from None
 
 
 def keep_settlement(
@@ -123,10 +80,6 @@ def keep_settlement(
         raise SettlementRefusedError(
             f"a settlement file's name: found {len(name)} characters; expected at most "
             f"{MAXIMUM_NAME_CHARACTERS} that can be printed"
-        )
-    if not content or len(content) > MAXIMUM_FILE_BYTES:
-        raise SettlementRefusedError(
-            f"{name}: found {len(content):,} bytes; expected 1 to {MAXIMUM_FILE_BYTES:,}"
         )
     digest = digest_of(content)
     rows = read_settlement(content, name, mapping)
@@ -164,106 +117,49 @@ def read_settlement(content: bytes, name: str, mapping: SettlementMapping) -> Se
 
     :raises SettlementRefusedError: when it is no such file, or lacks a column of the mapping.
     """
-    table = _table(content, name, mapping)
-    wanted = {
-        "request_id": mapping.request_id,
-        "amount": mapping.amount_rupiah,
-        "status": mapping.status,
-        "product_code": mapping.product_code,
-        "client_number": mapping.client_number,
-    }
-    table.columns = [str(column).strip() for column in table.columns]
-    for column in filter(None, wanted.values()):
-        # pandas renames the second one of a name.
-        if list(table.columns).count(column) > 1 or f"{column}.1" in table.columns:
-            raise SettlementRefusedError(f"{name}: found the column {column!r} twice; expected it once")
-        if column not in table.columns:
-            found = ", ".join(map(str, table.columns[:20]))
-            raise SettlementRefusedError(f"{name}: found the columns {found}; expected {column!r} among them")
-    if len(table) > MAXIMUM_ROWS:
-        raise SettlementRefusedError(f"{name}: found {len(table):,} rows; expected at most {MAXIMUM_ROWS:,}")
-    texts = {
-        ours: table[theirs].fillna("").astype("str").str.strip()
-        for ours, theirs in wanted.items()
-        if theirs is not None
-    }
-    file_row = pd.Series(range(mapping.header_row + 1, mapping.header_row + 1 + len(table)), dtype="int64")
-    is_blank = pd.Series(True, index=table.index)
-    for cells in texts.values():
-        is_blank &= cells == ""
-    frame = pd.DataFrame({"file_row": file_row, "request_id": texts["request_id"]})
-    amounts, decimals = texts["amount"], _decimals(mapping.thousands)
-    is_amount = amounts.str.fullmatch(_amount(mapping.thousands)).astype("bool")
-    whole = amounts.str.replace(f"{decimals}$", "", regex=True)
-    if mapping.thousands:
-        whole = whole.str.replace(mapping.thousands, "", regex=False)
-    frame["rupiah"] = whole.where(is_amount, "0").astype("int64")
-    frame["status"] = texts["status"].map(mapping.statuses).fillna("") if "status" in texts else "succeeded"
-    frame["product_code"] = texts.get("product_code", "")
-    frame["client_mark"] = _marks(texts["client_number"]) if "client_number" in texts else 0
-    trouble = pd.Series("", index=frame.index, dtype="str")
-    trouble = trouble.mask(frame["status"] == "", "unknown status")
-    trouble = trouble.mask(~is_amount, "no whole amount")
-    is_usable = frame["request_id"].str.fullmatch(REQUEST_ID).astype("bool")
-    trouble = trouble.mask(~is_usable, "no usable request id")
-    frame["trouble"] = trouble.mask(frame["request_id"] == "", "no request id")
-    return SettlementRows(
-        frame[~is_blank].reset_index(drop=True), "product_code" in texts, "client_number" in texts
-    )
-
-
-def _amount(thousands: str) -> str:
-    """A whole amount as a pattern. Where thousands have a mark it stands before three digits, or it is none:
-    52.5 with thousands by a point is no 525."""
-    digits = "[0-9]{1,13}"
-    if thousands:
-        digits = f"(?:{digits}|[0-9]{{1,3}}(?:{re.escape(thousands)}[0-9]{{3}}){{1,4}})"
-    return f"-?{digits}(?:{_decimals(thousands)})?"
-
-
-def _decimals(thousands: str) -> str:
-    marks = DECIMAL_MARKS.replace(thousands, "") if thousands else DECIMAL_MARKS
-    return f"[{marks}]0{{1,2}}"
-
-
-def _table(content: bytes, name: str, mapping: SettlementMapping) -> pd.DataFrame:
-    try:
-        with warnings.catch_warnings():
-            if name.lower().endswith((".xlsx", ".xlsm")):
-                # Whatever the library misses in a look is nothing that is read here.
-                warnings.simplefilter("ignore", UserWarning)
-                return pd.read_excel(
-                    io.BytesIO(content),
-                    sheet_name=mapping.sheet if mapping.sheet is not None else 0,
-                    header=mapping.header_row - 1,
-                    dtype="str",
-                    keep_default_na=False,
-                    engine="openpyxl",
-                )
-            # A row with more cells than the header has is cut with a warning only.
-            warnings.simplefilter("error", ParserWarning)
-            return pd.read_csv(
-                io.BytesIO(content),
-                sep=mapping.delimiter,
-                encoding=mapping.encoding,
-                header=mapping.header_row - 1,
-                dtype="str",
-                keep_default_na=False,
-                na_filter=False,
-                index_col=False,
-                skip_blank_lines=False,
-            )
-    except _UNREADABLE as error:
-        # pandas' own words may quote a cell, which may be a customer's.
+    if not content or len(content) > MAXIMUM_FILE_BYTES:
         raise SettlementRefusedError(
-            f"{name}: found {type(error).__name__} when reading it; expected a CSV or XLSX file as mapped"
-        ) from None
+            f"{name}: found {len(content):,} bytes; expected 1 to {MAXIMUM_FILE_BYTES:,}"
+        )
+    if is_workbook(content, name):
+        sheet = SheetReading(content, name, mapping)
+        return _read(name, mapping, sheet.chunks(), sheet)
+    return _read(name, mapping, csv_chunks(content, name, mapping), None)
 
 
-def _marks(numbers: pd.Series[str]) -> pd.Series[int]:
-    """The same 60 bits of each client number that the ledger has."""
-    marks = [
-        int(hashlib.md5(number.encode("utf-8"), usedforsecurity=False).hexdigest()[:15], 16)
-        for number in numbers
-    ]
-    return pd.Series(marks, index=numbers.index, dtype="int64")
+def _read(
+    name: str, mapping: SettlementMapping, chunks: Iterator[Chunk], sheet: SheetReading | None
+) -> SettlementRows:
+    reader = RowReader(name, mapping)
+    try:
+        for chunk in chunks:
+            reader.add(chunk)
+        return reader.done(sheet.notes() if sheet is not None else ())
+    except MissingColumnsError as error:
+        hint = hint_at_header(reader.first_rows, mapping) or (sheet.hint() if sheet is not None else "")
+        raise MissingColumnsError(f"{error}{hint}") from None
+
+
+def _said_of(error: ErrorDetails) -> str:
+    """One thing that is wrong with a mapping."""
+    place = ".".join(str(part) for part in error["loc"])
+    found = repr(error["input"])
+    if len(found) > MAXIMUM_SHOWN_CHARACTERS:
+        found = f"{found[:MAXIMUM_SHOWN_CHARACTERS]}…"
+    match error["type"]:
+        case "extra_forbidden":
+            known = tuple(SettlementMapping.model_fields)
+            near = get_close_matches(place, known, 1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            return f"{place}: found a member that no mapping has; expected one of {', '.join(known)}{meant}"
+        case "json_invalid":
+            return f"found {error['msg']}; expected a JSON object"
+        case "value_error" if not place:
+            return str(error["ctx"]["error"])
+        case "value_error":
+            return f"{place}: found {found}; {error['ctx']['error']}"
+        case "literal_error" | "enum":
+            expected = str(error["ctx"]["expected"]).replace("'", "").replace(" or ", ", ")
+            return f"{place}: found {found}; expected {expected}"
+        case _:
+            return f"{place or 'mapping'}: found {found}; expected: {error['msg']}"

@@ -16,7 +16,8 @@ from sat_hook.domain.order import OrderState
 from sat_hook.reconciliation.evidence import OPEN
 from sat_hook.reconciliation.finding import MAXIMUM_ITEMISED, Finder, rupiah
 from sat_hook.reconciliation.model import Break, BusinessDay, MatchTotals
-from sat_hook.reconciliation.settlement import SettlementRows
+from sat_hook.reconciliation.settlement_cells import client_differs
+from sat_hook.reconciliation.settlement_rows import SettlementRows
 
 DRIFT = timedelta(hours=2)
 """An order sent so near to a cut-off may stand in the neighbouring day's file. Amounts never drift."""
@@ -351,7 +352,7 @@ def _differences(finder: Finder, day: BusinessDay, files: DayFiles, pairs: pd.Da
         "amount": is_paid & (pairs["charged_rupiah"] != pairs["rupiah"]),
         "product": (pairs["product_code"].astype("str") != pairs["product_code_theirs"])
         & pairs["file"].isin(with_product),
-        "client": (pairs["client_mark"] != pairs["client_mark_theirs"]) & pairs["file"].isin(with_client),
+        "client": client_differs(pairs) & pairs["file"].isin(with_client),
     }
     for rule, is_so in rules.items():
         found = pairs[is_so]

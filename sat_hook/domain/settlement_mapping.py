@@ -1,0 +1,160 @@
+"""How a provider's settlement file is read: the mapping that finance agrees with the provider. Pure."""
+
+from __future__ import annotations
+
+import codecs
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+MAXIMUM_WORD_CHARACTERS = 200
+MAXIMUM_WORDS = 200
+MAXIMUM_HEADER_ROW = 100
+MAXIMUM_FOOTER_ROWS = 100
+
+
+class RowKind(StrEnum):
+    """What a row of a settlement file is about."""
+
+    SALE = "sale"
+    REFUND = "refund"
+    TOTAL = "total"
+    UNKNOWN = "unknown"
+
+
+class NegativeForm(StrEnum):
+    """How a file writes a negative amount."""
+
+    LEADING_MINUS = "leading-minus"
+    UNICODE_MINUS = "unicode-minus"
+    TRAILING_MINUS = "trailing-minus"
+    PARENTHESES = "parentheses"
+
+
+class DateOrder(StrEnum):
+    """In which order a file writes year, month and day."""
+
+    YEAR_FIRST = "year-first"
+    DAY_FIRST = "day-first"
+    MONTH_FIRST = "month-first"
+
+
+class ClientNumberForm(StrEnum):
+    """How a file writes client numbers: as they were sent, or in another form of the same number."""
+
+    EXACT = "exact"
+    NORMALISED = "normalised"
+
+
+Status = Literal["succeeded", "failed", "pending"]
+Word = Annotated[str, Field(min_length=1, max_length=MAXIMUM_WORD_CHARACTERS)]
+Words = Annotated[tuple[Word, ...], Field(max_length=MAXIMUM_WORDS)]
+Affix = Annotated[str, Field(max_length=20)]
+
+STATUS_WORDS: dict[str, Status] = {"Success": "succeeded", "Failed": "failed", "Pending": "pending"}
+REFUND_WORDS = ("Refund", "Refunded", "Reversal", "Reversed", "Pengembalian", "Dikembalikan")
+FOOTER_WORDS = ("Total", "Grand Total", "Subtotal", "Sub Total", "Jumlah", "Sum")
+
+
+class SettlementMapping(BaseModel):
+    """Which column of a settlement file is what, and how its cells are written.
+
+    :param kind: a column that says whether a row is a sale or a refund, where ``status`` does not.
+    :param moment: a column with the time of the order; read by ``date_order``, in the time zone
+        ``utc_offset_hours`` east of UTC (7 is WIB).
+    :param statuses: the file's words for ``succeeded``, ``failed`` and ``pending``.
+    :param refund_words: words of the columns ``status`` and ``kind`` that mark a refund, in any case.
+    :param negative_is_refund: a negative amount is a refund; else it is kept as a sale with its sign.
+    :param footer_words: a row whose first cell or request id is one of them, or begins with one, is a total.
+    :param footer_rows: the last rows of the file that are no orders.
+    :param thousands: what stands between thousands in amounts, if anything.
+    :param decimal: what stands before decimals; by default a point or a comma that is not ``thousands``.
+    :param prefix: what may stand before an amount, such as ``Rp``.
+    :param suffix: what may stand behind an amount, such as ``,-``.
+    :param negatives: the forms of a negative amount.
+    :param client_numbers: ``normalised`` lets 62812… and 812… be 0812…, whatever stands between the digits.
+    :param mask_marks: characters that hide digits; such a number is compared by the digits that it shows.
+    :param sheet: of a workbook; the first one by default.
+    :param header_row: the row with the names, counted from 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    request_id: Word = "request_id"
+    amount_rupiah: Word = "amount"
+    status: Word | None = "status"
+    product_code: Word | None = None
+    client_number: Word | None = None
+    kind: Word | None = None
+    moment: Word | None = None
+    statuses: dict[str, Status] = Field(
+        default_factory=lambda: dict(STATUS_WORDS),
+        max_length=MAXIMUM_WORDS,
+    )
+    refund_words: Words = REFUND_WORDS
+    negative_is_refund: bool = True
+    footer_words: Words = FOOTER_WORDS
+    footer_rows: int = Field(default=0, ge=0, le=MAXIMUM_FOOTER_ROWS)
+    thousands: str = ""
+    decimal: str = ""
+    prefix: Affix = ""
+    suffix: Affix = ""
+    negatives: tuple[NegativeForm, ...] = (NegativeForm.LEADING_MINUS, NegativeForm.UNICODE_MINUS)
+    date_order: DateOrder = DateOrder.YEAR_FIRST
+    utc_offset_hours: int = Field(default=7, ge=-12, le=14)
+    client_numbers: ClientNumberForm = ClientNumberForm.EXACT
+    mask_marks: Annotated[str, Field(max_length=10)] = "*•"
+    delimiter: str = ","
+    encoding: str = "utf-8-sig"
+    sheet: str | None = None
+    header_row: int = Field(default=1, ge=1, le=MAXIMUM_HEADER_ROW)
+
+    @field_validator("thousands", "decimal")
+    @classmethod
+    def _one_mark(cls, mark: str) -> str:
+        if len(mark) > 1 or mark.isalnum() or mark in ("-", "+", "(", ")"):
+            raise ValueError("expected one mark or none, such as '.' or ','")
+        return mark
+
+    @field_validator("prefix", "suffix")
+    @classmethod
+    def _no_digits(cls, affix: str) -> str:
+        if any(mark.isdigit() for mark in affix) or affix.strip() in ("-", "+", "(", ")"):
+            raise ValueError("expected a word without digits, such as 'Rp', and no sign")
+        return affix.strip()
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_delimiter(cls, delimiter: str) -> str:
+        if len(delimiter) != 1 or delimiter in '"\r\n\0':
+            raise ValueError("expected one mark, such as ';'")
+        return delimiter
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        try:
+            codecs.lookup(encoding)
+            "1".encode(encoding)
+        except (LookupError, ValueError):
+            raise ValueError("expected the encoding of a text, such as utf-8-sig or cp1252") from None
+        return encoding
+
+    @field_validator("mask_marks")
+    @classmethod
+    def _no_digit_masks(cls, marks: str) -> str:
+        if any(mark.isdigit() for mark in marks):
+            raise ValueError("expected marks that are no digits, such as '*'")
+        return marks
+
+    @model_validator(mode="after")
+    def _one_meaning_each(self) -> SettlementMapping:
+        if self.decimal and self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands: found {self.decimal!r} for both; expected two marks")
+        columns = [self.request_id, self.amount_rupiah, self.status, self.product_code, self.client_number]
+        named = [column for column in (*columns, self.moment) if column is not None]
+        twice = {column for column in named if named.count(column) > 1}
+        if twice:
+            raise ValueError(f"columns: found {', '.join(sorted(twice))!r} twice; expected one meaning each")
+        return self

@@ -1,0 +1,250 @@
+"""What the cells of a settlement file say: amounts, statuses, moments, client numbers.
+
+Every reader here is total: a text is read wholly by the mapping, or it is none. Nothing is repaired where
+money or identity could change, and no float touches money.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import NamedTuple
+
+import pandas as pd
+
+from sat_hook.domain.settlement_mapping import (
+    ClientNumberForm,
+    DateOrder,
+    NegativeForm,
+    RowKind,
+    SettlementMapping,
+)
+
+MAXIMUM_ROW_RUPIAH = 10**12
+"""Sums of the rows of a file fit into 64 bits."""
+DECIMAL_MARKS = ".,"
+NO_VALUE = "\x00="
+"""Stands in a workbook's cell whose formula has no value."""
+REQUEST_ID = re.compile(r"[!-~]{1,64}")
+"""Whoever made it: without blanks and control characters, which no request id has."""
+
+NO_REQUEST_ID = "no request id"
+NO_USABLE_ID = "no usable request id"
+NO_AMOUNT = "no whole amount"
+NO_FORMULA_VALUE = "a formula without a value"
+TOO_LARGE = f"an amount over Rp{MAXIMUM_ROW_RUPIAH:,}"
+UNKNOWN_STATUS = "unknown status"
+EXTRA_CELLS = "more cells than the header names"
+UNREADABLE_TEXT = "text that cannot be read"
+STRAY_QUOTE = "a quotation mark without its partner"
+
+
+class Amounts(dict[str, int | None]):
+    """The rupiah of a text, or None; each text is read once."""
+
+    def __init__(self, mapping: SettlementMapping) -> None:
+        super().__init__()
+        self._pattern = re.compile(_amount(mapping))
+        self._negatives = frozenset(mapping.negatives)
+
+    def __missing__(self, text: str) -> int | None:
+        self[text] = found = self._within_limit(self._read(text))
+        return found
+
+    def trouble(self, text: str) -> str:
+        """Why a text is no amount."""
+        if text == NO_VALUE:
+            return NO_FORMULA_VALUE
+        return NO_AMOUNT if self._read(text) is None else TOO_LARGE
+
+    def _read(self, text: str) -> int | None:
+        found = self._pattern.fullmatch(text)
+        if found is None:
+            return None
+        signs = [
+            form
+            for form, is_there in (
+                (NegativeForm.LEADING_MINUS, "-" in (found["before"], found["inside"])),
+                (NegativeForm.UNICODE_MINUS, "−" in (found["before"], found["inside"])),
+                (NegativeForm.TRAILING_MINUS, found["behind"]),
+                (NegativeForm.PARENTHESES, found["open"] or found["close"]),
+            )
+            if is_there
+        ]
+        is_torn = bool(found["open"]) != bool(found["close"]) or bool(found["before"] and found["inside"])
+        if is_torn or len(signs) > 1 or not self._negatives.issuperset(signs):
+            return None
+        rupiah = int(re.sub("[^0-9]", "", found["whole"]))
+        return -rupiah if signs else rupiah
+
+    @staticmethod
+    def _within_limit(rupiah: int | None) -> int | None:
+        return None if rupiah is None or abs(rupiah) > MAXIMUM_ROW_RUPIAH else rupiah
+
+
+def _amount(mapping: SettlementMapping) -> str:
+    """A whole amount as a pattern. Where thousands have a mark it stands before three digits, or it is none:
+    52.5 with thousands by a point is no 525."""
+    thousands, marks = mapping.thousands, mapping.decimal or DECIMAL_MARKS.replace(mapping.thousands, "")
+    if not mapping.thousands and not mapping.decimal:
+        marks = DECIMAL_MARKS
+    digits = "[0-9]{1,13}"
+    if thousands:
+        digits = f"(?:{digits}|[0-9]{{1,3}}(?:{re.escape(thousands)}[0-9]{{3}}){{1,4}})"
+    prefix = rf"(?:(?i:{re.escape(mapping.prefix)})\s*)?" if mapping.prefix else ""
+    suffix = rf"(?:\s*(?i:{re.escape(mapping.suffix)}))?" if mapping.suffix else ""
+    return (
+        rf"(?P<open>\()?(?P<before>[-−])?{prefix}(?P<inside>[-−])?"
+        rf"(?P<whole>{digits})(?:[{re.escape(marks)}]0{{1,2}})?{suffix}(?P<behind>-)?(?P<close>\))?"
+    )
+
+
+class Standing(NamedTuple):
+    """What the words of a row say."""
+
+    status: str
+    is_refund: bool
+
+
+class Standings(dict[tuple[str, str], Standing]):
+    """What the words of status and kind say; each pair is looked up once."""
+
+    def __init__(self, mapping: SettlementMapping) -> None:
+        super().__init__()
+        self._mapping = mapping
+        self._refunds = {word.casefold() for word in mapping.refund_words}
+
+    def __missing__(self, words: tuple[str, str]) -> Standing:
+        status, kind = words
+        said = "succeeded" if self._mapping.status is None else self._mapping.statuses.get(status, "")
+        is_refund = status.casefold() in self._refunds or kind.casefold() in self._refunds
+        if is_refund:
+            # Money that comes back is there, or on its way: that the sale failed is another matter.
+            said = "pending" if said == "pending" else "succeeded"
+        self[words] = standing = Standing(said, is_refund)
+        return standing
+
+
+def kind_of(standing: Standing, rupiah: int | None, negative_is_refund: bool) -> RowKind:
+    """What a row is about, by its words and its sign."""
+    if standing.is_refund or (negative_is_refund and rupiah is not None and rupiah < 0):
+        return RowKind.REFUND
+    return RowKind.SALE if standing.status else RowKind.UNKNOWN
+
+
+class ClientNumber(NamedTuple):
+    """What of a client number is compared: 60 bits of its MD5 (the ledger has the same), those of another
+    form that is as good, or the digits that a masked one shows, with ``*`` for the others."""
+
+    mark: int
+    alternative: int
+    shown: str = ""
+
+
+def client_numbers_of(mapping: SettlementMapping) -> Callable[[str], ClientNumber]:
+    """How the mapping reads a client number."""
+    is_normalised = mapping.client_numbers is ClientNumberForm.NORMALISED
+    masks = frozenset(mapping.mask_marks)
+
+    def read(text: str) -> ClientNumber:
+        number = _BETWEEN_DIGITS.sub("", text) if is_normalised else text
+        if not masks.isdisjoint(number):
+            first = min(number.index(mark) for mark in masks if mark in number)
+            last = max(number.rindex(mark) for mark in masks if mark in number)
+            head, tail = number[:first], number[last + 1 :]
+            if is_normalised and head.startswith("62"):
+                head = f"0{head[2:]}"
+            return ClientNumber(0, 0, f"{head}*{tail}")
+        mark = _mark(number)
+        return ClientNumber(mark, _mark(_other_form(number)) if is_normalised else mark)
+
+    return read
+
+
+_BETWEEN_DIGITS = re.compile(r"[\s().+-]")
+_NATIONAL, _INTERNATIONAL = re.compile("08[0-9]{7,12}"), re.compile("628[0-9]{7,12}")
+_WITHOUT_ZERO = re.compile("8[0-9]{7,12}")
+
+
+def _other_form(number: str) -> str:
+    if _NATIONAL.fullmatch(number):
+        return f"62{number[1:]}"
+    if _INTERNATIONAL.fullmatch(number):
+        return f"0{number[2:]}"
+    return f"0{number}" if _WITHOUT_ZERO.fullmatch(number) else number
+
+
+def _mark(number: str) -> int:
+    text = number.encode("utf-8", "surrogateescape")
+    return int(hashlib.md5(text, usedforsecurity=False).hexdigest()[:15], 16)
+
+
+def client_differs(pairs: pd.DataFrame) -> pd.Series[bool]:
+    """Where the file names another client number than the ledger.
+
+    A masked number is compared by what both sides show: the ledger's first four and last three digits.
+
+    :param pairs: ``client_mark``, ``client_number`` (masked) of the ledger; ``client_mark_theirs``,
+        ``client_alternative``, ``client_shown`` of the file.
+    """
+    ours, theirs = pairs["client_mark"], pairs["client_mark_theirs"]
+    differs = ((ours != theirs) & (ours != pairs["client_alternative"])).to_numpy(copy=True)
+    is_masked = (pairs["client_shown"] != "").to_numpy()
+    masked = pairs[is_masked]
+    differs[is_masked] = list(map(_shows_another, masked["client_number"], masked["client_shown"]))
+    return pd.Series(differs, index=pairs.index)
+
+
+def _shows_another(ours: str, theirs: str) -> bool:
+    our_head, _, our_tail = ours.partition("***")
+    head, _, tail = theirs.partition("*")
+    heads, tails = min(len(our_head), len(head)), min(len(our_tail), len(tail))
+    return our_head[:heads] != head[:heads] or our_tail[len(our_tail) - tails :] != tail[len(tail) - tails :]
+
+
+_MOMENT = re.compile(
+    r"(?P<a>[0-9]{1,4})[-/.](?P<b>[0-9]{1,2})[-/.](?P<c>[0-9]{1,4})"
+    r"(?:[T\s,]+(?P<hour>[0-9]{1,2})[:.](?P<minute>[0-9]{2})(?:[:.](?P<second>[0-9]{2})(?:[.,][0-9]+)?)?"
+    r"\s*(?P<zone>Z|[+-][0-9]{2}:?[0-9]{2}|WIB|WITA|WIT)?)?"
+)
+_ZONES = {"Z": 0, "WIB": 420, "WITA": 480, "WIT": 540}
+_PLACES = {
+    DateOrder.YEAR_FIRST: ("a", "b", "c"),
+    DateOrder.DAY_FIRST: ("c", "b", "a"),
+    DateOrder.MONTH_FIRST: ("c", "a", "b"),
+}
+
+
+def moments_of(mapping: SettlementMapping, texts: Iterable[str]) -> list[datetime | None]:
+    """The moments that texts say, in UTC; None for one that says none."""
+    year, month, day = _PLACES[mapping.date_order]
+
+    def read(text: str) -> datetime | None:
+        found = _MOMENT.fullmatch(text)
+        # A year of four digits stands where the mapping has it, or the order is not the mapping's.
+        if found is None or len(found[year]) != 4:
+            return None
+        minutes = 60 * mapping.utc_offset_hours if found["zone"] is None else _offset(found["zone"])
+        try:
+            return datetime(
+                int(found[year]),
+                int(found[month]),
+                int(found[day]),
+                int(found["hour"] or 0),
+                int(found["minute"] or 0),
+                int(found["second"] or 0),
+                tzinfo=timezone(timedelta(minutes=minutes)),
+            ).astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
+
+    return [read(text) for text in texts]
+
+
+def _offset(zone: str) -> int:
+    if zone in _ZONES:
+        return _ZONES[zone]
+    minutes = 60 * int(zone[1:3]) + int(zone[-2:])
+    return -minutes if zone[0] == "-" else minutes

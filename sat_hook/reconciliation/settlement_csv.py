@@ -1,0 +1,151 @@
+"""The rows of a settlement file that is text: streamed, and one damaged row costs itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from typing import Any, Literal, NamedTuple
+
+from sat_hook.domain.settlement_mapping import SettlementMapping
+from sat_hook.reconciliation.settlement_cells import STRAY_QUOTE
+from sat_hook.reconciliation.trouble import SettlementRefusedError
+
+ROWS_OF_A_CHUNK = 50_000
+MAXIMUM_LINE_BYTES = 1024 * 1024
+MAXIMUM_LINES_OF_A_ROW = 50
+_END = "\x00end"
+"""Follows the last line: a row of its own, unless a quotation mark is open."""
+
+
+class Chunk(NamedTuple):
+    """Some rows with their numbers as a spreadsheet counts; ``troubles`` by number."""
+
+    numbers: Sequence[int]
+    rows: list[list[str]]
+    troubles: dict[int, str]
+
+
+def csv_chunks(content: bytes, name: str, mapping: SettlementMapping) -> Iterator[Chunk]:
+    """All rows of a file, its header included. Bytes that are no text in the encoding stay as surrogates.
+
+    :raises SettlementRefusedError: when the file is no text in the mapping's encoding, or has no lines.
+    """
+    for start in range(0, len(content), MAXIMUM_LINE_BYTES):
+        end = start + MAXIMUM_LINE_BYTES
+        if (
+            len(content) >= end
+            and content.find(b"\n", start, end) < 0
+            and content.find(b"\r", start, end) < 0
+        ):
+            raise SettlementRefusedError(
+                f"{name}: found a line of more than {MAXIMUM_LINE_BYTES:,} bytes; expected a CSV file"
+            )
+    return _Reading(content, name, mapping).chunks()
+
+
+class _Reading:
+    def __init__(self, content: bytes, name: str, mapping: SettlementMapping) -> None:
+        self._content, self._name, self._mapping = content, name, mapping
+        self._width: int | None = None
+        self._number = 0
+
+    def chunks(self) -> Iterator[Chunk]:
+        reader = self._reader(chain(self._lines(), (_END,)))
+        raw, raw_at = self._lines(), 0
+        while True:
+            before, rows, is_torn = reader.line_num, list[list[str]](), False
+            try:
+                rows.extend(islice(reader, ROWS_OF_A_CHUNK))
+            except csv.Error:
+                is_torn = True
+            except UnicodeError:
+                raise self._no_text() from None
+            has_end = rows[-1:] == [[_END]]
+            if has_end:
+                rows.pop()
+            is_last = has_end or (not is_torn and len(rows) < ROWS_OF_A_CHUNK)
+            # Without the end as a row of its own, a quotation mark is open there.
+            is_open = is_last and not has_end and rows != []
+            if is_torn or is_open or reader.line_num - before - has_end > len(rows):
+                # Cells of several lines, or a quotation mark without its partner: line by line.
+                lines = list(islice(raw, before - raw_at, reader.line_num - raw_at))
+                raw_at = reader.line_num
+                yield self._numbered(*self._carefully(lines))
+            else:
+                yield self._numbered(rows, {})
+            if is_last:
+                return
+
+    def _lines(self) -> io.TextIOWrapper:
+        return io.TextIOWrapper(
+            io.BytesIO(self._content), self._mapping.encoding, errors="surrogateescape", newline=""
+        )
+
+    def _reader(self, lines: Iterator[str], quoting: Literal[0, 3] = csv.QUOTE_MINIMAL) -> Any:
+        return csv.reader(lines, delimiter=self._mapping.delimiter, quoting=quoting)
+
+    def _numbered(self, rows: list[list[str]], places: dict[int, str]) -> Chunk:
+        first = self._number + 1
+        self._number += len(rows)
+        if self._width is None and self._number >= self._mapping.header_row:
+            self._width = len(rows[self._mapping.header_row - first])
+        return Chunk(
+            range(first, first + len(rows)), rows, {first + place: why for place, why in places.items()}
+        )
+
+    def _carefully(self, lines: list[str]) -> tuple[list[list[str]], dict[int, str]]:
+        """The rows of some lines, and by place what is wrong with them."""
+        rows: list[list[str]] = []
+        troubles: dict[int, str] = {}
+        at = 0
+        while at < len(lines):
+            if self._width is None and self._number + len(rows) == self._mapping.header_row:
+                self._width = len(rows[-1])
+            cells, used = self._row_at(lines, at)
+            if cells is None:
+                troubles[len(rows)] = STRAY_QUOTE
+                cells, used = self._without_quotes(lines[at]), 1
+            rows.append(cells)
+            at += used
+        return rows, troubles
+
+    def _row_at(self, lines: list[str], at: int) -> tuple[list[str] | None, int]:
+        """The row that begins at a line and how many lines it has; None when a quotation mark is a stray."""
+        some = lines[at : at + MAXIMUM_LINES_OF_A_ROW]
+        reader = self._reader(chain(some, (_END,)))
+        try:
+            cells = next(reader)
+        except csv.Error:
+            return None, 1
+        used = reader.line_num
+        if used == 1:
+            return cells, used
+        if used > len(some):
+            return None, 1
+        if self._width is not None:
+            is_of_rows = all(len(self._without_quotes(line)) == self._width for line in some[:used])
+            if is_of_rows or len(cells) != self._width:
+                return None, 1
+        return cells, used
+
+    def _without_quotes(self, line: str) -> list[str]:
+        try:
+            return next(self._reader(iter((line,)), csv.QUOTE_NONE), [])
+        except csv.Error:
+            return []
+
+    def _no_text(self) -> SettlementRefusedError:
+        """For an encoding whose damage cannot be set aside, such as UTF-16."""
+        encoding = self._mapping.encoding
+        try:
+            self._content.decode(encoding)
+        except UnicodeDecodeError as error:
+            line = self._content[: error.start].decode(encoding, "replace").count("\n") + 1
+            place = f"line {line}, byte {error.start + 1:,}"
+        else:
+            place = "bytes"
+        return SettlementRefusedError(
+            f"{self._name}: found what is no {encoding} text at {place}; expected the mapping's encoding"
+        )

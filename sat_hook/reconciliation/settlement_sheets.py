@@ -1,0 +1,89 @@
+"""Which sheet of a settlement workbook is read, and what of the workbook is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sat_hook.domain.settlement_mapping import MAXIMUM_HEADER_ROW, SettlementMapping
+from sat_hook.reconciliation.settlement_csv import Chunk
+from sat_hook.reconciliation.settlement_header import has_columns
+from sat_hook.reconciliation.settlement_rows import NoteKind, SettlementNote
+from sat_hook.reconciliation.settlement_workbook import Sheet, SheetFacts, open_workbook
+from sat_hook.reconciliation.trouble import SettlementRefusedError
+
+MAXIMUM_SHOWN_SHEETS = 10
+
+
+class SheetReading:
+    """One sheet of a workbook, as a mapping chooses it.
+
+    :param name: of the file.
+    :raises SettlementRefusedError: when the workbook cannot be opened, or has no such sheet.
+    """
+
+    def __init__(self, content: bytes, name: str, mapping: SettlementMapping) -> None:
+        self._book = open_workbook(content, name)
+        self._mapping = mapping
+        self._facts = SheetFacts()
+        chosen = [sheet for sheet in self._book.sheets if mapping.sheet in (None, sheet.name)]
+        if not chosen:
+            raise SettlementRefusedError(
+                f"{name}: found the sheets {_named(self._book.sheets)}; expected {mapping.sheet!r} among them"
+            )
+        self._sheet = chosen[0]
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The rows of the sheet."""
+        return self._book.chunks(self._sheet, self._facts)
+
+    def notes(self) -> tuple[SettlementNote, ...]:
+        """What was noticed; once the rows were read."""
+        return tuple(self._notes())
+
+    def hint(self) -> str:
+        """Which other sheet has the columns of the mapping."""
+        alike = [sheet for sheet in self._others() if self._is_alike(sheet)]
+        return f'; the sheet {alike[0].name!r} has them: "sheet": "{alike[0].name}"' if alike else ""
+
+    def _notes(self) -> Iterator[SettlementNote]:
+        used = [sheet for sheet in self._others() if self._book.first_rows(sheet, 1)]
+        alike = [sheet for sheet in used if self._is_alike(sheet)]
+        if alike and self._mapping.sheet is None:
+            text = (
+                f"{_named(alike)} has the same columns as {self._sheet.name!r}, the first sheet, which alone "
+                'is read; say which one counts: "sheet"'
+            )
+            yield SettlementNote(NoteKind.OTHER_SHEETS, text, is_doubt=True)
+        elif used:
+            text = f"only the sheet {self._sheet.name!r} is read; {_named(used)} holds data, too"
+            yield SettlementNote(NoteKind.OTHER_SHEETS, text)
+        facts = self._facts
+        if facts.formulas_without_value:
+            text = (
+                f"{facts.formulas_without_value:,} cells hold a formula whose value was never stored; open "
+                "the workbook in a spreadsheet, save it, and take that one"
+            )
+            yield SettlementNote(NoteKind.FORMULAS_WITHOUT_VALUE, text, is_doubt=True)
+        if facts.error_cells:
+            text = f"{facts.error_cells:,} cells hold an error such as #N/A; they count as empty"
+            yield SettlementNote(NoteKind.ERROR_CELLS, text)
+        if facts.hidden_rows:
+            yield SettlementNote(
+                NoteKind.HIDDEN_ROWS, f"{facts.hidden_rows:,} hidden rows are read like the others"
+            )
+
+    def _others(self) -> list[Sheet]:
+        return [sheet for sheet in self._book.sheets if sheet != self._sheet]
+
+    def _is_alike(self, sheet: Sheet) -> bool:
+        rows = self._book.first_rows(sheet, MAXIMUM_HEADER_ROW)
+        return any(has_columns(row, self._mapping) for row in rows)
+
+
+def _named(sheets: tuple[Sheet, ...] | list[Sheet]) -> str:
+    names = ", ".join(repr(sheet.name) for sheet in sheets[:MAXIMUM_SHOWN_SHEETS])
+    return (
+        f"{names} and {len(sheets) - MAXIMUM_SHOWN_SHEETS} more"
+        if len(sheets) > MAXIMUM_SHOWN_SHEETS
+        else names
+    )
