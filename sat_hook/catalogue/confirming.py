@@ -75,13 +75,14 @@ def _ask(source: PriceSource, group: list[str], found: Confirmation) -> list[lis
             return []
         half = len(group) // 2
         return [group[:half], group[half:]]
-    if not answer.products.keys() | answer.contradictory <= set(group):
+    unclear = answer.contradictory | answer.unreadable.keys()
+    if not (answer.products.keys() | unclear) - {""} <= set(group):
         # The filter was not heeded: whatever this is a list of, it proves nothing about these codes.
         found.unconfirmed.update(group)
         return []
     found.listed.update(answer.products)
-    found.unconfirmed.update(answer.contradictory)
-    absent = [code for code in group if code not in answer.products and code not in answer.contradictory]
+    found.unconfirmed.update(unclear - {""})
+    absent = [code for code in group if code not in answer.products and code not in unclear]
     if len(group) > 1:
         return [[code] for code in absent]
     # Neither listed nor refused: an answer that may have been cut short.

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sat_hook.domain.prices import ListedProduct, ProductChange, ordered
-from sat_hook.protocol.messages import MAXIMUM_RUPIAH, Product
+from sat_hook.protocol.messages import Product
+from sat_hook.protocol.values import MAXIMUM_RUPIAH
 
 MAXIMUM_PRODUCTS = 100_000
 MAXIMUM_CODE_CHARACTERS = 256
@@ -25,32 +26,39 @@ class PriceList:
 
     :param contradictory: codes that are on it more than once with different lines: nobody knows which counts,
         so none of them is in ``products``.
+    :param unreadable: why a line could not be read, by code; these are not in ``products`` either. Lines of
+        which not even the code could be read are under ``""``.
     """
 
     products: dict[str, ListedProduct]
     contradictory: frozenset[str]
+    unreadable: dict[str, str]
 
 
 def price_list_of(products: Iterable[Product]) -> PriceList:
     """The products of an answer (protocol section 5.3).
 
-    :raises PriceListRefusedError: when there are more, or longer ones, than a price list can have.
+    :raises PriceListRefusedError: when there are more than a price list can have.
     """
     listed: dict[str, ListedProduct] = {}
     contradictory: set[str] = set()
+    unreadable: dict[str, str] = {}
     for product in products:
         line = _line_of(product)
-        if listed.setdefault(line.code, line) != line:
+        if reason := product.unreadable or _beyond_limits(line):
+            code = "" if len(line.code) > MAXIMUM_CODE_CHARACTERS else line.code
+            unreadable.setdefault(code, reason)
+        elif listed.setdefault(line.code, line) != line:
             contradictory.add(line.code)
-        if len(listed) > MAXIMUM_PRODUCTS:
+        if len(listed) + len(unreadable) > MAXIMUM_PRODUCTS:
             raise PriceListRefusedError(f"found more than {MAXIMUM_PRODUCTS:,} products; expected fewer")
-    for code in contradictory:
-        del listed[code]
-    return PriceList(listed, frozenset(contradictory))
+    for code in contradictory | unreadable.keys():
+        listed.pop(code, None)
+    return PriceList(listed, frozenset(contradictory - unreadable.keys()), unreadable)
 
 
 def _line_of(product: Product) -> ListedProduct:
-    line = ListedProduct(
+    return ListedProduct(
         product.code,
         product.name,
         product.price_rupiah,
@@ -59,18 +67,18 @@ def _line_of(product: Product) -> ListedProduct:
         product.operator_name,
         product.category_name,
     )
+
+
+def _beyond_limits(line: ListedProduct) -> str:
+    """Why the line is none that a price list can have; empty when it is one."""
     if len(line.code) > MAXIMUM_CODE_CHARACTERS:
-        raise PriceListRefusedError(
-            f"found a product code of {len(line.code)} characters; expected at most {MAXIMUM_CODE_CHARACTERS}"
-        )
+        return f"found a code of {len(line.code)} characters; expected at most {MAXIMUM_CODE_CHARACTERS}"
     longest = max(len(line.name), len(line.operator_name), len(line.category_name))
     if longest > MAXIMUM_TEXT_CHARACTERS:
-        raise PriceListRefusedError(
-            f"found a name of {longest} characters; expected at most {MAXIMUM_TEXT_CHARACTERS}"
-        )
+        return f"found a name of {longest} characters; expected at most {MAXIMUM_TEXT_CHARACTERS}"
     if abs(line.status) > MAXIMUM_RUPIAH:
-        raise PriceListRefusedError("found a status of more than fifteen digits; expected a small number")
-    return line
+        return "found a status of more than fifteen digits; expected a small number"
+    return ""
 
 
 def state_digest(products: Iterable[ListedProduct]) -> str:

@@ -1,7 +1,8 @@
 """One snapshot: the price list is read, what is missing is asked for by name, what changed is kept.
 
 A list that failed, or of which too much is missing, is kept as an attempt and changes nothing. So a partial
-list never looks like products that disappeared.
+list never looks like products that disappeared. A single line that cannot be read is set aside with an alert:
+its product stays as it was, and the rest of the list counts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sat_hook.catalogue.confirming import Confirmation, PriceSource, confirm
 from sat_hook.catalogue.jumps import jump_alerts
 from sat_hook.catalogue.listing import PriceListRefusedError, changes_digest, price_list_of, state_digest
 from sat_hook.domain.account import ReportPriceList
+from sat_hook.domain.alerts import unreadable_products
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.prices import (
     KnownProduct,
@@ -77,7 +79,8 @@ def take_snapshot(
     """Read the account's price list and keep what it changes.
 
     :param source: asks as the account.
-    :param alerts: where jumps of prices are noted, in the snapshot's own transaction.
+    :param alerts: where jumps of prices are noted, in the snapshot's own transaction, and products that cannot
+        be read.
     :raises SATError: when SAT did not give a list; the attempt is kept.
     :raises StoreUnavailableError: when the database is away; nothing is kept.
     """
@@ -87,8 +90,12 @@ def take_snapshot(
         reply = source.ask(products_call())
         attempt.heard(reply.response.body)
         listing = price_list_of(reply.value)
+        if alerts is not None:
+            raise_alerts(alerts, unreadable_products(account, listing.unreadable, reply.began_at))
         known = history.known(account)
-        missing = missing_from(known, listing.products)
+        # A line that cannot be read is a product that is listed: it stays as it was.
+        missing = missing_from(known, listing.products.keys() | listing.unreadable.keys())
+        unread = [code for code in listing.unreadable if code in known and known[code].is_listed]
         asked = confirm(source, missing) if listing.products else Confirmation()
     except SATError as error:
         attempt.keep(SnapshotOutcome.FAILED, f"{type(error).__name__}: {error}")
@@ -102,7 +109,7 @@ def take_snapshot(
         asked_at=reply.began_at,
         listed=len(listed),
         missing=len(asked.gone),
-        unconfirmed=len(asked.unconfirmed),
+        unconfirmed=len(asked.unconfirmed) + len(unread),
         contradictory=len(listing.contradictory),
     )
     attempt.snapshot = counts

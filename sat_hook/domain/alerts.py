@@ -8,6 +8,7 @@ voucher, or words that came over the wire. To have a new kind of event alert, ad
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,11 +17,14 @@ from enum import StrEnum
 from sat_hook.domain import account as account_events
 from sat_hook.domain import batch_events, order_events
 from sat_hook.domain.event import Event
+from sat_hook.domain.guards import WIB
 from sat_hook.domain.order_decisions import STATUS_FAILED, STATUS_PENDING, STATUS_SUCCESS
 from sat_hook.domain.recorded import RecordedEvent
 
 MAXIMUM_TEXT_CHARACTERS = 300
 MAXIMUM_SUBJECTS_IN_MESSAGE = 10
+MAXIMUM_CODES_IN_TEXT = 5
+MAXIMUM_CODE_CHARACTERS = 40
 
 
 class AlertKind(StrEnum):
@@ -37,6 +41,7 @@ class AlertKind(StrEnum):
     RECONCILIATION_BREAK = "reconciliation_break"
     INTAKE_ROWS_FREED = "intake_rows_freed"
     PRICE_JUMP = "price_jump"
+    PRODUCT_UNREADABLE = "product_unreadable"
     LOG_FORKED = "log_forked"
     LOG_DAMAGED = "log_damaged"
     LOG_UNPROVEN = "log_unproven"
@@ -59,6 +64,7 @@ _HEADLINES = {
     AlertKind.RECONCILIATION_BREAK: "breaks of the reconciliation",
     AlertKind.INTAKE_ROWS_FREED: "table rows whose run came to nothing, free again",
     AlertKind.PRICE_JUMP: "jumps of product prices",
+    AlertKind.PRODUCT_UNREADABLE: "products of SAT's price list that cannot be read",
     AlertKind.LOG_FORKED: "the log is not the one that was published",
     AlertKind.LOG_DAMAGED: "the log does not verify: changed, removed or inserted past the pipeline",
     AlertKind.LOG_UNPROVEN: "checkpoints of the log have stopped",
@@ -202,6 +208,32 @@ def _text(event: Event, key: str) -> str:
             return f"{key}: {said} fits nothing any more; the order stays as it is"
         case _:
             raise ValueError(f"{event.type_name} is no alert")
+
+
+def unreadable_products(account: str, codes: Collection[str], at: datetime) -> list[Alert]:
+    """The alert about products that cannot be read: one a business day (WIB) for the same products.
+
+    :param codes: of the products; ``""`` stands for those without a readable code.
+    """
+    if not codes:
+        return []
+    named = sorted({code for code in codes if code})
+    day = at.astimezone(WIB).date()
+    digest = hashlib.sha256("\n".join(["" if "" in codes else "-", *named]).encode()).hexdigest()[:16]
+    shown = ", ".join(code[:MAXIMUM_CODE_CHARACTERS] for code in named[:MAXIMUM_CODES_IN_TEXT])
+    more = len(named) - MAXIMUM_CODES_IN_TEXT
+    text = f"{len(named)} products: {shown}" + (f" and {more} more" if more > 0 else "") if named else ""
+    if "" in codes:
+        text += f"{'; and ' if named else ''}lines without a product code"
+    return [
+        Alert(
+            key=f"unreadable_products/{account}/{day}/{digest}",
+            kind=AlertKind.PRODUCT_UNREADABLE,
+            account=account,
+            text=alert_line(text),
+            occurred_at=at,
+        )
+    ]
 
 
 def alert_line(text: str) -> str:

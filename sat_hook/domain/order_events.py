@@ -26,6 +26,7 @@ class RejectionReason(StrEnum):
 
     UNKNOWN_PRODUCT = "unknown_product"
     INACTIVE_PRODUCT = "inactive_product"
+    UNREADABLE_PRODUCT = "unreadable_product"
     NO_PRICE = "no_price"
     CLIENT_NUMBER_SHAPE = "client_number_shape"
     AMOUNT_MISSING = "amount_missing"

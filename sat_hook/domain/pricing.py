@@ -12,13 +12,17 @@ from sat_hook.domain.order_events import RejectionReason
 
 @dataclass(frozen=True, slots=True)
 class CatalogueEntry:
-    """What the catalogue says of one product. ``price_rupiah`` is what SAT charges; None when unlisted."""
+    """What the catalogue says of one product. ``price_rupiah`` is what SAT charges; None when unlisted.
+
+    ``unreadable`` says why SAT's line about it could not be read; nothing else is known of it then.
+    """
 
     code: str
     price_rupiah: int | None
     is_inquiry: bool
     is_active: bool
     status: int
+    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,11 @@ def judge_row(order: Order, entry: CatalogueEntry | None) -> Rejection | None:
     if entry is None:
         return Rejection(
             RejectionReason.UNKNOWN_PRODUCT, f"found product {code!r}; expected one that SAT lists"
+        )
+    if entry.unreadable:
+        return Rejection(
+            RejectionReason.UNREADABLE_PRODUCT,
+            f"SAT lists product {code!r}, but its line cannot be read ({entry.unreadable})",
         )
     if not entry.is_active:
         meaning = {2: "inactive", 3: "temporarily inactive"}.get(entry.status, "not known to be active")

@@ -14,6 +14,7 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.clients.asynchronous import AsyncSATClient
+from sat_hook.domain.alerts import unreadable_products
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.guards import AccountRules
 from sat_hook.domain.recorded import Provenance
@@ -33,6 +34,7 @@ from sat_hook.operators.runs import (
     required_batch,
     triggering_user,
 )
+from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.approval import approval_is_needed
 from sat_hook.pipeline.bulk import bulk_work
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
@@ -200,6 +202,9 @@ class SATValidateOperator(SATBatchOperator):
             provenance,
             BadRowsPolicy(self.on_bad_rows),
         )
+        unread = [product.code for product in products if product.unreadable]
+        now = application.resolver.clock.now()
+        raise_alerts(application.alerts, unreadable_products(report.batch.account, unread, now))
         self.log.info("Valid: %s orders; rejected: %s.", report.valid, report.rejected)
         if report.batch.state is BatchState.REFUSED:
             raise AirflowFailException(f"batch {self.batch} is refused: {report.batch.refusal_message}")

@@ -32,17 +32,24 @@ class ValidationReport:
 
 
 def catalogue_of(products: Iterable[Product]) -> dict[str, CatalogueEntry]:
-    """The product list as the rules want it, by code."""
-    return {
-        product.code: CatalogueEntry(
+    """The product list as the rules want it, by code.
+
+    A product that could not be read is there with the reason, also when another line about it could be.
+    """
+    catalogue: dict[str, CatalogueEntry] = {}
+    for product in products:
+        known = catalogue.get(product.code)
+        if not product.code or (known is not None and known.unreadable):
+            continue
+        catalogue[product.code] = CatalogueEntry(
             code=product.code,
             price_rupiah=product.price_rupiah,
             is_inquiry=product.is_inquiry,
             is_active=product.is_active,
             status=int(product.status),
+            unreadable=product.unreadable,
         )
-        for product in products
-    }
+    return catalogue
 
 
 def validate_orders(

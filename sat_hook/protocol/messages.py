@@ -9,100 +9,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from enum import IntEnum
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from sat_hook.protocol.endpoints import MAXIMUM_REQUEST_ID_CHARACTERS
 from sat_hook.protocol.errors import UnreadableReplyError
-
-MAXIMUM_RUPIAH = 10**15
-"""Far above any deposit, far below where a float loses single rupiah or a bigint ends."""
+from sat_hook.protocol.values import (
+    DisplayText,
+    Flag,
+    Moment,
+    OptionalRupiah,
+    ProductStatus,
+    Rupiah,
+    SentRupiah,
+    Status,
+    Text,
+    is_absent,
+    name_values,
+    shape_of,
+    text,
+    whole_number,
+)
 
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _ESCAPED_NUL = b"\\u0000"
-
-
-class ProductStatus(IntEnum):
-    """Whether a product can be ordered (protocol section 5.3)."""
-
-    ACTIVE = 1
-    INACTIVE = 2
-    TEMPORARILY_INACTIVE = 3
-
-
-def _rupiah(value: object) -> object:
-    """Whole rupiah: ``12500`` and ``12500.0``, never ``12500.5``, ``"12500"`` or ``true``."""
-    if isinstance(value, float) and value.is_integer() and abs(value) <= MAXIMUM_RUPIAH:
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("must be a whole number of rupiah")  # noqa: TRY004 - pydantic collects ValueError
-    if abs(value) > MAXIMUM_RUPIAH:
-        raise ValueError("is more rupiah than this client believes")
-    return value
-
-
-def _optional_rupiah(value: object) -> object:
-    return None if value is None or value == "" else _rupiah(value)
-
-
-def _text(value: object) -> object:
-    """Text; absent becomes empty, and an id or number sent as an integer keeps its digits."""
-    if value is None:
-        return ""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _display_text(value: object) -> object:
-    """Text that is only shown: any scalar."""
-    return str(value) if isinstance(value, (bool, float)) else _text(value)
-
-
-def _listed(value: object) -> object:
-    """``null``, ``""`` and ``{}`` are seen where a list has nothing in it (protocol section 4.1)."""
-    if value in (None, "", {}):
-        return ()
-    return value
-
-
-def _moment(value: object) -> datetime | None:
-    """RFC 3339 with any offset, as UTC. What is no such moment is None: a display time must never cost a
-    signed status its readability, and the exact text stays in the evidence."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC) if value.tzinfo is not None else None
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value.strip())
-        return None if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _product_status(value: object) -> ProductStatus | int:
-    """A status that we do not know stays a number: one new status must not hide the whole catalogue."""
-    if value is None:
-        return 0
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic collects ValueError
-    try:
-        return ProductStatus(value)
-    except ValueError:
-        return value
-
-
-Rupiah = Annotated[int, BeforeValidator(_rupiah)]
-OptionalRupiah = Annotated[int | None, BeforeValidator(_optional_rupiah)]
-Text = Annotated[str, BeforeValidator(_text)]
-DisplayText = Annotated[str, BeforeValidator(_display_text)]
-Moment = Annotated[datetime | None, PlainValidator(_moment)]
-Status = Annotated[ProductStatus | int, PlainValidator(_product_status)]
 
 
 class Message(BaseModel):
@@ -145,7 +78,7 @@ class NameValue(Message):
     value: DisplayText = ""
 
 
-NameValues = Annotated[tuple[NameValue, ...], BeforeValidator(_listed)]
+NameValues = Annotated[tuple[NameValue, ...], BeforeValidator(name_values)]
 
 
 class _Request(Message):
@@ -156,7 +89,7 @@ class _Request(Message):
 
     product_code: str = Field(min_length=1)
     client_number: str = Field(min_length=1)
-    amount_rupiah: Annotated[int, Field(ge=0), BeforeValidator(_rupiah)] | None = None
+    amount_rupiah: Annotated[SentRupiah, Field(ge=0)] | None = None
     fields: tuple[NameValue, ...] = Field(default=(), max_length=64)
     downline_id: str | None = None
 
@@ -196,24 +129,29 @@ class Ping(Message):
 class Account(Message):
     """The account and its deposit (protocol section 5.2)."""
 
-    id: Annotated[str, BeforeValidator(_text), Field(min_length=1)]
+    id: Annotated[str, BeforeValidator(text), Field(min_length=1)]
     saldo_rupiah: Rupiah = Field(alias="saldo")
 
 
 class Product(Message):
-    """One product of the catalogue (protocol section 5.3). ``price_rupiah`` is what we are charged."""
+    """One product of the catalogue (protocol section 5.3). ``price_rupiah`` is what we are charged.
 
-    code: Annotated[str, BeforeValidator(_text), Field(min_length=1)]
+    ``unreadable`` says why the line could not be read; then nothing but ``code`` is known of the product, and
+    where that cannot be read either it is empty. Such a product cannot be ordered, and it is not delisted.
+    """
+
+    code: str
+    unreadable: str = ""
     name: Text = ""
     price_rupiah: OptionalRupiah = Field(default=None, alias="price")
-    is_inquiry: bool = False
+    is_inquiry: Flag = False
     status: Status = 0
     operator_name: Text = ""
     category_name: Text = ""
 
     @property
     def is_active(self) -> bool:
-        """True if it can be ordered now; an unknown status cannot."""
+        """True if it can be ordered now; an unknown status and an unreadable product cannot."""
         return self.status is ProductStatus.ACTIVE
 
 
@@ -237,10 +175,20 @@ class Inquiry(Message):
     min_amount_rupiah: OptionalRupiah = Field(default=None, alias="min_amount")
 
 
+class UnreadableAmount(NamedTuple):
+    """An amount that SAT named and that is no whole number: SAT's name of the member, and what was found."""
+
+    member: str
+    found: str
+
+
 class OrderDetail(Message):
     """An order as SAT sees it: the checkout's reply, the status and the callback (protocol section 5.6).
 
-    ``status`` is SAT's own word, kept as it came; ``Pending``, ``Success`` and ``Failed`` are known.
+    ``status`` is SAT's own word, kept as it came; ``Pending``, ``Success`` and ``Failed`` are known. What the
+    order is (its id, product and client number) and its status have to be readable. No other member costs the
+    message: an amount that is no whole number is None and in ``unreadable_amounts``, a text may come as any
+    JSON. Amounts are SAT's word and may be negative, or more than anybody has.
     """
 
     masked = frozenset(
@@ -249,19 +197,20 @@ class OrderDetail(Message):
 
     request_id: Text = ""
     status: Annotated[str, Field(min_length=1, max_length=64)]
-    error_code: Text = ""
-    error_detail: Text = ""
+    error_code: DisplayText = ""
+    error_detail: DisplayText = ""
     product_code: Text = ""
     client_number: Text = ""
-    sales_price_rupiah: OptionalRupiah = Field(default=None, alias="sales_price")
-    admin_fee_rupiah: OptionalRupiah = Field(default=None, alias="admin_fee")
-    partner_fee_rupiah: OptionalRupiah = Field(default=None, alias="partner_fee")
+    sales_price_rupiah: int | None = Field(default=None, alias="sales_price")
+    admin_fee_rupiah: int | None = Field(default=None, alias="admin_fee")
+    partner_fee_rupiah: int | None = Field(default=None, alias="partner_fee")
     fulfilled_at: Moment = None
     fulfillment_result: NameValues = ()
-    client_name: Text = ""
-    voucher_code: Text = ""
-    serial_number: Text = ""
+    client_name: DisplayText = ""
+    voucher_code: DisplayText = ""
+    serial_number: DisplayText = ""
     fields: NameValues = ()
+    unreadable_amounts: tuple[UnreadableAmount, ...] = ()
 
 
 class ErrorEntry(Message):
@@ -294,7 +243,7 @@ def parse_account(body: bytes) -> Account:
 
 
 def parse_products(body: bytes) -> list[Product]:
-    """Every product of the list, whatever its status.
+    """Every product of the list, whatever its status. One that cannot be read costs only itself.
 
     :raises UnreadableReplyError: when the body is no list of products.
     """
@@ -313,14 +262,15 @@ def parse_inquiry(body: bytes) -> Inquiry:
 def parse_order(body: bytes) -> OrderDetail:
     """An order from a checkout's reply, a status or a callback; nothing about signatures here.
 
-    :raises UnreadableReplyError: when the body is no order: no ``data``, no id, no status, a price that is
-        no whole rupiah.
+    :raises UnreadableReplyError: when the body is no order: no ``data``, no id, no status, a product or
+        client number that is neither text nor a number.
     """
     data, attributes = _resource(body, "order")
-    request_id = _text(data.get("id"))
-    if not isinstance(request_id, str) or not request_id:
+    request_id = _id(data)
+    if not request_id:
         raise UnreadableReplyError("the order has no id")
-    return _validated(OrderDetail, {**attributes, "request_id": request_id}, "the order")
+    members = {**attributes, "request_id": request_id, **_amounts(attributes)}
+    return _validated(OrderDetail, members, "the order")
 
 
 def parse_errors(body: bytes) -> tuple[ErrorEntry, ...]:
@@ -345,14 +295,45 @@ def parse_document(body: bytes, what: str) -> dict[str, Any]:
 
 def _product(entry: object, index: int) -> Product:
     what = f"product {index + 1} of the list"
-    data = _object(entry, what)
-    attributes = dict(_object(data.get("attributes"), what))
-    # The documents say product_name and price; the vendor's own Python model says name and sales_price.
-    attributes["name"] = attributes.pop("product_name", None) or attributes.get("name")
-    other_price = attributes.get("sales_price")
-    if attributes.get("price") is None and other_price is not None:
-        attributes["price"] = attributes.pop("sales_price")
-    return _validated(Product, {**attributes, "code": data.get("id")}, what)
+    code = ""
+    try:
+        data = _object(entry, what)
+        code = _id(data)
+        attributes = dict(_object(data.get("attributes"), what))
+        # The documents say product_name and price; the vendor's own Python model says name and sales_price.
+        attributes["name"] = attributes.pop("product_name", None) or attributes.get("name")
+        other_price = attributes.get("sales_price")
+        if attributes.get("price") is None and other_price is not None:
+            attributes["price"] = attributes.pop("sales_price")
+        unreadable = "" if code else f"{what} has no code"
+        return _validated(Product, {**attributes, "code": code, "unreadable": unreadable}, what)
+    except UnreadableReplyError as error:
+        return Product(code=code, unreadable=str(error))
+
+
+def _id(data: dict[str, Any]) -> str:
+    """The id of a resource; empty when there is none, or when it is neither text nor a number."""
+    try:
+        found = text(data.get("id"))
+    except ValueError:
+        return ""  # a number of more digits than Python turns into text
+    return found if isinstance(found, str) else ""
+
+
+_AMOUNTS = ("sales_price", "admin_fee", "partner_fee")
+
+
+def _amounts(attributes: dict[str, Any]) -> dict[str, Any]:
+    """An order's amounts, each read for itself: none of them may cost a signed status its readability."""
+    read: dict[str, Any] = dict.fromkeys(_AMOUNTS)
+    unreadable = []
+    for member in _AMOUNTS:
+        found = attributes.get(member)
+        try:
+            read[member] = None if is_absent(found) else whole_number(found)
+        except ValueError:
+            unreadable.append(UnreadableAmount(member, shape_of(found)))
+    return {**read, "unreadable_amounts": tuple(unreadable)}
 
 
 def _resource(body: bytes, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:

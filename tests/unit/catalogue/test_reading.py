@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sat_hook.catalogue import confirming, listing
@@ -34,10 +36,35 @@ def test_a_product_that_is_listed_twice() -> None:
     "member",
     [{"code": "c" * 257}, {"code": "c", "name": "n" * 1001}, {"code": "c", "status": 10**16}],
 )
-def test_a_list_beyond_its_limits_is_refused(member: dict[str, object]) -> None:
-    """The text says what was found."""
-    with pytest.raises(PriceListRefusedError, match="found"):
-        price_list_of([Product(**{"price": 1, **member})])  # type: ignore[arg-type]
+def test_a_product_beyond_the_limits_is_set_aside(member: dict[str, object]) -> None:
+    """The text says what was found, and the rest of the list counts."""
+    odd = Product(**{"price": 1, **member})  # type: ignore[arg-type]
+    read = price_list_of([odd, Product(code="a", price=1)])
+    assert set(read.products) == {"a"}
+    ((code, reason),) = read.unreadable.items()
+    assert code in ("c", "")
+    assert "found" in reason
+
+
+def test_a_product_that_cannot_be_read_is_not_on_the_list_and_not_off_it() -> None:
+    """It is named with its reason; another line about it does not count either."""
+    odd = {"id": "b", "attributes": {"price": "12.500", "status": 1}}
+    lines = json.loads(document([product("a"), product("b")]))["data"]
+    read = price_list_of(parse_products(json.dumps({"data": [odd, *lines, "noise"]}).encode()))
+    assert set(read.products) == {"a"}
+    assert set(read.unreadable) == {"b", ""}
+    assert not read.contradictory
+
+
+def test_an_unreadable_answer_about_a_product_does_not_say_that_it_is_gone() -> None:
+    """Asked by name, it stays as it was."""
+    sat = ListingSAT(ManualClock(), product("other"))
+    odd = {"id": "a", "attributes": {"price": [], "status": 1}}
+    sat.trouble[0] = WireResponse(200, {}, json.dumps({"data": [odd]}).encode())
+    sat.trouble[1] = WireResponse(200, {}, json.dumps({"data": [{"attributes": {}}]}).encode())
+    for _ in range(2):
+        found = confirm(sat, ["a"])
+        assert (found.unconfirmed, found.gone, found.listed) == ({"a"}, set(), {})
 
 
 def test_too_many_products_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

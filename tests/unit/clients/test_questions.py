@@ -26,7 +26,8 @@ from sat_hook.protocol.errors import (
     UnexpectedReplyError,
     UnreadableReplyError,
 )
-from sat_hook.protocol.messages import InquiryRequest, OrderRequest, ProductStatus
+from sat_hook.protocol.messages import InquiryRequest, OrderRequest
+from sat_hook.protocol.values import ProductStatus
 from tests.scripted_sat import (
     ScriptedSAT,
     drip,
@@ -136,7 +137,7 @@ def test_bill_of_somebody_else_is_quoted(client: Any, sat: ScriptedSAT, member: 
         client.inquiry(BILL)
 
 
-@pytest.mark.parametrize("price", [27500.5, "27500", None, True, 10**17, [27500]])
+@pytest.mark.parametrize("price", [27500.5, "27.500", None, True, 10**17, [27500]])
 def test_price_that_is_no_whole_rupiah_is_rounded(client: Any, sat: ScriptedSAT, price: Any) -> None:
     """Nothing is rounded or guessed where money is."""
     sat.script["/v2/inquiry"] = json_answer(inquiry_document(sales_price=price))

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from sat_hook.protocol.errors import UnreadableReplyError
 from sat_hook.protocol.messages import (
-    MAXIMUM_RUPIAH,
     Inquiry,
     InquiryRequest,
     NameValue,
@@ -29,6 +28,7 @@ from sat_hook.protocol.messages import (
     parse_ping,
     parse_products,
 )
+from sat_hook.protocol.values import MAXIMUM_RUPIAH
 from tests.fuzzing import examples
 
 # No lone surrogates (no UTF-8 has them) and no NUL (no database text has it).
@@ -181,8 +181,10 @@ def test_repeated_names_are_folded() -> None:
         b'{"data": {"attributes": {"status": "Success"}}}',
         b'{"data": {"id": true, "attributes": {"status": "Success"}}}',
         b'{"data": {"id": "R1", "type": "account", "attributes": {"status": "Success"}}}',
-        b'{"data": {"id": "R1", "attributes": {"status": "Success", "sales_price": 1.5}}}',
         b'{"data": {"id": "R1", "attributes": {"status": "Success", "sales_price": NaN}}}',
+        b'{"data": {"id": "R1", "attributes": {"status": "Success", "product_code": {"a": 1}}}}',
+        b'{"data": {"id": "R1", "attributes": {"status": "Success", "client_number": 0.5}}}',
+        b'{"data": {"id": "R1", "attributes": {"status": ["Success"]}}}',
         b'{"data": {"id": "R1", "attributes": {"status": "a\\u0000b"}}}',
         b'{"data": {"id": "R1", "attributes": {"status": "\\ud800"}}}',
         b'{"data": {"id": "R1", "attributes": {"status": "\xff"}}}',
@@ -191,7 +193,8 @@ def test_repeated_names_are_folded() -> None:
     ],
 )
 def test_order_without_substance_is_a_success(body: bytes) -> None:
-    """No data, no id, no status, no whole price: not an order, and the error has a type."""
+    """No data, no id, no status, no product or number that can be read: not an order, and the error has a
+    type."""
     with pytest.raises(UnreadableReplyError):
         parse_order(body)
 
