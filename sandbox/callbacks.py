@@ -19,10 +19,12 @@ from sandbox.faults import (
     CallbackDuplicated,
     CallbackForged,
     CallbackReordered,
+    OtherTypes,
 )
 from sandbox.keys import SatSigner
 from sandbox.ledger import Ledger
 from sandbox.orders import Order
+from sandbox.rewriting import rewritten
 from sandbox.scenario import Callbacks
 
 REORDER_GAP_SECONDS = 0.05
@@ -55,9 +57,6 @@ class Outbox:
 
     def announce(self, order: Order, body: bytes, signature: str, faults: Faults, now: float) -> None:
         """Plan the callbacks of an order that has just become final, as the faults have it."""
-        callback = Callback(
-            order.request_id, order.generation, "genuine", order.status.value, body, signature
-        )
         subject = f"{order.request_id}/{order.generation}/{order.status.value}"
 
         target = Target(
@@ -66,6 +65,12 @@ class Outbox:
             order.request_id,
             client_number=order.client_number,
             product=order.product_code,
+        )
+        if other := faults.draw(OtherTypes, target, now):
+            body = rewritten(body, other)
+            signature = self._signer.sign(body)
+        callback = Callback(
+            order.request_id, order.generation, "genuine", order.status.value, body, signature
         )
         forged = faults.draw(CallbackForged, target, now)
         if forged:

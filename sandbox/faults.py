@@ -134,6 +134,21 @@ class GarbledReply(Rule):
     ]
 
 
+class OtherTypes(Rule):
+    """Numbers and flags in another JSON type, or amounts that are none; signed as they are. Callbacks, too,
+    where the rule hits checkouts.
+
+    ``text``: numbers as text, flags as 0 and 1. ``unreadable``: amounts with thousand marks. ``negative`` and
+    ``absurd``: amounts below zero and far above anything. ``listed`` are patterns of the products that are
+    hit on a list of products."""
+
+    default_operations = API_OPERATIONS
+    can_hit_any = True
+    fault: Literal["other_types"]
+    manner: Literal["text", "unreadable", "negative", "absurd"] = "text"
+    listed: tuple[str, ...] = ("*",)
+
+
 class BadSignature(Rule):
     """A status whose signature proves nothing: by a stranger's key, over other bytes, garbage, or missing."""
 
@@ -336,6 +351,7 @@ AnyRule = Annotated[
     | Unauthorized
     | TokenExpiry
     | GarbledReply
+    | OtherTypes
     | BadSignature
     | LateArrival
     | P03ForLost

@@ -22,6 +22,7 @@ from sandbox.faults import (
     Error,
     GarbledReply,
     LateArrival,
+    OtherTypes,
     P02ThoughCharged,
     RequestLost,
     ResponseLost,
@@ -30,6 +31,7 @@ from sandbox.faults import (
     Unauthorized,
 )
 from sandbox.orders import Order
+from sandbox.rewriting import rewritten
 from sandbox.samples import BROKEN_INQUIRY_NUMBER
 from sandbox.wire import HTML_TYPE, Outcome, Reply, Request, encode, refuse, resource
 from sandbox.world import ACCOUNT_ID, World
@@ -110,6 +112,8 @@ class Judge:
             reply = _error_page(error)
         elif garbling := world.faults.draw(GarbledReply, target, now):
             reply = _garble(reply, garbling.manner, call, world.signer.sign)
+        elif reply.status == 200 and (other := world.faults.draw(OtherTypes, target, now)):
+            reply = _signed_anew(reply, rewritten(reply.body, other), world.signer.sign)
         return replace(
             outcome, reply=reply, delay_seconds=world.faults.delay_seconds("response", target, now)
         )
@@ -262,6 +266,10 @@ def _garble(reply: Reply, manner: str, call: Call, sign: Callable[[bytes], str])
     if manner == "not_json":
         return Reply(200, _HTML_PAGE, {"content-type": HTML_TYPE})
     body = reply.body[: len(reply.body) // 2] if manner == "truncated" else _altered(reply.body, manner)
+    return _signed_anew(reply, body, sign)
+
+
+def _signed_anew(reply: Reply, body: bytes, sign: Callable[[bytes], str]) -> Reply:
     signed = {SIGNATURE_HEADER: sign(body)} if SIGNATURE_HEADER in reply.headers else {}
     return replace(reply, body=body).with_headers(**signed)
 

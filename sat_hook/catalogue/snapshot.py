@@ -79,8 +79,8 @@ def take_snapshot(
     """Read the account's price list and keep what it changes.
 
     :param source: asks as the account.
-    :param alerts: where jumps of prices are noted, in the snapshot's own transaction, and products that cannot
-        be read.
+    :param alerts: where jumps of prices are noted, in the snapshot's own transaction, and products that
+        cannot be read.
     :raises SATError: when SAT did not give a list; the attempt is kept.
     :raises StoreUnavailableError: when the database is away; nothing is kept.
     """

@@ -18,9 +18,10 @@ MAXIMUM_TEXT_CHARACTERS = 160
 _SHOWN = frozenset(
     {
         "admin_fee_rupiah", "amount_rupiah", "attempt", "charged_rupiah", "code", "detail", "error_code",
-        "error_detail", "fulfilled_at", "http_status", "is_inquiry", "list_price_rupiah", "max_rupiah",
-        "partner_fee_rupiah", "price_rupiah", "product_code", "reason", "reported_status", "row_number",
-        "sales_price_rupiah", "send_before", "source", "valid_until",
+        "error_detail", "found", "fulfilled_at", "http_status", "is_inquiry", "is_signed",
+        "list_price_rupiah", "max_rupiah", "member", "partner_fee_rupiah", "price_rupiah", "product_code",
+        "reason", "reported_status", "row_number", "sales_price_rupiah", "send_before", "source",
+        "valid_until",
     }
 )  # fmt: skip
 """Members of events that are shown. Everything else stays in the log: bodies, fields, names, digests."""

@@ -35,6 +35,7 @@ class AlertKind(StrEnum):
     LATE_SUCCESS = "late_success"
     EVIDENCE_CONTRADICTED = "evidence_contradicted"
     CHARGED_ABOVE_QUOTE = "charged_above_quote"
+    AMOUNT_UNKNOWN = "amount_unknown"
     CHUNK_STOPPED = "chunk_stopped"
     FOREIGN_SPEND = "foreign_spend"
     FINAL_WATCH_MISSED = "final_watch_missed"
@@ -58,6 +59,7 @@ _HEADLINES = {
     AlertKind.LATE_SUCCESS: "orders called failed that SAT has paid after all",
     AlertKind.EVIDENCE_CONTRADICTED: "orders whose signed status contradicts their end",
     AlertKind.CHARGED_ABOVE_QUOTE: "orders charged above their quote",
+    AlertKind.AMOUNT_UNKNOWN: "orders of which SAT names an amount that is none",
     AlertKind.CHUNK_STOPPED: "stopped chunks: not everything was sent",
     AlertKind.FOREIGN_SPEND: "deposit spent by somebody else",
     AlertKind.FINAL_WATCH_MISSED: "ended orders that were not looked at again in time",
@@ -123,6 +125,7 @@ ALERTING_TYPES = (
     "OrderReversed",
     "EvidenceContradicted",
     "ChargedAboveQuote",
+    "AmountUnknown",
     *_NEWS_AFTER_AN_END,
     "ChunkStopped",
     "ForeignSpendSuspected",
@@ -163,6 +166,8 @@ def alert_kind(event: Event, earlier: Collection[str]) -> AlertKind | None:
             return AlertKind.EVIDENCE_CONTRADICTED
         case order_events.ChargedAboveQuote():
             return AlertKind.CHARGED_ABOVE_QUOTE
+        case order_events.AmountUnknown():
+            return AlertKind.AMOUNT_UNKNOWN
         case order_events.OrderSucceeded() if not _FAILED_ENDS.isdisjoint(earlier):
             return AlertKind.LATE_SUCCESS
         case order_events.OrderFailed() if "SucceededByOperator" in earlier:
@@ -183,6 +188,9 @@ def _text(event: Event, key: str) -> str:
             return alert_line(f"{key}: {reason}")
         case order_events.ChargedAboveQuote():
             return f"{key}: charged {event.charged_rupiah:,} rupiah, quoted {event.quote_rupiah:,}"
+        case order_events.AmountUnknown(member=member, found=found):
+            signed = "signed" if event.is_signed else "unsigned"
+            return _line(f"{key}: {signed} {member} is no amount of money (found {found})")
         case batch_events.ChunkStopped():
             return (
                 f"{key}: {event.unsent} orders of rows {event.first_row} to {event.last_row} were not sent"

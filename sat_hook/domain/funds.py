@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from sat_hook.domain.guards import amount_of
 from sat_hook.domain.order import Order, OrderState
 
 
@@ -39,7 +40,7 @@ class BalanceObservation:
 class Commitment:
     """What one order takes, or may take, from the deposit.
 
-    :param rupiah: the dearer of quote and charge.
+    :param rupiah: see :func:`sat_hook.domain.amounts.committed_rupiah`.
     :param is_sent: False while it is merely reserved.
     :param debit_proven_at: since when it is certain that SAT has taken the money; None while it is not.
     """
@@ -84,7 +85,7 @@ def commitment_of(order: Order, reserved_up_to_row: int) -> Commitment | None:
 
     :param reserved_up_to_row: of the order's batch.
     """
-    rupiah = max(order.quote_rupiah or 0, order.charged_rupiah or 0)
+    rupiah = amount_of(order)
     if order.state is OrderState.QUOTED:
         return Commitment(rupiah, is_sent=False) if is_reserved(order, reserved_up_to_row) else None
     if order.debit_proven_at is not None:
@@ -109,7 +110,7 @@ def outstanding(commitments: Iterable[Commitment], included_before: datetime) ->
 
 def may_come_back_rupiah(order: Order, since: datetime) -> int:
     """The most that a refund of ``order`` may bring, if it is under way or ended without success since."""
-    rupiah = max(order.quote_rupiah or 0, order.charged_rupiah or 0)
+    rupiah = amount_of(order)
     if order.state.is_in_flight or order.state is OrderState.ESCALATED:
         return rupiah
     if order.state in (OrderState.FAILED, OrderState.REVERSED):

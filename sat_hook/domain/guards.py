@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, timezone
 from typing import NamedTuple
 
+from sat_hook.domain.amounts import committed_rupiah
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Admit, Hold
 from sat_hook.domain.order_events import HoldReason
@@ -131,9 +132,8 @@ def counted_at(order: Order) -> datetime | None:
 
 
 def amount_of(order: Order) -> int:
-    """What the order counts for, in rupiah: what SAT charged, else the quote."""
-    known = order.quote_rupiah if order.charged_rupiah is None else order.charged_rupiah
-    return known or 0
+    """What the order counts for in limits, sums for approval, and funds: the larger of quote and charge."""
+    return committed_rupiah(order.quote_rupiah, order.charged_rupiah)
 
 
 def needs_ruling(order: Order, day_start: datetime) -> bool:

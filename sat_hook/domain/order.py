@@ -13,8 +13,11 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from sat_hook.domain import amounts
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.event import Event
+
+SALES_PRICE = "sales_price"
 
 
 class OrderState(StrEnum):
@@ -105,6 +108,16 @@ class Refusal(BaseModel):
     detail: str = ""
 
 
+class UnknownAmount(BaseModel):
+    """An amount that SAT named and that is none, as the log has it. See :class:`happened.AmountUnknown`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    member: str
+    found: str
+    is_signed: bool
+
+
 class Order(BaseModel):
     """The fold of an order's events. Amounts in rupiah, times in UTC."""
 
@@ -157,6 +170,12 @@ class Order(BaseModel):
     evidence_digest: str | None = None
     evidence_at: AwareDatetime | None = None
     ended_by_operator: bool = False
+    unknown_amounts: tuple[UnknownAmount, ...] | None = None
+
+    @property
+    def is_charge_unknown(self) -> bool:
+        """True when SAT signed a price that is no amount: what it charged is not known."""
+        return any(a.is_signed and a.member == SALES_PRICE for a in self.unknown_amounts or ())
 
 
 def evolve(order: Order | None, request_id: str, event: Event, occurred_at: datetime) -> Order:
@@ -217,6 +236,8 @@ def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, obje
             return {"admitted_at": occurred_at}
         case happened.OrderApproved():
             return {"approved_rupiah": event.price_rupiah}
+        case happened.AmountUnknown():
+            return _change_by_unknown_amount(order, event)
         case happened.ChargedAboveQuote():
             return {"overcharged_rupiah": event.charged_rupiah}
         case happened.OrderCancelled():
@@ -231,7 +252,7 @@ def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, obje
         ):
             return _change_by_checkout(order, event, occurred_at)
         case happened.SignedStatus():
-            return _change_by_status(event) | _debited(order, occurred_at)
+            return _change_by_status(order, event) | _debited(order, occurred_at)
         case happened.OrderEscalated():
             return _ended(OrderState.ESCALATED, "escalated", event.reason)
         case happened.ResendAllowedByOperator():
@@ -258,6 +279,11 @@ def _with_override(order: Order) -> tuple[happened.HoldReason, ...]:
 
 def _ended(state: OrderState, code: str | None, detail: str | None) -> dict[str, object]:
     return {"state": state, "reason_code": code, "reason_detail": detail}
+
+
+def _amount(rupiah: int | None) -> int | None:
+    """What older releases took for an amount, and is none, is unknown."""
+    return rupiah if rupiah is not None and amounts.is_amount(rupiah) else None
 
 
 def _debited(order: Order, occurred_at: datetime) -> dict[str, object]:
@@ -290,8 +316,8 @@ def _change_by_checkout(order: Order, event: Event, occurred_at: datetime) -> di
                 "state": OrderState.PENDING,
                 "may_have_arrived": True,
                 "reported_status": event.reported_status,
-                "charged_rupiah": event.sales_price_rupiah,
-                "partner_fee_rupiah": event.partner_fee_rupiah,
+                "charged_rupiah": _amount(event.sales_price_rupiah),
+                "partner_fee_rupiah": _amount(event.partner_fee_rupiah),
                 **_debited(order, occurred_at),
             }
         case happened.CheckoutRejected():
@@ -308,7 +334,15 @@ def _change_by_checkout(order: Order, event: Event, occurred_at: datetime) -> di
     raise ValueError(f"{event.type_name} is not an event of a checkout")
 
 
-def _change_by_status(event: happened.SignedStatus) -> dict[str, object]:
+def _change_by_unknown_amount(order: Order, event: happened.AmountUnknown) -> dict[str, object]:
+    found = UnknownAmount(member=event.member, found=event.found, is_signed=event.is_signed)
+    change: dict[str, object] = {"unknown_amounts": (*(order.unknown_amounts or ()), found)}
+    if event.is_signed and event.member == SALES_PRICE:
+        change["charged_rupiah"] = None
+    return change
+
+
+def _change_by_status(order: Order, event: happened.SignedStatus) -> dict[str, object]:
     if isinstance(event, happened.EvidenceContradicted):
         # The state stays; that the evidence came is in the log and raises an alert.
         return {"evidence_at": event.observed_at}
@@ -320,11 +354,15 @@ def _change_by_status(event: happened.SignedStatus) -> dict[str, object]:
         "reason_code": None,
         "reason_detail": None,
     }
-    for name in ("admin_fee_rupiah", "partner_fee_rupiah"):
-        if getattr(event, name) is not None:
-            change[name] = getattr(event, name)
-    if event.sales_price_rupiah is not None:
-        change["charged_rupiah"] = event.sales_price_rupiah
+    named = {
+        "charged_rupiah": event.sales_price_rupiah,
+        "admin_fee_rupiah": event.admin_fee_rupiah,
+        "partner_fee_rupiah": event.partner_fee_rupiah,
+    }
+    change |= {name: _amount(rupiah) for name, rupiah in named.items() if rupiah is not None}
+    if order.unknown_amounts and event.sales_price_rupiah is not None:
+        left = tuple(a for a in order.unknown_amounts if a.member != SALES_PRICE)
+        change["unknown_amounts"] = left or None
     match event:
         case happened.OrderPending():
             return change | {"state": OrderState.PENDING, "reported_status": event.reported_status}

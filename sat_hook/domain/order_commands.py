@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from sat_hook.domain.order_events import HoldReason, OrderReceived, QuoteSource, RejectionReason
 
@@ -108,6 +109,13 @@ class RequestCheckout:
     based_on_version: int | None = None
 
 
+class UnreadableAmount(NamedTuple):
+    """An amount that SAT named and that is no whole number: SAT's name of it, and what it said."""
+
+    member: str
+    found: str
+
+
 class ReplyVerdict(StrEnum):
     """The classified end of one checkout call (protocol section 8)."""
 
@@ -131,6 +139,7 @@ class RecordReply:
     sales_price_rupiah: int | None = None
     partner_fee_rupiah: int | None = None
     response_digest: str | None = None
+    unreadable_amounts: tuple[UnreadableAmount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +155,7 @@ class RecordStatus:
     admin_fee_rupiah: int | None = None
     partner_fee_rupiah: int | None = None
     fulfilled_at: datetime | None = None
+    unreadable_amounts: tuple[UnreadableAmount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

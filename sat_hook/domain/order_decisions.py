@@ -13,6 +13,7 @@ from sat_hook.domain import order_events as happened
 from sat_hook.domain.event import Event
 from sat_hook.domain.order import Order, OrderState, Refusal, RefusalReason
 from sat_hook.domain.order_commands import OperatorEnd, OrderCommand, ReplyVerdict
+from sat_hook.domain.unknown_amounts import told_of, with_amounts_alone
 
 Decision = tuple[Event, ...] | Refusal
 
@@ -29,7 +30,11 @@ def decide(order: Order | None, command: OrderCommand) -> Decision:
         return _refuse(RefusalReason.NO_SUCH_ORDER)
     # The functions are typed by their own command; the table pairs each with its type.
     decide_one: Callable[[Order, OrderCommand], Decision] = _DECISIONS[type(command)]  # type: ignore[assignment]
-    return decide_one(order, command)
+    command, unknown = with_amounts_alone(command)
+    decision = decide_one(order, command)
+    if not unknown or isinstance(decision, Refusal):
+        return decision
+    return (*decision, *told_of(order, decision, unknown))
 
 
 def _refuse(reason: RefusalReason, detail: str = "") -> Refusal:

@@ -182,6 +182,19 @@ class ChargedAboveQuote(Event):
 
 
 @register
+class AmountUnknown(Event):
+    """SAT named an amount of the order that is none: negative, absurd, or no whole number. It counts nowhere.
+
+    ``member`` is SAT's name of it, ``found`` what it said; ``is_signed`` tells a signed status from the reply
+    to a checkout.
+    """
+
+    member: str
+    found: str
+    is_signed: bool
+
+
+@register
 class CheckoutRejected(Event):
     """A listed rejection of the only transmission there ever was: the order did not happen."""
 

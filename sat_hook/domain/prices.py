@@ -113,8 +113,8 @@ class PriceSnapshot:
     :param reason: why nothing follows from it; None for a complete one.
     :param listed: how many products are listed, those that had to be asked for by name included.
     :param missing: how many products that were listed before are gone.
-    :param unconfirmed: how many are not on the list although nobody could say that they are gone, or are on it
-        in a line that cannot be read.
+    :param unconfirmed: how many are not on the list although nobody could say that they are gone, or are on
+        it in a line that cannot be read.
     :param contradictory: how many are on the list twice and not alike.
     :param state_digest: digest of all products that are listed after it (:func:`sat_hook.catalogue`).
     :param missing_limit_percent: how much of the list may be gone before it is not believed.

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from sat_hook.domain.amounts import MAXIMUM_AMOUNT_RUPIAH, is_amount
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_events import RejectionReason
 
@@ -74,7 +75,7 @@ def judge_row(order: Order, entry: CatalogueEntry | None) -> Rejection | None:
     if entry.unreadable:
         return Rejection(
             RejectionReason.UNREADABLE_PRODUCT,
-            f"SAT lists product {code!r}, but its line cannot be read ({entry.unreadable})",
+            f"found product {code!r} in a line of SAT's list that cannot be read ({entry.unreadable})",
         )
     if not entry.is_active:
         meaning = {2: "inactive", 3: "temporarily inactive"}.get(entry.status, "not known to be active")
@@ -97,6 +98,8 @@ def judge_row(order: Order, entry: CatalogueEntry | None) -> Rejection | None:
 def _judge_fixed_price(order: Order, entry: CatalogueEntry) -> Rejection | None:
     if not entry.price_rupiah or entry.price_rupiah < 0:
         return Rejection(RejectionReason.NO_PRICE, f"product {entry.code!r} is listed without a price")
+    if not is_amount(entry.price_rupiah):
+        return Rejection(RejectionReason.NO_PRICE, _beyond(f"a price of {entry.price_rupiah} rupiah"))
     if order.amount_rupiah is not None:
         return Rejection(
             RejectionReason.AMOUNT_NOT_ALLOWED,
@@ -110,6 +113,8 @@ def judge_bill(order: Order, sales_price_rupiah: int, base_price_rupiah: int | N
     """Why the bill that an inquiry returned may not be paid for this row, or None."""
     if sales_price_rupiah <= 0:
         return Rejection(RejectionReason.NO_PRICE, f"the inquiry returned {sales_price_rupiah} rupiah")
+    if not is_amount(sales_price_rupiah):
+        return Rejection(RejectionReason.NO_PRICE, _beyond(f"a bill of {sales_price_rupiah} rupiah"))
     asked = order.amount_rupiah
     if asked is not None and asked not in (sales_price_rupiah, base_price_rupiah):
         return Rejection(
@@ -117,6 +122,10 @@ def judge_bill(order: Order, sales_price_rupiah: int, base_price_rupiah: int | N
             f"found a bill of {sales_price_rupiah} rupiah; expected amount_rupiah {asked}",
         )
     return judge_price(order, sales_price_rupiah)
+
+
+def _beyond(found: str) -> str:
+    return f"found {found}; expected at most {MAXIMUM_AMOUNT_RUPIAH}"
 
 
 def judge_price(order: Order, price_rupiah: int) -> Rejection | None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
-from sat_hook.domain.order_commands import RecordNotFound, RecordReply, RecordStatus, ReplyVerdict
+from sat_hook.domain.order_commands import (
+    RecordNotFound,
+    RecordReply,
+    RecordStatus,
+    ReplyVerdict,
+    UnreadableAmount,
+)
 from sat_hook.pipeline.resolver import Ask
 from sat_hook.protocol.outcomes import CheckoutOutcome, StatusOutcome, StatusVerdict
 from sat_hook.store.event_store import StatusEvidence
@@ -25,6 +32,7 @@ def reply_of(outcome: CheckoutOutcome, attempt: int) -> RecordReply:
         sales_price_rupiah=outcome.sales_price_rupiah,
         partner_fee_rupiah=outcome.partner_fee_rupiah,
         response_digest=outcome.response_digest,
+        unreadable_amounts=_unreadable(outcome.unreadable_amounts),
     )
 
 
@@ -47,6 +55,7 @@ def status_ask(request_id: str, outcome: StatusOutcome, asked_at: datetime) -> A
         admin_fee_rupiah=detail.admin_fee_rupiah,
         partner_fee_rupiah=detail.partner_fee_rupiah,
         fulfilled_at=detail.fulfilled_at,
+        unreadable_amounts=_unreadable(detail.unreadable_amounts),
     )
     proof = StatusEvidence(
         digest=outcome.response_digest,
@@ -57,6 +66,10 @@ def status_ask(request_id: str, outcome: StatusOutcome, asked_at: datetime) -> A
         observed_at=asked_at,
     )
     return Ask(request_id, command, (proof,))
+
+
+def _unreadable(amounts: Iterable[tuple[str, str]]) -> tuple[UnreadableAmount, ...]:
+    return tuple(UnreadableAmount(member, _clean(found) or "nothing") for member, found in amounts)
 
 
 def _clean(text: str | None) -> str | None:

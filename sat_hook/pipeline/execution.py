@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from sat_hook.domain.amounts import is_above_quote
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_commands import ReportStoppedChunk
 from sat_hook.domain.batch_events import ChunkStopped, StopCause
@@ -278,7 +279,7 @@ class ChunkExecutor:
     def _stop_when_overcharged(self, order: Order, charged_rupiah: int | None) -> None:
         """A prepaid checkout names no amount: a charge above its quote can only be kept from repeating."""
         assert order.quote_rupiah is not None
-        if charged_rupiah is not None and charged_rupiah > order.quote_rupiah and not self._overcharged:
+        if is_above_quote(order.quote_rupiah, charged_rupiah) and not self._overcharged:
             self._stopped = True
             quoted = f"order {order.order_id!r} was quoted {order.quote_rupiah} rupiah"
             self._overcharged = f"{quoted} and charged {charged_rupiah}"

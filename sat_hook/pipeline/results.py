@@ -213,6 +213,7 @@ def _counted(orders: Iterator[Order], tally: StateTally) -> Iterator[Order]:
 
 
 def _of_order(verdict: str, order: Order, code: str, message: str) -> tuple[str, ...]:
+    # Empty where SAT signed a price that is none: what it charged is not known.
     charged = order.charged_rupiah if order.state is OrderState.SUCCEEDED else None
     if order.state in (OrderState.FAILED, OrderState.REJECTED, OrderState.CANCELLED):
         charged = 0

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from sat_hook.protocol.errors import UnreadableReplyError
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireResponse
-from sat_hook.protocol.messages import ErrorEntry, OrderDetail, parse_errors, parse_order
+from sat_hook.protocol.messages import ErrorEntry, OrderDetail, UnreadableAmount, parse_errors, parse_order
 from sat_hook.protocol.signing import (
     SIGNATURE_HEADER,
     SignatureInvalidError,
@@ -100,6 +100,7 @@ class CheckoutOutcome:
     sales_price_rupiah: int | None = None
     partner_fee_rupiah: int | None = None
     response_digest: str | None = None
+    unreadable_amounts: tuple[UnreadableAmount, ...] = ()
 
 
 class StatusVerdict(StrEnum):
@@ -200,6 +201,7 @@ def _classify_accepting(reply: WireResponse, request_id: str) -> CheckoutOutcome
         sales_price_rupiah=order.sales_price_rupiah,
         partner_fee_rupiah=order.partner_fee_rupiah,
         response_digest=reply.digest,
+        unreadable_amounts=order.unreadable_amounts,
     )
 
 

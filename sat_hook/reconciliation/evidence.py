@@ -27,6 +27,7 @@ _WORDS: dict[str, tuple[BreakCategory, str]] = {
     "other_order": (BreakCategory.MATCHING, "the signed status that ended the order is about another order"),
     "unreadable": (BreakCategory.MATCHING, "the kept signed status cannot be read"),
     "status": (BreakCategory.STATUS, "the signed status says otherwise than our ledger"),
+    "unknown_amount": (BreakCategory.AMOUNT, "the signed status names an amount that is no amount of money"),
     "amount": (BreakCategory.AMOUNT, "the signed status charges another amount than our ledger"),
 }
 
@@ -161,7 +162,9 @@ def _disagreement(finder: Finder, order: tuple[str, str], end: Any) -> Break:
     category, what = _WORDS[end.finding]
     ours, theirs = str(end.our_status), str(end.their_status)
     amount = -int(end.our_rupiah)
-    if end.finding == "amount":
+    if end.finding == "unknown_amount":
+        ours, amount = rupiah(end.our_rupiah) if end.our_rupiah else "no amount", 0
+    elif end.finding == "amount":
         ours, theirs = rupiah(end.our_rupiah), rupiah(end.their_rupiah)
         amount = int(end.their_rupiah) - int(end.our_rupiah)
     return finder.found(

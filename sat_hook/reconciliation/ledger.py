@@ -24,6 +24,7 @@ SKEW = timedelta(hours=1)
 """So far apart may the clocks of those be who record the events of one order."""
 STREAMS_PER_STATEMENT = 50_000
 AMOUNT_BITS = (1 << 40) - 1
+"""The place of the amount in a packed number; all bits set are no amount (SQL: ``sat.packed_amount``)."""
 CODE_BITS = 31
 
 #: Types of events that move an order on, and the state that each leads to. The place in this table is the
@@ -44,6 +45,7 @@ STATE_AFTER: dict[str, OrderState | None] = {
     "ResendAllowedByOperator": OrderState.UNKNOWN,
     "SucceededByOperator": OrderState.SUCCEEDED,
     "FailedByOperator": OrderState.FAILED,
+    "AmountUnknown": None,
 }
 MOVES = tuple(STATE_AFTER)
 ENDS = tuple(
@@ -309,6 +311,9 @@ def _folded(read: pd.DataFrame, span: Span) -> pd.DataFrame:
     opening, closing = _states(read["opening_step"], never_left), _states(read["closing_step"], never_left)
     before = _states(read["before_step"], never_left)
     was_debited = read["proves_debit"] == 1
+    read = read.assign(
+        **{name: _amount(read[name], 0) for name in ("price", "admin_fee_rupiah", "partner_fee_rupiah")}
+    )
     charged = _amount(read["charge"], read["price"])
     # What never left, and what was refused at once, took nothing.
     is_free = never_left | ((state == _GIVEN_BACK[0]) & ~was_debited)
@@ -382,8 +387,9 @@ def _is_open(states: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]
     return np.isin(states, (*IN_TRANSIT, 0, _STATES.index(OrderState.QUOTED.value)))
 
 
-def _amount(packed: pd.Series[int], otherwise: pd.Series[int]) -> pd.Series[int]:
-    return (packed & AMOUNT_BITS).where(packed >= 0, otherwise)
+def _amount(packed: pd.Series[int], otherwise: pd.Series[int] | int) -> pd.Series[int]:
+    amounts = packed & AMOUNT_BITS
+    return amounts.where((packed >= 0) & (amounts != AMOUNT_BITS), otherwise)
 
 
 def _as_category(states: np.ndarray[Any, Any]) -> pd.Categorical[str]:

@@ -46,7 +46,7 @@ LIMIT 1;
 -- in one of the three at most.
 SELECT
     (
-        SELECT coalesce(sum(o.quote_rupiah), 0)::bigint
+        SELECT coalesce(sum(sat.committed_rupiah(o.quote_rupiah, o.charged_rupiah)), 0)::bigint
         FROM sat.orders AS o
         JOIN sat.batches AS b USING (batch_id)
         WHERE o.account = :account
@@ -55,13 +55,13 @@ SELECT
           AND NOT o.must_be_reserved_again
     ),
     (
-        SELECT coalesce(sum(greatest(quote_rupiah, charged_rupiah, 0)), 0)::bigint
+        SELECT coalesce(sum(sat.committed_rupiah(quote_rupiah, charged_rupiah)), 0)::bigint
         FROM sat.orders
         WHERE account = :account
           AND state IN ('submitting', 'pending', 'unknown', 'escalated')
           AND debit_proven_at IS NULL
     ) + (
-        SELECT coalesce(sum(greatest(quote_rupiah, charged_rupiah, 0)), 0)::bigint
+        SELECT coalesce(sum(sat.committed_rupiah(quote_rupiah, charged_rupiah)), 0)::bigint
         FROM sat.orders
         WHERE account = :account AND debit_proven_at >= :included_before AND state <> 'quoted'
     );
@@ -69,11 +69,11 @@ SELECT
 -- name: may_come_back(account, since)$
 -- The most that refunds may bring: of orders under way, and of those that ended without success since.
 SELECT (
-    SELECT coalesce(sum(greatest(quote_rupiah, charged_rupiah, 0)), 0)::bigint
+    SELECT coalesce(sum(sat.committed_rupiah(quote_rupiah, charged_rupiah)), 0)::bigint
     FROM sat.orders
     WHERE account = :account AND state IN ('submitting', 'pending', 'unknown', 'escalated')
 ) + (
-    SELECT coalesce(sum(greatest(quote_rupiah, charged_rupiah, 0)), 0)::bigint
+    SELECT coalesce(sum(sat.committed_rupiah(quote_rupiah, charged_rupiah)), 0)::bigint
     FROM sat.orders
     WHERE account = :account
       AND state IN ('failed', 'reversed')

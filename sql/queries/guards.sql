@@ -15,7 +15,7 @@ ORDER BY o.counted_at, o.request_id;
 
 -- name: used_by_batch(batch_id, states, request_ids)^
 -- How many orders of the batch count, and for how much; without those named.
-SELECT count(*), coalesce(sum(coalesce(charged_rupiah, quote_rupiah)), 0)::bigint
+SELECT count(*), coalesce(sum(sat.committed_rupiah(quote_rupiah, charged_rupiah)), 0)::bigint
 FROM sat.orders
 WHERE batch_id = :batch_id
   AND state = ANY (:states)
@@ -24,7 +24,7 @@ WHERE batch_id = :batch_id
 
 -- name: used_in_period(account, states, period_start, period_end)^
 -- How many orders of the account began to count in the period, and for how much.
-SELECT count(*), coalesce(sum(coalesce(charged_rupiah, quote_rupiah)), 0)::bigint
+SELECT count(*), coalesce(sum(sat.committed_rupiah(quote_rupiah, charged_rupiah)), 0)::bigint
 FROM sat.orders
 WHERE account = :account
   AND counted_at >= :period_start

@@ -32,8 +32,7 @@ CROSS JOIN LATERAL jsonb_to_record(e.data::jsonb) AS r (
 
 -- name: moves(since, streams, types, position, before, opening_position, opens_at, closes_at, opening_at, closing_at)
 -- Every order about which something happened since a moment, and these streams from their beginning, folded: one
--- row each, numbers only. A packed number has the version above, so the largest is the latest. Amounts fit into
--- 40 bits (a trillion rupiah).
+-- row each, numbers only. A packed number has the version above, so the largest is the latest.
 WITH chosen AS (
     SELECT stream, version, position, occurred_at, type, data, digest
     FROM sat.events
@@ -49,7 +48,7 @@ read AS (
         array_position(:types, type) AS code,
         CASE WHEN type IN (
             'CheckoutRequested', 'CheckoutAccepted', 'OrderPending', 'OrderSucceeded', 'OrderFailed',
-            'OrderReversed'
+            'OrderReversed', 'AmountUnknown'
         ) THEN data::jsonb END AS facts,
         ('x' || left(digest, 15))::bit(60)::bigint AS mark
     FROM chosen
@@ -59,12 +58,16 @@ numbered AS (
     SELECT
         *,
         version << 5 | code AS step,
-        version << 40 | (facts ->> 'price_rupiah')::bigint AS price,
-        version << 40 | (facts ->> 'sales_price_rupiah')::bigint AS charge,
-        version << 40 | (facts ->> 'admin_fee_rupiah')::bigint AS admin_fee,
-        version << 40 | (facts ->> 'partner_fee_rupiah')::bigint AS partner_fee,
+        sat.packed_amount(version, (facts ->> 'price_rupiah')::bigint) AS price,
+        -- A signed price that is no amount is what SAT said last: nothing that can be summed.
+        sat.packed_amount(version, CASE
+            WHEN type <> 'AmountUnknown' THEN (facts ->> 'sales_price_rupiah')::bigint
+            WHEN facts ->> 'member' = 'sales_price' AND (facts ->> 'is_signed')::boolean THEN -1
+        END) AS charge,
+        sat.packed_amount(version, (facts ->> 'admin_fee_rupiah')::bigint) AS admin_fee,
+        sat.packed_amount(version, (facts ->> 'partner_fee_rupiah')::bigint) AS partner_fee,
         position <= :position AS is_known,
-        type NOT IN ('StatusNotFound', 'EvidenceContradicted') AS is_step,
+        type NOT IN ('StatusNotFound', 'EvidenceContradicted', 'AmountUnknown') AS is_step,
         type IN ('CheckoutAccepted', 'OrderPending', 'OrderSucceeded', 'OrderFailed', 'OrderReversed',
             'SucceededByOperator', 'FailedByOperator') AS proves_debit,
         position <= :position AND occurred_at >= :opens_at AND occurred_at < :closes_at AS is_in_day
@@ -99,7 +102,8 @@ SELECT
     count(*) FILTER (WHERE is_in_day),
     coalesce(bit_xor(mark) FILTER (WHERE is_in_day), 0),
     coalesce(sum((facts ->> 'sales_price_rupiah')::bigint) FILTER (
-        WHERE is_in_day AND type = 'OrderSucceeded'), 0)
+        WHERE is_in_day AND type = 'OrderSucceeded'
+          AND (facts ->> 'sales_price_rupiah')::bigint BETWEEN 0 AND 1000000000000), 0)
 FROM numbered
 GROUP BY stream;
 
@@ -115,8 +119,9 @@ WHERE account = :account AND state IN ('submitting', 'pending', 'unknown', 'esca
 SELECT
     count(*),
     coalesce(bit_xor(('x' || left(digest, 15))::bit(60)::bigint), 0),
-    coalesce(sum(substring(data FROM '"sales_price_rupiah":([0-9]+)')::bigint) FILTER (
-        WHERE type = 'OrderSucceeded'), 0)::bigint,
+    coalesce(sum(substring(data FROM '"sales_price_rupiah":([0-9]{1,13})[,}]')::bigint) FILTER (
+        WHERE type = 'OrderSucceeded'
+          AND substring(data FROM '"sales_price_rupiah":([0-9]{1,13})[,}]')::bigint <= 1000000000000), 0)::bigint,
     count(*) FILTER (WHERE type = 'CheckoutRequested' AND data ~ '"attempt":1[,}]')
 FROM sat.events
 WHERE occurred_at >= :opens_at AND occurred_at < :closes_at AND position <= :position AND type = ANY (:types);
@@ -158,20 +163,25 @@ read AS (
     SELECT
         *,
         said ->> 'status' AS their_status,
-        CASE WHEN said ->> 'sales_price' ~ '^-?[0-9]{1,15}([.]0+)?$'
-            THEN (said ->> 'sales_price')::numeric::bigint END AS their_rupiah
+        sat.named_amount(said -> 'sales_price') AS their_rupiah,
+        concat_ws(', ',
+            CASE WHEN sat.is_no_amount(said -> 'sales_price') THEN 'sales_price' END,
+            CASE WHEN sat.is_no_amount(said -> 'admin_fee') THEN 'admin_fee' END,
+            CASE WHEN sat.is_no_amount(said -> 'partner_fee') THEN 'partner_fee' END
+        ) AS no_amounts
     FROM beside
     OFFSET 0
 ),
 judged AS (
     SELECT
-        request_id, position, digest, our_status, our_rupiah, their_status, their_rupiah,
+        request_id, position, digest, our_status, our_rupiah, their_status, their_rupiah, no_amounts,
         CASE
             WHEN NOT is_kept THEN 'missing'
             WHEN NOT is_unchanged THEN 'changed'
             WHEN their_request_id <> request_id THEN 'other_order'
             WHEN said IS NULL THEN 'unreadable'
             WHEN their_status IS DISTINCT FROM our_status THEN 'status'
+            WHEN no_amounts <> '' THEN 'unknown_amount'
             WHEN their_rupiah IS DISTINCT FROM our_rupiah THEN 'amount'
             ELSE 'agrees'
         END AS finding
@@ -179,7 +189,9 @@ judged AS (
 )
 SELECT
     request_id, position, CASE WHEN finding <> 'agrees' THEN digest END, our_status, coalesce(our_rupiah, 0),
-    left(translate(their_status, E'\r\n', '  '), 100), coalesce(their_rupiah, 0), finding
+    CASE WHEN finding = 'unknown_amount' THEN no_amounts
+        ELSE left(translate(their_status, E'\r\n', '  '), 100) END,
+    coalesce(their_rupiah, 0), finding
 FROM judged;
 
 -- name: ended_again(since, position, ends)

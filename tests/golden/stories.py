@@ -356,6 +356,18 @@ def charged_above_quote(line: Line) -> None:
     line.finish(batch_id)
 
 
+@story(
+    "Paid, and SAT names a negative price and no readable fee: unknown money, and the order has ended",
+    faults=[
+        *always("other_types", manner="unreadable", operations=["checkout"]),
+        *always("other_types", manner="negative", operations=["status"]),
+    ],
+)
+def unknown_amounts(line: Line) -> None:
+    """The reply's amounts cannot be read, the signed ones cannot be."""
+    pay(line)
+
+
 @story("Not one byte left; quoted still, sent later and paid")
 def not_sent(line: Line) -> None:
     """Connections that are refused prove it; the breaker stops the chunk."""

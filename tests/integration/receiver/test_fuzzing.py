@@ -49,6 +49,7 @@ BODY_BYTES = 8192
 EXAMPLES = examples(100)
 MUTANTS = examples(2000)
 QUICKLY = 0.1
+PRICES = (52_000, 52_000, 52_000.0, "52000", "52.000", -1, 10**20, None, True, [52_000], {"idr": 52_000})
 
 
 PATIENT = Limits(bad_signatures_per_minute=100_000, body_bytes=BODY_BYTES)
@@ -161,7 +162,8 @@ def mutants(chance: random.Random, count: int) -> Iterator[bytes]:
         b"POST / HTTP/1.1\r\n\r\n",
     ]
     for number in range(count):
-        body = bytearray(order(f"SFUZZ{number % 50}", note="é" * chance.randrange(3)))
+        price = chance.choice(PRICES)
+        body = bytearray(order(f"SFUZZ{number % 50}", note="é" * chance.randrange(3), sales_price=price))
         if chance.random() < 0.5:
             mutate(body, chance, pieces)
         signature = SIGNER.sign(bytes(body)) if chance.random() < 0.5 else "A" * chance.randrange(400)

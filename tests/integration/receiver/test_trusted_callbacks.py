@@ -81,6 +81,26 @@ def test_a_trusted_callback_ends_its_order_without_a_question(
     assert waiting.sat.asked == [], "nobody ever asked, and they left the schedule"
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"sales_price": "52000", "admin_fee": "0", "partner_fee": "0.0", "fulfilled_at": 7},
+        {"sales_price": "52.000", "admin_fee": True, "serial_number": ["X"], "fields": 3},
+        {"sales_price": -(10**20), "fulfillment_result": {"Token": 12}},
+    ],
+)
+def test_a_callback_with_members_of_other_types_ends_its_order(
+    waiting: WaitingOrders, odd: dict[str, Any]
+) -> None:
+    """It is acknowledged and kept; the end counts, the price where it says one."""
+    key = waiting.take_in(1, "pending")
+    assert waiting.served.post(order(key, "Success", **odd)).status_code == 200
+    assert waiting.poll(waiting.trusting()).ended == 1
+    ended = waiting.order(key)
+    assert ended.state is OrderState.SUCCEEDED
+    assert ended.charged_rupiah == (None if ended.unknown_amounts else 52_000)
+
+
 def test_by_default_a_callback_is_confirmed(waiting: WaitingOrders) -> None:
     """Without the opt-in SAT is asked, and what it says counts."""
     key = waiting.take_in(1, "pending")

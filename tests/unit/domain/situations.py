@@ -106,6 +106,12 @@ HISTORIES: dict[str, tuple[Event, ...]] = {
         *_SENT,
         happened.CheckoutRejected(attempt=1, code="P04", detail="Product not found", http_status=400),
     ),
+    "succeeded for an unknown amount": (
+        *_SENT,
+        ACCEPTED,
+        SUCCEEDED.model_copy(update={"sales_price_rupiah": None}),
+        happened.AmountUnknown(member="sales_price", found="-1", is_signed=True),
+    ),
     "reversed": (*_SENT, ACCEPTED, SUCCEEDED, REVERSED),
     "succeeded by operator": (
         *_SENT,
@@ -189,6 +195,14 @@ COMMANDS: dict[str, OrderCommand] = {
     "reply accepted, dearer": replace(reply(ReplyVerdict.ACCEPTED), sales_price_rupiah=60_000),
     "signed Pending": status("Pending"),
     "signed Pending, dearer": status("Pending", price=60_000),
+    "reply accepted, unknown amount": replace(
+        reply(ReplyVerdict.ACCEPTED),
+        sales_price_rupiah=-1,
+        unreadable_amounts=(asked.UnreadableAmount("partner_fee", "a list"),),
+    ),
+    "signed Success, unknown amount": status("Success", price=10**15),
+    "signed Pending, unknown amount": status("Pending", price=-1),
+    "callback Success, unknown amount": asked.RecordCallback(status("Success", price=-1)),
     "signed Success, dearer": status("Success", price=60_000),
     "signed Success": status("Success"),
     "signed Failed": status("Failed"),

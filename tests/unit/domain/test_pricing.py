@@ -45,6 +45,12 @@ BILL = {"code": "pln-postpaid", "is_inquiry": True, "price_rupiah": 0}
         (order(), entry(price_rupiah=0), RejectionReason.NO_PRICE),
         (order(), entry(price_rupiah=None), RejectionReason.NO_PRICE),
         (order(), entry(price_rupiah=-5), RejectionReason.NO_PRICE),
+        (order(), entry(price_rupiah=10**12 + 1), RejectionReason.NO_PRICE),
+        (
+            order(),
+            entry(price_rupiah=None, is_active=False, status=0, unreadable="price: must be a whole number"),
+            RejectionReason.UNREADABLE_PRODUCT,
+        ),
         (order(amount_rupiah=52_000), entry(), RejectionReason.AMOUNT_NOT_ALLOWED),
         (order(max_rupiah=51_999), entry(), RejectionReason.ABOVE_MAXIMUM),
         (order(max_rupiah=52_000), entry(), None),
