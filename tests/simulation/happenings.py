@@ -43,6 +43,7 @@ failed_then_success fails foreign_spend
 garbled_reply:accepted_202 garbled_reply:no_data garbled_reply:not_json garbled_reply:other_id
 garbled_reply:redirect garbled_reply:truncated garbled_reply:unknown_status
 late_arrival:p02 late_arrival:resend late_arrival:seconds p02_though_charged
+other_types:absurd other_types:negative other_types:text other_types:unreadable
 p03_for_lost:p03 p03_for_lost:reset p03_for_lost:silence
 price_change:checkout price_change:quote
 product_inactive:checkout:2 product_inactive:checkout:3 product_inactive:quote:2 product_inactive:quote:3
@@ -59,6 +60,7 @@ failed -OrderSucceeded-> succeeded
 held -OrderCancelled-> cancelled
 held -OrderReleased-> quoted
 nothing -OrderReceived-> received
+pending -AmountUnknown-> pending
 pending -ChargedAboveQuote-> pending
 pending -OrderEscalated-> escalated
 pending -OrderFailed-> failed
@@ -84,6 +86,8 @@ submitting -OrderFailed-> failed
 submitting -OrderPending-> pending
 submitting -OrderSucceeded-> succeeded
 submitting -StatusNotFound-> unknown
+failed -AmountUnknown-> failed
+succeeded -AmountUnknown-> succeeded
 succeeded -ChargedAboveQuote-> succeeded
 succeeded -OrderReversed-> reversed
 unknown -CheckoutRequested-> submitting

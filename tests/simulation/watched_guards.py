@@ -96,12 +96,11 @@ def _may_cost(order: Order) -> bool:
 
 
 def _at_least(order: Order) -> int:
-    """What an order uses of a limit: its quote, or less when SAT charged less.
+    """What an order uses of a limit at the least: its quote, whatever a reply names.
 
     A charge above the quote is SAT's doing, and may come after the guards had looked at the next order.
     """
-    quote = order.quote_rupiah or 0
-    return quote if order.charged_rupiah is None else min(quote, order.charged_rupiah)
+    return order.quote_rupiah or 0
 
 
 def _day_of(moment: datetime) -> date:

@@ -202,6 +202,8 @@ def _scenario(chance: random.Random, up_to: Any) -> Scenario:
         add("garbled_reply", up_to(0.06, 0.25), manner=manner, operations=["checkout", "status"])
     for manner in ("stranger", "other_body", "garbage", "missing"):
         add("bad_signature", up_to(0.06, 0.2), manner=manner)
+    for manner in ("text", "unreadable", "negative", "absurd"):
+        add("other_types", up_to(0.3, 0.2), manner=manner, operations=["checkout", "status"])
     add("late_arrival", up_to(0.1, 0.25), until="p02")
     add("late_arrival", up_to(0.1, 0.25), until="resend")
     add("late_arrival", up_to(0.1, 0.25), until="seconds", seconds=round(chance.uniform(0.5, 90), 2))

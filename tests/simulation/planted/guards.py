@@ -93,6 +93,21 @@ def _limits_ignored(stack: ExitStack) -> None:
     stack.enter_context(patch.object(guarding, "rule_on", rule))
 
 
+@bug(
+    "a cheap reply frees the limit",
+    "an order counts for what the reply to its checkout names, whatever that is",
+    "an intent above a limit of rupiah",
+)
+def _cheap_reply_frees_the_limit(stack: ExitStack) -> None:
+    def counted(order: Order) -> int:
+        return (order.quote_rupiah if order.charged_rupiah is None else order.charged_rupiah) or 0
+
+    for module in ("sat_hook.domain.guards", "sat_hook.store.guards"):
+        stack.enter_context(patch(f"{module}.amount_of", counted))
+    stack.enter_context(patch("sat_hook.domain.amounts.is_amount", lambda rupiah: True))
+    stack.enter_context(patch("sat_hook.domain.unknown_amounts.is_amount", lambda rupiah: True))
+
+
 @bug("maker approves", "who submitted a batch may approve it", "approved by its maker")
 def _maker_approves(stack: ExitStack) -> None:
     stack.enter_context(patch.object(approval, "maker_of", lambda store, batch_id: None))
