@@ -190,7 +190,7 @@ def _text(event: Event, key: str) -> str:
             return f"{key}: charged {event.charged_rupiah:,} rupiah, quoted {event.quote_rupiah:,}"
         case order_events.AmountUnknown(member=member, found=found):
             signed = "signed" if event.is_signed else "unsigned"
-            return _line(f"{key}: {signed} {member} is no amount of money (found {found})")
+            return alert_line(f"{key}: {signed} {member} is no amount of money (found {found})")
         case batch_events.ChunkStopped():
             return (
                 f"{key}: {event.unsent} orders of rows {event.first_row} to {event.last_row} were not sent"
