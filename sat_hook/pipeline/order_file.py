@@ -48,7 +48,6 @@ class OrderFile:
         self._is_result = any(map(is_result_column, self.header))
         self._fewest_cells = len(self.header)
         self._shortest: dict[str, int] = {}
-        self._longest: dict[str, int] = {}
 
     def __enter__(self) -> OrderFile:
         return self
@@ -97,7 +96,6 @@ class OrderFile:
         self._fewest_cells = min(self._fewest_cells, len(cells))
         for name, value in values.items():
             self._shortest[name] = min(self._shortest.get(name, len(value)), len(value))
-            self._longest[name] = max(self._longest.get(name, 0), len(value))
         return order_or_problem(values)
 
     def _cut(self, record: Record, values: dict[str, str]) -> RowProblem | None:
@@ -109,16 +107,18 @@ class OrderFile:
                 f"{len(record.cells)} of {self._fewest_cells} cells, without a line break; expected a whole "
                 "file - if it was not cut off on its way, end its last row with a line break",
             )
-        last = self._columns[min(len(record.cells), len(self._columns)) - 1]
+        if len(record.cells) > len(self._columns):
+            return None
+        last = self._columns[len(record.cells) - 1]
         length = len(values.get(last, ""))
         is_short = last in REQUIRED and length < self._shortest.get(last, 0)
         # A ceiling that was lost with the end of the file must not be taken for one that was never given.
-        is_lost = not length and self._longest.get(last, 1) > 0 and not last.startswith(NOTE_PREFIX)
+        is_lost = not length and last in values and not last.startswith(NOTE_PREFIX)
         if is_short or is_lost:
             return RowProblem(
                 "cut_off",
                 last,
-                f"the end of the file behind {length} characters, fewer than in other rows",
+                f"the end of the file behind {length} characters, without a line break",
                 "a whole file - if it was not cut off on its way, end its last row with a line break",
                 is_told=True,
             )
