@@ -209,9 +209,9 @@ class GuardTally(BaseModel):
 class ApprovalTerms(BaseModel):
     """What a person is asked to approve, and what is then executed: nothing else.
 
-    ``digest`` is that of the submitted bytes, ``quotes_digest`` covers the request id and the price of every
-    order that would be sent and, of a held one, why and since which version, ``orders`` and
-    ``total_rupiah`` are their number and sum.
+    ``digest`` is that of the submitted bytes, ``quotes_digest`` covers the request id, the price and the
+    payload of every order that would be sent and, of a held one, why and since which version, ``orders``
+    and ``total_rupiah`` are their number and sum.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,8 +1,9 @@
 """Approval, maker-checker: somebody other than the maker looks at the batch, and only what was shown is paid.
 
 What is asked for is pinned by :class:`~sat_hook.domain.batch_events.ApprovalTerms`: the file's digest, the
-number of orders, their sum, and a digest over the request id and price of every order that would be sent;
-for a held order also why it is held, and its version.
+number of orders, their sum, and a digest over the request id, the price and the payload (product, client
+number, amounts, fields) of every order that would be sent; for a held order also why it is held, and its
+version.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sat_hook.domain.batch_commands import (
 )
 from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalTerms
 from sat_hook.domain.guards import amount_of, counts
+from sat_hook.domain.identity import payload_digest
 from sat_hook.domain.order import Order, OrderState, RefusalReason
 from sat_hook.domain.order_commands import Approve, Cancel, OrderCommand, Reject
 from sat_hook.domain.order_events import RejectionReason
@@ -63,6 +65,7 @@ class ApprovalRequest:
     :param held: how many of the orders are held, by reason.
     :param held_versions: the version of each held order, by request id: the only ones an approval releases.
     :param products: orders and rupiah by product.
+    :param earlier_terms: the same orders as earlier releases pinned them, without their payloads.
     """
 
     batch: Batch
@@ -72,6 +75,11 @@ class ApprovalRequest:
     held: Counter[str] = field(default_factory=Counter)
     products: dict[str, tuple[int, int]] = field(default_factory=dict)
     held_versions: dict[str, int] = field(default_factory=dict, repr=False)
+    earlier_terms: ApprovalTerms | None = field(default=None, repr=False)
+
+    def is_about(self, terms: ApprovalTerms | None) -> bool:
+        """Whether ``terms`` pin these very orders, in the form of this release or of an earlier one."""
+        return terms is not None and terms in (self.terms, self.earlier_terms)
 
 
 def approval_is_needed(store: EventStore, batch: Batch, policy: ApprovalPolicy) -> bool:
@@ -119,7 +127,7 @@ def ask_for_approval(
     if not approval_is_needed(resolver.store, batch, policy):
         return None
     request = _request(resolver.store, batch, policy)
-    if batch.approved == request.terms and batch.approver is not None:
+    if request.is_about(batch.approved) and batch.approver is not None:
         _approve_orders(resolver, request, policy, _as_answerer(batch.approver, provenance))
     if not _lacking(resolver.store, batch_id, policy):
         return None
@@ -157,7 +165,7 @@ def approve(
         raise ApproverRefusedError(f"batch {batch_id}: {text}")
     request = _request(resolver.store, batch, policy)
     found = request.terms
-    if found != terms or batch.asked_for != terms:
+    if not request.is_about(terms) or batch.asked_for != terms:
         text = (
             f"found {found.orders} orders for {found.total_rupiah} rupiah ({found.quotes_digest[:12]}…); "
             f"asked for were {terms.orders} for {terms.total_rupiah} ({terms.quotes_digest[:12]}…)"
@@ -216,20 +224,27 @@ def user_of(provenance: Provenance) -> str | None:
 
 
 def quotes_digest(
-    prices: Iterable[tuple[str, int]], held: Mapping[str, tuple[str, int]] | None = None
+    prices: Iterable[tuple[str, int]],
+    held: Mapping[str, tuple[str, int]] | None = None,
+    payloads: Mapping[str, str] | None = None,
 ) -> str:
     """SHA-256 (hex) over request ids and prices in rupiah, whatever their order.
 
+    :param payloads: the digest of what each order is for, by request id. The digest then has ``2:`` in front;
+        those of earlier releases have nothing in front, and cover no payloads.
     :param held: why an order is held and its version, by request id. An order that is held later, or again,
         thus makes another digest: no approval is about a hold that its approver was not shown.
     """
     holds = held or {}
-    entries: list[list[str | int]] = [
-        [request_id, price, *holds.get(request_id, ())] for request_id, price in prices
-    ]
+    entries: list[list[str | int]] = [[request_id, price] for request_id, price in prices]
+    for entry in entries:
+        request_id = str(entry[0])
+        entry += [] if payloads is None else [payloads[request_id]]
+        entry += holds.get(request_id, ())
     entries.sort(key=lambda entry: entry[:2])
     text = json.dumps(entries, separators=(",", ":"))
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    digest = hashlib.sha256(text.encode("ascii")).hexdigest()
+    return digest if payloads is None else f"2:{digest}"
 
 
 def _request(store: EventStore, batch: Batch, policy: ApprovalPolicy) -> ApprovalRequest:
@@ -237,9 +252,18 @@ def _request(store: EventStore, batch: Batch, policy: ApprovalPolicy) -> Approva
     held: Counter[str] = Counter()
     holds: dict[str, tuple[str, int]] = {}
     products: dict[str, tuple[int, int]] = {}
+    payloads: dict[str, str] = {}
     for order in _to_be_sent(store, batch.batch_id, policy):
         price = _price(order)
         prices[order.request_id] = price
+        payloads[order.request_id] = payload_digest(
+            order.product_code,
+            order.client_number,
+            order.amount_rupiah,
+            order.max_rupiah,
+            order.downline_id,
+            order.fields,
+        )
         orders, rupiah = products.get(order.product_code, (0, 0))
         products[order.product_code] = (orders + 1, rupiah + price)
         if order.state is OrderState.HELD:
@@ -251,10 +275,18 @@ def _request(store: EventStore, batch: Batch, policy: ApprovalPolicy) -> Approva
         digest=batch.digest,
         orders=len(prices),
         total_rupiah=sum(prices.values()),
-        quotes_digest=quotes_digest(prices.items(), holds),
+        quotes_digest=quotes_digest(prices.items(), holds, payloads),
     )
-    versions = {request_id: version for request_id, (_, version) in holds.items()}
-    return ApprovalRequest(batch, terms, maker_of(store, batch.batch_id), prices, held, products, versions)
+    return ApprovalRequest(
+        batch,
+        terms,
+        maker_of(store, batch.batch_id),
+        prices,
+        held,
+        products,
+        {request_id: version for request_id, (_, version) in holds.items()},
+        terms.model_copy(update={"quotes_digest": quotes_digest(prices.items(), holds)}),
+    )
 
 
 def _to_be_sent(store: EventStore, batch_id: str, policy: ApprovalPolicy) -> Iterator[Order]:

@@ -13,6 +13,7 @@ from sat_hook.audit.rebuild import compare_projections
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.system import SystemClock
 from sat_hook.domain.batch import Batch, BatchState
+from sat_hook.domain.batch_commands import RequestApproval
 from sat_hook.domain.batch_events import ApprovalTerms
 from sat_hook.domain.guards import GuardRules
 from sat_hook.domain.order import Order, OrderState
@@ -120,13 +121,40 @@ def test_the_request_pins_file_number_total_and_every_quote() -> None:
         digest="0" * 64,
         orders=2,
         total_rupiah=30_000,
-        quotes_digest=quotes_digest((o.request_id, o.quote_rupiah or 0) for o in desk.orders),
+        quotes_digest=quotes_digest(
+            [(o.request_id, o.quote_rupiah or 0) for o in desk.orders],
+            payloads={o.request_id: o.payload_digest for o in desk.orders},
+        ),
     )
     assert request.maker == "mia"
     assert request.products == {"50k-simpati": (2, 30_000)}
     assert "0812110000" not in repr(request)
     assert desk.ask() == replace(request, batch=load_batch(desk.store, desk.batch_id))
     assert len(desk.events("ApprovalRequested")) == 1, "asked again, recorded once"
+
+
+def test_an_approval_is_about_whom_the_orders_are_for() -> None:
+    """With another client number behind a request id, however it came there, nothing is approved."""
+    desk = Desk(*TWO)
+    terms = desk.asked()
+    changed = desk.orders[0].model_copy(update={"client_number": "081966666666"})
+    desk.store.orders[changed.request_id] = changed
+    with pytest.raises(ApprovalTermsChangedError):
+        desk.approve(terms)
+    assert {order.approved_rupiah for order in desk.orders} == {None}
+
+
+def test_terms_of_an_earlier_release_are_still_what_was_asked() -> None:
+    """Asked before the digest covered client numbers, answered after it does."""
+    desk = Desk(*TWO)
+    request = desk.ask()
+    assert request is not None
+    earlier = request.terms.model_copy(
+        update={"quotes_digest": quotes_digest((o.request_id, o.quote_rupiah or 0) for o in desk.orders)}
+    )
+    desk.resolver.apply_to_batch(desk.batch_id, RequestApproval(earlier, 0), BY_TEST)
+    assert desk.approve(earlier).approved == earlier
+    assert [order.approved_rupiah for order in desk.orders] == [10_000, 20_000]
 
 
 def test_the_digest_of_quotes_covers_ids_and_prices_in_any_order() -> None:
