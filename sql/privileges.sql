@@ -4,10 +4,15 @@
 --   sat_writer    the pipeline: grows evidence, maintains derived and operational tables
 --   sat_reader    people and reports: reads, but never vouchers, serials or raw callbacks
 --   sat_receiver  the callback receiver: one function, nothing else
+--
+-- What the server itself lets everybody do is taken away in catalog_privileges.sql.
 
 REVOKE ALL ON SCHEMA sat FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA sat FROM PUBLIC, sat_writer, sat_reader, sat_receiver;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA sat FROM PUBLIC, sat_writer, sat_reader, sat_receiver;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA sat FROM PUBLIC, sat_writer, sat_reader, sat_receiver;
+-- Up to PostgreSQL 14 everybody may make tables there.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 
 -- PostgreSQL lets everybody make temporary tables, which fill disks.
 DO $$
@@ -62,7 +67,7 @@ GRANT SELECT (digest, request_id, signature, key_fingerprint, observed_at, recor
     ON sat.status_evidence TO sat_reader;
 GRANT SELECT (inbox_id, account, request_id, digest, signature, key_fingerprint, content_type,
     remote_address, received_at) ON sat.callback_inbox TO sat_reader;
-GRANT EXECUTE ON FUNCTION sat.log_lock_key(), sat.close_position(), sat.callback_channel(text) TO sat_reader;
+GRANT EXECUTE ON FUNCTION sat.close_position(), sat.callback_channel(text) TO sat_reader;
 
 GRANT EXECUTE ON FUNCTION sat.receive_callback(text, text, text, bytea, text, text, text, text),
     sat.callback_channel(text) TO sat_receiver;

@@ -69,6 +69,7 @@ def prepare_application(name: str, superuser_dsn: str, passwords: Mapping[str, s
     ensure_role(superuser_dsn, APPLICATION_OWNER, passwords[APPLICATION_OWNER])
     migrations.create_roles(superuser_dsn, {role: passwords[role] for role in APPLICATION_ROLES})
     ensure_database(superuser_dsn, name, owner=APPLICATION_OWNER)
+    migrations.restrict_catalog(application.superuser_dsn)
     migrations.migrate(application.owner_dsn)
     migrations.apply_privileges(application.owner_dsn)
     with closing(Database(application.owner_dsn, "stack")) as database:

@@ -34,16 +34,23 @@ def migrate(context: typer.Context) -> None:
 def create_roles(context: typer.Context) -> None:
     """Make the roles sat_writer, sat_reader and sat_receiver, or give them new passwords.
 
-    As SAT_ADMIN_DSN (a superuser or CREATEROLE; default: SAT_OWNER_DSN). The passwords are read from
-    SAT_WRITER_PASSWORD, SAT_READER_PASSWORD and SAT_RECEIVER_PASSWORD.
+    As SAT_ADMIN_DSN (a superuser or CREATEROLE, in the application's database; default: SAT_OWNER_DSN). The
+    passwords are read from SAT_WRITER_PASSWORD, SAT_READER_PASSWORD and SAT_RECEIVER_PASSWORD. A superuser
+    also takes from all roles what PostgreSQL lets everybody do and they do not need.
     """
     from sat_hook.store import migrations
 
     settings = settings_of(context)
     passwords = {role: settings.require(f"{role.upper()}_PASSWORD") for role in migrations.ROLES}
     key = "SAT_ADMIN_DSN" if settings.get("SAT_ADMIN_DSN") else "SAT_OWNER_DSN"
-    migrations.create_roles(dsn_of(settings, key), passwords)
+    dsn = dsn_of(settings, key)
+    migrations.create_roles(dsn, passwords)
     console().print(f"[green]Roles are ready[/]: {', '.join(migrations.ROLES)}")
+    if not migrations.restrict_catalog(dsn):
+        console().print(
+            f"[yellow]{key} is no superuser's[/]: every role keeps the functions for advisory locks and "
+            "large objects that PostgreSQL gives to everybody. Run this once as a superuser."
+        )
 
 
 @app.command("apply-privileges")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.sdk import BaseHook, Connection
 from psycopg2.extensions import make_dsn
@@ -22,9 +25,18 @@ from sat_hook.store.order_intake import OrderIntake
 from sat_hook.store.poll_schedule import PostgresPollSchedule
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.progress import PostgresProgress
+from sat_hook.store.shared_database import borrow, give_back
 
 DEFAULT_CONNECTION = "sat_db"
 PASSED_EXTRAS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
+LISTEN_EXTRAS = {"listen_host": "host", "listen_port": "port", "listen_database": "dbname"}
+
+
+class DatabaseWays(NamedTuple):
+    """How to reach the application database, and how to listen there when that is another way."""
+
+    dsn: str
+    listen_dsn: str | None
 
 
 class ApplicationHook(BaseHook):
@@ -42,11 +54,23 @@ class ApplicationHook(BaseHook):
         super().__init__(**kwargs)
         self.db_conn_id = db_conn_id
         self.component = component
-        self._dsn: str | None = None
+        self._ways: DatabaseWays | None = None
 
     async def aconnect(self) -> None:
         """Fetch the connection from within an event loop, where the lazy way would block it."""
-        self._dsn = dsn_of(await self.aget_connection(self.db_conn_id))
+        self._ways = ways_of(await self.aget_connection(self.db_conn_id))
+
+    @asynccontextmanager
+    async def shared(self) -> AsyncIterator[Database]:
+        """The database for a trigger: one pool for all triggers of the process that use this connection."""
+        await self.aconnect()
+        assert self._ways is not None
+        way = (self._ways.dsn, self.component, self._ways.listen_dsn)
+        self.database = borrow(*way)
+        try:
+            yield self.database
+        finally:
+            await asyncio.to_thread(give_back, *way)
 
     async def has_moved(self) -> bool:
         """Whether the connection says something else by now, such as a new password.
@@ -54,7 +78,7 @@ class ApplicationHook(BaseHook):
         False as long as nobody can tell, because Airflow itself cannot be asked.
         """
         try:
-            return dsn_of(await self.aget_connection(self.db_conn_id)) != self._dsn
+            return ways_of(await self.aget_connection(self.db_conn_id)) != self._ways
         except Exception as error:
             # Whatever kept it from being read may name the server and its user.
             self.log.warning("Connection %s could not be read: %s", self.db_conn_id, type(error).__name__)
@@ -63,9 +87,9 @@ class ApplicationHook(BaseHook):
     @cached_property
     def database(self) -> Database:
         """The database; raises nothing yet, connections are made when they are needed."""
-        if self._dsn is None:
-            self._dsn = dsn_of(self.get_connection(self.db_conn_id))
-        return Database(self._dsn, self.component)
+        if self._ways is None:
+            self._ways = ways_of(self.get_connection(self.db_conn_id))
+        return Database(self._ways.dsn, self.component, listen_dsn=self._ways.listen_dsn)
 
     @cached_property
     def store(self) -> PostgresEventStore:
@@ -119,16 +143,16 @@ class ApplicationHook(BaseHook):
         return OrderIntake(self.database)
 
 
-def dsn_of(connection: Connection) -> str:
-    """libpq's DSN of an Airflow connection of type postgres."""
-    options = {name: value for name, value in connection.extra_dejson.items() if name in PASSED_EXTRAS}
-    return str(
-        make_dsn(
-            host=connection.host,
-            port=connection.port or 5432,
-            dbname=connection.schema,
-            user=connection.login,
-            password=connection.password,
-            **options,
-        )
+def ways_of(connection: Connection) -> DatabaseWays:
+    """libpq's DSNs of an Airflow connection of type postgres."""
+    extras = connection.extra_dejson
+    dsn = make_dsn(
+        host=connection.host,
+        port=connection.port or 5432,
+        dbname=connection.schema,
+        user=connection.login,
+        password=connection.password,
+        **{name: value for name, value in extras.items() if name in PASSED_EXTRAS},
     )
+    listening = {LISTEN_EXTRAS[name]: value for name, value in extras.items() if name in LISTEN_EXTRAS}
+    return DatabaseWays(dsn, make_dsn(dsn, **listening) if listening else None)

@@ -1,27 +1,29 @@
 """Connections to the application database: a small pool, transactions, and errors that are ours.
 
-A pool is made once per process and component. Threads take a connection each; a connection that failed is
-thrown away, never put back.
+A pool is made once per process and component. Threads take a connection each; one that failed, or that can
+only read, is thrown away. Settings are made in each transaction, so that they hold behind a pooler, too.
 """
 
 from __future__ import annotations
 
-import select
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg2
+from psycopg2 import errors
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from sat_hook.store.event_store import StoreRefusedError, StoreUnavailableError
+from sat_hook.store.event_store import StoreBusyError, StoreRefusedError, StoreUnavailableError
 
 CONNECT_TIMEOUT_SECONDS = 10
 STATEMENT_TIMEOUT_MILLISECONDS = 60_000
 LOCK_TIMEOUT_MILLISECONDS = 30_000
-# A server that acknowledges nothing for so long is given up. Its machine may be gone without a word, and
-# whoever waits for it would wait for a quarter of an hour. A statement that takes its time is acknowledged.
+IDLE_IN_TRANSACTION_MILLISECONDS = 60_000
+IDLE_IN_SNAPSHOT_MILLISECONDS = 1_800_000
+# Drop connections whose TCP data stays unacknowledged this long: the server's machine may be gone without a
+# word, and a client would wait for it for a quarter of an hour. A slow statement is acknowledged.
 SILENCE = {
     "tcp_user_timeout": 20_000,
     "keepalives_idle": 30,
@@ -29,6 +31,8 @@ SILENCE = {
     "keepalives_count": 4,
 }
 IDLE_CONNECTIONS_KEPT = 4
+# Server settings of a connection that listens: it is idle for hours, whatever an administrator has set.
+LISTENING = {"idle_session_timeout": "0", "tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10"}
 
 
 class Database:
@@ -36,22 +40,12 @@ class Database:
 
     :param dsn: libpq's form or a URL. Shown in no error and no repr.
     :param component: becomes ``application_name``, so that operators see who is who.
+    :param listen_dsn: where to listen for notifications, when ``dsn`` leads to a pooler that shares sessions.
     """
 
-    def __init__(self, dsn: str, component: str = "sat") -> None:
-        said = parse_dsn(dsn)
-        self._dsn = make_dsn(
-            dsn,
-            **{name: value for name, value in SILENCE.items() if name not in said},
-            application_name=component,
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            options=(
-                f"-c statement_timeout={STATEMENT_TIMEOUT_MILLISECONDS}"
-                f" -c lock_timeout={LOCK_TIMEOUT_MILLISECONDS} -c timezone=UTC"
-                # A server, or a role, may be set up to commit before the disk does: money is not that fast.
-                " -c synchronous_commit=on"
-            ),
-        )
+    def __init__(self, dsn: str, component: str = "sat", *, listen_dsn: str | None = None) -> None:
+        self._dsn = _completed(dsn, component)
+        self._listen_dsn = None if listen_dsn is None else _completed(listen_dsn, component)
         self._idle: list[Connection] = []
         self._guard = threading.Lock()
 
@@ -66,50 +60,53 @@ class Database:
         :param durable: False does not wait for the disk: a crash of the server may take the last moment's
             work back. For operational tables alone.
         :param snapshot: read everything from one REPEATABLE READ, read-only snapshot.
-        :raises StoreUnavailableError: when the database cannot be reached or gives up. A commit whose answer
-            was lost may have happened; the version fence of the next append finds out.
+        :raises StoreUnavailableError: when the database cannot be reached, cannot write, or gives up. A
+            commit whose answer was lost may have happened; the version fence of the next append finds out.
         :raises StoreRefusedError: when it does not take a value, such as a NUL; rolled back.
         """
-        connection = self._take()
-        healthy = False
+        connection, can_write = self._begin(snapshot, durable)
+        reusable = False
         try:
-            if snapshot:
-                connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-            try:
-                if not durable:
-                    with connection.cursor() as cursor:
-                        cursor.execute("SET LOCAL synchronous_commit = off")
-                yield connection
-                connection.commit()
-                healthy = True
-            except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-                raise StoreUnavailableError(
-                    f"the application database gave up: {_first_line(error)}"
-                ) from error
-            except psycopg2.DataError as error:
-                connection.rollback()
-                healthy = True
-                raise StoreRefusedError(
-                    f"the application database refused a value ({error.pgcode or 'no code'})"
-                ) from None
-            except BaseException:
-                connection.rollback()
-                healthy = True
-                raise
+            yield connection
+            connection.commit()
+            reusable = can_write
+        except psycopg2.DataError as error:
+            reusable = can_write and _rolled_back(connection)
+            raise StoreRefusedError(
+                f"the application database refused a value ({error.pgcode or 'no code'})"
+            ) from None
+        except psycopg2.Error as error:
+            if _is_unavailability(error):
+                raise _unavailable("gave up", error) from error
+            reusable = can_write and _rolled_back(connection)
+            raise
+        except BaseException:
+            reusable = can_write and _rolled_back(connection)
+            raise
         finally:
-            self._give_back(connection, healthy and not snapshot)
+            self._give_back(connection, reusable)
 
-    def listen(self, channel: str) -> Connection:
-        """A connection of its own in autocommit mode that listens on ``channel``; the caller closes it."""
-        connection = self._connect()
+    def listen(self, channel: str) -> Connection | None:
+        """A connection of its own in autocommit mode that listens on ``channel``; the caller closes it.
+
+        None when the way leads through a pooler and no other one was named: a pooler may share the session
+        that listens with others.
+
+        :raises StoreUnavailableError: when the database cannot be reached or gives up.
+        """
+        connection = self._connect(self._listen_dsn or self._dsn)
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:
-                # A channel is an identifier and cannot be a bound parameter.
-                cursor.execute(f'LISTEN "{channel}"')
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+                cursor.execute("SELECT pg_backend_pid()")
+                if cursor.fetchone() != (connection.info.backend_pid,) and self._listen_dsn is None:
+                    connection.close()
+                    return None
+                cursor.execute(_settings_query(LISTENING, is_local=False))
+            listen_on(connection, channel)
+        except psycopg2.Error as error:
             connection.close()
-            raise StoreUnavailableError(f"the application database gave up: {_first_line(error)}") from error
+            raise _unavailable("gave up", error) from error
         return connection
 
     def close(self) -> None:
@@ -119,25 +116,36 @@ class Database:
         for connection in idle:
             connection.close()
 
-    def _take(self) -> Connection:
-        with self._guard:
-            while self._idle:
-                connection = self._idle.pop()
-                if _is_fresh(connection):
-                    return connection
+    def _begin(self, snapshot: bool, durable: bool) -> tuple[Connection, bool]:
+        """A connection inside a transaction with our settings, and whether it can write.
+
+        A pooled one may have been cut, or its server may have become a standby: then another one is taken.
+        """
+        while True:
+            with self._guard:
+                pooled = self._idle.pop() if self._idle else None
+            connection = pooled or self._connect(self._dsn)
+            try:
+                is_read_only = _opened(connection, snapshot, durable)
+            except psycopg2.Error as error:
                 connection.close()
-        return self._connect()
+                if pooled is None:
+                    # A pooler in statement pooling ends the connection here, mostly without a word.
+                    raise _unavailable("begins no transaction (statement pooling?)", error) from error
+                continue
+            if is_read_only and pooled is not None:
+                connection.close()
+                continue
+            return connection, not is_read_only
 
-    def _connect(self) -> Connection:
+    def _connect(self, dsn: str) -> Connection:
         try:
-            return psycopg2.connect(self._dsn)
+            return psycopg2.connect(dsn)
         except psycopg2.OperationalError as error:
-            raise StoreUnavailableError(
-                f"the application database cannot be reached: {_first_line(error)}"
-            ) from error
+            raise _unavailable("cannot be reached", error) from error
 
-    def _give_back(self, connection: Connection, healthy: bool) -> None:
-        if healthy and not connection.closed:
+    def _give_back(self, connection: Connection, reusable: bool) -> None:
+        if reusable and not connection.closed:
             with self._guard:
                 if len(self._idle) < IDLE_CONNECTIONS_KEPT:
                     self._idle.append(connection)
@@ -167,17 +175,82 @@ class OneTransaction(Database):
         yield self._connection
 
 
-def _is_fresh(connection: Connection) -> bool:
-    """False when the server ended the connection while it was idle: its farewell is then waiting to be read.
+def listen_on(connection: Connection, channel: str) -> None:
+    """Listen on one more channel.
 
-    An idle connection that does not listen has nothing to read, so this costs no round trip.
+    :raises psycopg2.Error: the connection is gone.
     """
-    if connection.closed:
+    with connection.cursor() as cursor:
+        # A channel is an identifier and cannot be a bound parameter.
+        cursor.execute(f'LISTEN "{channel}"')
+
+
+def _completed(dsn: str, component: str) -> str:
+    said = parse_dsn(dsn)
+    return make_dsn(
+        dsn,
+        **{name: value for name, value in SILENCE.items() if name not in said},
+        application_name=component,
+        client_encoding="UTF8",
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+    )
+
+
+def _opened(connection: Connection, snapshot: bool, durable: bool) -> bool:
+    """Begin a transaction with our settings; returns whether the server lets it read only.
+
+    Poolers refuse or forget what is set when a session starts, and administrators set defaults of their own.
+    """
+    isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
+    connection.set_session(isolation_level=isolation, readonly=True if snapshot else "default")
+    idle = IDLE_IN_SNAPSHOT_MILLISECONDS if snapshot else IDLE_IN_TRANSACTION_MILLISECONDS
+    settings = {
+        "statement_timeout": str(STATEMENT_TIMEOUT_MILLISECONDS),
+        "lock_timeout": str(LOCK_TIMEOUT_MILLISECONDS),
+        "idle_in_transaction_session_timeout": str(idle),
+        "timezone": "UTC",
+        # A server, or a role, may be set up to commit before the disk does: money is not that fast.
+        "synchronous_commit": "on" if durable else "off",
+    }
+    if connection.info.server_version >= 170_000:
+        settings["transaction_timeout"] = "0"
+    with connection.cursor() as cursor:
+        cursor.execute(_settings_query(settings, is_local=True))
+        row = cursor.fetchone()
+    assert row is not None
+    return bool(row[0]) and not snapshot
+
+
+def _settings_query(settings: dict[str, str], *, is_local: bool) -> str:
+    """One round trip for all of them; the first column is whether the transaction can read only."""
+    made = ", ".join(
+        f"set_config('{name}', '{value}', {str(is_local).lower()})" for name, value in settings.items()
+    )
+    return f"SELECT current_setting('transaction_read_only')::boolean, {made}"
+
+
+def _is_unavailability(error: psycopg2.Error) -> bool:
+    """Whether the server or the way to it is at fault, and not the statement.
+
+    What PostgreSQL says of a server that reads only, or of a session that it ended, is an InternalError.
+    """
+    if isinstance(error, errors.InFailedSqlTransaction):
         return False
-    waiting = select.poll()  # not select.select: it fails beyond 1,024 open files
-    waiting.register(connection.fileno(), select.POLLIN)
-    return not waiting.poll(0)
+    kinds = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.InternalError)
+    # libpq's own trouble, such as a broken TLS session, has no code and no kind.
+    return isinstance(error, kinds) or type(error) is psycopg2.DatabaseError
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+def _unavailable(what: str, error: psycopg2.Error) -> StoreUnavailableError:
+    first_line = str(error).strip().partition("\n")[0]
+    hint = " (is it a standby by now?)" if isinstance(error, errors.ReadOnlySqlTransaction) else ""
+    kind = StoreBusyError if isinstance(error, errors.LockNotAvailable) else StoreUnavailableError
+    return kind(f"the application database {what}: {first_line}{hint}")
+
+
+def _rolled_back(connection: Connection) -> bool:
+    """False when the connection is gone, and with it the transaction."""
+    with suppress(psycopg2.Error):
+        connection.rollback()
+        return True
+    return False

@@ -21,6 +21,10 @@ class StoreUnavailableError(RuntimeError):
     """The database did not answer, or answered with its own trouble; nothing is known of the last write."""
 
 
+class StoreBusyError(StoreUnavailableError):
+    """Another transaction holds a lock for longer than the limit; nothing was written."""
+
+
 class StoreRefusedError(RuntimeError):
     """The database does not take these values, however often they are offered. Nothing was written.
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from sat_hook.domain.final_watch import END_TYPES, LookFinding
 from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.sql_files import queries
 
 POSITIONS_AT_ONCE = 50_000
@@ -84,12 +85,10 @@ class PostgresFinalWatch:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._watch = queries("final_watch")
-        self._events = queries("events")
 
     def enroll(self, days: int, hour: int) -> int:
         reader = f"final_watch/D+{days}"
-        with self._database.transaction() as connection:
-            closed = int(self._events.close_position(connection))
+        closed = PostgresEventStore(self._database).close_position()
         new = 0
         after = -1
         while after < closed:

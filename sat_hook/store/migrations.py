@@ -9,6 +9,7 @@ import os
 import subprocess
 import sysconfig
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -20,6 +21,14 @@ from sat_hook.store.sql_files import sql_directory
 
 ROLES = ("sat_writer", "sat_reader", "sat_receiver")
 MIGRATION_TIMEOUT_SECONDS = 300
+# For sessions that set nothing themselves, such as psql: the server ends one whose client is gone, and its
+# locks with it. What an administrator has set for a role stays.
+ROLE_SETTINGS = {
+    "idle_in_transaction_session_timeout": "60s",
+    "tcp_keepalives_idle": "30s",
+    "tcp_keepalives_interval": "10s",
+    "tcp_keepalives_count": "3",
+}
 
 
 class MigrationError(RuntimeError):
@@ -66,11 +75,32 @@ def create_roles(dsn: str, passwords: Mapping[str, str]) -> None:
         raise ValueError(f"expected passwords for {', '.join(ROLES)}; found {', '.join(sorted(passwords))}")
     with psycopg2.connect(dsn) as connection, connection.cursor() as cursor:
         for role in ROLES:
-            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
-            verb = "ALTER" if cursor.fetchone() else "CREATE"
+            name = sql.Identifier(role)
+            cursor.execute("SELECT rolconfig FROM pg_roles WHERE rolname = %s", (role,))
+            found = cursor.fetchone()
+            verb = "ALTER" if found else "CREATE"
             statement = sql.SQL(verb + " ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}")
-            cursor.execute(statement.format(sql.Identifier(role), sql.Literal(passwords[role])))
+            cursor.execute(statement.format(name, sql.Literal(passwords[role])))
+            said = {entry.partition("=")[0] for entry in (found and found[0]) or ()}
+            for setting, value in ROLE_SETTINGS.items():
+                if setting not in said:
+                    statement = sql.SQL("ALTER ROLE {} SET {} = {}")
+                    cursor.execute(statement.format(name, sql.Identifier(setting), sql.Literal(value)))
     connection.close()
+
+
+def restrict_catalog(dsn: str) -> bool:
+    """Take from everybody what PostgreSQL gives and no role here needs (``sql/catalog_privileges.sql``).
+
+    :param dsn: of the application's database, with its roles. False when it is no superuser's: only one may.
+    """
+    text = (sql_directory() / "catalog_privileges.sql").read_text("utf-8")
+    with closing(psycopg2.connect(dsn)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        if cursor.fetchone() != (True,):
+            return False
+        cursor.execute(text)
+    return True
 
 
 def apply_privileges(dsn: str) -> None:

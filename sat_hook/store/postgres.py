@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -19,8 +20,19 @@ from sat_hook.domain.recorded import (
     event_digest,
 )
 from sat_hook.store.database import Database
-from sat_hook.store.event_store import NEEDING_STATES, Change, Need, OrderSlice, StateCount, in_order_of_rows
+from sat_hook.store.event_store import (
+    NEEDING_STATES,
+    Change,
+    Need,
+    OrderSlice,
+    StateCount,
+    StoreBusyError,
+    in_order_of_rows,
+)
 from sat_hook.store.sql_files import queries
+
+CLOSING_SECONDS = 90.0
+CLOSING_PAUSE_SECONDS = 1.0
 
 
 class PostgresEventStore:
@@ -128,8 +140,16 @@ class PostgresEventStore:
         return [recorded_from_row(row) for row in rows]
 
     def close_position(self) -> int:
-        with self.database.transaction() as connection:
-            return int(self._events.close_position(connection))
+        # Each try is short, because appends wait behind it while an older one does not end.
+        give_up = time.monotonic() + CLOSING_SECONDS
+        while True:
+            try:
+                with self.database.transaction() as connection:
+                    return int(self._events.close_position(connection))
+            except StoreBusyError:
+                if time.monotonic() >= give_up:
+                    raise
+                time.sleep(CLOSING_PAUSE_SECONDS)
 
     def find_orders(self, reference: str) -> list[Order]:
         """Orders by request id or by the submitter's order id (several when accounts share one)."""

@@ -1,84 +1,171 @@
 """A bell that the receiver rings: PostgreSQL's notifications on an account's channel, inside an event loop.
 
-Notifications only hasten: whoever waits here looks into the tables afterwards, rung or not. Connecting, which
-blocks, is done in a thread.
+Notifications only hasten: whoever waits here looks into the tables afterwards, rung or not. All bells of an
+event loop share one connection to a database. Connecting, which blocks, is done in a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from contextlib import suppress
+from weakref import WeakKeyDictionary
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
-from sat_hook.store.database import Database
+from sat_hook.store.database import Database, listen_on
 from sat_hook.store.event_store import StoreUnavailableError
 
 DEBOUNCE_SECONDS = 0.2
+RECONNECT_SECONDS = 2.0
+
+logger = logging.getLogger(__name__)
 
 
 class NotificationBell:
     """Waits for a notification or for a time, whichever comes first. Losing the connection loses no order."""
 
     def __init__(self, database: Database, channel: str) -> None:
+        self.channel = channel
+        self.rang = asyncio.Event()
         self._database = database
-        self._channel = channel
-        self._connection: Connection | None = None
-        # A connection that was cut has no file number any more; the event loop still knows it by that.
-        self._watched_fileno: int | None = None
-        self._rang = asyncio.Event()
+        self._listener: _Listener | None = None
 
     async def __aenter__(self) -> NotificationBell:
-        await self._listen()
+        self._listener = _listener_of(self._database)
+        self._listener.bells.add(self)
+        await self._listener.listen()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._drop()
+        assert self._listener is not None
+        self._listener.leave(self)
 
     async def wait(self, seconds: float) -> None:
         """Return when it rang (after a short pause, so that a burst wakes once) or after ``seconds``.
 
         A cut connection rings, too: something may have been missed.
         """
-        if self._connection is None:
-            await self._listen()
+        assert self._listener is not None
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
-                await self._rang.wait()
+                while not self.rang.is_set():
+                    await self._listener.listen()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(self._listener.seconds_to_retry):
+                            await self.rang.wait()
                 await asyncio.sleep(DEBOUNCE_SECONDS)
-        self._rang.clear()
-        if self._connection is not None and self._connection.closed:
-            await self._drop()
+        self.rang.clear()
 
-    async def _listen(self) -> None:
+
+class _Listener:
+    """The connection that listens for all bells of one event loop and database, as long as there are any."""
+
+    def __init__(self, database: Database) -> None:
+        self.bells: set[NotificationBell] = set()
+        self._database = database
+        self._connection: Connection | None = None
+        self._heard: set[str] = set()
+        self._connecting: asyncio.Task[None] | None = None
+        self._rests_until = 0.0
+        # A connection that was cut has no file number any more; the event loop still knows it by that.
+        self._watched_fileno: int | None = None
+
+    async def listen(self) -> None:
+        """Listen on the channels of all bells. When the database is away, a later call tries again."""
+        while self._missing() and time.monotonic() >= self._rests_until:
+            if self._connecting is None:
+                self._connecting = asyncio.create_task(self._connect())
+            # Several wait for it: one that is cancelled does not stop it.
+            await asyncio.shield(self._connecting)
+
+    @property
+    def seconds_to_retry(self) -> float | None:
+        """When :meth:`listen` is worth another call; None while it listens, or never will."""
+        if not self._missing() or self._rests_until == float("inf"):
+            return None
+        return max(0.0, self._rests_until - time.monotonic())
+
+    def leave(self, bell: NotificationBell) -> None:
+        """The bell waits no more; the last one closes the connection."""
+        self.bells.discard(bell)
+        if not self.bells and self._connecting is None:
+            self._drop()
+
+    def _missing(self) -> set[str]:
+        return {bell.channel for bell in self.bells} - self._heard
+
+    async def _connect(self) -> None:
+        self._unwatch()
         try:
-            self._connection = await asyncio.to_thread(self._database.listen, self._channel)
-        except StoreUnavailableError:
-            # Polling goes on without notifications; the next wait tries again.
-            self._connection = None
-            return
-        self._watched_fileno = self._connection.fileno()
-        asyncio.get_running_loop().add_reader(self._watched_fileno, self._on_readable)
+            while missing := self._missing():
+                if not await asyncio.to_thread(self._listen_on, missing):
+                    self._rests_until = float("inf")
+                    logger.warning(
+                        "Nobody is woken by callbacks: the application database is reached through a pooler. "
+                        "Waits look every few seconds. Give its connection the extra fields listen_host and "
+                        "listen_port, which lead to PostgreSQL itself."
+                    )
+                    break
+                self._heard |= missing
+        except (StoreUnavailableError, psycopg2.Error):
+            # Polling goes on without notifications.
+            self._rests_until = time.monotonic() + RECONNECT_SECONDS
+            self._drop()
+        finally:
+            self._connecting = None
+        if not self.bells:
+            self._drop()
+        elif self._connection is not None:
+            self._watched_fileno = self._connection.fileno()
+            asyncio.get_running_loop().add_reader(self._watched_fileno, self._on_readable)
+            self._on_readable()  # what came while nobody watched
+
+    def _listen_on(self, channels: set[str]) -> bool:
+        """Blocks; runs in a thread. False when notifications cannot be heard on this way."""
+        for channel in sorted(channels):
+            if self._connection is None:
+                self._connection = self._database.listen(channel)
+                if self._connection is None:
+                    return False
+            else:
+                listen_on(self._connection, channel)
+        return True
 
     def _on_readable(self) -> None:
         assert self._connection is not None
         try:
             self._connection.poll()
         except psycopg2.Error:
-            self._unwatch()
-            self._connection.close()
+            self._drop()
+            rung = set(self.bells)
         else:
+            channels = {notice.channel for notice in self._connection.notifies}
             self._connection.notifies.clear()
-        self._rang.set()
+            rung = {bell for bell in self.bells if bell.channel in channels}
+        for bell in rung:
+            bell.rang.set()
 
     def _unwatch(self) -> None:
         if self._watched_fileno is not None:
             asyncio.get_running_loop().remove_reader(self._watched_fileno)
             self._watched_fileno = None
 
-    async def _drop(self) -> None:
+    def _drop(self) -> None:
         self._unwatch()
+        self._heard.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
-            await asyncio.to_thread(connection.close)
+            connection.close()
+
+
+_listeners: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakKeyDictionary[Database, _Listener]] = (
+    WeakKeyDictionary()
+)
+
+
+def _listener_of(database: Database) -> _Listener:
+    of_loop = _listeners.setdefault(asyncio.get_running_loop(), WeakKeyDictionary())
+    return of_loop.setdefault(database, _Listener(database))

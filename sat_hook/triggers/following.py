@@ -10,7 +10,6 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -20,7 +19,6 @@ from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.pipeline.finality import StatusPoller
-from sat_hook.store.database import Database
 from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.store.poll_schedule import PollScope, callback_channel
 from sat_hook.triggers.bell import DEBOUNCE_SECONDS, NotificationBell
@@ -84,26 +82,23 @@ class SATFollowingTrigger(BaseTrigger):
     async def _connected(self) -> TriggerEvent | None:
         """How the wait ended; None when the application database is to be reached in another way by now."""
         application = ApplicationHook(self.db_conn_id, "sat trigger")
-        await application.aconnect()
-        hook = SATHook(self.sat_conn_id, application.database)
-        settings = await hook.asettings()
-        async with (
-            closing_in_thread(application.database),
-            NotificationBell(application.database, callback_channel(settings.account)) as bell,
-        ):
-            while True:
-                async with hook.async_client() as sat:
-                    poller = StatusPoller(
-                        application.resolver,
-                        application.schedule,
-                        sat,
-                        random.SystemRandom(),
-                        trusted=application.trusted_callbacks(await hook.asettings()),
-                    )
-                    ended = await self._followed(application, hook, poller, bell)
-                if not isinstance(ended, SATHook):
-                    return ended
-                hook = ended
+        async with application.shared() as database:
+            hook = SATHook(self.sat_conn_id, database)
+            channel = callback_channel((await hook.asettings()).account)
+            async with NotificationBell(database, channel) as bell:
+                while True:
+                    async with hook.async_client() as sat:
+                        poller = StatusPoller(
+                            application.resolver,
+                            application.schedule,
+                            sat,
+                            random.SystemRandom(),
+                            trusted=application.trusted_callbacks(await hook.asettings()),
+                        )
+                        ended = await self._followed(application, hook, poller, bell)
+                    if not isinstance(ended, SATHook):
+                        return ended
+                    hook = ended
 
     async def _followed(
         self, application: ApplicationHook, hook: SATHook, poller: StatusPoller, bell: NotificationBell
@@ -144,12 +139,3 @@ class SATFollowingTrigger(BaseTrigger):
             # Nothing may be scheduled: an order that is held was not sent yet.
             pause = LONGEST_SLEEP_SECONDS if pause is None else max(pause, DEBOUNCE_SECONDS)
             await bell.wait(min(remaining, LONGEST_SLEEP_SECONDS, pause))
-
-
-@asynccontextmanager
-async def closing_in_thread(database: Database) -> AsyncIterator[None]:
-    """Give the connections of a trigger back at its end: a triggerer lives for weeks, a trigger does not."""
-    try:
-        yield
-    finally:
-        await asyncio.to_thread(database.close)

@@ -74,16 +74,18 @@ class SATFundsTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         application = ApplicationHook(self.db_conn_id, "sat trigger")
-        await application.aconnect()
-        hook = SATHook(self.sat_conn_id, application.database)
+        async with application.shared() as database:
+            event = await self._funded(application, SATHook(self.sat_conn_id, database))
+        yield event
+
+    async def _funded(self, application: ApplicationHook, hook: SATHook) -> TriggerEvent:
         account = (await hook.asettings()).account
         deadline = datetime.fromisoformat(self.deadline)
         limits = FundingLimits(saldo_lag_seconds=self.saldo_lag_seconds)
         looks = 0
         missing: int | None = None
-        changed: SATHook | None = hook
-        while changed is not None:
-            hook, changed = changed, None
+        while True:
+            changed: SATHook | None = None
             reread_at = time.monotonic() + REREAD_SECONDS
             async with hook.async_client() as sat:
                 while changed is None:
@@ -96,20 +98,19 @@ class SATFundsTrigger(BaseTrigger):
                         self.log.warning("The deposit could not be looked at, trying again: %s", error)
                         found = missing
                     if found == 0:
-                        yield TriggerEvent(self._payload(FUNDED, 0))
-                        return
+                        return TriggerEvent(self._payload(FUNDED, 0))
                     if found is not None and found != missing:
                         self.log.info("Account %s: Rp %s are missing.", account, f"{found:,}")
                     missing = found
                     remaining = (deadline - datetime.now(UTC)).total_seconds()
                     if remaining <= 0:
-                        yield TriggerEvent(self._payload(GAVE_UP, missing))
-                        return
+                        return TriggerEvent(self._payload(GAVE_UP, missing))
                     await asyncio.sleep(min(remaining, limits.pause_seconds(looks)))
                     looks += 1
                     if time.monotonic() >= reread_at:
                         changed = await changed_connection(hook, application.database, self.log)
                         reread_at = time.monotonic() + REREAD_SECONDS
+            hook = changed
 
     def _payload(self, end: str, missing_rupiah: int | None) -> dict[str, Any]:
         return {"end": end, "missing_rupiah": missing_rupiah, "deadline": self.deadline}

@@ -24,8 +24,8 @@ FROM stored
 ORDER BY stored.place;
 
 -- name: is_reachable()$
--- Whether the database answers this role.
-SELECT true;
+-- Whether the database answers this role, and could keep a callback: a standby could not.
+SELECT NOT current_setting('transaction_read_only')::boolean;
 
 -- name: callbacks_of_order(account, request_id)
 -- The verified callbacks of one order, by arrival, without their bodies.

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from websockets.sync.client import ClientConnection, connect
 
@@ -43,6 +44,12 @@ def chromium_path() -> str | None:
     """The browser of this machine (``SAT_TEST_CHROMIUM``, or the first known name), or None."""
     named = os.environ.get("SAT_TEST_CHROMIUM")
     return named or next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+needs_chromium = pytest.mark.skipif(
+    chromium_path() is None and "CI" not in os.environ, reason="no Chromium on this machine"
+)
+"""Tests of pages are skipped on a developer's machine without a browser; in CI its absence fails them."""
 
 
 class Page:

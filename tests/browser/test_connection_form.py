@@ -1,6 +1,6 @@
 """The form of the connection type in a real browser, against the running stack.
 
-Skipped where no Chromium is installed; ``SAT_TEST_CHROMIUM`` names one that is not on the path.
+Skipped where no Chromium is installed, but never in CI; ``SAT_TEST_CHROMIUM`` names one that is not on the path.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import requests
 
 from sat_hook.provider import get_provider_info
 from stack.lifecycle import Stack
-from tests.browser.chromium import Page, browser, chromium_path
+from tests.browser.chromium import Page, browser, chromium_path, needs_chromium
 
 CHROMIUM = chromium_path()
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+pytestmark = needs_chromium
 
 DIALOG = "[role=dialog]"
 CLOSED_PORT = "http://127.0.0.1:1"

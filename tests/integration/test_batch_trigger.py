@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -293,3 +293,61 @@ def test_the_channel_is_the_one_the_database_announces_on(database: ApplicationD
             cursor.execute("SELECT sat.callback_channel(%s)", (account,))
             assert cursor.fetchone() == (callback_channel(account),)
     connection.close()
+
+
+async def test_a_failover_is_waited_out(line: Line, database: ApplicationDatabase) -> None:
+    """While the server is read-only the trigger waits; when it can be written again the batch ends."""
+    batch_id = await asyncio.to_thread(ready, line, 2)
+    await asyncio.to_thread(line.execute, batch_id)
+    role = f'ALTER ROLE sat_writer IN DATABASE "{database.name}"'
+    with superuser(database) as cursor:
+        cursor.execute(f"{role} SET default_transaction_read_only = on")
+        async with waiting(trigger(batch_id)) as task:
+            await asyncio.sleep(1.5)
+            assert not task.done()
+            cursor.execute(f"{role} RESET default_transaction_read_only")
+            assert (await asyncio.wait_for(task, 100))["end"] == ENDED
+    assert states(line, batch_id) == {OrderState.SUCCEEDED}
+
+
+async def test_many_waits_share_their_connections(
+    database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty waits at once listen in one session, and their pool is no larger than the threads that use it."""
+    async with AsyncExitStack() as stack:
+        line = stack.enter_context(
+            line_of(database.writer_dsn, tmp_path, {"faults": [{"fault": "stuck_pending"}]})
+        )
+        give_connections(monkeypatch, line, database, tmp_path)
+        batch_id = await asyncio.to_thread(ready, line, 1)
+        await asyncio.to_thread(line.execute, batch_id)
+        for _ in range(40):
+            await stack.enter_async_context(waiting(trigger(batch_id)))
+        await connected(database)
+        await asyncio.sleep(3)
+        with superuser(database) as cursor:
+            cursor.execute(
+                "SELECT count(*), count(*) FILTER (WHERE query LIKE 'LISTEN%%') FROM pg_stat_activity"
+                " WHERE datname = %s AND application_name = 'sat trigger'",
+                (database.name,),
+            )
+            (sessions, listening) = cursor.fetchone() or (0, 0)
+    assert listening == 1
+    assert sessions <= min(32, (os.cpu_count() or 1) + 4) + 1
+    assert await asyncio.to_thread(sessions_left, database) == 0
+
+
+def sessions_left(database: ApplicationDatabase) -> int:
+    """How many sessions of triggers there are when the last of them has gone."""
+    with superuser(database) as cursor:
+        for _ in range(100):
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = %s AND application_name = 'sat trigger'",
+                (database.name,),
+            )
+            (sessions,) = cursor.fetchone() or (0,)
+            if not sessions:
+                return 0
+            time.sleep(0.1)
+    return int(sessions)
