@@ -1,6 +1,6 @@
 """The form of the connection type in a real browser, against the running stack.
 
-Skipped where no Chromium is installed, but never in CI; ``SAT_TEST_CHROMIUM`` names one that is not on the path.
+Skipped where no Chromium is installed, but never in CI. ``SAT_TEST_CHROMIUM`` names one not on the path.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The page of a closed day in a real browser: readable in light and dark, on a desk and on a phone.
 
-Skipped where no Chromium is installed, but never in CI; ``SAT_TEST_CHROMIUM`` names one that is not on the path.
+Skipped where no Chromium is installed, but never in CI. ``SAT_TEST_CHROMIUM`` names one not on the path.
 """
 
 from __future__ import annotations
