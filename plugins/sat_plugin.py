@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from sat_hook.store.postgres import PostgresEventStore
 
 RECEIVER_VARIABLE = "SAT_RECEIVER_CONFIG"
-MAXIMUM_CONNECTIONS_NAMED = 5
 
 
 class BuiltOnFirstRequest:
@@ -66,7 +65,7 @@ def build_app() -> "FastAPI":
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     _translate_errors(app)
     guard_requests(app)
-    app.include_router(batch_routes(_store, _account_of, _by), prefix="/v1")
+    app.include_router(batch_routes(_store, _account_of, _by, _connection_of), prefix="/v1")
     app.include_router(_views(), prefix="/v1")
     app.include_router(books_routes(_store, _account_of, _by), prefix="/v1")
     app.include_router(audit_routes(_store), prefix="/v1")
@@ -88,6 +87,13 @@ def _views() -> "APIRouter":
     may_see_batches = Depends(requires_access_dag("GET", DagAccessEntity.RUN, param_dag_id=DAG_ID))
     router = APIRouter(dependencies=[may_see_batches])
     BatchId = Annotated[str, Path(pattern="^B[A-Z2-7]{25}$")]
+
+    @router.get("/accounts")
+    async def accounts() -> dict[str, str]:
+        """The accounts' names in the log, by their connections."""
+        from sat_hook.hooks.account_names import accounts_by_connection
+
+        return await run_in_threadpool(accounts_by_connection)
 
     @router.get("/batches/{batch_id}/progress")
     async def progress(batch_id: BatchId) -> HTMLResponse:
@@ -123,6 +129,7 @@ def _translate_errors(app: "FastAPI") -> None:
         ReasonRefusedError,
         SubmissionRefusedError,
     )
+    from sat_hook.protocol.errors import SATError
     from sat_hook.reconciliation.trouble import ReconciliationError
     from sat_hook.store.event_store import StoreRefusedError, StoreUnavailableError
     from sat_hook.store.past import UnsettledPositionError
@@ -135,6 +142,7 @@ def _translate_errors(app: "FastAPI") -> None:
         OrderNotFoundError: (404, "order_not_found"),
         ExportNotFoundError: (404, "export_not_found"),
         ReasonRefusedError: (422, "reason_refused"),
+        SATError: (502, "sat_did_not_answer"),
         PipelineError: (409, "not_possible"),
         ReconciliationError: (409, "not_possible"),
         StoreRefusedError: (422, "value_refused"),
@@ -162,50 +170,18 @@ def _by(user: Any, cause: str) -> "Provenance":
     return Provenance(f"user:{user.get_name()}", cause)
 
 
-def _account_of(connection_id: str) -> str:
-    """The account's name in the log, which the connection may set.
+def _account_of(named: str) -> str:
+    """An account's name in the log, by that name or by its connection."""
+    from sat_hook.hooks.account_names import account_of
 
-    :raises AirflowNotFoundException: naming the connection that was probably meant.
-    :raises SATConnectionError: when it cannot work.
-    """
-    from airflow.sdk.exceptions import AirflowNotFoundException
-
-    from sat_hook.hooks.sat import SATHook
-
-    try:
-        return SATHook(connection_id).settings().account
-    except AirflowNotFoundException:
-        known = _accounts_by_connection()
-        named = [f"{other!r}" for other, account in known.items() if account == connection_id]
-        if named:
-            hint = f"that is the name of an account, whose connection is {' or '.join(named)}"
-        elif known:
-            hint = f"there is {', '.join(f'{one!r}' for one in sorted(known)[:MAXIMUM_CONNECTIONS_NAMED])}"
-        else:
-            hint = "there is none yet"
-        raise AirflowNotFoundException(
-            f"account: found {connection_id!r}, which is no Airflow connection; expected one of type sat "
-            f"({hint})"
-        ) from None
+    return account_of(named)
 
 
-def _accounts_by_connection() -> dict[str, str]:
-    """Accounts by their connections, as far as Airflow can list those: its database and environment."""
-    from airflow.models.connection import Connection
-    from airflow.sdk import BaseHook
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
+def _connection_of(named: str) -> str:
+    """An account's connection, by that or by the account's name in the log."""
+    from sat_hook.hooks.account_names import connection_of
 
-    with create_session() as session:
-        ids = set(session.scalars(select(Connection.conn_id).where(Connection.conn_type == "sat")))
-    prefix = "AIRFLOW_CONN_"
-    ids |= {name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)}
-    connections = {one: BaseHook.get_connection(one) for one in ids}
-    return {
-        one: str(connection.extra_dejson.get("account") or one)
-        for one, connection in connections.items()
-        if connection.conn_type == "sat"
-    }
+    return connection_of(named)
 
 
 def _store() -> "PostgresEventStore":

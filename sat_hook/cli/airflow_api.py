@@ -18,6 +18,7 @@ BOOKS_DAG_ID = "nightly_reconciliation"
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 UPLOAD_SECONDS = 180.0
+MAXIMUM_NOTE_CHARACTERS = 1000
 
 LOST_DATABASE = "database_unavailable"
 """The type of the plugin's answer when the application database went away."""
@@ -27,11 +28,15 @@ FINAL_RUN_STATES = frozenset({"success", "failed"})
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What the plugin made of an upload."""
+    """What the plugin made of an upload.
+
+    :param connection: the Airflow connection that pays.
+    :param needs_in_words: how many rows cannot become orders, and why; empty when all can.
+    """
 
     batch_id: str
-    digest: str
-    is_new: bool
+    connection: str
+    needs_in_words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,14 @@ class Download:
 
     def __repr__(self) -> str:
         return f"Download(name={self.name!r}, {len(self.content)} bytes)"
+
+
+def _upload_query(
+    account: str, reference: str | None, file_name: str, on_bad_rows: str | None
+) -> dict[str, str]:
+    query = {"account": account, "file_name": file_name}
+    query |= {} if reference is None else {"reference": reference}
+    return query | ({} if on_bad_rows is None else {"on_bad_rows": on_bad_rows})
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -87,31 +100,57 @@ class AirflowApi:
         """Close the connections."""
         self._session.close()
 
-    def submit(self, content: bytes, *, account: str, reference: str | None, file_name: str) -> Submitted:
+    def submit(
+        self,
+        content: bytes,
+        *,
+        account: str,
+        reference: str | None,
+        file_name: str,
+        on_bad_rows: str | None = None,
+    ) -> Submitted:
         """Upload a file; the same bytes again are the same batch."""
-        query = {"account": account, "file_name": file_name}
-        if reference is not None:
-            query["reference"] = reference
-        reply = self._ask(
-            "POST",
-            "/sat/v1/batches",
-            query=query,
-            body=content,
-            content_type="text/csv",
-            seconds=UPLOAD_SECONDS,
-        )
-        document = self._document(reply)
-        return Submitted(document["batch_id"], document["digest"], document["is_new"])
+        query = _upload_query(account, reference, file_name, on_bad_rows)
+        document = self._upload("/sat/v1/batches", query, content)
+        connection = document.get("connection", account)
+        return Submitted(document["batch_id"], connection, document.get("needs_in_words", ""))
 
-    def trigger(self, run_id: str, conf: Mapping[str, Any], dag_id: str = DAG_ID) -> bool:
-        """Start a run; False when a run of this id is there already."""
-        reply = self._ask(
-            "POST",
-            f"/api/v2/dags/{dag_id}/dagRuns",
-            json={"logical_date": None, "dag_run_id": run_id, "conf": dict(conf)},
-            accept=(409,),
+    def check(
+        self,
+        content: bytes,
+        *,
+        account: str,
+        reference: str | None,
+        file_name: str,
+        on_bad_rows: str | None = None,
+    ) -> dict[str, Any]:
+        """What would become of a file; nothing is recorded."""
+        query = _upload_query(account, reference, file_name, on_bad_rows)
+        return self._upload("/sat/v1/batches/check", query, content)
+
+    def _upload(self, path: str, query: Mapping[str, str], content: bytes) -> dict[str, Any]:
+        return self._document(
+            self._ask(
+                "POST", path, query=query, body=content, content_type="text/csv", seconds=UPLOAD_SECONDS
+            )
         )
+
+    def accounts(self) -> dict[str, str]:
+        """The accounts' names in the log, by their Airflow connections."""
+        return self._document(self._ask("GET", "/sat/v1/accounts"))
+
+    def trigger(self, run_id: str, conf: Mapping[str, Any], dag_id: str = DAG_ID, note: str = "") -> bool:
+        """Start a run, with a note for people; False when a run of this id is there already."""
+        body: dict[str, Any] = {"logical_date": None, "dag_run_id": run_id, "conf": dict(conf)}
+        if note:
+            body["note"] = note[:MAXIMUM_NOTE_CHARACTERS]
+        reply = self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body, accept=(409,))
         return reply.status_code != 409
+
+    def set_note(self, run_id: str, note: str) -> None:
+        """Replace the note of a run, if the user may."""
+        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}"
+        self._ask("PATCH", path, json={"note": note[:MAXIMUM_NOTE_CHARACTERS]}, accept=(403, 404))
 
     def run(self, run_id: str, dag_id: str = DAG_ID) -> dict[str, Any]:
         """The run as Airflow describes it."""

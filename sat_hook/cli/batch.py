@@ -40,6 +40,15 @@ Output = Annotated[
 ]
 
 
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A CSV file of orders")]
+Account = Annotated[
+    str, typer.Option(help="The account that pays: its Airflow connection, or its name in the log")
+]
+Reference = Annotated[
+    str | None, typer.Option(help="Names the batch, so that the same file can be run again next month")
+]
+
+
 class OnBadRows(StrEnum):
     """What the run does when rows are bad."""
 
@@ -51,13 +60,9 @@ class OnBadRows(StrEnum):
 @app.command("submit")
 def submit(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV file of orders")],
-    account: Annotated[
-        str, typer.Option(help="The Airflow connection of type sat that pays")
-    ] = "sat_default",
-    reference: Annotated[
-        str | None, typer.Option(help="Names the batch, so that the same file can be run again next month")
-    ] = None,
+    file: File,
+    account: Account = "sat_default",
+    reference: Reference = None,
     on_bad_rows: Annotated[OnBadRows | None, typer.Option(help="Pay the good rows, wait, or refuse")] = None,
     param: Parameters = None,
     wait: Wait = False,
@@ -69,16 +74,20 @@ def submit(
     exit code.
     """
     settings = settings_of(context)
-    content = _read(file)
+    content = read_orders(file)
     out = console()
     with airflow_of(settings) as api:
-        submitted = api.submit(content, account=account, reference=reference, file_name=file.name)
-        conf = {**parameters_from(param), "batch_id": submitted.batch_id, "account": account}
-        if on_bad_rows is not None:
-            conf["on_bad_rows"] = on_bad_rows.value
+        policy = None if on_bad_rows is None else on_bad_rows.value
+        submitted = api.submit(
+            content, account=account, reference=reference, file_name=file.name, on_bad_rows=policy
+        )
+        conf = {**parameters_from(param), "batch_id": submitted.batch_id, "account": submitted.connection}
+        if policy is not None:
+            conf["on_bad_rows"] = policy
         run_id = f"batch_{submitted.batch_id}"
-        if api.trigger(run_id, conf):
+        if api.trigger(run_id, conf, note=submitted.needs_in_words):
             out.print(f"Batch [bold]{submitted.batch_id}[/] runs: {api.run_url(run_id)}")
+            _say_needs(out, submitted.needs_in_words, f"each of them: sat batch results {submitted.batch_id}")
         else:
             _say_already_run(api, settings, run_id, submitted.batch_id, out)
         if api.is_paused():
@@ -89,7 +98,9 @@ def submit(
             out.print(f"Look at it with: sat batch show {submitted.batch_id}")
             return
         state = follow_to_end(api, settings, run_id, submitted.batch_id, timeout, out)
-    print_summary(settings, submitted.batch_id, out)
+        summary = print_summary(settings, submitted.batch_id, out)
+        if summary.needs_in_words != submitted.needs_in_words:
+            api.set_note(run_id, summary.needs_in_words)
     exit_as_the_run_did(state)
 
 
@@ -162,6 +173,14 @@ def deliver(
     _write(download, output)
 
 
+def _say_needs(out: Console, needs_in_words: str, then: str) -> None:
+    from rich.text import Text
+
+    if needs_in_words:
+        out.print(Text(needs_in_words, "bold yellow"))
+        out.print(then, markup=False)
+
+
 def _say_already_run(
     api: AirflowApi, settings: CommandSettings, run_id: str, batch_id: str, out: Console
 ) -> None:
@@ -190,7 +209,8 @@ def _say_already_run(
     )
 
 
-def _read(file: Path) -> bytes:
+def read_orders(file: Path) -> bytes:
+    """The bytes of a file of orders; raises CommandError when there are none, or too many."""
     from sat_hook.pipeline.limits import MAXIMUM_FILE_BYTES
 
     try:

@@ -13,6 +13,7 @@ from sat_hook.cli import (
     audit,
     auditing,
     batch,
+    checking,
     database,
     held,
     order,
@@ -30,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+batch.app.command("check")(checking.check)
 batch.app.command("watch")(watching.watch)
 batch.app.command("run")(held.run)
 batch.app.command("release")(held.release)

@@ -53,7 +53,10 @@ def follow_to_end(
     return state
 
 
-def print_summary(settings: CommandSettings, batch_id: str, out: Console, at: int | None = None) -> None:
+def print_summary(
+    settings: CommandSettings, batch_id: str, out: Console, at: int | None = None
+) -> BatchSummary:
+    """Show how a batch and its orders stand, or stood at a position of the log."""
     from rich.text import Text
 
     from sat_hook.domain.identity import account_id_of
@@ -79,6 +82,7 @@ def print_summary(settings: CommandSettings, batch_id: str, out: Console, at: in
         out.print(f"results of the run: {summary.batch.results_uri}{known}", markup=False)
     then = "results as of now: sat batch results " if at is None else "results as of then: sat batch results "
     out.print(f"{then}{batch_id}{'' if at is None else f' --at {at}'} --output FILE", markup=False)
+    return summary
 
 
 def _print_facts(out: Console, summary: BatchSummary) -> None:

@@ -57,6 +57,11 @@ def masked(number: str) -> str:
     return number[:_KEPT_AT_START] + "*" * hidden + number[-_KEPT_AT_END:]
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 order``, ``1,234 orders``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def plain(value: object) -> str:
     """A value as text that a terminal can show: no control characters, no line breaks."""
     text = str(value).lower() if isinstance(value, bool) else str(value)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from sat_hook.domain.amounts import MAXIMUM_AMOUNT_RUPIAH, is_amount
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_events import RejectionReason
+
+MAXIMUM_CODES_LOOKED_FOR = 30
+"""Unlisted codes of one validation for which a similar one is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,36 @@ NUMBER_SHAPES: tuple[NumberShape, ...] = (
 def number_shape_of(product_code: str) -> NumberShape | None:
     """What the client numbers of a product look like; None where nothing is known of them."""
     return next((shape for shape in NUMBER_SHAPES if fnmatchcase(product_code, shape.product_pattern)), None)
+
+
+class SimilarCodes:
+    """Which listed code was probably meant by one that is not listed.
+
+    :param codes: the codes that are listed.
+    """
+
+    def __init__(self, codes: Iterable[str]) -> None:
+        self._codes = tuple(codes)
+        self._by_parts: dict[str, str] = {}
+        self._found: dict[str, str | None] = {}
+
+    def to(self, code: str) -> str | None:
+        """The most similar code; None when none is close, or too many others were looked for."""
+        if code not in self._found and len(self._found) < MAXIMUM_CODES_LOOKED_FOR:
+            self._found[code] = self._look_for(code)
+        return self._found.get(code)
+
+    def _look_for(self, code: str) -> str | None:
+        self._by_parts = self._by_parts or {_parts(listed): listed for listed in self._codes}
+        if listed := self._by_parts.get(_parts(code)):
+            return listed
+        close = get_close_matches(code.lower(), self._codes, n=1, cutoff=0.75)
+        return close[0] if close else None
+
+
+def _parts(code: str) -> str:
+    """Letters and digits, whatever their case, their order and the marks between them."""
+    return "-".join(sorted(re.findall(r"[0-9a-z]+", code.lower())))
 
 
 def judge_row(order: Order, entry: CatalogueEntry | None) -> Rejection | None:

@@ -14,12 +14,16 @@ from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query, Reques
 from starlette.concurrency import run_in_threadpool
 
 from sat_hook.clients.system import SystemClock
-from sat_hook.domain.batch_events import BatchSource
 from sat_hook.domain.recorded import Provenance
+from sat_hook.hooks.batch_checks import as_document, surroundings_of
 from sat_hook.hooks.downloads import as_download
 from sat_hook.hooks.spool import submissions_spool
-from sat_hook.pipeline import delivery, held, overrides, submission
-from sat_hook.pipeline.limits import MAXIMUM_FILE_BYTES
+from sat_hook.pipeline import delivery, held, overrides
+from sat_hook.pipeline.batch_check import check_batch
+from sat_hook.pipeline.file_submission import submit_file
+from sat_hook.pipeline.intake import FileFindings
+from sat_hook.pipeline.limits import MAXIMUM_FILE_BYTES, BadRowsPolicy
+from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.pipeline.resolver import Resolver
 from sat_hook.pipeline.results import render_results
 from sat_hook.store.past import past_of, present_of
@@ -36,12 +40,14 @@ def batch_routes(
     store_of: Callable[[], PostgresEventStore],
     account_of: Callable[[str], str],
     by: Callable[[Any, str], Provenance],
+    connection_of: Callable[[str], str],
 ) -> APIRouter:
     """The routes that act. Each requires an Airflow user who may trigger ``bulk_disbursement``.
 
     :param store_of: the event store, looked up for each request.
     :param account_of: an account's name in the log, by its connection.
     :param by: the provenance of a user's action.
+    :param connection_of: an account's connection, by that or by the account's name in the log.
     """
     may_run_batches = Depends(requires_access_dag("POST", DagAccessEntity.RUN, param_dag_id=DAG_ID))
     router = APIRouter(dependencies=[may_run_batches])
@@ -62,33 +68,67 @@ def batch_routes(
         account: Annotated[str, Query(max_length=200, description="an Airflow connection of type sat")],
         file_name: Annotated[str, Query(max_length=255)] = "orders.csv",
         reference: Annotated[str | None, Query(max_length=256)] = None,
-    ) -> dict[str, str | bool]:
-        """Keep the CSV in the body and register it as a batch. The same file again is the same batch."""
+        on_bad_rows: Annotated[BadRowsPolicy, Query()] = BadRowsPolicy.PROCEED,
+    ) -> dict[str, Any]:
+        """Keep the CSV in the body and register it as a batch. The same file again is the same batch.
+
+        A file that cannot become a batch, or one for a paused account, is refused, and nothing is kept.
+        """
         content = await _body(request)
 
-        def submit() -> dict[str, str | bool]:
+        def submit() -> dict[str, Any]:
 
             # Streams carry the account's name, which the connection may set.
             name = account_of(account)
-            submitted = submission.submit(
+            found = submit_file(
                 store_of(),
                 submissions_spool(),
                 SystemClock(),
                 account=name,
                 reference=reference,
-                source=BatchSource.FILE,
                 file_name=file_name,
                 content=content,
                 provenance=by(user, "plugin:submit"),
+                on_bad_rows=on_bad_rows,
             )
             return {
-                "batch_id": submitted.batch_id,
-                "digest": submitted.digest,
-                "is_new": submitted.is_new,
+                "batch_id": found.submission.batch_id,
+                "digest": found.submission.digest,
+                "is_new": found.submission.is_new,
                 "account": name,
+                # Only a name that is the log's already may be no connection.
+                "connection": account if name != account else connection_of(account),
+                **_findings(found.findings),
             }
 
         return await run_in_threadpool(submit)
+
+    @router.post("/batches/check")
+    async def check(
+        request: Request,
+        account: Annotated[str, Query(max_length=200, description="an Airflow connection of type sat")],
+        file_name: Annotated[str, Query(max_length=255)] = "orders.csv",
+        reference: Annotated[str | None, Query(max_length=256)] = None,
+        on_bad_rows: Annotated[BadRowsPolicy, Query()] = BadRowsPolicy.PROCEED,
+    ) -> dict[str, Any]:
+        """What would become of the CSV in the body if it were submitted now. Nothing is recorded."""
+        content = await _body(request)
+
+        def look() -> dict[str, Any]:
+            name = account_of(account)
+            connection = account if name != account else connection_of(account)
+            with surroundings_of(store_of(), connection) as around:
+                found = check_batch(
+                    around,
+                    account=name,
+                    reference=reference,
+                    file_name=file_name,
+                    content=content,
+                    on_bad_rows=on_bad_rows,
+                )
+            return {**as_document(found), "connection": connection}
+
+        return await run_in_threadpool(look)
 
     @router.get("/batches/{batch_id}/results")
     async def results(
@@ -214,6 +254,12 @@ def batch_routes(
         return await run_in_threadpool(decide)
 
     return router
+
+
+def _findings(found: FileFindings | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {"rows": found.rows, "needs_in_words": needs_in_words(found.rows, found.needs)}
 
 
 async def _body(request: Request) -> bytes:

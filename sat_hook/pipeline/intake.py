@@ -6,6 +6,7 @@ this batch's own by their row number.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
@@ -19,10 +20,12 @@ from sat_hook.domain.order_commands import Receive
 from sat_hook.domain.order_events import OrderReceived
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.limits import MAXIMUM_ROWS, BadRowsPolicy
+from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.pipeline.order_file import FileRow, OrderFile, OrderFileError, OrderRow, RowProblem
 from sat_hook.pipeline.resolver import Ask, Resolution, Resolver, load_batch
 from sat_hook.pipeline.spool import Spool, SpoolReader
 from sat_hook.pipeline.trouble import SpoolError
+from sat_hook.store.event_store import Need, in_order_of_rows
 
 ROWS_A_RUN = 500
 
@@ -57,7 +60,7 @@ def take_in(
     content = submitted_bytes(spool, batch)
     try:
         with OrderFile(BytesIO(content), batch.file_name) as file:
-            rows = _check_whole(file, on_bad_rows)
+            rows = check_whole(file, on_bad_rows).rows
     except OrderFileError as error:
         refuse = RefuseBatch(error.code, str(error))
         batch, _ = resolver.apply_to_batch(batch_id, refuse, provenance)
@@ -71,9 +74,17 @@ def take_in(
     return IntakeReport(batch, was_done_before=False)
 
 
-def _check_whole(file: OrderFile, on_bad_rows: BadRowsPolicy) -> int:
-    """How many rows the file has; raises OrderFileError when it, as a whole, may not become orders."""
-    rows = 0
+@dataclass(frozen=True, slots=True)
+class FileFindings:
+    """How many rows a file has, and those of them that cannot become orders, by reason."""
+
+    rows: int
+    needs: tuple[Need, ...]
+
+
+def check_whole(file: OrderFile, on_bad_rows: BadRowsPolicy) -> FileFindings:
+    """Read the file to its end; raises OrderFileError when, as a whole, it may not become orders."""
+    rows, refused, first = 0, Counter[str](), ""
     for row in file.rows():
         rows += 1
         if rows > MAXIMUM_ROWS:
@@ -81,11 +92,15 @@ def _check_whole(file: OrderFile, on_bad_rows: BadRowsPolicy) -> int:
                 "too_many_rows",
                 f"{file.file_name}: found more than {MAXIMUM_ROWS:,} rows; expected at most that many",
             )
-        if on_bad_rows is BadRowsPolicy.REFUSE and isinstance(row.outcome, RowProblem):
-            raise OrderFileError("bad_row", row.outcome.message(file.file_name, row.row_number))
+        if isinstance(row.outcome, RowProblem):
+            refused[row.outcome.code] += 1
+            first = first or row.outcome.message(file.file_name, row.row_number)
     if rows == 0:
         raise OrderFileError("empty", f"{file.file_name}: found a header and no rows; expected at least one")
-    return rows
+    needs = in_order_of_rows(Need(RowVerdict.REFUSED.value, code, number) for code, number in refused.items())
+    if needs and on_bad_rows is BadRowsPolicy.REFUSE:
+        raise OrderFileError("bad_row", f"{needs_in_words(rows, needs)}; the first: {first}")
+    return FileFindings(rows, needs)
 
 
 def submitted_bytes(spool: SpoolReader, batch: Batch) -> bytes:

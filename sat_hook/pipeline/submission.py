@@ -49,18 +49,8 @@ def submit(
     :raises SubmissionRefusedError: empty, too large, a name or reference with control characters, or a
         reference that names other contents.
     """
-    name = PurePosixPath(file_name.replace("\\", "/")).name[:MAXIMUM_CELL_CHARACTERS] or "orders.csv"
-    for what, text in (("file name", name), ("batch reference", (reference or "").strip())):
-        if control := first_control(text):
-            raise SubmissionRefusedError(
-                f"{what} {text[:60]!a}: found {control}; expected a name without control characters"
-            )
-    if not content.strip():
-        raise SubmissionRefusedError(f"{name}: found an empty file; expected a header and at least one row")
-    if len(content) > MAXIMUM_FILE_BYTES:
-        raise SubmissionRefusedError(
-            f"{name}: found {len(content):,} bytes; expected at most {MAXIMUM_FILE_BYTES:,}"
-        )
+    name = submitted_name(content, file_name)
+    _refuse_control("batch reference", (reference or "").strip())
     if reference is not None and not 0 < len(reference.strip()) <= MAXIMUM_CELL_CHARACTERS:
         raise SubmissionRefusedError(
             f"batch reference: found {len(reference)} characters; expected 1 to {MAXIMUM_CELL_CHARACTERS}"
@@ -86,3 +76,26 @@ def submit(
             f"(digest {batch.digest[:12]}…, found {digest[:12]}…); expected the same file or a new reference"
         )
     return Submission(batch_id, digest, batch.spool_uri, is_new=refusal is None)
+
+
+def submitted_name(content: bytes, file_name: str) -> str:
+    """The name under which a file is kept, without folders.
+
+    :raises SubmissionRefusedError: the name has control characters, the file is empty or too large.
+    """
+    name = PurePosixPath(file_name.replace("\\", "/")).name[:MAXIMUM_CELL_CHARACTERS] or "orders.csv"
+    _refuse_control("file name", name)
+    if not content.strip():
+        raise SubmissionRefusedError(f"{name}: found an empty file; expected a header and at least one row")
+    if len(content) > MAXIMUM_FILE_BYTES:
+        raise SubmissionRefusedError(
+            f"{name}: found {len(content):,} bytes; expected at most {MAXIMUM_FILE_BYTES:,}"
+        )
+    return name
+
+
+def _refuse_control(what: str, text: str) -> None:
+    if control := first_control(text):
+        raise SubmissionRefusedError(
+            f"{what} {text[:60]!a}: found {control}; expected a name without control characters"
+        )

@@ -11,7 +11,7 @@ from sat_hook.domain.batch_commands import CloseValidation, RefuseBatch
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Reject, Validate
 from sat_hook.domain.order_events import RejectionReason
-from sat_hook.domain.pricing import CatalogueEntry, judge_row
+from sat_hook.domain.pricing import CatalogueEntry, SimilarCodes, judge_row
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
@@ -71,9 +71,10 @@ def validate_orders(
         for order in each_order(resolver.store, OrderSlice(batch_id, (OrderState.RECEIVED,)))
         if order.is_inquiry is None
     )
+    similar = SimilarCodes(catalogue)
     for group in _groups(unjudged):
         known = {order.request_id: order for order in group}
-        resolver.apply([_verdict(order, catalogue) for order in group], provenance, known)
+        resolver.apply([_verdict(order, catalogue, similar) for order in group], provenance, known)
     counts = {count.state: count.orders for count in resolver.store.count_by_state(batch_id)}
     rejected = counts.get(OrderState.REJECTED, 0)
     valid = sum(counts.values()) - rejected
@@ -96,11 +97,13 @@ def _groups(orders: Iterable[Order]) -> Iterator[list[Order]]:
         yield group
 
 
-def _verdict(order: Order, catalogue: Mapping[str, CatalogueEntry]) -> Ask:
+def _verdict(order: Order, catalogue: Mapping[str, CatalogueEntry], similar: SimilarCodes) -> Ask:
     entry = catalogue.get(order.product_code)
     rejection = judge_row(order, entry)
     if rejection is not None:
-        return Ask(order.request_id, Reject(rejection.reason, rejection.detail))
+        meant = similar.to(order.product_code) if entry is None else None
+        hint = f" (did you mean {meant!r}?)" if meant else ""
+        return Ask(order.request_id, Reject(rejection.reason, f"{rejection.detail}{hint}"))
     assert entry is not None
     return Ask(order.request_id, Validate(entry.is_inquiry, entry.price_rupiah or 0))
 

@@ -36,6 +36,10 @@ class ScriptedAirflow:
     reasons: list[str] = field(default_factory=list)
     targets: list[str] = field(default_factory=list)
     logins: int = 0
+    submitted: dict[str, Any] = field(default_factory=dict)
+    """What the answer to a submission says besides the batch."""
+    checked: dict[str, Any] = field(default_factory=dict)
+    accounts: dict[str, str] = field(default_factory=lambda: {"sat_default": "demo"})
     later_runs: str = "success"
     """How every run of a batch stands that is not its first."""
 
@@ -55,7 +59,12 @@ class ScriptedAirflow:
         match method, parts.path.removeprefix("/sat/v1").removeprefix(RUNS):
             case "POST", "/batches":
                 self.uploads.append((parse_qs(parts.query), body))
-                return 200, {"batch_id": BATCH_ID, "digest": "0" * 64, "is_new": not self.is_run_there}
+                return 200, {"batch_id": BATCH_ID, **self.submitted}
+            case "POST", "/batches/check":
+                self.uploads.append((parse_qs(parts.query), body))
+                return 200, self.checked
+            case "GET", "/accounts":
+                return 200, self.accounts
             case "POST", "":
                 if self.is_run_there:
                     return 409, {"detail": "DAGRun already exists"}

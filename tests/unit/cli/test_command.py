@@ -130,6 +130,76 @@ def test_a_file_whose_run_goes_on_is_not_to_be_run_again(
     assert "sat batch run" not in ran.out
 
 
+def test_rows_that_cannot_be_orders_are_said_at_once_and_noted(
+    run: Run, airflow: ScriptedAirflow, orders: Path
+) -> None:
+    """On the terminal and beside the run in Airflow; the run names the connection, whatever was typed."""
+    words = "25 of 29 rows need you: 13 missing_client_number, 12 scientific_notation"
+    airflow.submitted = {"rows": 29, "needs_in_words": words, "connection": "sat_default"}
+    ran = run("batch", "submit", str(orders), "--account", "demo", env=env(airflow))
+    assert ran.code == 0, ran.err
+    assert words in ran.out
+    assert airflow.triggered[0]["note"] == words
+    assert airflow.triggered[0]["conf"]["account"] == "sat_default"
+
+
+CHECKED = {
+    "account": "demo",
+    "connection": "sat_default",
+    "known_batch": None,
+    "pause_reason": None,
+    "rows": 4,
+    "known_rows": 1,
+    "payable": 2,
+    "bills": 1,
+    "total_rupiah": 52_000,
+    "saldo_rupiah": 100_000,
+    "free_rupiah": 50_000,
+    "missing_rupiah": 2_000,
+    "needs_approval": True,
+    "approval_over_rupiah": 50_000,
+    "needs_in_words": "1 of 4 rows needs you: 1 unknown_product",
+    "findings": [[3, "A-2", "rejected", "unknown_product", "orders.csv row 3: found product '50k-simpti'"]],
+}
+
+
+def test_a_check_is_shown(run: Run, airflow: ScriptedAirflow, orders: Path) -> None:
+    """Rows, price, deposit, approval and each row that needs somebody; nothing is run."""
+    airflow.checked = CHECKED
+    ran = run("batch", "check", str(orders), "--on-bad-rows", "wait", env=env(airflow))
+    assert ran.code == 1, ran.err
+    for words in (
+        "4: 2 can be paid",
+        "1 of 4 rows needs you: 1 unknown_product",
+        "Rp52,000 for 1 order with a listed price; 1 bill, priced in the run",
+        "Rp100,000, of which Rp50,000 are free: Rp2,000 are missing",
+        "needed: a batch over Rp50,000 needs a second person",
+        "1 row submitted before, not paid again",
+        "orders.csv row 3: found product '50k-simpti'",
+        "Nothing was recorded",
+    ):
+        assert words in ran.out
+    assert airflow.uploads[0][0]["on_bad_rows"] == ["wait"]
+    assert airflow.triggered == []
+
+
+def test_a_check_of_a_known_file_names_its_batch(run: Run, airflow: ScriptedAirflow, orders: Path) -> None:
+    """There is nothing to say of a file that was submitted but how it stands."""
+    airflow.checked = {**CHECKED, "known_batch": {"batch_id": BATCH_ID, "state": "completed"}}
+    ran = run("batch", "check", str(orders), env=env(airflow))
+    assert ran.code == 0, ran.err
+    assert f"This file is batch {BATCH_ID}, which is completed" in ran.out
+
+
+def test_a_check_without_findings_is_green(run: Run, airflow: ScriptedAirflow, orders: Path) -> None:
+    """Every row can be paid."""
+    more = {"findings": [], "needs_in_words": "", "approval_over_rupiah": None, "pause_reason": "audit"}
+    airflow.checked = {**CHECKED, **more}
+    ran = run("batch", "check", str(orders), env=env(airflow))
+    assert ran.code == 0, ran.err
+    assert "nothing is taken in: audit" in ran.out
+
+
 def test_a_paused_dag_is_pointed_out(run: Run, airflow: ScriptedAirflow, orders: Path) -> None:
     """Else the run would wait in silence."""
     airflow.is_paused = True

@@ -1,0 +1,86 @@
+"""Submitting a file: what cannot become a batch is refused before anything of it is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+
+from sat_hook.domain.batch_events import BatchSource
+from sat_hook.domain.identity import account_id_of, batch_id_of, digest_of
+from sat_hook.domain.ports import Clock
+from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.intake import FileFindings, check_whole
+from sat_hook.pipeline.limits import BadRowsPolicy
+from sat_hook.pipeline.order_file import OrderFile, OrderFileError
+from sat_hook.pipeline.spool import Spool
+from sat_hook.pipeline.submission import Submission, submit, submitted_name
+from sat_hook.pipeline.trouble import AccountPausedError, SubmissionRefusedError
+from sat_hook.store.event_store import EventStore
+
+
+@dataclass(frozen=True, slots=True)
+class FileSubmission:
+    """A batch and what was found in its file; ``findings`` is None for a file that was submitted before."""
+
+    submission: Submission
+    findings: FileFindings | None
+
+
+def submit_file(
+    store: EventStore,
+    spool: Spool,
+    clock: Clock,
+    *,
+    account: str,
+    reference: str | None,
+    file_name: str,
+    content: bytes,
+    provenance: Provenance,
+    on_bad_rows: BadRowsPolicy = BadRowsPolicy.PROCEED,
+) -> FileSubmission:
+    """Read the file, spool it and register it as a batch. A file that was submitted before changes nothing.
+
+    :param on_bad_rows: with ``refuse`` a file with bad rows is refused here already.
+    :raises SubmissionRefusedError: the file cannot become a batch; the text has all the reasons.
+    :raises AccountPausedError: the account is paused, so that nothing of the batch would be sent.
+    """
+    findings = None
+    known = store.load_batch(batch_id_of(account, (reference or digest_of(content)).strip()))
+    if known is None:
+        refuse_while_paused(store, account)
+        findings = find_in(content, file_name, on_bad_rows)
+    submission = submit(
+        store,
+        spool,
+        clock,
+        account=account,
+        reference=reference,
+        source=BatchSource.FILE,
+        file_name=file_name,
+        content=content,
+        provenance=provenance,
+    )
+    return FileSubmission(submission, findings)
+
+
+def find_in(content: bytes, file_name: str, on_bad_rows: BadRowsPolicy) -> FileFindings:
+    """What is found in a file.
+
+    :raises SubmissionRefusedError: it cannot become a batch.
+    """
+    name = submitted_name(content, file_name)
+    try:
+        with OrderFile(BytesIO(content), name) as file:
+            return check_whole(file, on_bad_rows)
+    except OrderFileError as error:
+        raise SubmissionRefusedError(str(error)) from None
+
+
+def refuse_while_paused(store: EventStore, account: str) -> None:
+    """:raises AccountPausedError: when a person paused the account."""
+    standing = store.load_account(account_id_of(account))
+    if standing is not None and standing.is_paused:
+        raise AccountPausedError(
+            f"account {account!r} is paused, so nothing is taken in: {standing.pause_reason}; submit the "
+            "file again once the account is resumed"
+        )
