@@ -5,6 +5,9 @@ for, and `day` names any other one. For each account: look at the deposit, ask a
 disputed or unsigned, take in the settlement files that have come, close, and write the report (workbook,
 page, CSV). Running it again changes nothing unless more is known; then the days concerned are closed again,
 in order. A certified day stays as it is. docs/read-a-reconciliation.md says how to read it.
+
+The day closes whatever became of the steps before: a SAT that does not answer, or a settlement file that
+cannot be used, is a break in the report.
 """
 
 from __future__ import annotations
@@ -82,16 +85,20 @@ with DAG(
         )
         ask_again = SATAskAgainOperator(
             task_id="ask_again",
+            trigger_rule="all_done",
             orders="{{ params.ask_orders }}",
             doc_md="Ask about orders that are open, disputed or without a signed end.",
             **shared,
         )
         settlements = SATImportSettlementsOperator(
-            task_id="settlements", doc_md="Take in the provider's files that have come.", **shared
+            task_id="settlements",
+            trigger_rule="all_done",
+            doc_md="Take in the provider's files that have come.",
+            **shared,
         )
         close = SATCloseDayOperator(
             task_id="close",
-            trigger_rule="none_failed",
+            trigger_rule="all_done",
             outlets=[RECONCILIATIONS],
             doc_md="Match, write the report, record the breaks.",
             **shared,

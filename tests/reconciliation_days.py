@@ -26,6 +26,7 @@ DAY = date(2026, 11, 22)
 PRICES = (10_500, 24_913, 52_000, 102_500)
 PRODUCTS = ("10k-three", "25k-xl", "50k-simpati", "pln-prepaid-token-100k")
 DIGEST = "ab" * 32
+_WITHOUT_AN_ORDER = (BreakCategory.CONTROL, BreakCategory.TIMING, BreakCategory.FILE)
 
 
 def closed_day(orders: int = 200, *, account: str = "demo", day: date = DAY, seed: int = 1) -> DayClose:
@@ -179,11 +180,11 @@ def every_category(business_day: BusinessDay, frame: pd.DataFrame) -> tuple[Brea
     for place, category in enumerate(BreakCategory):
         state = states[place % len(states)]
         first_seen = business_day.day - timedelta(days=(0, 1, 5, 12, 45)[place % 5])
-        has_order = category not in (BreakCategory.CONTROL, BreakCategory.TIMING) and len(frame) > place
+        has_order = category not in _WITHOUT_AN_ORDER and len(frame) > place
         is_decided = state is not BreakState.OPEN
         found.append(
             Break(
-                break_id=f"K{'ABCDEFGH'[place] * 15}",
+                break_id=f"K{'ABCDEFGHI'[place] * 15}",
                 match=match_of.get(category, MatchKind.SETTLEMENT),
                 category=category,
                 day=first_seen,

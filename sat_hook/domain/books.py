@@ -16,6 +16,7 @@ from sat_hook.domain.people import is_same_person
 from sat_hook.domain.recorded import RecordedEvent
 
 MAXIMUM_TOP_UP_RUPIAH = 10**13
+_NOT_TO_BE_SIGNED = (BreakCategory.CONTROL, BreakCategory.FILE)
 
 
 class Posted(NamedTuple):
@@ -52,6 +53,22 @@ class PostedSettlement:
     event: happened.SettlementImported
     posted: Posted
     is_earlier: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PostedSetAside:
+    """A settlement file that does not count."""
+
+    event: happened.SettlementSetAside
+    posted: Posted
+
+
+@dataclass(frozen=True, slots=True)
+class PostedChoice:
+    """Which of several settlement files a person has chosen."""
+
+    event: happened.SettlementChosen
+    posted: Posted
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +113,13 @@ class AccountBooks:
     observations: list[PostedObservation] = field(default_factory=list)
     top_ups: list[PostedTopUp] = field(default_factory=list)
     settlements: list[PostedSettlement] = field(default_factory=list)
+    set_aside: dict[str, PostedSetAside] = field(default_factory=dict)
+    """What stands aside, by the name of the file."""
+    cleared: dict[str, str] = field(default_factory=dict)
+    """Why a file stands aside no more, by its name."""
+    choices: list[PostedChoice] = field(default_factory=list)
+    not_chosen: dict[date, set[str]] = field(default_factory=dict)
+    """Digests of files that a person decided against, by their day."""
     closes: dict[date, PostedClose] = field(default_factory=dict)
     decisions: dict[str, PostedDecision] = field(default_factory=dict)
     prepared: dict[date, PostedPreparation] = field(default_factory=dict)
@@ -138,11 +162,24 @@ class AccountBooks:
 
     def settlements_of(self, day: date) -> list[PostedSettlement]:
         """The files that count for a day, in the order in which they came."""
+        return [item for item in self.registered_of(day) if not self.is_lost(item.event)]
+
+    def registered_of(self, day: date) -> list[PostedSettlement]:
+        """The files taken in for a day and not replaced, those whose kept bytes are lost included."""
         counting: list[PostedSettlement] = []
         for settlement in self.settlements:
             if settlement.event.day == day:
                 counting = [settlement] if settlement.event.replaces_earlier else [*counting, settlement]
         return counting
+
+    def is_lost(self, settlement: happened.SettlementImported) -> bool:
+        """Whether a file that was taken in cannot be read from where it is kept."""
+        aside = self.set_aside.get(settlement.name)
+        return (
+            aside is not None
+            and aside.event.cause is happened.SetAsideCause.UNUSABLE
+            and aside.event.digest == settlement.digest
+        )
 
     def told_up_to(self, certified: PostedCertificate) -> int:
         """Up to which position the closes after a certified day have posted what came late about it.
@@ -198,9 +235,17 @@ def _post(books: AccountBooks, event: happened.BooksEvent, posted: Posted) -> No
         case happened.TopUpRecorded():
             books.top_ups.append(PostedTopUp(event, posted))
         case happened.SettlementImported():
-            books.settlements.append(PostedSettlement(event, posted))
+            _take_in(books, PostedSettlement(event, posted))
         case earlier.SettlementImported():
-            books.settlements.append(PostedSettlement(event.current(), posted, is_earlier=True))
+            _take_in(books, PostedSettlement(event.current(), posted, is_earlier=True))
+        case happened.SettlementSetAside():
+            books.set_aside[event.name] = PostedSetAside(event, posted)
+        case happened.SettlementCleared():
+            books.set_aside.pop(event.name, None)
+            books.cleared[event.name] = event.reason
+        case happened.SettlementChosen():
+            books.choices.append(PostedChoice(event, posted))
+            _drop_those_not_chosen(books, event)
         case happened.DayClosed():
             books.closes[event.day] = PostedClose(event, posted)
         case happened.BreaksRecorded():
@@ -214,6 +259,27 @@ def _post(books: AccountBooks, event: happened.BooksEvent, posted: Posted) -> No
             books.certified[event.day] = PostedCertificate(event, posted)
         case _:
             raise ValueError(f"{event.type_name} is not an event of the books")
+
+
+def _take_in(books: AccountBooks, settlement: PostedSettlement) -> None:
+    books.settlements.append(settlement)
+    if books.set_aside.pop(settlement.event.name, None) is not None:
+        books.cleared[settlement.event.name] = "the file counts now"
+
+
+def _drop_those_not_chosen(books: AccountBooks, choice: happened.SettlementChosen) -> None:
+    """What a person decided against stands aside no more, and is not asked about again."""
+    undecided = [
+        item.event
+        for item in books.set_aside.values()
+        if item.event.day == choice.day and item.event.cause is happened.SetAsideCause.UNDECIDED
+    ]
+    together = {choice.digest}.union(*(one.rivals for one in undecided if one.digest == choice.digest))
+    for event in undecided:
+        if event.digest != choice.digest and not together.isdisjoint(event.rivals):
+            del books.set_aside[event.name]
+            books.cleared[event.name] = f"a person has chosen {choice.name}"
+            books.not_chosen.setdefault(choice.day, set()).add(event.digest)
 
 
 def record_observation(books: AccountBooks, event: happened.DepositObserved) -> tuple[Event, ...] | Refusal:
@@ -250,22 +316,6 @@ def record_top_up(
     return (event,)
 
 
-def record_settlement(books: AccountBooks, event: happened.SettlementImported) -> tuple[Event, ...] | Refusal:
-    """Register a settlement file; the same bytes for the same day count once.
-
-    One that replaces may bring back what it looked like before, or the same bytes read by another mapping.
-    """
-    of_day = [known.event for known in books.settlements if known.event.day == event.day]
-    if event.replaces_earlier:
-        of_day = [known.event for known in books.settlements_of(event.day)]
-        is_known = [(known.digest, known.mapping) for known in of_day] == [(event.digest, event.mapping)]
-    else:
-        is_known = any(known.digest == event.digest for known in of_day)
-    if is_known:
-        return Refusal(reason=RefusalReason.ALREADY_SO, detail=of_day[0].name)
-    return (event,)
-
-
 def decide_break(books: AccountBooks, event: happened.BreakDecided) -> tuple[Event, ...] | Refusal:
     """Explain, resolve or write off a break that is still carried."""
     found = books.find_break(event.break_id)
@@ -289,11 +339,13 @@ def prepare_day(books: AccountBooks, day: date, note: str) -> tuple[happened.Day
     if day in books.certified:
         return Refusal(reason=RefusalReason.ALREADY_SO, detail="certified")
     standing = [item for item in close.breaks if books.standing_of(item, close) is BreakState.OPEN]
-    control = [booked.break_id for booked in standing if booked.category is BreakCategory.CONTROL]
-    if control:
+    doubtful = [booked for booked in standing if booked.category in _NOT_TO_BE_SIGNED]
+    if doubtful:
+        kinds = " and ".join(sorted({booked.category.value for booked in doubtful}))
+        named = ", ".join(booked.break_id for booked in doubtful[:3])
         return _wrong(
-            f"{day}: found open control breaks ({', '.join(control[:3])}); expected totals that agree, or an "
-            "explanation of each"
+            f"{day}: found open {kinds} breaks ({named}); expected totals that agree and files that count, "
+            "or an explanation of each"
         )
     event = close.event
     signed = books.prepared.get(day)

@@ -6,6 +6,7 @@ They stand in the account's stream, beside its pauses. Rupiah and UTC; days are 
 from __future__ import annotations
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import ClassVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -58,6 +59,53 @@ class SettlementImported(BooksEvent):
     rows: int
     mapping: SettlementMapping
     replaces_earlier: bool
+
+
+class SetAsideCause(StrEnum):
+    """Why a settlement file does not count."""
+
+    UNUSABLE = "unusable"
+    """It cannot be read, or its name says no day."""
+    UNDECIDED = "undecided"
+    """It would count again what another file counts: a person has to choose."""
+
+
+@register
+class SettlementSetAside(BooksEvent):
+    """A settlement file does not count until this is over; the day is closed without it.
+
+    It is over when a file of this name is taken in, when it is cleared, or when another one is chosen.
+
+    :param day: the WIB day it is about; the day of the run where its name says none.
+    :param digest: of its bytes; empty where they could not be read.
+    :param reason: what was found and expected, without a cell of the file.
+    :param rivals: digests of the files that count meanwhile, when a person has to choose.
+    """
+
+    day: date
+    name: str
+    digest: str
+    cause: SetAsideCause
+    reason: str
+    rivals: tuple[str, ...]
+
+
+@register
+class SettlementCleared(BooksEvent):
+    """Nothing is wrong with a settlement file any more that was set aside, such as one that was removed."""
+
+    name: str
+    reason: str
+
+
+@register
+class SettlementChosen(BooksEvent):
+    """A person said which of several settlement files with the same orders counts; who, is the actor."""
+
+    day: date
+    name: str
+    digest: str
+    reason: str
 
 
 class SaldoTerms(BaseModel):

@@ -22,6 +22,8 @@ class BreakCategory(StrEnum):
     """Product or client number differ."""
     MATCHING = "matching"
     """It cannot be held against anything: unreadable, without an id, or without a signature."""
+    FILE = "file"
+    """A settlement file does not count, or somebody has to look at it before it is relied on."""
     CONTROL = "control"
     """Totals that must agree do not, or a link of the chain of days is missing."""
 

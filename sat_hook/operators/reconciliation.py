@@ -7,23 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import tempfile
 from collections.abc import Sequence
-from contextlib import closing, suppress
-from datetime import UTC, date, datetime, timedelta
-from functools import partial
+from contextlib import closing
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, Context, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from sat_hook.domain.alerts import Alert, AlertKind
-from sat_hook.domain.books import PostedSettlement, record_settlement
+from sat_hook.domain.alerts import MAXIMUM_TEXT_CHARACTERS, Alert, AlertKind
 from sat_hook.domain.books_events import DepositObserved
-from sat_hook.domain.breaks import BreakState
-from sat_hook.domain.identity import digest_of
 from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
@@ -34,20 +29,13 @@ from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.asking import AskedReport, ask_about
 from sat_hook.pipeline.funding import record_observation
 from sat_hook.reconciliation.keeping import BookKeeper
-from sat_hook.reconciliation.model import BusinessDay
-from sat_hook.reconciliation.trouble import SettlementRefusedError
+from sat_hook.reconciliation.model import Break, BusinessDay
 from sat_hook.store.alerts import AlertBook
 
 if TYPE_CHECKING:
     from sat_hook.reconciliation.closing import Closed
 
 SETTLEMENTS_URI_VARIABLE = "SAT_SETTLEMENTS_URI"
-MAPPING_FILE = "mapping.json"
-CORRECTED = "corrected"
-LOOKED_INTO_AGAIN = timedelta(days=35)
-"""Files of so many days are read every night: one whose bytes were changed may look the same from outside."""
-_DAY_IN_NAME = re.compile(r"(?<![0-9])(20[0-9]{2})(-?)([01][0-9])\2([0-3][0-9])(?![0-9])")
-_SUFFIXES = (".csv", ".txt", ".xlsx")
 MAXIMUM_ASKED = 20_000
 MAXIMUM_ALERTS = 1_000
 
@@ -91,7 +79,16 @@ class SATBooksOperator(BaseOperator):
 
     @property
     def business_day(self) -> BusinessDay:
-        """The day of this run."""
+        """The day of this run.
+
+        :raises AirflowFailException: when the run has named none.
+        """
+        try:
+            date.fromisoformat(self.day)
+        except ValueError:
+            raise AirflowFailException(
+                f"day: found {self.day!r}; expected YYYY-MM-DD (see why in the log of the task day)"
+            ) from None
         return BusinessDay(date.fromisoformat(self.day), int(self.cut_off_minutes))
 
     def account(self, application: ApplicationHook) -> str:
@@ -202,11 +199,13 @@ class SATImportSettlementsOperator(SATBooksOperator):
 
     Looked for in ``<uri>/<account>/``: CSV or XLSX with the day in the name (``2026-11-22`` or ``20261122``).
     A name with ``corrected`` replaces what came before for the day, and so does a file that comes again under
-    its name with other bytes, when it is the day's only one. How to read them stands in ``mapping.json``
-    beside them.
+    its name with other bytes, when it is the day's only one. Where two files have the same orders a person
+    has to choose. How to read them stands in ``mapping.json`` beside them.
 
     :param settlements_uri: the folder or object store (templated); by default the environment variable
         ``SAT_SETTLEMENTS_URI``. Skipped when there is neither.
+
+    A file that cannot be used is set aside: a break of its own, and an alert. The others are taken in.
     """
 
     template_fields: Sequence[str] = (*SATBooksOperator.template_fields, "settlements_uri")
@@ -216,7 +215,8 @@ class SATImportSettlementsOperator(SATBooksOperator):
         self.settlements_uri = settlements_uri
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
-        from sat_hook.reconciliation.settlement import keep_settlement, mapping_from
+        from sat_hook.reconciliation.arrivals import Intake
+        from sat_hook.reconciliation.file_breaks import break_of_file
 
         uri = (self.settlements_uri or os.environ.get(SETTLEMENTS_URI_VARIABLE, "")).rstrip("/")
         if not uri:
@@ -225,52 +225,15 @@ class SATImportSettlementsOperator(SATBooksOperator):
         folder = ObjectStoragePath(uri) / account
         if not folder.exists():
             raise AirflowSkipException(f"no settlement files: there is no {folder}")
-        described = folder / MAPPING_FILE
-        mapping = mapping_from(described.read_text("utf-8") if described.exists() else "")
-        keeper, spool, imported = (
-            BookKeeper(application.store, application.resolver.clock),
-            results_spool(),
-            0,
-        )
-        found = [path for path in folder.iterdir() if path.name.lower().endswith(_SUFFIXES)]
-        # What replaces comes after what it replaces, even in one night.
-        for path in sorted(found, key=lambda path: (_is_correction(path.name), path.name)):
-            day = day_in_name(path.name)
-            if day is None:
-                self.log.warning("%s: found no single day in the name; expected YYYY-MM-DD", path.name)
-                continue
-            books = keeper.books(account)
-            known = [item for item in books.settlements if item.event.name == path.name]
-            if known and not self._has_changed(path, day, known[-1]):
-                continue
-            if known and {item.event.name for item in books.settlements_of(day)} != {path.name}:
-                raise SettlementRefusedError(
-                    f"{path.name}: found other bytes than were taken in under this name, and other "
-                    f"files of {day}; expected a new name, with {CORRECTED!r} in it if it replaces them all"
-                )
-            event = keep_settlement(
-                spool,
-                account=account,
-                day=day,
-                name=path.name,
-                content=path.read_bytes(),
-                mapping=mapping,
-                replaces_earlier=bool(known) or _is_correction(path.name),
-            )
-            if keeper.post(account, partial(record_settlement, event=event), provenance):
-                self.log.info("%s: %s rows for %s.", path.name, f"{event.rows:,}", day)
-                imported += 1
-        return {"imported": imported, "found": len(found)}
-
-    def _has_changed(self, path: ObjectStoragePath, day: date, known: PostedSettlement) -> bool:
-        """Whether a file has other bytes than the last that were taken in under its name."""
-        seen = path.stat()
-        if seen.st_size != known.event.size_bytes:
-            return True
-        is_old = day < self.business_day.day - LOOKED_INTO_AGAIN
-        if is_old and seen.st_mtime < known.posted.at.timestamp():
-            return False
-        return digest_of(path.read_bytes()) != known.event.digest
+        keeper = BookKeeper(application.store, application.resolver.clock)
+        intake = Intake(keeper, results_spool(), account, self.business_day.day, provenance)
+        arrivals = intake.take_in(folder)
+        _tell(application, account, [break_of_file(event) for event in arrivals.aside])
+        return {
+            "imported": arrivals.imported,
+            "found": arrivals.found,
+            "set_aside": len(arrivals.aside),
+        }
 
 
 class SATCloseDayOperator(SATBooksOperator):
@@ -287,15 +250,25 @@ class SATCloseDayOperator(SATBooksOperator):
         account, spool = self.account(application), results_spool()
         closed: Closed | None = None
         uris: list[str] = []
+        failed: Exception | None = None
         books = keeper.books(account)
         for day in days_to_close(books, self.business_day.day):
             # An earlier day keeps the cut-off that it was closed with.
             known = books.closes.get(day) if day != self.business_day.day else None
             minutes = int(self.cut_off_minutes) if known is None else known.event.cut_off_minutes
-            closed = close_day(keeper, spool, account, BusinessDay(day, minutes), provenance)
-            uris = self._write(closed)
-            self._tell(application, closed)
+            try:
+                closed = close_day(keeper, spool, account, BusinessDay(day, minutes), provenance)
+                uris = self._write(closed)
+                self._tell_of(application, closed)
+            except Exception as error:
+                if day == self.business_day.day:
+                    raise
+                # The day keeps its last close, and those after it are closed all the same.
+                self.log.exception("%s could not be closed again.", day)
+                failed = failed or error
         assert closed is not None
+        if failed is not None:
+            raise failed
         return {
             "account": account,
             "day": self.day,
@@ -318,7 +291,7 @@ class SATCloseDayOperator(SATBooksOperator):
                 for file in write_report(close, Path(folder))
             ]
 
-    def _tell(self, application: ApplicationHook, closed: Closed) -> None:
+    def _tell_of(self, application: ApplicationHook, closed: Closed) -> None:
         close = closed.close
         new = [item for item in close.open_breaks if item.first_seen == close.day]
         self.log.info(
@@ -329,20 +302,29 @@ class SATCloseDayOperator(SATBooksOperator):
             len(close.open_breaks),
             len(new),
         )
-        alerts = [
-            Alert(
-                key=f"break/{item.break_id}",
-                kind=AlertKind.RECONCILIATION_BREAK,
-                account=close.account,
-                text=f"{item.break_id} ({item.category.value}, {item.day}): {item.what}; "
-                f"{item.amount_rupiah:,} rupiah",
-                occurred_at=datetime.now(UTC),
-                subject=item.request_id,
-            )
-            for item in new[:MAXIMUM_ALERTS]
-            if item.state is BreakState.OPEN
-        ]
-        raise_alerts(AlertBook(application.database), alerts)
+        _tell(application, close.account, new)
+
+
+def _tell(application: ApplicationHook, account: str, breaks: Sequence[Break]) -> None:
+    """Have people told of new breaks, each once."""
+    alerts = [
+        Alert(
+            key=f"break/{item.break_id}",
+            kind=AlertKind.RECONCILIATION_BREAK,
+            account=account,
+            text=_line(item),
+            occurred_at=datetime.now(UTC),
+            subject=item.request_id or item.evidence.file_name,
+        )
+        for item in breaks[:MAXIMUM_ALERTS]
+    ]
+    raise_alerts(AlertBook(application.database), alerts)
+
+
+def _line(item: Break) -> str:
+    end = f"; {item.amount_rupiah:,} rupiah" if item.amount_rupiah else ""
+    text = f"{item.break_id} ({item.category.value}, {item.day}): {item.what}"
+    return f"{text[: MAXIMUM_TEXT_CHARACTERS - len(end)]}{end}"
 
 
 def _due_at(run: Any) -> datetime:
@@ -353,16 +335,3 @@ def _due_at(run: Any) -> datetime:
     dated: datetime = run.logical_date or run.run_after
     interval_end: datetime | None = getattr(run, "data_interval_end", None)
     return dated if interval_end is None else max(dated, interval_end)
-
-
-def day_in_name(name: str) -> date | None:
-    """The day that a file's name says, if it says a single one."""
-    days = set()
-    for year, _, month, day in _DAY_IN_NAME.findall(name):
-        with suppress(ValueError):
-            days.add(date(int(year), int(month), int(day)))
-    return days.pop() if len(days) == 1 else None
-
-
-def _is_correction(name: str) -> bool:
-    return CORRECTED in name.lower()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from sat_hook.domain import settlement_files
 from sat_hook.domain.books import AccountBooks, certify_day, decide_break, prepare_day, record_top_up
-from sat_hook.domain.books_events import BreakDecided, TopUpRecorded
+from sat_hook.domain.books_events import BreakDecided, SettlementChosen, TopUpRecorded
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.event import Event
 from sat_hook.domain.order import Refusal, RefusalReason
@@ -16,6 +17,7 @@ from sat_hook.reconciliation.trouble import BooksRefusedError
 from sat_hook.store.sql_files import queries
 
 MAXIMUM_REFERENCE_CHARACTERS = 100
+MINIMUM_DIGEST_CHARACTERS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,40 @@ def settle_break(
     """
     event = BreakDecided(account=account, break_id=break_id, state=state, reason=reason)
     return bool(keeper.post(account, lambda books: decide_break(books, event), provenance))
+
+
+def choose_file(
+    keeper: BookKeeper, account: str, day: date, file: str, reason: str, provenance: Provenance
+) -> bool:
+    """Say which of several settlement files with the same orders counts; False when it was said before.
+
+    It counts from the next close on, and the others do not.
+
+    :param file: its name, or the first characters of its digest.
+    :raises BooksRefusedError: when there is nothing to choose, or it is not clear which file is meant.
+    """
+
+    def decide(books: AccountBooks) -> tuple[Event, ...] | Refusal:
+        in_doubt = settlement_files.in_doubt(books, day)
+        meant = [one for one in in_doubt if file == one.name or _begins(one.digest, file)]
+        if in_doubt and len(meant) != 1:
+            found = f"{len(meant)} files of that name" if meant else repr(file)
+            expected = ", ".join(f"{one.name} ({one.digest[:8]})" for one in in_doubt)
+            return Refusal(
+                reason=RefusalReason.WRONG_STATE,
+                detail=f"{day}: found {found}; expected one of {expected}, by its name or these characters",
+            )
+        chosen = meant[0] if meant else settlement_files.InDoubt(file, "")
+        event = SettlementChosen(
+            account=account, day=day, name=chosen.name, digest=chosen.digest, reason=reason
+        )
+        return settlement_files.choose(books, event)
+
+    return bool(keeper.post(account, decide, provenance))
+
+
+def _begins(digest: str, characters: str) -> bool:
+    return len(characters) >= MINIMUM_DIGEST_CHARACTERS and digest.startswith(characters.lower())
 
 
 def prepare(keeper: BookKeeper, account: str, day: date, note: str, provenance: Provenance) -> Signed:

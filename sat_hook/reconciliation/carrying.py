@@ -9,7 +9,7 @@ from datetime import date
 
 from sat_hook.domain.books import AccountBooks
 from sat_hook.domain.books_events import BookedBreak
-from sat_hook.domain.breaks import BreakState, MatchKind
+from sat_hook.domain.breaks import BreakCategory, BreakState, MatchKind
 from sat_hook.reconciliation.finding import REST
 from sat_hook.reconciliation.model import Break, BusinessDay
 from sat_hook.reconciliation.saldo import carry_equation
@@ -66,7 +66,7 @@ def carry(
             result[item.break_id] = (
                 _with_history(still_there, item)
                 if still_there is not None
-                else _resolved(item, "the evidence agrees now")
+                else _resolved(item, _why_over(books, item))
             )
     return [*result.values(), *now.values()]
 
@@ -106,6 +106,11 @@ def _equation_in(now: dict[str, Break]) -> Break | None:
 
 def _with_history(item: Break, earlier: Break) -> Break:
     return replace(item, day=earlier.day, first_seen=earlier.first_seen, is_adjustment=earlier.is_adjustment)
+
+
+def _why_over(books: AccountBooks, item: Break) -> str:
+    told = books.cleared.get(item.evidence.file_name or "")
+    return told if told is not None and item.category is BreakCategory.FILE else "the evidence agrees now"
 
 
 def _resolved(item: Break, reason: str) -> Break:

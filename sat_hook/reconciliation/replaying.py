@@ -12,7 +12,7 @@ from sat_hook.domain.recorded import RecordedEvent
 from sat_hook.pipeline.trouble import SpoolError
 from sat_hook.reconciliation import saldo
 from sat_hook.reconciliation.carrying import booked_of
-from sat_hook.reconciliation.closing import compute_close
+from sat_hook.reconciliation.computing import compute_close
 from sat_hook.reconciliation.fingerprint import digest_of_close
 from sat_hook.reconciliation.model import BusinessDay, DayClose
 from sat_hook.reconciliation.settlement import Keep

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sat_hook.domain.books_events import SettlementImported
+
 
 class ReconciliationError(RuntimeError):
     """Base of the reconciliation's own trouble: nothing was recorded, and it can be run again."""
@@ -33,3 +35,11 @@ class SettlementRefusedError(ReconciliationError):
     """A settlement file or its mapping cannot be used; the text says file, found and expected."""
 
     is_worth_a_retry = False
+
+
+class SettlementLostError(SettlementRefusedError):
+    """A file that was taken in cannot be read any more from where it is kept."""
+
+    def __init__(self, settlement: SettlementImported, text: str) -> None:
+        super().__init__(text)
+        self.settlement = settlement

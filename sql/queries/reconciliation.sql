@@ -1,6 +1,8 @@
 -- name: read_in_bulk()!
--- A day is read in a few large statements; the limits of ordinary ones do not fit them.
+-- A day is read in a few large statements and compared in between; the limits of ordinary ones do not fit, nor do
+-- those that an administrator sets for sessions that stand still.
 SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '256MB'; SET LOCAL jit = off;
+SET LOCAL idle_in_transaction_session_timeout = '30min';
 
 -- name: input_position(closed_position, day, bookkeeping)$
 -- The last settled event that may change the close of a day. What closing that day or a later one wrote itself

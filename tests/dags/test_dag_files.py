@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +118,12 @@ def test_wait_and_results_run_whatever_became_of_the_chunks(bag: dict[str, Any])
     assert tasks["results"]["upstream"] == ["wait"]
     assert "execute" in tasks["wait"]["upstream"]
     assert all(task["retries"] for name, task in tasks.items() if name not in ("approve",)), tasks
+
+
+def test_the_day_closes_whatever_became_of_the_steps_before(bag: dict[str, Any]) -> None:
+    """SAT may be down, a file may be broken: each step runs, and the day is closed."""
+    tasks = {task["id"]: task for task in bag["dags"]["nightly_reconciliation"]["tasks"]}
+    steps = [f"books.{name}" for name in ("observe", "ask_again", "settlements", "close")]
+    for before, step in pairwise(steps):
+        assert before in tasks[step]["upstream"]
+        assert tasks[step]["rule"] == "all_done"

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from sat_hook.audit.exports import hand_out, record_written, request_export
 from sat_hook.catalogue.snapshot import take_snapshot
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.system import SystemClock
+from sat_hook.domain.books_events import SetAsideCause, SettlementSetAside
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.recorded import Provenance
-from sat_hook.reconciliation.acts import certify, prepare, settle_break
+from sat_hook.domain.settlement_files import clear, replace_rivals, set_aside
+from sat_hook.reconciliation.acts import certify, choose_file, prepare, settle_break
 from sat_hook.store.prices import PriceHistory
 from tests.golden.stories import story
 from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted
@@ -60,6 +63,34 @@ def settlement_imported(line: Line) -> None:
     day = Office(line.store, Path(), "books", kept=line.spool)
     refund = day.settlement_row("good-1", -PRICE, "Refund")
     day.settle(day.settlement_row("good-1"), refund, day.settlement_row("good-2"), f"TOTAL,{PRICE},,,")
+
+
+@story("Settlement files that do not count: one that cannot be read and is removed, a second download")
+def files_set_aside(line: Line) -> None:
+    """A person chooses the second download; the day is closed with it."""
+    day = Office(line.store, Path(), "books", kept=line.spool)
+    day.ordinary_day()
+    day.observe(CLOSES + SECOND)
+    day.settle(*day.usual_rows("good-1"), name="settlement-2026-11-02.csv")
+    day.set_aside("settlement-2026-11-02.xlsx", "found BadZipFile when reading it; expected a workbook")
+    day.close()
+    clear_it = partial(clear, name="settlement-2026-11-02.xlsx", reason="the file is gone from its folder")
+    day.keeper.post("books", clear_it, BY_TEST)
+    (counting,) = day.keeper.books("books").settlements
+    second = counting.event.model_copy(update={"name": "settlement-2026-11-02 (1).csv", "digest": "c" * 64})
+    asked = SettlementSetAside(
+        account="books",
+        day=DAY.day,
+        name=second.name,
+        digest=second.digest,
+        cause=SetAsideCause.UNDECIDED,
+        reason="settlement-2026-11-02.csv counts until a person chooses",
+        rivals=(counting.event.digest,),
+    )
+    day.keeper.post("books", partial(set_aside, event=asked), BY_TEST)
+    choose_file(day.keeper, "books", DAY.day, second.name, "the first one was not complete", PREPARER)
+    instead = partial(replace_rivals, event=second, rivals=asked.rivals)
+    day.keeper.post("books", instead, BY_TEST)
 
 
 @story("A price list that changes")

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from sat_hook.domain import books_events
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.books import record_observation, record_settlement, record_top_up
+from sat_hook.domain.books import record_observation, record_top_up
 from sat_hook.domain.books_events import SettlementMapping
 from sat_hook.domain.event import Event
 from sat_hook.domain.identity import digest_of, payload_digest, request_id_of
 from sat_hook.domain.order import Order, evolve
 from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
+from sat_hook.domain.settlement_files import record_settlement, set_aside
 from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.reconciliation.closing import Closed, close_day
 from sat_hook.reconciliation.keeping import BookKeeper
@@ -212,6 +213,19 @@ class Planted:
             replaces_earlier=replaces,
         )
         self.keeper.post(self.account, lambda books: record_settlement(books, event), BY_TEST)
+
+    def set_aside(self, name: str, reason: str, day: date = DAY.day) -> None:
+        """A settlement file comes that does not count."""
+        event = books_events.SettlementSetAside(
+            account=self.account,
+            day=day,
+            name=name,
+            digest="b" * 64,
+            cause=books_events.SetAsideCause.UNUSABLE,
+            reason=f"{name}: {reason}",
+            rivals=(),
+        )
+        self.keeper.post(self.account, lambda books: set_aside(books, event), BY_TEST)
 
     def close(self, day: BusinessDay = DAY) -> Closed:
         """Close the day."""

@@ -9,9 +9,9 @@ import pytest
 
 from sat_hook.clients.system import SystemClock
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.books import record_settlement
 from sat_hook.domain.books_events import DepositObserved, SettlementMapping
 from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.settlement_files import record_settlement
 from sat_hook.reconciliation import acts
 from sat_hook.reconciliation.chain import days_to_close
 from sat_hook.reconciliation.keeping import BookKeeper

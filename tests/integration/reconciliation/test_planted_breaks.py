@@ -149,6 +149,13 @@ def not_debited_yet(day: Planted) -> None:
     usual(day)
 
 
+def file_cannot_be_used(day: Planted) -> None:
+    day.set_aside(
+        "settlement-2026-11-02-b.csv", "found the columns id, nilai; expected 'request_id' among them"
+    )
+    usual(day)
+
+
 def nobody_looked(day: Planted) -> None:
     day.settle(*day.usual_rows())
 
@@ -175,6 +182,7 @@ PLANTS = (
     Plant("foreign spend", somebody_spends, ("saldo", "amount", None, -1_000_000)),
     Plant("a rupiah too much", one_rupiah_too_much, ("saldo", "amount", None, 5_000_001)),
     Plant("not debited yet", not_debited_yet, ("saldo", "timing", None, PRICE)),
+    Plant("a file that cannot be used", file_cannot_be_used, ("settlement", "file", None, 0)),
     Plant("nobody looked", nobody_looked, ("control", "control", None, 0)),
 )
 
@@ -208,6 +216,7 @@ def test_every_category_is_planted() -> None:
         "status",
         "attribute",
         "matching",
+        "file",
         "control",
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -10,9 +11,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.domain.breaks import BreakState
 from sat_hook.operators.reconciliation import SATCloseDayOperator
+from sat_hook.pipeline.trouble import SpoolError
 from sat_hook.reconciliation import acts
 from sat_hook.reconciliation.trouble import BooksRefusedError
 from sat_hook.store.database import Database
@@ -118,3 +121,26 @@ def test_a_new_break_is_told_once(
         found for found in day.keeper.books(day.account).closes[NEXT.day].breaks if found.day == NEXT.day
     ]
     assert {key for key, _, _ in alerts(store)} == {told[0][0], f"break/{new.break_id}"}
+
+
+def test_a_day_that_cannot_be_closed_again_costs_no_other_day(
+    day: Planted, close_by_dag: Callable[[str], dict[str, Any]]
+) -> None:
+    """Its report cannot be written; the day after it is closed and reported, and the task fails."""
+    close_by_dag(DAY.day.isoformat())
+    day.top_up(1)
+    day.clock.advance(86_400)
+    place = day.folder / "reconciliation" / day.account
+    shutil.rmtree(place)
+    place.mkdir()
+    (place / DAY.day.isoformat()).write_text("no folder")
+    with pytest.raises(SpoolError):
+        close_by_dag(NEXT.day.isoformat())
+    assert NEXT.day in day.keeper.books(day.account).closes
+    assert list((place / NEXT.day.isoformat()).iterdir())
+
+
+def test_a_run_without_a_day_says_where_to_look(close_by_dag: Callable[[str], dict[str, Any]]) -> None:
+    """The step runs whatever became of the one that names the day."""
+    with pytest.raises(AirflowFailException, match="the log of the task day"):
+        close_by_dag("None")

@@ -17,7 +17,7 @@ from sat_hook.clients.system import SystemClock
 from sat_hook.operators import reconciliation
 from sat_hook.operators.reconciliation import SATImportSettlementsOperator, SATNameDayOperator
 from sat_hook.reconciliation.keeping import BookKeeper
-from sat_hook.reconciliation.trouble import SettlementRefusedError
+from sat_hook.store.alerts import AlertBook
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
@@ -90,14 +90,21 @@ def take_in(store: PostgresEventStore, tmp_path: Path, monkeypatch: pytest.Monke
     task = SATImportSettlementsOperator(
         task_id="settlements", day="2026-11-22", settlements_uri=(tmp_path / "files").as_uri()
     )
-    application: Any = SimpleNamespace(store=store, resolver=SimpleNamespace(clock=SystemClock()))
+    application: Any = SimpleNamespace(
+        store=store, database=store.database, resolver=SimpleNamespace(clock=SystemClock())
+    )
     return lambda: task.step(application, BY_TEST)
+
+
+def counts(imported: int, found: int, set_aside: int = 0) -> dict[str, int]:
+    """What the step returns."""
+    return {"imported": imported, "found": found, "set_aside": set_aside}
 
 
 def test_files_are_taken_in_once_by_their_mapping(
     take_in: Any, store: PostgresEventStore, tmp_path: Path
 ) -> None:
-    """By name and day; a corrected one replaces what came before; what has no day in its name is left."""
+    """By name and day; a corrected one replaces what came before; one without a day is told once."""
     with pytest.raises(AirflowSkipException, match="there is no"):
         take_in()
     folder = tmp_path / "files" / ACCOUNT
@@ -105,10 +112,10 @@ def test_files_are_taken_in_once_by_their_mapping(
     (folder / "mapping.json").write_text(json.dumps({"delimiter": ","}))
     (folder / "settlement-2026-11-22.csv").write_text(CSV)
     (folder / "notes.csv").write_text("hello")
-    assert take_in() == {"imported": 1, "found": 2}
-    assert take_in() == {"imported": 0, "found": 2}
+    assert take_in() == counts(1, 2, set_aside=1)
+    assert take_in() == counts(0, 2)
     (folder / "settlement-2026-11-22-corrected.csv").write_text(CSV + "S2,1,Success\n")
-    assert take_in() == {"imported": 1, "found": 3}
+    assert take_in() == counts(1, 3)
     settlements = BookKeeper(store, SystemClock()).books(ACCOUNT).settlements
     assert [(item.event.rows, item.event.replaces_earlier) for item in settlements] == [(1, False), (2, True)]
 
@@ -136,7 +143,7 @@ def test_a_correction_counts_after_what_it_corrects_in_one_night(
     """By name the corrected file comes first; by meaning it comes last."""
     (folder / "settlement-2026-11-22.csv").write_text(CSV)
     (folder / "settlement-2026-11-22-corrected.csv").write_text(CSV + "S2,1,Success\n")
-    assert take_in() == {"imported": 2, "found": 2}
+    assert take_in() == counts(2, 2)
     assert counting() == ["settlement-2026-11-22-corrected.csv"]
 
 
@@ -147,22 +154,12 @@ def test_a_file_that_comes_again_with_other_bytes_of_the_same_size_counts(
     path, name = folder / "settlement-2026-11-22.csv", "settlement-2026-11-22.csv"
     for content in (CSV, CSV.replace("52000", "52500"), CSV):
         path.write_text(content)
-        assert take_in() == {"imported": 1, "found": 1}
-        assert take_in() == {"imported": 0, "found": 1}
+        assert take_in() == counts(1, 1)
+        assert take_in() == counts(0, 1)
         assert counting() == [name]
     settlements = BookKeeper(store, SystemClock()).books(ACCOUNT).settlements
     first, second, third = (item.event.digest for item in settlements)
     assert first == third != second
-
-
-def test_one_of_several_files_that_comes_again_needs_a_name_of_its_own(take_in: Any, folder: Path) -> None:
-    """Nobody can tell whether it replaces the others, too."""
-    (folder / "settlement-2026-11-22-a.csv").write_text(CSV)
-    (folder / "settlement-2026-11-22-b.csv").write_text(CSV.replace("S1", "S2"))
-    assert take_in() == {"imported": 2, "found": 2}
-    (folder / "settlement-2026-11-22-b.csv").write_text(CSV.replace("S1", "S3"))
-    with pytest.raises(SettlementRefusedError, match="expected a new name, with 'corrected' in it"):
-        take_in()
 
 
 def test_the_same_bytes_count_again_only_as_a_correction_by_another_mapping(
@@ -181,13 +178,18 @@ def test_the_same_bytes_count_again_only_as_a_correction_by_another_mapping(
     assert counting() == ["settlement-2026-11-22-corrected.csv"]
 
 
-def test_a_file_that_cannot_be_read_stops_the_night_with_its_name(take_in: Any, tmp_path: Path) -> None:
-    """Closing without it would call everything in it missing."""
-    folder = tmp_path / "files" / ACCOUNT
-    folder.mkdir(parents=True)
-    (folder / "settlement-2026-11-22.csv").write_text("id;nilai\n1;2\n")
-    with pytest.raises(SettlementRefusedError, match=r"settlement-2026-11-22\.csv: found the columns"):
-        take_in()
+def test_a_file_that_cannot_be_used_is_told_at_once(
+    take_in: Any, store: PostgresEventStore, folder: Path, counting: Callable[[], list[str]]
+) -> None:
+    """The step succeeds, the other file counts, and people hear of the one that does not."""
+    (folder / "settlement-2026-11-22.csv").write_text(CSV)
+    (folder / "settlement-2026-11-22-b.csv").write_text("id;nilai\nBudi;2\n")
+    assert take_in() == counts(1, 2, set_aside=1)
+    assert counting() == ["settlement-2026-11-22.csv"]
+    (alert,) = AlertBook(store.database).recent(10)
+    assert alert.alert.subject == "settlement-2026-11-22-b.csv"
+    assert "(file, 2026-11-22): a settlement file does not count" in alert.alert.text
+    assert "Budi" not in alert.alert.text
 
 
 def test_without_a_place_for_files_the_step_is_skipped(

@@ -1,0 +1,115 @@
+"""Which settlement files count for a day: taken in, set aside, cleared, chosen by a person. Pure."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import NamedTuple
+
+from sat_hook.domain.books import AccountBooks
+from sat_hook.domain.books_events import (
+    SetAsideCause,
+    SettlementChosen,
+    SettlementCleared,
+    SettlementImported,
+    SettlementSetAside,
+)
+from sat_hook.domain.event import Event
+from sat_hook.domain.order import Refusal, RefusalReason
+
+
+def record_settlement(books: AccountBooks, event: SettlementImported) -> tuple[Event, ...] | Refusal:
+    """Register a settlement file; the same bytes for the same day count once.
+
+    One that replaces may bring back what it looked like before, or the same bytes read by another mapping.
+    """
+    if event.name in books.set_aside:
+        # What stood aside counts from now on, and once.
+        is_there = any(known.event.digest == event.digest for known in books.registered_of(event.day))
+        return replace_rivals(books, event, (event.digest,)) if is_there else (event,)
+    of_day = [known.event for known in books.settlements if known.event.day == event.day]
+    if event.replaces_earlier:
+        of_day = [known.event for known in books.settlements_of(event.day)]
+        is_known = [(known.digest, known.mapping) for known in of_day] == [(event.digest, event.mapping)]
+    else:
+        is_known = any(known.digest == event.digest for known in of_day)
+    if is_known:
+        return Refusal(reason=RefusalReason.ALREADY_SO, detail=of_day[0].name)
+    return (event,)
+
+
+def replace_rivals(
+    books: AccountBooks, event: SettlementImported, rivals: tuple[str, ...]
+) -> tuple[Event, ...] | Refusal:
+    """Register a file instead of those of its day that have these digests; the others go on counting."""
+    kept = [
+        known.event.model_copy(update={"replaces_earlier": False})
+        for known in books.settlements_of(event.day)
+        if known.event.digest not in rivals and known.event.name != event.name
+    ]
+    return (event.model_copy(update={"replaces_earlier": True}), *kept)
+
+
+def set_aside(books: AccountBooks, event: SettlementSetAside) -> tuple[Event, ...] | Refusal:
+    """Keep a file from counting; the same again changes nothing."""
+    known = books.set_aside.get(event.name)
+    if known is not None and known.event.model_copy(update={"day": event.day}) == event:
+        return Refusal(reason=RefusalReason.ALREADY_SO, detail=event.name)
+    return (event,)
+
+
+def clear(books: AccountBooks, name: str, reason: str) -> tuple[Event, ...] | Refusal:
+    """End the standing aside of a file that is taken in no more, or that was taken in all along."""
+    if name not in books.set_aside:
+        return Refusal(reason=RefusalReason.ALREADY_SO, detail=name)
+    return (SettlementCleared(account=books.account, name=name, reason=reason),)
+
+
+class InDoubt(NamedTuple):
+    """A file between which and others a person has to choose."""
+
+    name: str
+    digest: str
+
+
+def in_doubt(books: AccountBooks, day: date) -> list[InDoubt]:
+    """The files of a day that wait for a choice, and those that count meanwhile."""
+    waiting = undecided_of(books, day)
+    rivals = {digest for event in waiting for digest in event.rivals}
+    counting = [item.event for item in books.settlements_of(day) if item.event.digest in rivals]
+    return [
+        *(InDoubt(event.name, event.digest) for event in counting),
+        *(InDoubt(event.name, event.digest) for event in waiting),
+    ]
+
+
+def undecided_of(books: AccountBooks, day: date) -> list[SettlementSetAside]:
+    """The files of a day that wait for a person's choice."""
+    return [
+        item.event
+        for item in books.set_aside.values()
+        if item.event.day == day and item.event.cause is SetAsideCause.UNDECIDED
+    ]
+
+
+def is_chosen(books: AccountBooks, event: SettlementImported) -> bool:
+    """Whether a person said that this file counts, and it does not yet."""
+    chosen = {choice.event.digest for choice in books.choices if choice.event.day == event.day}
+    return event.digest in chosen and any(
+        waiting.digest == event.digest for waiting in undecided_of(books, event.day)
+    )
+
+
+def choose(books: AccountBooks, event: SettlementChosen) -> tuple[Event, ...] | Refusal:
+    """Say which of several files with the same orders counts; the others do not."""
+    there = in_doubt(books, event.day)
+    if not there:
+        detail = f"{event.day}: found no settlement files to choose between; expected two or more"
+        return Refusal(reason=RefusalReason.WRONG_STATE, detail=detail)
+    if (event.name, event.digest) not in there:
+        named = ", ".join(one.name for one in there)
+        detail = f"{event.day}: found {event.name}, which is in no doubt; expected one of {named}"
+        return Refusal(reason=RefusalReason.WRONG_STATE, detail=detail)
+    last = [choice.event.digest for choice in books.choices if choice.event.day == event.day][-1:]
+    if last == [event.digest]:
+        return Refusal(reason=RefusalReason.ALREADY_SO, detail=event.name)
+    return (event,)

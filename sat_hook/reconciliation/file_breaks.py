@@ -1,0 +1,45 @@
+"""Settlement files that do not count, as breaks: each file costs itself and no day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+
+from sat_hook.domain.books import AccountBooks
+from sat_hook.domain.books_events import SetAsideCause, SettlementSetAside
+from sat_hook.domain.breaks import BreakCategory, BreakEvidence, MatchKind
+from sat_hook.reconciliation.finding import Finder
+from sat_hook.reconciliation.model import Break
+
+_WHAT = {
+    SetAsideCause.UNUSABLE: "a settlement file does not count",
+    SetAsideCause.UNDECIDED: "a settlement file has orders that another one counts; a person has to choose",
+}
+
+
+def break_of_file(event: SettlementSetAside, position: int | None = None) -> Break:
+    """The break of a file that stands aside; other bytes or another cause are another break."""
+    return Finder(event.account, MatchKind.SETTLEMENT, event.day).found(
+        "file",
+        f"{event.cause.value}:{event.name}:{event.digest}",
+        BreakCategory.FILE,
+        f"{_WHAT[event.cause]}: {event.reason}",
+        ours=event.name,
+        evidence=BreakEvidence(
+            positions=() if position is None else (position,),
+            file_name=event.name,
+            file_digest=event.digest or None,
+        ),
+    )
+
+
+def file_breaks(books: AccountBooks, day: date) -> Iterator[Break]:
+    """What stands aside when a day is closed, files about earlier days included."""
+    for item in books.set_aside.values():
+        if item.event.day <= day:
+            yield replace(
+                break_of_file(item.event, item.posted.position),
+                first_seen=day,
+                is_adjustment=item.event.day in books.certified,
+            )

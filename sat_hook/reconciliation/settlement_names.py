@@ -1,0 +1,59 @@
+"""What the name of a settlement file says: its day, and whether it is a correction or a second download."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from datetime import date
+
+MAXIMUM_NAME_CHARACTERS = 200
+CORRECTED = "corrected"
+SUFFIXES = (".csv", ".txt", ".xlsx", ".xlsm", ".xls")
+_DAY_IN_NAME = re.compile(r"(?<![0-9])(20[0-9]{2})(-?)([01][0-9])\2([0-3][0-9])(?![0-9])")
+# What browsers and file managers add to a second file of one name.
+_COPY = re.compile(
+    r"(?:\s*\([0-9]{1,3}\)|\s*-\s*(?:copy|salinan)|\s+copy(?:\s[0-9]{1,3})?)$|^(?:copy of|salinan dari)\s+",
+    re.IGNORECASE,
+)
+
+
+def day_in_name(name: str) -> date | None:
+    """The day that a file's name says, if it says a single one."""
+    days = set()
+    for year, _, month, day in _DAY_IN_NAME.findall(name):
+        with suppress(ValueError):
+            days.add(date(int(year), int(month), int(day)))
+    return days.pop() if len(days) == 1 else None
+
+
+def shown(name: str) -> str:
+    """A name as the books keep it: what cannot be printed is replaced, what is too long is cut."""
+    printable = "".join(character if character.isprintable() else "?" for character in name)
+    return printable[:MAXIMUM_NAME_CHARACTERS]
+
+
+def why_passed_over(name: str) -> str | None:
+    """Why a file is none of the provider's, by its name; None for one that may be."""
+    if name.startswith((".", "~")):
+        return "it is a program's own, such as the mark of an open workbook"
+    if not name.lower().endswith(SUFFIXES):
+        return f"its name does not end in {', '.join(SUFFIXES)}"
+    return None
+
+
+def is_correction(name: str) -> bool:
+    """Whether a file says that it replaces what came before for its day."""
+    return CORRECTED in name.lower()
+
+
+def is_copy(name: str) -> bool:
+    """Whether a name looks like that of a second download."""
+    return family_of(name) != name.rpartition(".")[0].strip().casefold()
+
+
+def family_of(name: str) -> str:
+    """The name without its ending and without what marks a second download of the same file."""
+    stem = name.rpartition(".")[0].strip()
+    while (shorter := _COPY.sub("", stem).strip()) != stem:
+        stem = shorter
+    return stem.casefold()
