@@ -233,6 +233,11 @@ class AirflowApi:
         path = f"/sat/v1/books/{quote(account, safe='')}/breaks/{quote(break_id, safe='')}/{decision}"
         return self._document(self._ask("POST", path, json={"reason": reason}))
 
+    def choose_settlement(self, account: str, day: str, file: str, reason: str) -> dict[str, Any]:
+        """Say which settlement file of a day counts."""
+        path = f"/sat/v1/books/{quote(account, safe='')}/days/{quote(day, safe='')}/settlement"
+        return self._document(self._ask("POST", path, json={"file": file, "reason": reason}))
+
     def sign_day(self, account: str, day: str, signature: str, reason: str) -> dict[str, Any]:
         """Sign a closed day as its preparer (``prepare``) or approver (``certify``)."""
         path = f"/sat/v1/books/{quote(account, safe='')}/days/{quote(day, safe='')}/{signature}"

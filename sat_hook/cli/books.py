@@ -14,6 +14,8 @@ from sat_hook.cli.showing import Columns, moment, rupiah
 from sat_hook.cli.trouble import CommandError
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from rich.console import Console
 
     from sat_hook.domain.books import AccountBooks, PostedClose
@@ -27,6 +29,7 @@ Named = Annotated[
 
 DAYS = Columns("day (WIB)", ">position", ">orders", ">open breaks", ">unexplained", "signed", "later")
 SALDO = Columns("saldo", ">rupiah")
+FILES = Columns("file", "digest", ">rows", "state")
 BREAKS = Columns("break", "category", "first seen", ">rupiah", "state", "order", "what", "ours", "theirs")
 
 
@@ -129,6 +132,26 @@ def show_breaks(opened: OpenedBooks, close: PostedClose, *, every: bool) -> None
     if shown:
         opened.out.print(table)
     opened.out.print(f"{shown:,} breaks, as of {close.event.day}")
+
+
+def show_files(opened: OpenedBooks, day: date) -> None:
+    """The settlement files of a day, those that do not count included."""
+    table = FILES.table()
+    books = opened.books
+    shown = 0
+    for posted in books.registered_of(day):
+        state = "does not count: lost where it is kept" if books.is_lost(posted.event) else "counts"
+        table.add(posted.event.name, posted.event.digest[:16], f"{posted.event.rows:,}", state)
+        shown += 1
+    for aside in books.set_aside.values():
+        if aside.event.day == day and not any(
+            posted.event.digest == aside.event.digest for posted in books.registered_of(day)
+        ):
+            table.add(aside.event.name, aside.event.digest[:16], "", f"does not count: {aside.event.reason}")
+            shown += 1
+    if shown:
+        opened.out.print(table)
+    opened.out.print(f"{shown:,} settlement files of {day}, account {books.account}", markup=False)
 
 
 def open_breaks(books: AccountBooks, close: PostedClose) -> list[BookedBreak]:

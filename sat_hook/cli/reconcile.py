@@ -15,6 +15,7 @@ from sat_hook.cli.books import (
     opened_books,
     show_breaks,
     show_days,
+    show_files,
     show_saldo,
 )
 from sat_hook.cli.moments import day_from, moment_from
@@ -113,6 +114,34 @@ def resolve(context: typer.Context, break_id: BreakId, account: Connection, reas
 def write_off(context: typer.Context, break_id: BreakId, account: Connection, reason: Reason) -> None:
     """Give a break's money up. It is not carried on."""
     _decide(context, account, break_id, "write-off", reason)
+
+
+@app.command("files")
+def files(context: typer.Context, day: Day, account: Named = None) -> None:
+    """List the settlement files of a day: which count, and which do not and why."""
+    with opened_books(context, account) as opened:
+        show_files(opened, day_from(day, "DAY"))
+
+
+@app.command("choose")
+def choose(
+    context: typer.Context,
+    day: Day,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="Its name, or the first characters of its digest")
+    ],
+    account: Connection,
+    reason: Reason,
+) -> None:
+    """Say which of several settlement files with the same orders counts, from the next close on."""
+    with airflow_of(settings_of(context)) as airflow:
+        chosen = airflow.choose_settlement(account, day_from(day, "DAY").isoformat(), file, reason)
+    state = "chosen" if chosen["is_new"] else "chosen before"
+    console().print(
+        f"{chosen['file']}: {state}; it counts from the next close of {chosen['day']} on "
+        f"(sat reconcile close {chosen['day']})",
+        markup=False,
+    )
 
 
 @app.command("prepare")

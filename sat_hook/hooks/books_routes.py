@@ -102,6 +102,24 @@ def books_routes(
 
         return await run_in_threadpool(decide)
 
+    @router.post("/books/{account}/days/{day}/settlement")
+    async def choose_settlement(
+        account: ConnectionId,
+        day: Annotated[date, Path()],
+        user: GetUserDep,
+        file: Annotated[str, Body(max_length=MAXIMUM_BODY_TEXT)],
+        reason: Annotated[str, Body(max_length=MAXIMUM_BODY_TEXT)],
+    ) -> dict[str, str | bool]:
+        """Say which of several settlement files with the same orders counts from the next close on."""
+
+        def choose() -> dict[str, str | bool]:
+            name = account_of(account)
+            provenance = by(user, "plugin:choose")
+            is_new = acts.choose_file(keeper(), name, day, file, checked_reason(reason), provenance)
+            return {"account": name, "day": day.isoformat(), "file": file, "is_new": is_new}
+
+        return await run_in_threadpool(choose)
+
     @router.post("/books/{account}/days/{day}/{signature}")
     async def sign(
         account: ConnectionId,
