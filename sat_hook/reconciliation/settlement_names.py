@@ -8,7 +8,7 @@ from datetime import date
 
 MAXIMUM_NAME_CHARACTERS = 200
 CORRECTED = "corrected"
-SUFFIXES = (".csv", ".txt", ".xlsx", ".xlsm", ".xls")
+SUFFIXES = (".csv", ".txt", ".tsv", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 _DAY_IN_NAME = re.compile(r"(?<![0-9])(20[0-9]{2})(-?)([01][0-9])\2([0-3][0-9])(?![0-9])")
 # What browsers and file managers add to a second file of one name.
 _COPY = re.compile(

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import time_machine
 
-from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.reconciliation import workbook
 from sat_hook.reconciliation.figures import BANDS, TOTALLED
 from sat_hook.reconciliation.model import ORDER_COLUMNS, DayClose
@@ -116,14 +116,14 @@ def test_ageing_counts_what_is_carried_on(opened: Spreadsheet, close: DayClose) 
     titles = [cell.value for cell in sheet["A"]]
     starts = [place for place, title in enumerate(titles, start=1) if title == "timing"]
     for start, column in zip(starts, (None, "size", "net"), strict=True):
-        for row in range(start, start + 8):
+        for row in range(start, start + len(BreakCategory)):
             of_category = frame[frame["category"] == sheet.cell(row, 1).value]
             for place, band in enumerate(BANDS, start=2):
                 of_band = of_category[of_category["band"] == band]
                 wanted = len(of_band) if column is None else of_band[column].sum()
                 assert opened.value("ageing", sheet.cell(row, place).coordinate) == wanted
         total = len(frame) if column is None else frame[column].sum()
-        assert opened.value("ageing", sheet.cell(start + 8, 6).coordinate) == total
+        assert opened.value("ageing", sheet.cell(start + len(BreakCategory), 6).coordinate) == total
 
 
 def test_key_figures_count_the_breaks(opened: Spreadsheet, close: DayClose) -> None:
