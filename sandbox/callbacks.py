@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import json
 from dataclasses import dataclass, field
 
 from sandbox.calls import Operation, Target
@@ -18,14 +19,16 @@ from sandbox.faults import (
     CallbackDropped,
     CallbackDuplicated,
     CallbackForged,
+    CallbackMisdirected,
     CallbackReordered,
     OtherTypes,
 )
 from sandbox.keys import SatSigner
 from sandbox.ledger import Ledger
-from sandbox.orders import Order
+from sandbox.orders import Order, misdirect
 from sandbox.rewriting import rewritten
 from sandbox.scenario import Callbacks
+from sandbox.wire import encode
 
 REORDER_GAP_SECONDS = 0.05
 
@@ -68,6 +71,11 @@ class Outbox:
         )
         if other := faults.draw(OtherTypes, target, now):
             body = rewritten(body, other)
+            signature = self._signer.sign(body)
+        if wrong := faults.draw(CallbackMisdirected, target, now):
+            document = json.loads(body)
+            misdirect(document["data"]["attributes"], wrong.manner)
+            body = encode(document)
             signature = self._signer.sign(body)
         callback = Callback(
             order.request_id, order.generation, "genuine", order.status.value, body, signature

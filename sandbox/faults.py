@@ -123,14 +123,23 @@ class TokenExpiry(Rule):
 
 
 class GarbledReply(Rule):
-    """The request is carried out; its answer is a 200 cut short, without data, of another id or with an
-    unknown status, no JSON at all, a 202, or a redirect."""
+    """The request is carried out; its answer is a 200 cut short, without data, of another id, with the right
+    id but about another product or client number, with an unknown status, no JSON at all, a 202, or a
+    redirect. A status is signed as garbled."""
 
     default_operations = API_OPERATIONS
     can_hit_any = True
     fault: Literal["garbled_reply"]
     manner: Literal[
-        "truncated", "no_data", "other_id", "unknown_status", "not_json", "accepted_202", "redirect"
+        "truncated",
+        "no_data",
+        "other_id",
+        "other_product",
+        "other_number",
+        "unknown_status",
+        "not_json",
+        "accepted_202",
+        "redirect",
     ]
 
 
@@ -155,6 +164,17 @@ class BadSignature(Rule):
     default_operations = (Operation.STATUS,)
     fault: Literal["bad_signature"]
     manner: Literal["stranger", "other_body", "garbage", "missing"] = "stranger"
+
+
+class StaleFailure(Rule):
+    """A status of an order that has succeeded is answered with a signed Failed, as by a server that missed
+    the end."""
+
+    default_operations = (Operation.STATUS,)
+    fault: Literal["stale_failure"]
+    code: str = PRODUCT_UNAVAILABLE_CODE
+    detail: str = PRODUCT_UNAVAILABLE_DETAIL
+    times: Annotated[int, Field(ge=1)] | None = 1
 
 
 class LateArrival(Rule):
@@ -255,6 +275,13 @@ class CallbackDuplicated(Rule):
     gap_seconds: Seconds = 0.0
 
 
+class CallbackMisdirected(Rule):
+    """The callback has the order's id and SAT's signature, and is about another product or client number."""
+
+    fault: Literal["callback_misdirected"]
+    manner: Literal["other_product", "other_number"] = "other_number"
+
+
 class CallbackDelayed(Rule):
     """The callback is sent between ``seconds`` and ``to_seconds`` late."""
 
@@ -353,6 +380,7 @@ AnyRule = Annotated[
     | GarbledReply
     | OtherTypes
     | BadSignature
+    | StaleFailure
     | LateArrival
     | P03ForLost
     | P02ThoughCharged
@@ -365,6 +393,7 @@ AnyRule = Annotated[
     | DelayedRefund
     | CallbackDropped
     | CallbackDuplicated
+    | CallbackMisdirected
     | CallbackDelayed
     | CallbackReordered
     | CallbackForged

@@ -26,11 +26,12 @@ from sandbox.faults import (
     P02ThoughCharged,
     RequestLost,
     ResponseLost,
+    StaleFailure,
     StaleSaldo,
     TokenExpiry,
     Unauthorized,
 )
-from sandbox.orders import Order
+from sandbox.orders import ABOUT_ANOTHER, Order, Status, misdirect
 from sandbox.rewriting import rewritten
 from sandbox.samples import BROKEN_INQUIRY_NUMBER
 from sandbox.wire import HTML_TYPE, Outcome, Reply, Request, encode, refuse, resource
@@ -190,7 +191,7 @@ class Judge:
             self._let_arrive(call.request_id, "p02")
             return refuse(refusals.NOT_FOUND)
         entry.asked["answered"] += 1
-        body, signature = world.seal(order)
+        body, signature = self._sealed(call, order, now)
         bad = world.faults.draw(BadSignature, _aimed_at(call, order), now)
         reply = Reply(200, body)
         if bad is None:
@@ -202,6 +203,19 @@ class Judge:
         else:
             forged = world.signer.sign(body + b" ") if bad.manner == "other_body" else "not-base64!"
         return reply.with_headers(**{SIGNATURE_HEADER: forged})
+
+    def _sealed(self, call: Call, order: Order, now: float) -> tuple[bytes, str]:
+        """The order's document and its signature; now and then that of a server which missed its success."""
+        stale = None
+        if order.status is Status.SUCCESS:
+            stale = self.world.faults.draw(StaleFailure, _aimed_at(call, order), now)
+        if stale is None:
+            return self.world.seal(order)
+        failed = replace(
+            order, status=Status.FAILED, error_code=stale.code, error_detail=stale.detail, fulfilled_at=None
+        )
+        body = encode(failed.document(), self.world.scenario.json_style)
+        return body, self.world.signer.sign(body)
 
     def _is_denied(self, call: Call, order: Order, now: float) -> bool:
         age_seconds = now - order.accepted_at
@@ -282,6 +296,9 @@ def _altered(body: bytes, manner: str) -> bytes:
     if isinstance(data, dict):
         if manner == "other_id":
             data["id"] = "X" + data["id"]
+        elif manner in ABOUT_ANOTHER:
+            if "product_code" in data["attributes"]:
+                misdirect(data["attributes"], manner)
         elif "status" in data["attributes"]:
             data["attributes"]["status"] = "Processing"
     return encode(document)

@@ -146,3 +146,17 @@ def accept(
         sequence=sequence,
         steps=steps,
     )
+
+
+ABOUT_ANOTHER = ("other_product", "other_number")
+OTHER_PRODUCTS = ("25k-xl", "50k-simpati")
+
+
+def misdirect(attributes: dict[str, Any], manner: str) -> None:
+    """Make a document speak of another product, or of another client number, under the same id."""
+    if manner == "other_product":
+        first, second = OTHER_PRODUCTS
+        attributes["product_code"] = second if attributes["product_code"] == first else first
+    else:
+        number = attributes["client_number"]
+        attributes["client_number"] = f"{number[:-1]}{'1' if number.endswith('0') else '0'}"

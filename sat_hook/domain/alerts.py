@@ -18,8 +18,9 @@ from sat_hook.domain import account as account_events
 from sat_hook.domain import batch_events, order_events
 from sat_hook.domain.event import Event
 from sat_hook.domain.guards import WIB
-from sat_hook.domain.order_decisions import STATUS_FAILED, STATUS_PENDING, STATUS_SUCCESS
 from sat_hook.domain.recorded import RecordedEvent
+from sat_hook.domain.same_order import mismatch_in_words
+from sat_hook.domain.status_decisions import STATUS_FAILED, STATUS_PENDING, STATUS_SUCCESS
 
 MAXIMUM_TEXT_CHARACTERS = 300
 MAXIMUM_SUBJECTS_IN_MESSAGE = 10
@@ -34,6 +35,8 @@ class AlertKind(StrEnum):
     ORDER_REVERSED = "order_reversed"
     LATE_SUCCESS = "late_success"
     EVIDENCE_CONTRADICTED = "evidence_contradicted"
+    STATUS_MISMATCHED = "status_mismatched"
+    REVERSAL_DOUBTED = "reversal_doubted"
     CHARGED_ABOVE_QUOTE = "charged_above_quote"
     AMOUNT_UNKNOWN = "amount_unknown"
     CHUNK_STOPPED = "chunk_stopped"
@@ -58,6 +61,8 @@ _HEADLINES = {
     AlertKind.ORDER_REVERSED: "paid orders that SAT has taken back",
     AlertKind.LATE_SUCCESS: "orders called failed that SAT has paid after all",
     AlertKind.EVIDENCE_CONTRADICTED: "orders whose signed status contradicts their end",
+    AlertKind.STATUS_MISMATCHED: "orders whose signed status is about another product or number",
+    AlertKind.REVERSAL_DOUBTED: "orders taken back that SAT calls successful again: asked once more",
     AlertKind.CHARGED_ABOVE_QUOTE: "orders charged above their quote",
     AlertKind.AMOUNT_UNKNOWN: "orders of which SAT names an amount that is none",
     AlertKind.CHUNK_STOPPED: "stopped chunks: not everything was sent",
@@ -116,14 +121,17 @@ class AlertMessage:
 _FAILED_ENDS = frozenset({"OrderFailed", "CheckoutRejected", "FailedByOperator"})
 # Any other word of SAT's stays out of what people are sent.
 _KNOWN_STATUSES = frozenset({STATUS_PENDING, STATUS_SUCCESS, STATUS_FAILED})
+_REVERSAL = "OrderReversed"
 # An end of these types is news only after another end of the same order.
 _NEWS_AFTER_AN_END = ("OrderSucceeded", "OrderFailed", "OrderPending")
-ENDS = (*sorted(_FAILED_ENDS), "SucceededByOperator")
+ENDS = (*sorted(_FAILED_ENDS), _REVERSAL, "SucceededByOperator")
 
 ALERTING_TYPES = (
     "OrderEscalated",
     "OrderReversed",
     "EvidenceContradicted",
+    "ReversalDoubted",
+    "StatusMismatched",
     "ChargedAboveQuote",
     "AmountUnknown",
     *_NEWS_AFTER_AN_END,
@@ -164,11 +172,15 @@ def alert_kind(event: Event, earlier: Collection[str]) -> AlertKind | None:
             return AlertKind.ORDER_REVERSED
         case order_events.EvidenceContradicted():
             return AlertKind.EVIDENCE_CONTRADICTED
+        case order_events.ReversalDoubted():
+            return AlertKind.REVERSAL_DOUBTED
+        case order_events.StatusMismatched():
+            return AlertKind.STATUS_MISMATCHED
         case order_events.ChargedAboveQuote():
             return AlertKind.CHARGED_ABOVE_QUOTE
         case order_events.AmountUnknown():
             return AlertKind.AMOUNT_UNKNOWN
-        case order_events.OrderSucceeded() if not _FAILED_ENDS.isdisjoint(earlier):
+        case order_events.OrderSucceeded() if not {*_FAILED_ENDS, _REVERSAL}.isdisjoint(earlier):
             return AlertKind.LATE_SUCCESS
         case order_events.OrderFailed() if "SucceededByOperator" in earlier:
             return AlertKind.EVIDENCE_CONTRADICTED
@@ -202,7 +214,11 @@ def _text(event: Event, key: str) -> str:
                 f" at least {event.expected_rupiah:,} expected; compared with {event.compared_with:%F %R} UTC"
             )
         case order_events.OrderSucceeded():
-            return f"{key}: signed Success after it was called failed; do not pay it again"
+            return f"{key}: signed Success after it was called failed or taken back; do not pay it again"
+        case order_events.ReversalDoubted():
+            return f"{key}: signed Success after it was taken back; SAT is asked again: do not pay it yet"
+        case order_events.StatusMismatched(members=members):
+            return f"{key}: {mismatch_in_words(members)}; find out which order SAT has paid"
         case order_events.OrderReversed():
             return f"{key}: signed Failed after a signed Success"
         case order_events.OrderPending():

@@ -20,6 +20,8 @@ class BreakCategory(StrEnum):
     STATUS = "status"
     ATTRIBUTE = "attribute"
     """Product or client number differ."""
+    IDENTITY = "identity"
+    """SAT signed a status with the order's id that is about another product or client number."""
     MATCHING = "matching"
     """It cannot be held against anything: unreadable, without an id, or without a signature."""
     FILE = "file"

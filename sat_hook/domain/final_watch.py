@@ -1,8 +1,8 @@
 """Looks at ended orders: when they are due, and what they find. Pure.
 
-An order that succeeded or failed is asked about again some business days (WIB) after its end: SAT may take a
-success back, or pay what it called failed. Each end has its own marks, so an order that ends a second time is
-watched anew.
+An order that ended is asked about again some business days (WIB) after its end: SAT may take a success back,
+or pay what it called failed or had taken back. Each end has its own marks, so an order that ends a second
+time is watched again.
 """
 
 from __future__ import annotations
@@ -12,8 +12,15 @@ from enum import StrEnum
 
 from sat_hook.domain.guards import business_day
 
-#: The types of events that end an order as succeeded or failed.
-END_TYPES = ("CheckoutRejected", "FailedByOperator", "OrderFailed", "OrderSucceeded", "SucceededByOperator")
+#: The types of events that end an order as succeeded, failed or reversed.
+END_TYPES = (
+    "CheckoutRejected",
+    "FailedByOperator",
+    "OrderFailed",
+    "OrderReversed",
+    "OrderSucceeded",
+    "SucceededByOperator",
+)
 
 
 class LookFinding(StrEnum):

@@ -8,7 +8,7 @@ Both are pure (law 4).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -16,61 +16,16 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sat_hook.domain import amounts
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.event import Event
+from sat_hook.domain.order_state import OrderState as OrderState
+from sat_hook.domain.same_order import mismatch_in_words
+
+LONGEST_ATTEMPT = timedelta(minutes=15)
+"""No attempt takes so long from its intent to the end of its sender's patience."""
+
+STATUS_MISMATCH = "status_mismatch"
+"""The reason of an order of which SAT signed a status that is about something else."""
 
 SALES_PRICE = "sales_price"
-
-
-class OrderState(StrEnum):
-    """Where an order stands."""
-
-    RECEIVED = "received"
-    REJECTED = "rejected"
-    QUOTED = "quoted"
-    HELD = "held"
-    CANCELLED = "cancelled"
-    SUBMITTING = "submitting"
-    PENDING = "pending"
-    UNKNOWN = "unknown"
-    ESCALATED = "escalated"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    REVERSED = "reversed"
-
-    @property
-    def is_final(self) -> bool:
-        """True when the pipeline has nothing left to do by itself (a later signed status still lands)."""
-        return self in _FINAL
-
-    @property
-    def is_in_flight(self) -> bool:
-        """True while money may be moving and SAT has to be asked."""
-        return self in _IN_FLIGHT
-
-    @property
-    def was_never_sent(self) -> bool:
-        """True in the states in which no transmission has ever been recorded as possible."""
-        return self in _NEVER_SENT
-
-
-_FINAL = frozenset(
-    {
-        OrderState.REJECTED,
-        OrderState.CANCELLED,
-        OrderState.SUCCEEDED,
-        OrderState.FAILED,
-        OrderState.REVERSED,
-    }
-)
-_IN_FLIGHT = frozenset({OrderState.SUBMITTING, OrderState.PENDING, OrderState.UNKNOWN})
-_NEVER_SENT = frozenset(
-    {
-        OrderState.RECEIVED,
-        OrderState.REJECTED,
-        OrderState.QUOTED,
-        OrderState.HELD,
-        OrderState.CANCELLED,
-    }
-)
 
 
 class RefusalReason(StrEnum):
@@ -177,6 +132,22 @@ class Order(BaseModel):
         """True when SAT signed a price that is no amount: what it charged is not known."""
         return any(a.is_signed and a.member == SALES_PRICE for a in self.unknown_amounts or ())
 
+    doubted_at: AwareDatetime | None = None
+    mismatch: tuple[str, ...] | None = None
+
+    @property
+    def has_signed_end(self) -> bool:
+        """True when a signed status, and no person, says how the order ended."""
+        return self.state.is_signed_end and self.evidence_digest is not None and not self.ended_by_operator
+
+    def may_be_under_way(self, now: datetime) -> bool:
+        """True while the last attempt's sender may still wait for its reply.
+
+        A deadline further ahead than any attempt takes was written by a clock that was ahead; it holds
+        nobody up.
+        """
+        return self.settled_after is not None and timedelta(0) < self.settled_after - now <= LONGEST_ATTEMPT
+
 
 def evolve(order: Order | None, request_id: str, event: Event, occurred_at: datetime) -> Order:
     """The order after ``event``. Total over every order event; anything else is a programming error."""
@@ -253,13 +224,17 @@ def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, obje
             return _change_by_checkout(order, event, occurred_at)
         case happened.SignedStatus():
             return _change_by_status(order, event) | _debited(order, occurred_at)
+        case happened.StatusMismatched():
+            return _change_by_mismatch(order, event)
         case happened.OrderEscalated():
-            return _ended(OrderState.ESCALATED, "escalated", event.reason)
+            code = "escalated" if order.mismatch is None else STATUS_MISMATCH
+            return _ended(OrderState.ESCALATED, code, event.reason)
         case happened.ResendAllowedByOperator():
             # SAT has to be asked anew: what it said before a person stepped in is old.
             return _ended(OrderState.UNKNOWN, "resend_allowed", event.reason) | {
                 "not_found_at": None,
                 "resend_allowed_at": occurred_at,
+                "mismatch": None,
             }
         case happened.SucceededByOperator():
             change = _ended(OrderState.SUCCEEDED, "operator", event.reason) | _debited(order, occurred_at)
@@ -342,15 +317,29 @@ def _change_by_unknown_amount(order: Order, event: happened.AmountUnknown) -> di
     return change
 
 
+def _change_by_mismatch(order: Order, event: happened.StatusMismatched) -> dict[str, object]:
+    # SAT knows the id, so the order is neither unsent nor unknown to it, whatever the id stands for there.
+    change: dict[str, object] = {"mismatch": event.members, "may_have_arrived": True, "not_found_at": None}
+    if order.state.is_in_flight or order.state is OrderState.QUOTED:
+        return change | _ended(OrderState.UNKNOWN, STATUS_MISMATCH, mismatch_in_words(event.members))
+    if order.state is OrderState.ESCALATED:
+        return change | _ended(OrderState.ESCALATED, STATUS_MISMATCH, mismatch_in_words(event.members))
+    return change
+
+
 def _change_by_status(order: Order, event: happened.SignedStatus) -> dict[str, object]:
     if isinstance(event, happened.EvidenceContradicted):
         # The state stays; that the evidence came is in the log and raises an alert.
         return {"evidence_at": event.observed_at}
+    if isinstance(event, happened.ReversalDoubted):
+        return {"evidence_at": event.observed_at, "doubted_at": event.observed_at}
     change: dict[str, object] = {
         "may_have_arrived": True,
         "evidence_digest": event.evidence_digest,
         "evidence_at": event.observed_at,
         "ended_by_operator": False,
+        "doubted_at": None,
+        "mismatch": None,
         "reason_code": None,
         "reason_detail": None,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -140,11 +140,18 @@ class RecordReply:
     partner_fee_rupiah: int | None = None
     response_digest: str | None = None
     unreadable_amounts: tuple[UnreadableAmount, ...] = ()
+    product_code: str = ""
+    client_number: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordStatus:
-    """A status whose signature was verified. ``observed_at`` is when the request for it began."""
+    """A status whose signature was verified. ``observed_at`` is when the request for it began.
+
+    ``asked_at_version`` is the order's version when SAT was asked: an answer is newer than everything that
+    the log had by then. Without it only clocks can say which of two answers is the newer one.
+    ``product_code`` and ``client_number`` are what the status says it is about, empty where it does not say.
+    """
 
     status: str
     observed_at: datetime
@@ -156,6 +163,9 @@ class RecordStatus:
     partner_fee_rupiah: int | None = None
     fulfilled_at: datetime | None = None
     unreadable_amounts: tuple[UnreadableAmount, ...] = ()
+    product_code: str = ""
+    client_number: str = field(default="", repr=False)
+    asked_at_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

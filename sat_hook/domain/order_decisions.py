@@ -7,19 +7,22 @@ carries the times that matter.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_events as happened
+from sat_hook.domain.decision import Decision
+from sat_hook.domain.decision import refuse as _refuse
+from sat_hook.domain.decision import wrong_state as _wrong_state
 from sat_hook.domain.event import Event
 from sat_hook.domain.order import Order, OrderState, Refusal, RefusalReason
 from sat_hook.domain.order_commands import OperatorEnd, OrderCommand, ReplyVerdict
+from sat_hook.domain.same_order import differing_members
+from sat_hook.domain.status_decisions import charge_above_quote, record_callback, record_status
 from sat_hook.domain.unknown_amounts import told_of, with_amounts_alone
 
-Decision = tuple[Event, ...] | Refusal
-
-STATUS_PENDING = "Pending"
-STATUS_SUCCESS = "Success"
-STATUS_FAILED = "Failed"
+ORDER_MISMATCH = "order_mismatch"
+"""Why a reply to a checkout proves nothing: it has the order's id, and is about something else."""
 
 
 def decide(order: Order | None, command: OrderCommand) -> Decision:
@@ -35,14 +38,6 @@ def decide(order: Order | None, command: OrderCommand) -> Decision:
     if not unknown or isinstance(decision, Refusal):
         return decision
     return (*decision, *told_of(order, decision, unknown))
-
-
-def _refuse(reason: RefusalReason, detail: str = "") -> Refusal:
-    return Refusal(reason=reason, detail=detail)
-
-
-def _wrong_state(order: Order) -> Refusal:
-    return _refuse(RefusalReason.WRONG_STATE, f"the order is {order.state.value}")
 
 
 def _receive(order: Order | None, command: asked.Receive) -> Decision:
@@ -180,6 +175,8 @@ def _request_checkout(order: Order, command: asked.RequestCheckout) -> Decision:
 
 def _refuse_resend(order: Order, command: asked.RequestCheckout) -> Refusal | None:
     """A resend needs SAT's word, given after the last attempt had settled, that it does not know the id."""
+    if order.mismatch is not None:
+        return _refuse(RefusalReason.NOT_KNOWN_TO_BE_ABSENT, "SAT has signed a status with this id")
     if order.not_found_at is None or order.settled_after is None or order.not_found_at < order.settled_after:
         return _refuse(RefusalReason.NOT_KNOWN_TO_BE_ABSENT, "ask for the status first")
     if command.resend_until is None or command.now >= command.resend_until:
@@ -193,6 +190,11 @@ def _record_reply(order: Order, command: asked.RecordReply) -> Decision:
     if command.attempt != order.attempt:
         return _refuse(RefusalReason.STALE_ATTEMPT, f"attempt {order.attempt} is the current one")
     late = (OrderState.UNKNOWN, OrderState.ESCALATED)
+    told = (command.product_code, command.client_number)
+    if command.verdict is ReplyVerdict.ACCEPTED and differing_members(
+        order.product_code, order.client_number, *told
+    ):
+        command = replace(command, verdict=ReplyVerdict.UNKNOWN, reason=ORDER_MISMATCH)
     if order.state in late and command.verdict is ReplyVerdict.ACCEPTED:
         return _accepted(order, command)
     if order.state is not OrderState.SUBMITTING:
@@ -226,101 +228,13 @@ def _accepted(order: Order, command: asked.RecordReply) -> tuple[Event, ...]:
         partner_fee_rupiah=command.partner_fee_rupiah,
         response_digest=command.response_digest,
     )
-    return (accepted, *_charge_above_quote(order, command.sales_price_rupiah))
-
-
-def _charge_above_quote(order: Order, charged_rupiah: int | None) -> tuple[Event, ...]:
-    """The alarm about a charge that nobody agreed to, once in an order's life."""
-    if charged_rupiah is None or order.quote_rupiah is None or order.overcharged_rupiah is not None:
-        return ()
-    if charged_rupiah <= order.quote_rupiah:
-        return ()
-    return (happened.ChargedAboveQuote(charged_rupiah=charged_rupiah, quote_rupiah=order.quote_rupiah),)
+    return (accepted, *charge_above_quote(order, command.sales_price_rupiah))
 
 
 def _unknown(command: asked.RecordReply, reason: str) -> Event:
     return happened.CheckoutUnknown(
         attempt=command.attempt, reason=reason, code=command.code, http_status=command.http_status
     )
-
-
-def _record_status(order: Order, command: asked.RecordStatus) -> Decision:
-    if order.attempt == 0:
-        return _refuse(RefusalReason.NEVER_SENT, "SAT knows an order that this log never sent")
-    if order.evidence_at is not None and command.observed_at < order.evidence_at:
-        return _refuse(RefusalReason.STALE_EVIDENCE, f"newer evidence is from {order.evidence_at}")
-    if command.status == STATUS_FAILED:
-        return _record_failed(order, command)
-    if command.status == STATUS_SUCCESS:
-        decision = _record_success(order, command)
-    else:
-        decision = _record_not_ended(order, command)
-    if isinstance(decision, Refusal):
-        return decision
-    # The reply that would have told of the price may have been lost.
-    return (*decision, *_charge_above_quote(order, command.sales_price_rupiah))
-
-
-def _signed(command: asked.RecordStatus) -> dict[str, object]:
-    return {
-        "evidence_digest": command.evidence_digest,
-        "observed_at": command.observed_at,
-        "sales_price_rupiah": command.sales_price_rupiah,
-        "admin_fee_rupiah": command.admin_fee_rupiah,
-        "partner_fee_rupiah": command.partner_fee_rupiah,
-    }
-
-
-def _contradicted(command: asked.RecordStatus) -> Decision:
-    return (
-        happened.EvidenceContradicted.model_validate({**_signed(command), "reported_status": command.status}),
-    )
-
-
-def _record_success(order: Order, command: asked.RecordStatus) -> Decision:
-    if order.state is OrderState.SUCCEEDED and not order.ended_by_operator:
-        return _refuse(RefusalReason.ALREADY_SO)
-    if order.state is OrderState.REVERSED:
-        return _contradicted(command)
-    return (
-        happened.OrderSucceeded.model_validate({**_signed(command), "fulfilled_at": command.fulfilled_at}),
-    )
-
-
-def _record_failed(order: Order, command: asked.RecordStatus) -> Decision:
-    data = {**_signed(command), "error_code": command.error_code, "error_detail": command.error_detail}
-    if order.state is OrderState.REVERSED:
-        return _refuse(RefusalReason.ALREADY_SO)
-    if order.state is OrderState.FAILED and order.evidence_digest is not None and not order.ended_by_operator:
-        return _refuse(RefusalReason.ALREADY_SO)
-    if order.state is OrderState.SUCCEEDED and not order.ended_by_operator:
-        return (happened.OrderReversed.model_validate(data),)
-    return (happened.OrderFailed.model_validate(data),)
-
-
-def _record_not_ended(order: Order, command: asked.RecordStatus) -> Decision:
-    """Pending, or a status that we do not know and therefore never take for an end (protocol section 6)."""
-    if order.state is OrderState.ESCALATED:
-        return _refuse(RefusalReason.ALREADY_SO, "only an end takes an escalated order back")
-    if order.state is OrderState.PENDING and order.evidence_at and order.reported_status == command.status:
-        return _refuse(RefusalReason.ALREADY_SO)
-    rejected_only = order.state is OrderState.FAILED and order.evidence_digest is None
-    if order.state.is_in_flight or order.state is OrderState.QUOTED:
-        accept = True
-    else:
-        accept = rejected_only and not order.ended_by_operator
-    if not accept:
-        return _contradicted(command)
-    return (happened.OrderPending.model_validate({**_signed(command), "reported_status": command.status}),)
-
-
-def _record_callback(order: Order, command: asked.RecordCallback) -> Decision:
-    if command.status.status not in (STATUS_SUCCESS, STATUS_FAILED):
-        return _refuse(RefusalReason.NOT_CONFIRMED, "only an end is taken from a callback")
-    if not order.state.is_in_flight:
-        # An old callback may come late, or be sent again by anybody who saw it.
-        return _refuse(RefusalReason.NOT_CONFIRMED, f"the order is {order.state.value}: SAT has to be asked")
-    return _record_status(order, command.status)
 
 
 def _record_not_found(order: Order, command: asked.RecordNotFound) -> Decision:
@@ -340,7 +254,7 @@ def _escalate(order: Order, command: asked.Escalate) -> Decision:
         return _refuse(RefusalReason.ALREADY_SO)
     if not order.state.is_in_flight:
         return _wrong_state(order)
-    if order.settled_after is not None and command.now < order.settled_after:
+    if order.may_be_under_way(command.now):
         return _refuse(RefusalReason.TOO_EARLY, "the last attempt may still be under way")
     return (happened.OrderEscalated(reason=command.reason),)
 
@@ -356,7 +270,7 @@ def _allow_resend(order: Order, command: asked.AllowResend) -> Decision:
 def _end_by_operator(order: Order, command: asked.EndByOperator) -> Decision:
     if order.state is not OrderState.ESCALATED:
         return _wrong_state(order)
-    if order.settled_after is not None and command.now < order.settled_after:
+    if order.may_be_under_way(command.now):
         return _refuse(RefusalReason.TOO_EARLY, "the last attempt may still be under way")
     if command.end is OperatorEnd.SUCCEEDED:
         return (happened.SucceededByOperator(reason=command.reason),)
@@ -375,8 +289,8 @@ _DECISIONS = {
     asked.RenewReservation: _renew_reservation,
     asked.RequestCheckout: _request_checkout,
     asked.RecordReply: _record_reply,
-    asked.RecordStatus: _record_status,
-    asked.RecordCallback: _record_callback,
+    asked.RecordStatus: record_status,
+    asked.RecordCallback: record_callback,
     asked.RecordNotFound: _record_not_found,
     asked.Escalate: _escalate,
     asked.AllowResend: _allow_resend,

@@ -270,6 +270,24 @@ class EvidenceContradicted(SignedStatus):
 
 
 @register
+class ReversalDoubted(SignedStatus):
+    """A signed Success after a reversal: one of the two was old. The state stays until SAT is asked again."""
+
+
+@register
+class StatusMismatched(Event):
+    """A signed status under this order's request id is about something else than was sent. It ends nothing.
+
+    ``members`` names what differs, ``evidence_digest`` the stored bytes; nothing else of them counts.
+    """
+
+    evidence_digest: str
+    observed_at: AwareDatetime
+    reported_status: str
+    members: tuple[str, ...]
+
+
+@register
 class OrderEscalated(Event):
     """The pipeline gave up waiting: a person has to look. Any later end is still accepted."""
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from sat_hook.domain.order import Order
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.evidence import status_ask
 from sat_hook.pipeline.resolver import Ask, Resolver
@@ -37,17 +38,19 @@ async def ask_about(
     gate = asyncio.Semaphore(in_flight)
     changed, unproven = 0, Counter[str]()
 
-    async def ask(request_id: str) -> Ask | None:
+    async def ask(request_id: str, before: Order | None) -> Ask | None:
         async with gate:
             # An answer is as old as its question: what it says may have changed while it was under way.
             asked_at = resolver.clock.now()
             outcome = await sat.ask_status(request_id)
         if outcome.verdict is StatusVerdict.UNREADABLE:
             unproven[str(outcome.reason)] += 1
-        return status_ask(request_id, outcome, asked_at)
+        return status_ask(request_id, outcome, asked_at, before)
 
     for start in range(0, len(request_ids), GROUP):
-        answers = await asyncio.gather(*(ask(key) for key in request_ids[start : start + GROUP]))
+        group = request_ids[start : start + GROUP]
+        before = await resolver.offload(partial(resolver.store.load_orders, group))
+        answers = await asyncio.gather(*(ask(key, before.get(key)) for key in group))
         asks = [answer for answer in answers if answer is not None]
         resolved = await resolver.offload(partial(resolver.apply, asks, provenance))
         changed += sum(1 for resolution in resolved.values() if resolution.is_accepted)

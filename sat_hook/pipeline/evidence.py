@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import (
     RecordNotFound,
     RecordReply,
@@ -33,11 +34,19 @@ def reply_of(outcome: CheckoutOutcome, attempt: int) -> RecordReply:
         partner_fee_rupiah=outcome.partner_fee_rupiah,
         response_digest=outcome.response_digest,
         unreadable_amounts=_unreadable(outcome.unreadable_amounts),
+        product_code=outcome.product_code,
+        client_number=outcome.client_number,
     )
 
 
-def status_ask(request_id: str, outcome: StatusOutcome, asked_at: datetime) -> Ask | None:
-    """What an answer about a status asks of the order; None when the answer proves nothing."""
+def status_ask(
+    request_id: str, outcome: StatusOutcome, asked_at: datetime, before: Order | None = None
+) -> Ask | None:
+    """What an answer about a status asks of the order; None when the answer proves nothing.
+
+    :param before: the order as it was read before SAT was asked: what was recorded since may be newer than
+        the answer.
+    """
     if outcome.verdict is StatusVerdict.NOT_FOUND:
         return Ask(request_id, RecordNotFound(asked_at))
     if outcome.verdict is not StatusVerdict.SIGNED:
@@ -56,6 +65,9 @@ def status_ask(request_id: str, outcome: StatusOutcome, asked_at: datetime) -> A
         partner_fee_rupiah=detail.partner_fee_rupiah,
         fulfilled_at=detail.fulfilled_at,
         unreadable_amounts=_unreadable(detail.unreadable_amounts),
+        product_code=detail.product_code,
+        client_number=detail.client_number,
+        asked_at_version=before.version if before is not None else None,
     )
     proof = StatusEvidence(
         digest=outcome.response_digest,

@@ -67,7 +67,7 @@ class _Answer:
     @property
     def ask(self) -> Ask | None:
         """What it asks of the order; None when it proves nothing."""
-        return status_ask(self.request_id, self.outcome, self.asked_at)
+        return status_ask(self.request_id, self.outcome, self.asked_at, self.claimed.order)
 
 
 class StatusPoller:
@@ -176,6 +176,8 @@ class StatusPoller:
             resolved = self._resolver.apply(asks.values(), provenance, {**known, **orders})
             done.update({place: resolved[ask.request_id] for place, ask in asks.items()})
             orders.update({key: found.order for key, found in resolved.items() if found.order is not None})
+        # Something was recorded while SAT was asked, and may be newer: SAT is asked again.
+        old = {answers[place].request_id for place, resolution in done.items() if resolution.is_old}
         silent = [answer.request_id for answer in answers if answer.request_id not in orders]
         if silent:
             orders.update(self._resolver.store.load_orders(silent))
@@ -183,7 +185,11 @@ class StatusPoller:
         for answer in answers:
             by_lease.setdefault(answer.claimed.lease_until, []).append(answer.claimed.poll)
         for lease_until, polls in by_lease.items():
-            still = {p.request_id: p.polls for p in polls if _is_in_flight(orders.get(p.request_id))}
+            still = {
+                p.request_id: p.polls
+                for p in polls
+                if p.request_id in old or _is_in_flight(orders.get(p.request_id))
+            }
             due = {request_id: self._due_after(count) for request_id, count in still.items()}
             self._schedule.reschedule(due, lease_until)
             self._schedule.forget([p.request_id for p in polls if p.request_id not in still], lease_until)

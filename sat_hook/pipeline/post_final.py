@@ -16,7 +16,7 @@ from functools import partial
 from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.final_watch import LookFinding
 from sat_hook.domain.order import Order
-from sat_hook.domain.order_events import EvidenceContradicted
+from sat_hook.domain.order_events import EvidenceContradicted, ReversalDoubted, StatusMismatched
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.evidence import status_ask
 from sat_hook.pipeline.limits import FinalWatchLimits
@@ -24,6 +24,9 @@ from sat_hook.pipeline.resolver import Resolution, Resolver
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.protocol.outcomes import StatusOutcome, StatusVerdict
 from sat_hook.store.final_watch import DueLook, FinalWatch, LookKey, MarkCount
+
+# What says something of an ended order and leaves its state as it is.
+_NEWS = (EvidenceContradicted, ReversalDoubted, StatusMismatched)
 
 
 @dataclass(slots=True)
@@ -81,8 +84,10 @@ class FinalLooker:
             )
             if not claimed:
                 break
-            answers = await self._ask_all(sorted({look.request_id for look in claimed}))
-            await self._resolver.offload(partial(self._record, claimed, answers, report))
+            keys = sorted({look.request_id for look in claimed})
+            before = await self._resolver.offload(partial(self._resolver.store.load_orders, keys))
+            answers = await self._ask_all(keys)
+            await self._resolver.offload(partial(self._record, claimed, answers, before, report))
             report.asked += len(answers)
         now = self._clock.now()
         overdue_before = now - timedelta(seconds=self._limits.give_up_after_seconds)
@@ -109,21 +114,21 @@ class FinalLooker:
         self,
         claimed: list[DueLook],
         answers: dict[str, tuple[StatusOutcome, datetime]],
+        before: dict[str, Order],
         report: FinalWatchReport,
     ) -> None:
         signed = [
             ask
             for request_id, (outcome, asked_at) in answers.items()
             if outcome.verdict is StatusVerdict.SIGNED
-            and (ask := status_ask(request_id, outcome, asked_at)) is not None
+            and (ask := status_ask(request_id, outcome, asked_at, before.get(request_id))) is not None
         ]
-        before = self._resolver.store.load_orders(list(answers))
         done = self._resolver.apply(signed, self._provenance, before)
         findings: dict[LookKey, LookFinding] = {}
         postponed: dict[LookKey, tuple[datetime, str]] = {}
         for look in claimed:
             outcome, _ = answers[look.request_id]
-            if look.request_id in done:
+            if look.request_id in done and not done[look.request_id].is_old:
                 findings[look.key] = _finding(before.get(look.request_id), done[look.request_id])
             elif outcome.verdict is StatusVerdict.NOT_FOUND and not _is_signed_for(
                 before.get(look.request_id)
@@ -146,8 +151,8 @@ def _is_signed_for(order: Order | None) -> bool:
 def _finding(before: Order | None, done: Resolution) -> LookFinding:
     """A first signed Failed of a rejected order proves what was known; only another state is news."""
     moved = before is not None and done.order is not None and done.order.state is not before.state
-    contradicted = any(isinstance(event, EvidenceContradicted) for event in done.events)
-    return LookFinding.CHANGED if moved or contradicted else LookFinding.SAME
+    is_news = any(isinstance(event, _NEWS) for event in done.events)
+    return LookFinding.CHANGED if moved or is_news else LookFinding.SAME
 
 
 def missed_alerts(counts: Sequence[MarkCount], now: datetime) -> list[Alert]:

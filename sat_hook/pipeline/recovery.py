@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order import LONGEST_ATTEMPT, Order, OrderState
 from sat_hook.domain.order_commands import Escalate
 from sat_hook.domain.ports import Randomness
 from sat_hook.domain.recorded import Provenance
+from sat_hook.domain.same_order import mismatch_in_words
 from sat_hook.pipeline.committer import GroupCommitter
 from sat_hook.pipeline.finality import StatusPoller
 from sat_hook.pipeline.limits import ExecutionLimits, PollingLimits, RecoveryLimits
@@ -107,10 +108,14 @@ class Recovery:
 
     def _is_over(self, order: Order, now: datetime) -> bool:
         """Nothing more will happen by itself: no resend is allowed, or the time is up."""
-        if order.settled_after is None or now < order.settled_after:
+        if order.settled_after is None or order.may_be_under_way(now):
             return False
+        if order.mismatch is not None:
+            return True
         began = max(filter(None, (order.first_sent_at, order.resend_allowed_at)), default=now)
-        if now >= began + timedelta(seconds=self._limits.give_up_after_seconds):
+        patience = timedelta(seconds=self._limits.give_up_after_seconds)
+        # What was sent in the future was dated by a clock that was ahead.
+        if now >= began + patience or began > now + LONGEST_ATTEMPT:
             return True
         return is_known_to_be_absent(order)
 
@@ -125,6 +130,8 @@ class Recovery:
         return escalated
 
     def _reason(self, order: Order, now: datetime) -> str:
+        if order.mismatch is not None:
+            return mismatch_in_words(order.mismatch)
         if is_known_to_be_absent(order):
             if now >= self._resend_until(order):
                 return "SAT does not know the order, and the time in which a resend is safe has passed"
@@ -162,6 +169,7 @@ def is_known_to_be_absent(order: Order) -> bool:
     """SAT said "not found" after the last attempt could no longer be under way, and nothing came since."""
     return (
         order.state is OrderState.UNKNOWN
+        and order.mismatch is None
         and order.not_found_at is not None
         and order.settled_after is not None
         and order.not_found_at >= order.settled_after

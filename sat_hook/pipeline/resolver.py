@@ -17,7 +17,7 @@ from sat_hook.domain.batch import Batch, decide_batch, evolve_batch
 from sat_hook.domain.batch_commands import BatchCommand
 from sat_hook.domain.event import Event
 from sat_hook.domain.identity import account_id_of
-from sat_hook.domain.order import Order, Refusal, evolve
+from sat_hook.domain.order import Order, Refusal, RefusalReason, evolve
 from sat_hook.domain.order_commands import OrderCommand
 from sat_hook.domain.order_decisions import decide
 from sat_hook.domain.ports import Clock, Offload
@@ -50,6 +50,11 @@ class Resolution:
     def is_accepted(self) -> bool:
         """True when the command changed the order."""
         return self.refusal is None
+
+    @property
+    def is_old(self) -> bool:
+        """True when the evidence may be older than what the log has."""
+        return self.refusal is not None and self.refusal.reason is RefusalReason.STALE_EVIDENCE
 
 
 class Resolver:

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import RequestCheckout
-from sat_hook.domain.order_events import CheckoutRequested
+from sat_hook.domain.order_events import CheckoutRequested, CheckoutUnknown
 from sat_hook.domain.ports import Clock, SendWindow
 from sat_hook.pipeline.committer import GroupCommitter
 from sat_hook.pipeline.evidence import reply_of
 from sat_hook.pipeline.limits import ExecutionLimits
-from sat_hook.pipeline.resolver import Ask
+from sat_hook.pipeline.resolver import Ask, Resolution
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.protocol.exchange import FaultKind, TransportFault
 from sat_hook.protocol.messages import NameValue, OrderRequest, encode_order
-from sat_hook.protocol.outcomes import CheckoutOutcome, classify_checkout
+from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict, classify_checkout
 
 _STOPPED = TransportFault(FaultKind.SENDING_STOPPED, sent=False, detail="the sending was stopped before")
 
@@ -78,7 +78,7 @@ class Sender:
         recorded = await self._committer.commit(
             Ask(order.request_id, reply_of(outcome, requested.attempt)), intent.order
         )
-        return Sending(recorded.order, outcome)
+        return Sending(recorded.order, _as_recorded(outcome, recorded))
 
     async def _place(self, body: str, request_id: str, window: SendWindow) -> CheckoutOutcome:
         if self._is_stopped():
@@ -100,6 +100,14 @@ class Sender:
             resend_until=resend_until,
             based_on_version=order.version,
         )
+
+
+def _as_recorded(outcome: CheckoutOutcome, recorded: Resolution) -> CheckoutOutcome:
+    """The outcome as the order took it: a reply that is about something else has accepted nothing."""
+    unknown = next((event for event in recorded.events if isinstance(event, CheckoutUnknown)), None)
+    if unknown is None or outcome.verdict is CheckoutVerdict.UNKNOWN:
+        return outcome
+    return replace(outcome, verdict=CheckoutVerdict.UNKNOWN, reason=unknown.reason)
 
 
 def checkout_body(order: Order) -> bytes:

@@ -123,12 +123,17 @@ async def ask_now(
     resolver: Resolver, sat: SATApi, request_id: str, provenance: Provenance
 ) -> tuple[StatusOutcome, Order | None]:
     """Ask SAT about one order and record what the answer proves; the order is None when it is not ours."""
+
+    def load() -> Order | None:
+        return resolver.store.load_orders([request_id]).get(request_id)
+
+    before = await resolver.offload(load)
     asked_at = resolver.clock.now()
     outcome = await sat.ask_status(request_id)
+    ask = status_ask(request_id, outcome, asked_at, before)
 
     def record() -> Order | None:
-        order = resolver.store.load_orders([request_id]).get(request_id)
-        ask = status_ask(request_id, outcome, asked_at)
+        order = load()
         if order is None or ask is None:
             return order
         return resolver.apply([ask], provenance)[request_id].order

@@ -56,7 +56,11 @@ class TrustedCallbacks:
         if not asks:
             return frozenset()
         done = resolver.apply(asks, BY_CALLBACK, own)
-        return frozenset(key for key, resolution in done.items() if resolution.is_accepted)
+        return frozenset(
+            key
+            for key, resolution in done.items()
+            if resolution.is_accepted and resolution.order is not None and resolution.order.state.is_final
+        )
 
     def _ask(self, resolver: Resolver, callbacks: Sequence[KeptCallback]) -> Ask | None:
         """The end that every callback of an order agrees on. When one says otherwise, SAT is asked."""
@@ -68,7 +72,7 @@ class TrustedCallbacks:
             if ask is None:
                 return None
             asks.append(ask)
-        words = {ask.command.status.status for ask in asks if isinstance(ask.command, RecordCallback)}
+        words = {_what(ask.command.status) for ask in asks if isinstance(ask.command, RecordCallback)}
         return asks[-1] if len(words) == 1 else None
 
     def _verified(self, resolver: Resolver, callback: KeptCallback) -> Ask | None:
@@ -85,3 +89,8 @@ class TrustedCallbacks:
         if ask is None or not isinstance(ask.command, RecordStatus):
             return None
         return Ask(ask.request_id, RecordCallback(ask.command), ask.evidence)
+
+
+def _what(status: RecordStatus) -> tuple[str, str, str]:
+    """What callbacks of one order have to agree on."""
+    return status.status, status.product_code, status.client_number

@@ -89,6 +89,8 @@ class CheckoutOutcome:
     :param reported_status: the status in an accepted reply. The reply is not signed, so it proves nothing
         about the end of the order.
     :param response_digest: SHA-256 of the answer's body; ``None`` if there was no answer.
+    :param product_code: what an accepted reply says it is about, like ``client_number``; empty where it does
+        not say.
     """
 
     verdict: CheckoutVerdict
@@ -101,6 +103,8 @@ class CheckoutOutcome:
     partner_fee_rupiah: int | None = None
     response_digest: str | None = None
     unreadable_amounts: tuple[UnreadableAmount, ...] = ()
+    product_code: str = ""
+    client_number: str = field(default="", repr=False)
 
 
 class StatusVerdict(StrEnum):
@@ -202,6 +206,8 @@ def _classify_accepting(reply: WireResponse, request_id: str) -> CheckoutOutcome
         partner_fee_rupiah=order.partner_fee_rupiah,
         response_digest=reply.digest,
         unreadable_amounts=order.unreadable_amounts,
+        product_code=order.product_code,
+        client_number=order.client_number,
     )
 
 

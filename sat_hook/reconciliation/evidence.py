@@ -104,6 +104,7 @@ def _judge(finder: Finder, rows: pd.DataFrame, signed: pd.DataFrame, span: Span)
         rows["request_id"].isin(wrong.keys())
         | rows["ends_by"].isin(BY_OPERATOR)
         | rows["contradicted"]
+        | rows["mismatched"]
         | (rows["state"].isin(OPEN) & (rows["sent_at"] < opens_at))
     ]
     if len(places) > MAXIMUM_ITEMISED:
@@ -141,6 +142,18 @@ def _judge(finder: Finder, rows: pd.DataFrame, signed: pd.DataFrame, span: Span)
                 ours=str(row.state),
                 theirs="another signed status",
                 amount_rupiah=charged,
+                order=order,
+                evidence=evidence,
+            )
+        if bool(row.mismatched):
+            yield finder.found(
+                "mismatched",
+                order[0],
+                BreakCategory.IDENTITY,
+                "SAT signed a status with this order's id about another product or client number",
+                ours=str(row.state),
+                theirs="a status about something else",
+                amount_rupiah=-charged,
                 order=order,
                 evidence=evidence,
             )

@@ -46,6 +46,8 @@ STATE_AFTER: dict[str, OrderState | None] = {
     "SucceededByOperator": OrderState.SUCCEEDED,
     "FailedByOperator": OrderState.FAILED,
     "AmountUnknown": None,
+    "ReversalDoubted": None,
+    "StatusMismatched": None,  # or unknown: see _folded
 }
 MOVES = tuple(STATE_AFTER)
 ENDS = tuple(
@@ -64,6 +66,7 @@ IN_TRANSIT = tuple(
     _STATES.index(state.value)
     for state in (OrderState.SUBMITTING, OrderState.PENDING, OrderState.UNKNOWN, OrderState.ESCALATED)
 )
+_IN_FLIGHT = tuple(_STATES.index(state.value) for state in OrderState if state.is_in_flight)
 _SUCCEEDED = _STATES.index(OrderState.SUCCEEDED.value)
 _GIVEN_BACK = (_STATES.index(OrderState.FAILED.value), _STATES.index(OrderState.REVERSED.value))
 
@@ -79,6 +82,7 @@ _MOVE_COLUMNS = (
     "before_step",
     "not_found",
     "contradicted",
+    "mismatched",
     "price",
     "charge",
     "before_charge",
@@ -297,17 +301,17 @@ def _folded(read: pd.DataFrame, span: Span) -> pd.DataFrame:
 
     Beside the columns of :data:`~sat_hook.reconciliation.model.ORDER_COLUMNS` up to
     ``in_transit_closing_rupiah``: ``before_state``, ``before_rupiah`` (as of the day before), ``ends_by``
-    (the code of the event that made the state), ``contradicted``, ``is_uncertain_at_close``, ``client_mark``
-    (60 bits of the MD5 of the client number), and what the order's events of the day come to: ``day_events``,
-    ``day_mark``, ``day_rupiah``.
+    (the code of the event that made the state), ``contradicted``, ``mismatched``, ``is_uncertain_at_close``,
+    ``client_mark`` (60 bits of the MD5 of the client number), and what the order's events of the day come to:
+    ``day_events``, ``day_mark``, ``day_rupiah``.
     """
     read = read.sort_values("request_id", ignore_index=True)
     never_left = (read["requested"] == read["not_sent"]) & (read["arrivals"] == 0)
     state = _states(read["step"], never_left)
-    is_lost = ((read["step"] & CODE_BITS) == CODES["CheckoutRequested"]) & (
-        read["not_found"] > read["step"] // (CODE_BITS + 1)
-    )
-    state = np.where(is_lost, _STATES.index(OrderState.UNKNOWN.value), state)
+    version = read["step"] // (CODE_BITS + 1)
+    is_lost = ((read["step"] & CODE_BITS) == CODES["CheckoutRequested"]) & (read["not_found"] > version)
+    is_told_of_another = np.isin(state, _IN_FLIGHT) & (read["mismatched"] > version)
+    state = np.where(is_lost | is_told_of_another, _STATES.index(OrderState.UNKNOWN.value), state)
     opening, closing = _states(read["opening_step"], never_left), _states(read["closing_step"], never_left)
     before = _states(read["before_step"], never_left)
     was_debited = read["proves_debit"] == 1
@@ -352,6 +356,7 @@ def _folded(read: pd.DataFrame, span: Span) -> pd.DataFrame:
             "before_rupiah": valued_before,
             "ends_by": (read["step"] & CODE_BITS).astype("int8"),
             "contradicted": read["contradicted"] > 0,
+            "mismatched": read["mismatched"] > 0,
             "is_uncertain_at_close": in_transit[1]
             | ((read["sent_us"] - closing_us).abs() < _DRIFT_US)
             | ((read["moved_us"] - closing_us).abs() < _DRIFT_US),

@@ -48,6 +48,8 @@ class MemoryPollSchedule:
                 self._entries.setdefault(order.request_id, _Entry(order, due_at))
             elif scope.account is not None and _may_end_late(order, due_at):
                 self._entries.setdefault(order.request_id, _Entry(order, late_due_at(due_at)))
+            elif scope.account is not None and _is_doubted(order, due_at):
+                self._entries.setdefault(order.request_id, _Entry(order, due_at))
 
     def hasten(self, scope: PollScope, now: datetime) -> int:
         called: dict[str, Order] = {}
@@ -103,6 +105,10 @@ class MemoryPollSchedule:
 def _may_end_late(order: Order, now: datetime) -> bool:
     sent = order.first_sent_at
     return order.state is OrderState.ESCALATED and sent is not None and sent > late_since(now)
+
+
+def _is_doubted(order: Order, now: datetime) -> bool:
+    return order.doubted_at is not None and order.doubted_at > late_since(now)
 
 
 def _is_within(order: Order, scope: PollScope) -> bool:

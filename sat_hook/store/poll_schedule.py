@@ -46,7 +46,8 @@ class PollSchedule(Protocol):
         """Put every order in flight of the scope on the schedule; those already there keep their place.
 
         Of an account, escalated orders too, for ``LATE_DAYS`` after they were sent: they come due
-        ``LATE_PAUSE_SECONDS`` after ``due_at``. Callbacks of an account that wait for an order which is not
+        ``LATE_PAUSE_SECONDS`` after ``due_at``. And reversals that a signed Success has put in doubt, for
+        ``LATE_DAYS`` after that. Callbacks of an account that wait for an order which is not
         known after ``STRANGER_DAYS`` leave the queue.
         """
 

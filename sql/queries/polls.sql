@@ -1,6 +1,7 @@
 -- name: enroll(batch_id, account, due_at, late_due_at, late_since)!
 -- Put every order in flight of a batch, or of an account, on the schedule; those that are there keep their place.
 -- Of an account, also what was handed to people and was sent since `late_since`: seldom, for an end that comes late.
+-- And reversals that a signed Success has put in doubt since then.
 INSERT INTO sat.poll_schedule (request_id, account, batch_id, due_at)
 SELECT request_id, account, batch_id, CASE state WHEN 'escalated' THEN :late_due_at ELSE :due_at END
 FROM sat.orders
@@ -12,6 +13,11 @@ WHERE (:batch_id::text IS NULL OR batch_id = :batch_id)
       state = 'escalated'
       AND :account::text IS NOT NULL
       AND sat.moment(document ->> 'first_sent_at') > :late_since
+    )
+    OR (
+      state = 'reversed'
+      AND :account::text IS NOT NULL
+      AND sat.moment(document ->> 'doubted_at') > :late_since
     )
   )
 ON CONFLICT (request_id) DO NOTHING;

@@ -69,7 +69,9 @@ numbered AS (
         sat.packed_amount(version, (facts ->> 'admin_fee_rupiah')::bigint) AS admin_fee,
         sat.packed_amount(version, (facts ->> 'partner_fee_rupiah')::bigint) AS partner_fee,
         position <= :position AS is_known,
-        type NOT IN ('StatusNotFound', 'EvidenceContradicted', 'AmountUnknown') AS is_step,
+        type NOT IN ('StatusNotFound', 'EvidenceContradicted', 'AmountUnknown', 'ReversalDoubted',
+            'StatusMismatched') AS is_step,
+        type IN ('OrderPending', 'OrderSucceeded', 'OrderFailed', 'OrderReversed') AS is_signed,
         type IN ('CheckoutAccepted', 'OrderPending', 'OrderSucceeded', 'OrderFailed', 'OrderReversed',
             'SucceededByOperator', 'FailedByOperator') AS proves_debit,
         position <= :position AND occurred_at >= :opens_at AND occurred_at < :closes_at AS is_in_day
@@ -87,7 +89,15 @@ SELECT
     coalesce(max(step) FILTER (WHERE is_known AND is_step AND occurred_at < :closing_at), 0),
     coalesce(max(step) FILTER (WHERE position <= :before AND is_step), 0),
     coalesce(max(version) FILTER (WHERE is_known AND type = 'StatusNotFound'), 0),
-    coalesce(max(version) FILTER (WHERE is_known AND type = 'EvidenceContradicted'), 0),
+    -- A doubt, like a status about something else, stands until SAT signs for the order again.
+    greatest(
+        coalesce(max(version) FILTER (WHERE is_known AND type = 'EvidenceContradicted'), 0),
+        CASE WHEN max(version) FILTER (WHERE is_known AND type = 'ReversalDoubted')
+            > coalesce(max(version) FILTER (WHERE is_known AND is_signed), 0) THEN 1 ELSE 0 END
+    ),
+    CASE WHEN max(version) FILTER (WHERE is_known AND type = 'StatusMismatched')
+        > coalesce(max(version) FILTER (WHERE is_known AND is_signed), 0)
+        THEN max(version) FILTER (WHERE is_known AND type = 'StatusMismatched') ELSE 0 END,
     coalesce(max(price) FILTER (WHERE is_known), 0) & 1099511627775,
     coalesce(max(charge) FILTER (WHERE is_known), -1),
     coalesce(max(charge) FILTER (WHERE position <= :before), -1),

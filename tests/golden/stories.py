@@ -221,13 +221,43 @@ def failed_then_success(line: Line) -> None:
 
 @story("Paid, reversed, and contradicted", faults=always("success_then_reversed", after_seconds=0.3))
 def reversed_and_contradicted(line: Line) -> None:
-    """A signed Failed after a signed Success; a further Success fits nothing and is kept."""
+    """A signed Failed after a signed Success; a further Success is kept. Since then it is a doubt."""
     batch_id = pay(line)
     order = only_order(line, batch_id)
     line.server.wait_until(lambda book: book["requests"][order.request_id]["status"] == "Failed")
     look_again(line, order)
     again = RecordStatus("Success", SystemClock().now(), "c" * 64)
     line.resolver.apply([Ask(order.request_id, again)], BY_TEST)
+    line.finish(batch_id)
+
+
+@story(
+    "Paid, called failed by a stale answer, doubted, and paid after all",
+    faults=always("stale_failure", skip=1),
+)
+def reversal_doubted(line: Line) -> None:
+    """A signed Failed that was old: the next Success is asked for once more before it counts."""
+    batch_id = pay(line)
+    order = only_order(line, batch_id)
+    for _ in range(2):
+        look_again(line, order)
+    for seconds in (3, 6):
+        recover(line, ahead=timedelta(seconds=seconds))
+    line.finish(batch_id)
+
+
+@story(
+    "SAT signs a status about another number, a person gets the order, and SAT is right in the end",
+    faults=always("garbled_reply", manner="other_number", operations=["status"]),
+)
+def told_of_another_number(line: Line) -> None:
+    """The order's id and a good signature, and yet no end of this order."""
+    batch_id = ready(line)
+    line.execution = AT_ONCE
+    send(line, batch_id)
+    line.wait(batch_id)
+    line.server.set_faults({"faults": []})
+    look_again(line, only_order(line, batch_id))
     line.finish(batch_id)
 
 

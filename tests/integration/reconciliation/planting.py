@@ -160,7 +160,7 @@ class Planted:
             facts["fulfilled_at"] = at
         elif kind is happened.EvidenceContradicted:
             facts["reported_status"] = "Failed"
-        else:
+        elif kind is not happened.ReversalDoubted:
             facts |= {"error_code": "S02", "error_detail": "Product is not available"}
             self.net_rupiah += price or 0
         self.happen(name, at, kind(**facts), evidence=(proof,) if kept else ())

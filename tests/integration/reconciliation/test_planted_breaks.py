@@ -24,6 +24,9 @@ from tests.integration.reconciliation.planting import (
 )
 
 HOUR = timedelta(hours=1)
+MISMATCHED = happened.StatusMismatched(
+    evidence_digest="a" * 64, observed_at=NOON, reported_status="Success", members=("client_number",)
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,26 @@ def contradicted(day: Planted) -> None:
     day.succeed("x")
     day.end("x", NOON + HOUR, happened.EvidenceContradicted)
     usual(day, day.settlement_row("x"))
+
+
+def told_of_another_number(day: Planted) -> None:
+    day.send("x", NOON)
+    day.happen("x", NOON + HOUR, MISMATCHED)
+    day.happen("x", NOON + HOUR, happened.OrderEscalated(reason="about another client number"))
+    usual(day)
+
+
+def told_of_another_number_afterwards(day: Planted) -> None:
+    day.succeed("x")
+    day.happen("x", NOON + HOUR, MISMATCHED)
+    usual(day, day.settlement_row("x"))
+
+
+def reversal_doubted(day: Planted) -> None:
+    day.succeed("x")
+    day.end("x", NOON + HOUR, happened.OrderReversed)
+    day.end("x", NOON + HOUR + SECOND, happened.ReversalDoubted)
+    usual(day)
 
 
 def open_since_yesterday(day: Planted) -> None:
@@ -166,6 +189,9 @@ PLANTS = (
     Plant("evidence says more", evidence_says_more, ("evidence", "amount", "x", 500)),
     Plant("ended by a person", ended_by_person, ("evidence", "matching", "x", -PRICE)),
     Plant("contradicted", contradicted, ("evidence", "status", "x", PRICE)),
+    Plant("told of another number", told_of_another_number, ("evidence", "identity", "x", -PRICE)),
+    Plant("told so after the end", told_of_another_number_afterwards, ("evidence", "identity", "x", -PRICE)),
+    Plant("reversal doubted", reversal_doubted, ("evidence", "status", "x", PRICE)),
     Plant("open since yesterday", open_since_yesterday, ("evidence", "timing", "x", -PRICE)),
     Plant("unknown in the file", file_has_unknown, ("settlement", "existence", "", 10_500), (5,)),
     Plant("missing in the file", file_lacks_order, ("settlement", "existence", "good-2", -PRICE)),
@@ -215,6 +241,7 @@ def test_every_category_is_planted() -> None:
         "amount",
         "status",
         "attribute",
+        "identity",
         "matching",
         "file",
         "control",

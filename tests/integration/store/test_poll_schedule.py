@@ -206,6 +206,29 @@ def test_what_was_handed_to_people_is_asked_about_seldom_and_for_a_week(kept: Ke
     assert kept.schedule.next_due(OF_ACCOUNT) is None
 
 
+def test_a_doubted_reversal_is_asked_about_at_once_and_for_a_week(kept: Kept) -> None:
+    """A signed Success after a reversal: the account's rounds ask again, until SAT has settled it."""
+    signed = {
+        "evidence_digest": "e" * 64,
+        "observed_at": T0,
+        "sales_price_rupiah": 52_000,
+        "admin_fee_rupiah": None,
+        "partner_fee_rupiah": None,
+    }
+    reversed_ = happened.OrderReversed(**signed, error_code="S02", error_detail="")
+    succeeded = happened.OrderSucceeded(**signed, fulfilled_at=None)
+    life = (VALIDATED, REQUESTED, succeeded, reversed_)
+    kept.take_in(1, *life)
+    key = kept.take_in(2, *life, happened.ReversalDoubted(**signed))
+    kept.schedule.enroll(OF_BATCH, T0)
+    assert kept.schedule.next_due(OF_BATCH) is None
+    kept.schedule.enroll(OF_ACCOUNT, T0)
+    assert kept.schedule.claim_due(OF_ACCOUNT, T0, LEASE, 10) == [DuePoll(key, 1)]
+    kept.schedule.forget([key], LEASE)
+    kept.schedule.enroll(OF_ACCOUNT, T0 + timedelta(days=LATE_DAYS, seconds=1))
+    assert kept.schedule.next_due(OF_ACCOUNT) is None
+
+
 def test_callbacks_of_other_peoples_orders_do_not_pile_up(database: ApplicationDatabase) -> None:
     """An account that other systems pay from, too: every look would read all that was ever called back."""
     opened = Database(database.writer_dsn)

@@ -50,6 +50,9 @@ SIGNED = {
 SUCCEEDED = happened.OrderSucceeded(**SIGNED, fulfilled_at=None)
 FAILED = happened.OrderFailed(**SIGNED, error_code="S02", error_detail="Product is not available")
 REVERSED = happened.OrderReversed(**SIGNED, error_code="S02", error_detail="reversed")
+MISMATCHED = happened.StatusMismatched(
+    evidence_digest="a" * 64, observed_at=SETTLED, reported_status="Success", members=("client_number",)
+)
 HELD = happened.OrderHeld(reason=happened.HoldReason.PRICE_ABOVE_QUOTE, detail="")
 RELEASED = happened.OrderReleased(reason="the price is fine")
 RENEWED = happened.ReservationRenewed(price_rupiah=52_000)
@@ -113,6 +116,10 @@ HISTORIES: dict[str, tuple[Event, ...]] = {
         happened.AmountUnknown(member="sales_price", found="-1", is_signed=True),
     ),
     "reversed": (*_SENT, ACCEPTED, SUCCEEDED, REVERSED),
+    "reversed and doubted": (*_SENT, ACCEPTED, SUCCEEDED, REVERSED, happened.ReversalDoubted(**SIGNED)),
+    "told of another number": (*_SENT, ACCEPTED, MISMATCHED),
+    "told of another number, handed over": (*_SENT, LOST, MISMATCHED, ESCALATED),
+    "succeeded, then told of another number": (*_SENT, ACCEPTED, SUCCEEDED, MISMATCHED),
     "succeeded by operator": (
         *_SENT,
         LOST,
@@ -207,6 +214,20 @@ COMMANDS: dict[str, OrderCommand] = {
     "signed Success": status("Success"),
     "signed Failed": status("Failed"),
     "signed Unheard-of": status("Unheard-of"),
+    "signed Success of another product": replace(status("Success"), product_code="25k-xl"),
+    "signed Success of another number": replace(status("Success"), client_number="0899000000"),
+    "signed Failed of another number": replace(status("Failed"), client_number="0899000000"),
+    "signed Pending of another number": replace(status("Pending"), client_number="0899000000"),
+    "signed Success of another number, under way": replace(
+        status("Success", observed_at=SEND_BEFORE), client_number="0899000000"
+    ),
+    "signed Success of this order": replace(
+        status("Success"), product_code="50k-simpati", client_number="+62 8121000001"
+    ),
+    "callback Success of another number": asked.RecordCallback(
+        replace(status("Success"), client_number="0899000000")
+    ),
+    "reply accepted, another number": replace(reply(ReplyVerdict.ACCEPTED), client_number="0899000000"),
     "callback Pending": asked.RecordCallback(status("Pending")),
     "callback Success": asked.RecordCallback(status("Success")),
     "callback Failed": asked.RecordCallback(status("Failed")),

@@ -10,12 +10,20 @@ import pytest
 
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.order import Order, OrderState, Refusal, RefusalReason, evolve
+from sat_hook.domain.order import STATUS_MISMATCH, Order, OrderState, Refusal, RefusalReason, evolve
 from sat_hook.domain.order_commands import OrderCommand
-from sat_hook.domain.order_decisions import decide
+from sat_hook.domain.order_decisions import ORDER_MISMATCH, decide
 from tests.orders import T0
 from tests.unit.domain.draw_states import PAGE, page
-from tests.unit.domain.situations import COMMANDS, HISTORIES, REQUEST_ID, SITUATIONS, Situation
+from tests.unit.domain.situations import (
+    COMMANDS,
+    HISTORIES,
+    LATER,
+    REQUEST_ID,
+    SITUATIONS,
+    Situation,
+    status,
+)
 
 PAIRS = list(itertools.product(SITUATIONS, COMMANDS.items()))
 
@@ -38,8 +46,16 @@ def test_the_laws_hold_in_every_pair(situation: Situation, command: tuple[str, O
     if now is None or not events:
         return
     assert now.version == (before.version if before else 0) + len(events)
-    # An alarm beside the fact that it is about moves nothing.
-    kinds = {type(event) for event in events} - {happened.ChargedAboveQuote, happened.AmountUnknown}
+    # An alarm beside the fact that it is about moves nothing, nor does what only asks for another look.
+    alarms = {
+        happened.AmountUnknown,
+        happened.ChargedAboveQuote,
+        happened.EvidenceContradicted,
+        happened.ReversalDoubted,
+    }
+    if before is not None and now.state is before.state and before.state.is_final:
+        alarms.add(happened.StatusMismatched)
+    kinds = {type(event) for event in events} - alarms
     if now.state is OrderState.SUBMITTING:
         assert kinds == {happened.CheckoutRequested}, "only a recorded intent submits (law 1)"
         assert before is not None
@@ -52,7 +68,7 @@ def test_the_laws_hold_in_every_pair(situation: Situation, command: tuple[str, O
             assert now.checkout_body == before.checkout_body, "the same body for life (law 2)"
     if now.state in (OrderState.SUCCEEDED, OrderState.REVERSED):
         proofs = {happened.OrderSucceeded, happened.OrderReversed, happened.SucceededByOperator}
-        assert kinds <= proofs | {happened.EvidenceContradicted}
+        assert kinds <= proofs
     if now.state is OrderState.FAILED and before is not None and before.state is not OrderState.FAILED:
         proven = {happened.OrderFailed, happened.FailedByOperator}
         if before.may_have_arrived:
@@ -92,8 +108,8 @@ def test_a_signed_end_is_accepted_from_submitting_on(situation: Situation) -> No
     answer = decide(order, command)
     if order is None or order.attempt == 0:
         assert isinstance(answer, Refusal)
-    elif order.state is OrderState.REVERSED:
-        assert [type(event) for event in answer] == [happened.EvidenceContradicted]
+    elif order.state is OrderState.REVERSED and order.doubted_at is None:
+        assert [type(event) for event in answer] == [happened.ReversalDoubted]
     elif order.state is OrderState.SUCCEEDED and not order.ended_by_operator:
         assert isinstance(answer, Refusal)
     else:
@@ -110,13 +126,151 @@ def test_not_found_is_never_a_failure(situation: Situation) -> None:
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: s.name)
 def test_older_evidence_changes_nothing(situation: Situation) -> None:
-    """A status that was asked for before the one already applied is stale, whatever it says."""
+    """A status that was asked for before the one already applied is stale, unless it is the first end."""
     order = situation.order
     if order is None or order.evidence_at is None:
         return
     for word in ("Pending", "Success", "Failed"):
-        stale = asked.RecordStatus(word, order.evidence_at.replace(year=2025), "a" * 64)
-        assert isinstance(decide(order, stale), Refusal)
+        by_clock = asked.RecordStatus(word, order.evidence_at.replace(year=2025), "a" * 64)
+        if word != "Pending" and not order.has_signed_end:
+            assert after(order, by_clock)[0].state.is_final  # type: ignore[union-attr]
+        else:
+            assert isinstance(decide(order, by_clock), Refusal)
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: s.name)
+@pytest.mark.parametrize("word", ["Pending", "Success", "Failed"])
+def test_what_was_recorded_since_the_question_is_never_overtaken_by_its_answer(
+    situation: Situation, word: str
+) -> None:
+    """Of an order with a signed end, an answer counts only if nothing was recorded after SAT was asked."""
+    order = situation.order
+    if order is None or not order.has_signed_end:
+        return
+    late = replace(status(word), asked_at_version=order.version - 1)
+    answer = decide(order, late)
+    assert isinstance(answer, Refusal)
+    assert answer.reason is RefusalReason.STALE_EVIDENCE
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: s.name)
+@pytest.mark.parametrize("ahead", [timedelta(seconds=20), timedelta(hours=7), timedelta(days=3650)])
+def test_a_clock_that_was_ahead_keeps_no_signed_end_out(situation: Situation, ahead: timedelta) -> None:
+    """Evidence that was dated ahead: the next answer is decided as if the clock had been right."""
+    order = situation.order
+    if order is None or order.evidence_at is None:
+        return
+    dated_ahead = order.model_copy(update={"evidence_at": LATER + ahead})
+    for word in ("Success", "Failed", "Pending"):
+        command = replace(status(word), asked_at_version=order.version)
+        assert decide(dated_ahead, command) == decide(order, command)
+    if not order.has_signed_end:
+        now, _ = after(dated_ahead, status("Success"))
+        assert now is not None
+        assert now.state is OrderState.SUCCEEDED
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=7), timedelta(days=3650)])
+def test_an_intent_that_was_dated_ahead_can_be_handed_over_and_ended(ahead: timedelta) -> None:
+    """No attempt takes that long: people decide at once, whatever the clock of its sender said."""
+    order = next(s.order for s in SITUATIONS if s.name == "unknown")
+    assert order is not None
+    dated_ahead = order.model_copy(update={"settled_after": LATER + ahead, "first_sent_at": LATER + ahead})
+    escalated, events = after(dated_ahead, COMMANDS["escalate"])
+    assert [type(event) for event in events] == [happened.OrderEscalated]
+    ended, _ = after(escalated, COMMANDS["end as failed"])
+    assert ended is not None
+    assert ended.state is OrderState.FAILED
+    # Sending again is another matter: what SAT does not know now may still be on its way to it.
+    assert isinstance(decide(dated_ahead, COMMANDS["not found"]), Refusal)
+
+
+MISMATCHES = [name for name in COMMANDS if "of another" in name]
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: s.name)
+@pytest.mark.parametrize("name", MISMATCHES)
+def test_a_status_about_something_else_ends_nothing(situation: Situation, name: str) -> None:
+    """Product or number differ: recorded once, unknown with a reason of its own, then with people."""
+    order = situation.order
+    now, events = after(order, COMMANDS[name])
+    kinds = [type(event) for event in events]
+    is_asked_instead = name.startswith("callback") and order is not None and not order.state.is_in_flight
+    if order is None or order.attempt == 0 or is_asked_instead:
+        assert kinds == []
+        return
+    assert now is not None
+    assert set(kinds) <= {happened.StatusMismatched, happened.OrderEscalated}
+    assert now.charged_rupiah == order.charged_rupiah
+    assert now.evidence_digest == order.evidence_digest
+    assert (happened.StatusMismatched in kinds) is (
+        order.mismatch is None and not isinstance(decide(order, COMMANDS[name]), Refusal)
+    )
+    waits = order.state.is_in_flight or order.state is OrderState.QUOTED
+    if not waits:
+        assert now.state is order.state
+    elif "under way" in name:
+        assert now.state in (OrderState.UNKNOWN, order.state)
+    else:
+        assert now.state is OrderState.ESCALATED
+    if kinds and waits:
+        assert now.reason_code == STATUS_MISMATCH
+        assert "another" in (now.reason_detail or "")
+        assert "0899" not in (now.reason_detail or "")
+
+
+def test_an_order_that_sat_has_for_something_else_is_not_sent_again() -> None:
+    """SAT knows the id, whatever it says later: only a person may have it sent once more."""
+    told = next(s.order for s in SITUATIONS if s.name == "told of another number")
+    now, _ = after(told, COMMANDS["not found"])
+    assert now is not None
+    assert now.not_found_at is not None
+    assert isinstance(decide(now, COMMANDS["checkout, resend allowed"]), Refusal)
+    handed_over = next(s.order for s in SITUATIONS if s.name == "told of another number, handed over")
+    allowed, _ = after(handed_over, COMMANDS["allow resend"])
+    asked_again, _ = after(allowed, COMMANDS["not found"])
+    assert after(asked_again, COMMANDS["checkout, resend allowed"])[0].state is OrderState.SUBMITTING  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("end", ["end as succeeded", "end as failed", "allow resend", "signed Success"])
+def test_people_and_evidence_still_resolve_an_order_told_of_something_else(end: str) -> None:
+    """A person decides it, and a signed status about this order ends it."""
+    handed_over = next(s.order for s in SITUATIONS if s.name == "told of another number, handed over")
+    now, events = after(handed_over, COMMANDS[end])
+    assert events
+    assert now is not None
+    assert now.state is not OrderState.ESCALATED
+
+
+def test_a_reply_about_something_else_is_unknown() -> None:
+    """An unsigned HTTP 200 with the right id and another number accepts nothing, as one with another id."""
+    submitting = next(s.order for s in SITUATIONS if s.name == "submitting")
+    now, events = after(submitting, COMMANDS["reply accepted, another number"])
+    assert [type(event) for event in events] == [happened.CheckoutUnknown]
+    assert now is not None
+    assert (now.state, now.reason_code) == (OrderState.UNKNOWN, ORDER_MISMATCH)
+    assert now.charged_rupiah is None
+
+
+def test_a_success_after_a_reversal_is_asked_for_again() -> None:
+    """One of the two answers was old: the second Success, asked for afterwards, or a Failed settles it."""
+    order = next(s.order for s in SITUATIONS if s.name == "reversed")
+    assert order is not None
+    doubted, events = after(order, COMMANDS["signed Success"])
+    assert [type(event) for event in events] == [happened.ReversalDoubted]
+    assert doubted is not None
+    assert doubted.state is OrderState.REVERSED
+    # The very answer again, or one that was asked for before the doubt, settles nothing.
+    assert isinstance(decide(doubted, COMMANDS["signed Success"]), Refusal)
+    early = replace(status("Success"), asked_at_version=order.version)
+    assert isinstance(decide(doubted, early), Refusal)
+    fresh = doubted.version
+    again = replace(status("Success"), asked_at_version=fresh)
+    assert after(doubted, again)[0].state is OrderState.SUCCEEDED  # type: ignore[union-attr]
+    confirmed, events = after(doubted, replace(status("Failed"), asked_at_version=fresh))
+    assert [type(event) for event in events] == [happened.OrderReversed]
+    assert confirmed is not None
+    assert (confirmed.state, confirmed.doubted_at) == (OrderState.REVERSED, None)
 
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: s.name)

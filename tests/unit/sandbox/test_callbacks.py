@@ -176,6 +176,18 @@ def test_forged(called, manner: str, problem: type[Exception]) -> None:
     assert [callback.label for callback in partner.deliver()] == ["genuine"]
 
 
+def test_misdirected(called) -> None:
+    """Signed, with the order's id, about another client number."""
+    partner = called({"fault": "callback_misdirected", "manner": "other_number"})
+    finish(partner)
+    (callback,) = partner.deliver()
+    partner.verifier.verify(callback.body, callback.signature)
+    told = json.loads(callback.body)["data"]
+    sent = partner.status(told["id"])
+    assert told["attributes"]["client_number"] != sent["client_number"]
+    assert told["attributes"]["product_code"] == sent["product_code"]
+
+
 def test_before_the_checkout_s_own_response(called) -> None:
     """The reply still says Pending and waits for the callback to be answered."""
     partner = called({"fault": "callback_before_response"})

@@ -129,6 +129,8 @@ def test_token_expiry(new_partner) -> None:
         ("truncated", 200),
         ("no_data", 200),
         ("other_id", 200),
+        ("other_product", 200),
+        ("other_number", 200),
         ("unknown_status", 200),
         ("not_json", 200),
         ("accepted_202", 202),
@@ -143,6 +145,14 @@ def test_garbled_reply(new_partner, manner: str, status: int) -> None:
     assert partner.entry("A1")["charged"] == 1
     if manner == "other_id":
         assert json.loads(reply.body)["data"]["id"] == "XA1"
+    if manner in ("other_product", "other_number"):
+        told = json.loads(reply.body)["data"]
+        sent = partner.status("A1")
+        names = {"product_code", "client_number"}
+        assert told["id"] == "A1"
+        assert [name for name in names if told["attributes"][name] != sent[name]] == [
+            "product_code" if manner == "other_product" else "client_number"
+        ]
     if manner == "unknown_status":
         assert json.loads(reply.body)["data"]["attributes"]["status"] == "Processing"
     if manner == "redirect":
@@ -155,6 +165,27 @@ def test_garbled_status_is_signed_as_garbled(new_partner) -> None:
     partner.order("A1")
     assert partner.status("A1")["status"] == "Pending"
     assert document(partner.ask("A1"))["data"]["id"] == "XA1"
+
+
+def test_a_status_about_something_else_is_signed(new_partner) -> None:
+    """The right id and a signature that fits: only comparing product and number helps."""
+    partner = new_partner(
+        rules({"fault": "garbled_reply", "manner": "other_number", "operations": ["status"], "times": 1})
+    )
+    partner.order("A1")
+    wrong, right = partner.status("A1"), partner.status("A1")
+    assert wrong["client_number"] != right["client_number"]
+    assert wrong["product_code"] == right["product_code"]
+
+
+def test_a_stale_failure(new_partner) -> None:
+    """Once a signed Failed for an order that has succeeded; the book and the next answer say Success."""
+    partner = new_partner(rules({"fault": "stale_failure"}))
+    partner.order("A1")
+    assert partner.status("A1")["status"] == "Pending"
+    partner.wait(100)
+    assert [partner.status("A1")["status"] for _ in range(3)] == ["Failed", "Success", "Success"]
+    assert partner.entry("A1")["status"] == "Success"
 
 
 @pytest.mark.parametrize("manner", ["stranger", "other_body", "garbage", "missing"])

@@ -1,0 +1,64 @@
+"""The states of an order. What moves it from one to another is in :mod:`sat_hook.domain.order`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class OrderState(StrEnum):
+    """Where an order stands."""
+
+    RECEIVED = "received"
+    REJECTED = "rejected"
+    QUOTED = "quoted"
+    HELD = "held"
+    CANCELLED = "cancelled"
+    SUBMITTING = "submitting"
+    PENDING = "pending"
+    UNKNOWN = "unknown"
+    ESCALATED = "escalated"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REVERSED = "reversed"
+
+    @property
+    def is_final(self) -> bool:
+        """True when the pipeline has nothing left to do by itself (a later signed status still lands)."""
+        return self in _FINAL
+
+    @property
+    def is_signed_end(self) -> bool:
+        """True in the states that a signed status may have ended the order in."""
+        return self in _SIGNED_ENDS
+
+    @property
+    def is_in_flight(self) -> bool:
+        """True while money may be moving and SAT has to be asked."""
+        return self in _IN_FLIGHT
+
+    @property
+    def was_never_sent(self) -> bool:
+        """True in the states in which no transmission has ever been recorded as possible."""
+        return self in _NEVER_SENT
+
+
+_FINAL = frozenset(
+    {
+        OrderState.REJECTED,
+        OrderState.CANCELLED,
+        OrderState.SUCCEEDED,
+        OrderState.FAILED,
+        OrderState.REVERSED,
+    }
+)
+_SIGNED_ENDS = frozenset({OrderState.SUCCEEDED, OrderState.FAILED, OrderState.REVERSED})
+_IN_FLIGHT = frozenset({OrderState.SUBMITTING, OrderState.PENDING, OrderState.UNKNOWN})
+_NEVER_SENT = frozenset(
+    {
+        OrderState.RECEIVED,
+        OrderState.REJECTED,
+        OrderState.QUOTED,
+        OrderState.HELD,
+        OrderState.CANCELLED,
+    }
+)
