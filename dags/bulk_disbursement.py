@@ -84,13 +84,13 @@ with DAG(
             description="Too long only delays; too short commits money that is gone already",
         ),
         "duplicate_days": Param(
-            7,
-            type="integer",
+            None,
+            type=["null", "integer"],
             minimum=0,
             maximum=365,
             section="Guards",
             title="Days in which duplicates are held",
-            description="Same product, client number and amount, whatever the batch; 0 turns it off",
+            description="Same product, client number and amount, in any batch; empty: the account's rule",
         ),
         "order_limit_rupiah": Param(
             None,
@@ -98,7 +98,7 @@ with DAG(
             minimum=0,
             section="Guards",
             title="Limit per order (rupiah)",
-            description="Dearer orders are held; empty: no limit",
+            description="Dearer orders are held; empty: the account's rule",
         ),
         "batch_limit_rupiah": Param(
             None,
@@ -106,7 +106,7 @@ with DAG(
             minimum=0,
             section="Guards",
             title="Limit per batch (rupiah)",
-            description="What does not fit is held; empty: no limit",
+            description="What does not fit is held; empty: the account's rule",
         ),
         "batch_limit_orders": Param(
             None,
@@ -114,7 +114,7 @@ with DAG(
             minimum=0,
             section="Guards",
             title="Limit per batch (orders)",
-            description="What does not fit is held; empty: no limit",
+            description="What does not fit is held; empty: the account's rule",
         ),
         "day_limit_rupiah": Param(
             None,
@@ -122,7 +122,7 @@ with DAG(
             minimum=0,
             section="Guards",
             title="Limit per day (rupiah)",
-            description="Jakarta's day, all batches; empty: no limit",
+            description="Jakarta's day, all batches; empty: the account's rule",
         ),
         "day_limit_orders": Param(
             None,
@@ -130,7 +130,7 @@ with DAG(
             minimum=0,
             section="Guards",
             title="Limit per day (orders)",
-            description="Jakarta's day, all batches; empty: no limit",
+            description="Jakarta's day, all batches; empty: the account's rule",
         ),
         "approval_over_rupiah": Param(
             None,
@@ -138,7 +138,7 @@ with DAG(
             minimum=0,
             section="Approval",
             title="Approval over (rupiah)",
-            description="A dearer batch waits for a second person's approval; 0: always, empty: never",
+            description="A dearer batch waits for a second person's approval; empty: the account's rule",
         ),
         "approve_held": Param(
             False,

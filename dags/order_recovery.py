@@ -32,12 +32,12 @@ with DAG(
     params={
         "accounts": accounts_param("to look after"),
         "dedup_horizon_hours": Param(
-            6,
-            type="number",
+            None,
+            type=["null", "number"],
             minimum=0,
             maximum=72,
             title="Hours in which a resend is safe",
-            description="How long SAT is trusted to refuse a duplicate request id; ask your SAT contact",
+            description="How long SAT is trusted to refuse a duplicate request id; empty: the account's rule",
         ),
         "give_up_after_hours": Param(
             24, type="number", exclusiveMinimum=0, maximum=720, title="Hours until people have to look"

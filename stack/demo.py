@@ -158,11 +158,10 @@ class Demonstration:
         """Fill in the table and start its run, then hand in the file as a user would."""
         reference = f"demonstration {run_number}"
         self._fill_in_table(orders, reference)
-        # Every run of the demonstration pays the same numbers again, on purpose.
-        self._table_run_id = self._airflow.trigger(DAG_ID, {"account": CONNECTION, "duplicate_days": 0})
+        self._table_run_id = self._airflow.trigger(DAG_ID, {"account": CONNECTION})
         file = self._layout.demo / FILE_NAME
         file.write_bytes(orders.file)
-        self._sat("batch", "submit", str(file), "--param", "duplicate_days=0")
+        self._sat("batch", "submit", str(file))
         return [
             _batch(FILE_NAME, batch_id_of(SAT_ACCOUNT, digest_of(orders.file)), orders.file_expectations),
             _batch("order_intake", batch_id_of(SAT_ACCOUNT, reference), orders.table_expectations),

@@ -1,7 +1,7 @@
 """The committed example orders, prepared for one more run.
 
 An order id is used once in an account's life: the request id at SAT is derived from it. So every run of the
-demonstration but the first submits the same rows under order ids of its own.
+demonstration but the first submits the rows under order ids, and for client numbers, of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ORDER_ID = "order_id"
+CLIENT_NUMBER = "client_number"
 EXPECTATIONS = ("expected_state", "expected_reason")
+PAID_STATES = ("succeeded", "already_known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +42,22 @@ class ExampleOrders:
 
     @classmethod
     def of_run(cls, examples: Path, run: int) -> ExampleOrders:
-        """The rows in ``examples``; from the second run on, order ids end in ``-R2``, ``-R3``, …"""
-        suffix = f"-R{run}" if run > 1 else ""
-        orders = (examples / "orders.csv").read_bytes()
-        intake = _read((examples / "order_intake.csv").read_text("utf-8"), suffix)
+        """The rows in ``examples``; from the second run on, order ids end in ``-R2``, ``-R3``, …
+
+        What a run pays, a later one would pay again within days, which the account's rules hold for a person.
+        So a later run pays for other client numbers, where a row is to succeed.
+        """
+        expected = _read((examples / "expected.csv").read_text("utf-8"))
+        orders = _read((examples / "orders.csv").read_text("utf-8"))
+        intake = _read((examples / "order_intake.csv").read_text("utf-8"))
+        for row, ends in (*zip(orders, expected, strict=True), *((row, row) for row in intake)):
+            _renew(row, ends["expected_state"], run)
+        for row in expected:
+            row[ORDER_ID] = _renewed_id(row[ORDER_ID], run)
+        file = (examples / "orders.csv").read_bytes() if run == 1 else _written(orders)
         return cls(
-            file=_rewrite(orders.decode("utf-8"), suffix).encode("utf-8") if suffix else orders,
-            file_expectations=_expectations(_read((examples / "expected.csv").read_text("utf-8"), suffix)),
+            file=file,
+            file_expectations=_expectations(expected),
             table=tuple({name: row[name] for name in row if name not in EXPECTATIONS} for row in intake),
             table_expectations=_expectations(intake),
         )
@@ -60,20 +71,24 @@ def _expectations(rows: Iterable[dict[str, str]]) -> tuple[Expectation, ...]:
     return tuple(Expectation(row[ORDER_ID], row["expected_state"], row["expected_reason"]) for row in rows)
 
 
-def _read(text: str, suffix: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(_rewrite(text, suffix), newline="")))
+def _renew(row: dict[str, str], state: str, run: int) -> None:
+    row[ORDER_ID] = _renewed_id(row[ORDER_ID], run)
+    if state in PAID_STATES and run > 1:
+        number = row[CLIENT_NUMBER]
+        row[CLIENT_NUMBER] = f"{number[:-5]}{(int(number[-5:]) + run - 1) % 100_000:05d}"
 
 
-def _rewrite(text: str, suffix: str) -> str:
-    """The same CSV with ``suffix`` at every order id that there is; cells are otherwise left as they are."""
-    reader = csv.reader(io.StringIO(text, newline=""))
+def _renewed_id(order_id: str, run: int) -> str:
+    return f"{order_id}-R{run}" if order_id and run > 1 else order_id
+
+
+def _read(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def _written(rows: list[dict[str, str]]) -> bytes:
     out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    header = next(reader)
-    writer.writerow(header)
-    place = header.index(ORDER_ID)
-    for row in reader:
-        writer.writerow(
-            [f"{cell}{suffix}" if index == place and cell else cell for index, cell in enumerate(row)]
-        )
-    return out.getvalue()
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode("utf-8")

@@ -8,6 +8,13 @@ from datetime import datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from sat_hook.domain.account_rules import (
+    RulesCommand,
+    RulesEvent,
+    RulesStanding,
+    decide_rules,
+    evolve_rules,
+)
 from sat_hook.domain.books_events import BooksEvent
 from sat_hook.domain.event import Event, register
 from sat_hook.domain.funds import Movement, MovementKind
@@ -91,6 +98,7 @@ class AccountStanding(BaseModel):
     foreign_spend_rupiah: int = 0
     top_up_rupiah: int = 0
     last_movement_at: AwareDatetime | None = None
+    rules: RulesStanding = RulesStanding()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +136,13 @@ class ReportPriceList:
     state_digest: str
 
 
-AccountCommand = PauseAccount | ResumeAccount | ReportMovement | ReportPriceList
+AccountCommand = PauseAccount | ResumeAccount | ReportMovement | ReportPriceList | RulesCommand
 
 
 def decide_account(standing: AccountStanding, command: AccountCommand) -> tuple[Event, ...] | Refusal:
     """The events that ``command`` appends, or why it changes nothing."""
+    if isinstance(command, RulesCommand):
+        return decide_rules(standing.account, standing.version, standing.rules, command)
     match command:
         case PauseAccount(reason=reason):
             if standing.is_paused:
@@ -199,6 +209,8 @@ def evolve_account(standing: AccountStanding, event: Event) -> AccountStanding:
             }
         case PriceListChanged():
             change = {}
+        case RulesEvent():
+            change = {"rules": evolve_rules(standing.rules, event)}
         case BooksEvent():
             # The books have a fold of their own: sat_hook.domain.books.
             change = {}

@@ -18,6 +18,7 @@ from sat_hook.domain.batch_commands import (
     CloseValidation,
     Complete,
     RecordBalance,
+    RecordBatchRun,
     RecordDelivery,
     RecordGuarding,
     RecordResults,
@@ -110,6 +111,8 @@ def decide_batch(batch: Batch | None, command: BatchCommand) -> tuple[Event, ...
         return (happened.GoodsDelivered(orders=command.orders, reason=command.reason),)
     if isinstance(command, ReportStoppedChunk):
         return (command.stopped,)
+    if isinstance(command, RecordBatchRun):
+        return (command.run,)
     if isinstance(command, ReserveFunds):
         return _reserve(batch, command.reserved)
     if isinstance(
@@ -295,6 +298,8 @@ def _change(batch: Batch, event: Event) -> dict[str, object]:
         case earlier.BatchResultsWritten():
             return {"results_uri": event.uri, "results_digest": event.digest, "results_position": None}
         case happened.GoodsDelivered() | happened.ApprovalRefused() | happened.ChunkStopped():
+            return {}
+        case happened.BatchRunStarted() | happened.BatchRunRefused():
             return {}
         case happened.BatchGuarded():
             return {"guarded": event.tally}

@@ -97,6 +97,13 @@ class ReportStoppedChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordBatchRun:
+    """A run of the batch began, or was refused."""
+
+    run: happened.BatchRunStarted | happened.BatchRunRefused
+
+
+@dataclass(frozen=True, slots=True)
 class RecordGuarding:
     """The guards have looked at every order that can be sent."""
 
@@ -156,6 +163,7 @@ BatchCommand = (
     | RecordResults
     | RecordDelivery
     | ReportStoppedChunk
+    | RecordBatchRun
     | RecordGuarding
     | Reopen
     | RequestApproval

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from sat_hook.domain.account_rules import RuleValues
 from sat_hook.domain.event import Event, register
 
 
@@ -279,3 +280,26 @@ class ApprovalRejected(Event):
     rejecter: str
     orders: int
     total_rupiah: int
+
+
+@register
+class BatchRunStarted(Event):
+    """A run of the batch began, with these rules in force: the strictest of account, connection and run.
+
+    ``run`` is the DAG's id and the run's; ``parameters`` is what the run was given. Who started it is the
+    event's actor.
+    """
+
+    run: str
+    connection: str
+    rules: RuleValues
+    parameters: dict[str, str]
+
+
+@register
+class BatchRunRefused(Event):
+    """A run of the batch would have been looser than the account's rules; it did nothing."""
+
+    run: str
+    parameters: dict[str, str]
+    reason: str

@@ -21,6 +21,7 @@ WIB = timezone(timedelta(hours=7), "WIB")
 """Jakarta's time, which the business day is kept in; Indonesia has no summer time."""
 
 DEFAULT_DUPLICATE_DAYS = 7
+MAXIMUM_DUPLICATE_DAYS = 365
 
 COUNTING_STATES = (
     OrderState.QUOTED,
@@ -75,17 +76,28 @@ class AccountRules:
 
     :param approval_over_rupiah: a batch that costs more in all needs a person's approval; None is never, 0 is
         always.
+    :param dedup_horizon_hours: how long after its first sending an order may be sent again; None is what the
+        deployment says.
+    :param trust_callbacks: whether orders may be ended by signed callbacks alone.
     """
 
     guards: GuardRules = GuardRules()
     approval_over_rupiah: int | None = None
+    dedup_horizon_hours: int | None = None
+    trust_callbacks: bool = True
 
     def stricter(self, other: AccountRules) -> AccountRules:
         """The stricter of both: a run can ask for more than its account does, never for less."""
         return AccountRules(
             self.guards.stricter(other.guards),
             smaller_limit(self.approval_over_rupiah, other.approval_over_rupiah),
+            smaller_limit(self.dedup_horizon_hours, other.dedup_horizon_hours),
+            self.trust_callbacks and other.trust_callbacks,
         )
+
+
+NO_RULES = AccountRules(GuardRules(duplicate_days=0))
+"""Asks for nothing: the stricter of this and any rules are those rules."""
 
 
 @dataclass(frozen=True, slots=True)

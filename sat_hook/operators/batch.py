@@ -23,10 +23,18 @@ from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool, submissions_spool
 from sat_hook.operators.links import BatchProgressLink
 from sat_hook.operators.losses import pause_a_restored_account
-from sat_hook.operators.rules import approval_policy, guard_rules_of
+from sat_hook.operators.rules import (
+    RUN_RULES,
+    approval_policy,
+    asked_run,
+    gate_of,
+    guard_rules_of,
+    start_run,
+)
 from sat_hook.operators.runs import (
     NO_BATCH,
     account_that_can_pay,
+    asked_by,
     failing_for_good,
     provenance_of,
     refuse_unknown_parameters,
@@ -34,8 +42,8 @@ from sat_hook.operators.runs import (
     required_batch,
     triggering_user,
 )
+from sat_hook.pipeline.account_rules import AskedRun, refuse_looser_run
 from sat_hook.pipeline.alerting import raise_alerts
-from sat_hook.pipeline.approval import approval_is_needed
 from sat_hook.pipeline.bulk import bulk_work
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
 from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport, Gate
@@ -108,6 +116,9 @@ class SATIntakeOperator(SATBatchOperator):
     :param batch_id: a batch that was submitted before (its bytes are spooled); empty to claim the rows that
         wait in ``order_intake``.
     :param on_bad_rows: ``proceed``, ``wait`` or ``refuse`` (templated).
+
+    Who started the run with which rules is recorded. A run whose parameters are looser than the account's
+    rules is refused.
     """
 
     template_fields: Sequence[str] = (*SATBatchOperator.template_fields, "on_bad_rows")
@@ -117,21 +128,31 @@ class SATIntakeOperator(SATBatchOperator):
         self.on_bad_rows = on_bad_rows
         self._claim = ""
         self._triggered_by: str | None = None
+        self._asked: AskedRun | None = None
+        self._asked_by: Provenance | None = None
 
     def execute(self, context: Context) -> Any:
         # The run's own id: every try of this run claims the same rows.
         self._claim = context["run_id"]
         refuse_unknown_parameters(context["dag_run"].conf, context["params"])
         self._triggered_by = triggering_user(context)
+        of_run = {name: context["params"].get(name) for name in RUN_RULES}
+        self._asked, self._asked_by = asked_run(self.sat_conn_id, of_run, context), asked_by(context)
         return super().execute(context)
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> str:
         account = account_that_can_pay(self.sat_conn_id)
+        assert self._asked is not None
+        assert self._asked_by is not None
+        if not self.batch_id:
+            # Rows are not claimed for a run that does nothing with them.
+            refuse_looser_run(application.resolver, account, self._asked, self._asked_by)
         batch_id = self.batch_id or self._submit_table(application, account, provenance)
         if batch_id == NO_BATCH:
             return NO_BATCH
         owner = load_batch(application.store, batch_id).account
         require_account(self.sat_conn_id, owner, f"batch {batch_id}")
+        start_run(application, batch_id, self._asked, self._asked_by)
         report = take_in(
             application.resolver, submissions_spool(), batch_id, provenance, BadRowsPolicy(self.on_bad_rows)
         )
@@ -344,7 +365,7 @@ class SATExecuteOperator(SATChunkOperator):
         batch = load_batch(application.store, self.batch)
         require_account(self.sat_conn_id, batch.account, f"batch {self.batch}")
         rules = SATHook(self.sat_conn_id).rules().stricter(AccountRules(guard_rules_of(self.rules)))
-        return Gate(True, approval_is_needed(application.store, batch, policy), rules.guards.limits_the_day)
+        return gate_of(application, batch, policy, rules)
 
     async def _execute(
         self, application: ApplicationHook, client: AsyncSATClient, provenance: Provenance, gate: Gate

@@ -19,7 +19,7 @@ class SATGuardOperator(SATBatchOperator):
 
     :param rules: the run's own rules by name (templated): ``duplicate_days``, ``order_limit_rupiah``,
         ``batch_limit_rupiah``, ``batch_limit_orders``, ``day_limit_rupiah``, ``day_limit_orders``. The
-        account's connection may have rules, too; the stricter of both counts.
+        account's connection may have rules, too, and the account itself has; the strictest counts.
     """
 
     template_fields: Sequence[str] = (*SATBatchOperator.template_fields, "rules")

@@ -22,9 +22,9 @@ from sat_hook.operators.funds import look
 from sat_hook.operators.links import BatchProgressLink
 from sat_hook.operators.losses import pause_a_restored_account
 from sat_hook.operators.rendering import rendered_fields, text_or_none
-from sat_hook.operators.rules import approval_policy, guard_rules_of, limit_of
+from sat_hook.operators.rules import approval_policy, asked_run, gate_of, guard_rules_of, limit_of, start_run
 from sat_hook.operators.runs import account_that_can_pay, triggering_user
-from sat_hook.pipeline.approval import approval_is_needed
+from sat_hook.pipeline.account_rules import AskedRun
 from sat_hook.pipeline.execution import ChunkExecutor, Gate
 from sat_hook.pipeline.funding import refuse_batch, reserve, shortage
 from sat_hook.pipeline.guarding import guard_batch
@@ -118,6 +118,7 @@ class SATCheckoutOperator(SATBatchOperator):
         self._wanted: SingleOrder | None = None
         self._maker: str | None = None
         self._deadline: str | None = None
+        self._run: AskedRun | None = None
 
     def execute(self, context: Context) -> Any:
         """One try; every step of it finds out by itself what is left to do."""
@@ -138,6 +139,7 @@ class SATCheckoutOperator(SATBatchOperator):
             fields=rendered_fields(self, self.fields, context),
         )
         self._maker = triggering_user(context)
+        self._run = asked_run(self.sat_conn_id, self.rules, context)
         return super().execute(context)
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, Any]:
@@ -195,6 +197,9 @@ class SATCheckoutOperator(SATBatchOperator):
     def _send(self, application: ApplicationHook, order: Order, provenance: Provenance) -> None:
         """The steps of the batch, from validation to execution; each passes over what is done."""
         resolver, batch_id = application.resolver, order.batch_id
+        assert self._run is not None
+        by = Provenance(f"user:{self._maker}", provenance.cause) if self._maker else provenance
+        start_run(application, batch_id, self._run, by)
         hook = SATHook(self.sat_conn_id, application.database)
         products = _listed(hook, order.product_code)
         validate_orders(resolver, batch_id, catalogue_of(products), provenance)
@@ -207,8 +212,7 @@ class SATCheckoutOperator(SATBatchOperator):
         if not self._reserve(application, hook, batch_id, provenance):
             return
         policy = approval_policy(self.sat_conn_id, None)
-        approved = approval_is_needed(application.store, load_batch(application.store, batch_id), policy)
-        gate = Gate(True, approved, rules.guards.limits_the_day)
+        gate = gate_of(application, load_batch(application.store, batch_id), policy, rules)
         pause_a_restored_account(application, order.account, provenance)
         self.with_sat(self._execute(application, products, order, gate, provenance))
 

@@ -8,13 +8,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.losses import pause_a_restored_account
-from sat_hook.operators.runs import provenance_of
+from sat_hook.operators.runs import asked_by, parameters_of, provenance_of, run_of, triggering_user
+from sat_hook.pipeline.account_rules import (
+    record_account_run,
+    recovery_limits,
+    refuse_account_run,
+    rules_of_account,
+)
 from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.funding import observation_of, record_observation
 from sat_hook.pipeline.limits import ExecutionLimits, RecoveryLimits
@@ -32,7 +39,8 @@ class SATRecoverOrdersOperator(BaseOperator):
 
     :param sat_conn_id: the account's connection (templated).
     :param db_conn_id: the application database's connection.
-    :param dedup_horizon_hours: how long after its first sending an order may be sent again (templated).
+    :param dedup_horizon_hours: how long after its first sending an order may be sent again (templated); none
+        is what the account's rules say. It can only be shorter than those.
     :param give_up_after_hours: when an order without an end is handed to people (templated).
     """
 
@@ -44,7 +52,7 @@ class SATRecoverOrdersOperator(BaseOperator):
         *,
         sat_conn_id: str = SATHook.default_conn_name,
         db_conn_id: str = DEFAULT_CONNECTION,
-        dedup_horizon_hours: float | str = 6,
+        dedup_horizon_hours: float | str | None = None,
         give_up_after_hours: float | str = 24,
         **kwargs: Any,
     ) -> None:
@@ -93,16 +101,41 @@ class SATRecoverOrdersOperator(BaseOperator):
             raise_alerts(application.alerts, freed)
             self.log.warning("Freed rows of order_intake of %s runs that came to nothing.", len(freed))
 
+    def _horizon_seconds(self, application: ApplicationHook, account: str, context: Context) -> float:
+        """How long after its first sending an order may be sent again.
+
+        Parameters that a person gave are recorded.
+
+        :raises AirflowFailException: when a run asks for longer than the account's rules; nothing was done.
+        """
+        resolver = application.resolver
+        longest = recovery_limits(rules_of_account(application.store, account)).dedup_horizon_seconds
+        text = str(self.dedup_horizon_hours).strip()
+        asked = longest if text in ("", "None") else float(text) * 3600
+        run, parameters = run_of(context), parameters_of(context)
+        if asked > longest:
+            found = f"found {asked / 3600:g}; expected at most {longest / 3600:g}"
+            looser = {"dedup_horizon_hours": found}
+            raise AirflowFailException(
+                str(refuse_account_run(resolver, account, run, parameters, looser, asked_by(context)))
+            )
+        if parameters and triggering_user(context):
+            record_account_run(resolver, account, run, parameters, asked_by(context))
+        return asked
+
     async def _recover(self, context: Context) -> RecoveryReport:
         application = ApplicationHook(self.db_conn_id, "sat recovery")
         await application.aconnect()
         hook = SATHook(self.sat_conn_id, application.database)
         settings = await hook.asettings()
+        provenance = provenance_of(context)
+        horizon_seconds = await asyncio.to_thread(
+            self._horizon_seconds, application, settings.account, context
+        )
         limits = RecoveryLimits(
-            dedup_horizon_seconds=float(self.dedup_horizon_hours) * 3600,
+            dedup_horizon_seconds=horizon_seconds,
             give_up_after_seconds=float(self.give_up_after_hours) * 3600,
         )
-        provenance = provenance_of(context)
         await asyncio.to_thread(pause_a_restored_account, application, settings.account, provenance)
         await asyncio.to_thread(self._free_lost_rows, application, settings.account)
         async with hook.async_client() as sat:

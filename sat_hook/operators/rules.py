@@ -1,18 +1,80 @@
-"""What a run asks for before anything is sent, read from its parameters and its account's connection."""
+"""What a run asks for before anything is sent, read from its parameters and its account's connection.
+
+The account's own rules stand above both (:mod:`sat_hook.pipeline.account_rules`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
+from sat_hook.domain.batch import Batch
 from sat_hook.domain.guards import AccountRules, GuardRules
+from sat_hook.domain.recorded import Provenance
+from sat_hook.hooks.application import ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.sat_connection import GUARD_FIELDS
-from sat_hook.pipeline.approval import ApprovalPolicy
+from sat_hook.operators.runs import parameters_of, run_of
+from sat_hook.pipeline.account_rules import AskedRun, rules_of_account, start_batch_run
+from sat_hook.pipeline.approval import ApprovalPolicy, approval_is_needed
+from sat_hook.pipeline.execution import Gate
+from sat_hook.pipeline.trouble import RunRefusedError
 
-__all__ = ["GUARD_FIELDS", "approval_policy", "guard_rules_of", "limit_of"]
+APPROVAL_FIELD = "approval_over_rupiah"
+RUN_RULES = (*GUARD_FIELDS, APPROVAL_FIELD)
+"""The parameters of a run that are rules."""
+
+__all__ = [
+    "GUARD_FIELDS",
+    "RUN_RULES",
+    "approval_policy",
+    "asked_run",
+    "connection_rules",
+    "gate_of",
+    "guard_rules_of",
+    "limit_of",
+    "start_run",
+]
+
+
+def asked_run(sat_conn_id: str, of_run: Mapping[str, Any], context: Context) -> AskedRun:
+    """What the run of ``context`` asks for.
+
+    :param of_run: the run's own rules by name, as parameters or their rendered text.
+    """
+    return AskedRun(
+        run=run_of(context),
+        connection=sat_conn_id,
+        of_connection=connection_rules(SATHook(sat_conn_id)),
+        of_run=_limits_of(of_run, RUN_RULES),
+        parameters=parameters_of(context),
+    )
+
+
+def connection_rules(hook: SATHook) -> AccountRules:
+    """What a connection asks for: its rules, and whether it trusts callbacks."""
+    return replace(hook.rules(), trust_callbacks=hook.settings().trust_callbacks)
+
+
+def start_run(application: ApplicationHook, batch_id: str, asked: AskedRun, by: Provenance) -> None:
+    """Record who started the run with which rules.
+
+    :raises AirflowFailException: when it is looser than the account's rules; nothing was done.
+    """
+    try:
+        start_batch_run(application.resolver, batch_id, asked, by)
+    except RunRefusedError as error:
+        raise AirflowFailException(str(error)) from error
+
+
+def gate_of(application: ApplicationHook, batch: Batch, policy: ApprovalPolicy, rules: AccountRules) -> Gate:
+    """What an order of the batch must have behind it, by the run's rules and the account's."""
+    rules = rules.stricter(rules_of_account(application.store, batch.account))
+    return Gate(True, approval_is_needed(application.store, batch, policy), rules.guards.limits_the_day)
 
 
 def approval_policy(
@@ -29,13 +91,17 @@ def guard_rules_of(values: Mapping[str, Any]) -> GuardRules:
 
     :raises AirflowFailException: for a name that is no rule, or a value that is no number.
     """
-    unknown = sorted(values.keys() - set(GUARD_FIELDS))
-    if unknown:
-        raise AirflowFailException(f"rules: found {unknown[0]!r}; expected one of {', '.join(GUARD_FIELDS)}")
-    read = {name: limit_of(name, value) for name, value in values.items()}
-    if read.get("duplicate_days") is None:
-        read.pop("duplicate_days", None)
+    read = _limits_of(values, GUARD_FIELDS)
+    # A run that says nothing of duplicates leaves it to the account.
+    read["duplicate_days"] = read.get("duplicate_days") or 0
     return GuardRules(**read)  # type: ignore[arg-type]
+
+
+def _limits_of(values: Mapping[str, Any], known: Sequence[str]) -> dict[str, int | None]:
+    unknown = sorted(values.keys() - set(known))
+    if unknown:
+        raise AirflowFailException(f"rules: found {unknown[0]!r}; expected one of {', '.join(known)}")
+    return {name: limit_of(name, value) for name, value in values.items()}
 
 
 def limit_of(name: str, value: object) -> int | None:

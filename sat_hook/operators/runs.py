@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from sat_hook.reconciliation.trouble import ReconciliationError
 
 NO_BATCH = ""
 SERVICE_ACTOR = "service:airflow"
+MAXIMUM_PARAMETER_CHARACTERS = 200
 
 
 def provenance_of(context: Context) -> Provenance:
@@ -35,9 +37,26 @@ def asked_by(context: Context) -> Provenance:
     return Provenance(f"user:{user}", task.cause) if user else task
 
 
+def run_of(context: Context) -> str:
+    """The DAG's id and the run's, as the log names a run."""
+    ti = context["ti"]
+    return f"{ti.dag_id}/{ti.run_id}"
+
+
+def parameters_of(context: Context) -> dict[str, str]:
+    """What the run was given, as text: what a person or another program set, no defaults."""
+    conf = getattr(context.get("dag_run"), "conf", None) or {}
+    return {str(name): _shortened(value) for name, value in sorted(conf.items())}
+
+
+def _shortened(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text[:MAXIMUM_PARAMETER_CHARACTERS]
+
+
 def triggering_user(context: Context) -> str | None:
     """The Airflow user who started the run; None where the schedule did."""
-    return getattr(context["dag_run"], "triggering_user_name", None)
+    return getattr(context.get("dag_run"), "triggering_user_name", None)
 
 
 @contextmanager

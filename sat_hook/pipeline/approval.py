@@ -23,13 +23,14 @@ from sat_hook.domain.batch_commands import (
     RequestApproval,
 )
 from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalTerms
-from sat_hook.domain.guards import amount_of, counts
+from sat_hook.domain.guards import amount_of, counts, smaller_limit
 from sat_hook.domain.identity import payload_digest
 from sat_hook.domain.order import Order, OrderState, RefusalReason
 from sat_hook.domain.order_commands import Approve, Cancel, OrderCommand, Reject
 from sat_hook.domain.order_events import RejectionReason
 from sat_hook.domain.people import USER_PREFIX, is_same_person, user_named
 from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
+from sat_hook.pipeline.account_rules import rules_of_account
 from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
 from sat_hook.pipeline.trouble import (
     ApprovalRejectedError,
@@ -85,20 +86,24 @@ class ApprovalRequest:
 def approval_is_needed(store: EventStore, batch: Batch, policy: ApprovalPolicy) -> bool:
     """Whether orders of the batch may only be sent with an approval.
 
-    Once asked, always asked: a later run with another policy does not go around it. The sum is that of the
-    whole batch, with what was sent before, so that releasing it bit by bit does not go around it either.
+    The smaller threshold counts, that of the policy or that of the account's rules. Once asked, always asked:
+    a later run with another policy does not go around it. The sum is that of the whole batch, with what was
+    sent before, so that releasing it bit by bit does not go around it either.
     """
     if batch.approval_required:
         return True
     if policy.held_too and _orders_in(store, batch.batch_id, OrderState.HELD):
         return True
-    if policy.over_rupiah is None:
+    over_rupiah = smaller_limit(
+        policy.over_rupiah, rules_of_account(store, batch.account).approval_over_rupiah
+    )
+    if over_rupiah is None:
         return False
     total = 0
     for order in each_order(store, OrderSlice(batch.batch_id)):
         if counts(order) or order.state is OrderState.QUOTED:
             total += amount_of(order)
-    return total > policy.over_rupiah
+    return total > over_rupiah
 
 
 def ask_for_approval(

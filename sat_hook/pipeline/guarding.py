@@ -27,6 +27,7 @@ from sat_hook.domain.guards import (
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_events import HoldReason
 from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.account_rules import rules_of_account
 from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
 from sat_hook.pipeline.trouble import BatchStoppedError
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
@@ -52,6 +53,8 @@ def guard_batch(
 ) -> GuardReport:
     """Admit or hold every order of the batch that can be sent and was not admitted this business day.
 
+    The account's own rules count whatever ``rules`` say: those can only be stricter.
+
     Run again it looks only at what has changed: orders that were released, and orders that were admitted on
     an earlier day and never sent, which count on the day on which they go out.
 
@@ -60,6 +63,7 @@ def guard_batch(
     batch = load_batch(resolver.store, batch_id)
     if batch.state is BatchState.REFUSED:
         raise BatchStoppedError(f"batch {batch_id} was refused: {batch.refusal_message}")
+    rules = rules_of_account(resolver.store, batch.account).guards.stricter(rules)
     reopen(resolver, batch_id, provenance)
     quoted = each_order(resolver.store, OrderSlice(batch_id, (OrderState.QUOTED,)))
     day_start, _ = business_day(resolver.clock.now())

@@ -12,6 +12,7 @@ from sat_hook.domain.account import AccountStanding, PauseAccount, ResumeAccount
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import AllowResend, EndByOperator, OperatorEnd, OrderCommand
 from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.account_rules import recovery_limits, rules_of_account
 from sat_hook.pipeline.cells import first_control
 from sat_hook.pipeline.limits import RecoveryLimits
 from sat_hook.pipeline.resolver import Ask, Resolver
@@ -69,7 +70,8 @@ def _command(
     now = resolver.clock.now()
     if resolution is not Resolution.RESEND:
         return EndByOperator(OperatorEnd(resolution.value), reason, now)
-    horizon = timedelta(seconds=(limits or RecoveryLimits()).dedup_horizon_seconds)
+    limits = recovery_limits(rules_of_account(resolver.store, order.account), limits)
+    horizon = timedelta(seconds=limits.dedup_horizon_seconds)
     return AllowResend(reason, now, (order.first_sent_at or now) + horizon)
 
 

@@ -17,6 +17,7 @@ from sat_hook.domain.order_commands import Escalate
 from sat_hook.domain.ports import Randomness
 from sat_hook.domain.recorded import Provenance
 from sat_hook.domain.same_order import mismatch_in_words
+from sat_hook.pipeline.account_rules import recovery_limits, rules_of_account
 from sat_hook.pipeline.committer import GroupCommitter
 from sat_hook.pipeline.finality import StatusPoller
 from sat_hook.pipeline.limits import ExecutionLimits, PollingLimits, RecoveryLimits
@@ -75,6 +76,8 @@ class Recovery:
 
         :raises StoreUnavailableError: when the database is away; the next round starts over.
         """
+        rules = await self._resolver.offload(lambda: rules_of_account(self._resolver.store, account))
+        self._limits = recovery_limits(rules, self._limits)
         report = RecoveryReport()
         polled = await self._poller.poll_due(PollScope(account=account), self._provenance)
         report.asked, report.ended = polled.asked, polled.ended

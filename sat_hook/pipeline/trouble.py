@@ -41,6 +41,16 @@ class ReasonRefusedError(OverrideRefusedError):
     """The reason says nothing, too much, or cannot be printed."""
 
 
+class RulesRefusedError(OverrideRefusedError):
+    """The account's rules cannot be changed so; the text says why."""
+
+
+class RunRefusedError(PipelineError):
+    """The run is looser than the rules of its account; it does nothing."""
+
+    is_worth_a_retry = False
+
+
 class BatchStoppedError(PipelineError):
     """The batch cannot go on until a person has done something; the text says what."""
 

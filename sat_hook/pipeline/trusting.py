@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sat_hook.domain.order_commands import RecordCallback, RecordStatus
 from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.account_rules import rules_of_account
 from sat_hook.pipeline.evidence import status_ask
 from sat_hook.pipeline.resolver import Ask, Resolver
 from sat_hook.protocol.exchange import WireResponse
@@ -28,7 +29,7 @@ CALLBACKS_READ_PER_ORDER = 8
 
 @dataclass(frozen=True, slots=True)
 class TrustedCallbacks:
-    """Ends orders of one account by the callbacks that came for them.
+    """Ends orders of one account by the callbacks that came for them, if the account's rules allow it.
 
     :param account: the name in the streams; callbacks that came on another account's path do not count.
     :param verifier: the connection's, with SAT's current keys; without one nothing is believed.
@@ -43,6 +44,8 @@ class TrustedCallbacks:
 
         :raises StoreUnavailableError: when the database is away.
         """
+        if not rules_of_account(resolver.store, self.account).trust_callbacks:
+            return frozenset()
         came: dict[str, list[KeptCallback]] = {}
         for callback in self.inbox.callbacks_of(self.account, request_ids, CALLBACKS_READ_PER_ORDER):
             came.setdefault(callback.request_id, []).append(callback)

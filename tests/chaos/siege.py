@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import random
 import re
 import time
@@ -79,6 +80,8 @@ class Siege:
     def __init__(self, stack: Stack, chance: random.Random, say: Callable[[str], None]) -> None:
         self._stack = stack
         self._chance = chance
+        # No number twice: the guards would hold the second order for a person.
+        self._numbers = itertools.count(chance.randrange(10**8))
         self._say = say
         settings = stack.settings()
         self._sandbox = settings.sandbox_url
@@ -126,7 +129,7 @@ class Siege:
         writer = csv.writer(out)
         writer.writerow(["order_id", "product_code", "client_number"])
         for row in range(orders):
-            writer.writerow([f"{mark}-{row:04d}", "25k-xl", f"0817{self._chance.randrange(10**8):08d}"])
+            writer.writerow([f"{mark}-{row:04d}", "25k-xl", f"0817{next(self._numbers) % 10**8:08d}"])
         batch = submit(
             self._store,
             self._spool,
@@ -138,8 +141,7 @@ class Siege:
             content=out.getvalue().encode(),
             provenance=Provenance("user:chaos", "chaos test"),
         )
-        # Random numbers may repeat, and would be held for a person.
-        conf = {"batch_id": batch.batch_id, "chunk_rows": max(50, orders // 4), "duplicate_days": 0}
+        conf = {"batch_id": batch.batch_id, "chunk_rows": max(50, orders // 4)}
         self._batches[batch.batch_id] = self._api().trigger("bulk_disbursement", conf)
 
     def _kill(self, victim: str) -> None:
@@ -209,9 +211,7 @@ class Siege:
             states = {run["dag_run_id"]: run["state"] for run in api.runs("bulk_disbursement")}
             for batch_id, run_id in list(self._batches.items()):
                 if states.get(run_id) in ("failed", "success") and summarise(self._store, batch_id).unsent:
-                    self._batches[batch_id] = api.trigger(
-                        "bulk_disbursement", {"batch_id": batch_id, "duplicate_days": 0}
-                    )
+                    self._batches[batch_id] = api.trigger("bulk_disbursement", {"batch_id": batch_id})
         except (AirflowApiError, requests.RequestException) as error:
             self._say(f"Airflow is not ready for a nudge: {error}")
 

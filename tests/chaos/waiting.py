@@ -172,8 +172,7 @@ class WaitingBatch:
         )
         self.batch_id = batch.batch_id
         self.until_dags_are_read("bulk_disbursement", "post_final_watch", "alerts")
-        # Random numbers may repeat, and would be held for a person.
-        conf = {"batch_id": batch.batch_id, "duplicate_days": 0}
+        conf = {"batch_id": batch.batch_id}
         self.run_id = self.api().trigger("bulk_disbursement", conf)
 
     def until_dags_are_read(self, *dag_ids: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -14,9 +15,19 @@ from sat_hook.clients.system import SystemClock
 from sat_hook.domain.books_events import SetAsideCause, SettlementSetAside
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.export import ExportWritten
+from sat_hook.domain.guards import NO_RULES, AccountRules
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.recorded import Provenance
 from sat_hook.domain.settlement_files import clear, replace_rivals, set_aside
+from sat_hook.pipeline.account_rules import (
+    AskedRun,
+    adopt_rules,
+    record_account_run,
+    refuse_account_run,
+    start_batch_run,
+)
+from sat_hook.pipeline.rule_changes import confirm_rules, decline_rules, propose_rules
+from sat_hook.pipeline.trouble import RunRefusedError
 from sat_hook.reconciliation.acts import certify, choose_file, prepare, settle_break
 from sat_hook.store.prices import PriceHistory
 from tests.golden.stories import story
@@ -124,3 +135,33 @@ def export_handed_out(line: Line) -> None:
     )
     record_written(line.store, clock, export.export_id, written, BY_TEST)
     hand_out(line.store, clock, export.export_id, ASKER)
+
+
+@story("The rules of an account: adopted from its connection, proposed, declined, confirmed by another; runs")
+def account_rules(line: Line) -> None:
+    """A run that is looser than the rules is refused; one that keeps to them is recorded with its rules."""
+    of_connection = AccountRules(NO_RULES.guards, approval_over_rupiah=5_000_000)
+    adopt_rules(line.resolver, ACCOUNT, "sat_default", of_connection, BY_TEST)
+    rosa, carl = Provenance("user:rosa", "plugin:propose-rules"), Provenance("user:carl", "plugin:rules")
+    for answer in (decline_rules, confirm_rules):
+        changes = {"approval_over_rupiah": 2_000_000, "day_limit_orders": 500}
+        reason = "as the contract says"
+        proposed = propose_rules(line.resolver, ACCOUNT, of_connection, changes, reason, rosa).rules.proposal
+        assert proposed is not None
+        answer(line.resolver, ACCOUNT, proposed.number, "looked at with the bank", carl)
+    submitted = line.submit(b"order_id,product_code,client_number\nR-1,25k-xl,081712345678\n")
+    for days in (0, 14):
+        asked = AskedRun(
+            f"bulk_disbursement/run-{days}",
+            "sat_default",
+            of_connection,
+            {"duplicate_days": days},
+            {"duplicate_days": str(days)},
+        )
+        with suppress(RunRefusedError):
+            start_batch_run(line.resolver, submitted.batch_id, asked, ASKER)
+    parameters = {"dedup_horizon_hours": "4"}
+    record_account_run(line.resolver, ACCOUNT, "order_recovery/run-1", parameters, ASKER)
+    looser = {"dedup_horizon_hours": "found 48; expected at most 6"}
+    parameters = {"dedup_horizon_hours": "48"}
+    refuse_account_run(line.resolver, ACCOUNT, "order_recovery/run-2", parameters, looser, ASKER)

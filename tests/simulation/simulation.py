@@ -237,6 +237,7 @@ class _Run:
             chance=chance,
             trusted=self._trusted(sat),
         )
+        line.confirm_rules()
         try:
             async with asyncio.timeout(LONGEST_RUN_SECONDS):
                 await line.run()

@@ -12,7 +12,8 @@ from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
-from sat_hook.domain.recorded import Provenance
+from sat_hook.domain.guards import NO_RULES, AccountRules
+from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
 from sat_hook.pipeline.approval import (
     ApprovalPolicy,
     ApprovalRequest,
@@ -38,6 +39,7 @@ from sat_hook.pipeline.limits import (
 from sat_hook.pipeline.quoting import Quoter, close_quoting
 from sat_hook.pipeline.resolver import Resolver, load_batch
 from sat_hook.pipeline.results import complete, write_results
+from sat_hook.pipeline.rule_changes import confirm_rules, propose_rules
 from sat_hook.pipeline.submission import submit
 from sat_hook.pipeline.trouble import (
     ApprovalRejectedError,
@@ -179,7 +181,7 @@ class Steps:
 
         def look() -> bool:
             if load_batch(resolver.store, batch_id).state is not BatchState.REFUSED:
-                guard_batch(resolver, guards, batch_id, self.plan.weather.rules, by(process))
+                guard_batch(resolver, guards, batch_id, self._asked_rules.guards, by(process))
             return True
 
         return await resolver.offload(look)
@@ -210,10 +212,28 @@ class Steps:
             return False
         return True
 
+    def confirm_rules(self) -> None:
+        """Two people put the account's rules in the log, before anything else happens."""
+        resolver = Resolver(self.store, VirtualClock(self.time))
+        rules = self._account_rules
+        proposed = propose_rules(resolver, self.account, rules, {}, "by contract", BY_PERSON).rules.proposal
+        assert proposed is not None
+        standing = confirm_rules(resolver, self.account, proposed.number, "checked", BY_APPROVER)
+        self.watch.begins_at(StreamId(StreamKind.ACCOUNT, standing.account_id), standing.version)
+
+    @property
+    def _account_rules(self) -> AccountRules:
+        weather = self.plan.weather
+        return AccountRules(weather.rules, weather.approval_over_rupiah)
+
+    @property
+    def _asked_rules(self) -> AccountRules:
+        """What connection and run ask for: the account's rules, or nothing."""
+        return NO_RULES if self.plan.weather.connection_is_loose else self._account_rules
+
     @property
     def _policy(self) -> ApprovalPolicy:
-        weather = self.plan.weather
-        return ApprovalPolicy(weather.approval_over_rupiah, weather.approve_held)
+        return ApprovalPolicy(self._asked_rules.approval_over_rupiah, self.plan.weather.approve_held)
 
     async def _reserve(self, process: Process, batch_id: str) -> bool:
         """False when somebody rejected the batch after another had approved it."""

@@ -35,6 +35,10 @@ class Watch(WatchedEvents, WatchedWire):
             return None
         return known.before
 
+    def begins_at(self, stream: StreamId, version: int) -> None:
+        """A stream has events from before the watch began."""
+        self._versions[stream] = version
+
     def appended(
         self,
         process: Process,

@@ -46,6 +46,8 @@ class Weather:
     rules: GuardRules = field(default_factory=GuardRules)
     approval_over_rupiah: int | None = None
     approve_held: bool = False
+    connection_is_loose: bool = False
+    """Whether runs and the connection ask for none of the account's rules, which count all the same."""
     answer_badly: float = 0.0
     release_held: float = 0.5
     operator: float = 0.5
@@ -73,7 +75,9 @@ def draw_plan(seed: int) -> Plan:
     """The plan of a seed; the same seed gives the same plan for ever."""
     # A mixed seed: neighbouring seeds of random.Random give related first draws.
     chance = random.Random(seed * 0x9E3779B97F4A7C15 + 0x1F123BB5)
-    return Plan(seed, draw_weather(chance), draw_batches(chance))
+    # Drawn apart, so that a seed's other weather is what it was.
+    loose = random.Random(seed ^ 0x10053).random() < 0.3
+    return Plan(seed, replace(draw_weather(chance), connection_is_loose=loose), draw_batches(chance))
 
 
 def draw_small_plan(seed: int) -> Plan:

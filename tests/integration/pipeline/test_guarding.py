@@ -32,7 +32,8 @@ from sat_hook.store.memory import MemoryEventStore
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.sql_files import queries
 from stack.databases import ApplicationDatabase
-from tests.orders import BY_TEST, T0, ManualClock
+from tests.account_rules import confirmed_rules
+from tests.orders import ACCOUNT, BY_TEST, T0, ManualClock
 from tests.pipeline import Line
 from tests.quoted_batches import Row, orders_of, quoted_batch
 
@@ -109,7 +110,11 @@ def test_a_duplicate_of_another_batch_is_held_until_the_days_are_over(guarded: G
     assert guarded.guard(other) == ["admitted"]
     guarded.clock.advance(timedelta(hours=2).total_seconds())
     assert guarded.guard(guarded.batch("c", Row())) == ["admitted"]
-    assert guarded.guard(guarded.batch("d", Row()), duplicate_days=0) == ["admitted"]
+    # A run can only be stricter; two people can turn the guard off.
+    assert guarded.guard(guarded.batch("d", Row()), duplicate_days=0) == [DUPLICATE]
+    confirmed_rules(guarded.resolver, ACCOUNT, duplicate_days=0)
+    assert guarded.guard(guarded.batch("e", Row()), duplicate_days=0) == ["admitted"]
+    assert guarded.guard(guarded.batch("f", Row()), duplicate_days=7) == [DUPLICATE]
 
 
 def test_guarding_again_changes_nothing(guarded: Guarded) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from sat_hook.domain.funds import Outstanding
-from sat_hook.domain.guards import Usage, rule_on
+from sat_hook.domain.guards import NO_RULES, Usage, rule_on
 from sat_hook.domain.order import Order
 from sat_hook.pipeline import approval, guarding
 from sat_hook.pipeline.execution import ChunkExecutor
@@ -106,6 +106,16 @@ def _cheap_reply_frees_the_limit(stack: ExitStack) -> None:
         stack.enter_context(patch(f"{module}.amount_of", counted))
     stack.enter_context(patch("sat_hook.domain.amounts.is_amount", lambda rupiah: True))
     stack.enter_context(patch("sat_hook.domain.unknown_amounts.is_amount", lambda rupiah: True))
+
+
+@bug(
+    "connection loosens rules",
+    "what a connection asks for counts instead of the account's rules",
+    "an intent",
+)
+def _connection_loosens_rules(stack: ExitStack) -> None:
+    for module in (guarding, approval):
+        stack.enter_context(patch.object(module, "rules_of_account", lambda store, account: NO_RULES))
 
 
 @bug("maker approves", "who submitted a batch may approve it", "approved by its maker")

@@ -56,7 +56,8 @@ def test_a_run_s_rules_are_read_from_rendered_parameters() -> None:
     """Templates give text: numbers, or None for what is empty."""
     rules = guard_rules_of({"duplicate_days": "0", "order_limit_rupiah": "None", "day_limit_orders": "3"})
     assert rules == GuardRules(duplicate_days=0, day_limit_orders=3)
-    assert guard_rules_of({}) == GuardRules()
+    assert guard_rules_of({}) == GuardRules(duplicate_days=0), "what is not named is left to the account"
+    assert guard_rules_of({"duplicate_days": "None"}) == GuardRules(duplicate_days=0)
     with pytest.raises(AirflowFailException, match="found 'day_limit'; expected one of duplicate_days"):
         guard_rules_of({"day_limit": 1})
     with pytest.raises(AirflowFailException, match="parameter day_limit_orders: found 'few'"):

@@ -1,0 +1,148 @@
+"""An account's rules at work: which are in force, what is adopted, and how runs are kept to them.
+
+Every step that lets something through asks here, so that neither a connection nor a run's parameter loosens
+what two people have confirmed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from sat_hook.domain.account_rules import (
+    AdoptRules,
+    RecordRun,
+    RuleValues,
+    looser_than,
+)
+from sat_hook.domain.batch_commands import RecordBatchRun
+from sat_hook.domain.batch_events import BatchRunRefused, BatchRunStarted
+from sat_hook.domain.guards import NO_RULES, AccountRules
+from sat_hook.domain.recorded import Provenance, RecordedEvent, StreamId, StreamKind
+from sat_hook.pipeline.limits import RecoveryLimits
+from sat_hook.pipeline.resolver import Resolver, load_batch, standing_of
+from sat_hook.pipeline.trouble import RunRefusedError
+from sat_hook.store.event_store import EventStore
+
+ORIGINS = ("AccountRulesAdopted", "AccountRulesConfirmed")
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRun:
+    """A run that was started, and what it asks for.
+
+    :param run: the DAG's id and the run's.
+    :param connection: the account's connection.
+    :param of_connection: what that asks for.
+    :param of_run: the rules that the run names, by name; None where it says nothing.
+    :param parameters: everything that the run was given, as text.
+    """
+
+    run: str
+    connection: str
+    of_connection: AccountRules
+    of_run: Mapping[str, float | None]
+    parameters: Mapping[str, str]
+
+
+def rules_of_account(store: EventStore, account: str) -> AccountRules:
+    """The rules that nothing but two people can loosen."""
+    return standing_of(store, account).rules.in_force
+
+
+def recovery_limits(rules: AccountRules, asked: RecoveryLimits | None = None) -> RecoveryLimits:
+    """How long an order may be sent again under these rules; ``asked`` can only be shorter."""
+    hours = rules.dedup_horizon_hours
+    limits = asked or RecoveryLimits()
+    if hours is None:
+        return limits
+    seconds = hours * 3600.0
+    if asked is not None:
+        seconds = min(seconds, asked.dedup_horizon_seconds)
+    return replace(limits, dedup_horizon_seconds=seconds)
+
+
+def adopt_rules(
+    resolver: Resolver, account: str, connection: str, asked: AccountRules, provenance: Provenance
+) -> AccountRules:
+    """The account's rules, after what its connection asks for counts where no people have confirmed any."""
+    standing, _ = resolver.apply_to_account(account, AdoptRules(connection, asked), provenance)
+    return standing.rules.in_force
+
+
+def origin_of_rules(store: EventStore, account: str) -> RecordedEvent | None:
+    """The event that says which rules the account has; None before there is one."""
+    events = store.read_stream(StreamId(StreamKind.ACCOUNT, standing_of(store, account).account_id))
+    return next((event for event in reversed(events) if event.type_name in ORIGINS), None)
+
+
+def start_batch_run(
+    resolver: Resolver, batch_id: str, asked: AskedRun, provenance: Provenance
+) -> AccountRules:
+    """The rules of a run of the batch, once it is recorded who started it and with which rules.
+
+    A try of the same run records nothing again.
+
+    :raises RunRefusedError: when the run asks for less than the account does; that is recorded as well.
+    """
+    account = load_batch(resolver.store, batch_id).account
+    of_account = adopt_rules(resolver, account, asked.connection, asked.of_connection, provenance)
+    given = dict(asked.parameters)
+    if looser := looser_than(of_account, asked.of_run):
+        text = _refusal(account, looser)
+        refused = BatchRunRefused(run=asked.run, parameters=given, reason=text)
+        resolver.apply_to_batch(batch_id, RecordBatchRun(refused), provenance)
+        raise RunRefusedError(text)
+    rules = of_account.stricter(asked.of_connection).stricter(rules_asked(asked.of_run))
+    started = BatchRunStarted(
+        run=asked.run, connection=asked.connection, rules=RuleValues.of(rules), parameters=given
+    )
+    events = resolver.store.read_stream(StreamId(StreamKind.BATCH, batch_id))
+    if not any(e.type_name == started.type_name and e.event == started for e in events):
+        resolver.apply_to_batch(batch_id, RecordBatchRun(started), provenance)
+    return rules
+
+
+def refuse_looser_run(resolver: Resolver, account: str, asked: AskedRun, provenance: Provenance) -> None:
+    """See to it that a run that has no batch yet asks for no less than its account does.
+
+    :raises RunRefusedError: naming each rule, what was found and what was expected; that is recorded.
+    """
+    if looser := looser_than(rules_of_account(resolver.store, account), asked.of_run):
+        raise refuse_account_run(resolver, account, asked.run, asked.parameters, looser, provenance)
+
+
+def record_account_run(
+    resolver: Resolver, account: str, run: str, parameters: Mapping[str, str], provenance: Provenance
+) -> None:
+    """Record that a person started a run for the account with parameters of their own."""
+    resolver.apply_to_account(account, RecordRun(run, parameters), provenance)
+
+
+def refuse_account_run(
+    resolver: Resolver,
+    account: str,
+    run: str,
+    parameters: Mapping[str, str],
+    looser: Mapping[str, str],
+    provenance: Provenance,
+) -> RunRefusedError:
+    """Record that a run was refused, and why; returns what to raise."""
+    text = _refusal(account, looser)
+    resolver.apply_to_account(account, RecordRun(run, parameters, text), provenance)
+    return RunRefusedError(text)
+
+
+def rules_asked(of_run: Mapping[str, float | None]) -> AccountRules:
+    """What a run names as rules; a rule that it does not name asks for nothing."""
+    nothing = RuleValues.of(NO_RULES).model_dump()
+    named = {name: value for name, value in of_run.items() if value is not None}
+    return RuleValues.model_validate({**nothing, **named}).rules
+
+
+def _refusal(account: str, looser: Mapping[str, str]) -> str:
+    found = "; ".join(f"{name}: {text}" for name, text in looser.items())
+    return (
+        f"the run is looser than the rules of account {account!r}: {found}. A run can only be stricter; two "
+        "people change the rules (sat account propose, sat account confirm)"
+    )

@@ -1,0 +1,98 @@
+"""How people change an account's rules: one proposes them whole, another one confirms or declines.
+
+The actor comes from the authenticated route that calls these (law 13).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from sat_hook.domain.account import AccountStanding
+from sat_hook.domain.account_rules import (
+    RULE_NAMES,
+    ConfirmRules,
+    DeclineRules,
+    ProposeRules,
+    RulesCommand,
+    RuleValues,
+)
+from sat_hook.domain.guards import AccountRules
+from sat_hook.domain.order import RefusalReason
+from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.overrides import checked_reason
+from sat_hook.pipeline.resolver import Resolver, standing_of
+from sat_hook.pipeline.trouble import RulesRefusedError
+
+
+def propose_rules(
+    resolver: Resolver,
+    account: str,
+    base: AccountRules,
+    changes: Mapping[str, Any],
+    reason: str,
+    provenance: Provenance,
+) -> AccountStanding:
+    """Propose the account's rules with ``changes``; the others stay as they are, and all are recorded.
+
+    :param base: what the connection asks for, which counts as long as no people have confirmed rules.
+    :raises RulesRefusedError: for a name or a value that is none, or while another proposal waits.
+    """
+    standing = standing_of(resolver.store, account).rules
+    in_force = standing.in_force
+    current = RuleValues.of(in_force if standing.are_confirmed else in_force.stricter(base))
+    for name in changes:
+        if name not in RULE_NAMES:
+            near = difflib.get_close_matches(name, RULE_NAMES, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise RulesRefusedError(
+                f"rule {name!r}: found no such rule{hint}; expected one of {', '.join(RULE_NAMES)}"
+            )
+    try:
+        values = RuleValues.model_validate({**current.model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        kind = (
+            "true or false" if first["loc"][0] == "trust_callbacks" else "a whole number from 0 on, or null"
+        )
+        raise RulesRefusedError(
+            f"rule {first['loc'][0]}: found {first['input']!r}; expected {kind}"
+        ) from None
+    return _apply(
+        resolver, account, ProposeRules(values, checked_reason(reason), provenance.actor), provenance
+    )
+
+
+def confirm_rules(
+    resolver: Resolver, account: str, proposal: int, reason: str, provenance: Provenance
+) -> AccountStanding:
+    """Put a proposal in force, as somebody else than its proposer.
+
+    :raises RulesRefusedError: when it does not wait any more, or by its own proposer.
+    """
+    command = ConfirmRules(proposal, checked_reason(reason), provenance.actor)
+    return _apply(resolver, account, command, provenance)
+
+
+def decline_rules(
+    resolver: Resolver, account: str, proposal: int, reason: str, provenance: Provenance
+) -> AccountStanding:
+    """Take a proposal off the table. Its proposer may, too.
+
+    :raises RulesRefusedError: when it does not wait any more.
+    """
+    command = DeclineRules(proposal, checked_reason(reason), provenance.actor)
+    return _apply(resolver, account, command, provenance)
+
+
+def _apply(
+    resolver: Resolver, account: str, command: RulesCommand, provenance: Provenance
+) -> AccountStanding:
+    standing, refusal = resolver.apply_to_account(account, command, provenance)
+    if refusal is not None:
+        already = "nothing changes: " if refusal.reason is RefusalReason.ALREADY_SO else ""
+        raise RulesRefusedError(f"rules of account {account!r}: {already}{refusal.detail}")
+    return standing
