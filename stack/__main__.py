@@ -8,6 +8,7 @@ import sys
 
 from rich.console import Console
 
+from stack.airflow_settings import SAT_ACCOUNT
 from stack.layout import Layout
 from stack.lifecycle import Stack
 from stack.trouble import StackError
@@ -60,6 +61,7 @@ def _up(stack: Stack, console: Console) -> int:
         "": f"user admin, password {passwords['admin']} (others: {settings.layout.airflow_passwords})",
         "SAT server": f"{settings.sandbox_url}/api, what it charged: {settings.sandbox_url}/_sandbox/ledger",
         "submit": ".venv/bin/sat batch submit examples/orders.csv --wait",
+        "settlements": f"{stack.layout.settlements / SAT_ACCOUNT} (SAT's files, as they come)",
         "logs": str(stack.layout.logs),
         "stop": "make down",
     }

@@ -103,6 +103,7 @@ class AirflowSettings:
             "SAT_SPOOL_URI": self.layout.spool.as_uri(),
             "SAT_RESULTS_URI": self.layout.spool.as_uri(),
             "SAT_CHECKPOINTS_URI": self.layout.checkpoints.as_uri(),
+            "SAT_SETTLEMENTS_URI": self.layout.settlements.as_uri(),
         }
 
     def command_line_environment(self) -> dict[str, str]:
@@ -158,7 +159,9 @@ class AirflowSettings:
         }
 
     def write_files(self) -> None:
-        """Write what the parts read from files; every one of them holds a secret."""
+        """Write what the parts read from files, each of which holds a secret, and make the account's folder
+        for settlements."""
+        (self.layout.settlements / SAT_ACCOUNT).mkdir(mode=0o700, exist_ok=True)
         receiver = {
             "dsn": self.application.receiver_dsn,
             "accounts": {

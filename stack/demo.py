@@ -67,7 +67,13 @@ def run(stack: Stack, console: Console) -> int:
     """Start what does not run, do the job, judge it, and stop what was started.
 
     :returns: 0 when every order ended as expected and SAT's ledger agrees, 1 otherwise.
+    :raises StackError: another demonstration runs in this folder; it is left alone.
     """
+    with stack.only("demo"):
+        return _run_alone(stack, console)
+
+
+def _run_alone(stack: Stack, console: Console) -> int:
     began = time.monotonic()
     was_running = all(part.is_ready for part in stack.status()) and bool(stack.status())
     settings = stack.up()

@@ -84,6 +84,11 @@ class Layout:
         return self.state / "spool"
 
     @property
+    def settlements(self) -> Path:
+        """Where SAT's settlement files are put, a folder for each account."""
+        return self.state / "settlements"
+
+    @property
     def demo(self) -> Path:
         """The files that the last demonstration submitted, and what the command ``sat`` said."""
         return self.state / "demo"
@@ -136,6 +141,7 @@ class Layout:
             self.processes,
             self.spool,
             self.checkpoints,
+            self.settlements,
             self.demo,
         )
         for folder in private:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import subprocess
@@ -216,17 +215,19 @@ class Stack:
 
     def _store_metadata(self, settings: AirflowSettings) -> None:
         """Migrate Airflow's database and store the connections, unless nothing changed since last time."""
-        connections = json.dumps(settings.connections())
-        wanted = {
-            "airflow": version("apache-airflow-core"),
-            "connections": hashlib.sha256(connections.encode()).hexdigest(),
-        }
+        wanted = {"airflow": version("apache-airflow-core"), "connections": settings.connections()}
         prepared = self.layout.prepared
-        if prepared.exists() and json.loads(prepared.read_text("utf-8")) == wanted:
+        stored = json.loads(prepared.read_text("utf-8")) if prepared.exists() else {}
+        if stored == wanted:
             return
         self._say("preparing Airflow's database and connections")
+        known = stored.get("connections")
+        # An earlier release noted no more than a digest.
+        given = {"wanted": wanted["connections"], "stored": known if isinstance(known, dict) else {}}
         self._run(
-            [sys.executable, "-m", "stack.metadata"], environment=_environment(settings), given=connections
+            [sys.executable, "-m", "stack.metadata"],
+            environment=_environment(settings),
+            given=json.dumps(given),
         )
         write_private(prepared, json.dumps(wanted) + "\n")
 
@@ -245,6 +246,27 @@ class Stack:
         if done.returncode != 0:
             said = "\n".join(done.stdout.splitlines()[-20:])
             raise SetUpError(f"{' '.join(command[1:4])} ended with {done.returncode}:\n{said}")
+
+    @contextmanager
+    def only(self, what: str) -> Iterator[None]:
+        """Let nobody else do ``what`` with this stack meanwhile.
+
+        :raises StackError: somebody does already; the text names the process.
+        """
+        self.layout.make_folders()
+        with (self.layout.state / f"{what}.lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                process = lock.read().strip() or "unknown"
+                raise StackError(
+                    f"another {what} runs in {self.layout.checkout} (process {process}); wait for its end"
+                ) from None
+            lock.truncate(0)
+            lock.write(f"{os.getpid()}\n")
+            lock.flush()
+            yield
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -15,20 +15,29 @@ from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
+from stack.connections import merged
+
+ATTRIBUTES = ("conn_type", "description", "host", "login", "password", "schema", "port", "extra")
+
 
 def main() -> None:
-    """Migrate, then make each connection exactly what standard input says."""
-    connections = json.load(sys.stdin)
+    """Migrate, then bring each connection up to what standard input says; what a person edited stays."""
+    given = json.load(sys.stdin)
     initdb()
-    store_connections(connections)
+    store_connections(given["wanted"], given["stored"])
 
 
-def store_connections(connections: dict[str, dict[str, Any]]) -> None:
-    """Insert or replace; passwords and extras are encrypted with the stack's fernet key by the model."""
+def store_connections(wanted: dict[str, dict[str, Any]], stored: dict[str, dict[str, Any]]) -> None:
+    """Insert or replace; passwords and extras are encrypted with the stack's fernet key by the model.
+
+    :param stored: what was stored the last time.
+    """
     with create_session() as session:
-        for conn_id, attributes in connections.items():
+        for conn_id, attributes in wanted.items():
             kept = session.scalar(select(Connection).where(Connection.conn_id == conn_id))
             if kept is not None:
+                current = {name: getattr(kept, name) for name in ATTRIBUTES}
+                attributes = merged(stored.get(conn_id, {}), current, attributes)
                 session.delete(kept)
                 session.flush()
             session.add(Connection(conn_id=conn_id, **attributes))

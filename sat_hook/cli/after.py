@@ -25,10 +25,11 @@ def alerts(
 
     out = console()
     with database_of(settings_of(context)) as database:
-        found = [one for one in AlertBook(database).recent(limit) if not (untold and one.notified_at)]
+        found = [one for one in AlertBook(database).recent(limit) if not (untold and one.was_told)]
     table = ALERTS.table()
     for told in found:
-        state = "yes" if told.notified_at else f"no, {told.tries} tries"
+        pending = "no" if told.notified_at else f"no, {told.tries} tries"
+        state = "yes" if told.was_told else pending
         if told.trouble:
             state += f": {told.trouble}"
         alert = told.alert

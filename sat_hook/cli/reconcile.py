@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sat_hook.cli.amounts import rupiah_from
 from sat_hook.cli.asked_runs import ask_for_run
 from sat_hook.cli.books import (
     Connection,
@@ -159,8 +160,8 @@ def certify(context: typer.Context, day: Day, account: Connection, reason: Reaso
 @topup_app.command("record")
 def record(
     context: typer.Context,
-    amount_rupiah: Annotated[
-        int, typer.Argument(metavar="RUPIAH", min=1, help="Whole rupiah, no separators")
+    amount: Annotated[
+        str, typer.Argument(metavar="RUPIAH", help="Whole rupiah, such as 50000000 or 50.000.000")
     ],
     account: Connection,
     reference: Annotated[str, typer.Option(help="The bank's reference; it counts once")],
@@ -168,6 +169,7 @@ def record(
     at: Annotated[str, typer.Option(help="When it was credited (WIB unless it says otherwise)")] = "now",
 ) -> None:
     """Record a top-up of an account's deposit, for the saldo equation."""
+    amount_rupiah = rupiah_from(amount, "RUPIAH")
     credited_at = moment_from(at, datetime.now(UTC), "--at")
     with airflow_of(settings_of(context)) as airflow:
         known = airflow.record_top_up(

@@ -131,7 +131,7 @@ class SATNotifyOperator(BaseOperator):
         application = ApplicationHook(self.db_conn_id, "sat alerts")
         configuration = Variable.get(NOTIFIER_VARIABLE, default=None, deserialize_json=True)
         try:
-            notifier_of(configuration)
+            reaches_people = notifier_of(configuration) is not None
         except NotifierConfigurationError as error:
             raise AirflowFailException(str(error)) from error
 
@@ -143,8 +143,11 @@ class SATNotifyOperator(BaseOperator):
             # A copy: notifiers write their fields into what they are given.
             notifier(Context(**{**context, "alert": message}))  # type: ignore[typeddict-unknown-key]
 
-        report = tell_people(application.alerts, application.resolver.clock, send)
-        self.log.info("Told people of %s alerts by %s messages.", report.told, report.messages)
+        report = tell_people(
+            application.alerts, application.resolver.clock, send, reaches_people=reaches_people
+        )
+        whom = "Told people" if reaches_people else "No notifier is set, so this log alone tells"
+        self.log.info("%s of %s alerts by %s messages.", whom, report.told, report.messages)
         if report.trouble:
             trouble = "; ".join(report.trouble[:5])
             raise AirflowFailException(

@@ -21,6 +21,7 @@ from sat_hook.pipeline.limits import AlertingLimits
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.event_store import EventStore
 
+ONLY_LOGGED = "no notifier is set (variable sat_alerts): it is in the log of the task notify alone"
 NOT_TRIED = "not tried, because the notifier had failed before"
 
 
@@ -65,9 +66,12 @@ def tell_people(
     clock: Clock,
     send: Callable[[AlertMessage], None],
     limits: AlertingLimits | None = None,
+    *,
+    reaches_people: bool = True,
 ) -> TellingReport:
     """Send what nobody was told of yet, one message for each kind and account.
 
+    :param reaches_people: False when ``send`` only writes a log: then nobody was told.
     :param send: may raise whatever it likes; the message then goes out another time.
     :raises StoreUnavailableError: when the database is away.
     """
@@ -88,7 +92,10 @@ def tell_people(
             report.not_told += len(keys)
             report.trouble.append(f"{message.subject}: {trouble}")
             continue
-        book.settle_notified(keys, clock.now())
+        if reaches_people:
+            book.settle_notified(keys, clock.now())
+        else:
+            book.settle_logged(keys, clock.now(), ONLY_LOGGED)
         report.messages += 1
         report.told += len(keys)
     return report

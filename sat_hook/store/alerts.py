@@ -36,13 +36,22 @@ class OpenAlert:
 
 @dataclass(frozen=True, slots=True)
 class ToldAlert:
-    """An alert as it stands in the book; ``notified_at`` is None as long as nobody was told."""
+    """An alert as it stands in the book.
+
+    :param notified_at: when it was dealt with; None while it will still be tried.
+    :param trouble: why nobody was told, or not yet; None once somebody was.
+    """
 
     alert: Alert
     tries: int
     raised_at: datetime
     notified_at: datetime | None
     trouble: str | None
+
+    @property
+    def was_told(self) -> bool:
+        """Whether a notifier took it."""
+        return self.notified_at is not None and self.trouble is None
 
 
 class AlertBook:
@@ -122,6 +131,11 @@ class AlertBook:
         """People were told of these."""
         with self._database.transaction() as connection:
             self._alerts.settle_notified(connection, keys=list(keys), now=now)
+
+    def settle_logged(self, keys: Collection[str], now: datetime, trouble: str) -> None:
+        """Nobody was told of these: there is a line in a task's log only."""
+        with self._database.transaction() as connection:
+            self._alerts.settle_logged(connection, keys=list(keys), now=now, trouble=trouble)
 
     def settle_not_notified(self, keys: Collection[str], next_try_at: datetime, trouble: str) -> None:
         """The notifier did not take these."""

@@ -64,6 +64,10 @@ SELECT * FROM claimed ORDER BY alert_id;
 -- People have been told.
 UPDATE sat.alerts SET notified_at = :now, trouble = NULL WHERE key = ANY (:keys);
 
+-- name: settle_logged(keys, now, trouble)!
+-- Nobody was told, and nobody will be: there is a line in a task's log, and the reason for that.
+UPDATE sat.alerts SET notified_at = :now, trouble = :trouble WHERE key = ANY (:keys);
+
 -- name: settle_not_notified(keys, next_try_at, trouble)!
 -- It did not work; another time.
 UPDATE sat.alerts SET next_try_at = :next_try_at, trouble = :trouble

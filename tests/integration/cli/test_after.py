@@ -10,6 +10,7 @@ import pytest
 from sat_hook.clients.system import SystemClock
 from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.final_watch import LookFinding
+from sat_hook.pipeline.alerting import tell_people
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.database import Database
 from sat_hook.store.final_watch import PostgresFinalWatch
@@ -42,6 +43,12 @@ def test_alerts_are_listed_with_whether_people_were_told(run: Run, database: App
     ran = run("alerts", "--untold", env=env)
     assert "no, 0 tries" in ran.out
     assert "price_jump" not in ran.out
+    # Without a notifier a line in a log was all: nobody was told.
+    tell_people(book, SystemClock(), lambda _: None, reaches_people=False)
+    for arguments in (("alerts",), ("alerts", "--untold")):
+        ran = run(*arguments, env=env)
+        assert "no: no notifier is set (variable sat_alerts)" in ran.out
+    assert book.claim(T0 + timedelta(days=9000), T0 + timedelta(days=9001), 10) == []
     opened.close()
 
 

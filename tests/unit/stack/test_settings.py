@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import socket
 import stat
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from sandbox.keys import KeyPairs
 from sat_hook.audit.keys import AuditSigner, AuditVerifier, write_audit_key
 from sat_hook.hooks.sat_connection import settings_of
 from sat_hook.receiver.settings import load_settings
+from stack import demo
 from stack.airflow_settings import AirflowSettings
 from stack.credentials import AIRFLOW_USERS, Credentials
 from stack.databases import ApplicationDatabase
 from stack.layout import Layout
+from stack.lifecycle import Stack
 from stack.ports import Ports
 from stack.postgres import free_port
+from stack.trouble import StackError
 
 
 @pytest.fixture
@@ -35,6 +40,23 @@ def settings(tmp_path: Path) -> AirflowSettings:
     made = AirflowSettings(layout, credentials, Ports(postgres=5432, api=8080, sandbox=8090), application)
     made.write_files()
     return made
+
+
+def test_settlement_files_have_a_place(settings: AirflowSettings) -> None:
+    """A folder for the account, which the workers are told of."""
+    uri = settings.environment()["SAT_SETTLEMENTS_URI"]
+    assert uri == settings.layout.settlements.as_uri()
+    assert (settings.layout.settlements / "demo").is_dir()
+
+
+def test_a_second_demonstration_says_so_and_ends(tmp_path: Path) -> None:
+    """Before it has started or stopped anything; afterwards the next one may run."""
+    stack = Stack(Layout(tmp_path, tmp_path / ".stack"), lambda _: None)
+    other = Stack(stack.layout, lambda _: pytest.fail("the stack was touched"))
+    with stack.only("demo"), pytest.raises(StackError, match=f"another demo runs in .*process {os.getpid()}"):
+        demo.run(other, Console(quiet=True))
+    with other.only("demo"):
+        assert (stack.layout.state / "demo.lock").read_text() == f"{os.getpid()}\n"
 
 
 def test_ports_stay_the_same_from_one_start_to_the_next(tmp_path: Path) -> None:

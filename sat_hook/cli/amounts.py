@@ -1,0 +1,33 @@
+"""Amounts as people in Indonesia type them."""
+
+from __future__ import annotations
+
+import re
+
+from sat_hook.cli.trouble import CommandError
+
+MAXIMUM_RUPIAH = 10**15
+EXPECTED = "whole rupiah above 0, such as 50000000, 50.000.000 or Rp50,000,000"
+
+_PLAIN = re.compile(r"[1-9][0-9]{0,20}")
+_GROUPED = (
+    re.compile(r"[1-9][0-9]{0,2}(\.[0-9]{3}){1,6}(,00?|,-)?"),
+    re.compile(r"[1-9][0-9]{0,2}(,[0-9]{3}){1,6}(\.00?)?"),
+    re.compile(r"[1-9][0-9]{0,2}( [0-9]{3}){1,6}"),
+)
+
+
+def rupiah_from(text: str, where: str) -> int:
+    """An amount with or without ``Rp`` and separators of thousands.
+
+    :raises CommandError: naming ``where``, when it can be read otherwise, or not at all.
+    """
+    typed = re.sub(r"(?i)^(rp\.?|idr) ?", "", " ".join(text.split()))
+    amount = 0
+    if _PLAIN.fullmatch(typed):
+        amount = int(typed)
+    elif any(pattern.fullmatch(typed) for pattern in _GROUPED):
+        amount = int(re.sub(r"[., ]", "", re.sub(r"(,00?|,-|\.00?)$", "", typed)))
+    if not 0 < amount <= MAXIMUM_RUPIAH:
+        raise CommandError.at(where, repr(text), EXPECTED)
+    return amount
