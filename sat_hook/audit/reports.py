@@ -17,6 +17,7 @@ from sat_hook.domain.batch_events import BatchResultsWritten
 from sat_hook.domain.earlier_events import BatchResultsWritten as ResultsWrittenSomewhen
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.recorded import RecordedEvent
+from sat_hook.pipeline.result_rows import EARLIER_FORMS
 from sat_hook.pipeline.results import ResultFile, render_results
 from sat_hook.pipeline.spool import SpoolReader
 from sat_hook.pipeline.trouble import BatchNotFoundError, SpoolError
@@ -32,6 +33,7 @@ class Verdict(StrEnum):
     EQUAL = "equal"
     DIFFERS = "differs"
     NOT_COMPARABLE = "not comparable"
+    SUMS_ONLY = "equal in number and sum, their submitted files being removed by retention or archived"
 
 
 class ReportMaker(Protocol):
@@ -64,30 +66,39 @@ class ResultFiles:
             return self._check_without_position(recorded, event)
         assert isinstance(event, BatchResultsWritten)
         try:
-            file = self._render(recorded, event.position)
+            file = self._render(recorded, event.position, event.digest)
         except (SpoolError, BatchNotFoundError) as error:
             report(_finding(FindingKind.REPORT_UNAVAILABLE, recorded, str(error), "what it was made from"))
             return Verdict.DIFFERS
         differences = list(self._differences(recorded, event, file))
         for finding in differences:
             report(finding)
-        return Verdict.DIFFERS if differences else Verdict.EQUAL
+        if differences:
+            return Verdict.DIFFERS
+        return Verdict.EQUAL if file.digest == event.digest else Verdict.SUMS_ONLY
 
     def _check_without_position(self, recorded: RecordedEvent, event: ResultsWrittenSomewhen) -> Verdict:
         """Usually nothing happened between making the file and noting it; else nobody can tell."""
         try:
-            digest = self._render(recorded, recorded.position - 1).digest
+            digest = self._render(recorded, recorded.position - 1, event.digest).digest
         except (SpoolError, BatchNotFoundError):
             return Verdict.NOT_COMPARABLE
         return Verdict.EQUAL if digest == event.digest else Verdict.NOT_COMPARABLE
 
-    def _render(self, recorded: RecordedEvent, position: int) -> ResultFile:
-        return render_results(past_of(self._store, position), self._spool, recorded.stream.key)
+    def _render(self, recorded: RecordedEvent, position: int, digest: str) -> ResultFile:
+        """The file as this release writes it, or as an earlier one did when that is what was given out."""
+        batch_id = recorded.stream.key
+        file = render_results(past_of(self._store, position), self._spool, batch_id)
+        for form in EARLIER_FORMS if file.digest != digest else ():
+            earlier = render_results(past_of(self._store, position), self._spool, batch_id, form)
+            if earlier.digest == digest:
+                return earlier
+        return file
 
     def _differences(
         self, recorded: RecordedEvent, event: BatchResultsWritten, file: ResultFile
     ) -> Iterator[Finding]:
-        if file.digest != event.digest:
+        if file.digest != event.digest and file.notice is None:
             yield _finding(
                 FindingKind.REPORT_DIFFERS,
                 recorded,

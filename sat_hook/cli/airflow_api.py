@@ -43,12 +43,14 @@ class Submitted:
 class Download:
     """A file from the plugin; ``content`` may hold goods, so no repr shows it.
 
-    ``position`` is that of the log, as of which the file was made, where it matters.
+    ``position`` is that of the log, as of which the file was made, where it matters; ``notice`` is what
+    people should know of it.
     """
 
     name: str
     content: bytes
     position: str | None = None
+    notice: str | None = None
 
     def __repr__(self) -> str:
         return f"Download(name={self.name!r}, {len(self.content)} bytes)"
@@ -374,7 +376,8 @@ class AirflowApi:
 def _download(reply: requests.Response, name: str) -> Download:
     _, marker, encoded = reply.headers.get("Content-Disposition", "").partition("filename*=UTF-8''")
     position = reply.headers.get("X-SAT-Log-Position")
-    return Download(unquote(encoded) if marker else name, reply.content, position)
+    notice = reply.headers.get("X-SAT-Notice")
+    return Download(unquote(encoded) if marker else name, reply.content, position, notice)
 
 
 def _kind(reply: requests.Response) -> str | None:

@@ -230,6 +230,8 @@ def _write(download: Download, output: Path | None) -> None:
     """To a file that only its owner reads, or to standard output as it is."""
     from sat_hook.pipeline.private_files import private_file
 
+    if download.notice:
+        typer.echo(download.notice, err=True)
     if output is None:
         sys.stdout.buffer.write(download.content)
         sys.stdout.buffer.flush()

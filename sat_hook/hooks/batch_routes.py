@@ -34,6 +34,7 @@ UPLOAD_SECONDS = 120
 MAXIMUM_JSON_BYTES = 524_288
 MAXIMUM_BODY_TEXT = 10_000
 POSITION_HEADER = "X-SAT-Log-Position"
+NOTICE_HEADER = "X-SAT-Notice"
 
 
 def batch_routes(
@@ -143,6 +144,8 @@ def batch_routes(
             past = present_of(store) if at is None else past_of(store, at)
             file = render_results(past, submissions_spool(), batch_id)
             headers = {**as_download(file.name), POSITION_HEADER: str(file.position)}
+            if file.notice:
+                headers[NOTICE_HEADER] = file.notice
             return Response(file.content, headers=headers, media_type="text/csv")
 
         return await run_in_threadpool(render)

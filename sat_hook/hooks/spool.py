@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from airflow.sdk import ObjectStoragePath
 
 from sat_hook.pipeline.spool import LocalSpool, Spool
-from sat_hook.pipeline.trouble import SpoolError
+from sat_hook.pipeline.trouble import SpoolError, SpoolFileGoneError
 
 SPOOL_URI_VARIABLE = "SAT_SPOOL_URI"
 RESULTS_URI_VARIABLE = "SAT_RESULTS_URI"
@@ -38,6 +38,8 @@ class ObjectStorageSpool:
             raise SpoolError(f"{uri} is not in the spool {self._base_uri}")
         try:
             return cast("BinaryIO", ObjectStoragePath(uri).open("rb"))
+        except FileNotFoundError as error:
+            raise SpoolFileGoneError(f"{uri} is not in the spool any more") from error
         except OSError as error:
             raise SpoolError(f"{uri} cannot be read: {error}") from error
 

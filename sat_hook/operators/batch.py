@@ -397,6 +397,8 @@ class SATResultsOperator(SATBatchOperator):
             application.resolver, submissions_spool(), results_spool(), self.batch, provenance
         )
         self.log.info("Batch %s: %s. Results: %s", self.batch, describe(summary), file.uri)
+        if file.notice:
+            self.log.warning("%s", file.notice)
         if summary.needs:
             self.log.warning("%s.", summary.needs_in_words)
         exceptions = handed_over(application.store, self.batch)

@@ -38,9 +38,8 @@ class CsvReader:
         self.file_name = file_name
         # UTF-16 has a zero byte before or behind the line break.
         self._ends_whole = content.rstrip(b"\x00").endswith((b"\n", b"\r", b'"'))
-        text = io.TextIOWrapper(
-            io.BytesIO(content), encoding=encoding or encoding_of(content, file_name), newline=""
-        )
+        self.encoding = encoding or encoding_of(content, file_name)
+        text = io.TextIOWrapper(io.BytesIO(content), encoding=self.encoding, newline="")
         dialect = dialect_of(text, file_name)
         for _ in range(dialect.lines_before):
             text.readline()

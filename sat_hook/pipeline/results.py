@@ -7,7 +7,7 @@ whatever became of the orders since.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sat_hook.domain.batch import Batch, BatchState
@@ -16,14 +16,13 @@ from sat_hook.domain.batch_events import BatchResultsWritten, RowSetAside, RowsT
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
-from sat_hook.pipeline.csv_reader import CsvReader, Record
-from sat_hook.pipeline.intake import submitted_bytes
 from sat_hook.pipeline.needs import needs_in_words, rows_in_need
-from sat_hook.pipeline.order_columns import RESULT_COLUMNS, is_result_column
-from sat_hook.pipeline.order_problems import OrderFileError
+from sat_hook.pipeline.order_columns import RESULT_COLUMNS
 from sat_hook.pipeline.resolver import Resolver, load_batch
+from sat_hook.pipeline.result_rows import CURRENT_FORM, GivenRows, LoggedRows, ResultForm, SubmittedRows
 from sat_hook.pipeline.spool import Spool, SpoolReader
-from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter, plain
+from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter
+from sat_hook.pipeline.trouble import SpoolFileGoneError
 from sat_hook.store.event_store import BatchReader, Need, OrderSlice, StateCount, each_order
 from sat_hook.store.past import Past, StateTally, present_of
 
@@ -51,6 +50,7 @@ class ResultFile:
     :param position: of the log, as of which it was rendered.
     :param summary: of the batch, as of the same position.
     :param uri: where the file is kept, if it is.
+    :param notice: what people should know of how it was made, if there is anything.
     """
 
     name: str
@@ -60,6 +60,7 @@ class ResultFile:
     position: int
     summary: BatchSummary
     uri: str | None = None
+    notice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,34 +148,46 @@ def write_results(
     return replace(file, uri=uri)
 
 
-def render_results(past: Past, spool: SpoolReader, batch_id: str) -> ResultFile:
+def render_results(
+    past: Past, spool: SpoolReader, batch_id: str, form: ResultForm = CURRENT_FORM
+) -> ResultFile:
     """The result file as of a position of the log: a function of the log up to there and the spooled bytes.
 
+    When the spooled file is gone, the rows are those of the log, and the result's ``notice`` says so.
+
     :raises BatchNotFoundError: when there was no such batch then.
-    :raises SpoolError: when the submitted bytes are gone or changed.
+    :raises SpoolError: when the submitted bytes are out of reach or changed.
     """
     batch = load_batch(past, batch_id)
     tally = StateTally()
     out = io.StringIO(newline="")
     rows = 0
+    notice = None
     if batch.state is BatchState.REFUSED and batch.orders == 0:
-        writer = SpreadsheetWriter(out)
+        writer = SpreadsheetWriter(out, as_text=form.as_text)
         writer.row(("sat_verdict", "sat_reason", "sat_message"))
         writer.row(("not sent: the batch was refused", batch.refusal_code, batch.refusal_message))
         rows = 1
     else:
-        file = _submitted_file(submitted_bytes(spool, batch), batch.file_name)
-        writer = SpreadsheetWriter(out, file.delimiter)
-        echo = _Echo(file.header)
-        writer.row((*echo.of(file.header), *RESULT_COLUMNS))
-        for record, verdict in _judged(past, batch, file, tally):
-            writer.row((*echo.of(record.cells), *verdict))
+        aside = {item.row_number: item for item in rows_set_aside(past, batch_id)}
+        given: GivenRows
+        try:
+            given = SubmittedRows(spool, batch, form)
+        except SpoolFileGoneError:
+            given = LoggedRows(past, batch, list(aside.values()))
+        notice = given.notice
+        writer = SpreadsheetWriter(out, given.delimiter, form.as_text)
+        writer.row((*given.header, *RESULT_COLUMNS))
+        for cells, verdict in _judged(past, batch, given, aside, tally):
+            writer.row((*cells, *verdict))
             rows += 1
     content = out.getvalue().encode("utf-8-sig")
     # A file system takes 255 bytes for a name, the spool's draft and the suffix included.
     stem = batch.file_name.rsplit(".", 1)[0].encode("utf-8")[:MAXIMUM_STEM_BYTES].decode("utf-8", "ignore")
     summary = BatchSummary(batch, tuple(tally.counts))
-    return ResultFile(f"{stem}.results.csv", content, rows, digest_of(content), past.position, summary)
+    return ResultFile(
+        f"{stem}.results.csv", content, rows, digest_of(content), past.position, summary, notice=notice
+    )
 
 
 def rows_set_aside(store: BatchReader, batch_id: str) -> Iterator[RowSetAside]:
@@ -187,23 +200,22 @@ def rows_set_aside(store: BatchReader, batch_id: str) -> Iterator[RowSetAside]:
 
 
 def _judged(
-    past: Past, batch: Batch, file: CsvReader, tally: StateTally
-) -> Iterator[tuple[Record, tuple[str, ...]]]:
-    aside = {item.row_number: item for item in rows_set_aside(past, batch.batch_id)}
+    past: Past, batch: Batch, given: GivenRows, aside: Mapping[int, RowSetAside], tally: StateTally
+) -> Iterator[tuple[Sequence[str], tuple[str, ...]]]:
     known_ids = [item.known_request_id for item in aside.values() if item.known_request_id]
     known = past.load_orders(known_ids) if known_ids else {}
     orders = _counted(each_order(past, OrderSlice(batch.batch_id)), tally)
     order = next(orders, None)
-    for row in file.records():
-        while order is not None and order.row_number < row.row_number:
+    for number, cells in given.rows():
+        while order is not None and order.row_number < number:
             order = next(orders, None)
-        if order is not None and order.row_number == row.row_number:
+        if order is not None and order.row_number == number:
             reason, detail = order.reason_code or "", order.reason_detail or ""
-            yield row, _of_order(VERDICTS[order.state], order, reason, detail)
-        elif (item := aside.get(row.row_number)) is not None:
-            yield row, _of_row_set_aside(item, known.get(item.known_request_id or ""))
+            yield cells, _of_order(VERDICTS[order.state], order, reason, detail)
+        elif (item := aside.get(number)) is not None:
+            yield cells, _of_row_set_aside(item, known.get(item.known_request_id or ""))
         else:
-            yield row, ("not read yet", *("" for _ in RESULT_COLUMNS[1:]))
+            yield cells, ("not read yet", *("" for _ in RESULT_COLUMNS[1:]))
 
 
 def _counted(orders: Iterator[Order], tally: StateTally) -> Iterator[Order]:
@@ -239,24 +251,3 @@ def _of_row_set_aside(item: RowSetAside, known: Order | None) -> tuple[str, ...]
 
 def _number(amount: int | None) -> str:
     return "" if amount is None else str(amount)
-
-
-class _Echo:
-    """What the submitter gave of a row, without the columns of a result file that was submitted again."""
-
-    def __init__(self, header: Sequence[str]) -> None:
-        self._places = [place for place, title in enumerate(header) if not is_result_column(title)]
-        self._is_result = len(self._places) < len(header)
-
-    def of(self, cells: Sequence[str]) -> list[str]:
-        """The cells under the columns that are kept."""
-        given = [cells[place] if place < len(cells) else "" for place in self._places]
-        return [plain(cell) for cell in given] if self._is_result else given
-
-
-def _submitted_file(content: bytes, file_name: str) -> CsvReader:
-    try:
-        return CsvReader(content, file_name)
-    except OrderFileError:
-        # An earlier release took any bytes that are no UTF-8 for Latin-1; its rows stay readable.
-        return CsvReader(content, file_name, "latin-1")

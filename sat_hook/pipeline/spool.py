@@ -12,14 +12,18 @@ from typing import BinaryIO, Protocol, cast
 from urllib.parse import unquote, urlsplit
 
 from sat_hook.pipeline.private_files import private_file
-from sat_hook.pipeline.trouble import SpoolError
+from sat_hook.pipeline.trouble import SpoolError, SpoolFileGoneError
 
 
 class SpoolReader(Protocol):
     """Blobs by their URI."""
 
     def open(self, uri: str) -> BinaryIO:
-        """The bytes at ``uri``; raises SpoolError when there are none."""
+        """The bytes at ``uri``.
+
+        :raises SpoolFileGoneError: when the spool is there and has no such file.
+        :raises SpoolError: when they cannot be read.
+        """
 
 
 class Spool(SpoolReader, Protocol):
@@ -57,6 +61,10 @@ class LocalSpool:
             raise SpoolError(f"{uri} is not in the spool")
         try:
             return path.open("rb")
+        except FileNotFoundError as error:
+            # A disk that is not mounted has lost nothing.
+            gone = SpoolFileGoneError if self._folder.is_dir() else SpoolError
+            raise gone(f"{uri} is not in the spool any more") from error
         except OSError as error:
             raise SpoolError(f"{uri} cannot be read: {error.strerror}") from error
 
@@ -75,11 +83,14 @@ class AnySpool:
         parts = urlsplit(uri)
         if parts.scheme in ("", "file"):
             path = Path(unquote(parts.path))
-            return LocalSpool(path.parent).open(path.as_uri())
+            # The spool itself is a few folders above: batches/ID/DIGEST.csv.
+            return LocalSpool(path.parents[min(2, len(path.parents) - 1)]).open(path.as_uri())
         plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         try:
             # Comes with Airflow, without types; who has files only needs neither.
             fsspec = import_module("fsspec")
             return cast("BinaryIO", fsspec.open(plain, "rb").open())
+        except FileNotFoundError as error:
+            raise SpoolFileGoneError(f"{uri} is not in the spool any more") from error
         except (OSError, ImportError, ValueError) as error:
             raise SpoolError(f"{uri} cannot be read: {type(error).__name__}") from error

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 _FORMULA = r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]"
 # A spreadsheet may skip a tab or a line break at the begin of a cell, and run what follows.
 _BEGIN = rf"""(?='*(?:[\t\r\n]|[\s"]*{_FORMULA}))"""
+_EARLIER_BEGIN = re.compile(r"[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 _MARK = r"""([,;\t|\r\n][\s"]*)"""
 _AT_THE_BEGIN, _NEUTRAL_BEGIN = re.compile(_BEGIN), re.compile("'" + _BEGIN)
 _BEHIND_A_MARK, _NEUTRAL_MARK = (re.compile(f"{_MARK}{quote}(?={_FORMULA})") for quote in ("", "'"))
@@ -30,12 +31,15 @@ class TextTarget(Protocol):
 class SpreadsheetWriter:
     """Writes rows of CSV: text as text, numbers as numbers, nothing as nothing."""
 
-    def __init__(self, out: TextTarget, delimiter: str = ",") -> None:
+    def __init__(
+        self, out: TextTarget, delimiter: str = ",", as_text: Callable[[str], str] | None = None
+    ) -> None:
         self._writer = csv.writer(out, delimiter=delimiter, lineterminator="\r\n")
+        self._as_text = as_text or neutral
 
     def row(self, cells: Iterable[object]) -> None:
         """Write one row."""
-        self._writer.writerow([neutral(cell) if isinstance(cell, str) else cell for cell in cells])
+        self._writer.writerow([self._as_text(cell) if isinstance(cell, str) else cell for cell in cells])
 
 
 def neutral(cell: str) -> str:
@@ -44,6 +48,11 @@ def neutral(cell: str) -> str:
         return cell
     begun = f"'{cell}" if _AT_THE_BEGIN.match(cell) else cell
     return _BEHIND_A_MARK.sub(r"\1'", begun)
+
+
+def neutral_at_the_begin(cell: str) -> str:
+    """What earlier releases wrote: only what the cell begins with was made text."""
+    return f"'{cell}" if _EARLIER_BEGIN.match(cell) else cell
 
 
 def plain(cell: str) -> str:

@@ -61,6 +61,10 @@ class SpoolError(PipelineError):
     """The spooled bytes are not there, or are not the bytes that were submitted."""
 
 
+class SpoolFileGoneError(SpoolError):
+    """The spool is there, and the file is not any more: removed by retention, archived, or lost."""
+
+
 class SATUnavailableError(PipelineError):
     """SAT did not answer as it should; nothing was concluded about any order."""
 

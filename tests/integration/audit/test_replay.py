@@ -18,15 +18,19 @@ from sat_hook.audit.reports import ResultFiles, Verdict
 from sat_hook.clients.system import SystemClock
 from sat_hook.domain import earlier_events as earlier
 from sat_hook.domain.batch import Batch, evolve_batch
+from sat_hook.domain.batch_commands import RecordResults
+from sat_hook.domain.batch_events import BatchResultsWritten
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_commands import RecordStatus
 from sat_hook.domain.recorded import StreamId, StreamKind
 from sat_hook.pipeline import results
 from sat_hook.pipeline.resolver import Ask
+from sat_hook.pipeline.result_rows import EARLIER_FORMS
+from sat_hook.pipeline.results import render_results, summarise
 from sat_hook.pipeline.spool import AnySpool
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change
-from sat_hook.store.past import UnsettledPositionError
+from sat_hook.store.past import UnsettledPositionError, present_of
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import Found, damage
@@ -70,6 +74,13 @@ class Finished:
         batch = self.line.store.load_batch(self.batch_id)
         assert batch is not None
         return Path(unquote(urlsplit(batch.spool_uri).path))
+
+
+@pytest.fixture
+def line(database: ApplicationDatabase, tmp_path: Path) -> Iterator[Line]:
+    """The way of a batch, without its end."""
+    with line_of(database.writer_dsn, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
@@ -165,9 +176,61 @@ def test_an_event_that_no_code_reads_is_trouble_and_no_crash(finished: Finished)
     }
 
 
-def test_what_a_report_was_made_from_must_be_there(finished: Finished) -> None:
-    """Nobody is told that all is well when nothing could be compared."""
+def test_a_submitted_file_that_retention_removed_is_named(finished: Finished) -> None:
+    """Number and sum of the results follow from the log and are compared; that the bytes are not, is said."""
     finished.submitted_file().unlink()
+    found = Found()
+    replayed = finished.replay(found)
+    assert (replayed.reports, found.findings) == ({"result files": {Verdict.SUMS_ONLY: 1}}, [])
+    assert replayed.is_clean
+    file = render_results(present_of(finished.line.store), finished.line.spool, finished.batch_id)
+    assert file.notice is not None
+    assert "removed by retention" in file.notice
+    assert file.rows == 3
+    assert file.summary.counts == summarise(finished.line.store, finished.batch_id).counts
+
+
+def test_sums_are_compared_without_the_submitted_file(finished: Finished) -> None:
+    """What the log comes to is another sum than was given out: that is found without the file, too."""
+    finished.submitted_file().unlink()
+    damage(
+        finished.database,
+        "UPDATE sat.events SET data = replace(data, '\"sales_price_rupiah\":', '\"sales_price_rupiah\":1')"
+        " WHERE type = 'OrderSucceeded'",
+    )
+    found = Found()
+    assert finished.replay(found).reports == {"result files": {Verdict.DIFFERS: 1}}
+    assert FindingKind.SUMMARY_DIFFERS in [finding.kind for finding in found.findings]
+
+
+def test_files_that_an_earlier_release_wrote_are_known(line: Line, database: ApplicationDatabase) -> None:
+    """It neutralised formulas at the begin of a cell only, and took bytes 80 to 9F for control characters."""
+    content = b"order_id,product_code,client_number,note:x\nA-1,nothing,081211000001,\x96 a;=1\n"
+    batch_id = line.submit(content).batch_id
+    line.take_in(batch_id)
+    file = render_results(present_of(line.store), line.spool, batch_id, EARLIER_FORMS[0])
+    assert file.digest != render_results(present_of(line.store), line.spool, batch_id).digest
+    uri = line.spool.write(f"results/{batch_id}/{file.name}", file.content)
+    counts = file.summary.orders_by_state
+    written = BatchResultsWritten(
+        uri=uri, digest=file.digest, rows=1, position=file.position, counts=counts, charged_rupiah=0
+    )
+    line.resolver.apply_to_batch(batch_id, RecordResults(written), BY_TEST)
+    position = line.store.close_position()
+    assert Finished(line, database, batch_id, position).replay().reports == {
+        "result files": {Verdict.EQUAL: 1}
+    }
+
+
+@pytest.mark.parametrize("is_unreachable", [True, False])
+def test_what_a_report_was_made_from_must_not_be_changed(finished: Finished, is_unreachable: bool) -> None:
+    """Other bytes in its place, or a spool that is not there, are no retention."""
+    file = finished.submitted_file()
+    if is_unreachable:
+        spool = file.parents[2]
+        spool.rename(spool.with_name("unmounted"))
+    else:
+        file.write_bytes(b"order_id\n")
     found = Found()
     assert finished.replay(found).reports == {"result files": {Verdict.DIFFERS: 1}}
     assert [finding.kind for finding in found.findings] == [FindingKind.REPORT_UNAVAILABLE]
