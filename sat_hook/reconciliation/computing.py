@@ -10,15 +10,17 @@ import pandas as pd
 from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.books import AccountBooks, PostedSettlement, fold_books
+from sat_hook.domain.books_events import SettlementImported
 from sat_hook.domain.breaks import MatchKind
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.recorded import RecordedEvent
+from sat_hook.domain.settlement_mapping import RowKind
 from sat_hook.reconciliation import control, saldo
 from sat_hook.reconciliation.adjusting import adjustments_of
 from sat_hook.reconciliation.carrying import break_of, carry, decided
 from sat_hook.reconciliation.chain import closed_day, day_in_chain, day_of, nearer_days
 from sat_hook.reconciliation.evidence import BY_OPERATOR, SIGNED_ENDS, judge_again, match_evidence
-from sat_hook.reconciliation.file_breaks import file_breaks
+from sat_hook.reconciliation.file_breaks import doubts, file_breaks
 from sat_hook.reconciliation.finding import Finder
 from sat_hook.reconciliation.ledger import CODES, Ledger, Span, ledger_of, read_ledger
 from sat_hook.reconciliation.model import (
@@ -29,9 +31,10 @@ from sat_hook.reconciliation.model import (
     SaldoEquation,
     SettlementFile,
 )
+from sat_hook.reconciliation.netting import sold
 from sat_hook.reconciliation.settlement import Keep
+from sat_hook.reconciliation.settlement_findings import DayFiles
 from sat_hook.reconciliation.settlement_match import (
-    DayFiles,
     SettlementMatch,
     late_missing,
     match_settlement,
@@ -158,9 +161,13 @@ class _Closing:
         files = self._files_of(day.day)
         if files is None:
             return no_file(ledger.rows)
-        return match_settlement(
-            self._finder(MatchKind.SETTLEMENT, day.day), day, ledger.rows, files, self._look_up
-        )
+        finder = self._finder(MatchKind.SETTLEMENT, day.day)
+        found = match_settlement(finder, day, ledger.rows, files, self._look_up)
+        return replace(found, breaks=(*found.breaks, *self._doubts(finder)))
+
+    def _doubts(self, finder: Finder) -> Iterable[Break]:
+        files = self._books.settlements_of(finder.day)
+        return doubts(finder, [(posted, self._shelf.rows(posted)) for posted in files])
 
     def _look_up(self, request_ids: Collection[str]) -> pd.DataFrame:
         return ledger_of(self._connection, self._books.account, self._span, request_ids)
@@ -179,7 +186,7 @@ class _Closing:
             wanted = list(request_ids)
             found: set[str] = set()
             for posted in near if wanted else ():
-                ids = self._shelf.rows(posted).frame["request_id"]
+                ids = sold(self._shelf.rows(posted).frame)
                 found.update(ids[ids.isin(wanted)])
             return frozenset(found)
 
@@ -206,7 +213,7 @@ class _Closing:
         """Which of some orders the files that count for a day have; far ones are not kept in memory."""
         found: set[str] = set()
         for posted in self._books.settlements_of(day):
-            theirs = self._shelf.passing(posted).frame["request_id"]
+            theirs = sold(self._shelf.passing(posted).frame)
             found.update(theirs[theirs.isin(request_ids)])
         return found
 
@@ -302,14 +309,30 @@ class _Closing:
             keys = imported.digest + ":" + table.frame["file_row"].astype("str")
             kept = table.frame["request_id"].isin(ids) | keys.isin(subjects)
             chosen.append(replace(table, frame=table.frame[kept].reset_index(drop=True)))
+        later, refunds = self._refunds_since(day, ids)
+        finder = self._finder(MatchKind.SETTLEMENT, day)
         found = match_settlement(
-            self._finder(MatchKind.SETTLEMENT, day),
+            finder,
             business_day,
             rows,
-            replace(files, rows=tuple(chosen)),
+            replace(files, imported=(*files.imported, *later), rows=(*chosen, *refunds)),
             self._look_up,
         )
-        return found.breaks
+        return (*found.breaks, *self._doubts(finder))
+
+    def _refunds_since(
+        self, day: date, request_ids: Collection[str]
+    ) -> tuple[list[SettlementImported], list[SettlementRows]]:
+        """Refunds of some orders of an earlier day in the files of this one."""
+        later = self._books.settlements_of(self._day.day) if day < self._day.day else []
+        rows = [self._shelf.rows(posted) for posted in later]
+        found = []
+        for table in rows:
+            is_one = (table.frame["kind"] == RowKind.REFUND.value) & table.frame["request_id"].isin(
+                request_ids
+            )
+            found.append(replace(table, frame=table.frame[is_one].reset_index(drop=True)))
+        return [posted.event for posted in later], found
 
 
 def _orders(rows: pd.DataFrame, settled: SettlementMatch, breaks: Sequence[Break]) -> pd.DataFrame:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
-from sat_hook.domain.books import AccountBooks
+from sat_hook.domain.books import AccountBooks, PostedSettlement
 from sat_hook.domain.books_events import SetAsideCause, SettlementSetAside
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, MatchKind
 from sat_hook.reconciliation.finding import Finder
 from sat_hook.reconciliation.model import Break
+from sat_hook.reconciliation.settlement_rows import SettlementRows
 
 _WHAT = {
     SetAsideCause.UNUSABLE: "a settlement file does not count",
@@ -43,3 +44,23 @@ def file_breaks(books: AccountBooks, day: date) -> Iterator[Break]:
                 first_seen=day,
                 is_adjustment=item.event.day in books.certified,
             )
+
+
+def doubts(finder: Finder, files: Sequence[tuple[PostedSettlement, SettlementRows]]) -> Iterator[Break]:
+    """What a person has to look at in files that count, such as a sheet that was not read."""
+    for posted, rows in files:
+        # What was read before such things were noticed stays as it was signed.
+        for note in rows.notes if not posted.is_earlier else ():
+            if note.is_doubt:
+                yield finder.found(
+                    "note",
+                    f"{posted.event.digest}:{note.kind.value}",
+                    BreakCategory.FILE,
+                    f"a settlement file has something to look at: {note.text}",
+                    ours=posted.event.name,
+                    evidence=BreakEvidence(
+                        positions=(posted.posted.position,),
+                        file_name=posted.event.name,
+                        file_digest=posted.event.digest,
+                    ),
+                )

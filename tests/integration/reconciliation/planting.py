@@ -200,7 +200,14 @@ class Planted:
         }
         return f"{values['request_id']},{rupiah},{status},{values['product']},{values['number']}"
 
-    def settle(self, *rows: str, day: date = DAY.day, replaces: bool = False, name: str = "s.csv") -> None:
+    def settle(
+        self,
+        *rows: str,
+        day: date = DAY.day,
+        replaces: bool = False,
+        name: str = "s.csv",
+        mapping: SettlementMapping = MAPPING,
+    ) -> None:
         """A settlement file comes."""
         content = "\r\n".join(("request_id,amount,status,product,number", *rows, "")).encode("utf-8-sig")
         event = keep_settlement(
@@ -209,7 +216,7 @@ class Planted:
             day=day,
             name=name,
             content=content,
-            mapping=MAPPING,
+            mapping=mapping,
             replaces_earlier=replaces,
         )
         self.keeper.post(self.account, lambda books: record_settlement(books, event), BY_TEST)

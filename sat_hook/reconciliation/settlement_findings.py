@@ -1,0 +1,308 @@
+"""What the match with settlement files finds, as breaks: a rule each, with the place in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+
+from sat_hook.domain.books_events import SettlementImported
+from sat_hook.domain.breaks import BreakCategory, BreakEvidence
+from sat_hook.domain.order import OrderState
+from sat_hook.reconciliation.evidence import OPEN
+from sat_hook.reconciliation.finding import MAXIMUM_ITEMISED, Finder, rupiah
+from sat_hook.reconciliation.model import Break, BusinessDay
+from sat_hook.reconciliation.netting import REFUNDED
+from sat_hook.reconciliation.settlement_cells import client_differs
+from sat_hook.reconciliation.settlement_rows import SettlementRows
+
+DRIFT = timedelta(hours=2)
+"""An order sent so near to a cut-off may stand in the neighbouring day's file. Amounts never drift."""
+
+_GROUP = {
+    OrderState.SUCCEEDED.value: "succeeded",
+    OrderState.FAILED.value: "failed",
+    OrderState.REVERSED.value: "failed",
+    **dict.fromkeys(OPEN, "pending"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DayFiles:
+    """The files that count for a day, and those of its neighbours as far as they have come.
+
+    :param imported: of the day, in the order of their coming.
+    :param rows: their rows, likewise.
+    :param find_near: which of some request ids the files of the day before and the day after have.
+    :param find_own: which of some orders (request id, when sent) stand in files nearer to their own days.
+    :param next_has_come: a file of the day after is there.
+    """
+
+    imported: tuple[SettlementImported, ...]
+    rows: tuple[SettlementRows, ...]
+    find_near: Callable[[Collection[str]], frozenset[str]]
+    find_own: Callable[[pd.DataFrame], frozenset[str]]
+    next_has_come: bool
+
+    @property
+    def all_rows(self) -> pd.DataFrame:
+        """The rows of all files, with the place of each one's file."""
+        return pd.concat(
+            [rows.frame.assign(file=place) for place, rows in enumerate(self.rows)], ignore_index=True
+        )
+
+
+def _itemised(
+    finder: Finder, rule: str, found: pd.DataFrame, category: BreakCategory, what: str, amount: pd.Series[int]
+) -> tuple[pd.DataFrame, tuple[Break, ...]]:
+    """The rows that get a break each, and the one break for all others."""
+    left = len(found) - MAXIMUM_ITEMISED
+    if left <= 0:
+        return found, ()
+    rupiah_left = int(amount.iloc[MAXIMUM_ITEMISED:].sum())
+    return found.iloc[:MAXIMUM_ITEMISED], (finder.rest(rule, category, what, left, rupiah_left),)
+
+
+def _place(files: DayFiles, file: int, rows: Sequence[int], *positions: int) -> BreakEvidence:
+    imported = files.imported[file]
+    return BreakEvidence(
+        positions=positions,
+        file_name=imported.name,
+        file_digest=imported.digest,
+        file_rows=tuple(int(row) for row in rows),
+    )
+
+
+def unreadable(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
+    row: Any
+    what = "rows of the settlement file cannot be matched"
+    rows, rest = _itemised(finder, "row", rows, BreakCategory.MATCHING, what, rows["rupiah"])
+    yield from rest
+    for row in rows.itertuples(index=False):
+        yield finder.found(
+            "row",
+            f"{files.imported[row.file].digest}:{row.file_row}",
+            BreakCategory.MATCHING,
+            f"a row of the settlement file cannot be matched: {row.trouble}",
+            theirs=row.request_id or f"row {row.file_row}",
+            amount_rupiah=int(row.rupiah),
+            evidence=_place(files, row.file, [row.file_row]),
+        )
+
+
+def duplicates(finder: Finder, files: DayFiles, rows: pd.DataFrame, ours: pd.DataFrame) -> Iterator[Break]:
+    if rows.empty:
+        return
+    charged = ours.set_index("request_id")[["charged_rupiah", "order_id", "state"]]
+    what = "the settlement file has orders more than once"
+    rows = rows.assign(rupiah=_charges(rows))
+    twice = rows[["request_id", "rupiah"]].groupby("request_id", sort=True, as_index=False).sum()
+    kept, rest = _itemised(finder, "duplicate", twice, BreakCategory.DUPLICATE, what, twice["rupiah"])
+    yield from rest
+    rows = rows[rows["request_id"].isin(kept["request_id"])]
+    for request_id, group in rows.groupby("request_id", sort=True):
+        key = str(request_id)
+        is_known = key in charged.index
+        is_paid = is_known and _GROUP.get(str(charged["state"].loc[key]), "failed") != "failed"
+        our_rupiah = int(charged["charged_rupiah"].loc[key]) if is_paid else 0
+        first = int(group["file"].iloc[0])
+        others = group[group["file"] != first]
+        elsewhere = "".join(
+            f"; {files.imported[file].name} row {row}"
+            for file, row in zip(others["file"], others["file_row"], strict=True)
+        )
+        yield finder.found(
+            "duplicate",
+            f"{key}:{finder.day}",
+            BreakCategory.DUPLICATE,
+            f"the settlement file has the order {len(group)} times; none of these rows is paired",
+            ours=rupiah(our_rupiah) if is_known else "nothing",
+            theirs=rupiah(int(group["rupiah"].sum())) + elsewhere,
+            amount_rupiah=int(group["rupiah"].sum()) - our_rupiah,
+            order=(key, str(charged["order_id"].loc[key])) if is_known else (key, ""),
+            evidence=_place(files, first, group.loc[group["file"] == first, "file_row"].tolist()),
+        )
+
+
+def again(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
+    row: Any
+    what = "orders of other days, whose own files have them, too"
+    rows, rest = _itemised(finder, "again", rows, BreakCategory.DUPLICATE, what, _charges(rows))
+    yield from rest
+    for row in rows.itertuples(index=False):
+        yield finder.found(
+            "again",
+            f"{row.request_id}:{finder.day}",
+            BreakCategory.DUPLICATE,
+            "the settlement file has an order of another day, whose own file has it, too",
+            ours=f"{row.state}, sent {row.sent_at:%Y-%m-%d %H:%M} UTC",
+            theirs=f"{rupiah(row.rupiah)}, {row.status}",
+            amount_rupiah=0 if row.status == "failed" else int(row.rupiah),
+            order=(row.request_id, row.order_id),
+            evidence=_place(files, row.file, [row.file_row], int(row.last_position)),
+        )
+
+
+def _groups(rows: pd.DataFrame) -> pd.Series[str]:
+    """How our ledger has orders, in the words of settlement files."""
+    return rows["state"].astype("str").map(_GROUP).fillna("failed")
+
+
+def _rows_of(row: Any) -> list[int]:
+    """The rows of a file that a line is made of."""
+    return sorted([row.file_row, *(row.other_rows or ())])
+
+
+def _charges(rows: pd.DataFrame) -> pd.Series[int]:
+    """What rows of the file take: one that says failed takes nothing."""
+    return rows["rupiah"].where(rows["status"] != "failed", 0)
+
+
+def unknown(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
+    row: Any
+    what = "orders in the settlement file that our ledger does not know"
+    rows, rest = _itemised(finder, "unknown", rows, BreakCategory.EXISTENCE, what, _charges(rows))
+    yield from rest
+    for row in rows.itertuples(index=False):
+        yield finder.found(
+            "unknown",
+            f"{row.request_id}:{finder.day}",
+            BreakCategory.EXISTENCE,
+            "the settlement file has an order that our ledger does not know",
+            ours="nothing",
+            theirs=f"{rupiah(row.rupiah)}, {row.status}",
+            amount_rupiah=0 if row.status == "failed" else int(row.rupiah),
+            order=(row.request_id, ""),
+            evidence=_place(files, row.file, [row.file_row]),
+        )
+
+
+def missing(finder: Finder, day: BusinessDay, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
+    row: Any
+    what = "orders that succeeded by our ledger, and are in no settlement file"
+    rows, rest = _itemised(finder, "missing", rows, BreakCategory.EXISTENCE, what, -rows["charged_rupiah"])
+    yield from rest
+    for row in rows.itertuples(index=False):
+        may_come = row.sent_at >= pd.Timestamp(day.closes_at - DRIFT) and not files.next_has_come
+        yield finder.found(
+            "missing",
+            row.request_id,
+            BreakCategory.TIMING if may_come else BreakCategory.EXISTENCE,
+            "sent shortly before the cut-off; expected in the next day's settlement file"
+            if may_come
+            else "succeeded by our ledger, and in no settlement file",
+            ours=rupiah(row.charged_rupiah),
+            theirs="nothing",
+            amount_rupiah=-int(row.charged_rupiah),
+            order=(row.request_id, row.order_id),
+            evidence=BreakEvidence(
+                positions=(int(row.last_position),),
+                file_name=files.imported[0].name,
+                file_digest=files.imported[0].digest,
+            ),
+        )
+
+
+def refunds(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
+    """Refunds of orders whose sale these files do not have: it counts as charged as our ledger says."""
+    is_paid = ~_groups(rows).eq("failed")
+    kept_rupiah = rows["charged_rupiah"].where(is_paid, 0)
+    amount = rows["charged_rupiah"] + rows["rupiah"] - kept_rupiah
+    what = "the settlement file refunds otherwise than our ledger has it"
+    found = rows.assign(amount=amount, kept=kept_rupiah)[amount != 0]
+    found, rest = _itemised(finder, "refund", found, BreakCategory.AMOUNT, what, found["amount"])
+    yield from rest
+    row: Any
+    for row in found.itertuples(index=False):
+        yield finder.found(
+            "refund",
+            f"{row.request_id}:{finder.day}",
+            BreakCategory.AMOUNT,
+            what,
+            ours=f"{row.state}, {rupiah(row.kept)}",
+            theirs=f"{rupiah(-row.rupiah)} refunded",
+            amount_rupiah=int(row.amount),
+            order=(row.request_id, row.order_id),
+            evidence=_place(files, row.file, _rows_of(row), int(row.last_position)),
+        )
+
+
+def differences(finder: Finder, day: BusinessDay, files: DayFiles, pairs: pd.DataFrame) -> Iterator[Break]:
+    group = _groups(pairs)
+    is_paid = (group == "succeeded") & (pairs["status"] == "succeeded")
+    # Only what a file says is compared: another one of the day may say more.
+    with_product = [place for place, rows in enumerate(files.rows) if rows.has_product]
+    with_client = [place for place, rows in enumerate(files.rows) if rows.has_client]
+    is_other_day = ~pairs["sent_at"].between(
+        pd.Timestamp(day.opens_at - DRIFT), pd.Timestamp(day.closes_at + DRIFT)
+    )
+    rules = {
+        "date": is_other_day,
+        "status": group != pairs["status"],
+        "amount": is_paid & (pairs["charged_rupiah"] != pairs["rupiah"]),
+        "product": (pairs["product_code"].astype("str") != pairs["product_code_theirs"])
+        & pairs["file"].isin(with_product),
+        "client": client_differs(pairs) & pairs["file"].isin(with_client),
+    }
+    for rule, is_so in rules.items():
+        found = pairs[is_so]
+        amount = (found["rupiah"] - found["charged_rupiah"]) * (rule == "amount")
+        kept, rest = _itemised(finder, rule, found, _RULES[rule][0], _RULES[rule][1], amount)
+        yield from rest
+        row: Any
+        for row in kept.itertuples(index=False):
+            yield _difference(finder, files, rule, row)
+
+
+_RULES: dict[str, tuple[BreakCategory, str]] = {
+    "date": (BreakCategory.TIMING, "the settlement file of another day has the order"),
+    "status": (BreakCategory.STATUS, "the settlement file says otherwise than our ledger"),
+    "amount": (BreakCategory.AMOUNT, "the settlement file charges another amount"),
+    "product": (BreakCategory.ATTRIBUTE, "the settlement file has another product"),
+    "client": (BreakCategory.ATTRIBUTE, "the settlement file has another client number"),
+}
+
+
+def _difference(finder: Finder, files: DayFiles, rule: str, row: Any) -> Break:
+    category, what = _RULES[rule]
+    amount = 0
+    match rule:
+        case "date":
+            ours, theirs = f"sent {row.sent_at:%Y-%m-%d %H:%M} UTC", f"in the file of {finder.day}"
+        case "status":
+            ours, theirs = str(row.state), str(row.status)
+            is_charged = ours == OrderState.SUCCEEDED.value
+            amount = (int(row.rupiah) if theirs == "succeeded" else 0) - (
+                int(row.charged_rupiah) if is_charged else 0
+            )
+            if row.netted_rupiah:
+                theirs = "refunded" if theirs == REFUNDED else f"{theirs}, {_netted(row)}"
+        case "amount":
+            ours, theirs = rupiah(row.charged_rupiah), _netted(row)
+            amount = int(row.rupiah) - int(row.charged_rupiah)
+        case "product":
+            ours, theirs = str(row.product_code), str(row.product_code_theirs)
+        case _:
+            ours, theirs = str(row.client_number), "another number"
+    return finder.found(
+        rule,
+        # A guest may be in several files: each time it is another break.
+        f"{row.request_id}:{finder.day}" if row.is_guest else row.request_id,
+        category,
+        what,
+        ours=ours,
+        theirs=theirs,
+        amount_rupiah=amount,
+        order=(row.request_id, row.order_id),
+        evidence=_place(files, row.file, _rows_of(row), int(row.last_position)),
+    )
+
+
+def _netted(row: Any) -> str:
+    if not row.netted_rupiah:
+        return rupiah(row.rupiah)
+    sale = rupiah(row.rupiah - row.netted_rupiah)
+    return f"{rupiah(row.rupiah)} ({sale} less {rupiah(-row.netted_rupiah)} refunded)"

@@ -1,0 +1,154 @@
+"""Refunds in settlement files, as rows of their own: they are added to the sale that they are about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from sat_hook.domain import order_events as happened
+from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.settlement_mapping import SettlementMapping
+from sat_hook.reconciliation.model import BusinessDay, DayClose
+from sat_hook.store.postgres import PostgresEventStore
+from tests.integration.reconciliation.planting import CLOSES, DAY, NOON, PRICE, SECOND, Planted, described
+
+HOUR = timedelta(hours=1)
+NEXT = BusinessDay(DAY.day + timedelta(days=1))
+#: The file's rows of one order: amount and status.
+Rows = tuple[tuple[int, str], ...]
+SALE = (PRICE, "Success")
+
+
+DEFAULT = SettlementMapping()
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the file has of an order, and what is found for it: category and amount, or nothing."""
+
+    rows: Rows
+    found: tuple[str, int] | None = None
+    is_reversed: bool = False
+    mapping: SettlementMapping = DEFAULT
+
+
+REFUND_IS_FAILED = SettlementMapping(statuses={"Success": "succeeded", "Refund": "failed"})
+REFUND_IN_OTHER_WORDS = SettlementMapping(refund_words=("Kembali",))
+CASES = {
+    "reversed, refunded": Case((SALE, (-PRICE, "Refund")), is_reversed=True),
+    "reversed, the refund comes first": Case(((-PRICE, "Refund"), SALE), is_reversed=True),
+    "reversed, refund word mapped to failed": Case(
+        (SALE, (-PRICE, "Refund")), is_reversed=True, mapping=REFUND_IS_FAILED
+    ),
+    "reversed, a positive amount with a refund word": Case((SALE, (PRICE, "REFUND")), is_reversed=True),
+    "reversed, a word of the mapping": Case(
+        (SALE, (PRICE, "kembali")), is_reversed=True, mapping=REFUND_IN_OTHER_WORDS
+    ),
+    "reversed, a negative amount that says Success": Case((SALE, (-PRICE, "Success")), is_reversed=True),
+    "reversed, refunded in two parts": Case(
+        (SALE, (-10_000, "Refund"), (-42_000, "Refund")), is_reversed=True
+    ),
+    "reversed, refunded in part": Case(
+        (SALE, (-10_000, "Refund")), ("status", PRICE - 10_000), is_reversed=True
+    ),
+    "reversed, not refunded": Case((SALE,), ("status", PRICE), is_reversed=True),
+    "reversed, refunded twice": Case(
+        (SALE, (-PRICE, "Refund"), (-PRICE, "Refund")), ("status", -PRICE), is_reversed=True
+    ),
+    "reversed, the refund is on its way": Case(
+        (SALE, (-PRICE, "Pending")), ("status", PRICE), is_reversed=True
+    ),
+    "paid, refunded in part": Case((SALE, (-10_000, "Refund")), ("amount", -10_000)),
+    "paid, refunded": Case((SALE, (-PRICE, "Refund")), ("status", -PRICE)),
+    "paid, charged twice and refunded once": Case((SALE, SALE, (-PRICE, "Refund"))),
+    "paid, charged twice and refunded in part": Case(
+        (SALE, SALE, (-10_000, "Refund")), ("duplicate", PRICE - 10_000)
+    ),
+    "paid, charged twice": Case((SALE, SALE), ("duplicate", PRICE)),
+    "paid": Case((SALE,)),
+}
+
+
+def close_with(day: Planted, case: Case) -> DayClose:
+    """The ordinary day with the order ``x``, and a file that has these rows of it."""
+    day.succeed("x")
+    if case.is_reversed:
+        day.end("x", NOON + HOUR, happened.OrderReversed)
+    rows = [day.settlement_row("x", rupiah, status) for rupiah, status in case.rows]
+    day.settle(*day.usual_rows(), *rows, mapping=case.mapping)
+    day.observe(CLOSES + SECOND)
+    return day.close().close
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_refund_is_added_to_its_sale(store: PostgresEventStore, tmp_path: Path, name: str) -> None:
+    """What is left over is held against the ledger: nothing of a reversed order, all of a paid one."""
+    case = CASES[name]
+    day = Planted(store, tmp_path, f"refunds {name}")
+    day.ordinary_day()
+    close = close_with(day, case)
+    found = [described(item) for item in close.breaks]
+    wanted = [] if case.found is None else [("settlement", case.found[0], "x", case.found[1])]
+    assert found == wanted
+
+
+def test_the_break_names_the_refund_and_its_rows(day: Planted) -> None:
+    """A partial refund: what is left, of what, and where to look; the totals are what the file comes to."""
+    close = close_with(day, CASES["paid, refunded in part"])
+    (item,) = close.breaks
+    assert (item.ours, item.theirs) == ("Rp 52,000", "Rp 42,000 (Rp 52,000 less Rp 10,000 refunded)")
+    assert item.evidence.file_rows == (5, 6)
+    settled = close.matches[1]
+    assert (settled.ours, settled.theirs) == (4, 4)
+    assert (settled.ours_rupiah, settled.theirs_rupiah) == (4 * PRICE, 4 * PRICE - 10_000)
+    assert close.orders.set_index("order_id").loc["x", "settlement"] == "matched"
+
+
+def test_a_refund_in_a_later_file_is_held_against_the_ledger(day: Planted) -> None:
+    """Reversed since: it agrees. Still paid: a partial refund is a break of its amount. Unknown: strange."""
+    for name in ("back", "part"):
+        day.succeed(name)
+    day.settle(*day.usual_rows(), day.settlement_row("back"), day.settlement_row("part"))
+    day.observe(CLOSES + SECOND)
+    assert day.close().close.breaks == ()
+    day.end("back", CLOSES + HOUR, happened.OrderReversed)
+    day.end("on its way", CLOSES + HOUR)
+    day.settle(
+        day.settlement_row("on its way"),
+        day.settlement_row("back", -PRICE, "Refund"),
+        day.settlement_row("part", -10_000, "Refund"),
+        day.settlement_row("stranger", -700, "Refund"),
+        day=NEXT.day,
+    )
+    day.clock.advance(86_400)
+    day.observe(NEXT.closes_at + SECOND)
+    found = {item.order_id: described(item)[1::2] for item in day.close(NEXT).close.breaks}
+    assert found == {"part": ("amount", -10_000), "": ("existence", -700)}
+
+
+def test_a_refund_that_comes_a_day_late_ends_the_break(day: Planted) -> None:
+    """A reversed order whose sale stood alone in the first file."""
+    close = close_with(day, CASES["reversed, not refunded"])
+    (item,) = close.breaks
+    day.end("on its way", CLOSES + HOUR)
+    rows = (day.settlement_row("on its way"), day.settlement_row("x", -PRICE, "Refund"))
+    day.settle(*rows, day=NEXT.day)
+    day.clock.advance(86_400)
+    day.observe(NEXT.closes_at + SECOND)
+    (ended,) = day.close(NEXT).close.breaks
+    assert (ended.break_id, ended.state) == (item.break_id, BreakState.RESOLVED)
+
+
+def test_a_doubt_about_a_file_is_a_break_of_its_own(day: Planted) -> None:
+    """A total that disagrees with the rows: the rows are matched, and a person looks at the file."""
+    day.settle(*day.usual_rows(), "TOTAL,1,,,")
+    day.observe(CLOSES + SECOND)
+    close = day.close().close
+    (item,) = close.breaks
+    assert (item.category.value, item.evidence.file_name) == ("file", "s.csv")
+    assert close.matches[1].matched == 3
+    again = day.close().close
+    assert [one.break_id for one in again.breaks] == [item.break_id]
