@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sat_hook.domain.settlement_mapping import (
     ClientNumberForm,
     DateOrder,
     NegativeForm,
-    RowKind,
     SettlementMapping,
 )
 
 MAXIMUM_ROW_RUPIAH = 10**12
 """Sums of the rows of a file fit into 64 bits."""
+NO_RUPIAH = -(2**63)
+"""Stands for an amount that is none."""
 DECIMAL_MARKS = ".,"
 NO_VALUE = "\x00="
 """Stands in a workbook's cell whose formula has no value."""
@@ -41,16 +44,18 @@ UNREADABLE_TEXT = "text that cannot be read"
 STRAY_QUOTE = "a quotation mark without its partner"
 
 
-class Amounts(dict[str, int | None]):
-    """The rupiah of a text, or None; each text is read once."""
+class Amounts(dict[str, int]):
+    """The rupiah of a text, or :data:`NO_RUPIAH`; each text is read once."""
 
     def __init__(self, mapping: SettlementMapping) -> None:
         super().__init__()
         self._pattern = re.compile(_amount(mapping))
         self._negatives = frozenset(mapping.negatives)
 
-    def __missing__(self, text: str) -> int | None:
-        self[text] = found = self._within_limit(self._read(text))
+    def __missing__(self, text: str) -> int:
+        rupiah = self._read(text)
+        is_amount = rupiah is not None and abs(rupiah) <= MAXIMUM_ROW_RUPIAH
+        self[text] = found = rupiah if rupiah is not None and is_amount else NO_RUPIAH
         return found
 
     def trouble(self, text: str) -> str:
@@ -79,10 +84,6 @@ class Amounts(dict[str, int | None]):
         rupiah = int(re.sub("[^0-9]", "", found["whole"]))
         return -rupiah if signs else rupiah
 
-    @staticmethod
-    def _within_limit(rupiah: int | None) -> int | None:
-        return None if rupiah is None or abs(rupiah) > MAXIMUM_ROW_RUPIAH else rupiah
-
 
 def _amount(mapping: SettlementMapping) -> str:
     """A whole amount as a pattern. Where thousands have a mark it stands before three digits, or it is none:
@@ -108,59 +109,53 @@ class Standing(NamedTuple):
     is_refund: bool
 
 
-class Standings(dict[tuple[str, str], Standing]):
-    """What the words of status and kind say; each pair is looked up once."""
+class Standings(dict[tuple[str, str], int]):
+    """What the words of status and kind say, as a place in ``said``; each pair is looked up once."""
 
     def __init__(self, mapping: SettlementMapping) -> None:
         super().__init__()
+        self.said: list[Standing] = []
         self._mapping = mapping
         self._refunds = {word.casefold() for word in mapping.refund_words}
 
-    def __missing__(self, words: tuple[str, str]) -> Standing:
+    def __missing__(self, words: tuple[str, str]) -> int:
         status, kind = words
         said = "succeeded" if self._mapping.status is None else self._mapping.statuses.get(status, "")
         is_refund = status.casefold() in self._refunds or kind.casefold() in self._refunds
-        if is_refund:
-            # Money that comes back is there, or on its way: that the sale failed is another matter.
-            said = "pending" if said == "pending" else "succeeded"
-        self[words] = standing = Standing(said, is_refund)
-        return standing
+        standing = Standing(said or ("succeeded" if is_refund else ""), is_refund)
+        if standing not in self.said:
+            self.said.append(standing)
+        self[words] = place = self.said.index(standing)
+        return place
 
 
-def kind_of(standing: Standing, rupiah: int | None, negative_is_refund: bool) -> RowKind:
-    """What a row is about, by its words and its sign."""
-    if standing.is_refund or (negative_is_refund and rupiah is not None and rupiah < 0):
-        return RowKind.REFUND
-    return RowKind.SALE if standing.status else RowKind.UNKNOWN
+class ClientNumbers(NamedTuple):
+    """What of client numbers is compared: 60 bits of the MD5 of each (the ledger has the same), those of
+    another form that is as good, and the digits that a masked one shows, with ``*`` for the others."""
+
+    marks: NDArray[np.int64]
+    alternatives: NDArray[np.int64]
+    shown: list[str]
 
 
-class ClientNumber(NamedTuple):
-    """What of a client number is compared: 60 bits of its MD5 (the ledger has the same), those of another
-    form that is as good, or the digits that a masked one shows, with ``*`` for the others."""
-
-    mark: int
-    alternative: int
-    shown: str = ""
-
-
-def client_numbers_of(mapping: SettlementMapping) -> Callable[[str], ClientNumber]:
-    """How the mapping reads a client number."""
+def client_numbers_of(mapping: SettlementMapping, numbers: list[str]) -> ClientNumbers:
+    """Read client numbers by a mapping."""
     is_normalised = mapping.client_numbers is ClientNumberForm.NORMALISED
-    masks = frozenset(mapping.mask_marks)
-
-    def read(text: str) -> ClientNumber:
-        number = _BETWEEN_DIGITS.sub("", text) if is_normalised else text
-        if not masks.isdisjoint(number):
-            first = min(number.index(mark) for mark in masks if mark in number)
-            last = max(number.rindex(mark) for mark in masks if mark in number)
-            head, tail = number[:first], number[last + 1 :]
-            if is_normalised and head.startswith("62"):
-                head = f"0{head[2:]}"
-            return ClientNumber(0, 0, f"{head}*{tail}")
-        mark = _mark(number)
-        return ClientNumber(mark, _mark(_other_form(number)) if is_normalised else mark)
-
-    return read
+    if is_normalised:
+        numbers = [_BETWEEN_DIGITS.sub("", number) for number in numbers]
+    marks = _marks(numbers)
+    alternatives = _marks(list(map(_other_form, numbers))) if is_normalised else marks
+    shown = [""] * len(numbers)
+    mask = re.compile(f"[{re.escape(mapping.mask_marks)}]") if mapping.mask_marks else None
+    if mask is not None and mask.search("".join(numbers)):
+        for at, number in enumerate(numbers):
+            places = [found.start() for found in mask.finditer(number)]
+            if places:
+                head, tail = number[: places[0]], number[places[-1] + 1 :]
+                if is_normalised and head.startswith("62"):
+                    head = f"0{head[2:]}"
+                shown[at] = f"{head}*{tail}"
+    return ClientNumbers(marks, alternatives, shown)
 
 
 _BETWEEN_DIGITS = re.compile(r"[\s().+-]")
@@ -176,9 +171,13 @@ def _other_form(number: str) -> str:
     return f"0{number}" if _WITHOUT_ZERO.fullmatch(number) else number
 
 
-def _mark(number: str) -> int:
-    text = number.encode("utf-8", "surrogateescape")
-    return int(hashlib.md5(text, usedforsecurity=False).hexdigest()[:15], 16)
+def _marks(numbers: list[str]) -> NDArray[np.int64]:
+    md5 = hashlib.md5
+    digests = [
+        md5(number.encode("utf-8", "surrogateescape"), usedforsecurity=False).digest()[:8]
+        for number in numbers
+    ]
+    return (np.frombuffer(b"".join(digests), dtype=">u8") >> np.uint64(4)).astype("int64")
 
 
 def client_differs(pairs: pd.DataFrame) -> pd.Series[bool]:

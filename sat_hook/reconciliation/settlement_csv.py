@@ -12,7 +12,7 @@ from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.reconciliation.settlement_cells import STRAY_QUOTE
 from sat_hook.reconciliation.trouble import SettlementRefusedError
 
-ROWS_OF_A_CHUNK = 50_000
+ROWS_OF_A_CHUNK = 5_000
 MAXIMUM_LINE_BYTES = 1024 * 1024
 MAXIMUM_LINES_OF_A_ROW = 50
 _END = "\x00end"

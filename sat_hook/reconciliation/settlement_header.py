@@ -19,11 +19,11 @@ DELIMITERS = (",", ";", "\t", "|")
 # fmt: off
 _HEADER_WORDS = frozenset((
     "account", "admin", "aktif", "akun", "alamat", "amount", "at", "bank", "bayar", "beli", "biaya",
-    "bill", "bulan", "buyer", "charge", "charged", "client", "code", "created", "credit", "currency",
+    "bill", "buyer", "charge", "charged", "client", "code", "created", "credit", "currency",
     "cust", "customer", "date", "debet", "debit", "denom", "desc", "description", "detail",
     "distributor", "downline", "end", "fee", "fees", "finish", "harga", "hp", "id", "idpel", "idr",
     "idtrx", "info", "invoice", "jam", "jenis", "jumlah", "kanal", "kategori", "ket", "keterangan",
-    "kode", "komisi", "konsumen", "kredit", "layanan", "merchant", "meter", "method", "metode", "mitra",
+    "kode", "komisi", "konsumen", "kredit", "layanan", "merchant", "meter", "method", "metode",
     "msisdn", "nama", "name", "net", "netto", "nilai", "no", "nominal", "nomor", "note", "number",
     "operator", "order", "partner", "pelanggan", "pembayaran", "pembeli", "penjual", "pesanan", "phone",
     "price", "product", "produk", "promo", "provider", "qty", "quantity", "ref", "reference",
@@ -78,10 +78,11 @@ def places_of(names: Sequence[str], name: str, mapping: SettlementMapping) -> di
     missing = [column for column in wanted.values() if column not in names]
     if missing:
         found = ", ".join(map(_said, names[:MAXIMUM_SHOWN_COLUMNS])) or "none"
+        is_data = not set(wanted.values()) & set(names)
         more = f" and {len(names) - MAXIMUM_SHOWN_COLUMNS} more" if len(names) > MAXIMUM_SHOWN_COLUMNS else ""
         raise MissingColumnsError(
             f"{name}: found the columns {found}{more} in row {mapping.header_row}; expected "
-            f"{', '.join(map(repr, missing))} among them"
+            f"{', '.join(map(repr, missing))} among them{'; has the file a header?' if is_data else ''}"
         )
     for column in wanted.values():
         if names.count(column) > 1:

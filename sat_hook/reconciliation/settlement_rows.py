@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import repeat
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sat_hook.domain.settlement_mapping import MAXIMUM_HEADER_ROW, RowKind, SettlementMapping
 from sat_hook.reconciliation.settlement_cells import (
     EXTRA_CELLS,
     NO_REQUEST_ID,
+    NO_RUPIAH,
     NO_USABLE_ID,
     REQUEST_ID,
     UNKNOWN_STATUS,
     UNREADABLE_TEXT,
     Amounts,
-    Standing,
     Standings,
     client_numbers_of,
-    kind_of,
     moments_of,
 )
 from sat_hook.reconciliation.settlement_csv import Chunk
@@ -37,6 +37,7 @@ MAXIMUM_ROWS = 5_000_000
 MAXIMUM_CHARACTERS = 200
 """Of an id or a product code; longer ones are none."""
 MAXIMUM_TOTALS_JUDGED = 50
+_OUR_REQUEST_ID = re.compile("S[A-Z2-7]{31}")
 _UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 _FRAME = {
     "file_row": "int64",
@@ -118,11 +119,12 @@ class RowReader:
     def __init__(self, name: str, mapping: SettlementMapping) -> None:
         self._name, self._mapping = name, mapping
         self._amounts, self._standings = Amounts(mapping), Standings(mapping)
-        self._client_number = client_numbers_of(mapping)
         self._footer = _footer_pattern(mapping)
         self._width = 0
         self._places: dict[str, int] = {}
-        self._frames: list[pd.DataFrame] = []
+        self._arrays: dict[str, list[NDArray[Any]]] = defaultdict(list)
+        self._texts: dict[str, list[str]] = defaultdict(list)
+        self._reasons = [""]
         self._totals: list[TotalRow] = []
         self._last_rows: deque[int] = deque(maxlen=mapping.footer_rows)
         self._unread_moments = 0
@@ -160,8 +162,7 @@ class RowReader:
         """
         if not self._places:
             places_of([], self._name, self._mapping)
-        frame = pd.concat(self._frames, ignore_index=True) if self._frames else _frame_of({}, 0)
-        frame, footer_note = self._without_footer(frame)
+        frame, footer_note = self._without_footer(self._frame())
         return SettlementRows(
             frame,
             "product_code" in self._places,
@@ -174,20 +175,18 @@ class RowReader:
         troubles = dict(troubles)
         self._level(numbers, rows, troubles)
         texts = {ours: list(map(str.strip, map(itemgetter(at), rows))) for ours, at in self._places.items()}
-        ids = texts["request_id"]
         if self._mapping.footer_rows:
             self._last_rows.extend(
                 number for number, row in zip(numbers, rows, strict=True) if any(map(str.strip, row))
             )
-        is_footer, chosen = self._footer.match, range(len(rows))
-        odd = [at for at, request_id in enumerate(ids) if not request_id or is_footer(request_id)]
+        odd = _odd(texts["request_id"])
         left_out = {at for at in odd if self._is_left_out(at, numbers[at], rows[at], texts, troubles)}
         if left_out:
-            kept = [at for at in chosen if at not in left_out]
+            kept = [at for at in range(len(rows)) if at not in left_out]
             texts = {ours: [column[at] for at in kept] for ours, column in texts.items()}
             numbers = [numbers[at] for at in kept]
         if len(numbers):
-            self._frames.append(self._frame(numbers, texts, troubles))
+            self._keep(numbers, texts, _odd(texts["request_id"]) if left_out else odd, troubles)
 
     def _level(self, numbers: Sequence[int], rows: list[list[str]], troubles: dict[int, str]) -> None:
         """Make all rows as wide as the header; what does not fit is a row's trouble."""
@@ -212,80 +211,105 @@ class RowReader:
         label = cells["request_id"] or _first_of(row)
         found = self._footer.match(label)
         # With a status it is about an order, unless nothing but a total has such a name.
-        is_said = bool(self._standings[cells.get("status", ""), cells.get("kind", "")].status)
-        is_said &= self._mapping.status is not None
+        words = (cells.get("status", ""), cells.get("kind", ""))
+        is_said = (
+            self._mapping.status is not None and self._standings.said[self._standings[words]].status != ""
+        )
         if found is None or (is_said and found.end() < len(label)):
             return False
-        self._totals.append(TotalRow(number, self._amounts[cells["amount"]]))
+        rupiah = self._amounts[cells["amount"]]
+        self._totals.append(TotalRow(number, None if rupiah == NO_RUPIAH else rupiah))
         return True
 
-    def _frame(
-        self, numbers: Sequence[int], texts: dict[str, list[str]], troubles: dict[int, str]
-    ) -> pd.DataFrame:
+    def _keep(
+        self, numbers: Sequence[int], texts: dict[str, list[str]], odd: list[int], troubles: dict[int, str]
+    ) -> None:
+        """Keep rows as columns: no text of an amount, a status or a client number stays in memory."""
         count = len(numbers)
-        rupiah = list(map(self._amounts.__getitem__, texts["amount"]))
-        blank = [""] * count
-        words = zip(texts.get("status", blank), texts.get("kind", blank), strict=True)
-        standings = list(map(self._standings.__getitem__, words))
-        why = self._troubles(numbers, texts, rupiah, standings, troubles)
-        is_refunding = self._mapping.negative_is_refund
-        kinds = list(map(kind_of, standings, rupiah, repeat(is_refunding)))
-        statuses = [standing.status for standing in standings]
-        signed = [amount or 0 for amount in rupiah]
-        for at, kind in enumerate(kinds):
-            if kind is RowKind.REFUND:
-                signed[at] = -abs(signed[at])
-                if statuses[at] == "failed":
-                    statuses[at] = "succeeded"
-        columns: dict[str, object] = {
+        rupiah = np.fromiter(map(self._amounts.__getitem__, texts["amount"]), "int64", count)
+        words = zip(texts.get("status", repeat("", count)), texts.get("kind", repeat("", count)), strict=True)
+        standings = np.fromiter(map(self._standings.__getitem__, words), "int8", count)
+        has_amount, said = rupiah != NO_RUPIAH, self._standings.said
+        rupiah[~has_amount] = 0
+        is_refund = np.array([standing.is_refund for standing in said])[standings]
+        if self._mapping.negative_is_refund:
+            is_refund |= rupiah < 0
+        rupiah[is_refund] = -np.abs(rupiah[is_refund])
+        is_unknown = np.array([not standing.status for standing in said])[standings]
+        why = np.where(is_unknown, self._reason(UNKNOWN_STATUS), 0).astype("int8")
+        for at in np.flatnonzero(~has_amount).tolist():
+            why[at] = self._reason(self._amounts.trouble(texts["amount"][at]))
+        self._judge_texts(texts, odd, why)
+        for at, number in enumerate(numbers) if troubles else ():
+            if number in troubles:
+                why[at] = self._reason(troubles[number])
+        self._texts["request_id"] += texts["request_id"]
+        self._texts["product_code"] += texts.get("product_code", ())
+        arrays: dict[str, Any] = {
             "file_row": np.fromiter(numbers, "int64", count),
-            "request_id": texts["request_id"],
-            "rupiah": np.fromiter(signed, "int64", count),
-            "kind": kinds,
-            "status": statuses,
-            "product_code": texts.get("product_code", ""),
+            "rupiah": rupiah,
+            "standing": standings,
+            "is_refund": is_refund,
             "trouble": why,
         }
         if "client_number" in texts:
-            clients = list(map(self._client_number, texts["client_number"]))
-            columns["client_mark"], columns["client_alternative"], columns["client_shown"] = zip(
-                *clients, strict=True
-            )
+            clients = client_numbers_of(self._mapping, texts["client_number"])
+            arrays["client_mark"] = clients.marks
+            arrays["client_alternative"] = clients.alternatives
+            self._texts["client_shown"] += clients.shown
         if "moment" in texts:
             moments = moments_of(self._mapping, texts["moment"])
-            columns["moment"] = moments
-            self._unread_moments += moments.count(None)
-        return _frame_of(columns, count)
+            arrays["moment"] = np.array(moments, dtype="datetime64[us]")
+            self._unread_moments += int(np.isnat(arrays["moment"]).sum())
+        for name, array in arrays.items():
+            self._arrays[name].append(array)
 
-    def _troubles(
-        self,
-        numbers: Sequence[int],
-        texts: dict[str, list[str]],
-        rupiah: list[int | None],
-        standings: list[Standing],
-        troubles: dict[int, str],
-    ) -> list[str]:
-        """Why each row is set aside; what stands before outranks what follows."""
-        usable, ids, amounts = REQUEST_ID.fullmatch, texts["request_id"], texts["amount"]
-        why = [
-            ""
-            if usable(request_id) and amount is not None and standing.status
-            else (NO_USABLE_ID if request_id and not usable(request_id) else "")
-            or ("" if request_id else NO_REQUEST_ID)
-            or (self._amounts.trouble(text) if amount is None else UNKNOWN_STATUS)
-            for request_id, text, amount, standing in zip(ids, amounts, rupiah, standings, strict=True)
-        ]
-        for column in (ids, texts.get("product_code", [])):
-            # What no report and no database can hold.
-            if _UNREADABLE.search("".join(column)) or max(map(len, column), default=0) > MAXIMUM_CHARACTERS:
-                for at, text in enumerate(column):
-                    if _UNREADABLE.search(text) or len(text) > MAXIMUM_CHARACTERS:
-                        column[at] = ""
-                        why[at] = why[at] if column is ids else UNREADABLE_TEXT
-        if troubles:
-            for at, number in enumerate(numbers):
-                why[at] = troubles.get(number, why[at])
-        return why
+    def _judge_texts(self, texts: dict[str, list[str]], odd: list[int], why: NDArray[np.int8]) -> None:
+        """Whether ids can be used, and texts be kept: no report and no database holds every character."""
+        ids, products = texts["request_id"], texts.get("product_code", [])
+        if products and (not _is_plain(products) or max(map(len, products)) > MAXIMUM_CHARACTERS):
+            for at, product in enumerate(products):
+                if _UNREADABLE.search(product) or len(product) > MAXIMUM_CHARACTERS:
+                    products[at], why[at] = "", self._reason(UNREADABLE_TEXT)
+        for at in odd:
+            if not ids[at]:
+                why[at] = self._reason(NO_REQUEST_ID)
+            elif REQUEST_ID.fullmatch(ids[at]) is None:
+                why[at] = self._reason(NO_USABLE_ID)
+                if _UNREADABLE.search(ids[at]) or len(ids[at]) > MAXIMUM_CHARACTERS:
+                    ids[at] = ""
+
+    def _reason(self, trouble: str) -> int:
+        if trouble not in self._reasons:
+            self._reasons.append(trouble)
+        return self._reasons.index(trouble)
+
+    def _frame(self) -> pd.DataFrame:
+        arrays = {name: np.concatenate(parts) for name, parts in self._arrays.items() if parts}
+        if not arrays:
+            return pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in _FRAME.items()})
+        statuses = np.array([standing.status for standing in self._standings.said], dtype=object)
+        status, is_refund = statuses[arrays.pop("standing")], arrays.pop("is_refund")
+        kinds = np.array(
+            [kind.value for kind in (RowKind.SALE, RowKind.UNKNOWN, RowKind.REFUND)], dtype=object
+        )
+        columns: dict[str, Any] = {
+            **arrays,
+            **{name: texts for name, texts in self._texts.items() if texts},
+            "kind": kinds[np.where(is_refund, 2, status == "")],
+            # Money that comes back is there, or on its way: that its sale failed is another matter.
+            "status": np.where(is_refund & (status == "failed"), "succeeded", status),
+            "trouble": np.array(self._reasons, dtype=object)[arrays["trouble"]],
+        }
+        index = pd.RangeIndex(len(arrays["file_row"]))
+        if "moment" in columns:
+            columns["moment"] = pd.Series(columns["moment"]).dt.tz_localize("UTC")
+        return pd.DataFrame(
+            {
+                name: pd.Series(columns.get(name, _NOTHING[dtype]), index=index, dtype=dtype)
+                for name, dtype in _FRAME.items()
+            }
+        )
 
     def _without_footer(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[SettlementNote]]:
         """The frame without the last rows that the mapping calls a footer. A row that reads as an order
@@ -358,9 +382,13 @@ def _first_of(row: Sequence[str]) -> str:
     return next((cell.strip() for cell in row if cell.strip()), "")
 
 
-def _frame_of(columns: dict[str, object], count: int) -> pd.DataFrame:
-    frame = pd.DataFrame(columns, index=range(count)) if columns else pd.DataFrame(index=range(0))
-    for name, dtype in _FRAME.items():
-        if name not in frame:
-            frame[name] = pd.Series(_NOTHING[dtype], index=frame.index, dtype=dtype)
-    return frame[list(_FRAME)].astype(_FRAME)
+def _odd(request_ids: list[str]) -> list[int]:
+    """The places of what is no request id of ours at first sight."""
+    is_ours = _OUR_REQUEST_ID.fullmatch
+    return [at for at, request_id in enumerate(request_ids) if not is_ours(request_id)]
+
+
+def _is_plain(texts: list[str]) -> bool:
+    """Whether no text has a character that cannot be kept; seen at once for nearly all."""
+    together = "".join(texts)
+    return together.isascii() and "\x00" not in together

@@ -25,7 +25,8 @@ from sat_hook.reconciliation.settlement_csv import Chunk
 from sat_hook.reconciliation.trouble import SettlementRefusedError
 
 MAXIMUM_SHEETS = 200
-MAXIMUM_SHEET_BYTES = 2 * 1024**3
+MAXIMUM_SHEET_BYTES = 1024**3
+MAXIMUM_STRINGS = 5_000_000
 MAXIMUM_STRINGS_BYTES = 256 * 1024**2
 MAXIMUM_PART_BYTES = 16 * 1024**2
 """Of what describes a workbook: its sheets, relations, styles."""
@@ -318,6 +319,8 @@ class _Strings:
         elif tag == "rPh":
             self._is_phonetic = False
         elif tag == "si":
+            if len(self._found) >= MAXIMUM_STRINGS:
+                raise _TooLargeError(f"found more than {MAXIMUM_STRINGS:,} texts; expected no more")
             self._found.append("".join(self._text)[: MAXIMUM_CELL_CHARACTERS + 1])
 
     def _characters(self, text: str) -> None:
