@@ -19,7 +19,10 @@ from sat_hook.audit.checkpoints import (
     Checkpoint,
     CheckpointText,
     UnreadableCheckpointError,
-    checkpoint_at,
+    by_number,
+    checkpoints_at,
+    chosen,
+    is_signed,
     last_published,
     name_of,
 )
@@ -72,14 +75,14 @@ class ChainVerified:
 def _is_published(
     database: Database, number: int, published: PublishedReader, report: Report | None = None
 ) -> bool:
-    ours, copy = checkpoint_at(database, number), published.read(name_of(number))
-    if ours is not None and copy == ours.to_bytes():
+    ours, copy = checkpoints_at(database, number), published.read(name_of(number))
+    if copy in [kept.to_bytes() for kept in ours]:
         return True
     if report is not None and copy is None:
         report(_finding(FindingKind.PUBLISHED_MISSING, number, None, "no published copy", "one"))
     elif report is not None and copy is not None:
         found, position = _described(copy)
-        expected = "what the database has" if ours is not None else "it in the database, too"
+        expected = "what the database has" if ours else "it in the database, too"
         report(_finding(FindingKind.PUBLISHED_DIFFERS, number, position, found, expected))
     return False
 
@@ -126,12 +129,21 @@ def start_since(connection: Connection, since: datetime) -> Start:
     number = int(room.first_number_since(connection, since=since))
     if number == 1:
         return BEGINNING
-    kept = list(room.checkpoint(connection, number=number - 1))
-    before = Checkpoint(*kept[0]) if kept else None
+    # The row after it names it; a lone one is taken as it is, and verified.
+    kept = {row[1]: Checkpoint(*row) for row in room.checkpoint(connection, number=number - 1)}
+    named = [_previous_of(Checkpoint(*row)) for row in room.checkpoint(connection, number=number)]
+    before = next((kept[digest] for digest in named if digest in kept), next(iter(kept.values()), None))
     try:
         return Start(number, before.text.last_position + 1 if before else None, before)
     except UnreadableCheckpointError:
         return Start(number, None, before)
+
+
+def _previous_of(checkpoint: Checkpoint) -> str | None:
+    try:
+        return checkpoint.text.previous
+    except UnreadableCheckpointError:
+        return None
 
 
 def verify_chain(
@@ -162,7 +174,7 @@ def verify_published(database: Database, checkpoints: int, report: Report, trust
     while (copy := published.read(name_of(beyond + 1))) is not None:
         beyond += 1
         # Asked now and not in the snapshot of the verification: it may have been made since.
-        if checkpoint_at(database, beyond) is None:
+        if not checkpoints_at(database, beyond):
             found, position = _described(copy)
             report(_finding(FindingKind.PUBLISHED_BEYOND, beyond, position, found, "it in the database, too"))
     newest = last_published(published, checkpoints)
@@ -185,8 +197,12 @@ class _Chain:
     def verify(self) -> ChainVerified:
         count, covered, before, next_position = self._begin()
         leaves = _Ahead(self._leaves())
-        for number, checkpoint in self._checkpoints():
-            count += 1
+        last = self._start.before
+        for number, candidates in self._checkpoints():
+            checkpoint = self._chosen(number, count + 1, candidates, last)
+            if checkpoint is None:
+                continue
+            count, last = count + 1, checkpoint
             if number != count:
                 self._missing(count, number)
                 count, before = number, ""
@@ -289,12 +305,36 @@ class _Chain:
             f"checkpoint {expected} first",
         )
 
-    def _checkpoints(self) -> Iterator[tuple[int, Checkpoint]]:
+    def _chosen(
+        self, number: int, expected: int, candidates: list[Checkpoint], last: Checkpoint | None
+    ) -> Checkpoint | None:
+        """The row of a number that is of the chain; the others are found, and left out.
+
+        Without a good one in its place another row is taken, so that what comes after it can be verified.
+        """
+        keys = self._trust.keys
+        link = chosen(candidates, last, keys)
+        if link is None and keys is not None:
+            link = next((kept for kept in candidates if is_signed(kept, keys)), None)
+        if link is None and (number == expected or keys is None):
+            link = chosen(candidates, last, None) or candidates[0]
+        for stray in candidates:
+            if stray is not link:
+                self._find(
+                    FindingKind.CHECKPOINT_STRAY,
+                    number,
+                    None,
+                    f"a row with digest {stray.digest} that is no link of the chain",
+                    "signed checkpoints only",
+                )
+        return link
+
+    def _checkpoints(self) -> Iterator[tuple[int, list[Checkpoint]]]:
         after = self._start.number - 1
         while rows := list(
             self._room.checkpoints_after(self._connection, number=after, limit=CHECKPOINTS_PER_READ)
         ):
-            yield from ((row[0], Checkpoint(*row[1:])) for row in rows)
+            yield from by_number(rows)
             after = rows[-1][0]
 
     def _leaves(self) -> Iterator[_Leaf]:

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from psycopg2.extensions import connection as Connection
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from sat_hook.audit.keys import AuditSigner
+from sat_hook.audit.keys import AuditSignatureError, AuditSigner, AuditVerifier
 from sat_hook.audit.merkle import MerkleTree, leaf_of
 from sat_hook.audit.publication import Publication, PublicationError, PublishedReader
 from sat_hook.domain.ports import Clock
@@ -32,6 +33,7 @@ MAXIMUM_CHECKPOINTS = 10_000
 """Of one round; the next goes on."""
 FORMAT = "sat-checkpoint-1"
 NOTHING_BEFORE = "0" * 64
+PAGE = 500
 
 
 class CheckpointForkedError(RuntimeError):
@@ -48,17 +50,24 @@ class CheckpointForkedError(RuntimeError):
         self.number = number
 
 
-class CheckpointInTheWayError(RuntimeError):
-    """A kept checkpoint speaks of positions or has the digest of the next one: it was not made here.
+class CheckpointAheadError(RuntimeError):
+    """The last signed checkpoint covers more than the log has: its end is missing."""
 
-    :param number: the one that could not be kept.
-    """
-
-    def __init__(self, number: int) -> None:
+    def __init__(self, text: CheckpointText, closed: int) -> None:
         super().__init__(
-            f"checkpoint {number}: found another one over its positions; expected none (run: sat log verify)"
+            f"checkpoint {text.number}: found a log that ends at position {closed}; expected one up to "
+            f"{text.last_position}, which was signed (run: sat log verify)"
         )
-        self.number = number
+
+
+class UnknownAuditKeyError(RuntimeError):
+    """No kept checkpoint has a trusted signature, though some were published."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no checkpoint was signed with a key that is trusted here: after a change of the audit key, name "
+            "the older public key (public_key_paths of sat_audit, SAT_AUDIT_OLDER_KEY_PATHS)"
+        )
 
 
 class UnreadableCheckpointError(ValueError):
@@ -124,56 +133,88 @@ class Checkpoint:
             raise UnreadableCheckpointError("the published copy is no JSON of a checkpoint") from None
 
 
-def make_checkpoints(database: Database, signer: AuditSigner, clock: Clock) -> list[Checkpoint]:
-    """Cover whatever is new and settled in the log; an empty list when nothing is.
+def make_checkpoints(
+    database: Database,
+    signer: AuditSigner,
+    clock: Clock,
+    keys: AuditVerifier | None = None,
+    published: PublishedReader | None = None,
+) -> list[Checkpoint]:
+    """Cover whatever is new and settled in the log, after the last checkpoint that verifies.
 
+    Other rows of the table stop nothing; :func:`stray_checkpoints` names them. An empty list: nothing is new.
     Safe to run twice at once: a number is given once, and who was slower goes on from there.
 
     :param database: as the role sat_writer.
-    :raises CheckpointInTheWayError: one that is kept leaves no room for the next; somebody altered it.
-    :raises UnreadableCheckpointError: the last one that is kept is none.
+    :param keys: trusted public keys, older ones too; default: the signer's own.
+    :param published: where checkpoints were published, so that an untrusted beginning is not begun anew.
+    :raises CheckpointAheadError: the last one that verifies covers more than the log has.
+    :raises UnknownAuditKeyError: none verifies, though what was published is kept.
+    :raises CheckpointForkedError: none verifies, and something else was published.
+    :raises PublicationError: the place of publication cannot be read.
     :raises StoreUnavailableError: the database gave up; what was committed stays.
     """
+    keys = keys or AuditVerifier([signer.public_key_pem()])
     closed = PostgresEventStore(database).close_position()
     made: list[Checkpoint] = []
     while len(made) < MAXIMUM_CHECKPOINTS:
         with database.transaction() as connection:
-            checkpoint = _next(connection, closed, signer, clock)
+            queries("checkpoints").lock_checkpoints(connection)
+            before = last_verified(connection, keys)
+            if before is None and published is not None and published.read(name_of(1)) is not None:
+                require_published(database, published)
+                raise UnknownAuditKeyError
+            checkpoint = _next(connection, before, closed, signer, clock)
             if checkpoint is None:
                 break
-            kept = queries("checkpoints").keep_checkpoint(
+            queries("checkpoints").keep_checkpoint(
                 connection,
                 document=checkpoint.document,
                 digest=checkpoint.digest,
                 key_id=checkpoint.key_id,
                 signature=checkpoint.signature,
             )
-        if kept:
-            made.append(checkpoint)
-        elif checkpoint_at(database, number := checkpoint.text.number) is None:
-            raise CheckpointInTheWayError(number)
+        made.append(checkpoint)
     return made
 
 
-def publish_checkpoints(database: Database, publication: Publication) -> int:
+def publish_checkpoints(
+    database: Database, publication: Publication, keys: AuditVerifier | None = None
+) -> int:
     """Publish what is not published yet, oldest first; returns how many that were.
 
+    Each one follows the one that was published before it, and is signed; no other row is ever published.
+
+    :param keys: trusted public keys; None: signatures are not looked at.
     :raises CheckpointForkedError: something else was published under a number of ours.
     :raises PublicationError: the place cannot be read or written; the next round goes on.
     :raises StoreUnavailableError: the database gave up.
     """
     before = require_published(database, publication)
+    copy = publication.read(name_of(before)) if before else None
+    last = Checkpoint.from_bytes(copy) if copy is not None else None
     published = 0
-    for number, checkpoint in each_checkpoint(database, before):
-        if _same(publication, number, checkpoint):
+    for number, candidates in each_number(database, before):
+        checkpoint = chosen(candidates, last, keys)
+        if checkpoint is None:
+            break
+        last = checkpoint
+        if _same(publication, number, [checkpoint]):
             continue
         try:
             publication.write(name_of(number), checkpoint.to_bytes())
         except PublicationError:
-            if not _same(publication, number, checkpoint):
+            if not _same(publication, number, [checkpoint]):
                 raise
         published += 1
     return published
+
+
+def stray_checkpoints(database: Database, keys: AuditVerifier, since: datetime) -> list[Checkpoint]:
+    """What was added to the table since then and is no link of the chain: nobody who may signed it."""
+    with database.transaction() as connection:
+        rows = list(queries("checkpoints").checkpoints_since(connection, since=since))
+    return [kept for kept, before in map(_with_previous, rows) if not is_link(kept, before, keys)]
 
 
 def require_published(database: Database, published: PublishedReader) -> int:
@@ -183,14 +224,14 @@ def require_published(database: Database, published: PublishedReader) -> int:
     :raises PublicationError: the place cannot be read.
     :raises StoreUnavailableError: the database gave up.
     """
-    last = last_checkpoint(database)
-    number = last.text.number if last else 0
+    with database.transaction() as connection:
+        number = int(queries("checkpoints").newest_number(connection))
     if published.read(name_of(number + 1)) is not None:
         # Either a publisher was faster than this look, or the database has lost what it once had.
-        _same(published, number + 1, checkpoint_at(database, number + 1))
+        _same(published, number + 1, checkpoints_at(database, number + 1))
     before = last_published(published, number)
     if before:
-        _same(published, before, checkpoint_at(database, before))
+        _same(published, before, checkpoints_at(database, before))
     return before
 
 
@@ -214,36 +255,82 @@ def name_of(number: int) -> str:
     return f"{number // 1000:07d}/{number:010d}.json"
 
 
-def last_checkpoint(database: Database) -> Checkpoint | None:
-    """The newest checkpoint, or None before the first."""
+def last_verified(connection: Connection, keys: AuditVerifier) -> Checkpoint | None:
+    """The newest link of the chain that a trusted key signed."""
+    after = {"number": 2**63 - 1, "digest": ""}
+    while rows := list(queries("checkpoints").newest_checkpoints(connection, **after, limit=PAGE)):
+        for row in rows:
+            kept, before = _with_previous(row)
+            if is_link(kept, before, keys):
+                return kept
+        after = {"number": rows[-1][0], "digest": rows[-1][2]}
+    return None
+
+
+def is_link(kept: Checkpoint, before: Checkpoint | None, keys: AuditVerifier | None) -> bool:
+    """Whether a checkpoint is signed with a trusted key and follows ``before`` without a gap."""
+    if keys is not None and not is_signed(kept, keys):
+        return False
+    try:
+        text, end = kept.text, before.text if before is not None else None
+    except UnreadableCheckpointError:
+        return False
+    expected = (1, 1, NOTHING_BEFORE)
+    if before is not None and end is not None:
+        expected = (end.number + 1, end.last_position + 1, before.digest)
+    return (text.number, text.first_position, text.previous) == expected
+
+
+def is_signed(kept: Checkpoint, keys: AuditVerifier) -> bool:
+    """Whether a trusted key signed its text."""
+    try:
+        keys.verify(kept.document.encode("utf-8"), kept.signature, kept.key_id)
+    except AuditSignatureError:
+        return False
+    return True
+
+
+def chosen(
+    candidates: Sequence[Checkpoint], before: Checkpoint | None, keys: AuditVerifier | None
+) -> Checkpoint | None:
+    """Of those with one number, the link of the chain after ``before``; None when there is none."""
+    return next((kept for kept in candidates if is_link(kept, before, keys)), None)
+
+
+def checkpoints_at(database: Database, number: int) -> list[Checkpoint]:
+    """What stands under a number: one checkpoint, unless somebody added another row."""
     with database.transaction() as connection:
-        rows = list(queries("checkpoints").last_checkpoint(connection))
-    return Checkpoint(*rows[0]) if rows else None
+        return [Checkpoint(*row) for row in queries("checkpoints").checkpoint(connection, number=number)]
 
 
-def checkpoint_at(database: Database, number: int) -> Checkpoint | None:
-    """The checkpoint of a number."""
-    with database.transaction() as connection:
-        rows = list(queries("checkpoints").checkpoint(connection, number=number))
-    return Checkpoint(*rows[0]) if rows else None
-
-
-def each_checkpoint(database: Database, after: int = 0, page: int = 500) -> Iterator[tuple[int, Checkpoint]]:
-    """Numbers and checkpoints after a number, page by page."""
+def each_number(database: Database, after: int = 0) -> Iterator[tuple[int, list[Checkpoint]]]:
+    """Numbers after a number with what stands under each, page by page."""
     while True:
         with database.transaction() as connection:
-            rows = list(queries("checkpoints").checkpoints_after(connection, number=after, limit=page))
+            rows = list(queries("checkpoints").checkpoints_after(connection, number=after, limit=PAGE))
         if not rows:
             return
-        yield from ((row[0], Checkpoint(*row[1:])) for row in rows)
+        yield from by_number(rows)
         after = rows[-1][0]
 
 
-def _next(connection: Connection, closed: int, signer: AuditSigner, clock: Clock) -> Checkpoint | None:
+def by_number(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, list[Checkpoint]]]:
+    """Rows of a page (number, and the columns of a checkpoint), by number."""
+    for number, of_number in groupby(rows, key=lambda row: int(row[0])):
+        yield number, [Checkpoint(*row[1:]) for row in of_number]
+
+
+def _with_previous(row: Sequence[Any]) -> tuple[Checkpoint, Checkpoint | None]:
+    return Checkpoint(*row[1:5]), Checkpoint(*row[5:9]) if row[5] is not None else None
+
+
+def _next(
+    connection: Connection, before: Checkpoint | None, closed: int, signer: AuditSigner, clock: Clock
+) -> Checkpoint | None:
     room = queries("checkpoints")
-    rows = list(room.last_checkpoint(connection))
-    before = Checkpoint(*rows[0]) if rows else None
     number, after = (before.text.number, before.text.last_position) if before else (0, 0)
+    if before is not None and after > closed:
+        raise CheckpointAheadError(before.text, closed)
     leaves = list(room.leaves_after(connection, position=after, up_to_position=closed, limit=MAXIMUM_EVENTS))
     if not leaves:
         return None
@@ -279,11 +366,11 @@ def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _same(publication: PublishedReader, number: int, ours: Checkpoint | None) -> bool:
-    """Whether ours is published; raises CheckpointForkedError when something else is."""
+def _same(publication: PublishedReader, number: int, ours: Sequence[Checkpoint]) -> bool:
+    """Whether one of ours is published; raises CheckpointForkedError when something else is."""
     copy = publication.read(name_of(number))
     if copy is None:
         return False
-    if ours is None or copy != ours.to_bytes():
+    if copy not in [kept.to_bytes() for kept in ours]:
         raise CheckpointForkedError(number)
     return True

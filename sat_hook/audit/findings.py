@@ -33,6 +33,7 @@ class FindingKind(StrEnum):
     CHECKPOINT_SIGNATURE = "checkpoint_signature"
     CHECKPOINT_CHAIN = "checkpoint_chain"
     CHECKPOINT_EVENTS = "checkpoint_events"
+    CHECKPOINT_STRAY = "checkpoint_stray"
     PUBLISHED_MISSING = "published_missing"
     PUBLISHED_DIFFERS = "published_differs"
     PUBLISHED_BEYOND = "published_beyond"

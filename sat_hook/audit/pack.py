@@ -23,8 +23,8 @@ from typing import Any
 from psycopg2.extensions import connection as Connection
 
 from sat_hook.audit.actions import ACTION_COLUMNS, TYPES, TYPES_OF_OTHER_TABLES, ActionKind, action_cells
-from sat_hook.audit.checkpoints import Checkpoint
-from sat_hook.audit.keys import AuditSigner
+from sat_hook.audit.checkpoints import Checkpoint, CheckpointText, is_signed
+from sat_hook.audit.keys import AuditSigner, AuditVerifier
 from sat_hook.audit.masking import masked_data, masked_words
 from sat_hook.domain.event import registered_events
 from sat_hook.domain.export import Export
@@ -100,10 +100,19 @@ class PackWriter:
 
     :param database: as the role sat_writer: signed texts are read when personal data was asked for.
     :param requested_by: the actor who asked.
+    :param keys: public audit keys: checkpoints that none of them signed are left out. None: all are taken.
     """
 
-    def __init__(self, database: Database, export: Export, requested_by: str, signer: AuditSigner) -> None:
+    def __init__(
+        self,
+        database: Database,
+        export: Export,
+        requested_by: str,
+        signer: AuditSigner,
+        keys: AuditVerifier | None = None,
+    ) -> None:
         self._database = database
+        self._keys = keys
         self._export = export
         self._requested_by = requested_by
         self._signer = signer
@@ -142,19 +151,20 @@ class PackWriter:
         )
 
     def _covered(self, connection: Connection) -> _Range | None:
-        room = queries("checkpoints")
-        [(first, last)] = room.checkpoints_between(
-            connection,
-            recorded_from=self._export.recorded_from,
-            recorded_before=self._export.recorded_before,
-        )
-        if first is None:
+        first: CheckpointText | None = None
+        last: CheckpointText | None = None
+        period = {
+            "recorded_from": self._export.recorded_from,
+            "recorded_before": self._export.recorded_before,
+        }
+        for row in _each_row(connection, "checkpoints_of_period", period):
+            kept = Checkpoint(*row.values())
+            if self._keys is None or is_signed(kept, self._keys):
+                last = kept.text
+                first = first or last
+        if first is None or last is None:
             return None
-        texts = [
-            Checkpoint(*next(iter(room.checkpoint(connection, number=number)))).text
-            for number in (first, last)
-        ]
-        return _Range(first, last, texts[0].first_position, texts[1].last_position, texts[0].previous)
+        return _Range(first.number, last.number, first.first_position, last.last_position, first.previous)
 
     def _tables(self) -> dict[str, str]:
         bodies = "_with_bytes" if self._export.with_personal_data else ""
@@ -171,7 +181,9 @@ class PackWriter:
             return
         chosen = {"first_number": covered.first_checkpoint, "last_number": covered.last_checkpoint}
         for row in _each_row(connection, "checkpoints_of_pack", chosen):
-            yield asdict(Checkpoint(*row.values()))
+            kept = Checkpoint(*row.values())
+            if self._keys is None or is_signed(kept, self._keys):
+                yield asdict(kept)
 
     def _events(self, connection: Connection, covered: _Range | None) -> Iterator[dict[str, Any]]:
         for recorded in _each_event(connection, covered):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sat_hook.audit.checkpoints import UnreadableCheckpointError, checkpoint_at
+from sat_hook.audit.checkpoints import UnreadableCheckpointError, checkpoints_at
 from sat_hook.audit.findings import Finding
 from sat_hook.audit.verification import Verification
 from sat_hook.domain.alerts import MAXIMUM_TEXT_CHARACTERS, Alert, AlertKind
@@ -71,11 +72,10 @@ def lateness(database: Database, verified: Verification, now: datetime) -> list[
 
 
 def _made_at(database: Database, number: int) -> datetime | None:
-    checkpoint = checkpoint_at(database, number)
-    try:
-        return checkpoint.text.made_at if checkpoint is not None else None
-    except UnreadableCheckpointError:
-        return None  # found by the verification itself
+    for checkpoint in checkpoints_at(database, number):
+        with suppress(UnreadableCheckpointError):  # found by the verification itself
+            return checkpoint.text.made_at
+    return None
 
 
 def _key(finding: Finding) -> str:

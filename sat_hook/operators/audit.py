@@ -13,18 +13,18 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.audit.chain import Trust
 from sat_hook.audit.checkpoints import (
+    CheckpointAheadError,
     CheckpointForkedError,
-    CheckpointInTheWayError,
-    UnreadableCheckpointError,
+    UnknownAuditKeyError,
     make_checkpoints,
     publish_checkpoints,
+    stray_checkpoints,
 )
 from sat_hook.audit.exports import load_export, record_written, requested_by
 from sat_hook.audit.findings import Finding
-from sat_hook.audit.keys import AuditSigner
 from sat_hook.audit.losses import accounts_of
 from sat_hook.audit.pack import PackWriter
-from sat_hook.audit.telling import EVERY_ACCOUNT, LogTrouble, lateness
+from sat_hook.audit.telling import EVERY_ACCOUNT, MAXIMUM_FINDINGS_TOLD, LogTrouble, lateness
 from sat_hook.audit.verification import verify_log
 from sat_hook.clients.system import SystemClock
 from sat_hook.domain.alerts import Alert, AlertKind
@@ -41,6 +41,8 @@ from sat_hook.pipeline.trouble import PipelineError
 
 SUNDAY = 6
 MAXIMUM_FINDINGS_LOGGED = 1_000
+STRAYS_SINCE = timedelta(hours=2)
+"""How far back a run looks for rows that are no checkpoints. The nightly verification sees them all."""
 
 
 class SATCheckpointOperator(BaseOperator):
@@ -62,7 +64,7 @@ class SATCheckpointOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """One round; returns its counts."""
         application = ApplicationHook(self.db_conn_id, "sat audit")
-        made, published = _checkpoints(application, audit_signer(self.audit_conn_id), provenance_of(context))
+        made, published = _checkpoints(application, self.audit_conn_id, provenance_of(context))
         self.log.info("Made %s checkpoints, published %s.", made, published)
         return {"made": made, "published": published}
 
@@ -170,11 +172,12 @@ class SATExportOperator(BaseOperator):
         except PipelineError as error:
             raise AirflowFailException(f"{error}; ask for one with: sat audit export") from error
         # Everything of the period is settled and covered before it is read.
-        _checkpoints(application, signer, provenance_of(context))
+        _checkpoints(application, self.audit_conn_id, provenance_of(context))
+        keys = audit_verifier(self.audit_conn_id)
         asker = requested_by(application.store, self.export_id)
         with tempfile.TemporaryDirectory(prefix=".draft-", dir=exports_folder()) as folder:
             path = Path(folder) / f"{self.export_id}.zip"
-            written = PackWriter(application.database, export, asker, signer).write(path)
+            written = PackWriter(application.database, export, asker, signer, keys).write(path)
             uri = keep_export(path)
         record_written(
             application.store,
@@ -200,23 +203,31 @@ class SATExportOperator(BaseOperator):
         return {"events": written.events, "size_bytes": written.size_bytes, "digest": written.digest}
 
 
-def _checkpoints(
-    application: ApplicationHook, signer: AuditSigner, provenance: Provenance
-) -> tuple[int, int]:
-    clock = SystemClock()
+def _checkpoints(application: ApplicationHook, audit_conn_id: str, provenance: Provenance) -> tuple[int, int]:
+    clock, database, publication = SystemClock(), application.database, checkpoint_publication()
+    signer, keys = audit_signer(audit_conn_id), audit_verifier(audit_conn_id)
     trouble: Exception
     try:
-        made = make_checkpoints(application.database, signer, clock)
-        return len(made), publish_checkpoints(application.database, checkpoint_publication())
+        made = make_checkpoints(database, signer, clock, keys, publication)
+        strays = stray_checkpoints(database, keys, clock.now() - STRAYS_SINCE)
+        for stray in strays[:MAXIMUM_FINDINGS_TOLD]:
+            text = (
+                f"a row with digest {stray.digest[:16]}… was added to the checkpoints and is no link of "
+                "their chain: it stops nothing and is not published (run: sat log verify)"
+            )
+            _damaged(application, f"stray_checkpoint/{stray.digest}", text)
+        return len(made), publish_checkpoints(database, publication, keys)
     except CheckpointForkedError as error:
         trouble = error
-        stand_still(application, accounts_of(application.database), error, provenance)
-    except (CheckpointInTheWayError, UnreadableCheckpointError) as error:
+        stand_still(application, accounts_of(database), error, provenance)
+    except (CheckpointAheadError, UnknownAuditKeyError) as error:
         trouble = error
-        text = f"no checkpoint can be made after the last one: {error}"
-        key = f"log_damaged/next_checkpoint/{error}"
-        raise_alerts(
-            application.alerts, [Alert(key, AlertKind.LOG_DAMAGED, EVERY_ACCOUNT, text, clock.now())]
-        )
+        _damaged(application, f"next_checkpoint/{error}", f"no checkpoint can be made: {error}")
     # No retry makes two logs one, or mends one: people have to look.
     raise AirflowFailException(str(trouble)) from trouble
+
+
+def _damaged(application: ApplicationHook, key: str, text: str) -> None:
+    now = SystemClock().now()
+    alert = Alert(f"log_damaged/{key}", AlertKind.LOG_DAMAGED, EVERY_ACCOUNT, text, now)
+    raise_alerts(application.alerts, [alert])

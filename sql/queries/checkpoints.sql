@@ -1,21 +1,44 @@
--- name: last_checkpoint()
--- The newest checkpoint, if there is one.
-SELECT document, digest, key_id, signature FROM sat.checkpoints ORDER BY number DESC LIMIT 1;
+-- name: lock_checkpoints()!
+-- One process at a time makes checkpoints, until its transaction ends.
+SELECT pg_advisory_xact_lock(sat.checkpoint_lock_class(), 0);
+
+-- name: newest_checkpoints(number, digest, limit)
+-- What stands in the table from the highest number down, each beside the row that it names as the one before.
+SELECT
+    c.number, c.document, c.digest, c.key_id, c.signature, p.document, p.digest, p.key_id, p.signature
+FROM sat.checkpoints AS c
+LEFT JOIN sat.checkpoints AS p ON p.digest = c.document::jsonb ->> 'previous'
+WHERE (c.number, c.digest) < (:number, :digest)
+ORDER BY c.number DESC, c.digest DESC
+LIMIT :limit;
+
+-- name: checkpoints_since(since)
+-- The same of what was added since then, by number.
+SELECT
+    c.number, c.document, c.digest, c.key_id, c.signature, p.document, p.digest, p.key_id, p.signature
+FROM sat.checkpoints AS c
+LEFT JOIN sat.checkpoints AS p ON p.digest = c.document::jsonb ->> 'previous'
+WHERE c.recorded_at >= :since
+ORDER BY c.number, c.recorded_at;
+
+-- name: newest_number()$
+-- The highest number in the table, 0 when there is none.
+SELECT coalesce(max(number), 0) FROM sat.checkpoints;
 
 -- name: checkpoint(number)
--- One checkpoint.
-SELECT document, digest, key_id, signature FROM sat.checkpoints WHERE number = :number;
+-- What stands under a number, oldest first.
+SELECT document, digest, key_id, signature FROM sat.checkpoints WHERE number = :number ORDER BY recorded_at;
 
 -- name: checkpoints_after(number, limit)
--- A page of checkpoints, by number.
+-- A page of what stands in the table, by number: all of a number or nothing.
 SELECT number, document, digest, key_id, signature
 FROM sat.checkpoints
 WHERE number > :number
 ORDER BY number
-LIMIT :limit;
+FETCH FIRST :limit ROWS WITH TIES;
 
 -- name: keep_checkpoint(document, digest, key_id, signature)!
--- Keep a checkpoint, unless somebody was faster with the same number.
+-- Keep a checkpoint, unless it is kept already.
 INSERT INTO sat.checkpoints (document, digest, key_id, signature)
 VALUES (:document, :digest, :key_id, :signature)
 ON CONFLICT DO NOTHING;
@@ -39,13 +62,8 @@ SELECT position, recorded_at, digest FROM sat.events WHERE position >= :position
 -- name: first_number_since(since)$
 -- The first checkpoint with events that were recorded since then; after the last one when there is none.
 SELECT coalesce(
-    min(number) FILTER (WHERE (document::jsonb ->> 'recorded_to')::timestamptz >= :since), max(number) + 1, 1
+    min(number) FILTER (WHERE CASE WHEN pg_input_is_valid(document::jsonb ->> 'recorded_to', 'timestamptz')
+        THEN (document::jsonb ->> 'recorded_to')::timestamptz >= :since END),
+    max(number) + 1, 1
 )
 FROM sat.checkpoints;
-
--- name: checkpoints_between(recorded_from, recorded_before)
--- The first and the last checkpoint with events that were recorded in a period; NULL when there is none.
-SELECT min(number), max(number)
-FROM sat.checkpoints
-WHERE (document::jsonb ->> 'recorded_to')::timestamptz >= :recorded_from
-  AND (document::jsonb ->> 'recorded_from')::timestamptz < :recorded_before;

@@ -12,6 +12,18 @@ FROM sat.checkpoints
 WHERE number BETWEEN :first_number AND :last_number
 ORDER BY number;
 
+-- name: checkpoints_of_period(recorded_from, recorded_before)
+-- What says of itself that it has events that were recorded in a period, by number.
+SELECT document, digest, key_id, signature
+FROM sat.checkpoints
+WHERE CASE
+    WHEN pg_input_is_valid(document::jsonb ->> 'recorded_to', 'timestamptz')
+        AND pg_input_is_valid(document::jsonb ->> 'recorded_from', 'timestamptz')
+    THEN (document::jsonb ->> 'recorded_to')::timestamptz >= :recorded_from
+        AND (document::jsonb ->> 'recorded_from')::timestamptz < :recorded_before
+END
+ORDER BY number, recorded_at;
+
 -- name: callbacks(recorded_from, recorded_before)
 -- The inbox: what was received when, and which key fitted.
 SELECT inbox_id, account, request_id, digest, key_fingerprint, content_type, received_at

@@ -227,8 +227,18 @@ WHERE e.occurred_at >= :since AND e.type IN ('SucceededByOperator', 'FailedByOpe
 ORDER BY 1;
 
 -- name: covering_checkpoint(position)$
--- The digest of the signed checkpoint over a position, if there is one already.
-SELECT digest FROM sat.checkpoints WHERE first_position <= :position AND last_position >= :position;
+-- The digest of the checkpoint over a position, if there is one already. Of several rows that say so, the one
+-- that another one names, or that covers least.
+SELECT c.digest
+FROM sat.checkpoints AS c
+WHERE c.first_position <= :position AND c.last_position >= :position
+ORDER BY
+    EXISTS (
+        SELECT FROM sat.checkpoints AS n
+        WHERE n.number = c.number + 1 AND n.document::jsonb ->> 'previous' = c.digest
+    ) DESC,
+    c.last_position - c.first_position
+LIMIT 1;
 
 -- name: database_time()$
 -- The clock that everybody who keeps books shares.

@@ -36,11 +36,17 @@ class Notary:
     folder: Path
     signer: AuditSigner = field(default_factory=lambda: AuditSigner(new_audit_key()[0]))
     clock: ManualClock = field(default_factory=ManualClock)
+    older: list[AuditSigner] = field(default_factory=list)
 
     @property
     def publication(self) -> PublishedFolder:
         """Where checkpoints are published."""
         return PublishedFolder(self.folder)
+
+    @property
+    def keys(self) -> AuditVerifier:
+        """What the connection of the audit key trusts: its own key, and older ones."""
+        return AuditVerifier([signer.public_key_pem() for signer in (self.signer, *self.older)])
 
     @property
     def trust(self) -> Trust:
@@ -58,9 +64,10 @@ class Notary:
     def make(self, *, publish: bool = True) -> list[Checkpoint]:
         """What the DAG does each minute."""
         with closing(Database(self.database.writer_dsn)) as opened:
-            made = make_checkpoints(opened, self.signer, self.clock)
+            published = self.publication if publish else None
+            made = make_checkpoints(opened, self.signer, self.clock, self.keys, published)
             if publish:
-                publish_checkpoints(opened, self.publication)
+                publish_checkpoints(opened, self.publication, self.keys)
         return made
 
     def verify(self, trust: Trust | None = None) -> tuple[Verification, Found]:

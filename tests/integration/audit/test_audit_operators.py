@@ -30,7 +30,7 @@ from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.dags.api_server import postgres_connection
 from tests.integration.audit.damage import damage
-from tests.integration.audit.keeping import Notary, forge_checkpoints, rewrite_event
+from tests.integration.audit.keeping import Notary, rewrite_event
 from tests.orders import ACCOUNT, BY_TEST, T0, ManualClock, submitted
 
 PRIVATE, _ = new_audit_key()
@@ -161,16 +161,22 @@ def test_checkpoints_that_have_stopped_are_told_each_day(airflow: Notary) -> Non
     assert "checkpoints from 2 on are not published" in alerts_of(airflow.database)[-1][1]
 
 
-def test_a_checkpoint_that_was_put_in_the_way_is_told(airflow: Notary) -> None:
-    """The task fails at once and does not try for ever."""
+def test_a_row_that_is_no_checkpoint_is_told_once(airflow: Notary) -> None:
+    """Within a minute, by an alert; the task is green, because nothing is stopped."""
     SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
-    airflow.append(4, 1)
-    SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
-    forge_checkpoints(airflow.database, airflow.signer, {1: {"first_position": 5, "last_position": 99}})
-    airflow.append(5, 1)
-    with pytest.raises(AirflowFailException, match="checkpoint 3: found another one over its positions"):
-        SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
-    assert [kind for kind, _ in alerts_of(airflow.database)] == ["log_damaged"]
+    damage(
+        airflow.database,
+        "INSERT INTO sat.checkpoints (document, digest, key_id, signature)"
+        " SELECT d, encode(sha256(convert_to(d, 'UTF8')), 'hex'), repeat('0', 16), 'AA==' FROM"
+        """ (SELECT '{"number": 2, "first_position": 4, "last_position": 999999}'::text AS d) AS made""",
+    )
+    for number in (4, 5):
+        airflow.append(number, 1)
+        made = SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
+        assert made == {"made": 1, "published": 1}
+    [(kind, text)] = alerts_of(airflow.database)
+    assert kind == "log_damaged"
+    assert "no link of their chain" in text
 
 
 def test_older_keys_are_trusted_where_the_connection_names_them(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import threading
@@ -10,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import psycopg2.errors
@@ -18,11 +20,13 @@ import pytest
 from sat_hook.audit import checkpoints
 from sat_hook.audit.chain import Trust
 from sat_hook.audit.checkpoints import (
+    CheckpointAheadError,
     CheckpointForkedError,
-    CheckpointInTheWayError,
+    UnknownAuditKeyError,
     make_checkpoints,
     name_of,
     publish_checkpoints,
+    stray_checkpoints,
 )
 from sat_hook.audit.findings import FindingKind
 from sat_hook.audit.keys import AuditSigner, AuditVerifier, new_audit_key
@@ -412,16 +416,94 @@ def test_two_makers_at_once_make_one_chain(notary: Notary) -> None:
     assert (found.findings, verification.chain.uncovered_events) == ([], 0)
 
 
-def test_checkpoints_in_the_way_of_the_next_are_told(notary: Notary) -> None:
-    """Whoever wrote one over positions to come stops the maker with a sentence, and not for ever."""
-    forge_checkpoints(notary.database, notary.signer, {1: {"first_position": 13, "last_position": 99}})
-    with pytest.raises(CheckpointInTheWayError, match="checkpoint 4"):
+JUNK: dict[str, dict[str, Any]] = {
+    "the next number, far positions": {"number": 4, "first_position": 13, "last_position": 10**12},
+    "the next number, the next positions": {"number": 4, "first_position": 13, "last_position": 16},
+    "a far number": {"number": 999_999, "first_position": 10**9, "last_position": 2 * 10**9},
+    "a number that is taken": {"number": 2},
+    "a time that is none": {"number": 4, "first_position": 13, "last_position": 14, "recorded_to": "x"},
+    "a text that is no checkpoint": {"number": 4, "first_position": 13, "last_position": 14, "format": "y"},
+}
+
+
+def add_junk(notary: Notary, change: dict[str, Any], signature: str = "AA==", *, named: bool = True) -> str:
+    """A row that somebody with the pipeline's role adds; returns its digest."""
+    last = json.loads((notary.folder / name_of(3)).read_bytes())
+    members = {**json.loads(last["document"]), **change, **({"previous": last["digest"]} if named else {})}
+    document = json.dumps(members, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(document.encode()).hexdigest()
+    with closing(psycopg2.connect(notary.database.writer_dsn)) as connection, connection:
+        connection.cursor().execute(
+            "INSERT INTO sat.checkpoints (document, digest, key_id, signature) VALUES (%s, %s, %s, %s)",
+            (document, digest, notary.signer.key_id, signature),
+        )
+    return digest
+
+
+@pytest.mark.parametrize("change", JUNK.values(), ids=JUNK.keys())
+def test_a_row_that_nobody_signed_stops_nothing(notary: Notary, change: dict[str, Any]) -> None:
+    """Checkpoints go on after the last one that verifies, the row is named, and it is never published."""
+    digest = add_junk(notary, change)
+    notary.append(60, 5)
+    assert [kept.text.number for kept in notary.make()] == [4, 5]
+    published = [json.loads(path.read_bytes()) for path in sorted(notary.folder.rglob("*.json"))]
+    assert [json.loads(copy["document"])["number"] for copy in published] == [1, 2, 3, 4, 5]
+    assert digest not in [copy["digest"] for copy in published]
+    with closing(Database(notary.database.writer_dsn)) as opened:
+        strays = stray_checkpoints(opened, notary.keys, datetime(2020, 1, 1, tzinfo=UTC))
+    assert [stray.digest for stray in strays] == [digest]
+    verification, found = notary.verify()
+    assert [finding.kind for finding in found.findings] == [FindingKind.CHECKPOINT_STRAY]
+    assert (verification.chain.checkpoints, verification.chain.uncovered_events) == (5, 0)
+    # What is damaged after the row is found as if it were not there.
+    rewrite_event(notary.database, EVENTS + 2, "50k-simpati", "99k-evil")
+    _, found = notary.verify()
+    assert only_kinds(found) == {FindingKind.CHECKPOINT_STRAY, FindingKind.CHECKPOINT_EVENTS}
+
+
+def only_kinds(found: Found) -> set[FindingKind]:
+    """The kinds that were found."""
+    return {finding.kind for finding in found.findings}
+
+
+def test_many_rows_of_one_number_hide_nothing(notary: Notary, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, the one that is signed is found among them."""
+    monkeypatch.setattr("sat_hook.audit.checkpoints.PAGE", 3)
+    for extra in range(10):
+        add_junk(notary, {"number": 3, "events": 5 + extra}, named=False)
+    notary.append(60, 1)
+    assert [kept.text.number for kept in notary.make()] == [4]
+    assert only_kinds(notary.verify()[1]) == {FindingKind.CHECKPOINT_STRAY}
+
+
+def test_a_signature_over_another_log_is_no_link(notary: Notary) -> None:
+    """A genuine checkpoint of another database with the same key does not follow ours."""
+    text = {"number": 4, "first_position": 13, "last_position": 14, "previous": "f" * 64}
+    last = json.loads((notary.folder / name_of(3)).read_bytes())
+    document = json.dumps({**json.loads(last["document"]), **text}, sort_keys=True, separators=(",", ":"))
+    add_junk(notary, text, notary.signer.sign(document.encode()), named=False)
+    notary.append(60, 1)
+    assert [kept.text.number for kept in notary.make()] == [4]
+
+
+def test_a_signed_checkpoint_beyond_the_log_is_told(notary: Notary) -> None:
+    """The log has lost its end: nothing is signed over what takes its place."""
+    damage(notary.database, "DELETE FROM sat.events WHERE position > 8")
+    with pytest.raises(CheckpointAheadError, match="ends at position 8"):
+        notary.make()
+
+
+def test_a_key_that_is_not_named_begins_no_second_chain(notary: Notary) -> None:
+    """After a change of the key, checkpoints wait for the older public key, in words."""
+    notary.signer = AuditSigner(new_audit_key()[0])
+    with pytest.raises(UnknownAuditKeyError, match="older public key"):
         notary.make()
 
 
 def test_a_key_can_be_changed(notary: Notary) -> None:
     """Both public keys are trusted; without the older one, what it signed is unproven."""
     old, notary.signer = notary.signer, AuditSigner(new_audit_key()[0])
+    notary.older.append(old)
     assert len(notary.make()) == 1
     both = AuditVerifier([notary.signer.public_key_pem(), old.public_key_pem()])
     assert notary.verify(Trust(both, notary.publication))[1].findings == []

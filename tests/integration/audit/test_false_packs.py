@@ -238,6 +238,7 @@ def test_a_changed_audit_key_needs_both_public_keys(desk: Desk) -> None:
     desk.notary.make()
     old = desk.folder / "old.pem"
     old.write_bytes(desk.notary.signer.public_key_pem())
+    desk.notary.older.append(desk.notary.signer)
     desk.notary.signer = AuditSigner(new_audit_key()[0])
     pack, _ = desk.write(desk.ask())
     assert desk.verify(pack, "--key", str(old)).returncode == 0
