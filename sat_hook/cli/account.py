@@ -8,8 +8,12 @@ import typer
 
 from sat_hook.cli.opened import airflow_of, console, settings_of
 from sat_hook.cli.reasons import Reason
+from sat_hook.cli.showing import counted, plain
 
-Account = Annotated[str, typer.Argument(help="The account's Airflow connection, such as sat_default")]
+Account = Annotated[
+    str,
+    typer.Argument(help="The account: its Airflow connection, such as sat_default, or its name in the log"),
+]
 
 
 def pause(context: typer.Context, account: Account, reason: Reason) -> None:
@@ -18,12 +22,19 @@ def pause(context: typer.Context, account: Account, reason: Reason) -> None:
 
 
 def resume(context: typer.Context, account: Account, reason: Reason) -> None:
-    """Let an account send again. Batches that stopped go on when their failed tasks are cleared."""
-    _change(context, account, "resume", reason)
+    """Let an account send again, and say what stopped: those batches go on with their next run."""
+    unsent = _change(context, account, "resume", reason)
+    out = console()
+    for batch_id, file_name, orders in unsent:
+        waiting = f"{counted(orders, 'order')} of batch {batch_id} ({plain(file_name)})"
+        out.print(f"not sent yet: {waiting}; send them: sat batch run {batch_id}", markup=False)
+    if not unsent:
+        out.print("no batch has orders that are not sent yet")
 
 
-def _change(context: typer.Context, account: str, change: str, reason: str) -> None:
+def _change(context: typer.Context, account: str, change: str, reason: str) -> list[tuple[str, str, int]]:
     with airflow_of(settings_of(context)) as airflow:
         standing = airflow.change_account(account, change, reason)
     state = "paused: nothing is sent" if standing["is_paused"] else "not paused: orders are sent"
     console().print(f"account {standing['account']} is {state}")
+    return [(batch_id, file_name, orders) for batch_id, file_name, orders in standing.get("unsent", ())]

@@ -19,6 +19,7 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 UPLOAD_SECONDS = 180.0
 MAXIMUM_NOTE_CHARACTERS = 1000
+WAITS_FOR_FUNDS = "reserve (waits for a top-up of the deposit)"
 
 LOST_DATABASE = "database_unavailable"
 """The type of the plugin's answer when the application database went away."""
@@ -74,7 +75,7 @@ def _step(task_id: str, state: str | None) -> str:
     if state == "awaiting_input":
         return f"{task_id} (waits for a person: Required Actions in Airflow)"
     if (task_id, state) == ("reserve", "deferred"):
-        return f"{task_id} (waits for a top-up of the deposit)"
+        return WAITS_FOR_FUNDS
     return task_id
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sat_hook.cli.accounts import account_in_log
 from sat_hook.cli.opened import console, database_of, settings_of
 from sat_hook.cli.showing import Columns, moment, rupiah
 from sat_hook.cli.trouble import CommandError
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
     from sat_hook.domain.books import AccountBooks, PostedClose
     from sat_hook.domain.books_events import BookedBreak
 
-Connection = Annotated[str, typer.Option("--account", help="The account's Airflow connection")]
+Connection = Annotated[
+    str, typer.Option("--account", help="The account: its Airflow connection, or its name in the log")
+]
 Named = Annotated[
     str | None,
-    typer.Option("--account", help="Whose books (the account's name; needed when there are several)"),
+    typer.Option(
+        "--account", help="Whose books: the account's connection or name; needed when several have some"
+    ),
 ]
 
 DAYS = Columns("day (WIB)", ">position", ">orders", ">open breaks", ">unexplained", "signed", "later")
@@ -52,14 +57,17 @@ def opened_books(context: typer.Context, account: str | None) -> Iterator[Opened
     from sat_hook.store.postgres import PostgresEventStore
     from sat_hook.store.sql_files import queries
 
-    with database_of(settings_of(context)) as database:
+    settings = settings_of(context)
+    with database_of(settings) as database:
         with database.transaction() as connection:
             known = [row[0] for row in queries("reconciliation").accounts_with_books(connection)]
         if account is None and len(known) == 1:
             account = known[0]
+        elif account is not None:
+            account = account_in_log(settings, account, known)
         if account is None or account not in known:
             expected = (
-                f"the account's name in the log, which is not its Airflow connection's: {', '.join(known)}"
+                f"the account's name in the log or its Airflow connection: {', '.join(known)}"
                 if known
                 else "an account in the log; there is none yet"
             )

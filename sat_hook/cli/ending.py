@@ -38,13 +38,18 @@ def follow_to_end(
     out: Console,
 ) -> str | None:
     from sat_hook.cli.following import follow
+    from sat_hook.pipeline.funding import missing_for
+    from sat_hook.store.funds import PostgresFunds
 
     with store_of(settings) as store:
 
         def counts() -> Sequence[StateCount]:
             return store.count_by_state(batch_id)
 
-        state = follow(api, run_id, counts, out, deadline_seconds=timeout)
+        def missing_rupiah() -> int | None:
+            return missing_for(PostgresFunds(store.database), store, batch_id)
+
+        state = follow(api, run_id, counts, out, missing_rupiah=missing_rupiah, deadline_seconds=timeout)
     if state == "failed":
         failed = ", ".join(api.tasks(run_id, "failed")) or "a task"
         out.print(f"[red]The run failed[/] in {failed}: {api.run_url(run_id)}")

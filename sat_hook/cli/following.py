@@ -12,8 +12,8 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from sat_hook.cli.airflow_api import FINAL_RUN_STATES, AirflowApi
-from sat_hook.cli.showing import STYLES
+from sat_hook.cli.airflow_api import FINAL_RUN_STATES, WAITS_FOR_FUNDS, AirflowApi
+from sat_hook.cli.showing import STYLES, rupiah
 from sat_hook.domain.order import OrderState
 from sat_hook.store.event_store import StateCount
 
@@ -48,6 +48,7 @@ def follow(
     counts: Counts,
     out: Console,
     *,
+    missing_rupiah: Callable[[], int | None] = lambda: None,
     deadline_seconds: float | None = None,
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
@@ -55,6 +56,7 @@ def follow(
     """Wait for the run's end.
 
     :param counts: reads how the batch's orders stand.
+    :param missing_rupiah: reads how much the deposit lacks; asked while the run waits for a top-up.
     :param deadline_seconds: gives up following after so long; the run goes on.
     :returns: the run's final state, or None when the deadline passed first.
     """
@@ -64,6 +66,9 @@ def follow(
             # The run's state is read first: counts that are read after its end are final, too.
             state = str(api.run(run_id)["state"])
             steps = () if state in FINAL_RUN_STATES else tuple(api.steps(run_id))
+            if WAITS_FOR_FUNDS in steps and (missing := missing_rupiah()):
+                waits = f"reserve (waits for a top-up of the deposit: {rupiah(missing)} are missing)"
+                steps = tuple(waits if step == WAITS_FOR_FUNDS else step for step in steps)
             display.show(Seen(state, steps, tuple(counts())))
             if state in FINAL_RUN_STATES:
                 return state

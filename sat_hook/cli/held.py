@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sat_hook.cli.accounts import connection_named
 from sat_hook.cli.ending import Timeout, Wait, exit_as_the_run_did, follow_to_end, print_summary
 from sat_hook.cli.opened import airflow_of, batch_id_from, console, settings_of
 from sat_hook.cli.reasons import Reason
@@ -28,7 +29,7 @@ def run(
     context: typer.Context,
     batch_id: BatchId,
     account: Annotated[
-        str | None, typer.Option(help="The Airflow connection that pays (default: that of the first run)")
+        str | None, typer.Option(help="The account that pays (default: that of the first run)")
     ] = None,
     param: Parameters = None,
     wait: Wait = False,
@@ -46,7 +47,7 @@ def run(
             raise CommandError.at("--account", "nothing", "the Airflow connection that pays for this batch")
         conf = {**(conf or {}), "batch_id": batch_id, **parameters_from(param)}
         if account is not None:
-            conf["account"] = account
+            conf["account"] = connection_named(api, account)
         run_id = f"batch_{batch_id}_{datetime.now(UTC):%Y%m%dT%H%M%S}"
         if not api.trigger(run_id, conf):
             raise CommandError.at(run_id, "a run of this name", "none: try again in a second")

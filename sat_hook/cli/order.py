@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sat_hook.cli.accounts import account_in_log
 from sat_hook.cli.opened import airflow_of, console, settings_of, store_of
 from sat_hook.cli.reasons import Reason
 from sat_hook.cli.showing import MAXIMUM_LISTED, STYLES, Columns, facts, masked, moment, rupiah
@@ -44,7 +45,9 @@ def list_orders(
         list[str] | None,
         typer.Option(help=f"In this state; repeatable (default: {' and '.join(FOR_PEOPLE)})"),
     ] = None,
-    account: Annotated[str | None, typer.Option(help="Of this account only, as the log names it")] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Of this account only: its connection or its name")
+    ] = None,
     limit: Annotated[int, typer.Option(help="How many", min=1, max=MAXIMUM_LISTED)] = 50,
 ) -> None:
     """List orders of all batches that wait for a person, those that have waited longest first."""
@@ -55,8 +58,12 @@ def list_orders(
         if name not in names:
             raise CommandError.at("--state", repr(name), "one of " + ", ".join(names))
     states = [OrderState(name) for name in state or FOR_PEOPLE]
-    with store_of(settings_of(context)) as store:
+    settings = settings_of(context)
+    with store_of(settings) as store:
         counts = store.count_standing(states, account)
+        if account is not None and not counts:
+            account = account_in_log(settings, account)
+            counts = store.count_standing(states, account)
         found = store.orders_standing(states, account, limit)
     out = console()
     if not counts:

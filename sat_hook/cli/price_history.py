@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sat_hook.cli.accounts import account_in_log
 from sat_hook.cli.moments import moment_from
 from sat_hook.cli.opened import console, database_of, settings_of
 from sat_hook.cli.showing import moment as shown_moment
@@ -19,12 +20,14 @@ from sat_hook.cli.trouble import CommandError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from sat_hook.cli.settings import CommandSettings
     from sat_hook.domain.prices import PricePeriod
     from sat_hook.store.prices import PriceHistory
 
 Code = Annotated[str, typer.Argument(metavar="CODE", help="The product's code, such as 50k-simpati")]
 Account = Annotated[
-    str | None, typer.Option(help="Whose prices (the account's name; needed when there are several)")
+    str | None,
+    typer.Option(help="Whose prices: the account's connection or name; needed if several have some"),
 ]
 Since = Annotated[str, typer.Option(help="From when on: 2026-11-23, '2026-11-23 14:30' (WIB), or an age: 7d")]
 Until = Annotated[str, typer.Option(help="Until when, likewise")]
@@ -45,12 +48,14 @@ def opened_prices(context: typer.Context, account: str | None) -> Iterator[Opene
     from sat_hook.clients.system import SystemClock
     from sat_hook.store.prices import PriceHistory
 
-    with database_of(settings_of(context)) as database:
+    settings = settings_of(context)
+    with database_of(settings) as database:
         history = PriceHistory(database)
-        yield OpenedPrices(history, _account_from(history, account), SystemClock().now(), console())
+        whose = _account_from(settings, history, account)
+        yield OpenedPrices(history, whose, SystemClock().now(), console())
 
 
-def _account_from(history: PriceHistory, named: str | None) -> str:
+def _account_from(settings: CommandSettings, history: PriceHistory, named: str | None) -> str:
     known = history.accounts()
     if not known:
         raise CommandError.at(
@@ -58,9 +63,10 @@ def _account_from(history: PriceHistory, named: str | None) -> str:
         )
     if named is None and len(known) == 1:
         return known[0]
-    if named not in known:
+    found = None if named is None else account_in_log(settings, named, known)
+    if found not in known:
         raise CommandError.at("--account", repr(named), f"one of {', '.join(known)}")
-    return named
+    return found
 
 
 def periods_of(opened: OpenedPrices, code: str) -> list[PricePeriod]:

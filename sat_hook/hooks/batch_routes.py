@@ -244,15 +244,16 @@ def batch_routes(
         change: Annotated[str, Path(pattern="^(pause|resume)$")],
         user: GetUserDep,
         reason: Reason,
-    ) -> dict[str, str | bool]:
-        """Stop all sending from an account, or let it send again."""
+    ) -> dict[str, Any]:
+        """Stop all sending from an account, or let it send again. The answer says what is not sent yet."""
 
-        def decide() -> dict[str, str | bool]:
+        def decide() -> dict[str, Any]:
 
             act = overrides.pause_account if change == "pause" else overrides.resume_account
             name = account_of(account)
             standing = act(resolver(), name, reason, by(user, f"plugin:{change}"))
-            return {"account": name, "is_paused": standing.is_paused}
+            unsent = store_of().unsent_of_account(name)
+            return {"account": name, "is_paused": standing.is_paused, "unsent": unsent}
 
         return await run_in_threadpool(decide)
 

@@ -30,7 +30,7 @@ from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.trouble import BatchStoppedError, ContentionError
 from sat_hook.protocol.calls import Reply
 from sat_hook.protocol.messages import Account
-from sat_hook.store.event_store import OrderSlice, each_order
+from sat_hook.store.event_store import EventStore, OrderSlice, each_order
 from sat_hook.store.funds import AccountFunds, FundsStore, Unreserved
 
 GROUP = 500
@@ -140,6 +140,14 @@ def missing_rupiah(
     return max(0, wanted - funds.available_rupiah(observation, still_out)) if wanted else 0
 
 
+def missing_for(store: FundsStore, batches: EventStore, batch_id: str) -> int | None:
+    """What :func:`missing_rupiah` says by the newest look at the deposit; None before the first."""
+    batch = load_batch(batches, batch_id)
+    with store.looking(batch.account) as account:
+        observation = account.last_observation()
+    return None if observation is None else missing_rupiah(store, batch, observation)
+
+
 def lacking_rupiah(
     store: FundsStore,
     observation: BalanceObservation,
@@ -182,7 +190,8 @@ def shortage(reservation: Reservation) -> str:
     return (
         f"the deposit of account {reservation.batch.account!r} does not reach for "
         f"{reservation.left_orders} orders of batch {reservation.batch.batch_id}: they cost Rp {wanted:,}; "
-        f"found Rp {max(0, free):,} free of a saldo of Rp {reservation.saldo_rupiah:,}"
+        f"found Rp {max(0, free):,} free of a saldo of Rp {reservation.saldo_rupiah:,}, so "
+        f"Rp {wanted - free:,} are missing"
     )
 
 

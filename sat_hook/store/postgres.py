@@ -179,6 +179,12 @@ class PostgresEventStore:
             rows = list(self._batches.recent_batches(connection, limit=limit))
         return [Batch.model_validate(row[0]) for row in rows]
 
+    def unsent_of_account(self, account: str, limit: int = 20) -> list[tuple[str, str, int]]:
+        """Batches of the account that are not complete: id, file name, orders that are not sent yet."""
+        with self.database.transaction() as connection:
+            rows = list(self._batches.unsent_of_account(connection, account=account, limit=limit))
+        return [(batch_id, file_name, orders) for batch_id, file_name, orders in rows]
+
     def status_evidence(self, digests: Sequence[str]) -> dict[str, str]:
         """Signed status texts by digest. They hold vouchers: for deliveries only (needs the writer role)."""
         with self.database.transaction() as connection:

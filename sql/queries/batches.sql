@@ -2,6 +2,18 @@
 -- The current state of one batch.
 SELECT document FROM sat.batches WHERE batch_id = :batch_id;
 
+-- name: unsent_of_account(account, limit)
+-- Batches of an account that are not complete, with the orders that could still be sent and are not.
+SELECT batches.batch_id, batches.document ->> 'file_name', count(*)
+FROM sat.batches
+JOIN sat.orders USING (batch_id)
+WHERE batches.account = :account
+  AND batches.state NOT IN ('refused', 'completed')
+  AND orders.state IN ('received', 'quoted')
+GROUP BY batches.batch_id
+ORDER BY count(*) DESC, batches.batch_id
+LIMIT :limit;
+
 -- name: recent_batches(limit)
 -- The batches submitted last.
 SELECT document

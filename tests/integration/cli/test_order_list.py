@@ -19,6 +19,7 @@ from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, change_of, received
 from tests.unit.cli.running import Run, runner
+from tests.unit.cli.scripted_airflow import PASSWORD, scripted_airflow
 
 OTHER_BATCH = batch_id_of(ACCOUNT, "another batch")
 LONG_REASON = "72 hours without an end, " * 12
@@ -48,8 +49,8 @@ def waiting(
         ):
             assert not store.append([change], BY_TEST, T0 + timedelta(hours=hours))
     bare = runner(monkeypatch, capsys)
-    return lambda *words: bare(
-        "order", "list", *words, env={"SAT_DB_DSN": database.reader_dsn, "COLUMNS": "300"}
+    return lambda *words, **more: bare(
+        "order", "list", *words, env={"SAT_DB_DSN": database.reader_dsn, "COLUMNS": "300", **more}
     )
 
 
@@ -89,6 +90,21 @@ def test_the_list_can_be_narrowed(waiting: Run) -> None:
     some = waiting("--limit", "2").out.splitlines()
     assert len(some) == 4
     assert some[-1].startswith("the first 2 of 3 held, 1 escalated")
+
+
+def test_an_account_may_be_named_by_its_connection(waiting: Run) -> None:
+    """Airflow says whose it is; without Airflow the name is looked for in the log alone."""
+    with scripted_airflow() as airflow:
+        airflow.accounts = {"sat_north": "north"}
+        access = {
+            "SAT_AIRFLOW_URL": airflow.url,
+            "SAT_AIRFLOW_USER": "ops",
+            "SAT_AIRFLOW_PASSWORD": PASSWORD,
+        }
+        ran = waiting("--account", "sat_north", **access)
+    assert [line.split()[0] for line in ran.out.splitlines()[1:2]] == ["order-5"]
+    ran = waiting("--account", "sat_north", **access)
+    assert ran.out == "No order of account sat_north is held or escalated\n"
 
 
 def test_nothing_to_do_is_said(waiting: Run) -> None:

@@ -20,7 +20,7 @@ from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_commands import Hold, Release
 from sat_hook.domain.order_events import HoldReason
 from sat_hook.domain.recorded import StreamId, StreamKind
-from sat_hook.pipeline.funding import record_observation, reserve
+from sat_hook.pipeline.funding import missing_for, record_observation, reserve, shortage
 from sat_hook.pipeline.limits import FundingLimits
 from sat_hook.pipeline.resolver import Ask
 from sat_hook.pipeline.trouble import NotReservedError
@@ -231,3 +231,19 @@ def test_a_held_order_is_not_sent_on_the_strength_of_old_funds(line: Line) -> No
     line.execute(batch_id)
     line.wait(batch_id)
     assert set(states(line, batch_id)) == {OrderState.SUCCEEDED}
+
+
+def test_what_a_deposit_lacks_and_what_is_unsent_can_be_read(
+    line: Line, database: ApplicationDatabase
+) -> None:
+    """By the reader's role, for people who wait: the missing rupiah, and the orders by batch."""
+    line.server.spend_elsewhere(line.server.saldo_rupiah() - PRICE)
+    batch_id = quoted(line, 3, "S")
+    with closing(Database(database.reader_dsn)) as reading:
+        funds, store = PostgresFunds(reading), PostgresEventStore(reading)
+        assert missing_for(funds, store, batch_id) is None
+        short = line.reserve(batch_id, WAIT)
+        assert missing_for(funds, store, batch_id) == 2 * PRICE
+        assert store.unsent_of_account(ACCOUNT) == [(batch_id, "orders.csv", 3)]
+        assert store.unsent_of_account("other") == []
+    assert shortage(short).endswith(f"so Rp {2 * PRICE:,} are missing")

@@ -35,6 +35,8 @@ class ScriptedAirflow:
     triggered: list[dict[str, Any]] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     targets: list[str] = field(default_factory=list)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    """Those that were JSON."""
     logins: int = 0
     submitted: dict[str, Any] = field(default_factory=dict)
     """What the answer to a submission says besides the batch."""
@@ -47,6 +49,8 @@ class ScriptedAirflow:
         """Status, and JSON or bytes."""
         parts = urlsplit(target)
         self.targets.append(target)
+        if body.startswith(b"{"):
+            self.bodies.append(json.loads(body))
         if f"{method} {parts.path}" in self.overrides:
             return self.overrides[f"{method} {parts.path}"]
         if parts.path == "/auth/token":

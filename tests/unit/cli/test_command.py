@@ -480,6 +480,64 @@ def test_following_says_who_is_waited_for(
     assert out.export_text().splitlines()[0] == f"running: {said}"
 
 
+def test_following_says_how_much_a_short_deposit_lacks(airflow: ScriptedAirflow) -> None:
+    """So that the one who tops it up knows."""
+    airflow.run_states = ["running", "success"]
+    airflow.deferred_tasks = ("reserve",)
+    out = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    api = AirflowApi(CommandSettings(env(airflow), "the test"))
+    follow(api, f"batch_{BATCH_ID}", list, out, missing_rupiah=lambda: 10_266_350, sleep=lambda _: None)
+    api.close()
+    out.file.close()
+    assert "waits for a top-up of the deposit: Rp10,266,350 are missing" in out.export_text()
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        (("resume", "demo", "--reason", "looked at"), "not sent yet: 191 orders of batch "),
+        (("pause", "demo", "--reason", "look first"), "account demo is paused"),
+    ],
+)
+def test_resuming_names_what_stopped(
+    run: Run, airflow: ScriptedAirflow, command: tuple[str, ...], answer: str
+) -> None:
+    """With the command that sends it; pausing says no more than that it is paused."""
+    route = f"POST /sat/v1/accounts/demo/{command[0]}"
+    standing = {"account": "demo", "is_paused": command[0] == "pause"}
+    airflow.overrides[route] = (200, {**standing, "unsent": [[BATCH_ID, "november.csv", 191]]})
+    ran = run(*command, env=env(airflow))
+    assert ran.code == 0, ran.err
+    assert answer in ran.out
+    assert (f"sat batch run {BATCH_ID}" in ran.out) == (command[0] == "resume")
+    airflow.overrides[route] = (200, {**standing, "unsent": []})
+    said = "no batch has orders that are not sent yet" in run(*command, env=env(airflow)).out
+    assert said == (command[0] == "resume")
+
+
+@pytest.mark.parametrize("named", ["demo", "sat_default"])
+@pytest.mark.parametrize(
+    ("command", "dag_id"),
+    [(("reconcile", "close", "--account"), "nightly_reconciliation"),
+     (("prices", "snapshot"), "product_price_snapshot")],
+)  # fmt: skip
+def test_a_run_is_given_the_connection_by_whichever_name(
+    run: Run, airflow: ScriptedAirflow, command: tuple[str, ...], dag_id: str, named: str
+) -> None:
+    """Airflow knows connections alone."""
+    airflow.overrides[f"POST /api/v2/dags/{dag_id}/dagRuns"] = (200, {"state": "queued"})
+    ran = run(*command, named, env=env(airflow))
+    assert ran.code == 0, ran.err
+    assert airflow.bodies[-1]["conf"]["accounts"] == ["sat_default"]
+
+
+def test_an_account_of_several_connections_is_asked_about(run: Run, airflow: ScriptedAirflow) -> None:
+    """Which of them pays is not guessed."""
+    airflow.accounts = {"sat_a": "demo", "sat_b": "demo"}
+    ran = run("prices", "snapshot", "demo", env=env(airflow))
+    assert (ran.code, "one of its connections: sat_a, sat_b" in ran.err) == (2, True)
+
+
 def test_following_gives_up_at_its_deadline(airflow: ScriptedAirflow) -> None:
     """The run goes on; the command does not wait for ever."""
     airflow.run_states = ["running"]

@@ -1,0 +1,42 @@
+"""Accounts as people name them: by their Airflow connection, or by their name in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from sat_hook.cli.opened import airflow_of
+from sat_hook.cli.settings import CommandSettings
+from sat_hook.cli.trouble import CommandError
+
+if TYPE_CHECKING:
+    from sat_hook.cli.airflow_api import AirflowApi
+
+
+def account_in_log(settings: CommandSettings, named: str, known: Collection[str] = ()) -> str:
+    """The name in the log of an account; Airflow is asked when nothing in the log is called so.
+
+    :param known: the accounts that the log has.
+    """
+    if named in known or not settings.get("SAT_AIRFLOW_URL"):
+        return named
+    try:
+        with airflow_of(settings) as api:
+            return api.accounts().get(named, named)
+    except CommandError:
+        # The log can be read without Airflow; a name that is none of its own is then refused by the caller.
+        return named
+
+
+def connection_named(api: AirflowApi, named: str) -> str:
+    """The Airflow connection of an account; what is neither kind of name is left for Airflow to refuse.
+
+    :raises CommandError: several connections are of the account that is named.
+    """
+    known = api.accounts()
+    found = sorted(connection for connection, account in known.items() if account == named)
+    if named in known or not found:
+        return named
+    if len(found) > 1:
+        raise CommandError.at("--account", repr(named), f"one of its connections: {', '.join(found)}")
+    return found[0]
