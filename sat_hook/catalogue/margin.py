@@ -6,7 +6,6 @@ commission on it. What customers pay the company is not on the wire, so it is in
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from sat_hook.domain.guards import WIB
 from sat_hook.domain.order import OrderState
-from sat_hook.pipeline.spreadsheet_csv import neutral
+from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter
 from sat_hook.store.prices import OrderMargin
 
 MARGIN_COLUMNS = (
@@ -71,12 +70,12 @@ def percent_of(margin_rupiah: int | None, sales_price_rupiah: int | None) -> str
 def margin_lines(orders: Iterable[OrderMargin], totals: dict[str, ProductMargin]) -> Iterator[str]:
     """The report as lines of CSV, the header first; ``totals`` fills up meanwhile, by product code."""
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow(MARGIN_COLUMNS)
+    writer = SpreadsheetWriter(buffer)
+    writer.row(MARGIN_COLUMNS)
     for order in orders:
         yield _taken(buffer)
         _count(order, totals)
-        writer.writerow(_cells(order))
+        writer.row(_cells(order))
     yield _taken(buffer)
 
 
@@ -84,12 +83,12 @@ def _cells(order: OrderMargin) -> list[object]:
     above = _above_listed(order)
     margin = margin_of(order)
     return [
-        neutral(order.order_id),
+        order.order_id,
         order.request_id,
         order.batch_id,
         order.row_number,
-        neutral(order.product_code),
-        neutral(order.product_name or ""),
+        order.product_code,
+        order.product_name or "",
         order.state,
         f"{order.ordered_at.astimezone(WIB):%Y-%m-%d %H:%M:%S}",
         _cell(order.listed_rupiah),

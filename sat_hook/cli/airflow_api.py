@@ -182,10 +182,11 @@ class AirflowApi:
         reply = self._ask("GET", f"/sat/v1/batches/{batch_id}/results", query=query)
         return _download(reply, f"{batch_id}.results.csv")
 
-    def deliver(self, batch_id: str, reason: str) -> Download:
-        """Vouchers and serials; the delivery is recorded with the user."""
+    def deliver(self, batch_id: str, reason: str, file_format: str = "csv") -> Download:
+        """Vouchers and serials, as ``csv`` or ``xlsx``; the delivery is recorded with the user."""
         path = f"/sat/v1/batches/{batch_id}/deliver"
-        return _download(self._ask("POST", path, json={"reason": reason}), f"{batch_id}.goods.csv")
+        reply = self._ask("POST", path, json={"reason": reason, "format": file_format})
+        return _download(reply, f"{batch_id}.goods.{file_format}")
 
     def resolve(self, request_id: str, resolution: str, reason: str) -> dict[str, Any]:
         """Decide an escalated order; how it stands then."""

@@ -167,9 +167,14 @@ def deliver(
     reason: Reason,
     output: Output = None,
 ) -> None:
-    """Vouchers and serials of the succeeded orders. That you got them, and why, is recorded."""
+    """Vouchers and serials of the succeeded orders. That you got them, and why, is recorded.
+
+    An --output that ends with .xlsx is a workbook whose cells are text: a spreadsheet changes no digit of it.
+    Otherwise it is CSV with the separator of the submitted file.
+    """
+    is_workbook = output is not None and output.suffix.lower() == ".xlsx"
     with airflow_of(settings_of(context)) as api:
-        download = api.deliver(batch_id_from(batch_id), reason)
+        download = api.deliver(batch_id_from(batch_id), reason, "xlsx" if is_workbook else "csv")
     _write(download, output)
 
 

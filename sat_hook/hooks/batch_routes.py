@@ -21,6 +21,7 @@ from sat_hook.hooks.spool import submissions_spool
 from sat_hook.pipeline import delivery, held, overrides
 from sat_hook.pipeline.batch_check import check_batch
 from sat_hook.pipeline.file_submission import submit_file
+from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.intake import FileFindings
 from sat_hook.pipeline.limits import MAXIMUM_FILE_BYTES, BadRowsPolicy
 from sat_hook.pipeline.needs import needs_in_words
@@ -155,6 +156,7 @@ def batch_routes(
         batch_id: BatchId,
         user: GetUserDep,
         reason: Reason,
+        file_format: Annotated[GoodsFormat, Body(alias="format")] = GoodsFormat.CSV,
     ) -> Response:
         """Vouchers and serials of the succeeded orders; that they were handed out is recorded first."""
 
@@ -166,9 +168,11 @@ def batch_routes(
                 reason=reason,
                 provenance=by(user, "plugin:deliver"),
                 clock=SystemClock(),
+                file_format=file_format,
+                spool=submissions_spool(),
             )
-            headers = as_download(f"{batch_id}.goods.csv")
-            return Response(goods, headers=headers, media_type="text/csv")
+            headers = as_download(f"{batch_id}.goods.{file_format.value}")
+            return Response(goods, headers=headers, media_type=file_format.media_type)
 
         return await run_in_threadpool(hand_out)
 

@@ -2,67 +2,87 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Iterator, Sequence
 
+from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_commands import RecordDelivery
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.recorded import Provenance
 from sat_hook.domain.same_order import differing_members
+from sat_hook.pipeline.goods_file import GoodsFormat, goods_file
+from sat_hook.pipeline.order_problems import OrderFileError
 from sat_hook.pipeline.overrides import checked_reason
 from sat_hook.pipeline.resolver import Resolver, load_batch
-from sat_hook.pipeline.spreadsheet_csv import neutral
-from sat_hook.pipeline.trouble import BatchStoppedError
+from sat_hook.pipeline.result_rows import SubmittedRows
+from sat_hook.pipeline.spool import SpoolReader
+from sat_hook.pipeline.trouble import BatchStoppedError, SpoolError
 from sat_hook.protocol.messages import OrderDetail, parse_order
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.postgres import PostgresEventStore
 
-DELIVERY_COLUMNS = ("order_id", "row", "product_code", "client_number", "voucher_code", "serial_number")
 GROUP = 500
 
 
 def deliver(
-    store: PostgresEventStore, batch_id: str, *, reason: str, provenance: Provenance, clock: Clock
+    store: PostgresEventStore,
+    batch_id: str,
+    *,
+    reason: str,
+    provenance: Provenance,
+    clock: Clock,
+    file_format: GoodsFormat = GoodsFormat.CSV,
+    spool: SpoolReader | None = None,
 ) -> bytes:
-    """The goods of the batch's succeeded orders, as UTF-8 CSV.
+    """The goods of the batch's succeeded orders as a file.
 
     SAT's text is text for a spreadsheet, too: what would run as a formula has an apostrophe in front.
     The delivery is an event before the goods leave: whoever saw them stands in the log even if the answer
     was lost on its way.
 
+    :param spool: of submissions, for the separator of the submitted file; without it CSV has commas.
     :raises BatchNotFoundError: when there is no such batch.
     :raises BatchStoppedError: when nothing has succeeded yet.
     :raises OverrideRefusedError: when no reason is given.
     """
     reason = checked_reason(reason)
-    load_batch(store, batch_id)
+    batch = load_batch(store, batch_id)
     succeeded = list(each_order(store, OrderSlice(batch_id, (OrderState.SUCCEEDED,))))
     if not succeeded:
         raise BatchStoppedError(f"batch {batch_id} has no succeeded order, so there is nothing to deliver")
     Resolver(store, clock).apply_to_batch(batch_id, RecordDelivery(len(succeeded), reason), provenance)
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(DELIVERY_COLUMNS)
-    for start in range(0, len(succeeded), GROUP):
-        group = succeeded[start : start + GROUP]
+    rows = (
+        (
+            order.order_id,
+            str(order.row_number),
+            order.product_code,
+            order.client_number,
+            (goods.voucher_code or "") if goods else "",
+            (goods.serial_number or "") if goods else "",
+        )
+        for order, goods in _goods_of(store, succeeded)
+    )
+    return goods_file(rows, file_format, _delimiter_of(spool, batch))
+
+
+def _goods_of(
+    store: PostgresEventStore, orders: Sequence[Order]
+) -> Iterator[tuple[Order, OrderDetail | None]]:
+    for start in range(0, len(orders), GROUP):
+        group = orders[start : start + GROUP]
         proofs = store.status_evidence([order.evidence_digest or "" for order in group])
         for order in group:
             proof = proofs.get(order.evidence_digest or "")
             goods = parse_order(proof.encode("utf-8")) if proof is not None else None
-            if goods is not None and _is_about_another(order, goods):
-                goods = None
-            writer.writerow(
-                (
-                    order.order_id,
-                    order.row_number,
-                    order.product_code,
-                    order.client_number,
-                    neutral(goods.voucher_code or "") if goods else "",
-                    neutral(goods.serial_number or "") if goods else "",
-                )
-            )
-    return out.getvalue().encode("utf-8-sig")
+            yield order, None if goods is not None and _is_about_another(order, goods) else goods
+
+
+def _delimiter_of(spool: SpoolReader | None, batch: Batch) -> str:
+    """That of the submitted file, which its submitter's spreadsheet reads; a comma when it is not there."""
+    try:
+        return "," if spool is None else SubmittedRows(spool, batch).delimiter
+    except (SpoolError, OrderFileError):
+        return ","
 
 
 def _is_about_another(order: Order, goods: OrderDetail) -> bool:

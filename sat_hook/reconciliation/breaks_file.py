@@ -5,7 +5,6 @@ Text that a spreadsheet would run as a formula gets an apostrophe in front; amou
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -14,7 +13,7 @@ from typing import IO
 import numpy as np
 import pandas as pd
 
-from sat_hook.pipeline.spreadsheet_csv import neutral
+from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter, neutral
 from sat_hook.reconciliation.model import ORDER_COLUMNS, WIB, Break, DayClose
 
 BREAK_COLUMNS = (
@@ -56,10 +55,10 @@ def render_breaks(close: DayClose) -> bytes:
     """The day's breaks as CSV, a line each."""
     out = io.StringIO(newline="")
     out.write(_BYTE_ORDER_MARK)
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(BREAK_COLUMNS)
+    writer = SpreadsheetWriter(out)
+    writer.row(BREAK_COLUMNS)
     for item in close.breaks:
-        writer.writerow(neutral(cell) if isinstance(cell, str) else cell for cell in break_cells(item, close))
+        writer.row(break_cells(item, close))
     return out.getvalue().encode("utf-8")
 
 
@@ -117,9 +116,7 @@ def order_columns(orders: pd.DataFrame) -> list[list[str] | list[int]]:
             words = np.array([*(neutral(str(word)) for word in column.cat.categories), ""], dtype=object)
             columns.append(words[column.cat.codes.to_numpy()].tolist())
         elif kind == "str":
-            columns.append(
-                [word if word[:1].isalnum() else neutral(word) for word in column.fillna("").tolist()]
-            )
+            columns.append([neutral(word) for word in column.fillna("").tolist()])
         elif kind == "bool":
             columns.append([yes_or_no(value) for value in column.tolist()])
         else:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
 import time
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import openpyxl
 import pytest
 
 from sandbox.testing import SandboxServer
@@ -25,6 +27,7 @@ from sat_hook.pipeline.chunks import plan_chunks
 from sat_hook.pipeline.delivery import deliver
 from sat_hook.pipeline.execution import ChunkExecutor
 from sat_hook.pipeline.finality import escalate_in_flight, orders_in_flight
+from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import BadRowsPolicy, ExecutionLimits
 from sat_hook.pipeline.results import render_results, rows_set_aside, summarise
@@ -357,7 +360,14 @@ def test_goods_leave_only_by_a_recorded_delivery(line: Line) -> None:
     assert voucher.encode() not in file.content
     log = line.store.read_log(0, position, 1000)
     assert all(voucher not in recorded.data for recorded in log)
-    (delivered,) = line.store.read_log(position, position + 10, 10)
+    asked = {"reason": "opened in Excel", "provenance": BY_TEST, "clock": SystemClock()}
+    workbook = deliver(line.store, batch_id, file_format=GoodsFormat.XLSX, **asked)
+    sheet = openpyxl.load_workbook(io.BytesIO(workbook)).active
+    assert sheet is not None
+    assert sheet["E2"].value == voucher
+    other = line.run(content.replace("V-1", "V-2").replace(",", ";").encode())
+    assert deliver(line.store, other, spool=line.spool, **asked).startswith(b"\xef\xbb\xbforder_id;row;")
+    delivered = line.store.read_log(position, position + 1, 10)[0]
     assert delivered.type_name == "GoodsDelivered"
     with pytest.raises(OverrideRefusedError, match="reason"):
         deliver(line.store, batch_id, reason=" ", provenance=BY_TEST, clock=SystemClock())

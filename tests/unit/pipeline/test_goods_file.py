@@ -1,0 +1,39 @@
+"""Goods as files: every digit of a voucher reaches the customer."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import openpyxl
+import pytest
+
+from sat_hook.pipeline.goods_file import DELIVERY_COLUMNS, GoodsFormat, goods_file
+
+ROWS = [
+    ("A-1", "2", "pln-prepaid-token-100k", "081234567890", "51961584082820854701", "00123412341234567890"),
+    ("A-2", "3", "voucher", "081234567891", "=HYPERLINK(1)", "x;=1+1"),
+]
+
+
+def test_cells_of_the_workbook_are_text() -> None:
+    """Twenty digits and leading zeros stay as SAT gave them, and nothing runs."""
+    sheet = openpyxl.load_workbook(io.BytesIO(goods_file(ROWS, GoodsFormat.XLSX, ","))).active
+    assert sheet is not None
+    header, first, second = sheet.iter_rows()
+    assert tuple(cell.value for cell in header) == DELIVERY_COLUMNS
+    assert tuple(cell.value for cell in first) == ROWS[0]
+    assert {cell.data_type for row in (first, second) for cell in row} == {"s"}
+    assert {cell.number_format for row in (first, second) for cell in row} == {"@"}
+    assert [cell.value for cell in second][4:] == ["'=HYPERLINK(1)", "x;'=1+1"]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_csv_has_the_separator_of_the_submitted_file(mark: str) -> None:
+    """The submitter's spreadsheet splits it into columns; at no separator a formula begins."""
+    text = goods_file(ROWS, GoodsFormat.CSV, mark).decode("utf-8-sig")
+    header, first, _ = csv.reader(io.StringIO(text), delimiter=mark)
+    assert (tuple(header), tuple(first)) == (DELIVERY_COLUMNS, ROWS[0])
+    for other in ",;\t":
+        cells = [cell for row in csv.reader(io.StringIO(text), delimiter=other) for cell in row]
+        assert not [cell for cell in cells if cell.lstrip(' "')[:1] in tuple("=+-@")]
