@@ -59,6 +59,7 @@ def build_app() -> "FastAPI":
     from sat_hook.hooks.batch_routes import batch_routes
     from sat_hook.hooks.books_routes import books_routes
     from sat_hook.hooks.request_guard import guard_requests
+    from sat_hook.hooks.rules_routes import rules_routes
     from sat_hook.receiver.app import create_app
     from sat_hook.receiver.settings import settings_from_environment
 
@@ -68,6 +69,7 @@ def build_app() -> "FastAPI":
     app.include_router(batch_routes(_store, _account_of, _by, _connection_of), prefix="/v1")
     app.include_router(_views(), prefix="/v1")
     app.include_router(books_routes(_store, _account_of, _by), prefix="/v1")
+    app.include_router(rules_routes(_store, _account_of, _connection_of, _by), prefix="/v1")
     app.include_router(audit_routes(_store), prefix="/v1")
     if os.environ.get(RECEIVER_VARIABLE):
         app.mount("", create_app(settings_from_environment))
@@ -121,6 +123,7 @@ def _translate_errors(app: "FastAPI") -> None:
     from sqlalchemy.exc import InterfaceError, OperationalError
 
     from sat_hook.audit.exports import ExportNotFoundError
+    from sat_hook.hooks.rights import RightsFileError
     from sat_hook.hooks.sat_connection import SATConnectionError
     from sat_hook.pipeline.trouble import (
         BatchNotFoundError,
@@ -137,6 +140,7 @@ def _translate_errors(app: "FastAPI") -> None:
     answers: dict[type[Exception], tuple[int, str]] = {
         SubmissionRefusedError: (422, "submission_refused"),
         SATConnectionError: (422, "connection_unusable"),
+        RightsFileError: (403, "rights_unusable"),
         AirflowNotFoundException: (422, "connection_not_found"),
         BatchNotFoundError: (404, "batch_not_found"),
         OrderNotFoundError: (404, "order_not_found"),
@@ -188,9 +192,9 @@ def _store() -> "PostgresEventStore":
     """The event store of the connection ``sat_db``. Looked up each time: a new password needs no restart."""
     from airflow.sdk import BaseHook
 
-    from sat_hook.hooks.application import DEFAULT_CONNECTION, dsn_of
+    from sat_hook.hooks.application import DEFAULT_CONNECTION, ways_of
 
-    return _store_at(dsn_of(BaseHook.get_connection(DEFAULT_CONNECTION)))
+    return _store_at(ways_of(BaseHook.get_connection(DEFAULT_CONNECTION)).dsn)
 
 
 @lru_cache(maxsize=4)

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from stack.credentials import AIRFLOW_ROLE, AIRFLOW_USERS, Credentials
+from stack.credentials import AIRFLOW_RIGHTS, AIRFLOW_ROLE, AIRFLOW_USERS, Credentials
 from stack.databases import ApplicationDatabase
 from stack.layout import Layout, write_private
 from stack.ports import Ports
@@ -100,6 +100,7 @@ class AirflowSettings:
                 for option, value in options.items()
             },
             "SAT_RECEIVER_CONFIG": str(self.layout.receiver_settings),
+            "SAT_RIGHTS_FILE": str(self.layout.rights),
             "SAT_SPOOL_URI": self.layout.spool.as_uri(),
             "SAT_RESULTS_URI": self.layout.spool.as_uri(),
             "SAT_CHECKPOINTS_URI": self.layout.checkpoints.as_uri(),
@@ -172,6 +173,7 @@ class AirflowSettings:
             },
         }
         write_private(self.layout.receiver_settings, json.dumps(receiver, indent=2) + "\n")
+        write_private(self.layout.rights, json.dumps(AIRFLOW_RIGHTS, indent=2) + "\n")
         write_private(self.layout.airflow_passwords, json.dumps(self.credentials.user_passwords) + "\n")
         write_private(
             self.layout.command_line_settings, _as_environment_file(self.command_line_environment())

@@ -13,9 +13,15 @@ from stack.layout import write_private
 
 AIRFLOW_ROLE = "airflow"
 
-#: Login name → role of Airflow's SimpleAuthManager. Two that may trigger and answer, because whoever submits
-#: a batch may not approve it.
-AIRFLOW_USERS = {"admin": "admin", "ops": "op", "approver": "op", "viewer": "viewer"}
+#: Login name → role of Airflow's SimpleAuthManager. Two that may trigger and answer, because the maker of a
+#: batch may not approve it. Neither may edit connections, which the role ``op`` may.
+AIRFLOW_USERS = {"admin": "admin", "ops": "user", "approver": "user", "viewer": "viewer"}
+
+#: Who may change the rules of an account: neither of the two is a maker.
+AIRFLOW_RIGHTS = {
+    "account_rules.propose": {"users": ["admin"]},
+    "account_rules.confirm": {"users": ["approver"]},
+}
 
 
 @dataclass(frozen=True, slots=True, repr=False)

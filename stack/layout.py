@@ -109,6 +109,11 @@ class Layout:
         return self.state / "receiver.json"
 
     @property
+    def rights(self) -> Path:
+        """What SAT_RIGHTS_FILE names."""
+        return self.state / "rights.json"
+
+    @property
     def command_line_settings(self) -> Path:
         """What the command ``sat`` reads."""
         return self.state / "sat.env"

@@ -353,6 +353,8 @@ class AirflowApi:
             return CommandError.at(
                 self.url, "a token that Airflow refuses", "a valid SAT_AIRFLOW_TOKEN, or user and password"
             )
+        if status == 403 and path.startswith("/sat/") and "right" in detail:
+            return CommandError(detail)
         if status == 403:
             return CommandError.at(
                 self.url, "a user who may not do this", f"one who may trigger the DAG {dag_id}"

@@ -21,6 +21,7 @@ from sat_hook.cli import (
     receiver,
     reconcile,
     replaying,
+    rules,
     watching,
 )
 
@@ -38,6 +39,7 @@ batch.app.command("release")(held.release)
 batch.app.command("cancel")(held.cancel)
 app.add_typer(batch.app, name="batch")
 app.add_typer(order.app, name="order")
+app.add_typer(rules.app, name="account")
 app.add_typer(audit.log_app, name="log")
 app.add_typer(auditing.app, name="audit")
 app.add_typer(audit.projections_app, name="projections")

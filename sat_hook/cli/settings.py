@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sat_hook.cli.trouble import CommandError
+from sat_hook.store.trusted_file import UntrustedFileError, read_trusted
 
 CONFIG_VARIABLE = "SAT_CONFIG"
 USUAL_FILE = Path(".stack") / "sat.env"
@@ -69,7 +70,7 @@ def find_settings(
 
     :param config: the file of ``--config``.
     :param folder: where the search for the usual file begins; default: the current folder.
-    :raises CommandError: the named file cannot be read, or has a line that is no ``NAME=value``.
+    :raises CommandError: the file cannot be read, is somebody else's, or has a line that is no NAME=value.
     """
     named = config or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)
     path = named or _usual_file(folder or Path.cwd())
@@ -99,8 +100,10 @@ def _usual_file(folder: Path) -> Path | None:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        with path.open("rb") as file:
-            text = file.read(MAXIMUM_FILE_BYTES).decode("utf-8")
+        text = read_trusted(path, MAXIMUM_FILE_BYTES).decode("utf-8")
+    except UntrustedFileError as error:
+        # It may say that passwords go to somebody else's server.
+        raise CommandError.at(f"{path}", error.found, error.expected) from None
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise CommandError.at(f"{path}", reason, "a file of NAME=value lines") from None

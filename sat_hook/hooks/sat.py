@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypedDict
 
 from airflow.sdk import BaseHook
@@ -116,6 +117,10 @@ class SATHook(BaseHook):
         :raises SATConnectionError: naming the field, what was found and what was expected.
         """
         return rules_of(self.get_connection(self.sat_conn_id), self.sat_conn_id)
+
+    def asked_rules(self) -> AccountRules:
+        """The same, with whether the connection trusts callbacks: all that it asks of the account's rules."""
+        return replace(self.rules(), trust_callbacks=self.settings().trust_callbacks)
 
     async def asettings(self) -> AccountSettings:
         """The same from within an event loop (triggers), where :meth:`settings` would block it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -13,8 +13,6 @@ from sat_hook.clients.settings import AccountSettings, InvalidSettingsError
 from sat_hook.domain.guards import AccountRules, GuardRules
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.signing import MalformedKeyError, Padding, Signer, Verifier
-
-logger = logging.getLogger(__name__)
 
 CONNECTION_TYPE = "sat"
 
@@ -134,9 +132,22 @@ class _Reader:
         extra: object = connection.extra_dejson
         if not isinstance(extra, dict):
             raise self._wrong("extra", "something else", "a JSON object")
-        self._extra = _unprefixed(extra)
+        self._extra = self._unprefixed(extra)
+        # A misspelt limit would be no limit.
         for name in sorted(self._extra.keys() - EXTRA_FIELDS):
-            logger.warning("Connection %r has an unknown extra field %r", connection_id, name)
+            near = difflib.get_close_matches(str(name).lower(), EXTRA_FIELDS, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            expected = f"one of {', '.join(sorted(EXTRA_FIELDS))}"
+            raise self._wrong(repr(name), f"no field of this name{hint}", expected)
+
+    def _unprefixed(self, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """Older forms store extra fields as ``extra__sat__name``."""
+        fields: dict[str, Any] = {}
+        for name, value in extra.items():
+            field = name.removeprefix(f"extra__{CONNECTION_TYPE}__")
+            if fields.setdefault(field, value) != value:
+                raise self._wrong(field, "two values, with and without its prefix", "one")
+        return fields
 
     def settings(self) -> AccountSettings:
         padding = self._one_of("padding", _PADDINGS)
@@ -259,9 +270,3 @@ class _Reader:
 
     def _wrong(self, field: str, found: str, expected: str) -> SATConnectionError:
         return SATConnectionError(self._connection_id, field, found, expected)
-
-
-def _unprefixed(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Older forms store extra fields as ``extra__sat__name``."""
-    prefix = f"extra__{CONNECTION_TYPE}__"
-    return {name.removeprefix(prefix): value for name, value in extra.items()}

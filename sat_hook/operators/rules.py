@@ -6,7 +6,6 @@ The account's own rules stand above both (:mod:`sat_hook.pipeline.account_rules`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from airflow.sdk import Context
@@ -33,7 +32,6 @@ __all__ = [
     "RUN_RULES",
     "approval_policy",
     "asked_run",
-    "connection_rules",
     "gate_of",
     "guard_rules_of",
     "limit_of",
@@ -49,15 +47,10 @@ def asked_run(sat_conn_id: str, of_run: Mapping[str, Any], context: Context) -> 
     return AskedRun(
         run=run_of(context),
         connection=sat_conn_id,
-        of_connection=connection_rules(SATHook(sat_conn_id)),
+        of_connection=SATHook(sat_conn_id).asked_rules(),
         of_run=_limits_of(of_run, RUN_RULES),
         parameters=parameters_of(context),
     )
-
-
-def connection_rules(hook: SATHook) -> AccountRules:
-    """What a connection asks for: its rules, and whether it trusts callbacks."""
-    return replace(hook.rules(), trust_callbacks=hook.settings().trust_callbacks)
 
 
 def start_run(application: ApplicationHook, batch_id: str, asked: AskedRun, by: Provenance) -> None:

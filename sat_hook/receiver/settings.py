@@ -25,6 +25,7 @@ from psycopg2.extensions import parse_dsn
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 
 from sat_hook.protocol.signing import MalformedKeyError, Padding, Verifier
+from sat_hook.store.trusted_file import UntrustedFileError, read_trusted
 
 CONFIG_VARIABLE = "SAT_RECEIVER_CONFIG"
 DSN_VARIABLE = "SAT_RECEIVER_DSN"
@@ -191,8 +192,9 @@ def _checked_dsn(path: Path, dsn: str) -> str:
 
 def _read(path: Path, what: str, limit_bytes: int) -> bytes:
     try:
-        with path.open("rb") as file:
-            content = file.read(limit_bytes + 1)
+        content = read_trusted(path, limit_bytes + 1)
+    except UntrustedFileError as error:
+        raise ReceiverSettingsError(str(error)) from None
     except OSError as error:
         raise ReceiverSettingsError(
             f"{path}: the {what} cannot be read: {error.strerror or type(error).__name__}"

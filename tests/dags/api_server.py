@@ -18,11 +18,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PASSWORDS = {"ops": "ops-secret", "viewer": "viewer-secret"}
+PASSWORDS = {"ops": "ops-secret", "carl": "carl-secret", "viewer": "viewer-secret"}
 
 
 def environment(folder: Path, connections: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """What the server needs: a metadata database in ``folder``, two users, connections."""
+    """What the server needs: a metadata database in ``folder``, three users, connections."""
     passwords = folder / "passwords.json"
     passwords.write_text(json.dumps(PASSWORDS), "utf-8")
     return {
@@ -31,7 +31,7 @@ def environment(folder: Path, connections: Mapping[str, Mapping[str, Any]]) -> d
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(CHECKOUT / "plugins"),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ops:op,viewer:viewer",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ops:user,carl:user,viewer:viewer",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
         "AIRFLOW__CORE__FERNET_KEY": "",
         "AIRFLOW__API_AUTH__JWT_SECRET": "t" * 64,

@@ -87,8 +87,12 @@ def airflow(
             "extra": json.dumps({"account": "demo"}),
         },
     }
+    rights = folder / "rights.json"
+    given = {"account_rules.propose": {"users": ["ops"]}, "account_rules.confirm": {"users": ["ops", "carl"]}}
+    rights.write_text(json.dumps(given), "utf-8")
     variables = {
         **environment(folder, connections),
+        "SAT_RIGHTS_FILE": str(rights),
         "SAT_RECEIVER_CONFIG": str(folder / "receiver.json"),
         "SAT_SPOOL_URI": (folder / "spool").as_uri(),
     }
@@ -437,3 +441,41 @@ def test_nobody_s_body_is_not_read(airflow: Airflow) -> None:
                 connection.putheader("Authorization", f"Bearer {token}")
             connection.endheaders(b'{"reason":"')
             assert connection.getresponse().status == status
+
+
+def test_rules_are_changed_by_two_people_with_the_right(airflow: Airflow) -> None:
+    """Shown to everybody, proposed by one, confirmed by another, each under their Airflow name."""
+    path, reason = "/sat/v1/accounts/sat_default/rules", {"reason": "contract of March"}
+    shown = airflow.request("GET", path, user="viewer").json()
+    assert (shown["are_confirmed"], shown["proposal"]) == (False, None)
+    body = {**reason, "changes": {"approval_over_rupiah": 1_000_000}}
+    assert airflow.request("POST", f"{path}/proposals", user=None, json=body).status_code == 401
+    for user in ("viewer", "carl"):
+        refused = airflow.request("POST", f"{path}/proposals", user=user, json=body)
+        assert (refused.status_code, "account_rules.propose" in refused.text) == (403, True), refused.text
+    typo = airflow.request(
+        "POST", f"{path}/proposals", json={**reason, "changes": {"aproval_over_rupiah": 1}}
+    )
+    assert (typo.status_code, "did you mean approval_over_rupiah" in typo.text) == (409, True), typo.text
+    proposed = airflow.request("POST", f"{path}/proposals", json=body)
+    assert proposed.status_code == 200, proposed.text
+    number = proposed.json()["proposal"]
+    answer = f"{path}/{number}/confirm"
+    own = airflow.request("POST", answer, json=reason)
+    assert (own.status_code, "somebody else" in own.text) == (409, True), own.text
+    assert airflow.request("POST", answer, user="viewer", json=reason).status_code == 403
+    assert airflow.request("POST", answer, user="carl", json={"reason": ""}).status_code == 422
+    confirmed = airflow.request("POST", answer, user="carl", json=reason)
+    assert confirmed.json()["rules"]["approval_over_rupiah"] == 1_000_000, confirmed.text
+    [(actor, cause, data)] = airflow.events("AccountRulesConfirmed")
+    assert (actor, cause) == ("user:carl", "plugin:confirm-rules")
+    assert json.loads(data)["proposed_by"] == "user:ops"
+    shown = airflow.request("GET", path, user="viewer").json()
+    [line] = [line for line in shown["rules"] if line["rule"] == "approval_over_rupiah"]
+    assert line["in_force"] == 1_000_000
+    assert "proposed by user:ops, confirmed by user:carl" in line["source"]
+    again = airflow.request(
+        "POST", f"{path}/proposals", json={**reason, "changes": {"duplicate_days": 14}}
+    ).json()
+    declined = airflow.request("POST", f"{path}/{again['proposal']}/decline", json=reason)
+    assert declined.json()["rules"]["duplicate_days"] == 7, declined.text

@@ -10,7 +10,7 @@ import pytest
 from tests.deployment.composition import CHECKOUT, composed
 
 ASKED = {
-    "AIRFLOW_USERS": "alice:op,bob:op",
+    "AIRFLOW_USERS": "alice:user,bob:user",
     "SAT_ACCOUNT": "main",
     "SAT_ENVIRONMENT": "custom",
     "SAT_CLIENT_ID": "some-id",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
 
+from sat_hook.hooks.sat_connection import EXTRA_FIELDS, GUARD_FIELDS
 from tests.deployment.composition import CHECKOUT, composed, example_environment, uses
 
 SECRET = re.compile(r"PASSWORD$|SECRET|FERNET_KEY|CLIENT_ID|PRIVATE_KEY_FILE|PASSWORDS_FILE")
@@ -176,3 +178,14 @@ def test_mounted_files_of_this_project_exist(services: Services) -> None:
 
 def _deploy() -> str:
     return (CHECKOUT / "docs" / "deploy.md").read_text("utf-8")
+
+
+def test_every_field_of_the_connection_can_be_set(environment: dict[str, str]) -> None:
+    """Each field but keys in text, which are files here; what is set there is what the pipeline reads."""
+    in_text = {"private_key", "sat_public_keys"}
+    rules = {name: str(number) for number, name in enumerate((*GUARD_FIELDS, "approval_over_rupiah"), 11)}
+    given = {f"SAT_{name.upper()}": value for name, value in rules.items()}
+    paying = composed(environment | given)["services"]["scheduler"]["environment"]
+    connection = json.loads(paying["AIRFLOW_CONN_SAT_DEFAULT"])
+    assert connection["extra"].keys() == EXTRA_FIELDS - in_text
+    assert {name: connection["extra"][name] for name in rules} == rules

@@ -16,10 +16,10 @@ from stack.lifecycle import Stack
 
 @pytest.fixture
 def airflow_token(running_stack: Stack) -> str:
-    """A token of the user ``ops``."""
+    """A token of the user ``admin``, the only one who may look at connections."""
     reply = requests.post(
         f"{running_stack.settings().airflow_url}/auth/token",
-        json={"username": "ops", "password": running_stack.credentials.user_passwords["ops"]},
+        json={"username": "admin", "password": running_stack.credentials.user_passwords["admin"]},
         timeout=90,
     )
     assert reply.status_code == requests.codes.created

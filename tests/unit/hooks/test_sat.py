@@ -318,7 +318,7 @@ def test_secrets_reach_no_log_and_no_repr(
 ) -> None:
     """At DEBUG for every logger there is: no secret, token, key or signature."""
     sat.script["/v2/order"] = json_answer(order_document("ORDER1", voucher_code="5196-1584"))
-    hook = connect(unknown_field=1)
+    hook = connect()
     with caplog.at_level(logging.DEBUG):
         hook.checkout(OrderRequest(request_id="ORDER1", product_code="p", client_number="081299998888"))
         hook.close()
@@ -327,7 +327,32 @@ def test_secrets_reach_no_log_and_no_repr(
     secrets = ("s3cret-of-demo", "c:token", sent.headers["signature"][:40], pems["partner"][60:100])
     for secret in (*secrets, "5196-1584", "081299998888"):
         assert secret not in shown
-    assert "unknown extra field 'unknown_field'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("aproval_over_rupiah", "did you mean approval_over_rupiah?"),
+        ("Approval_over_rupiah", "did you mean approval_over_rupiah?"),
+        ("duplicates_days", "did you mean duplicate_days?"),
+        ("extra__sat__day_limit", "expected one of account"),
+        ("trust_callback", "did you mean trust_callbacks?"),
+        ("", "expected one of account"),
+    ],
+)
+def test_a_misspelt_field_stops_the_account(connect: Any, name: str, hint: str) -> None:
+    """A limit under another name would be no limit: nothing of the connection is used before it is mended."""
+    for read in (SATHook.settings, SATHook.rules):
+        with pytest.raises(SATConnectionError, match="found no field of this name") as refused:
+            read(connect(**{name: 1}))
+        assert hint in str(refused.value)
+
+
+def test_a_field_has_one_value(connect: Any) -> None:
+    """Older forms store fields under a prefix; which of two values counts is nobody's guess."""
+    assert connect(extra__sat__day_limit_orders="3").rules().guards.day_limit_orders == 3
+    with pytest.raises(SATConnectionError, match="two values"):
+        connect(extra__sat__day_limit_orders="3", day_limit_orders="4").rules()
 
 
 def test_provider_info_fits_the_distribution() -> None:

@@ -130,7 +130,7 @@ def test_nothing_listens_beyond_loopback_and_nothing_is_reported(settings: Airfl
 def test_every_user_has_a_role_and_a_password(settings: AirflowSettings) -> None:
     """One who submits and one who approves are two."""
     users = settings.environment()["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"]
-    assert users == "admin:admin,ops:op,approver:op,viewer:viewer"
+    assert users == "admin:admin,ops:user,approver:user,viewer:viewer"
     assert json.loads(settings.layout.airflow_passwords.read_text()).keys() == AIRFLOW_USERS.keys()
 
 

@@ -1,0 +1,107 @@
+"""``sat account``: which rules an account has and where from, and how two people change them."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sat_hook.cli.account import Account
+from sat_hook.cli.held import parameters_from
+from sat_hook.cli.opened import console, settings_of
+from sat_hook.cli.reasons import Reason
+from sat_hook.cli.showing import Columns
+
+if TYPE_CHECKING:
+    from sat_hook.cli.rules_api import RulesApi
+
+app = typer.Typer(help="Look at the rules of an account, and change them with a second person.")
+
+Proposal = Annotated[int, typer.Argument(min=1, help="The proposal's number, as sat account show prints it")]
+Changes = Annotated[
+    list[str],
+    typer.Argument(metavar="RULE=VALUE", help="Such as approval_over_rupiah=1000000; null is no rule"),
+]
+
+RULES = Columns("rule", ">in force", "from")
+PROPOSED = Columns("rule", ">now", ">proposed")
+
+
+@app.command("show")
+def show(context: typer.Context, account: Account) -> None:
+    """Show which rules are in force, where each comes from, and what is proposed."""
+    with closing(_api(context)) as api:
+        _show(api.rules(account))
+
+
+@app.command("propose")
+def propose(context: typer.Context, account: Account, changes: Changes, reason: Reason) -> None:
+    """Propose other rules. They hold once somebody else confirms them."""
+    with closing(_api(context)) as api:
+        done = api.propose(account, parameters_from(changes), reason)
+        _show(api.rules(account))
+    console().print(
+        f"proposal {done['proposal']} waits for another person: "
+        f"sat account confirm {account} {done['proposal']} --reason WHY",
+        markup=False,
+    )
+
+
+@app.command("confirm")
+def confirm(context: typer.Context, account: Account, proposal: Proposal, reason: Reason) -> None:
+    """Put a proposal in force, as somebody else than its proposer."""
+    with closing(_api(context)) as api:
+        api.answer(account, proposal, "confirm", reason)
+        _show(api.rules(account))
+
+
+@app.command("decline")
+def decline(context: typer.Context, account: Account, proposal: Proposal, reason: Reason) -> None:
+    """Take a proposal off the table; its proposer may, too."""
+    with closing(_api(context)) as api:
+        done = api.answer(account, proposal, "decline", reason)
+    console().print(
+        f"proposal {proposal} is declined; the rules of account {done['account']} are as they were"
+    )
+
+
+def _api(context: typer.Context) -> RulesApi:
+    from sat_hook.cli.rules_api import RulesApi
+
+    return RulesApi(settings_of(context))
+
+
+def _show(shown: dict[str, Any]) -> None:
+    out, rules = console(), {line["rule"]: line for line in shown["rules"]}
+    state = "confirmed by two people" if shown["are_confirmed"] else "confirmed by no people yet"
+    out.print(f"rules of account {shown['account']} ({shown['connection']}), {state}", markup=False)
+    table = RULES.table()
+    for name, line in rules.items():
+        table.add(name, _value(name, line["in_force"], shown), line["source"])
+    out.print(table)
+    proposal = shown["proposal"]
+    if proposal is None:
+        return
+    out.print(
+        f"\nproposal {proposal['number']} of {proposal['proposed_by'].removeprefix('user:')}: "
+        f"{proposal['reason']}",
+        markup=False,
+    )
+    changed = PROPOSED.table()
+    for name, value in proposal["values"].items():
+        if value != rules[name]["of_account"]:
+            changed.add(name, _value(name, rules[name]["of_account"], shown), _value(name, value, shown))
+    out.print(changed)
+
+
+def _value(name: str, value: object, shown: dict[str, Any]) -> str:
+    from sat_hook.cli.showing import rupiah
+
+    if name == "dedup_horizon_hours" and value is None:
+        return f"{shown['dedup_horizon_hours']:g} (default)"
+    if value is None:
+        return "no rule"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return rupiah(value) if name.endswith("_rupiah") and isinstance(value, int) else f"{value:,}"

@@ -1,0 +1,82 @@
+"""What is shown of an account's rules: each rule in force, and where it comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sat_hook.domain.account_rules import (
+    RULE_NAMES,
+    AccountRulesAdopted,
+    AccountRulesConfirmed,
+    RuleValues,
+)
+from sat_hook.domain.guards import NO_RULES, AccountRules
+from sat_hook.domain.recorded import RecordedEvent
+from sat_hook.pipeline.account_rules import origin_of_rules, recovery_limits
+from sat_hook.pipeline.resolver import standing_of
+from sat_hook.store.event_store import EventStore
+
+SECONDS_PER_HOUR = 3600
+
+
+def rules_as_shown(
+    store: EventStore, account: str, connection: str, of_connection: AccountRules
+) -> dict[str, Any]:
+    """The rules of an account as a document: values, origins, what is proposed.
+
+    :param of_connection: what the connection asks for, which can only be stricter.
+    """
+    standing = standing_of(store, account).rules
+    own = standing.in_force
+    rules = own if standing.are_confirmed else own.stricter(of_connection)
+    in_force = RuleValues.of(rules.stricter(of_connection))
+    of_account, asked, nothing = RuleValues.of(own), RuleValues.of(of_connection), RuleValues.of(NO_RULES)
+    origin = _origin(origin_of_rules(store, account))
+    shown = []
+    for name in RULE_NAMES:
+        value, by_connection = getattr(in_force, name), getattr(asked, name)
+        is_asked = by_connection not in (None, getattr(nothing, name))
+        from_connection = is_asked and by_connection == value and getattr(of_account, name) != value
+        if from_connection:
+            source = f"connection {connection}"
+        elif value is None:
+            source = "no rule"
+        else:
+            source = origin["text"]
+        shown.append(
+            {
+                "rule": name,
+                "in_force": value,
+                "of_account": getattr(of_account, name),
+                "of_connection": by_connection if is_asked else None,
+                "source": source,
+            }
+        )
+    proposal = standing.proposal
+    return {
+        "account": account,
+        "connection": connection,
+        "are_confirmed": standing.are_confirmed,
+        "origin": origin,
+        "rules": shown,
+        "dedup_horizon_hours": recovery_limits(own).dedup_horizon_seconds / SECONDS_PER_HOUR,
+        "proposal": None if proposal is None else proposal.model_dump(),
+    }
+
+
+def _origin(recorded: RecordedEvent | None) -> dict[str, Any]:
+    if recorded is None:
+        return {"position": None, "text": "default: nothing is in the log yet"}
+    event, position = recorded.event, recorded.position
+    if isinstance(event, AccountRulesConfirmed):
+        text = (
+            f"log position {position}: proposed by {event.proposed_by}, confirmed by {event.confirmed_by}, "
+            f"{recorded.recorded_at:%Y-%m-%d}: {event.reason}"
+        )
+    else:
+        assert isinstance(event, AccountRulesAdopted)
+        text = (
+            f"log position {position}: adopted from connection {event.connection}, "
+            f"{recorded.recorded_at:%Y-%m-%d}, confirmed by no people"
+        )
+    return {"position": position, "text": text}
