@@ -40,9 +40,11 @@ TYPES: dict[ActionKind, tuple[str, ...]] = {
     ActionKind.OVERRIDES: (
         "AccountPaused",
         "AccountResumed",
+        "BatchWithdrawn",
         "FailedByOperator",
         "OrderCancelled",
         "OrderReleased",
+        "OrderWithdrawn",
         "ResendAllowedByOperator",
         "SucceededByOperator",
     ),

@@ -205,6 +205,11 @@ class AirflowApi:
         body = {"reason": reason, **({} if held_for is None else {"held_for": held_for})}
         return self._document(self._ask("POST", f"/sat/v1/batches/{batch_id}/{decision}", json=body))
 
+    def withdraw(self, what: str, identifier: str, reason: str) -> dict[str, Any]:
+        """Withdraw one order (``orders``) or what is unsent of a batch (``batches``)."""
+        path = f"/sat/v1/{what}/{quote(identifier, safe='')}/withdraw"
+        return self._document(self._ask("POST", path, json={"reason": reason}))
+
     def conf_of(self, run_id: str) -> dict[str, Any] | None:
         """What a run was given; None when there is no such run."""
         path = f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}"

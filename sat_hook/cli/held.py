@@ -1,4 +1,4 @@
-"""``sat batch run``, ``release`` and ``cancel``: what waits for a person, and sending it afterwards."""
+"""``sat batch run``, ``release``, ``cancel`` and ``withdraw``: what people decide about unsent orders."""
 
 from __future__ import annotations
 
@@ -72,6 +72,18 @@ def cancel(context: typer.Context, batch_id: BatchId, reason: Reason, held_for: 
     """End the held orders of a batch. They were never sent and never will be."""
     done = _decide(context, batch_id, "cancel", reason, held_for)
     console().print(f"{done['decided']} orders are cancelled, {done['still_held']} stay held")
+
+
+def withdraw(context: typer.Context, batch_id: BatchId, reason: Reason) -> None:
+    """End every order of a batch that was not sent yet: quoted and reserved ones, too.
+
+    What may have been sent cannot be withdrawn and goes on to its end.
+    """
+    with airflow_of(settings_of(context)) as api:
+        done = api.withdraw("batches", batch_id_from(batch_id), reason)
+    sent = done["may_have_been_sent"]
+    then = f"; {sent} may have been sent and go on to their end" if sent else ""
+    console().print(f"{done['withdrawn']} orders are withdrawn and will not be sent{then}")
 
 
 def parameters_from(texts: list[str] | None) -> dict[str, Any]:

@@ -142,6 +142,20 @@ def cancel(
     console().print(f"order {standing['order_id']} is now {standing['state']}")
 
 
+@app.command("withdraw")
+def withdraw(
+    context: typer.Context,
+    reference: Annotated[str, typer.Argument(metavar="ID", help="A request id, or the submitter's order id")],
+    reason: Reason,
+) -> None:
+    """End an order that was not sent yet, held or not. One that may have been sent is refused."""
+    settings = settings_of(context)
+    found = _the_order(settings, reference)
+    with airflow_of(settings) as airflow:
+        airflow.withdraw("orders", found.request_id, reason)
+    console().print(f"order {found.order_id} is withdrawn and will not be sent")
+
+
 def _decide_held(context: typer.Context, reference: str, decision: str, reason: str) -> dict[str, Any]:
     settings = settings_of(context)
     found = _the_order(settings, reference)

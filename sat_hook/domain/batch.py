@@ -31,6 +31,7 @@ from sat_hook.domain.batch_commands import (
     ReserveFunds,
     Submit,
     TakeInRows,
+    WithdrawBatch,
 )
 from sat_hook.domain.event import Event
 from sat_hook.domain.order import Refusal, RefusalReason
@@ -90,6 +91,8 @@ class Batch(BaseModel):
     approved: happened.ApprovalTerms | None = None
     approver: str | None = None
     rejecter: str | None = None
+    withdrawn: str | None = None
+    """Why a person withdrew the batch."""
 
     @property
     def rows(self) -> int:
@@ -113,6 +116,8 @@ def decide_batch(batch: Batch | None, command: BatchCommand) -> tuple[Event, ...
         return (command.stopped,)
     if isinstance(command, RecordBatchRun):
         return (command.run,)
+    if isinstance(command, WithdrawBatch):
+        return _withdraw(batch, command)
     if isinstance(command, ReserveFunds):
         return _reserve(batch, command.reserved)
     if isinstance(
@@ -132,6 +137,8 @@ def _decide_letting_through(
     """Guards and approval. They come back to a completed batch when its held orders are released."""
     if batch.state is BatchState.REFUSED:
         return Refusal(reason=RefusalReason.ALREADY_ENDED, detail="the batch is refused")
+    if batch.withdrawn is not None and isinstance(command, Reopen | RequestApproval | ApproveBatch):
+        return _withdrawn(batch)
     match command:
         case RecordGuarding(tally=tally):
             if batch.guarded == tally:
@@ -176,6 +183,14 @@ def _submit(batch: Batch | None, command: Submit) -> tuple[Event, ...] | Refusal
     )
 
 
+def _withdraw(batch: Batch, command: WithdrawBatch) -> tuple[Event, ...] | Refusal:
+    if batch.withdrawn is not None:
+        return Refusal(reason=RefusalReason.ALREADY_SO, detail=f"withdrawn before: {batch.withdrawn}")
+    if batch.state is BatchState.REFUSED:
+        return Refusal(reason=RefusalReason.ALREADY_ENDED, detail="the batch is refused")
+    return (happened.BatchWithdrawn(reason=command.reason),)
+
+
 def _decide_step(batch: Batch, command: BatchCommand) -> tuple[Event, ...] | Refusal:
     match command:
         case TakeInRows(taken=taken):
@@ -215,6 +230,8 @@ def _decide_step(batch: Batch, command: BatchCommand) -> tuple[Event, ...] | Ref
 
 
 def _reserve(batch: Batch, reserved: happened.FundsReserved) -> tuple[Event, ...] | Refusal:
+    if batch.withdrawn is not None:
+        return _withdrawn(batch)
     # A batch that is completed may hold orders that a person releases later.
     if batch.state not in (BatchState.QUOTED, BatchState.COMPLETED):
         return _wrong_state(batch)
@@ -233,6 +250,10 @@ def _reserve(batch: Batch, reserved: happened.FundsReserved) -> tuple[Event, ...
 
 def _rejected(batch: Batch) -> Refusal:
     return Refusal(reason=RefusalReason.ALREADY_ENDED, detail=f"user {batch.rejecter!r} rejected the batch")
+
+
+def _withdrawn(batch: Batch) -> Refusal:
+    return Refusal(reason=RefusalReason.ALREADY_ENDED, detail=f"the batch was withdrawn: {batch.withdrawn}")
 
 
 def _wrong_state(batch: Batch) -> Refusal:
@@ -310,6 +331,8 @@ def _change(batch: Batch, event: Event) -> dict[str, object]:
         case happened.BatchApproved():
             terms = happened.ApprovalTerms.model_validate(event.model_dump(exclude={"approver"}))
             return {"approved": terms, "approver": event.approver}
+        case happened.BatchWithdrawn():
+            return {"withdrawn": event.reason}
         case happened.ApprovalRejected():
             # Whatever was approved before is not to be paid either.
             return {"asked_for": None, "approved": None, "approver": None, "rejecter": event.rejecter}

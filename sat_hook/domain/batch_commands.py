@@ -35,6 +35,13 @@ class RefuseBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class WithdrawBatch:
+    """A person does not want the batch to be paid after all."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CloseValidation:
     """Every order has a verdict."""
 
@@ -170,4 +177,5 @@ BatchCommand = (
     | RefuseApproval
     | ApproveBatch
     | RejectApproval
+    | WithdrawBatch
 )

@@ -274,6 +274,13 @@ class BatchApproved(Event):
 
 
 @register
+class BatchWithdrawn(Event):
+    """A person does not want the batch to be paid after all: no order of it is sent any more."""
+
+    reason: str
+
+
+@register
 class ApprovalRejected(Event):
     """A person does not want what was asked for to be paid: none of those orders is sent."""
 

@@ -39,6 +39,7 @@ class RefusalReason(StrEnum):
     ALREADY_SO = "already_so"
     ALREADY_ENDED = "already_ended"
     NEVER_SENT = "never_sent"
+    MAY_HAVE_BEEN_SENT = "may_have_been_sent"
     IN_FLIGHT = "in_flight"
     QUOTE_STALE = "quote_stale"
     NOT_RESERVED = "not_reserved"
@@ -213,6 +214,8 @@ def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, obje
             return {"overcharged_rupiah": event.charged_rupiah}
         case happened.OrderCancelled():
             return _ended(OrderState.CANCELLED, "cancelled", event.reason)
+        case happened.OrderWithdrawn():
+            return _ended(OrderState.CANCELLED, "withdrawn", event.reason)
         case (
             happened.CheckoutRequested()
             | happened.CheckoutNotSent()

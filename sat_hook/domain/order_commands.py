@@ -86,6 +86,13 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdraw:
+    """A person ends an order that was not sent yet, whether it waits for anybody or not."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RenewReservation:
     """Funds for this price stand behind the order again. Asked under the account's funds lock only."""
 
@@ -232,6 +239,7 @@ OrderCommand = (
     | Approve
     | Release
     | Cancel
+    | Withdraw
     | RenewReservation
     | RequestCheckout
     | RecordReply

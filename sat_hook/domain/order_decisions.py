@@ -128,6 +128,14 @@ def _cancel(order: Order, command: asked.Cancel) -> Decision:
     return (happened.OrderCancelled(reason=command.reason),)
 
 
+def _withdraw(order: Order, command: asked.Withdraw) -> Decision:
+    if order.state.is_final:
+        return _refuse(RefusalReason.ALREADY_ENDED, f"the order is {order.state.value}")
+    if order.may_have_arrived or not order.state.was_never_sent:
+        return _refuse(RefusalReason.MAY_HAVE_BEEN_SENT, f"the order is {order.state.value}")
+    return (happened.OrderWithdrawn(reason=command.reason),)
+
+
 def _renew_reservation(order: Order, command: asked.RenewReservation) -> Decision:
     if order.state is not OrderState.QUOTED:
         return _wrong_state(order)
@@ -286,6 +294,7 @@ _DECISIONS = {
     asked.Approve: _approve,
     asked.Release: _release,
     asked.Cancel: _cancel,
+    asked.Withdraw: _withdraw,
     asked.RenewReservation: _renew_reservation,
     asked.RequestCheckout: _request_checkout,
     asked.RecordReply: _record_reply,

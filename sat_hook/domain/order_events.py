@@ -133,6 +133,13 @@ class OrderCancelled(Event):
 
 
 @register
+class OrderWithdrawn(Event):
+    """A person does not want the order to be paid after all. It was never sent and never will be."""
+
+    reason: str
+
+
+@register
 class ReservationRenewed(Event):
     """Funds were set aside anew for an order that was held, or that became dearer, since the last time."""
 

@@ -18,7 +18,7 @@ from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.batch_checks import as_document, surroundings_of
 from sat_hook.hooks.downloads import as_download
 from sat_hook.hooks.spool import submissions_spool
-from sat_hook.pipeline import delivery, held, overrides
+from sat_hook.pipeline import delivery, held, overrides, withdrawal
 from sat_hook.pipeline.batch_check import check_batch
 from sat_hook.pipeline.file_submission import submit_file
 from sat_hook.pipeline.goods_file import GoodsFormat
@@ -195,6 +195,37 @@ def batch_routes(
                 by(user, "plugin:resolve"),
             )
             return {"request_id": request_id, "order_id": order.order_id, "state": order.state.value}
+
+        return await run_in_threadpool(decide)
+
+    @router.post("/orders/{request_id}/withdraw")
+    async def withdraw_order(request_id: RequestId, user: GetUserDep, reason: Reason) -> dict[str, str]:
+        """End an order that was not sent yet; one that may have been sent is refused."""
+
+        def decide() -> dict[str, str]:
+
+            order = withdrawal.withdraw_order(resolver(), request_id, reason, by(user, "plugin:withdraw"))
+            return {
+                "request_id": request_id,
+                "order_id": order.order_id,
+                "batch_id": order.batch_id,
+                "state": order.state.value,
+            }
+
+        return await run_in_threadpool(decide)
+
+    @router.post("/batches/{batch_id}/withdraw")
+    async def withdraw_batch(batch_id: BatchId, user: GetUserDep, reason: Reason) -> dict[str, str | int]:
+        """End every order of a batch that was not sent yet; what may have been sent goes on to its end."""
+
+        def decide() -> dict[str, str | int]:
+
+            report = withdrawal.withdraw_batch(resolver(), batch_id, reason, by(user, "plugin:withdraw"))
+            return {
+                "batch_id": batch_id,
+                "withdrawn": report.withdrawn,
+                "may_have_been_sent": report.may_have_been_sent,
+            }
 
         return await run_in_threadpool(decide)
 

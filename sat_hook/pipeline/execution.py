@@ -200,10 +200,12 @@ class ChunkExecutor:
         self._paused = reason
 
     def _stop_when_approval_matters(self, batch_id: str) -> bool:
-        """Stop when another run asks for an approval that this chunk knew nothing of, or it was rejected."""
+        """Stop when another run asks for an approval that this chunk knew nothing of, or a person said no."""
         batch = load_batch(self._resolver.store, batch_id)
         if batch.rejecter is not None:
             self._last_failure = f"user {batch.rejecter!r} rejected the batch"
+        elif batch.withdrawn is not None:
+            self._last_failure = "the batch was withdrawn"
         elif batch.approval_required and not self._gate.approved_only:
             self._last_failure = "an approval is required by now"
         else:

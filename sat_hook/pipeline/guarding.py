@@ -30,6 +30,7 @@ from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.account_rules import rules_of_account
 from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
 from sat_hook.pipeline.trouble import BatchStoppedError
+from sat_hook.pipeline.withdrawal import end_unsent
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
 from sat_hook.store.guards import GuardLedger, LockedAccount
 
@@ -64,6 +65,9 @@ def guard_batch(
     if batch.state is BatchState.REFUSED:
         raise BatchStoppedError(f"batch {batch_id} was refused: {batch.refusal_message}")
     rules = rules_of_account(resolver.store, batch.account).guards.stricter(rules)
+    if batch.withdrawn is not None:
+        # A withdrawal that was cut short.
+        end_unsent(resolver, batch_id, batch.withdrawn, provenance)
     reopen(resolver, batch_id, provenance)
     quoted = each_order(resolver.store, OrderSlice(batch_id, (OrderState.QUOTED,)))
     day_start, _ = business_day(resolver.clock.now())

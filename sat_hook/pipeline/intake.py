@@ -25,6 +25,7 @@ from sat_hook.pipeline.order_file import FileRow, OrderFile, OrderFileError, Ord
 from sat_hook.pipeline.resolver import Ask, Resolution, Resolver, load_batch
 from sat_hook.pipeline.spool import Spool, SpoolReader
 from sat_hook.pipeline.trouble import SpoolError
+from sat_hook.pipeline.withdrawal import end_unsent
 from sat_hook.store.event_store import Need, in_order_of_rows
 
 ROWS_A_RUN = 500
@@ -66,8 +67,11 @@ def take_in(
         batch, _ = resolver.apply_to_batch(batch_id, refuse, provenance)
         return IntakeReport(batch, was_done_before=False)
     with OrderFile(BytesIO(content), batch.file_name) as file:
-        while run := _next_run(file, batch):
+        while not batch.state.is_final and (run := _next_run(file, batch)):
             batch = _take_in_run(resolver, batch, file.file_name, run, provenance)
+    if batch.withdrawn is not None:
+        # Withdrawn in the middle: what came in with the last run goes, too.
+        end_unsent(resolver, batch_id, batch.withdrawn, provenance)
     # Every row that was counted has its order or its reason, or nothing of the batch goes on.
     assert batch.state.is_final or batch.orders + batch.set_aside == rows
     batch, _ = resolver.apply_to_batch(batch_id, CloseIntake(), provenance)

@@ -203,7 +203,8 @@ def close_quoting(resolver: Resolver, batch_id: str, provenance: Provenance) -> 
     unpriced = counts.get(OrderState.RECEIVED)
     if unpriced is not None:
         raise SATUnavailableError(f"{unpriced.orders} orders of batch {batch_id} have no price yet")
-    priced = [count for state, count in counts.items() if state is not OrderState.REJECTED]
+    unpriced_ends = (OrderState.REJECTED, OrderState.CANCELLED)
+    priced = [count for state, count in counts.items() if state not in unpriced_ends]
     rejected = counts.get(OrderState.REJECTED)
     command = CloseQuoting(
         quoted=sum(count.orders for count in priced),

@@ -214,6 +214,8 @@ def _judged(
             yield cells, _of_order(VERDICTS[order.state], order, reason, detail)
         elif (item := aside.get(number)) is not None:
             yield cells, _of_row_set_aside(item, known.get(item.known_request_id or ""))
+        elif batch.state is BatchState.REFUSED:
+            yield cells, _of_unread(batch)
         else:
             yield cells, ("not read yet", *("" for _ in RESULT_COLUMNS[1:]))
 
@@ -239,6 +241,11 @@ def _of_order(verdict: str, order: Order, code: str, message: str) -> tuple[str,
         _number(charged),
         order.fulfilled_at.isoformat() if order.fulfilled_at else "",
     )
+
+
+def _of_unread(batch: Batch) -> tuple[str, ...]:
+    """A row of a batch that was withdrawn before all of it was read."""
+    return ("not sent", "", batch.refusal_code or "", batch.refusal_message or "", "", "", "0", "")
 
 
 def _of_row_set_aside(item: RowSetAside, known: Order | None) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def validate_orders(
         resolver.apply([_verdict(order, catalogue, similar) for order in group], provenance, known)
     counts = {count.state: count.orders for count in resolver.store.count_by_state(batch_id)}
     rejected = counts.get(OrderState.REJECTED, 0)
-    valid = sum(counts.values()) - rejected
+    valid = sum(counts.values()) - rejected - counts.get(OrderState.CANCELLED, 0)
     bad = rejected + batch.set_aside
     if bad and on_bad_rows is BadRowsPolicy.REFUSE:
         batch = _refuse_batch(resolver, batch, bad, provenance)

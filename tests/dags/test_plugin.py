@@ -129,6 +129,8 @@ def test_nothing_describes_the_routes(airflow: Airflow, path: str) -> None:
         ("POST", f"/sat/v1/batches/{BATCH}/cancel"),
         ("POST", f"/sat/v1/orders/{stream_of(1).key}/release"),
         ("POST", f"/sat/v1/orders/{stream_of(1).key}/cancel"),
+        ("POST", f"/sat/v1/orders/{stream_of(1).key}/withdraw"),
+        ("POST", f"/sat/v1/batches/{BATCH}/withdraw"),
         ("POST", "/sat/v1/exports"),
         ("POST", f"/sat/v1/exports/X{'A' * 25}/pack"),
     ],

@@ -51,6 +51,20 @@ def test_a_batch_s_held_orders_are_decided_together(
     assert (f"sat batch run {BATCH_ID}" in done.out) is (decision == "release")
 
 
+@pytest.mark.parametrize(("sent", "more"), [(0, ""), (2, "2 may have been sent")])
+def test_what_is_unsent_of_a_batch_is_withdrawn(
+    run: Run, airflow: ScriptedAirflow, sent: int, more: str
+) -> None:
+    """It says how many orders, and how many go on because they may have been sent."""
+    answer = {"batch_id": BATCH_ID, "withdrawn": 3, "may_have_been_sent": sent}
+    airflow.overrides[f"POST /sat/v1/batches/{BATCH_ID}/withdraw"] = (200, answer)
+    done = run("batch", "withdraw", BATCH_ID, "--reason", "paid elsewhere", env=env(airflow))
+    assert done.code == 0, done.err
+    assert "3 orders are withdrawn" in done.out
+    assert ("may have been sent" in done.out) is bool(sent)
+    assert more in done.out
+
+
 def test_what_the_server_refuses_is_said_in_its_words(run: Run, airflow: ScriptedAirflow) -> None:
     """Nothing held: exit code 2 and the reason."""
     path = f"POST /sat/v1/batches/{BATCH_ID}/release"

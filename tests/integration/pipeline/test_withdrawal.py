@@ -1,0 +1,64 @@
+"""Withdrawing while the batch is being sent, on PostgreSQL against a real SAT server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sat_hook.domain.order import OrderState
+from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.trouble import ChunkIncompleteError
+from sat_hook.pipeline.withdrawal import withdraw_batch
+from stack.databases import ApplicationDatabase
+from tests.orders import ACCOUNT
+from tests.pipeline import Line, line_of
+
+ORDERS = 120
+PERSON = Provenance("user:mia", "plugin:withdraw")
+
+
+@pytest.fixture
+def line(database: ApplicationDatabase, tmp_path: Path) -> Iterator[Line]:
+    """A SAT that takes its time for a checkout."""
+    slow = {"fault": "delay", "operations": ["checkout"], "distribution": "uniform", "to_seconds": 0.2}
+    with line_of(database.writer_dsn, tmp_path, {"faults": [{**slow, "seconds": 0.05}]}) as made:
+        yield made
+
+
+def test_an_order_is_sent_or_withdrawn_and_never_both(line: Line) -> None:
+    """A person withdraws the batch while a task sends it: SAT has seen exactly the others, and funds fit."""
+    rows = "".join(f"A{n},25k-xl,0818{n:08d}\n" for n in range(ORDERS))
+    batch_id = line.submit(f"order_id,product_code,client_number\n{rows}".encode()).batch_id
+    line.take_in(batch_id)
+    line.quote(batch_id)
+    line.reserve(batch_id)
+    line.execution = type(line.execution)(in_flight=4)
+    stopped: list[Exception] = []
+
+    def send() -> None:
+        try:
+            line.execute(batch_id, reserve_first=False)
+        except ChunkIncompleteError as error:
+            stopped.append(error)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    line.server.wait_until(lambda ledger: len(ledger["requests"]) >= 5)
+    report = withdraw_batch(line.resolver, batch_id, "the file was the wrong one", PERSON)
+    sender.join(60)
+    assert not sender.is_alive()
+    orders = line.orders(batch_id).values()
+    withdrawn = {order.request_id for order in orders if order.state is OrderState.CANCELLED}
+    posted = set(line.server.ledger()["requests"])
+    assert len(withdrawn) == report.withdrawn > 0
+    assert posted == {order.request_id for order in orders} - withdrawn
+    assert not any(order.state is OrderState.QUOTED for order in orders)
+    line.wait(batch_id)
+    summary, _ = line.finish(batch_id)
+    assert summary.orders_by_state == {"cancelled": len(withdrawn), "succeeded": ORDERS - len(withdrawn)}
+    with line.funds.looking(ACCOUNT) as account:
+        assert account.outstanding(datetime.now(UTC)).reserved_rupiah == 0
