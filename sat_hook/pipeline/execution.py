@@ -39,6 +39,7 @@ from sat_hook.pipeline.trouble import (
     ContentionError,
     NotReservedError,
 )
+from sat_hook.pipeline.withdrawal import end_unsent
 from sat_hook.protocol.errors import plain_code
 from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict
 from sat_hook.store.event_store import OrderSlice, StoreUnavailableError
@@ -114,6 +115,10 @@ class ChunkExecutor:
         """
         slice_ = OrderSlice(which.batch_id, (OrderState.QUOTED,), which.first_row, which.last_row)
         batch = await self._resolver.offload(lambda: load_batch(self._resolver.store, which.batch_id))
+        if batch.withdrawn is not None:
+            # A withdrawal that was cut short: without this its orders would keep every try from its end.
+            finish = partial(end_unsent, self._resolver, which.batch_id, batch.withdrawn, self._provenance)
+            await self._resolver.offload(finish)
         orders = orders_of(self._resolver, slice_, partial(self._sendable, batch))
         async with (
             GroupCommitter(

@@ -57,8 +57,8 @@ def withdraw_batch(
     """End every order of a batch that was not sent yet. What may have been sent goes on to its end.
 
     The batch is marked first, so no run takes in rows, reserves or asks for approval meanwhile. A withdrawal
-    that was cut short is finished when it is asked for again, or by the batch's next run. A batch of which
-    nothing was ever sent is refused as a whole.
+    that was cut short is finished when it is asked for again, or by the next task of the batch. A batch of
+    which nothing was ever sent is refused as a whole.
 
     :raises BatchNotFoundError: when there is no such batch.
     :raises OverrideRefusedError: when nothing of it is left to withdraw, or no reason is given.

@@ -49,10 +49,11 @@ def main(arguments: list[str]) -> int:
 
 def stories() -> dict[str, Story]:
     """Every story, by the name of its history."""
-    from tests.golden import office_stories
+    from tests.golden import office_stories, withdrawal_stories
     from tests.golden.stories import STORIES
 
-    assert office_stories.story  # importing it tells its stories
+    assert office_stories.story  # importing them tells their stories
+    assert withdrawal_stories.story
     return STORIES
 
 

@@ -59,6 +59,7 @@ escalated -SucceededByOperator-> succeeded
 failed -OrderSucceeded-> succeeded
 held -OrderCancelled-> cancelled
 held -OrderReleased-> quoted
+held -OrderWithdrawn-> cancelled
 nothing -OrderReceived-> received
 pending -AmountUnknown-> pending
 pending -ChargedAboveQuote-> pending
@@ -73,6 +74,7 @@ quoted -OrderApproved-> quoted
 quoted -OrderHeld-> held
 quoted -OrderQuoted-> quoted
 quoted -OrderRejected-> rejected
+quoted -OrderWithdrawn-> cancelled
 quoted -ReservationRenewed-> quoted
 received -OrderQuoted-> quoted
 received -OrderRejected-> rejected
@@ -102,7 +104,7 @@ EVENTS_ELSEWHERE = _words(
     """
 AccountPaused AccountResumed ApprovalRefused ApprovalRejected ApprovalRequested BalanceChecked BatchApproved
 BatchCompleted BatchGuarded BatchQuoted BatchReceived BatchRefused BatchReopened BatchResultsWritten
-BatchSubmitted BatchValidated ForeignSpendSuspected FundsReserved RowsTakenIn TopUpSeen
+BatchSubmitted BatchValidated BatchWithdrawn ForeignSpendSuspected FundsReserved RowsTakenIn TopUpSeen
 """
 )
 
@@ -174,6 +176,7 @@ network:timeout after writing
 janitor:sent again
 janitor:escalated
 people:answer badly
+people:withdraw too late
 people:top-up
 """.strip().splitlines()
 

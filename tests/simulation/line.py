@@ -26,8 +26,10 @@ from sat_hook.pipeline.resolver import Ask
 from sat_hook.pipeline.trouble import (
     AccountPausedError,
     BatchStoppedError,
+    OverrideRefusedError,
     PipelineError,
 )
+from sat_hook.pipeline.withdrawal import withdraw_batch, withdraw_order
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.event_store import OrderSlice, StoreUnavailableError, each_order
 from tests.simulation.outside import (
@@ -41,6 +43,7 @@ T = TypeVar("T")
 
 TRIES = 200
 ROUNDS_OF_PEOPLE = 6
+LONGEST_BEFORE_WITHDRAWAL_SECONDS = 90.0
 
 
 @dataclass
@@ -81,6 +84,11 @@ class Line(Steps):
         await self.step("balance", lambda p: self._check_balance(p, batch_id))
         await self._over_chunks("quote", batch, batch_id, self._quote)
         await self.step("close quotes", lambda p: self._close_quotes(p, batch_id))
+        withdrawing = asyncio.ensure_future(self._withdrawal(batch_id))
+        await self._rounds_of(batch, batch_id)
+        await withdrawing
+
+    async def _rounds_of(self, batch: Batch, batch_id: str) -> None:
         for round_ in range(ROUNDS_OF_PEOPLE):
             await self.step("guard", lambda p: self._guard(p, batch_id))
             approved = await self.step("approve", lambda p: self._approve(p, batch_id))
@@ -195,6 +203,29 @@ class Line(Steps):
         await asyncio.sleep(self.chance.uniform(1, 200))
         await self.step("resume", lambda p: self._switch(p, ResumeAccount("it was nothing")))
         self._resumed.set()
+
+    async def _withdrawal(self, batch_id: str) -> None:
+        """Somebody does not want the batch, or an order of it, to be paid after all."""
+        if self.chance.random() >= self.plan.weather.withdraw:
+            return
+        await asyncio.sleep(self.chance.uniform(0, LONGEST_BEFORE_WITHDRAWAL_SECONDS))
+        await self.step("withdraw", lambda p: self._withdraw(p, batch_id))
+
+    async def _withdraw(self, process: Process, batch_id: str) -> bool:
+        resolver, chance = self.resolver(process), process.chance
+
+        def decide() -> bool:
+            orders = list(each_order(resolver.store, OrderSlice(batch_id)))
+            try:
+                if chance.random() < 0.4:
+                    withdraw_batch(resolver, batch_id, "the wrong file", BY_PERSON)
+                elif orders:
+                    withdraw_order(resolver, chance.choice(orders).request_id, "paid elsewhere", BY_PERSON)
+            except OverrideRefusedError:
+                self.watch.count("people:withdraw too late")
+            return True
+
+        return await resolver.offload(decide)
 
     async def _switch(self, process: Process, command: PauseAccount | ResumeAccount) -> bool:
         resolver = self.resolver(process)

@@ -58,10 +58,15 @@ class WatchedEvents(WatchedGuards):
                 self.count("code:P02")
             case happened.SignedStatus():
                 self._check_signed(request_id, known, event)
-            case happened.OrderRejected() | happened.OrderHeld() | happened.OrderCancelled():
+            case (
+                happened.OrderRejected()
+                | happened.OrderHeld()
+                | happened.OrderCancelled()
+                | happened.OrderWithdrawn()
+            ):
                 left = any(item.left for item in known.sent)
                 self.require(not left, f"{event.type_name} after a checkout had left", request_id)
-                if not isinstance(event, happened.OrderCancelled):
+                if not isinstance(event, happened.OrderCancelled | happened.OrderWithdrawn):
                     self.count(f"reason:{event.type_name} {event.reason}")
             case happened.OrderEscalated():
                 self.require(event.reason.strip(), "escalated without a reason", request_id)

@@ -51,6 +51,7 @@ class Weather:
     answer_badly: float = 0.0
     release_held: float = 0.5
     operator: float = 0.5
+    withdraw: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,7 @@ def draw_weather(chance: random.Random) -> Weather:
         answer_badly=up_to(0.3, 0.5),
         release_held=chance.random(),
         operator=chance.random(),
+        withdraw=0.5 if chance.random() < 0.25 else 0.0,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sat_hook.domain.batch_commands import WithdrawBatch
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.trouble import ChunkIncompleteError
@@ -62,3 +63,16 @@ def test_an_order_is_sent_or_withdrawn_and_never_both(line: Line) -> None:
     assert summary.orders_by_state == {"cancelled": len(withdrawn), "succeeded": ORDERS - len(withdrawn)}
     with line.funds.looking(ACCOUNT) as account:
         assert account.outstanding(datetime.now(UTC)).reserved_rupiah == 0
+
+
+def test_a_task_finishes_a_withdrawal_that_was_cut_short(line: Line) -> None:
+    """The batch is marked and its orders are quoted still: no try of the task sends one or fails for ever."""
+    rows = "".join(f"A{n},25k-xl,0818{n:08d}\n" for n in range(3))
+    batch_id = line.submit(f"order_id,product_code,client_number\n{rows}".encode()).batch_id
+    line.take_in(batch_id)
+    line.quote(batch_id)
+    line.reserve(batch_id)
+    line.resolver.apply_to_batch(batch_id, WithdrawBatch("the file was the wrong one"), PERSON)
+    line.execute(batch_id, reserve_first=False)
+    assert {order.reason_code for order in line.orders(batch_id).values()} == {"withdrawn"}
+    assert line.server.ledger()["requests"] == {}
