@@ -23,7 +23,7 @@ from sat_hook.audit.keys import AuditSignatureError, AuditSigner, AuditVerifier
 from sat_hook.audit.merkle import MerkleTree, leaf_of
 from sat_hook.audit.publication import Publication, PublicationError, PublishedReader
 from sat_hook.domain.ports import Clock
-from sat_hook.store.database import Database
+from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.sql_files import queries
 
@@ -160,7 +160,7 @@ def make_checkpoints(
     while len(made) < MAXIMUM_CHECKPOINTS:
         with database.transaction() as connection:
             queries("checkpoints").lock_checkpoints(connection)
-            before = last_verified(connection, keys)
+            before = last_checkpoint(OneTransaction(connection), keys)
             if before is None and published is not None and published.read(name_of(1)) is not None:
                 require_published(database, published)
                 raise UnknownAuditKeyError
@@ -255,15 +255,19 @@ def name_of(number: int) -> str:
     return f"{number // 1000:07d}/{number:010d}.json"
 
 
-def last_verified(connection: Connection, keys: AuditVerifier) -> Checkpoint | None:
-    """The newest link of the chain that a trusted key signed."""
+def last_checkpoint(database: Database, keys: AuditVerifier | None = None) -> Checkpoint | None:
+    """The newest link of the chain; None before the first.
+
+    :param keys: trusted public keys; None: signatures are not looked at.
+    """
     after = {"number": 2**63 - 1, "digest": ""}
-    while rows := list(queries("checkpoints").newest_checkpoints(connection, **after, limit=PAGE)):
-        for row in rows:
-            kept, before = _with_previous(row)
-            if is_link(kept, before, keys):
-                return kept
-        after = {"number": rows[-1][0], "digest": rows[-1][2]}
+    with database.transaction() as connection:
+        while rows := list(queries("checkpoints").newest_checkpoints(connection, **after, limit=PAGE)):
+            for row in rows:
+                kept, before = _with_previous(row)
+                if is_link(kept, before, keys):
+                    return kept
+            after = {"number": rows[-1][0], "digest": rows[-1][2]}
     return None
 
 
