@@ -119,6 +119,7 @@ class AirflowSettings:
             "SAT_RESULTS_URI": self.layout.spool.as_uri(),
             "SAT_CHECKPOINTS_URI": self.layout.checkpoints.as_uri(),
             "SAT_AUDIT_PUBLIC_KEYS": str(self.layout.audit_public_key),
+            "SAT_STATUS_PUBLIC_KEYS": str(self.layout.keys / "sat_public.pem"),
         }
 
     def connections(self) -> dict[str, dict[str, Any]]:

@@ -30,6 +30,7 @@ from sat_hook.audit.findings import Finding, FindingKind, Report
 from sat_hook.audit.keys import AuditSignatureError, AuditVerifier
 from sat_hook.audit.merkle import MerkleTree, leaf_of
 from sat_hook.audit.publication import PublishedReader
+from sat_hook.audit.signed_statuses import SATKeys
 from sat_hook.audit.streams import read_any_time
 from sat_hook.store.database import Database
 from sat_hook.store.sql_files import queries
@@ -45,11 +46,13 @@ class Trust:
     :param keys: the public audit keys; None: signatures are not looked at.
     :param published: where checkpoints were published; None: not looked at.
     :param every_copy: read every published copy and not only the newest, which proves the others.
+    :param sat_keys: SAT's public keys; None: the signatures of its statuses are not looked at.
     """
 
     keys: AuditVerifier | None = None
     published: PublishedReader | None = None
     every_copy: bool = False
+    sat_keys: SATKeys | None = None
 
 
 @dataclass(frozen=True, slots=True)

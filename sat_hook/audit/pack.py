@@ -28,7 +28,6 @@ from sat_hook.audit.keys import AuditSigner, AuditVerifier
 from sat_hook.audit.masking import masked_data, masked_words
 from sat_hook.domain.event import registered_events
 from sat_hook.domain.export import Export
-from sat_hook.domain.order_events import SignedStatus
 from sat_hook.domain.recorded import RecordedEvent
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import recorded_from_row
@@ -39,7 +38,9 @@ ROWS_PER_FETCH = 2_000
 COMPRESSION_LEVEL = 6
 VERIFIER = "pack_verifier.py"
 SIGNED_TYPES = tuple(
-    sorted({name for (name, _), kind in registered_events().items() if issubclass(kind, SignedStatus)})
+    sorted(
+        {name for (name, _), kind in registered_events().items() if "evidence_digest" in kind.model_fields}
+    )
 )
 """Events that name a signed status by its digest."""
 

@@ -24,10 +24,11 @@ from sat_hook.audit.chain import (
 )
 from sat_hook.audit.findings import Counted, Finding, FindingKind, Report
 from sat_hook.audit.price_evidence import verify_prices
+from sat_hook.audit.signed_statuses import StatusChecks
 from sat_hook.audit.streams import Placed, each_stream
 from sat_hook.domain.account import PriceListChanged
 from sat_hook.domain.event import UnknownEventError
-from sat_hook.domain.order_events import SignedStatus
+from sat_hook.domain.order_events import SignedStatus, StatusMismatched
 from sat_hook.domain.recorded import RecordedEvent
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
@@ -44,6 +45,8 @@ class Verification:
         verified as far as it was visible.
     :param evidence_read: whether the role was allowed to recompute the digests of signed texts.
     :param published_number: the newest published checkpoint; None when there was nowhere to look.
+    :param statuses_checked: how many events were held against the signed texts that they rest on; None
+        without SAT's keys, or when the role may not read the texts.
     """
 
     closed_position: int
@@ -53,6 +56,7 @@ class Verification:
     counts: Counter[FindingKind]
     chain: ChainVerified
     published_number: int | None
+    statuses_checked: int | None = None
 
     @property
     def is_clean(self) -> bool:
@@ -78,16 +82,31 @@ def verify_log(
     with database.transaction(snapshot=True) as connection:
         start = BEGINNING if since is None else start_since(connection, since)
         evidence_read = bool(queries("audit").may_read_evidence(connection))
-        verifier = _Verifier(connection, Counted(report), start.position, evidence_read)
+        counted = Counted(report)
+        checks = (
+            StatusChecks(connection, trust.sat_keys, counted) if trust.sat_keys and evidence_read else None
+        )
+        verifier = _Verifier(connection, counted, start.position, evidence_read, checks)
         verifier.verify_streams()
         if start is BEGINNING:
             verifier.verify_heads()
             verifier.verify_evidence()
             verify_prices(connection, verifier.price_lists, verifier.report)
+            if checks is not None:
+                checks.look_at_callbacks()
         chain = verify_chain(connection, verifier.report, trust, start)
     published = verify_published(database, chain.checkpoints, verifier.report, trust)
     counts = verifier.report.counts
-    return Verification(closed, verifier.events, verifier.streams, evidence_read, counts, chain, published)
+    return Verification(
+        closed,
+        verifier.events,
+        verifier.streams,
+        evidence_read,
+        counts,
+        chain,
+        published,
+        None if checks is None else checks.checked,
+    )
 
 
 @dataclass(slots=True)
@@ -96,6 +115,7 @@ class _Verifier:
     report: Counted
     first_position: int | None
     may_read_evidence: bool
+    checks: StatusChecks | None
     events: int = 0
     streams: int = 0
     price_lists: dict[int, PriceListChanged] = field(default_factory=dict)
@@ -112,7 +132,11 @@ class _Verifier:
                 last = item
             assert last is not None
             self._verify_head(last)
+            if self.checks is not None and self.checks.waiting >= EVIDENCE_PER_LOOKUP:
+                self.checks.look_up()
         self._look_up_evidence()
+        if self.checks is not None:
+            self.checks.look_up()
 
     def verify_heads(self) -> None:
         for stream, version in queries("audit").heads_without_events(self.connection):
@@ -176,7 +200,9 @@ class _Verifier:
         else:
             if isinstance(event, PriceListChanged):
                 self.price_lists[event.snapshot_id] = event
-            if isinstance(event, SignedStatus):
+            if self.checks is not None:
+                self.checks.take(recorded, event)
+            if isinstance(event, SignedStatus | StatusMismatched):
                 self._named.setdefault(event.evidence_digest, recorded)
                 if len(self._named) >= EVIDENCE_PER_LOOKUP:
                     self._look_up_evidence()

@@ -49,6 +49,21 @@ def verify(
     every_copy: Annotated[
         bool, typer.Option("--every-copy", help="Compare every published copy; the newest proves the others")
     ] = False,
+    sat_key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A public key of SAT's (PEM), can be repeated: all that ever signed (default: "
+            "SAT_STATUS_PUBLIC_KEYS). Needs --as-owner"
+        ),
+    ] = None,
+    withdrawn: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FINGERPRINT=TIME",
+            help="A key of SAT's that proves nothing from then on, can be repeated (default: "
+            "SAT_WITHDRAWN_KEYS)",
+        ),
+    ] = None,
 ) -> None:
     """Verify digests, versions, heads, event types, evidence, every checkpoint and what was published.
 
@@ -56,14 +71,19 @@ def verify(
     """
     from sat_hook.audit.chain import Trust
     from sat_hook.audit.verification import verify_log
-    from sat_hook.cli.trusting import audit_keys, published_at
+    from sat_hook.cli.trusting import audit_keys, published_at, sat_keys
 
     out, settings = console(), settings_of(context)
     uri = settings.get("SAT_CHECKPOINTS_URI") or "" if published is None else published
-    trust = Trust(audit_keys(settings, public_key or []), published_at(uri), every_copy)
+    signing = sat_keys(settings, sat_key or [], withdrawn or [])
+    trust = Trust(audit_keys(settings, public_key or []), published_at(uri), every_copy, signing)
     with database_of(settings, "SAT_OWNER_DSN" if as_owner else "SAT_DB_DSN") as database:
         verification = verify_log(database, _print, trust)
     evidence = "with the bytes of its evidence" if verification.evidence_read else "without evidence bytes"
+    if verification.statuses_checked is not None:
+        evidence += f", {verification.statuses_checked:,} signed statuses held against SAT's keys"
+    elif verification.evidence_read:
+        evidence += ", SAT's signatures not looked at (no key of SAT's)"
     scope = (
         f"{verification.events:,} events in {verification.streams:,} streams, {evidence}; "
         f"closed at position {verification.closed_position:,}"

@@ -28,6 +28,8 @@ KEYS: Mapping[str, str] = {
     "SAT_AIRFLOW_PASSWORD": "that user's password",
     "SAT_AIRFLOW_TOKEN": "an Airflow API token",
     "SAT_AUDIT_PUBLIC_KEYS": "paths of public audit keys (PEM), separated by commas",
+    "SAT_STATUS_PUBLIC_KEYS": "paths of SAT's public keys (PEM), separated by commas",
+    "SAT_WITHDRAWN_KEYS": "keys of SAT's that are believed no more: FINGERPRINT=TIME, separated by commas",
     "SAT_CHECKPOINTS_URI": "where checkpoints are published: a folder, or a URI such as s3://bucket/checkpoints",
     "SAT_WRITER_PASSWORD": "a password for the role sat_writer",
     "SAT_READER_PASSWORD": "a password for the role sat_reader",

@@ -1,4 +1,4 @@
-"""What somebody who verifies brings along: public audit keys, and where checkpoints were published."""
+"""What somebody who verifies brings along: public keys, and where checkpoints were published."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sat_hook.cli.trouble import CommandError
 if TYPE_CHECKING:
     from sat_hook.audit.keys import AuditVerifier
     from sat_hook.audit.publication import PublishedReader
+    from sat_hook.audit.signed_statuses import SATKeys
 
 _LARGEST_KEY_FILE_BYTES = 65_536
 
@@ -26,22 +27,41 @@ def audit_keys(settings: CommandSettings, paths: Sequence[Path]) -> AuditVerifie
     from sat_hook.audit.keys import AuditVerifier
     from sat_hook.protocol.signing import MalformedKeyError
 
-    named = (settings.get("SAT_AUDIT_PUBLIC_KEYS") or "").split(",")
-    chosen = list(paths) or [Path(name.strip()) for name in named if name.strip()]
-    if not chosen:
-        return None
+    pems = _key_files(settings, "SAT_AUDIT_PUBLIC_KEYS", paths, "a public audit key (PEM)")
+    try:
+        return AuditVerifier(pems) if pems else None
+    except MalformedKeyError as error:
+        raise CommandError(str(error)) from None
+
+
+def sat_keys(settings: CommandSettings, paths: Sequence[Path], withdrawn: Sequence[str]) -> SATKeys | None:
+    """SAT's keys in these files, or those that the settings name; None when there are none.
+
+    :param withdrawn: keys that are believed no more: ``FINGERPRINT=TIME``.
+    :raises CommandError: a file cannot be read or is no key; a text is none.
+    """
+    from sat_hook.audit.signed_statuses import SATKeys, withdrawn_from
+    from sat_hook.protocol.signing import MalformedKeyError
+
+    pems = _key_files(settings, "SAT_STATUS_PUBLIC_KEYS", paths, "a public key of SAT (PEM)")
+    texts = list(withdrawn) or (settings.get("SAT_WITHDRAWN_KEYS") or "").split(",")
+    try:
+        return SATKeys.from_pem(pems, withdrawn_from(texts)) if pems else None
+    except MalformedKeyError as error:
+        raise CommandError(str(error)) from None
+
+
+def _key_files(settings: CommandSettings, name: str, paths: Sequence[Path], expected: str) -> list[bytes]:
+    named = (settings.get(name) or "").split(",")
     pems = []
-    for path in chosen:
+    for path in list(paths) or [Path(part.strip()) for part in named if part.strip()]:
         try:
             with path.open("rb") as file:
                 pems.append(file.read(_LARGEST_KEY_FILE_BYTES))
         except OSError as error:
             reason = (error.strerror or type(error).__name__).lower()
-            raise CommandError.at(f"{path}", reason, "a public audit key (PEM)") from None
-    try:
-        return AuditVerifier(pems)
-    except MalformedKeyError as error:
-        raise CommandError(str(error)) from None
+            raise CommandError.at(f"{path}", reason, expected) from None
+    return pems
 
 
 def published_at(uri: str) -> PublishedReader | None:

@@ -32,8 +32,15 @@ from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.guards import WIB
 from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
-from sat_hook.hooks.audit import AUDIT_CONNECTION, audit_signer, audit_verifier, checkpoint_publication
+from sat_hook.hooks.audit import (
+    AUDIT_CONNECTION,
+    audit_signer,
+    audit_verifier,
+    checkpoint_publication,
+    sat_status_keys,
+)
 from sat_hook.hooks.spool import exports_folder, keep_export
+from sat_hook.operators.accounts import accounts_of_installation
 from sat_hook.operators.losses import stand_still
 from sat_hook.operators.runs import provenance_of
 from sat_hook.pipeline.alerting import raise_alerts
@@ -104,7 +111,10 @@ class SATVerifyLogOperator(BaseOperator):
         """Verify; returns what was looked at."""
         application = ApplicationHook(self.db_conn_id, "sat verify")
         now = SystemClock().now()
-        trust = Trust(audit_verifier(self.audit_conn_id), checkpoint_publication())
+        sat_keys, unread = sat_status_keys(accounts_of_installation(), self.audit_conn_id)
+        if sat_keys is None:
+            self.log.warning("SAT's signatures are not looked at: no connection has a key of SAT's.")
+        trust = Trust(audit_verifier(self.audit_conn_id), checkpoint_publication(), sat_keys=sat_keys)
         since = None if self.is_everything(now) else now - timedelta(days=self.days)
         findings = LogTrouble(now)
 
@@ -115,6 +125,8 @@ class SATVerifyLogOperator(BaseOperator):
 
         verified = verify_log(application.database, report, trust, since=since)
         late = lateness(application.database, verified, now)
+        if unread and sat_keys is None:
+            self.log.warning("These connections could not be read: %s", ", ".join(unread))
         for alert in late:
             self.log.warning("%s", alert.text)
         raise_alerts(application.alerts, [*findings.alerts(), *late])
@@ -123,6 +135,7 @@ class SATVerifyLogOperator(BaseOperator):
             # No retry makes the log whole: people have to look.
             raise AirflowFailException(f"{findings.found:,} problems in {scope}; run: sat log verify")
         self.log.info("The log is whole: %s, %s checkpoints.", scope, verified.chain.checkpoints)
+        self.log.info("Signed statuses held against SAT's keys: %s.", verified.statuses_checked)
         return {
             "events": verified.events,
             "from_checkpoint": verified.chain.first_checkpoint,

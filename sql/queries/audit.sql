@@ -54,6 +54,18 @@ FROM sat.status_evidence
 WHERE digest = ANY (:digests) AND digest <> encode(sha256(convert_to(body, 'UTF8')), 'hex')
 ORDER BY digest;
 
+-- name: signed_texts(digests)
+-- Signed texts with what they are evidence of, and their signatures.
+SELECT digest, request_id, body, signature FROM sat.status_evidence WHERE digest = ANY (:digests);
+
+-- name: first_events(streams)
+-- How each of these streams began.
+SELECT stream, data FROM sat.events WHERE stream = ANY (:streams) AND version = 1 AND type = 'OrderReceived';
+
+-- name: kept_callbacks()
+-- Every callback with its signature.
+SELECT digest, body, signature FROM sat.callback_inbox ORDER BY inbox_id;
+
 -- name: changed_evidence()
 -- Signed texts and callbacks that are not what their digest says.
 SELECT 'status_evidence', digest, encode(sha256(convert_to(body, 'UTF8')), 'hex')

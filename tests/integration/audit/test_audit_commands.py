@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sat_hook.audit.checkpoints import name_of
+from sat_hook.domain.order_events import OrderSucceeded
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.overrides import pause_account, resume_account
 from sat_hook.pipeline.resolver import Resolver
@@ -17,6 +18,7 @@ from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import damage
 from tests.integration.audit.keeping import Notary, rewrite_event
+from tests.integration.audit.test_signed_statuses import FINGERPRINT, OTHER, PUBLIC, SAT, Ledger, text
 from tests.orders import ACCOUNT, BATCH, T0, ManualClock, submitted
 from tests.unit.cli.running import Run, runner
 
@@ -71,6 +73,34 @@ def test_damage_is_told_with_its_place(run: Run, notary: Notary) -> None:
     assert "081" not in ran.out
     damage(notary.database, "DELETE FROM sat.checkpoints")
     assert "published_beyond" in run("log", "verify", env=settings_of(notary)).out
+
+
+def test_signatures_of_statuses_are_looked_at_with_sats_keys(run: Run, notary: Notary) -> None:
+    """By the owner, with the keys that ever signed; without one the result says that nobody looked."""
+    fill_with_statuses(notary)
+    Path("sat.pem").write_bytes(PUBLIC)
+    env = {**settings_of(notary), "SAT_OWNER_DSN": notary.database.owner_dsn}
+    looked = run("log", "verify", "--as-owner", "--sat-key", "sat.pem", env=env)
+    assert looked.code == 1
+    assert "evidence_signature: found a text that none of SAT's keys signed" in looked.out
+    assert "2 signed statuses held against SAT's keys" in looked.out
+    withdrawn = ("--withdrawn", f"{FINGERPRINT}=2020-01-01")
+    named = run("log", "verify", "--as-owner", *withdrawn, env={**env, "SAT_STATUS_PUBLIC_KEYS": "sat.pem"})
+    assert f"rests on key {FINGERPRINT} alone, which is withdrawn since 2020-01-01" in named.out
+    assert "SAT's signatures not looked at" in run("log", "verify", "--as-owner", env=env).out
+    wrong = run(
+        "log", "verify", "--as-owner", "--sat-key", "sat.pem", "--withdrawn", "abc=2020-01-01", env=env
+    )
+    assert (wrong.code, "is withdrawn and not among SAT's" in wrong.err) == (2, True)
+
+
+def fill_with_statuses(notary: Notary) -> None:
+    """One end that SAT signed, and one that it did not."""
+    with closing(Database(notary.database.writer_dsn)) as opened:
+        ledger = Ledger(PostgresEventStore(opened))
+        for number, signer in ((21, SAT), (22, OTHER)):
+            body = text(number)
+            ledger.end(number, OrderSucceeded, body, signer.sign(body.encode()))
 
 
 def test_checkpoints_that_stopped_are_told(run: Run, notary: Notary) -> None:

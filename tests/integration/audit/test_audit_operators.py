@@ -12,6 +12,7 @@ from typing import Any
 import psycopg2
 import pytest
 from airflow.sdk import BaseHook
+from airflow.sdk import Connection as AirflowConnection
 from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.audit.checkpoints import name_of
@@ -19,6 +20,7 @@ from sat_hook.audit.exports import load_export, request_export
 from sat_hook.audit.keys import AuditSigner, new_audit_key
 from sat_hook.audit.publication import PublicationError
 from sat_hook.clients.system import SystemClock
+from sat_hook.domain.order_events import OrderSucceeded
 from sat_hook.hooks.audit import audit_signer, checkpoint_publication
 from sat_hook.hooks.sat_connection import SATConnectionError
 from sat_hook.operators.audit import SATCheckpointOperator, SATExportOperator, SATVerifyLogOperator
@@ -31,6 +33,15 @@ from stack.databases import ApplicationDatabase
 from tests.dags.api_server import postgres_connection
 from tests.integration.audit.damage import damage
 from tests.integration.audit.keeping import Notary, rewrite_event
+from tests.integration.audit.test_signed_statuses import (
+    FINGERPRINT,
+    OTHER,
+    OTHER_PUBLIC,
+    PUBLIC,
+    SAT,
+    Ledger,
+    text,
+)
 from tests.orders import ACCOUNT, BY_TEST, T0, ManualClock, submitted
 
 PRIVATE, _ = new_audit_key()
@@ -143,6 +154,38 @@ def test_much_damage_is_told_in_few_alerts(airflow: Notary) -> None:
         SATVerifyLogOperator(task_id="verify", everything=True).execute(CONTEXT)
     texts = [text for _, text in alerts_of(airflow.database)]
     assert (len(texts), texts[-1]) == (21, "33 problems were found in all; run: sat log verify")
+
+
+def test_the_night_holds_ends_against_the_keys_of_the_accounts(
+    airflow: Notary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An end that SAT never signed is damage; older and withdrawn keys stand in the audit connection."""
+    with closing(Database(airflow.database.writer_dsn)) as opened:
+        ledger = Ledger(PostgresEventStore(opened))
+        for number, signer in ((21, SAT), (22, OTHER)):
+            body = text(number)
+            ledger.end(number, OrderSucceeded, body, signer.sign(body.encode()))
+    airflow.make()
+    for name, pem in (("sat.pem", PUBLIC), ("older.pem", OTHER_PUBLIC)):
+        (tmp_path / name).write_bytes(pem)
+    known = {name: BaseHook.get_connection(name) for name in ("sat_audit", "sat_db")}
+    known["sat_default"] = AirflowConnection(
+        conn_id="sat_default",
+        conn_type="sat",
+        login="demo",
+        password="demo",
+        extra=json.dumps({"environment": "playground", "sat_public_key_paths": str(tmp_path / "sat.pem")}),
+    )
+    monkeypatch.setattr(BaseHook, "get_connection", classmethod(lambda _, name: known[name]))
+    operator = SATVerifyLogOperator(task_id="verify", everything=True)
+    with pytest.raises(AirflowFailException, match="1 problems"):
+        operator.execute(CONTEXT)
+    assert "none of SAT's keys signed" in alerts_of(airflow.database)[0][1]
+    known["sat_audit"].extra_dejson["sat_public_key_paths"] = str(tmp_path / "older.pem")
+    operator.execute(CONTEXT)
+    known["sat_audit"].extra_dejson["withdrawn_sat_keys"] = f"{FINGERPRINT}=2020-01-01"
+    with pytest.raises(AirflowFailException, match="1 problems"):
+        operator.execute(CONTEXT)
 
 
 def test_checkpoints_that_have_stopped_are_told_each_day(airflow: Notary) -> None:

@@ -1,0 +1,256 @@
+"""Holds the signed statuses that events rest on against SAT's keys, and against those events.
+
+Whoever may append to the log could write an end on a text that SAT never signed. The pipeline verified each
+text when it came; here it is verified again, with keys that the auditor brings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from psycopg2.extensions import connection as Connection
+from pydantic import ValidationError
+
+from sat_hook.audit.findings import Finding, FindingKind, Report
+from sat_hook.domain import order_events as happened
+from sat_hook.domain.amounts import is_amount
+from sat_hook.domain.event import Event, UnknownEventError
+from sat_hook.domain.guards import WIB
+from sat_hook.domain.recorded import RecordedEvent
+from sat_hook.domain.same_order import differing_members
+from sat_hook.protocol.errors import UnreadableReplyError
+from sat_hook.protocol.messages import OrderDetail, parse_order
+from sat_hook.protocol.signing import (
+    MalformedKeyError,
+    Padding,
+    SignatureInvalidError,
+    SignatureMissingError,
+    Verifier,
+)
+from sat_hook.store.sql_files import queries
+
+SUCCESS, FAILED = "Success", "Failed"
+_STATUS_OF: dict[type[Event], str] = {
+    happened.OrderSucceeded: SUCCESS,
+    happened.ReversalDoubted: SUCCESS,
+    happened.OrderFailed: FAILED,
+    happened.OrderReversed: FAILED,
+}
+_ENDS = (happened.OrderSucceeded, happened.OrderFailed, happened.OrderReversed)
+_AMOUNTS = ("sales_price_rupiah", "admin_fee_rupiah", "partner_fee_rupiah")
+_Resting = happened.SignedStatus | happened.StatusMismatched
+
+
+@dataclass(frozen=True, slots=True)
+class SATKeys:
+    """SAT's public keys, all that ever signed, and since when some of them are believed no more.
+
+    :param withdrawn: fingerprint to time (aware): what was recorded from then on is not proven by that key.
+    """
+
+    verifiers: Sequence[Verifier]
+    withdrawn: Mapping[str, datetime] = field(default_factory=dict)
+
+    @classmethod
+    def from_pem(cls, pems: Sequence[bytes], withdrawn: Mapping[str, datetime] | None = None) -> SATKeys:
+        """Keys by their PEM; a signature may have either padding.
+
+        :raises MalformedKeyError: when one cannot be used, or a withdrawn one is not among them.
+        """
+        keys = cls([Verifier(pems, padding) for padding in Padding], withdrawn or {})
+        keys.require_withdrawn()
+        return keys
+
+    def require_withdrawn(self) -> None:
+        """:raises MalformedKeyError: a withdrawn key is not among the keys."""
+        known = {name for verifier in self.verifiers for name in verifier.fingerprints}
+        for name in self.withdrawn:
+            if name not in known:
+                raise MalformedKeyError(f"key {name!r} is withdrawn and not among SAT's: {sorted(known)}")
+
+    def signer_of(self, body: bytes, signature: str) -> str | None:
+        """The fingerprint of the key that signed the body; None when none of them did."""
+        for verifier in self.verifiers:
+            try:
+                return verifier.verify(body, signature)
+            except (SignatureInvalidError, SignatureMissingError):
+                continue
+        return None
+
+    def is_withdrawn(self, key: str, recorded_at: datetime) -> bool:
+        """Whether the key proves nothing that was recorded then."""
+        since = self.withdrawn.get(key)
+        return since is not None and recorded_at >= since
+
+
+def withdrawn_from(texts: Iterable[str]) -> dict[str, datetime]:
+    """Withdrawn keys as people write them: ``FINGERPRINT=TIME``, in Jakarta's time unless it has an offset.
+
+    :raises MalformedKeyError: for another text.
+    """
+    withdrawn = {}
+    for text in filter(None, (text.strip() for text in texts)):
+        key, _, moment = text.partition("=")
+        try:
+            since = datetime.fromisoformat(moment.strip())
+        except ValueError:
+            raise MalformedKeyError(
+                f"found {text!r}; expected FINGERPRINT=TIME, such as 0123456789abcdef=2026-11-23T14:30"
+            ) from None
+        withdrawn[key.strip()] = since if since.tzinfo else since.replace(tzinfo=WIB)
+    return withdrawn
+
+
+@dataclass(slots=True)
+class StatusChecks:
+    """Takes whole streams of events, looks their texts up in groups, and reports what does not fit."""
+
+    connection: Connection
+    keys: SATKeys
+    report: Report
+    checked: int = 0
+    _resting: list[tuple[RecordedEvent, _Resting]] = field(default_factory=list)
+    _sent: dict[str, happened.OrderReceived] = field(default_factory=dict)
+    _began: tuple[str, happened.OrderReceived] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait to be looked up."""
+        return len(self._resting)
+
+    def take(self, recorded: RecordedEvent, event: Event) -> None:
+        """The next event of the log."""
+        if isinstance(event, happened.OrderReceived):
+            self._began = str(recorded.stream), event
+        elif isinstance(event, happened.SignedStatus | happened.StatusMismatched):
+            self._resting.append((recorded, event))
+            if self._began is not None and self._began[0] == str(recorded.stream):
+                self._sent[self._began[0]] = self._began[1]
+
+    def look_up(self) -> None:
+        """Check what was taken, after a whole stream."""
+        self._load_orders()
+        digests = list({event.evidence_digest for _, event in self._resting})
+        room = queries("audit")
+        texts = {row[0]: row[1:] for row in room.signed_texts(self.connection, digests=digests)}
+        proven: dict[str, list[tuple[RecordedEvent, _Resting, str]]] = {}
+        for recorded, event in self._resting:
+            kept = texts.get(event.evidence_digest)
+            if kept is None:
+                continue  # found by the verification of the log
+            self.checked += 1
+            key = self._checked(recorded, event, *kept)
+            if key is not None:
+                proven.setdefault(str(recorded.stream), []).append((recorded, event, key))
+        for of_stream in proven.values():
+            self._check_withdrawn(of_stream)
+        self._resting.clear()
+        self._sent.clear()
+
+    def look_at_callbacks(self) -> None:
+        """Check the signature of every callback that is kept."""
+        with self.connection.cursor(name="sat_callbacks") as cursor:
+            cursor.itersize = 500
+            cursor.execute(queries("audit").kept_callbacks.sql)
+            for digest, body, signature in cursor:
+                if self.keys.signer_of(bytes(body), signature) is None:
+                    place = f"callback_inbox/{digest}"
+                    self._find(FindingKind.EVIDENCE_SIGNATURE, place, None, *_NOT_SIGNED)
+
+    def _load_orders(self) -> None:
+        missing = {str(recorded.stream) for recorded, _ in self._resting} - self._sent.keys()
+        if not missing:
+            return
+        for stream, data in queries("audit").first_events(self.connection, streams=sorted(missing)):
+            try:
+                self._sent[stream] = happened.OrderReceived.model_validate_json(data)
+            except (ValidationError, UnknownEventError):
+                continue  # found by the verification of the log
+
+    def _checked(
+        self, recorded: RecordedEvent, event: _Resting, request_id: str, body: str, signature: str
+    ) -> str | None:
+        """The key that proves the event; None when none does."""
+        content = body.encode("utf-8")
+        key = self.keys.signer_of(content, signature)
+        place = str(recorded.stream)
+        if key is None:
+            self._find(FindingKind.EVIDENCE_SIGNATURE, place, recorded, *_NOT_SIGNED)
+            return None
+        try:
+            told = parse_order(content)
+        except UnreadableReplyError as error:
+            found = f"a text that is no status ({error})"
+            self._find(FindingKind.EVIDENCE_CONTRADICTS, place, recorded, found, "a status of this order")
+            return None
+        wrong = list(_differences(recorded, event, request_id, told, self._sent.get(place)))
+        for found, expected in wrong:
+            self._find(FindingKind.EVIDENCE_CONTRADICTS, place, recorded, found, expected)
+        return None if wrong else key
+
+    def _check_withdrawn(self, proven: Sequence[tuple[RecordedEvent, _Resting, str]]) -> None:
+        """List the end of a stream if every text that proves it was signed with a withdrawn key."""
+        ends = [item for item in proven if isinstance(item[1], _ENDS)]
+        if not ends:
+            return
+        recorded, end, key = ends[-1]
+        same = [item for item in proven if _STATUS_OF.get(type(item[1])) == _STATUS_OF[type(end)]]
+        if all(self.keys.is_withdrawn(signer, placed.recorded_at) for placed, _, signer in same):
+            since = self.keys.withdrawn[key].isoformat()
+            found = f"an end that rests on key {key} alone, which is withdrawn since {since}"
+            place = str(recorded.stream)
+            self._find(FindingKind.EVIDENCE_KEY_WITHDRAWN, place, recorded, found, "another signed status")
+
+    def _find(
+        self, kind: FindingKind, place: str, recorded: RecordedEvent | None, found: str, expected: str
+    ) -> None:
+        version, position = (recorded.version, recorded.position) if recorded is not None else (None, None)
+        self.report(Finding(kind, place, version, position, found, expected))
+
+
+_NOT_SIGNED = ("a text that none of SAT's keys signed", "a signature of one of them")
+
+
+def _differences(
+    recorded: RecordedEvent,
+    event: _Resting,
+    request_id: str,
+    told: OrderDetail,
+    sent: happened.OrderReceived | None,
+) -> Iterator[tuple[str, str]]:
+    """What the text says otherwise than the event: found, expected. No value of a customer's."""
+    if told.request_id != recorded.stream.key or request_id != recorded.stream.key:
+        yield "a status of another request id", f"one of {recorded.stream.key}"
+    expected = _STATUS_OF.get(type(event)) or _reported(event)
+    if _plain(told.status) != expected:
+        yield "a status with another word", expected
+    if isinstance(event, happened.OrderPending) and told.status in (SUCCESS, FAILED):
+        yield f"the status {told.status}", "one that ends nothing"
+    if isinstance(event, happened.SignedStatus):
+        for name in _AMOUNTS:
+            found, ours = getattr(told, name), getattr(event, name)
+            if found != ours and not (ours is None and found is not None and not is_amount(found)):
+                yield f"{name} {found}", f"{ours}"
+    members = getattr(event, "members", ())
+    if sent is not None:
+        differing = differing_members(
+            sent.product_code, sent.client_number, told.product_code, told.client_number
+        )
+        if differing != tuple(members):
+            yield f"a status that differs in {_named(differing)}", f"one that differs in {_named(members)}"
+
+
+def _reported(event: Event) -> str:
+    return str(getattr(event, "reported_status", ""))
+
+
+def _plain(text: str) -> str:
+    """As the pipeline wrote it into the event: one printable line of limited length."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)[:500]
+
+
+def _named(members: Sequence[Any]) -> str:
+    return " and ".join(map(str, members)) or "nothing"
