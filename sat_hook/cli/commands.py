@@ -17,6 +17,7 @@ from sat_hook.cli import (
     database,
     held,
     order,
+    previewing,
     prices,
     receiver,
     reconcile,
@@ -45,6 +46,7 @@ app.add_typer(audit.log_app, name="log")
 app.add_typer(auditing.app, name="audit")
 app.add_typer(audit.projections_app, name="projections")
 app.add_typer(prices.app, name="prices")
+reconcile.app.command("preview")(previewing.preview)
 app.add_typer(reconcile.app, name="reconcile")
 app.add_typer(reconcile.topup_app, name="topup")
 app.add_typer(database.app, name="db")

@@ -20,7 +20,8 @@ from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.reconciliation.settlement_csv import Chunk, csv_chunks
 from sat_hook.reconciliation.settlement_format import is_workbook
 from sat_hook.reconciliation.settlement_header import MissingColumnsError, hint_at_header
-from sat_hook.reconciliation.settlement_rows import RowReader, SettlementRows
+from sat_hook.reconciliation.settlement_reader import RowReader
+from sat_hook.reconciliation.settlement_rows import SettlementRows
 from sat_hook.reconciliation.settlement_sheets import SheetReading
 from sat_hook.reconciliation.trouble import SettlementRefusedError
 
@@ -158,6 +159,10 @@ def _said_of(error: ErrorDetails) -> str:
             return str(error["ctx"]["error"])
         case "value_error":
             return f"{place}: found {found}; {error['ctx']['error']}"
+        case "greater_than_equal" | "less_than_equal":
+            word = "least" if "ge" in error["ctx"] else "most"
+            limit = error["ctx"].get("ge", error["ctx"].get("le"))
+            return f"{place}: found {found}; expected at {word} {limit}"
         case "literal_error" | "enum":
             expected = str(error["ctx"]["expected"]).replace("'", "").replace(" or ", ", ")
             return f"{place}: found {found}; expected {expected}"

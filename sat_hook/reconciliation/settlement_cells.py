@@ -217,7 +217,7 @@ _PLACES = {
 
 
 def moments_of(mapping: SettlementMapping, texts: Iterable[str]) -> list[datetime | None]:
-    """The moments that texts say, in UTC; None for one that says none."""
+    """The moments that texts say, as UTC without a zone; None for one that says none."""
     year, month, day = _PLACES[mapping.date_order]
 
     def read(text: str) -> datetime | None:
@@ -227,15 +227,19 @@ def moments_of(mapping: SettlementMapping, texts: Iterable[str]) -> list[datetim
             return None
         minutes = 60 * mapping.utc_offset_hours if found["zone"] is None else _offset(found["zone"])
         try:
-            return datetime(
-                int(found[year]),
-                int(found[month]),
-                int(found[day]),
-                int(found["hour"] or 0),
-                int(found["minute"] or 0),
-                int(found["second"] or 0),
-                tzinfo=timezone(timedelta(minutes=minutes)),
-            ).astimezone(UTC)
+            return (
+                datetime(
+                    int(found[year]),
+                    int(found[month]),
+                    int(found[day]),
+                    int(found["hour"] or 0),
+                    int(found["minute"] or 0),
+                    int(found["second"] or 0),
+                    tzinfo=timezone(timedelta(minutes=minutes)),
+                )
+                .astimezone(UTC)
+                .replace(tzinfo=None)
+            )
         except (ValueError, OverflowError):
             return None
 
