@@ -124,10 +124,11 @@ class _Reading:
             return cells, used
         if used > len(some):
             return None, 1
-        if self._width is not None:
-            is_of_rows = all(len(self._without_quotes(line)) == self._width for line in some[:used])
-            if is_of_rows or len(cells) != self._width:
-                return None, 1
+        # A cell of several lines is one; but whole rows between two quotation marks are no cell.
+        widths = [len(self._without_quotes(line)) for line in some[:used]]
+        has_rows = self._width in widths[1:-1] or set(widths) == {self._width}
+        if self._width is not None and (has_rows or len(cells) != self._width):
+            return None, 1
         return cells, used
 
     def _without_quotes(self, line: str) -> list[str]:
