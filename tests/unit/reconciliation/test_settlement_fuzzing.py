@@ -23,10 +23,10 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 # fmt: off
 ODD_TEXTS = (
     "", " ", "1e999", "-1e999", "NaN", "Infinity", "٣", "٣٠٠٠", "1.234.567,89", "(1.000)", "1.000-", "-",
-    "+", "Rp", "Rp 52.000", "Rp52.000,-", "52 000", "52\u00a0000", "−52000", "--1", "(1", "1)", "0x10", "1_000",
-    "1,2", "9" * 400, "1" + "0" * 19, "0." + "0" * 30 + "1", "#N/A", "=1+1", "TRUE", "TOTAL", "Total: 2",
-    "\x00", "\x1a",     "22/11/2026", "99/99/9999", "2026-11-22T10:00:00Z", "0000-00-00", "\ud800", "ß", "\u202e", "S", "Success",
-    '"', 'a"b', '"a', 'a"', '""', '"a"b',
+    "+", "Rp", "Rp 52.000", "Rp52.000,-", "52 000", "52\u00a0000", "−52000", "--1", "(1", "1)", "0x10",
+    "1_000", "1,2", "9" * 400, "1" + "0" * 19, "0." + "0" * 30 + "1", "#N/A", "=1+1", "TRUE", "TOTAL",
+    "Total: 2", "\x00", "\x1a", "22/11/2026", "99/99/9999", "2026-11-22T10:00:00Z", "0000-00-00",
+    "\ud800", "ß", "\u202e", "S", "Success", '"', 'a"b', '"a', 'a"', '""', '"a"b',
 )
 # fmt: on
 ODD = st.sampled_from(ODD_TEXTS) | st.text(max_size=12)
@@ -158,7 +158,8 @@ def workbooks(draw: st.DrawFn) -> tuple[bytes, list[Good]]:
             ]
         else:
             cells = [
-                f'<c t="{draw(kinds)}" s="{chance.choice((0, 1, 99))}">{chance.choice(("", "<f>A1</f>"))}'
+                f'<c t="{draw(kinds)}" s="{chance.choice((0, 1, 99))}">'
+                f"{chance.choice(('', '<f>A1</f>'))}"
                 f"<v>{xml(cell)}</v></c>"
                 for cell in row
             ]
@@ -203,7 +204,7 @@ def packed(rows: str) -> bytes:
 @settings(max_examples=examples(150))
 @given(workbooks())
 def test_good_rows_of_a_workbook_are_read(file: tuple[bytes, list[Good]]) -> None:
-    """Odd cells cost their rows: numbers beyond every size, errors, formulas without a value, broken places."""
+    """Odd cells cost their rows: numbers of any size, errors, formulas without a value."""
     content, good = file
     assert_good_rows_are_read(read_settlement(content, "s.xlsx", SettlementMapping()), good)
 
