@@ -184,7 +184,7 @@ def every_category(business_day: BusinessDay, frame: pd.DataFrame) -> tuple[Brea
         is_decided = state is not BreakState.OPEN
         found.append(
             Break(
-                break_id=f"K{'ABCDEFGHI'[place] * 15}",
+                break_id=f"K{chr(ord('A') + place) * 15}",
                 match=match_of.get(category, MatchKind.SETTLEMENT),
                 category=category,
                 day=first_seen,

@@ -180,13 +180,13 @@ class AirflowApi:
         """The result file as the log stands now, or stood at a position."""
         query = None if at is None else {"at": str(at)}
         reply = self._ask("GET", f"/sat/v1/batches/{batch_id}/results", query=query)
-        return _download(reply, f"{batch_id}.results.csv")
+        return downloaded(reply, f"{batch_id}.results.csv")
 
     def deliver(self, batch_id: str, reason: str, file_format: str = "csv") -> Download:
         """Vouchers and serials, as ``csv`` or ``xlsx``; the delivery is recorded with the user."""
         path = f"/sat/v1/batches/{batch_id}/deliver"
         reply = self._ask("POST", path, json={"reason": reason, "format": file_format})
-        return _download(reply, f"{batch_id}.goods.{file_format}")
+        return downloaded(reply, f"{batch_id}.goods.{file_format}")
 
     def resolve(self, request_id: str, resolution: str, reason: str) -> dict[str, Any]:
         """Decide an escalated order; how it stands then."""
@@ -241,11 +241,6 @@ class AirflowApi:
         """Explain, resolve or write off a break of the reconciliation."""
         path = f"/sat/v1/books/{quote(account, safe='')}/breaks/{quote(break_id, safe='')}/{decision}"
         return self._document(self._ask("POST", path, json={"reason": reason}))
-
-    def choose_settlement(self, account: str, day: str, file: str, reason: str) -> dict[str, Any]:
-        """Say which settlement file of a day counts."""
-        path = f"/sat/v1/books/{quote(account, safe='')}/days/{quote(day, safe='')}/settlement"
-        return self._document(self._ask("POST", path, json={"file": file, "reason": reason}))
 
     def sign_day(self, account: str, day: str, signature: str, reason: str) -> dict[str, Any]:
         """Sign a closed day as its preparer (``prepare``) or approver (``certify``)."""
@@ -382,7 +377,8 @@ class AirflowApi:
         return CommandError(detail or f"{self.url}: found HTTP {status} for {path}; expected success")
 
 
-def _download(reply: requests.Response, name: str) -> Download:
+def downloaded(reply: requests.Response, name: str) -> Download:
+    """The file in an answer; ``name`` where the answer gives it none."""
     _, marker, encoded = reply.headers.get("Content-Disposition", "").partition("filename*=UTF-8''")
     position = reply.headers.get("X-SAT-Log-Position")
     notice = reply.headers.get("X-SAT-Notice")

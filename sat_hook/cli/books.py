@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from sat_hook.domain.books import AccountBooks, PostedClose
     from sat_hook.domain.books_events import BookedBreak
+    from sat_hook.domain.recorded import RecordedEvent
+    from sat_hook.reconciliation.versions import Version
 
 Connection = Annotated[
     str, typer.Option("--account", help="The account: its Airflow connection, or its name in the log")
@@ -34,6 +36,7 @@ Named = Annotated[
 
 DAYS = Columns("day (WIB)", ">position", ">orders", ">open breaks", ">unexplained", "signed", "later")
 SALDO = Columns("saldo", ">rupiah")
+VERSIONS = Columns(">version", "when (WIB)", "who", "what", "kept at, below SAT_RESULTS_URI")
 FILES = Columns("file", "digest", ">rows", "state")
 BREAKS = Columns("break", "category", "first seen", ">rupiah", "state", "order", "what", "ours", "theirs")
 
@@ -44,6 +47,13 @@ class OpenedBooks:
 
     books: AccountBooks
     out: Console
+    recorded: list[RecordedEvent]
+
+    def versions_of(self, day: date) -> list[Version]:
+        """The versions of a day's report."""
+        from sat_hook.reconciliation.versions import versions_of
+
+        return versions_of(self.recorded, day)
 
 
 @contextmanager
@@ -53,6 +63,7 @@ def opened_books(context: typer.Context, account: str | None) -> Iterator[Opened
     :raises CommandError: when it is not clear whose.
     """
     from sat_hook.clients.system import SystemClock
+    from sat_hook.domain.books import fold_books
     from sat_hook.reconciliation.keeping import BookKeeper
     from sat_hook.store.postgres import PostgresEventStore
     from sat_hook.store.sql_files import queries
@@ -72,11 +83,13 @@ def opened_books(context: typer.Context, account: str | None) -> Iterator[Opened
                 else "an account in the log; there is none yet"
             )
             raise CommandError.at("--account", repr(account), expected)
-        yield OpenedBooks(BookKeeper(PostgresEventStore(database), SystemClock()).books(account), console())
+        recorded = BookKeeper(PostgresEventStore(database), SystemClock()).recorded(account)
+        yield OpenedBooks(fold_books(account, recorded), console(), recorded)
 
 
 def show_days(opened: OpenedBooks) -> None:
     """The closed days, newest first."""
+    opened.out.print(f"account {opened.books.account}", markup=False)
     table = DAYS.table()
     books = opened.books
     for day in sorted(books.closes, reverse=True):
@@ -175,3 +188,30 @@ def signatures(books: AccountBooks, close: PostedClose) -> str:
     if prepared is not None and prepared.event.position == close.event.position:
         return f"prepared by {prepared.posted.actor}"
     return "prepared, closed again since" if prepared is not None else ""
+
+
+def each_account(context: typer.Context, account: str | None) -> Iterator[OpenedBooks]:
+    """The books of one account, or those of every account that has a closed day."""
+    from sat_hook.store.sql_files import queries
+
+    if account is None:
+        with database_of(settings_of(context)) as database, database.transaction() as connection:
+            known = [row[0] for row in queries("reconciliation").accounts_with_books(connection)]
+    else:
+        known = [account]
+    for name in known or [None]:
+        with opened_books(context, name) as opened:
+            if account is not None or len(known) < 2 or opened.books.closes:
+                yield opened
+
+
+def show_versions(opened: OpenedBooks, day: date) -> None:
+    """The versions of a day's report."""
+    table = VERSIONS.table()
+    for item in opened.versions_of(day):
+        table.add(str(item.number), moment(item.at)[:19], item.actor, item.what, item.place)
+    opened.out.print(table)
+    opened.out.print(
+        f"the files: sat reconcile report {day} --account {opened.books.account} --output FOLDER",
+        markup=False,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
@@ -13,16 +14,19 @@ from sat_hook.cli.books import (
     Connection,
     Named,
     OpenedBooks,
+    each_account,
     opened_books,
     show_breaks,
     show_days,
     show_files,
     show_saldo,
+    show_versions,
 )
+from sat_hook.cli.day_reports import report
 from sat_hook.cli.moments import day_from, moment_from
 from sat_hook.cli.opened import airflow_of, console, settings_of
 from sat_hook.cli.reasons import Reason
-from sat_hook.cli.showing import WIB, rupiah
+from sat_hook.cli.showing import rupiah
 from sat_hook.cli.trouble import CommandError
 
 DAG_ID = "nightly_reconciliation"
@@ -53,9 +57,7 @@ def close(
     conf: dict[str, Any] = {"accounts": connections} if connections else {}
     if day:
         chosen = day_from(day, "DAY")
-        # With a cut-off before midnight today's may have ended: that the DAG knows.
-        if chosen > datetime.now(WIB).date():
-            raise CommandError.at("DAY", chosen.isoformat(), "a day that has begun in Jakarta (WIB)")
+        _refuse_a_day_that_is_not_over(context, chosen)
         conf["day"] = chosen.isoformat()
     out = console()
     state = ask_for_run(context, out, DAG_ID, conf, wait=wait, timeout=timeout).state
@@ -69,8 +71,8 @@ def close(
 
 @app.command("list")
 def list_days(context: typer.Context, account: Named = None) -> None:
-    """List the closed days: their breaks, what is unexplained, who has signed."""
-    with opened_books(context, account) as opened:
+    """List the closed days of each account: their breaks, what is unexplained, who has signed."""
+    for opened in each_account(context, account):
         show_days(opened)
 
 
@@ -81,8 +83,7 @@ def show(context: typer.Context, day: Day, account: Named = None) -> None:
         found = _close_of(opened, day_from(day, "DAY"))
         show_saldo(opened, found)
         show_breaks(opened, found, every=True)
-        place = f"reconciliation/{opened.books.account}/{found.event.day}/{found.event.position}/"
-        opened.out.print(f"report: {place} in the folder of the results (SAT_RESULTS_URI)", markup=False)
+        show_versions(opened, found.event.day)
 
 
 @app.command("breaks")
@@ -135,7 +136,9 @@ def choose(
     reason: Reason,
 ) -> None:
     """Say which of several settlement files with the same orders counts, from the next close on."""
-    with airflow_of(settings_of(context)) as airflow:
+    from sat_hook.cli.books_api import BooksApi
+
+    with closing(BooksApi(settings_of(context))) as airflow:
         chosen = airflow.choose_settlement(account, day_from(day, "DAY").isoformat(), file, reason)
     state = "chosen" if chosen["is_new"] else "chosen before"
     console().print(
@@ -155,6 +158,9 @@ def prepare(context: typer.Context, day: Day, account: Connection, reason: Reaso
 def certify(context: typer.Context, day: Day, account: Connection, reason: Reason) -> None:
     """Approve a prepared day, as somebody else than its preparer. It is frozen from then on."""
     _sign(context, account, day, "certify", reason)
+
+
+app.command("report")(report)
 
 
 @topup_app.command("record")
@@ -181,6 +187,19 @@ def record(
         )
     state = "recorded" if known["is_new"] else "recorded before"
     console().print(f"top-up of {rupiah(amount_rupiah)} to account {known['account']}: {state}")
+
+
+def _refuse_a_day_that_is_not_over(context: typer.Context, day: date) -> None:
+    """Say so at once, and not by a red run. A cut-off before midnight may have ended today's already."""
+    from sat_hook.cli.books_api import BooksApi
+    from sat_hook.reconciliation.model import MAXIMUM_CUT_OFF_MINUTES, BusinessDay
+
+    now, minutes = datetime.now(UTC), -MAXIMUM_CUT_OFF_MINUTES
+    if BusinessDay(day, minutes).closes_at <= now < BusinessDay(day, MAXIMUM_CUT_OFF_MINUTES).closes_at:
+        with closing(BooksApi(settings_of(context))) as airflow:
+            minutes = airflow.cut_off_minutes()
+    if BusinessDay(day, minutes).closes_at > now:
+        raise CommandError(f"DAY: {day} is not over yet in Jakarta (WIB); expected a day that has ended")
 
 
 def _close_of(opened: OpenedBooks, day: date) -> Any:

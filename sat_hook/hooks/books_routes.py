@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
-from fastapi import APIRouter, Body, Depends, Path
+from fastapi import APIRouter, Body, Depends, Path, Query
+from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 from starlette.concurrency import run_in_threadpool
 
@@ -18,6 +19,7 @@ from sat_hook.clients.system import SystemClock
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.batch_routes import MAXIMUM_BODY_TEXT
+from sat_hook.hooks.downloads import as_download
 from sat_hook.pipeline.overrides import checked_reason
 from sat_hook.reconciliation import acts
 from sat_hook.reconciliation.keeping import BookKeeper
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from sat_hook.store.postgres import PostgresEventStore
 
 DAG_ID = "nightly_reconciliation"
+MAXIMUM_ORDERS_ON_REQUEST = 100_000
+"""A report of more orders is made by the DAG: the API server has other things to do."""
 _STATES = {
     "explain": BreakState.EXPLAINED,
     "resolve": BreakState.RESOLVED,
@@ -101,6 +105,33 @@ def books_routes(
             return {"break_id": break_id, "state": state.value, "is_new": is_new}
 
         return await run_in_threadpool(decide)
+
+    @router.get("/books/{account}/days/{day}/report")
+    async def report(
+        account: ConnectionId,
+        day: Annotated[date, Path()],
+        version: Annotated[int | None, Query(ge=1)] = None,
+    ) -> StreamingResponse:
+        """A version of a day's report as a ZIP of its files; it is written when it was not yet."""
+
+        def pack() -> StreamingResponse:
+            from sat_hook.hooks.report_archives import archive_of
+            from sat_hook.hooks.spool import results_spool
+            from sat_hook.reconciliation.kept_reports import report_of
+
+            name, spool = account_of(account), results_spool()
+            kept = report_of(keeper(), spool, name, day, version, MAXIMUM_ORDERS_ON_REQUEST)
+            number = kept.version.number
+            return StreamingResponse(
+                archive_of(spool, kept),
+                media_type="application/zip",
+                headers={
+                    **as_download(f"reconciliation-{name}-{day}-version-{number}.zip"),
+                    "X-SAT-Report-Version": str(number),
+                },
+            )
+
+        return await run_in_threadpool(pack)
 
     @router.post("/books/{account}/days/{day}/settlement")
     async def choose_settlement(

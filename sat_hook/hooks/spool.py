@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from airflow.sdk import ObjectStoragePath
 
-from sat_hook.pipeline.spool import LocalSpool, Spool
+from sat_hook.pipeline.spool import LocalSpool, NamedSpool
 from sat_hook.pipeline.trouble import SpoolError, SpoolFileGoneError
 
 SPOOL_URI_VARIABLE = "SAT_SPOOL_URI"
@@ -33,6 +33,9 @@ class ObjectStorageSpool:
             raise SpoolError(f"{uri} cannot be written: {error}") from error
         return uri
 
+    def uri_of(self, name: str) -> str:
+        return f"{self._base_uri}/{name}"
+
     def open(self, uri: str) -> BinaryIO:
         if not uri.startswith(f"{self._base_uri}/") or ".." in uri.split("/"):
             raise SpoolError(f"{uri} is not in the spool {self._base_uri}")
@@ -44,7 +47,7 @@ class ObjectStorageSpool:
             raise SpoolError(f"{uri} cannot be read: {error}") from error
 
 
-def spool_at(base_uri: str) -> Spool:
+def spool_at(base_uri: str) -> NamedSpool:
     """The spool at a URI. A plain folder gets the form that never shows half a file."""
     parts = urlsplit(base_uri)
     if parts.scheme in ("", "file"):
@@ -52,12 +55,12 @@ def spool_at(base_uri: str) -> Spool:
     return ObjectStorageSpool(base_uri)
 
 
-def submissions_spool() -> Spool:
+def submissions_spool() -> NamedSpool:
     """Where submitted bytes are kept (environment variable ``SAT_SPOOL_URI``)."""
     return spool_at(_configured(SPOOL_URI_VARIABLE))
 
 
-def results_spool() -> Spool:
+def results_spool() -> NamedSpool:
     """Where result files are kept (environment variable ``SAT_RESULTS_URI``)."""
     return spool_at(_configured(RESULTS_URI_VARIABLE))
 

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, Context, ObjectStoragePath
@@ -127,7 +125,9 @@ class SATNameDayOperator(BaseOperator):
                     f"day: found {self.day!r}; expected YYYY-MM-DD, a WIB day"
                 ) from None
             if named >= BusinessDay.of(now, minutes).day:
-                raise AirflowFailException(f"day: found {self.day}; expected a WIB day that has ended")
+                raise AirflowFailException(
+                    f"day: {self.day} is not over yet; expected a WIB day that has ended"
+                )
             return named.isoformat()
         closed = BusinessDay.of(running.opens_at - (running.closes_at - running.opens_at) / 2, minutes)
         if closed.closes_at > now:
@@ -258,7 +258,7 @@ class SATCloseDayOperator(SATBooksOperator):
             minutes = int(self.cut_off_minutes) if known is None else known.event.cut_off_minutes
             try:
                 closed = close_day(keeper, spool, account, BusinessDay(day, minutes), provenance)
-                uris = self._write(closed)
+                uris = self._write(keeper, closed)
                 self._tell_of(application, closed)
             except Exception as error:
                 if day == self.business_day.day:
@@ -280,16 +280,19 @@ class SATCloseDayOperator(SATBooksOperator):
             "report": uris,
         }
 
-    def _write(self, closed: Closed) -> list[str]:
-        from sat_hook.reconciliation.report import write_report
+    def _write(self, keeper: BookKeeper, closed: Closed) -> list[str]:
+        from sat_hook.reconciliation.kept_reports import keep_report
+        from sat_hook.reconciliation.versions import versions_of
 
-        close, spool = closed.close, results_spool()
-        place = f"reconciliation/{close.account}/{close.day}/{close.position}"
-        with tempfile.TemporaryDirectory(prefix="sat-report-") as folder:
-            return [
-                spool.write(f"{place}/{file.name}", file.path.read_bytes())
-                for file in write_report(close, Path(folder))
-            ]
+        close = closed.close
+        recorded = keeper.recorded(close.account)
+        # Another run may have closed the day at a later position meanwhile, and writes that report.
+        versions = [
+            version
+            for version in versions_of(recorded, close.day)
+            if version.close.position <= close.position
+        ]
+        return sorted(keep_report(results_spool(), recorded, versions, close).files.values())
 
     def _tell_of(self, application: ApplicationHook, closed: Closed) -> None:
         close = closed.close

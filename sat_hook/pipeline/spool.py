@@ -37,6 +37,13 @@ class Spool(SpoolReader, Protocol):
         """
 
 
+class NamedSpool(Spool, Protocol):
+    """A spool that can be asked for what it keeps by its name."""
+
+    def uri_of(self, name: str) -> str:
+        """The URI of what is or would be kept under ``name``."""
+
+
 class LocalSpool:
     """A spool in one folder that every process of the deployment sees."""
 
@@ -54,6 +61,9 @@ class LocalSpool:
         except OSError as error:
             raise SpoolError(f"{name!r} cannot be written to the spool: {error.strerror}") from error
         return target.as_uri()
+
+    def uri_of(self, name: str) -> str:
+        return (self._folder / name).as_uri()
 
     def open(self, uri: str) -> BinaryIO:
         path = Path(unquote(urlsplit(uri).path)).resolve()

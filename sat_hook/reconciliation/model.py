@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WIB = timezone(timedelta(hours=7), "WIB")
+MAXIMUM_CUT_OFF_MINUTES = 720
+"""How far from midnight a day may begin and end."""
 
 __all__ = [
     "AGE_BANDS",

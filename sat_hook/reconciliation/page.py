@@ -25,6 +25,7 @@ from sat_hook.reconciliation.figures import (
     headline,
 )
 from sat_hook.reconciliation.model import BreakCategory, DayClose, SaldoEquation, WaterfallLine
+from sat_hook.reconciliation.versions import Version
 
 MAXIMUM_BREAKS = 500
 """Breaks in the page; the others are in the files."""
@@ -78,10 +79,11 @@ class LinkedFile:
     what: str
 
 
-def render_page(close: DayClose, files: Sequence[LinkedFile]) -> bytes:
+def render_page(close: DayClose, files: Sequence[LinkedFile], versions: Sequence[Version] = ()) -> bytes:
     """The page of a closed day, UTF-8.
 
     :param files: those that lie beside it; it links to them by their names.
+    :param versions: those of the report up to this one.
     """
     aged = ageing(close)
     lines = by_product_and_state(close.orders)
@@ -93,6 +95,7 @@ def render_page(close: DayClose, files: Sequence[LinkedFile]) -> bytes:
         head=headline(close),
         style=Markup(charts.STYLE),  # noqa: S704 - our own constant
         files=files,
+        versions=versions,
         bands=BANDS,
         aged=aged,
         categories=_aged_by_category(aged),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from sat_hook.reconciliation.breaks_file import render_breaks, write_orders
 from sat_hook.reconciliation.model import DayClose
 from sat_hook.reconciliation.page import LinkedFile, render_page
+from sat_hook.reconciliation.versions import Version
 from sat_hook.reconciliation.workbook import has_orders_inside, render_workbook
 
 _LONGEST_ACCOUNT = 80
@@ -30,19 +33,24 @@ class ReportFile:
         return self.path.name
 
 
-def write_report(close: DayClose, folder: Path) -> tuple[ReportFile, ...]:
+def names_of(account: str, day: date) -> tuple[str, str, str, str]:
+    """The names of a report's files: workbook, page, breaks, orders."""
+    safe = _NOT_IN_A_NAME.sub("_", account)[:_LONGEST_ACCOUNT]
+    stem = f"reconciliation-{safe}-{day.isoformat()}"
+    return f"{stem}.xlsx", f"{stem}.html", f"{stem}-breaks.csv", f"{stem}-orders.csv"
+
+
+def write_report(close: DayClose, folder: Path, versions: Sequence[Version] = ()) -> tuple[ReportFile, ...]:
     """Write the report into ``folder`` (which exists), replacing an earlier one of the same day.
 
     The same day gives the same bytes. The orders get a file of their own when the workbook has no room for
     them; it is written a part at a time.
 
+    :param versions: those up to the one that is written: who closed, decided and signed.
     :returns: the files: workbook, page, breaks, and the orders where they are a file.
     :raises OSError: when the folder cannot be written to.
     """
-    account = _NOT_IN_A_NAME.sub("_", close.account)[:_LONGEST_ACCOUNT]
-    stem = folder / f"reconciliation-{account}-{close.day.isoformat()}"
-    workbook, page = stem.with_name(f"{stem.name}.xlsx"), stem.with_name(f"{stem.name}.html")
-    breaks, orders = stem.with_name(f"{stem.name}-breaks.csv"), stem.with_name(f"{stem.name}-orders.csv")
+    workbook, page, breaks, orders = (folder / name for name in names_of(close.account, close.day))
     linked = [
         LinkedFile(workbook.name, "workbook" if has_orders_inside(close) else "workbook without the orders"),
         LinkedFile(breaks.name, "the breaks as CSV"),
@@ -53,8 +61,8 @@ def write_report(close: DayClose, folder: Path) -> tuple[ReportFile, ...]:
         written.append(orders)
         with orders.open("wb") as out:
             write_orders(close.orders, out)
-    workbook.write_bytes(render_workbook(close, orders.name))
-    page.write_bytes(render_page(close, linked))
+    workbook.write_bytes(render_workbook(close, orders.name, versions))
+    page.write_bytes(render_page(close, linked, versions))
     breaks.write_bytes(render_breaks(close))
     return tuple(ReportFile(path, path.stat().st_size, _digest(path)) for path in written)
 

@@ -22,6 +22,7 @@ from sat_hook.reconciliation.model import WIB, DayClose
 from sat_hook.reconciliation.order_sheet import OrderSheet, is_plain_criterion
 from sat_hook.reconciliation.saldo_sheet import SaldoSheet
 from sat_hook.reconciliation.sheets import Cell, Column, Formats, Formula, Kind, Sheet, reference
+from sat_hook.reconciliation.versions import Version
 
 MAXIMUM_ORDERS = 50_000
 """Orders in a workbook; more are a CSV beside it."""
@@ -35,11 +36,12 @@ _TOTALS = (
 )
 
 
-def render_workbook(close: DayClose, orders_file: str) -> bytes:
+def render_workbook(close: DayClose, orders_file: str, versions: Sequence[Version] = ()) -> bytes:
     """The workbook of a closed day.
 
     :param orders_file: the name of the CSV with the orders, which the workbook names when it has no room for
         them (see :func:`has_orders_inside`).
+    :param versions: those of the report up to this one.
     """
     out = io.BytesIO()
     # The rows wait in files; a folder of their own takes them along whatever happens.
@@ -57,7 +59,7 @@ def render_workbook(close: DayClose, orders_file: str) -> bytes:
         orders = OrderSheet(close.orders) if has_orders_inside(close) else None
         breaks, saldo = BreakSheet(close), SaldoSheet(close, orders)
         products = _ProductSheet(close.orders, orders)
-        _write_summary(book, formats, close, orders, orders_file, (breaks, saldo, products))
+        _write_summary(book, formats, close, orders, orders_file, (breaks, saldo, products), versions)
         breaks.write(book, formats)
         AgeingSheet(close, breaks).write(book, formats)
         products.write(book, formats)
@@ -143,6 +145,7 @@ def _write_summary(
     orders: OrderSheet | None,
     orders_file: str,
     others: tuple[BreakSheet, SaldoSheet, _ProductSheet],
+    versions: Sequence[Version],
 ) -> None:
     sheet = Sheet(book, formats, SUMMARY, [34, 20, *(column.width for column in _TOTALS[1:])])
     sheet.title(f"Nightly reconciliation of {close.account}, {close.day.isoformat()} (WIB)")
@@ -158,12 +161,32 @@ def _write_summary(
     sheet.fact("From, inclusive (WIB)", _naive(close.business_day.opens_at), Kind.MOMENT)
     sheet.fact("Until, exclusive (WIB)", _naive(close.business_day.closes_at), Kind.MOMENT)
     sheet.fact("Log position", close.position, Kind.COUNT)
+    if versions:
+        sheet.fact("Version of this report", len(versions), Kind.COUNT)
     _write_key_figures(sheet, close, orders, others)
     _write_states(sheet, close, orders)
     _write_matches(sheet, close)
     _write_controls(sheet, close)
     _write_sources(sheet, close)
     _write_adjustments(sheet, close)
+    if versions:
+        _write_versions(sheet, versions)
+
+
+def _write_versions(sheet: Sheet, versions: Sequence[Version]) -> None:
+    sheet.section("Versions and signatures")
+    columns = (
+        Column("What", 34, Kind.TEXT),
+        Column("When (WIB)", 20, Kind.MOMENT),
+        Column("Version", 17, Kind.COUNT),
+        Column("Log position", 17, Kind.COUNT),
+        Column("Who", 17, Kind.TEXT),
+    )
+    kinds = [column.kind for column in columns]
+    sheet.header(columns)
+    for item in versions:
+        sheet.line([item.what, _naive(item.at), item.number, item.position, item.actor], kinds)
+    sheet.note("Each close, decision and signature makes a version, and leaves those before it as they are.")
 
 
 def _write_key_figures(

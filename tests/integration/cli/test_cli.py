@@ -119,7 +119,7 @@ def test_a_batch_of_a_paused_account_says_so(run: Run, filled: ApplicationDataba
 def test_a_day_to_come_is_not_closed(run: Run) -> None:
     """Said at once, not by a red task minutes later."""
     ran = run("reconcile", "close", "2999-01-01", env={})
-    assert (ran.code, "a day that has begun in Jakarta" in ran.err) == (2, True)
+    assert (ran.code, "2999-01-01 is not over yet in Jakarta (WIB)" in ran.err) == (2, True)
 
 
 def test_a_list_that_is_cut_says_so(run: Run, filled: ApplicationDatabase) -> None:

@@ -1,0 +1,63 @@
+"""``sat reconcile report``: the report of a closed day, as files."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from contextlib import closing
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+import typer
+
+from sat_hook.cli.books import Connection
+from sat_hook.cli.moments import day_from
+from sat_hook.cli.opened import console, settings_of
+from sat_hook.cli.trouble import CommandError
+
+
+def report(
+    context: typer.Context,
+    day: Annotated[str, typer.Argument(metavar="DAY", help="The WIB day, such as 2026-11-22")],
+    account: Connection,
+    output: Annotated[Path, typer.Option(help="A folder for the files, or the name of a .zip")] = Path(),
+    version: Annotated[
+        int | None, typer.Option(help="An earlier version; default: the newest", min=1)
+    ] = None,
+) -> None:
+    """Fetch the report of a closed day: workbook, page, breaks, with all decisions and signatures so far.
+
+    A version never changes. What came after it is another one, which names those before it.
+    """
+    named = day_from(day, "DAY").isoformat()
+    from sat_hook.cli.books_api import BooksApi
+
+    with closing(BooksApi(settings_of(context))) as airflow:
+        fetched = airflow.report(account, named, version)
+    out = console()
+    try:
+        for path in _saved(fetched.content, output):
+            out.print(f"{path}: {path.stat().st_size:,} bytes", markup=False)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise CommandError.at(f"--output {output}", reason, "a place that can be written to") from None
+    except zipfile.BadZipFile:
+        raise CommandError.at("the report", "no ZIP", "the files of a report; try again") from None
+
+
+def _saved(content: bytes, output: Path) -> list[Path]:
+    from sat_hook.pipeline.private_files import private_file
+
+    if output.suffix.lower() == ".zip":
+        with private_file(output) as file:
+            file.write(content)
+        return [output]
+    output.mkdir(parents=True, exist_ok=True)
+    paths = []
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for member in archive.namelist():
+            path = output / PurePosixPath(member).name
+            with private_file(path) as file:
+                file.write(archive.read(member))
+            paths.append(path)
+    return paths

@@ -1,0 +1,115 @@
+"""Versions of a closed day's report: each close, decision and signature makes one; none ever changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from sat_hook.domain.books_events import BreakDecided, BreaksRecorded, DayCertified, DayClosed, DayPrepared
+from sat_hook.domain.recorded import RecordedEvent
+from sat_hook.reconciliation.model import BusinessDay, DayClose
+from sat_hook.reconciliation.trouble import BooksRefusedError
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a day's report, by what made it.
+
+    :param number: counts from 1 over all closes of the day.
+    :param position: of the event that made it.
+    :param close: the close that it shows, as it was recorded at ``closed_at``.
+    """
+
+    number: int
+    position: int
+    at: datetime
+    actor: str
+    what: str
+    close: DayClosed
+    closed_at: int
+
+    @property
+    def business_day(self) -> BusinessDay:
+        """The day that it is about."""
+        return BusinessDay(self.close.day, self.close.cut_off_minutes)
+
+    @property
+    def place(self) -> str:
+        """Where it is kept, below the results: what came after a close stands beside that close's report."""
+        of_close = f"reconciliation/{self.close.account}/{self.close.day}/{self.close.position}"
+        return of_close if self.position == self.closed_at else f"{of_close}/version-{self.number}"
+
+
+def versions_of(recorded: Iterable[RecordedEvent], day: date) -> list[Version]:
+    """The versions of a day's report, the oldest first.
+
+    :param recorded: the account's stream.
+    """
+    versions: list[Version] = []
+    close: tuple[DayClosed, int] | None = None
+    break_ids: set[str] = set()
+    for item in recorded:
+        event = item.event
+        if isinstance(event, BreaksRecorded) and event.day == day:
+            break_ids |= {booked.break_id for booked in event.breaks}
+        what = _what(event, day, break_ids)
+        if what is None:
+            continue
+        if isinstance(event, DayClosed):
+            close, break_ids = (event, item.position), set()
+        if close is not None:
+            number, actor = len(versions) + 1, item.provenance.actor
+            versions.append(Version(number, item.position, item.occurred_at, actor, what, *close))
+    return versions
+
+
+def _what(event: object, day: date, break_ids: set[str]) -> str | None:
+    match event:
+        case DayClosed() if event.day == day:
+            return f"closed at log position {event.position}, result {event.result_digest[:16]}"
+        case BreakDecided() if event.break_id in break_ids:
+            return f"break {event.break_id} {event.state.value.replace('_', ' ')}: {event.reason}"
+        case DayPrepared() if event.day == day:
+            return f"prepared, result {event.result_digest[:16]}: {event.note}"
+        case DayCertified() if event.day == day:
+            sealed = f", checkpoint {event.checkpoint[:16]}" if event.checkpoint else ""
+            return f"certified, result {event.result_digest[:16]}{sealed}: {event.note}"
+        case _:
+            return None
+
+
+def version_numbered(versions: list[Version], day: date, number: int | None) -> Version:
+    """The version of a number; the newest one by default.
+
+    :raises BooksRefusedError: when there is none.
+    """
+    if not versions:
+        raise BooksRefusedError(f"{day}: found no close; expected a day that is closed")
+    if number is None:
+        return versions[-1]
+    if not 1 <= number <= len(versions):
+        raise BooksRefusedError(f"{day}: found no version {number}; expected 1 to {len(versions)}")
+    return versions[number - 1]
+
+
+def as_decided(close: DayClose, recorded: Iterable[RecordedEvent], version: Version) -> DayClose:
+    """The close with what people said about its breaks since, up to a version."""
+    said = {
+        item.event.break_id: item
+        for item in recorded
+        if isinstance(item.event, BreakDecided) and version.closed_at < item.position <= version.position
+    }
+    breaks = []
+    for one in close.breaks:
+        item = said.get(one.break_id)
+        if item is not None and isinstance(item.event, BreakDecided):
+            one = replace(
+                one,
+                state=item.event.state,
+                reason=item.event.reason,
+                actor=item.provenance.actor,
+                decided_at=item.occurred_at,
+            )
+        breaks.append(one)
+    return replace(close, breaks=tuple(breaks))

@@ -1,0 +1,135 @@
+"""What finance does with the books from a terminal: days of several accounts, files, versions, reports."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from sat_hook.reconciliation.model import BusinessDay
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
+from stack.databases import ApplicationDatabase
+from tests.integration.reconciliation.planting import CLOSES, DAY, SECOND, Planted
+from tests.unit.cli.running import Run, runner
+from tests.unit.cli.scripted_airflow import PASSWORD, ScriptedAirflow, scripted_airflow
+
+DETAILS = "GET /api/v2/dags/nightly_reconciliation/details"
+TODAY = BusinessDay.of(datetime.now(UTC)).day
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs the command far from any checkout."""
+    monkeypatch.chdir(tmp_path)
+    return runner(monkeypatch, capsys)
+
+
+@pytest.fixture
+def airflow() -> Iterator[ScriptedAirflow]:
+    """Airflow as the command sees it."""
+    with scripted_airflow() as scripted:
+        yield scripted
+
+
+def env(airflow: ScriptedAirflow) -> dict[str, str]:
+    """Settings of somebody who may act."""
+    return {"SAT_AIRFLOW_URL": airflow.url, "SAT_AIRFLOW_USER": "ops", "SAT_AIRFLOW_PASSWORD": PASSWORD}
+
+
+@pytest.fixture(scope="module")
+def books(module_database: ApplicationDatabase, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Two accounts with a closed day each; one of them has a file that does not count."""
+    store = PostgresEventStore(Database(module_database.writer_dsn, "tests"))
+    with closing(store.database):
+        for account in ("east", "west"):
+            day = Planted(store, tmp_path_factory.mktemp(account), account)
+            day.ordinary_day()
+            day.settle(*day.usual_rows(), name="settlement-2026-11-02.csv")
+            if account == "west":
+                day.set_aside("settlement-2026-11-02.xlsx", "found a locked workbook; expected an open one")
+            day.observe(CLOSES + SECOND)
+            day.close()
+    return {"SAT_DB_DSN": module_database.reader_dsn}
+
+
+def test_days_of_several_accounts_are_listed(run: Run, books: dict[str, str]) -> None:
+    """Each under its account; one of them on its own where it is named."""
+    said = run("reconcile", "list", env=books).out
+    assert said.index("account east") < said.index("account west")
+    assert said.count(DAY.day.isoformat()) == 2
+    assert "account west" not in run("reconcile", "list", "--account", "east", env=books).out
+
+
+def test_the_files_of_a_day_say_which_count(run: Run, books: dict[str, str]) -> None:
+    """And of one that does not, why."""
+    said = run("reconcile", "files", DAY.day.isoformat(), "--account", "west", env=books).out
+    assert "settlement-2026-11-02.csv" in said
+    assert "does not count: settlement-2026-11-02.xlsx: found a locked workbook" in said
+
+
+def test_a_day_shows_the_versions_of_its_report(run: Run, books: dict[str, str]) -> None:
+    """By what made each, and how to fetch one."""
+    said = run("reconcile", "show", DAY.day.isoformat(), "--account", "east", env=books).out
+    assert "closed at log position" in said
+    assert f"sat reconcile report {DAY.day} --account east --output FOLDER" in said
+
+
+@pytest.mark.parametrize("params", [{}, {"cut_off_minutes": {"value": 0}}, {"cut_off_minutes": 60}])
+def test_a_day_that_is_not_over_is_refused_at_once(
+    run: Run, airflow: ScriptedAirflow, params: dict[str, object]
+) -> None:
+    """No run is started that would be red for it."""
+    airflow.overrides[DETAILS] = (200, {"params": params})
+    ran = run("reconcile", "close", TODAY.isoformat(), env=env(airflow))
+    assert (ran.code, f"{TODAY} is not over yet" in ran.err) == (2, True)
+    assert not [target for target in airflow.targets if target.endswith("dagRuns")]
+
+
+def test_a_day_that_is_over_is_closed(run: Run, airflow: ScriptedAirflow) -> None:
+    """Whatever the cut-off, two days ago is over."""
+    path = "/api/v2/dags/nightly_reconciliation/dagRuns"
+    airflow.overrides[f"POST {path}"] = (200, {"state": "queued"})
+    assert run("reconcile", "close", (TODAY - timedelta(days=2)).isoformat(), env=env(airflow)).code == 0
+    assert [target for target in airflow.targets if target == path]
+
+
+def test_a_report_is_fetched_as_files(run: Run, airflow: ScriptedAirflow, tmp_path: Path) -> None:
+    """Into a folder, or as one archive; a name in it that leads elsewhere does not."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("day.xlsx", b"workbook")
+        archive.writestr("../../day.html", b"page")
+    day = DAY.day.isoformat()
+    path = f"GET /sat/v1/books/sat_default/days/{day}/report"
+    airflow.overrides[path] = (200, packed.getvalue())
+    target = tmp_path / "deep" / "reports"
+    of_day = ("reconcile", "report", day, "--account", "sat_default")
+    ran = run(*of_day, "--output", str(target), "--version", "2", env=env(airflow))
+    assert ran.code == 0, ran.err
+    assert airflow.targets[-1].endswith("/report?version=2")
+    assert {item.name: item.read_bytes() for item in target.iterdir()} == {
+        "day.xlsx": b"workbook",
+        "day.html": b"page",
+    }
+    assert {item.stat().st_mode & 0o777 for item in target.iterdir()} == {0o600}
+    run(*of_day, "--output", str(tmp_path / "all.zip"), env=env(airflow))
+    assert (tmp_path / "all.zip").read_bytes() == packed.getvalue()
+    (tmp_path / "a file").write_text("")
+    ran = run(*of_day, "--output", str(tmp_path / "a file" / "x"), env=env(airflow))
+    assert (ran.code, "a place that can be written to" in ran.err) == (2, True)
+
+
+def test_a_choice_between_files_is_asked_of_airflow(run: Run, airflow: ScriptedAirflow) -> None:
+    """With the reason; the answer says from when on it counts."""
+    day = DAY.day.isoformat()
+    answer = {"file": "s (1).csv", "day": day, "is_new": True, "account": "east"}
+    airflow.overrides[f"POST /sat/v1/books/sat_default/days/{day}/settlement"] = (200, answer)
+    people = ("--account", "sat_default", "--reason", "the first was cut off")
+    said = run("reconcile", "choose", day, "s (1).csv", *people, env=env(airflow)).out
+    assert said.startswith("s (1).csv: chosen; it counts from the next close of 2026-11-02 on")

@@ -1,0 +1,146 @@
+"""A report after decisions and signatures: another version, which names those before it and changes none."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import openpyxl
+import pytest
+
+from sat_hook.domain.breaks import BreakState
+from sat_hook.hooks.report_archives import archive_of
+from sat_hook.reconciliation import acts
+from sat_hook.reconciliation.kept_reports import KeptReport, report_of
+from sat_hook.reconciliation.trouble import BooksRefusedError
+from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted
+from tests.integration.reconciliation.test_life_of_a_break import BY_CHIEF, BY_FINANCE
+
+REASON = "the provider corrects it"
+
+
+class Desk:
+    """A day with one break, and the reports of it."""
+
+    def __init__(self, day: Planted) -> None:
+        self.day = day
+        day.settle(*day.usual_rows("good-1"), day.settlement_row("good-1", PRICE + 500))
+        day.observe(CLOSES + SECOND)
+        (self.item,) = day.close().close.breaks
+
+    def report(self, number: int | None = None, most_orders: int | None = None) -> KeptReport:
+        """A version, as it is kept."""
+        return report_of(self.day.keeper, self.day.spool, self.day.account, DAY.day, number, most_orders)
+
+    def content(self, report: KeptReport) -> dict[str, bytes]:
+        """Its files."""
+        found = {}
+        for name, uri in report.files.items():
+            with self.day.spool.open(uri) as file:
+                found[name] = file.read()
+        return found
+
+    def text(self, report: KeptReport, ending: str) -> str:
+        """One of its files."""
+        (found,) = (text for name, text in self.content(report).items() if name.endswith(ending))
+        return found.decode("utf-8-sig")
+
+    def decide(self, state: BreakState, reason: str = REASON) -> None:
+        """A person decides the break."""
+        self.day.clock.advance(60)
+        acts.settle_break(self.day.keeper, self.day.account, self.item.break_id, state, reason, BY_FINANCE)
+
+    def sign(self) -> None:
+        """Two people sign the day."""
+        for act, person in ((acts.prepare, BY_FINANCE), (acts.certify, BY_CHIEF)):
+            self.day.clock.advance(60)
+            act(self.day.keeper, self.day.account, DAY.day, "all looked at", person)
+
+
+@pytest.fixture
+def desk(day: Planted) -> Desk:
+    """The desk of an ordinary day."""
+    return Desk(day)
+
+
+def test_what_people_said_is_in_the_next_version(desk: Desk) -> None:
+    """Break ids, decisions, and who signed what, in the page, the workbook and the CSV."""
+    first = desk.report()
+    desk.decide(BreakState.EXPLAINED)
+    desk.sign()
+    desk.decide(BreakState.WRITTEN_OFF, "too small to chase")
+    last = desk.report()
+    assert (first.version.number, last.version.number) == (1, 5)
+    page = desk.text(last, ".html")
+    assert "version 5</b>, after version 4" in page
+    for said in (
+        desk.item.break_id,
+        "closed at log position",
+        f"explained: {REASON}",
+        "written off: too small to chase",
+        f"prepared, result {last.version.close.result_digest[:16]}: all looked at",
+        "certified, result",
+        BY_FINANCE.actor,
+        BY_CHIEF.actor,
+    ):
+        assert said in page, said
+    assert f"{desk.item.break_id},written_off," in desk.text(last, "-breaks.csv")
+    book = desk.content(last)[next(name for name in last.files if name.endswith(".xlsx"))]
+    summary = openpyxl.load_workbook(io.BytesIO(book))["summary"]
+    cells = [str(cell.value) for row in summary.iter_rows() for cell in row if cell.value is not None]
+    assert {"Versions and signatures", BY_CHIEF.actor} <= set(cells)
+
+
+def test_no_version_ever_changes(desk: Desk) -> None:
+    """Neither when more is said, nor when it is asked for again, nor by another release."""
+    desk.decide(BreakState.EXPLAINED)
+    desk.sign()
+    signed = desk.report()
+    before = desk.content(signed)
+    desk.decide(BreakState.RESOLVED)
+    after = desk.report()
+    assert set(after.files.values()).isdisjoint(signed.files.values())
+    assert desk.content(desk.report(signed.version.number)) == before
+    for name in before:
+        desk.day.spool.write(f"{signed.version.place}/{name}", b"as an earlier release wrote it")
+    assert set(desk.content(desk.report(signed.version.number)).values()) == {
+        b"as an earlier release wrote it"
+    }
+
+
+def test_an_earlier_version_is_made_as_it_was(desk: Desk) -> None:
+    """When nobody has asked for it before: without what came later."""
+    desk.decide(BreakState.EXPLAINED)
+    desk.sign()
+    page = desk.text(desk.report(2), ".html")
+    assert "explained" in page
+    assert BY_CHIEF.actor not in page
+    assert "version 2</b>, after version 1" in page
+
+
+def test_a_day_closed_again_goes_on_counting(desk: Desk) -> None:
+    """The version after it names the close before."""
+    desk.day.top_up(1)
+    desk.day.close()
+    report = desk.report()
+    assert report.version.number == 2
+    assert desk.text(report, ".html").count("closed at log position") == 2
+
+
+def test_what_is_not_there_is_said(desk: Desk) -> None:
+    """A version, a day, or a day that is too large for the API server."""
+    with pytest.raises(BooksRefusedError, match="found no version 7; expected 1 to 1"):
+        desk.report(7)
+    with pytest.raises(BooksRefusedError, match=r"found 6 orders and no file of version 1 yet"):
+        desk.report(most_orders=5)
+    desk.report()
+    assert desk.report(most_orders=5).files
+    with pytest.raises(BooksRefusedError, match="found no close"):
+        report_of(desk.day.keeper, desk.day.spool, "nobody", DAY.day)
+
+
+def test_a_report_is_one_archive(desk: Desk) -> None:
+    """With the files under their own names."""
+    report = desk.report()
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(archive_of(desk.day.spool, report))))
+    assert {name: archive.read(name) for name in archive.namelist()} == desk.content(report)
