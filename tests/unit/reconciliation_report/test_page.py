@@ -43,7 +43,8 @@ def test_it_says_what_the_day_was(close: DayClose) -> None:
     text = text_of(html_of(close))
     assert close.saldo is not None
     assert "2026-11-22" in text
-    assert f"To be looked at: {len(close.open_breaks)} open breaks; −Rp 2,500 of the saldo unexplained." in text
+    found = f"{len(close.open_breaks)} open breaks"
+    assert f"To be looked at: {found}; −Rp 2,500 of the saldo unexplained." in text
     assert f"{close.saldo.closing.saldo_rupiah:,}" in text
     assert f"{int(close.orders['charged_rupiah'].sum()):,}" in text
     for item in close.breaks:
