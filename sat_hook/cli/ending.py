@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sat_hook.cli.opened import store_of
-from sat_hook.cli.showing import STYLES, Columns, facts, rupiah
+from sat_hook.cli.showing import STYLES, Columns, counted, facts, rupiah
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,6 +102,8 @@ def _print_facts(out: Console, summary: BatchSummary) -> None:
     ]
     if batch.reference != batch.digest:
         shown.insert(1, ("reference", batch.reference))
+    if summary.moved_on:
+        shown.append(("moved on", f"{counted(summary.moved_on, 'order')}, submitted again in a later batch"))
     if batch.refusal_message:
         shown.append(("refused", f"{batch.refusal_code}: {batch.refusal_message}"))
     for line in facts(shown):

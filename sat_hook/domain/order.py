@@ -74,6 +74,17 @@ class UnknownAmount(BaseModel):
     is_signed: bool
 
 
+class RejectedSubmission(BaseModel):
+    """A row of an earlier batch that stood for the order, was rejected and never sent."""
+
+    model_config = ConfigDict(frozen=True)
+
+    batch_id: str
+    row_number: int
+    reason_code: str
+    reason_detail: str
+
+
 class Order(BaseModel):
     """The fold of an order's events. Amounts in rupiah, times in UTC."""
 
@@ -133,8 +144,20 @@ class Order(BaseModel):
         """True when SAT signed a price that is no amount: what it charged is not known."""
         return any(a.is_signed and a.member == SALES_PRICE for a in self.unknown_amounts or ())
 
+    rejected_before: tuple[RejectedSubmission, ...] = ()
+
     doubted_at: AwareDatetime | None = None
     mismatch: tuple[str, ...] | None = None
+
+    def may_be_received_again(self, batch_id: str) -> bool:
+        """True when a row of another batch may still say what the order is.
+
+        It was rejected before anything was sent, so SAT never saw its id. A batch that it was rejected in
+        never gets it back.
+        """
+        if self.state is not OrderState.REJECTED or self.attempt:
+            return False
+        return batch_id not in {self.batch_id, *(earlier.batch_id for earlier in self.rejected_before)}
 
     @property
     def has_signed_end(self) -> bool:
@@ -153,7 +176,7 @@ class Order(BaseModel):
 def evolve(order: Order | None, request_id: str, event: Event, occurred_at: datetime) -> Order:
     """The order after ``event``. Total over every order event; anything else is a programming error."""
     if isinstance(event, happened.OrderReceived):
-        return _received(request_id, event)
+        return _received(order, request_id, event)
     if order is None:
         raise ValueError(f"the stream of {request_id} begins with {event.type_name}, not with OrderReceived")
     change = {**_change(order, event, occurred_at), "version": order.version + 1}
@@ -169,8 +192,18 @@ def fold(request_id: str, events: Iterable[tuple[Event, datetime]]) -> Order | N
     return order
 
 
-def _received(request_id: str, event: happened.OrderReceived) -> Order:
-    return Order(request_id=request_id, version=1, state=OrderState.RECEIVED, **event.model_dump())
+def _received(order: Order | None, request_id: str, event: happened.OrderReceived) -> Order:
+    version = 1 if order is None else order.version + 1
+    received = Order(request_id=request_id, version=version, state=OrderState.RECEIVED, **event.model_dump())
+    if order is None:
+        return received
+    rejected = RejectedSubmission(
+        batch_id=order.batch_id,
+        row_number=order.row_number,
+        reason_code=order.reason_code or "",
+        reason_detail=order.reason_detail or "",
+    )
+    return received.model_copy(update={"rejected_before": (*order.rejected_before, rejected)})
 
 
 def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, object]:

@@ -41,7 +41,7 @@ def decide(order: Order | None, command: OrderCommand) -> Decision:
 
 
 def _receive(order: Order | None, command: asked.Receive) -> Decision:
-    if order is None:
+    if order is None or order.may_be_received_again(command.received.batch_id):
         return (command.received,)
     if order.payload_digest == command.received.payload_digest:
         return _refuse(RefusalReason.SAME_ORDER, f"already row {order.row_number} of batch {order.batch_id}")

@@ -9,8 +9,8 @@ from typing import Any
 
 from sat_hook.clients.system import SystemClock
 from sat_hook.domain.funds import BalanceObservation
-from sat_hook.domain.guards import AccountRules
 from sat_hook.hooks.sat import SATHook
+from sat_hook.pipeline.account_rules import rules_of_account
 from sat_hook.pipeline.batch_check import BatchCheck, Surroundings
 from sat_hook.pipeline.funding import observation_of
 from sat_hook.pipeline.validation import catalogue_of
@@ -34,7 +34,7 @@ def surroundings_of(store: PostgresEventStore, connection_id: str) -> Iterator[S
             ledger=PostgresGuardLedger(store.database),
             funds=PostgresFunds(store.database),
             clock=clock,
-            rules=hook.rules().stricter(AccountRules()),
+            rules=hook.rules().stricter(rules_of_account(store, hook.settings().account)),
             catalogue=lambda: catalogue_of(hook.list_product()),
             deposit=deposit,
         )

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from io import BytesIO
 from typing import BinaryIO, NamedTuple
 
+from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import BatchSource, RowVerdict
 from sat_hook.domain.funds import BalanceObservation, available_rupiah
@@ -231,6 +232,9 @@ class _Trial(MemoryEventStore):
             self.orders[request_id] = order
             self._heads[StreamId(StreamKind.ORDER, request_id)] = order.version
         return super().load_orders(wanted)
+
+    def load_account(self, account_id: str) -> AccountStanding | None:
+        return super().load_account(account_id) or self._beneath.load_account(account_id)
 
 
 class _TrialLedger:

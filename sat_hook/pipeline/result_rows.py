@@ -92,7 +92,15 @@ class LoggedRows:
         orders = [(order.row_number, _cells(order)) for order in each_order(past, OrderSlice(batch.batch_id))]
         found = dict.fromkeys(name for _, cells in orders for name in cells)
         self.header = list(dict.fromkeys((*REQUIRED, *found)))
-        others = sorted((item.row_number, {"order_id": item.order_id or ""}) for item in aside)
+        others = [(item.row_number, {"order_id": item.order_id or ""}) for item in aside]
+        # What such a row said is what a later batch corrected.
+        others += [
+            (earlier.row_number, {"order_id": order.order_id})
+            for order in past.moved_on(batch.batch_id)
+            for earlier in order.rejected_before
+            if earlier.batch_id == batch.batch_id
+        ]
+        others.sort(key=lambda row: row[0])
         self._rows = heapq.merge(orders, others, key=lambda row: row[0])
 
     def rows(self) -> Iterator[tuple[int, Sequence[str]]]:

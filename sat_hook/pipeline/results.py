@@ -41,6 +41,7 @@ VERDICTS: dict[OrderState, str] = {
     OrderState.REVERSED: "reversed: was paid, then failed",
 }
 MAXIMUM_STEM_BYTES = 100
+_NOT_READ = ("not read yet", *("" for _ in RESULT_COLUMNS[1:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,13 @@ class BatchSummary:
     batch: Batch
     counts: tuple[StateCount, ...]
     needs: tuple[Need, ...] = ()
+
+    @property
+    def moved_on(self) -> int:
+        """Orders that were rejected here and belong to a later batch, which received them again."""
+        if self.batch.state is BatchState.SUBMITTED:
+            return 0
+        return self.batch.orders - sum(count.orders for count in self.counts)
 
     @property
     def rows_in_need(self) -> int:
@@ -206,6 +214,7 @@ def _judged(
     known = past.load_orders(known_ids) if known_ids else {}
     orders = _counted(each_order(past, OrderSlice(batch.batch_id)), tally)
     order = next(orders, None)
+    moved: dict[int, tuple[str, ...]] | None = None
     for number, cells in given.rows():
         while order is not None and order.row_number < number:
             order = next(orders, None)
@@ -217,7 +226,20 @@ def _judged(
         elif batch.state is BatchState.REFUSED:
             yield cells, _of_unread(batch)
         else:
-            yield cells, ("not read yet", *("" for _ in RESULT_COLUMNS[1:]))
+            if moved is None and batch.state is not BatchState.SUBMITTED:
+                moved = dict(_rejected_here(past, batch.batch_id))
+            yield cells, (moved or {}).get(number) or _NOT_READ
+
+
+def _rejected_here(past: Past, batch_id: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The verdicts of rows whose orders a later batch received again."""
+    for order in past.moved_on(batch_id):
+        for earlier in order.rejected_before:
+            if earlier.batch_id == batch_id:
+                again = f"submitted again as row {order.row_number} of batch {order.batch_id}"
+                message = f"{earlier.reason_detail}; {again}"
+                told = ("rejected", earlier.reason_code, message, order.request_id, "", "0", "")
+                yield earlier.row_number, (VERDICTS[OrderState.REJECTED], *told)
 
 
 def _counted(orders: Iterator[Order], tally: StateTally) -> Iterator[Order]:

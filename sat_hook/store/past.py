@@ -72,7 +72,7 @@ class Past(BatchReader, ABC):
 
     @abstractmethod
     def _received(self, batch_id: str, after_position: int, up_to_position: int) -> list[tuple[int, str]]:
-        """Row number and request id of the orders that began between the positions."""
+        """Row number and request id of the orders that the batch received between the positions."""
 
     @abstractmethod
     def _events_of(self, streams: Sequence[StreamId]) -> Iterable[RecordedEvent]:
@@ -110,8 +110,16 @@ class Past(BatchReader, ABC):
             page = [request_id for _, request_id in rows[start : min(end, start + STREAMS_PER_READ)]]
             start += len(page)
             orders = self.load_orders(page)
-            chosen += [orders[request_id] for request_id in page if orders[request_id].state in which.states]
+            found = (orders[request_id] for request_id in page)
+            chosen += [o for o in found if o.batch_id == which.batch_id and o.state in which.states]
         return chosen[:limit]
+
+    def moved_on(self, batch_id: str) -> Iterator[Order]:
+        """Orders that were rejected in the batch and belong to a later one, which received them again."""
+        rows = self._rows_of(batch_id)
+        for start in range(0, len(rows), STREAMS_PER_READ):
+            page = [request_id for _, request_id in rows[start : start + STREAMS_PER_READ]]
+            yield from (order for order in self.load_orders(page).values() if order.batch_id != batch_id)
 
     def count_by_state(self, batch_id: str) -> list[StateCount]:
         tally = StateTally()
@@ -184,9 +192,11 @@ class _PagedPast(Past):
     def _received(self, batch_id: str, after_position: int, up_to_position: int) -> list[tuple[int, str]]:
         return sorted(
             (event.row_number, stream.key)
-            for stream, (first, *_) in self._streams.items()
-            if stream.kind is StreamKind.ORDER and after_position < first.position <= up_to_position
-            for event in (first.event,)
+            for stream, events in self._streams.items()
+            if stream.kind is StreamKind.ORDER
+            for recorded in events
+            if after_position < recorded.position <= up_to_position
+            for event in (recorded.event,)
             if isinstance(event, OrderReceived) and event.batch_id == batch_id
         )
 

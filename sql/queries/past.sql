@@ -1,5 +1,5 @@
 -- name: orders_received(batch_id, after_position, up_to_position)
--- The orders that a batch began between two positions, by row number.
+-- The orders that a batch received between two positions, by row number.
 SELECT stream, (data::jsonb ->> 'row_number')::integer
 FROM sat.events
 WHERE position > :after_position AND position <= :up_to_position

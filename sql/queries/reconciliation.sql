@@ -15,18 +15,22 @@ ORDER BY position DESC
 LIMIT 1;
 
 -- name: received(since, streams, position)
--- What never changes of the orders that were taken in since a moment, and of these.
+-- What the newest row says of the orders that were taken in since a moment, and of these.
 SELECT substr(e.stream, 7), r.account, r.order_id, r.batch_id, r.row_number, r.product_code,
     left(r.client_number, 4) || '***' || right(r.client_number, 3),
     ('x' || left(md5(r.client_number), 15))::bit(60)::bigint
 FROM (
-    SELECT stream, data
-    FROM sat.events
-    WHERE type = 'OrderReceived' AND occurred_at >= :since AND position <= :position
-    UNION ALL
-    SELECT stream, data
-    FROM sat.events
-    WHERE stream = ANY (:streams) AND version = 1 AND position <= :position
+    SELECT DISTINCT ON (stream) stream, data
+    FROM (
+        SELECT stream, version, data
+        FROM sat.events
+        WHERE type = 'OrderReceived' AND occurred_at >= :since AND position <= :position
+        UNION ALL
+        SELECT stream, version, data
+        FROM sat.events
+        WHERE stream = ANY (:streams) AND type = 'OrderReceived' AND position <= :position
+    ) AS received
+    ORDER BY stream, version DESC
 ) AS e
 CROSS JOIN LATERAL jsonb_to_record(e.data::jsonb) AS r (
     account text, order_id text, batch_id text, row_number integer, product_code text, client_number text

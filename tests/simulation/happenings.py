@@ -182,6 +182,7 @@ people:top-up
 
 # Two things have to go wrong one after the other for these.
 RARE = """
+transition:rejected -OrderReceived-> received
 reason:OrderHeld approval
 transition:failed -EvidenceContradicted-> failed
 transition:succeeded -EvidenceContradicted-> succeeded

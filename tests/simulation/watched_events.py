@@ -39,7 +39,8 @@ class WatchedEvents(WatchedGuards):
         order = known.order
         match event:
             case happened.OrderReceived():
-                self.require(order is None, "an order was received twice", request_id)
+                again = order is not None and order.state is OrderState.REJECTED and not known.sent
+                self.require(order is None or again, "an order was received twice", request_id)
             case happened.CheckoutRequested():
                 self._check_intent(process, request_id, known, event, occurred_at)
             case happened.CheckoutNotSent():

@@ -10,6 +10,7 @@ from typing import Any
 from sandbox.scenario import Scenario, scenario_of
 from sat_hook.domain.guards import GuardRules
 
+MISTYPED = "no-such-product"
 HEADER = "order_id,product_code,client_number,amount_rupiah,max_rupiah\n"
 PREPAID = ("50k-simpati", "25k-xl", "kode-voucher-google-100k")
 BILLS = ("pln-postpaid", "speedy-indihome")
@@ -107,6 +108,8 @@ def draw_batches(chance: random.Random) -> tuple[Batch, ...]:
         more.append(rows[0])
     if chance.random() < 0.3:
         more.append(rows[0].replace("O-1,", "O-31,"))
+    # What the first batch could not know, corrected under the same ids.
+    more += [row.replace(MISTYPED, PREPAID[0]) for row in rows[1:] if MISTYPED in row]
     return first, Batch("second", (HEADER + "".join(more)).encode(), chance.choice((2, 8)))
 
 
@@ -122,7 +125,7 @@ def _row(chance: random.Random, number: int) -> str:
         return f"O-{number},{chance.choice(BILLS)},{client},,\n"
     if draw < 0.96:
         return f"O-{number},{WITHDRAWN},0813{number:03d}{chance.randrange(10**5):05d},,\n"
-    return f"O-{number},no-such-product,0813{number:08d},,\n"
+    return f"O-{number},{MISTYPED},0813{number:08d},,\n"
 
 
 def draw_weather(chance: random.Random) -> Weather:

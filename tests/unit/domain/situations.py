@@ -72,6 +72,11 @@ HISTORIES: dict[str, tuple[Event, ...]] = {
         received(1),
         happened.OrderRejected(reason=happened.RejectionReason.UNKNOWN_PRODUCT, detail=""),
     ),
+    "rejected, then received again": (
+        received(1),
+        happened.OrderRejected(reason=happened.RejectionReason.UNKNOWN_PRODUCT, detail=""),
+        received(1, batch_id="B" + "Z" * 25),
+    ),
     "quoted": _UP_TO_QUOTE,
     "admitted": (*_UP_TO_QUOTE, ADMITTED),
     "admitted and approved": (*_UP_TO_QUOTE, ADMITTED, APPROVED),
@@ -182,6 +187,10 @@ other_order = received(1).model_copy(update={"payload_digest": "0" * 64})
 COMMANDS: dict[str, OrderCommand] = {
     "receive": asked.Receive(received(1)),
     "receive another": asked.Receive(other_order),
+    "receive in another batch": asked.Receive(received(1, batch_id="B" + "Y" * 25)),
+    "receive another in another batch": asked.Receive(
+        other_order.model_copy(update={"batch_id": "B" + "Y" * 25})
+    ),
     "validate": asked.Validate(is_inquiry=False, list_price_rupiah=52_000),
     "reject": asked.Reject(happened.RejectionReason.UNKNOWN_PRODUCT, ""),
     "quote": asked.Quote(52_000, happened.QuoteSource.CATALOGUE, None, T0 + timedelta(hours=1)),
