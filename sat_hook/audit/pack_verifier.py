@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Verifies an evidence pack, offline: with the pack, this script and a public audit key, nothing else.
 
-    python verify.py --key audit_public.pem [--key older.pem] [--published FOLDER] PACK.zip
+    python verify.py --key audit_public.pem [--key older.pem] [--published FOLDER]
+        [--sat-key sat_public.pem [--withdrawn FINGERPRINT=TIME]] PACK.zip
 
-Needs Python 3.11 or newer and the package "cryptography" (pip install cryptography), for Ed25519. It is
+Needs Python 3.11 or newer and the package "cryptography" (pip install cryptography), for signatures. It is
 written without any code of the program that made the pack, so that a mistake there is not repeated here, and
 it believes nothing that the pack says of itself: a manifest is the word of whoever holds the audit key.
 Exit code 0: everything that is listed as verified, is; 1: something is wrong, each line says what and where;
@@ -18,12 +19,16 @@ import csv
 import hashlib
 import heapq
 import json
+import re
+import sqlite3
 import sys
+import unicodedata
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal, InvalidOperation
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -35,6 +40,7 @@ STATUSES, CALLBACKS = "signed_statuses.jsonl", "callbacks.jsonl"
 LARGEST_MANIFEST_BYTES = 1 << 24
 LARGEST_LINE_BYTES = 1 << 26
 NAMED_AT_MOST = 10
+WIB = timezone(timedelta(hours=7))
 
 UNREADABLE = (KeyError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
 """What zipfile raises for members that are missing, damaged, encrypted or compressed in a foreign way."""
@@ -59,6 +65,14 @@ MASKED = (
 )
 PUBLISHED = (
     "the checkpoints are those that were published, and no other published one has anything of the period",
+)
+SIGNED = (
+    "every signed status and callback was signed with a key of SAT's that you gave, and each status says "
+    "what the events say that rest on it: request id, status, amounts, product and client number",
+)
+NOT_SIGNED = (
+    "SAT's own signatures and what they cover: give SAT's keys (--sat-key) and a pack with personal data, "
+    "which has the signed texts"
 )
 EXPORTERS_WORD = (
     "the exporter's word, under the manifest's signature: who asked and why, which callbacks came in, "
@@ -111,6 +125,215 @@ class Keys:
         return None
 
 
+class SATKeys:
+    """SAT's public keys by their fingerprint, and since when some of them prove nothing."""
+
+    def __init__(self, paths: list[str], withdrawn: list[str]) -> None:
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+        from cryptography.hazmat.primitives.serialization import (
+            Encoding,
+            PublicFormat,
+            load_pem_public_key,
+        )
+
+        self.by_name: dict[str, RSAPublicKey] = {}
+        for path in paths:
+            try:
+                key = load_pem_public_key(Path(path).read_bytes())
+            except (OSError, ValueError, UnsupportedAlgorithm) as error:
+                raise CannotVerify(f"{path}: no public key in PEM ({error})") from None
+            if not isinstance(key, RSAPublicKey):
+                raise CannotVerify(f"{path}: found another kind of key; expected RSA")
+            der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            self.by_name[hashlib.sha256(der).hexdigest()[:16]] = key
+        self.withdrawn: dict[str, str] = {}
+        for text in withdrawn:
+            name, _, since = text.partition("=")
+            try:
+                time = datetime.fromisoformat(since)
+                self.withdrawn[name] = moment((time if time.tzinfo else time.replace(tzinfo=WIB)).isoformat())
+            except ValueError:
+                raise CannotVerify(f"--withdrawn {text}: expected FINGERPRINT=TIME") from None
+            if name not in self.by_name:
+                raise CannotVerify(f"--withdrawn {text}: no such key was given with --sat-key")
+
+    def signer_of(self, body: bytes, signature: str) -> str | None:
+        """The fingerprint of the key that signed the body; PSS or PKCS#1 v1.5, both with SHA-256."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric import padding
+        from cryptography.hazmat.primitives.hashes import SHA256
+
+        schemes = (padding.PSS(padding.MGF1(SHA256()), padding.PSS.AUTO), padding.PKCS1v15())
+        try:
+            raw = base64.b64decode(signature.strip(), validate=True)
+        except (ValueError, AttributeError):
+            return None
+        for name, key in self.by_name.items():
+            for scheme in schemes:
+                try:
+                    key.verify(raw, body, scheme, SHA256())
+                except (InvalidSignature, ValueError):
+                    continue
+                return name
+        return None
+
+
+class Statuses:
+    """What events say of the signed texts that they rest on; on disk, because a pack may have any number."""
+
+    def __init__(self, keys: SATKeys) -> None:
+        self.keys = keys
+        self.kept = sqlite3.connect("")
+        self.kept.executescript(
+            "CREATE TABLE resting (digest BLOB, position INTEGER, stream TEXT, type TEXT, recorded_at TEXT,"
+            " data TEXT);"
+            "CREATE TABLE sent (stream TEXT PRIMARY KEY, product TEXT, number TEXT);"
+            "CREATE TABLE proven (stream TEXT, position INTEGER, word TEXT, is_end INTEGER,"
+            " is_withdrawn INTEGER, key TEXT);"
+        )
+
+    def take(self, event: dict[str, Any]) -> None:
+        """An event of the pack."""
+        data = json.loads(event["data"])
+        if event["type"] == "OrderReceived":
+            sent = (event["stream"], str(data["product_code"]), str(data["client_number"]))
+            self.kept.execute("INSERT OR IGNORE INTO sent VALUES (?, ?, ?)", sent)
+        elif data.get("evidence_digest") is not None:
+            digest, recorded_at = bytes.fromhex(data["evidence_digest"]), moment(event["recorded_at"])
+            place = (event["position"], event["stream"], event["type"])
+            row = (digest, *place, recorded_at, event["data"])
+            self.kept.execute("INSERT INTO resting VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def index(self) -> None:
+        """All events were taken."""
+        self.kept.execute("CREATE INDEX of_digest ON resting (digest)")
+
+    def wrong(self, digest: bytes, body: bytes, signature: str) -> Iterator[tuple[str, str]]:
+        """What is wrong with a text: where, and what."""
+        key = self.keys.signer_of(body, signature)
+        if key is None:
+            yield f"signed status {digest.hex()}", "none of SAT's keys signed it"
+            return
+        try:
+            told = json.loads(body)["data"]
+            shown = told["attributes"]
+            status = plain_words(shown["status"])
+        except NONSENSE:
+            yield f"signed status {digest.hex()}", "is no status of an order"
+            return
+        query = (
+            "SELECT position, stream, type, recorded_at, data, product, number FROM resting LEFT JOIN sent"
+        )
+        rows = self.kept.execute(f"{query} USING (stream) WHERE digest = ?", (digest,)).fetchall()
+        for position, stream, kind, recorded_at, data, product, number in rows:
+            where, good = f"event at position {position}", True
+            for found in differences(kind, json.loads(data), stream, told, status, (product, number)):
+                good = False
+                yield where, f"rests on a signed status that has {found}"
+            if good:
+                since = self.keys.withdrawn.get(key)
+                is_withdrawn = since is not None and recorded_at >= since
+                row = (stream, position, status, kind in ENDS, is_withdrawn, key)
+                self.kept.execute("INSERT INTO proven VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def withdrawn(self) -> Iterator[tuple[str, str]]:
+        """Ends that rest on a withdrawn key alone."""
+        query = (
+            "SELECT e.position, e.key FROM proven AS e WHERE e.is_end AND e.position ="
+            " (SELECT max(position) FROM proven WHERE stream = e.stream AND is_end) AND NOT EXISTS"
+            " (SELECT 1 FROM proven WHERE stream = e.stream AND word = e.word AND NOT is_withdrawn)"
+        )
+        for position, key in self.kept.execute(query):
+            where = f"event at position {position}"
+            yield where, f"an end that rests on key {key} alone, withdrawn since {self.keys.withdrawn[key]}"
+
+
+ENDS = {"OrderSucceeded": "Success", "OrderFailed": "Failed", "OrderReversed": "Failed"}
+AMOUNTS = ("sales_price", "admin_fee", "partner_fee")
+MOST_RUPIAH = 10**12
+
+
+def differences(
+    kind: str,
+    event: dict[str, Any],
+    stream: str,
+    told: dict[str, Any],
+    status: str,
+    sent: tuple[str | None, str | None],
+) -> Iterator[str]:
+    """What a signed status says otherwise than the event that rests on it."""
+    shown = told["attributes"]
+    if str(told.get("id")) != stream.partition("/")[2]:
+        yield "another request id"
+    expected = "Success" if kind == "ReversalDoubted" else ENDS.get(kind)
+    if status != (event.get("reported_status") if expected is None else expected):
+        yield "another status"
+    elif kind == "OrderPending" and status in ENDS.values():
+        yield "an end for a status that ends nothing"
+    for name in AMOUNTS:
+        if f"{name}_rupiah" not in event:
+            continue
+        ours, theirs = event[f"{name}_rupiah"], rupiah(shown.get(name))
+        is_none = theirs is None or not 0 <= theirs <= MOST_RUPIAH
+        if ours != theirs and not (ours is None and is_none):
+            yield f"another {name}"
+    product, number = sent
+    if product is None or number is None:
+        return
+    differing = []
+    if not same(product, shown.get("product_code")):
+        differing.append("product_code")
+    if not same(number, shown.get("client_number")):
+        differing.append("client_number")
+    if differing != list(event.get("members", ())):
+        yield f"another {' and '.join(differing or ['order than was recorded'])}"
+
+
+def plain_words(status: Any) -> str:
+    """A status as it is written into an event: one printable line."""
+    if not isinstance(status, str):
+        raise TypeError("no text")
+    return "".join(sign if sign.isprintable() else " " for sign in status)[:500]
+
+
+def rupiah(value: Any) -> int | None:
+    """A whole number, as a number or as text; None for anything else."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        number = Decimal(str(value).strip())
+        return int(number) if number == number.to_integral_value() else None
+    except (InvalidOperation, ValueError, OverflowError):
+        return None
+
+
+def same(sent: str, told: Any) -> bool:
+    """True unless a code or number names something else, in whatever form; what is masked fits anything."""
+    ours, theirs = bare(sent), bare("" if told is None else str(told))
+    if not theirs or ours == theirs or national(ours) == national(theirs):
+        return True
+    mask = r"[*\u2022\u25cf#x]+" if ours.isdigit() else r"[*\u2022\u25cf#]+|x{3,}"
+    if not re.search(mask, theirs):
+        return False
+    first, *_, last = re.split(mask, theirs)
+    forms = (ours, national(ours), "62" + national(ours))
+    return any(form.startswith(first) and form.endswith(last) for form in forms)
+
+
+def bare(text: str) -> str:
+    """Without what only separates."""
+    folded = unicodedata.normalize("NFKC", text.replace("\u2026", "*")).strip().casefold()
+    return re.sub(r"[\s\-\u2010-\u2015./()]+", "", folded).removeprefix("+")
+
+
+def national(number: str) -> str:
+    """A telephone number without the country's code and leading zeros."""
+    if not number.isdigit():
+        return number
+    return number.removeprefix("62") if number.startswith("62") and len(number) >= 10 else number.lstrip("0")
+
+
 class Merkle:
     """The tree of RFC 6962, section 2.1, leaf by leaf."""
 
@@ -135,8 +358,12 @@ class Merkle:
 class Verification:
     """One pack under verification; every problem is printed as it is found."""
 
-    def __init__(self, pack: zipfile.ZipFile, keys: Keys, published: Path | None) -> None:
+    def __init__(
+        self, pack: zipfile.ZipFile, keys: Keys, published: Path | None, sat_keys: SATKeys | None = None
+    ) -> None:
         self.pack, self.keys, self.published = pack, keys, published
+        self.sat_keys = sat_keys
+        self.statuses: Statuses | None = None
         self.problems = 0
         self.files: dict[str, Any] = {}
         self.named: set[bytes] = set()
@@ -145,12 +372,13 @@ class Verification:
         """Verify everything; returns the manifest."""
         manifest = self.read_manifest()
         self.files = {file["name"]: file for file in manifest["files"]}
+        if self.sat_keys is not None and manifest["with_personal_data"]:
+            self.statuses = Statuses(self.sat_keys)
         self.check_names()
         checkpoints = self.read_checkpoints(manifest)
         self.check_events(manifest, checkpoints)
         self.check_statuses()
-        for _ in self.bodies(CALLBACKS):
-            pass
+        self.check_callbacks()
         for name in self.files:
             if name not in ("checkpoints.jsonl", "events.jsonl", STATUSES, CALLBACKS) and not is_table(name):
                 for _ in self.lines(name):
@@ -300,6 +528,8 @@ class Verification:
                 if '"evidence_digest"' in event["data"]:
                     named = json.loads(event["data"]).get("evidence_digest")
                     self.named |= {bytes.fromhex(named)} if named is not None else set()
+                if self.statuses is not None:
+                    self.statuses.take(event)
                 while row is not None and row[0] < position:
                     self.stray(row)
                     row = next(rows, None)
@@ -351,19 +581,31 @@ class Verification:
 
     def check_statuses(self) -> None:
         seen = set()
-        for line, digest in self.bodies(STATUSES):
+        if self.statuses is not None:
+            self.statuses.index()
+        for line, digest, body, signature in self.bodies(STATUSES):
             where = f"{STATUSES} line {line}"
             if digest not in self.named:
                 self.wrong(where, "no event of the pack names this digest")
             elif digest in seen:
                 self.wrong(where, "is there more than once")
             seen.add(digest)
+            if self.statuses is not None:
+                for place, found in self.statuses.wrong(digest, body or b"", signature):
+                    self.wrong(place, found)
+        for place, found in self.statuses.withdrawn() if self.statuses is not None else ():
+            self.wrong(place, found)
         if missing := self.named - seen:
             named = ", ".join(sorted(digest.hex() for digest in missing)[:NAMED_AT_MOST])
             self.wrong(STATUSES, f"{len(missing)} digests that events name are not here: {named}")
 
-    def bodies(self, name: str) -> Iterator[tuple[int, bytes]]:
-        """The digests of a file, each held against the bytes if they are there."""
+    def check_callbacks(self) -> None:
+        for line, _, body, signature in self.bodies(CALLBACKS):
+            if self.statuses is not None and self.statuses.keys.signer_of(body or b"", signature) is None:
+                self.wrong(f"{CALLBACKS} line {line}", "none of SAT's keys signed it")
+
+    def bodies(self, name: str) -> Iterator[tuple[int, bytes, bytes | None, str]]:
+        """Digests of a file, each held against its bytes if they are there; with these and a signature."""
         for line, row in self.objects(name):
             try:
                 digest = bytes.fromhex(row["digest"])
@@ -373,7 +615,7 @@ class Verification:
                 continue
             if body is not None and hashlib.sha256(body).digest() != digest:
                 self.wrong(f"{name} line {line}", "other contents than its digest")
-            yield line, digest
+            yield line, digest, body, str(row.get("signature") or "")
 
     def check_published(
         self, manifest: dict[str, Any], checkpoints: list[dict[str, Any]], folder: Path
@@ -489,6 +731,14 @@ def main() -> int:
     parser.add_argument(
         "--published", type=Path, metavar="FOLDER", help="a copy of the published checkpoints"
     )
+    parser.add_argument("--sat-key", action="append", default=[], metavar="PEM", help="a public key of SAT's")
+    parser.add_argument(
+        "--withdrawn",
+        action="append",
+        default=[],
+        metavar="FINGERPRINT=TIME",
+        help="a key of SAT's that proves nothing from then on",
+    )
     options = parser.parse_args()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -507,8 +757,9 @@ def verdict(options: argparse.Namespace) -> int:
         return 2
     try:
         keys = Keys(options.key)
+        sat_keys = SATKeys(options.sat_key, options.withdrawn) if options.sat_key else None
         with zipfile.ZipFile(options.pack) as pack:
-            verification = Verification(pack, keys, options.published)
+            verification = Verification(pack, keys, options.published, sat_keys)
             manifest = verification.run()
     except ImportError:
         print('the package "cryptography" is missing: pip install cryptography', file=sys.stderr)
@@ -529,10 +780,13 @@ def verdict(options: argparse.Namespace) -> int:
     print(f"The pack is whole: {manifest['events']} events ({manifest['masked_events']} masked), {scope}.")
     print("Verified:")
     kind = UNMASKED if manifest["with_personal_data"] else MASKED
-    for sentence in (*ALWAYS, *kind, *(PUBLISHED if options.published is not None else ())):
+    signed = verification.statuses is not None
+    published = options.published is not None
+    for sentence in (*ALWAYS, *kind, *(SIGNED if signed else ()), *(PUBLISHED if published else ())):
         print(f"- {sentence}")
     print("Not verified:")
-    for sentence in (EXPORTERS_WORD, *(() if options.published is not None else (NOT_PUBLISHED,))):
+    unsigned = () if signed else (NOT_SIGNED,)
+    for sentence in (EXPORTERS_WORD, *unsigned, *(() if published else (NOT_PUBLISHED,))):
         print(f"- {sentence}")
     return 0
 
