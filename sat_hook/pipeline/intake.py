@@ -15,7 +15,7 @@ from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import CloseIntake, RefuseBatch, TakeInRows
 from sat_hook.domain.batch_events import RowSetAside, RowsTakenIn, RowVerdict
 from sat_hook.domain.identity import digest_of, payload_digest, request_id_of
-from sat_hook.domain.order import Order, RefusalReason
+from sat_hook.domain.order import Order, OrderState, RefusalReason
 from sat_hook.domain.order_commands import Receive
 from sat_hook.domain.order_events import OrderReceived
 from sat_hook.domain.recorded import Provenance
@@ -148,12 +148,12 @@ def _take_in_run(
         (Ask(request_id, Receive(received)) for request_id, (_, received) in asks.items()), provenance
     )
     for request_id, (row, received) in asks.items():
-        verdict = _verdict(row, received, resolutions[request_id], request_id, file_name)
+        verdict = _verdict(row, received, resolutions[request_id], file_name)
         if verdict is not None:
             set_aside.append(verdict)
     for request_id, row, received in repeats:
         # Only now is it known which order the id stands for: the first row of the run may have been refused.
-        set_aside.append(_repeated(row, received, resolutions[request_id], request_id, file_name))
+        set_aside.append(_repeated(row, received, resolutions[request_id], file_name))
     set_aside.sort(key=lambda item: item.row_number)
     taken = RowsTakenIn(
         first_row=batch.last_row_read + 1,
@@ -190,25 +190,23 @@ def _received(batch: Batch, row_number: int, row: OrderRow) -> OrderReceived:
     )
 
 
-def _repeated(
-    row: FileRow, received: OrderReceived, resolution: Resolution, request_id: str, file_name: str
-) -> RowSetAside:
+def _repeated(row: FileRow, received: OrderReceived, resolution: Resolution, file_name: str) -> RowSetAside:
     """A second row of the same run under one order id: judged against the order that the id stands for."""
     order = resolution.order
     assert order is not None  # a Receive either makes the order or finds it
     if order.payload_digest == received.payload_digest:
-        return _known(row, request_id, order.batch_id, order.row_number, file_name)
+        return _known(row, order, file_name)
     return _reused(row, order.batch_id, order.row_number, received.batch_id, file_name)
 
 
 def _verdict(
-    row: FileRow, received: OrderReceived, resolution: Resolution, request_id: str, file_name: str
+    row: FileRow, received: OrderReceived, resolution: Resolution, file_name: str
 ) -> RowSetAside | None:
     order = resolution.order
     if resolution.refusal is None or order is None or _is_own(order, received):
         return None
     if resolution.refusal.reason is RefusalReason.SAME_ORDER:
-        return _known(row, request_id, order.batch_id, order.row_number, file_name)
+        return _known(row, order, file_name)
     return _reused(row, order.batch_id, order.row_number, received.batch_id, file_name)
 
 
@@ -226,19 +224,29 @@ def _refused(row: FileRow, code: str, message: str) -> RowSetAside:
     )
 
 
-def _known(row: FileRow, request_id: str, batch_id: str, known_row: int, file_name: str) -> RowSetAside:
+def _known(row: FileRow, order: Order, file_name: str) -> RowSetAside:
+    # An order that ended unpaid keeps its id for life.
+    again = (
+        f"; it is {order.state.value}: to pay it after all, give it a new order id"
+        if _is_unpaid(order)
+        else ""
+    )
     return RowSetAside(
         row_number=row.row_number,
         verdict=RowVerdict.ALREADY_KNOWN,
         code="already_submitted",
         message=(
             f"{file_name} row {row.row_number}: order {row.order_id!r} was already submitted as row "
-            f"{known_row} of batch {batch_id}; it is not paid again"
+            f"{order.row_number} of batch {order.batch_id}; it is not paid again{again}"
         ),
         order_id=row.order_id,
-        known_request_id=request_id,
-        known_batch_id=batch_id,
+        known_request_id=order.request_id,
+        known_batch_id=order.batch_id,
     )
+
+
+def _is_unpaid(order: Order) -> bool:
+    return order.state in (OrderState.FAILED, OrderState.REJECTED, OrderState.CANCELLED)
 
 
 def _reused(row: FileRow, batch_id: str, known_row: int, own_batch_id: str, file_name: str) -> RowSetAside:

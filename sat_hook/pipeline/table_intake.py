@@ -18,6 +18,7 @@ from sat_hook.domain.identity import batch_id_of, digest_of
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.cells import MAXIMUM_SHOWN_CHARACTERS
+from sat_hook.pipeline.csv_dialect import DELIMITERS
 from sat_hook.pipeline.limits import (
     CLAIM_LEASE_SECONDS,
     MAXIMUM_CELL_CHARACTERS,
@@ -141,8 +142,8 @@ def _as_csv(rows: list[IntakeRow]) -> bytes:
     names, errors = _field_names(rows)
     titles = [*COLUMNS, *(FIELD_PREFIX + name for name in names), *([INTAKE_ERROR] if errors else [])]
     out = io.StringIO(newline="")
-    # A semicolon in a name must not be taken for the file's separator.
-    dialect = _Quoted if any(";" in name for name in names) else csv.excel
+    # A mark in a name must not be taken for the file's separator.
+    dialect = _Quoted if any(mark in name for name in names for mark in DELIMITERS) else csv.excel
     csv.writer(out, dialect).writerow(titles)
     writer = csv.writer(out, lineterminator="\r\n")
     for place, row in enumerate(rows):

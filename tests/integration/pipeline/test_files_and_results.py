@@ -102,6 +102,19 @@ def test_a_result_file_can_be_submitted_again(line: Line) -> None:
     assert refused[titles.index("sat_reason")] == "missing_order_id"
 
 
+def test_an_order_that_ended_unpaid_needs_a_new_id(line: Line) -> None:
+    """Its row in a result file that is submitted again says so; one that still runs does not."""
+    rows = "INV-1,50k-simpati,081211000001\nINV-2,no-such-product,081211000002\n"
+    first = taken_in(line, f"{HEADER}\n{rows}")
+    content = render_results(present_of(line.store), line.spool, first).content
+    again = line.submit(content, name="orders.results.csv").batch_id
+    line.take_in(again)
+    titles, running, rejected = results_of(line, again)
+    message = titles.index("sat_message")
+    assert "new order id" not in running[message]
+    assert "it is rejected: to pay it after all, give it a new order id" in rejected[message]
+
+
 class _ShiftySpool:
     """A spool whose file becomes another one, or goes, after it was first read."""
 

@@ -72,6 +72,7 @@ def claimed(line: Line, claim: str, spool: Spool | None = None) -> Submission | 
         pytest.param({"a\nb": "1"}, "bad_field_name", id="two lines"),
         pytest.param({"a": "1" * 200_000}, "too_long", id="giant value"),
         pytest.param({"a;b;c;d;e;f;g;h;i": "1"}, None, id="semicolons are a name"),
+        pytest.param({"a|b|c|d|e|f|g|h|i": "1"}, None, id="and so are bars"),
     ],
 )
 def test_one_bad_row_of_the_table_costs_that_row(
