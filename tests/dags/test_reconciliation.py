@@ -90,7 +90,7 @@ def finance(running_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.mark.timeout(900)
-def test_a_day_is_closed_decided_signed_and_frozen(finance: Finance) -> None:
+def test_a_day_is_closed_decided_signed_and_frozen(finance: Finance, tmp_path: Path) -> None:
     """A top-up, the DAG's run, an explanation, and two signatures, with the commands that people use."""
     of_account = ("--account", CONNECTION, "--reason", "the shop paid a bill by hand")
     at = (YESTERDAY.opens_at + timedelta(hours=2)).isoformat()
@@ -124,3 +124,14 @@ def test_a_day_is_closed_decided_signed_and_frozen(finance: Finance) -> None:
     signed = finance.planted.keeper.books(ACCOUNT).certified[YESTERDAY.day]
     assert signed.event.result_digest == close.event.result_digest
     assert signed.event.checkpoint is not None
+
+    fetched = tmp_path / "reports"
+    finance.sat("reconcile", "report", DAY, "--account", CONNECTION, "--output", str(fetched))
+    assert {path.suffix for path in fetched.iterdir()} == {".xlsx", ".html", ".csv"}
+    (page,) = fetched.glob("*.html")
+    assert all(one in page.read_text("utf-8") for one in (item.break_id, "user:approver", "version 4</b>"))
+    assert (folder / "version-4" / page.name).read_bytes() == page.read_bytes()
+    today = TODAY.day.isoformat()
+    assert "is not over yet" in finance.sat("reconcile", "close", today, "--account", CONNECTION, code=2)
+    nothing = ("choose", DAY, "settlement.csv", "--account", CONNECTION, "--reason", "the first one")
+    assert "no settlement files to choose between" in finance.sat("reconcile", *nothing, code=2)
