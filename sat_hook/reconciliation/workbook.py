@@ -176,7 +176,7 @@ def _write_summary(
 def _write_versions(sheet: Sheet, versions: Sequence[Version]) -> None:
     sheet.section("Versions and signatures")
     columns = (
-        Column("What", 34, Kind.TEXT),
+        Column("What", 34, Kind.PROSE),
         Column("When (WIB)", 20, Kind.MOMENT),
         Column("Version", 17, Kind.COUNT),
         Column("Log position", 17, Kind.COUNT),
