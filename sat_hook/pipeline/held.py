@@ -84,7 +84,10 @@ def decide_held_batch(
     still_held = sum(1 for _ in each_order(resolver.store, OrderSlice(batch_id, (OrderState.HELD,))))
     if not decided:
         for_what = f" for {held_for.value}" if held_for else ""
-        raise OverrideRefusedError(f"batch {batch_id}: found no order held{for_what}; expected at least one")
+        raise OverrideRefusedError(
+            f"batch {batch_id}: found no order held{for_what}; expected at least one. Orders that wait for "
+            "nobody and were not sent are ended by: sat batch withdraw"
+        )
     if decision is HeldDecision.RELEASE:
         reopen(resolver, batch_id, provenance)
     return HeldReport(decided, still_held)

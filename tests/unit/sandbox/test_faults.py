@@ -188,6 +188,37 @@ def test_a_stale_failure(new_partner) -> None:
     assert partner.entry("A1")["status"] == "Success"
 
 
+@pytest.mark.parametrize(
+    ("manner", "price"),
+    [
+        ("text", lambda rupiah: f"{rupiah}.0"),
+        ("unreadable", lambda rupiah: f"{rupiah:,}.-"),
+        ("negative", lambda rupiah: -1 - rupiah),
+        ("absurd", lambda rupiah: 2**40 + rupiah),
+    ],
+)
+def test_amounts_in_other_types(new_partner, manner: str, price) -> None:
+    """Replies and signed statuses write the price like this; the deposit is charged what it costs."""
+    partner = new_partner(rules({"fault": "other_types", "manner": manner}))
+    reply = json.loads(partner.order("A1").reply.body)["data"]["attributes"]
+    charged = partner.entry("A1")["charged_rupiah"]
+    assert reply["sales_price"] == partner.status("A1")["sales_price"] == price(charged)
+    assert partner.entry("A1")["charged"] == 1
+
+
+def test_other_types_of_some_products_of_the_list(new_partner) -> None:
+    """Only those that are named are written so; flags are 0 and 1."""
+    listed = {"fault": "other_types", "operations": ["products"], "listed": ["25k-*"]}
+    partner = new_partner(rules(listed))
+    products = {
+        p["id"]: p["attributes"] for p in document(partner.send("GET", "/api/v2/product-list"))["data"]
+    }
+    assert products["25k-xl"]["price"].endswith(".0")
+    assert products["25k-xl"]["is_inquiry"] == 0
+    assert products["25k-xl"]["status"] == "1"
+    assert isinstance(products["50k-simpati"]["price"], int)
+
+
 @pytest.mark.parametrize("manner", ["stranger", "other_body", "garbage", "missing"])
 def test_bad_signature_on_a_status(new_partner, manner: str) -> None:
     """The body is right and proves nothing."""
