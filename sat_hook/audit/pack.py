@@ -7,7 +7,6 @@ beside the log say the same. Rows are streamed: memory does not grow with the pe
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -29,6 +28,7 @@ from sat_hook.audit.masking import masked_data, masked_words
 from sat_hook.domain.event import registered_events
 from sat_hook.domain.export import Export
 from sat_hook.domain.recorded import RecordedEvent
+from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import recorded_from_row
 from sat_hook.store.sql_files import queries
@@ -336,7 +336,7 @@ def _each_row(connection: Connection, query: str, parameters: dict[str, Any]) ->
 
 def _csv_line(cells: Iterable[object]) -> bytes:
     line = io.StringIO(newline="")
-    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    SpreadsheetWriter(line).row(cells)
     return line.getvalue().encode("utf-8")
 
 

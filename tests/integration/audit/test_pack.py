@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -80,6 +82,19 @@ def test_a_pack_with_personal_data_has_the_bytes(desk: Desk) -> None:
     asked = desk.store.read_stream(StreamId(StreamKind.EXPORT, export.export_id))[0]
     assert asked.provenance == ASKER
     assert json.loads(asked.data)["reason"] == "dispute with a customer"
+
+
+def test_no_table_of_a_pack_runs_as_a_formula(desk: Desk) -> None:
+    """Whatever a spreadsheet splits it at; the pack's own script knows the event all the same."""
+    pack, _ = desk.write(desk.ask(personal=True, reason="ticket 5;=HYPERLINK(1)\t@SUM(1)"))
+    with zipfile.ZipFile(pack) as opened:
+        text = opened.read("exports.csv").decode()
+    assert "HYPERLINK" in text
+    for mark in ",;\t":
+        cells = [cell for row in csv.reader(io.StringIO(text), delimiter=mark) for cell in row]
+        assert not [cell for cell in cells if cell.lstrip(' "')[:1] in tuple("=+-@")]
+    found = desk.verify(pack)
+    assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_the_reason_of_a_masked_pack_is_masked_too(desk: Desk) -> None:
