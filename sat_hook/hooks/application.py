@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -17,7 +17,9 @@ from sat_hook.pipeline.resolver import Resolver
 from sat_hook.pipeline.trusting import TrustedCallbacks
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.callbacks import PostgresCallbackInbox
+from sat_hook.store.clock import StoreClock
 from sat_hook.store.database import Database
+from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.store.final_watch import PostgresFinalWatch
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.guards import PostgresGuardLedger
@@ -98,8 +100,13 @@ class ApplicationHook(BaseHook):
 
     @cached_property
     def resolver(self) -> Resolver:
-        """The one resolver, on the system's clock."""
-        return Resolver(self.store, SystemClock())
+        """The one resolver, on the database's time."""
+        clock = StoreClock(self.store, SystemClock())
+        if not _is_in_event_loop():
+            # A trigger asks for the time from its threads, and what is away is told by whoever needs it.
+            with suppress(StoreUnavailableError):
+                clock.measure()
+        return Resolver(self.store, clock)
 
     @cached_property
     def schedule(self) -> PostgresPollSchedule:
@@ -141,6 +148,14 @@ class ApplicationHook(BaseHook):
     def intake(self) -> OrderIntake:
         """The table ``order_intake``."""
         return OrderIntake(self.database)
+
+
+def _is_in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def ways_of(connection: Connection) -> DatabaseWays:

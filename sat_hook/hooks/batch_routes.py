@@ -20,6 +20,7 @@ from sat_hook.hooks.downloads import as_download
 from sat_hook.hooks.spool import submissions_spool
 from sat_hook.pipeline import delivery, held, overrides, withdrawal
 from sat_hook.pipeline.batch_check import check_batch
+from sat_hook.pipeline.clocks import shared_clock
 from sat_hook.pipeline.file_submission import submit_file
 from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.intake import FileFindings
@@ -61,7 +62,8 @@ def batch_routes(
     Reason = Annotated[str, Body(embed=True, max_length=MAXIMUM_BODY_TEXT)]
 
     def resolver() -> Resolver:
-        return Resolver(store_of(), SystemClock())
+        store = store_of()
+        return Resolver(store, shared_clock(store, SystemClock()))
 
     @router.post("/batches")
     async def submit_batch(
@@ -85,7 +87,7 @@ def batch_routes(
             found = submit_file(
                 store_of(),
                 submissions_spool(),
-                SystemClock(),
+                resolver().clock,
                 account=name,
                 reference=reference,
                 file_name=file_name,
@@ -167,7 +169,7 @@ def batch_routes(
                 batch_id,
                 reason=reason,
                 provenance=by(user, "plugin:deliver"),
-                clock=SystemClock(),
+                clock=resolver().clock,
                 file_format=file_format,
                 spool=submissions_spool(),
             )

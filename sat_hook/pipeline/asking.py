@@ -49,7 +49,7 @@ async def ask_about(
 
     for start in range(0, len(request_ids), GROUP):
         group = request_ids[start : start + GROUP]
-        before = await resolver.offload(partial(resolver.store.load_orders, group))
+        before = await resolver.offload(partial(resolver.orders_before_asking, group))
         answers = await asyncio.gather(*(ask(key, before.get(key)) for key in group))
         asks = [answer for answer in answers if answer is not None]
         resolved = await resolver.offload(partial(resolver.apply, asks, provenance))

@@ -24,6 +24,7 @@ from sat_hook.domain.order_events import HoldReason
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.pricing import CatalogueEntry
 from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.clocks import clock_is_apart
 from sat_hook.pipeline.committer import GroupCommitter
 from sat_hook.pipeline.feeding import orders_of
 from sat_hook.pipeline.limits import ExecutionLimits, QuotingLimits, at_hand
@@ -36,6 +37,7 @@ from sat_hook.pipeline.trouble import (
     AccountPausedError,
     ChargedAboveQuoteError,
     ChunkIncompleteError,
+    ClockApartError,
     ContentionError,
     NotReservedError,
 )
@@ -103,6 +105,7 @@ class ChunkExecutor:
         self._is_breaker_open = False
         self._paused: str | None = None
         self._overcharged: str | None = None
+        self._apart: str | None = None
 
     async def run(self, which: OrderSlice) -> ExecutionReport:
         """Send every order of the slice that is quoted and has funds behind it; others stay quoted.
@@ -110,6 +113,7 @@ class ChunkExecutor:
         :raises NotReservedError: when no funds were ever reserved for the batch.
         :raises AccountPausedError: when a person paused the account; the rest stays quoted.
         :raises ChargedAboveQuoteError: when SAT charged more than was quoted; the rest stays quoted.
+        :raises ClockApartError: when this machine's clock is too far off; the rest stays quoted.
         :raises ChunkIncompleteError: when some were not sent (SAT down, breaker open); they stay quoted.
         :raises StoreUnavailableError: when outcomes could not be recorded; those orders are in flight.
         """
@@ -131,7 +135,7 @@ class ChunkExecutor:
                 self._resolver,
                 [batch.account],
                 self._stop,
-                [partial(self._stop_when_approval_matters, which.batch_id)],
+                [self._stop_when_clock_is_apart, partial(self._stop_when_approval_matters, which.batch_id)],
             ),
         ):
             sender = Sender(self._sat, committer, self._clock, self._limits, lambda: self._stopped)
@@ -155,8 +159,10 @@ class ChunkExecutor:
         if left:
             text = (
                 f"{left} orders of rows {which.first_row} to {which.last_row} were not sent and stay "
-                f"quoted: {self._paused or self._last_failure or 'the chunk was stopped'}"
+                f"quoted: {self._apart or self._paused or self._last_failure or 'the chunk was stopped'}"
             )
+            if self._apart:
+                raise ClockApartError(text)
             raise AccountPausedError(text) if self._paused else ChunkIncompleteError(text)
         return self._report
 
@@ -166,7 +172,7 @@ class ChunkExecutor:
             return StopCause.OVERCHARGED
         if self._is_breaker_open:
             return StopCause.BREAKER
-        return None if self._stopped else StopCause.INCOMPLETE
+        return None if self._stopped and self._apart is None else StopCause.INCOMPLETE
 
     def _raise_alarm(self, which: OrderSlice, unsent: int, cause: StopCause) -> None:
         stopped = ChunkStopped(first_row=which.first_row, last_row=which.last_row, unsent=unsent, cause=cause)
@@ -203,6 +209,11 @@ class ChunkExecutor:
     def _stop(self, reason: str) -> None:
         self._stopped = True
         self._paused = reason
+
+    def _stop_when_clock_is_apart(self) -> bool:
+        self._apart = clock_is_apart(self._clock, self._limits.grace_seconds)
+        self._stopped |= self._apart is not None
+        return self._apart is not None
 
     def _stop_when_approval_matters(self, batch_id: str) -> bool:
         """Stop when another run asks for an approval that this chunk knew nothing of, or a person said no."""

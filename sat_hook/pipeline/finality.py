@@ -16,6 +16,7 @@ from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Escalate
 from sat_hook.domain.ports import Clock, Randomness
 from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.clocks import look_at_clock
 from sat_hook.pipeline.evidence import status_ask
 from sat_hook.pipeline.feeding import Feed
 from sat_hook.pipeline.grouping import Groups
@@ -140,6 +141,7 @@ class StatusPoller:
         return None if due is None else max(0.0, (due - self._clock.now()).total_seconds())
 
     def _enroll(self, scope: PollScope) -> None:
+        look_at_clock(self._clock)
         now = self._clock.now()
         self._schedule.enroll(scope, now + timedelta(seconds=self._limits.first_delay_seconds))
         self._schedule.hasten(scope, now - BEFORE_ALL_OTHERS)

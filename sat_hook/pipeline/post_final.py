@@ -85,7 +85,7 @@ class FinalLooker:
             if not claimed:
                 break
             keys = sorted({look.request_id for look in claimed})
-            before = await self._resolver.offload(partial(self._resolver.store.load_orders, keys))
+            before = await self._resolver.offload(partial(self._resolver.orders_before_asking, keys))
             answers = await self._ask_all(keys)
             await self._resolver.offload(partial(self._record, claimed, answers, before, report))
             report.asked += len(answers)

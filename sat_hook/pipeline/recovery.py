@@ -18,6 +18,7 @@ from sat_hook.domain.ports import Randomness
 from sat_hook.domain.recorded import Provenance
 from sat_hook.domain.same_order import mismatch_in_words
 from sat_hook.pipeline.account_rules import recovery_limits, rules_of_account
+from sat_hook.pipeline.clocks import clock_is_apart
 from sat_hook.pipeline.committer import GroupCommitter
 from sat_hook.pipeline.finality import StatusPoller
 from sat_hook.pipeline.limits import ExecutionLimits, PollingLimits, RecoveryLimits
@@ -25,6 +26,7 @@ from sat_hook.pipeline.pausing import PauseWatch
 from sat_hook.pipeline.resolver import Ask, Resolver, standing_of
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.sending import Sender
+from sat_hook.pipeline.trouble import ClockApartError
 from sat_hook.pipeline.trusting import TrustedCallbacks
 from sat_hook.store.event_store import each_order_of_account
 from sat_hook.store.poll_schedule import PollSchedule, PollScope
@@ -74,6 +76,7 @@ class Recovery:
 
         A paused account is only asked about.
 
+        :raises ClockApartError: when this machine's clock is too far off to send anything again.
         :raises StoreUnavailableError: when the database is away; the next round starts over.
         """
         rules = await self._resolver.offload(lambda: rules_of_account(self._resolver.store, account))
@@ -97,8 +100,15 @@ class Recovery:
         if standing.is_paused:
             report.paused = standing.pause_reason
             return report
+        if resendable:
+            await self._refuse_when_clock_is_apart(len(resendable))
         await self._send_again(account, resendable, report)
         return report
+
+    async def _refuse_when_clock_is_apart(self, orders: int) -> None:
+        look = partial(clock_is_apart, self._clock, self._sending.grace_seconds)
+        if (apart := await self._resolver.offload(look)) is not None:
+            raise ClockApartError(f"{orders} orders were not sent again: {apart}")
 
     def _may_send_again(self, order: Order, now: datetime) -> bool:
         return now < self._resend_until(order) and (

@@ -22,6 +22,7 @@ from sat_hook.domain.order_commands import OrderCommand
 from sat_hook.domain.order_decisions import decide
 from sat_hook.domain.ports import Clock, Offload
 from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
+from sat_hook.pipeline.clocks import look_at_clock
 from sat_hook.pipeline.trouble import BatchNotFoundError, ContentionError
 from sat_hook.store.event_store import BatchReader, Change, EventStore, StatusEvidence
 
@@ -68,6 +69,11 @@ class Resolver:
         self.clock = clock
         self.offload: Offload = offload or _in_thread
 
+    def orders_before_asking(self, request_ids: Iterable[str]) -> dict[str, Order]:
+        """The orders as they stand, and with them the time at which SAT is asked about them. Blocks."""
+        look_at_clock(self.clock)
+        return self.store.load_orders(request_ids)
+
     def apply(
         self,
         asks: Iterable[Ask],
@@ -81,6 +87,7 @@ class Resolver:
         :returns: a resolution for each request id.
         :raises ContentionError: when an order kept changing for ten rounds.
         """
+        look_at_clock(self.clock)
         waiting = {ask.request_id: ask for ask in asks}
         states = {key: order for key, order in (known or {}).items() if key in waiting}
         resolved: dict[str, Resolution] = {}
@@ -115,6 +122,7 @@ class Resolver:
         :returns: the batch as it now stands, and the refusal when nothing was changed.
         :raises BatchNotFoundError: when there is no such batch and the command does not begin one.
         """
+        look_at_clock(self.clock)
         for _ in range(ROUNDS):
             batch = self.store.load_batch(batch_id)
             answer = decide_batch(batch, command)
@@ -136,6 +144,7 @@ class Resolver:
         self, account: str, command: AccountCommand, provenance: Provenance
     ) -> tuple[AccountStanding, Refusal | None]:
         """Decide one command of an account; returns where it stands, and the refusal if nothing changed."""
+        look_at_clock(self.clock)
         account_id = account_id_of(account)
         for _ in range(ROUNDS):
             standing = standing_of(self.store, account)

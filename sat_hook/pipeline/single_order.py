@@ -125,7 +125,7 @@ async def ask_now(
     """Ask SAT about one order and record what the answer proves; the order is None when it is not ours."""
 
     def load() -> Order | None:
-        return resolver.store.load_orders([request_id]).get(request_id)
+        return resolver.orders_before_asking([request_id]).get(request_id)
 
     before = await resolver.offload(load)
     asked_at = resolver.clock.now()

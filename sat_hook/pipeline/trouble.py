@@ -97,6 +97,10 @@ class AccountPausedError(PipelineError):
     is_worth_a_retry = False
 
 
+class ClockApartError(PipelineError):
+    """This machine's clock differs too much from the database's for anything to be sent from here."""
+
+
 class NotReservedError(PipelineError):
     """No funds stand behind any order of the batch, so nothing of it is sent; reserve first."""
 

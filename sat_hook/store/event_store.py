@@ -140,6 +140,9 @@ class EventStore(BatchReader, Protocol):
     def read_log(self, after_position: int, up_to_position: int, limit: int) -> list[RecordedEvent]:
         """A page of the log, by position."""
 
+    def database_time(self) -> datetime:
+        """The clock that every machine shares, aware, in UTC."""
+
     def close_position(self) -> int:
         """A position below which nothing can appear any more; 0 when the log is empty."""
 

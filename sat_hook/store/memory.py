@@ -121,5 +121,8 @@ class MemoryEventStore:
     def read_log(self, after_position: int, up_to_position: int, limit: int) -> list[RecordedEvent]:
         return self.log[after_position : min(up_to_position, after_position + limit)]
 
+    def database_time(self) -> datetime:
+        return self._clock.now()
+
     def close_position(self) -> int:
         return len(self.log)

@@ -139,6 +139,11 @@ class PostgresEventStore:
             )
         return [recorded_from_row(row) for row in rows]
 
+    def database_time(self) -> datetime:
+        with self.database.transaction() as connection:
+            now: datetime = self._events.database_time(connection)
+        return now
+
     def close_position(self) -> int:
         # Each try is short, because appends wait behind it while an older one does not end.
         give_up = time.monotonic() + CLOSING_SECONDS

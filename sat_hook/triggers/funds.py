@@ -15,10 +15,10 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from sat_hook.clients.system import SystemClock
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.hooks.application import ApplicationHook
 from sat_hook.hooks.sat import SATHook
+from sat_hook.pipeline.clocks import look_at_clock
 from sat_hook.pipeline.funding import lacking_rupiah, look_at_deposit, missing_rupiah
 from sat_hook.pipeline.limits import FundingLimits
 from sat_hook.pipeline.resolver import load_batch
@@ -82,6 +82,7 @@ class SATFundsTrigger(BaseTrigger):
         account = (await hook.asettings()).account
         deadline = datetime.fromisoformat(self.deadline)
         limits = FundingLimits(saldo_lag_seconds=self.saldo_lag_seconds)
+        clock = application.resolver.clock
         looks = 0
         missing: int | None = None
         while True:
@@ -90,7 +91,8 @@ class SATFundsTrigger(BaseTrigger):
             async with hook.async_client() as sat:
                 while changed is None:
                     try:
-                        seen = await look_at_deposit(sat, SystemClock(), account)
+                        await asyncio.to_thread(look_at_clock, clock)
+                        seen = await look_at_deposit(sat, clock, account)
                         found: int | None = await asyncio.to_thread(
                             partial(self._missing, application, seen, limits)
                         )

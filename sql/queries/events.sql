@@ -19,6 +19,10 @@ WHERE position > :after_position AND position <= :up_to_position
 ORDER BY position
 LIMIT :limit;
 
+-- name: database_time()$
+-- The clock that every machine shares.
+SELECT clock_timestamp();
+
 -- name: close_position()$
 -- A position below which nothing can appear any more.
 SELECT sat.close_position();

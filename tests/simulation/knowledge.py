@@ -54,6 +54,8 @@ class Known:
     not_found_asked: list[float] = field(default_factory=list)
     evidence: dict[str, StatusEvidence] = field(default_factory=dict)
     looked_at: float = 0.0
+    told_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    evidence_asked_at: float = 0.0
     was_released: bool = False
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sat_hook.domain.account import PauseAccount, ResumeAccount
@@ -20,6 +20,7 @@ from sat_hook.domain.order_commands import (
     OperatorEnd,
     Release,
 )
+from sat_hook.pipeline.asking import ask_about
 from sat_hook.pipeline.chunks import Chunk
 from sat_hook.pipeline.recovery import Recovery
 from sat_hook.pipeline.resolver import Ask
@@ -36,7 +37,15 @@ from tests.simulation.outside import (
     GuardedSchedule,
 )
 from tests.simulation.processes import Ended, Killed, Process
-from tests.simulation.steps import BY_PERSON, EXECUTION, POLLING, RECOVERY, Steps, by
+from tests.simulation.steps import (
+    BY_PERSON,
+    EXECUTION,
+    LONGEST_QUIET_SLEEP_SECONDS,
+    POLLING,
+    RECOVERY,
+    Steps,
+    by,
+)
 from tests.simulation.weather import Batch
 
 T = TypeVar("T")
@@ -55,7 +64,12 @@ class Line(Steps):
         weather = self.plan.weather
         background = [
             asyncio.ensure_future(work)
-            for work in (self._calm_down(), self._janitor(), self._kill_switch(weather.pause))
+            for work in (
+                self._calm_down(),
+                self._janitor(),
+                self._kill_switch(weather.pause),
+                self._curious(weather.ask_again),
+            )
         ]
         try:
             ways = [
@@ -65,6 +79,7 @@ class Line(Steps):
             await asyncio.gather(*ways)
             if self.zombies:
                 await asyncio.gather(*self.zombies, return_exceptions=True)
+            await self._doubts_settled()
         finally:
             for task in background:
                 task.cancel()
@@ -167,15 +182,45 @@ class Line(Steps):
         late = self.chance.random() < 0.08
         await asyncio.sleep(RECOVERY.dedup_horizon_seconds + 300 if late else self.chance.uniform(5, 90))
         while True:
-            process = self.process("janitor")
-            end = await process.run(self._recover(process))
-            if end.zombie is not None:
-                self.zombies.append(end.zombie)
-            if end.error is not None and not isinstance(
-                end.error, Killed | PipelineError | SATError | StoreUnavailableError
-            ):
-                raise end.error
+            await self._in_background("janitor", self._recover)
             await asyncio.sleep(300 if self.storm.is_over else self.chance.uniform(20, 120))
+
+    async def _in_background(self, name: str, work: Callable[[Process], Awaitable[None]]) -> None:
+        """One run of what comes again by itself, whatever becomes of this one."""
+        process = self.process(name)
+        end = await process.run(work(process))
+        if end.zombie is not None:
+            self.zombies.append(end.zombie)
+        if end.error is not None and not isinstance(
+            end.error, Killed | PipelineError | SATError | StoreUnavailableError
+        ):
+            raise end.error
+
+    async def _curious(self, wanted: bool) -> None:
+        """Somebody who asks about orders again and again, ended ones too."""
+        while wanted and not self.storm.is_over:
+            await asyncio.sleep(self.chance.uniform(5, 40))
+            self.watch.count("people:ask again")
+            await self._in_background("curious", self._ask_again)
+
+    async def _ask_again(self, process: Process) -> None:
+        resolver = self.resolver(process)
+        sent = [
+            order.request_id
+            for batch_id in self.batch_ids
+            for order in each_order(resolver.store, OrderSlice(batch_id))
+            if order.attempt
+        ]
+        async with self.client(process) as sat:
+            await ask_about(resolver, sat, sent, by(process))
+
+    async def _doubts_settled(self) -> None:
+        """Wait for the janitor, as long as an order was taken back and called successful again."""
+        for _ in range(ROUNDS_OF_PEOPLE):
+            taken_back = self.store.orders_of_account(self.account, (OrderState.REVERSED,))
+            if self.storm.is_over and not any(order.doubted_at for order in taken_back):
+                return
+            await asyncio.sleep(LONGEST_QUIET_SLEEP_SECONDS)
 
     async def _recover(self, process: Process) -> None:
         async with self.client(process) as sat:
@@ -242,7 +287,9 @@ class Line(Steps):
                 # Paid as far as the deposit reached; somebody pays in for the rest.
                 self.sat.judge.top_up(20_000_000)
                 self.watch.count("people:top-up")
-            asks = [ask for order in orders if (ask := self._decision(process, order, is_last)) is not None]
+            now = resolver.clock.now()
+            made = (self._decision(process, order, is_last, now) for order in orders)
+            asks = [ask for ask in made if ask is not None]
             done = resolver.apply(asks, BY_PERSON) if asks else {}
             states = {order.state for order in orders} | {
                 resolution.order.state for resolution in done.values() if resolution.order is not None
@@ -251,7 +298,7 @@ class Line(Steps):
 
         return await resolver.offload(look)
 
-    def _decision(self, process: Process, order: Order, is_last: bool) -> Ask | None:
+    def _decision(self, process: Process, order: Order, is_last: bool, now: datetime) -> Ask | None:
         weather, chance = self.plan.weather, process.chance
         if order.state is OrderState.HELD:
             if not is_last and chance.random() < weather.release_held:
@@ -261,7 +308,7 @@ class Line(Steps):
             if not is_last and chance.random() < 0.5:
                 assert order.first_sent_at is not None
                 until = order.first_sent_at + timedelta(seconds=RECOVERY.dedup_horizon_seconds)
-                return Ask(order.request_id, AllowResend("try again", process.clock.now(), until))
+                return Ask(order.request_id, AllowResend("try again", now, until))
             end = chance.choice(tuple(OperatorEnd))
-            return Ask(order.request_id, EndByOperator(end, "SAT's support told us", process.clock.now()))
+            return Ask(order.request_id, EndByOperator(end, "SAT's support told us", now))
         return None

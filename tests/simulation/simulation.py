@@ -281,6 +281,9 @@ class _Run:
             return
         watch.require(order.state.is_final, f"an order never ends and stays {order.state.value}", request_id)
         watch.count(f"end:{order.state.value}")
+        watch.require(
+            order.doubted_at is None, "a success after a reversal was never asked about again", request_id
+        )
         if order.evidence_digest is None and not order.ended_by_operator:
             watch.require(charged is None, f"{order.state.value}, but SAT charged it", request_id)
 

@@ -24,6 +24,7 @@ from sat_hook.pipeline.approval import (
 )
 from sat_hook.pipeline.balance import check_balance
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
+from sat_hook.pipeline.clocks import shared_clock
 from sat_hook.pipeline.execution import ChunkExecutor, Gate
 from sat_hook.pipeline.finality import StatusPoller, escalate_in_flight, orders_in_flight
 from sat_hook.pipeline.funding import look_at_deposit, reserve
@@ -107,16 +108,21 @@ class Steps:
     _resumed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def process(self, name: str) -> Process:
-        """A new process on some machine, whose clock is a little wrong."""
-        skew = self.plan.weather.skew_seconds
-        clock = VirtualClock(self.time, self.chance.uniform(-skew, skew))
+        """A new process on some machine, whose clock is a little wrong, and now and then very."""
+        weather = self.plan.weather
+        wrong = self.chance.uniform(-weather.skew_seconds, weather.skew_seconds)
+        if self.storm.strikes(weather.wrong_clock):
+            wrong = weather.wrong_clock_seconds
+            self.watch.count(f"clock:{'ahead' if wrong > 0 else 'behind'}")
+        clock = VirtualClock(self.time, wrong)
         number = next(self._numbers)
         return Process(f"{name}#{number}", self.time, clock, self.census, self.chance, self.watch.note)
 
     def resolver(self, process: Process) -> Resolver:
         """The resolver as ``process`` has it."""
         store = GuardedStore(self.store, process, self.storm, self.watch)
-        return Resolver(store, process.clock, Offloading(process))  # type: ignore[arg-type]
+        clock = shared_clock(store, process.clock)  # type: ignore[arg-type]
+        return Resolver(store, clock, Offloading(process))  # type: ignore[arg-type]
 
     def client(self, process: Process) -> AsyncSATClient:
         """The client as ``process`` has it."""
@@ -128,7 +134,7 @@ class Steps:
             lambda: submit(
                 resolver.store,
                 GuardedSpool(self.spool, process),
-                process.clock,
+                resolver.clock,
                 account=self.account,
                 reference=batch.reference,
                 source=BatchSource.FILE,
@@ -243,9 +249,9 @@ class Steps:
         funds = GuardedFunds(self.funds, process, self.watch)
         policy = self.chance.choice((ShortFundsPolicy.WAIT, ShortFundsPolicy.PARTIAL))
         async with self.client(process) as sat:
-            seen = await look_at_deposit(sat, process.clock, self.account)
+            seen = await look_at_deposit(sat, resolver.clock, self.account)
         found = await resolver.offload(
-            lambda: reserve(funds, process.clock, batch_id, seen, policy, by(process), FUNDING)
+            lambda: reserve(funds, resolver.clock, batch_id, seen, policy, by(process), FUNDING)
         )
         if found.is_short and (policy is ShortFundsPolicy.WAIT or not found.batch.reserved_up_to_row):
             raise BatchStoppedError("the deposit does not reach")

@@ -33,6 +33,11 @@ class VirtualClock:
         self._time = time
         self._skew_seconds = skew_seconds
 
+    @property
+    def skew_seconds(self) -> float:
+        """How far ahead its wall clock is."""
+        return self._skew_seconds
+
     def now(self) -> datetime:
         return self._time.start + timedelta(seconds=self._time.seconds + self._skew_seconds)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sandbox.orders import Status
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.event import Event
-from sat_hook.domain.order import OrderState
+from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.recorded import Provenance
 from sat_hook.protocol.exchange import WireResponse
-from sat_hook.protocol.messages import parse_order
+from sat_hook.protocol.messages import OrderDetail, parse_order
 from sat_hook.protocol.signing import SignatureError
 from tests.simulation.knowledge import Known
 from tests.simulation.processes import Process
@@ -22,6 +22,7 @@ LISTED_REJECTIONS = frozenset({"P04"})
 REPLY_TIMEOUT_SECONDS = 30.0
 PAUSE_SECONDS = 1.0
 PATIENCE_SECONDS = 2400.0
+RIGHT_WITHIN = timedelta(seconds=2.5)
 
 
 class WatchedEvents(WatchedGuards):
@@ -37,6 +38,8 @@ class WatchedEvents(WatchedGuards):
         occurred_at: datetime,
     ) -> None:
         order = known.order
+        wrong = abs(occurred_at - self._time.start - timedelta(seconds=self._time.seconds))
+        self.require(wrong <= RIGHT_WITHIN, "an event is dated by a clock that is wrong", request_id)
         match event:
             case happened.OrderReceived():
                 again = order is not None and order.state is OrderState.REJECTED and not known.sent
@@ -58,7 +61,13 @@ class WatchedEvents(WatchedGuards):
                 self.require(known.not_found_asked, "called not found, though SAT never said so", request_id)
                 self.count("code:P02")
             case happened.SignedStatus():
-                self._check_signed(request_id, known, event)
+                self._check_signed(process, request_id, known, event)
+            case happened.StatusMismatched():
+                self.require(
+                    self._is_about_another(known, event.evidence_digest),
+                    "called about something else, though it is about this order",
+                    request_id,
+                )
             case (
                 happened.OrderRejected()
                 | happened.OrderHeld()
@@ -71,7 +80,8 @@ class WatchedEvents(WatchedGuards):
                     self.count(f"reason:{event.type_name} {event.reason}")
             case happened.OrderEscalated():
                 self.require(event.reason.strip(), "escalated without a reason", request_id)
-                self._check_given_up(request_id)
+                if order is None or order.mismatch is None:
+                    self._check_given_up(request_id)
             case happened.OrderReleased():
                 known.was_released = True
             case happened.OrderApproved():
@@ -152,7 +162,12 @@ class WatchedEvents(WatchedGuards):
     def _check_accepted(self, request_id: str, known: Known, event: happened.CheckoutAccepted) -> None:
         for item in known.sent:
             reply = item.reply if item.attempt == event.attempt else None
-            if isinstance(reply, WireResponse) and reply.status == 200 and id_of(reply.body) == request_id:
+            if (
+                isinstance(reply, WireResponse)
+                and reply.status == 200
+                and id_of(reply.body) == request_id
+                and not _names_another(known.order, parse_order(reply.body))
+            ):
                 self.count(f"reason:accepted {event.reported_status}")
                 return
         self.broken("called accepted without SAT having said so", request_id)
@@ -169,7 +184,13 @@ class WatchedEvents(WatchedGuards):
         )
         self.count(f"code:{event.code}")
 
-    def _check_signed(self, request_id: str, known: Known, event: happened.SignedStatus) -> None:
+    def _is_about_another(self, known: Known, digest: str) -> bool:
+        item = known.evidence.get(digest)
+        return item is not None and _names_another(known.order, parse_order(item.body.encode("utf-8")))
+
+    def _check_signed(
+        self, process: Process, request_id: str, known: Known, event: happened.SignedStatus
+    ) -> None:
         item = known.evidence.get(event.evidence_digest)
         self.require(item is not None, "a status without its evidence", request_id)
         assert item is not None
@@ -179,6 +200,11 @@ class WatchedEvents(WatchedGuards):
             self.broken("a status whose evidence SAT did not sign", request_id)
         detail = parse_order(item.body.encode("utf-8"))
         self.require(detail.request_id == request_id, "evidence about another order", request_id)
+        self.require(
+            not _names_another(known.order, detail),
+            "a status about another product or number was taken for this order's",
+            request_id,
+        )
         status = {
             happened.OrderSucceeded: "Success",
             happened.OrderFailed: "Failed",
@@ -197,8 +223,18 @@ class WatchedEvents(WatchedGuards):
         order = known.order
         assert order is not None
         self.require(known.sent, "a status of an order that was never sent", request_id)
-        self.require(
-            order.evidence_at is None or event.observed_at >= order.evidence_at,
-            "older evidence was applied over newer",
-            request_id,
-        )
+        # In true time: whatever the clocks of those who asked say. What a callback says is not dated at all.
+        asked_at = known.told_at.get((process.name, event.evidence_digest))
+        if asked_at is not None:
+            self.require(
+                not order.has_signed_end or asked_at >= known.evidence_asked_at,
+                "older evidence was applied over newer",
+                request_id,
+            )
+            known.evidence_asked_at = max(known.evidence_asked_at, asked_at)
+
+
+def _names_another(order: Order | None, detail: OrderDetail) -> bool:
+    """The local SAT server writes both as they were sent, or lies about one of them."""
+    assert order is not None
+    return (detail.product_code, detail.client_number) != (order.product_code, order.client_number)

@@ -13,6 +13,8 @@ from tests.simulation.knowledge import Knowledge, Transmission
 from tests.simulation.processes import Process
 from tests.simulation.reading import attributes_of, codes_of
 
+EXECUTION_GRACE_SECONDS = 10.0
+
 
 class WatchedWire(Knowledge):
     """Checks of the wire, and the judge."""
@@ -30,6 +32,11 @@ class WatchedWire(Knowledge):
         self.require(body == order.checkout_body, "a checkout other than the committed one", request_id)
         self.require(
             process.clock.now() < order.send_before, "a checkout is written after its window", request_id
+        )
+        self.require(
+            abs(process.clock.skew_seconds) <= EXECUTION_GRACE_SECONDS,
+            "a checkout is written by a machine whose clock is far off",
+            request_id,
         )
         self.require(
             all(item.attempt != order.attempt for item in known.sent),
@@ -77,6 +84,8 @@ class WatchedWire(Knowledge):
             codes = codes_of(reply) if reply.status >= 400 else frozenset()
             if reply.status == 400 and codes == {"P02"}:
                 self.known[request_id].not_found_asked.append(asked_at_seconds)
+            if reply.status == 200:
+                self.known[request_id].told_at[process.name, reply.digest] = asked_at_seconds
             self.count(f"reply:status HTTP {reply.status} {sorted(codes)}")
             self.note(process.name, f"is told of {request_id}: HTTP {reply.status} {sorted(codes)}")
         elif reply.status == 200 and request.path == "/v2/account":

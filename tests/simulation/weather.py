@@ -23,6 +23,8 @@ MIDNIGHT_WIB = datetime(2026, 11, 2, 17, 0, tzinfo=UTC)
 SHORTEST_STORM_SECONDS = 60.0
 LONGEST_STORM_SECONDS = 360.0
 SMALL_ROWS = 4
+# A clock that runs badly, that nobody set, or that is read in another zone, such as Jakarta's (7 hours).
+WRONG_CLOCKS_SECONDS = (-25_200.0, -600.0, -15.0, 15.0, 600.0, 25_200.0)
 SMALL_STORM_SECONDS = 120.0
 
 
@@ -42,6 +44,9 @@ class Weather:
     stale_read: float = 0.0
     callback_unreachable: float = 0.0
     skew_seconds: float = 0.0
+    wrong_clock: float = 0.0
+    wrong_clock_seconds: float = 0.0
+    ask_again: bool = False
     pause: bool = False
     top_up_late: bool = False
     rules: GuardRules = field(default_factory=GuardRules)
@@ -150,6 +155,9 @@ def draw_weather(chance: random.Random) -> Weather:
         stale_read=up_to(0.1, 0.4),
         callback_unreachable=up_to(0.3, 0.3),
         skew_seconds=up_to(4.0, 0.5),
+        wrong_clock=up_to(0.4, 0.4),
+        wrong_clock_seconds=chance.choice(WRONG_CLOCKS_SECONDS),
+        ask_again=chance.random() < 0.4,
         pause=chance.random() < 0.15,
         top_up_late=chance.random() < 0.5,
         rules=_rules(chance),
@@ -202,6 +210,8 @@ def _scenario(chance: random.Random, up_to: Any) -> Scenario:
         "truncated",
         "no_data",
         "other_id",
+        "other_product",
+        "other_number",
         "unknown_status",
         "not_json",
         "accepted_202",
@@ -212,7 +222,7 @@ def _scenario(chance: random.Random, up_to: Any) -> Scenario:
     for manner in ("stranger", "other_body", "garbage", "missing"):
         add("bad_signature", up_to(0.06, 0.2), manner=manner)
     for manner in ("text", "unreadable", "negative", "absurd"):
-        add("other_types", up_to(0.3, 0.2), manner=manner, operations=["checkout", "status"])
+        add("other_types", up_to(0.6, 0.25), manner=manner, operations=["checkout", "status"])
     add("late_arrival", up_to(0.1, 0.25), until="p02")
     add("late_arrival", up_to(0.1, 0.25), until="resend")
     add("late_arrival", up_to(0.1, 0.25), until="seconds", seconds=round(chance.uniform(0.5, 90), 2))
@@ -229,6 +239,8 @@ def _scenario(chance: random.Random, up_to: Any) -> Scenario:
     add("callback_delayed", up_to(0.5, 0.4), seconds=0.5, to_seconds=90)
     add("callback_reordered", up_to(0.5, 0.4), hold_seconds=20)
     add("callback_forged", up_to(0.3, 0.5), **_forgery(chance))
+    add("callback_misdirected", up_to(0.4, 0.3), manner=chance.choice(("other_product", "other_number")))
+    add("stale_failure", up_to(0.9, 0.4))
     add("callback_before_response", up_to(0.2, 0.4))
     add("delay", up_to(0.2), side="response", distribution="exponential", seconds=4, cap_seconds=45)
     add("delay", up_to(0.1, 0.3), side="request", distribution="uniform", seconds=1, to_seconds=40)

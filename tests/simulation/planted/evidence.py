@@ -13,6 +13,7 @@ from unittest.mock import patch
 from sat_hook.clients import asynchronous
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_decisions as decisions
+from sat_hook.domain import status_decisions
 from sat_hook.domain.order import Order
 from sat_hook.pipeline import finality
 from sat_hook.pipeline.resolver import Ask, Resolver
@@ -20,6 +21,8 @@ from sat_hook.pipeline.trusting import BY_CALLBACK, TrustedCallbacks
 from sat_hook.protocol import outcomes
 from sat_hook.protocol.exchange import WireResponse
 from sat_hook.receiver.app import Receiver
+from sat_hook.store import memory_polls
+from sat_hook.store.clock import StoreClock
 from sat_hook.store.memory import MemoryEventStore
 from tests.simulation.planted.planting import bug, decide_by
 from tests.simulation.seals import SealVerifier
@@ -67,12 +70,48 @@ def _projection_not_transactional(stack: ExitStack) -> None:
     "older evidence was applied over newer",
 )
 def _stale_evidence_applied(stack: ExitStack) -> None:
-    real = decisions._record_status
+    real = status_decisions.record_status
 
     def record(order: Order, command: asked.RecordStatus) -> Any:
         return real(order.model_copy(update={"evidence_at": None}), command)
 
     decide_by(stack, asked.RecordStatus, record)
+
+
+@bug(
+    "status about something else",
+    "product and client number of a signed status are not compared",
+    "a status about another product or number was taken for this order's",
+)
+def _status_about_something_else(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(status_decisions, "differing_members", lambda *_: ()))
+
+
+@bug(
+    "reply about something else",
+    "product and client number of a checkout's reply are not compared",
+    "called accepted without SAT having said so",
+)
+def _reply_about_something_else(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(decisions, "differing_members", lambda *_: ()))
+
+
+@bug(
+    "doubt filed away",
+    "a success after a reversal is recorded, and SAT is not asked again",
+    "a success after a reversal was never asked about again",
+)
+def _doubt_filed_away(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(memory_polls, "_is_doubted", lambda *_: False))
+
+
+@bug(
+    "own clock believed",
+    "what is recorded is dated by the wall clock of the machine that records it",
+    "an event is dated by a clock that is wrong",
+)
+def _own_clock_believed(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(StoreClock, "now", lambda self: self._own.now()))
 
 
 @bug(
@@ -150,8 +189,8 @@ def _status_of_another_order(stack: ExitStack) -> None:
 def _evidence_thrown_away(stack: ExitStack) -> None:
     real = finality.status_ask
 
-    def ask_of(request_id: str, outcome: Any, asked_at: datetime) -> Ask | None:
-        ask = real(request_id, outcome, asked_at)
+    def ask_of(request_id: str, outcome: Any, asked_at: datetime, before: Any) -> Ask | None:
+        ask = real(request_id, outcome, asked_at, before)
         return None if ask is None else replace(ask, evidence=())
 
     stack.enter_context(patch.object(finality, "status_ask", ask_of))

@@ -22,8 +22,12 @@ from tests.simulation.planted.planting import bug
     "an intent below the price that its own task had just read",
 )
 def _price_envelope_ignored(stack: ExitStack) -> None:
-    async def check(self: ChunkExecutor, order: Order) -> None:
-        return None
+    real = ChunkExecutor._price_check
+
+    async def check(self: ChunkExecutor, order: Order) -> Any:
+        # A quote that has run out is renewed all the same, or the order would never be sent.
+        assert order.quote_valid_until is not None
+        return await real(self, order) if self._clock.now() >= order.quote_valid_until else None
 
     stack.enter_context(patch.object(ChunkExecutor, "_price_check", check))
 

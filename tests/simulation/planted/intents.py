@@ -96,6 +96,16 @@ def _new_id_on_second_intake(stack: ExitStack) -> None:
     stack.enter_context(patch.object(intake, "_is_own", lambda order, received: True))
 
 
+@bug(
+    "clock not compared",
+    "a machine sends whatever its clock says",
+    "a checkout is written by a machine whose clock is far off",
+)
+def _clock_not_compared(stack: ExitStack) -> None:
+    for module in (execution, recovery):
+        stack.enter_context(patch.object(module, "clock_is_apart", lambda *_: None))
+
+
 def _resend_freely(stack: ExitStack) -> None:
     stack.enter_context(patch.object(decisions, "_refuse_resend", lambda order, command: None))
 

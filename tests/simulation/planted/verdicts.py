@@ -11,6 +11,7 @@ from unittest.mock import patch
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_decisions as decisions
 from sat_hook.domain import order_events as happened
+from sat_hook.domain import status_decisions
 from sat_hook.domain.order import Order
 from sat_hook.pipeline.recovery import Recovery
 from sat_hook.protocol import outcomes
@@ -78,7 +79,7 @@ def _reset_as_never_sent(stack: ExitStack) -> None:
 @bug(
     "P02 taken as failure",
     "an order that SAT does not know counts as failed",
-    "a rejection ended an order that had been sent before",
+    "failed without a listed rejection",
 )
 def _p02_as_failure(stack: ExitStack) -> None:
     def record(order: Order, command: asked.RecordNotFound) -> Any:
@@ -174,7 +175,7 @@ def _acceptance_as_success(stack: ExitStack) -> None:
     "OrderSucceeded on a status",
 )
 def _unknown_status_as_success(stack: ExitStack) -> None:
-    real = decisions._record_status
+    real = status_decisions.record_status
 
     def record(order: Order, command: asked.RecordStatus) -> Any:
         if command.status not in ("Pending", "Failed"):
