@@ -17,6 +17,7 @@ from sat_hook.domain.batch import BatchState
 from sat_hook.domain.order import OrderState
 from sat_hook.operators.batch import SATResultsOperator
 from sat_hook.sensors.batch import SETTLING_SECONDS, SATBatchSensor
+from sat_hook.store.clock import StoreClock
 from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
 from stack.databases import ApplicationDatabase
 from tests.airflow_connections import CONNECTIONS, give_connections
@@ -38,8 +39,8 @@ def line(database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.Monk
         yield made
 
 
-class Later(SystemClock):
-    """A clock that is two minutes ahead: no attempt can be under way any more."""
+class Later(StoreClock):
+    """The database's time two minutes from now: no attempt can be under way any more."""
 
     def now(self) -> datetime:
         return super().now() + timedelta(minutes=2)
@@ -76,7 +77,7 @@ def test_a_deadline_ends_in_a_list_of_names(
     assert remaining <= timedelta(seconds=SETTLING_SECONDS)
     assert {order.state for order in line.orders(batch_id).values()} == {OrderState.PENDING}
 
-    monkeypatch.setattr("sat_hook.hooks.application.SystemClock", Later)
+    monkeypatch.setattr("sat_hook.hooks.application.StoreClock", Later)
     capsys.readouterr()
     assert sensor(batch_id).resume(CONTEXT, gave_up) == 3
     told = capsys.readouterr().out

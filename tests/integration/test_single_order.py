@@ -16,7 +16,6 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from sandbox.testing import SandboxServer
 from sat_hook.clients.asynchronous import AsyncSATClient
-from sat_hook.clients.system import SystemClock
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_events import BatchSource
 from sat_hook.domain.identity import request_id_of
@@ -30,6 +29,7 @@ from sat_hook.pipeline.held import HeldDecision, decide_held_order
 from sat_hook.pipeline.overrides import pause_account, resume_account
 from sat_hook.sensors.batch import SATBatchSensor
 from sat_hook.sensors.order import SATOrderSensor
+from sat_hook.store.clock import StoreClock
 from sat_hook.triggers.order import ENDED, GAVE_UP, SATOrderTrigger
 from stack.databases import ApplicationDatabase
 from tests.airflow_connections import CONNECTIONS, give_another_account, give_connections
@@ -336,11 +336,11 @@ def test_another_accounts_connection_has_no_say_about_an_order(
     bought = checkout().execute(context())
     version = order_of(line).version
 
-    class Later(SystemClock):
+    class Later(StoreClock):
         def now(self) -> Any:
             return super().now() + timedelta(minutes=2)
 
-    monkeypatch.setattr("sat_hook.hooks.application.SystemClock", Later)
+    monkeypatch.setattr("sat_hook.hooks.application.StoreClock", Later)
     with SandboxServer() as north:
         connections = {**CONNECTIONS, "sat_conn_id": give_another_account(monkeypatch, north, tmp_path)}
         ids = {"request_id": bought["request_id"]}
@@ -373,11 +373,11 @@ def test_an_order_without_an_end_is_handed_to_people(line: Line, monkeypatch: py
     with pytest.raises(TaskDeferred):
         sensor.resume(context(), event)
 
-    class Later(SystemClock):
+    class Later(StoreClock):
         def now(self) -> Any:
             return super().now() + timedelta(minutes=2)
 
-    monkeypatch.setattr("sat_hook.hooks.application.SystemClock", Later)
+    monkeypatch.setattr("sat_hook.hooks.application.StoreClock", Later)
     ended = sensor.resume(context(), event)
     assert (ended["state"], ended["verdict"]) == ("escalated", "unknown: may have been charged")
     batch = line.store.load_batch(ended["batch_id"])
