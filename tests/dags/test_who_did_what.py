@@ -28,6 +28,7 @@ from sat_hook.domain.event import Event
 from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import evolve
+from sat_hook.pipeline.resolver import standing_of
 from sat_hook.reconciliation.keeping import BookKeeper
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change, StatusEvidence
@@ -151,6 +152,9 @@ def office(
     store = PostgresEventStore(Database(database.writer_dsn))
     monkeypatch.setattr(plugin, "_store", lambda: store)
     monkeypatch.setattr(plugin, "_account_of", lambda _: ACCOUNT)
+    monkeypatch.setattr(plugin, "_connection_of", lambda _: "sat_of_office")
+    connection = {"conn_type": "sat", "login": "id", "password": "secret", "extra": {"account": ACCOUNT}}
+    monkeypatch.setenv("AIRFLOW_CONN_SAT_OF_OFFICE", json.dumps(connection))
     app = plugin.build_app()
     office = Office(app, store, fill(store, tmp_path))
     for route in routes(app):
@@ -205,6 +209,17 @@ def plain(path: str, **more: Any) -> Request:
     return lambda _: (path, {"json": REASON, **more})
 
 
+def answer_proposal(answer: str) -> Request:
+    """A request about the rules that are proposed at that moment."""
+
+    def make(office: Office) -> tuple[str, dict[str, Any]]:
+        proposal = standing_of(office.store, ACCOUNT).rules.proposal
+        assert proposal is not None
+        return f"/accounts/x/rules/{proposal.number}/{answer}", {"json": REASON}
+
+    return make
+
+
 #: Route → the request, and the events that it must leave. In this order, which some of them need.
 ACTS: dict[str, tuple[Request, str]] = {
     "/batches": (
@@ -235,6 +250,16 @@ ACTS: dict[str, tuple[Request, str]] = {
     ),
     "/accounts/{account}/pause": (plain("/accounts/x/pause"), "AccountPaused"),
     "/accounts/{account}/resume": (plain("/accounts/x/resume"), "AccountResumed"),
+    "/accounts/{account}/rules/proposals": (
+        plain("/accounts/x/rules/proposals", json={**REASON, "changes": {"day_limit_orders": 9}}),
+        "AccountRulesProposed",
+    ),
+    "/accounts/{account}/rules/{proposal}/decline": (answer_proposal("decline"), "AccountRulesDeclined"),
+    "/accounts/{account}/rules/proposals?again": (
+        plain("/accounts/x/rules/proposals", json={**REASON, "changes": {"day_limit_orders": 8}}),
+        "AccountRulesProposed",
+    ),
+    "/accounts/{account}/rules/{proposal}/confirm": (answer_proposal("confirm"), "AccountRulesConfirmed"),
     "/books/{account}/top-ups": (
         plain(
             "/books/x/top-ups",
