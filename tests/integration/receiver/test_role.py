@@ -145,6 +145,11 @@ def test_no_other_function_can_be_called(receiver: Any, prepared: ApplicationDat
         "SELECT pg_create_physical_replication_slot('mine')",
         "SET log_statement = 'none'",
         "SET session_replication_role = replica",
+        "SELECT pg_advisory_lock(1)",
+        "SELECT pg_try_advisory_xact_lock_shared(1, 2)",
+        "SELECT lo_from_bytea(0, 'abc')",
+        "SELECT lo_create(0)",
+        "SELECT pg_logical_emit_message(false, 'a', 'b')",
     ],
 )
 def test_nothing_else_is_allowed(receiver: Any, statement: str) -> None:
