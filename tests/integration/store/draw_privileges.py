@@ -91,9 +91,9 @@ _ASKED = (_DATABASE, _SCHEMAS, _RELATIONS, _COLUMNS, _FUNCTIONS, _OTHERS)
 _HEAD = f"""# What each role of the database may do
 
 Drawn from a database as `sat db create-roles` (as a superuser) and `sat db migrate` make it; a test keeps
-this page true. Renew it with `.venv/bin/python -m tests.integration.store.draw_privileges`. It lists what a role
-may do in the end, whoever granted it. These roles own nothing, are members of nothing, and have no attribute but
-LOGIN.
+this page true. Renew it with `.venv/bin/python -m tests.integration.store.draw_privileges`. It lists what a
+role may do in the end, whoever granted it. These roles own nothing, are members of nothing, and have no
+attribute but LOGIN.
 
 PostgreSQL lets every role do some things that no privilege stops:
 
@@ -105,8 +105,8 @@ PostgreSQL lets every role do some things that no privilege stops:
   superuser's.
 - Read the catalogs: names of tables, roles and settings; of other sessions that they exist, not what they
   run.
-- Lock tables as far as it may use them: `sat_reader` against migrations, `sat_writer` those that it may update
-  against everybody.
+- Lock tables as far as it may use them: `sat_reader` against migrations, `sat_writer` those that it may
+  update against everybody.
 - Keep the server busy with its own queries, and its connections open. Give the roles a `CONNECTION LIMIT`
   where that matters.
 - Run code blocks (`DO`), which may do what the role may do.
