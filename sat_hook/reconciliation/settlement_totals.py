@@ -15,33 +15,38 @@ MAXIMUM_TOTALS_JUDGED = 50
 def judge_totals(totals: Sequence[TotalRow], frame: pd.DataFrame) -> list[SettlementNote]:
     """What totals say about the rows above them: the sum of the sales, or what refunds leave of it, of all
     rows or of those since the last total; or their count."""
-    notes: list[SettlementNote] = []
     good = frame[frame["trouble"] == ""]
+    agreed: list[str] = []
+    doubtful: list[str] = []
     before = 0
     for total in totals[:MAXIMUM_TOTALS_JUDGED]:
         above = good[good["file_row"] < total.file_row]
+        text = f"row {total.file_row} is a total or footer"
         if total.rupiah is None:
-            text = f"row {total.file_row} is a total or footer without an amount"
-            notes.append(SettlementNote(NoteKind.TOTALS, text))
+            agreed.append(f"{text} without an amount")
             continue
-        sums = set()
-        for rows in (above, above[above["file_row"] > before]):
-            is_sale = rows["kind"] == RowKind.SALE.value
-            is_paid = rows["status"] == "succeeded"
-            for chosen in (rows, rows[is_paid], rows[is_sale], rows[is_sale & is_paid]):
-                sums |= {int(chosen["rupiah"].sum()), int(chosen["rupiah"].abs().sum()), len(chosen)}
+        text += f" of Rp{total.rupiah:,}"
+        sums = _sums_of(above) | _sums_of(above[above["file_row"] > before])
         before = total.file_row
-        text = f"row {total.file_row} is a total of Rp{total.rupiah:,}"
         if total.rupiah in sums:
-            notes.append(SettlementNote(NoteKind.TOTALS, f"{text}; the rows above agree"))
+            agreed.append(f"{text}; the rows above agree")
         elif len(good) < len(frame):
-            notes.append(
-                SettlementNote(NoteKind.TOTALS, f"{text}; some rows are set aside, so it is not compared")
-            )
+            agreed.append(f"{text}; it is not compared, because some rows are set aside")
         else:
-            found = f"{text}; the rows above it add up to Rp{int(above['rupiah'].sum()):,}"
-            notes.append(SettlementNote(NoteKind.TOTALS, found, is_doubt=True))
+            doubtful.append(f"{text}; the rows above it add up to Rp{int(above['rupiah'].sum()):,}")
     if len(totals) > MAXIMUM_TOTALS_JUDGED:
-        more = f"{len(totals) - MAXIMUM_TOTALS_JUDGED:,} more rows are totals or footers"
-        notes.append(SettlementNote(NoteKind.TOTALS, more))
+        agreed.append(f"{len(totals) - MAXIMUM_TOTALS_JUDGED:,} more rows are totals or footers")
+    notes = [SettlementNote(NoteKind.TOTALS, text) for text in agreed]
+    if doubtful:
+        more = f", and {len(doubtful) - 1:,} more totals do not agree" if len(doubtful) > 1 else ""
+        notes.append(SettlementNote(NoteKind.TOTALS, doubtful[0] + more, is_doubt=True))
     return notes
+
+
+def _sums_of(rows: pd.DataFrame) -> set[int]:
+    """What a total may say about rows: what they add up to, with or without signs, and how many they are."""
+    is_sale, is_paid = rows["kind"] == RowKind.SALE.value, rows["status"] == "succeeded"
+    found = set()
+    for chosen in (rows, rows[is_paid], rows[is_sale], rows[is_sale & is_paid]):
+        found |= {int(chosen["rupiah"].sum()), int(chosen["rupiah"].abs().sum()), len(chosen)}
+    return found
