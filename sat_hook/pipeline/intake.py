@@ -246,7 +246,7 @@ def _known(row: FileRow, order: Order, file_name: str) -> RowSetAside:
 
 
 def _is_unpaid(order: Order) -> bool:
-    return order.state in (OrderState.FAILED, OrderState.REJECTED, OrderState.CANCELLED)
+    return order.state in (OrderState.FAILED, OrderState.CANCELLED)
 
 
 def _reused(row: FileRow, batch_id: str, known_row: int, own_batch_id: str, file_name: str) -> RowSetAside:

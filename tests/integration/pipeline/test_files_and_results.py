@@ -10,15 +10,19 @@ from typing import BinaryIO
 import pytest
 
 from sat_hook.domain.batch import BatchState
+from sat_hook.domain.identity import request_id_of
+from sat_hook.domain.order_commands import Cancel, Hold
+from sat_hook.domain.order_events import HoldReason
 from sat_hook.pipeline.intake import ROWS_A_RUN, take_in
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.overrides import checked_reason
+from sat_hook.pipeline.resolver import Ask
 from sat_hook.pipeline.results import render_results, write_results
 from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.pipeline.trouble import OverrideRefusedError, SpoolError, SubmissionRefusedError
 from sat_hook.store.event_store import StoreRefusedError
 from sat_hook.store.past import present_of
-from tests.orders import BY_TEST
+from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line
 
 HEADER = "order_id,product_code,client_number"
@@ -103,16 +107,27 @@ def test_a_result_file_can_be_submitted_again(line: Line) -> None:
 
 
 def test_an_order_that_ended_unpaid_needs_a_new_id(line: Line) -> None:
-    """Its row in a result file that is submitted again says so; one that still runs does not."""
-    rows = "INV-1,50k-simpati,081211000001\nINV-2,no-such-product,081211000002\n"
+    """Its row in a result file that is submitted again says so; one that still runs does not.
+
+    One that was rejected before it was sent is looked at again under its id.
+    """
+    cancelled = "INV-2,50k-simpati,081211000002\n"
+    rows = f"INV-1,50k-simpati,081211000001\n{cancelled}INV-3,no-such-product,081211000003\n"
     first = taken_in(line, f"{HEADER}\n{rows}")
+    request_id = request_id_of(ACCOUNT, "INV-2")
+    line.quote(first)
+    hold = Ask(request_id, Hold(HoldReason.LIMIT, "too much"))
+    line.resolver.apply([hold], BY_TEST)
+    line.resolver.apply([Ask(request_id, Cancel("not this month"))], BY_TEST)
     content = render_results(present_of(line.store), line.spool, first).content
     again = line.submit(content, name="orders.results.csv").batch_id
     line.take_in(again)
-    titles, running, rejected = results_of(line, again)
+    titles, running, ended, rejected = results_of(line, again)
     message = titles.index("sat_message")
     assert "new order id" not in running[message]
-    assert "it is rejected: to pay it after all, give it a new order id" in rejected[message]
+    assert "it is cancelled: to pay it after all, give it a new order id" in ended[message]
+    assert rejected[titles.index("sat_verdict")] == "not sent"
+    assert rejected[titles.index("sat_reason")] == "unknown_product"
 
 
 class _ShiftySpool:
