@@ -96,7 +96,7 @@ def _print_facts(out: Console, summary: BatchSummary) -> None:
         ("batch", f"{batch.batch_id} ({batch.state.value})"),
         ("account", batch.account),
         ("file", f"{batch.file_name}, {batch.size_bytes:,} bytes"),
-        ("rows", f"{batch.rows:,}: {batch.orders:,} orders, {batch.set_aside:,} set aside"),
+        ("rows", f"{batch.rows:,}: {counted(batch.orders, 'order')}, {batch.set_aside:,} set aside"),
         ("quoted", rupiah(batch.total_rupiah)),
         ("paid", rupiah(summary.charged_rupiah)),
     ]
