@@ -33,6 +33,7 @@ FAULTS = _words(
     """
 bad_signature:garbage bad_signature:missing bad_signature:other_body bad_signature:stranger
 callback_before_response callback_delayed callback_dropped callback_duplicated callback_reordered
+callback_misdirected:other_number callback_misdirected:other_product
 callback_forged:stranger:Failed callback_forged:stranger:Success callback_forged:tampered:Failed
 callback_forged:tampered:Success callback_forged:unsigned:Failed callback_forged:unsigned:Success
 delay:request delay:response delayed_refund deposit_runs_out
@@ -41,6 +42,7 @@ error:before:403 error:before:408 error:before:429 error:before:500 error:before
 error:before:504
 failed_then_success fails foreign_spend
 garbled_reply:accepted_202 garbled_reply:no_data garbled_reply:not_json garbled_reply:other_id
+garbled_reply:other_number garbled_reply:other_product
 garbled_reply:redirect garbled_reply:truncated garbled_reply:unknown_status
 late_arrival:p02 late_arrival:resend late_arrival:seconds p02_though_charged
 other_types:absurd other_types:negative other_types:text other_types:unreadable
@@ -48,7 +50,7 @@ p03_for_lost:p03 p03_for_lost:reset p03_for_lost:silence
 price_change:checkout price_change:quote
 product_inactive:checkout:2 product_inactive:checkout:3 product_inactive:quote:2 product_inactive:quote:3
 reject_resend request_lost request_lost:reset request_lost:silence response_lost:reset response_lost:silence
-stale_saldo stuck_pending success_then_reversed token_expiry unauthorized
+stale_failure stale_saldo stuck_pending success_then_reversed token_expiry unauthorized
 """
 )
 
@@ -79,6 +81,9 @@ quoted -ReservationRenewed-> quoted
 received -OrderQuoted-> quoted
 received -OrderRejected-> rejected
 received -OrderValidated-> received
+pending -StatusMismatched-> unknown
+reversed -OrderSucceeded-> succeeded
+reversed -ReversalDoubted-> reversed
 submitting -CheckoutAccepted-> pending
 submitting -CheckoutNotSent-> quoted
 submitting -CheckoutNotSent-> unknown
@@ -132,6 +137,7 @@ unknown http_401
 unknown http_403
 unknown http_429
 unknown id_mismatch
+unknown order_mismatch
 unknown redirect
 unknown rejected_after_a_send_that_may_have_arrived
 unknown server_error
@@ -173,9 +179,13 @@ callback:taken at its word
 network:connect_timeout after not writing
 network:send window passed
 network:timeout after writing
+clock:ahead
+clock:behind
+step:failed ClockApartError
 janitor:sent again
 janitor:escalated
 people:answer badly
+people:ask again
 people:withdraw too late
 people:top-up
 """.strip().splitlines()
@@ -186,6 +196,25 @@ transition:rejected -OrderReceived-> received
 reason:OrderHeld approval
 transition:failed -EvidenceContradicted-> failed
 transition:succeeded -EvidenceContradicted-> succeeded
+transition:succeeded -StatusMismatched-> succeeded
+""".strip().splitlines()
+
+# So much has to come together for these that not even thousands of seeds have to see them.
+SELDOM = """
+transition:escalated -OrderSucceeded-> succeeded
+transition:escalated -OrderFailed-> failed
+transition:escalated -StatusMismatched-> escalated
+transition:failed -StatusMismatched-> failed
+transition:quoted -StatusMismatched-> unknown
+transition:reversed -AmountUnknown-> reversed
+transition:reversed -ChargedAboveQuote-> reversed
+transition:reversed -EvidenceContradicted-> reversed
+transition:reversed -OrderReversed-> reversed
+transition:reversed -StatusMismatched-> reversed
+transition:submitting -StatusMismatched-> unknown
+transition:succeeded -OrderFailed-> failed
+transition:succeeded -OrderSucceeded-> succeeded
+transition:unknown -StatusMismatched-> unknown
 """.strip().splitlines()
 
 EVERY_THOUSAND_SEEDS = (

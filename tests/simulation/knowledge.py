@@ -57,6 +57,7 @@ class Known:
     told_at: dict[tuple[str, str], float] = field(default_factory=dict)
     evidence_asked_at: float = 0.0
     was_released: bool = False
+    was_given_back: bool = False
 
 
 class Knowledge:

@@ -218,6 +218,7 @@ class WatchedEvents(WatchedGuards):
             self.require(
                 detail.status not in ("Success", "Failed"), "pending on the status of an end", request_id
             )
+        known.was_given_back |= isinstance(event, happened.OrderFailed | happened.OrderReversed)
         if getattr(event, "error_code", ""):
             self.count(f"code:{event.error_code}")  # type: ignore[attr-defined]
         order = known.order

@@ -39,6 +39,8 @@ class WatchedGuards(Knowledge):
             if key != request_id
             and other.order is not None
             and not other.was_released
+            # What SAT called failed freed its place; that it was paid after all is SAT's doing.
+            and not other.was_given_back
             and _may_cost(other.order)
         ]
         business = order.product_code, order.client_number
