@@ -49,7 +49,7 @@ other_types:absurd other_types:negative other_types:text other_types:unreadable
 p03_for_lost:p03 p03_for_lost:reset p03_for_lost:silence
 price_change:checkout price_change:quote
 product_inactive:checkout:2 product_inactive:checkout:3 product_inactive:quote:2 product_inactive:quote:3
-reject_resend request_lost request_lost:reset request_lost:silence response_lost:reset response_lost:silence
+request_lost request_lost:reset request_lost:silence response_lost:reset response_lost:silence
 stale_failure stale_saldo stuck_pending success_then_reversed token_expiry unauthorized
 """
 )
@@ -193,6 +193,7 @@ people:top-up
 # Two things have to go wrong one after the other for these.
 RARE = """
 transition:rejected -OrderReceived-> received
+fault:reject_resend
 reason:OrderHeld approval
 transition:failed -EvidenceContradicted-> failed
 transition:succeeded -EvidenceContradicted-> succeeded
@@ -204,6 +205,7 @@ SELDOM = """
 transition:escalated -OrderSucceeded-> succeeded
 transition:escalated -OrderFailed-> failed
 transition:escalated -StatusMismatched-> escalated
+transition:failed -OrderFailed-> failed
 transition:failed -StatusMismatched-> failed
 transition:quoted -StatusMismatched-> unknown
 transition:reversed -AmountUnknown-> reversed
@@ -214,6 +216,7 @@ transition:reversed -StatusMismatched-> reversed
 transition:submitting -StatusMismatched-> unknown
 transition:succeeded -OrderFailed-> failed
 transition:succeeded -OrderSucceeded-> succeeded
+transition:unknown -CheckoutAccepted-> pending
 transition:unknown -StatusMismatched-> unknown
 """.strip().splitlines()
 
