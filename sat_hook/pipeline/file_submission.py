@@ -20,7 +20,10 @@ from sat_hook.store.event_store import EventStore
 
 @dataclass(frozen=True, slots=True)
 class FileSubmission:
-    """A batch and what was found in its file; ``findings`` is None for a file that was submitted before."""
+    """A batch and what was found in its file.
+
+    :param findings: None for a file that an earlier release took and this one would refuse.
+    """
 
     submission: Submission
     findings: FileFindings | None
@@ -44,11 +47,13 @@ def submit_file(
     :raises SubmissionRefusedError: the file cannot become a batch; the text has all the reasons.
     :raises AccountPausedError: the account is paused, so that nothing of the batch would be sent.
     """
-    findings = None
     known = store.load_batch(batch_id_of(account, (reference or digest_of(content)).strip()))
+    findings: FileFindings | None
     if known is None:
         refuse_while_paused(store, account)
         findings = find_in(content, file_name, on_bad_rows)
+    else:
+        findings = _found_before(content, file_name)
     submission = submit(
         store,
         spool,
@@ -74,6 +79,13 @@ def find_in(content: bytes, file_name: str, on_bad_rows: BadRowsPolicy) -> FileF
             return check_whole(file, on_bad_rows)
     except OrderFileError as error:
         raise SubmissionRefusedError(str(error)) from None
+
+
+def _found_before(content: bytes, file_name: str) -> FileFindings | None:
+    try:
+        return find_in(content, file_name, BadRowsPolicy.PROCEED)
+    except SubmissionRefusedError:
+        return None
 
 
 def refuse_while_paused(store: EventStore, account: str) -> None:

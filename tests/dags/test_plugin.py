@@ -257,13 +257,16 @@ def test_held_orders_are_decided_by_their_user(airflow: Airflow) -> None:
 
 
 def test_an_account_s_name_leads_to_its_connection(airflow: Airflow) -> None:
-    """Accounts are named by their connection; who gives the account's own name is told which one that is."""
-    reply = airflow.request("POST", "/sat/v1/accounts/demo/pause", json={"reason": "fraud alarm"})
-    assert (reply.status_code, reply.json()["type"]) == (422, "connection_not_found")
-    assert "the name of an account, whose connection is 'sat_default'" in reply.json()["detail"]
+    """An account may be named by its connection or by its name in the log; any other name is refused."""
+    assert airflow.request("GET", "/sat/v1/accounts").json() == {"sat_default": "demo"}
     other = airflow.request("POST", "/sat/v1/accounts/nobody/pause", json={"reason": "fraud alarm"})
-    assert "expected one of type sat (there is 'sat_default')" in other.json()["detail"]
+    assert (other.status_code, other.json()["type"]) == (422, "connection_not_found")
+    assert "there is 'sat_default' (account 'demo')" in other.json()["detail"]
     assert airflow.events("AccountPaused") == []
+    for name in ("demo", "sat_default"):
+        for act in ("pause", "resume"):
+            reply = airflow.request("POST", f"/sat/v1/accounts/{name}/{act}", json={"reason": "fraud alarm"})
+            assert (reply.status_code, reply.json()["account"]) == (200, "demo"), reply.text
 
 
 def test_a_poor_reason_has_a_type(airflow: Airflow) -> None:
