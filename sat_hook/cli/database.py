@@ -34,10 +34,12 @@ def migrate(context: typer.Context) -> None:
 def create_roles(context: typer.Context) -> None:
     """Make the roles sat_writer, sat_reader and sat_receiver, or give them new passwords.
 
-    As SAT_ADMIN_DSN (a superuser or CREATEROLE, in the application's database; default: SAT_OWNER_DSN). The
-    passwords are read from SAT_WRITER_PASSWORD, SAT_READER_PASSWORD and SAT_RECEIVER_PASSWORD. A superuser
-    also takes from all roles what PostgreSQL lets everybody do and they do not need.
+    As SAT_ADMIN_DSN (a superuser or CREATEROLE; default: SAT_OWNER_DSN). The passwords are read from
+    SAT_WRITER_PASSWORD, SAT_READER_PASSWORD and SAT_RECEIVER_PASSWORD. A superuser also takes away what
+    PostgreSQL lets everybody do and no role needs, in the database that SAT_OWNER_DSN names.
     """
+    from psycopg2.extensions import make_dsn, parse_dsn
+
     from sat_hook.store import migrations
 
     settings = settings_of(context)
@@ -46,10 +48,14 @@ def create_roles(context: typer.Context) -> None:
     dsn = dsn_of(settings, key)
     migrations.create_roles(dsn, passwords)
     console().print(f"[green]Roles are ready[/]: {', '.join(migrations.ROLES)}")
-    if not migrations.restrict_catalog(dsn):
+    # Never in another database: Airflow's own, for one, needs what is taken away here.
+    name = (
+        parse_dsn(dsn_of(settings, "SAT_OWNER_DSN")).get("dbname") if settings.get("SAT_OWNER_DSN") else None
+    )
+    if name is None or not migrations.restrict_catalog(make_dsn(dsn, dbname=name)):
         console().print(
-            f"[yellow]{key} is no superuser's[/]: every role keeps the functions for advisory locks and "
-            "large objects that PostgreSQL gives to everybody. Run this once as a superuser."
+            "[yellow]Every role keeps the functions for advisory locks and large objects that PostgreSQL "
+            "gives to everybody[/]: run this once as a superuser, with SAT_OWNER_DSN naming the database."
         )
 
 
