@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from datetime import datetime
 from functools import cache
 
 from sat_hook.store.database import Database
@@ -32,6 +33,18 @@ def backend_of_environment() -> MakeBackend | None:
     return PostgresBackend(writer, receiver).make()
 
 
+class StoreInVirtualTime(PostgresEventStore):
+    """The real store, whose machine keeps the simulation's time; ``recorded_at`` is PostgreSQL's own."""
+
+    def __init__(self, database: Database, clock: VirtualClock) -> None:
+        super().__init__(database)
+        self._clock = clock
+
+    def database_time(self) -> datetime:
+        """What a right clock shows in the simulation."""
+        return self._clock.now()
+
+
 class PostgresBackend:
     """Stores on one application database; connections are kept between seeds."""
 
@@ -44,9 +57,8 @@ class PostgresBackend:
         """What :func:`tests.simulation.simulation.run_seed` takes."""
 
         def backend(clock: VirtualClock) -> Backend:
-            del clock  # recorded_at is PostgreSQL's own
             return Backend(
-                PostgresEventStore(self._writer),
+                StoreInVirtualTime(self._writer, clock),
                 PostgresPollSchedule(self._writer),
                 PostgresFunds(self._writer),
                 PostgresGuardLedger(self._writer),

@@ -19,6 +19,7 @@ from sat_hook.domain.batch_events import FundsReserved, ShortFundsPolicy
 from sat_hook.domain.event import Event
 from sat_hook.domain.funds import BalanceObservation, commitment_of, may_come_back_rupiah, outstanding
 from sat_hook.domain.order import Order, fold
+from sat_hook.domain.order_events import OrderReceived
 from sat_hook.domain.recorded import StreamId, StreamKind
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change, EventStore, StoreUnavailableError
@@ -98,10 +99,18 @@ def orders_of_every_history(chance: random.Random, copies: int) -> list[History]
         first = received(number)
         key = stream_of(number).key
         moment = T0 + timedelta(seconds=chance.uniform(0, 100))
-        order = fold(key, ((event, moment) for event in (first, *events[1:])))
+        own = tuple(_under_the_id_of(first, event) for event in events)
+        order = fold(key, ((event, moment) for event in own))
         assert order is not None
-        made.append((order, (first, *events[1:]), moment))
+        made.append((order, own, moment))
     return made
+
+
+def _under_the_id_of(first: OrderReceived, event: Event) -> Event:
+    """An order that is received again keeps its id and its row here, so that histories stay apart."""
+    if not isinstance(event, OrderReceived):
+        return event
+    return event.model_copy(update={"order_id": first.order_id, "row_number": first.row_number})
 
 
 @pytest.mark.parametrize("up_to_row", [0, 20, 1000])

@@ -110,7 +110,7 @@ def test_a_preview_keeps_every_value_at_80_columns(
     monkeypatch.setattr(
         previewing, "console", lambda: Console(width=80, force_terminal=True, no_color=True, soft_wrap=True)
     )
-    out = run("reconcile", "preview", str(file)).out
+    out = run("reconcile", "preview", file.name).out
     assert ORDER in out
     assert "Rp52,000" in out
     assert all(len(line) <= 110 for line in out.splitlines())
