@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,21 @@ def test_a_named_file_must_exist(tmp_path: Path) -> None:
     """Unlike the usual one."""
     with pytest.raises(CommandError, match="no such file"):
         find_settings(tmp_path / "no.env", {}, tmp_path)
+
+
+def test_a_file_that_somebody_else_may_write_is_refused(tmp_path: Path) -> None:
+    """Found above or named: it could send the password to another server, so nothing of it is read."""
+    (tmp_path / ".stack").mkdir()
+    file = tmp_path / ".stack" / "sat.env"
+    file.write_text("SAT_AIRFLOW_URL=http://127.0.0.1:1\n", "utf-8")
+    file.chmod(0o666)
+    below = tmp_path / "below"
+    below.mkdir()
+    for config, folder in ((None, below), (file, tmp_path)):
+        with pytest.raises(CommandError, match=r"mode 0666.*chmod go-w"):
+            find_settings(config, {}, folder)
+    file.chmod(0o600)
+    if os.geteuid() == 0:
+        os.chown(file, 65_534, 65_534)
+        with pytest.raises(CommandError, match="a file of user id 65534"):
+            find_settings(None, {}, below)

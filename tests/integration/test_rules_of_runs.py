@@ -1,0 +1,114 @@
+"""Runs and the rules of their account, through the operators that Airflow runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from sat_hook.domain.recorded import StreamId, StreamKind
+from sat_hook.operators.batch import SATIntakeOperator
+from sat_hook.operators.order import SATCheckoutOperator
+from sat_hook.operators.recovery import SATRecoverOrdersOperator
+from sat_hook.pipeline.account_rules import rules_of_account
+from sat_hook.pipeline.resolver import standing_of
+from stack.databases import ApplicationDatabase
+from tests.account_rules import confirmed_rules
+from tests.airflow_connections import CONNECTIONS, give_connections
+from tests.orders import ACCOUNT
+from tests.pipeline import Line, line_of
+
+PARAMETERS = {"duplicate_days": None, "approval_over_rupiah": None, "batch_id": None}
+CSV = b"order_id,product_code,client_number\nR-1,25k-xl,081712345678\n"
+
+
+def context(user: str | None = "alice", dag_id: str = "bulk_disbursement", **conf: Any) -> Any:
+    """What Airflow gives a task: the run's parameters, and who started it."""
+    ti = SimpleNamespace(dag_id=dag_id, task_id="t", run_id="r1", try_number=1, map_index=-1)
+    run = SimpleNamespace(triggering_user_name=user, conf=conf)
+    return cast(Any, {"ti": ti, "dag_run": run, "run_id": "r1", "params": {**PARAMETERS, **conf}})
+
+
+@pytest.fixture
+def spooled(database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    """The line, with its connections and its spool in the environment."""
+    monkeypatch.setenv("SAT_SPOOL_URI", (tmp_path / "spool").as_uri())
+    monkeypatch.setenv("SAT_RESULTS_URI", (tmp_path / "spool").as_uri())
+    with line_of(database.writer_dsn, tmp_path) as line:
+        give_connections(monkeypatch, line, database, tmp_path, approval_over_rupiah=50_000)
+        yield line
+
+
+def of_batch(line: Line, batch_id: str, name: str) -> list[tuple[str, Any]]:
+    """Actor and event of the batch's events of a type."""
+    events = line.store.read_stream(StreamId(StreamKind.BATCH, batch_id))
+    return [(event.provenance.actor, event.event) for event in events if event.type_name == name]
+
+
+def test_a_run_that_asks_for_less_is_refused_at_intake(spooled: Line) -> None:
+    """Nothing is read, the attempt is recorded; a run that says nothing, or null, has the account's rules."""
+    batch_id = spooled.submit(CSV).batch_id
+    intake = SATIntakeOperator(task_id="intake", batch_id=batch_id, **CONNECTIONS)
+    for conf, text in (
+        ({"duplicate_days": 0}, "duplicate_days: found 0; expected at least 7"),
+        ({"approval_over_rupiah": 50_001}, "approval_over_rupiah: found 50001; expected at most 50000"),
+    ):
+        with pytest.raises(AirflowFailException, match=text):
+            intake.execute(context(**conf))
+    assert not of_batch(spooled, batch_id, "RowsTakenIn")
+    refused = of_batch(spooled, batch_id, "BatchRunRefused")
+    assert [actor for actor, _ in refused] == ["user:alice", "user:alice"]
+    assert refused[0][1].parameters == {"duplicate_days": "0"}
+
+    intake.execute(context(approval_over_rupiah=None, duplicate_days=None))
+    [(actor, started)] = of_batch(spooled, batch_id, "BatchRunStarted")
+    assert (actor, started.run) == ("user:alice", "bulk_disbursement/r1")
+    assert (started.rules.approval_over_rupiah, started.rules.duplicate_days) == (50_000, 7)
+
+
+def test_a_threshold_taken_out_of_the_connection_still_counts(
+    spooled: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: ApplicationDatabase
+) -> None:
+    """The first run adopts it; only two people can change it afterwards."""
+    first = spooled.submit(CSV).batch_id
+    SATIntakeOperator(task_id="intake", batch_id=first, **CONNECTIONS).execute(context())
+    give_connections(monkeypatch, spooled, database, tmp_path)
+    second = spooled.submit(CSV.replace(b"R-1", b"R-2")).batch_id
+    SATIntakeOperator(task_id="intake", batch_id=second, **CONNECTIONS).execute(context())
+    [(_, started)] = of_batch(spooled, second, "BatchRunStarted")
+    assert started.rules.approval_over_rupiah == 50_000
+    assert standing_of(spooled.store, ACCOUNT).rules.are_confirmed is False
+    confirmed_rules(spooled.resolver, ACCOUNT, approval_over_rupiah=None)
+    assert rules_of_account(spooled.store, ACCOUNT).approval_over_rupiah is None
+
+
+def test_a_single_order_asks_for_no_less(spooled: Line) -> None:
+    """An operator in somebody's own DAG is refused like a batch."""
+    order = SATCheckoutOperator(
+        task_id="buy", order_id="R-9", product_code="25k-xl", client_number="081712345678", max_rupiah=60_000,
+        rules={"duplicate_days": 0}, **CONNECTIONS,
+    )  # fmt: skip
+    with pytest.raises(AirflowFailException, match="the run is looser than the rules of account"):
+        order.execute(context())
+
+
+def test_nobody_lengthens_the_time_for_a_resend_alone(spooled: Line) -> None:
+    """A longer horizon is refused and recorded; a shorter one is recorded and counts."""
+
+    def recover(hours: float | None, **conf: Any) -> None:
+        janitor = SATRecoverOrdersOperator(task_id="recover", dedup_horizon_hours=hours, **CONNECTIONS)
+        janitor.execute(context(dag_id="order_recovery", **conf))
+
+    with pytest.raises(AirflowFailException, match="dedup_horizon_hours: found 48; expected at most 6"):
+        recover(48, dedup_horizon_hours=48)
+    recover(None)
+    recover(2, dedup_horizon_hours=2)
+    stream = StreamId(StreamKind.ACCOUNT, standing_of(spooled.store, ACCOUNT).account_id)
+    runs = [
+        (e.type_name, e.provenance.actor) for e in spooled.store.read_stream(stream) if "Run" in e.type_name
+    ]
+    assert runs == [("AccountRunRefused", "user:alice"), ("AccountRunStarted", "user:alice")]
