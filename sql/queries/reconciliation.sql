@@ -135,9 +135,9 @@ WHERE account = :account AND state IN ('submitting', 'pending', 'unknown', 'esca
 SELECT
     count(*),
     coalesce(bit_xor(('x' || left(digest, 15))::bit(60)::bigint), 0),
-    coalesce(sum(substring(data FROM '"sales_price_rupiah":([0-9]{1,13})[,}]')::bigint) FILTER (
-        WHERE type = 'OrderSucceeded'
-          AND substring(data FROM '"sales_price_rupiah":([0-9]{1,13})[,}]')::bigint <= 1000000000000), 0)::bigint,
+    -- At most 1,000,000,000,000: what is more is no amount.
+    coalesce(sum(substring(data FROM '"sales_price_rupiah":([0-9]{1,12}|10{12})[,}]')::bigint) FILTER (
+        WHERE type = 'OrderSucceeded'), 0)::bigint,
     count(*) FILTER (WHERE type = 'CheckoutRequested' AND data ~ '"attempt":1[,}]')
 FROM sat.events
 WHERE occurred_at >= :opens_at AND occurred_at < :closes_at AND position <= :position AND type = ANY (:types);
@@ -179,11 +179,18 @@ read AS (
     SELECT
         *,
         said ->> 'status' AS their_status,
-        sat.named_amount(said -> 'sales_price') AS their_rupiah,
+        -- For a plain number the functions are left out: they would cost more than the rest of the row.
+        CASE WHEN jsonb_typeof(said -> 'sales_price') = 'number' AND said ->> 'sales_price' ~ '^[0-9]{1,12}$'
+            THEN (said ->> 'sales_price')::bigint
+            ELSE sat.named_amount(said -> 'sales_price')
+        END AS their_rupiah,
         concat_ws(', ',
-            CASE WHEN sat.is_no_amount(said -> 'sales_price') THEN 'sales_price' END,
-            CASE WHEN sat.is_no_amount(said -> 'admin_fee') THEN 'admin_fee' END,
-            CASE WHEN sat.is_no_amount(said -> 'partner_fee') THEN 'partner_fee' END
+            CASE WHEN jsonb_typeof(said -> 'sales_price') = 'number' AND said ->> 'sales_price' ~ '^[0-9]{1,12}$' THEN NULL
+                WHEN sat.is_no_amount(said -> 'sales_price') THEN 'sales_price' END,
+            CASE WHEN jsonb_typeof(said -> 'admin_fee') = 'number' AND said ->> 'admin_fee' ~ '^[0-9]{1,12}$' THEN NULL
+                WHEN sat.is_no_amount(said -> 'admin_fee') THEN 'admin_fee' END,
+            CASE WHEN jsonb_typeof(said -> 'partner_fee') = 'number' AND said ->> 'partner_fee' ~ '^[0-9]{1,12}$' THEN NULL
+                WHEN sat.is_no_amount(said -> 'partner_fee') THEN 'partner_fee' END
         ) AS no_amounts
     FROM beside
     OFFSET 0
