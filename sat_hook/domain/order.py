@@ -213,14 +213,15 @@ def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, obje
         case happened.OrderRejected():
             return _ended(OrderState.REJECTED, event.reason.value, event.detail)
         case happened.OrderQuoted():
+            is_dearer = order.quote_rupiah is not None and event.price_rupiah > order.quote_rupiah
             return {
                 "state": OrderState.QUOTED,
                 "quote_rupiah": event.price_rupiah,
                 "quote_source": event.source,
                 "quote_valid_until": event.valid_until,
-                # Funds were reserved for the price of then.
-                "must_be_reserved_again": order.must_be_reserved_again
-                or (order.quote_rupiah is not None and event.price_rupiah > order.quote_rupiah),
+                # Guards and funds were asked about the lower price.
+                "admitted_at": None if is_dearer else order.admitted_at,
+                "must_be_reserved_again": order.must_be_reserved_again or is_dearer,
             }
         case happened.OrderHeld():
             # Whatever the guards had said, they are asked again when a person lets it go on.

@@ -109,7 +109,8 @@ class WatchedEvents(WatchedGuards):
         doc = json.loads(event.body)
         self.require(doc["data"]["id"] == request_id, "an intent for another request id", request_id)
         if self._paused_at is not None and process.last_frozen_at < self._paused_at:
-            late = self._time.seconds - self._paused_at
+            # Who stood still when the account was paused looks a second after it goes on.
+            late = self._time.seconds - max(self._paused_at, process.frozen_until)
             self.require(late <= PAUSE_SECONDS, "an intent of a paused account", request_id)
         first = next((e for e, _ in known.events if isinstance(e, happened.CheckoutRequested)), None)
         if order.state is OrderState.QUOTED:

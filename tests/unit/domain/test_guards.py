@@ -23,7 +23,7 @@ from sat_hook.domain.guards import (
     rule_on,
 )
 from sat_hook.domain.identity import request_id_of
-from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order import Order, OrderState, evolve
 from sat_hook.domain.order_commands import Admit, Hold
 from sat_hook.domain.order_events import HoldReason
 from tests.orders import ACCOUNT, T0, received
@@ -296,3 +296,18 @@ def test_an_admission_tells_when_its_day_began() -> None:
     """So that the same day's second ruling finds it done."""
     [ruling] = rule_on([order(1)], [], Usage(), Usage(), GuardRules(), T0)
     assert ruling.command == Admit(business_day(T0)[0])
+
+
+def test_a_dearer_quote_is_looked_at_by_the_guards_again() -> None:
+    """A late quote must not carry an order past the limits that let its lower price through."""
+    admitted = order(1, admitted_at=T0)
+    for price, is_lost in (
+        (admitted.quote_rupiah - 1, False),
+        (admitted.quote_rupiah, False),
+        (admitted.quote_rupiah + 1, True),
+    ):
+        quoted = happened.OrderQuoted(
+            price_rupiah=price, source=happened.QuoteSource.CATALOGUE, admin_fee_rupiah=0, valid_until=T0
+        )
+        after = evolve(admitted, admitted.request_id, quoted, T0)
+        assert needs_ruling(after, T0) is is_lost
