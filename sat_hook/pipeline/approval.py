@@ -38,6 +38,7 @@ from sat_hook.pipeline.trouble import (
     ApproverRefusedError,
     BatchStoppedError,
 )
+from sat_hook.pipeline.withdrawal import end_unsent
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
 
 GROUP = 500
@@ -111,7 +112,8 @@ def ask_for_approval(
 ) -> ApprovalRequest | None:
     """What has to be approved before the batch goes on, recorded as asked for; None when nothing has.
 
-    An approval that was recorded and then cut short is finished first; so is a rejection, which is final.
+    An approval that was recorded and then cut short is finished first; so are a withdrawal and a rejection,
+    which are final.
 
     :raises BatchStoppedError: when the batch is refused.
     :raises ApprovalRejectedError: when a rejection was recorded and orders were still waiting.
@@ -120,6 +122,9 @@ def ask_for_approval(
     batch = load_batch(resolver.store, batch_id)
     if batch.state is BatchState.REFUSED:
         raise BatchStoppedError(f"batch {batch_id} was refused: {batch.refusal_message}")
+    if batch.withdrawn is not None:
+        end_unsent(resolver, batch_id, batch.withdrawn, provenance)
+        return None
     if batch.rejecter is not None:
         waiting = sum(_orders_in(resolver.store, batch_id, state) for state in WAITING_STATES)
         if waiting:

@@ -217,6 +217,17 @@ def test_a_withdrawal_that_was_cut_short_is_finished_by_the_next_run() -> None:
     assert ask_for_approval(desk.resolver, desk.batch_id, ApprovalPolicy(0), BY_TEST) is None
 
 
+def test_a_withdrawal_that_was_cut_short_is_finished_while_approval_is_asked_for() -> None:
+    """The mark came after the guards: the task that asks for approval ends, however often it runs."""
+    desk = Desk()
+    policy = ApprovalPolicy(0)
+    assert ask_for_approval(desk.resolver, desk.batch_id, policy, BY_TEST) is not None
+    desk.resolver.apply_to_batch(desk.batch_id, WithdrawBatch(WHY), PERSON)
+    assert ask_for_approval(desk.resolver, desk.batch_id, policy, BY_TEST) is None
+    assert {order.reason_code for order in desk.orders()} == {"withdrawn"}
+    assert ask_for_approval(desk.resolver, desk.batch_id, policy, BY_TEST) is None
+
+
 def test_nobody_approves_what_was_withdrawn_meanwhile() -> None:
     """The batch that was shown is not there any more."""
     desk = Desk()
