@@ -6,14 +6,19 @@ from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
+from sandbox.scenario import Scenario, scenario_of
 from sat_hook.domain.funds import Outstanding
-from sat_hook.domain.guards import NO_RULES, Usage, rule_on
+from sat_hook.domain.guards import NO_RULES, GuardRules, Usage, rule_on
 from sat_hook.domain.order import Order
 from sat_hook.pipeline import approval, guarding
 from sat_hook.pipeline.execution import ChunkExecutor
 from sat_hook.pipeline.pausing import PauseWatch
 from sat_hook.store import funds as store_funds
 from tests.simulation.planted.planting import bug
+
+CHEAP_REPLIES = {
+    "fault": "other_types", "rate": 0.5, "name": "cheap", "manner": "negative", "operations": ["checkout"]
+}  # fmt: skip
 
 
 @bug(
@@ -106,6 +111,13 @@ def _cheap_reply_frees_the_limit(stack: ExitStack) -> None:
     def counted(order: Order) -> int:
         return (order.quote_rupiah if order.charged_rupiah is None else order.charged_rupiah) or 0
 
+    def cheap(content: dict[str, Any]) -> Scenario:
+        return scenario_of({**content, "faults": [*content["faults"], CHEAP_REPLIES]})
+
+    # Few worlds have both limits of rupiah and replies that are too cheap.
+    tight = GuardRules(batch_limit_rupiah=150_000, day_limit_rupiah=200_000)
+    stack.enter_context(patch("tests.simulation.weather._rules", lambda chance: tight))
+    stack.enter_context(patch("tests.simulation.weather.scenario_of", cheap))
     for module in ("sat_hook.domain.guards", "sat_hook.store.guards"):
         stack.enter_context(patch(f"{module}.amount_of", counted))
     stack.enter_context(patch("sat_hook.domain.amounts.is_amount", lambda rupiah: True))
