@@ -17,7 +17,7 @@ from sat_hook.domain.batch_commands import RequestApproval
 from sat_hook.domain.batch_events import ApprovalTerms
 from sat_hook.domain.guards import GuardRules
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.domain.order_commands import Hold, Quote
+from sat_hook.domain.order_commands import Admit, Hold, Quote
 from sat_hook.domain.order_events import HoldReason, QuoteSource
 from sat_hook.domain.pricing import CatalogueEntry
 from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
@@ -382,6 +382,8 @@ def test_a_price_above_the_approved_one_holds_the_order(line: Line) -> None:
     first = line.orders(batch_id)["A1"]
     dearer = Quote(first.quote_rupiah + 1, first.quote_source, None, first.quote_valid_until)  # type: ignore[operator,arg-type]
     line.resolver.apply([Ask(first.request_id, dearer)], BY_TEST)
+    # The guards have looked at the dearer quote, too.
+    line.resolver.apply([Ask(first.request_id, Admit(first.admitted_at))], BY_TEST)  # type: ignore[arg-type]
     line.reserve(batch_id)
     catalogue = {
         "25k-xl": CatalogueEntry("25k-xl", dearer.price_rupiah, is_inquiry=False, is_active=True, status=1)
