@@ -53,7 +53,7 @@ class NumberShape:
 
 
 _MOBILE = NumberShape(
-    "*", r"0[0-9]{8,13}", "a mobile number beginning with 0 (a spreadsheet drops leading zeros)"
+    "*", r"0[1-9][0-9]{7,12}", "a mobile number beginning with a single 0 (a spreadsheet drops leading zeros)"
 )
 # First match counts. The patterns say what a biller's numbers look like, not whether one exists.
 NUMBER_SHAPES: tuple[NumberShape, ...] = (
@@ -104,8 +104,10 @@ def judge_row(order: Order, entry: CatalogueEntry | None) -> Rejection | None:
     """Why ``order`` cannot be bought as the catalogue stands, or None when it can."""
     code = order.product_code
     if entry is None:
+        # Somebody may have written the client number into the column of the product.
+        found = f"{len(code)} digits" if code.isdigit() else repr(code)
         return Rejection(
-            RejectionReason.UNKNOWN_PRODUCT, f"found product {code!r}; expected one that SAT lists"
+            RejectionReason.UNKNOWN_PRODUCT, f"found product {found}; expected one that SAT lists"
         )
     if entry.unreadable:
         return Rejection(

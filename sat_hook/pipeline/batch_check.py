@@ -148,7 +148,9 @@ def check_batch(
     take_in(resolver, spool, batch_id, _CHECK, on_bad_rows)
     validated = validate_orders(resolver, batch_id, around.catalogue(), _CHECK)
     if validated.rejected and on_bad_rows is BadRowsPolicy.REFUSE:
-        raise SubmissionRefusedError(f"{file_name}: {summarise(trial, batch_id).needs_in_words}")
+        summary = summarise(trial, batch_id)
+        first = next(_findings(trial, summary.batch))
+        raise SubmissionRefusedError(f"{summary.needs_in_words}; the first: {first.message}")
     _price(resolver, batch_id)
     guard_batch(resolver, _TrialLedger(trial, around.ledger, batch_id), batch_id, around.rules.guards, _CHECK)
     return _conclude(around, trial, summarise(trial, batch_id))

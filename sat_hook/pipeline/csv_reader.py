@@ -20,11 +20,16 @@ LONGEST_CELL_CHARACTERS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row that is not blank. ``may_be_cut``: the file ends right behind its last character."""
+    """One row that is not blank.
+
+    :param may_be_cut: the file ends right behind its last character.
+    :param ends_in_quote: so it does, and the last cell is closed by a quotation mark: it is whole.
+    """
 
     row_number: int
     cells: tuple[str, ...]
     may_be_cut: bool
+    ends_in_quote: bool
 
 
 class CsvReader:
@@ -37,7 +42,8 @@ class CsvReader:
     def __init__(self, content: bytes, file_name: str, encoding: str | None = None) -> None:
         self.file_name = file_name
         # UTF-16 has a zero byte before or behind the line break.
-        self._ends_whole = content.rstrip(b"\x00").endswith((b"\n", b"\r", b'"'))
+        end = content.rstrip(b"\x00")
+        self._ends_whole, self._ends_in_quote = end.endswith((b"\n", b"\r")), end.endswith(b'"')
         self.encoding = encoding or encoding_of(content, file_name)
         text = io.TextIOWrapper(io.BytesIO(content), encoding=self.encoding, newline="")
         dialect = dialect_of(text, file_name)
@@ -62,7 +68,8 @@ class CsvReader:
         while cells is not None:
             row_number, record, cells = self._row_number, tuple(cells), self._next()
             if any(cell.strip() for cell in record):
-                yield Record(row_number, record, cells is None and not self._ends_whole)
+                may_be_cut = cells is None and not self._ends_whole
+                yield Record(row_number, record, may_be_cut, may_be_cut and self._ends_in_quote)
 
     def _read_header(self) -> tuple[str, ...]:
         while (cells := self._next()) is not None:

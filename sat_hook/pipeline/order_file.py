@@ -17,6 +17,9 @@ from sat_hook.pipeline.order_problems import NOTE_PREFIX, OrderFileError, RowPro
 from sat_hook.pipeline.order_rows import ORDER_ID, OrderRow, order_or_problem
 from sat_hook.pipeline.spreadsheet_csv import plain
 
+# What is another order with some characters less; a lower ceiling only refuses.
+_WRONG_WHEN_SHORTER = (*REQUIRED, "amount_rupiah")
+
 __all__ = ["FileRow", "OrderFile", "OrderFileError", "OrderRow", "RowProblem"]
 
 
@@ -107,11 +110,11 @@ class OrderFile:
                 f"{len(record.cells)} of {self._fewest_cells} cells, without a line break; expected a whole "
                 "file - if it was not cut off on its way, end its last row with a line break",
             )
-        if len(record.cells) > len(self._columns):
+        if len(record.cells) > len(self._columns) or record.ends_in_quote:
             return None
         last = self._columns[len(record.cells) - 1]
         length = len(values.get(last, ""))
-        is_short = last in REQUIRED and length < self._shortest.get(last, 0)
+        is_short = last in _WRONG_WHEN_SHORTER and length < self._shortest.get(last, 0)
         # A ceiling that was lost with the end of the file must not be taken for one that was never given.
         is_lost = not length and last in values and not last.startswith(NOTE_PREFIX)
         if is_short or is_lost:

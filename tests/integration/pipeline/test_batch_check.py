@@ -171,3 +171,13 @@ def test_a_paused_account_takes_no_file_in(line: Line) -> None:
         submit(line, MIXED + b"\n")
     again = submit(line, MIXED)
     assert (again.submission.batch_id, again.submission.is_new) == (submitted.submission.batch_id, False)
+
+
+def test_a_refused_file_names_its_first_row_that_sat_would_not_take(line: Line) -> None:
+    """Where, what was found and what was expected; a client number in a wrong column is hidden."""
+    content = f"{HEADER}A-1,081211311111,081211311111\n".encode()
+    with pytest.raises(SubmissionRefusedError) as caught:
+        check(line, content, policy="refuse")
+    message = str(caught.value)
+    assert "the first: orders.csv row 2: found product 12 digits; expected one that SAT lists" in message
+    assert "081211311111" not in message

@@ -287,3 +287,13 @@ def test_separators_within_quotes_do_not_count() -> None:
     """A quoted title full of semicolons does not make the file one of semicolons."""
     (row,) = read('order_id,product_code,client_number,"note:a;b;c;d;e;f"\nA-1,50k-simpati,081234567890,x\n')
     assert row.outcome == GOOD
+
+
+@pytest.mark.parametrize("number", ["006281234567890", "0062 812 3456 7890", "0062812345678"])
+def test_two_zeros_before_62_are_a_country_code(number: str) -> None:
+    """As people write +62 where there is no plus: it is no mobile number that begins with 0."""
+    content = f"order_id,product_code,client_number\nA-1,50k-simpati,{number}\n".encode()
+    with OrderFile(io.BytesIO(content), "orders.csv") as file:
+        (row,) = file.rows()
+    assert isinstance(row.outcome, RowProblem)
+    assert "write 08" in row.outcome.expected

@@ -94,6 +94,32 @@ def test_a_last_number_that_may_be_cut_costs_its_row() -> None:
         )
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+@pytest.mark.parametrize("column", ["max_rupiah", "amount_rupiah", "downline_id", "field:nama"])
+def test_a_quoted_file_that_was_cut_off_loses_no_cell(column: str, encoding: str) -> None:
+    """Wherever it ends, also behind a closing quotation mark: no order is without what was given for it."""
+    lines = [f"order_id,product_code,client_number,{column}", '"A-1","p","081234567890","26000"']
+    content = "\r\n".join([*lines, '"A-2","p","081234567891","26001"']).encode(encoding)
+    whole = outcomes(content)
+    assert [type(row) for row in whole] == [OrderRow, OrderRow]
+    for end in range(len(content)):
+        try:
+            part = outcomes(content[:end])
+        except OrderFileError:
+            continue
+        assert all(row in whole for row in part if isinstance(row, OrderRow)), content[:end]
+
+
+def test_a_last_amount_that_may_be_cut_costs_its_row() -> None:
+    """Rp50,000 without its last digit is Rp5,000; a last cell in quotation marks is whole."""
+    start = "order_id,product_code,client_number,amount_rupiah\nA-1,p,081234567890,50000\nA-2,p,081234567891,"
+    _, bad = outcomes(f"{start}5000".encode())
+    assert isinstance(bad, RowProblem)
+    assert bad.code == "cut_off"
+    for end in ("60000", "5000\n", '"5000"', '""'):
+        assert all(isinstance(row, OrderRow) for row in outcomes(f"{start}{end}".encode())), end
+
+
 def test_short_rows_without_a_line_break_at_the_end_are_fine() -> None:
     """Where every row leaves out its last cells, the last one is as whole as the others."""
     content = b"order_id,product_code,client_number,max_rupiah\nA-1,p,08123\nA-2,p,08124"
