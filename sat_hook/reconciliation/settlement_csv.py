@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import chain, islice
 from typing import Any, Literal, NamedTuple
 
@@ -139,14 +140,15 @@ class _Reading:
 
     def _no_text(self) -> SettlementRefusedError:
         """For an encoding whose damage cannot be set aside, such as UTF-16."""
-        encoding = self._mapping.encoding
-        try:
-            self._content.decode(encoding)
-        except UnicodeDecodeError as error:
-            line = self._content[: error.start].decode(encoding, "replace").count("\n") + 1
-            place = f"line {line}, byte {error.start + 1:,}"
-        else:
-            place = "bytes"
+        encoding, place = self._mapping.encoding, "bytes"
+        # Some codecs say no place, and some know no replacement.
+        with suppress(UnicodeError):
+            try:
+                self._content.decode(encoding)
+            except UnicodeDecodeError as error:
+                place = f"byte {error.start + 1:,}"
+                line = self._content[: error.start].decode(encoding, "replace").count("\n") + 1
+                place = f"line {line}, {place}"
         return SettlementRefusedError(
             f"{self._name}: found what is no {encoding} text at {place}; expected the mapping's encoding"
         )

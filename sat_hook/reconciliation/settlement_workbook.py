@@ -49,7 +49,8 @@ _TORN = (
     zlib.error,
     expat.ExpatError,
     ValueError,
-    KeyError,
+    # A part that is missing, or XML that says it is in an encoding that there is none of.
+    LookupError,
     NotImplementedError,
     RuntimeError,
     EOFError,

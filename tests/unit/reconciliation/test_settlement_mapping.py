@@ -234,3 +234,12 @@ def test_a_file_that_was_taken_in_before_is_read_as_it_was() -> None:
         ["S3", 5, "unknown status", ""],
     ]
     assert frame["kind"].tolist()[0] == "sale"
+
+
+@pytest.mark.parametrize("row", [b"S1,1,Success", b"S1,1,Succ\xff\\xZss+"])
+@pytest.mark.parametrize("encoding", ["punycode", "idna", "utf-16"])
+def test_an_encoding_that_does_not_fit_is_said(encoding: str, row: bytes) -> None:
+    """Every codec of Python may be named in a mapping; each fails in a way of its own."""
+    mapping = mapping_from(f'{{"encoding": "{encoding}"}}')
+    with pytest.raises(SettlementRefusedError, match=f"no {encoding} text"):
+        read_settlement(b"request_id,amount,status\n" + row + b"\n", "s.csv", mapping)

@@ -55,6 +55,17 @@ def zipped(**parts: bytes) -> bytes:
     return out.getvalue()
 
 
+def test_an_encoding_that_there_is_none_of_is_a_damaged_workbook() -> None:
+    """What a part of the workbook says of itself is no reason for an error of another kind."""
+    content, out = packed(HEADER), io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            head = b'<?xml version="1.0" encoding="foo"?>' if name == "xl/sheet.xml" else b""
+            new.writestr(name, head + old.read(name))
+    with pytest.raises(SettlementRefusedError, match="cut or damaged"):
+        read(out.getvalue())
+
+
 @pytest.mark.parametrize(
     ("number", "rupiah"),
     [
