@@ -322,10 +322,11 @@ def _whole(path: File) -> bytes:
     return content
 
 
-def _rows_of(keep: Keep, event: SettlementImported) -> set[tuple[str, int]]:
+def _rows_of(keep: Keep, event: SettlementImported) -> set[tuple[str, str]]:
+    """Sales and refunds of orders, whatever their amounts: a second download may have others."""
     frame = load_settlement(keep, event).kept
-    return set(zip(frame["request_id"].tolist(), frame["rupiah"].tolist(), strict=True))
+    return set(zip(frame["request_id"].tolist(), frame["kind"].tolist(), strict=True))
 
 
-def _shares_rows(one: set[tuple[str, int]], other: set[tuple[str, int]]) -> bool:
+def _shares_rows(one: set[tuple[str, str]], other: set[tuple[str, str]]) -> bool:
     return len(one & other) > SAME_ROWS * min(len(one), len(other))

@@ -12,7 +12,11 @@ SUFFIXES = (".csv", ".txt", ".tsv", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 _DAY_IN_NAME = re.compile(r"(?<![0-9])(20[0-9]{2})(-?)([01][0-9])\2([0-3][0-9])(?![0-9])")
 # What browsers and file managers add to a second file of one name.
 _COPY = re.compile(
-    r"(?:\s*\([0-9]{1,3}\)|\s*-\s*(?:copy|salinan)|\s+copy(?:\s[0-9]{1,3})?)$|^(?:copy of|salinan dari)\s+",
+    r"(?:\s*\([0-9]{1,3}\)"
+    r"|\s*\((?:another\s|[0-9]{1,3}(?:st|nd|rd|th)\s)?(?:copy|salinan)(?:\s[0-9]{1,3})?\)"
+    r"|\s*[-_]\s*(?:copy|salin(?:an)?)"
+    r"|\s+(?:copy|salinan)(?:\s[0-9]{1,3})?)$"
+    r"|^(?:copy(?:\s\([0-9]{1,3}\))?\sof|salinan(?:\sdari)?)\s+",
     re.IGNORECASE,
 )
 

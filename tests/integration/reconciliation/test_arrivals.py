@@ -331,6 +331,27 @@ def test_a_second_download_asks_which_counts(inbox: Inbox, second: str, is_same_
     assert len(inbox.counting()) == 1
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["{} (copy)", "{} (another copy)", "{} (3rd copy)", "{} (salinan)", "{} salinan 2", "{}_copy",
+     "{} - Salin", "Copy (2) of {}", "Salinan {}", "{} final"],
+)  # fmt: skip
+def test_a_copy_with_other_amounts_asks_which_counts(inbox: Inbox, name: str) -> None:
+    """Whatever a desktop calls a copy, and whatever another file of the same orders is called."""
+    inbox.put(f"{NAME}.csv", inbox.good())
+    inbox.put(f"{name.format(NAME)}.csv", inbox.rows("good-1", "good-2", "good-3", rupiah=PRICE - 500))
+    assert [item.category.value for item in inbox.night() if item.category.value != "amount"] == ["file"]
+    assert len(inbox.counting()) == 1
+
+
+def test_refunds_in_a_file_of_their_own_are_no_second_download(inbox: Inbox) -> None:
+    """They name the orders of the sales, and take back what those took."""
+    inbox.put(f"{NAME}.csv", inbox.good())
+    inbox.put(f"{NAME}-refunds.csv", inbox.rows("good-1", rupiah=-10_000))
+    assert [(item.category.value, item.amount_rupiah) for item in inbox.night()] == [("amount", -10_000)]
+    assert len(inbox.counting()) == 2
+
+
 def test_a_person_keeps_the_first(inbox: Inbox) -> None:
     """The break ends, and the other file is not asked about again."""
     inbox.put(f"{NAME}.csv", inbox.good())
