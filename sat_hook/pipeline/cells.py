@@ -42,12 +42,12 @@ def shape_of(text: str) -> str:
     if not found:
         return "nothing"
     words = found[0] if len(found) == 1 else f"{', '.join(found[:-1])} and {found[-1]}"
-    return f"{len(text)} characters, {words}"
+    return f"{len(text)} character{'s' if len(text) > 1 else ''}, {words}"
 
 
 def shown(text: str) -> str:
     """``text`` for a message: quoted and short; only its shape when a number of a person may be in it."""
-    if _LONG_NUMBER.search(text):
+    if not text or _LONG_NUMBER.search(text):
         return shape_of(text)
     return repr(text if len(text) <= MAXIMUM_SHOWN_CHARACTERS else text[: MAXIMUM_SHOWN_CHARACTERS - 3] + "…")
 

@@ -1,12 +1,14 @@
 """What the titles of an order file mean: in English and in Indonesian, however people write them.
 
-Capitals, spaces, dots, dashes and underscores do not matter. What is not known refuses the file: an
+Capitals, spaces, dots, dashes and underscores do not matter, and ``nomor``, ``nomer`` and ``number`` are
+``no``. What is not known refuses the file: an
 ``amout_rupiah`` that is silently passed over would be a missing ceiling.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
@@ -26,60 +28,91 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "order_id": (
         "order",
         "order_no",
-        "order_number",
         "order_ref",
+        "no_order",
+        "id_order",
+        "kode_order",
         "reference",
         "ref",
+        "ref_id",
         "no_ref",
+        "reff",
+        "reff_id",
+        "no_reff",
+        "referensi",
         "no_referensi",
-        "no_order",
-        "nomor_order",
         "no_pesanan",
-        "nomor_pesanan",
         "id_pesanan",
         "kode_pesanan",
         "no_transaksi",
         "id_transaksi",
+        "kode_transaksi",
+        "transaction_id",
+        "trx_id",
+        "id_trx",
+        "no_trx",
         "no_invoice",
+        "invoice_no",
     ),
-    "product_code": ("product", "sku", "kode_sku", "kode_produk", "produk"),
+    "product_code": (
+        "product",
+        "product_id",
+        "sku",
+        "kode_sku",
+        "kode_produk",
+        "kode_product",
+        "kd_produk",
+        "id_produk",
+        "produk",
+        "kode_barang",
+        "kode_layanan",
+        "kode_paket",
+    ),
     "client_number": (
-        "customer_number",
+        "client_id",
         "customer_no",
         "customer_id",
         "msisdn",
         "phone",
-        "phone_number",
-        "mobile_number",
-        "meter_number",
+        "phone_no",
+        "mobile_no",
+        "meter_no",
         "hp",
         "no_hp",
-        "nomor_hp",
+        "no_hp_tujuan",
+        "no_hp_pelanggan",
+        "no_hp_penerima",
+        "handphone",
         "no_handphone",
-        "nomor_handphone",
+        "no_ponsel",
+        "telp",
         "no_telp",
+        "telepon",
         "no_telepon",
-        "nomor_telepon",
         "no_meter",
-        "nomor_meter",
+        "no_meteran",
+        "id_meter",
         "no_pelanggan",
-        "nomor_pelanggan",
         "id_pelanggan",
+        "no_pel",
         "idpel",
         "no_tujuan",
-        "nomor_tujuan",
         "tujuan",
     ),
     "amount_rupiah": (
         "amount",
+        "amount_idr",
         "nominal",
         "nominal_rp",
         "nominal_rupiah",
+        "nominal_idr",
         "jumlah",
         "jumlah_rp",
         "tagihan",
         "jumlah_tagihan",
         "nominal_tagihan",
+        "nilai_tagihan",
+        "total_tagihan",
     ),
     "max_rupiah": (
         "max",
@@ -96,6 +129,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "harga_max",
         "harga_maksimal",
         "harga_maksimum",
+        "max_harga",
+        "maks_harga",
         "nominal_maks",
         "nominal_maksimal",
     ),
@@ -107,10 +142,16 @@ NOTES = (
     "nama",
     "nama_pelanggan",
     "nama_penerima",
+    "nama_karyawan",
+    "nama_toko",
     "nama_produk",
     "name",
     "customer_name",
     "product_name",
+    "penerima",
+    "karyawan",
+    "nik",
+    "pic",
     "keterangan",
     "ket",
     "catatan",
@@ -124,10 +165,19 @@ NOTES = (
     "tanggal",
     "tgl",
     "date",
+    "bulan",
+    "periode",
     "cabang",
     "branch",
     "departemen",
     "divisi",
+    "bagian",
+    "jabatan",
+    "unit",
+    "toko",
+    "kota",
+    "area",
+    "wilayah",
     "alamat",
     "email",
 )
@@ -154,13 +204,15 @@ _EXPECTED = (
     f"{', '.join(REQUIRED)} and optionally amount_rupiah, max_rupiah, downline_id, field:<name>, or "
     "note:<name> for a column of your own"
 )
+_NUMBER = re.compile("nomor|nomer|number")
 # A hint is for a slip of the pen: words that only look alike, such as pesanan and pelanggan, are none.
 _ALIKE = 0.86
 
 
 def key_of(title: str) -> str:
-    """What is left of a title when capitals, spaces and marks do not matter."""
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", title).casefold()))
+    """What is left of a title: no capitals, spaces or marks, and one word for number."""
+    key = "".join(filter(str.isalnum, unicodedata.normalize("NFKC", title).casefold()))
+    return _NUMBER.sub("no", key)
 
 
 _KNOWN = {key_of(alias): name for name, aliases in ALIASES.items() for alias in (name, *aliases)}
@@ -232,7 +284,9 @@ def _bad_title(where: str, found: str, expected: str) -> OrderFileError:
 def _unknown(titles: Sequence[str], columns: Sequence[str | None], missing: Sequence[str]) -> str:
     if len(missing) == len(REQUIRED):
         # Probably the first order of a file without a header: nothing of it is shown.
-        return f"found no title that is known; expected a header with the columns {_EXPECTED}"
+        return (
+            f"found no title that is known; expected a header in the first row, with the columns {_EXPECTED}"
+        )
     found = ", ".join(
         f"column {place} {shown(title.strip()) if title.strip() else 'without a title'}{_hint(title)}"
         for place, (title, name) in enumerate(zip(titles, columns, strict=True), 1)

@@ -19,6 +19,8 @@ from sat_hook.pipeline.spreadsheet_csv import plain
 
 # What is another order with some characters less; a lower ceiling only refuses.
 _WRONG_WHEN_SHORTER = (*REQUIRED, "amount_rupiah")
+# What the last number of a file is measured against when no row above it has one.
+_USUAL_CHARACTERS = {"client_number": 8}
 
 __all__ = ["FileRow", "OrderFile", "OrderFileError", "OrderRow", "RowProblem"]
 
@@ -114,7 +116,8 @@ class OrderFile:
             return None
         last = self._columns[len(record.cells) - 1]
         length = len(values.get(last, ""))
-        is_short = last in _WRONG_WHEN_SHORTER and length < self._shortest.get(last, 0)
+        usual = self._shortest.get(last, _USUAL_CHARACTERS.get(last, 0))
+        is_short = last in _WRONG_WHEN_SHORTER and length < usual
         # A ceiling that was lost with the end of the file must not be taken for one that was never given.
         is_lost = not length and last in values and not last.startswith(NOTE_PREFIX)
         if is_short or is_lost:

@@ -27,14 +27,14 @@ _CLIENT_NUMBER = re.compile(r"[0-9]{4,20}")
 _WHOLE = re.compile(r"[1-9][0-9]*|0")
 _SCIENTIFIC = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+")
 _DECIMAL = re.compile(r"[0-9]+[.,][0-9]{1,2}")
-_SEPARATED = re.compile(r"(Rp\.?\s*)?[0-9]{1,3}([.,'\s][0-9]{3})+([.,][0-9]+)?", re.IGNORECASE)
+_SEPARATED = re.compile(r"(Rp\.?\s*)?[0-9]{1,3}([.,'\s][0-9]{3})+([.,]([0-9]+|-))?", re.IGNORECASE)
 _SPREADSHEET_ERROR = re.compile(
     r"#(?:N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|SPILL!|CALC!|FIELD!|BLOCKED!|CONNECT!|BUSY!|GETTING_DATA|#+)"
     r"|Err:[0-9]{3}",
     re.IGNORECASE,
 )
 _WITH_COUNTRY = re.compile(r"(?:\+\s*|00)?62[\s.()-]*[0-9][0-9\s.()-]*|\+[0-9\s.()-]+")
-_SPACED_DIGITS = re.compile(r"[0-9][0-9\s.()/-]+")
+_LETTER = re.compile(r"[^\W0-9_]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +147,8 @@ def _client_number_problem(number: str, product_code: str) -> RowProblem | None:
         expected = "digits without the country code - write 08… instead of +62… or 62…"
     elif _CLIENT_NUMBER.fullmatch(number):
         return None
-    elif _SPACED_DIGITS.fullmatch(number) and _CLIENT_NUMBER.fullmatch(re.sub("[^0-9]", "", number)):
-        expected = "digits only - leave out spaces, dots and dashes"
+    elif not _LETTER.search(number) and _CLIENT_NUMBER.fullmatch(re.sub("[^0-9]", "", number)):
+        expected = "digits only - leave out spaces, dots, dashes, quotation marks and brackets"
     else:
         expected = "4 to 20 digits, leading zeros kept"
     code = "bad_client_number" if number else "missing_client_number"
@@ -173,11 +173,13 @@ def _rupiah(column: str, text: str) -> int | RowProblem | None:
         amount = int(text) if len(text) <= len(str(MAXIMUM_ORDER_RUPIAH)) else MAXIMUM_ORDER_RUPIAH + 1
         if 0 < amount <= MAXIMUM_ORDER_RUPIAH:
             return amount
-        return RowProblem("amount_bounds", column, text, f"1 to {MAXIMUM_ORDER_RUPIAH} rupiah")
+        return RowProblem("amount_bounds", column, text, f"1 to {MAXIMUM_ORDER_RUPIAH:,} rupiah")
     if _SEPARATED.fullmatch(text):
         return RowProblem(
-            "thousand_separator", column, text, "whole rupiah without separators, such as 10000"
+            "thousand_separator", column, text, "whole rupiah without separators, for example 10000"
         )
     if _DECIMAL.fullmatch(text):
-        return RowProblem("decimal", column, text, "whole rupiah without decimals, such as 10000")
-    return RowProblem("bad_amount", column, text, "whole rupiah, digits only, such as 10000")
+        return RowProblem("decimal", column, text, "whole rupiah without decimals, for example 10000")
+    return RowProblem(
+        "bad_amount", column, text, "whole rupiah: digits only, the first one not 0, for example 10000"
+    )

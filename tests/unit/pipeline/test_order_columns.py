@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sat_hook.pipeline.order_columns import ALIASES, NOTES, RESULT_COLUMNS, columns_of
+from sat_hook.pipeline.order_columns import ALIASES, NOTES, RESULT_COLUMNS, columns_of, key_of
 from sat_hook.pipeline.order_problems import OrderFileError
 
 NEEDED = ["order_id", "product_code", "client_number"]
@@ -34,7 +34,21 @@ def refusal(*titles: str) -> OrderFileError:
         ("Tujuan", "client_number"),
         ("No. Tujuan", "client_number"),
         ("Nomor\nHP", "client_number"),
+        ("Nomer HP", "client_number"),
+        ("No. HP Tujuan", "client_number"),
+        ("Nomor HP Pelanggan", "client_number"),
+        ("Phone No.", "client_number"),
+        ("ID Meter", "client_number"),
         ("No Pesanan", "order_id"),
+        ("Trx ID", "order_id"),
+        ("Reff ID", "order_id"),
+        ("Invoice Number", "order_id"),
+        ("ID Produk", "product_code"),
+        ("Kd. Produk", "product_code"),
+        ("Total Tagihan", "amount_rupiah"),
+        ("Max Harga", "max_rupiah"),
+        ("Nomor", "note:no"),
+        ("Bulan", "note:bulan"),
         ("Nomor Pesanan", "order_id"),
         ("no-pesanan", "order_id"),
         ("Order ID", "order_id"),
@@ -64,7 +78,7 @@ def test_titles_as_people_write_them_are_understood(title: str, column: str) -> 
 def test_no_title_means_two_columns() -> None:
     """The lists of titles do not overlap, so that a title has one meaning."""
     titles = [title for name, aliases in ALIASES.items() for title in (name, *aliases)]
-    every = ["".join(filter(str.isalnum, title)) for title in (*titles, *NOTES, *RESULT_COLUMNS)]
+    every = [key_of(title) for title in (*titles, *NOTES, *RESULT_COLUMNS)]
     assert sorted(every) == sorted(set(every))
 
 

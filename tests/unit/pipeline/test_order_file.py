@@ -150,6 +150,28 @@ def test_what_would_have_to_be_repaired_is_refused(column: str, value: str, code
     assert "expected" in message
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("client_number", "'081234567890", "leave out spaces, dots, dashes, quotation marks and brackets"),
+        ("client_number", '="081234567890"', "quotation marks"),
+        ("client_number", "(0812) 3456-7890", "brackets"),
+        ("client_number", "-", "found 1 character, dashes;"),
+        ("product_code", "", "found nothing;"),
+        ("order_id", "", "found nothing;"),
+        ("amount_rupiah", "50.000,-", "without separators"),
+        ("amount_rupiah", "050000", "the first one not 0"),
+        ("max_rupiah", "2000000000", "1 to 1,000,000,000 rupiah"),
+    ],
+)
+def test_a_message_says_what_to_change(column: str, value: str, words: str) -> None:
+    """In words that fit what a person typed."""
+    cells = {"order_id": "A-1", "product_code": "p", "client_number": "081234567890", column: value}
+    outcome = only(";".join(cells) + "\n" + ";".join(cells.values()) + "\n")
+    assert isinstance(outcome, RowProblem)
+    assert words in outcome.message("orders.csv", 2)
+
+
 def test_a_cell_too_many_is_an_unquoted_separator() -> None:
     """A shifted row is never read as if its columns still fitted."""
     outcome = only("order_id,product_code,client_number\nA-1,p,08123,surplus\n")

@@ -94,6 +94,16 @@ def test_a_last_number_that_may_be_cut_costs_its_row() -> None:
         )
 
 
+def test_a_short_number_at_the_end_of_the_only_row_costs_its_row() -> None:
+    """There is no other number to measure it by: 0818 may be the begin of 081812345678."""
+    header = "order_id,product_code,client_number\n"
+    (bad,) = outcomes(f"{header}A-1,p,0818".encode())
+    assert isinstance(bad, RowProblem)
+    assert bad.code == "cut_off"
+    for whole in ("A-1,p,0818\n", 'A-1,p,"0818"', "A-1,p,08181234", "A-1,p,0818\nA-2,p,0819"):
+        assert all(isinstance(row, OrderRow) for row in outcomes(f"{header}{whole}".encode())), whole
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
 @pytest.mark.parametrize("column", ["max_rupiah", "amount_rupiah", "downline_id", "field:nama"])
 def test_a_quoted_file_that_was_cut_off_loses_no_cell(column: str, encoding: str) -> None:
