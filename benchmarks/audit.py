@@ -21,19 +21,19 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measuring import PASSWORDS
-from sat_hook.audit.chain import Trust
+from sat_hook.audit.checkpoint_verification import Trust
 from sat_hook.audit.checkpoints import make_checkpoints, publish_checkpoints
 from sat_hook.audit.exports import request_export, requested_by
 from sat_hook.audit.findings import Finding
 from sat_hook.audit.keys import AuditSigner, AuditVerifier, new_audit_key
+from sat_hook.audit.log_verification import verify_log
 from sat_hook.audit.pack import PackWriter
 from sat_hook.audit.publication import PublishedFolder
-from sat_hook.audit.verification import verify_log
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
+from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.identity import payload_digest, request_id_of
 from sat_hook.domain.order import evolve
 from sat_hook.domain.order_events import OrderQuoted, OrderReceived, OrderValidated, QuoteSource
-from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore

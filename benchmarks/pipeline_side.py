@@ -1,6 +1,6 @@
 """The product: one task process that quotes, executes and settles the orders of one batch.
 
-The real thing throughout: quoter, executor, poller, resolver, event store and client, with commits that
+The real thing throughout: quoter, executor, poller, handler, event store and client, with commits that
 PostgreSQL has flushed. Intake and validation come before the clock starts, because they call nobody.
 """
 
@@ -19,19 +19,19 @@ from pathlib import Path
 from benchmarks.processes import ready, told
 from benchmarks.world import ACCOUNT, PRODUCT, Keys, client_number, order_id, settings
 from sat_hook.clients.asynchronous import AsyncSATClient
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import OrderState
-from sat_hook.domain.recorded import Provenance
-from sat_hook.pipeline.bulk import bulk_work
+from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.execution import ChunkExecutor
-from sat_hook.pipeline.finality import StatusPoller, orders_in_flight
 from sat_hook.pipeline.funding import look_at_deposit, reserve
+from sat_hook.pipeline.gc_tuning import gc_for_bulk_work
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import ExecutionLimits, PollingLimits, QuotingLimits
 from sat_hook.pipeline.quoting import Quoter, close_quoting
-from sat_hook.pipeline.resolver import Resolver
 from sat_hook.pipeline.spool import LocalSpool
+from sat_hook.pipeline.status_polling import StatusPoller, orders_in_flight
 from sat_hook.pipeline.submission import submit
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
 from sat_hook.store.database import Database
@@ -74,7 +74,7 @@ class Line:
         self.store = PostgresEventStore(database)
         self.funds = PostgresFunds(database)
         self.schedule = PostgresPollSchedule(database)
-        self.resolver = Resolver(self.store, SystemClock())
+        self.handler = CommandHandler(self.store, SystemClock())
         self.spool = LocalSpool(folder)
         self.memory = Memory()
         self.batch_id = ""
@@ -96,7 +96,7 @@ class Line:
                 ("execute", self._execute),
                 ("settle", self._settle),
             )
-            with bulk_work():  # as the operators do
+            with gc_for_bulk_work():  # as the operators do
                 for name, phase in phases:
                     began = time.perf_counter()
                     await phase(sat)
@@ -122,7 +122,7 @@ class Line:
         self.batch_id = submit(
             self.store,
             self.spool,
-            self.resolver.clock,
+            self.handler.clock,
             account=ACCOUNT,
             reference=None,
             source=BatchSource.FILE,
@@ -130,30 +130,30 @@ class Line:
             content=content,
             provenance=BY_BENCH,
         ).batch_id
-        take_in(self.resolver, self.spool, self.batch_id, BY_BENCH)
-        validate_orders(self.resolver, self.batch_id, self.catalogue, BY_BENCH)
+        take_in(self.handler, self.spool, self.batch_id, BY_BENCH)
+        validate_orders(self.handler, self.batch_id, self.catalogue, BY_BENCH)
 
     async def _quote(self, sat: AsyncSATClient) -> None:
         limits = QuotingLimits(in_flight=self.in_flight)
-        quoter = Quoter(self.resolver, sat, self.catalogue, limits)
+        quoter = Quoter(self.handler, sat, self.catalogue, limits)
         await quoter.quote_slice(OrderSlice(self.batch_id), BY_BENCH)
-        close_quoting(self.resolver, self.batch_id, BY_BENCH)
+        close_quoting(self.handler, self.batch_id, BY_BENCH)
 
     async def _reserve(self, sat: AsyncSATClient) -> None:
-        seen = await look_at_deposit(sat, self.resolver.clock, ACCOUNT)
-        clock = self.resolver.clock
+        seen = await look_at_deposit(sat, self.handler.clock, ACCOUNT)
+        clock = self.handler.clock
         reserve(self.funds, clock, self.batch_id, seen, ShortFundsPolicy.PARTIAL, BY_BENCH)
 
     async def _execute(self, sat: AsyncSATClient) -> None:
         limits = ExecutionLimits(in_flight=self.in_flight)
-        executor = ChunkExecutor(self.resolver, sat, self.catalogue, BY_BENCH, limits)
+        executor = ChunkExecutor(self.handler, sat, self.catalogue, BY_BENCH, limits)
         await executor.run(OrderSlice(self.batch_id))
 
     async def _settle(self, sat: AsyncSATClient) -> None:
         limits = PollingLimits(in_flight=self.in_flight, claim=self.in_flight, first_delay_seconds=0.0)
-        poller = StatusPoller(self.resolver, self.schedule, sat, random.SystemRandom(), limits)
+        poller = StatusPoller(self.handler, self.schedule, sat, random.SystemRandom(), limits)
         scope = PollScope(batch_id=self.batch_id)
-        while orders_in_flight(self.resolver, self.batch_id):
+        while orders_in_flight(self.handler, self.batch_id):
             await poller.poll_due(scope, BY_BENCH)
 
 

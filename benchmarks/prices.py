@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.measuring import PASSWORDS
 from sat_hook.catalogue.snapshot import SnapshotRules, take_snapshot
-from sat_hook.domain.recorded import Provenance
+from sat_hook.domain.event_record import Provenance
 from sat_hook.protocol.calls import Call, Reply, T, read_reply
 from sat_hook.protocol.exchange import WireResponse
 from sat_hook.store.alerts import AlertBook

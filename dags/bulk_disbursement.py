@@ -21,7 +21,7 @@ from sat_hook.operators.batch import (
     SATValidateOperator,
 )
 from sat_hook.operators.funds import SATCheckBalanceOperator, SATReserveFundsOperator
-from sat_hook.operators.guarding import SATGuardOperator
+from sat_hook.operators.guards import SATGuardOperator
 from sat_hook.operators.rules import GUARD_FIELDS
 from sat_hook.sensors.batch import SATBatchSensor
 

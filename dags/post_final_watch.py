@@ -13,7 +13,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param
 
 from sat_hook.operators.accounts import accounts, accounts_param
-from sat_hook.operators.post_final import SATWatchFinalOrdersOperator
+from sat_hook.operators.rechecks import SATRecheckOrdersOperator
 from sat_hook.operators.schedules import in_wib
 
 with DAG(
@@ -54,7 +54,7 @@ with DAG(
         ),
     },
 ) as dag:
-    SATWatchFinalOrdersOperator.partial(
+    SATRecheckOrdersOperator.partial(
         task_id="look_again",
         days="{{ params.days }}",
         hour="{{ params.hour }}",

@@ -27,7 +27,7 @@ from airflow.plugins_manager import AirflowPlugin
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI, Request
 
-    from sat_hook.domain.recorded import Provenance
+    from sat_hook.domain.event_record import Provenance
     from sat_hook.store.postgres import PostgresEventStore
 
 RECEIVER_VARIABLE = "SAT_RECEIVER_CONFIG"
@@ -102,7 +102,7 @@ def _views() -> "APIRouter":
         """How far the batch has come, as a page that renews itself."""
 
         def render() -> HTMLResponse:
-            from sat_hook.clients.system import SystemClock
+            from sat_hook.clients.clock import SystemClock
             from sat_hook.console import progress_page as page
             from sat_hook.pipeline.progress import progress_of
             from sat_hook.store.progress import PostgresProgress
@@ -125,7 +125,7 @@ def _translate_errors(app: "FastAPI") -> None:
     from sat_hook.audit.exports import ExportNotFoundError
     from sat_hook.hooks.rights import RightsFileError
     from sat_hook.hooks.sat_connection import SATConnectionError
-    from sat_hook.pipeline.trouble import (
+    from sat_hook.pipeline.errors import (
         BatchNotFoundError,
         OrderNotFoundError,
         PipelineError,
@@ -133,9 +133,9 @@ def _translate_errors(app: "FastAPI") -> None:
         SubmissionRefusedError,
     )
     from sat_hook.protocol.errors import SATError
-    from sat_hook.reconciliation.trouble import ReconciliationError
+    from sat_hook.reconciliation.errors import ReconciliationError
+    from sat_hook.store.as_of import UnsettledPositionError
     from sat_hook.store.event_store import StoreRefusedError, StoreUnavailableError
-    from sat_hook.store.past import UnsettledPositionError
 
     answers: dict[type[Exception], tuple[int, str]] = {
         SubmissionRefusedError: (422, "submission_refused"),
@@ -169,7 +169,7 @@ def _translate_errors(app: "FastAPI") -> None:
 
 
 def _by(user: Any, cause: str) -> "Provenance":
-    from sat_hook.domain.recorded import Provenance
+    from sat_hook.domain.event_record import Provenance
 
     return Provenance(f"user:{user.get_name()}", cause)
 
@@ -192,7 +192,7 @@ def _store() -> "PostgresEventStore":
     """The event store of the connection ``sat_db``. Looked up each time: a new password needs no restart."""
     from airflow.sdk import BaseHook
 
-    from sat_hook.hooks.application import DEFAULT_CONNECTION, ways_of
+    from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ways_of
 
     return _store_at(ways_of(BaseHook.get_connection(DEFAULT_CONNECTION)).dsn)
 

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from sat_hook.domain import batch_events, order_events
 from sat_hook.domain.batch import Batch, fold_batch
+from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.identity import batch_id_of, payload_digest, request_id_of
 from sat_hook.domain.order import Order, fold
-from sat_hook.domain.recorded import StreamId, StreamKind
 from sat_hook.store.event_store import Change, EventStore
 from tests.orders import ACCOUNT, BY_TEST, T0
 

@@ -12,15 +12,15 @@ from pathlib import Path
 from sandbox.testing import SandboxServer
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.blocking import BlockingSATClient
+from sat_hook.clients.clock import SystemClock
 from sat_hook.clients.settings import AccountSettings
-from sat_hook.clients.system import SystemClock
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.order import Order
 from sat_hook.pipeline.chunks import plan_chunks
+from sat_hook.pipeline.command_handler import CommandHandler, load_batch
 from sat_hook.pipeline.execution import ChunkExecutor
-from sat_hook.pipeline.finality import StatusPoller, orders_in_flight
 from sat_hook.pipeline.funding import Reservation, observation_of, reserve
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import (
@@ -31,9 +31,9 @@ from sat_hook.pipeline.limits import (
     QuotingLimits,
 )
 from sat_hook.pipeline.quoting import Quoter, close_quoting
-from sat_hook.pipeline.resolver import Resolver, load_batch
 from sat_hook.pipeline.results import BatchSummary, ResultFile, complete, write_results
 from sat_hook.pipeline.spool import LocalSpool
+from sat_hook.pipeline.status_polling import StatusPoller, orders_in_flight
 from sat_hook.pipeline.submission import Submission, submit
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
 from sat_hook.protocol.calls import account_call
@@ -77,8 +77,8 @@ class Line:
     execution: ExecutionLimits = field(default_factory=ExecutionLimits)
 
     @property
-    def resolver(self) -> Resolver:
-        return Resolver(self.store, SystemClock())
+    def handler(self) -> CommandHandler:
+        return CommandHandler(self.store, SystemClock())
 
     @property
     def funds(self) -> PostgresFunds:
@@ -100,14 +100,14 @@ class Line:
 
     def take_in(self, batch_id: str, policy: BadRowsPolicy = BadRowsPolicy.PROCEED) -> None:
         """Intake and validation."""
-        take_in(self.resolver, self.spool, batch_id, BY_TEST, policy)
+        take_in(self.handler, self.spool, batch_id, BY_TEST, policy)
         products = asyncio.run(self._products())
-        validate_orders(self.resolver, batch_id, catalogue_of(products), BY_TEST, policy)
+        validate_orders(self.handler, batch_id, catalogue_of(products), BY_TEST, policy)
 
     def quote(self, batch_id: str) -> None:
         """Quote everything and close the quoting."""
         asyncio.run(self._quote(batch_id))
-        close_quoting(self.resolver, batch_id, BY_TEST)
+        close_quoting(self.handler, batch_id, BY_TEST)
 
     def reserve(
         self, batch_id: str, policy: ShortFundsPolicy = ShortFundsPolicy.PARTIAL, lag_seconds: float = 0.0
@@ -133,8 +133,8 @@ class Line:
 
     def finish(self, batch_id: str) -> tuple[BatchSummary, ResultFile]:
         """Close the batch and write its results."""
-        summary = complete(self.resolver, batch_id, BY_TEST)
-        return summary, write_results(self.resolver, self.spool, self.spool, batch_id, BY_TEST)
+        summary = complete(self.handler, batch_id, BY_TEST)
+        return summary, write_results(self.handler, self.spool, self.spool, batch_id, BY_TEST)
 
     def run(self, content: bytes, *, name: str = "orders.csv") -> str:
         """All the steps; returns the batch id."""
@@ -160,21 +160,21 @@ class Line:
     async def _quote(self, batch_id: str) -> None:
         async with AsyncSATClient(self.settings, SystemClock()) as sat:
             catalogue = catalogue_of(await sat.list_products())
-            quoter = Quoter(self.resolver, sat, catalogue, QUICK_QUOTES)
+            quoter = Quoter(self.handler, sat, catalogue, QUICK_QUOTES)
             await quoter.quote_slice(OrderSlice(batch_id), BY_TEST)
 
     async def _execute(self, batch_id: str, chunk_rows: int) -> None:
         async with AsyncSATClient(self.settings, SystemClock()) as sat:
             catalogue = catalogue_of(await sat.list_products())
             for chunk in plan_chunks(self.store, batch_id, chunk_rows):
-                executor = ChunkExecutor(self.resolver, sat, catalogue, BY_TEST, self.execution)
+                executor = ChunkExecutor(self.handler, sat, catalogue, BY_TEST, self.execution)
                 await executor.run(chunk.of(batch_id))
 
     async def _wait(self, batch_id: str, seconds: float) -> None:
         schedule = PostgresPollSchedule(self.store.database)
         async with AsyncSATClient(self.settings, SystemClock()) as sat, asyncio.timeout(seconds):
-            poller = StatusPoller(self.resolver, schedule, sat, random.Random(1), QUICK_POLLS)
-            while orders_in_flight(self.resolver, batch_id):
+            poller = StatusPoller(self.handler, schedule, sat, random.Random(1), QUICK_POLLS)
+            while orders_in_flight(self.handler, batch_id):
                 await poller.poll_due(PollScope(batch_id=batch_id), BY_TEST)
                 await asyncio.sleep(0.05)
 

@@ -1,4 +1,4 @@
-"""Batches of quoted orders, made through the resolver as the steps before the guards make them."""
+"""Batches of quoted orders, made through the command handler as the steps before the guards make them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from datetime import timedelta
 
 from sat_hook.domain.batch_commands import CloseIntake, CloseQuoting, CloseValidation, Submit, TakeInRows
 from sat_hook.domain.batch_events import BatchSource, BatchSubmitted, RowsTakenIn
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import batch_id_of, payload_digest, request_id_of
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import Quote, Receive, Validate
 from sat_hook.domain.order_events import OrderReceived, QuoteSource
-from sat_hook.domain.recorded import Provenance
-from sat_hook.pipeline.resolver import Ask, Resolver
+from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest
 from sat_hook.store.event_store import OrderSlice, each_order
 from tests.orders import ACCOUNT, BY_TEST
 
@@ -30,7 +30,7 @@ class Row:
 
 
 def quoted_batch(
-    resolver: Resolver,
+    handler: CommandHandler,
     reference: str,
     rows: Sequence[Row],
     *,
@@ -48,30 +48,33 @@ def quoted_batch(
         digest="0" * 64,
         size_bytes=10,
     )
-    resolver.apply_to_batch(batch_id, Submit(submitted), maker)
+    handler.apply_to_batch(batch_id, Submit(submitted), maker)
     received = [_received(batch_id, account, reference, number, row) for number, row in enumerate(rows, 2)]
     ids = [request_id_of(account, event.order_id) for event in received]
-    resolver.apply([Ask(i, Receive(e)) for i, e in zip(ids, received, strict=True)], BY_TEST)
+    handler.apply([OrderCommandRequest(i, Receive(e)) for i, e in zip(ids, received, strict=True)], BY_TEST)
     taken = RowsTakenIn(first_row=1, last_row=len(rows) + 1, orders=len(rows), set_aside=())
-    resolver.apply_to_batch(batch_id, TakeInRows(taken), BY_TEST)
-    resolver.apply_to_batch(batch_id, CloseIntake(), BY_TEST)
-    validated = [Ask(i, Validate(row.is_inquiry, row.price_rupiah)) for i, row in zip(ids, rows, strict=True)]
-    resolver.apply(validated, BY_TEST)
-    resolver.apply_to_batch(batch_id, CloseValidation(len(rows), 0), BY_TEST)
-    until = resolver.clock.now() + timedelta(minutes=30)
-    quotes = [
-        Ask(i, Quote(row.price_rupiah, QuoteSource.CATALOGUE, None, until))
+    handler.apply_to_batch(batch_id, TakeInRows(taken), BY_TEST)
+    handler.apply_to_batch(batch_id, CloseIntake(), BY_TEST)
+    validated = [
+        OrderCommandRequest(i, Validate(row.is_inquiry, row.price_rupiah))
         for i, row in zip(ids, rows, strict=True)
     ]
-    resolver.apply(quotes, BY_TEST)
+    handler.apply(validated, BY_TEST)
+    handler.apply_to_batch(batch_id, CloseValidation(len(rows), 0), BY_TEST)
+    until = handler.clock.now() + timedelta(minutes=30)
+    quotes = [
+        OrderCommandRequest(i, Quote(row.price_rupiah, QuoteSource.CATALOGUE, None, until))
+        for i, row in zip(ids, rows, strict=True)
+    ]
+    handler.apply(quotes, BY_TEST)
     total = sum(row.price_rupiah for row in rows)
-    resolver.apply_to_batch(batch_id, CloseQuoting(len(rows), 0, total), BY_TEST)
+    handler.apply_to_batch(batch_id, CloseQuoting(len(rows), 0, total), BY_TEST)
     return batch_id
 
 
-def orders_of(resolver: Resolver, batch_id: str) -> list[Order]:
+def orders_of(handler: CommandHandler, batch_id: str) -> list[Order]:
     """The batch's orders, by row."""
-    return list(each_order(resolver.store, OrderSlice(batch_id)))
+    return list(each_order(handler.store, OrderSlice(batch_id)))
 
 
 def _received(batch_id: str, account: str, reference: str, row_number: int, row: Row) -> OrderReceived:

@@ -8,11 +8,11 @@ from enum import StrEnum
 
 from sat_hook.domain.books_events import BooksEvent
 from sat_hook.domain.event import registered_events
+from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.people import USER_PREFIX, is_same_person
-from sat_hook.domain.recorded import RecordedEvent
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import recorded_from_row
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 
 ACTION_COLUMNS = ("position", "recorded_at", "actor", "cause", "stream", "version", "type", "data")
 ACTIONS_PER_READ = 1_000

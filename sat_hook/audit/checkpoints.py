@@ -25,7 +25,7 @@ from sat_hook.audit.publication import Publication, PublicationError, PublishedR
 from sat_hook.domain.ports import Clock
 from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 
 MAXIMUM_EVENTS = 1_000
 """Of one checkpoint: how closely a damage that only checkpoints show can be located."""

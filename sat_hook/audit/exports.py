@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.export import (
     Export,
     ExportHandedOut,
@@ -18,9 +19,8 @@ from sat_hook.domain.export import (
 )
 from sat_hook.domain.identity import export_id_of
 from sat_hook.domain.ports import Clock
-from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
+from sat_hook.pipeline.errors import ContentionError, PipelineError
 from sat_hook.pipeline.overrides import checked_reason
-from sat_hook.pipeline.trouble import ContentionError, PipelineError
 from sat_hook.store.event_store import Change, EventStore
 
 MAXIMUM_PERIOD_DAYS = 400

@@ -26,12 +26,12 @@ from sat_hook.audit.checkpoints import Checkpoint, CheckpointText, is_signed
 from sat_hook.audit.keys import AuditSigner, AuditVerifier
 from sat_hook.audit.masking import masked_data, masked_words
 from sat_hook.domain.event import registered_events
+from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.export import Export
-from sat_hook.domain.recorded import RecordedEvent
 from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import recorded_from_row
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 
 FORMAT = "sat-evidence-pack-1"
 ROWS_PER_FETCH = 2_000

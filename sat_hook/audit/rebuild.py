@@ -14,16 +14,16 @@ from psycopg2.extras import Json
 from pydantic import ValidationError
 
 from sat_hook.audit.findings import Counted, Finding, FindingKind, Report
-from sat_hook.audit.streams import Placed, each_stream
+from sat_hook.audit.log_reader import Placed, each_stream
 from sat_hook.domain.account import AccountStanding, fold_account
 from sat_hook.domain.batch import Batch, fold_batch
 from sat_hook.domain.event import UnknownEventError
+from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.export import Export, fold_export
 from sat_hook.domain.order import Order, fold
-from sat_hook.domain.recorded import StreamId, StreamKind
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 
 STREAMS_PER_GROUP = 500
 

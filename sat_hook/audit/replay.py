@@ -28,11 +28,11 @@ from sat_hook.audit.rebuild import (
 )
 from sat_hook.audit.reports import ReportMaker, Verdict
 from sat_hook.domain.event import UnknownEventError
-from sat_hook.domain.recorded import RecordedEvent, StreamKind
+from sat_hook.domain.event_record import RecordedEvent, StreamKind
+from sat_hook.store.as_of import UnsettledPositionError
 from sat_hook.store.database import Database
-from sat_hook.store.past import UnsettledPositionError
 from sat_hook.store.postgres import PostgresEventStore, recorded_from_row
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 
 StateLine = Callable[[str], None]
 """Takes one stream's state as a line of JSON."""

@@ -14,15 +14,15 @@ from typing import Protocol
 
 from sat_hook.audit.findings import Finding, FindingKind, Report
 from sat_hook.domain.batch_events import BatchResultsWritten
-from sat_hook.domain.earlier_events import BatchResultsWritten as ResultsWrittenSomewhen
+from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.identity import digest_of
-from sat_hook.domain.recorded import RecordedEvent
+from sat_hook.domain.legacy_events import BatchResultsWritten as ResultsWrittenSomewhen
+from sat_hook.pipeline.errors import BatchNotFoundError, SpoolError
 from sat_hook.pipeline.result_rows import EARLIER_FORMS
 from sat_hook.pipeline.results import ResultFile, render_results
 from sat_hook.pipeline.spool import SpoolReader
-from sat_hook.pipeline.trouble import BatchNotFoundError, SpoolError
+from sat_hook.store.as_of import as_of_position
 from sat_hook.store.event_store import EventStore
-from sat_hook.store.past import past_of
 
 MAXIMUM_LINES_NAMED = 5
 
@@ -88,9 +88,9 @@ class ResultFiles:
     def _render(self, recorded: RecordedEvent, position: int, digest: str) -> ResultFile:
         """The file as this release writes it, or as an earlier one did when that is what was given out."""
         batch_id = recorded.stream.key
-        file = render_results(past_of(self._store, position), self._spool, batch_id)
+        file = render_results(as_of_position(self._store, position), self._spool, batch_id)
         for form in EARLIER_FORMS if file.digest != digest else ():
-            earlier = render_results(past_of(self._store, position), self._spool, batch_id, form)
+            earlier = render_results(as_of_position(self._store, position), self._spool, batch_id, form)
             if earlier.digest == digest:
                 return earlier
         return file

@@ -18,8 +18,8 @@ from sat_hook.audit.findings import Finding, FindingKind, Report
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.amounts import is_amount
 from sat_hook.domain.event import Event, UnknownEventError
+from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.guards import WIB
-from sat_hook.domain.recorded import RecordedEvent
 from sat_hook.domain.same_order import differing_members
 from sat_hook.protocol.errors import UnreadableReplyError
 from sat_hook.protocol.messages import OrderDetail, parse_order
@@ -30,7 +30,7 @@ from sat_hook.protocol.signing import (
     SignatureMissingError,
     Verifier,
 )
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 
 SUCCESS, FAILED = "Success", "Failed"
 _STATUS_OF: dict[type[Event], str] = {

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from sat_hook.catalogue.absence_check import Confirmation, PriceSource, confirm
 from sat_hook.catalogue.comparison import after_changes, compare, missing_from
-from sat_hook.catalogue.confirming import Confirmation, PriceSource, confirm
 from sat_hook.catalogue.jumps import jump_alerts
-from sat_hook.catalogue.listing import PriceListRefusedError, changes_digest, price_list_of, state_digest
+from sat_hook.catalogue.price_list import PriceListRefusedError, changes_digest, price_list_of, state_digest
 from sat_hook.domain.account import ReportPriceList
 from sat_hook.domain.alerts import unreadable_products
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.prices import (
     KnownProduct,
@@ -26,9 +27,8 @@ from sat_hook.domain.prices import (
     ProductChange,
     SnapshotOutcome,
 )
-from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.alerting import raise_alerts
-from sat_hook.pipeline.resolver import Resolver
+from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.protocol.calls import products_call
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.alerts import AlertBook
@@ -207,7 +207,7 @@ class _Attempt:
             assert complete.state_digest is not None
             if not changes:
                 return SnapshotReport(complete)
-            Resolver(locked.store, self._clock).apply_to_account(
+            CommandHandler(locked.store, self._clock).apply_to_account(
                 account,
                 ReportPriceList(
                     snapshot_id=complete.snapshot_id,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from sat_hook.cli.commands import app
-from sat_hook.cli.trouble import sentence_for
+from sat_hook.cli.errors import sentence_for
 
 INTERRUPTED = 130
 MISTAKE = 2

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from sat_hook.cli.opened import airflow_of, console, settings_of
-from sat_hook.cli.reasons import Reason
-from sat_hook.cli.showing import counted, plain
+from sat_hook.cli.context import airflow_of, console, settings_of
+from sat_hook.cli.formatting import counted, plain
+from sat_hook.cli.options import Reason
 
 Account = Annotated[
     str,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from sat_hook.cli.opened import airflow_of
+from sat_hook.cli.context import airflow_of
+from sat_hook.cli.errors import CommandError
 from sat_hook.cli.settings import CommandSettings
-from sat_hook.cli.trouble import CommandError
 
 if TYPE_CHECKING:
     from sat_hook.cli.airflow_api import AirflowApi

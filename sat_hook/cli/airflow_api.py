@@ -10,8 +10,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 import requests
 
+from sat_hook.cli.errors import CommandError
 from sat_hook.cli.settings import CommandSettings, hint_at_stopped_stack
-from sat_hook.cli.trouble import CommandError
 
 DAG_ID = "bulk_disbursement"
 BOOKS_DAG_ID = "nightly_reconciliation"

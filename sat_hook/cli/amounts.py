@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sat_hook.cli.trouble import CommandError
+from sat_hook.cli.errors import CommandError
 
 MAXIMUM_RUPIAH = 10**15
 EXPECTED = "whole rupiah above 0, such as 50000000, 50.000.000 or Rp50,000,000"

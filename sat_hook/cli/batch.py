@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sat_hook.cli.ending import Timeout, Wait, exit_as_the_run_did, follow_to_end, print_summary
-from sat_hook.cli.held import Parameters, parameters_from
-from sat_hook.cli.opened import airflow_of, batch_id_from, console, settings_of, store_of
-from sat_hook.cli.reasons import Reason
-from sat_hook.cli.showing import MAXIMUM_LISTED, Columns, rupiah
-from sat_hook.cli.trouble import CommandError
+from sat_hook.cli.context import airflow_of, batch_id_from, console, settings_of, store_of
+from sat_hook.cli.errors import CommandError
+from sat_hook.cli.formatting import MAXIMUM_LISTED, Columns, rupiah
+from sat_hook.cli.held_orders import Parameters, parameters_from
+from sat_hook.cli.options import Reason
+from sat_hook.cli.run_summary import Timeout, Wait, exit_as_the_run_did, follow_to_end, print_summary
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sat_hook.cli.accounts import account_in_log
-from sat_hook.cli.opened import console, database_of, settings_of
-from sat_hook.cli.showing import Columns, moment, rupiah
-from sat_hook.cli.trouble import CommandError
+from sat_hook.cli.context import console, database_of, settings_of
+from sat_hook.cli.errors import CommandError
+from sat_hook.cli.formatting import Columns, moment, rupiah
 
 if TYPE_CHECKING:
     from datetime import date
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sat_hook.domain.books import AccountBooks, PostedClose
     from sat_hook.domain.books_events import BookedBreak
-    from sat_hook.domain.recorded import RecordedEvent
+    from sat_hook.domain.event_record import RecordedEvent
     from sat_hook.reconciliation.versions import Version
 
 Connection = Annotated[
@@ -42,7 +42,7 @@ BREAKS = Columns("break", "category", "first seen", ">rupiah", "state", "order",
 
 
 @dataclass(frozen=True, slots=True)
-class OpenedBooks:
+class BooksContext:
     """What the commands read."""
 
     books: AccountBooks
@@ -57,16 +57,16 @@ class OpenedBooks:
 
 
 @contextmanager
-def opened_books(context: typer.Context, account: str | None) -> Iterator[OpenedBooks]:
+def books_context(context: typer.Context, account: str | None) -> Iterator[BooksContext]:
     """The books of one account, as they stand.
 
     :raises CommandError: when it is not clear whose.
     """
-    from sat_hook.clients.system import SystemClock
+    from sat_hook.clients.clock import SystemClock
     from sat_hook.domain.books import fold_books
-    from sat_hook.reconciliation.keeping import BookKeeper
+    from sat_hook.reconciliation.bookkeeper import BookKeeper
     from sat_hook.store.postgres import PostgresEventStore
-    from sat_hook.store.sql_files import queries
+    from sat_hook.store.statements import queries
 
     settings = settings_of(context)
     with database_of(settings) as database:
@@ -84,10 +84,10 @@ def opened_books(context: typer.Context, account: str | None) -> Iterator[Opened
             )
             raise CommandError.at("--account", repr(account), expected)
         recorded = BookKeeper(PostgresEventStore(database), SystemClock()).recorded(account)
-        yield OpenedBooks(fold_books(account, recorded), console(), recorded)
+        yield BooksContext(fold_books(account, recorded), console(), recorded)
 
 
-def show_days(opened: OpenedBooks) -> None:
+def show_days(opened: BooksContext) -> None:
     """The closed days, newest first."""
     opened.out.print(f"account {opened.books.account}", markup=False)
     table = DAYS.table()
@@ -107,7 +107,7 @@ def show_days(opened: OpenedBooks) -> None:
     opened.out.print(table)
 
 
-def show_saldo(opened: OpenedBooks, close: PostedClose) -> None:
+def show_saldo(opened: BooksContext, close: PostedClose) -> None:
     """The saldo equation of a day."""
     saldo = close.event.saldo
     if saldo is None:
@@ -129,7 +129,7 @@ def show_saldo(opened: OpenedBooks, close: PostedClose) -> None:
     opened.out.print(table)
 
 
-def show_breaks(opened: OpenedBooks, close: PostedClose, *, every: bool) -> None:
+def show_breaks(opened: BooksContext, close: PostedClose, *, every: bool) -> None:
     """The breaks of a close: the open and explained ones, or all of them."""
     books = opened.books
     table = BREAKS.table()
@@ -155,7 +155,7 @@ def show_breaks(opened: OpenedBooks, close: PostedClose, *, every: bool) -> None
     opened.out.print(f"{shown:,} breaks, as of {close.event.day}")
 
 
-def show_files(opened: OpenedBooks, day: date) -> None:
+def show_files(opened: BooksContext, day: date) -> None:
     """The settlement files of a day, those that do not count included."""
     table = FILES.table()
     books = opened.books
@@ -190,9 +190,9 @@ def signatures(books: AccountBooks, close: PostedClose) -> str:
     return "prepared, closed again since" if prepared is not None else ""
 
 
-def each_account(context: typer.Context, account: str | None) -> Iterator[OpenedBooks]:
+def each_account(context: typer.Context, account: str | None) -> Iterator[BooksContext]:
     """The books of one account, or those of every account that has a closed day."""
-    from sat_hook.store.sql_files import queries
+    from sat_hook.store.statements import queries
 
     if account is None:
         with database_of(settings_of(context)) as database, database.transaction() as connection:
@@ -200,12 +200,12 @@ def each_account(context: typer.Context, account: str | None) -> Iterator[Opened
     else:
         known = [account]
     for name in known or [None]:
-        with opened_books(context, name) as opened:
+        with books_context(context, name) as opened:
             if account is not None or len(known) < 2 or opened.books.closes:
                 yield opened
 
 
-def show_versions(opened: OpenedBooks, day: date) -> None:
+def show_versions(opened: BooksContext, day: date) -> None:
     """The versions of a day's report."""
     table = VERSIONS.table()
     for item in opened.versions_of(day):

@@ -9,21 +9,21 @@ import typer
 
 from sat_hook.cli import (
     account,
-    after,
-    audit,
-    auditing,
+    alerts,
     batch,
-    checking,
+    batch_check,
+    batch_watch,
     database,
-    held,
+    evidence,
+    held_orders,
+    log,
     order,
-    previewing,
     prices,
     receiver,
     reconcile,
-    replaying,
+    replay,
     rules,
-    watching,
+    settlement_preview,
 )
 
 app = typer.Typer(
@@ -33,27 +33,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-batch.app.command("check")(checking.check)
-batch.app.command("watch")(watching.watch)
-batch.app.command("run")(held.run)
-batch.app.command("release")(held.release)
-batch.app.command("cancel")(held.cancel)
-batch.app.command("withdraw")(held.withdraw)
+batch.app.command("check")(batch_check.check)
+batch.app.command("watch")(batch_watch.watch)
+batch.app.command("run")(held_orders.run)
+batch.app.command("release")(held_orders.release)
+batch.app.command("cancel")(held_orders.cancel)
+batch.app.command("withdraw")(held_orders.withdraw)
 app.add_typer(batch.app, name="batch")
 app.add_typer(order.app, name="order")
 app.add_typer(rules.app, name="account")
-app.add_typer(audit.log_app, name="log")
-app.add_typer(auditing.app, name="audit")
-app.add_typer(audit.projections_app, name="projections")
+app.add_typer(log.log_app, name="log")
+app.add_typer(evidence.app, name="audit")
+app.add_typer(log.projections_app, name="projections")
 app.add_typer(prices.app, name="prices")
-reconcile.app.command("preview")(previewing.preview)
+reconcile.app.command("preview")(settlement_preview.preview)
 app.add_typer(reconcile.app, name="reconcile")
 app.add_typer(reconcile.topup_app, name="topup")
 app.add_typer(database.app, name="db")
 app.add_typer(receiver.app, name="receiver")
-app.command("replay")(replaying.replay)
-app.command("alerts")(after.alerts)
-app.command("looks")(after.looks)
+app.command("replay")(replay.replay)
+app.command("alerts")(alerts.alerts)
+app.command("looks")(alerts.looks)
 app.command("pause")(account.pause)
 app.command("resume")(account.resume)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from sat_hook.cli.opened import console, database_of, dsn_of, settings_of
+from sat_hook.cli.context import console, database_of, dsn_of, settings_of
 
 app = typer.Typer(help="Schema, roles and privileges of the application database.", no_args_is_help=True)
 

@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from sat_hook.cli.books import Connection
-from sat_hook.cli.moments import day_from
-from sat_hook.cli.opened import console, settings_of
-from sat_hook.cli.trouble import CommandError
+from sat_hook.cli.context import console, settings_of
+from sat_hook.cli.errors import CommandError
+from sat_hook.cli.time_options import day_from
 
 
 def report(

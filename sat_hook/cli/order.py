@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sat_hook.cli.accounts import account_in_log
-from sat_hook.cli.opened import airflow_of, console, settings_of, store_of
-from sat_hook.cli.reasons import Reason
-from sat_hook.cli.showing import MAXIMUM_LISTED, STYLES, Columns, facts, masked, moment, rupiah
-from sat_hook.cli.trouble import CommandError
+from sat_hook.cli.context import airflow_of, console, settings_of, store_of
+from sat_hook.cli.errors import CommandError
+from sat_hook.cli.formatting import MAXIMUM_LISTED, STYLES, Columns, facts, masked, moment, rupiah
+from sat_hook.cli.options import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from sat_hook.cli.settings import CommandSettings
     from sat_hook.cli.timeline import CallbackSeen
+    from sat_hook.domain.event_record import RecordedEvent
     from sat_hook.domain.order import Order
-    from sat_hook.domain.recorded import RecordedEvent
     from sat_hook.store.postgres import PostgresEventStore
 
 ORDERS = Columns("order", "state", "since (WIB)", "account", "batch", ">row", ">quoted", "reason")
@@ -82,7 +82,7 @@ def show(
     reference: Annotated[str, typer.Argument(metavar="ID", help="A request id, or the submitter's order id")],
 ) -> None:
     """Show an order and its life: events, and the callbacks that came in between. Numbers are masked."""
-    from sat_hook.domain.recorded import StreamId, StreamKind
+    from sat_hook.domain.event_record import StreamId, StreamKind
 
     out = console()
     with store_of(settings_of(context)) as store:
@@ -177,7 +177,7 @@ def _the_order(settings: CommandSettings, reference: str) -> Order:
 
 def _callbacks(store: PostgresEventStore, order: Order) -> list[CallbackSeen]:
     from sat_hook.cli.timeline import CallbackSeen
-    from sat_hook.store.sql_files import queries
+    from sat_hook.store.statements import queries
 
     with store.database.transaction() as connection:
         rows = queries("inbox").callbacks_of_order(

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sat_hook.cli.accounts import account_in_log
-from sat_hook.cli.moments import moment_from
-from sat_hook.cli.opened import console, database_of, settings_of
-from sat_hook.cli.showing import moment as shown_moment
-from sat_hook.cli.showing import plain
-from sat_hook.cli.trouble import CommandError
+from sat_hook.cli.context import console, database_of, settings_of
+from sat_hook.cli.errors import CommandError
+from sat_hook.cli.formatting import moment as shown_moment
+from sat_hook.cli.formatting import plain
+from sat_hook.cli.time_options import moment_from
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +34,7 @@ Until = Annotated[str, typer.Option(help="Until when, likewise")]
 
 
 @dataclass(frozen=True, slots=True)
-class OpenedPrices:
+class PricesContext:
     """What the commands read."""
 
     history: PriceHistory
@@ -44,15 +44,15 @@ class OpenedPrices:
 
 
 @contextmanager
-def opened_prices(context: typer.Context, account: str | None) -> Iterator[OpenedPrices]:
-    from sat_hook.clients.system import SystemClock
+def prices_context(context: typer.Context, account: str | None) -> Iterator[PricesContext]:
+    from sat_hook.clients.clock import SystemClock
     from sat_hook.store.prices import PriceHistory
 
     settings = settings_of(context)
     with database_of(settings) as database:
         history = PriceHistory(database)
         whose = _account_from(settings, history, account)
-        yield OpenedPrices(history, whose, SystemClock().now(), console())
+        yield PricesContext(history, whose, SystemClock().now(), console())
 
 
 def _account_from(settings: CommandSettings, history: PriceHistory, named: str | None) -> str:
@@ -69,7 +69,7 @@ def _account_from(settings: CommandSettings, history: PriceHistory, named: str |
     return found
 
 
-def periods_of(opened: OpenedPrices, code: str) -> list[PricePeriod]:
+def periods_of(opened: PricesContext, code: str) -> list[PricePeriod]:
     periods = opened.history.periods(opened.account, code)
     if not periods:
         similar = opened.history.similar_codes(opened.account, code)
@@ -78,7 +78,7 @@ def periods_of(opened: OpenedPrices, code: str) -> list[PricePeriod]:
     return periods
 
 
-def period_of(opened: OpenedPrices, since: str, until: str) -> tuple[datetime, datetime]:
+def period_of(opened: PricesContext, since: str, until: str) -> tuple[datetime, datetime]:
     start = moment_from(since, opened.now, "--since")
     end = min(moment_from(until, opened.now, "--until"), opened.now)
     if start >= end:
@@ -86,7 +86,7 @@ def period_of(opened: OpenedPrices, since: str, until: str) -> tuple[datetime, d
     return start, end
 
 
-def tell_gaps(opened: OpenedPrices, start: datetime, end: datetime) -> bool:
+def tell_gaps(opened: PricesContext, start: datetime, end: datetime) -> bool:
     """Name the times of which no list is known; True when one lasts until the end."""
     from sat_hook.catalogue.gaps import gaps_between
     from sat_hook.catalogue.wib import span_text

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from sat_hook.cli.moments import day_from
+from sat_hook.cli.errors import CommandError
+from sat_hook.cli.formatting import Columns
 from sat_hook.cli.price_history import (
     Account,
     Code,
@@ -16,15 +17,14 @@ from sat_hook.cli.price_history import (
     Until,
     at_text,
     count_text,
-    opened_prices,
     period_of,
     periods_of,
+    prices_context,
     rupiah,
     safe,
     tell_gaps,
 )
-from sat_hook.cli.showing import Columns
-from sat_hook.cli.trouble import CommandError
+from sat_hook.cli.time_options import day_from
 
 MOVES = Columns("product", "name", ">before", ">after", ">by")
 MARGINS = Columns("product", ">succeeded", ">sales price", ">margin", ">percent", ">no fee", ">above list")
@@ -43,7 +43,7 @@ def chart(
 
     if file.suffix not in (".svg", ".html"):
         raise CommandError.at("FILE", repr(file.name), "a name that ends in .svg or .html")
-    with opened_prices(context, account) as opened:
+    with prices_context(context, account) as opened:
         start, end = period_of(opened, since, until)
         try:
             picture = drawn.PriceChart(
@@ -74,7 +74,7 @@ def week(
     from sat_hook.catalogue.weekly_page import weekly_page
     from sat_hook.domain.prices import percent_text
 
-    with opened_prices(context, account) as opened:
+    with prices_context(context, account) as opened:
         chosen = Week.last_before(opened.now) if of is None else Week.of(day_from(of, "--of"))
         if chosen.since >= opened.now:
             raise CommandError.at("--of", f"week {chosen.name}", "a week that has begun")
@@ -124,7 +124,7 @@ def margin(
     from sat_hook.catalogue.margin import ProductMargin, margin_lines, percent_of
     from sat_hook.pipeline.private_files import private_file
 
-    with opened_prices(context, account) as opened:
+    with prices_context(context, account) as opened:
         start, end = period_of(opened, since, until)
         totals: dict[str, ProductMargin] = {}
         lines = margin_lines(opened.history.margins(opened.account, start, end), totals)

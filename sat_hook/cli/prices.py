@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sat_hook.cli import price_reports
-from sat_hook.cli.asked_runs import AskedRun, ask_for_run
-from sat_hook.cli.moments import moment_from
-from sat_hook.cli.opened import console, database_of, settings_of
+from sat_hook.cli.context import console, database_of, settings_of
+from sat_hook.cli.dag_runs import AskedRun, ask_for_run
+from sat_hook.cli.formatting import Columns, Rows, plain
 from sat_hook.cli.price_history import (
     Account,
     Code,
-    OpenedPrices,
+    PricesContext,
     Since,
     Until,
     at_text,
     count_text,
-    opened_prices,
     period_of,
     periods_of,
+    prices_context,
     rupiah,
     safe,
     tell_gaps,
 )
-from sat_hook.cli.showing import Columns, Rows, plain
+from sat_hook.cli.time_options import moment_from
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,7 +57,7 @@ def show(
     """Show a product as it was listed at a time, and what it was before and after."""
     from sat_hook.domain.prices import percent_text
 
-    with opened_prices(context, account) as opened:
+    with prices_context(context, account) as opened:
         moment = moment_from(at, opened.now, "--at")
         periods = periods_of(opened, code)
         current = next(
@@ -101,7 +101,7 @@ def changes(
     account: Account = None,
 ) -> None:
     """List what changed: prices, names, statuses, and products that came and went."""
-    with opened_prices(context, account) as opened:
+    with prices_context(context, account) as opened:
         start, end = period_of(opened, since, until)
         found = [
             recorded
@@ -128,7 +128,7 @@ def attempts(
 
     from sat_hook.domain.prices import SnapshotOutcome
 
-    with opened_prices(context, account) as opened:
+    with prices_context(context, account) as opened:
         start, end = period_of(opened, since, until)
         table = ATTEMPTS.table()
         for attempt in opened.history.snapshots(opened.account, start, end):
@@ -226,7 +226,7 @@ def _when_not(periods: list[PricePeriod], moment: datetime) -> str:
     return ", ".join(parts)
 
 
-def _tell_freshness(opened: OpenedPrices, moment: datetime) -> None:
+def _tell_freshness(opened: PricesContext, moment: datetime) -> None:
     """How far the last list up to the moment is away; loudly, when it is too far."""
     from sat_hook.catalogue.gaps import GAP_HOURS
     from sat_hook.catalogue.wib import span_text

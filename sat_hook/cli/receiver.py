@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sat_hook.cli.trouble import CommandError
+from sat_hook.cli.errors import CommandError
 
 app = typer.Typer(help="The callback receiver, alone.", no_args_is_help=True)
 

@@ -9,25 +9,25 @@ from typing import Annotated, Any
 import typer
 
 from sat_hook.cli.amounts import rupiah_from
-from sat_hook.cli.asked_runs import ask_for_run
 from sat_hook.cli.books import (
+    BooksContext,
     Connection,
     Named,
-    OpenedBooks,
+    books_context,
     each_account,
-    opened_books,
     show_breaks,
     show_days,
     show_files,
     show_saldo,
     show_versions,
 )
+from sat_hook.cli.context import airflow_of, console, settings_of
+from sat_hook.cli.dag_runs import ask_for_run
 from sat_hook.cli.day_reports import report
-from sat_hook.cli.moments import day_from, moment_from
-from sat_hook.cli.opened import airflow_of, console, settings_of
-from sat_hook.cli.reasons import Reason
-from sat_hook.cli.showing import rupiah
-from sat_hook.cli.trouble import CommandError
+from sat_hook.cli.errors import CommandError
+from sat_hook.cli.formatting import rupiah
+from sat_hook.cli.options import Reason
+from sat_hook.cli.time_options import day_from, moment_from
 
 DAG_ID = "nightly_reconciliation"
 FOUND_TROUBLE = 1
@@ -79,7 +79,7 @@ def list_days(context: typer.Context, account: Named = None) -> None:
 @app.command("show")
 def show(context: typer.Context, day: Day, account: Named = None) -> None:
     """Show a closed day: its saldo equation and its breaks. The report has the orders."""
-    with opened_books(context, account) as opened:
+    with books_context(context, account) as opened:
         found = _close_of(opened, day_from(day, "DAY"))
         show_saldo(opened, found)
         show_breaks(opened, found, every=True)
@@ -93,7 +93,7 @@ def breaks(
     every: Annotated[bool, typer.Option("--all", help="Those too that are resolved or written off")] = False,
 ) -> None:
     """List the breaks that stand as of the newest closed day, older ones included."""
-    with opened_books(context, account) as opened:
+    with books_context(context, account) as opened:
         if not opened.books.closes:
             opened.out.print("no day was closed yet")
             return
@@ -121,7 +121,7 @@ def write_off(context: typer.Context, break_id: BreakId, account: Connection, re
 @app.command("files")
 def files(context: typer.Context, day: Day, account: Named = None) -> None:
     """List the settlement files of a day: which count, and which do not and why."""
-    with opened_books(context, account) as opened:
+    with books_context(context, account) as opened:
         show_files(opened, day_from(day, "DAY"))
 
 
@@ -202,7 +202,7 @@ def _refuse_a_day_that_is_not_over(context: typer.Context, day: date) -> None:
         raise CommandError(f"DAY: {day} is not over yet in Jakarta (WIB); expected a day that has ended")
 
 
-def _close_of(opened: OpenedBooks, day: date) -> Any:
+def _close_of(opened: BooksContext, day: date) -> Any:
     found = opened.books.closes.get(day)
     if found is None:
         raise CommandError.at("DAY", day.isoformat(), "a day that is closed (see: sat reconcile list)")

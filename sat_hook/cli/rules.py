@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sat_hook.cli.account import Account
-from sat_hook.cli.held import parameters_from
-from sat_hook.cli.opened import console, settings_of
-from sat_hook.cli.reasons import Reason
-from sat_hook.cli.showing import Columns
+from sat_hook.cli.context import console, settings_of
+from sat_hook.cli.formatting import Columns
+from sat_hook.cli.held_orders import parameters_from
+from sat_hook.cli.options import Reason
 
 if TYPE_CHECKING:
     from sat_hook.cli.rules_api import RulesApi
@@ -96,7 +96,7 @@ def _show(shown: dict[str, Any]) -> None:
 
 
 def _value(name: str, value: object, shown: dict[str, Any]) -> str:
-    from sat_hook.cli.showing import rupiah
+    from sat_hook.cli.formatting import rupiah
 
     if name == "dedup_horizon_hours" and value is None:
         return f"{shown['dedup_horizon_hours']:g} (default)"

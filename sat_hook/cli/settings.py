@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sat_hook.cli.trouble import CommandError
+from sat_hook.cli.errors import CommandError
 from sat_hook.store.trusted_file import UntrustedFileError, read_trusted
 
 CONFIG_VARIABLE = "SAT_CONFIG"

@@ -8,10 +8,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sat_hook.cli.showing import masked, moment, rupiah
+from sat_hook.cli.formatting import masked, moment, rupiah
 from sat_hook.domain.event import UnknownEventError
+from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.order import Order
-from sat_hook.domain.recorded import RecordedEvent
 
 MAXIMUM_TEXT_CHARACTERS = 160
 

@@ -27,10 +27,10 @@ from aiohttp.payload import BytesPayload
 from urllib3.util.wait import wait_for_read
 from yarl import URL
 
-from sat_hook.clients.faults import words_of
-from sat_hook.clients.guard import SendGuard, SendWindowClosed, current_guard
+from sat_hook.clients.proxies_and_tls import ca_bundle, proxy_of, tls_context
+from sat_hook.clients.send_window import SendGuard, SendWindowClosed, current_guard
 from sat_hook.clients.settings import AccountSettings
-from sat_hook.clients.surroundings import ca_bundle, proxy_of, tls_context
+from sat_hook.clients.transport_errors import transport_error_text
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireRequest, WireResponse
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def _fault_of(error: Exception, guard: SendGuard) -> TransportFault:
     kind = _kind_after_writing(error) if guard.written else _kind_before_writing(error)
     if kind is FaultKind.UNEXPECTED:
         logger.warning("An exchange ended in an unexpected %s", type(error).__name__)
-    return TransportFault(kind, sent=guard.written, detail=words_of(kind, error))
+    return TransportFault(kind, sent=guard.written, detail=transport_error_text(kind, error))
 
 
 _BEFORE_WRITING: tuple[tuple[type[Exception], FaultKind], ...] = (

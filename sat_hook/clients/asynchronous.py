@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import TypeVar
 
 from sat_hook.clients.async_transport import AsyncTransport
-from sat_hook.clients.guard import SendGuard
 from sat_hook.clients.limiter import AsyncLimiter, AsyncProcessLimiter
+from sat_hook.clients.send_window import SendGuard
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.clients.tokens import AsyncTokenCache
 from sat_hook.domain.ports import Clock, SendWindow

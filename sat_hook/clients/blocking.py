@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import TypeVar
 
 from sat_hook.clients.blocking_transport import BlockingTransport
-from sat_hook.clients.guard import SendGuard
 from sat_hook.clients.limiter import BlockingLimiter, ProcessLimiter
+from sat_hook.clients.send_window import SendGuard
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.clients.tokens import BlockingTokenCache
 from sat_hook.domain.ports import Clock, SendWindow

@@ -22,10 +22,10 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HeaderParsingError
 from urllib3.util.response import assert_header_parsing
 
-from sat_hook.clients.faults import words_of
-from sat_hook.clients.guard import SendGuard, SendWindowClosed, current_guard
+from sat_hook.clients.proxies_and_tls import ca_bundle, proxy_of
+from sat_hook.clients.send_window import SendGuard, SendWindowClosed, current_guard
 from sat_hook.clients.settings import AccountSettings
-from sat_hook.clients.surroundings import ca_bundle, proxy_of
+from sat_hook.clients.transport_errors import transport_error_text
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireRequest, WireResponse
 
 logger = logging.getLogger(__name__)
@@ -224,7 +224,7 @@ def _fault_of(error: Exception, guard: SendGuard) -> TransportFault:
         logger.warning("An exchange ended in an unexpected %s", type(error).__name__)
     # The library's own text can quote the URL with the request id, which is fine, and nothing secret;
     # still only the type goes out, because texts of other people's errors are nobody's promise.
-    return TransportFault(kind, sent=guard.written, detail=words_of(kind, _root(error)))
+    return TransportFault(kind, sent=guard.written, detail=transport_error_text(kind, _root(error)))
 
 
 def _kind_before_writing(error: Exception) -> FaultKind:

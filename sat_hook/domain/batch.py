@@ -9,7 +9,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from sat_hook.domain import batch_events as happened
-from sat_hook.domain import earlier_events as earlier
+from sat_hook.domain import legacy_events as legacy
 from sat_hook.domain.batch_commands import (
     ApproveBatch,
     BatchCommand,
@@ -316,7 +316,7 @@ def _change(batch: Batch, event: Event) -> dict[str, object]:
                 "results_digest": event.digest,
                 "results_position": event.position,
             }
-        case earlier.BatchResultsWritten():
+        case legacy.BatchResultsWritten():
             return {"results_uri": event.uri, "results_digest": event.digest, "results_position": None}
         case happened.GoodsDelivered() | happened.ApprovalRefused() | happened.ChunkStopped():
             return {}

@@ -8,12 +8,12 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from sat_hook.domain import books_events as happened
-from sat_hook.domain import earlier_events as earlier
+from sat_hook.domain import legacy_events as legacy
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.order import Refusal, RefusalReason
 from sat_hook.domain.people import is_same_person
-from sat_hook.domain.recorded import RecordedEvent
 
 MAXIMUM_TOP_UP_RUPIAH = 10**13
 _NOT_TO_BE_SIGNED = (BreakCategory.CONTROL, BreakCategory.FILE)
@@ -236,7 +236,7 @@ def _post(books: AccountBooks, event: happened.BooksEvent, posted: Posted) -> No
             books.top_ups.append(PostedTopUp(event, posted))
         case happened.SettlementImported():
             _take_in(books, PostedSettlement(event, posted))
-        case earlier.SettlementImported():
+        case legacy.SettlementImported():
             _take_in(books, PostedSettlement(event.current(), posted, is_earlier=True))
         case happened.SettlementSetAside():
             books.set_aside[event.name] = PostedSetAside(event, posted)

@@ -15,9 +15,9 @@ from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 
 from sat_hook.audit import exports
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.export import Export
-from sat_hook.domain.recorded import Provenance
 from sat_hook.hooks.downloads import as_download
 from sat_hook.hooks.spool import results_spool
 from sat_hook.store.event_store import EventStore

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.hooks.sat import SATHook
 from sat_hook.pipeline.account_rules import rules_of_account

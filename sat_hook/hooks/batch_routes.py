@@ -13,22 +13,22 @@ from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_da
 from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from sat_hook.clients.system import SystemClock
-from sat_hook.domain.recorded import Provenance
+from sat_hook.clients.clock import SystemClock
+from sat_hook.domain.event_record import Provenance
 from sat_hook.hooks.batch_checks import as_document, surroundings_of
 from sat_hook.hooks.downloads import as_download
 from sat_hook.hooks.spool import submissions_spool
-from sat_hook.pipeline import delivery, held, overrides, withdrawal
+from sat_hook.pipeline import delivery, held_orders, overrides, withdrawal
 from sat_hook.pipeline.batch_check import check_batch
-from sat_hook.pipeline.clocks import shared_clock
+from sat_hook.pipeline.clock_skew import shared_clock
+from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.file_submission import submit_file
 from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.intake import FileFindings
 from sat_hook.pipeline.limits import MAXIMUM_FILE_BYTES, BadRowsPolicy
 from sat_hook.pipeline.needs import needs_in_words
-from sat_hook.pipeline.resolver import Resolver
 from sat_hook.pipeline.results import render_results
-from sat_hook.store.past import past_of, present_of
+from sat_hook.store.as_of import as_of_now, as_of_position
 from sat_hook.store.postgres import PostgresEventStore
 
 DAG_ID = "bulk_disbursement"
@@ -61,9 +61,9 @@ def batch_routes(
     # What a reason has to be is the pipeline's rule, the same for every action; this is against floods.
     Reason = Annotated[str, Body(embed=True, max_length=MAXIMUM_BODY_TEXT)]
 
-    def resolver() -> Resolver:
+    def handler() -> CommandHandler:
         store = store_of()
-        return Resolver(store, shared_clock(store, SystemClock()))
+        return CommandHandler(store, shared_clock(store, SystemClock()))
 
     @router.post("/batches")
     async def submit_batch(
@@ -87,7 +87,7 @@ def batch_routes(
             found = submit_file(
                 store_of(),
                 submissions_spool(),
-                resolver().clock,
+                handler().clock,
                 account=name,
                 reference=reference,
                 file_name=file_name,
@@ -146,7 +146,7 @@ def batch_routes(
         def render() -> Response:
 
             store = store_of()
-            past = present_of(store) if at is None else past_of(store, at)
+            past = as_of_now(store) if at is None else as_of_position(store, at)
             file = render_results(past, submissions_spool(), batch_id)
             headers = {**as_download(file.name), POSITION_HEADER: str(file.position)}
             if file.notice:
@@ -171,7 +171,7 @@ def batch_routes(
                 batch_id,
                 reason=reason,
                 provenance=by(user, "plugin:deliver"),
-                clock=resolver().clock,
+                clock=handler().clock,
                 file_format=file_format,
                 spool=submissions_spool(),
             )
@@ -192,7 +192,7 @@ def batch_routes(
         def decide() -> dict[str, str]:
 
             order = overrides.resolve_order(
-                resolver(),
+                handler(),
                 request_id,
                 overrides.Resolution(resolution),
                 reason,
@@ -208,7 +208,7 @@ def batch_routes(
 
         def decide() -> dict[str, str]:
 
-            order = withdrawal.withdraw_order(resolver(), request_id, reason, by(user, "plugin:withdraw"))
+            order = withdrawal.withdraw_order(handler(), request_id, reason, by(user, "plugin:withdraw"))
             return {
                 "request_id": request_id,
                 "order_id": order.order_id,
@@ -224,7 +224,7 @@ def batch_routes(
 
         def decide() -> dict[str, str | int]:
 
-            report = withdrawal.withdraw_batch(resolver(), batch_id, reason, by(user, "plugin:withdraw"))
+            report = withdrawal.withdraw_batch(handler(), batch_id, reason, by(user, "plugin:withdraw"))
             return {
                 "batch_id": batch_id,
                 "withdrawn": report.withdrawn,
@@ -241,8 +241,12 @@ def batch_routes(
 
         def decide() -> dict[str, str]:
 
-            order = held.decide_held_order(
-                resolver(), request_id, held.HeldDecision(decision), reason, by(user, f"plugin:{decision}")
+            order = held_orders.decide_held_order(
+                handler(),
+                request_id,
+                held_orders.HeldDecision(decision),
+                reason,
+                by(user, f"plugin:{decision}"),
             )
             return {
                 "request_id": request_id,
@@ -265,13 +269,13 @@ def batch_routes(
 
         def decide() -> dict[str, str | int]:
 
-            report = held.decide_held_batch(
-                resolver(),
+            report = held_orders.decide_held_batch(
+                handler(),
                 batch_id,
-                held.HeldDecision(decision),
+                held_orders.HeldDecision(decision),
                 reason,
                 by(user, f"plugin:{decision}"),
-                held.hold_reason(held_for),
+                held_orders.hold_reason(held_for),
             )
             return {"batch_id": batch_id, "decided": report.decided, "still_held": report.still_held}
 
@@ -290,7 +294,7 @@ def batch_routes(
 
             act = overrides.pause_account if change == "pause" else overrides.resume_account
             name = account_of(account)
-            standing = act(resolver(), name, reason, by(user, f"plugin:{change}"))
+            standing = act(handler(), name, reason, by(user, f"plugin:{change}"))
             unsent = store_of().unsent_of_account(name)
             return {"account": name, "is_paused": standing.is_paused, "unsent": unsent}
 

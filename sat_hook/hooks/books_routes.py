@@ -15,14 +15,14 @@ from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 from starlette.concurrency import run_in_threadpool
 
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.breaks import BreakState
-from sat_hook.domain.recorded import Provenance
+from sat_hook.domain.event_record import Provenance
 from sat_hook.hooks.batch_routes import MAXIMUM_BODY_TEXT
 from sat_hook.hooks.downloads import as_download
 from sat_hook.pipeline.overrides import checked_reason
-from sat_hook.reconciliation import acts
-from sat_hook.reconciliation.keeping import BookKeeper
+from sat_hook.reconciliation import book_commands
+from sat_hook.reconciliation.bookkeeper import BookKeeper
 
 if TYPE_CHECKING:
     from sat_hook.store.postgres import PostgresEventStore
@@ -69,7 +69,7 @@ def books_routes(
 
         def record() -> dict[str, str | int | bool]:
             name = account_of(account)
-            is_new = acts.top_up(
+            is_new = book_commands.top_up(
                 keeper(),
                 name,
                 reference=reference,
@@ -94,7 +94,7 @@ def books_routes(
 
         def decide() -> dict[str, str | bool]:
             state = _STATES[decision]
-            is_new = acts.settle_break(
+            is_new = book_commands.settle_break(
                 keeper(),
                 account_of(account),
                 break_id,
@@ -146,7 +146,7 @@ def books_routes(
         def choose() -> dict[str, str | bool]:
             name = account_of(account)
             provenance = by(user, "plugin:choose")
-            is_new = acts.choose_file(keeper(), name, day, file, checked_reason(reason), provenance)
+            is_new = book_commands.choose_file(keeper(), name, day, file, checked_reason(reason), provenance)
             return {"account": name, "day": day.isoformat(), "file": file, "is_new": is_new}
 
         return await run_in_threadpool(choose)
@@ -162,7 +162,7 @@ def books_routes(
         """Sign the newest close of a day: first its preparer, then somebody else, who freezes it."""
 
         def put() -> dict[str, Any]:
-            act = acts.prepare if signature == "prepare" else acts.certify
+            act = book_commands.prepare if signature == "prepare" else book_commands.certify
             signed = act(
                 keeper(), account_of(account), day, checked_reason(reason), by(user, f"plugin:{signature}")
             )

@@ -13,13 +13,13 @@ from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_da
 from fastapi import APIRouter, Body, Depends, Path
 from starlette.concurrency import run_in_threadpool
 
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.account import AccountStanding
-from sat_hook.domain.recorded import Provenance
+from sat_hook.domain.event_record import Provenance
 from sat_hook.hooks.batch_routes import DAG_ID, MAXIMUM_BODY_TEXT
 from sat_hook.hooks.rights import Right, requires_right
 from sat_hook.hooks.sat import SATHook
-from sat_hook.pipeline.resolver import Resolver
+from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.rule_changes import confirm_rules, decline_rules, propose_rules
 from sat_hook.pipeline.rules_page import rules_as_shown
 
@@ -48,8 +48,8 @@ def rules_routes(
     Proposal = Annotated[int, Path(ge=1, le=2**31 - 1)]
     Reason = Annotated[str, Body(embed=True, max_length=MAXIMUM_BODY_TEXT)]
 
-    def resolver() -> Resolver:
-        return Resolver(store(), SystemClock())
+    def handler() -> CommandHandler:
+        return CommandHandler(store(), SystemClock())
 
     @router.get("/accounts/{account}/rules")
     async def show_rules(account: ConnectionId) -> dict[str, Any]:
@@ -73,9 +73,7 @@ def rules_routes(
         def change() -> dict[str, Any]:
             base = SATHook(connection_of(account)).asked_rules()
             provenance = by(user, "plugin:propose-rules")
-            return _proposal(
-                propose_rules(resolver(), account_of(account), base, changes, reason, provenance)
-            )
+            return _proposal(propose_rules(handler(), account_of(account), base, changes, reason, provenance))
 
         return await run_in_threadpool(change)
 
@@ -87,7 +85,7 @@ def rules_routes(
 
         def answer() -> dict[str, Any]:
             provenance = by(user, "plugin:confirm-rules")
-            return _rules(confirm_rules(resolver(), account_of(account), proposal, reason, provenance))
+            return _rules(confirm_rules(handler(), account_of(account), proposal, reason, provenance))
 
         return await run_in_threadpool(answer)
 
@@ -99,7 +97,7 @@ def rules_routes(
 
         def answer() -> dict[str, Any]:
             provenance = by(user, "plugin:decline-rules")
-            return _rules(decline_rules(resolver(), account_of(account), proposal, reason, provenance))
+            return _rules(decline_rules(handler(), account_of(account), proposal, reason, provenance))
 
         return await run_in_threadpool(answer)
 

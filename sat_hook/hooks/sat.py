@@ -13,9 +13,9 @@ from airflow.sdk import BaseHook
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.blocking import BlockingSATClient
+from sat_hook.clients.clock import SystemClock
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.clients.shared_limiter import AsyncSharedLimiter, SharedLimiter
-from sat_hook.clients.system import SystemClock
 from sat_hook.domain.guards import AccountRules
 from sat_hook.hooks.sat_connection import CONNECTION_TYPE, SATConnectionError, rules_of, settings_of
 from sat_hook.protocol.calls import Call, Reply, T

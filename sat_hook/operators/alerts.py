@@ -18,7 +18,7 @@ from airflow.sdk import Asset, AssetAlias, BaseNotifier, BaseOperator, Context, 
 from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.domain.alerts import Alert, AlertKind, AlertMessage, messages_of
-from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.pipeline.alerting import collect_alerts, tell_people
 
 #: The Airflow Variable that names the notifier; ``AIRFLOW_VAR_SAT_ALERTS`` in the environment does the same.
@@ -94,7 +94,7 @@ class SATSettleAnnouncedOperator(BaseOperator):
         del context
         application = ApplicationHook(self.db_conn_id, "sat alerts")
         keys = [str(key) for key in self.keys or ()]
-        application.alerts.settle_announced(keys, application.resolver.clock.now())
+        application.alerts.settle_announced(keys, application.handler.clock.now())
         return len(keys)
 
 
@@ -144,7 +144,7 @@ class SATNotifyOperator(BaseOperator):
             notifier(Context(**{**context, "alert": message}))  # type: ignore[typeddict-unknown-key]
 
         report = tell_people(
-            application.alerts, application.resolver.clock, send, reaches_people=reaches_people
+            application.alerts, application.handler.clock, send, reaches_people=reaches_people
         )
         whom = "Told people" if reaches_people else "No notifier is set, so this log alone tells"
         self.log.info("%s of %s alerts by %s messages.", whom, report.told, report.messages)

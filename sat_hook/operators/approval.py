@@ -12,11 +12,11 @@ from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetailRequestResult
 
 from sat_hook.domain.batch_events import ApprovalTerms
-from sat_hook.domain.recorded import Provenance
-from sat_hook.hooks.application import ApplicationHook
+from sat_hook.domain.event_record import Provenance
+from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.operators.batch import SATBatchOperator
 from sat_hook.operators.rules import approval_policy
-from sat_hook.operators.runs import provenance_of
+from sat_hook.operators.run_context import provenance_of
 from sat_hook.pipeline.approval import (
     ApprovalPolicy,
     ApprovalRequest,
@@ -24,7 +24,7 @@ from sat_hook.pipeline.approval import (
     ask_for_approval,
     reject,
 )
-from sat_hook.pipeline.trouble import ApproverRefusedError, PipelineError
+from sat_hook.pipeline.errors import ApproverRefusedError, PipelineError
 
 REJECT = "Reject"
 SHOWN_PRODUCTS = 20
@@ -79,7 +79,7 @@ class SATApproveOperator(SATBatchOperator, HITLOperator):
         chosen = list(event["chosen_options"])
         provenance = _answered_by(event, provenance_of(context))
         if chosen == [REJECT]:
-            self._attempt(lambda application: reject(application.resolver, self.batch, asked_for, provenance))
+            self._attempt(lambda application: reject(application.handler, self.batch, asked_for, provenance))
         if chosen != [approving_option(asked_for)]:
             raise AirflowFailException(
                 f"batch {self.batch}: the answer is to something else than what was asked for; run the batch "
@@ -88,7 +88,7 @@ class SATApproveOperator(SATBatchOperator, HITLOperator):
         try:
             self._attempt(
                 lambda application: approve(
-                    application.resolver, self.batch, self._policy(), asked_for, provenance
+                    application.handler, self.batch, self._policy(), asked_for, provenance
                 )
             )
         except ApproverRefusedError as error:
@@ -116,7 +116,7 @@ class SATApproveOperator(SATBatchOperator, HITLOperator):
         return approval_policy(self.sat_conn_id, self.approval_over_rupiah, self.approve_held)
 
     def _ask(self, application: ApplicationHook, provenance: Provenance) -> ApprovalRequest | None:
-        return ask_for_approval(application.resolver, self.batch, self._policy(), provenance)
+        return ask_for_approval(application.handler, self.batch, self._policy(), provenance)
 
     def _show(self, request: ApprovalRequest, context: Context) -> None:
         """Put the request before people.

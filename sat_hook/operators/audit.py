@@ -11,7 +11,8 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from sat_hook.audit.chain import Trust
+from sat_hook.audit.alerts import EVERY_ACCOUNT, MAXIMUM_FINDINGS_TOLD, LogTrouble, lateness
+from sat_hook.audit.checkpoint_verification import Trust
 from sat_hook.audit.checkpoints import (
     CheckpointAheadError,
     CheckpointForkedError,
@@ -22,16 +23,15 @@ from sat_hook.audit.checkpoints import (
 )
 from sat_hook.audit.exports import load_export, record_written, requested_by
 from sat_hook.audit.findings import Finding
-from sat_hook.audit.losses import accounts_of
+from sat_hook.audit.log_verification import verify_log
 from sat_hook.audit.pack import PackWriter
-from sat_hook.audit.telling import EVERY_ACCOUNT, MAXIMUM_FINDINGS_TOLD, LogTrouble, lateness
-from sat_hook.audit.verification import verify_log
-from sat_hook.clients.system import SystemClock
+from sat_hook.audit.rollback_detection import accounts_of
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.alerts import Alert, AlertKind
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.guards import WIB
-from sat_hook.domain.recorded import Provenance
-from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.audit import (
     AUDIT_CONNECTION,
     audit_signer,
@@ -41,10 +41,10 @@ from sat_hook.hooks.audit import (
 )
 from sat_hook.hooks.spool import exports_folder, keep_export
 from sat_hook.operators.accounts import accounts_of_installation
-from sat_hook.operators.losses import stand_still
-from sat_hook.operators.runs import provenance_of
+from sat_hook.operators.rollback_check import report_rollback
+from sat_hook.operators.run_context import provenance_of
 from sat_hook.pipeline.alerting import raise_alerts
-from sat_hook.pipeline.trouble import PipelineError
+from sat_hook.pipeline.errors import PipelineError
 
 SUNDAY = 6
 MAXIMUM_FINDINGS_LOGGED = 1_000
@@ -232,7 +232,7 @@ def _checkpoints(application: ApplicationHook, audit_conn_id: str, provenance: P
         return len(made), publish_checkpoints(database, publication, keys)
     except CheckpointForkedError as error:
         trouble = error
-        stand_still(application, accounts_of(database), error, provenance)
+        report_rollback(application, accounts_of(database), error, provenance)
     except (CheckpointAheadError, UnknownAuditKeyError) as error:
         trouble = error
         _damaged(application, f"next_checkpoint/{error}", f"no checkpoint can be made: {error}")

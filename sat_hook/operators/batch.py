@@ -16,13 +16,13 @@ from airflow.sdk.exceptions import AirflowFailException
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.domain.alerts import unreadable_products
 from sat_hook.domain.batch import Batch, BatchState
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import AccountRules
-from sat_hook.domain.recorded import Provenance
-from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool, submissions_spool
 from sat_hook.operators.links import BatchProgressLink
-from sat_hook.operators.losses import pause_a_restored_account
+from sat_hook.operators.rollback_check import pause_if_rolled_back
 from sat_hook.operators.rules import (
     RUN_RULES,
     approval_policy,
@@ -31,7 +31,7 @@ from sat_hook.operators.rules import (
     guard_rules_of,
     start_run,
 )
-from sat_hook.operators.runs import (
+from sat_hook.operators.run_context import (
     NO_BATCH,
     account_that_can_pay,
     asked_by,
@@ -44,17 +44,17 @@ from sat_hook.operators.runs import (
 )
 from sat_hook.pipeline.account_rules import AskedRun, refuse_looser_run
 from sat_hook.pipeline.alerting import raise_alerts
-from sat_hook.pipeline.bulk import bulk_work
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
+from sat_hook.pipeline.command_handler import load_batch
+from sat_hook.pipeline.errors import SubmissionRefusedError
+from sat_hook.pipeline.escalations import escalated_orders
 from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport, Gate
-from sat_hook.pipeline.handing_over import handed_over
+from sat_hook.pipeline.gc_tuning import gc_for_bulk_work
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import BadRowsPolicy, ExecutionLimits
 from sat_hook.pipeline.quoting import Quoter, QuotingReport, close_quoting
-from sat_hook.pipeline.resolver import load_batch
 from sat_hook.pipeline.results import BatchSummary, complete, write_results
 from sat_hook.pipeline.table_intake import settle_rows, submit_claimed_rows
-from sat_hook.pipeline.trouble import SubmissionRefusedError
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
 from sat_hook.protocol.messages import Product
 
@@ -106,7 +106,7 @@ class SATBatchOperator(BaseOperator):
 
     def with_sat(self, work: Coroutine[Any, Any, T]) -> T:
         """Run asynchronous work to its end."""
-        with bulk_work():
+        with gc_for_bulk_work():
             return asyncio.run(work)
 
 
@@ -146,7 +146,7 @@ class SATIntakeOperator(SATBatchOperator):
         assert self._asked_by is not None
         if not self.batch_id:
             # Rows are not claimed for a run that does nothing with them.
-            refuse_looser_run(application.resolver, account, self._asked, self._asked_by)
+            refuse_looser_run(application.handler, account, self._asked, self._asked_by)
         batch_id = self.batch_id or self._submit_table(application, account, provenance)
         if batch_id == NO_BATCH:
             return NO_BATCH
@@ -154,7 +154,7 @@ class SATIntakeOperator(SATBatchOperator):
         require_account(self.sat_conn_id, owner, f"batch {batch_id}")
         start_run(application, batch_id, self._asked, self._asked_by)
         report = take_in(
-            application.resolver, submissions_spool(), batch_id, provenance, BadRowsPolicy(self.on_bad_rows)
+            application.handler, submissions_spool(), batch_id, provenance, BadRowsPolicy(self.on_bad_rows)
         )
         if not self.batch_id:
             settle_rows(application.intake, self._claim, report.batch)
@@ -172,7 +172,7 @@ class SATIntakeOperator(SATBatchOperator):
                 application.store,
                 application.intake,
                 submissions_spool(),
-                application.resolver.clock,
+                application.handler.clock,
                 account=account,
                 claim=self._claim,
                 provenance=provenance,
@@ -217,14 +217,14 @@ class SATValidateOperator(SATBatchOperator):
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
         products: list[Product] = SATHook(self.sat_conn_id, application.database).list_product()
         report = validate_orders(
-            application.resolver,
+            application.handler,
             self.batch,
             catalogue_of(products),
             provenance,
             BadRowsPolicy(self.on_bad_rows),
         )
         unread = [product.code for product in products if product.unreadable]
-        now = application.resolver.clock.now()
+        now = application.handler.clock.now()
         raise_alerts(application.alerts, unreadable_products(report.batch.account, unread, now))
         self.log.info("Valid: %s orders; rejected: %s.", report.valid, report.rejected)
         if report.batch.state is BatchState.REFUSED:
@@ -291,7 +291,7 @@ class SATQuoteOperator(SATChunkOperator):
     ) -> QuotingReport:
         async with client as sat:
             catalogue = catalogue_of(await sat.list_products())
-            quoter = Quoter(application.resolver, sat, catalogue)
+            quoter = Quoter(application.handler, sat, catalogue)
             return await quoter.quote_slice(self.rows.of(self.batch), provenance)
 
 
@@ -299,7 +299,7 @@ class SATCloseQuotesOperator(SATBatchOperator):
     """Add up what the batch will cost, once every order that can be sent has a price."""
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int | None]:
-        batch = close_quoting(application.resolver, self.batch, provenance)
+        batch = close_quoting(application.handler, self.batch, provenance)
         self.log.info("%s orders for Rp %s.", batch.quoted, f"{batch.total_rupiah or 0:,}")
         return {"quoted": batch.quoted, "total_rupiah": batch.total_rupiah}
 
@@ -333,7 +333,7 @@ class SATExecuteOperator(SATChunkOperator):
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
         gate = self._gate(application)
         owner = load_batch(application.store, self.batch).account
-        pause_a_restored_account(application, owner, provenance)
+        pause_if_rolled_back(application, owner, provenance)
         report = self.with_sat(
             self._execute(
                 application,
@@ -376,7 +376,7 @@ class SATExecuteOperator(SATChunkOperator):
         )
         async with client as sat:
             catalogue = catalogue_of(await sat.list_products())
-            executor = ChunkExecutor(application.resolver, sat, catalogue, provenance, limits, gate)
+            executor = ChunkExecutor(application.handler, sat, catalogue, provenance, limits, gate)
             return await executor.run(self.rows.of(self.batch))
 
 
@@ -392,16 +392,16 @@ class SATResultsOperator(SATBatchOperator):
     operator_extra_links: Collection[BaseOperatorLink] = (BatchProgressLink(),)
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, Any]:
-        summary = complete(application.resolver, self.batch, provenance)
+        summary = complete(application.handler, self.batch, provenance)
         file = write_results(
-            application.resolver, submissions_spool(), results_spool(), self.batch, provenance
+            application.handler, submissions_spool(), results_spool(), self.batch, provenance
         )
         self.log.info("Batch %s: %s. Results: %s", self.batch, describe(summary), file.uri)
         if file.notice:
             self.log.warning("%s", file.notice)
         if summary.needs:
             self.log.warning("%s.", summary.needs_in_words)
-        exceptions = handed_over(application.store, self.batch)
+        exceptions = escalated_orders(application.store, self.batch)
         if exceptions.orders:
             self.log.warning("Complete but for %s orders, which are with people:", exceptions.orders)
         for line in exceptions.lines():

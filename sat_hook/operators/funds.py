@@ -10,10 +10,10 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.domain.batch_events import ShortFundsPolicy
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.ports import Clock
-from sat_hook.domain.recorded import Provenance
-from sat_hook.hooks.application import ApplicationHook
+from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.batch import SATBatchOperator
 from sat_hook.pipeline.balance import check_balance
@@ -58,19 +58,19 @@ class SATCheckBalanceOperator(SATBatchOperator):
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
         policy = ShortFundsPolicy(self.on_short_funds)
-        clock = application.resolver.clock
+        clock = application.handler.clock
         seen = look(SATHook(self.sat_conn_id, application.database), clock)
         limits = FundingLimits(saldo_lag_seconds=float(self.saldo_lag_seconds))
         record_observation(application.funds, clock, seen, provenance, limits)
         report = check_balance(
-            application.resolver, self.batch, seen.saldo_rupiah, provenance, stop_when_short=False
+            application.handler, self.batch, seen.saldo_rupiah, provenance, stop_when_short=False
         )
         found = (
             f"the deposit holds Rp {report.saldo_rupiah:,}; {report.priced} orders cost at least "
             f"Rp {report.estimate_rupiah:,}, {report.unpriced} bills are not known yet"
         )
         if report.is_short and policy is ShortFundsPolicy.REFUSE:
-            refuse_batch(application.resolver, self.batch, found, provenance)
+            refuse_batch(application.handler, self.batch, found, provenance)
             raise AirflowFailException(f"batch {self.batch} is refused: {found}")
         if report.is_short:
             self.log.warning("Too little (the policy is to %s): %s.", policy.value, found)
@@ -115,7 +115,7 @@ class SATReserveFundsOperator(SATBatchOperator):
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
         policy = ShortFundsPolicy(self.on_short_funds)
-        clock = application.resolver.clock
+        clock = application.handler.clock
         hook = SATHook(self.sat_conn_id, application.database)
         reservation = reserve(
             application.funds, clock, self.batch, look(hook, clock), policy, provenance, self._limits
@@ -123,7 +123,7 @@ class SATReserveFundsOperator(SATBatchOperator):
         self._tell(reservation)
         if reservation.is_short and policy is ShortFundsPolicy.REFUSE:
             text = shortage(reservation)
-            refuse_batch(application.resolver, self.batch, text, provenance)
+            refuse_batch(application.handler, self.batch, text, provenance)
             raise AirflowFailException(f"batch {self.batch} is refused: {text}")
         if reservation.is_short and policy is ShortFundsPolicy.WAIT:
             self._wait(clock.now())

@@ -7,11 +7,11 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
-from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
-from sat_hook.operators.rendering import rendered_fields, text_or_none
 from sat_hook.operators.rules import limit_of
-from sat_hook.operators.runs import failing_for_good
+from sat_hook.operators.run_context import failing_for_good
+from sat_hook.operators.template_values import rendered_fields, text_or_none
 from sat_hook.protocol.messages import InquiryRequest, NameValue
 
 

@@ -10,27 +10,28 @@ from airflow.sdk import BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.domain.batch_events import ShortFundsPolicy
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import AccountRules
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_events import HoldReason
-from sat_hook.domain.recorded import Provenance
-from sat_hook.hooks.application import ApplicationHook
+from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import submissions_spool
 from sat_hook.operators.batch import SATBatchOperator
 from sat_hook.operators.funds import look
 from sat_hook.operators.links import BatchProgressLink
-from sat_hook.operators.losses import pause_a_restored_account
-from sat_hook.operators.rendering import rendered_fields, text_or_none
+from sat_hook.operators.rollback_check import pause_if_rolled_back
 from sat_hook.operators.rules import approval_policy, asked_run, gate_of, guard_rules_of, limit_of, start_run
-from sat_hook.operators.runs import account_that_can_pay, triggering_user
+from sat_hook.operators.run_context import account_that_can_pay, triggering_user
+from sat_hook.operators.template_values import rendered_fields, text_or_none
 from sat_hook.pipeline.account_rules import AskedRun
+from sat_hook.pipeline.command_handler import load_batch
+from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.pipeline.execution import ChunkExecutor, Gate
 from sat_hook.pipeline.funding import refuse_batch, reserve, shortage
-from sat_hook.pipeline.guarding import guard_batch
+from sat_hook.pipeline.guards import guard_batch
 from sat_hook.pipeline.limits import ExecutionLimits, FundingLimits
 from sat_hook.pipeline.quoting import Quoter, close_quoting
-from sat_hook.pipeline.resolver import load_batch
 from sat_hook.pipeline.results import complete
 from sat_hook.pipeline.single_order import (
     SingleOrder,
@@ -41,7 +42,6 @@ from sat_hook.pipeline.single_order import (
     submit_single,
     take_single,
 )
-from sat_hook.pipeline.trouble import SubmissionRefusedError
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
 from sat_hook.protocol.errors import ProductNotFoundError
 from sat_hook.protocol.messages import Product
@@ -154,7 +154,7 @@ class SATCheckoutOperator(SATBatchOperator):
             self._send(application, order, provenance)
             order = load_order(application.store, order.request_id)
         self._tell(order)
-        complete(application.resolver, own_batch, provenance)
+        complete(application.handler, own_batch, provenance)
         return standing(order)
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
@@ -177,7 +177,7 @@ class SATCheckoutOperator(SATBatchOperator):
             submission = submit_single(
                 application.store,
                 spool,
-                application.resolver.clock,
+                application.handler.clock,
                 account_that_can_pay(self.sat_conn_id),
                 self._wanted,
                 maker,
@@ -185,42 +185,42 @@ class SATCheckoutOperator(SATBatchOperator):
         except SubmissionRefusedError as error:
             raise AirflowFailException(str(error)) from error
         batch_id = submission.batch_id
-        return batch_id, take_single(application.resolver, spool, batch_id, self._wanted, provenance)
+        return batch_id, take_single(application.handler, spool, batch_id, self._wanted, provenance)
 
     def _asked(self, application: ApplicationHook, order: Order, provenance: Provenance) -> Order:
         async def ask() -> Order | None:
             async with SATHook(self.sat_conn_id, application.database).async_client() as sat:
-                return (await ask_now(application.resolver, sat, order.request_id, provenance))[1]
+                return (await ask_now(application.handler, sat, order.request_id, provenance))[1]
 
         return self.with_sat(ask()) or order
 
     def _send(self, application: ApplicationHook, order: Order, provenance: Provenance) -> None:
         """The steps of the batch, from validation to execution; each passes over what is done."""
-        resolver, batch_id = application.resolver, order.batch_id
+        handler, batch_id = application.handler, order.batch_id
         assert self._run is not None
         by = Provenance(f"user:{self._maker}", provenance.cause) if self._maker else provenance
         start_run(application, batch_id, self._run, by)
         hook = SATHook(self.sat_conn_id, application.database)
         products = _listed(hook, order.product_code)
-        validate_orders(resolver, batch_id, catalogue_of(products), provenance)
+        validate_orders(handler, batch_id, catalogue_of(products), provenance)
         self.with_sat(self._quote(application, products, order, provenance))
-        close_quoting(resolver, batch_id, provenance)
+        close_quoting(handler, batch_id, provenance)
         rules = hook.rules().stricter(AccountRules(guard_rules_of(self.rules)))
-        guard_batch(resolver, application.guards, batch_id, rules.guards, provenance)
+        guard_batch(handler, application.guards, batch_id, rules.guards, provenance)
         if load_order(application.store, order.request_id).state is not OrderState.QUOTED:
             return
         if not self._reserve(application, hook, batch_id, provenance):
             return
         policy = approval_policy(self.sat_conn_id, None)
         gate = gate_of(application, load_batch(application.store, batch_id), policy, rules)
-        pause_a_restored_account(application, order.account, provenance)
+        pause_if_rolled_back(application, order.account, provenance)
         self.with_sat(self._execute(application, products, order, gate, provenance))
 
     async def _quote(
         self, application: ApplicationHook, products: list[Product], order: Order, provenance: Provenance
     ) -> None:
         async with SATHook(self.sat_conn_id, application.database).async_client() as sat:
-            await Quoter(application.resolver, sat, catalogue_of(products)).quote_slice(
+            await Quoter(application.handler, sat, catalogue_of(products)).quote_slice(
                 _row_of(order), provenance
             )
 
@@ -228,14 +228,14 @@ class SATCheckoutOperator(SATBatchOperator):
         self, application: ApplicationHook, hook: SATHook, batch_id: str, provenance: Provenance
     ) -> bool:
         """Whether funds stand behind the order; without them it waits, or ends."""
-        clock = application.resolver.clock
+        clock = application.handler.clock
         policy = ShortFundsPolicy(self.on_short_funds)
         found = reserve(application.funds, clock, batch_id, look(hook, clock), policy, provenance)
         if not found.is_short:
             return True
         text = shortage(found)
         if policy is not ShortFundsPolicy.WAIT:
-            refuse_batch(application.resolver, batch_id, text, provenance)
+            refuse_batch(application.handler, batch_id, text, provenance)
             return False
         self.log.warning("Short of funds: %s.", text)
         hours = timedelta(hours=float(self.wait_for_funds_hours))
@@ -262,7 +262,7 @@ class SATCheckoutOperator(SATBatchOperator):
         async with SATHook(self.sat_conn_id, application.database).async_client() as sat:
             limits = ExecutionLimits(in_flight=1, reply_timeout_seconds=sat.settings.total_timeout_seconds)
             catalogue = catalogue_of(products)
-            executor = ChunkExecutor(application.resolver, sat, catalogue, provenance, limits, gate)
+            executor = ChunkExecutor(application.handler, sat, catalogue, provenance, limits, gate)
             await executor.run(_row_of(order))
 
     def _tell(self, order: Order) -> None:

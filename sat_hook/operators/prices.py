@@ -16,12 +16,12 @@ from sat_hook.catalogue.reading import read_week
 from sat_hook.catalogue.snapshot import SnapshotReport, SnapshotRules, take_snapshot
 from sat_hook.catalogue.weekly import Week
 from sat_hook.catalogue.weekly_page import weekly_page
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.prices import SnapshotOutcome
-from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool
-from sat_hook.operators.runs import asked_by
+from sat_hook.operators.run_context import asked_by
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.prices import PriceHistory

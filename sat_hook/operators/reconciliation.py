@@ -17,21 +17,21 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sat_hook.domain.alerts import MAXIMUM_TEXT_CHARACTERS, Alert, AlertKind
 from sat_hook.domain.books_events import DepositObserved
-from sat_hook.domain.recorded import Provenance
-from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.domain.event_record import Provenance
+from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool
 from sat_hook.operators.funds import look
-from sat_hook.operators.runs import asked_by, failing_for_good
+from sat_hook.operators.run_context import asked_by, failing_for_good
 from sat_hook.pipeline.alerting import raise_alerts
-from sat_hook.pipeline.asking import AskedReport, ask_about
 from sat_hook.pipeline.funding import record_observation
-from sat_hook.reconciliation.keeping import BookKeeper
+from sat_hook.pipeline.status_query import AskedReport, ask_about
+from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.model import Break, BusinessDay
 from sat_hook.store.alerts import AlertBook
 
 if TYPE_CHECKING:
-    from sat_hook.reconciliation.closing import Closed
+    from sat_hook.reconciliation.day_close import Closed
 
 SETTLEMENTS_URI_VARIABLE = "SAT_SETTLEMENTS_URI"
 MAXIMUM_ASKED = 20_000
@@ -145,7 +145,7 @@ class SATObserveDepositOperator(SATBooksOperator):
     """
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
-        clock = application.resolver.clock
+        clock = application.handler.clock
         with closing(SATHook(self.sat_conn_id, application.database)) as hook:
             seen = look(hook, clock)
         event = DepositObserved(
@@ -174,9 +174,9 @@ class SATAskAgainOperator(SATBooksOperator):
         self.orders = orders
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
-        from sat_hook.reconciliation.asking import orders_to_ask
+        from sat_hook.reconciliation.status_candidates import orders_to_ask
 
-        keeper = BookKeeper(application.store, application.resolver.clock)
+        keeper = BookKeeper(application.store, application.handler.clock)
         account = self.account(application)
         chosen = orders_to_ask(keeper, account, self.business_day, int(self.orders))
         report = asyncio.run(self._ask(application, chosen, provenance))
@@ -191,7 +191,7 @@ class SATAskAgainOperator(SATBooksOperator):
         hook = SATHook(self.sat_conn_id, application.database)
         await hook.asettings()
         async with hook.async_client() as sat:
-            return await ask_about(application.resolver, sat, chosen, provenance)
+            return await ask_about(application.handler, sat, chosen, provenance)
 
 
 class SATImportSettlementsOperator(SATBooksOperator):
@@ -215,8 +215,8 @@ class SATImportSettlementsOperator(SATBooksOperator):
         self.settlements_uri = settlements_uri
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
-        from sat_hook.reconciliation.arrivals import Intake
         from sat_hook.reconciliation.file_breaks import break_of_file
+        from sat_hook.reconciliation.settlement_intake import Intake
 
         uri = (self.settlements_uri or os.environ.get(SETTLEMENTS_URI_VARIABLE, "")).rstrip("/")
         if not uri:
@@ -225,7 +225,7 @@ class SATImportSettlementsOperator(SATBooksOperator):
         folder = ObjectStoragePath(uri) / account
         if not folder.exists():
             raise AirflowSkipException(f"no settlement files: there is no {folder}")
-        keeper = BookKeeper(application.store, application.resolver.clock)
+        keeper = BookKeeper(application.store, application.handler.clock)
         intake = Intake(keeper, results_spool(), account, self.business_day.day, provenance)
         arrivals = intake.take_in(folder)
         _tell(application, account, [break_of_file(event) for event in arrivals.aside])
@@ -243,10 +243,10 @@ class SATCloseDayOperator(SATBooksOperator):
     """
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, Any]:
-        from sat_hook.reconciliation.chain import days_to_close
-        from sat_hook.reconciliation.closing import close_day
+        from sat_hook.reconciliation.day_close import close_day
+        from sat_hook.reconciliation.day_sequence import days_to_close
 
-        keeper = BookKeeper(application.store, application.resolver.clock)
+        keeper = BookKeeper(application.store, application.handler.clock)
         account, spool = self.account(application), results_spool()
         closed: Closed | None = None
         uris: list[str] = []

@@ -11,11 +11,11 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.clients.asynchronous import AsyncSATClient
-from sat_hook.domain.recorded import Provenance
-from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.domain.event_record import Provenance
+from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
-from sat_hook.operators.losses import pause_a_restored_account
-from sat_hook.operators.runs import asked_by, parameters_of, provenance_of, run_of, triggering_user
+from sat_hook.operators.rollback_check import pause_if_rolled_back
+from sat_hook.operators.run_context import asked_by, parameters_of, provenance_of, run_of, triggering_user
 from sat_hook.pipeline.account_rules import (
     record_account_run,
     recovery_limits,
@@ -87,7 +87,7 @@ class SATRecoverOrdersOperator(BaseOperator):
         self, application: ApplicationHook, sat: AsyncSATClient, provenance: Provenance
     ) -> None:
         """Keep what the deposit holds; trouble with it keeps no order from being looked after."""
-        clock = application.resolver.clock
+        clock = application.handler.clock
         try:
             seen = observation_of(sat.settings.account, await sat.ask(account_call()), clock.now())
         except SATError as error:
@@ -108,7 +108,7 @@ class SATRecoverOrdersOperator(BaseOperator):
 
         :raises AirflowFailException: when a run asks for longer than the account's rules; nothing was done.
         """
-        resolver = application.resolver
+        handler = application.handler
         longest = recovery_limits(rules_of_account(application.store, account)).dedup_horizon_seconds
         text = str(self.dedup_horizon_hours).strip()
         asked = longest if text in ("", "None") else float(text) * 3600
@@ -117,10 +117,10 @@ class SATRecoverOrdersOperator(BaseOperator):
             found = f"found {asked / 3600:g}; expected at most {longest / 3600:g}"
             looser = {"dedup_horizon_hours": found}
             raise AirflowFailException(
-                str(refuse_account_run(resolver, account, run, parameters, looser, asked_by(context)))
+                str(refuse_account_run(handler, account, run, parameters, looser, asked_by(context)))
             )
         if parameters and triggering_user(context):
-            record_account_run(resolver, account, run, parameters, asked_by(context))
+            record_account_run(handler, account, run, parameters, asked_by(context))
         return asked
 
     async def _recover(self, context: Context) -> RecoveryReport:
@@ -136,12 +136,12 @@ class SATRecoverOrdersOperator(BaseOperator):
             dedup_horizon_seconds=horizon_seconds,
             give_up_after_seconds=float(self.give_up_after_hours) * 3600,
         )
-        await asyncio.to_thread(pause_a_restored_account, application, settings.account, provenance)
+        await asyncio.to_thread(pause_if_rolled_back, application, settings.account, provenance)
         await asyncio.to_thread(self._free_lost_rows, application, settings.account)
         async with hook.async_client() as sat:
             await self._look_at_deposit(application, sat, provenance)
             recovery = Recovery(
-                application.resolver,
+                application.handler,
                 application.schedule,
                 sat,
                 random.SystemRandom(),

@@ -12,16 +12,16 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.domain.batch import Batch
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import AccountRules, GuardRules
-from sat_hook.domain.recorded import Provenance
-from sat_hook.hooks.application import ApplicationHook
+from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.sat_connection import GUARD_FIELDS
-from sat_hook.operators.runs import parameters_of, run_of
+from sat_hook.operators.run_context import parameters_of, run_of
 from sat_hook.pipeline.account_rules import AskedRun, rules_of_account, start_batch_run
 from sat_hook.pipeline.approval import ApprovalPolicy, approval_is_needed
+from sat_hook.pipeline.errors import RunRefusedError
 from sat_hook.pipeline.execution import Gate
-from sat_hook.pipeline.trouble import RunRefusedError
 
 APPROVAL_FIELD = "approval_over_rupiah"
 RUN_RULES = (*GUARD_FIELDS, APPROVAL_FIELD)
@@ -59,7 +59,7 @@ def start_run(application: ApplicationHook, batch_id: str, asked: AskedRun, by: 
     :raises AirflowFailException: when it is looser than the account's rules; nothing was done.
     """
     try:
-        start_batch_run(application.resolver, batch_id, asked, by)
+        start_batch_run(application.handler, batch_id, asked, by)
     except RunRefusedError as error:
         raise AirflowFailException(str(error)) from error
 

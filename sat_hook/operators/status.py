@@ -8,10 +8,10 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
-from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
-from sat_hook.operators.rendering import order_meant
-from sat_hook.operators.runs import provenance_of, require_account
+from sat_hook.operators.run_context import provenance_of, require_account
+from sat_hook.operators.template_values import order_meant
 from sat_hook.pipeline.single_order import ask_now, standing
 from sat_hook.protocol.outcomes import StatusVerdict
 
@@ -61,7 +61,7 @@ class SATStatusOperator(BaseOperator):
 
         async def ask() -> dict[str, Any]:
             async with hook.async_client() as sat:
-                outcome, order = await ask_now(application.resolver, sat, request_id, provenance_of(context))
+                outcome, order = await ask_now(application.handler, sat, request_id, provenance_of(context))
             detail = outcome.detail if outcome.verdict is StatusVerdict.SIGNED else None
             self.log.info("SAT's answer about %s: %s %s", request_id, outcome.verdict.value, outcome.reason)
             known = {"request_id": request_id, "state": None} if order is None else standing(order)

@@ -17,11 +17,11 @@ from sat_hook.domain.account_rules import (
 )
 from sat_hook.domain.batch_commands import RecordBatchRun
 from sat_hook.domain.batch_events import BatchRunRefused, BatchRunStarted
+from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.guards import NO_RULES, AccountRules
-from sat_hook.domain.recorded import Provenance, RecordedEvent, StreamId, StreamKind
+from sat_hook.pipeline.command_handler import CommandHandler, load_batch, standing_of
+from sat_hook.pipeline.errors import RunRefusedError
 from sat_hook.pipeline.limits import RecoveryLimits
-from sat_hook.pipeline.resolver import Resolver, load_batch, standing_of
-from sat_hook.pipeline.trouble import RunRefusedError
 from sat_hook.store.event_store import EventStore
 
 ORIGINS = ("AccountRulesAdopted", "AccountRulesConfirmed")
@@ -63,10 +63,10 @@ def recovery_limits(rules: AccountRules, asked: RecoveryLimits | None = None) ->
 
 
 def adopt_rules(
-    resolver: Resolver, account: str, connection: str, asked: AccountRules, provenance: Provenance
+    handler: CommandHandler, account: str, connection: str, asked: AccountRules, provenance: Provenance
 ) -> AccountRules:
     """The account's rules, after what its connection asks for counts where no people have confirmed any."""
-    standing, _ = resolver.apply_to_account(account, AdoptRules(connection, asked), provenance)
+    standing, _ = handler.apply_to_account(account, AdoptRules(connection, asked), provenance)
     return standing.rules.in_force
 
 
@@ -77,7 +77,7 @@ def origin_of_rules(store: EventStore, account: str) -> RecordedEvent | None:
 
 
 def start_batch_run(
-    resolver: Resolver, batch_id: str, asked: AskedRun, provenance: Provenance
+    handler: CommandHandler, batch_id: str, asked: AskedRun, provenance: Provenance
 ) -> AccountRules:
     """The rules of a run of the batch, once it is recorded who started it and with which rules.
 
@@ -85,42 +85,42 @@ def start_batch_run(
 
     :raises RunRefusedError: when the run asks for less than the account does; that is recorded as well.
     """
-    account = load_batch(resolver.store, batch_id).account
-    of_account = adopt_rules(resolver, account, asked.connection, asked.of_connection, provenance)
+    account = load_batch(handler.store, batch_id).account
+    of_account = adopt_rules(handler, account, asked.connection, asked.of_connection, provenance)
     given = dict(asked.parameters)
     if looser := looser_than(of_account, asked.of_run):
         text = _refusal(account, looser)
         refused = BatchRunRefused(run=asked.run, parameters=given, reason=text)
-        resolver.apply_to_batch(batch_id, RecordBatchRun(refused), provenance)
+        handler.apply_to_batch(batch_id, RecordBatchRun(refused), provenance)
         raise RunRefusedError(text)
     rules = of_account.stricter(asked.of_connection).stricter(rules_asked(asked.of_run))
     started = BatchRunStarted(
         run=asked.run, connection=asked.connection, rules=RuleValues.of(rules), parameters=given
     )
-    events = resolver.store.read_stream(StreamId(StreamKind.BATCH, batch_id))
+    events = handler.store.read_stream(StreamId(StreamKind.BATCH, batch_id))
     if not any(e.type_name == started.type_name and e.event == started for e in events):
-        resolver.apply_to_batch(batch_id, RecordBatchRun(started), provenance)
+        handler.apply_to_batch(batch_id, RecordBatchRun(started), provenance)
     return rules
 
 
-def refuse_looser_run(resolver: Resolver, account: str, asked: AskedRun, provenance: Provenance) -> None:
+def refuse_looser_run(handler: CommandHandler, account: str, asked: AskedRun, provenance: Provenance) -> None:
     """See to it that a run that has no batch yet asks for no less than its account does.
 
     :raises RunRefusedError: naming each rule, what was found and what was expected; that is recorded.
     """
-    if looser := looser_than(rules_of_account(resolver.store, account), asked.of_run):
-        raise refuse_account_run(resolver, account, asked.run, asked.parameters, looser, provenance)
+    if looser := looser_than(rules_of_account(handler.store, account), asked.of_run):
+        raise refuse_account_run(handler, account, asked.run, asked.parameters, looser, provenance)
 
 
 def record_account_run(
-    resolver: Resolver, account: str, run: str, parameters: Mapping[str, str], provenance: Provenance
+    handler: CommandHandler, account: str, run: str, parameters: Mapping[str, str], provenance: Provenance
 ) -> None:
     """Record that a person started a run for the account with parameters of their own."""
-    resolver.apply_to_account(account, RecordRun(run, parameters), provenance)
+    handler.apply_to_account(account, RecordRun(run, parameters), provenance)
 
 
 def refuse_account_run(
-    resolver: Resolver,
+    handler: CommandHandler,
     account: str,
     run: str,
     parameters: Mapping[str, str],
@@ -129,7 +129,7 @@ def refuse_account_run(
 ) -> RunRefusedError:
     """Record that a run was refused, and why; returns what to raise."""
     text = _refusal(account, looser)
-    resolver.apply_to_account(account, RecordRun(run, parameters, text), provenance)
+    handler.apply_to_account(account, RecordRun(run, parameters, text), provenance)
     return RunRefusedError(text)
 
 

@@ -23,16 +23,16 @@ from sat_hook.domain.batch_commands import (
     RequestApproval,
 )
 from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalTerms
+from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.guards import amount_of, counts, smaller_limit
 from sat_hook.domain.identity import payload_digest
 from sat_hook.domain.order import Order, OrderState, RefusalReason
 from sat_hook.domain.order_commands import Approve, Cancel, OrderCommand, Reject
 from sat_hook.domain.order_events import RejectionReason
 from sat_hook.domain.people import USER_PREFIX, is_same_person, user_named
-from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
 from sat_hook.pipeline.account_rules import rules_of_account
-from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
-from sat_hook.pipeline.trouble import (
+from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.pipeline.errors import (
     ApprovalRejectedError,
     ApprovalTermsChangedError,
     ApproverRefusedError,
@@ -108,7 +108,7 @@ def approval_is_needed(store: EventStore, batch: Batch, policy: ApprovalPolicy) 
 
 
 def ask_for_approval(
-    resolver: Resolver, batch_id: str, policy: ApprovalPolicy, provenance: Provenance
+    handler: CommandHandler, batch_id: str, policy: ApprovalPolicy, provenance: Provenance
 ) -> ApprovalRequest | None:
     """What has to be approved before the batch goes on, recorded as asked for; None when nothing has.
 
@@ -119,30 +119,30 @@ def ask_for_approval(
     :raises ApprovalRejectedError: when a rejection was recorded and orders were still waiting.
     :raises ApprovalTermsChangedError: when somebody rejected the batch at this moment.
     """
-    batch = load_batch(resolver.store, batch_id)
+    batch = load_batch(handler.store, batch_id)
     if batch.state is BatchState.REFUSED:
         raise BatchStoppedError(f"batch {batch_id} was refused: {batch.refusal_message}")
     if batch.withdrawn is not None:
-        end_unsent(resolver, batch_id, batch.withdrawn, provenance)
+        end_unsent(handler, batch_id, batch.withdrawn, provenance)
         return None
     if batch.rejecter is not None:
-        waiting = sum(_orders_in(resolver.store, batch_id, state) for state in WAITING_STATES)
+        waiting = sum(_orders_in(handler.store, batch_id, state) for state in WAITING_STATES)
         if waiting:
-            _end_rejected(resolver, batch_id, batch.rejecter, _as_answerer(batch.rejecter, provenance))
+            _end_rejected(handler, batch_id, batch.rejecter, _as_answerer(batch.rejecter, provenance))
             raise ApprovalRejectedError(
                 f"batch {batch_id}: user {batch.rejecter!r} rejected the batch; {waiting} orders were not "
                 "sent"
             )
         return None
-    if not approval_is_needed(resolver.store, batch, policy):
+    if not approval_is_needed(handler.store, batch, policy):
         return None
-    request = _request(resolver.store, batch, policy)
+    request = _request(handler.store, batch, policy)
     if request.is_about(batch.approved) and batch.approver is not None:
-        _approve_orders(resolver, request, policy, _as_answerer(batch.approver, provenance))
-    if not _lacking(resolver.store, batch_id, policy):
+        _approve_orders(handler, request, policy, _as_answerer(batch.approver, provenance))
+    if not _lacking(handler.store, batch_id, policy):
         return None
     asking = RequestApproval(request.terms, request.held.total())
-    _, refusal = resolver.apply_to_batch(batch_id, asking, provenance)
+    _, refusal = handler.apply_to_batch(batch_id, asking, provenance)
     if refusal is not None and refusal.reason is not RefusalReason.ALREADY_SO:
         raise ApprovalTermsChangedError(
             f"batch {batch_id} has changed while approval was asked for: {refusal.detail}; run the batch "
@@ -152,7 +152,7 @@ def ask_for_approval(
 
 
 def approve(
-    resolver: Resolver,
+    handler: CommandHandler,
     batch_id: str,
     policy: ApprovalPolicy,
     terms: ApprovalTerms,
@@ -163,41 +163,41 @@ def approve(
     :raises ApproverRefusedError: when that user is the maker; recorded, and to be asked again.
     :raises ApprovalTermsChangedError: when the batch is not what was shown any more; recorded.
     """
-    batch = load_batch(resolver.store, batch_id)
+    batch = load_batch(handler.store, batch_id)
     approver = user_of(provenance)
     if approver is None:
-        _refuse(resolver, batch, ApprovalRefusal.NO_USER, "nobody is named who answered", provenance)
+        _refuse(handler, batch, ApprovalRefusal.NO_USER, "nobody is named who answered", provenance)
         raise ApproverRefusedError(f"batch {batch_id}: the answer names no user, so it does not count")
-    maker = maker_of(resolver.store, batch_id)
+    maker = maker_of(handler.store, batch_id)
     if maker is not None and is_same_person(approver, maker):
         text = f"user {approver!r} submitted the batch; expected somebody else to approve it"
-        _refuse(resolver, batch, ApprovalRefusal.OWN_BATCH, text, provenance)
+        _refuse(handler, batch, ApprovalRefusal.OWN_BATCH, text, provenance)
         raise ApproverRefusedError(f"batch {batch_id}: {text}")
-    request = _request(resolver.store, batch, policy)
+    request = _request(handler.store, batch, policy)
     found = request.terms
     if not request.is_about(terms) or batch.asked_for != terms:
         text = (
             f"found {found.orders} orders for {found.total_rupiah} rupiah ({found.quotes_digest[:12]}…); "
             f"asked for were {terms.orders} for {terms.total_rupiah} ({terms.quotes_digest[:12]}…)"
         )
-        _refuse(resolver, batch, ApprovalRefusal.TERMS_CHANGED, text, provenance)
+        _refuse(handler, batch, ApprovalRefusal.TERMS_CHANGED, text, provenance)
         raise ApprovalTermsChangedError(
             f"batch {batch_id} has changed since approval was asked for: {text}. Nothing was approved; run "
             "the batch again"
         )
-    batch, refusal = resolver.apply_to_batch(batch_id, ApproveBatch(terms, approver), provenance)
+    batch, refusal = handler.apply_to_batch(batch_id, ApproveBatch(terms, approver), provenance)
     if refusal is not None and refusal.reason is not RefusalReason.ALREADY_SO:
         # Nothing is approved order by order that is not approved as a batch.
-        _refuse(resolver, batch, ApprovalRefusal.TERMS_CHANGED, refusal.detail, provenance)
+        _refuse(handler, batch, ApprovalRefusal.TERMS_CHANGED, refusal.detail, provenance)
         raise ApprovalTermsChangedError(
             f"batch {batch_id} has changed while it was approved: {refusal.detail}. Nothing was approved; "
             "run the batch again"
         )
-    _approve_orders(resolver, request, policy, provenance)
+    _approve_orders(handler, request, policy, provenance)
     return batch
 
 
-def reject(resolver: Resolver, batch_id: str, terms: ApprovalTerms, provenance: Provenance) -> None:
+def reject(handler: CommandHandler, batch_id: str, terms: ApprovalTerms, provenance: Provenance) -> None:
     """Record that the user in ``provenance`` rejects: every order that was not sent yet ends unsent.
 
     A batch of which nothing was ever sent is refused as a whole. The maker, too, may reject.
@@ -205,21 +205,21 @@ def reject(resolver: Resolver, batch_id: str, terms: ApprovalTerms, provenance: 
     :raises ApprovalRejectedError: always, once everything is recorded: the batch's run ends here.
     """
     rejecter = user_of(provenance) or provenance.actor
-    resolver.apply_to_batch(batch_id, RejectApproval(terms, rejecter), provenance)
-    _end_rejected(resolver, batch_id, rejecter, provenance)
+    handler.apply_to_batch(batch_id, RejectApproval(terms, rejecter), provenance)
+    _end_rejected(handler, batch_id, rejecter, provenance)
     text = f"user {rejecter!r} rejected the batch"
     raise ApprovalRejectedError(f"batch {batch_id}: {text}; {terms.orders} orders were not sent")
 
 
-def _end_rejected(resolver: Resolver, batch_id: str, rejecter: str, provenance: Provenance) -> None:
+def _end_rejected(handler: CommandHandler, batch_id: str, rejecter: str, provenance: Provenance) -> None:
     """End what waits of a rejected batch; begun anew by the next run when it was cut short."""
     text = f"user {rejecter!r} rejected the batch"
-    for group in _groups(each_order(resolver.store, OrderSlice(batch_id, WAITING_STATES))):
-        asks = [Ask(order.request_id, _ending(order, text)) for order in group]
-        resolver.apply(asks, provenance, {order.request_id: order for order in group})
-    left = {count.state for count in resolver.store.count_by_state(batch_id)}
+    for group in _groups(each_order(handler.store, OrderSlice(batch_id, WAITING_STATES))):
+        commands = [OrderCommandRequest(order.request_id, _ending(order, text)) for order in group]
+        handler.apply(commands, provenance, {order.request_id: order for order in group})
+    left = {count.state for count in handler.store.count_by_state(batch_id)}
     if left <= {OrderState.REJECTED, OrderState.CANCELLED}:
-        resolver.apply_to_batch(batch_id, RefuseBatch("approval_rejected", text), provenance)
+        handler.apply_to_batch(batch_id, RefuseBatch("approval_rejected", text), provenance)
 
 
 def maker_of(store: EventStore, batch_id: str) -> str | None:
@@ -323,17 +323,17 @@ def _price(order: Order) -> int:
 
 
 def _approve_orders(
-    resolver: Resolver, request: ApprovalRequest, policy: ApprovalPolicy, provenance: Provenance
+    handler: CommandHandler, request: ApprovalRequest, policy: ApprovalPolicy, provenance: Provenance
 ) -> None:
     """Approve each order at the price that was shown; one that has another price by now refuses.
 
     So does one that was not held when it was shown and is held by now: no approval releases it.
     """
     prices = request.prices
-    orders = _to_be_sent(resolver.store, request.batch.batch_id, policy)
+    orders = _to_be_sent(handler.store, request.batch.batch_id, policy)
     for group in _groups(order for order in orders if order.request_id in prices):
-        asks = [Ask(order.request_id, _approval(order, request)) for order in group]
-        resolver.apply(asks, provenance, {order.request_id: order for order in group})
+        commands = [OrderCommandRequest(order.request_id, _approval(order, request)) for order in group]
+        handler.apply(commands, provenance, {order.request_id: order for order in group})
 
 
 def _approval(order: Order, request: ApprovalRequest) -> Approve:
@@ -350,10 +350,10 @@ def _ending(order: Order, text: str) -> OrderCommand:
 
 
 def _refuse(
-    resolver: Resolver, batch: Batch, reason: ApprovalRefusal, detail: str, provenance: Provenance
+    handler: CommandHandler, batch: Batch, reason: ApprovalRefusal, detail: str, provenance: Provenance
 ) -> None:
     command = RefuseApproval(reason, detail, user_of(provenance) or "")
-    resolver.apply_to_batch(batch.batch_id, command, provenance)
+    handler.apply_to_batch(batch.batch_id, command, provenance)
 
 
 def _as_answerer(user: str, provenance: Provenance) -> Provenance:

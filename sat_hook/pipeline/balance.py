@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_commands import RecordBalance
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import OrderState
-from sat_hook.domain.recorded import Provenance
-from sat_hook.pipeline.resolver import Resolver, load_batch
-from sat_hook.pipeline.trouble import BatchStoppedError
+from sat_hook.pipeline.command_handler import CommandHandler, load_batch
+from sat_hook.pipeline.errors import BatchStoppedError
 from sat_hook.store.event_store import OrderSlice, each_order
 
 UNSENT = (OrderState.RECEIVED, OrderState.QUOTED)
@@ -31,7 +31,7 @@ class BalanceReport:
 
 
 def check_balance(
-    resolver: Resolver,
+    handler: CommandHandler,
     batch_id: str,
     saldo_rupiah: int,
     provenance: Provenance,
@@ -43,9 +43,9 @@ def check_balance(
     :param stop_when_short: False where a later step waits for funds, or pays as far as they reach.
     :raises BatchStoppedError: when even that is more than the deposit holds; run it again after a top-up.
     """
-    batch = load_batch(resolver.store, batch_id)
+    batch = load_batch(handler.store, batch_id)
     estimate = priced = unpriced = 0
-    for order in each_order(resolver.store, OrderSlice(batch_id, UNSENT)):
+    for order in each_order(handler.store, OrderSlice(batch_id, UNSENT)):
         price = order.quote_rupiah or (order.amount_rupiah if order.is_inquiry else order.list_price_rupiah)
         if price:
             estimate += price
@@ -53,7 +53,7 @@ def check_balance(
         else:
             unpriced += 1
     if batch.state is BatchState.VALIDATED:
-        resolver.apply_to_batch(batch_id, RecordBalance(saldo_rupiah, estimate), provenance)
+        handler.apply_to_batch(batch_id, RecordBalance(saldo_rupiah, estimate), provenance)
     if estimate > saldo_rupiah and stop_when_short:
         raise BatchStoppedError(
             f"the deposit of account {batch.account!r} is too small for batch {batch_id}: found Rp "

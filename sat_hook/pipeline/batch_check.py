@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import BatchSource, RowVerdict
+from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.funds import BalanceObservation, available_rupiah
 from sat_hook.domain.guards import AccountRules, Usage
 from sat_hook.domain.identity import account_id_of, batch_id_of, digest_of
@@ -22,22 +23,21 @@ from sat_hook.domain.order_commands import Quote
 from sat_hook.domain.order_events import QuoteSource
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.pricing import CatalogueEntry
-from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
 from sat_hook.pipeline.approval import ApprovalPolicy, approval_is_needed
+from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest
+from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.pipeline.file_submission import find_in
-from sat_hook.pipeline.guarding import guard_batch
+from sat_hook.pipeline.guards import guard_batch
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import BadRowsPolicy, FundingLimits, QuotingLimits
 from sat_hook.pipeline.needs import needs_in_words
-from sat_hook.pipeline.resolver import Ask, Resolver
 from sat_hook.pipeline.results import BatchSummary, rows_set_aside, summarise
 from sat_hook.pipeline.submission import submit
-from sat_hook.pipeline.trouble import SubmissionRefusedError
 from sat_hook.pipeline.validation import validate_orders
 from sat_hook.store.event_store import NEEDING_STATES, EventStore, Need, OrderSlice, each_order
 from sat_hook.store.funds import FundsStore
 from sat_hook.store.guards import GuardLedger, LockedAccount, MemoryGuardLedger
-from sat_hook.store.memory import MemoryEventStore
+from sat_hook.store.memory_events import MemoryEventStore
 
 MAXIMUM_CHECKED_ROWS = 10_000
 _CHECK = Provenance("service:check", "check")
@@ -144,25 +144,27 @@ def check_batch(
         content=content,
         provenance=_CHECK,
     )
-    resolver = Resolver(trial, around.clock)
-    take_in(resolver, spool, batch_id, _CHECK, on_bad_rows)
-    validated = validate_orders(resolver, batch_id, around.catalogue(), _CHECK)
+    handler = CommandHandler(trial, around.clock)
+    take_in(handler, spool, batch_id, _CHECK, on_bad_rows)
+    validated = validate_orders(handler, batch_id, around.catalogue(), _CHECK)
     if validated.rejected and on_bad_rows is BadRowsPolicy.REFUSE:
         summary = summarise(trial, batch_id)
         first = next(_findings(trial, summary.batch))
         raise SubmissionRefusedError(f"{summary.needs_in_words}; the first: {first.message}")
-    _price(resolver, batch_id)
-    guard_batch(resolver, _TrialLedger(trial, around.ledger, batch_id), batch_id, around.rules.guards, _CHECK)
+    _price(handler, batch_id)
+    guard_batch(handler, _TrialLedger(trial, around.ledger, batch_id), batch_id, around.rules.guards, _CHECK)
     return _conclude(around, trial, summarise(trial, batch_id))
 
 
-def _price(resolver: Resolver, batch_id: str) -> None:
+def _price(handler: CommandHandler, batch_id: str) -> None:
     """Quote what has a listed price. SAT is not asked for bills: it may count inquiries."""
-    valid_until = resolver.clock.now() + timedelta(seconds=QuotingLimits().quote_lifetime_seconds)
-    received = list(each_order(resolver.store, OrderSlice(batch_id, (OrderState.RECEIVED,))))
-    resolver.apply(
+    valid_until = handler.clock.now() + timedelta(seconds=QuotingLimits().quote_lifetime_seconds)
+    received = list(each_order(handler.store, OrderSlice(batch_id, (OrderState.RECEIVED,))))
+    handler.apply(
         [
-            Ask(order.request_id, Quote(order.list_price_rupiah, QuoteSource.CATALOGUE, None, valid_until))
+            OrderCommandRequest(
+                order.request_id, Quote(order.list_price_rupiah, QuoteSource.CATALOGUE, None, valid_until)
+            )
             for order in received
             if not order.is_inquiry and order.list_price_rupiah is not None
         ],

@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_commands import RecordDelivery
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.ports import Clock
-from sat_hook.domain.recorded import Provenance
 from sat_hook.domain.same_order import differing_members
+from sat_hook.pipeline.command_handler import CommandHandler, load_batch
+from sat_hook.pipeline.errors import BatchStoppedError, SpoolError
 from sat_hook.pipeline.goods_file import GoodsFormat, goods_file
 from sat_hook.pipeline.order_problems import OrderFileError
 from sat_hook.pipeline.overrides import checked_reason
-from sat_hook.pipeline.resolver import Resolver, load_batch
 from sat_hook.pipeline.result_rows import SubmittedRows
 from sat_hook.pipeline.spool import SpoolReader
-from sat_hook.pipeline.trouble import BatchStoppedError, SpoolError
 from sat_hook.protocol.messages import OrderDetail, parse_order
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.postgres import PostgresEventStore
@@ -50,7 +50,7 @@ def deliver(
     succeeded = list(each_order(store, OrderSlice(batch_id, (OrderState.SUCCEEDED,))))
     if not succeeded:
         raise BatchStoppedError(f"batch {batch_id} has no succeeded order, so there is nothing to deliver")
-    Resolver(store, clock).apply_to_batch(batch_id, RecordDelivery(len(succeeded), reason), provenance)
+    CommandHandler(store, clock).apply_to_batch(batch_id, RecordDelivery(len(succeeded), reason), provenance)
     rows = (
         (
             order.order_id,

@@ -1,8 +1,8 @@
 """Execution: the quoted orders of a chunk are sent, each once, as a stream that is kept full.
 
 For every order: intent committed → window checked → request written → outcome committed. Commits are shared
-between orders (:mod:`~sat_hook.pipeline.committer`); the calls are concurrent. Nothing here ever sends an
-order that may already have been sent: such orders are asked about by :mod:`~sat_hook.pipeline.finality`.
+between orders (:mod:`~sat_hook.pipeline.group_commit`); the calls are concurrent. Nothing here ever sends an
+order that may already have been sent: :mod:`~sat_hook.pipeline.status_polling` asks about such orders.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sat_hook.domain.amounts import is_above_quote
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_commands import ReportStoppedChunk
 from sat_hook.domain.batch_events import ChunkStopped, StopCause
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.funds import is_reserved
 from sat_hook.domain.guards import business_day
 from sat_hook.domain.order import Order, OrderState
@@ -23,17 +24,9 @@ from sat_hook.domain.order_commands import Hold, OrderCommand, Reject
 from sat_hook.domain.order_events import HoldReason
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.pricing import CatalogueEntry
-from sat_hook.domain.recorded import Provenance
-from sat_hook.pipeline.clocks import clock_is_apart
-from sat_hook.pipeline.committer import GroupCommitter
-from sat_hook.pipeline.feeding import orders_of
-from sat_hook.pipeline.limits import ExecutionLimits, QuotingLimits, at_hand
-from sat_hook.pipeline.pausing import PauseWatch
-from sat_hook.pipeline.quoting import NoAnswer, Quoter
-from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
-from sat_hook.pipeline.sat_api import SATApi
-from sat_hook.pipeline.sending import Sender
-from sat_hook.pipeline.trouble import (
+from sat_hook.pipeline.clock_skew import clock_is_apart
+from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.pipeline.errors import (
     AccountPausedError,
     ChargedAboveQuoteError,
     ChunkIncompleteError,
@@ -41,7 +34,14 @@ from sat_hook.pipeline.trouble import (
     ContentionError,
     NotReservedError,
 )
+from sat_hook.pipeline.group_commit import GroupCommitter
+from sat_hook.pipeline.limits import ExecutionLimits, QuotingLimits, at_hand
+from sat_hook.pipeline.pause_watch import PauseWatch
+from sat_hook.pipeline.quoting import NoAnswer, Quoter
+from sat_hook.pipeline.sat_api import SATApi
+from sat_hook.pipeline.sender import Sender
 from sat_hook.pipeline.withdrawal import end_unsent
+from sat_hook.pipeline.work_queue import orders_of
 from sat_hook.protocol.errors import plain_code
 from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict
 from sat_hook.store.event_store import OrderSlice, StoreUnavailableError
@@ -82,21 +82,21 @@ class ChunkExecutor:
 
     def __init__(
         self,
-        resolver: Resolver,
+        handler: CommandHandler,
         sat: SATApi,
         catalogue: Mapping[str, CatalogueEntry],
         provenance: Provenance,
         limits: ExecutionLimits | None = None,
         gate: Gate | None = None,
     ) -> None:
-        self._resolver = resolver
-        self._clock: Clock = resolver.clock
+        self._handler = handler
+        self._clock: Clock = handler.clock
         self._sat = sat
         self._provenance = provenance
         self._limits = limits or ExecutionLimits()
         self._gate = gate or Gate()
         quoting = QuotingLimits(quote_lifetime_seconds=self._limits.quote_lifetime_seconds)
-        self._quoter = Quoter(resolver, sat, catalogue, quoting)
+        self._quoter = Quoter(handler, sat, catalogue, quoting)
         self._catalogue = catalogue
         self._report = ExecutionReport()
         self._failures_in_a_row = 0
@@ -118,21 +118,21 @@ class ChunkExecutor:
         :raises StoreUnavailableError: when outcomes could not be recorded; those orders are in flight.
         """
         slice_ = OrderSlice(which.batch_id, (OrderState.QUOTED,), which.first_row, which.last_row)
-        batch = await self._resolver.offload(lambda: load_batch(self._resolver.store, which.batch_id))
+        batch = await self._handler.offload(lambda: load_batch(self._handler.store, which.batch_id))
         if batch.withdrawn is not None:
             # A withdrawal that was cut short: without this its orders would keep every try from its end.
-            finish = partial(end_unsent, self._resolver, which.batch_id, batch.withdrawn, self._provenance)
-            await self._resolver.offload(finish)
-        orders = orders_of(self._resolver, slice_, partial(self._sendable, batch))
+            finish = partial(end_unsent, self._handler, which.batch_id, batch.withdrawn, self._provenance)
+            await self._handler.offload(finish)
+        orders = orders_of(self._handler, slice_, partial(self._sendable, batch))
         async with (
             GroupCommitter(
-                self._resolver,
+                self._handler,
                 self._provenance,
                 group_size=self._limits.group_size,
                 group_wait_seconds=self._limits.group_wait_seconds,
             ) as committer,
             PauseWatch(
-                self._resolver,
+                self._handler,
                 [batch.account],
                 self._stop,
                 [self._stop_when_clock_is_apart, partial(self._stop_when_approval_matters, which.batch_id)],
@@ -150,7 +150,7 @@ class ChunkExecutor:
             await orders.each(send, at_hand(self._limits.in_flight), lambda: self._stopped)
         left = await orders.count_rest() + self._report.not_sent
         if (left or self._is_breaker_open) and (cause := self._stop_cause()) is not None:
-            await self._resolver.offload(partial(self._raise_alarm, which, left, cause))
+            await self._handler.offload(partial(self._raise_alarm, which, left, cause))
         if self._overcharged is not None:
             raise ChargedAboveQuoteError(
                 f"{self._overcharged}; {left} orders of rows {which.first_row} to {which.last_row} were not "
@@ -178,7 +178,7 @@ class ChunkExecutor:
         stopped = ChunkStopped(first_row=which.first_row, last_row=which.last_row, unsent=unsent, cause=cause)
         # The task fails and says so in any case; the alarm must not stand in for the reason.
         with suppress(ContentionError, StoreUnavailableError):
-            self._resolver.apply_to_batch(which.batch_id, ReportStoppedChunk(stopped), self._provenance)
+            self._handler.apply_to_batch(which.batch_id, ReportStoppedChunk(stopped), self._provenance)
 
     def _sendable(self, batch: Batch, orders: list[Order]) -> list[Order]:
         """Those of ``orders`` that the guards let through and that have funds behind them."""
@@ -217,7 +217,7 @@ class ChunkExecutor:
 
     def _stop_when_approval_matters(self, batch_id: str) -> bool:
         """Stop when another run asks for an approval that this chunk knew nothing of, or a person said no."""
-        batch = load_batch(self._resolver.store, batch_id)
+        batch = load_batch(self._handler.store, batch_id)
         if batch.rejecter is not None:
             self._last_failure = f"user {batch.rejecter!r} rejected the batch"
         elif batch.withdrawn is not None:
@@ -255,7 +255,7 @@ class ChunkExecutor:
             self._report.not_sent += 1
             self._last_failure = f"the price could not be renewed: {command.error}"
             return None
-        done = await committer.commit(Ask(order.request_id, command), order)
+        done = await committer.commit(OrderCommandRequest(order.request_id, command), order)
         if done.order is not None and done.order.state is OrderState.QUOTED and done.is_accepted:
             return done.order
         self._report.held += 1

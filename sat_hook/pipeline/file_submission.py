@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from io import BytesIO
 
 from sat_hook.domain.batch_events import BatchSource
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import account_id_of, batch_id_of, digest_of
 from sat_hook.domain.ports import Clock
-from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.errors import AccountPausedError, SubmissionRefusedError
 from sat_hook.pipeline.intake import FileFindings, check_whole
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.order_file import OrderFile, OrderFileError
 from sat_hook.pipeline.spool import Spool
 from sat_hook.pipeline.submission import Submission, submit, submitted_name
-from sat_hook.pipeline.trouble import AccountPausedError, SubmissionRefusedError
 from sat_hook.store.event_store import EventStore
 
 

@@ -17,17 +17,17 @@ from sat_hook.domain.account import ReportMovement
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import RefuseBatch, ReserveFunds
 from sat_hook.domain.batch_events import FundsReserved, ShortFundsPolicy
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.funds import BalanceObservation, Movement, MovementKind
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import OrderState, Refusal
 from sat_hook.domain.order_commands import Cancel, Reject, RenewReservation
 from sat_hook.domain.order_events import RejectionReason
 from sat_hook.domain.ports import Clock
-from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.pipeline.errors import BatchStoppedError, ContentionError
 from sat_hook.pipeline.limits import FundingLimits
-from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
 from sat_hook.pipeline.sat_api import SATApi
-from sat_hook.pipeline.trouble import BatchStoppedError, ContentionError
 from sat_hook.protocol.calls import Reply
 from sat_hook.protocol.messages import Account
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
@@ -160,14 +160,14 @@ def lacking_rupiah(
     return max(0, wanted_rupiah - funds.available_rupiah(observation, still_out))
 
 
-def refuse_batch(resolver: Resolver, batch_id: str, detail: str, provenance: Provenance) -> Batch:
+def refuse_batch(handler: CommandHandler, batch_id: str, detail: str, provenance: Provenance) -> Batch:
     """End every unsent order of a batch for lack of funds, and the batch itself if nothing of it was sent."""
-    batch = load_batch(resolver.store, batch_id)
+    batch = load_batch(handler.store, batch_id)
     unsent = (OrderState.RECEIVED, OrderState.QUOTED, OrderState.HELD)
-    orders = list(each_order(resolver.store, OrderSlice(batch_id, unsent)))
+    orders = list(each_order(handler.store, OrderSlice(batch_id, unsent)))
     for start in range(0, len(orders), GROUP):
-        asks = [
-            Ask(
+        commands = [
+            OrderCommandRequest(
                 order.request_id,
                 Cancel(detail)
                 if order.state is OrderState.HELD
@@ -175,9 +175,9 @@ def refuse_batch(resolver: Resolver, batch_id: str, detail: str, provenance: Pro
             )
             for order in orders[start : start + GROUP]
         ]
-        resolver.apply(asks, provenance)
-    if all(count.state.was_never_sent for count in resolver.store.count_by_state(batch_id)):
-        batch, _ = resolver.apply_to_batch(
+        handler.apply(commands, provenance)
+    if all(count.state.was_never_sent for count in handler.store.count_by_state(batch_id)):
+        batch, _ = handler.apply_to_batch(
             batch_id, RefuseBatch(RejectionReason.INSUFFICIENT_FUNDS.value, detail), provenance
         )
     return batch
@@ -218,7 +218,7 @@ def _record(
     )
     if movement is not None:
         command = ReportMovement(movement, observation.requested_at, earlier.requested_at)
-        Resolver(account.store, clock).apply_to_account(observation.account, command, provenance)
+        CommandHandler(account.store, clock).apply_to_account(observation.account, command, provenance)
         _tell(observation.account, movement)
     return movement
 
@@ -255,14 +255,14 @@ def _reserve(
     reached = funds.reach([order.quote_rupiah for order in waiting], available)
     if policy is not ShortFundsPolicy.PARTIAL and reached < len(waiting):
         reached = 0
-    resolver = Resolver(account.store, clock)
+    handler = CommandHandler(account.store, clock)
     chosen, left = waiting[:reached], waiting[reached:]
-    chosen = _renewed(resolver, chosen, provenance)
+    chosen = _renewed(handler, chosen, provenance)
     left_rupiah = sum(order.quote_rupiah for order in left)
     reserved_rupiah = sum(order.quote_rupiah for order in chosen)
     if chosen:
         batch = _append(
-            resolver,
+            handler,
             batch,
             FundsReserved(
                 up_to_row=max(batch.reserved_up_to_row, chosen[-1].row_number),
@@ -284,19 +284,22 @@ def _reserve(
     )
 
 
-def _renewed(resolver: Resolver, chosen: list[Unreserved], provenance: Provenance) -> list[Unreserved]:
+def _renewed(handler: CommandHandler, chosen: list[Unreserved], provenance: Provenance) -> list[Unreserved]:
     """The chosen orders without those whose renewal is refused: just now held, or dearer."""
     refused: set[str] = set()
     lost = [order for order in chosen if order.must_be_renewed]
     for start in range(0, len(lost), GROUP):
-        asks = [Ask(o.request_id, RenewReservation(o.quote_rupiah)) for o in lost[start : start + GROUP]]
-        done = resolver.apply(asks, provenance)
+        commands = [
+            OrderCommandRequest(o.request_id, RenewReservation(o.quote_rupiah))
+            for o in lost[start : start + GROUP]
+        ]
+        done = handler.apply(commands, provenance)
         refused.update(key for key, resolution in done.items() if not resolution.is_accepted)
     return [order for order in chosen if order.request_id not in refused]
 
 
-def _append(resolver: Resolver, batch: Batch, reserved: FundsReserved, provenance: Provenance) -> Batch:
-    after, refusal = resolver.apply_to_batch(batch.batch_id, ReserveFunds(reserved), provenance)
+def _append(handler: CommandHandler, batch: Batch, reserved: FundsReserved, provenance: Provenance) -> Batch:
+    after, refusal = handler.apply_to_batch(batch.batch_id, ReserveFunds(reserved), provenance)
     if isinstance(refusal, Refusal):
         # Leaving the block by an exception takes the renewals back as well.
         raise ContentionError(f"batch {batch.batch_id} changed while funds were reserved: {refusal.detail}")

@@ -14,17 +14,17 @@ from itertools import islice
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import CloseIntake, RefuseBatch, TakeInRows
 from sat_hook.domain.batch_events import RowSetAside, RowsTakenIn, RowVerdict
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import digest_of, payload_digest, request_id_of
 from sat_hook.domain.order import Order, OrderState, RefusalReason
 from sat_hook.domain.order_commands import Receive
 from sat_hook.domain.order_events import OrderReceived
-from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.command_handler import CommandHandler, CommandResult, OrderCommandRequest, load_batch
+from sat_hook.pipeline.errors import SpoolError
 from sat_hook.pipeline.limits import MAXIMUM_ROWS, BadRowsPolicy
 from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.pipeline.order_file import FileRow, OrderFile, OrderFileError, OrderRow, RowProblem
-from sat_hook.pipeline.resolver import Ask, Resolution, Resolver, load_batch
 from sat_hook.pipeline.spool import Spool, SpoolReader
-from sat_hook.pipeline.trouble import SpoolError
 from sat_hook.pipeline.withdrawal import end_unsent
 from sat_hook.store.event_store import Need, in_order_of_rows
 
@@ -40,7 +40,7 @@ class IntakeReport:
 
 
 def take_in(
-    resolver: Resolver,
+    handler: CommandHandler,
     spool: Spool,
     batch_id: str,
     provenance: Provenance,
@@ -55,7 +55,7 @@ def take_in(
 
     :raises SpoolError: when the bytes are gone or are not those that were submitted.
     """
-    batch = load_batch(resolver.store, batch_id)
+    batch = load_batch(handler.store, batch_id)
     if batch.state is not BatchState.SUBMITTED:
         return IntakeReport(batch, was_done_before=True)
     content = submitted_bytes(spool, batch)
@@ -64,17 +64,17 @@ def take_in(
             rows = check_whole(file, on_bad_rows).rows
     except OrderFileError as error:
         refuse = RefuseBatch(error.code, str(error))
-        batch, _ = resolver.apply_to_batch(batch_id, refuse, provenance)
+        batch, _ = handler.apply_to_batch(batch_id, refuse, provenance)
         return IntakeReport(batch, was_done_before=False)
     with OrderFile(BytesIO(content), batch.file_name) as file:
         while not batch.state.is_final and (run := _next_run(file, batch)):
-            batch = _take_in_run(resolver, batch, file.file_name, run, provenance)
+            batch = _take_in_run(handler, batch, file.file_name, run, provenance)
     if batch.withdrawn is not None:
         # Withdrawn in the middle: what came in with the last run goes, too.
-        end_unsent(resolver, batch_id, batch.withdrawn, provenance)
+        end_unsent(handler, batch_id, batch.withdrawn, provenance)
     # Every row that was counted has its order or its reason, or nothing of the batch goes on.
     assert batch.state.is_final or batch.orders + batch.set_aside == rows
-    batch, _ = resolver.apply_to_batch(batch_id, CloseIntake(), provenance)
+    batch, _ = handler.apply_to_batch(batch_id, CloseIntake(), provenance)
     return IntakeReport(batch, was_done_before=False)
 
 
@@ -129,9 +129,9 @@ def _next_run(file: OrderFile, batch: Batch) -> list[FileRow]:
 
 
 def _take_in_run(
-    resolver: Resolver, batch: Batch, file_name: str, run: list[FileRow], provenance: Provenance
+    handler: CommandHandler, batch: Batch, file_name: str, run: list[FileRow], provenance: Provenance
 ) -> Batch:
-    asks: dict[str, tuple[FileRow, OrderReceived]] = {}
+    commands: dict[str, tuple[FileRow, OrderReceived]] = {}
     repeats: list[tuple[str, FileRow, OrderReceived]] = []
     set_aside: list[RowSetAside] = []
     for row in run:
@@ -140,14 +140,18 @@ def _take_in_run(
             continue
         request_id = request_id_of(batch.account, row.outcome.order_id)
         received = _received(batch, row.row_number, row.outcome)
-        if request_id in asks:
+        if request_id in commands:
             repeats.append((request_id, row, received))
             continue
-        asks[request_id] = (row, received)
-    resolutions = resolver.apply(
-        (Ask(request_id, Receive(received)) for request_id, (_, received) in asks.items()), provenance
+        commands[request_id] = (row, received)
+    resolutions = handler.apply(
+        (
+            OrderCommandRequest(request_id, Receive(received))
+            for request_id, (_, received) in commands.items()
+        ),
+        provenance,
     )
-    for request_id, (row, received) in asks.items():
+    for request_id, (row, received) in commands.items():
         verdict = _verdict(row, received, resolutions[request_id], file_name)
         if verdict is not None:
             set_aside.append(verdict)
@@ -161,7 +165,7 @@ def _take_in_run(
         orders=len(run) - len(set_aside),
         set_aside=tuple(set_aside),
     )
-    after, refusal = resolver.apply_to_batch(batch.batch_id, TakeInRows(taken), provenance)
+    after, refusal = handler.apply_to_batch(batch.batch_id, TakeInRows(taken), provenance)
     # Overtaken means that another run of this task has recorded these rows: go on from where it stands.
     assert refusal is None or after.last_row_read >= taken.last_row or after.state.is_final
     return after
@@ -190,7 +194,9 @@ def _received(batch: Batch, row_number: int, row: OrderRow) -> OrderReceived:
     )
 
 
-def _repeated(row: FileRow, received: OrderReceived, resolution: Resolution, file_name: str) -> RowSetAside:
+def _repeated(
+    row: FileRow, received: OrderReceived, resolution: CommandResult, file_name: str
+) -> RowSetAside:
     """A second row of the same run under one order id: judged against the order that the id stands for."""
     order = resolution.order
     assert order is not None  # a Receive either makes the order or finds it
@@ -200,7 +206,7 @@ def _repeated(row: FileRow, received: OrderReceived, resolution: Resolution, fil
 
 
 def _verdict(
-    row: FileRow, received: OrderReceived, resolution: Resolution, file_name: str
+    row: FileRow, received: OrderReceived, resolution: CommandResult, file_name: str
 ) -> RowSetAside | None:
     order = resolution.order
     if resolution.refusal is None or order is None or _is_own(order, received):

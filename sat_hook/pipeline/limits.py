@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sat_hook.pipeline.deployment import limit, settable
+from sat_hook.pipeline.settings import limit, settable
 
 MAXIMUM_FILE_BYTES = limit("SAT_MAXIMUM_FILE_BYTES", 32 * 1024 * 1024)
 MAXIMUM_ROWS = limit("SAT_MAXIMUM_ROWS", 100_000)
@@ -147,7 +147,7 @@ class PollingLimits:
 
 @settable("SAT_FINAL_WATCH_")
 @dataclass(frozen=True, slots=True)
-class FinalWatchLimits:
+class RecheckLimits:
     """How ended orders are looked at again.
 
     :param days: after the business day (WIB) of the end; one look at each.

@@ -13,13 +13,13 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sat_hook.pipeline.cells import first_control, one_line, shape_of, shown
 from sat_hook.pipeline.limits import (
     MAXIMUM_CELL_CHARACTERS,
     MAXIMUM_COLUMNS,
     MAXIMUM_FIELD_NAME_CHARACTERS,
 )
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX, OrderFileError
+from sat_hook.pipeline.spreadsheet_cells import first_control, one_line, shape_of, shown
 
 # Written by the intake of table rows: why a row cannot be an order whatever its other cells say.
 INTAKE_ERROR = "intake_error"

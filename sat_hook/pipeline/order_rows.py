@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sat_hook.domain.pricing import number_shape_of
-from sat_hook.pipeline.cells import first_invisible, is_misread
 from sat_hook.pipeline.limits import (
     MAXIMUM_CELL_CHARACTERS,
     MAXIMUM_ORDER_ID_CHARACTERS,
@@ -20,6 +19,7 @@ from sat_hook.pipeline.limits import (
 )
 from sat_hook.pipeline.order_columns import FIELD_NAME_EXPECTED, INTAKE_ERROR
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX, RowProblem
+from sat_hook.pipeline.spreadsheet_cells import first_invisible, is_misread
 
 ORDER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/#-]*")
 _PRODUCT_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

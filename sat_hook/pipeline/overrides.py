@@ -9,14 +9,14 @@ from datetime import timedelta
 from enum import StrEnum
 
 from sat_hook.domain.account import AccountStanding, PauseAccount, ResumeAccount
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import AllowResend, EndByOperator, OperatorEnd, OrderCommand
-from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.account_rules import recovery_limits, rules_of_account
-from sat_hook.pipeline.cells import first_control
+from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest
+from sat_hook.pipeline.errors import OrderNotFoundError, OverrideRefusedError, ReasonRefusedError
 from sat_hook.pipeline.limits import RecoveryLimits
-from sat_hook.pipeline.resolver import Ask, Resolver
-from sat_hook.pipeline.trouble import OrderNotFoundError, OverrideRefusedError, ReasonRefusedError
+from sat_hook.pipeline.spreadsheet_cells import first_control
 
 MINIMUM_REASON_CHARACTERS = 3
 MAXIMUM_REASON_CHARACTERS = 500
@@ -31,7 +31,7 @@ class Resolution(StrEnum):
 
 
 def resolve_order(
-    resolver: Resolver,
+    handler: CommandHandler,
     request_id: str,
     resolution: Resolution,
     reason: str,
@@ -47,11 +47,11 @@ def resolve_order(
     :raises OverrideRefusedError: when the order's state does not allow it, or no reason is given.
     """
     reason = checked_reason(reason)
-    order = resolver.store.load_orders([request_id]).get(request_id)
+    order = handler.store.load_orders([request_id]).get(request_id)
     if order is None:
         raise OrderNotFoundError(f"there is no order with request id {request_id}")
-    done = resolver.apply(
-        [Ask(request_id, _command(order, resolution, reason, resolver, limits))], provenance
+    done = handler.apply(
+        [OrderCommandRequest(request_id, _command(order, resolution, reason, handler, limits))], provenance
     )
     answer = done[request_id]
     if answer.refusal is not None or answer.order is None:
@@ -65,24 +65,32 @@ def resolve_order(
 
 
 def _command(
-    order: Order, resolution: Resolution, reason: str, resolver: Resolver, limits: RecoveryLimits | None
+    order: Order,
+    resolution: Resolution,
+    reason: str,
+    handler: CommandHandler,
+    limits: RecoveryLimits | None,
 ) -> OrderCommand:
-    now = resolver.clock.now()
+    now = handler.clock.now()
     if resolution is not Resolution.RESEND:
         return EndByOperator(OperatorEnd(resolution.value), reason, now)
-    limits = recovery_limits(rules_of_account(resolver.store, order.account), limits)
+    limits = recovery_limits(rules_of_account(handler.store, order.account), limits)
     horizon = timedelta(seconds=limits.dedup_horizon_seconds)
     return AllowResend(reason, now, (order.first_sent_at or now) + horizon)
 
 
-def pause_account(resolver: Resolver, account: str, reason: str, provenance: Provenance) -> AccountStanding:
+def pause_account(
+    handler: CommandHandler, account: str, reason: str, provenance: Provenance
+) -> AccountStanding:
     """Stop all sending from the account, within a second, wherever it runs."""
-    return resolver.apply_to_account(account, PauseAccount(checked_reason(reason)), provenance)[0]
+    return handler.apply_to_account(account, PauseAccount(checked_reason(reason)), provenance)[0]
 
 
-def resume_account(resolver: Resolver, account: str, reason: str, provenance: Provenance) -> AccountStanding:
+def resume_account(
+    handler: CommandHandler, account: str, reason: str, provenance: Provenance
+) -> AccountStanding:
     """Let the account send again; batches that stopped go on when their failed tasks are cleared."""
-    return resolver.apply_to_account(account, ResumeAccount(checked_reason(reason)), provenance)[0]
+    return handler.apply_to_account(account, ResumeAccount(checked_reason(reason)), provenance)[0]
 
 
 def checked_reason(reason: str) -> str:

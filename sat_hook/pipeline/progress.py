@@ -13,8 +13,8 @@ from sat_hook.domain.batch import Batch
 from sat_hook.domain.guards import WIB
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.ports import Clock
+from sat_hook.pipeline.command_handler import load_batch
 from sat_hook.pipeline.needs import needs_in_words
-from sat_hook.pipeline.resolver import load_batch
 from sat_hook.store.event_store import EventStore, Need, StateCount
 from sat_hook.store.progress import PostgresProgress
 

@@ -12,18 +12,18 @@ from datetime import timedelta
 
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import CloseQuoting
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Quote, Reject
 from sat_hook.domain.order_events import QuoteSource, RejectionReason
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.pricing import CatalogueEntry, Rejection, judge_bill, judge_row
-from sat_hook.domain.recorded import Provenance
-from sat_hook.pipeline.committer import GroupCommitter
-from sat_hook.pipeline.feeding import orders_of
+from sat_hook.pipeline.command_handler import CommandHandler, CommandResult, OrderCommandRequest, load_batch
+from sat_hook.pipeline.errors import SATUnavailableError
+from sat_hook.pipeline.group_commit import GroupCommitter
 from sat_hook.pipeline.limits import QuotingLimits, at_hand
-from sat_hook.pipeline.resolver import Ask, Resolution, Resolver, load_batch
 from sat_hook.pipeline.sat_api import SATApi
-from sat_hook.pipeline.trouble import SATUnavailableError
+from sat_hook.pipeline.work_queue import orders_of
 from sat_hook.protocol.errors import SATError, SystemTroubleError
 from sat_hook.protocol.messages import InquiryRequest, NameValue
 from sat_hook.store.event_store import OrderSlice
@@ -53,16 +53,16 @@ class Quoter:
 
     def __init__(
         self,
-        resolver: Resolver,
+        handler: CommandHandler,
         sat: SATApi,
         catalogue: Mapping[str, CatalogueEntry],
         limits: QuotingLimits | None = None,
     ) -> None:
-        self._resolver = resolver
+        self._handler = handler
         self._sat = sat
         self._catalogue = catalogue
         self._limits = limits or QuotingLimits()
-        self._clock: Clock = resolver.clock
+        self._clock: Clock = handler.clock
 
     async def quote_slice(self, which: OrderSlice, provenance: Provenance) -> QuotingReport:
         """Quote every validated order of the slice that has no price yet.
@@ -70,11 +70,11 @@ class Quoter:
         :raises SATUnavailableError: when SAT answers nobody; the orders stay as they are for another try.
         """
         slice_ = OrderSlice(which.batch_id, (OrderState.RECEIVED,), which.first_row, which.last_row)
-        orders = orders_of(self._resolver, slice_, lambda page: page)
+        orders = orders_of(self._handler, slice_, lambda page: page)
         round_ = _Round()
         limits = self._limits
         async with GroupCommitter(
-            self._resolver,
+            self._handler,
             provenance,
             group_size=limits.group_size,
             group_wait_seconds=limits.group_wait_seconds,
@@ -86,14 +86,17 @@ class Quoter:
                     answer = await self.price(order)
                 round_.hear(order, answer, self._needs_inquiry(order))
                 if not isinstance(answer, NoAnswer):
-                    round_.count(await committer.commit(Ask(order.request_id, answer), order))
+                    round_.count(await committer.commit(OrderCommandRequest(order.request_id, answer), order))
 
             await orders.each(quote, at_hand(limits.in_flight), lambda: round_.is_stopped)
             round_.raise_if_silent()
             # SAT answers others, so it is these bills' billers that do not.
-            asks = [Ask(order.request_id, _unavailable(answer)) for order, answer in round_.unanswered]
+            commands = [
+                OrderCommandRequest(order.request_id, _unavailable(answer))
+                for order, answer in round_.unanswered
+            ]
             known = {order.request_id: order for order, _ in round_.unanswered}
-            given_up = await self._resolver.offload(lambda: self._resolver.apply(asks, provenance, known))
+            given_up = await self._handler.offload(lambda: self._handler.apply(commands, provenance, known))
         for resolution in given_up.values():
             round_.count(resolution)
         return QuotingReport(round_.quoted, round_.rejected, round_.total_rupiah)
@@ -170,7 +173,7 @@ class _Round:
         elif is_bill:
             self._in_a_row = 0
 
-    def count(self, resolution: Resolution) -> None:
+    def count(self, resolution: CommandResult) -> None:
         """What became of one order."""
         after = resolution.order
         if after is not None and after.state is OrderState.QUOTED:
@@ -191,15 +194,15 @@ class _Round:
         return self.unanswered[-1][1]
 
 
-def close_quoting(resolver: Resolver, batch_id: str, provenance: Provenance) -> Batch:
+def close_quoting(handler: CommandHandler, batch_id: str, provenance: Provenance) -> Batch:
     """Record that every order of the batch that can be sent has a price.
 
     :raises SATUnavailableError: when orders are still without one.
     """
-    batch = load_batch(resolver.store, batch_id)
+    batch = load_batch(handler.store, batch_id)
     if batch.state is not BatchState.VALIDATED:
         return batch
-    counts = {count.state: count for count in resolver.store.count_by_state(batch_id)}
+    counts = {count.state: count for count in handler.store.count_by_state(batch_id)}
     unpriced = counts.get(OrderState.RECEIVED)
     if unpriced is not None:
         raise SATUnavailableError(f"{unpriced.orders} orders of batch {batch_id} have no price yet")
@@ -211,7 +214,7 @@ def close_quoting(resolver: Resolver, batch_id: str, provenance: Provenance) -> 
         rejected=rejected.orders if rejected else 0,
         total_rupiah=sum(count.quoted_rupiah for count in priced),
     )
-    batch, _ = resolver.apply_to_batch(batch_id, command, provenance)
+    batch, _ = handler.apply_to_batch(batch_id, command, provenance)
     return batch
 
 

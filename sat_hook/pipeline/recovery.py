@@ -12,22 +12,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import LONGEST_ATTEMPT, Order, OrderState
 from sat_hook.domain.order_commands import Escalate
 from sat_hook.domain.ports import Randomness
-from sat_hook.domain.recorded import Provenance
 from sat_hook.domain.same_order import mismatch_in_words
 from sat_hook.pipeline.account_rules import recovery_limits, rules_of_account
-from sat_hook.pipeline.clocks import clock_is_apart
-from sat_hook.pipeline.committer import GroupCommitter
-from sat_hook.pipeline.finality import StatusPoller
+from sat_hook.pipeline.clock_skew import clock_is_apart
+from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, standing_of
+from sat_hook.pipeline.errors import ClockApartError
+from sat_hook.pipeline.group_commit import GroupCommitter
 from sat_hook.pipeline.limits import ExecutionLimits, PollingLimits, RecoveryLimits
-from sat_hook.pipeline.pausing import PauseWatch
-from sat_hook.pipeline.resolver import Ask, Resolver, standing_of
+from sat_hook.pipeline.pause_watch import PauseWatch
 from sat_hook.pipeline.sat_api import SATApi
-from sat_hook.pipeline.sending import Sender
-from sat_hook.pipeline.trouble import ClockApartError
-from sat_hook.pipeline.trusting import TrustedCallbacks
+from sat_hook.pipeline.sender import Sender
+from sat_hook.pipeline.status_polling import StatusPoller
+from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks
 from sat_hook.store.event_store import each_order_of_account
 from sat_hook.store.poll_schedule import PollSchedule, PollScope
 
@@ -52,7 +52,7 @@ class Recovery:
 
     def __init__(
         self,
-        resolver: Resolver,
+        handler: CommandHandler,
         schedule: PollSchedule,
         sat: SATApi,
         chance: Randomness,
@@ -63,9 +63,9 @@ class Recovery:
         sending: ExecutionLimits | None = None,
         trusted: TrustedCallbacks | None = None,
     ) -> None:
-        self._resolver = resolver
-        self._clock = resolver.clock
-        self._poller = StatusPoller(resolver, schedule, sat, chance, polling, trusted)
+        self._handler = handler
+        self._clock = handler.clock
+        self._poller = StatusPoller(handler, schedule, sat, chance, polling, trusted)
         self._sat = sat
         self._provenance = provenance
         self._limits = limits or RecoveryLimits()
@@ -79,13 +79,13 @@ class Recovery:
         :raises ClockApartError: when this machine's clock is too far off to send anything again.
         :raises StoreUnavailableError: when the database is away; the next round starts over.
         """
-        rules = await self._resolver.offload(lambda: rules_of_account(self._resolver.store, account))
+        rules = await self._handler.offload(lambda: rules_of_account(self._handler.store, account))
         self._limits = recovery_limits(rules, self._limits)
         report = RecoveryReport()
         polled = await self._poller.poll_due(PollScope(account=account), self._provenance)
         report.asked, report.ended = polled.asked, polled.ended
-        in_flight = await self._resolver.offload(
-            lambda: list(each_order_of_account(self._resolver.store, account, IN_FLIGHT))
+        in_flight = await self._handler.offload(
+            lambda: list(each_order_of_account(self._handler.store, account, IN_FLIGHT))
         )
         now = self._clock.now()
         absent = [order for order in in_flight if is_known_to_be_absent(order)]
@@ -96,7 +96,7 @@ class Recovery:
         ]
         report.escalated = await self._escalate(overdue, now)
         report.waiting = len(in_flight) - report.escalated
-        standing = await self._resolver.offload(lambda: standing_of(self._resolver.store, account))
+        standing = await self._handler.offload(lambda: standing_of(self._handler.store, account))
         if standing.is_paused:
             report.paused = standing.pause_reason
             return report
@@ -107,7 +107,7 @@ class Recovery:
 
     async def _refuse_when_clock_is_apart(self, orders: int) -> None:
         look = partial(clock_is_apart, self._clock, self._sending.grace_seconds)
-        if (apart := await self._resolver.offload(look)) is not None:
+        if (apart := await self._handler.offload(look)) is not None:
             raise ClockApartError(f"{orders} orders were not sent again: {apart}")
 
     def _may_send_again(self, order: Order, now: datetime) -> bool:
@@ -135,10 +135,11 @@ class Recovery:
     async def _escalate(self, orders: list[Order], now: datetime) -> int:
         escalated = 0
         for start in range(0, len(orders), GROUP):
-            asks = [
-                Ask(o.request_id, Escalate(self._reason(o, now), now)) for o in orders[start : start + GROUP]
+            commands = [
+                OrderCommandRequest(o.request_id, Escalate(self._reason(o, now), now))
+                for o in orders[start : start + GROUP]
             ]
-            done = await self._resolver.offload(partial(self._resolver.apply, asks, self._provenance))
+            done = await self._handler.offload(partial(self._handler.apply, commands, self._provenance))
             escalated += sum(1 for resolution in done.values() if resolution.is_accepted)
         return escalated
 
@@ -161,10 +162,8 @@ class Recovery:
             report.paused = reason
 
         async with (
-            GroupCommitter(
-                self._resolver, self._provenance, group_size=self._sending.group_size
-            ) as committer,
-            PauseWatch(self._resolver, [account], stop),
+            GroupCommitter(self._handler, self._provenance, group_size=self._sending.group_size) as committer,
+            PauseWatch(self._handler, [account], stop),
         ):
             sender = Sender(
                 self._sat, committer, self._clock, self._sending, lambda: report.paused is not None

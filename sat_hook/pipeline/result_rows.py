@@ -17,8 +17,8 @@ from sat_hook.pipeline.order_problems import FIELD_PREFIX, OrderFileError
 from sat_hook.pipeline.spool import SpoolReader
 from sat_hook.pipeline.spreadsheet_csv import neutral, neutral_at_the_begin, plain
 from sat_hook.pipeline.text_encoding import SINGLE_BYTE
+from sat_hook.store.as_of import StoreAsOf
 from sat_hook.store.event_store import OrderSlice, each_order
-from sat_hook.store.past import Past
 
 NOTICE = (
     "The submitted file is not in the spool any more (removed by retention, or archived): the rows are shown "
@@ -88,7 +88,7 @@ class LoggedRows:
     notice: str | None = NOTICE
     delimiter = ","
 
-    def __init__(self, past: Past, batch: Batch, aside: Sequence[RowSetAside]) -> None:
+    def __init__(self, past: StoreAsOf, batch: Batch, aside: Sequence[RowSetAside]) -> None:
         orders = [(order.row_number, _cells(order)) for order in each_order(past, OrderSlice(batch.batch_id))]
         found = dict.fromkeys(name for _, cells in orders for name in cells)
         self.header = list(dict.fromkeys((*REQUIRED, *found)))

@@ -13,18 +13,18 @@ from dataclasses import dataclass, replace
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import Complete, RecordResults
 from sat_hook.domain.batch_events import BatchResultsWritten, RowSetAside, RowsTakenIn, RowVerdict
+from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
+from sat_hook.pipeline.command_handler import CommandHandler, load_batch
+from sat_hook.pipeline.errors import SpoolFileGoneError
 from sat_hook.pipeline.needs import needs_in_words, rows_in_need
 from sat_hook.pipeline.order_columns import RESULT_COLUMNS
-from sat_hook.pipeline.resolver import Resolver, load_batch
 from sat_hook.pipeline.result_rows import CURRENT_FORM, GivenRows, LoggedRows, ResultForm, SubmittedRows
 from sat_hook.pipeline.spool import Spool, SpoolReader
 from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter
-from sat_hook.pipeline.trouble import SpoolFileGoneError
+from sat_hook.store.as_of import StateTally, StoreAsOf, as_of_now
 from sat_hook.store.event_store import BatchReader, Need, OrderSlice, StateCount, each_order
-from sat_hook.store.past import Past, StateTally, present_of
 
 VERDICTS: dict[OrderState, str] = {
     OrderState.RECEIVED: "not sent yet",
@@ -125,24 +125,24 @@ def summarise(store: BatchReader, batch_id: str) -> BatchSummary:
     return BatchSummary(batch, tuple(store.count_by_state(batch_id)), store.needs([batch_id])[batch_id])
 
 
-def complete(resolver: Resolver, batch_id: str, provenance: Provenance) -> BatchSummary:
+def complete(handler: CommandHandler, batch_id: str, provenance: Provenance) -> BatchSummary:
     """Record the batch as completed when nothing is left to do; returns where it stands."""
-    summary = summarise(resolver.store, batch_id)
+    summary = summarise(handler.store, batch_id)
     if summary.is_complete and not summary.batch.state.is_final:
         command = Complete(summary.orders_by_state, summary.charged_rupiah)
-        batch, _ = resolver.apply_to_batch(batch_id, command, provenance)
+        batch, _ = handler.apply_to_batch(batch_id, command, provenance)
         return replace(summary, batch=batch)
     return summary
 
 
 def write_results(
-    resolver: Resolver, submitted: Spool, results: Spool, batch_id: str, provenance: Provenance
+    handler: CommandHandler, submitted: Spool, results: Spool, batch_id: str, provenance: Provenance
 ) -> ResultFile:
     """Render the result file, keep it in ``results`` and record where, and as of which position.
 
     The same results are recorded once.
     """
-    file = render_results(present_of(resolver.store), submitted, batch_id)
+    file = render_results(as_of_now(handler.store), submitted, batch_id)
     uri = results.write(f"results/{batch_id}/{file.name}", file.content)
     written = BatchResultsWritten(
         uri=uri,
@@ -152,12 +152,12 @@ def write_results(
         counts=file.summary.orders_by_state,
         charged_rupiah=file.summary.charged_rupiah,
     )
-    resolver.apply_to_batch(batch_id, RecordResults(written), provenance)
+    handler.apply_to_batch(batch_id, RecordResults(written), provenance)
     return replace(file, uri=uri)
 
 
 def render_results(
-    past: Past, spool: SpoolReader, batch_id: str, form: ResultForm = CURRENT_FORM
+    past: StoreAsOf, spool: SpoolReader, batch_id: str, form: ResultForm = CURRENT_FORM
 ) -> ResultFile:
     """The result file as of a position of the log: a function of the log up to there and the spooled bytes.
 
@@ -208,7 +208,7 @@ def rows_set_aside(store: BatchReader, batch_id: str) -> Iterator[RowSetAside]:
 
 
 def _judged(
-    past: Past, batch: Batch, given: GivenRows, aside: Mapping[int, RowSetAside], tally: StateTally
+    past: StoreAsOf, batch: Batch, given: GivenRows, aside: Mapping[int, RowSetAside], tally: StateTally
 ) -> Iterator[tuple[Sequence[str], tuple[str, ...]]]:
     known_ids = [item.known_request_id for item in aside.values() if item.known_request_id]
     known = past.load_orders(known_ids) if known_ids else {}
@@ -231,7 +231,7 @@ def _judged(
             yield cells, (moved or {}).get(number) or _NOT_READ
 
 
-def _rejected_here(past: Past, batch_id: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+def _rejected_here(past: StoreAsOf, batch_id: str) -> Iterator[tuple[int, tuple[str, ...]]]:
     """The verdicts of rows whose orders a later batch received again."""
     for order in past.moved_on(batch_id):
         for earlier in order.rejected_before:

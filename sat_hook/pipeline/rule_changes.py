@@ -20,16 +20,16 @@ from sat_hook.domain.account_rules import (
     RulesCommand,
     RuleValues,
 )
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import AccountRules
 from sat_hook.domain.order import RefusalReason
-from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.command_handler import CommandHandler, standing_of
+from sat_hook.pipeline.errors import RulesRefusedError
 from sat_hook.pipeline.overrides import checked_reason
-from sat_hook.pipeline.resolver import Resolver, standing_of
-from sat_hook.pipeline.trouble import RulesRefusedError
 
 
 def propose_rules(
-    resolver: Resolver,
+    handler: CommandHandler,
     account: str,
     base: AccountRules,
     changes: Mapping[str, Any],
@@ -41,7 +41,7 @@ def propose_rules(
     :param base: what the connection asks for, which counts as long as no people have confirmed rules.
     :raises RulesRefusedError: for a name or a value that is none, or while another proposal waits.
     """
-    standing = standing_of(resolver.store, account).rules
+    standing = standing_of(handler.store, account).rules
     in_force = standing.in_force
     current = RuleValues.of(in_force if standing.are_confirmed else in_force.stricter(base))
     for name in changes:
@@ -62,36 +62,36 @@ def propose_rules(
             f"rule {first['loc'][0]}: found {first['input']!r}; expected {kind}"
         ) from None
     return _apply(
-        resolver, account, ProposeRules(values, checked_reason(reason), provenance.actor), provenance
+        handler, account, ProposeRules(values, checked_reason(reason), provenance.actor), provenance
     )
 
 
 def confirm_rules(
-    resolver: Resolver, account: str, proposal: int, reason: str, provenance: Provenance
+    handler: CommandHandler, account: str, proposal: int, reason: str, provenance: Provenance
 ) -> AccountStanding:
     """Put a proposal in force, as somebody else than its proposer.
 
     :raises RulesRefusedError: when it does not wait any more, or by its own proposer.
     """
     command = ConfirmRules(proposal, checked_reason(reason), provenance.actor)
-    return _apply(resolver, account, command, provenance)
+    return _apply(handler, account, command, provenance)
 
 
 def decline_rules(
-    resolver: Resolver, account: str, proposal: int, reason: str, provenance: Provenance
+    handler: CommandHandler, account: str, proposal: int, reason: str, provenance: Provenance
 ) -> AccountStanding:
     """Take a proposal off the table. Its proposer may, too.
 
     :raises RulesRefusedError: when it does not wait any more.
     """
     command = DeclineRules(proposal, checked_reason(reason), provenance.actor)
-    return _apply(resolver, account, command, provenance)
+    return _apply(handler, account, command, provenance)
 
 
 def _apply(
-    resolver: Resolver, account: str, command: RulesCommand, provenance: Provenance
+    handler: CommandHandler, account: str, command: RulesCommand, provenance: Provenance
 ) -> AccountStanding:
-    standing, refusal = resolver.apply_to_account(account, command, provenance)
+    standing, refusal = handler.apply_to_account(account, command, provenance)
     if refusal is not None:
         already = "nothing changes: " if refusal.reason is RefusalReason.ALREADY_SO else ""
         raise RulesRefusedError(f"rules of account {account!r}: {already}{refusal.detail}")

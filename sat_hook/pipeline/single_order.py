@@ -16,19 +16,19 @@ from typing import Any
 from sat_hook.audit.masking import MASK, masked_words
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_events import BatchSource, RowVerdict
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.ports import Clock
-from sat_hook.domain.recorded import Provenance
-from sat_hook.pipeline.evidence import status_ask
+from sat_hook.pipeline.command_handler import CommandHandler, load_batch
+from sat_hook.pipeline.errors import OrderNotFoundError, OrderNotTakenError
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.order_problems import FIELD_PREFIX
-from sat_hook.pipeline.resolver import Resolver, load_batch
+from sat_hook.pipeline.outcome_commands import status_command
 from sat_hook.pipeline.results import VERDICTS, complete, rows_set_aside
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.spool import Spool
 from sat_hook.pipeline.submission import Submission, submit
-from sat_hook.pipeline.trouble import OrderNotFoundError, OrderNotTakenError
 from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.store.event_store import EventStore
 
@@ -95,20 +95,20 @@ def submit_single(
 
 
 def take_single(
-    resolver: Resolver, spool: Spool, batch_id: str, wanted: SingleOrder, provenance: Provenance
+    handler: CommandHandler, spool: Spool, batch_id: str, wanted: SingleOrder, provenance: Provenance
 ) -> Order:
     """The order as it stands; it begins here unless it was begun before, in this batch or another one.
 
     :raises OrderNotTakenError: when the row cannot become an order, or its order id stands for another order.
     """
-    batch = take_in(resolver, spool, batch_id, provenance).batch
+    batch = take_in(handler, spool, batch_id, provenance).batch
     if batch.state is BatchState.REFUSED and not batch.orders:
         raise OrderNotTakenError(f"order {wanted.order_id!r}: {batch.refusal_message}")
-    for item in rows_set_aside(resolver.store, batch_id):
+    for item in rows_set_aside(handler.store, batch_id):
         # The very same order, known from another batch, is that order; anything else did not become one.
         if item.verdict is RowVerdict.REFUSED:
             raise OrderNotTakenError(item.message)
-    return load_order(resolver.store, request_id_of(batch.account, wanted.order_id))
+    return load_order(handler.store, request_id_of(batch.account, wanted.order_id))
 
 
 def load_order(store: EventStore, request_id: str) -> Order:
@@ -120,31 +120,31 @@ def load_order(store: EventStore, request_id: str) -> Order:
 
 
 async def ask_now(
-    resolver: Resolver, sat: SATApi, request_id: str, provenance: Provenance
+    handler: CommandHandler, sat: SATApi, request_id: str, provenance: Provenance
 ) -> tuple[StatusOutcome, Order | None]:
     """Ask SAT about one order and record what the answer proves; the order is None when it is not ours."""
 
     def load() -> Order | None:
-        return resolver.orders_before_asking([request_id]).get(request_id)
+        return handler.orders_before_asking([request_id]).get(request_id)
 
-    before = await resolver.offload(load)
-    asked_at = resolver.clock.now()
+    before = await handler.offload(load)
+    asked_at = handler.clock.now()
     outcome = await sat.ask_status(request_id)
-    ask = status_ask(request_id, outcome, asked_at, before)
+    ask = status_command(request_id, outcome, asked_at, before)
 
     def record() -> Order | None:
         order = load()
         if order is None or ask is None:
             return order
-        return resolver.apply([ask], provenance)[request_id].order
+        return handler.apply([ask], provenance)[request_id].order
 
-    return outcome, await resolver.offload(record)
+    return outcome, await handler.offload(record)
 
 
-def conclude(resolver: Resolver, order: Order, provenance: Provenance) -> None:
+def conclude(handler: CommandHandler, order: Order, provenance: Provenance) -> None:
     """Close the batch of an order that came alone, once nothing is left to do with it."""
-    if load_batch(resolver.store, order.batch_id).source is BatchSource.OPERATOR:
-        complete(resolver, order.batch_id, provenance)
+    if load_batch(handler.store, order.batch_id).source is BatchSource.OPERATOR:
+        complete(handler, order.batch_id, provenance)
 
 
 def standing(order: Order) -> dict[str, Any]:

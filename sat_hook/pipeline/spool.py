@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 from urllib.parse import unquote, urlsplit
 
+from sat_hook.pipeline.errors import SpoolError, SpoolFileGoneError
 from sat_hook.pipeline.private_files import private_file
-from sat_hook.pipeline.trouble import SpoolError, SpoolFileGoneError
 
 
 class SpoolReader(Protocol):

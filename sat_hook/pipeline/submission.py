@@ -7,15 +7,15 @@ from pathlib import PurePosixPath
 
 from sat_hook.domain.batch_commands import Submit
 from sat_hook.domain.batch_events import BatchSource, BatchSubmitted
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import batch_id_of, digest_of
 from sat_hook.domain.order import RefusalReason
 from sat_hook.domain.ports import Clock
-from sat_hook.domain.recorded import Provenance
-from sat_hook.pipeline.cells import first_control
+from sat_hook.pipeline.command_handler import CommandHandler
+from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.pipeline.limits import MAXIMUM_CELL_CHARACTERS, MAXIMUM_FILE_BYTES
-from sat_hook.pipeline.resolver import Resolver
 from sat_hook.pipeline.spool import Spool
-from sat_hook.pipeline.trouble import SubmissionRefusedError
+from sat_hook.pipeline.spreadsheet_cells import first_control
 from sat_hook.store.event_store import EventStore
 
 
@@ -69,7 +69,7 @@ def submit(
         digest=digest,
         size_bytes=len(content),
     )
-    batch, refusal = Resolver(store, clock).apply_to_batch(batch_id, Submit(submitted), provenance)
+    batch, refusal = CommandHandler(store, clock).apply_to_batch(batch_id, Submit(submitted), provenance)
     if refusal is not None and refusal.reason is RefusalReason.ORDER_ID_REUSED:
         raise SubmissionRefusedError(
             f"{name}: batch reference {key!r} already names batch {batch_id} with other contents "

@@ -14,10 +14,9 @@ from contextlib import suppress
 from sat_hook.domain.alerts import Alert, AlertKind, alert_line
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_events import BatchSource
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import batch_id_of, digest_of
 from sat_hook.domain.ports import Clock
-from sat_hook.domain.recorded import Provenance
-from sat_hook.pipeline.cells import MAXIMUM_SHOWN_CHARACTERS
 from sat_hook.pipeline.csv_dialect import DELIMITERS
 from sat_hook.pipeline.limits import (
     CLAIM_LEASE_SECONDS,
@@ -28,6 +27,7 @@ from sat_hook.pipeline.limits import (
 from sat_hook.pipeline.order_columns import INTAKE_ERROR, field_name_problem
 from sat_hook.pipeline.order_problems import FIELD_PREFIX
 from sat_hook.pipeline.spool import Spool
+from sat_hook.pipeline.spreadsheet_cells import MAXIMUM_SHOWN_CHARACTERS
 from sat_hook.pipeline.submission import Submission, submit
 from sat_hook.store.event_store import EventStore, StoreUnavailableError
 from sat_hook.store.order_intake import IntakeRow, OrderIntake

@@ -8,14 +8,14 @@ from itertools import islice
 
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import CloseValidation, RefuseBatch
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Reject, Validate
 from sat_hook.domain.order_events import RejectionReason
 from sat_hook.domain.pricing import CatalogueEntry, SimilarCodes, judge_row
-from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.pipeline.errors import BatchStoppedError
 from sat_hook.pipeline.limits import BadRowsPolicy
-from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
-from sat_hook.pipeline.trouble import BatchStoppedError
 from sat_hook.protocol.messages import Product
 from sat_hook.store.event_store import OrderSlice, each_order
 
@@ -53,7 +53,7 @@ def catalogue_of(products: Iterable[Product]) -> dict[str, CatalogueEntry]:
 
 
 def validate_orders(
-    resolver: Resolver,
+    handler: CommandHandler,
     batch_id: str,
     catalogue: Mapping[str, CatalogueEntry],
     provenance: Provenance,
@@ -63,31 +63,31 @@ def validate_orders(
 
     :raises BatchStoppedError: when rows are bad and the policy is to wait for a person.
     """
-    batch = load_batch(resolver.store, batch_id)
+    batch = load_batch(handler.store, batch_id)
     if batch.state is BatchState.REFUSED:
         raise BatchStoppedError(f"batch {batch_id} was refused: {batch.refusal_message}")
     unjudged = (
         order
-        for order in each_order(resolver.store, OrderSlice(batch_id, (OrderState.RECEIVED,)))
+        for order in each_order(handler.store, OrderSlice(batch_id, (OrderState.RECEIVED,)))
         if order.is_inquiry is None
     )
     similar = SimilarCodes(catalogue)
     for group in _groups(unjudged):
         known = {order.request_id: order for order in group}
-        resolver.apply([_verdict(order, catalogue, similar) for order in group], provenance, known)
-    counts = {count.state: count.orders for count in resolver.store.count_by_state(batch_id)}
+        handler.apply([_verdict(order, catalogue, similar) for order in group], provenance, known)
+    counts = {count.state: count.orders for count in handler.store.count_by_state(batch_id)}
     rejected = counts.get(OrderState.REJECTED, 0)
     valid = sum(counts.values()) - rejected - counts.get(OrderState.CANCELLED, 0)
     bad = rejected + batch.set_aside
     if bad and on_bad_rows is BadRowsPolicy.REFUSE:
-        batch = _refuse_batch(resolver, batch, bad, provenance)
+        batch = _refuse_batch(handler, batch, bad, provenance)
         return ValidationReport(batch, 0, sum(counts.values()))
     if bad and on_bad_rows is BadRowsPolicy.WAIT:
         raise BatchStoppedError(
             f"batch {batch_id} waits: {bad} of {batch.orders + batch.set_aside} rows are bad; run it again "
             "with on_bad_rows=proceed to pay the good ones"
         )
-    batch, _ = resolver.apply_to_batch(batch_id, CloseValidation(valid, rejected), provenance)
+    batch, _ = handler.apply_to_batch(batch_id, CloseValidation(valid, rejected), provenance)
     return ValidationReport(batch, valid, rejected)
 
 
@@ -97,22 +97,27 @@ def _groups(orders: Iterable[Order]) -> Iterator[list[Order]]:
         yield group
 
 
-def _verdict(order: Order, catalogue: Mapping[str, CatalogueEntry], similar: SimilarCodes) -> Ask:
+def _verdict(
+    order: Order, catalogue: Mapping[str, CatalogueEntry], similar: SimilarCodes
+) -> OrderCommandRequest:
     entry = catalogue.get(order.product_code)
     rejection = judge_row(order, entry)
     if rejection is not None:
         meant = similar.to(order.product_code) if entry is None else None
         hint = f" (did you mean {meant!r}?)" if meant else ""
-        return Ask(order.request_id, Reject(rejection.reason, f"{rejection.detail}{hint}"))
+        return OrderCommandRequest(order.request_id, Reject(rejection.reason, f"{rejection.detail}{hint}"))
     assert entry is not None
-    return Ask(order.request_id, Validate(entry.is_inquiry, entry.price_rupiah or 0))
+    return OrderCommandRequest(order.request_id, Validate(entry.is_inquiry, entry.price_rupiah or 0))
 
 
-def _refuse_batch(resolver: Resolver, batch: Batch, bad: int, provenance: Provenance) -> Batch:
+def _refuse_batch(handler: CommandHandler, batch: Batch, bad: int, provenance: Provenance) -> Batch:
     text = f"{bad} of {batch.orders + batch.set_aside} rows are bad and the policy is to refuse such a batch"
-    waiting = each_order(resolver.store, OrderSlice(batch.batch_id, (OrderState.RECEIVED, OrderState.QUOTED)))
+    waiting = each_order(handler.store, OrderSlice(batch.batch_id, (OrderState.RECEIVED, OrderState.QUOTED)))
     for group in _groups(list(waiting)):
-        asks = [Ask(order.request_id, Reject(RejectionReason.BATCH_REFUSED, text)) for order in group]
-        resolver.apply(asks, provenance)
-    refused, _ = resolver.apply_to_batch(batch.batch_id, RefuseBatch("bad_rows", text), provenance)
+        commands = [
+            OrderCommandRequest(order.request_id, Reject(RejectionReason.BATCH_REFUSED, text))
+            for order in group
+        ]
+        handler.apply(commands, provenance)
+    refused, _ = handler.apply_to_batch(batch.batch_id, RefuseBatch("bad_rows", text), provenance)
     return refused

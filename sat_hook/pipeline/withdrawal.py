@@ -12,12 +12,12 @@ from itertools import islice
 
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_commands import RefuseBatch, WithdrawBatch
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order, OrderState, Refusal, RefusalReason
 from sat_hook.domain.order_commands import Withdraw
-from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.pipeline.errors import OrderNotFoundError, OverrideRefusedError
 from sat_hook.pipeline.overrides import checked_reason
-from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
-from sat_hook.pipeline.trouble import OrderNotFoundError, OverrideRefusedError
 from sat_hook.store.event_store import OrderSlice, each_order
 
 GROUP = 500
@@ -33,14 +33,14 @@ class WithdrawalReport:
     may_have_been_sent: int
 
 
-def withdraw_order(resolver: Resolver, request_id: str, reason: str, provenance: Provenance) -> Order:
+def withdraw_order(handler: CommandHandler, request_id: str, reason: str, provenance: Provenance) -> Order:
     """End one order that was not sent yet.
 
     :raises OrderNotFoundError: when there is no such order.
     :raises OverrideRefusedError: when it may have been sent or has ended, or no reason is given.
     """
     command = Withdraw(checked_reason(reason))
-    done = resolver.apply([Ask(request_id, command)], provenance)[request_id]
+    done = handler.apply([OrderCommandRequest(request_id, command)], provenance)[request_id]
     if done.order is None:
         raise OrderNotFoundError(f"there is no order with request id {request_id}")
     if done.refusal is not None:
@@ -52,7 +52,7 @@ def withdraw_order(resolver: Resolver, request_id: str, reason: str, provenance:
 
 
 def withdraw_batch(
-    resolver: Resolver, batch_id: str, reason: str, provenance: Provenance
+    handler: CommandHandler, batch_id: str, reason: str, provenance: Provenance
 ) -> WithdrawalReport:
     """End every order of a batch that was not sent yet. What may have been sent goes on to its end.
 
@@ -64,32 +64,32 @@ def withdraw_batch(
     :raises OverrideRefusedError: when nothing of it is left to withdraw, or no reason is given.
     """
     reason = checked_reason(reason)
-    batch = load_batch(resolver.store, batch_id)
-    left = sum(count.orders for count in resolver.store.count_by_state(batch_id) if count.state in UNSENT)
+    batch = load_batch(handler.store, batch_id)
+    left = sum(count.orders for count in handler.store.count_by_state(batch_id) if count.state in UNSENT)
     if not left and batch.state is not BatchState.SUBMITTED:
         raise OverrideRefusedError(
             f"batch {batch_id} is {batch.state.value}: found no order that was not sent yet; expected at "
             "least one"
         )
-    resolver.apply_to_batch(batch_id, WithdrawBatch(reason), provenance)
+    handler.apply_to_batch(batch_id, WithdrawBatch(reason), provenance)
     refuse = RefuseBatch(REFUSAL_CODE, f"withdrawn: {reason}")
     if batch.state is BatchState.SUBMITTED:
         # Its intake stops, wherever it is; none of its orders can have been sent.
-        resolver.apply_to_batch(batch_id, refuse, provenance)
-    withdrawn = end_unsent(resolver, batch_id, reason, provenance)
-    counts = resolver.store.count_by_state(batch_id)
+        handler.apply_to_batch(batch_id, refuse, provenance)
+    withdrawn = end_unsent(handler, batch_id, reason, provenance)
+    counts = handler.store.count_by_state(batch_id)
     sent = sum(count.orders for count in counts if not count.state.was_never_sent)
     if not sent:
-        resolver.apply_to_batch(batch_id, refuse, provenance)
+        handler.apply_to_batch(batch_id, refuse, provenance)
     return WithdrawalReport(withdrawn, sent)
 
 
-def end_unsent(resolver: Resolver, batch_id: str, reason: str, provenance: Provenance) -> int:
+def end_unsent(handler: CommandHandler, batch_id: str, reason: str, provenance: Provenance) -> int:
     """Withdraw what is unsent of a batch that is marked as withdrawn; returns how many orders that were."""
     withdrawn = 0
-    for group in _groups(each_order(resolver.store, OrderSlice(batch_id, UNSENT))):
-        asks = [Ask(order.request_id, Withdraw(reason)) for order in group]
-        done = resolver.apply(asks, provenance, {order.request_id: order for order in group})
+    for group in _groups(each_order(handler.store, OrderSlice(batch_id, UNSENT))):
+        commands = [OrderCommandRequest(order.request_id, Withdraw(reason)) for order in group]
+        done = handler.apply(commands, provenance, {order.request_id: order for order in group})
         withdrawn += sum(resolution.is_accepted for resolution in done.values())
     return withdrawn
 

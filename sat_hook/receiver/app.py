@@ -28,12 +28,12 @@ from sat_hook.protocol.endpoints import MAXIMUM_REQUEST_ID_CHARACTERS
 from sat_hook.protocol.errors import UnreadableReplyError
 from sat_hook.protocol.messages import parse_order
 from sat_hook.protocol.signing import SIGNATURE_HEADER, SignatureError, Verifier
-from sat_hook.receiver.answers import Answer, Refusal, Refused, Tally
-from sat_hook.receiver.bodies import Bodies
-from sat_hook.receiver.current import CurrentSettings, SettingsSource
+from sat_hook.receiver.body_reader import Bodies
+from sat_hook.receiver.client_addresses import Address, BadSignatures, Sources
 from sat_hook.receiver.health import Health
 from sat_hook.receiver.inbox import Callback, Inbox, InboxError
-from sat_hook.receiver.senders import Address, BadSignatures, Sources
+from sat_hook.receiver.live_settings import CurrentSettings, SettingsSource
+from sat_hook.receiver.responses import Answer, Refusal, Refused, Tally
 from sat_hook.receiver.settings import ReceiverSettings, ReceiverSettingsError
 from sat_hook.store.database import Database
 
@@ -118,7 +118,7 @@ class Receiver:
         return self._current is not None and self._current.is_stale
 
     async def callback(self, request: Request) -> Response:
-        """One callback. Always one of the first seven of :class:`~sat_hook.receiver.answers.Answer`."""
+        """One callback. Always one of the first seven of :class:`~sat_hook.receiver.responses.Answer`."""
         account = str(request.path_params["account"])
         source: Address | None = None
         try:

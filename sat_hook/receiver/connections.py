@@ -16,8 +16,8 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sat_hook.receiver.answers import Answer, Refusal
-from sat_hook.receiver.senders import site_of
+from sat_hook.receiver.client_addresses import site_of
+from sat_hook.receiver.responses import Answer, Refusal
 
 HEAD_BYTES = 16 * 1024
 """Largest request line with headers, as far as it did not come in one piece."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sat_hook.receiver.answers import Refused
+from sat_hook.receiver.responses import Refused
 
 if TYPE_CHECKING:
     from sat_hook.receiver.app import Receiver

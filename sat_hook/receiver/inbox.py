@@ -17,7 +17,7 @@ import psycopg2
 
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import StoreUnavailableError
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 
 logger = logging.getLogger(__name__)
 

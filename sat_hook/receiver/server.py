@@ -9,7 +9,7 @@ import uvicorn
 
 from sat_hook.receiver.app import Receiver, create_app
 from sat_hook.receiver.connections import HEAD_BYTES, KEEP_ALIVE_SECONDS, Doorkeeper, ReceiverProtocol
-from sat_hook.receiver.current import SettingsSource
+from sat_hook.receiver.live_settings import SettingsSource
 
 DEFAULT_PREFIX = "/sat"
 """The same paths as in Airflow's API server, so that moving the receiver out needs no news to SAT."""

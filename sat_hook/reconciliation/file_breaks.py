@@ -9,7 +9,7 @@ from datetime import date
 from sat_hook.domain.books import AccountBooks, PostedSettlement
 from sat_hook.domain.books_events import SetAsideCause, SettlementSetAside
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, MatchKind
-from sat_hook.reconciliation.finding import Finder
+from sat_hook.reconciliation.break_factory import BreakFactory
 from sat_hook.reconciliation.model import Break
 from sat_hook.reconciliation.settlement_rows import SettlementRows
 
@@ -21,7 +21,7 @@ _WHAT = {
 
 def break_of_file(event: SettlementSetAside, position: int | None = None) -> Break:
     """The break of a file that stands aside; other bytes or another cause are another break."""
-    return Finder(event.account, MatchKind.SETTLEMENT, event.day).found(
+    return BreakFactory(event.account, MatchKind.SETTLEMENT, event.day).found(
         "file",
         f"{event.cause.value}:{event.name}:{event.digest}",
         BreakCategory.FILE,
@@ -46,7 +46,7 @@ def file_breaks(books: AccountBooks, day: date) -> Iterator[Break]:
             )
 
 
-def doubts(finder: Finder, files: Sequence[tuple[PostedSettlement, SettlementRows]]) -> Iterator[Break]:
+def doubts(finder: BreakFactory, files: Sequence[tuple[PostedSettlement, SettlementRows]]) -> Iterator[Break]:
     """What a person has to look at in files that count, such as a sheet that was not read."""
     for posted, rows in files:
         # What was read before such things were noticed stays as it was signed.

@@ -17,7 +17,7 @@ import pandas as pd
 from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.order import OrderState
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 
 UNSENT = "unsent"
 SKEW = timedelta(hours=1)

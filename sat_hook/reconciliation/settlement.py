@@ -17,13 +17,13 @@ from pydantic_core import ErrorDetails
 from sat_hook.domain.books_events import SettlementImported
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.settlement_mapping import SettlementMapping
+from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement_csv import Chunk, csv_chunks
 from sat_hook.reconciliation.settlement_format import is_workbook
 from sat_hook.reconciliation.settlement_header import MissingColumnsError, hint_at_header
 from sat_hook.reconciliation.settlement_reader import RowReader
 from sat_hook.reconciliation.settlement_rows import SettlementRows
 from sat_hook.reconciliation.settlement_sheets import SheetReading
-from sat_hook.reconciliation.trouble import SettlementRefusedError
 
 MAXIMUM_FILE_BYTES = 512 * 1024 * 1024
 MAXIMUM_NAME_CHARACTERS = 200

@@ -10,8 +10,8 @@ from itertools import chain, islice
 from typing import Any, Literal, NamedTuple
 
 from sat_hook.domain.settlement_mapping import SettlementMapping
+from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement_cells import STRAY_QUOTE
-from sat_hook.reconciliation.trouble import SettlementRefusedError
 
 ROWS_OF_A_CHUNK = 5_000
 MAXIMUM_LINE_BYTES = 1024 * 1024

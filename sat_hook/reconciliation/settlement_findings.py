@@ -12,12 +12,12 @@ import pandas as pd
 from sat_hook.domain.books_events import SettlementImported
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence
 from sat_hook.domain.order import OrderState
-from sat_hook.reconciliation.evidence import OPEN
-from sat_hook.reconciliation.finding import MAXIMUM_ITEMISED, Finder, rupiah
+from sat_hook.reconciliation.break_factory import MAXIMUM_ITEMISED, BreakFactory, rupiah
 from sat_hook.reconciliation.model import Break, BusinessDay
 from sat_hook.reconciliation.netting import REFUNDED
 from sat_hook.reconciliation.settlement_cells import client_differs
 from sat_hook.reconciliation.settlement_rows import SettlementRows
+from sat_hook.reconciliation.status_match import OPEN
 
 DRIFT = timedelta(hours=2)
 """An order sent so near to a cut-off may stand in the neighbouring day's file. Amounts never drift."""
@@ -56,7 +56,12 @@ class DayFiles:
 
 
 def _itemised(
-    finder: Finder, rule: str, found: pd.DataFrame, category: BreakCategory, what: str, amount: pd.Series[int]
+    finder: BreakFactory,
+    rule: str,
+    found: pd.DataFrame,
+    category: BreakCategory,
+    what: str,
+    amount: pd.Series[int],
 ) -> tuple[pd.DataFrame, tuple[Break, ...]]:
     """The rows that get a break each, and the one break for all others."""
     left = len(found) - MAXIMUM_ITEMISED
@@ -76,7 +81,7 @@ def _place(files: DayFiles, file: int, rows: Sequence[int], *positions: int) -> 
     )
 
 
-def unreadable(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
+def unreadable(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
     row: Any
     what = "rows of the settlement file cannot be matched"
     rows, rest = _itemised(finder, "row", rows, BreakCategory.MATCHING, what, rows["rupiah"])
@@ -93,7 +98,9 @@ def unreadable(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[
         )
 
 
-def duplicates(finder: Finder, files: DayFiles, rows: pd.DataFrame, ours: pd.DataFrame) -> Iterator[Break]:
+def duplicates(
+    finder: BreakFactory, files: DayFiles, rows: pd.DataFrame, ours: pd.DataFrame
+) -> Iterator[Break]:
     if rows.empty:
         return
     charged = ours.set_index("request_id")[["charged_rupiah", "order_id", "state"]]
@@ -127,7 +134,7 @@ def duplicates(finder: Finder, files: DayFiles, rows: pd.DataFrame, ours: pd.Dat
         )
 
 
-def again(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
+def again(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
     row: Any
     what = "orders of other days, whose own files have them, too"
     rows, rest = _itemised(finder, "again", rows, BreakCategory.DUPLICATE, what, _charges(rows))
@@ -161,7 +168,7 @@ def _charges(rows: pd.DataFrame) -> pd.Series[int]:
     return rows["rupiah"].where(rows["status"] != "failed", 0)
 
 
-def unknown(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
+def unknown(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
     row: Any
     what = "orders in the settlement file that our ledger does not know"
     rows, rest = _itemised(finder, "unknown", rows, BreakCategory.EXISTENCE, what, _charges(rows))
@@ -180,7 +187,7 @@ def unknown(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Bre
         )
 
 
-def missing(finder: Finder, day: BusinessDay, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
+def missing(finder: BreakFactory, day: BusinessDay, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
     row: Any
     what = "orders that succeeded by our ledger, and are in no settlement file"
     rows, rest = _itemised(finder, "missing", rows, BreakCategory.EXISTENCE, what, -rows["charged_rupiah"])
@@ -206,7 +213,7 @@ def missing(finder: Finder, day: BusinessDay, files: DayFiles, rows: pd.DataFram
         )
 
 
-def refunds(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
+def refunds(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
     """Refunds of orders whose sale these files do not have: it counts as charged as our ledger says."""
     is_paid = ~_groups(rows).eq("failed")
     kept_rupiah = rows["charged_rupiah"].where(is_paid, 0)
@@ -230,7 +237,9 @@ def refunds(finder: Finder, files: DayFiles, rows: pd.DataFrame) -> Iterator[Bre
         )
 
 
-def differences(finder: Finder, day: BusinessDay, files: DayFiles, pairs: pd.DataFrame) -> Iterator[Break]:
+def differences(
+    finder: BreakFactory, day: BusinessDay, files: DayFiles, pairs: pd.DataFrame
+) -> Iterator[Break]:
     group = _groups(pairs)
     is_paid = (group == "succeeded") & (pairs["status"] == "succeeded")
     # Only what a file says is compared: another one of the day may say more.
@@ -266,7 +275,7 @@ _RULES: dict[str, tuple[BreakCategory, str]] = {
 }
 
 
-def _difference(finder: Finder, files: DayFiles, rule: str, row: Any) -> Break:
+def _difference(finder: BreakFactory, files: DayFiles, rule: str, row: Any) -> Break:
     category, what = _RULES[rule]
     amount = 0
     match rule:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 
-from sat_hook.reconciliation.trouble import SettlementRefusedError
+from sat_hook.reconciliation.errors import SettlementRefusedError
 
 MAXIMUM_ZIP_ENTRIES = 10_000
 _WORKBOOKS = (".xlsx", ".xlsm")

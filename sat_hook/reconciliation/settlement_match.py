@@ -12,7 +12,7 @@ from sat_hook.domain.breaks import MatchKind
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.settlement_mapping import RowKind
 from sat_hook.reconciliation import settlement_findings as findings
-from sat_hook.reconciliation.finding import Finder
+from sat_hook.reconciliation.break_factory import BreakFactory
 from sat_hook.reconciliation.model import Break, BusinessDay, MatchTotals
 from sat_hook.reconciliation.netting import netted
 from sat_hook.reconciliation.settlement_findings import DRIFT, DayFiles
@@ -52,7 +52,7 @@ def no_file(rows: pd.DataFrame) -> SettlementMatch:
 
 
 def match_settlement(
-    finder: Finder, day: BusinessDay, rows: pd.DataFrame, files: DayFiles, look_up: Lookup
+    finder: BreakFactory, day: BusinessDay, rows: pd.DataFrame, files: DayFiles, look_up: Lookup
 ) -> SettlementMatch:
     """Hold the day's orders against the day's files.
 
@@ -152,7 +152,7 @@ def _is_well_inside(rows: pd.DataFrame, day: BusinessDay) -> pd.Series[bool]:
 
 
 def late_missing(
-    finder: Finder, day: BusinessDay, rows: pd.DataFrame, files: DayFiles, later: Collection[str]
+    finder: BreakFactory, day: BusinessDay, rows: pd.DataFrame, files: DayFiles, later: Collection[str]
 ) -> tuple[Break, ...]:
     """What is in no file of a day whose match was made while nobody knew that these orders would succeed.
 

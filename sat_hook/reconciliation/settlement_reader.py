@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sat_hook.domain.settlement_mapping import MAXIMUM_HEADER_ROW, RowKind, SettlementMapping
+from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement_cells import (
     EXTRA_CELLS,
     NO_REQUEST_ID,
@@ -31,7 +32,6 @@ from sat_hook.reconciliation.settlement_csv import Chunk
 from sat_hook.reconciliation.settlement_header import names_in, places_of
 from sat_hook.reconciliation.settlement_rows import NoteKind, SettlementNote, SettlementRows, TotalRow
 from sat_hook.reconciliation.settlement_totals import judge_totals
-from sat_hook.reconciliation.trouble import SettlementRefusedError
 
 MAXIMUM_ROWS = 5_000_000
 MAXIMUM_CHARACTERS = 200

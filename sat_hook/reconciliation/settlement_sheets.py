@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sat_hook.domain.settlement_mapping import MAXIMUM_HEADER_ROW, SettlementMapping
+from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement_csv import Chunk
 from sat_hook.reconciliation.settlement_header import has_columns
 from sat_hook.reconciliation.settlement_rows import NoteKind, SettlementNote
 from sat_hook.reconciliation.settlement_workbook import Sheet, open_workbook
 from sat_hook.reconciliation.settlement_xml import SheetFacts
-from sat_hook.reconciliation.trouble import SettlementRefusedError
 
 MAXIMUM_SHOWN_SHEETS = 10
 

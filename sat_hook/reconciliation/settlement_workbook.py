@@ -19,6 +19,7 @@ from xml.parsers import expat
 from openpyxl.styles.numbers import BUILTIN_FORMATS, is_date_format
 from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, from_excel
 
+from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement_csv import Chunk
 from sat_hook.reconciliation.settlement_xml import (
     MAXIMUM_DIGITS,
@@ -30,7 +31,6 @@ from sat_hook.reconciliation.settlement_xml import (
     read_whole,
     small_number,
 )
-from sat_hook.reconciliation.trouble import SettlementRefusedError
 
 MAXIMUM_SHEETS = 200
 MAXIMUM_SHEET_BYTES = 1024**3

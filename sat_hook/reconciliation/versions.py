@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from sat_hook.domain.books_events import BreakDecided, BreaksRecorded, DayCertified, DayClosed, DayPrepared
-from sat_hook.domain.recorded import RecordedEvent
+from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.reconciliation.model import BusinessDay, DayClose
-from sat_hook.reconciliation.trouble import BooksRefusedError
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ import pandas as pd
 import xlsxwriter  # type: ignore[import-untyped]
 
 from sat_hook.reconciliation.break_sheets import AgeingSheet, BreakSheet
+from sat_hook.reconciliation.deposit_sheet import SaldoSheet
 from sat_hook.reconciliation.figures import TOTALLED, by_product_and_state, by_state, headline
 from sat_hook.reconciliation.model import WIB, DayClose
 from sat_hook.reconciliation.order_sheet import OrderSheet, is_plain_criterion
-from sat_hook.reconciliation.saldo_sheet import SaldoSheet
 from sat_hook.reconciliation.sheets import Cell, Column, Formats, Formula, Kind, Sheet, reference
 from sat_hook.reconciliation.versions import Version
 

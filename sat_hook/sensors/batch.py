@@ -8,13 +8,13 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 
-from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.links import BatchProgressLink
-from sat_hook.operators.runs import provenance_of, require_account, required_batch
-from sat_hook.pipeline.finality import escalate_in_flight, orders_in_flight
-from sat_hook.pipeline.handing_over import handed_over
-from sat_hook.pipeline.resolver import load_batch
+from sat_hook.operators.run_context import provenance_of, require_account, required_batch
+from sat_hook.pipeline.command_handler import load_batch
+from sat_hook.pipeline.escalations import escalated_orders
+from sat_hook.pipeline.status_polling import escalate_in_flight, orders_in_flight
 from sat_hook.triggers.batch import GAVE_UP, SATBatchTrigger
 
 # The longest that an attempt can still be under way after the deadline is send window, reply and grace.
@@ -59,7 +59,7 @@ class SATBatchSensor(BaseOperator):
         application = ApplicationHook(self.db_conn_id)
         owner = load_batch(application.store, batch_id).account
         require_account(self.sat_conn_id, owner, f"batch {batch_id}")
-        in_flight = orders_in_flight(application.resolver, batch_id)
+        in_flight = orders_in_flight(application.handler, batch_id)
         if not in_flight:
             return self._told(application)
         self.log.info("Waiting for %s orders of batch %s.", in_flight, self.batch_id)
@@ -71,8 +71,8 @@ class SATBatchSensor(BaseOperator):
         application = ApplicationHook(self.db_conn_id)
         if event["end"] == GAVE_UP:
             reason = f"no end after {self.give_up_after_hours} hours of waiting"
-            escalate_in_flight(application.resolver, self.batch_id, reason, provenance_of(context))
-            left = orders_in_flight(application.resolver, self.batch_id)
+            escalate_in_flight(application.handler, self.batch_id, reason, provenance_of(context))
+            left = orders_in_flight(application.handler, self.batch_id)
             if left:
                 # Whoever sent them a moment ago may still be at it; the batch is complete only after them.
                 self.log.info("The last attempt of %s orders may still be under way: waiting on.", left)
@@ -80,7 +80,7 @@ class SATBatchSensor(BaseOperator):
         return self._told(application)
 
     def _told(self, application: ApplicationHook) -> int:
-        found = handed_over(application.store, self.batch_id)
+        found = escalated_orders(application.store, self.batch_id)
         if not found.orders:
             self.log.info("Every order of batch %s that was sent has ended.", self.batch_id)
             return 0

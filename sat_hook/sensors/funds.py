@@ -9,10 +9,10 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.funds import look
-from sat_hook.operators.runs import provenance_of
+from sat_hook.operators.run_context import provenance_of
 from sat_hook.pipeline.funding import lacking_rupiah, record_observation
 from sat_hook.pipeline.limits import FundingLimits
 from sat_hook.triggers.funds import GAVE_UP, SATFundsTrigger
@@ -53,7 +53,7 @@ class SATFundsSensor(BaseOperator):
     def execute(self, context: Context) -> None:
         """Look once, then defer with an absolute deadline."""
         application = ApplicationHook(self.db_conn_id)
-        clock = application.resolver.clock
+        clock = application.handler.clock
         limits = FundingLimits(saldo_lag_seconds=float(self.saldo_lag_seconds))
         seen = look(SATHook(self.sat_conn_id, application.database), clock)
         record_observation(application.funds, clock, seen, provenance_of(context), limits)

@@ -11,14 +11,14 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Escalate
-from sat_hook.hooks.application import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.links import BatchProgressLink
-from sat_hook.operators.rendering import order_meant
-from sat_hook.operators.runs import provenance_of, require_account
-from sat_hook.pipeline.resolver import Ask
+from sat_hook.operators.run_context import provenance_of, require_account
+from sat_hook.operators.template_values import order_meant
+from sat_hook.pipeline.command_handler import OrderCommandRequest
+from sat_hook.pipeline.errors import OrderNotFoundError
 from sat_hook.pipeline.single_order import conclude, load_order, reason_of, standing
-from sat_hook.pipeline.trouble import OrderNotFoundError
 from sat_hook.triggers.order import GAVE_UP, SATOrderTrigger, is_over
 
 # The longest that an attempt can still be under way after the deadline is send window, reply and grace.
@@ -77,8 +77,8 @@ class SATOrderSensor(BaseOperator):
         application, order = self._found()
         if event["end"] == GAVE_UP and order.state.is_in_flight:
             reason = f"no end after {self.give_up_after_hours} hours of waiting"
-            ask = Ask(order.request_id, Escalate(reason, application.resolver.clock.now()))
-            done = application.resolver.apply([ask], provenance_of(context))[order.request_id]
+            ask = OrderCommandRequest(order.request_id, Escalate(reason, application.handler.clock.now()))
+            done = application.handler.apply([ask], provenance_of(context))[order.request_id]
             order = done.order or order
             if order.state.is_in_flight:
                 self.log.info("The last attempt may still be under way: waiting on.")
@@ -97,7 +97,7 @@ class SATOrderSensor(BaseOperator):
         return application, order
 
     def _ended(self, application: ApplicationHook, order: Order, context: Context) -> dict[str, Any]:
-        conclude(application.resolver, order, provenance_of(context))
+        conclude(application.handler, order, provenance_of(context))
         reason = reason_of(order)
         why = f": {reason}" if reason else ""
         self.log.info("Order %r (%s) is %s%s", order.order_id, order.request_id, order.state.value, why)

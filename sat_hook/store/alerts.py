@@ -10,10 +10,10 @@ from typing import Any
 from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.alerts import ALERTING_AFTER_AN_END, ALERTING_TYPES, ENDS, Alert, AlertKind
-from sat_hook.domain.recorded import RecordedEvent
+from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import recorded_from_row
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 
 
 @dataclass(frozen=True, slots=True)

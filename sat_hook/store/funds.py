@@ -25,9 +25,9 @@ from sat_hook.domain.funds import (
 from sat_hook.domain.order import OrderState
 from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.event_store import EventStore
-from sat_hook.store.memory import MemoryEventStore
+from sat_hook.store.memory_events import MemoryEventStore
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from sat_hook.domain.guards import COUNTING_STATES, Usage, amount_of, counted_at
 from sat_hook.domain.order import Order
 from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.event_store import EventStore
-from sat_hook.store.memory import MemoryEventStore
+from sat_hook.store.memory_events import MemoryEventStore
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 
 _STATES = [state.value for state in COUNTING_STATES]
 

@@ -17,7 +17,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import parse_dsn
 
-from sat_hook.store.sql_files import sql_directory
+from sat_hook.store.statements import sql_directory
 
 ROLES = ("sat_writer", "sat_reader", "sat_receiver")
 MIGRATION_TIMEOUT_SECONDS = 300

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sat_hook.store.database import Database
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from sat_hook.store.database import Database
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 
 # What was handed to people may still end by itself, and its callback may have been lost.
 LATE_PAUSE_SECONDS = 3600.0

@@ -11,14 +11,14 @@ from pydantic_core import to_json
 
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
-from sat_hook.domain.order import Order, OrderState
-from sat_hook.domain.recorded import (
+from sat_hook.domain.event_record import (
     Provenance,
     RecordedEvent,
     StreamId,
     StreamKind,
     event_digest,
 )
+from sat_hook.domain.order import Order, OrderState
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import (
     NEEDING_STATES,
@@ -29,7 +29,7 @@ from sat_hook.store.event_store import (
     StoreBusyError,
     in_order_of_rows,
 )
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 
 CLOSING_SECONDS = 90.0
 CLOSING_PAUSE_SECONDS = 1.0

@@ -28,7 +28,7 @@ from sat_hook.domain.prices import (
 from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.event_store import EventStore
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 
 MAXIMUM_SIMILAR_CODES = 5
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from sat_hook.domain.order import OrderState
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import StateCount
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sat_hook.domain.ports import RequestAllowance
 from sat_hook.store.database import Database
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 
 
 class PostgresRequestRegister:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from sat_hook.hooks.application import ApplicationHook
-from sat_hook.pipeline.finality import orders_in_flight
+from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.pipeline.progress import in_words, progress_of
-from sat_hook.triggers.following import ENDED, GAVE_UP, SATFollowingTrigger
+from sat_hook.pipeline.status_polling import orders_in_flight
+from sat_hook.triggers.order_wait import ENDED, GAVE_UP, SATOrderWaitTrigger
 
 __all__ = ["ENDED", "GAVE_UP", "Reporting", "SATBatchTrigger"]
 
@@ -44,7 +44,7 @@ class Reporting:
         return True
 
 
-class SATBatchTrigger(SATFollowingTrigger):
+class SATBatchTrigger(SATOrderWaitTrigger):
     """Fires when no order of the batch is in flight any more, or when the deadline has passed.
 
     Its lines appear in the log of the task that waits.
@@ -60,14 +60,14 @@ class SATBatchTrigger(SATFollowingTrigger):
         self._reporting = Reporting()
 
     def left(self, application: ApplicationHook) -> int:
-        return orders_in_flight(application.resolver, self.batch_id)
+        return orders_in_flight(application.handler, self.batch_id)
 
     def news(self, application: ApplicationHook) -> str | None:
         now_seconds = time.monotonic()
         if not self._reporting.is_time_to_look(now_seconds):
             return None
-        resolver = application.resolver
-        progress = progress_of(resolver.store, application.progress, resolver.clock, self.batch_id)
+        handler = application.handler
+        progress = progress_of(handler.store, application.progress, handler.clock, self.batch_id)
         if not self._reporting.is_news(progress.counts, now_seconds):
             return None
         return f"Batch {self.batch_id}: {in_words(progress)}"

@@ -16,15 +16,15 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from sat_hook.domain.funds import BalanceObservation
-from sat_hook.hooks.application import ApplicationHook
+from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.hooks.sat import SATHook
-from sat_hook.pipeline.clocks import look_at_clock
+from sat_hook.pipeline.clock_skew import look_at_clock
+from sat_hook.pipeline.command_handler import load_batch
 from sat_hook.pipeline.funding import lacking_rupiah, look_at_deposit, missing_rupiah
 from sat_hook.pipeline.limits import FundingLimits
-from sat_hook.pipeline.resolver import load_batch
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.event_store import StoreUnavailableError
-from sat_hook.triggers.rereading import REREAD_SECONDS, changed_connection
+from sat_hook.triggers.connection_refresh import REREAD_SECONDS, changed_connection
 
 FUNDED = "funded"
 GAVE_UP = "gave_up"
@@ -82,7 +82,7 @@ class SATFundsTrigger(BaseTrigger):
         account = (await hook.asettings()).account
         deadline = datetime.fromisoformat(self.deadline)
         limits = FundingLimits(saldo_lag_seconds=self.saldo_lag_seconds)
-        clock = application.resolver.clock
+        clock = application.handler.clock
         looks = 0
         missing: int | None = None
         while True:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 from sat_hook.domain.order import OrderState
-from sat_hook.hooks.application import ApplicationHook
-from sat_hook.triggers.following import ENDED, GAVE_UP, SATFollowingTrigger
+from sat_hook.hooks.application_database import ApplicationHook
+from sat_hook.triggers.order_wait import ENDED, GAVE_UP, SATOrderWaitTrigger
 
 __all__ = ["ENDED", "GAVE_UP", "SATOrderTrigger"]
 
 
-class SATOrderTrigger(SATFollowingTrigger):
+class SATOrderTrigger(SATOrderWaitTrigger):
     """Fires when the order has its end or was handed to people, or when the deadline has passed.
 
     It asks about whatever of the order's batch is due, and shares that with whoever else waits for the batch.
@@ -23,7 +23,7 @@ class SATOrderTrigger(SATFollowingTrigger):
     :param deadline: ISO 8601 with offset; when to stop waiting.
     """
 
-    arguments: ClassVar[tuple[str, ...]] = ("request_id", *SATFollowingTrigger.arguments)
+    arguments: ClassVar[tuple[str, ...]] = ("request_id", *SATOrderWaitTrigger.arguments)
 
     def __init__(
         self, *, request_id: str, batch_id: str, sat_conn_id: str, db_conn_id: str, deadline: str

@@ -25,7 +25,7 @@ import psycopg2
 import requests
 from psycopg2.extensions import parse_dsn
 
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.order import evolve
 from sat_hook.protocol.signing import generate_key_pair

@@ -18,12 +18,12 @@ from typing import Any
 import psutil
 import requests
 
+from sat_hook.audit.log_verification import verify_log
 from sat_hook.audit.rebuild import compare_projections
-from sat_hook.audit.verification import verify_log
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.batch_events import BatchSource
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.domain.recorded import Provenance
 from sat_hook.pipeline.results import summarise
 from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.pipeline.submission import submit

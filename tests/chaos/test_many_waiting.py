@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from sat_hook.pipeline.finality import JITTER
 from sat_hook.pipeline.limits import PollingLimits
+from sat_hook.pipeline.status_polling import JITTER
 from stack.databases import ApplicationDatabase
 from tests.chaos.many_waiting import many_waiting
 

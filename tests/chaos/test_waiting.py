@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from sat_hook.audit.log_verification import verify_log
 from sat_hook.audit.rebuild import compare_projections
-from sat_hook.audit.verification import verify_log
 from sat_hook.domain.order import OrderState
 from sat_hook.triggers.batch import GAVE_UP
 from stack.lifecycle import Stack
@@ -121,13 +121,13 @@ def test_a_callback_for_an_order_that_nobody_knows_yet_waits_for_it(waited: Wait
 
 
 def test_callbacks_that_nobody_was_listening_for_are_found_in_the_queue(waited: Waited) -> None:
-    """The triggerer was dead when the bell rang; the queue was not."""
+    """The triggerer was dead when the notification came; the queue was not."""
     assert set(waited.unheard) == {200}
     assert waited.batch.states("unheard") == {OrderState.SUCCEEDED}
 
 
 def test_the_wait_goes_on_after_triggerer_and_database_were_killed(waited: Waited) -> None:
-    """The trigger was taken up again, connected again, asked again, and heard the bell again."""
+    """The trigger was taken up again, connected again, asked again, and received notifications again."""
     assert waited.questions_after_the_kills > 0
     assert set(waited.rung) == {200}
     print(f"rung, and ended after {waited.seconds_to_ring:.1f} s; {waited.load}", file=sys.stderr)

@@ -23,19 +23,19 @@ import psutil
 import psycopg2
 import requests
 
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.batch_events import BatchSource
+from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.domain.recorded import Provenance, RecordedEvent, StreamId, StreamKind
 from sat_hook.pipeline.results import summarise
 from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.pipeline.submission import submit
 from sat_hook.protocol.signing import Signer
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import OrderSlice, each_order
-from sat_hook.store.final_watch import PostgresFinalWatch
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.rechecks import PostgresRecheckSchedule
 from sat_hook.triggers.batch import SATBatchTrigger
 from stack.airflow_api import AirflowApi, AirflowApiError
 from stack.airflow_settings import APPLICATION_DATABASE
@@ -325,7 +325,7 @@ class WaitingBatch:
 
     def look_again(self, *groups: str) -> None:
         """As if days had passed: the DAG that looks at ended orders, then the one that tells of it."""
-        PostgresFinalWatch(self.database).enroll(1, 6)
+        PostgresRecheckSchedule(self.database).enroll(1, 6)
         self.rows(
             "UPDATE sat.final_watch SET due_at = now() - interval '1 hour', next_try_at = now(),"
             " overdue_at = now() + interval '1 hour' WHERE request_id = ANY (%s) RETURNING 1",

@@ -28,8 +28,8 @@ from sat_hook.domain.event import Event
 from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import evolve
-from sat_hook.pipeline.resolver import standing_of
-from sat_hook.reconciliation.keeping import BookKeeper
+from sat_hook.pipeline.command_handler import standing_of
+from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change, StatusEvidence
 from sat_hook.store.postgres import PostgresEventStore

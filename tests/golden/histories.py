@@ -20,18 +20,18 @@ from pydantic import TypeAdapter
 
 from sat_hook import domain
 from sat_hook.audit.findings import Finding
+from sat_hook.audit.log_reader import Placed
 from sat_hook.audit.rebuild import fold_stream
-from sat_hook.audit.streams import Placed
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.books import AccountBooks, fold_books
 from sat_hook.domain.books_events import BooksEvent
 from sat_hook.domain.event import registered_events
-from sat_hook.domain.recorded import Provenance, RecordedEvent, StreamId, StreamKind
+from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
+from sat_hook.pipeline.errors import SpoolError
 from sat_hook.pipeline.results import render_results
-from sat_hook.pipeline.trouble import SpoolError
+from sat_hook.store.as_of import as_of_position
 from sat_hook.store.event_store import EventStore
-from sat_hook.store.past import past_of
 
 FOLDER = Path(__file__).parent
 
@@ -111,7 +111,7 @@ def results_of(history: History) -> dict[str, str]:
     """The result files that today's code makes."""
     store = cast(EventStore, RecordedLog(history.events))
     spool = MemorySpool({uri: text.encode("utf-8") for uri, text in history.submitted.items()})
-    past = past_of(store, store.close_position())
+    past = as_of_position(store, store.close_position())
     results = {}
     for stream, _ in history.streams():
         if stream.kind is StreamKind.BATCH:

@@ -11,13 +11,13 @@ from pathlib import Path
 from sat_hook.audit.exports import hand_out, record_written, request_export
 from sat_hook.catalogue.snapshot import take_snapshot
 from sat_hook.clients.blocking import BlockingSATClient
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.books_events import SetAsideCause, SettlementSetAside
 from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.guards import NO_RULES, AccountRules
 from sat_hook.domain.identity import digest_of
-from sat_hook.domain.recorded import Provenance
 from sat_hook.domain.settlement_files import clear, replace_rivals, set_aside
 from sat_hook.pipeline.account_rules import (
     AskedRun,
@@ -26,9 +26,9 @@ from sat_hook.pipeline.account_rules import (
     refuse_account_run,
     start_batch_run,
 )
+from sat_hook.pipeline.errors import RunRefusedError
 from sat_hook.pipeline.rule_changes import confirm_rules, decline_rules, propose_rules
-from sat_hook.pipeline.trouble import RunRefusedError
-from sat_hook.reconciliation.acts import certify, choose_file, prepare, settle_break
+from sat_hook.reconciliation.book_commands import certify, choose_file, prepare, settle_break
 from sat_hook.store.prices import PriceHistory
 from tests.golden.stories import story
 from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted
@@ -141,14 +141,14 @@ def export_handed_out(line: Line) -> None:
 def account_rules(line: Line) -> None:
     """A run that is looser than the rules is refused; one that keeps to them is recorded with its rules."""
     of_connection = AccountRules(NO_RULES.guards, approval_over_rupiah=5_000_000)
-    adopt_rules(line.resolver, ACCOUNT, "sat_default", of_connection, BY_TEST)
+    adopt_rules(line.handler, ACCOUNT, "sat_default", of_connection, BY_TEST)
     rosa, carl = Provenance("user:rosa", "plugin:propose-rules"), Provenance("user:carl", "plugin:rules")
     for answer in (decline_rules, confirm_rules):
         changes = {"approval_over_rupiah": 2_000_000, "day_limit_orders": 500}
         reason = "as the contract says"
-        proposed = propose_rules(line.resolver, ACCOUNT, of_connection, changes, reason, rosa).rules.proposal
+        proposed = propose_rules(line.handler, ACCOUNT, of_connection, changes, reason, rosa).rules.proposal
         assert proposed is not None
-        answer(line.resolver, ACCOUNT, proposed.number, "looked at with the bank", carl)
+        answer(line.handler, ACCOUNT, proposed.number, "looked at with the bank", carl)
     submitted = line.submit(b"order_id,product_code,client_number\nR-1,25k-xl,081712345678\n")
     for days in (0, 14):
         asked = AskedRun(
@@ -159,9 +159,9 @@ def account_rules(line: Line) -> None:
             {"duplicate_days": str(days)},
         )
         with suppress(RunRefusedError):
-            start_batch_run(line.resolver, submitted.batch_id, asked, ASKER)
+            start_batch_run(line.handler, submitted.batch_id, asked, ASKER)
     parameters = {"dedup_horizon_hours": "4"}
-    record_account_run(line.resolver, ACCOUNT, "order_recovery/run-1", parameters, ASKER)
+    record_account_run(line.handler, ACCOUNT, "order_recovery/run-1", parameters, ASKER)
     looser = {"dedup_horizon_hours": "found 48; expected at most 6"}
     parameters = {"dedup_horizon_hours": "48"}
-    refuse_account_run(line.resolver, ACCOUNT, "order_recovery/run-2", parameters, looser, ASKER)
+    refuse_account_run(line.handler, ACCOUNT, "order_recovery/run-2", parameters, looser, ASKER)

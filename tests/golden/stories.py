@@ -13,28 +13,28 @@ from datetime import timedelta
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.blocking import BlockingSATClient
-from sat_hook.clients.system import SystemClock
-from sat_hook.domain import earlier_events as earlier
+from sat_hook.clients.clock import SystemClock
+from sat_hook.domain import legacy_events as legacy
 from sat_hook.domain.batch import Batch, evolve_batch
+from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.guards import GuardRules
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import Quote, RecordStatus
 from sat_hook.domain.order_events import QuoteSource
 from sat_hook.domain.pricing import CatalogueEntry
-from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
 from sat_hook.pipeline.approval import ApprovalPolicy, approve, ask_for_approval, reject
 from sat_hook.pipeline.balance import check_balance
+from sat_hook.pipeline.command_handler import OrderCommandRequest
 from sat_hook.pipeline.delivery import deliver
-from sat_hook.pipeline.evidence import status_ask
+from sat_hook.pipeline.errors import PipelineError
 from sat_hook.pipeline.execution import ChunkExecutor, Gate
 from sat_hook.pipeline.funding import record_observation
-from sat_hook.pipeline.guarding import guard_batch
-from sat_hook.pipeline.held import HeldDecision, decide_held_batch
+from sat_hook.pipeline.guards import guard_batch
+from sat_hook.pipeline.held_orders import HeldDecision, decide_held_batch
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import ExecutionLimits, FundingLimits, RecoveryLimits
+from sat_hook.pipeline.outcome_commands import status_command
 from sat_hook.pipeline.overrides import Resolution, pause_account, resolve_order, resume_account
-from sat_hook.pipeline.resolver import Ask
-from sat_hook.pipeline.trouble import PipelineError
 from sat_hook.pipeline.validation import catalogue_of
 from sat_hook.store.event_store import Change, OrderSlice
 from sat_hook.store.guards import PostgresGuardLedger
@@ -88,7 +88,7 @@ def ready(line: Line, content: str = ONE, **rules: int | None) -> str:
     """A batch that is quoted, guarded and funded."""
     batch_id = line.submit(content.encode()).batch_id
     line.take_in(batch_id)
-    check_balance(line.resolver, batch_id, line.look().saldo_rupiah, BY_TEST)
+    check_balance(line.handler, batch_id, line.look().saldo_rupiah, BY_TEST)
     line.quote(batch_id)
     guard(line, batch_id, **rules)
     line.reserve(batch_id)
@@ -98,7 +98,7 @@ def ready(line: Line, content: str = ONE, **rules: int | None) -> str:
 def guard(line: Line, batch_id: str, **rules: int | None) -> None:
     """Let the guards look."""
     ledger = PostgresGuardLedger(line.store.database)
-    guard_batch(line.resolver, ledger, batch_id, GuardRules(**rules), BY_TEST)  # type: ignore[arg-type]
+    guard_batch(line.handler, ledger, batch_id, GuardRules(**rules), BY_TEST)  # type: ignore[arg-type]
 
 
 def send(
@@ -114,7 +114,7 @@ def send(
         async with AsyncSATClient(line.settings, SystemClock()) as sat:
             known = catalogue or catalogue_of(await sat.list_products())
             executor = ChunkExecutor(
-                line.resolver, sat, known, BY_TEST, limits or line.execution, gate or Gate(admitted_only=True)
+                line.handler, sat, known, BY_TEST, limits or line.execution, gate or Gate(admitted_only=True)
             )
             await executor.run(OrderSlice(batch_id))
 
@@ -140,9 +140,9 @@ def look_again(line: Line, order: Order) -> None:
     """Ask SAT once more how an order stands, whatever is known of it."""
     asked_at = SystemClock().now()
     with BlockingSATClient(line.settings, SystemClock()) as sat:
-        ask = status_ask(order.request_id, sat.ask_status(order.request_id), asked_at)
+        ask = status_command(order.request_id, sat.ask_status(order.request_id), asked_at)
     assert ask is not None
-    line.resolver.apply([ask], BY_TEST)
+    line.handler.apply([ask], BY_TEST)
 
 
 def escalated(line: Line) -> Order:
@@ -156,9 +156,9 @@ def escalated(line: Line) -> Order:
 
 def decide(line: Line, order: Order, resolution: Resolution, reason: str) -> None:
     """A person ends an escalated order, or has it sent again."""
-    resolver = line.resolver
-    resolver.clock = Shifted(timedelta(seconds=8))
-    resolve_order(resolver, order.request_id, resolution, reason, BY_OPS)
+    handler = line.handler
+    handler.clock = Shifted(timedelta(seconds=8))
+    resolve_order(handler, order.request_id, resolution, reason, BY_OPS)
 
 
 @story("Paid at the first attempt; the goods are delivered")
@@ -193,7 +193,7 @@ def never_sent(line: Line) -> None:
 def file_refused(line: Line) -> None:
     """The batch ends as a whole."""
     batch_id = line.submit(b"order_id,product_code\nA1,50k-simpati\n").batch_id
-    take_in(line.resolver, line.spool, batch_id, BY_TEST)
+    take_in(line.handler, line.spool, batch_id, BY_TEST)
     line.finish(batch_id)
 
 
@@ -227,7 +227,7 @@ def reversed_and_contradicted(line: Line) -> None:
     line.server.wait_until(lambda book: book["requests"][order.request_id]["status"] == "Failed")
     look_again(line, order)
     again = RecordStatus("Success", SystemClock().now(), "c" * 64)
-    line.resolver.apply([Ask(order.request_id, again)], BY_TEST)
+    line.handler.apply([OrderCommandRequest(order.request_id, again)], BY_TEST)
     line.finish(batch_id)
 
 
@@ -286,10 +286,14 @@ def succeeded_by_operator(line: Line) -> None:
     send(line, batch_id)
     recover(line, ahead=timedelta(seconds=3))
     recover(line, ahead=timedelta(hours=25))
-    resolver = line.resolver
-    resolver.clock = Shifted(timedelta(hours=25))
+    handler = line.handler
+    handler.clock = Shifted(timedelta(hours=25))
     resolve_order(
-        resolver, only_order(line, batch_id).request_id, Resolution.SUCCEEDED, "seen in SAT's console", BY_OPS
+        handler,
+        only_order(line, batch_id).request_id,
+        Resolution.SUCCEEDED,
+        "seen in SAT's console",
+        BY_OPS,
     )
     line.finish(batch_id)
 
@@ -300,7 +304,7 @@ def operator_contradicted(line: Line) -> None:
     order = escalated(line)
     decide(line, order, Resolution.FAILED, "SAT says that it has no trace")
     signed = RecordStatus("Success", Shifted(timedelta(seconds=9)).now(), "e" * 64, sales_price_rupiah=52_000)
-    line.resolver.apply([Ask(order.request_id, signed)], BY_TEST)
+    line.handler.apply([OrderCommandRequest(order.request_id, signed)], BY_TEST)
     line.finish(order.batch_id)
 
 
@@ -319,7 +323,7 @@ def resend_allowed(line: Line) -> None:
 def held_and_released(line: Line) -> None:
     """The batch is taken in hand once more."""
     batch_id = pay(line, f"{ONE}INV-2,50k-simpati,081200000001\n")
-    decide_held_batch(line.resolver, batch_id, HeldDecision.RELEASE, "two phones, two top-ups", BY_OPS)
+    decide_held_batch(line.handler, batch_id, HeldDecision.RELEASE, "two phones, two top-ups", BY_OPS)
     guard(line, batch_id)
     line.reserve(batch_id)
     send(line, batch_id)
@@ -331,7 +335,7 @@ def held_and_released(line: Line) -> None:
 def held_and_cancelled(line: Line) -> None:
     """It was never sent and never will be."""
     batch_id = ready(line, order_limit_rupiah=10_000)
-    decide_held_batch(line.resolver, batch_id, HeldDecision.CANCEL, "not meant", BY_OPS)
+    decide_held_batch(line.handler, batch_id, HeldDecision.CANCEL, "not meant", BY_OPS)
     line.finish(batch_id)
 
 
@@ -340,13 +344,13 @@ def approved(line: Line) -> None:
     """With a held row that the approval releases."""
     policy = ApprovalPolicy(over_rupiah=0, held_too=True)
     batch_id = by_maker(line)
-    request = ask_for_approval(line.resolver, batch_id, policy, BY_TEST)
+    request = ask_for_approval(line.handler, batch_id, policy, BY_TEST)
     assert request is not None
     try:
-        approve(line.resolver, batch_id, policy, request.terms, MAKER)
+        approve(line.handler, batch_id, policy, request.terms, MAKER)
     except PipelineError as refusal:
         print(f"  {refusal}")
-    approve(line.resolver, batch_id, policy, request.terms, CHECKER)
+    approve(line.handler, batch_id, policy, request.terms, CHECKER)
     line.reserve(batch_id)
     send(line, batch_id, Gate(admitted_only=True, approved_only=True))
     line.wait(batch_id)
@@ -358,10 +362,10 @@ def approval_rejected(line: Line) -> None:
     """Every order ends unsent."""
     policy = ApprovalPolicy(over_rupiah=0, held_too=True)
     batch_id = by_maker(line)
-    request = ask_for_approval(line.resolver, batch_id, policy, BY_TEST)
+    request = ask_for_approval(line.handler, batch_id, policy, BY_TEST)
     assert request is not None
     try:
-        reject(line.resolver, batch_id, request.terms, CHECKER)
+        reject(line.handler, batch_id, request.terms, CHECKER)
     except PipelineError as refusal:
         print(f"  {refusal}")
     line.finish(batch_id)
@@ -376,7 +380,7 @@ def charged_above_quote(line: Line) -> None:
     assert order.quote_valid_until is not None
     listed = order.quote_rupiah - 500
     quote = Quote(listed, QuoteSource.CATALOGUE, None, order.quote_valid_until)
-    line.resolver.apply([Ask(order.request_id, quote)], BY_TEST)
+    line.handler.apply([OrderCommandRequest(order.request_id, quote)], BY_TEST)
     catalogue = {"50k-simpati": CatalogueEntry("50k-simpati", listed, False, True, 1)}
     try:
         send(line, batch_id, catalogue=catalogue)
@@ -419,8 +423,8 @@ def not_sent(line: Line) -> None:
 def account(line: Line) -> None:
     """Nothing of a batch in it."""
     no_lag = FundingLimits(saldo_lag_seconds=0.0)
-    pause_account(line.resolver, ACCOUNT, "fraud alarm", BY_OPS)
-    resume_account(line.resolver, ACCOUNT, "all clear", BY_OPS)
+    pause_account(line.handler, ACCOUNT, "fraud alarm", BY_OPS)
+    resume_account(line.handler, ACCOUNT, "all clear", BY_OPS)
     record_observation(line.funds, SystemClock(), line.look(), BY_TEST, no_lag)
     line.server.spend_elsewhere(700_000)
     record_observation(line.funds, SystemClock(), line.look(), BY_TEST, no_lag)
@@ -434,7 +438,7 @@ def results_without_position(line: Line) -> None:
     batch_id = ready(line)
     send(line, batch_id)
     line.wait(batch_id)
-    written = earlier.BatchResultsWritten(
+    written = legacy.BatchResultsWritten(
         uri=f"file:///var/lib/sat/spool/results/{batch_id}/orders.results.csv", digest="0" * 64, rows=1
     )
     batch = line.store.load_batch(batch_id)

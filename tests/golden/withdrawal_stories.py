@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sat_hook.domain.recorded import Provenance
+from sat_hook.domain.event_record import Provenance
 from sat_hook.pipeline.withdrawal import withdraw_batch, withdraw_order
 from tests.golden.stories import ONE, ready, send, story
 from tests.pipeline import Line
@@ -16,7 +16,7 @@ def withdrawn(line: Line) -> None:
     """The batch goes on with what is left."""
     batch_id = ready(line, TWO)
     order = line.orders(batch_id)["INV-1"]
-    withdraw_order(line.resolver, order.request_id, "the customer paid elsewhere", PERSON)
+    withdraw_order(line.handler, order.request_id, "the customer paid elsewhere", PERSON)
     send(line, batch_id)
     line.wait(batch_id)
     line.finish(batch_id)
@@ -26,5 +26,5 @@ def withdrawn(line: Line) -> None:
 def batch_withdrawn(line: Line) -> None:
     """Nothing of it was ever sent, so it is refused as a whole."""
     batch_id = ready(line, TWO)
-    withdraw_batch(line.resolver, batch_id, "the file was the wrong one", PERSON)
+    withdraw_batch(line.handler, batch_id, "the file was the wrong one", PERSON)
     line.finish(batch_id)

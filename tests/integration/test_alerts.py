@@ -21,7 +21,7 @@ from sat_hook.domain.batch_events import ChunkStopped, StopCause
 from sat_hook.domain.event import Event, registered_events
 from sat_hook.domain.funds import Movement, MovementKind
 from sat_hook.domain.order import evolve
-from sat_hook.hooks.application import ApplicationHook
+from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.operators.alerts import (
     ALERTS,
     SATCollectAlertsOperator,
@@ -29,10 +29,10 @@ from sat_hook.operators.alerts import (
     SATSettleAnnouncedOperator,
 )
 from sat_hook.pipeline.alerting import collect_alerts, raise_alerts, tell_people
-from sat_hook.pipeline.resolver import Resolver
+from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.store.event_store import Change
 from stack.databases import ApplicationDatabase
-from tests.integration.store.test_final_watch import FAILED, PENDING, REJECTED, REQUESTED, SUCCEEDED, signed
+from tests.integration.store.test_rechecks import FAILED, PENDING, REJECTED, REQUESTED, SUCCEEDED, signed
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock, received, stream_of, submitted
 from tests.remembering import Remembering
 
@@ -158,11 +158,11 @@ def test_news_of_batches_and_accounts_is_noted_with_whose_it_is(kept: Kept) -> N
     """A stopped chunk and a foreign hand in the deposit."""
     store = kept.application.store
     store.append([submitted()], BY_TEST, T0)
-    resolver = Resolver(store, kept.clock)
+    handler = CommandHandler(store, kept.clock)
     stopped = ChunkStopped(first_row=2, last_row=500, unsent=120, cause=StopCause.BREAKER)
-    resolver.apply_to_batch(BATCH, ReportStoppedChunk(stopped), BY_TEST)
+    handler.apply_to_batch(BATCH, ReportStoppedChunk(stopped), BY_TEST)
     movement = Movement(MovementKind.FOREIGN_SPEND, expected_rupiah=1_000_000, found_rupiah=400_000)
-    resolver.apply_to_account(ACCOUNT, ReportMovement(movement, T0, T0 - timedelta(hours=1)), BY_TEST)
+    handler.apply_to_account(ACCOUNT, ReportMovement(movement, T0, T0 - timedelta(hours=1)), BY_TEST)
     assert kept.collect() == 2
     foreign, chunk = (told.alert for told in kept.application.alerts.recent())
     assert (chunk.kind, chunk.account, chunk.batch_id) == (AlertKind.CHUNK_STOPPED, ACCOUNT, BATCH)

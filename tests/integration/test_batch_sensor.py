@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.order import OrderState
 from sat_hook.operators.batch import SATResultsOperator
@@ -77,7 +77,7 @@ def test_a_deadline_ends_in_a_list_of_names(
     assert remaining <= timedelta(seconds=SETTLING_SECONDS)
     assert {order.state for order in line.orders(batch_id).values()} == {OrderState.PENDING}
 
-    monkeypatch.setattr("sat_hook.hooks.application.StoreClock", Later)
+    monkeypatch.setattr("sat_hook.hooks.application_database.StoreClock", Later)
     capsys.readouterr()
     assert sensor(batch_id).resume(CONTEXT, gave_up) == 3
     told = capsys.readouterr().out

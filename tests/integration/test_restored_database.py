@@ -13,12 +13,12 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.audit.keys import AuditSigner, new_audit_key
-from sat_hook.hooks.application import ApplicationHook
-from sat_hook.operators.losses import pause_a_restored_account
+from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.operators.order import SATCheckoutOperator
 from sat_hook.operators.recovery import SATRecoverOrdersOperator
+from sat_hook.operators.rollback_check import pause_if_rolled_back
+from sat_hook.pipeline.command_handler import standing_of
 from sat_hook.pipeline.overrides import resume_account
-from sat_hook.pipeline.resolver import standing_of
 from stack.databases import ApplicationDatabase
 from tests.airflow_connections import CONNECTIONS, give_connections
 from tests.integration.audit.keeping import Notary
@@ -90,7 +90,7 @@ def test_a_restored_database_sends_nothing_until_a_person_has_looked(
     standing = standing_of(line.store, ACCOUNT)
     assert standing.is_paused
 
-    resume_account(line.resolver, ACCOUNT, "compared with the console of SAT", BY_TEST)
+    resume_account(line.handler, ACCOUNT, "compared with the console of SAT", BY_TEST)
     assert buy("INV-2")["state"] in ("pending", "succeeded")
 
 
@@ -111,7 +111,7 @@ def test_a_place_that_cannot_be_read_keeps_nobody_from_paying(
 ) -> None:
     """The task says so; the DAG that publishes is red meanwhile."""
     monkeypatch.setenv("SAT_CHECKPOINTS_URI", "nonsense://bucket")
-    pause_a_restored_account(ApplicationHook(CONNECTIONS["db_conn_id"]), ACCOUNT, BY_TEST)
+    pause_if_rolled_back(ApplicationHook(CONNECTIONS["db_conn_id"]), ACCOUNT, BY_TEST)
     assert "What was published could not be looked at" in caplog.text
     monkeypatch.delenv("SAT_CHECKPOINTS_URI")
     assert buy("INV-3")["state"] in ("pending", "succeeded")

@@ -10,12 +10,12 @@ from typing import Any, cast
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from sat_hook.domain.recorded import StreamId, StreamKind
+from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.operators.batch import SATIntakeOperator
 from sat_hook.operators.order import SATCheckoutOperator
 from sat_hook.operators.recovery import SATRecoverOrdersOperator
 from sat_hook.pipeline.account_rules import rules_of_account
-from sat_hook.pipeline.resolver import standing_of
+from sat_hook.pipeline.command_handler import standing_of
 from stack.databases import ApplicationDatabase
 from tests.account_rules import confirmed_rules
 from tests.airflow_connections import CONNECTIONS, give_connections
@@ -82,7 +82,7 @@ def test_a_threshold_taken_out_of_the_connection_still_counts(
     [(_, started)] = of_batch(spooled, second, "BatchRunStarted")
     assert started.rules.approval_over_rupiah == 50_000
     assert standing_of(spooled.store, ACCOUNT).rules.are_confirmed is False
-    confirmed_rules(spooled.resolver, ACCOUNT, approval_over_rupiah=None)
+    confirmed_rules(spooled.handler, ACCOUNT, approval_over_rupiah=None)
     assert rules_of_account(spooled.store, ACCOUNT).approval_over_rupiah is None
 
 

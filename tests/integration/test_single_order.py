@@ -18,14 +18,14 @@ from sandbox.testing import SandboxServer
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_events import BatchSource
+from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.domain.recorded import StreamId, StreamKind
 from sat_hook.operators.batch import SATExecuteOperator
 from sat_hook.operators.inquiry import SATInquiryOperator
 from sat_hook.operators.order import SATCheckoutOperator
 from sat_hook.operators.status import SATStatusOperator
-from sat_hook.pipeline.held import HeldDecision, decide_held_order
+from sat_hook.pipeline.held_orders import HeldDecision, decide_held_order
 from sat_hook.pipeline.overrides import pause_account, resume_account
 from sat_hook.sensors.batch import SATBatchSensor
 from sat_hook.sensors.order import SATOrderSensor
@@ -231,11 +231,11 @@ def test_what_cannot_be_an_order_fails_the_task(line: Line, changes: dict[str, A
 
 def test_a_paused_account_sends_nothing(line: Line) -> None:
     """The task fails with the reason; resumed and cleared, it sends."""
-    pause_account(line.resolver, ACCOUNT, "suspicious", BY_TEST)
+    pause_account(line.handler, ACCOUNT, "suspicious", BY_TEST)
     with pytest.raises(AirflowFailException, match="suspicious"):
         checkout().execute(context())
     assert (order_of(line).state, charged(line)) == (OrderState.QUOTED, 0)
-    resume_account(line.resolver, ACCOUNT, "was nothing", BY_TEST)
+    resume_account(line.handler, ACCOUNT, "was nothing", BY_TEST)
     assert checkout().execute(context(2))["state"] == "pending"
 
 
@@ -260,7 +260,7 @@ def test_a_held_order_waits_for_a_person(line: Line) -> None:
     held = checkout("INV-2").execute(context())
     assert (held["state"], held["reason_code"]) == ("held", "business_duplicate")
     assert checkout("INV-2").execute(context(2))["state"] == "held"
-    decide_held_order(line.resolver, held["request_id"], HeldDecision.RELEASE, "really twice", BY_TEST)
+    decide_held_order(line.handler, held["request_id"], HeldDecision.RELEASE, "really twice", BY_TEST)
     assert checkout("INV-2").execute(context(3))["state"] == "pending"
 
 
@@ -271,7 +271,7 @@ def test_an_account_that_wants_approvals_has_the_order_held(
     give_connections(monkeypatch, line, database, tmp_path, approval_over_rupiah=10_000)
     held = checkout().execute(context())
     assert (held["state"], held["reason_code"]) == ("held", "approval")
-    decide_held_order(line.resolver, held["request_id"], HeldDecision.RELEASE, "go on", BY_TEST)
+    decide_held_order(line.handler, held["request_id"], HeldDecision.RELEASE, "go on", BY_TEST)
     assert checkout().execute(context(2))["state"] == "held"
     assert charged(line) == 0
 
@@ -340,7 +340,7 @@ def test_another_accounts_connection_has_no_say_about_an_order(
         def now(self) -> Any:
             return super().now() + timedelta(minutes=2)
 
-    monkeypatch.setattr("sat_hook.hooks.application.StoreClock", Later)
+    monkeypatch.setattr("sat_hook.hooks.application_database.StoreClock", Later)
     with SandboxServer() as north:
         connections = {**CONNECTIONS, "sat_conn_id": give_another_account(monkeypatch, north, tmp_path)}
         ids = {"request_id": bought["request_id"]}
@@ -377,7 +377,7 @@ def test_an_order_without_an_end_is_handed_to_people(line: Line, monkeypatch: py
         def now(self) -> Any:
             return super().now() + timedelta(minutes=2)
 
-    monkeypatch.setattr("sat_hook.hooks.application.StoreClock", Later)
+    monkeypatch.setattr("sat_hook.hooks.application_database.StoreClock", Later)
     ended = sensor.resume(context(), event)
     assert (ended["state"], ended["verdict"]) == ("escalated", "unknown: may have been charged")
     batch = line.store.load_batch(ended["batch_id"])

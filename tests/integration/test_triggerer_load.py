@@ -19,12 +19,12 @@ from psycopg2.extensions import cursor as Cursor
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.domain.order import OrderState
-from sat_hook.hooks.application import ApplicationHook
+from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
-from sat_hook.triggers.following import LONGEST_SLEEP_SECONDS, SATFollowingTrigger
 from sat_hook.triggers.order import SATOrderTrigger
+from sat_hook.triggers.order_wait import LONGEST_SLEEP_SECONDS, SATOrderWaitTrigger
 from stack.databases import ApplicationDatabase
 from tests.airflow_connections import CONNECTIONS, give_connections
 from tests.integration.pipeline.test_steps import ready
@@ -85,7 +85,7 @@ def deadline(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
-async def fired(trigger: SATFollowingTrigger) -> Any:
+async def fired(trigger: SATOrderWaitTrigger) -> Any:
     """How the trigger's wait ended."""
     events = [event async for event in trigger.run()]
     assert len(events) == 1
@@ -127,7 +127,7 @@ async def test_two_instances_share_the_due_list(line: Line, monkeypatch: pytest.
         return await ask(self, request_id)
 
     rare = PollingLimits(growth=60.0, longest_delay_seconds=600.0)
-    monkeypatch.setattr("sat_hook.pipeline.finality.PollingLimits", lambda: rare)
+    monkeypatch.setattr("sat_hook.pipeline.status_polling.PollingLimits", lambda: rare)
     monkeypatch.setattr(AsyncSATClient, "ask_status", counted)
     triggers = [SATBatchTrigger(batch_id=batch_id, deadline=deadline(120), **CONNECTIONS) for _ in range(2)]
     both = [asyncio.create_task(fired(trigger)) for trigger in triggers]

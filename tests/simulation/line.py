@@ -20,16 +20,16 @@ from sat_hook.domain.order_commands import (
     OperatorEnd,
     Release,
 )
-from sat_hook.pipeline.asking import ask_about
 from sat_hook.pipeline.chunks import Chunk
-from sat_hook.pipeline.recovery import Recovery
-from sat_hook.pipeline.resolver import Ask
-from sat_hook.pipeline.trouble import (
+from sat_hook.pipeline.command_handler import OrderCommandRequest
+from sat_hook.pipeline.errors import (
     AccountPausedError,
     BatchStoppedError,
     OverrideRefusedError,
     PipelineError,
 )
+from sat_hook.pipeline.recovery import Recovery
+from sat_hook.pipeline.status_query import ask_about
 from sat_hook.pipeline.withdrawal import withdraw_batch, withdraw_order
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.event_store import OrderSlice, StoreUnavailableError, each_order
@@ -204,15 +204,15 @@ class Line(Steps):
             await self._in_background("curious", self._ask_again)
 
     async def _ask_again(self, process: Process) -> None:
-        resolver = self.resolver(process)
+        handler = self.handler(process)
         sent = [
             order.request_id
             for batch_id in self.batch_ids
-            for order in each_order(resolver.store, OrderSlice(batch_id))
+            for order in each_order(handler.store, OrderSlice(batch_id))
             if order.attempt
         ]
         async with self.client(process) as sat:
-            await ask_about(resolver, sat, sent, by(process))
+            await ask_about(handler, sat, sent, by(process))
 
     async def _doubts_settled(self) -> None:
         """Wait for the janitor, as long as an order was taken back and called successful again."""
@@ -225,7 +225,7 @@ class Line(Steps):
     async def _recover(self, process: Process) -> None:
         async with self.client(process) as sat:
             recovery = Recovery(
-                self.resolver(process),
+                self.handler(process),
                 GuardedSchedule(self.schedule, process),
                 sat,
                 process.chance,
@@ -257,58 +257,60 @@ class Line(Steps):
         await self.step("withdraw", lambda p: self._withdraw(p, batch_id))
 
     async def _withdraw(self, process: Process, batch_id: str) -> bool:
-        resolver, chance = self.resolver(process), process.chance
+        handler, chance = self.handler(process), process.chance
 
         def decide() -> bool:
-            orders = list(each_order(resolver.store, OrderSlice(batch_id)))
+            orders = list(each_order(handler.store, OrderSlice(batch_id)))
             try:
                 if chance.random() < 0.4:
-                    withdraw_batch(resolver, batch_id, "the wrong file", BY_PERSON)
+                    withdraw_batch(handler, batch_id, "the wrong file", BY_PERSON)
                 elif orders:
-                    withdraw_order(resolver, chance.choice(orders).request_id, "paid elsewhere", BY_PERSON)
+                    withdraw_order(handler, chance.choice(orders).request_id, "paid elsewhere", BY_PERSON)
             except OverrideRefusedError:
                 self.watch.count("people:withdraw too late")
             return True
 
-        return await resolver.offload(decide)
+        return await handler.offload(decide)
 
     async def _switch(self, process: Process, command: PauseAccount | ResumeAccount) -> bool:
-        resolver = self.resolver(process)
-        await resolver.offload(lambda: resolver.apply_to_account(self.account, command, BY_PERSON))
+        handler = self.handler(process)
+        await handler.offload(lambda: handler.apply_to_account(self.account, command, BY_PERSON))
         return True
 
     async def _people(self, process: Process, batch_id: str, *, is_last: bool) -> bool:
         """People look at what was held or handed to them; True when the batch has to go on."""
-        resolver = self.resolver(process)
+        handler = self.handler(process)
 
         def look() -> bool:
-            orders = list(each_order(resolver.store, OrderSlice(batch_id)))
+            orders = list(each_order(handler.store, OrderSlice(batch_id)))
             if any(order.state is OrderState.QUOTED for order in orders):
                 # Paid as far as the deposit reached; somebody pays in for the rest.
                 self.sat.judge.top_up(20_000_000)
                 self.watch.count("people:top-up")
-            now = resolver.clock.now()
+            now = handler.clock.now()
             made = (self._decision(process, order, is_last, now) for order in orders)
-            asks = [ask for ask in made if ask is not None]
-            done = resolver.apply(asks, BY_PERSON) if asks else {}
+            commands = [ask for ask in made if ask is not None]
+            done = handler.apply(commands, BY_PERSON) if commands else {}
             states = {order.state for order in orders} | {
                 resolution.order.state for resolution in done.values() if resolution.order is not None
             }
             return bool(states & {OrderState.QUOTED, OrderState.UNKNOWN, OrderState.RECEIVED}) and not is_last
 
-        return await resolver.offload(look)
+        return await handler.offload(look)
 
-    def _decision(self, process: Process, order: Order, is_last: bool, now: datetime) -> Ask | None:
+    def _decision(
+        self, process: Process, order: Order, is_last: bool, now: datetime
+    ) -> OrderCommandRequest | None:
         weather, chance = self.plan.weather, process.chance
         if order.state is OrderState.HELD:
             if not is_last and chance.random() < weather.release_held:
-                return Ask(order.request_id, Release("the new price is fine"))
-            return Ask(order.request_id, Cancel("too dear"))
+                return OrderCommandRequest(order.request_id, Release("the new price is fine"))
+            return OrderCommandRequest(order.request_id, Cancel("too dear"))
         if order.state is OrderState.ESCALATED and chance.random() < weather.operator:
             if not is_last and chance.random() < 0.5:
                 assert order.first_sent_at is not None
                 until = order.first_sent_at + timedelta(seconds=RECOVERY.dedup_horizon_seconds)
-                return Ask(order.request_id, AllowResend("try again", now, until))
+                return OrderCommandRequest(order.request_id, AllowResend("try again", now, until))
             end = chance.choice(tuple(OperatorEnd))
-            return Ask(order.request_id, EndByOperator(end, "SAT's support told us", now))
+            return OrderCommandRequest(order.request_id, EndByOperator(end, "SAT's support told us", now))
         return None

@@ -18,13 +18,13 @@ from sandbox.judge import Judge
 from sandbox.wire import CALLBACK_TYPE, Manner, Outcome, Request
 from sandbox.world import World
 from sat_hook.clients.asynchronous import AsyncSATClient
-from sat_hook.clients.guard import SendGuard, SendWindowClosed
+from sat_hook.clients.send_window import SendGuard, SendWindowClosed
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireRequest, WireResponse
 from sat_hook.protocol.signing import SIGNATURE_HEADER
 from sat_hook.receiver.app import Receiver, _Opened
-from sat_hook.receiver.senders import BadSignatures, Sources
+from sat_hook.receiver.client_addresses import BadSignatures, Sources
 from sat_hook.receiver.settings import ReceiverSettings
 from tests.simulation.inbox import SimulatedInbox
 from tests.simulation.processes import Process, Storm

@@ -15,7 +15,7 @@ from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.guards import PostgresGuardLedger
 from sat_hook.store.poll_schedule import PostgresPollSchedule
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 from tests.simulation.simulation import Backend, MakeBackend
 from tests.simulation.virtual_time import VirtualClock
 

@@ -9,13 +9,13 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any, BinaryIO, TypeVar
 
+from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.order import Order
-from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
-from sat_hook.pipeline.trouble import SpoolError
+from sat_hook.pipeline.errors import SpoolError
 from sat_hook.store.event_store import Change, EventStore, StoreUnavailableError
 from sat_hook.store.funds import AccountFunds, FundsStore
 from sat_hook.store.guards import GuardLedger, LockedAccount
-from sat_hook.store.memory import MemoryEventStore
+from sat_hook.store.memory_events import MemoryEventStore
 from sat_hook.store.poll_schedule import DuePoll, PollSchedule, PollScope
 from tests.simulation.processes import Process, Storm
 from tests.simulation.watch import Watch

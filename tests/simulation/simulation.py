@@ -15,14 +15,14 @@ from unittest.mock import patch
 
 from sandbox.scenario import DedupHorizon
 from sat_hook.clients import async_transport
+from sat_hook.domain.event_record import RecordedEvent, StreamKind
 from sat_hook.domain.order import OrderState, fold
-from sat_hook.domain.recorded import RecordedEvent, StreamKind
-from sat_hook.pipeline import pausing
-from sat_hook.pipeline.trusting import TrustedCallbacks
+from sat_hook.pipeline import pause_watch
+from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
 from sat_hook.store.funds import FundsStore, MemoryFunds
 from sat_hook.store.guards import GuardLedger, MemoryGuardLedger
-from sat_hook.store.memory import MemoryEventStore
+from sat_hook.store.memory_events import MemoryEventStore
 from sat_hook.store.memory_polls import MemoryPollSchedule
 from sat_hook.store.poll_schedule import PollSchedule
 from tests.simulation.inbox import TRUSTING_EVERY
@@ -119,8 +119,8 @@ def run_seed(
     """
     plan = plan or draw_plan(seed)
     # Nobody pauses the account in most seeds; looking for it every half second would take most of the time.
-    looks = pausing.LOOK_EVERY_SECONDS if plan.weather.pause else SELDOM_SECONDS
-    with _without_surroundings(), patch.object(pausing, "LOOK_EVERY_SECONDS", looks):
+    looks = pause_watch.LOOK_EVERY_SECONDS if plan.weather.pause else SELDOM_SECONDS
+    with _without_surroundings(), patch.object(pause_watch, "LOOK_EVERY_SECONDS", looks):
         return _Run(seed, plan, fate, backend, traced, account or f"seed{seed}").verdict()
 
 

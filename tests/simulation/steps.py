@@ -12,8 +12,8 @@ from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
+from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.guards import NO_RULES, AccountRules
-from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
 from sat_hook.pipeline.approval import (
     ApprovalPolicy,
     ApprovalRequest,
@@ -24,11 +24,15 @@ from sat_hook.pipeline.approval import (
 )
 from sat_hook.pipeline.balance import check_balance
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
-from sat_hook.pipeline.clocks import shared_clock
+from sat_hook.pipeline.clock_skew import shared_clock
+from sat_hook.pipeline.command_handler import CommandHandler, load_batch
+from sat_hook.pipeline.errors import (
+    ApprovalRejectedError,
+    BatchStoppedError,
+)
 from sat_hook.pipeline.execution import ChunkExecutor, Gate
-from sat_hook.pipeline.finality import StatusPoller, escalate_in_flight, orders_in_flight
 from sat_hook.pipeline.funding import look_at_deposit, reserve
-from sat_hook.pipeline.guarding import guard_batch
+from sat_hook.pipeline.guards import guard_batch
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import (
     ExecutionLimits,
@@ -38,15 +42,11 @@ from sat_hook.pipeline.limits import (
     RecoveryLimits,
 )
 from sat_hook.pipeline.quoting import Quoter, close_quoting
-from sat_hook.pipeline.resolver import Resolver, load_batch
 from sat_hook.pipeline.results import complete, write_results
 from sat_hook.pipeline.rule_changes import confirm_rules, propose_rules
+from sat_hook.pipeline.status_polling import StatusPoller, escalate_in_flight, orders_in_flight
 from sat_hook.pipeline.submission import submit
-from sat_hook.pipeline.trouble import (
-    ApprovalRejectedError,
-    BatchStoppedError,
-)
-from sat_hook.pipeline.trusting import TrustedCallbacks
+from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
 from sat_hook.store.event_store import EventStore, OrderSlice, StoreUnavailableError
 from sat_hook.store.funds import FundsStore
@@ -118,23 +118,23 @@ class Steps:
         number = next(self._numbers)
         return Process(f"{name}#{number}", self.time, clock, self.census, self.chance, self.watch.note)
 
-    def resolver(self, process: Process) -> Resolver:
-        """The resolver as ``process`` has it."""
+    def handler(self, process: Process) -> CommandHandler:
+        """The command handler as ``process`` has it."""
         store = GuardedStore(self.store, process, self.storm, self.watch)
         clock = shared_clock(store, process.clock)  # type: ignore[arg-type]
-        return Resolver(store, clock, Offloading(process))  # type: ignore[arg-type]
+        return CommandHandler(store, clock, Offloading(process))  # type: ignore[arg-type]
 
     def client(self, process: Process) -> AsyncSATClient:
         """The client as ``process`` has it."""
         return client_of(self.sat, process, self.watch, self.storm, self.settings)
 
     async def _submit(self, process: Process, batch: Batch) -> str:
-        resolver = self.resolver(process)
-        done = await resolver.offload(
+        handler = self.handler(process)
+        done = await handler.offload(
             lambda: submit(
-                resolver.store,
+                handler.store,
                 GuardedSpool(self.spool, process),
-                resolver.clock,
+                handler.clock,
                 account=self.account,
                 reference=batch.reference,
                 source=BatchSource.FILE,
@@ -146,63 +146,63 @@ class Steps:
         return done.batch_id
 
     async def _intake(self, process: Process, batch_id: str) -> bool:
-        resolver = self.resolver(process)
+        handler = self.handler(process)
         spool = GuardedSpool(self.spool, process)
-        await resolver.offload(lambda: take_in(resolver, spool, batch_id, by(process)))
+        await handler.offload(lambda: take_in(handler, spool, batch_id, by(process)))
         return True
 
     async def _validate(self, process: Process, batch_id: str) -> bool:
-        resolver = self.resolver(process)
+        handler = self.handler(process)
         async with self.client(process) as sat:
             catalogue = catalogue_of(await sat.list_products())
-        await resolver.offload(lambda: validate_orders(resolver, batch_id, catalogue, by(process)))
+        await handler.offload(lambda: validate_orders(handler, batch_id, catalogue, by(process)))
         return True
 
     async def _check_balance(self, process: Process, batch_id: str) -> bool:
-        resolver = self.resolver(process)
+        handler = self.handler(process)
         async with self.client(process) as sat:
             saldo = (await sat.account()).saldo_rupiah
-        await resolver.offload(lambda: check_balance(resolver, batch_id, saldo, by(process)))
+        await handler.offload(lambda: check_balance(handler, batch_id, saldo, by(process)))
         return True
 
     async def _plan(self, process: Process, batch_id: str, chunk_rows: int) -> list[Chunk]:
-        resolver = self.resolver(process)
-        return await resolver.offload(lambda: plan_chunks(resolver.store, batch_id, chunk_rows))
+        handler = self.handler(process)
+        return await handler.offload(lambda: plan_chunks(handler.store, batch_id, chunk_rows))
 
     async def _quote(self, process: Process, which: OrderSlice) -> bool:
-        resolver = self.resolver(process)
+        handler = self.handler(process)
         async with self.client(process) as sat:
             catalogue = catalogue_of(await sat.list_products())
-            await Quoter(resolver, sat, catalogue, QuotingLimits()).quote_slice(which, by(process))
+            await Quoter(handler, sat, catalogue, QuotingLimits()).quote_slice(which, by(process))
         return True
 
     async def _close_quotes(self, process: Process, batch_id: str) -> bool:
-        resolver = self.resolver(process)
-        await resolver.offload(lambda: close_quoting(resolver, batch_id, by(process)))
+        handler = self.handler(process)
+        await handler.offload(lambda: close_quoting(handler, batch_id, by(process)))
         return True
 
     async def _guard(self, process: Process, batch_id: str) -> bool:
-        resolver = self.resolver(process)
+        handler = self.handler(process)
         guards = GuardedGuards(self.guards, process, self.watch)
 
         def look() -> bool:
-            if load_batch(resolver.store, batch_id).state is not BatchState.REFUSED:
-                guard_batch(resolver, guards, batch_id, self._asked_rules.guards, by(process))
+            if load_batch(handler.store, batch_id).state is not BatchState.REFUSED:
+                guard_batch(handler, guards, batch_id, self._asked_rules.guards, by(process))
             return True
 
-        return await resolver.offload(look)
+        return await handler.offload(look)
 
     async def _approve(self, process: Process, batch_id: str) -> bool:
         """True when the batch may go on; somebody answers after a while, and not always as one should."""
-        resolver, policy, chance = self.resolver(process), self._policy, process.chance
+        handler, policy, chance = self.handler(process), self._policy, process.chance
 
         def ask() -> ApprovalRequest | None:
-            return ask_for_approval(resolver, batch_id, policy, by(process))
+            return ask_for_approval(handler, batch_id, policy, by(process))
 
-        if load_batch(resolver.store, batch_id).state is BatchState.REFUSED:
+        if load_batch(handler.store, batch_id).state is BatchState.REFUSED:
             return False
         try:
-            request = await resolver.offload(ask)
+            request = await handler.offload(ask)
             if request is None:
                 return True
             await asyncio.sleep(chance.uniform(1, LONGEST_ANSWER_SECONDS))
@@ -211,20 +211,20 @@ class Steps:
             if chance.random() < self.plan.weather.answer_badly:
                 self.watch.count("people:answer badly")
                 if chance.random() < 0.3:
-                    await resolver.offload(lambda: reject(resolver, batch_id, terms, BY_APPROVER))
+                    await handler.offload(lambda: reject(handler, batch_id, terms, BY_APPROVER))
                 who = BY_PERSON
-            await resolver.offload(lambda: approve(resolver, batch_id, policy, terms, who))
+            await handler.offload(lambda: approve(handler, batch_id, policy, terms, who))
         except ApprovalRejectedError:
             return False
         return True
 
     def confirm_rules(self) -> None:
         """Two people put the account's rules in the log, before anything else happens."""
-        resolver = Resolver(self.store, VirtualClock(self.time))
+        handler = CommandHandler(self.store, VirtualClock(self.time))
         rules = self._account_rules
-        proposed = propose_rules(resolver, self.account, rules, {}, "by contract", BY_PERSON).rules.proposal
+        proposed = propose_rules(handler, self.account, rules, {}, "by contract", BY_PERSON).rules.proposal
         assert proposed is not None
-        standing = confirm_rules(resolver, self.account, proposed.number, "checked", BY_APPROVER)
+        standing = confirm_rules(handler, self.account, proposed.number, "checked", BY_APPROVER)
         self.watch.begins_at(StreamId(StreamKind.ACCOUNT, standing.account_id), standing.version)
 
     @property
@@ -243,45 +243,45 @@ class Steps:
 
     async def _reserve(self, process: Process, batch_id: str) -> bool:
         """False when somebody rejected the batch after another had approved it."""
-        resolver = self.resolver(process)
-        if load_batch(resolver.store, batch_id).state is BatchState.REFUSED:
+        handler = self.handler(process)
+        if load_batch(handler.store, batch_id).state is BatchState.REFUSED:
             return False
         funds = GuardedFunds(self.funds, process, self.watch)
         policy = self.chance.choice((ShortFundsPolicy.WAIT, ShortFundsPolicy.PARTIAL))
         async with self.client(process) as sat:
-            seen = await look_at_deposit(sat, resolver.clock, self.account)
-        found = await resolver.offload(
-            lambda: reserve(funds, resolver.clock, batch_id, seen, policy, by(process), FUNDING)
+            seen = await look_at_deposit(sat, handler.clock, self.account)
+        found = await handler.offload(
+            lambda: reserve(funds, handler.clock, batch_id, seen, policy, by(process), FUNDING)
         )
         if found.is_short and (policy is ShortFundsPolicy.WAIT or not found.batch.reserved_up_to_row):
             raise BatchStoppedError("the deposit does not reach")
         return True
 
     async def _execute(self, process: Process, which: OrderSlice) -> bool:
-        resolver = self.resolver(process)
+        handler = self.handler(process)
 
         def look() -> Gate:
-            batch = load_batch(resolver.store, which.batch_id)
-            return Gate(True, approval_is_needed(resolver.store, batch, self._policy))
+            batch = load_batch(handler.store, which.batch_id)
+            return Gate(True, approval_is_needed(handler.store, batch, self._policy))
 
-        gate = await resolver.offload(look)
+        gate = await handler.offload(look)
         async with self.client(process) as sat:
             catalogue = catalogue_of(await sat.list_products())
-            executor = ChunkExecutor(resolver, sat, catalogue, by(process), EXECUTION, gate)
+            executor = ChunkExecutor(handler, sat, catalogue, by(process), EXECUTION, gate)
             await executor.run(which)
         return True
 
     async def _wait(self, process: Process, batch_id: str) -> bool:
-        resolver = self.resolver(process)
+        handler = self.handler(process)
         scope = PollScope(batch_id=batch_id)
         schedule = GuardedSchedule(self.schedule, process)
         deadline = self.time.seconds + SENSOR_GIVES_UP_SECONDS
         async with self.client(process) as sat:
-            poller = StatusPoller(resolver, schedule, sat, process.chance, POLLING, self.trusted)
+            poller = StatusPoller(handler, schedule, sat, process.chance, POLLING, self.trusted)
             while True:
                 try:
                     await poller.poll_due(scope, by(process))
-                    in_flight = await resolver.offload(lambda: orders_in_flight(resolver, batch_id))
+                    in_flight = await handler.offload(lambda: orders_in_flight(handler, batch_id))
                     pause = await poller.seconds_to_next(scope)
                 except StoreUnavailableError:
                     await asyncio.sleep(5.0)
@@ -292,11 +292,11 @@ class Steps:
                 if remaining <= 0:
                     break
                 longest = LONGEST_SLEEP_SECONDS if not self.storm.is_over else LONGEST_QUIET_SLEEP_SECONDS
-                await self._bell(min(remaining, longest, pause or DEBOUNCE_SECONDS))
-        await resolver.offload(lambda: escalate_in_flight(resolver, batch_id, "no end in sight", by(process)))
+                await self._listener(min(remaining, longest, pause or DEBOUNCE_SECONDS))
+        await handler.offload(lambda: escalate_in_flight(handler, batch_id, "no end in sight", by(process)))
         return True
 
-    async def _bell(self, seconds: float) -> None:
+    async def _listener(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
                 await self.sat.rang.wait()
@@ -306,10 +306,10 @@ class Steps:
         self.sat.rang.clear()
 
     async def _results(self, process: Process, batch_id: str) -> bool:
-        resolver = self.resolver(process)
+        handler = self.handler(process)
         spool = GuardedSpool(self.spool, process)
-        await resolver.offload(lambda: complete(resolver, batch_id, by(process)))
-        await resolver.offload(lambda: write_results(resolver, spool, spool, batch_id, by(process)))
+        await handler.offload(lambda: complete(handler, batch_id, by(process)))
+        await handler.offload(lambda: write_results(handler, spool, spool, batch_id, by(process)))
         return True
 
 

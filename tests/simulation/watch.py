@@ -13,9 +13,9 @@ from datetime import datetime
 from sat_hook.domain.account import AccountPaused, AccountResumed
 from sat_hook.domain.batch_events import ApprovalRequested, BatchApproved, BatchSubmitted, FundsReserved
 from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.order import Order, evolve
-from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
-from sat_hook.pipeline.trusting import BY_CALLBACK
+from sat_hook.pipeline.trusted_callbacks import BY_CALLBACK
 from sat_hook.store.event_store import Change
 from tests.simulation.knowledge import BrokenInvariantError
 from tests.simulation.processes import Process

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.people import is_same_person
-from sat_hook.domain.recorded import Provenance
 from tests.simulation.knowledge import Knowledge, Known
 
 

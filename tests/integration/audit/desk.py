@@ -19,11 +19,11 @@ import psycopg2
 from sat_hook.audit.exports import request_export, requested_by
 from sat_hook.audit.keys import AuditSigner
 from sat_hook.audit.pack import PackWriter, PackWritten
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.export import Export
 from sat_hook.domain.identity import request_id_of
-from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.overrides import pause_account
-from sat_hook.pipeline.resolver import Resolver
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
@@ -133,7 +133,7 @@ def desk_of(database: ApplicationDatabase, folder: Path) -> Iterator[Desk]:
     notary = Notary(database, folder / "published")
     store = PostgresEventStore(Database(database.writer_dsn))
     by_bob = Provenance("user:bob", "plugin:pause")
-    pause_account(Resolver(store, notary.clock), ACCOUNT, "number 081211311111 complained", by_bob)
+    pause_account(CommandHandler(store, notary.clock), ACCOUNT, "number 081211311111 complained", by_bob)
     notary.clock = ManualClock(datetime.now(UTC))
     with closing(store.database):
         yield Desk(notary, store, folder)

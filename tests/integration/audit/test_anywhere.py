@@ -10,7 +10,7 @@ import pytest
 from psycopg2.extensions import connection as Connection
 
 from sat_hook.audit import checkpoints
-from sat_hook.audit.chain import verify_chain
+from sat_hook.audit.checkpoint_verification import verify_chain
 from sat_hook.audit.findings import FindingKind
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import Found, order_stream

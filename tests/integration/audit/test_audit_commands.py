@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from sat_hook.audit.checkpoints import name_of
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order_events import OrderSucceeded
-from sat_hook.domain.recorded import Provenance
+from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.overrides import pause_account, resume_account
-from sat_hook.pipeline.resolver import Resolver
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
@@ -145,10 +145,10 @@ def test_acts_are_listed_with_who_why_and_how_often(run: Run, notary: Notary) ->
     """An act of many events is one line; what the pipeline did is none."""
     store = PostgresEventStore(Database(notary.database.writer_dsn))
     with closing(store.database):
-        resolver = Resolver(store, ManualClock(datetime.now(UTC)))
+        handler = CommandHandler(store, ManualClock(datetime.now(UTC)))
         alice, bob = (Provenance(f"user:{name}", "plugin:act") for name in ("alice", "bob"))
-        pause_account(resolver, ACCOUNT, "the bank is [closed]", alice)
-        resume_account(resolver, ACCOUNT, "open again", bob)
+        pause_account(handler, ACCOUNT, "the bank is [closed]", alice)
+        resume_account(handler, ACCOUNT, "open again", bob)
         for batch in (BATCH, "B" + "C" * 25):
             store.append([submitted(batch)], bob, T0)
     env = {"SAT_DB_DSN": notary.database.reader_dsn}

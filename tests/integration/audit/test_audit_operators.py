@@ -19,13 +19,13 @@ from sat_hook.audit.checkpoints import name_of
 from sat_hook.audit.exports import load_export, request_export
 from sat_hook.audit.keys import AuditSigner, new_audit_key
 from sat_hook.audit.publication import PublicationError
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.order_events import OrderSucceeded
 from sat_hook.hooks.audit import audit_signer, checkpoint_publication
 from sat_hook.hooks.sat_connection import SATConnectionError
 from sat_hook.operators.audit import SATCheckpointOperator, SATExportOperator, SATVerifyLogOperator
+from sat_hook.pipeline.command_handler import CommandHandler, standing_of
 from sat_hook.pipeline.overrides import resume_account
-from sat_hook.pipeline.resolver import Resolver, standing_of
 from sat_hook.protocol.signing import generate_key_pair
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
@@ -105,7 +105,7 @@ def test_two_logs_stop_every_account_until_people_resume_them(airflow: Notary) -
         with pytest.raises(AirflowFailException):
             operator.execute(CONTEXT)
         assert standing_of(store, ACCOUNT).is_paused
-        resume_account(Resolver(store, SystemClock()), ACCOUNT, "compared with SAT's console", BY_TEST)
+        resume_account(CommandHandler(store, SystemClock()), ACCOUNT, "compared with SAT's console", BY_TEST)
         with pytest.raises(AirflowFailException):
             operator.execute(CONTEXT)
         assert not standing_of(store, ACCOUNT).is_paused

@@ -18,7 +18,7 @@ import psycopg2.errors
 import pytest
 
 from sat_hook.audit import checkpoints
-from sat_hook.audit.chain import Trust
+from sat_hook.audit.checkpoint_verification import Trust
 from sat_hook.audit.checkpoints import (
     CheckpointAheadError,
     CheckpointForkedError,
@@ -30,7 +30,7 @@ from sat_hook.audit.checkpoints import (
 )
 from sat_hook.audit.findings import FindingKind
 from sat_hook.audit.keys import AuditSigner, AuditVerifier, new_audit_key
-from sat_hook.audit.verification import Verification, verify_log
+from sat_hook.audit.log_verification import Verification, verify_log
 from sat_hook.store.database import Database
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import Found, damage, fill, order_stream

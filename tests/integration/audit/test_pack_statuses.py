@@ -15,7 +15,7 @@ import pytest
 
 from sat_hook.audit.exports import request_export
 from sat_hook.audit.pack import PackWriter
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain import order_events as happened
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore

@@ -15,22 +15,22 @@ import pytest
 from sat_hook.audit.findings import FindingKind
 from sat_hook.audit.replay import Replay, replay
 from sat_hook.audit.reports import ResultFiles, Verdict
-from sat_hook.clients.system import SystemClock
-from sat_hook.domain import earlier_events as earlier
+from sat_hook.clients.clock import SystemClock
+from sat_hook.domain import legacy_events as legacy
 from sat_hook.domain.batch import Batch, evolve_batch
 from sat_hook.domain.batch_commands import RecordResults
 from sat_hook.domain.batch_events import BatchResultsWritten
+from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_commands import RecordStatus
-from sat_hook.domain.recorded import StreamId, StreamKind
 from sat_hook.pipeline import results
-from sat_hook.pipeline.resolver import Ask
+from sat_hook.pipeline.command_handler import OrderCommandRequest
 from sat_hook.pipeline.result_rows import EARLIER_FORMS
 from sat_hook.pipeline.results import render_results, summarise
 from sat_hook.pipeline.spool import AnySpool
+from sat_hook.store.as_of import UnsettledPositionError, as_of_now
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change
-from sat_hook.store.past import UnsettledPositionError, present_of
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import Found, damage
@@ -67,7 +67,9 @@ class Finished:
         """The paid order fails after all."""
         order = self.line.orders(self.batch_id)["PAID"]
         late = RecordStatus("Failed", SystemClock().now(), "f" * 64, error_code="S00")
-        assert self.line.resolver.apply([Ask(order.request_id, late)], BY_TEST)[order.request_id].is_accepted
+        assert self.line.handler.apply([OrderCommandRequest(order.request_id, late)], BY_TEST)[
+            order.request_id
+        ].is_accepted
 
     def submitted_file(self) -> Path:
         """Where the submitted bytes are kept."""
@@ -183,7 +185,7 @@ def test_a_submitted_file_that_retention_removed_is_named(finished: Finished) ->
     replayed = finished.replay(found)
     assert (replayed.reports, found.findings) == ({"result files": {Verdict.SUMS_ONLY: 1}}, [])
     assert replayed.is_clean
-    file = render_results(present_of(finished.line.store), finished.line.spool, finished.batch_id)
+    file = render_results(as_of_now(finished.line.store), finished.line.spool, finished.batch_id)
     assert file.notice is not None
     assert "removed by retention" in file.notice
     assert file.rows == 3
@@ -208,14 +210,14 @@ def test_files_that_an_earlier_release_wrote_are_known(line: Line, database: App
     content = b"order_id,product_code,client_number,note:x\nA-1,nothing,081211000001,\x96 a;=1\n"
     batch_id = line.submit(content).batch_id
     line.take_in(batch_id)
-    file = render_results(present_of(line.store), line.spool, batch_id, EARLIER_FORMS[0])
-    assert file.digest != render_results(present_of(line.store), line.spool, batch_id).digest
+    file = render_results(as_of_now(line.store), line.spool, batch_id, EARLIER_FORMS[0])
+    assert file.digest != render_results(as_of_now(line.store), line.spool, batch_id).digest
     uri = line.spool.write(f"results/{batch_id}/{file.name}", file.content)
     counts = file.summary.orders_by_state
     written = BatchResultsWritten(
         uri=uri, digest=file.digest, rows=1, position=file.position, counts=counts, charged_rupiah=0
     )
-    line.resolver.apply_to_batch(batch_id, RecordResults(written), BY_TEST)
+    line.handler.apply_to_batch(batch_id, RecordResults(written), BY_TEST)
     position = line.store.close_position()
     assert Finished(line, database, batch_id, position).replay().reports == {
         "result files": {Verdict.EQUAL: 1}
@@ -245,7 +247,7 @@ def test_files_of_an_unknown_position_are_compared_where_it_can_be_known(
     batch = store.load_batch(finished.batch_id)
     assert batch is not None
     assert batch.results_uri is not None
-    event = earlier.BatchResultsWritten(
+    event = legacy.BatchResultsWritten(
         uri=batch.results_uri, digest=digest or batch.results_digest or "", rows=3
     )
     after: Batch = evolve_batch(batch, batch.batch_id, event)

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from sat_hook.audit import verification
-from sat_hook.audit.chain import Start, Trust
+from sat_hook.audit import log_verification
+from sat_hook.audit.checkpoint_verification import Start, Trust
 from sat_hook.audit.findings import FindingKind
+from sat_hook.audit.log_verification import Verification, verify_log
 from sat_hook.audit.signed_statuses import SATKeys, withdrawn_from
-from sat_hook.audit.verification import Verification, verify_log
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.event import Event
 from sat_hook.domain.identity import digest_of
@@ -250,7 +250,7 @@ def test_the_last_days_alone_know_what_was_sent(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, database: ApplicationDatabase
 ) -> None:
     """An order that began before them is held against its first event; many are looked up in groups."""
-    monkeypatch.setattr(verification, "EVIDENCE_PER_LOOKUP", 2)
+    monkeypatch.setattr(log_verification, "EVIDENCE_PER_LOOKUP", 2)
     for number in range(1, 6):
         change = change_of(None, number, received(number), VALIDATED)
         ledger.store.append([change], BY_TEST, T0)
@@ -260,7 +260,7 @@ def test_the_last_days_alone_know_what_was_sent(
     for number in range(1, 6):
         body = text(number, client_number="081399999999" if number == 4 else f"08121{number:06d}")
         ledger.end(number, happened.OrderSucceeded, body, SAT.sign(body.encode()))
-    monkeypatch.setattr(verification, "start_since", lambda *_: Start(1, last + 1, None))
+    monkeypatch.setattr(log_verification, "start_since", lambda *_: Start(1, last + 1, None))
     verified, found = ledger.verify(since=T0)
     assert verified.statuses_checked == 5
     kinds = [place for place in found.places if place[0] is FindingKind.EVIDENCE_CONTRADICTS]

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from sat_hook.audit.verification import verify_log
+from sat_hook.audit.log_verification import verify_log
 from sat_hook.store.database import Database
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import damage

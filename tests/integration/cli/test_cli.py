@@ -17,8 +17,8 @@ import pytest
 import requests
 
 from sat_hook.domain.account import AccountPaused, AccountStanding
+from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.identity import account_id_of
-from sat_hook.domain.recorded import StreamId, StreamKind
 from sat_hook.protocol.signing import Signer, generate_key_pair
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change

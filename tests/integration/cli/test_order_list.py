@@ -9,10 +9,10 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.identity import batch_id_of, request_id_of
 from sat_hook.domain.order import evolve
 from sat_hook.domain.order_events import HoldReason, OrderEscalated, OrderHeld
-from sat_hook.domain.recorded import StreamId, StreamKind
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore

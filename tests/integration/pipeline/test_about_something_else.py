@@ -12,32 +12,32 @@ from pathlib import Path
 import pytest
 
 from sat_hook.clients.asynchronous import AsyncSATClient
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.order import STATUS_MISMATCH, Order, OrderState
 from sat_hook.domain.order_commands import RecordStatus
 from sat_hook.pipeline.alerting import collect_alerts
+from sat_hook.pipeline.command_handler import OrderCommandRequest
 from sat_hook.pipeline.delivery import deliver
-from sat_hook.pipeline.evidence import status_ask
+from sat_hook.pipeline.errors import BatchStoppedError
+from sat_hook.pipeline.outcome_commands import status_command
 from sat_hook.pipeline.overrides import Resolution, resolve_order
-from sat_hook.pipeline.resolver import Ask
 from sat_hook.pipeline.single_order import ask_now
 from sat_hook.pipeline.spool import LocalSpool
-from sat_hook.pipeline.trouble import BatchStoppedError
 from sat_hook.protocol.messages import OrderDetail
 from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.database import Database
-from sat_hook.store.memory import MemoryEventStore
-from sat_hook.store.memory_watch import MemoryFinalWatch
+from sat_hook.store.memory_events import MemoryEventStore
+from sat_hook.store.memory_rechecks import MemoryRecheckSchedule
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
-from tests.integration.pipeline.test_post_final import BEGIN, DAY, OnlyAsked, World
+from tests.integration.pipeline.test_rechecks import BEGIN, DAY, OnlyAsked, World
 from tests.integration.pipeline.test_recovery import AT_ONCE, Shifted, recover
 from tests.integration.pipeline.test_steps import ready
 from tests.integration.receiver.serving import order as callback
 from tests.integration.receiver.waiting_orders import WaitingOrders, waiting_orders_of
-from tests.integration.store.test_final_watch import SUCCEEDED
+from tests.integration.store.test_rechecks import SUCCEEDED
 from tests.orders import BY_TEST, ManualClock, received
 from tests.pipeline import Line
 
@@ -64,7 +64,7 @@ def ask(line: Line, order: Order) -> Order:
 
     async def run() -> Order | None:
         async with AsyncSATClient(line.settings, SystemClock()) as sat:
-            return (await ask_now(line.resolver, sat, order.request_id, BY_TEST))[1]
+            return (await ask_now(line.handler, sat, order.request_id, BY_TEST))[1]
 
     now = asyncio.run(run())
     assert now is not None
@@ -109,9 +109,9 @@ def test_while_the_attempt_is_under_way_it_is_unknown_and_then_recovery_hands_it
     recover(line, ahead=timedelta(seconds=90))
     order = only(line, batch_id)
     assert (order.state, order.reason_code) == (OrderState.ESCALATED, STATUS_MISMATCH)
-    resolver = line.resolver
-    resolver.clock = Shifted(timedelta(seconds=90))
-    now = resolve_order(resolver, order.request_id, Resolution.FAILED, "SAT paid another order", BY_TEST)
+    handler = line.handler
+    handler.clock = Shifted(timedelta(seconds=90))
+    now = resolve_order(handler, order.request_id, Resolution.FAILED, "SAT paid another order", BY_TEST)
     assert now.state is OrderState.FAILED
 
 
@@ -192,7 +192,7 @@ def test_a_look_after_the_end_finds_it(database: ApplicationDatabase) -> None:
     """At D+1 and D+7: the end stands, the difference is an event and an alert, once."""
     clock = ManualClock(BEGIN)
     store = MemoryEventStore(clock)
-    world = World(store, MemoryFinalWatch(store), clock, OfAnotherNumber())
+    world = World(store, MemoryRecheckSchedule(store), clock, OfAnotherNumber())
     key = world.end(1, SUCCEEDED, says="Success")
     clock.advance(DAY)
     report = world.look()
@@ -223,12 +223,12 @@ def test_goods_of_an_end_that_an_earlier_release_took_for_this_order_stay(line: 
                     return outcome
                 await asyncio.sleep(0.05)
 
-    taken = status_ask(order.request_id, asyncio.run(status()), SystemClock().now())
+    taken = status_command(order.request_id, asyncio.run(status()), SystemClock().now())
     assert taken is not None
     assert isinstance(taken.command, RecordStatus)
     # What the release before did: it compared nothing but the id.
     blind = replace(taken.command, product_code="", client_number="")
-    line.resolver.apply([Ask(order.request_id, blind, taken.evidence)], BY_TEST)
+    line.handler.apply([OrderCommandRequest(order.request_id, blind, taken.evidence)], BY_TEST)
     assert only(line, batch_id).state is OrderState.SUCCEEDED
     goods = deliver(line.store, batch_id, reason="for the shop", provenance=BY_TEST, clock=SystemClock())
     assert goods.decode("utf-8-sig").splitlines()[1].endswith(",,")

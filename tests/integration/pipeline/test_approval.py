@@ -11,16 +11,16 @@ import pytest
 from sat_hook.audit.findings import Finding
 from sat_hook.audit.rebuild import compare_projections
 from sat_hook.clients.asynchronous import AsyncSATClient
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import RequestApproval
 from sat_hook.domain.batch_events import ApprovalTerms
+from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.guards import GuardRules
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Admit, Hold, Quote
 from sat_hook.domain.order_events import HoldReason, QuoteSource
 from sat_hook.domain.pricing import CatalogueEntry
-from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
 from sat_hook.pipeline.approval import (
     ApprovalPolicy,
     ApprovalRequest,
@@ -31,22 +31,22 @@ from sat_hook.pipeline.approval import (
     quotes_digest,
     reject,
 )
-from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport, Gate
-from sat_hook.pipeline.guarding import guard_batch
-from sat_hook.pipeline.held import HeldDecision, decide_held_batch, decide_held_order
-from sat_hook.pipeline.limits import ExecutionLimits
-from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
-from sat_hook.pipeline.trouble import (
+from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.pipeline.errors import (
     ApprovalRejectedError,
     ApprovalTermsChangedError,
     ApproverRefusedError,
     BatchStoppedError,
     ChargedAboveQuoteError,
 )
+from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport, Gate
+from sat_hook.pipeline.guards import guard_batch
+from sat_hook.pipeline.held_orders import HeldDecision, decide_held_batch, decide_held_order
+from sat_hook.pipeline.limits import ExecutionLimits
 from sat_hook.pipeline.validation import catalogue_of
 from sat_hook.store.event_store import OrderSlice
 from sat_hook.store.guards import MemoryGuardLedger, PostgresGuardLedger
-from sat_hook.store.memory import MemoryEventStore
+from sat_hook.store.memory_events import MemoryEventStore
 from tests.orders import BY_TEST, ManualClock
 from tests.pipeline import Line
 from tests.quoted_batches import Row, orders_of, quoted_batch
@@ -62,18 +62,18 @@ class Desk:
     def __init__(self, *rows: Row, maker: Provenance = MAKER, rules: GuardRules | None = None) -> None:
         self.clock = ManualClock()
         self.store = MemoryEventStore(self.clock)
-        self.resolver = Resolver(self.store, self.clock)
+        self.handler = CommandHandler(self.store, self.clock)
         self.rules = rules or GuardRules()
-        self.batch_id = quoted_batch(self.resolver, "a", rows, maker=maker)
+        self.batch_id = quoted_batch(self.handler, "a", rows, maker=maker)
         self.guard()
 
     def guard(self) -> None:
         """Let the guards look."""
-        guard_batch(self.resolver, MemoryGuardLedger(self.store), self.batch_id, self.rules, BY_TEST)
+        guard_batch(self.handler, MemoryGuardLedger(self.store), self.batch_id, self.rules, BY_TEST)
 
     def ask(self, policy: ApprovalPolicy = ALWAYS) -> ApprovalRequest | None:
         """What has to be approved."""
-        return ask_for_approval(self.resolver, self.batch_id, policy, BY_TEST)
+        return ask_for_approval(self.handler, self.batch_id, policy, BY_TEST)
 
     def asked(self, policy: ApprovalPolicy = ALWAYS) -> ApprovalTerms:
         """The terms of what is asked for, and something is."""
@@ -85,11 +85,11 @@ class Desk:
         self, terms: ApprovalTerms, who: Provenance = CHECKER, policy: ApprovalPolicy = ALWAYS
     ) -> Batch:
         """Answer yes."""
-        return approve(self.resolver, self.batch_id, policy, terms, who)
+        return approve(self.handler, self.batch_id, policy, terms, who)
 
     @property
     def orders(self) -> list[Order]:
-        return orders_of(self.resolver, self.batch_id)
+        return orders_of(self.handler, self.batch_id)
 
     def events(self, name: str) -> list[tuple[str, str]]:
         """Actor and data of the batch's events of a type."""
@@ -152,7 +152,7 @@ def test_terms_of_an_earlier_release_are_still_what_was_asked() -> None:
     earlier = request.terms.model_copy(
         update={"quotes_digest": quotes_digest((o.request_id, o.quote_rupiah or 0) for o in desk.orders)}
     )
-    desk.resolver.apply_to_batch(desk.batch_id, RequestApproval(earlier, 0), BY_TEST)
+    desk.handler.apply_to_batch(desk.batch_id, RequestApproval(earlier, 0), BY_TEST)
     assert desk.approve(earlier).approved == earlier
     assert [order.approved_rupiah for order in desk.orders] == [10_000, 20_000]
 
@@ -218,13 +218,15 @@ def test_what_changed_since_it_was_shown_is_not_approved(change: str) -> None:
     first, twin, _ = desk.orders
     if change == "price":
         until = desk.clock.now()
-        desk.resolver.apply(
-            [Ask(first.request_id, Quote(9_000, QuoteSource.CATALOGUE, None, until))], BY_TEST
+        desk.handler.apply(
+            [OrderCommandRequest(first.request_id, Quote(9_000, QuoteSource.CATALOGUE, None, until))], BY_TEST
         )
     elif change == "fewer":
-        desk.resolver.apply([Ask(first.request_id, Hold(HoldReason.LIMIT, "by another run"))], BY_TEST)
+        desk.handler.apply(
+            [OrderCommandRequest(first.request_id, Hold(HoldReason.LIMIT, "by another run"))], BY_TEST
+        )
     else:
-        decide_held_order(desk.resolver, twin.request_id, HeldDecision.RELEASE, "both", CHECKER)
+        decide_held_order(desk.handler, twin.request_id, HeldDecision.RELEASE, "both", CHECKER)
         desk.guard()
     with pytest.raises(ApprovalTermsChangedError, match="has changed since"):
         desk.approve(terms)
@@ -243,7 +245,7 @@ def test_an_approval_cut_short_is_finished_under_its_approver() -> None:
     class CutShortError(Exception):
         """The process dies here."""
 
-    class Dying(Resolver):
+    class Dying(CommandHandler):
         def apply(self, *_: object, **__: object) -> dict[str, object]:  # type: ignore[override]
             raise CutShortError
 
@@ -261,7 +263,7 @@ def test_a_rejected_batch_ends_and_none_of_its_orders_is_sent() -> None:
     desk = Desk(*TWINS)
     terms = desk.asked()
     with pytest.raises(ApprovalRejectedError, match="'mia' rejected"):
-        reject(desk.resolver, desk.batch_id, terms, MAKER)
+        reject(desk.handler, desk.batch_id, terms, MAKER)
     assert [order.state for order in desk.orders] == [
         OrderState.REJECTED,
         OrderState.CANCELLED,
@@ -308,7 +310,7 @@ def test_once_asked_a_batch_is_never_sent_without_an_approval() -> None:
     """Run again with a laxer policy, the batch still needs one: also for what is released later."""
     desk = Desk(*TWINS)
     desk.approve(desk.asked())
-    decide_held_batch(desk.resolver, desk.batch_id, HeldDecision.RELEASE, "checked", MAKER)
+    decide_held_batch(desk.handler, desk.batch_id, HeldDecision.RELEASE, "checked", MAKER)
     desk.guard()
     never = ApprovalPolicy()
     assert approval_is_needed(desk.store, load_batch(desk.store, desk.batch_id), never)
@@ -323,7 +325,7 @@ def test_bit_by_bit_does_not_go_around_the_threshold() -> None:
     desk = Desk(*TWINS)
     policy = ApprovalPolicy(over_rupiah=35_000)
     assert desk.ask(policy) is None
-    decide_held_batch(desk.resolver, desk.batch_id, HeldDecision.RELEASE, "checked", MAKER)
+    decide_held_batch(desk.handler, desk.batch_id, HeldDecision.RELEASE, "checked", MAKER)
     desk.guard()
     assert desk.ask(policy) is not None
 
@@ -336,7 +338,7 @@ def ready(line: Line, content: bytes = CSV) -> str:
     batch_id = line.submit(content).batch_id
     line.take_in(batch_id)
     line.quote(batch_id)
-    guard_batch(line.resolver, PostgresGuardLedger(line.store.database), batch_id, GuardRules(), BY_TEST)
+    guard_batch(line.handler, PostgresGuardLedger(line.store.database), batch_id, GuardRules(), BY_TEST)
     line.reserve(batch_id)
     return batch_id
 
@@ -353,7 +355,7 @@ def execute(
     async def send() -> ExecutionReport:
         async with AsyncSATClient(line.settings, SystemClock()) as sat:
             known = catalogue or catalogue_of(await sat.list_products())
-            executor = ChunkExecutor(line.resolver, sat, known, BY_TEST, limits, gate)
+            executor = ChunkExecutor(line.handler, sat, known, BY_TEST, limits, gate)
             return await executor.run(OrderSlice(batch_id))
 
     return asyncio.run(send())
@@ -365,9 +367,9 @@ def test_only_approved_orders_are_sent_whatever_became_of_the_task_before(line: 
     assert execute(line, batch_id, Gate(True, True)).held == 2
     assert not line.server.ledger()["requests"]
     policy = ApprovalPolicy(over_rupiah=0, held_too=True)
-    request = ask_for_approval(line.resolver, batch_id, policy, BY_TEST)
+    request = ask_for_approval(line.handler, batch_id, policy, BY_TEST)
     assert request is not None
-    approve(line.resolver, batch_id, policy, request.terms, CHECKER)
+    approve(line.handler, batch_id, policy, request.terms, CHECKER)
     line.reserve(batch_id)
     assert execute(line, batch_id, Gate(True, True)).accepted == 2
     assert len(line.server.ledger()["requests"]) == 2
@@ -376,14 +378,14 @@ def test_only_approved_orders_are_sent_whatever_became_of_the_task_before(line: 
 def test_a_price_above_the_approved_one_holds_the_order(line: Line) -> None:
     """Approved at one price, found dearer when it is sent: a person has to look again."""
     batch_id = ready(line)
-    request = ask_for_approval(line.resolver, batch_id, ALWAYS, BY_TEST)
+    request = ask_for_approval(line.handler, batch_id, ALWAYS, BY_TEST)
     assert request is not None
-    approve(line.resolver, batch_id, ALWAYS, request.terms, CHECKER)
+    approve(line.handler, batch_id, ALWAYS, request.terms, CHECKER)
     first = line.orders(batch_id)["A1"]
     dearer = Quote(first.quote_rupiah + 1, first.quote_source, None, first.quote_valid_until)  # type: ignore[operator,arg-type]
-    line.resolver.apply([Ask(first.request_id, dearer)], BY_TEST)
+    line.handler.apply([OrderCommandRequest(first.request_id, dearer)], BY_TEST)
     # The guards have looked at the dearer quote, too.
-    line.resolver.apply([Ask(first.request_id, Admit(first.admitted_at))], BY_TEST)  # type: ignore[arg-type]
+    line.handler.apply([OrderCommandRequest(first.request_id, Admit(first.admitted_at))], BY_TEST)  # type: ignore[arg-type]
     line.reserve(batch_id)
     catalogue = {
         "25k-xl": CatalogueEntry("25k-xl", dearer.price_rupiah, is_inquiry=False, is_active=True, status=1)
@@ -401,11 +403,11 @@ def test_an_order_released_after_the_guards_looked_is_not_sent_by_that_run(line:
     batch_id = ready(line, CSV + b"A3,25k-xl,081811110001\n")
     twin = line.orders(batch_id)["A3"]
     assert twin.reason_code == "business_duplicate"
-    decide_held_order(line.resolver, twin.request_id, HeldDecision.RELEASE, "both of them", CHECKER)
+    decide_held_order(line.handler, twin.request_id, HeldDecision.RELEASE, "both of them", CHECKER)
     line.reserve(batch_id)
     report = execute(line, batch_id, Gate(admitted_only=True))
     assert (report.accepted, report.not_admitted) == (2, 1)
-    guard_batch(line.resolver, PostgresGuardLedger(line.store.database), batch_id, GuardRules(), BY_TEST)
+    guard_batch(line.handler, PostgresGuardLedger(line.store.database), batch_id, GuardRules(), BY_TEST)
     assert execute(line, batch_id, Gate(admitted_only=True)).accepted == 1
     assert len(line.server.ledger()["requests"]) == 3
 
@@ -421,10 +423,10 @@ def test_a_charge_above_the_quote_stops_the_chunk_and_is_recorded(line: Line) ->
     assert real is not None
     listed = {"25k-xl": CatalogueEntry("25k-xl", real - 500, is_inquiry=False, is_active=True, status=1)}
     cheaper = [
-        Ask(o.request_id, Quote(real - 500, QuoteSource.CATALOGUE, None, o.quote_valid_until))  # type: ignore[arg-type]
+        OrderCommandRequest(o.request_id, Quote(real - 500, QuoteSource.CATALOGUE, None, o.quote_valid_until))  # type: ignore[arg-type]
         for o in orders.values()
     ]
-    line.resolver.apply(cheaper, BY_TEST)
+    line.handler.apply(cheaper, BY_TEST)
     line.reserve(batch_id)
     with pytest.raises(ChargedAboveQuoteError, match=f"quoted {real - 500} rupiah and charged {real}"):
         execute(line, batch_id, Gate(), listed, ExecutionLimits(in_flight=2))
@@ -441,10 +443,12 @@ def test_projections_follow_from_the_log(line: Line) -> None:
     """Guarded, released, approved, held again: every derived row is what its events say."""
     batch_id = ready(line, CSV + b"A3,25k-xl,081811110001\n")
     policy = ApprovalPolicy(over_rupiah=0, held_too=True)
-    request = ask_for_approval(line.resolver, batch_id, policy, BY_TEST)
+    request = ask_for_approval(line.handler, batch_id, policy, BY_TEST)
     assert request is not None
-    approve(line.resolver, batch_id, policy, request.terms, CHECKER)
+    approve(line.handler, batch_id, policy, request.terms, CHECKER)
     twin = line.orders(batch_id)["A3"]
-    line.resolver.apply([Ask(twin.request_id, Hold(HoldReason.PRICE_ABOVE_QUOTE, "", 90_000))], BY_TEST)
+    line.handler.apply(
+        [OrderCommandRequest(twin.request_id, Hold(HoldReason.PRICE_ABOVE_QUOTE, "", 90_000))], BY_TEST
+    )
     found: list[Finding] = []
     assert compare_projections(line.store.database, found.append).is_clean, found

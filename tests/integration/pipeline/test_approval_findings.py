@@ -22,16 +22,16 @@ from sat_hook.pipeline.approval import (
     quotes_digest,
     reject,
 )
-from sat_hook.pipeline.execution import ChunkExecutor, Gate
-from sat_hook.pipeline.guarding import guard_batch
-from sat_hook.pipeline.limits import ExecutionLimits
-from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
-from sat_hook.pipeline.trouble import (
+from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.pipeline.errors import (
     ApprovalRejectedError,
     ApprovalTermsChangedError,
     BatchStoppedError,
     ChunkIncompleteError,
 )
+from sat_hook.pipeline.execution import ChunkExecutor, Gate
+from sat_hook.pipeline.guards import guard_batch
+from sat_hook.pipeline.limits import ExecutionLimits
 from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict
 from sat_hook.store.event_store import OrderSlice
 from sat_hook.store.guards import MemoryGuardLedger, PostgresGuardLedger
@@ -50,8 +50,8 @@ def test_an_old_approval_does_not_release_what_the_guards_held_later() -> None:
     desk = Desk(Row(), rules=rules)
     desk.approve(desk.asked(HELD_TOO), policy=HELD_TOO)
     desk.clock.advance(DAY_SECONDS)
-    other = quoted_batch(desk.resolver, "b", [Row("081211000009")])
-    guard_batch(desk.resolver, MemoryGuardLedger(desk.store), other, rules, BY_TEST)
+    other = quoted_batch(desk.handler, "b", [Row("081211000009")])
+    guard_batch(desk.handler, MemoryGuardLedger(desk.store), other, rules, BY_TEST)
     desk.guard()
     assert desk.orders[0].state is OrderState.HELD
     request = desk.ask(HELD_TOO)
@@ -67,7 +67,7 @@ def test_an_approval_is_of_one_hold_and_not_of_the_next() -> None:
     desk = Desk(*TWINS)
     desk.approve(desk.asked(HELD_TOO), policy=HELD_TOO)
     again = Hold(HoldReason.BUSINESS_DUPLICATE, "by another run")
-    desk.resolver.apply([Ask(desk.orders[1].request_id, again)], BY_TEST)
+    desk.handler.apply([OrderCommandRequest(desk.orders[1].request_id, again)], BY_TEST)
     assert desk.ask(HELD_TOO) is not None
     assert desk.orders[1].state is OrderState.HELD
 
@@ -85,8 +85,10 @@ def test_what_is_held_while_an_approval_is_given_stays_held(
     def raced(*args: object) -> ApprovalRequest:
         found = look(*args)  # type: ignore[arg-type]
         if held_before:
-            desk.resolver.apply([Ask(order.request_id, Release("by another run"))], BY_TEST)
-        desk.resolver.apply([Ask(order.request_id, Hold(HoldReason.LIMIT, "by another run"))], BY_TEST)
+            desk.handler.apply([OrderCommandRequest(order.request_id, Release("by another run"))], BY_TEST)
+        desk.handler.apply(
+            [OrderCommandRequest(order.request_id, Hold(HoldReason.LIMIT, "by another run"))], BY_TEST
+        )
         return found
 
     monkeypatch.setattr(approval, "_request", raced)
@@ -111,7 +113,7 @@ def test_a_rejection_beside_an_approval_wins(monkeypatch: pytest.MonkeyPatch) ->
 
     def raced(*args: object) -> ApprovalRequest:
         found = look(*args)  # type: ignore[arg-type]
-        desk.resolver.apply_to_batch(desk.batch_id, RejectApproval(terms, "mia"), MAKER)
+        desk.handler.apply_to_batch(desk.batch_id, RejectApproval(terms, "mia"), MAKER)
         return found
 
     monkeypatch.setattr(approval, "_request", raced)
@@ -133,7 +135,7 @@ def test_a_rejection_cut_short_is_finished_under_its_rejecter(approved_before: b
     class CutShortError(Exception):
         """The process dies here."""
 
-    class Dying(Resolver):
+    class Dying(CommandHandler):
         def apply(self, *_: object, **__: object) -> dict[str, object]:  # type: ignore[override]
             raise CutShortError
 
@@ -153,9 +155,9 @@ def test_a_chunk_under_way_stops_when_approval_matters(line: Line, answer: str) 
     """Another run asks for an approval, or a person rejects: within a second nothing more is sent."""
     batch_id = ready(line, CSV + b"A3,25k-xl,081811110003\n")
     if answer == "rejected":
-        request = ask_for_approval(line.resolver, batch_id, ALWAYS, BY_TEST)
+        request = ask_for_approval(line.handler, batch_id, ALWAYS, BY_TEST)
         assert request is not None
-        approval.approve(line.resolver, batch_id, ALWAYS, request.terms, CHECKER)
+        approval.approve(line.handler, batch_id, ALWAYS, request.terms, CHECKER)
 
     class Slow:
         sent = 0
@@ -163,17 +165,17 @@ def test_a_chunk_under_way_stops_when_approval_matters(line: Line, answer: str) 
         async def place_order(self, *_: object) -> CheckoutOutcome:
             self.sent += 1
             if answer == "asked":
-                ask_for_approval(line.resolver, batch_id, ALWAYS, BY_TEST)
+                ask_for_approval(line.handler, batch_id, ALWAYS, BY_TEST)
             else:
                 assert request is not None
-                line.resolver.apply_to_batch(batch_id, RejectApproval(request.terms, "mia"), MAKER)
+                line.handler.apply_to_batch(batch_id, RejectApproval(request.terms, "mia"), MAKER)
             await asyncio.sleep(1.0)
             return CheckoutOutcome(CheckoutVerdict.ACCEPTED, "accepted", reported_status="Pending")
 
     sat = Slow()
     listed = {"25k-xl": _entry(line, batch_id)}
     gate = Gate(True, answer == "rejected")
-    executor = ChunkExecutor(line.resolver, sat, listed, BY_TEST, ExecutionLimits(in_flight=1), gate)  # type: ignore[arg-type]
+    executor = ChunkExecutor(line.handler, sat, listed, BY_TEST, ExecutionLimits(in_flight=1), gate)  # type: ignore[arg-type]
     text = "approval is required" if answer == "asked" else "'mia' rejected"
     with pytest.raises(ChunkIncompleteError, match=f"2 orders .*{text}"):
         asyncio.run(executor.run(OrderSlice(batch_id)))
@@ -192,12 +194,12 @@ def test_a_limit_of_the_day_is_not_gone_around_by_waiting(line: Line, limited: b
     batch_id = ready(line)
     clock = ManualClock(datetime.now(UTC))
     clock.advance(DAY_SECONDS)
-    resolver = Resolver(line.store, clock)
+    handler = CommandHandler(line.store, clock)
     until = clock.now() + timedelta(minutes=30)
     for order in line.orders(batch_id).values():
         assert order.quote_rupiah is not None
         renewed = Quote(order.quote_rupiah, QuoteSource.CATALOGUE, None, until)
-        resolver.apply([Ask(order.request_id, renewed)], BY_TEST)
+        handler.apply([OrderCommandRequest(order.request_id, renewed)], BY_TEST)
 
     class Counting:
         sent = 0
@@ -211,12 +213,12 @@ def test_a_limit_of_the_day_is_not_gone_around_by_waiting(line: Line, limited: b
 
     def send() -> int:
         gate = Gate(True, False, GuardRules(day_limit_orders=2 if limited else None).limits_the_day)
-        executor = ChunkExecutor(resolver, sat, listed, BY_TEST, gate=gate)  # type: ignore[arg-type]
+        executor = ChunkExecutor(handler, sat, listed, BY_TEST, gate=gate)  # type: ignore[arg-type]
         return asyncio.run(executor.run(OrderSlice(batch_id))).admitted_earlier
 
     assert (send(), sat.sent) == ((2, 0) if limited else (0, 2))
     ledger = PostgresGuardLedger(line.store.database)
-    guard_batch(resolver, ledger, batch_id, GuardRules(day_limit_orders=2), BY_TEST)
+    guard_batch(handler, ledger, batch_id, GuardRules(day_limit_orders=2), BY_TEST)
     assert (send(), sat.sent) == (0, 2)
 
 
@@ -224,11 +226,11 @@ def test_an_order_admitted_long_ago_is_measured_against_what_came_since() -> Non
     """After its duplicate days another order is let through: of both, one goes out on that day."""
     desk = Desk(Row())
     desk.clock.advance(8 * DAY_SECONDS)
-    other = quoted_batch(desk.resolver, "b", [Row()])
-    guard_batch(desk.resolver, MemoryGuardLedger(desk.store), other, GuardRules(), BY_TEST)
+    other = quoted_batch(desk.handler, "b", [Row()])
+    guard_batch(desk.handler, MemoryGuardLedger(desk.store), other, GuardRules(), BY_TEST)
     desk.guard()
     assert desk.orders[0].reason_code == "business_duplicate"
-    assert orders_of(desk.resolver, other)[0].state is OrderState.QUOTED
+    assert orders_of(desk.handler, other)[0].state is OrderState.QUOTED
 
 
 def test_the_order_of_columns_does_not_hide_a_duplicate() -> None:

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from sat_hook.clients.blocking import BlockingSATClient
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.guards import AccountRules, GuardRules
 from sat_hook.pipeline.batch_check import MAXIMUM_CHECKED_ROWS, BatchCheck, Surroundings, check_batch
+from sat_hook.pipeline.errors import AccountPausedError, SubmissionRefusedError
 from sat_hook.pipeline.file_submission import FileSubmission, submit_file
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.overrides import pause_account
-from sat_hook.pipeline.trouble import AccountPausedError, SubmissionRefusedError
 from sat_hook.pipeline.validation import catalogue_of
 from sat_hook.store.event_store import Need
 from sat_hook.store.guards import PostgresGuardLedger
@@ -124,7 +124,7 @@ def test_a_check_says_whether_somebody_must_approve_and_what_is_missing(line: Li
 
 def test_a_check_says_that_the_account_is_paused(line: Line) -> None:
     """Everything else is said as well: the pause may be over when the file is submitted."""
-    pause_account(line.resolver, ACCOUNT, "a look first", BY_TEST)
+    pause_account(line.handler, ACCOUNT, "a look first", BY_TEST)
     assert check(line, MIXED).pause_reason == "a look first"
 
 
@@ -166,7 +166,7 @@ def test_a_submission_says_how_many_rows_cannot_become_orders(line: Line) -> Non
 def test_a_paused_account_takes_no_file_in(line: Line) -> None:
     """It would end in a red run. A file that was submitted before is still recognised."""
     submitted = submit(line, MIXED)
-    pause_account(line.resolver, ACCOUNT, "a look first", BY_TEST)
+    pause_account(line.handler, ACCOUNT, "a look first", BY_TEST)
     with pytest.raises(AccountPausedError, match="a look first"):
         submit(line, MIXED + b"\n")
     again = submit(line, MIXED)

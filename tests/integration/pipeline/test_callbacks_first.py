@@ -8,15 +8,15 @@ from datetime import timedelta
 
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.order import OrderState, evolve
-from sat_hook.pipeline.finality import StatusPoller
+from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.limits import PollingLimits
-from sat_hook.pipeline.resolver import Resolver
+from sat_hook.pipeline.status_polling import StatusPoller
 from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.store.event_store import Change
-from sat_hook.store.memory import MemoryEventStore
+from sat_hook.store.memory_events import MemoryEventStore
 from sat_hook.store.memory_polls import MemoryPollSchedule
 from sat_hook.store.poll_schedule import PollScope
-from tests.integration.pipeline.test_post_final import OnlyAsked, in_place
+from tests.integration.pipeline.test_rechecks import OnlyAsked, in_place
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock, received, stream_of
 
 REQUESTED = happened.CheckoutRequested(
@@ -85,7 +85,7 @@ def test_the_older_of_two_answers_does_not_hide_the_newer() -> None:
     store, schedule = due_orders(clock, 8)
     limits = PollingLimits(in_flight=16, claim=4, group_wait_seconds=0.2)
     sat = OvertakesItself(schedule, clock)
-    poller = StatusPoller(Resolver(store, clock, in_place), schedule, sat, random.Random(1), limits)
+    poller = StatusPoller(CommandHandler(store, clock, in_place), schedule, sat, random.Random(1), limits)
     asyncio.run(poller.poll_due(PollScope(batch_id=BATCH), BY_TEST))
     assert sat.asked.count(sat.asked[0]) == 2
     assert store.load_orders([sat.asked[0]])[sat.asked[0]].state is OrderState.SUCCEEDED
@@ -97,7 +97,7 @@ def test_a_callback_does_not_queue_behind_what_is_merely_due() -> None:
     store, schedule = due_orders(clock, 50)
     last = max(stream_of(number).key for number in range(1, 51))
     sat = CallsBack(schedule, last)
-    poller = StatusPoller(Resolver(store, clock, in_place), schedule, sat, random.Random(1), ONE_BY_ONE)
+    poller = StatusPoller(CommandHandler(store, clock, in_place), schedule, sat, random.Random(1), ONE_BY_ONE)
     asyncio.run(poller.poll_due(PollScope(batch_id=BATCH), BY_TEST))
     assert len(sat.asked) == 50
     assert last in sat.asked[:4], "one or two more may have been taken already"

@@ -13,15 +13,15 @@ from sat_hook.domain.batch import BatchState
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order_commands import Cancel, Hold
 from sat_hook.domain.order_events import HoldReason
+from sat_hook.pipeline.command_handler import OrderCommandRequest
+from sat_hook.pipeline.errors import OverrideRefusedError, SpoolError, SubmissionRefusedError
 from sat_hook.pipeline.intake import ROWS_A_RUN, take_in
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.overrides import checked_reason
-from sat_hook.pipeline.resolver import Ask
 from sat_hook.pipeline.results import render_results, write_results
 from sat_hook.pipeline.spool import LocalSpool
-from sat_hook.pipeline.trouble import OverrideRefusedError, SpoolError, SubmissionRefusedError
+from sat_hook.store.as_of import as_of_now
 from sat_hook.store.event_store import StoreRefusedError
-from sat_hook.store.past import present_of
 from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line
 
@@ -30,7 +30,7 @@ HEADER = "order_id,product_code,client_number"
 
 def results_of(line: Line, batch_id: str) -> list[list[str]]:
     """The rows of the batch's result file, header included."""
-    content = render_results(present_of(line.store), line.spool, batch_id).content
+    content = render_results(as_of_now(line.store), line.spool, batch_id).content
     return list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
 
 
@@ -86,7 +86,7 @@ def test_no_cell_runs_where_a_spreadsheet_splits_elsewhere(line: Line, mark: str
         'INV-1,50k-simpati,081211000001,"a;=HYPERLINK(""http://evil"";""x"")"\n'
         "INV-2,50k-simpati,+62818,a\t=1+1|=2\n",
     )
-    text = render_results(present_of(line.store), line.spool, batch_id).content.decode("utf-8-sig")
+    text = render_results(as_of_now(line.store), line.spool, batch_id).content.decode("utf-8-sig")
     for row in csv.reader(io.StringIO(text), delimiter=mark):
         assert not [cell for cell in row if cell.lstrip(' "')[:1] in tuple("=+-@")]
 
@@ -95,7 +95,7 @@ def test_a_result_file_can_be_submitted_again(line: Line) -> None:
     """Its columns are passed over and appear once, apostrophes that it added are gone, orders are known."""
     header = f"{HEADER},note:x,field:y,downline_id"
     first = taken_in(line, f"{header}\nINV-1,50k-simpati,081211000001,=1,a;=2,-3\n,25k-xl,+62818,'=,@a,\n")
-    content = render_results(present_of(line.store), line.spool, first).content
+    content = render_results(as_of_now(line.store), line.spool, first).content
     again = line.submit(content, name="orders.results.csv").batch_id
     line.take_in(again)
     titles, known, refused = results_of(line, again)
@@ -116,10 +116,10 @@ def test_an_order_that_ended_unpaid_needs_a_new_id(line: Line) -> None:
     first = taken_in(line, f"{HEADER}\n{rows}")
     request_id = request_id_of(ACCOUNT, "INV-2")
     line.quote(first)
-    hold = Ask(request_id, Hold(HoldReason.LIMIT, "too much"))
-    line.resolver.apply([hold], BY_TEST)
-    line.resolver.apply([Ask(request_id, Cancel("not this month"))], BY_TEST)
-    content = render_results(present_of(line.store), line.spool, first).content
+    hold = OrderCommandRequest(request_id, Hold(HoldReason.LIMIT, "too much"))
+    line.handler.apply([hold], BY_TEST)
+    line.handler.apply([OrderCommandRequest(request_id, Cancel("not this month"))], BY_TEST)
+    content = render_results(as_of_now(line.store), line.spool, first).content
     again = line.submit(content, name="orders.results.csv").batch_id
     line.take_in(again)
     titles, running, ended, rejected = results_of(line, again)
@@ -154,7 +154,7 @@ def test_intake_reads_the_bytes_that_it_hashed(line: Line, is_swapped: bool) -> 
     other = content.replace(b"081211000001", b"081299999999")
     batch_id = line.submit(content).batch_id
     spool = _ShiftySpool(content, other if is_swapped else None)
-    take_in(line.resolver, spool, batch_id, BY_TEST)
+    take_in(line.handler, spool, batch_id, BY_TEST)
     line.take_in(batch_id)
     line.quote(batch_id)
     assert spool.opened == 1
@@ -166,7 +166,7 @@ def test_every_row_of_a_long_file_has_its_order(line: Line) -> None:
     rows = 2 * ROWS_A_RUN + 3
     content = "".join(f"INV-{n},50k-simpati,08121{n:07d}\n" for n in range(rows))
     batch_id = line.submit(f"{HEADER}\n{content}".encode()).batch_id
-    assert take_in(line.resolver, line.spool, batch_id, BY_TEST).batch.orders == rows
+    assert take_in(line.handler, line.spool, batch_id, BY_TEST).batch.orders == rows
     assert [order.row_number for order in line.orders(batch_id).values()] == list(range(2, rows + 2))
 
 
@@ -175,13 +175,13 @@ def test_a_file_that_grew_in_the_spool_is_not_read_whole(line: Line) -> None:
     content = f"{HEADER}\nINV-1,50k-simpati,081211000001\n".encode()
     batch_id = line.submit(content).batch_id
     with pytest.raises(SpoolError, match="found bytes with digest"):
-        take_in(line.resolver, _ShiftySpool(content + b"\n" * 1000, None), batch_id, BY_TEST)
+        take_in(line.handler, _ShiftySpool(content + b"\n" * 1000, None), batch_id, BY_TEST)
 
 
 def test_the_reason_of_a_refused_file_is_no_formula(line: Line) -> None:
     """The file's name begins the message."""
     batch_id = line.submit(b"a,b\n1,2\n", name="=HYPERLINK(1).csv").batch_id
-    take_in(line.resolver, line.spool, batch_id, BY_TEST)
+    take_in(line.handler, line.spool, batch_id, BY_TEST)
     assert results_of(line, batch_id)[1][2].startswith("'=HYPERLINK(1).csv")
 
 
@@ -189,7 +189,7 @@ def test_the_reason_of_a_refused_file_is_no_formula(line: Line) -> None:
 def test_a_long_file_name_still_has_results(line: Line, stem: str) -> None:
     """The name of the results is cut to what a file system takes, between characters."""
     batch_id = taken_in(line, f"{HEADER}\nINV-1,50k-simpati,081211000001\n", name=f"{stem}.csv")
-    file = write_results(line.resolver, line.spool, line.spool, batch_id, BY_TEST)
+    file = write_results(line.handler, line.spool, line.spool, batch_id, BY_TEST)
     assert file.name.endswith(".results.csv")
     assert len(file.name.encode()) <= 112
 
@@ -215,7 +215,7 @@ def test_names_with_control_characters_are_refused(line: Line) -> None:
 def test_a_title_with_a_nul_refuses_the_file(line: Line) -> None:
     """It is refused before the first order, and the refusal can be recorded."""
     batch_id = line.submit(f"{HEADER},field:a\x00b\nINV-1,50k-simpati,081211000001,x\n".encode()).batch_id
-    batch = take_in(line.resolver, line.spool, batch_id, BY_TEST).batch
+    batch = take_in(line.handler, line.spool, batch_id, BY_TEST).batch
     assert (batch.state, batch.refusal_code) == (BatchState.REFUSED, "bad_title")
 
 
@@ -234,6 +234,6 @@ def test_a_value_that_the_database_refuses_is_not_quoted(line: Line) -> None:
 def test_a_refusal_for_a_bad_row_shows_no_number(line: Line) -> None:
     """The reason goes into the log and into the failed task; the cell is the submitter's to see alone."""
     batch_id = line.submit(f"{HEADER}\nA,50k-simpati,0812 1100 0001\n".encode()).batch_id
-    batch = take_in(line.resolver, line.spool, batch_id, BY_TEST, BadRowsPolicy.REFUSE).batch
+    batch = take_in(line.handler, line.spool, batch_id, BY_TEST, BadRowsPolicy.REFUSE).batch
     assert "1100" not in (batch.refusal_message or "")
     assert "14 characters, digits and spaces" in (batch.refusal_message or "")

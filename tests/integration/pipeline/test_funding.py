@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.account import ForeignSpendSuspected, TopUpSeen
 from sat_hook.domain.batch_events import FundsReserved, ShortFundsPolicy
 from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.funds import MovementKind, commitment_of, is_within_available
 from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_commands import Hold, Release
 from sat_hook.domain.order_events import HoldReason
-from sat_hook.domain.recorded import StreamId, StreamKind
+from sat_hook.pipeline.command_handler import OrderCommandRequest
+from sat_hook.pipeline.errors import NotReservedError
 from sat_hook.pipeline.funding import missing_for, record_observation, reserve, shortage
 from sat_hook.pipeline.limits import FundingLimits
-from sat_hook.pipeline.resolver import Ask
-from sat_hook.pipeline.trouble import NotReservedError
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.funds import PostgresFunds
@@ -224,7 +224,7 @@ def test_a_held_order_is_not_sent_on_the_strength_of_old_funds(line: Line) -> No
     line.reserve(batch_id)
     order = line.orders(batch_id)["A-0002"]
     for command in (Hold(HoldReason.LIMIT, "limit"), Release("fine")):
-        line.resolver.apply([Ask(order.request_id, command)], BY_TEST)
+        line.handler.apply([OrderCommandRequest(order.request_id, command)], BY_TEST)
     line.execute(batch_id, reserve_first=False)
     line.wait(batch_id)
     assert states(line, batch_id) == [OrderState.SUCCEEDED, OrderState.QUOTED, OrderState.SUCCEEDED]

@@ -14,8 +14,8 @@ import pytest
 from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.pipeline.alerting import collect_alerts
-from sat_hook.pipeline.evidence import status_ask
-from sat_hook.pipeline.trouble import ChargedAboveQuoteError
+from sat_hook.pipeline.errors import ChargedAboveQuoteError
+from sat_hook.pipeline.outcome_commands import status_command
 from sat_hook.protocol.exchange import WireResponse
 from sat_hook.protocol.outcomes import classify_status
 from sat_hook.protocol.signing import Signer
@@ -169,9 +169,9 @@ def _end(line: Line, order: Order, amounts: dict[str, object]) -> None:
     outcome = classify_status(
         WireResponse(200, {"signature": signature}, body), order.request_id, line.settings.verifier
     )
-    ask = status_ask(order.request_id, outcome, datetime.now(UTC))
+    ask = status_command(order.request_id, outcome, datetime.now(UTC))
     assert ask is not None
-    assert line.resolver.apply([ask], BY_TEST)[order.request_id].is_accepted
+    assert line.handler.apply([ask], BY_TEST)[order.request_id].is_accepted
 
 
 def test_a_product_that_cannot_be_read_is_listed_with_its_reason(

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from sat_hook.clients.asynchronous import AsyncSATClient
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_commands import Escalate
-from sat_hook.pipeline.finality import StatusPoller, escalate_in_flight
-from sat_hook.pipeline.handing_over import LISTED_ORDERS, handed_over
+from sat_hook.pipeline.command_handler import OrderCommandRequest
+from sat_hook.pipeline.escalations import LISTED_ORDERS, escalated_orders
 from sat_hook.pipeline.progress import BatchProgress, progress_of
-from sat_hook.pipeline.resolver import Ask
+from sat_hook.pipeline.status_polling import StatusPoller, escalate_in_flight
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
 from sat_hook.store.progress import PostgresProgress
 from stack.databases import ApplicationDatabase
@@ -75,8 +75,11 @@ def test_a_late_end_of_what_was_handed_over_still_arrives(line: Line, database: 
     batch_id = ready(line, 2, "L")
     line.execute(batch_id)
     later = SystemClock().now() + timedelta(minutes=5)
-    asks = [Ask(order.request_id, Escalate("late", later)) for order in line.orders(batch_id).values()]
-    line.resolver.apply(asks, BY_TEST)
+    commands = [
+        OrderCommandRequest(order.request_id, Escalate("late", later))
+        for order in line.orders(batch_id).values()
+    ]
+    line.handler.apply(commands, BY_TEST)
     line.finish(batch_id)
     assert look(line, batch_id).for_people == 2
     time.sleep(0.5)  # the sandbox ends them meanwhile
@@ -95,7 +98,7 @@ async def ask_for_account(line: Line) -> None:
     """A round of the janitor's questions."""
     async with AsyncSATClient(line.settings, SystemClock()) as sat:
         schedule = PostgresPollSchedule(line.store.database)
-        poller = StatusPoller(line.resolver, schedule, sat, random.Random(1))
+        poller = StatusPoller(line.handler, schedule, sat, random.Random(1))
         await poller.poll_due(PollScope(account=ACCOUNT), BY_TEST)
 
 
@@ -108,13 +111,14 @@ def test_what_has_no_end_is_handed_over_as_a_list_and_the_batch_is_complete(
     line.execute(batch_id)
     reason = "no end after 24 hours of waiting"
     # Not while the last attempt may still be under way.
-    assert escalate_in_flight(line.resolver, batch_id, reason, BY_TEST) == 0
+    assert escalate_in_flight(line.handler, batch_id, reason, BY_TEST) == 0
     later = SystemClock().now() + timedelta(minutes=5)
-    line.resolver.apply(
-        [Ask(o.request_id, Escalate(reason, later)) for o in line.orders(batch_id).values()], BY_TEST
+    line.handler.apply(
+        [OrderCommandRequest(o.request_id, Escalate(reason, later)) for o in line.orders(batch_id).values()],
+        BY_TEST,
     )
 
-    found = handed_over(line.store, batch_id)
+    found = escalated_orders(line.store, batch_id)
     lines = list(found.lines())
     assert (found.orders, len(lines)) == (3, 4)
     for order, text in zip(line.orders(batch_id).values(), lines, strict=False):
@@ -139,8 +143,11 @@ def test_a_long_list_is_cut_and_counted(line: Line) -> None:
     line.server.set_faults({"faults": [{"fault": "stuck_pending", "rate": 1.0}]})
     line.execute(batch_id)
     later = SystemClock().now() + timedelta(minutes=5)
-    asks = [Ask(order.request_id, Escalate("late", later)) for order in line.orders(batch_id).values()]
-    line.resolver.apply(asks, BY_TEST)
-    found = handed_over(line.store, batch_id)
+    commands = [
+        OrderCommandRequest(order.request_id, Escalate("late", later))
+        for order in line.orders(batch_id).values()
+    ]
+    line.handler.apply(commands, BY_TEST)
+    found = escalated_orders(line.store, batch_id)
     assert (found.orders, len(found.order_ids)) == (LISTED_ORDERS + 7, LISTED_ORDERS)
     assert "and 7 more: see the result file" in list(found.lines())

@@ -11,15 +11,15 @@ from datetime import datetime, timedelta
 import pytest
 
 from sat_hook.clients.asynchronous import AsyncSATClient
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
+from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_events import CheckoutRequested
-from sat_hook.domain.recorded import StreamId, StreamKind
-from sat_hook.pipeline.finality import StatusPoller, orders_in_flight
+from sat_hook.pipeline.errors import AccountPausedError, OrderNotFoundError, OverrideRefusedError
 from sat_hook.pipeline.limits import ExecutionLimits, PollingLimits, RecoveryLimits
 from sat_hook.pipeline.overrides import Resolution, pause_account, resolve_order, resume_account
 from sat_hook.pipeline.recovery import Recovery, RecoveryReport
-from sat_hook.pipeline.trouble import AccountPausedError, OrderNotFoundError, OverrideRefusedError
+from sat_hook.pipeline.status_polling import StatusPoller, orders_in_flight
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
 from tests.integration.pipeline.test_steps import ready
 from tests.orders import ACCOUNT, BY_TEST
@@ -50,11 +50,11 @@ def recover(
     """One round of recovery, ``ahead`` of now."""
 
     async def run() -> RecoveryReport:
-        resolver = line.resolver
-        resolver.clock = Shifted(ahead)
-        async with AsyncSATClient(line.settings, resolver.clock) as sat:
+        handler = line.handler
+        handler.clock = Shifted(ahead)
+        async with AsyncSATClient(line.settings, handler.clock) as sat:
             recovery = Recovery(
-                resolver,
+                handler,
                 PostgresPollSchedule(line.store.database),
                 sat,
                 random.Random(1),
@@ -71,7 +71,7 @@ def recover(
 def recover_until_ended(line: Line, batch_id: str) -> None:
     """Rounds of recovery, half a minute ahead, until nothing of the batch is in flight."""
     for _ in range(100):
-        if not orders_in_flight(line.resolver, batch_id):
+        if not orders_in_flight(line.handler, batch_id):
             return
         recover(line, ahead=timedelta(seconds=30))
         time.sleep(0.05)
@@ -199,7 +199,7 @@ def test_one_pass_ends_however_quickly_orders_come_due_again(line: Line) -> None
     async def one_pass() -> int:
         async with AsyncSATClient(line.settings, SystemClock()) as sat:
             schedule = PostgresPollSchedule(line.store.database)
-            poller = StatusPoller(line.resolver, schedule, sat, random.Random(1), always_due)
+            poller = StatusPoller(line.handler, schedule, sat, random.Random(1), always_due)
             return (await poller.poll_due(PollScope(batch_id=batch_id), BY_TEST)).asked
 
     assert asyncio.run(asyncio.wait_for(one_pass(), 60)) == 30
@@ -213,7 +213,7 @@ def test_people_resolve_what_the_pipeline_could_not(line: Line) -> None:
         recover(line, ahead=timedelta(seconds=seconds), limits=RecoveryLimits(attempts=1))
     first, second = orders(line, batch_id)
     assert {first.state, second.state} == {OrderState.ESCALATED}
-    later = line.resolver
+    later = line.handler
     later.clock = Shifted(timedelta(seconds=8))
 
     with pytest.raises(OverrideRefusedError, match="reason"):
@@ -236,19 +236,19 @@ def test_people_resolve_what_the_pipeline_could_not(line: Line) -> None:
 def test_a_paused_account_sends_nothing_and_goes_on_when_resumed(line: Line) -> None:
     """The kill switch stops execution and resends; what is in flight is still asked about."""
     batch_id = ready(line, 4)
-    pause_account(line.resolver, ACCOUNT, "fraud alarm", BY_TEST)
+    pause_account(line.handler, ACCOUNT, "fraud alarm", BY_TEST)
     with pytest.raises(AccountPausedError, match="fraud alarm"):
         line.execute(batch_id)
     assert line.server.ledger()["requests"] == {}
     assert {o.state for o in orders(line, batch_id)} == {OrderState.QUOTED}
 
-    resume_account(line.resolver, ACCOUNT, "all clear", BY_TEST)
+    resume_account(line.handler, ACCOUNT, "all clear", BY_TEST)
     lose_requests(line, batch_id)
-    pause_account(line.resolver, ACCOUNT, "again", BY_TEST)
+    pause_account(line.handler, ACCOUNT, "again", BY_TEST)
     for seconds in (3, 6):
         report = recover(line, ahead=timedelta(seconds=seconds))
         assert (report.sent_again, report.paused) == (0, "again")
-    resume_account(line.resolver, ACCOUNT, "all clear", BY_TEST)
+    resume_account(line.handler, ACCOUNT, "all clear", BY_TEST)
     assert recover(line, ahead=timedelta(seconds=9)).sent_again == 4
 
 
@@ -268,7 +268,7 @@ def test_a_pause_stops_a_chunk_that_is_under_way_within_a_second(line: Line) -> 
     async def both() -> None:
         async def pause_soon() -> float:
             await asyncio.to_thread(line.server.wait_until, lambda ledger: ledger["totals"]["charged"] > 0)
-            await asyncio.to_thread(pause_account, line.resolver, ACCOUNT, "stop", BY_TEST)
+            await asyncio.to_thread(pause_account, line.handler, ACCOUNT, "stop", BY_TEST)
             return asyncio.get_running_loop().time()
 
         pausing = asyncio.create_task(pause_soon())

@@ -14,11 +14,11 @@ from sat_hook.audit.rebuild import compare_projections
 from sat_hook.domain.batch_commands import TakeInRows
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState
+from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import BadRowsPolicy
-from sat_hook.pipeline.resolver import Resolver
 from sat_hook.pipeline.results import render_results, summarise
-from sat_hook.store.past import past_of, present_of
+from sat_hook.store.as_of import as_of_now, as_of_position
 from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line
 
@@ -36,7 +36,7 @@ def order(line: Line, order_id: str) -> Order:
 
 def results(line: Line, batch_id: str, at: int | None = None) -> list[dict[str, str]]:
     """The rows of a batch's result file, now or at a position."""
-    past = present_of(line.store) if at is None else past_of(line.store, at)
+    past = as_of_now(line.store) if at is None else as_of_position(line.store, at)
     content = render_results(past, line.spool, batch_id).content
     return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
 
@@ -103,14 +103,14 @@ class _Killed(Exception):
 @contextmanager
 def dying_before_its_rows_are_recorded() -> Iterator[None]:
     """Orders are received, and the batch does not know of it."""
-    real = Resolver.apply_to_batch
+    real = CommandHandler.apply_to_batch
 
-    def die(self: Resolver, batch_id: str, command: object, *rest: object) -> object:
+    def die(self: CommandHandler, batch_id: str, command: object, *rest: object) -> object:
         if isinstance(command, TakeInRows):
             raise _Killed
         return real(self, batch_id, command, *rest)  # type: ignore[arg-type]
 
-    with patch.object(Resolver, "apply_to_batch", die), pytest.raises(_Killed):
+    with patch.object(CommandHandler, "apply_to_batch", die), pytest.raises(_Killed):
         yield
 
 
@@ -120,7 +120,7 @@ def test_an_intake_that_is_killed_in_between_goes_on(line: Line) -> None:
     line.take_in(first)
     second = line.submit((HEADER + MENDED).encode()).batch_id
     with dying_before_its_rows_are_recorded():
-        take_in(line.resolver, line.spool, second, BY_TEST)
+        take_in(line.handler, line.spool, second, BY_TEST)
     assert (order(line, "A-2").batch_id, order(line, "A-2").version) == (second, 3)
     line.take_in(second)
     assert (order(line, "A-2").state, order(line, "A-2").version) == (OrderState.RECEIVED, 4)

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.batch_events import BatchResultsWritten
+from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import RecordStatus, Reject
 from sat_hook.domain.order_events import RejectionReason
-from sat_hook.domain.recorded import StreamId, StreamKind
-from sat_hook.pipeline.resolver import Ask
+from sat_hook.pipeline.command_handler import OrderCommandRequest
+from sat_hook.pipeline.errors import BatchNotFoundError
 from sat_hook.pipeline.results import render_results, summarise, write_results
-from sat_hook.pipeline.trouble import BatchNotFoundError
-from sat_hook.store.past import past_of, present_of
+from sat_hook.store.as_of import as_of_now, as_of_position
 from stack.databases import ApplicationDatabase
 from tests.orders import BY_TEST
 from tests.pipeline import Line, line_of
@@ -50,7 +50,7 @@ def written_by(line: Line, batch_id: str) -> list[BatchResultsWritten]:
 def end_late(line: Line, order: Order, status: str) -> None:
     """A signed status that comes after the end."""
     late = RecordStatus(status, SystemClock().now(), "f" * 64, error_code="S00", error_detail="taken back")
-    resolution = line.resolver.apply([Ask(order.request_id, late)], BY_TEST)[order.request_id]
+    resolution = line.handler.apply([OrderCommandRequest(order.request_id, late)], BY_TEST)[order.request_id]
     assert resolution.is_accepted, resolution.refusal
 
 
@@ -63,17 +63,17 @@ def test_the_written_file_is_made_again_after_late_ends(line: Line) -> None:
     end_late(line, orders["PAID"], "Failed")
     end_late(line, orders["FAILED"], "Success")
 
-    past = past_of(line.store, written.position)
+    past = as_of_position(line.store, written.position)
     again = render_results(past, line.spool, batch_id)
     assert file.uri is not None
     with line.spool.open(file.uri) as kept:
         assert again.content == kept.read() == file.content
     assert again.digest == written.digest
-    then = summarise(past_of(line.store, written.position), batch_id)
+    then = summarise(as_of_position(line.store, written.position), batch_id)
     assert then.counts == summary.counts == again.summary.counts
     assert (then.orders_by_state, then.charged_rupiah) == (written.counts, written.charged_rupiah)
 
-    now = render_results(present_of(line.store), line.spool, batch_id).content.decode()
+    now = render_results(as_of_now(line.store), line.spool, batch_id).content.decode()
     assert "reversed: was paid, then failed" in now
     assert "reversed: was paid, then failed" not in file.content.decode()
 
@@ -83,12 +83,12 @@ def test_results_that_changed_are_written_anew_at_their_own_position(line: Line)
     batch_id = line.run(CONTENT)
     _, first = line.finish(batch_id)
     end_late(line, line.orders(batch_id)["PAID"], "Failed")
-    second = write_results(line.resolver, line.spool, line.spool, batch_id, BY_TEST)
+    second = write_results(line.handler, line.spool, line.spool, batch_id, BY_TEST)
 
     written = written_by(line, batch_id)
     assert [event.digest for event in written] == [first.digest, second.digest]
     for event in written:
-        again = render_results(past_of(line.store, event.position), line.spool, batch_id)
+        again = render_results(as_of_position(line.store, event.position), line.spool, batch_id)
         assert again.digest == event.digest
     batch = line.store.load_batch(batch_id)
     assert batch is not None
@@ -101,10 +101,10 @@ def test_results_of_every_moment_of_a_batch_exist(line: Line) -> None:
     then = []
     steps = (line.take_in, line.quote, line.execute, line.wait, line.finish)
     for step in steps:
-        then.append(render_results(present_of(line.store), line.spool, batch_id))
+        then.append(render_results(as_of_now(line.store), line.spool, batch_id))
         step(batch_id)
     for file in then:
-        assert render_results(past_of(line.store, file.position), line.spool, batch_id) == file
+        assert render_results(as_of_position(line.store, file.position), line.spool, batch_id) == file
     verdicts = [file.content.decode().count("not read yet") for file in then]
     assert verdicts == [5, 0, 0, 0, 0]
 
@@ -120,19 +120,21 @@ def test_a_file_that_is_written_while_orders_end_is_of_one_moment(line: Line) ->
     def end_all() -> None:
         reject = Reject(RejectionReason.BATCH_REFUSED, "")
         for group in groups:
-            line.resolver.apply([Ask(order.request_id, reject) for order in reversed(group)], BY_TEST)
+            line.handler.apply(
+                [OrderCommandRequest(order.request_id, reject) for order in reversed(group)], BY_TEST
+            )
 
     ending = threading.Thread(target=end_all)
     ending.start()
     while ending.is_alive():
-        write_results(line.resolver, line.spool, line.spool, batch_id, BY_TEST)
+        write_results(line.handler, line.spool, line.spool, batch_id, BY_TEST)
     ending.join()
-    write_results(line.resolver, line.spool, line.spool, batch_id, BY_TEST)
+    write_results(line.handler, line.spool, line.spool, batch_id, BY_TEST)
 
     written = written_by(line, batch_id)
     assert len(written) > 1
     for event in written:
-        again = render_results(past_of(line.store, event.position), line.spool, batch_id)
+        again = render_results(as_of_position(line.store, event.position), line.spool, batch_id)
         assert (again.digest, again.summary.orders_by_state) == (event.digest, event.counts)
     assert written[-1].counts == {"rejected": 300}
 
@@ -141,7 +143,7 @@ def test_a_batch_that_came_later_has_no_results(line: Line) -> None:
     """Before its submission there was no such batch."""
     batch_id = line.submit(CONTENT).batch_id
     with pytest.raises(BatchNotFoundError):
-        render_results(past_of(line.store, 0), line.spool, batch_id)
+        render_results(as_of_position(line.store, 0), line.spool, batch_id)
 
 
 def test_projections_have_no_say_in_results(line: Line) -> None:
@@ -150,7 +152,7 @@ def test_projections_have_no_say_in_results(line: Line) -> None:
     _, file = line.finish(batch_id)
     with line.store.database.transaction() as connection, connection.cursor() as cursor:
         cursor.execute("""UPDATE sat.orders SET document = document || '{"state": "failed"}'""")
-    again = render_results(present_of(line.store), line.spool, batch_id)
+    again = render_results(as_of_now(line.store), line.spool, batch_id)
     assert again == replace(file, uri=None, position=again.position, summary=again.summary)
     assert again.summary.counts == file.summary.counts
     assert again.summary.orders_in(OrderState.SUCCEEDED) == 1

@@ -15,23 +15,17 @@ import pytest
 
 from sandbox.testing import SandboxServer
 from sat_hook.clients.asynchronous import AsyncSATClient
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_events import RowVerdict
+from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_events import CheckoutRequested
-from sat_hook.domain.recorded import StreamId, StreamKind
 from sat_hook.pipeline import intake
 from sat_hook.pipeline.balance import check_balance
 from sat_hook.pipeline.chunks import plan_chunks
 from sat_hook.pipeline.delivery import deliver
-from sat_hook.pipeline.execution import ChunkExecutor
-from sat_hook.pipeline.finality import escalate_in_flight, orders_in_flight
-from sat_hook.pipeline.goods_file import GoodsFormat
-from sat_hook.pipeline.intake import take_in
-from sat_hook.pipeline.limits import BadRowsPolicy, ExecutionLimits
-from sat_hook.pipeline.results import render_results, rows_set_aside, summarise
-from sat_hook.pipeline.trouble import (
+from sat_hook.pipeline.errors import (
     BatchStoppedError,
     ChunkIncompleteError,
     OverrideRefusedError,
@@ -39,9 +33,15 @@ from sat_hook.pipeline.trouble import (
     SpoolError,
     SubmissionRefusedError,
 )
+from sat_hook.pipeline.execution import ChunkExecutor
+from sat_hook.pipeline.goods_file import GoodsFormat
+from sat_hook.pipeline.intake import take_in
+from sat_hook.pipeline.limits import BadRowsPolicy, ExecutionLimits
+from sat_hook.pipeline.results import render_results, rows_set_aside, summarise
+from sat_hook.pipeline.status_polling import escalate_in_flight, orders_in_flight
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
+from sat_hook.store.as_of import as_of_now
 from sat_hook.store.event_store import OrderSlice
-from sat_hook.store.past import present_of
 from stack.databases import ApplicationDatabase
 from tests.orders import BY_TEST
 from tests.pipeline import Line, line_of
@@ -70,8 +70,8 @@ def test_an_intake_that_was_killed_goes_on_where_it_stood(
     """Killed after the orders of a run and before the run was recorded, no row is lost or doubled."""
     monkeypatch.setattr(intake, "ROWS_A_RUN", 10)
     batch_id = line.submit(prepaid(35)).batch_id
-    resolver = line.resolver
-    original = resolver.apply_to_batch
+    handler = line.handler
+    original = handler.apply_to_batch
     calls = 0
 
     def killed_at_the_third(*arguments: object) -> object:
@@ -81,15 +81,15 @@ def test_an_intake_that_was_killed_goes_on_where_it_stood(
             raise KeyboardInterrupt
         return original(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(resolver, "apply_to_batch", killed_at_the_third)
+    monkeypatch.setattr(handler, "apply_to_batch", killed_at_the_third)
     with pytest.raises(KeyboardInterrupt):
-        take_in(resolver, line.spool, batch_id, BY_TEST)
+        take_in(handler, line.spool, batch_id, BY_TEST)
     half = line.store.load_batch(batch_id)
     assert half is not None
     assert (half.state, half.orders) == (BatchState.SUBMITTED, 20)
     assert len(line.orders(batch_id)) == 30
 
-    report = take_in(line.resolver, line.spool, batch_id, BY_TEST)
+    report = take_in(line.handler, line.spool, batch_id, BY_TEST)
     assert (report.batch.state, report.batch.orders, report.batch.set_aside) == (BatchState.RECEIVED, 35, 0)
     assert len(line.orders(batch_id)) == 35
 
@@ -98,8 +98,7 @@ def test_two_intakes_at_once_are_one(line: Line) -> None:
     """The same batch taken in by two tasks at the same time has each row once."""
     batch_id = line.submit(prepaid(1200)).batch_id
     threads = [
-        threading.Thread(target=take_in, args=(line.resolver, line.spool, batch_id, BY_TEST))
-        for _ in range(2)
+        threading.Thread(target=take_in, args=(line.handler, line.spool, batch_id, BY_TEST)) for _ in range(2)
     ]
     for thread in threads:
         thread.start()
@@ -124,7 +123,7 @@ def test_a_corrected_file_pays_only_what_was_not_submitted(line: Line) -> None:
     assert aside[2].known_batch_id == first
     assert (aside[3].verdict, aside[3].code) == (RowVerdict.REFUSED, "order_id_reused")
     assert set(line.orders(second)) == {"C"}
-    text = render_results(present_of(line.store), line.spool, second).content.decode("utf-8-sig")
+    text = render_results(as_of_now(line.store), line.spool, second).content.decode("utf-8-sig")
     assert "already submitted: paid" in text
 
 
@@ -141,7 +140,7 @@ def test_a_file_that_cannot_be_read_ends_as_refused_and_claims_no_order(
 ) -> None:
     """A batch is refused before its first order exists: no order id is burnt by half a file."""
     batch_id = line.submit(content).batch_id
-    report = take_in(line.resolver, line.spool, batch_id, BY_TEST)
+    report = take_in(line.handler, line.spool, batch_id, BY_TEST)
     assert (report.batch.state, report.batch.refusal_code) == (BatchState.REFUSED, code)
     assert line.orders(batch_id) == {}
     assert "refused" in line.finish(batch_id)[1].content.decode("utf-8-sig")
@@ -177,7 +176,7 @@ def test_spooled_bytes_that_changed_are_noticed(line: Line) -> None:
     submission = line.submit(prepaid(3))
     line.spool.write(f"batches/{submission.batch_id}/{submission.digest}.csv", prepaid(4))
     with pytest.raises(SpoolError, match="digest"):
-        take_in(line.resolver, line.spool, submission.batch_id, BY_TEST)
+        take_in(line.handler, line.spool, submission.batch_id, BY_TEST)
 
 
 def test_the_wait_policy_stops_before_anything_is_sent_and_can_go_on(line: Line) -> None:
@@ -204,9 +203,9 @@ def test_too_small_a_deposit_stops_early_and_can_go_on_after_a_top_up(line: Line
     batch_id = line.submit(prepaid(3)).batch_id
     line.take_in(batch_id)
     with pytest.raises(BatchStoppedError, match=r"found Rp 155,999; expected at least Rp 156,000"):
-        check_balance(line.resolver, batch_id, 155_999, BY_TEST)
+        check_balance(line.handler, batch_id, 155_999, BY_TEST)
     assert line.server.ledger()["requests"] == {}
-    report = check_balance(line.resolver, batch_id, 156_000, BY_TEST)
+    report = check_balance(line.handler, batch_id, 156_000, BY_TEST)
     assert (report.estimate_rupiah, report.priced) == (156_000, 3)
 
 
@@ -222,7 +221,7 @@ def test_sat_down_leaves_every_order_quoted_and_the_breaker_stops_the_chunk(
 
     async def execute() -> None:
         async with AsyncSATClient(line.settings, SystemClock()) as sat:
-            executor = ChunkExecutor(line.resolver, sat, catalogue, BY_TEST, line.execution)
+            executor = ChunkExecutor(line.handler, sat, catalogue, BY_TEST, line.execution)
             await executor.run(OrderSlice(batch_id))
 
     with pytest.raises(ChunkIncompleteError, match="120 orders of rows"):
@@ -288,7 +287,7 @@ def test_two_tasks_of_one_chunk_send_each_order_once(line: Line) -> None:
         async with AsyncSATClient(line.settings, SystemClock()) as sat:
             catalogue = catalogue_of(await sat.list_products())
             executors = (
-                ChunkExecutor(line.resolver, sat, catalogue, BY_TEST, ExecutionLimits(in_flight=16))
+                ChunkExecutor(line.handler, sat, catalogue, BY_TEST, ExecutionLimits(in_flight=16))
                 for _ in range(2)
             )
             await asyncio.gather(*(executor.run(OrderSlice(batch_id)) for executor in executors))
@@ -337,10 +336,10 @@ def test_giving_up_escalates_and_a_late_end_still_lands(line: Line) -> None:
     line.server.set_faults({"faults": [{"fault": "stuck_pending", "rate": 1.0}]})
     line.execution = ExecutionLimits(send_window_seconds=3.0, reply_timeout_seconds=0.0, grace_seconds=0.0)
     line.execute(batch_id)
-    assert escalate_in_flight(line.resolver, batch_id, "too long", BY_TEST) == 0, "still under way"
+    assert escalate_in_flight(line.handler, batch_id, "too long", BY_TEST) == 0, "still under way"
     time.sleep(3.1)
-    assert escalate_in_flight(line.resolver, batch_id, "too long", BY_TEST) == 2
-    assert orders_in_flight(line.resolver, batch_id) == 0
+    assert escalate_in_flight(line.handler, batch_id, "too long", BY_TEST) == 2
+    assert orders_in_flight(line.handler, batch_id) == 0
     summary, _ = line.finish(batch_id)
     assert summary.batch.state is BatchState.COMPLETED
     assert summary.orders_in(OrderState.ESCALATED) == 2
@@ -383,13 +382,13 @@ def test_quotes_have_a_lifetime(line: Line) -> None:
         def now(self):  # type: ignore[no-untyped-def]
             return super().now() + timedelta(days=1)
 
-    resolver = line.resolver
-    resolver.clock = Tomorrow()
+    handler = line.handler
+    handler.clock = Tomorrow()
 
     async def execute() -> None:
         async with AsyncSATClient(line.settings, SystemClock()) as sat:
             catalogue = catalogue_of(await sat.list_products())
-            await ChunkExecutor(resolver, sat, catalogue, BY_TEST).run(OrderSlice(batch_id))
+            await ChunkExecutor(handler, sat, catalogue, BY_TEST).run(OrderSlice(batch_id))
 
     asyncio.run(execute())
     line.wait(batch_id)
@@ -413,5 +412,5 @@ def test_validation_judges_each_order_once(line: Line) -> None:
     line.take_in(batch_id)
     position = line.store.close_position()
     products = catalogue_of(asyncio.run(line._products()))  # type: ignore[arg-type]
-    validate_orders(line.resolver, batch_id, products, BY_TEST)
+    validate_orders(line.handler, batch_id, products, BY_TEST)
     assert line.store.close_position() == position

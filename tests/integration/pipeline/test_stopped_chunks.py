@@ -6,11 +6,11 @@ import pytest
 
 from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.batch_events import ChunkStopped, StopCause
-from sat_hook.domain.recorded import StreamId, StreamKind
+from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.pipeline.alerting import collect_alerts
+from sat_hook.pipeline.errors import AccountPausedError, ChargedAboveQuoteError, ChunkIncompleteError
 from sat_hook.pipeline.limits import ExecutionLimits
 from sat_hook.pipeline.overrides import pause_account
-from sat_hook.pipeline.trouble import AccountPausedError, ChargedAboveQuoteError, ChunkIncompleteError
 from sat_hook.store.alerts import AlertBook
 from tests.integration.pipeline.test_steps import ready
 from tests.orders import ACCOUNT, BY_TEST
@@ -60,7 +60,7 @@ def test_a_charge_above_the_quote_is_told_twice_over(line: Line) -> None:
 def test_what_people_stopped_is_no_news_to_them(line: Line) -> None:
     """A paused account: the task fails and says so; nobody is woken."""
     batch_id = ready(line, 5)
-    pause_account(line.resolver, ACCOUNT, "a look first", BY_TEST)
+    pause_account(line.handler, ACCOUNT, "a look first", BY_TEST)
     with pytest.raises(AccountPausedError):
         line.execute(batch_id)
     assert stops(line, batch_id) == []

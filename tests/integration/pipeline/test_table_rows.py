@@ -13,18 +13,18 @@ from urllib.parse import urlsplit
 import psycopg2
 import pytest
 
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.batch import BatchState
+from sat_hook.pipeline.errors import SpoolError, SubmissionRefusedError
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import CLAIM_LEASE_SECONDS, BadRowsPolicy
 from sat_hook.pipeline.results import render_results
 from sat_hook.pipeline.spool import Spool
 from sat_hook.pipeline.submission import Submission
 from sat_hook.pipeline.table_intake import free_lost_rows, settle_rows, submit_claimed_rows
-from sat_hook.pipeline.trouble import SpoolError, SubmissionRefusedError
+from sat_hook.store.as_of import as_of_now
 from sat_hook.store.order_intake import OrderIntake
-from sat_hook.store.past import present_of
 from stack.databases import ApplicationDatabase
 from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line
@@ -83,9 +83,9 @@ def test_one_bad_row_of_the_table_costs_that_row(
     fill_in(database, "BAD-1", fields, None)
     submission = claimed(line, "run1")
     assert submission is not None
-    batch = take_in(line.resolver, line.spool, submission.batch_id, BY_TEST).batch
+    batch = take_in(line.handler, line.spool, submission.batch_id, BY_TEST).batch
     assert batch.orders == (2 if code is None else 1)
-    text = render_results(present_of(line.store), line.spool, submission.batch_id).content.decode("utf-8-sig")
+    text = render_results(as_of_now(line.store), line.spool, submission.batch_id).content.decode("utf-8-sig")
     header, _, bad = csv.reader(io.StringIO(text))
     assert bad[header.index("sat_reason")] == (code or "")
 
@@ -149,7 +149,7 @@ def test_a_run_that_fails_frees_its_rows(
         claimed(line, "run1", _Away(trouble))
     submission = claimed(line, "run2")
     assert submission is not None
-    assert take_in(line.resolver, line.spool, submission.batch_id, BY_TEST).batch.orders == 1
+    assert take_in(line.handler, line.spool, submission.batch_id, BY_TEST).batch.orders == 1
 
 
 def test_rows_of_a_killed_run_are_freed_and_told(line: Line, database: ApplicationDatabase) -> None:
@@ -173,12 +173,12 @@ def test_rows_whose_spooled_file_was_lost_are_freed(line: Line, database: Applic
     assert freed(line) == [AlertKind.INTAKE_ROWS_FREED]
     second = claimed(line, "run2")
     assert second is not None
-    assert take_in(line.resolver, line.spool, second.batch_id, BY_TEST).batch.orders == 1
+    assert take_in(line.handler, line.spool, second.batch_id, BY_TEST).batch.orders == 1
     settle_rows(OrderIntake(line.store.database), "run2", line.batch(second.batch_id))
     again = claimed(line, "run1")
     assert again is not None
     assert again.batch_id == first.batch_id
-    late = take_in(line.resolver, line.spool, first.batch_id, BY_TEST).batch
+    late = take_in(line.handler, line.spool, first.batch_id, BY_TEST).batch
     assert (late.orders, late.set_aside) == (0, 1)
 
 
@@ -189,7 +189,7 @@ def test_the_next_try_of_a_run_spools_its_rows_again(line: Line, database: Appli
     assert first is not None
     Path(urlsplit(first.spool_uri).path).unlink()
     assert claimed(line, "run1") == Submission(first.batch_id, first.digest, first.spool_uri, is_new=False)
-    assert take_in(line.resolver, line.spool, first.batch_id, BY_TEST).batch.orders == 1
+    assert take_in(line.handler, line.spool, first.batch_id, BY_TEST).batch.orders == 1
 
 
 def test_rows_that_a_batch_took_in_stay_with_it(line: Line, database: ApplicationDatabase) -> None:
@@ -199,7 +199,7 @@ def test_rows_that_a_batch_took_in_stay_with_it(line: Line, database: Applicatio
         fill_in(database, f"T-{claim}", {}, None)
         submission = claimed(line, claim)
         assert submission is not None
-        batch = take_in(line.resolver, line.spool, submission.batch_id, BY_TEST).batch
+        batch = take_in(line.handler, line.spool, submission.batch_id, BY_TEST).batch
         if is_settled:
             settle_rows(intake, claim, batch)
     let_the_lease_pass(database)
@@ -215,7 +215,7 @@ def test_a_refused_batch_frees_its_rows(line: Line, database: ApplicationDatabas
     fill_in(database, "=bad", {}, None)
     submission = claimed(line, "run1")
     assert submission is not None
-    batch = take_in(line.resolver, line.spool, submission.batch_id, BY_TEST, BadRowsPolicy.REFUSE).batch
+    batch = take_in(line.handler, line.spool, submission.batch_id, BY_TEST, BadRowsPolicy.REFUSE).batch
     assert batch.state is BatchState.REFUSED
     settle_rows(OrderIntake(line.store.database), "run1", batch)
     assert rows_that_wait(line) == ["T-1", "=bad"]

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from sat_hook.domain.batch_commands import WithdrawBatch
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import OrderState
-from sat_hook.domain.recorded import Provenance
-from sat_hook.pipeline.trouble import ChunkIncompleteError
+from sat_hook.pipeline.errors import ChunkIncompleteError
 from sat_hook.pipeline.withdrawal import withdraw_batch
 from stack.databases import ApplicationDatabase
 from tests.orders import ACCOUNT
@@ -49,7 +49,7 @@ def test_an_order_is_sent_or_withdrawn_and_never_both(line: Line) -> None:
     sender = threading.Thread(target=send)
     sender.start()
     line.server.wait_until(lambda ledger: len(ledger["requests"]) >= 5)
-    report = withdraw_batch(line.resolver, batch_id, "the file was the wrong one", PERSON)
+    report = withdraw_batch(line.handler, batch_id, "the file was the wrong one", PERSON)
     sender.join(60)
     assert not sender.is_alive()
     orders = line.orders(batch_id).values()
@@ -72,7 +72,7 @@ def test_a_task_finishes_a_withdrawal_that_was_cut_short(line: Line) -> None:
     line.take_in(batch_id)
     line.quote(batch_id)
     line.reserve(batch_id)
-    line.resolver.apply_to_batch(batch_id, WithdrawBatch("the file was the wrong one"), PERSON)
+    line.handler.apply_to_batch(batch_id, WithdrawBatch("the file was the wrong one"), PERSON)
     line.execute(batch_id, reserve_first=False)
     assert {order.reason_code for order in line.orders(batch_id).values()} == {"withdrawn"}
     assert line.server.ledger()["requests"] == {}

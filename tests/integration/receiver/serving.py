@@ -15,7 +15,7 @@ import uvicorn
 
 from sat_hook.protocol.signing import Signer, Verifier, generate_key_pair
 from sat_hook.receiver.app import Receiver
-from sat_hook.receiver.current import SettingsSource
+from sat_hook.receiver.live_settings import SettingsSource
 from sat_hook.receiver.server import make_server
 from sat_hook.receiver.settings import DEFAULT_LIMITS, Limits, ReceiverSettings
 

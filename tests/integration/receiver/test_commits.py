@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 
 from sat_hook.protocol.signing import Signer
-from sat_hook.receiver.answers import Refusal
+from sat_hook.receiver.responses import Refusal
 from sat_hook.receiver.settings import Limits
 from sat_hook.store.database import Database
 from stack.databases import ApplicationDatabase

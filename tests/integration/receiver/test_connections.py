@@ -11,8 +11,8 @@ from contextlib import ExitStack, closing
 import pytest
 
 from sat_hook.receiver import connections
-from sat_hook.receiver.answers import Refusal
 from sat_hook.receiver.connections import HEAD_BYTES
+from sat_hook.receiver.responses import Refusal
 from sat_hook.receiver.settings import Limits
 from stack.databases import ApplicationDatabase
 from tests.integration.receiver.serving import SIGNER, Served, order, serving, settings_for

@@ -32,7 +32,7 @@ from sat_hook.protocol.errors import UnreadableReplyError
 from sat_hook.protocol.messages import parse_order
 from sat_hook.protocol.signing import Verifier
 from sat_hook.receiver import connections, server
-from sat_hook.receiver.answers import Answer, Refusal
+from sat_hook.receiver.responses import Answer, Refusal
 from sat_hook.receiver.settings import Limits
 from stack.databases import ApplicationDatabase
 from tests.fuzzing import examples

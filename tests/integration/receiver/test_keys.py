@@ -17,7 +17,7 @@ import psycopg2
 import pytest
 
 from sat_hook.protocol.signing import Signer
-from sat_hook.receiver import current
+from sat_hook.receiver import live_settings
 from sat_hook.receiver.settings import Limits, ReceiverSettings, load_settings
 from stack.databases import ApplicationDatabase
 from tests.integration.receiver.serving import (
@@ -205,7 +205,7 @@ def test_a_disk_that_hangs_does_not_stop_the_receiver(
     database: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One thread waits for it, callbacks are taken with the settings that were read last."""
-    monkeypatch.setattr(current, "READING_SECONDS", 0.2)
+    monkeypatch.setattr(live_settings, "READING_SECONDS", 0.2)
     slow = Slow(settings_for(database.receiver_dsn, Limits(reread_seconds=REREAD)))
     with serving(slow) as served:
         slow.hangs.set()

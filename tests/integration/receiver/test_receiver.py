@@ -13,8 +13,8 @@ import psycopg2
 import pytest
 
 from sat_hook.protocol.signing import Signer, Verifier
-from sat_hook.receiver.answers import Refusal
 from sat_hook.receiver.app import create_app
+from sat_hook.receiver.responses import Refusal
 from sat_hook.receiver.settings import Limits
 from stack.databases import ApplicationDatabase
 from tests.integration.receiver.serving import (

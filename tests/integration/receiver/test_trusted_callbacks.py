@@ -14,11 +14,11 @@ from typing import Any, cast
 import psycopg2
 import pytest
 
-from sat_hook.audit.verification import verify_log
+from sat_hook.audit.log_verification import verify_log
 from sat_hook.domain.order import OrderState
 from sat_hook.operators.recovery import SATRecoverOrdersOperator
-from sat_hook.pipeline.resolver import Resolver
-from sat_hook.pipeline.trusting import BY_CALLBACK, CALLBACKS_READ_PER_ORDER
+from sat_hook.pipeline.command_handler import CommandHandler
+from sat_hook.pipeline.trusted_callbacks import BY_CALLBACK, CALLBACKS_READ_PER_ORDER
 from sat_hook.protocol.signing import Signer, Verifier
 from sat_hook.store.callbacks import KeptCallback
 from sat_hook.store.database import Database
@@ -208,7 +208,7 @@ def test_a_callback_that_came_before_a_newer_status_is_confirmed(waiting: Waitin
     waiting.served.post(order(key, "Success"))
     waiting.poll()  # without trust: SAT says Pending
     assert waiting.order(key).state is OrderState.PENDING
-    assert waiting.trusting().end(waiting.resolver, [key]) == frozenset()
+    assert waiting.trusting().end(waiting.handler, [key]) == frozenset()
 
 
 def test_a_clock_of_the_database_that_is_ahead_outdates_no_later_answer(waiting: WaitingOrders) -> None:
@@ -220,20 +220,20 @@ def test_a_clock_of_the_database_that_is_ahead_outdates_no_later_answer(waiting:
     assert waiting.order(key).evidence_at == T0
 
 
-class Overtaken(Resolver):
+class Overtaken(CommandHandler):
     """Somebody else ends the order between the look and the decision."""
 
     def __init__(self, waiting: WaitingOrders) -> None:
         super().__init__(waiting.store, waiting.clock)
         self._waiting = waiting
 
-    def apply(self, asks: Iterable[Any], *rest: Any) -> Any:
-        asks = list(asks)
-        key = asks[0].request_id
+    def apply(self, commands: Iterable[Any], *rest: Any) -> Any:
+        commands = list(commands)
+        key = commands[0].request_id
         self._waiting.sat.answers[key] = "Success"
         schedule_pass = self._waiting.poll()
         assert schedule_pass.ended == 1
-        return super().apply(asks, *rest)
+        return super().apply(commands, *rest)
 
 
 def test_whoever_loses_the_race_changes_nothing(waiting: WaitingOrders) -> None:

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.order import Order
 from sat_hook.domain.ports import Clock
-from sat_hook.domain.recorded import RecordedEvent, StreamId, StreamKind
-from sat_hook.pipeline.finality import PollReport, StatusPoller
+from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.limits import PollingLimits
-from sat_hook.pipeline.resolver import Resolver
-from sat_hook.pipeline.trusting import TrustedCallbacks
+from sat_hook.pipeline.status_polling import PollReport, StatusPoller
+from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks
 from sat_hook.protocol.exchange import WireResponse
 from sat_hook.protocol.outcomes import StatusOutcome, classify_status
 from sat_hook.protocol.signing import Signer, Verifier
@@ -63,8 +63,8 @@ class WaitingOrders:
     clock: Clock = field(default_factory=SystemClock)
 
     @property
-    def resolver(self) -> Resolver:
-        return Resolver(self.store, self.clock)
+    def handler(self) -> CommandHandler:
+        return CommandHandler(self.store, self.clock)
 
     def take_in(self, number: int, situation: str) -> str:
         """Order ``number`` as it stands in a situation of the domain's tests; returns its request id."""
@@ -93,7 +93,7 @@ class WaitingOrders:
         """One pass over the account, as the trigger and the janitor make it."""
         schedule = PostgresPollSchedule(self.store.database)
         poller = StatusPoller(
-            self.resolver,
+            self.handler,
             schedule,
             self.sat,  # type: ignore[arg-type]
             random.Random(1),

@@ -7,17 +7,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.books_events import DepositObserved, SettlementMapping
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.settlement_files import record_settlement
-from sat_hook.reconciliation import acts
-from sat_hook.reconciliation.chain import days_to_close
-from sat_hook.reconciliation.keeping import BookKeeper
+from sat_hook.reconciliation import book_commands
+from sat_hook.reconciliation.bookkeeper import BookKeeper
+from sat_hook.reconciliation.day_sequence import days_to_close
+from sat_hook.reconciliation.errors import ClocksApartError
 from sat_hook.reconciliation.model import BusinessDay
 from sat_hook.reconciliation.settlement import keep_settlement
-from sat_hook.reconciliation.trouble import ClocksApartError
 from sat_hook.store.postgres import PostgresEventStore
 from tests.integration.reconciliation.planting import CLOSES, DAY, NOON, PRICE, SECOND, Planted, described
 from tests.integration.reconciliation.test_life_of_a_break import (
@@ -35,8 +35,8 @@ from tests.orders import BY_TEST
 
 def signed(day: Planted, business_day: BusinessDay = DAY) -> None:
     """Prepared by one person, certified by another."""
-    acts.prepare(day.keeper, day.account, business_day.day, "looked at all of it", BY_FINANCE)
-    acts.certify(day.keeper, day.account, business_day.day, "fine", BY_CHIEF)
+    book_commands.prepare(day.keeper, day.account, business_day.day, "looked at all of it", BY_FINANCE)
+    book_commands.certify(day.keeper, day.account, business_day.day, "fine", BY_CHIEF)
 
 
 def test_two_foreign_movements_of_one_size_are_not_one_matter_of_the_moment(day: Planted) -> None:
@@ -186,10 +186,10 @@ def test_the_same_person_by_another_spelling_is_the_same_person(day: Planted) ->
     """Airflow's directories do not care for case; the four eyes do."""
     day.observe(CLOSES + SECOND)
     day.close()
-    acts.prepare(day.keeper, day.account, DAY.day, "looked at all of it", BY_FINANCE)
+    book_commands.prepare(day.keeper, day.account, DAY.day, "looked at all of it", BY_FINANCE)
     for spelling in ("user:Finance", "user:FINANCE", "user: finance ", "user:ﬁnance"):
-        with pytest.raises(acts.BooksRefusedError, match="somebody else"):
-            acts.certify(day.keeper, day.account, DAY.day, "fine", replace(BY_CHIEF, actor=spelling))
+        with pytest.raises(book_commands.BooksRefusedError, match="somebody else"):
+            book_commands.certify(day.keeper, day.account, DAY.day, "fine", replace(BY_CHIEF, actor=spelling))
 
 
 def test_a_look_by_a_clock_that_is_apart_is_not_kept(store: PostgresEventStore) -> None:
@@ -210,7 +210,7 @@ def test_what_a_person_gave_up_does_not_come_back_as_new(day: Planted) -> None:
     day.observe(CLOSES + SECOND)
     first = only(day.close().close)
     assert described(first) == ("evidence", "timing", "x", -PRICE)
-    acts.settle_break(
+    book_commands.settle_break(
         day.keeper, day.account, first.break_id, BreakState.WRITTEN_OFF, "too small to chase", BY_CHIEF
     )
     for business_day in (NEXT, AFTER_NEXT, replace(DAY, day=DAY.day + 3 * ONE_DAY)):

@@ -9,14 +9,14 @@ from datetime import timedelta
 import pandas as pd
 import pytest
 
+from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState, evolve
-from sat_hook.domain.recorded import StreamId, StreamKind
 from sat_hook.reconciliation.ledger import Ledger, Span, ledger_of, read_ledger
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 from stack.databases import ApplicationDatabase
 from tests.orders import ACCOUNT, BY_TEST, T0
 from tests.unit.domain.situations import HISTORIES

@@ -9,12 +9,12 @@ import pytest
 
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.breaks import BreakState
-from sat_hook.domain.recorded import Provenance
-from sat_hook.reconciliation import acts
-from sat_hook.reconciliation.asking import orders_to_ask
-from sat_hook.reconciliation.chain import days_to_close
+from sat_hook.domain.event_record import Provenance
+from sat_hook.reconciliation import book_commands
+from sat_hook.reconciliation.day_sequence import days_to_close
+from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.reconciliation.model import Break, BusinessDay, DayClose
-from sat_hook.reconciliation.trouble import BooksRefusedError
+from sat_hook.reconciliation.status_candidates import orders_to_ask
 from tests.integration.reconciliation.planting import CLOSES, DAY, NOON, PRICE, SECOND, Planted, described
 
 HOUR = timedelta(hours=1)
@@ -147,20 +147,20 @@ def test_an_explained_break_is_carried_until_it_is_resolved(day: Planted) -> Non
     day.observe(CLOSES + SECOND)
     first = only(day.close().close)
     explain = (day.keeper, day.account, first.break_id, BreakState.EXPLAINED, "the shop paid by hand")
-    assert acts.settle_break(*explain, BY_FINANCE) is True
-    assert acts.settle_break(*explain, BY_FINANCE) is False
+    assert book_commands.settle_break(*explain, BY_FINANCE) is True
+    assert book_commands.settle_break(*explain, BY_FINANCE) is False
     second = only(next_day(day))
     assert (second.state, second.reason, second.actor) == (
         BreakState.EXPLAINED,
         "the shop paid by hand",
         "user:finance",
     )
-    acts.settle_break(
+    book_commands.settle_break(
         day.keeper, day.account, first.break_id, BreakState.WRITTEN_OFF, "too small to chase", BY_CHIEF
     )
     assert next_day(day, AFTER_NEXT).breaks == ()
     with pytest.raises(BooksRefusedError, match="found no break"):
-        acts.settle_break(
+        book_commands.settle_break(
             day.keeper, day.account, "K" + "A" * 15, BreakState.RESOLVED, "of nothing", BY_CHIEF
         )
 
@@ -177,13 +177,13 @@ def test_a_top_up_counts_once_and_explains_its_day(day: Planted) -> None:
         "note": "by transfer",
         "provenance": BY_FINANCE,
     }
-    assert acts.top_up(day.keeper, day.account, **record) is True
-    assert acts.top_up(day.keeper, day.account, **record) is False
-    assert acts.top_up(day.keeper, day.account, **{**record, "reference": " bca-7 "}) is False
+    assert book_commands.top_up(day.keeper, day.account, **record) is True
+    assert book_commands.top_up(day.keeper, day.account, **record) is False
+    assert book_commands.top_up(day.keeper, day.account, **{**record, "reference": " bca-7 "}) is False
     with pytest.raises(BooksRefusedError, match="expected a reference of its own"):
-        acts.top_up(day.keeper, day.account, **{**record, "amount_rupiah": 1})
+        book_commands.top_up(day.keeper, day.account, **{**record, "amount_rupiah": 1})
     with pytest.raises(BooksRefusedError, match="expected a moment that has passed"):
-        acts.top_up(
+        book_commands.top_up(
             day.keeper, day.account, **{**record, "reference": "B8", "credited_at": CLOSES + 9 * HOUR}
         )
     assert days_to_close(day.keeper.books(day.account), NEXT.day) == [DAY.day, NEXT.day]
@@ -199,12 +199,12 @@ def test_a_day_is_signed_by_two_and_frozen(day: Planted) -> None:
     day.observe(CLOSES + SECOND)
     closed = day.close()
     with pytest.raises(BooksRefusedError, match="nobody's preparation"):
-        acts.certify(day.keeper, day.account, DAY.day, "fine", BY_CHIEF)
-    prepared = acts.prepare(day.keeper, day.account, DAY.day, "looked at all of it", BY_FINANCE)
+        book_commands.certify(day.keeper, day.account, DAY.day, "fine", BY_CHIEF)
+    prepared = book_commands.prepare(day.keeper, day.account, DAY.day, "looked at all of it", BY_FINANCE)
     assert (prepared.position, prepared.result_digest) == (closed.close.position, closed.digest)
     with pytest.raises(BooksRefusedError, match="somebody else"):
-        acts.certify(day.keeper, day.account, DAY.day, "fine", BY_FINANCE)
-    certified = acts.certify(day.keeper, day.account, DAY.day, "fine", BY_CHIEF)
+        book_commands.certify(day.keeper, day.account, DAY.day, "fine", BY_FINANCE)
+    certified = book_commands.certify(day.keeper, day.account, DAY.day, "fine", BY_CHIEF)
     assert (certified.prepared_by, certified.certified_by) == ("user:finance", "user:chief")
 
     # A reversal, a late top-up, and a corrected file, all about the certified day.
@@ -239,11 +239,11 @@ def test_a_close_after_the_preparation_wants_another_signature(day: Planted) -> 
     """Who approves has to approve what was prepared."""
     day.observe(CLOSES + SECOND)
     day.close()
-    acts.prepare(day.keeper, day.account, DAY.day, "looked at all of it", BY_FINANCE)
+    book_commands.prepare(day.keeper, day.account, DAY.day, "looked at all of it", BY_FINANCE)
     day.top_up(1_000)
     day.close()
     with pytest.raises(BooksRefusedError, match="closed since"):
-        acts.certify(day.keeper, day.account, DAY.day, "fine", BY_CHIEF)
+        book_commands.certify(day.keeper, day.account, DAY.day, "fine", BY_CHIEF)
 
 
 def test_a_day_with_an_open_control_break_is_not_signed(day: Planted) -> None:
@@ -251,10 +251,12 @@ def test_a_day_with_an_open_control_break_is_not_signed(day: Planted) -> None:
     close = day.close().close
     assert described(only(close))[:2] == ("control", "control")
     with pytest.raises(BooksRefusedError, match="open control breaks"):
-        acts.prepare(day.keeper, day.account, DAY.day, "looked at all of it", BY_FINANCE)
+        book_commands.prepare(day.keeper, day.account, DAY.day, "looked at all of it", BY_FINANCE)
     reason = "the server was away that night"
-    acts.settle_break(day.keeper, day.account, only(close).break_id, BreakState.EXPLAINED, reason, BY_FINANCE)
-    acts.prepare(day.keeper, day.account, DAY.day, "looked at all of it", BY_FINANCE)
+    book_commands.settle_break(
+        day.keeper, day.account, only(close).break_id, BreakState.EXPLAINED, reason, BY_FINANCE
+    )
+    book_commands.prepare(day.keeper, day.account, DAY.day, "looked at all of it", BY_FINANCE)
 
 
 def test_a_gap_in_the_chain_of_days_is_a_control_break(day: Planted) -> None:

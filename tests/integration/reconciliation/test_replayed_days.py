@@ -13,7 +13,7 @@ from sat_hook.audit.replay import Replay, replay
 from sat_hook.audit.reports import Verdict
 from sat_hook.domain import order_events as happened
 from sat_hook.pipeline.spool import AnySpool
-from sat_hook.reconciliation.replaying import ClosedDays
+from sat_hook.reconciliation.replay import ClosedDays
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase

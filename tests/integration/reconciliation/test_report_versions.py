@@ -10,9 +10,9 @@ import pytest
 
 from sat_hook.domain.breaks import BreakState
 from sat_hook.hooks.report_archives import archive_of
-from sat_hook.reconciliation import acts
+from sat_hook.reconciliation import book_commands
+from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.reconciliation.kept_reports import KeptReport, report_of
-from sat_hook.reconciliation.trouble import BooksRefusedError
 from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted
 from tests.integration.reconciliation.test_life_of_a_break import BY_CHIEF, BY_FINANCE
 
@@ -48,11 +48,13 @@ class Desk:
     def decide(self, state: BreakState, reason: str = REASON) -> None:
         """A person decides the break."""
         self.day.clock.advance(60)
-        acts.settle_break(self.day.keeper, self.day.account, self.item.break_id, state, reason, BY_FINANCE)
+        book_commands.settle_break(
+            self.day.keeper, self.day.account, self.item.break_id, state, reason, BY_FINANCE
+        )
 
     def sign(self) -> None:
         """Two people sign the day."""
-        for act, person in ((acts.prepare, BY_FINANCE), (acts.certify, BY_CHIEF)):
+        for act, person in ((book_commands.prepare, BY_FINANCE), (book_commands.certify, BY_CHIEF)):
             self.day.clock.advance(60)
             act(self.day.keeper, self.day.account, DAY.day, "all looked at", person)
 

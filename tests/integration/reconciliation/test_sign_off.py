@@ -15,9 +15,9 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.domain.breaks import BreakState
 from sat_hook.operators.reconciliation import SATCloseDayOperator
-from sat_hook.pipeline.trouble import SpoolError
-from sat_hook.reconciliation import acts
-from sat_hook.reconciliation.trouble import BooksRefusedError
+from sat_hook.pipeline.errors import SpoolError
+from sat_hook.reconciliation import book_commands
+from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
@@ -57,15 +57,15 @@ def test_a_certificate_names_the_checkpoint_over_its_position(
     day.top_up(1)
     close = day.close().close
     assert early.text.last_position < close.position
-    acts.prepare(day.keeper, day.account, *OF_DAY, BY_FINANCE)
+    book_commands.prepare(day.keeper, day.account, *OF_DAY, BY_FINANCE)
     with pytest.raises(BooksRefusedError, match=f"no signed checkpoint over position {close.position} yet"):
-        acts.certify(day.keeper, day.account, *OF_DAY, BY_CHIEF)
+        book_commands.certify(day.keeper, day.account, *OF_DAY, BY_CHIEF)
     assert DAY.day not in day.keeper.books(day.account).certified
     (covering,) = notary.make()
     notary.append(1, 1)
     notary.make()
     assert covering.text.first_position <= close.position <= covering.text.last_position
-    signed = acts.certify(day.keeper, day.account, *OF_DAY, BY_CHIEF)
+    signed = book_commands.certify(day.keeper, day.account, *OF_DAY, BY_CHIEF)
     assert (signed.certified_by, signed.checkpoint) == ("user:chief", covering.digest)
     certificate = day.keeper.books(day.account).certified[DAY.day].event
     assert (certificate.checkpoint, certificate.position) == (covering.digest, close.position)
@@ -74,8 +74,8 @@ def test_a_certificate_names_the_checkpoint_over_its_position(
 def test_a_log_without_checkpoints_has_certificates_without_one(day: Planted) -> None:
     """Whoever keeps none can close the books all the same, and the certificate says so."""
     day.close()
-    acts.prepare(day.keeper, day.account, *OF_DAY, BY_FINANCE)
-    assert acts.certify(day.keeper, day.account, *OF_DAY, BY_CHIEF).checkpoint is None
+    book_commands.prepare(day.keeper, day.account, *OF_DAY, BY_FINANCE)
+    assert book_commands.certify(day.keeper, day.account, *OF_DAY, BY_CHIEF).checkpoint is None
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def close_by_dag(day: Planted, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
     monkeypatch.setenv("SAT_RESULTS_URI", day.folder.as_uri())
     monkeypatch.setattr(SATCloseDayOperator, "account", lambda *_: day.account)
     application: Any = SimpleNamespace(
-        store=day.store, resolver=SimpleNamespace(clock=day.clock), database=day.store.database
+        store=day.store, handler=SimpleNamespace(clock=day.clock), database=day.store.database
     )
     return lambda named: SATCloseDayOperator(task_id="close", day=named).step(application, BY_TEST)
 
@@ -111,7 +111,9 @@ def test_a_new_break_is_told_once(
     assert text.endswith(f"; {-PRICE:,} rupiah")
     close_by_dag(DAY.day.isoformat())
     reason = "the provider looks for it"
-    acts.settle_break(day.keeper, day.account, item.break_id, BreakState.EXPLAINED, reason, BY_FINANCE)
+    book_commands.settle_break(
+        day.keeper, day.account, item.break_id, BreakState.EXPLAINED, reason, BY_FINANCE
+    )
     day.end("on its way", CLOSES + timedelta(hours=1))
     day.net_rupiah -= 700
     day.clock.advance(86_400)

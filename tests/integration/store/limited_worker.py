@@ -14,8 +14,8 @@ import os
 import sys
 import time
 
+from sat_hook.clients.clock import SystemClock
 from sat_hook.clients.shared_limiter import AsyncSharedLimiter
-from sat_hook.clients.system import SystemClock
 from sat_hook.store.database import Database
 from sat_hook.store.rate_limit import PostgresRequestRegister
 

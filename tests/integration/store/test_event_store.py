@@ -10,6 +10,7 @@ from sat_hook.domain import batch_events
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.batch import Batch, evolve_batch
 from sat_hook.domain.order import OrderState
+from sat_hook.store.as_of import as_of_now
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import (
     Change,
@@ -21,8 +22,7 @@ from sat_hook.store.event_store import (
     each_recorded,
     needs_of,
 )
-from sat_hook.store.memory import MemoryEventStore
-from sat_hook.store.past import present_of
+from sat_hook.store.memory_events import MemoryEventStore
 from sat_hook.store.postgres import PostgresEventStore
 from tests.orders import BATCH, BY_TEST, T0, ManualClock, change_of, received, stream_of, submitted
 
@@ -146,7 +146,7 @@ def test_rows_that_need_a_person_are_counted_by_reason(store: EventStore) -> Non
         "BNONE": (),
     }
     assert needs_of(store, BATCH) == found[BATCH]
-    assert present_of(store).needs([BATCH])[BATCH] == found[BATCH]
+    assert as_of_now(store).needs([BATCH])[BATCH] == found[BATCH]
 
 
 def test_batches_are_streams_like_orders(store: EventStore) -> None:

@@ -18,7 +18,7 @@ from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from stack.postgres import EmbeddedPostgres
-from tests.integration.test_bell import as_superuser, callback
+from tests.integration.test_notifications import as_superuser, callback
 from tests.orders import BY_TEST, T0, change_of, received
 
 

@@ -17,16 +17,16 @@ from sat_hook.audit.rebuild import compare_projections, rebuild_projections
 from sat_hook.domain.batch import Batch, evolve_batch
 from sat_hook.domain.batch_events import FundsReserved, ShortFundsPolicy
 from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.funds import BalanceObservation, commitment_of, may_come_back_rupiah, outstanding
 from sat_hook.domain.order import Order, fold
 from sat_hook.domain.order_events import OrderReceived
-from sat_hook.domain.recorded import StreamId, StreamKind
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change, EventStore, StoreUnavailableError
 from sat_hook.store.funds import FundsStore, MemoryFunds, PostgresFunds
-from sat_hook.store.memory import MemoryEventStore
+from sat_hook.store.memory_events import MemoryEventStore
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 from stack.databases import ApplicationDatabase
 from tests.deposits import order_of, quoted_batch, seen
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock, received, stream_of, submitted

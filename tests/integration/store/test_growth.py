@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg2
 
-from sat_hook.store.sql_files import queries
+from sat_hook.store.statements import queries
 from stack.databases import ApplicationDatabase
 
 

@@ -17,7 +17,7 @@ from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.store.migrations import ROLE_SETTINGS, ROLES
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
-from tests.integration.test_bell import as_superuser
+from tests.integration.test_notifications import as_superuser
 from tests.orders import BY_TEST, T0, change_of, received
 
 HARD = {
@@ -84,7 +84,7 @@ def test_our_own_orphans_are_ended_by_the_server(
     """A process that stands still inside a transaction loses it, with its locks, and hears our own error."""
     monkeypatch.setattr(database_module, "IDLE_IN_TRANSACTION_MILLISECONDS", 300)
 
-    def stand_still() -> None:
+    def report_rollback() -> None:
         with store.database.transaction() as connection:
             connection.cursor().execute("SELECT pg_advisory_xact_lock_shared(sat.log_lock_key())")
             time.sleep(LONGER_SECONDS)
@@ -94,7 +94,7 @@ def test_our_own_orphans_are_ended_by_the_server(
             connection.cursor().execute("SELECT 1")
 
     with pytest.raises(StoreUnavailableError):
-        stand_still()
+        report_rollback()
     store.append([change_of(None, 1, received(1))], BY_TEST, T0)
 
 

@@ -18,9 +18,9 @@ from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.poll_schedule import callback_channel
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.triggers.bell import NotificationBell
+from sat_hook.triggers.notifications import NotificationListener
 from stack.databases import ApplicationDatabase
-from tests.integration.test_bell import callback
+from tests.integration.test_notifications import callback
 from tests.orders import BY_TEST, T0, change_of, received
 from tests.pgbouncer import PGBOUNCER, SERVER_SESSIONS, pgbouncer, through
 
@@ -130,21 +130,21 @@ async def test_a_bell_behind_a_pooler_is_a_clock(
 ) -> None:
     """The wait takes its time, and the log says once what would wake it."""
     with opened(module_database.writer_dsn, port) as database:
-        async with NotificationBell(database, "sat_any") as bell:
+        async with NotificationListener(database, "sat_any") as listener:
             for _ in range(3):
-                await bell.wait(0.1)
+                await listener.wait(0.1)
     assert [record.message.count("listen_host") for record in caplog.records] == [1]
 
 
 async def test_callbacks_are_kept_and_wake(module_database: ApplicationDatabase, port: int) -> None:
-    """The receiver's whole way leads through the pooler, the bell's does not."""
+    """The receiver's whole way leads through the pooler, the notification listener's does not."""
     channel = callback_channel("demo")
     with opened(module_database.writer_dsn, port, module_database.writer_dsn) as database:
         inbox = Inbox(Database(through(module_database.receiver_dsn, port)), waiting_limit=9, group_limit=9)
-        async with NotificationBell(database, channel) as bell:
+        async with NotificationListener(database, channel) as listener:
             assert await inbox.store(callback(port), 30) is True
             async with asyncio.timeout(30):
-                await bell.wait(60)
+                await listener.wait(60)
         await asyncio.to_thread(inbox.close)
 
 

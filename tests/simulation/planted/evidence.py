@@ -15,15 +15,15 @@ from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_decisions as decisions
 from sat_hook.domain import status_decisions
 from sat_hook.domain.order import Order
-from sat_hook.pipeline import finality
-from sat_hook.pipeline.resolver import Ask, Resolver
-from sat_hook.pipeline.trusting import BY_CALLBACK, TrustedCallbacks
+from sat_hook.pipeline import status_polling
+from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest
+from sat_hook.pipeline.trusted_callbacks import BY_CALLBACK, TrustedCallbacks
 from sat_hook.protocol import outcomes
 from sat_hook.protocol.exchange import WireResponse
 from sat_hook.receiver.app import Receiver
 from sat_hook.store import memory_polls
 from sat_hook.store.clock import StoreClock
-from sat_hook.store.memory import MemoryEventStore
+from sat_hook.store.memory_events import MemoryEventStore
 from tests.simulation.planted.planting import bug, decide_by
 from tests.simulation.seals import SealVerifier
 
@@ -138,13 +138,13 @@ def _callback_trusted(stack: ExitStack) -> None:
     "a callback ended what was not in flight",
 )
 def _late_callback_trusted(stack: ExitStack) -> None:
-    def end(self: TrustedCallbacks, resolver: Resolver, request_ids: Sequence[str]) -> frozenset[str]:
-        asks = {}
+    def end(self: TrustedCallbacks, handler: CommandHandler, request_ids: Sequence[str]) -> frozenset[str]:
+        commands = {}
         for callback in self.inbox.callbacks_of(self.account, request_ids, 8):
-            ask = self._verified(resolver, callback)
+            ask = self._verified(handler, callback)
             if ask is not None and isinstance(ask.command, asked.RecordCallback):
-                asks[ask.request_id] = replace(ask, command=ask.command.status)
-        done = resolver.apply(asks.values(), BY_CALLBACK)
+                commands[ask.request_id] = replace(ask, command=ask.command.status)
+        done = handler.apply(commands.values(), BY_CALLBACK)
         return frozenset(key for key, resolution in done.items() if resolution.is_accepted)
 
     stack.enter_context(patch.object(TrustedCallbacks, "end", end))
@@ -187,10 +187,10 @@ def _status_of_another_order(stack: ExitStack) -> None:
     "a status without its evidence",
 )
 def _evidence_thrown_away(stack: ExitStack) -> None:
-    real = finality.status_ask
+    real = status_polling.status_command
 
-    def ask_of(request_id: str, outcome: Any, asked_at: datetime, before: Any) -> Ask | None:
+    def ask_of(request_id: str, outcome: Any, asked_at: datetime, before: Any) -> OrderCommandRequest | None:
         ask = real(request_id, outcome, asked_at, before)
         return None if ask is None else replace(ask, evidence=())
 
-    stack.enter_context(patch.object(finality, "status_ask", ask_of))
+    stack.enter_context(patch.object(status_polling, "status_ask", ask_of))

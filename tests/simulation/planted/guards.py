@@ -10,9 +10,9 @@ from sandbox.scenario import Scenario, scenario_of
 from sat_hook.domain.funds import Outstanding
 from sat_hook.domain.guards import NO_RULES, GuardRules, Usage, rule_on
 from sat_hook.domain.order import Order
-from sat_hook.pipeline import approval, guarding
+from sat_hook.pipeline import approval, guards
 from sat_hook.pipeline.execution import ChunkExecutor
-from sat_hook.pipeline.pausing import PauseWatch
+from sat_hook.pipeline.pause_watch import PauseWatch
 from sat_hook.store import funds as store_funds
 from tests.simulation.planted.planting import bug
 
@@ -86,7 +86,7 @@ def _guards_ignored(stack: ExitStack) -> None:
 )
 def _duplicates_let_through(stack: ExitStack) -> None:
     stack.enter_context(
-        patch.object(guarding, "rule_on", lambda orders, kin, *rest: rule_on(orders, [], *rest))
+        patch.object(guards, "rule_on", lambda orders, kin, *rest: rule_on(orders, [], *rest))
     )
 
 
@@ -99,7 +99,7 @@ def _limits_ignored(stack: ExitStack) -> None:
     def rule(orders: Any, kin: Any, batch_used: Any, day_used: Any, *rest: Any) -> Any:
         return rule_on(orders, kin, Usage(), Usage(), *rest)
 
-    stack.enter_context(patch.object(guarding, "rule_on", rule))
+    stack.enter_context(patch.object(guards, "rule_on", rule))
 
 
 @bug(
@@ -130,7 +130,7 @@ def _cheap_reply_frees_the_limit(stack: ExitStack) -> None:
     "an intent",
 )
 def _connection_loosens_rules(stack: ExitStack) -> None:
-    for module in (guarding, approval):
+    for module in (guards, approval):
         stack.enter_context(patch.object(module, "rules_of_account", lambda store, account: NO_RULES))
 
 

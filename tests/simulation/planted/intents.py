@@ -10,15 +10,15 @@ from typing import Any
 from unittest.mock import patch
 
 from sat_hook.clients.asynchronous import AsyncSATClient
-from sat_hook.clients.guard import SendGuard
+from sat_hook.clients.send_window import SendGuard
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_decisions as decisions
 from sat_hook.domain.funds import is_reserved
 from sat_hook.domain.order import Order, OrderState, evolve
-from sat_hook.pipeline import execution, intake, recovery, sending
-from sat_hook.pipeline.committer import GroupCommitter
+from sat_hook.pipeline import execution, intake, recovery, sender
+from sat_hook.pipeline.command_handler import CommandResult, OrderCommandRequest
+from sat_hook.pipeline.group_commit import GroupCommitter
 from sat_hook.pipeline.recovery import Recovery
-from sat_hook.pipeline.resolver import Ask, Resolution
 from sat_hook.protocol.outcomes import CheckoutOutcome
 from tests.simulation.planted.planting import bug, decide_by
 
@@ -30,9 +30,11 @@ from tests.simulation.planted.planting import bug, decide_by
 )
 def _intent_after_call(stack: ExitStack) -> None:
     commit = GroupCommitter.commit
-    put_off: dict[str, tuple[Ask, Order | None]] = {}
+    put_off: dict[str, tuple[OrderCommandRequest, Order | None]] = {}
 
-    async def late(self: GroupCommitter, ask: Ask, known: Order | None = None) -> Resolution:
+    async def late(
+        self: GroupCommitter, ask: OrderCommandRequest, known: Order | None = None
+    ) -> CommandResult:
         if isinstance(ask.command, asked.RequestCheckout) and known is not None:
             answer = decisions.decide(known, ask.command)
             if isinstance(answer, tuple):
@@ -40,7 +42,7 @@ def _intent_after_call(stack: ExitStack) -> None:
                 after = known
                 for event in answer:
                     after = evolve(after, ask.request_id, event, ask.command.now)
-                return Resolution(after, answer, None)
+                return CommandResult(after, answer, None)
         if ask.request_id in put_off:
             await commit(self, *put_off.pop(ask.request_id))
         return await commit(self, ask, known)
@@ -148,7 +150,7 @@ def _resend_before_deadline(stack: ExitStack) -> None:
 
 @bug("resend with another body", "the body is made anew for every attempt", "a resend with another body")
 def _resend_with_another_body(stack: ExitStack) -> None:
-    real_body = sending.checkout_body
+    real_body = sender.checkout_body
 
     def body_of(order: Order) -> bytes:
         return real_body(order.model_copy(update={"downline_id": f"try-{order.attempt}"}))
@@ -158,12 +160,12 @@ def _resend_with_another_body(stack: ExitStack) -> None:
     def request(order: Order, command: asked.RequestCheckout) -> Any:
         return real_request(order.model_copy(update={"checkout_body": command.body}), command)
 
-    real_intent = sending.Sender._intent
+    real_intent = sender.Sender._intent
 
     def intent(self: Any, order: Order, resend_until: Any) -> asked.RequestCheckout:
         return replace(real_intent(self, order, resend_until), body=body_of(order).decode())
 
-    stack.enter_context(patch.object(sending.Sender, "_intent", intent))
+    stack.enter_context(patch.object(sender.Sender, "_intent", intent))
     decide_by(stack, asked.RequestCheckout, request)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sat_hook.catalogue.comparison import after_changes, compare, missing_from
-from sat_hook.catalogue.listing import changes_digest, state_digest
+from sat_hook.catalogue.price_list import changes_digest, state_digest
 from sat_hook.domain.prices import ChangeKind, KnownProduct, ListedProduct, ProductChange, percent_text
 from tests.price_lists import by_code, product
 

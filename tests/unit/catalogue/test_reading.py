@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from sat_hook.catalogue import confirming, listing
-from sat_hook.catalogue.confirming import confirm
-from sat_hook.catalogue.listing import PriceListRefusedError, price_list_of
+from sat_hook.catalogue import absence_check, price_list
+from sat_hook.catalogue.absence_check import confirm
+from sat_hook.catalogue.price_list import PriceListRefusedError, price_list_of
 from sat_hook.protocol.errors import SATError
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireResponse
 from sat_hook.protocol.messages import Product, parse_products
@@ -69,7 +69,7 @@ def test_an_unreadable_answer_about_a_product_does_not_say_that_it_is_gone() -> 
 
 def test_too_many_products_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A list without end is no price list."""
-    monkeypatch.setattr(listing, "MAXIMUM_PRODUCTS", 2)
+    monkeypatch.setattr(price_list, "MAXIMUM_PRODUCTS", 2)
     with pytest.raises(PriceListRefusedError, match="more than 2"):
         price_list_of([Product(code=str(number)) for number in range(3)])
 
@@ -84,7 +84,7 @@ def test_missing_products_are_found_or_gone(is_strict: bool) -> None:
     assert found.gone == set(gone)
     assert found.listed == {line.code: line for line in kept}
     assert found.unconfirmed == set()
-    assert max(map(len, sat.questions)) <= confirming.CODES_PER_QUESTION
+    assert max(map(len, sat.questions)) <= absence_check.CODES_PER_QUESTION
 
 
 def test_what_the_filter_cannot_ask_for_stays_unconfirmed() -> None:
@@ -112,7 +112,7 @@ def test_an_empty_answer_proves_nothing() -> None:
 
 def test_the_number_of_questions_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left then is unconfirmed."""
-    monkeypatch.setattr(confirming, "MAXIMUM_QUESTIONS", 3)
+    monkeypatch.setattr(absence_check, "MAXIMUM_QUESTIONS", 3)
     sat = ListingSAT(ManualClock(), is_strict=True)
     found = confirm(sat, [f"gone-{number:03}" for number in range(8)])
     assert len(sat.questions) == 3

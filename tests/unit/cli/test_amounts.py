@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sat_hook.cli.amounts import rupiah_from
-from sat_hook.cli.trouble import CommandError
+from sat_hook.cli.errors import CommandError
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sat_hook.cli import following
+from sat_hook.cli import run_progress
 from sat_hook.cli.airflow_api import AirflowApi
-from sat_hook.cli.following import follow
+from sat_hook.cli.run_progress import follow
 from sat_hook.cli.settings import CommandSettings
 from sat_hook.domain.order import OrderState
 from sat_hook.store.event_store import StateCount
@@ -557,4 +557,4 @@ def test_following_gives_up_at_its_deadline(airflow: ScriptedAirflow) -> None:
         )
     api.close()
     assert state is None
-    assert following.LOOK_EVERY_SECONDS == 1.0
+    assert run_progress.LOOK_EVERY_SECONDS == 1.0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from sat_hook.cli.errors import CommandError
 from sat_hook.cli.settings import find_settings
-from sat_hook.cli.trouble import CommandError
 
 SECRET = 'it\'s a "se cret"'
 

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 import sat_hook.cli
-from sat_hook.cli.following import Seen, bars
-from sat_hook.cli.showing import DECLARED, Columns, Rows, facts
+from sat_hook.cli.formatting import DECLARED, Columns, Rows, facts
+from sat_hook.cli.run_progress import Seen, bars
 from sat_hook.domain.order import OrderState
 from sat_hook.store.event_store import StateCount
 

@@ -15,8 +15,8 @@ import pytest
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.blocking import BlockingSATClient
+from sat_hook.clients.clock import SystemClock
 from sat_hook.clients.settings import AccountSettings
-from sat_hook.clients.system import SystemClock
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.signing import Signer, Verifier, generate_key_pair
 from tests.scripted_sat import ScriptedSAT, scripted_sat

@@ -11,13 +11,13 @@ from typing import TypeVar
 
 import pytest
 
+from sat_hook.clients.clock import SystemClock
 from sat_hook.clients.shared_limiter import (
     LEASE_SECONDS,
     PROCESSES_ASSUMED,
     AsyncSharedLimiter,
     SharedLimiter,
 )
-from sat_hook.clients.system import SystemClock
 from sat_hook.domain.ports import RequestAllowance
 from tests.orders import ManualClock
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from sat_hook.domain.recorded import Provenance
+from sat_hook.domain.event_record import Provenance
 from sat_hook.store.postgres import PostgresEventStore
 
 with warnings.catch_warnings():

@@ -16,12 +16,12 @@ from sat_hook.domain.order import Order, OrderState, Refusal
 from sat_hook.domain.order_commands import OrderCommand, ReplyVerdict
 from sat_hook.domain.order_decisions import decide
 from sat_hook.domain.order_events import HoldReason, QuoteSource, RejectionReason
+from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.pipeline.errors import BatchStoppedError
 from sat_hook.pipeline.funding import missing_rupiah, refuse_batch, reserve
 from sat_hook.pipeline.limits import FundingLimits
-from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
-from sat_hook.pipeline.trouble import BatchStoppedError
 from sat_hook.store.funds import MemoryFunds
-from sat_hook.store.memory import MemoryEventStore
+from sat_hook.store.memory_events import MemoryEventStore
 from tests.deposits import FAR_AWAY, order_of, quoted_batch, seen
 from tests.orders import ACCOUNT, BY_TEST, T0, ManualClock
 
@@ -37,7 +37,7 @@ class World:
         self.clock = ManualClock()
         self.store = MemoryEventStore(self.clock)
         self.funds = MemoryFunds(self.store)
-        self.resolver = Resolver(self.store, self.clock)
+        self.handler = CommandHandler(self.store, self.clock)
         self.batches = [quoted_batch(self.store, f"batch {n}", each) for n, each in enumerate(prices)]
         self.deposit = opening_rupiah
         self._times, self._saldos = [self.clock.now()], [opening_rupiah]
@@ -60,7 +60,7 @@ class World:
         return [order for order in self.store.orders.values() if order.state in states]
 
     def tell(self, order: Order, command: OrderCommand) -> Order:
-        done = self.resolver.apply([Ask(order.request_id, command)], BY_TEST)[order.request_id]
+        done = self.handler.apply([OrderCommandRequest(order.request_id, command)], BY_TEST)[order.request_id]
         assert done.order is not None
         return done.order
 
@@ -303,12 +303,12 @@ def test_a_refused_batch_sends_nothing_and_ends() -> None:
     """Quoted orders are rejected with the reason, held ones cancelled; run again, it changes nothing."""
     world = made(10, [40, 30])
     world.tell(world.store.orders[order_of("batch 0", 3)], asked.Hold(HoldReason.LIMIT, "limit"))
-    batch = refuse_batch(world.resolver, world.batches[0], "too little", BY_TEST)
+    batch = refuse_batch(world.handler, world.batches[0], "too little", BY_TEST)
     assert (batch.state.value, batch.refusal_code) == ("refused", "insufficient_funds")
     states = {order.state: order.reason_code for order in world.store.orders.values()}
     assert states == {OrderState.REJECTED: "insufficient_funds", OrderState.CANCELLED: "cancelled"}
     position = world.store.close_position()
-    refuse_batch(world.resolver, world.batches[0], "too little", BY_TEST)
+    refuse_batch(world.handler, world.batches[0], "too little", BY_TEST)
     assert world.store.close_position() == position
     with pytest.raises(BatchStoppedError, match="refused"):
         reserved(world, 0, 1_000)
@@ -319,7 +319,7 @@ def test_a_batch_that_has_sent_something_is_not_refused_as_a_whole() -> None:
     world = made(100, [40, 70])
     reserved(world, 0, 100)
     world.send(0, 1.0)
-    batch = refuse_batch(world.resolver, world.batches[0], "too little", BY_TEST)
+    batch = refuse_batch(world.handler, world.batches[0], "too little", BY_TEST)
     assert batch.state.value == "quoted"
     assert {order.state for order in world.store.orders.values()} == {
         OrderState.UNKNOWN,

@@ -11,10 +11,10 @@ import pytest
 
 from sat_hook.cli.airflow_api import Download
 from sat_hook.cli.batch import _write
-from sat_hook.cli.trouble import CommandError
+from sat_hook.cli.errors import CommandError
+from sat_hook.pipeline.errors import SpoolError
 from sat_hook.pipeline.private_files import private_file
 from sat_hook.pipeline.spool import LocalSpool
-from sat_hook.pipeline.trouble import SpoolError
 
 
 def mode_of(path: Path) -> int:

@@ -14,7 +14,7 @@ from sat_hook.pipeline.single_order import reason_of, standing
 from sat_hook.protocol.calls import error_of_reply
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireResponse
 from sat_hook.protocol.outcomes import classify_checkout
-from tests.integration.store.test_final_watch import signed
+from tests.integration.store.test_rechecks import signed
 from tests.orders import T0, received, stream_of
 
 NUMBER = "081211311111"

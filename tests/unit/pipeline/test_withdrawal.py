@@ -13,6 +13,7 @@ import pytest
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_commands import WithdrawBatch
 from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
+from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.guards import GuardRules
 from sat_hook.domain.order import Order, OrderState, RefusalReason
 from sat_hook.domain.order_commands import (
@@ -24,27 +25,26 @@ from sat_hook.domain.order_commands import (
     Withdraw,
 )
 from sat_hook.domain.order_events import HoldReason
-from sat_hook.domain.recorded import Provenance, StreamId, StreamKind
 from sat_hook.pipeline.approval import ApprovalPolicy, approve, ask_for_approval
-from sat_hook.pipeline.funding import reserve
-from sat_hook.pipeline.guarding import guard_batch
-from sat_hook.pipeline.intake import take_in
-from sat_hook.pipeline.limits import FundingLimits
-from sat_hook.pipeline.resolver import Ask, Resolver, load_batch
-from sat_hook.pipeline.results import complete, render_results
-from sat_hook.pipeline.submission import submit
-from sat_hook.pipeline.trouble import (
+from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.pipeline.errors import (
     ApprovalTermsChangedError,
     BatchStoppedError,
     OrderNotFoundError,
     OverrideRefusedError,
 )
+from sat_hook.pipeline.funding import reserve
+from sat_hook.pipeline.guards import guard_batch
+from sat_hook.pipeline.intake import take_in
+from sat_hook.pipeline.limits import FundingLimits
+from sat_hook.pipeline.results import complete, render_results
+from sat_hook.pipeline.submission import submit
 from sat_hook.pipeline.withdrawal import withdraw_batch, withdraw_order
+from sat_hook.store.as_of import as_of_position
 from sat_hook.store.event_store import Change
 from sat_hook.store.funds import MemoryFunds
 from sat_hook.store.guards import MemoryGuardLedger
-from sat_hook.store.memory import MemoryEventStore
-from sat_hook.store.past import past_of
+from sat_hook.store.memory_events import MemoryEventStore
 from tests.deposits import seen
 from tests.orders import ACCOUNT, BY_TEST, ManualClock
 from tests.quoted_batches import Row, orders_of, quoted_batch
@@ -62,14 +62,14 @@ class Desk:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.store = MemoryEventStore(self.clock)
-        self.resolver = Resolver(self.store, self.clock)
+        self.handler = CommandHandler(self.store, self.clock)
         self.funds = MemoryFunds(self.store)
-        self.batch_id = quoted_batch(self.resolver, "a", ROWS, maker=Provenance("user:budi", "plugin"))
+        self.batch_id = quoted_batch(self.handler, "a", ROWS, maker=Provenance("user:budi", "plugin"))
         self.guard()
         self.reserve()
 
     def guard(self) -> None:
-        guard_batch(self.resolver, MemoryGuardLedger(self.store), self.batch_id, GuardRules(), BY_TEST)
+        guard_batch(self.handler, MemoryGuardLedger(self.store), self.batch_id, GuardRules(), BY_TEST)
 
     def reserve(self, batch_id: str | None = None) -> int:
         """How many orders got funds behind them."""
@@ -84,7 +84,7 @@ class Desk:
             return account.outstanding(self.clock.now()).total_rupiah
 
     def orders(self) -> list[Order]:
-        return orders_of(self.resolver, self.batch_id)
+        return orders_of(self.handler, self.batch_id)
 
     def intent(self, order: Order) -> RequestCheckout:
         """What a sender asks for right before it sends."""
@@ -95,7 +95,7 @@ class Desk:
     def ask(self, order: Order, command: OrderCommand, known: Order | None = None) -> RefusalReason | None:
         """Decide, as somebody who had read the order earlier, if ``known`` is given."""
         read = {order.request_id: known} if known else None
-        refusal = self.resolver.apply([Ask(order.request_id, command)], BY_TEST, read)[
+        refusal = self.handler.apply([OrderCommandRequest(order.request_id, command)], BY_TEST, read)[
             order.request_id
         ].refusal
         return refusal.reason if refusal else None
@@ -109,10 +109,10 @@ def test_a_reserved_order_is_withdrawn_and_its_funds_are_free() -> None:
     """It ends unsent in the person's name, another batch gets its money, and no sender gets past it."""
     desk = Desk()
     first, *_ = desk.orders()
-    other = quoted_batch(desk.resolver, "b", [Row("081211999999", 10_000)])
-    guard_batch(desk.resolver, MemoryGuardLedger(desk.store), other, GuardRules(), BY_TEST)
+    other = quoted_batch(desk.handler, "b", [Row("081211999999", 10_000)])
+    guard_batch(desk.handler, MemoryGuardLedger(desk.store), other, GuardRules(), BY_TEST)
     assert (desk.promised(), desk.reserve(other)) == (40_000, 0)
-    done = withdraw_order(desk.resolver, first.request_id, WHY, PERSON)
+    done = withdraw_order(desk.handler, first.request_id, WHY, PERSON)
     assert (done.state, done.reason_code, done.reason_detail) == (OrderState.CANCELLED, "withdrawn", WHY)
     assert (desk.promised(), desk.reserve(other)) == (30_000, 1)
     last = desk.store.read_stream(StreamId(StreamKind.ORDER, first.request_id))[-1]
@@ -146,7 +146,7 @@ def test_what_may_have_been_sent_is_not_withdrawn(verdict: ReplyVerdict | None) 
         desk.ask(first, RecordReply(1, verdict, "timeout", reported_status="Pending"))
     (before, *_) = desk.orders()
     with pytest.raises(OverrideRefusedError, match="may_have_been_sent"):
-        withdraw_order(desk.resolver, first.request_id, WHY, PERSON)
+        withdraw_order(desk.handler, first.request_id, WHY, PERSON)
     assert desk.orders()[0] == before
 
 
@@ -156,7 +156,7 @@ def test_what_provably_never_left_is_withdrawn() -> None:
     first, *_ = desk.orders()
     desk.ask(first, desk.intent(first))
     desk.ask(first, RecordReply(1, ReplyVerdict.NOT_SENT, "connect_timeout"))
-    assert withdraw_order(desk.resolver, first.request_id, WHY, PERSON).state is OrderState.CANCELLED
+    assert withdraw_order(desk.handler, first.request_id, WHY, PERSON).state is OrderState.CANCELLED
 
 
 def test_a_withdrawal_needs_an_order_and_a_reason() -> None:
@@ -164,12 +164,12 @@ def test_a_withdrawal_needs_an_order_and_a_reason() -> None:
     desk = Desk()
     first, *_ = desk.orders()
     with pytest.raises(OverrideRefusedError):
-        withdraw_order(desk.resolver, first.request_id, " ", PERSON)
+        withdraw_order(desk.handler, first.request_id, " ", PERSON)
     with pytest.raises(OrderNotFoundError):
-        withdraw_order(desk.resolver, "S" + "A" * 31, WHY, PERSON)
-    withdraw_order(desk.resolver, first.request_id, WHY, PERSON)
+        withdraw_order(desk.handler, "S" + "A" * 31, WHY, PERSON)
+    withdraw_order(desk.handler, first.request_id, WHY, PERSON)
     with pytest.raises(OverrideRefusedError, match="already_ended"):
-        withdraw_order(desk.resolver, first.request_id, WHY, PERSON)
+        withdraw_order(desk.handler, first.request_id, WHY, PERSON)
 
 
 def test_a_batch_of_which_nothing_was_sent_is_refused_as_a_whole() -> None:
@@ -177,7 +177,7 @@ def test_a_batch_of_which_nothing_was_sent_is_refused_as_a_whole() -> None:
     desk = Desk()
     second = desk.orders()[1]
     desk.ask(second, Hold(HoldReason.LIMIT, ""))
-    report = withdraw_batch(desk.resolver, desk.batch_id, WHY, PERSON)
+    report = withdraw_batch(desk.handler, desk.batch_id, WHY, PERSON)
     assert (report.withdrawn, report.may_have_been_sent, desk.promised()) == (4, 0, 0)
     assert {order.reason_code for order in desk.orders()} == {"withdrawn"}
     batch = load_batch(desk.store, desk.batch_id)
@@ -189,7 +189,7 @@ def test_a_batch_of_which_nothing_was_sent_is_refused_as_a_whole() -> None:
     with pytest.raises(BatchStoppedError, match=WHY):
         desk.guard()
     with pytest.raises(OverrideRefusedError, match="no order that was not sent yet"):
-        withdraw_batch(desk.resolver, desk.batch_id, WHY, PERSON)
+        withdraw_batch(desk.handler, desk.batch_id, WHY, PERSON)
 
 
 def test_of_a_batch_that_is_being_sent_the_rest_is_withdrawn() -> None:
@@ -197,13 +197,13 @@ def test_of_a_batch_that_is_being_sent_the_rest_is_withdrawn() -> None:
     desk = Desk()
     first, *_ = desk.orders()
     desk.ask(first, desk.intent(first))
-    report = withdraw_batch(desk.resolver, desk.batch_id, WHY, PERSON)
+    report = withdraw_batch(desk.handler, desk.batch_id, WHY, PERSON)
     assert (report.withdrawn, report.may_have_been_sent, desk.promised()) == (3, 1, 10_000)
     assert load_batch(desk.store, desk.batch_id).state is BatchState.QUOTED
     desk.guard()
     assert desk.reserve() == 0
     desk.ask(first, RecordReply(1, ReplyVerdict.REJECTED, "rejected", code="P04"))
-    summary = complete(desk.resolver, desk.batch_id, BY_TEST)
+    summary = complete(desk.handler, desk.batch_id, BY_TEST)
     assert summary.batch.state is BatchState.COMPLETED
     assert summary.orders_by_state == {"cancelled": 3, "failed": 1}
 
@@ -211,37 +211,37 @@ def test_of_a_batch_that_is_being_sent_the_rest_is_withdrawn() -> None:
 def test_a_withdrawal_that_was_cut_short_is_finished_by_the_next_run() -> None:
     """The mark is there and no order has ended: guards find it, and nothing is reserved or asked for."""
     desk = Desk()
-    desk.resolver.apply_to_batch(desk.batch_id, WithdrawBatch(WHY), PERSON)
+    desk.handler.apply_to_batch(desk.batch_id, WithdrawBatch(WHY), PERSON)
     desk.guard()
     assert {order.reason_code for order in desk.orders()} == {"withdrawn"}
-    assert ask_for_approval(desk.resolver, desk.batch_id, ApprovalPolicy(0), BY_TEST) is None
+    assert ask_for_approval(desk.handler, desk.batch_id, ApprovalPolicy(0), BY_TEST) is None
 
 
 def test_a_withdrawal_that_was_cut_short_is_finished_while_approval_is_asked_for() -> None:
     """The mark came after the guards: the task that asks for approval ends, however often it runs."""
     desk = Desk()
     policy = ApprovalPolicy(0)
-    assert ask_for_approval(desk.resolver, desk.batch_id, policy, BY_TEST) is not None
-    desk.resolver.apply_to_batch(desk.batch_id, WithdrawBatch(WHY), PERSON)
-    assert ask_for_approval(desk.resolver, desk.batch_id, policy, BY_TEST) is None
+    assert ask_for_approval(desk.handler, desk.batch_id, policy, BY_TEST) is not None
+    desk.handler.apply_to_batch(desk.batch_id, WithdrawBatch(WHY), PERSON)
+    assert ask_for_approval(desk.handler, desk.batch_id, policy, BY_TEST) is None
     assert {order.reason_code for order in desk.orders()} == {"withdrawn"}
-    assert ask_for_approval(desk.resolver, desk.batch_id, policy, BY_TEST) is None
+    assert ask_for_approval(desk.handler, desk.batch_id, policy, BY_TEST) is None
 
 
 def test_nobody_approves_what_was_withdrawn_meanwhile() -> None:
     """The batch that was shown is not there any more."""
     desk = Desk()
     policy = ApprovalPolicy(0)
-    request = ask_for_approval(desk.resolver, desk.batch_id, policy, BY_TEST)
+    request = ask_for_approval(desk.handler, desk.batch_id, policy, BY_TEST)
     assert request is not None
-    withdraw_order(desk.resolver, desk.orders()[0].request_id, WHY, PERSON)
+    withdraw_order(desk.handler, desk.orders()[0].request_id, WHY, PERSON)
     with pytest.raises(ApprovalTermsChangedError):
-        approve(desk.resolver, desk.batch_id, policy, request.terms, CHECKER)
-    again = ask_for_approval(desk.resolver, desk.batch_id, policy, BY_TEST)
+        approve(desk.handler, desk.batch_id, policy, request.terms, CHECKER)
+    again = ask_for_approval(desk.handler, desk.batch_id, policy, BY_TEST)
     assert again is not None
     assert again.terms.orders == 3
-    approve(desk.resolver, desk.batch_id, policy, again.terms, CHECKER)
-    withdraw_batch(desk.resolver, desk.batch_id, WHY, PERSON)
+    approve(desk.handler, desk.batch_id, policy, again.terms, CHECKER)
+    withdraw_batch(desk.handler, desk.batch_id, WHY, PERSON)
     assert {order.reason_code for order in desk.orders()} == {"withdrawn"}
 
 
@@ -281,21 +281,23 @@ def test_a_batch_is_withdrawn_in_the_middle_of_its_intake() -> None:
     """Rows that are read afterwards become no orders, those of the run under way end, the file says so."""
     clock = ManualClock()
     store, spool = Interrupting(clock), Blobs()
-    resolver = Resolver(store, clock)
+    handler = CommandHandler(store, clock)
     rows = "".join(f"A-{n},50k-simpati,0812110{n:05d}\n" for n in range(1_200))
     content = f"order_id,product_code,client_number\n{rows}".encode()
     batch_id = submit(
         store, spool, clock, account=ACCOUNT, reference=None, source=BatchSource.FILE, file_name="a.csv",
         content=content, provenance=BY_TEST,
     ).batch_id  # fmt: skip
-    store.interrupt = lambda: withdraw_batch(resolver, batch_id, WHY, PERSON)
-    report = take_in(resolver, spool, batch_id, BY_TEST)
+    store.interrupt = lambda: withdraw_batch(handler, batch_id, WHY, PERSON)
+    report = take_in(handler, spool, batch_id, BY_TEST)
     assert report.batch.state is BatchState.REFUSED
-    orders = orders_of(resolver, batch_id)
+    orders = orders_of(handler, batch_id)
     assert 500 <= len(orders) <= 1_000
     assert {order.state for order in orders} == {OrderState.CANCELLED}
     lines = (
-        render_results(past_of(store, store.close_position()), spool, batch_id).content.decode().splitlines()
+        render_results(as_of_position(store, store.close_position()), spool, batch_id)
+        .content.decode()
+        .splitlines()
     )
     assert len(lines) == 1_201
     assert all(",not sent," in line and ",withdrawn," in line for line in lines[1:])

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sat_hook.domain.settlement_mapping import NegativeForm, SettlementMapping
+from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement import mapping_from, read_settlement
 from sat_hook.reconciliation.settlement_rows import SettlementRows
-from sat_hook.reconciliation.trouble import SettlementRefusedError
 from tests.fuzzing import examples
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"

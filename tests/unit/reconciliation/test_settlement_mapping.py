@@ -7,12 +7,12 @@ import json
 import pandas as pd
 import pytest
 
-from sat_hook.domain.earlier_events import EarlierSettlementMapping
+from sat_hook.domain.legacy_events import EarlierSettlementMapping
 from sat_hook.domain.settlement_mapping import SettlementMapping
+from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement import mapping_from, read_settlement
 from sat_hook.reconciliation.settlement_cells import client_differs
 from sat_hook.reconciliation.settlement_rows import SettlementRows
-from sat_hook.reconciliation.trouble import SettlementRefusedError
 from tests.docs.pages import page, rows
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from sat_hook.domain.settlement_mapping import RowKind, SettlementMapping
 from sat_hook.reconciliation import settlement_csv
+from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement import read_settlement
 from sat_hook.reconciliation.settlement_rows import SettlementRows, TotalRow
-from sat_hook.reconciliation.trouble import SettlementRefusedError
 
 HEADER = "request_id,amount,status\n"
 

@@ -13,9 +13,9 @@ import xlsxwriter
 
 from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.reconciliation import settlement_workbook, settlement_xml
+from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement import read_settlement
 from sat_hook.reconciliation.settlement_rows import NoteKind, SettlementRows
-from sat_hook.reconciliation.trouble import SettlementRefusedError
 from tests.unit.reconciliation.test_settlement_fuzzing import packed, row_of, text_cell
 
 NAMES = ("request_id", "amount", "status")

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from sat_hook.clients.system import SystemClock
+from sat_hook.clients.clock import SystemClock
 from sat_hook.operators import reconciliation
 from sat_hook.operators.reconciliation import SATImportSettlementsOperator, SATNameDayOperator
-from sat_hook.reconciliation.keeping import BookKeeper
+from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
@@ -91,7 +91,7 @@ def take_in(store: PostgresEventStore, tmp_path: Path, monkeypatch: pytest.Monke
         task_id="settlements", day="2026-11-22", settlements_uri=(tmp_path / "files").as_uri()
     )
     application: Any = SimpleNamespace(
-        store=store, database=store.database, resolver=SimpleNamespace(clock=SystemClock())
+        store=store, database=store.database, handler=SimpleNamespace(clock=SystemClock())
     )
     return lambda: task.step(application, BY_TEST)
 

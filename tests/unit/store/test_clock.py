@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sat_hook.pipeline.clocks import clock_is_apart, look_at_clock, shared_clock
+from sat_hook.pipeline.clock_skew import clock_is_apart, look_at_clock, shared_clock
 from sat_hook.store.clock import AGREEMENT, MEASURE_EVERY_SECONDS, StoreClock
 from tests.orders import T0, ManualClock
 

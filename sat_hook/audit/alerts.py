@@ -1,0 +1,91 @@
+"""What people are told of a verification: damage, and checkpoints that have stopped."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sat_hook.audit.checkpoints import UnreadableCheckpointError, checkpoints_at
+from sat_hook.audit.findings import Finding
+from sat_hook.audit.log_verification import Verification
+from sat_hook.domain.alerts import MAXIMUM_TEXT_CHARACTERS, Alert, AlertKind
+from sat_hook.domain.guards import WIB
+from sat_hook.store.database import Database
+
+EVERY_ACCOUNT = "*"
+MAXIMUM_FINDINGS_TOLD = 20
+"""Of one verification, an alert each; of the others only the number."""
+LATE_AFTER = timedelta(hours=1)
+"""So long after its event a checkpoint is made and published, or somebody is told."""
+
+
+@dataclass(slots=True)
+class LogTrouble:
+    """Takes the findings of one verification, any number of them."""
+
+    now: datetime
+    found: int = 0
+    _told: list[Finding] = field(default_factory=list)
+
+    def __call__(self, finding: Finding) -> None:
+        self.found += 1
+        if len(self._told) < MAXIMUM_FINDINGS_TOLD:
+            self._told.append(finding)
+
+    def alerts(self) -> list[Alert]:
+        """One for each of the first findings, news once; if there are more, one a day for their number."""
+        alerts = [self._alert(_key(finding), str(finding)) for finding in self._told]
+        if self.found > len(self._told):
+            text = f"{self.found:,} problems were found in all; run: sat log verify"
+            alerts.append(self._alert(f"log_damaged/all/{_day(self.now)}", text))
+        return alerts
+
+    def _alert(self, key: str, text: str) -> Alert:
+        return Alert(key, AlertKind.LOG_DAMAGED, EVERY_ACCOUNT, _line(text), self.now)
+
+
+def lateness(database: Database, verified: Verification, now: datetime) -> list[Alert]:
+    """Alerts of events that no checkpoint covers for an hour, and of checkpoints that are not published.
+
+    :raises StoreUnavailableError: the database gave up.
+    """
+    late: dict[str, str] = {}
+    since = verified.chain.uncovered_since
+    if since is not None and now - since > LATE_AFTER:
+        late["events"] = (
+            f"{verified.chain.uncovered_events:,} events wait for a checkpoint, the oldest since "
+            f"{since.astimezone(WIB):%Y-%m-%d %H:%M} WIB: does the DAG audit_checkpoint run?"
+        )
+    published = verified.published_number
+    if published is not None and published < verified.chain.checkpoints:
+        made_at = _made_at(database, published + 1)
+        if made_at is not None and now - made_at > LATE_AFTER:
+            late["checkpoints"] = (
+                f"checkpoints from {published + 1:,} on are not published, the oldest made "
+                f"{made_at.astimezone(WIB):%Y-%m-%d %H:%M} WIB: does the DAG audit_checkpoint run?"
+            )
+    return [
+        Alert(f"log_unproven/{what}/{_day(now)}", AlertKind.LOG_UNPROVEN, EVERY_ACCOUNT, _line(text), now)
+        for what, text in late.items()
+    ]
+
+
+def _made_at(database: Database, number: int) -> datetime | None:
+    for checkpoint in checkpoints_at(database, number):
+        with suppress(UnreadableCheckpointError):  # found by the verification itself
+            return checkpoint.text.made_at
+    return None
+
+
+def _key(finding: Finding) -> str:
+    where = f"{finding.place}/{finding.version or ''}/{finding.position or ''}"
+    return f"log_damaged/{finding.kind.value}/{where}"
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone(WIB).date().isoformat()
+
+
+def _line(text: str) -> str:
+    return text if len(text) <= MAXIMUM_TEXT_CHARACTERS else f"{text[: MAXIMUM_TEXT_CHARACTERS - 1]}…"

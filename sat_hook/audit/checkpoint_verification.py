@@ -1,0 +1,382 @@
+"""Verifies the log against its checkpoints, those against each other, and against what was published.
+
+A damage that leaves every digest right (an event removed with its whole stream, inserted, moved, or written
+anew with a new digest) is found here, and located to the positions of one checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from psycopg2.extensions import connection as Connection
+
+from sat_hook.audit.checkpoints import (
+    NOTHING_BEFORE,
+    Checkpoint,
+    CheckpointText,
+    UnreadableCheckpointError,
+    by_number,
+    checkpoints_at,
+    chosen,
+    is_signed,
+    last_published,
+    name_of,
+)
+from sat_hook.audit.findings import Finding, FindingKind, Report
+from sat_hook.audit.keys import AuditSignatureError, AuditVerifier
+from sat_hook.audit.log_reader import read_any_time
+from sat_hook.audit.merkle import MerkleTree, leaf_of
+from sat_hook.audit.publication import PublishedReader
+from sat_hook.audit.signed_statuses import SATKeys
+from sat_hook.store.database import Database
+from sat_hook.store.statements import queries
+
+ROWS_PER_FETCH = 5_000
+CHECKPOINTS_PER_READ = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What somebody who verifies has besides the database.
+
+    :param keys: the public audit keys; None: signatures are not looked at.
+    :param published: where checkpoints were published; None: not looked at.
+    :param every_copy: read every published copy and not only the newest, which proves the others.
+    :param sat_keys: SAT's public keys; None: the signatures of its statuses are not looked at.
+    """
+
+    keys: AuditVerifier | None = None
+    published: PublishedReader | None = None
+    every_copy: bool = False
+    sat_keys: SATKeys | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainVerified:
+    """What was verified.
+
+    :param first_checkpoint: where it began; 1 when everything was looked at.
+    :param checkpoints: how many there are.
+    :param covered_position: the last position that they cover.
+    :param uncovered_events: newer events, which no checkpoint covers yet; the first of them was recorded at
+        ``uncovered_since``.
+    :param signatures_checked: whether there was a key to check with.
+    """
+
+    first_checkpoint: int
+    checkpoints: int
+    covered_position: int
+    uncovered_events: int
+    uncovered_since: datetime | None
+    signatures_checked: bool
+
+
+def _is_published(
+    database: Database, number: int, published: PublishedReader, report: Report | None = None
+) -> bool:
+    ours, copy = checkpoints_at(database, number), published.read(name_of(number))
+    if copy in [kept.to_bytes() for kept in ours]:
+        return True
+    if report is not None and copy is None:
+        report(_finding(FindingKind.PUBLISHED_MISSING, number, None, "no published copy", "one"))
+    elif report is not None and copy is not None:
+        found, position = _described(copy)
+        expected = "what the database has" if ours else "it in the database, too"
+        report(_finding(FindingKind.PUBLISHED_DIFFERS, number, position, found, expected))
+    return False
+
+
+def _described(copy: bytes) -> tuple[str, int | None]:
+    """What a published checkpoint speaks of, and where that begins."""
+    try:
+        text = Checkpoint.from_bytes(copy).text
+    except UnreadableCheckpointError:
+        return "a published copy that cannot be read", None
+    where = f"positions {text.first_position} to {text.last_position}"
+    return f"a published one over {text.events} events at {where}, root {text.root}", text.first_position
+
+
+def _finding(kind: FindingKind, number: int, position: int | None, found: str, expected: str) -> Finding:
+    return Finding(kind, f"checkpoint {number}", None, position, found, expected)
+
+
+class _Leaf(NamedTuple):
+    position: int
+    recorded_at: datetime
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a verification begins: at a checkpoint and its first position, after the one before it.
+
+    ``position`` is None when the one before cannot be read: then every event has to be looked at.
+    """
+
+    number: int
+    position: int | None
+    before: Checkpoint | None
+
+
+BEGINNING = Start(1, None, None)
+"""Everything, events included that somebody put below the first position."""
+
+
+def start_since(connection: Connection, since: datetime) -> Start:
+    """Where to begin for whoever wants to look at what was recorded since then."""
+    room = queries("checkpoints")
+    number = int(room.first_number_since(connection, since=since))
+    if number == 1:
+        return BEGINNING
+    # The row after it names it; a lone one is taken as it is, and verified.
+    kept = {row[1]: Checkpoint(*row) for row in room.checkpoint(connection, number=number - 1)}
+    named = [_previous_of(Checkpoint(*row)) for row in room.checkpoint(connection, number=number)]
+    before = next((kept[digest] for digest in named if digest in kept), next(iter(kept.values()), None))
+    try:
+        return Start(number, before.text.last_position + 1 if before else None, before)
+    except UnreadableCheckpointError:
+        return Start(number, None, before)
+
+
+def _previous_of(checkpoint: Checkpoint) -> str | None:
+    try:
+        return checkpoint.text.previous
+    except UnreadableCheckpointError:
+        return None
+
+
+def verify_chain(
+    connection: Connection, report: Report, trust: Trust, start: Start = BEGINNING
+) -> ChainVerified:
+    """Verify every checkpoint, in the snapshot of the connection's transaction; findings are reported.
+
+    :param start: where to begin; of the checkpoint before it, text and signature are verified.
+    """
+    return _Chain(connection, report, trust, start).verify()
+
+
+def verify_published(database: Database, checkpoints: int, report: Report, trust: Trust) -> int | None:
+    """Compare what was published with what the database holds; findings are reported.
+
+    Each checkpoint is chained to all before it, so the newest published copy proves them, and the others are
+    read only when it does not fit, or on demand.
+
+    :param checkpoints: how many of them were verified.
+    :returns: the newest published number; None when there is nowhere to look.
+    :raises PublicationError: the place of publication cannot be read.
+    :raises StoreUnavailableError: the database gave up.
+    """
+    published = trust.published
+    if published is None:
+        return None
+    newest = beyond = checkpoints
+    while (copy := published.read(name_of(beyond + 1))) is not None:
+        beyond += 1
+        # Asked now and not in the snapshot of the verification: it may have been made since.
+        if not checkpoints_at(database, beyond):
+            found, position = _described(copy)
+            report(_finding(FindingKind.PUBLISHED_BEYOND, beyond, position, found, "it in the database, too"))
+    newest = last_published(published, checkpoints)
+    if newest == 0 and beyond == checkpoints and checkpoints:
+        report(_finding(FindingKind.PUBLISHED_MISSING, 1, None, "no published copy of any checkpoint", "one"))
+    if newest and (trust.every_copy or not _is_published(database, newest, published)):
+        for number in range(1, newest + 1):
+            _is_published(database, number, published, report)
+    return max(newest, beyond) if beyond > checkpoints else newest
+
+
+class _Chain:
+    def __init__(self, connection: Connection, report: Report, trust: Trust, start: Start) -> None:
+        self._connection = connection
+        self._report = report
+        self._trust = trust
+        self._start = start
+        self._room = queries("checkpoints")
+
+    def verify(self) -> ChainVerified:
+        count, covered, before, next_position = self._begin()
+        leaves = _Ahead(self._leaves())
+        last = self._start.before
+        for number, candidates in self._checkpoints():
+            checkpoint = self._chosen(number, count + 1, candidates, last)
+            if checkpoint is None:
+                continue
+            count, last = count + 1, checkpoint
+            if number != count:
+                self._missing(count, number)
+                count, before = number, ""
+                next_position = None
+            self._verify_seal(number, checkpoint, before)
+            before = checkpoint.digest
+            try:
+                text = checkpoint.text
+            except UnreadableCheckpointError as error:
+                self._find(
+                    FindingKind.CHECKPOINT_UNREADABLE,
+                    number,
+                    None,
+                    str(error),
+                    "a checkpoint of this release",
+                )
+                next_position = None
+                continue
+            if next_position is not None and text.first_position != next_position:
+                self._find(
+                    FindingKind.CHECKPOINT_CHAIN,
+                    number,
+                    text.first_position,
+                    f"a range that begins at position {text.first_position}",
+                    f"one that begins at {next_position}",
+                )
+            uncovered = leaves.skip_to(text.first_position)
+            if uncovered and next_position is not None:
+                self._find(
+                    FindingKind.CHECKPOINT_EVENTS,
+                    number,
+                    text.first_position,
+                    f"{uncovered} events below position {text.first_position} that no checkpoint covers",
+                    "none",
+                )
+            self._verify_range(number, text, leaves)
+            next_position, covered = text.last_position + 1, text.last_position
+        since = leaves.next_recorded_at
+        rest = leaves.count_rest()
+        return ChainVerified(self._start.number, count, covered, rest, since, self._trust.keys is not None)
+
+    def _begin(self) -> tuple[int, int, str, int | None]:
+        """Number, last position and digest of the checkpoint before the first one, and the position after."""
+        start = self._start
+        if start.number == 1:
+            return 0, 0, NOTHING_BEFORE, 1
+        if start.before is None:
+            return start.number - 2, 0, "", None  # its absence is then found with the first
+        self._verify_seal(start.number - 1, start.before, "")
+        return start.number - 1, (start.position or 1) - 1, start.before.digest, start.position
+
+    def _verify_seal(self, number: int, checkpoint: Checkpoint, before: str) -> None:
+        content = checkpoint.document.encode("utf-8")
+        computed = hashlib.sha256(content).hexdigest()
+        if computed != checkpoint.digest:
+            self._find(
+                FindingKind.CHECKPOINT_DIGEST,
+                number,
+                None,
+                f"a text with digest {computed}",
+                checkpoint.digest,
+            )
+        if self._trust.keys is not None:
+            try:
+                self._trust.keys.verify(content, checkpoint.signature, checkpoint.key_id)
+            except AuditSignatureError as error:
+                self._find(FindingKind.CHECKPOINT_SIGNATURE, number, None, str(error), "a trusted signature")
+        try:
+            previous = checkpoint.text.previous
+        except UnreadableCheckpointError:
+            return
+        if before and previous != before:
+            self._find(
+                FindingKind.CHECKPOINT_CHAIN,
+                number,
+                None,
+                f"a link to a checkpoint with digest {previous}",
+                f"to {before}, the digest of checkpoint {number - 1}",
+            )
+
+    def _verify_range(self, number: int, text: CheckpointText, leaves: _Ahead) -> None:
+        tree = MerkleTree()
+        for leaf in leaves.up_to(text.last_position):
+            tree.add(leaf.content)
+        if (tree.leaves, tree.root) == (text.events, text.root):
+            return
+        where = f"positions {text.first_position} to {text.last_position}"
+        if tree.leaves != text.events:
+            found, expected = f"{tree.leaves} events at {where}", f"the {text.events} that were signed"
+        else:
+            found, expected = f"other events at {where}", "those that were signed"
+        self._find(FindingKind.CHECKPOINT_EVENTS, number, text.first_position, found, expected)
+
+    def _missing(self, expected: int, found: int) -> None:
+        self._find(
+            FindingKind.CHECKPOINT_CHAIN,
+            expected,
+            None,
+            f"checkpoint {found}",
+            f"checkpoint {expected} first",
+        )
+
+    def _chosen(
+        self, number: int, expected: int, candidates: list[Checkpoint], last: Checkpoint | None
+    ) -> Checkpoint | None:
+        """The row of a number that is of the chain; the others are found, and left out.
+
+        Without a good one in its place another row is taken, so that what comes after it can be verified.
+        """
+        keys = self._trust.keys
+        link = chosen(candidates, last, keys)
+        if link is None and keys is not None:
+            link = next((kept for kept in candidates if is_signed(kept, keys)), None)
+        if link is None and (number == expected or keys is None):
+            link = chosen(candidates, last, None) or candidates[0]
+        for stray in candidates:
+            if stray is not link:
+                self._find(
+                    FindingKind.CHECKPOINT_STRAY,
+                    number,
+                    None,
+                    f"a row with digest {stray.digest} that is no link of the chain",
+                    "signed checkpoints only",
+                )
+        return link
+
+    def _checkpoints(self) -> Iterator[tuple[int, list[Checkpoint]]]:
+        after = self._start.number - 1
+        while rows := list(
+            self._room.checkpoints_after(self._connection, number=after, limit=CHECKPOINTS_PER_READ)
+        ):
+            yield from by_number(rows)
+            after = rows[-1][0]
+
+    def _leaves(self) -> Iterator[_Leaf]:
+        with self._connection.cursor(name="sat_leaves") as cursor:
+            cursor.itersize = ROWS_PER_FETCH
+            read_any_time(cursor)
+            if self._start.position is None:
+                cursor.execute(self._room.every_leaf.sql)
+            else:
+                cursor.execute(self._room.leaves_from.sql, {"position": self._start.position})
+            for position, recorded_at, digest in cursor:
+                yield _Leaf(position, recorded_at, leaf_of(position, recorded_at, digest))
+
+    def _find(self, kind: FindingKind, number: int, position: int | None, found: str, expected: str) -> None:
+        self._report(_finding(kind, number, position, found, expected))
+
+
+class _Ahead:
+    """Leaves with one of them looked at in advance."""
+
+    def __init__(self, leaves: Iterator[_Leaf]) -> None:
+        self._leaves = leaves
+        self._next = next(leaves, None)
+
+    def up_to(self, position: int) -> Iterator[_Leaf]:
+        """Those up to a position."""
+        while self._next is not None and self._next.position <= position:
+            leaf, self._next = self._next, next(self._leaves, None)
+            yield leaf
+
+    def skip_to(self, position: int) -> int:
+        """Leave out what stands below a position; returns how many those were."""
+        return sum(1 for _ in self.up_to(position - 1))
+
+    @property
+    def next_recorded_at(self) -> datetime | None:
+        """When the one that comes next was recorded."""
+        return self._next.recorded_at if self._next is not None else None
+
+    def count_rest(self) -> int:
+        """How many are left."""
+        return sum(1 for _ in self.up_to(2**63 - 1))

@@ -1,0 +1,251 @@
+"""Verifies the log: digests, versions, heads, event types, the evidence that events name, and checkpoints.
+
+Whoever deletes the end of a stream together with its head and its projection, or writes an event anew with a
+new digest, leaves nothing that disagrees but a checkpoint; whoever also makes the checkpoints anew needs the
+audit key, and leaves nothing that disagrees but the published copies.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from psycopg2.extensions import connection as Connection
+from pydantic import ValidationError
+
+from sat_hook.audit.checkpoint_verification import (
+    BEGINNING,
+    ChainVerified,
+    Trust,
+    start_since,
+    verify_chain,
+    verify_published,
+)
+from sat_hook.audit.findings import Counted, Finding, FindingKind, Report
+from sat_hook.audit.log_reader import Placed, each_stream
+from sat_hook.audit.price_evidence import verify_prices
+from sat_hook.audit.signed_statuses import StatusChecks
+from sat_hook.domain.account import PriceListChanged
+from sat_hook.domain.event import UnknownEventError
+from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.domain.order_events import SignedStatus, StatusMismatched
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.statements import queries
+
+EVIDENCE_PER_LOOKUP = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was looked at and what was found.
+
+    :param closed_position: everything up to it was settled when the verification began; what came after was
+        verified as far as it was visible.
+    :param evidence_read: whether the role was allowed to recompute the digests of signed texts.
+    :param published_number: the newest published checkpoint; None when there was nowhere to look.
+    :param statuses_checked: how many events were held against the signed texts that they rest on; None
+        without SAT's keys, or when the role may not read the texts.
+    """
+
+    closed_position: int
+    events: int
+    streams: int
+    evidence_read: bool
+    counts: Counter[FindingKind]
+    chain: ChainVerified
+    published_number: int | None
+    statuses_checked: int | None = None
+
+    @property
+    def is_clean(self) -> bool:
+        """True when nothing was found."""
+        return not self.counts
+
+
+def verify_log(
+    database: Database, report: Report, trust: Trust | None = None, *, since: datetime | None = None
+) -> Verification:
+    """Verify the log in one snapshot, calling ``report`` with every problem as it is found.
+
+    :param since: only what was recorded since then, from the beginning of its checkpoint, and the signed
+        texts that it names; no heads without events, callbacks and prices. Default: everything.
+    :param database: any role that may read events; a role that may read evidence has its bytes checked too.
+    :param trust: public keys and the place of publication, for what the database cannot prove by itself.
+    :raises PublicationError: the place of publication cannot be read.
+    :raises StoreUnavailableError: the database gave up.
+    """
+    trust = trust or Trust()
+    # Closing takes the log's lock for an instant and must be over before the snapshot is taken.
+    closed = PostgresEventStore(database).close_position()
+    with database.transaction(snapshot=True) as connection:
+        start = BEGINNING if since is None else start_since(connection, since)
+        evidence_read = bool(queries("audit").may_read_evidence(connection))
+        counted = Counted(report)
+        checks = (
+            StatusChecks(connection, trust.sat_keys, counted) if trust.sat_keys and evidence_read else None
+        )
+        verifier = _Verifier(connection, counted, start.position, evidence_read, checks)
+        verifier.verify_streams()
+        if start is BEGINNING:
+            verifier.verify_heads()
+            verifier.verify_evidence()
+            verify_prices(connection, verifier.price_lists, verifier.report)
+            if checks is not None:
+                checks.look_at_callbacks()
+        chain = verify_chain(connection, verifier.report, trust, start)
+    published = verify_published(database, chain.checkpoints, verifier.report, trust)
+    counts = verifier.report.counts
+    return Verification(
+        closed,
+        verifier.events,
+        verifier.streams,
+        evidence_read,
+        counts,
+        chain,
+        published,
+        None if checks is None else checks.checked,
+    )
+
+
+@dataclass(slots=True)
+class _Verifier:
+    connection: Connection
+    report: Counted
+    first_position: int | None
+    may_read_evidence: bool
+    checks: StatusChecks | None
+    events: int = 0
+    streams: int = 0
+    price_lists: dict[int, PriceListChanged] = field(default_factory=dict)
+    _named: dict[str, RecordedEvent] = field(default_factory=dict)
+
+    def verify_streams(self) -> None:
+        for _, placed in each_stream(self.connection, self.report, first=self.first_position):
+            self.streams += 1
+            last: Placed | None = None
+            for item in placed:
+                self.events += 1
+                self._verify_place(item.recorded, last.recorded if last else None)
+                self._verify_content(item.recorded)
+                last = item
+            assert last is not None
+            self._verify_head(last)
+            if self.checks is not None and self.checks.waiting >= EVIDENCE_PER_LOOKUP:
+                self.checks.look_up()
+        self._look_up_evidence()
+        if self.checks is not None:
+            self.checks.look_up()
+
+    def verify_heads(self) -> None:
+        for stream, version in queries("audit").heads_without_events(self.connection):
+            self._find(FindingKind.HEAD_WITHOUT_EVENTS, stream, None, f"head {version}, no event", "no head")
+
+    def verify_evidence(self) -> None:
+        if not self.may_read_evidence:
+            return
+        for table, digest, computed in queries("audit").changed_evidence(self.connection):
+            self._changed(table, digest, computed)
+
+    def _verify_place(self, recorded: RecordedEvent, before: RecordedEvent | None) -> None:
+        if before is None and self.first_position is not None:
+            return  # what came before in this stream is older than what is looked at
+        expected = before.version + 1 if before else 1
+        if recorded.version != expected:
+            self._find(
+                FindingKind.VERSION_GAP,
+                str(recorded.stream),
+                recorded,
+                f"version {recorded.version} after {before.version if before else 'the beginning'}",
+                f"version {expected}",
+            )
+        if before is not None and recorded.position < before.position:
+            self._find(
+                FindingKind.VERSION_ORDER,
+                str(recorded.stream),
+                recorded,
+                f"position {recorded.position}",
+                f"one after {before.position}, the position of version {before.version}",
+            )
+
+    def _verify_content(self, recorded: RecordedEvent) -> None:
+        computed = recorded.computed_digest()
+        if computed != recorded.digest:
+            self._find(
+                FindingKind.DIGEST_MISMATCH,
+                str(recorded.stream),
+                recorded,
+                f"contents with digest {computed}",
+                f"digest {recorded.digest}",
+            )
+        try:
+            event = recorded.event
+        except UnknownEventError:
+            self._find(
+                FindingKind.UNKNOWN_EVENT,
+                str(recorded.stream),
+                recorded,
+                f"type {recorded.type_name!r} with schema version {recorded.schema_version}",
+                "a type of this release",
+            )
+        except ValidationError as error:
+            self._find(
+                FindingKind.UNREADABLE_EVENT,
+                str(recorded.stream),
+                recorded,
+                f"{error.error_count()} wrong members",
+                f"the members of {recorded.type_name}",
+            )
+        else:
+            if isinstance(event, PriceListChanged):
+                self.price_lists[event.snapshot_id] = event
+            if self.checks is not None:
+                self.checks.take(recorded, event)
+            if isinstance(event, SignedStatus | StatusMismatched):
+                self._named.setdefault(event.evidence_digest, recorded)
+                if len(self._named) >= EVIDENCE_PER_LOOKUP:
+                    self._look_up_evidence()
+
+    def _verify_head(self, last: Placed) -> None:
+        recorded, head = last
+        if head is None:
+            self._find(
+                FindingKind.HEAD_MISSING, str(recorded.stream), None, "no head", f"head {recorded.version}"
+            )
+        elif head != recorded.version:
+            self._find(
+                FindingKind.HEAD_MISMATCH,
+                str(recorded.stream),
+                None,
+                f"head {head}",
+                f"head {recorded.version}, the last version in the log",
+            )
+
+    def _look_up_evidence(self) -> None:
+        kept = {row[0] for row in queries("audit").kept_evidence(self.connection, digests=list(self._named))}
+        for digest, recorded in self._named.items():
+            if digest not in kept:
+                self._find(
+                    FindingKind.EVIDENCE_MISSING,
+                    str(recorded.stream),
+                    recorded,
+                    "no signed text",
+                    f"the one with digest {digest}",
+                )
+        if self.first_position is not None and self.may_read_evidence:
+            changed = queries("audit").changed_texts(self.connection, digests=list(self._named))
+            for digest, computed in changed:
+                self._changed("status_evidence", digest, computed)
+        self._named.clear()
+
+    def _changed(self, table: str, digest: str, computed: str) -> None:
+        found = f"text with digest {computed}"
+        self._find(FindingKind.EVIDENCE_CHANGED, f"{table}/{digest}", None, found, digest)
+
+    def _find(
+        self, kind: FindingKind, place: str, recorded: RecordedEvent | None, found: str, expected: str
+    ) -> None:
+        version = recorded.version if recorded else None
+        position = recorded.position if recorded else None
+        self.report(Finding(kind, place, version, position, found, expected))

@@ -1,0 +1,66 @@
+"""A database that lost what it once had: it was restored to an older state, and says nothing of that itself.
+
+What was published knows more than such a database. Orders that were sent in the part that is gone look as if
+they never were; SAT refuses their duplicates only while it remembers them. So nothing is sent until a person
+has looked: the accounts are paused, by an event like any other pause.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sat_hook.audit.checkpoints import CheckpointForkedError, require_published
+from sat_hook.audit.publication import PublishedReader
+from sat_hook.domain.account import AccountPaused, AccountResumed, PauseAccount
+from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
+from sat_hook.domain.identity import account_id_of
+from sat_hook.pipeline.command_handler import CommandHandler
+from sat_hook.store.database import Database
+from sat_hook.store.statements import queries
+
+REASON = (
+    "the database is not the one whose checkpoints were published: restored to an older state, or altered"
+)
+WORD_OF_A_PERSON = timedelta(hours=24)
+"""So long somebody who resumed an account has to see to a new place of publication."""
+
+
+def detect_rollback(database: Database, published: PublishedReader) -> CheckpointForkedError | None:
+    """How the database falls short of what was published; None when it does not.
+
+    :raises PublicationError: the place cannot be read.
+    :raises StoreUnavailableError: the database gave up.
+    """
+    try:
+        require_published(database, published)
+    except CheckpointForkedError as error:
+        return error
+    return None
+
+
+def pause_after_rollback(handler: CommandHandler, account: str, provenance: Provenance) -> bool:
+    """Pause an account, unless it is paused, or a person resumed it from such a pause within a day.
+
+    :returns: whether it was paused now.
+    :raises StoreUnavailableError: the database gave up.
+    """
+    if _is_overruled(handler, account):
+        return False
+    return handler.apply_to_account(account, PauseAccount(REASON), provenance)[1] is None
+
+
+def accounts_of(database: Database) -> list[str]:
+    """Every account that ever had a batch, by name."""
+    with database.transaction() as connection:
+        return [row[0] for row in queries("accounts").accounts_with_batches(connection)]
+
+
+def _is_overruled(handler: CommandHandler, account: str) -> bool:
+    stream = StreamId(StreamKind.ACCOUNT, account_id_of(account))
+    names = (AccountPaused.__name__, AccountResumed.__name__)
+    acts = [recorded for recorded in handler.store.read_stream(stream) if recorded.type_name in names]
+    if len(acts) < 2 or not isinstance(acts[-1].event, AccountResumed):
+        return False
+    before = acts[-2].event
+    was_for_a_loss = isinstance(before, AccountPaused) and before.reason == REASON
+    return was_for_a_loss and handler.clock.now() - acts[-1].occurred_at < WORD_OF_A_PERSON

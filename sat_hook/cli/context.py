@@ -1,0 +1,106 @@
+"""Opens what a command needs, for as long as it runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from sat_hook.cli.errors import CommandError
+from sat_hook.cli.settings import CommandSettings, find_settings, hint_at_stopped_stack
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sat_hook.cli.airflow_api import AirflowApi
+    from sat_hook.store.database import Database
+    from sat_hook.store.postgres import PostgresEventStore
+
+PLAIN_WIDTH = 10_000
+"""Elsewhere than on a terminal a row is one line, however long it is: for grep, less and files."""
+BATCH_ID = re.compile(r"B[A-Z2-7]{25}")
+
+
+def settings_of(context: typer.Context) -> CommandSettings:
+    """The settings of this invocation."""
+    config = context.obj
+    assert config is None or isinstance(config, Path)
+    return find_settings(config)
+
+
+def dsn_of(settings: CommandSettings, key: str) -> str:
+    """The DSN under ``key``.
+
+    :raises CommandError: when it is missing or is no DSN.
+    """
+    from psycopg2 import ProgrammingError
+    from psycopg2.extensions import parse_dsn
+
+    dsn = settings.require(key)
+    try:
+        parse_dsn(dsn)
+    except ProgrammingError:
+        # libpq's own words quote the DSN, which holds a password.
+        raise CommandError.at(
+            f"setting {key}", "something else", "a postgresql:// URL or libpq's key=value form"
+        ) from None
+    return dsn
+
+
+@contextmanager
+def database_of(settings: CommandSettings, key: str = "SAT_DB_DSN") -> Iterator[Database]:
+    """The application database; with the reader's role unless another is asked for.
+
+    :raises CommandError: inside the block, when it does not answer.
+    """
+    from sat_hook.store.database import Database
+    from sat_hook.store.event_store import StoreUnavailableError
+
+    with closing(Database(dsn_of(settings, key), "sat cli")) as database:
+        try:
+            yield database
+        except StoreUnavailableError as error:
+            raise CommandError(hint_at_stopped_stack(settings, " ".join(str(error).split()))) from error
+
+
+@contextmanager
+def store_of(settings: CommandSettings) -> Iterator[PostgresEventStore]:
+    """The event store, to be read."""
+    from sat_hook.store.postgres import PostgresEventStore
+
+    with database_of(settings) as database:
+        yield PostgresEventStore(database)
+
+
+@contextmanager
+def airflow_of(settings: CommandSettings) -> Iterator[AirflowApi]:
+    """Airflow, as the configured user."""
+    from sat_hook.cli.airflow_api import AirflowApi
+
+    with closing(AirflowApi(settings)) as api:
+        yield api
+
+
+def console() -> Console:
+    """Standard output: colours and the terminal's width on a terminal, wide plain text elsewhere."""
+    from rich.console import Console
+
+    out = Console(highlight=False, soft_wrap=True)
+    return out if out.is_terminal else Console(highlight=False, soft_wrap=True, width=PLAIN_WIDTH)
+
+
+def batch_id_from(text: str) -> str:
+    """A batch id as it was typed.
+
+    :raises CommandError: when it is none.
+    """
+    batch_id = text.strip().upper()
+    if BATCH_ID.fullmatch(batch_id) is None:
+        raise CommandError.at(
+            "ID", repr(text), "a batch id: B and 25 letters or digits (see: sat batch list)"
+        )
+    return batch_id

@@ -1,0 +1,57 @@
+"""A run of a DAG that a person asks for, and waiting for its end."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import typer
+
+from sat_hook.cli.accounts import connection_named
+from sat_hook.cli.context import airflow_of, settings_of
+from sat_hook.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STILL_RUNNING = 3
+LOOK_EVERY_SECONDS = 0.5
+
+
+class AskedRun(NamedTuple):
+    """A run and how it stands: ``state`` is None when nobody waited for its end."""
+
+    run_id: str
+    asked_at: datetime
+    state: str | None
+
+
+def ask_for_run(
+    context: typer.Context, out: Console, dag_id: str, conf: dict[str, Any], *, wait: bool, timeout: float
+) -> AskedRun:
+    """Start a run as the Airflow user of the caller, and say where it is.
+
+    :param timeout: seconds to wait at most.
+    :raises CommandError: Airflow refuses.
+    :raises typer.Exit: with 3, when the time is over and the run is not.
+    """
+    from sat_hook.cli.airflow_api import FINAL_RUN_STATES
+
+    asked_at = datetime.now(UTC)
+    run_id = f"asked_{asked_at:%Y%m%dT%H%M%S_%f}"
+    with airflow_of(settings_of(context)) as api:
+        if "accounts" in conf:
+            conf = {**conf, "accounts": [connection_named(api, named) for named in conf["accounts"]]}
+        if not api.trigger(run_id, conf, dag_id=dag_id):
+            raise CommandError.at(run_id, "a run of this name", "none: try again")
+        out.print(f"Asked: {api.run_url(run_id, dag_id=dag_id)}")
+        if not wait:
+            return AskedRun(run_id, asked_at, None)
+        deadline = time.monotonic() + timeout
+        while (state := str(api.run(run_id, dag_id=dag_id)["state"])) not in FINAL_RUN_STATES:
+            if time.monotonic() >= deadline:
+                out.print(f"[yellow]Still running[/] after {timeout:.0f} seconds")
+                raise typer.Exit(STILL_RUNNING)
+            time.sleep(LOOK_EVERY_SECONDS)
+    return AskedRun(run_id, asked_at, state)

@@ -1,0 +1,52 @@
+"""What a person is told when a command cannot be done: one line that says where, found and expected."""
+
+from __future__ import annotations
+
+import sys
+
+
+class CommandError(Exception):
+    """The command cannot be done. The text is for the person who typed it and holds no secret."""
+
+    @classmethod
+    def at(cls, where: str, found: str, expected: str) -> CommandError:
+        """The usual form of such a text."""
+        return cls(f"{where}: found {found}; expected {expected}")
+
+
+# Errors whose own text was written for people. By module, so that nothing is imported to recognise an error
+# that was never raised: what was not imported cannot have been raised.
+_SPEAKING = {
+    "sat_hook.store.event_store": ("StoreUnavailableError", "StoreRefusedError"),
+    "sat_hook.store.as_of": ("UnsettledPositionError",),
+    "sat_hook.store.migrations": ("MigrationError",),
+    "sat_hook.receiver.settings": ("ReceiverSettingsError",),
+    "sat_hook.pipeline.errors": ("PipelineError", "SubmissionRefusedError"),
+    "sat_hook.audit.rebuild": ("RebuildRefusedError",),
+    "sat_hook.audit.publication": ("PublicationError",),
+}
+
+
+def sentence_for(error: Exception) -> str | None:
+    """One line for ``error``, or None for a defect of ours, which deserves its traceback."""
+    if isinstance(error, CommandError):
+        return str(error)
+    for module_name, names in _SPEAKING.items():
+        module = sys.modules.get(module_name)
+        if module is not None and isinstance(error, tuple(getattr(module, name) for name in names)):
+            return " ".join(str(error).split())
+    return _sentence_of_postgres(error)
+
+
+def _sentence_of_postgres(error: Exception) -> str | None:
+    module = sys.modules.get("psycopg2")
+    if module is None or not isinstance(error, module.Error):
+        return None
+    from psycopg2 import errors
+
+    first_line = str(error).strip().partition("\n")[0]
+    if isinstance(error, errors.InsufficientPrivilege):
+        return f"the database: {first_line}; expected a role that may do this (see sql/privileges.sql)"
+    if isinstance(error, (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedFunction)):
+        return f"the database: {first_line}; expected this release's schema (run: sat db migrate)"
+    return f"the database: {first_line}"

@@ -1,0 +1,69 @@
+"""The plugin's routes for evidence packs, as the person who runs the command."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from sat_hook.cli.airflow_api import AirflowApi
+from sat_hook.cli.errors import CommandError
+
+DAG_ID = "audit_export"
+BYTES_PER_PART = 1 << 18
+DOWNLOAD_SECONDS = 600.0
+
+
+class AuditApi(AirflowApi):
+    """One person's session with Airflow, about evidence.
+
+    Every method raises :class:`CommandError` with a sentence for that person.
+    """
+
+    dag_id: ClassVar[str] = DAG_ID
+
+    def ask_for_export(
+        self, recorded_from: datetime, recorded_before: datetime, *, with_personal_data: bool, reason: str
+    ) -> str:
+        """Ask for the evidence of a period; returns the export's id."""
+        asked = {
+            "recorded_from": recorded_from.isoformat(),
+            "recorded_before": recorded_before.isoformat(),
+            "with_personal_data": with_personal_data,
+            "reason": reason,
+        }
+        return str(self._document(self._ask("POST", "/sat/v1/exports", json=asked))["export_id"])
+
+    def start(self, export_id: str) -> None:
+        """Have the pack written; a run that is there already goes on."""
+        body = {"logical_date": None, "dag_run_id": export_id, "conf": {"export_id": export_id}}
+        self._ask("POST", f"/api/v2/dags/{DAG_ID}/dagRuns", json=body, accept=(409,))
+
+    def state(self, export_id: str) -> str:
+        """The state of the run that writes the pack."""
+        run: dict[str, Any] = self._document(
+            self._ask("GET", f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(export_id, safe='')}")
+        )
+        return str(run["state"])
+
+    def take(self, export_id: str, target: Path) -> str:
+        """Fetch the pack into a file that only its owner reads; returns its SHA-256. It is recorded."""
+        from sat_hook.pipeline.private_files import private_file
+
+        reply = self._ask("POST", f"/sat/v1/exports/{export_id}/pack", seconds=DOWNLOAD_SECONDS, stream=True)
+        digest = hashlib.sha256()
+        try:
+            with reply, private_file(target) as file:
+                for part in reply.iter_content(BYTES_PER_PART):
+                    digest.update(part)
+                    file.write(part)
+                if digest.hexdigest() != reply.headers.get("X-Content-SHA256"):
+                    raise CommandError.at(
+                        self.url, "a pack that was cut off on its way", "the whole one; try again"
+                    )
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise CommandError.at(f"--output {target}", reason, "a file that can be written") from None
+        return digest.hexdigest()

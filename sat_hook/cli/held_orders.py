@@ -1,0 +1,110 @@
+"""``sat batch run``, ``release``, ``cancel`` and ``withdraw``: what people decide about unsent orders."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from sat_hook.cli.accounts import connection_named
+from sat_hook.cli.context import airflow_of, batch_id_from, console, settings_of
+from sat_hook.cli.errors import CommandError
+from sat_hook.cli.options import Reason
+from sat_hook.cli.run_summary import Timeout, Wait, exit_as_the_run_did, follow_to_end, print_summary
+
+BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch id that submit printed")]
+HeldFor = Annotated[
+    str | None,
+    typer.Option(help="Only those held for business_duplicate, limit, price_above_quote or approval"),
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--param", metavar="NAME=VALUE", help="A parameter of the DAG, for this run; repeatable"),
+]
+
+
+def run(
+    context: typer.Context,
+    batch_id: BatchId,
+    account: Annotated[
+        str | None, typer.Option(help="The account that pays (default: that of the first run)")
+    ] = None,
+    param: Parameters = None,
+    wait: Wait = False,
+    timeout: Timeout = None,
+) -> None:
+    """Run a batch once more: what is not sent yet, and released orders. Nothing is sent twice.
+
+    The parameters are those of the first run, unless you give others. With --wait the exit code is 1 when
+    the run failed.
+    """
+    batch_id, settings, out = batch_id_from(batch_id), settings_of(context), console()
+    with airflow_of(settings) as api:
+        conf = api.conf_of(f"batch_{batch_id}")
+        if conf is None and account is None:
+            raise CommandError.at("--account", "nothing", "the Airflow connection that pays for this batch")
+        conf = {**(conf or {}), "batch_id": batch_id, **parameters_from(param)}
+        if account is not None:
+            conf["account"] = connection_named(api, account)
+        run_id = f"batch_{batch_id}_{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        if not api.trigger(run_id, conf):
+            raise CommandError.at(run_id, "a run of this name", "none: try again in a second")
+        out.print(f"Batch [bold]{batch_id}[/] runs once more: {api.run_url(run_id)}")
+        if not wait:
+            return
+        state = follow_to_end(api, settings, run_id, batch_id, timeout, out)
+    print_summary(settings, batch_id, out)
+    exit_as_the_run_did(state)
+
+
+def release(context: typer.Context, batch_id: BatchId, reason: Reason, held_for: HeldFor = None) -> None:
+    """Let the held orders of a batch go on, with its next run. What held them does not hold them again."""
+    done = _decide(context, batch_id, "release", reason, held_for)
+    console().print(
+        f"{done['decided']} orders are released, {done['still_held']} stay held; they are sent by: "
+        f"sat batch run {done['batch_id']}"
+    )
+
+
+def cancel(context: typer.Context, batch_id: BatchId, reason: Reason, held_for: HeldFor = None) -> None:
+    """End the held orders of a batch. They were never sent and never will be."""
+    done = _decide(context, batch_id, "cancel", reason, held_for)
+    console().print(f"{done['decided']} orders are cancelled, {done['still_held']} stay held")
+
+
+def withdraw(context: typer.Context, batch_id: BatchId, reason: Reason) -> None:
+    """End every order of a batch that was not sent yet: quoted and reserved ones, too.
+
+    What may have been sent cannot be withdrawn and goes on to its end.
+    """
+    with airflow_of(settings_of(context)) as api:
+        done = api.withdraw("batches", batch_id_from(batch_id), reason)
+    sent = done["may_have_been_sent"]
+    then = f"; {sent} may have been sent and go on to their end" if sent else ""
+    console().print(f"{done['withdrawn']} orders are withdrawn and will not be sent{then}")
+
+
+def parameters_from(texts: list[str] | None) -> dict[str, Any]:
+    """``NAME=VALUE`` as a run's parameters; a value that is JSON (a number, true, null) is taken as such.
+
+    :raises CommandError: for a text without a name.
+    """
+    read: dict[str, Any] = {}
+    for text in texts or ():
+        name, found, value = text.partition("=")
+        if not found or not name.strip():
+            raise CommandError.at("--param", repr(text), "NAME=VALUE")
+        try:
+            read[name.strip()] = json.loads(value)
+        except json.JSONDecodeError:
+            read[name.strip()] = value
+    return read
+
+
+def _decide(
+    context: typer.Context, batch_id: str, decision: str, reason: str, held_for: str | None
+) -> dict[str, Any]:
+    with airflow_of(settings_of(context)) as api:
+        return api.decide_held_batch(batch_id_from(batch_id), decision, reason, held_for)

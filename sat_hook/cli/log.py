@@ -1,0 +1,160 @@
+"""``sat log`` and ``sat projections``: is the log whole, and does what is derived from it agree?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sat_hook.cli.context import console, database_of, settings_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sat_hook.audit.findings import Finding
+    from sat_hook.audit.log_verification import Verification
+
+log_app = typer.Typer(help="The log of events.", no_args_is_help=True)
+projections_app = typer.Typer(help="The tables derived from the log.", no_args_is_help=True)
+
+FOUND_TROUBLE = 1
+LATE_MINUTES = 10
+"""An event that no checkpoint covers after so long deserves a word."""
+
+
+@log_app.callback()
+def log() -> None:
+    """The log of events."""
+
+
+@log_app.command("verify")
+def verify(
+    context: typer.Context,
+    as_owner: Annotated[
+        bool, typer.Option("--as-owner", help="Check the bytes of signed evidence too (needs SAT_OWNER_DSN)")
+    ] = False,
+    public_key: Annotated[
+        list[Path] | None,
+        typer.Option(help="A public audit key (PEM), can be repeated (default: SAT_AUDIT_PUBLIC_KEYS)"),
+    ] = None,
+    published: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="Where checkpoints were published (default: SAT_CHECKPOINTS_URI); '' for no look",
+        ),
+    ] = None,
+    every_copy: Annotated[
+        bool, typer.Option("--every-copy", help="Compare every published copy; the newest proves the others")
+    ] = False,
+    sat_key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A public key of SAT's (PEM), can be repeated: all that ever signed (default: "
+            "SAT_STATUS_PUBLIC_KEYS). Needs --as-owner"
+        ),
+    ] = None,
+    withdrawn: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FINGERPRINT=TIME",
+            help="A key of SAT's that proves nothing from then on, can be repeated (default: "
+            "SAT_WITHDRAWN_KEYS)",
+        ),
+    ] = None,
+) -> None:
+    """Verify digests, versions, heads, event types, evidence, every checkpoint and what was published.
+
+    Exit code 1 when something is wrong; each line says what and where.
+    """
+    from sat_hook.audit.checkpoint_verification import Trust
+    from sat_hook.audit.log_verification import verify_log
+    from sat_hook.cli.audit_keys import audit_keys, published_at, sat_keys
+
+    out, settings = console(), settings_of(context)
+    uri = settings.get("SAT_CHECKPOINTS_URI") or "" if published is None else published
+    signing = sat_keys(settings, sat_key or [], withdrawn or [])
+    trust = Trust(audit_keys(settings, public_key or []), published_at(uri), every_copy, signing)
+    with database_of(settings, "SAT_OWNER_DSN" if as_owner else "SAT_DB_DSN") as database:
+        verification = verify_log(database, _print, trust)
+    evidence = "with the bytes of its evidence" if verification.evidence_read else "without evidence bytes"
+    if verification.statuses_checked is not None:
+        evidence += f", {verification.statuses_checked:,} signed statuses held against SAT's keys"
+    elif verification.evidence_read:
+        evidence += ", SAT's signatures not looked at (no key of SAT's)"
+    scope = (
+        f"{verification.events:,} events in {verification.streams:,} streams, {evidence}; "
+        f"closed at position {verification.closed_position:,}"
+    )
+    if verification.is_clean:
+        out.print(f"[green]The log is whole[/]: {scope}")
+    else:
+        out.print(f"[red]{verification.counts.total():,} problems[/]: {scope}")
+    _print_chain(out, verification)
+    if not verification.is_clean:
+        raise typer.Exit(FOUND_TROUBLE)
+
+
+def _print_chain(out: Console, verification: Verification) -> None:
+    """What was looked at of the checkpoints; and whether they seem to have stopped."""
+    from sat_hook.cli.formatting import moment
+
+    chain = verification.chain
+    looked_at = "signatures good" if verification.is_clean else "signatures looked at"
+    signatures = looked_at if chain.signatures_checked else "signatures not looked at (no public key)"
+    copies = (
+        "published copies not looked at"
+        if verification.published_number is None
+        else f"published up to checkpoint {verification.published_number:,}"
+    )
+    out.print(
+        f"{chain.checkpoints:,} checkpoints up to position {chain.covered_position:,}; "
+        f"{chain.uncovered_events:,} newer events wait for the next; {signatures}; {copies}"
+    )
+    since = chain.uncovered_since
+    if since is not None and datetime.now(UTC) - since > timedelta(minutes=LATE_MINUTES):
+        out.print(
+            f"[yellow]The oldest of them waits since {moment(since)} WIB[/]: "
+            "does the DAG audit_checkpoint run?"
+        )
+
+
+@projections_app.callback()
+def projections() -> None:
+    """The tables derived from the log."""
+
+
+@projections_app.command("rebuild")
+def rebuild(
+    context: typer.Context,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing: fold the log aside and compare")
+    ] = False,
+) -> None:
+    """Empty the derived tables and fill them from the log; with --check, only compare (exit code 1 when
+    something differs)."""
+    from sat_hook.audit.rebuild import compare_projections, rebuild_projections
+
+    out = console()
+    if not check:
+        with database_of(settings_of(context), "SAT_OWNER_DSN") as database:
+            rebuilt = rebuild_projections(database)
+        out.print(f"[green]Rebuilt[/] {rebuilt.orders:,} orders and {rebuilt.batches:,} batches from the log")
+        return
+    with database_of(settings_of(context)) as database:
+        comparison = compare_projections(database, _print)
+    scope = (
+        f"{comparison.orders:,} orders and {comparison.batches:,} batches; "
+        f"closed at position {comparison.closed_position:,}"
+    )
+    if comparison.is_clean:
+        out.print(f"[green]The derived tables agree with the log[/]: {scope}")
+        return
+    out.print(f"[red]{comparison.counts.total():,} differences[/]: {scope}")
+    raise typer.Exit(FOUND_TROUBLE)
+
+
+def _print(finding: Finding) -> None:
+    typer.echo(str(finding))

@@ -1,0 +1,28 @@
+"""``--reason``: the same option, under the same rule, for every command that acts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sat_hook.cli.errors import CommandError
+
+
+def _checked(text: str) -> str:
+    """The reason as it will be recorded, so that a poor one is refused before anything is asked or sent.
+
+    :raises CommandError: for one that the pipeline would refuse.
+    """
+    from sat_hook.pipeline.errors import ReasonRefusedError
+    from sat_hook.pipeline.overrides import checked_reason
+
+    try:
+        return checked_reason(text)
+    except ReasonRefusedError as error:
+        raise CommandError(f"--{error}") from None
+
+
+Reason = Annotated[
+    str, typer.Option(help="Why; it is recorded with your Airflow user", metavar="TEXT", callback=_checked)
+]

@@ -1,0 +1,154 @@
+"""``sat replay``: does today's code read the log as it was read when reports were given out?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sat_hook.cli.context import console, database_of, settings_of
+from sat_hook.cli.errors import CommandError
+from sat_hook.cli.formatting import WIB, moment
+from sat_hook.cli.time_options import moment_from
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sat_hook.audit.findings import Finding
+    from sat_hook.audit.replay import Replay, StateLine
+    from sat_hook.audit.reports import ReportMaker
+    from sat_hook.store.database import Database
+
+FOUND_TROUBLE = 1
+
+
+def replay(
+    context: typer.Context,
+    until: Annotated[
+        str | None, typer.Option(metavar="POSITION|TIME", help="As of then (default: now)")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POSITION|TIME",
+            help="Make reports again that were given out since (default: the day before, Jakarta's)",
+        ),
+    ] = None,
+    as_owner: Annotated[
+        bool,
+        typer.Option("--as-owner", help="Compare closed days, too: they read signed texts (SAT_OWNER_DSN)"),
+    ] = False,
+    state: Annotated[
+        Path | None, typer.Option(help="Write the state of every stream to this file, a line of JSON each")
+    ] = None,
+) -> None:
+    """Rebuild state and reports from the log as of then with this release, and compare. Changes nothing.
+
+    Run it with the new release before you deploy it. Exit code 0: nothing differs; 1: something does, and
+    each line says what and where; 2: it could not be done.
+    """
+    from sat_hook.audit.replay import replay as run
+    from sat_hook.audit.reports import ResultFiles
+    from sat_hook.pipeline.spool import AnySpool
+    from sat_hook.reconciliation.replay import ClosedDays
+    from sat_hook.store.postgres import PostgresEventStore
+
+    out = console()
+    key = "SAT_OWNER_DSN" if as_owner else "SAT_DB_DSN"
+    with database_of(settings_of(context), key) as database, _state_lines(state) as state_line:
+        position = None if until is None else _position(database, "--until", until)
+        store, spool = PostgresEventStore(database), AnySpool()
+        makers: list[ReportMaker] = [ResultFiles(store, spool), ClosedDays(store, spool)]
+        replayed = run(
+            database,
+            makers,
+            _print,
+            until=position,
+            since=_since(database, since, position),
+            state_line=state_line,
+        )
+    _print_replay(out, replayed)
+    if not replayed.is_clean:
+        raise typer.Exit(FOUND_TROUBLE)
+
+
+def _position(database: Database, option: str, text: str) -> int:
+    from sat_hook.store.as_of import position_at
+
+    if re.fullmatch(r"[0-9]{1,18}", text.strip()):
+        return int(text)
+    now = datetime.now(UTC)
+    typed = moment_from(text, now, f"{option}, which is no position")
+    if typed > now:
+        # The log may still grow below it: what is shown then would not be what was asked for.
+        raise CommandError.at(option, f"{text!r}, a moment that has not been yet", "one that has")
+    return position_at(database, typed)
+
+
+def _since(database: Database, text: str | None, until: int | None) -> int:
+    if text is not None:
+        return _position(database, "--since", text)
+    from sat_hook.store.as_of import position_at, recorded_at
+
+    last = recorded_at(database, until)
+    if last is None:
+        return 0
+    day = last.astimezone(WIB).replace(hour=0, minute=0, second=0, microsecond=0)
+    return position_at(database, day - timedelta(days=1))
+
+
+@contextmanager
+def _state_lines(path: Path | None) -> Iterator[StateLine | None]:
+    """Customers' numbers are in it, so only its owner reads the file."""
+    if path is None:
+        yield None
+        return
+    from sat_hook.pipeline.private_files import private_file
+
+    try:
+        with private_file(path) as file:
+
+            def write(line: str) -> None:
+                file.write(f"{line}\n".encode())
+
+            yield write
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise CommandError.at(f"--state {path}", reason, "a file that can be written") from None
+
+
+def _print(finding: Finding) -> None:
+    typer.echo(str(finding))
+
+
+def _print_replay(out: Console, replayed: Replay) -> None:
+    from sat_hook.audit.reports import Verdict
+    from sat_hook.reconciliation.replay import ClosedDays
+
+    streams = sum(state.streams for state in replayed.states.values())
+    when = "" if replayed.moment is None else f", recorded {moment(replayed.moment)} WIB"
+    out.print(f"{streams:,} streams folded up to position {replayed.until:,}{when}")
+    for kind, state in replayed.states.items():
+        if state.streams:
+            out.print(f"  {kind.value:<8} {state.streams:>9,}  state {state.digest}")
+    moved = f"; {replayed.moved_on:,} have moved on since" if replayed.moved_on else ""
+    out.print(f"{replayed.compared:,} of them compared with the derived tables{moved}")
+    if not replayed.same_shape:
+        out.print(
+            "[yellow]Another release filled the derived tables[/]: members that only one of the two knows "
+            "are not compared"
+        )
+    for name, verdicts in replayed.reports.items():
+        counted = ", ".join(f"{number} {verdict.value}" for verdict, number in sorted(verdicts.items()))
+        out.print(f"{name} given out after position {replayed.since:,}: {counted or 'none'}")
+        if name == ClosedDays.name and verdicts[Verdict.NOT_COMPARABLE]:
+            out.print("  they rest on signed texts, which this role may not read: --as-owner compares them")
+    if replayed.is_clean:
+        out.print("[green]Nothing differs[/]")
+    else:
+        out.print(f"[red]{replayed.counts.total():,} differences[/]")

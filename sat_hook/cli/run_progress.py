@@ -1,0 +1,155 @@
+"""Follows a run until it has ended: a live bar for each state on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from sat_hook.cli.airflow_api import FINAL_RUN_STATES, WAITS_FOR_FUNDS, AirflowApi
+from sat_hook.cli.formatting import STYLES, rupiah
+from sat_hook.domain.order import OrderState
+from sat_hook.store.event_store import StateCount
+
+LOOK_EVERY_SECONDS = 1.0
+LEAST_BAR_CELLS = 10
+MOST_BAR_CELLS = 40
+_BESIDE_BAR_CELLS = 36
+"""A state's name, a number of orders and the time that has passed."""
+
+Counts = Callable[[], Sequence[StateCount]]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look: how the run stands, what it is doing, and how its orders stand."""
+
+    run_state: str
+    steps: tuple[str, ...]
+    counts: tuple[StateCount, ...]
+
+
+class Display(Protocol):
+    """Shows looks, one after the other."""
+
+    def show(self, seen: Seen) -> None:
+        """Show the newest look."""
+
+
+def follow(
+    api: AirflowApi,
+    run_id: str,
+    counts: Counts,
+    out: Console,
+    *,
+    missing_rupiah: Callable[[], int | None] = lambda: None,
+    deadline_seconds: float | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> str | None:
+    """Wait for the run's end.
+
+    :param counts: reads how the batch's orders stand.
+    :param missing_rupiah: reads how much the deposit lacks; asked while the run waits for a top-up.
+    :param deadline_seconds: gives up following after so long; the run goes on.
+    :returns: the run's final state, or None when the deadline passed first.
+    """
+    began = monotonic()
+    with _display(out) as display:
+        while True:
+            # The run's state is read first: counts that are read after its end are final, too.
+            state = str(api.run(run_id)["state"])
+            steps = () if state in FINAL_RUN_STATES else tuple(api.steps(run_id))
+            if WAITS_FOR_FUNDS in steps and (missing := missing_rupiah()):
+                waits = f"reserve (waits for a top-up of the deposit: {rupiah(missing)} are missing)"
+                steps = tuple(waits if step == WAITS_FOR_FUNDS else step for step in steps)
+            display.show(Seen(state, steps, tuple(counts())))
+            if state in FINAL_RUN_STATES:
+                return state
+            if deadline_seconds is not None and monotonic() - began >= deadline_seconds:
+                return None
+            sleep(LOOK_EVERY_SECONDS)
+
+
+@contextmanager
+def _display(out: Console) -> Iterator[Display]:
+    if not out.is_terminal:
+        yield Lines(out)
+        return
+    with bars(out, "run") as display:
+        yield display
+
+
+@contextmanager
+def bars(out: Console, title: str) -> Iterator[Bars]:
+    """Live bars on a terminal, the first of them named ``title``."""
+    progress = _BarsBelowWords(
+        TextColumn("[{task.fields[style]}]{task.description:<12}"),
+        BarColumn(bar_width=max(LEAST_BAR_CELLS, min(MOST_BAR_CELLS, out.width - _BESIDE_BAR_CELLS))),
+        TextColumn("{task.fields[said]}"),
+        _RunElapsed(),
+        console=out,
+    )
+    with progress:
+        yield Bars(progress, title)
+
+
+class _BarsBelowWords(Progress):
+    """Bars below a paragraph: beside the bar a narrow terminal would cut amounts off."""
+
+    words = ""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield Text(self.words, no_wrap=False, overflow="fold")
+        yield from super().get_renderables()
+
+
+class _RunElapsed(TimeElapsedColumn):
+    """How long the run has been followed; the bars of the states have no time of their own."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.fields.get("is_run") else Text()
+
+
+class Bars:
+    """One bar for the whole, and one for each state that orders stand in."""
+
+    def __init__(self, progress: _BarsBelowWords, title: str) -> None:
+        self._progress = progress
+        self._run = progress.add_task(title, total=None, style="bold", said="", is_run=True)
+        self._states: dict[OrderState, TaskID] = {}
+
+    def show(self, seen: Seen) -> None:
+        total = sum(count.orders for count in seen.counts)
+        ended = sum(count.orders for count in seen.counts if count.state.is_final)
+        self._progress.words = f"{seen.run_state} {', '.join(seen.steps)}".rstrip()
+        self._progress.update(self._run, total=total or None, completed=ended)
+        orders = {count.state: count.orders for count in seen.counts}
+        for state in OrderState:
+            if state in orders and state not in self._states:
+                self._states[state] = self._progress.add_task(state.value, style=STYLES[state], said="")
+        for state, task in self._states.items():
+            number = orders.get(state, 0)
+            self._progress.update(task, total=total, completed=number, said=f"{number:,}", visible=number > 0)
+
+
+class Lines:
+    """A line whenever something changed."""
+
+    def __init__(self, out: Console) -> None:
+        self._out = out
+        self._last: Seen | None = None
+
+    def show(self, seen: Seen) -> None:
+        if seen == self._last:
+            return
+        self._last = seen
+        states = ", ".join(f"{count.state.value} {count.orders:,}" for count in seen.counts)
+        parts = [seen.run_state, " ".join(seen.steps), states]
+        self._out.print(": ".join(part for part in parts if part), markup=False)

@@ -1,0 +1,173 @@
+"""The application database through an Airflow connection, and what the pipeline keeps there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from airflow.sdk import BaseHook, Connection
+from psycopg2.extensions import make_dsn
+
+from sat_hook.clients.clock import SystemClock
+from sat_hook.clients.settings import AccountSettings
+from sat_hook.pipeline.command_handler import CommandHandler
+from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks
+from sat_hook.store.alerts import AlertBook
+from sat_hook.store.callbacks import PostgresCallbackInbox
+from sat_hook.store.clock import StoreClock
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.funds import PostgresFunds
+from sat_hook.store.guards import PostgresGuardLedger
+from sat_hook.store.order_intake import OrderIntake
+from sat_hook.store.poll_schedule import PostgresPollSchedule
+from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.progress import PostgresProgress
+from sat_hook.store.rechecks import PostgresRecheckSchedule
+from sat_hook.store.shared_database import borrow, give_back
+
+DEFAULT_CONNECTION = "sat_db"
+PASSED_EXTRAS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
+LISTEN_EXTRAS = {"listen_host": "host", "listen_port": "port", "listen_database": "dbname"}
+
+
+class DatabaseWays(NamedTuple):
+    """How to reach the application database, and how to listen there when that is another way."""
+
+    dsn: str
+    listen_dsn: str | None
+
+
+class ApplicationHook(BaseHook):
+    """Opens the application database that connection ``sat_db`` (type postgres, role sat_writer) names.
+
+    It is the pipeline's own database, never Airflow's metadata.
+
+    :param db_conn_id: the connection's id.
+    :param component: shown as ``application_name`` in PostgreSQL.
+    """
+
+    def __init__(
+        self, db_conn_id: str = DEFAULT_CONNECTION, component: str = "sat task", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.db_conn_id = db_conn_id
+        self.component = component
+        self._ways: DatabaseWays | None = None
+
+    async def aconnect(self) -> None:
+        """Fetch the connection from within an event loop, where the lazy way would block it."""
+        self._ways = ways_of(await self.aget_connection(self.db_conn_id))
+
+    @asynccontextmanager
+    async def shared(self) -> AsyncIterator[Database]:
+        """The database for a trigger: one pool for all triggers of the process that use this connection."""
+        await self.aconnect()
+        assert self._ways is not None
+        way = (self._ways.dsn, self.component, self._ways.listen_dsn)
+        self.database = borrow(*way)
+        try:
+            yield self.database
+        finally:
+            await asyncio.to_thread(give_back, *way)
+
+    async def has_moved(self) -> bool:
+        """Whether the connection says something else by now, such as a new password.
+
+        False as long as nobody can tell, because Airflow itself cannot be asked.
+        """
+        try:
+            return ways_of(await self.aget_connection(self.db_conn_id)) != self._ways
+        except Exception as error:
+            # Whatever kept it from being read may name the server and its user.
+            self.log.warning("Connection %s could not be read: %s", self.db_conn_id, type(error).__name__)
+            return False
+
+    @cached_property
+    def database(self) -> Database:
+        """The database; raises nothing yet, connections are made when they are needed."""
+        if self._ways is None:
+            self._ways = ways_of(self.get_connection(self.db_conn_id))
+        return Database(self._ways.dsn, self.component, listen_dsn=self._ways.listen_dsn)
+
+    @cached_property
+    def store(self) -> PostgresEventStore:
+        """The event store."""
+        return PostgresEventStore(self.database)
+
+    @cached_property
+    def handler(self) -> CommandHandler:
+        """The command handler, on the database's time."""
+        clock = StoreClock(self.store, SystemClock())
+        if not _is_in_event_loop():
+            # A trigger asks for the time from its threads, and what is away is told by whoever needs it.
+            with suppress(StoreUnavailableError):
+                clock.measure()
+        return CommandHandler(self.store, clock)
+
+    @cached_property
+    def schedule(self) -> PostgresPollSchedule:
+        """The poll schedule."""
+        return PostgresPollSchedule(self.database)
+
+    def trusted_callbacks(self, settings: AccountSettings) -> TrustedCallbacks | None:
+        """What ends orders by their callbacks, if the connection wants that; None otherwise (law 6)."""
+        if not settings.trust_callbacks:
+            return None
+        return TrustedCallbacks(PostgresCallbackInbox(self.database), settings.account, settings.verifier)
+
+    @cached_property
+    def funds(self) -> PostgresFunds:
+        """Deposits: looks at them, and what is committed of them."""
+        return PostgresFunds(self.database)
+
+    @cached_property
+    def guards(self) -> PostgresGuardLedger:
+        """What the guards read, under an account's lock."""
+        return PostgresGuardLedger(self.database)
+
+    @cached_property
+    def alerts(self) -> AlertBook:
+        """What people have to be told."""
+        return AlertBook(self.database)
+
+    @cached_property
+    def progress(self) -> PostgresProgress:
+        """How far batches have come."""
+        return PostgresProgress(self.database)
+
+    @cached_property
+    def final_watch(self) -> PostgresRecheckSchedule:
+        """When ended orders are looked at again."""
+        return PostgresRecheckSchedule(self.database)
+
+    @cached_property
+    def intake(self) -> OrderIntake:
+        """The table ``order_intake``."""
+        return OrderIntake(self.database)
+
+
+def _is_in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def ways_of(connection: Connection) -> DatabaseWays:
+    """libpq's DSNs of an Airflow connection of type postgres."""
+    extras = connection.extra_dejson
+    dsn = make_dsn(
+        host=connection.host,
+        port=connection.port or 5432,
+        dbname=connection.schema,
+        user=connection.login,
+        password=connection.password,
+        **{name: value for name, value in extras.items() if name in PASSED_EXTRAS},
+    )
+    listening = {LISTEN_EXTRAS[name]: value for name, value in extras.items() if name in LISTEN_EXTRAS}
+    return DatabaseWays(dsn, make_dsn(dsn, **listening) if listening else None)

@@ -1,0 +1,52 @@
+"""The guards of a batch, as an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.guards import AccountRules
+from sat_hook.hooks.application_database import ApplicationHook
+from sat_hook.hooks.sat import SATHook
+from sat_hook.operators.batch import SATBatchOperator
+from sat_hook.operators.rules import guard_rules_of
+from sat_hook.pipeline.guards import guard_batch
+
+
+class SATGuardOperator(SATBatchOperator):
+    """Hold business duplicates and what is over a limit; admit the rest. Only admitted orders are sent.
+
+    :param rules: the run's own rules by name (templated): ``duplicate_days``, ``order_limit_rupiah``,
+        ``batch_limit_rupiah``, ``batch_limit_orders``, ``day_limit_rupiah``, ``day_limit_orders``. The
+        account's connection may have rules, too, and the account itself has; the strictest counts.
+    """
+
+    template_fields: Sequence[str] = (*SATBatchOperator.template_fields, "rules")
+
+    def __init__(self, *, rules: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rules = dict(rules or {})
+
+    def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
+        rules = SATHook(self.sat_conn_id).rules().stricter(AccountRules(guard_rules_of(self.rules)))
+        report = guard_batch(application.handler, application.guards, self.batch, rules.guards, provenance)
+        tally = report.tally
+        self.log.info(
+            "Let through: %s orders for Rp %s. Held: %s as duplicates, %s over a limit. Looked at now: %s.",
+            tally.admitted,
+            f"{tally.admitted_rupiah:,}",
+            tally.held_as_duplicates,
+            tally.held_over_limits,
+            report.ruled_on,
+        )
+        if tally.held_as_duplicates or tally.held_over_limits:
+            self.log.warning(
+                "Held orders wait for a person: sat order release ID --reason WHY, or sat batch release %s",
+                self.batch,
+            )
+        return {
+            "admitted": tally.admitted,
+            "held_as_duplicates": tally.held_as_duplicates,
+            "held_over_limits": tally.held_over_limits,
+        }

@@ -1,0 +1,107 @@
+"""Looking at ended orders again, as an operator."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+
+from sat_hook.domain.rechecks import RecheckFinding
+from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.sat import SATHook
+from sat_hook.operators.run_context import provenance_of
+from sat_hook.pipeline.alerting import raise_alerts
+from sat_hook.pipeline.limits import RecheckLimits
+from sat_hook.pipeline.rechecks import Rechecker, RecheckReport, missed_alerts
+from sat_hook.store.rechecks import RecheckCount
+
+REPORTED_DAYS = 30
+DEFAULTS = RecheckLimits()
+
+
+class SATRecheckOrdersOperator(BaseOperator):
+    """Ask about orders of an account again that succeeded or failed days ago. Only asks; sends nothing.
+
+    A reversal, a late success or a contradiction that it finds is a new event of the order. It can run
+    beside anything, and twice at once.
+
+    :param sat_conn_id: the account's connection (templated).
+    :param db_conn_id: the application database's connection.
+    :param days: how many business days (WIB) after its end an order is looked at (templated, a list or its
+        text).
+    :param hour: the hour (WIB) of that day from which it is (templated).
+    :param orders: looks of one run at most (templated).
+    """
+
+    template_fields: Sequence[str] = ("sat_conn_id", "days", "hour", "orders")
+    ui_color = "#f3ead9"
+
+    def __init__(
+        self,
+        *,
+        sat_conn_id: str = SATHook.default_conn_name,
+        db_conn_id: str = DEFAULT_CONNECTION,
+        days: Sequence[int] | str = DEFAULTS.days,
+        hour: int | str = DEFAULTS.hour,
+        orders: int | str = DEFAULTS.orders,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sat_conn_id = sat_conn_id
+        self.db_conn_id = db_conn_id
+        self.days = days
+        self.hour = hour
+        self.orders = orders
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """One run; returns its counts."""
+        application = ApplicationHook(self.db_conn_id, "sat watch")
+        report = asyncio.run(self._look(application, context))
+        found = {finding.value: report.found[finding] for finding in RecheckFinding}
+        self.log.info("Looked at %s orders: %s.", report.asked, found)
+        if report.unproven:
+            self.log.warning("Answers that prove nothing, asked for again later: %s", dict(report.unproven))
+        if report.found[RecheckFinding.CHANGED]:
+            self.log.warning("%s orders are not what they were.", report.found[RecheckFinding.CHANGED])
+        missed = self._report_marks(application)
+        return {"asked": report.asked, **found, "unproven": report.unproven.total(), "missed": missed}
+
+    async def _look(self, application: ApplicationHook, context: Context) -> RecheckReport:
+        await application.aconnect()
+        hook = SATHook(self.sat_conn_id, application.database)
+        settings = await hook.asettings()
+        days = self.days.strip("[] ").split(",") if isinstance(self.days, str) else self.days
+        limits = RecheckLimits(
+            days=tuple(sorted({int(day) for day in days})),
+            hour=int(self.hour),
+            orders=int(self.orders),
+            in_flight=min(settings.max_in_flight, DEFAULTS.in_flight),
+        )
+        async with hook.async_client() as sat:
+            rechecker = Rechecker(
+                application.handler, application.final_watch, sat, provenance_of(context), limits
+            )
+            return await rechecker.run(settings.account)
+
+    def _report_marks(self, application: ApplicationHook) -> int:
+        """Say how the marks of the last days stand, whosever they are: an account may be looked after by
+        nobody."""
+        now = application.handler.clock.now()
+        counts = application.final_watch.counts(now, now - timedelta(days=REPORTED_DAYS))
+        for count in counts:
+            if count.missed:
+                self.log.warning(_line(count))
+            elif count.waiting or count.late:
+                self.log.info(_line(count))
+        raise_alerts(application.alerts, missed_alerts(counts, now))
+        return sum(count.missed for count in counts)
+
+
+def _line(count: RecheckCount) -> str:
+    return (
+        f"Account {count.account}, {count.due_on} (D+{count.days}): {count.in_time} in time, "
+        f"{count.late} late, {count.waiting} to do, {count.missed} missed."
+    )

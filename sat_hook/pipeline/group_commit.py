@@ -1,0 +1,70 @@
+"""Group commits: many concurrent senders share one transaction, none waits for a fixed rhythm."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+
+from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.order import Order
+from sat_hook.pipeline.command_handler import CommandHandler, CommandResult, OrderCommandRequest
+from sat_hook.pipeline.micro_batching import MicroBatcher
+from sat_hook.store.event_store import StoreUnavailableError
+
+TRIES = 5
+FIRST_PAUSE_SECONDS = 0.2
+
+
+class GroupCommitter:
+    """Collects asks from many tasks of one event loop and applies them together, see
+    :class:`~sat_hook.pipeline.micro_batching.Groups`. One order may be asked for once at a time.
+    """
+
+    def __init__(
+        self,
+        handler: CommandHandler,
+        provenance: Provenance,
+        *,
+        group_size: int = 200,
+        group_wait_seconds: float = 0.005,
+    ) -> None:
+        self._handler = handler
+        self._provenance = provenance
+        self._groups = MicroBatcher(self._apply, size=group_size, wait_seconds=group_wait_seconds)
+
+    async def __aenter__(self) -> GroupCommitter:
+        await self._groups.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._groups.__aexit__(kind, error, trace)
+
+    async def commit(self, ask: OrderCommandRequest, known: Order | None = None) -> CommandResult:
+        """Apply one ask with whoever else is waiting; returns after the transaction was committed.
+
+        :raises StoreUnavailableError: when the database stayed away; whether the commit happened is open,
+            and the version fence of the next ask finds out.
+        """
+        return await self._groups.put((ask, known))
+
+    async def _apply(self, group: list[tuple[OrderCommandRequest, Order | None]]) -> Sequence[CommandResult]:
+        commands = [ask for ask, _ in group]
+        known = {ask.request_id: order for ask, order in group if order is not None}
+        pause = FIRST_PAUSE_SECONDS
+        for remaining in reversed(range(TRIES)):
+            try:
+                done = await self._handler.offload(
+                    lambda: self._handler.apply(commands, self._provenance, known)
+                )
+                return [done[ask.request_id] for ask in commands]
+            except StoreUnavailableError:
+                # Trying again is safe: were the lost commit there after all, the fence turns it into a
+                # conflict, and deciding again sees the order as it is (an intent then reads "in flight").
+                if not remaining:
+                    raise
+            await asyncio.sleep(pause)
+            pause *= 2
+        raise AssertionError("the loop returns or raises on its last try")

@@ -1,0 +1,159 @@
+"""The guards: before approval and before anything is sent, duplicates and orders over a limit are held.
+
+Read, rule and append happen under the account's lock, a group of rows at a time, so that of two batches that
+are guarded at the same moment one sees what the other was let through. Between groups others get their turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from sat_hook.domain.batch import Batch, BatchState
+from sat_hook.domain.batch_commands import RecordGuarding, Reopen
+from sat_hook.domain.batch_events import GuardTally
+from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.guards import (
+    GuardRules,
+    Ruling,
+    Usage,
+    amount_of,
+    business_day,
+    counts,
+    needs_ruling,
+    rule_on,
+)
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_events import HoldReason
+from sat_hook.pipeline.account_rules import rules_of_account
+from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.pipeline.errors import BatchStoppedError
+from sat_hook.pipeline.withdrawal import end_unsent
+from sat_hook.store.event_store import EventStore, OrderSlice, each_order
+from sat_hook.store.guards import GuardLedger, LockedAccount
+
+GROUP = 500
+
+
+@dataclass(frozen=True, slots=True)
+class GuardReport:
+    """What the guards made of the batch so far, and how many orders they looked at this time."""
+
+    tally: GuardTally
+    ruled_on: int
+
+
+def guard_batch(
+    handler: CommandHandler,
+    ledger: GuardLedger,
+    batch_id: str,
+    rules: GuardRules,
+    provenance: Provenance,
+) -> GuardReport:
+    """Admit or hold every order of the batch that can be sent and was not admitted this business day.
+
+    The account's own rules count whatever ``rules`` say: those can only be stricter.
+
+    Run again it looks only at what has changed: orders that were released, and orders that were admitted on
+    an earlier day and never sent, which count on the day on which they go out.
+
+    :raises BatchStoppedError: when the batch is refused.
+    """
+    batch = load_batch(handler.store, batch_id)
+    if batch.state is BatchState.REFUSED:
+        raise BatchStoppedError(f"batch {batch_id} was refused: {batch.refusal_message}")
+    rules = rules_of_account(handler.store, batch.account).guards.stricter(rules)
+    if batch.withdrawn is not None:
+        # A withdrawal that was cut short.
+        end_unsent(handler, batch_id, batch.withdrawn, provenance)
+    reopen(handler, batch_id, provenance)
+    quoted = each_order(handler.store, OrderSlice(batch_id, (OrderState.QUOTED,)))
+    day_start, _ = business_day(handler.clock.now())
+    ruled_on = 0
+    for group in _groups(order for order in quoted if needs_ruling(order, day_start)):
+        with ledger.locked(batch.account) as account:
+            ruled_on += _rule_on_group(handler, account, batch, group, rules, provenance)
+    tally = _tally(handler.store, batch_id)
+    handler.apply_to_batch(batch_id, RecordGuarding(tally), provenance)
+    return GuardReport(tally, ruled_on)
+
+
+def reopen(handler: CommandHandler, batch_id: str, provenance: Provenance) -> Batch:
+    """Take a completed batch back in hand when it has orders again that can be sent."""
+    batch = load_batch(handler.store, batch_id)
+    if batch.state is not BatchState.COMPLETED:
+        return batch
+    waiting = [c for c in handler.store.count_by_state(batch_id) if c.state is OrderState.QUOTED]
+    if waiting:
+        batch, _ = handler.apply_to_batch(batch_id, Reopen(waiting[0].orders), provenance)
+    return batch
+
+
+def _groups(orders: Iterable[Order]) -> Iterator[list[Order]]:
+    remaining = iter(orders)
+    while group := list(islice(remaining, GROUP)):
+        yield group
+
+
+def _rule_on_group(
+    handler: CommandHandler,
+    account: LockedAccount,
+    batch: Batch,
+    group: list[Order],
+    rules: GuardRules,
+    provenance: Provenance,
+) -> int:
+    now = handler.clock.now()
+    day_start, day_end = business_day(now)
+    # What was read before the lock may be old: another run of this batch may have been here.
+    current = account.store.load_orders([order.request_id for order in group])
+    orders = [order for order in current.values() if needs_ruling(order, day_start)]
+    orders.sort(key=lambda order: order.row_number)
+    rulings = _rulings(account, batch, orders, rules, now, (day_start, day_end))
+    inside = CommandHandler(account.store, handler.clock)
+    known = {order.request_id: order for order in orders}
+    inside.apply(
+        [OrderCommandRequest(ruling.request_id, ruling.command) for ruling in rulings], provenance, known
+    )
+    return len(rulings)
+
+
+def _rulings(
+    account: LockedAccount,
+    batch: Batch,
+    orders: list[Order],
+    rules: GuardRules,
+    now: datetime,
+    day: tuple[datetime, datetime],
+) -> list[Ruling]:
+    if not orders:
+        return []
+    kin: list[Order] = []
+    batch_used = day_used = Usage()
+    # A guard that is off costs no question.
+    if rules.duplicate_days:
+        kin = account.kin(orders, now - timedelta(days=rules.duplicate_days))
+    if rules.batch_limit_rupiah is not None or rules.batch_limit_orders is not None:
+        batch_used = account.used_by_batch(batch.batch_id, [order.request_id for order in orders])
+    if rules.day_limit_rupiah is not None or rules.day_limit_orders is not None:
+        day_used = account.used_in_period(*day)
+    return rule_on(orders, kin, batch_used, day_used, rules, now)
+
+
+def _tally(store: EventStore, batch_id: str) -> GuardTally:
+    admitted = admitted_rupiah = duplicates = over_limits = 0
+    for order in each_order(store, OrderSlice(batch_id)):
+        if counts(order):
+            admitted += 1
+            admitted_rupiah += amount_of(order)
+        elif order.state is OrderState.HELD:
+            duplicates += order.reason_code == HoldReason.BUSINESS_DUPLICATE
+            over_limits += order.reason_code == HoldReason.LIMIT
+    return GuardTally(
+        admitted=admitted,
+        admitted_rupiah=admitted_rupiah,
+        held_as_duplicates=duplicates,
+        held_over_limits=over_limits,
+    )

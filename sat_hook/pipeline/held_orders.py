@@ -1,0 +1,128 @@
+"""Held orders: what people decide about them. The actor comes from the authenticated route (law 13)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_commands import Cancel, Release
+from sat_hook.domain.order_events import HoldReason
+from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.pipeline.errors import OrderNotFoundError, OverrideRefusedError
+from sat_hook.pipeline.guards import reopen
+from sat_hook.pipeline.overrides import checked_reason
+from sat_hook.store.event_store import OrderSlice, each_order
+
+GROUP = 500
+
+
+class HeldDecision(StrEnum):
+    """What can be done with a held order: let it go on, or end it unsent."""
+
+    RELEASE = "release"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldReport:
+    """How many orders of a batch were decided about, and how many are still held."""
+
+    decided: int
+    still_held: int
+
+
+def decide_held_order(
+    handler: CommandHandler, request_id: str, decision: HeldDecision, reason: str, provenance: Provenance
+) -> Order:
+    """Release or cancel one held order.
+
+    A released order is quoted again, at the price that was found where the price had held it. It goes out
+    with the next run of its batch: the guards look at it once more, and only what held it before is
+    overridden.
+
+    :raises OrderNotFoundError: when there is no such order.
+    :raises OverrideRefusedError: when the order is not held, or no reason is given.
+    """
+    reason = checked_reason(reason)
+    done = handler.apply([OrderCommandRequest(request_id, _command(decision, reason))], provenance)[
+        request_id
+    ]
+    if done.order is None:
+        raise OrderNotFoundError(f"there is no order with request id {request_id}")
+    if done.refusal is not None:
+        raise OverrideRefusedError(
+            f"order {done.order.order_id!r} ({request_id}): found {done.order.state.value}; expected a held "
+            "order"
+        )
+    if decision is HeldDecision.RELEASE:
+        reopen(handler, done.order.batch_id, provenance)
+    return done.order
+
+
+def decide_held_batch(
+    handler: CommandHandler,
+    batch_id: str,
+    decision: HeldDecision,
+    reason: str,
+    provenance: Provenance,
+    held_for: HoldReason | None = None,
+) -> HeldReport:
+    """Release or cancel every held order of a batch, or those held for one reason. See the single one.
+
+    :raises BatchNotFoundError: when there is no such batch.
+    :raises OverrideRefusedError: when nothing is held for that reason, or no reason is given.
+    """
+    reason = checked_reason(reason)
+    load_batch(handler.store, batch_id)
+    decided = 0
+    for group in _held_groups(handler, batch_id, held_for):
+        commands = [OrderCommandRequest(order.request_id, _command(decision, reason)) for order in group]
+        known = {order.request_id: order for order in group}
+        done = handler.apply(commands, provenance, known)
+        decided += sum(1 for resolution in done.values() if resolution.is_accepted)
+    still_held = sum(1 for _ in each_order(handler.store, OrderSlice(batch_id, (OrderState.HELD,))))
+    if not decided:
+        for_what = f" for {held_for.value}" if held_for else ""
+        raise OverrideRefusedError(
+            f"batch {batch_id}: found no order held{for_what}; expected at least one. Orders that wait for "
+            "nobody and were not sent are ended by: sat batch withdraw"
+        )
+    if decision is HeldDecision.RELEASE:
+        reopen(handler, batch_id, provenance)
+    return HeldReport(decided, still_held)
+
+
+def hold_reason(text: str | None) -> HoldReason | None:
+    """The reason that ``text`` names; None for none.
+
+    :raises OverrideRefusedError: when there is no such reason.
+    """
+    if text is None:
+        return None
+    try:
+        return HoldReason(text.strip().lower())
+    except ValueError:
+        expected = ", ".join(HoldReason)
+        raise OverrideRefusedError(f"held for: found {text!r}; expected one of {expected}") from None
+
+
+def _command(decision: HeldDecision, reason: str) -> Release | Cancel:
+    return Release(reason) if decision is HeldDecision.RELEASE else Cancel(reason)
+
+
+def _held_groups(
+    handler: CommandHandler, batch_id: str, held_for: HoldReason | None
+) -> Iterator[list[Order]]:
+    group: list[Order] = []
+    for order in each_order(handler.store, OrderSlice(batch_id, (OrderState.HELD,))):
+        if held_for is not None and order.reason_code != held_for.value:
+            continue
+        group.append(order)
+        if len(group) == GROUP:
+            yield group
+            group = []
+    if group:
+        yield group

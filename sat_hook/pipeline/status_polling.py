@@ -1,0 +1,253 @@
+"""Finality: orders in flight are asked about until a signed status ends them.
+
+Only GETs go out from here, so it may run in a trigger, twice at once, or after anybody's crash (law 7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_commands import Escalate
+from sat_hook.domain.ports import Clock, Randomness
+from sat_hook.pipeline.clock_skew import look_at_clock
+from sat_hook.pipeline.command_handler import CommandHandler, CommandResult, OrderCommandRequest
+from sat_hook.pipeline.limits import PollingLimits, at_hand
+from sat_hook.pipeline.micro_batching import MicroBatcher
+from sat_hook.pipeline.outcome_commands import status_command
+from sat_hook.pipeline.sat_api import SATApi
+from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks
+from sat_hook.pipeline.work_queue import WorkQueue
+from sat_hook.protocol.outcomes import StatusOutcome, StatusVerdict
+from sat_hook.store.event_store import OrderSlice, each_order
+from sat_hook.store.poll_schedule import DuePoll, PollSchedule, PollScope
+
+IN_FLIGHT = tuple(state for state in OrderState if state.is_in_flight)
+JITTER = 0.2
+# Whoever is due longest is asked about first, and nobody is due for so long.
+BEFORE_ALL_OTHERS = timedelta(days=3650)
+
+
+@dataclass(frozen=True, slots=True)
+class PollReport:
+    """One round of questions.
+
+    :param asked: how many orders were asked about.
+    :param ended: how many of them ended by the answers.
+    :param unproven: how many answers proved nothing, by reason.
+    """
+
+    asked: int = 0
+    ended: int = 0
+    unproven: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    poll: DuePoll
+    lease_until: datetime
+    order: Order | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    claimed: _Claimed
+    outcome: StatusOutcome
+    asked_at: datetime
+
+    @property
+    def request_id(self) -> str:
+        return self.claimed.poll.request_id
+
+    @property
+    def ask(self) -> OrderCommandRequest | None:
+        """What it asks of the order; None when it proves nothing."""
+        return status_command(self.request_id, self.outcome, self.asked_at, self.claimed.order)
+
+
+class StatusPoller:
+    """Asks about orders of a batch or an account, each on its own schedule.
+
+    :param trusted: ends orders by their callbacks before anything is asked; None asks about every order.
+    """
+
+    def __init__(
+        self,
+        handler: CommandHandler,
+        schedule: PollSchedule,
+        sat: SATApi,
+        chance: Randomness,
+        limits: PollingLimits | None = None,
+        trusted: TrustedCallbacks | None = None,
+    ) -> None:
+        self._handler = handler
+        self._schedule = schedule
+        self._sat = sat
+        self._chance = chance
+        self._limits = limits or PollingLimits()
+        self._trusted = trusted
+        self._clock: Clock = handler.clock
+
+    async def poll_due(self, scope: PollScope, provenance: Provenance) -> PollReport:
+        """Ask about every order of the scope that is due now, callbacks first.
+
+        :raises StoreUnavailableError: when the database is away; whoever was claimed comes due again.
+        """
+        await self._handler.offload(lambda: self._enroll(scope))
+        began = self._clock.now()
+        asked = ended = 0
+        unproven: Counter[str] = Counter()
+
+        async def claim() -> list[_Claimed] | None:
+            nonlocal ended
+            # One pass over what was due when it began. What comes due again meanwhile is the next pass's:
+            # whoever waits for this one has a deadline to look at, and orders to hand over.
+            if (self._clock.now() - began).total_seconds() >= self._limits.pass_seconds:
+                return None
+            found = await self._handler.offload(partial(self._claim, scope, began))
+            if found is None:
+                return None
+            ended += found[1]
+            return found[0]
+
+        async def ask(claimed: _Claimed) -> None:
+            nonlocal asked, ended
+            async with turns:
+                asked_at = self._clock.now()
+                outcome = await self._sat.ask_status(claimed.poll.request_id)
+            is_ended = await recorder.put(_Answer(claimed, outcome, asked_at))
+            asked, ended = asked + 1, ended + is_ended
+            if outcome.verdict is StatusVerdict.UNREADABLE:
+                unproven[outcome.reason] += 1
+
+        async def record(answers: list[_Answer]) -> list[bool]:
+            return await self._handler.offload(partial(self._record, answers, provenance))
+
+        limits = self._limits
+        turns = asyncio.Semaphore(limits.in_flight)
+        async with MicroBatcher(
+            record, size=limits.claim, wait_seconds=limits.group_wait_seconds
+        ) as recorder:
+            await WorkQueue(claim).each(ask, at_hand(limits.in_flight))
+        return PollReport(asked, ended, unproven)
+
+    async def seconds_to_next(self, scope: PollScope) -> float | None:
+        """How long nothing is due; None when nothing is scheduled at all."""
+        due = await self._handler.offload(lambda: self._schedule.next_due(scope))
+        return None if due is None else max(0.0, (due - self._clock.now()).total_seconds())
+
+    def _enroll(self, scope: PollScope) -> None:
+        look_at_clock(self._clock)
+        now = self._clock.now()
+        self._schedule.enroll(scope, now + timedelta(seconds=self._limits.first_delay_seconds))
+        self._schedule.hasten(scope, now - BEFORE_ALL_OTHERS)
+
+    def _claim(self, scope: PollScope, began: datetime) -> tuple[list[_Claimed], int] | None:
+        """Orders to be asked about now, and how many more their callbacks ended; None when nothing is due."""
+        # Thousands may be due: what callbacks came for meanwhile does not queue behind them.
+        self._schedule.hasten(scope, self._clock.now() - BEFORE_ALL_OTHERS)
+        lease_until = self._clock.now() + timedelta(seconds=self._limits.lease_seconds)
+        claimed = self._schedule.claim_due(scope, began, lease_until, self._limits.claim)
+        if not claimed:
+            return None
+        told = self._end_by_callbacks(claimed, lease_until)
+        left = [poll for poll in claimed if poll.request_id not in told]
+        # Read while others are asked about. Whatever happens to an order meanwhile, its version tells.
+        orders = self._handler.store.load_orders([poll.request_id for poll in left])
+        return [_Claimed(poll, lease_until, orders.get(poll.request_id)) for poll in left], len(told)
+
+    def _end_by_callbacks(self, claimed: list[DuePoll], lease_until: datetime) -> frozenset[str]:
+        """Those whose callback is taken at its word, where the account's connection wants that."""
+        if self._trusted is None:
+            return frozenset()
+        ended = self._trusted.end(self._handler, [poll.request_id for poll in claimed])
+        self._schedule.forget(sorted(ended), lease_until)
+        return ended
+
+    def _record(self, answers: list[_Answer], provenance: Provenance) -> list[bool]:
+        """Which of the orders ended by these answers; the others come due again."""
+        known = {a.request_id: a.claimed.order for a in answers if a.claimed.order is not None}
+        done: dict[int, CommandResult] = {}
+        orders: dict[str, Order] = {}
+        for places in _one_of_each_order(answers):
+            commands = {place: ask for place in places if (ask := answers[place].ask) is not None}
+            resolved = self._handler.apply(commands.values(), provenance, {**known, **orders})
+            done.update({place: resolved[ask.request_id] for place, ask in commands.items()})
+            orders.update({key: found.order for key, found in resolved.items() if found.order is not None})
+        # Something was recorded while SAT was asked, and may be newer: SAT is asked again.
+        old = {answers[place].request_id for place, resolution in done.items() if resolution.is_old}
+        silent = [answer.request_id for answer in answers if answer.request_id not in orders]
+        if silent:
+            orders.update(self._handler.store.load_orders(silent))
+        by_lease: dict[datetime, list[DuePoll]] = {}
+        for answer in answers:
+            by_lease.setdefault(answer.claimed.lease_until, []).append(answer.claimed.poll)
+        for lease_until, polls in by_lease.items():
+            still = {
+                p.request_id: p.polls
+                for p in polls
+                if p.request_id in old or _is_in_flight(orders.get(p.request_id))
+            }
+            due = {request_id: self._due_after(count) for request_id, count in still.items()}
+            self._schedule.reschedule(due, lease_until)
+            self._schedule.forget([p.request_id for p in polls if p.request_id not in still], lease_until)
+        return [
+            (resolution := done.get(place)) is not None
+            and resolution.is_accepted
+            and resolution.order is not None
+            and resolution.order.state.is_final
+            for place in range(len(answers))
+        ]
+
+    def _due_after(self, polls: int) -> datetime:
+        # Jitter spreads orders that went out together, so that SAT is not asked in waves.
+        factor = 1 + JITTER * (2 * self._chance.random() - 1)
+        return self._clock.now() + timedelta(seconds=self._limits.delay_seconds(polls) * factor)
+
+
+def _one_of_each_order(answers: Sequence[_Answer]) -> Iterator[list[int]]:
+    """The places of the answers, oldest question first; no order twice in one list.
+
+    An order that a callback hastened may be asked about again before its first answer is there.
+    """
+    waiting = sorted(range(len(answers)), key=lambda place: answers[place].asked_at)
+    while waiting:
+        first: dict[str, int] = {}
+        for place in waiting:
+            first.setdefault(answers[place].request_id, place)
+        chosen = set(first.values())
+        yield sorted(chosen)
+        waiting = [place for place in waiting if place not in chosen]
+
+
+def orders_in_flight(handler: CommandHandler, batch_id: str) -> int:
+    """How many orders of the batch are still in flight."""
+    counts = handler.store.count_by_state(batch_id)
+    return sum(count.orders for count in counts if count.state.is_in_flight)
+
+
+def escalate_in_flight(handler: CommandHandler, batch_id: str, reason: str, provenance: Provenance) -> int:
+    """Hand every order that is still in flight to people; returns how many.
+
+    An order whose last attempt may still be under way is not handed over: whoever sent it looks after it.
+    """
+    escalated = 0
+    orders = list(each_order(handler.store, OrderSlice(batch_id, IN_FLIGHT)))
+    for start in range(0, len(orders), 500):
+        group = orders[start : start + 500]
+        now = handler.clock.now()
+        done = handler.apply(
+            [OrderCommandRequest(order.request_id, Escalate(reason, now)) for order in group], provenance
+        )
+        escalated += sum(1 for resolution in done.values() if resolution.is_accepted)
+    return escalated
+
+
+def _is_in_flight(order: Order | None) -> bool:
+    return order is not None and order.state.is_in_flight

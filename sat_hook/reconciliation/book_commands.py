@@ -1,0 +1,175 @@
+"""What people do with the books. The actor comes from the authenticated route, never from here (law 13)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sat_hook.domain import settlement_files
+from sat_hook.domain.books import AccountBooks, certify_day, decide_break, prepare_day, record_top_up
+from sat_hook.domain.books_events import BreakDecided, SettlementChosen, TopUpRecorded
+from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.order import Refusal, RefusalReason
+from sat_hook.reconciliation.bookkeeper import BookKeeper
+from sat_hook.reconciliation.errors import BooksRefusedError
+from sat_hook.store.statements import queries
+
+MAXIMUM_REFERENCE_CHARACTERS = 100
+MINIMUM_DIGEST_CHARACTERS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """How a day stands after a signature."""
+
+    day: date
+    position: int
+    result_digest: str
+    prepared_by: str
+    certified_by: str | None
+    checkpoint: str | None
+    open_breaks: int
+
+
+def top_up(
+    keeper: BookKeeper,
+    account: str,
+    *,
+    reference: str,
+    amount_rupiah: int,
+    credited_at: datetime,
+    note: str,
+    provenance: Provenance,
+) -> bool:
+    """Record that the deposit was topped up; False when it was known already.
+
+    :raises BooksRefusedError: for an amount, moment or reference that cannot be.
+    """
+    reference = " ".join(reference.split())
+    if not 0 < len(reference) <= MAXIMUM_REFERENCE_CHARACTERS or not reference.isprintable():
+        raise BooksRefusedError(
+            f"reference: found {len(reference)} characters; expected 1 to {MAXIMUM_REFERENCE_CHARACTERS} "
+            "that can be printed"
+        )
+    event = TopUpRecorded(
+        account=account,
+        reference=reference,
+        amount_rupiah=amount_rupiah,
+        credited_at=credited_at,
+        note=note,
+    )
+    return bool(
+        keeper.post(account, lambda books: record_top_up(books, event, keeper.clock.now()), provenance)
+    )
+
+
+def settle_break(
+    keeper: BookKeeper, account: str, break_id: str, state: BreakState, reason: str, provenance: Provenance
+) -> bool:
+    """Explain, resolve or write off a break; False when it stood like that already.
+
+    :raises BooksRefusedError: when there is no such break, or it has ended.
+    """
+    event = BreakDecided(account=account, break_id=break_id, state=state, reason=reason)
+    return bool(keeper.post(account, lambda books: decide_break(books, event), provenance))
+
+
+def choose_file(
+    keeper: BookKeeper, account: str, day: date, file: str, reason: str, provenance: Provenance
+) -> bool:
+    """Say which of several settlement files with the same orders counts; False when it was said before.
+
+    It counts from the next close on, and the others do not.
+
+    :param file: its name, or the first characters of its digest.
+    :raises BooksRefusedError: when there is nothing to choose, or it is not clear which file is meant.
+    """
+
+    def decide(books: AccountBooks) -> tuple[Event, ...] | Refusal:
+        in_doubt = settlement_files.in_doubt(books, day)
+        meant = [one for one in in_doubt if file == one.name or _begins(one.digest, file)]
+        if in_doubt and len(meant) != 1:
+            found = f"{len(meant)} files of that name" if meant else repr(file)
+            expected = ", ".join(f"{one.name} ({one.digest[:8]})" for one in in_doubt)
+            return Refusal(
+                reason=RefusalReason.WRONG_STATE,
+                detail=f"{day}: found {found}; expected one of {expected}, by its name or these characters",
+            )
+        chosen = meant[0] if meant else settlement_files.InDoubt(file, "")
+        event = SettlementChosen(
+            account=account, day=day, name=chosen.name, digest=chosen.digest, reason=reason
+        )
+        return settlement_files.choose(books, event)
+
+    return bool(keeper.post(account, decide, provenance))
+
+
+def _begins(digest: str, characters: str) -> bool:
+    return len(characters) >= MINIMUM_DIGEST_CHARACTERS and digest.startswith(characters.lower())
+
+
+def prepare(keeper: BookKeeper, account: str, day: date, note: str, provenance: Provenance) -> Signed:
+    """Sign the newest close of a day as its preparer.
+
+    :raises BooksRefusedError: when it is not closed, or a control break is open.
+    """
+    keeper.post(account, lambda books: prepare_day(books, day, note), provenance)
+    return standing(keeper, account, day)
+
+
+def certify(keeper: BookKeeper, account: str, day: date, note: str, provenance: Provenance) -> Signed:
+    """Approve a prepared day as somebody else; it is frozen at its position from then on.
+
+    Where the log is kept under checkpoints the certificate names the one over that position.
+
+    :raises BooksRefusedError: when nobody prepared it, it was closed again since, it is the same person, or
+        there is no checkpoint over it yet.
+    """
+
+    def decide(books: AccountBooks) -> tuple[Event, ...] | Refusal:
+        close = books.closes.get(day)
+        checkpoint = _checkpoint(keeper, close.event.position) if close is not None else None
+        answer = certify_day(books, day, provenance.actor, checkpoint, note)
+        if close is None or checkpoint is not None or isinstance(answer, Refusal) or not _is_sealed(keeper):
+            return answer
+        return Refusal(
+            reason=RefusalReason.WRONG_STATE,
+            detail=f"{day}: found no signed checkpoint over position {close.event.position} yet; expected "
+            "the one that audit_checkpoint makes within a minute",
+        )
+
+    keeper.post(account, decide, provenance)
+    return standing(keeper, account, day)
+
+
+def standing(keeper: BookKeeper, account: str, day: date) -> Signed:
+    """Who has signed a day.
+
+    :raises BooksRefusedError: when nobody has.
+    """
+    books = keeper.books(account)
+    prepared, certified = books.prepared.get(day), books.certified.get(day)
+    if prepared is None:
+        raise BooksRefusedError(f"{day}: found nobody's signature; expected a day that was prepared")
+    return Signed(
+        day=day,
+        position=prepared.event.position,
+        result_digest=prepared.event.result_digest,
+        prepared_by=prepared.posted.actor,
+        certified_by=certified.posted.actor if certified else None,
+        checkpoint=certified.event.checkpoint if certified else None,
+        open_breaks=prepared.event.open_breaks,
+    )
+
+
+def _is_sealed(keeper: BookKeeper) -> bool:
+    with keeper.store.database.transaction() as connection:
+        return bool(queries("reconciliation").has_checkpoints(connection))
+
+
+def _checkpoint(keeper: BookKeeper, position: int) -> str | None:
+    with keeper.store.database.transaction() as connection:
+        found = queries("reconciliation").covering_checkpoint(connection, position=position)
+    return str(found) if found else None

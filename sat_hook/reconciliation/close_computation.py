@@ -1,0 +1,364 @@
+"""Computes the close of an account's WIB day: a function of the log up to a position; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+import pandas as pd
+from psycopg2.extensions import connection as Connection
+
+from sat_hook.domain.books import AccountBooks, PostedSettlement, fold_books
+from sat_hook.domain.books_events import SettlementImported
+from sat_hook.domain.breaks import MatchKind
+from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.domain.order import OrderState
+from sat_hook.domain.settlement_mapping import RowKind
+from sat_hook.reconciliation import control_totals, deposit_match
+from sat_hook.reconciliation.adjustments import adjustments_of
+from sat_hook.reconciliation.break_factory import BreakFactory
+from sat_hook.reconciliation.carry_forward import break_of, carry, decided
+from sat_hook.reconciliation.day_sequence import closed_day, day_in_chain, day_of, nearer_days
+from sat_hook.reconciliation.file_breaks import doubts, file_breaks
+from sat_hook.reconciliation.ledger import CODES, Ledger, Span, ledger_of, read_ledger
+from sat_hook.reconciliation.model import (
+    ORDER_COLUMNS,
+    Break,
+    BusinessDay,
+    DayClose,
+    SaldoEquation,
+    SettlementFile,
+)
+from sat_hook.reconciliation.netting import sold
+from sat_hook.reconciliation.settlement import Keep
+from sat_hook.reconciliation.settlement_cache import SettlementCache, files_near
+from sat_hook.reconciliation.settlement_findings import DayFiles
+from sat_hook.reconciliation.settlement_match import (
+    SettlementMatch,
+    late_missing,
+    match_settlement,
+    no_file,
+)
+from sat_hook.reconciliation.settlement_rows import SettlementRows
+from sat_hook.reconciliation.status_match import BY_OPERATOR, SIGNED_ENDS, judge_again, match_evidence
+from sat_hook.store.database import Database
+from sat_hook.store.statements import queries
+
+
+def compute_close(
+    database: Database,
+    keep: Keep,
+    recorded: Iterable[RecordedEvent],
+    account: str,
+    day: BusinessDay,
+    position: int,
+) -> DayClose:
+    """The close of a day as of a position; nothing is written.
+
+    :param recorded: the account's stream.
+    """
+    books = fold_books(account, recorded, up_to=position, for_day=day.day)
+    shelf = SettlementCache(keep)
+    # A transaction that stands still while a file is read would be ended by many installations.
+    shelf.put(files_near(books, day.day))
+    with database.transaction(snapshot=True) as connection:
+        queries("reconciliation").read_in_bulk(connection)
+        return _Closing(connection, shelf, books, day, position).close()
+
+
+class _Closing:
+    """One computation: what its steps share."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        shelf: SettlementCache,
+        books: AccountBooks,
+        day: BusinessDay,
+        position: int,
+    ) -> None:
+        self._connection = connection
+        self._shelf = shelf
+        self._books = books
+        self._day = day = day_in_chain(books, day.day, day.cut_off_minutes)
+        self._last = books.before(day.day)
+        follows = self._last is not None and self._last.event.day == day.day - timedelta(days=1)
+        self._yesterday = (
+            self._last if follows and self._last is not None and self._last.event.saldo else None
+        )
+        self._opening = deposit_match.opening_look(books, day, self._yesterday)
+        self._closing = deposit_match.look_near(books, day.closes_at)
+        self._span = Span(
+            opens_at=day.opens_at,
+            closes_at=day.closes_at,
+            opening_at=self._opening.observed_at if self._opening else day.opens_at,
+            closing_at=self._closing.observed_at if self._closing else day.closes_at,
+            position=position,
+            before=self._last.event.position if self._last is not None else 0,
+            follows=self._yesterday is not None,
+        )
+
+    def close(self) -> DayClose:
+        ledger = read_ledger(self._connection, self._books.account, self._span)
+        log = control_totals.day_in_the_log(self._connection, self._span)
+        signed = match_evidence(self._connection, self._finder(MatchKind.EVIDENCE), ledger.rows, self._span)
+        settled = self._settle(self._day, ledger)
+        equation, in_transit = self._equation(ledger)
+        broken = deposit_match.judge_equation(self._finder(MatchKind.SALDO), equation) if equation else None
+        controls = control_totals.control_totals(log, ledger, self._opening, in_transit, self._yesterday)
+        found = [
+            *signed.breaks,
+            *settled.breaks,
+            *([broken] if broken else []),
+            *control_totals.control_breaks(
+                self._finder(MatchKind.CONTROL), self._day, controls, self._opening, self._closing, self._last
+            ),
+            *file_breaks(self._books, self._day.day),
+            *self._late_settlements(),
+            *self._late_successes(ledger.rows),
+        ]
+        breaks = self._with_earlier(found)
+        kinds = [item.match for item in breaks if item.first_seen == self._day.day]
+        matches = (
+            signed.totals,
+            settled.totals,
+            deposit_match.totals_of(equation, kinds.count(MatchKind.SALDO)),
+            control_totals.totals_of(controls, kinds.count(MatchKind.CONTROL)),
+        )
+        top_ups = deposit_match.top_ups_between(self._books, self._span.opening_at, self._span.closing_at)
+        return DayClose(
+            account=self._books.account,
+            business_day=self._day,
+            position=self._span.position,
+            orders=_orders(ledger.rows, settled, breaks),
+            matches=matches,
+            saldo=equation,
+            breaks=tuple(breaks),
+            controls=controls,
+            settlement_files=tuple(
+                _shown_file(posted, self._shelf.rows(posted))
+                for posted in self._books.settlements_of(self._day.day)
+            ),
+            top_ups=tuple(deposit_match.shown_top_up(posted) for posted in top_ups),
+            adjustments=adjustments_of(self._connection, self._books, ledger.rows, self._span),
+        )
+
+    def _finder(self, match: MatchKind, day: date | None = None) -> BreakFactory:
+        return BreakFactory(self._books.account, match, day or self._day.day)
+
+    def _equation(self, ledger: Ledger) -> tuple[SaldoEquation | None, int]:
+        in_transit = int(ledger.rows["in_transit_opening_rupiah"].sum())
+        if self._opening is None or self._closing is None:
+            return None, in_transit
+        kept = self._yesterday.event.saldo if self._yesterday is not None else None
+        credited = deposit_match.top_ups_between(
+            self._books, self._opening.observed_at, self._closing.observed_at
+        )
+        equation = deposit_match.equation_of(
+            self._opening,
+            self._closing,
+            ledger.rows,
+            sum(posted.event.amount_rupiah for posted in credited),
+            kept.in_transit_closing_rupiah if kept is not None else in_transit,
+        )
+        return equation, in_transit
+
+    def _settle(self, day: BusinessDay, ledger: Ledger) -> SettlementMatch:
+        files = self._files_of(day.day)
+        if files is None:
+            return no_file(ledger.rows)
+        finder = self._finder(MatchKind.SETTLEMENT, day.day)
+        found = match_settlement(finder, day, ledger.rows, files, self._look_up)
+        return replace(found, breaks=(*found.breaks, *self._doubts(finder)))
+
+    def _doubts(self, finder: BreakFactory) -> Iterable[Break]:
+        files = self._books.settlements_of(finder.day)
+        return doubts(finder, [(posted, self._shelf.rows(posted)) for posted in files])
+
+    def _look_up(self, request_ids: Collection[str]) -> pd.DataFrame:
+        return ledger_of(self._connection, self._books.account, self._span, request_ids)
+
+    def _files_of(self, day: date) -> DayFiles | None:
+        files = self._books.settlements_of(day)
+        if not files:
+            return None
+        near = [
+            posted
+            for neighbour in (day - timedelta(days=1), day + timedelta(days=1))
+            for posted in self._books.settlements_of(neighbour)
+        ]
+
+        def find_near(request_ids: Collection[str]) -> frozenset[str]:
+            wanted = list(request_ids)
+            found: set[str] = set()
+            for posted in near if wanted else ():
+                ids = sold(self._shelf.rows(posted).frame)
+                found.update(ids[ids.isin(wanted)])
+            return frozenset(found)
+
+        def find_own(orders: pd.DataFrame) -> frozenset[str]:
+            found: set[str] = set()
+            own = orders["sent_at"].map(lambda sent: self._day_of(sent))
+            for sent_on, ids in orders["request_id"].groupby(own):
+                for nearer in nearer_days(sent_on, day):
+                    found |= self._named(nearer, ids)
+            return frozenset(found)
+
+        return DayFiles(
+            imported=tuple(posted.event for posted in files),
+            rows=tuple(self._shelf.rows(posted) for posted in files),
+            find_near=find_near,
+            find_own=find_own,
+            next_has_come=bool(self._books.settlements_of(day + timedelta(days=1))),
+        )
+
+    def _day_of(self, moment: datetime) -> date:
+        return day_of(self._books, moment, self._day.cut_off_minutes)
+
+    def _named(self, day: date, request_ids: pd.Series[str]) -> set[str]:
+        """Which of some orders the files that count for a day have; far ones are not kept in memory."""
+        found: set[str] = set()
+        for posted in self._books.settlements_of(day):
+            theirs = sold(self._shelf.passing(posted).frame)
+            found.update(theirs[theirs.isin(request_ids)])
+        return found
+
+    def _late_settlements(self) -> list[Break]:
+        """What files that came after their day was certified show: prior-period adjustments of today."""
+        found: list[Break] = []
+        for day, certificate in sorted(self._books.certified.items()):
+            since = self._books.told_up_to(certificate)
+            files = self._books.settlements_of(day)
+            if day == self._day.day or not any(posted.posted.position > since for posted in files):
+                continue
+            business_day = closed_day(self._books, day, self._day.cut_off_minutes)
+            span = Span(
+                business_day.opens_at,
+                business_day.closes_at,
+                business_day.opens_at,
+                business_day.closes_at,
+                self._span.position,
+                0,
+            )
+            ledger = read_ledger(self._connection, self._books.account, span)
+            found += [
+                replace(item, first_seen=self._day.day, is_adjustment=True)
+                for item in self._settle(business_day, ledger).breaks
+            ]
+        return found
+
+    def _late_successes(self, rows: pd.DataFrame) -> list[Break]:
+        """Orders of earlier days that succeeded in this one, and that neither the files of their own day nor
+        any since have. Asked for once the day's own files are there."""
+        opens_at, closes_at = pd.Timestamp(self._day.opens_at), pd.Timestamp(self._day.closes_at)
+        is_news = (rows["ended_at"] >= opens_at) | (rows["before_state"] != OrderState.SUCCEEDED.value)
+        is_late = (rows["sent_at"] < opens_at) & (rows["ended_at"] < closes_at) & is_news
+        is_late &= rows["state"] == OrderState.SUCCEEDED.value
+        if not is_late.any() or not self._books.settlements_of(self._day.day):
+            return []
+        found: list[Break] = []
+        late = rows[is_late]
+        sent_on = late["sent_at"].map(lambda sent: self._day_of(sent))
+        for day, orders in late.groupby(sent_on):
+            files = self._files_of(day)
+            if files is None:
+                continue
+            later = {
+                one
+                for passed in range((self._day.day - day).days + 1)
+                for one in self._named(day + timedelta(days=1 + passed), orders["request_id"])
+            }
+            business_day = closed_day(self._books, day, self._day.cut_off_minutes)
+            missing = late_missing(
+                self._finder(MatchKind.SETTLEMENT, day), business_day, orders, files, later
+            )
+            found += [
+                replace(item, first_seen=self._day.day, is_adjustment=day in self._books.certified)
+                for item in missing
+            ]
+        return found
+
+    def _with_earlier(self, found: Sequence[Break]) -> list[Break]:
+        carried: list[Break] = []
+        if self._last is not None:
+            # What a person ended is not carried; but while the evidence stands it is no new break either.
+            again = self._books.given_up_in(self._last, {item.break_id for item in found})
+            carried = [break_of(booked) for booked in (*self._books.carried_from(self._last), *again)]
+        together = carry(
+            self._books,
+            carried,
+            found,
+            {MatchKind.EVIDENCE: self._judge_evidence, MatchKind.SETTLEMENT: self._judge_settlement},
+            self._span.before,
+        )
+        breaks = decided(self._books, together, self._day.cut_off_minutes)
+        return sorted(breaks, key=lambda item: (item.first_seen, item.break_id))
+
+    def _judge_evidence(self, day: date, items: Sequence[Break]) -> Iterable[Break]:
+        rows = self._look_up([item.request_id for item in items if item.request_id])
+        return judge_again(self._connection, self._finder(MatchKind.EVIDENCE, day), rows, self._span)
+
+    def _judge_settlement(self, day: date, items: Sequence[Break]) -> Iterable[Break]:
+        files = self._files_of(day)
+        if files is None:
+            return ()
+        ids = [item.request_id for item in items if item.request_id]
+        rows = self._look_up(ids)
+        business_day = closed_day(self._books, day, self._day.cut_off_minutes)
+        # The ledger says of which day an order is by the span it is read for; here it is an earlier one.
+        rows["is_sent_in_day"] = rows["sent_at"].between(
+            pd.Timestamp(business_day.opens_at), pd.Timestamp(business_day.closes_at), inclusive="left"
+        )
+        subjects = {item.subject for item in items}
+        chosen = []
+        for imported, table in zip(files.imported, files.rows, strict=True):
+            keys = imported.digest + ":" + table.frame["file_row"].astype("str")
+            kept = table.frame["request_id"].isin(ids) | keys.isin(subjects)
+            chosen.append(replace(table, frame=table.frame[kept].reset_index(drop=True)))
+        later, refunds = self._refunds_since(day, ids)
+        finder = self._finder(MatchKind.SETTLEMENT, day)
+        found = match_settlement(
+            finder,
+            business_day,
+            rows,
+            replace(files, imported=(*files.imported, *later), rows=(*chosen, *refunds)),
+            self._look_up,
+        )
+        return (*found.breaks, *self._doubts(finder))
+
+    def _refunds_since(
+        self, day: date, request_ids: Collection[str]
+    ) -> tuple[list[SettlementImported], list[SettlementRows]]:
+        """Refunds of some orders of an earlier day in the files of this one."""
+        later = self._books.settlements_of(self._day.day) if day < self._day.day else []
+        rows = [self._shelf.rows(posted) for posted in later]
+        found = []
+        for table in rows:
+            is_one = (table.frame["kind"] == RowKind.REFUND.value) & table.frame["request_id"].isin(
+                request_ids
+            )
+            found.append(replace(table, frame=table.frame[is_one].reset_index(drop=True)))
+        return [posted.event for posted in later], found
+
+
+def _orders(rows: pd.DataFrame, settled: SettlementMatch, breaks: Sequence[Break]) -> pd.DataFrame:
+    """The rows as the report shows them."""
+    rests_on = pd.Series("none", index=rows.index, dtype="str")
+    rests_on = rests_on.mask(rows["ends_by"].isin(SIGNED_ENDS), "signed")
+    rests_on = rests_on.mask(rows["ends_by"].isin(BY_OPERATOR), "by operator")
+    rests_on = rests_on.mask(rows["ends_by"] == CODES["CheckoutRejected"], "rejected")
+    named = pd.Series([item.request_id for item in breaks if item.request_id], dtype="str").value_counts()
+    count = rows["request_id"].map(named).fillna(0) if len(named) else 0
+    orders = rows.assign(evidence=rests_on, settlement=settled.standing, breaks=count)
+    return orders[list(ORDER_COLUMNS)].astype(ORDER_COLUMNS)
+
+
+def _shown_file(posted: PostedSettlement, rows: SettlementRows) -> SettlementFile:
+    return SettlementFile(
+        name=posted.event.name,
+        digest=posted.event.digest,
+        rows=posted.event.rows,
+        rupiah=int(rows.frame["rupiah"].sum()),
+        position=posted.posted.position,
+    )

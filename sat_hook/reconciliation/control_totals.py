@@ -1,0 +1,127 @@
+"""The fourth match: the log counted twice, and the chain of days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from psycopg2.extensions import connection as Connection
+
+from sat_hook.domain.books import PostedClose
+from sat_hook.domain.breaks import BreakCategory, MatchKind
+from sat_hook.reconciliation.break_factory import BreakFactory
+from sat_hook.reconciliation.ledger import MOVES, Ledger, Span, Tally
+from sat_hook.reconciliation.model import Break, BusinessDay, ControlTotal, MatchTotals, SaldoPoint
+from sat_hook.store.statements import queries
+
+
+def day_in_the_log(connection: Connection, span: Span) -> Tally:
+    """The day's events of all accounts, counted without any fold."""
+    ((events, mark, total, sendings),) = queries("reconciliation").day_in_the_log(
+        connection,
+        types=list(MOVES),
+        position=span.position,
+        opens_at=span.opens_at,
+        closes_at=span.closes_at,
+    )
+    return Tally(int(events), int(mark), int(total), int(sendings))
+
+
+def tally_of(rows: pd.DataFrame) -> Tally:
+    """What the rows of a report come to."""
+    return Tally(
+        events=int(rows["day_events"].sum()),
+        mark=int(np.bitwise_xor.reduce(rows["day_mark"].to_numpy())),
+        rupiah=int(rows["day_rupiah"].sum()),
+        sendings=int(rows["is_sent_in_day"].sum()),
+    )
+
+
+def control_totals(
+    log: Tally,
+    ledger: Ledger,
+    opening: SaldoPoint | None,
+    in_transit_rupiah: int,
+    yesterday: PostedClose | None,
+) -> tuple[ControlTotal, ...]:
+    """The log and the report side by side, and the opening beside yesterday's closing."""
+    ours, report = log.without(ledger.foreign), tally_of(ledger.rows)
+    totals = [
+        ControlTotal("events of the day's orders", f"{ours.events:,}", f"{report.events:,}"),
+        ControlTotal("digest of these events", f"{ours.mark:015x}", f"{report.mark:015x}"),
+        ControlTotal("orders sent for the first time", f"{ours.sendings:,}", f"{report.sendings:,}"),
+        ControlTotal("rupiah of successes", f"{ours.rupiah:,}", f"{report.rupiah:,}"),
+        ControlTotal("orders without a beginning", "0", f"{len(ledger.lost):,}"),
+    ]
+    saldo = yesterday.event.saldo if yesterday is not None else None
+    if saldo is not None:
+        shown = f"{opening.saldo_rupiah:,}" if opening is not None else "none"
+        totals.append(
+            ControlTotal("opening saldo is yesterday's closing", f"{saldo.closing_rupiah:,}", shown)
+        )
+        totals.append(
+            ControlTotal(
+                "in transit at the opening is yesterday's at the close",
+                f"{saldo.in_transit_closing_rupiah:,}",
+                f"{in_transit_rupiah:,}",
+            )
+        )
+    return tuple(totals)
+
+
+def control_breaks(
+    finder: BreakFactory,
+    day: BusinessDay,
+    controls: Sequence[ControlTotal],
+    opening: SaldoPoint | None,
+    closing: SaldoPoint | None,
+    last: PostedClose | None,
+) -> Iterator[Break]:
+    """What of it does not hold."""
+    for total in controls:
+        if not total.agrees:
+            yield finder.found(
+                total.name,
+                day.day.isoformat(),
+                BreakCategory.CONTROL,
+                f"control total: {total.name}",
+                ours=total.in_the_report,
+                theirs=total.in_the_log,
+            )
+    if last is not None and (day.day - last.event.day).days > 1:
+        yield finder.found(
+            "chain",
+            day.day.isoformat(),
+            BreakCategory.CONTROL,
+            "the day before was not closed",
+            ours=f"last closed: {last.event.day}",
+            theirs="the day before",
+        )
+    for name, look in (("opening", opening), ("closing", closing)):
+        if look is None:
+            yield finder.found(
+                f"{name} look",
+                day.day.isoformat(),
+                BreakCategory.CONTROL,
+                f"nobody looked at the deposit near the {name} cut-off",
+                ours="no saldo",
+                theirs="a saldo",
+            )
+
+
+def totals_of(controls: Sequence[ControlTotal], breaks: int) -> MatchTotals:
+    """The match in numbers."""
+    agreeing = sum(1 for total in controls if total.agrees)
+    return MatchTotals(
+        kind=MatchKind.CONTROL,
+        was_made=True,
+        note="Totals of the log against totals of this report, and the opening against yesterday's closing.",
+        ours=len(controls),
+        ours_rupiah=0,
+        theirs=len(controls),
+        theirs_rupiah=0,
+        matched=agreeing,
+        matched_rupiah=0,
+        breaks=breaks,
+    )

@@ -1,0 +1,114 @@
+"""Closes an account's WIB day: picks the position, keeps a certified day as it is, records what came out.
+
+The result itself is :func:`sat_hook.reconciliation.close_computation.compute_close`.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+
+from sat_hook.domain import settlement_files
+from sat_hook.domain.books import AccountBooks
+from sat_hook.domain.books_events import SetAsideCause, SettlementSetAside
+from sat_hook.domain.event import Event
+from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.order import Refusal, RefusalReason
+from sat_hook.reconciliation.bookkeeper import BookKeeper
+from sat_hook.reconciliation.close_computation import compute_close
+from sat_hook.reconciliation.close_digest import digest_of_close
+from sat_hook.reconciliation.close_events import events_of_close
+from sat_hook.reconciliation.errors import BooksRefusedError, NotReproducedError, SettlementLostError
+from sat_hook.reconciliation.model import (
+    BusinessDay,
+    DayClose,
+)
+from sat_hook.reconciliation.settlement import Keep
+from sat_hook.reconciliation.settlement_cache import SettlementCache
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A close, its digest, and whether the books learned something new by it."""
+
+    close: DayClose
+    digest: str
+    is_new: bool
+
+
+def close_day(
+    keeper: BookKeeper, keep: Keep, account: str, day: BusinessDay, provenance: Provenance
+) -> Closed:
+    """Close a day at the newest position that matters to it, and record the result.
+
+    A day that is certified stays as it is: it is computed again at its own position. A settlement file that
+    cannot be read any more is set aside, and the day is closed without it.
+
+    :raises SettlementLostError: when a certified day cannot be computed again without such a file.
+    :raises BooksRefusedError: when the day is certified with another cut-off.
+    :raises NotReproducedError: when the same position has come to another result before.
+    """
+    _welcome_back(keeper, keep, account, day.day, provenance)
+    while True:
+        try:
+            return _close_once(keeper, keep, account, day, provenance)
+        except SettlementLostError as lost:
+            aside = SettlementSetAside(
+                account=account,
+                day=lost.settlement.day,
+                name=lost.settlement.name,
+                digest=lost.settlement.digest,
+                cause=SetAsideCause.UNUSABLE,
+                reason=str(lost),
+                rivals=(),
+            )
+            if day.day in keeper.books(account).certified or not keeper.post(
+                account, partial(settlement_files.set_aside, event=aside), provenance
+            ):
+                raise
+
+
+def _welcome_back(keeper: BookKeeper, keep: Keep, account: str, day: date, provenance: Provenance) -> None:
+    """Let files count again that could not be read from where they are kept, and now can."""
+    books = keeper.books(account)
+    for near in (day - timedelta(days=1), day, day + timedelta(days=1)):
+        for posted in books.registered_of(near):
+            if books.is_lost(posted.event):
+                with suppress(SettlementLostError):
+                    SettlementCache(keep).passing(posted)
+                    clear = partial(settlement_files.clear, name=posted.event.name, reason="it can be read")
+                    keeper.post(account, clear, provenance)
+
+
+def _close_once(
+    keeper: BookKeeper, keep: Keep, account: str, day: BusinessDay, provenance: Provenance
+) -> Closed:
+    books = keeper.books(account)
+    certified = books.certified.get(day.day)
+    if certified is not None:
+        if books.closes[day.day].event.cut_off_minutes != day.cut_off_minutes:
+            raise BooksRefusedError(f"{day.day} is certified with another cut-off")
+        position = certified.event.position
+    else:
+        position = keeper.input_position(day.day)
+    close = compute_close(keeper.store.database, keep, keeper.recorded(account), account, day, position)
+    digest = digest_of_close(close)
+    if certified is not None:
+        if digest != certified.event.result_digest:
+            raise NotReproducedError(f"{day.day}: the certified close gives another result than was signed")
+        return Closed(close, digest, is_new=False)
+    events = events_of_close(close, digest)
+
+    def decide(now: AccountBooks) -> tuple[Event, ...] | Refusal:
+        known = now.closes.get(day.day)
+        if known is None or known.event.position < position:
+            return events
+        if known.event.position > position:
+            return Refusal(reason=RefusalReason.ALREADY_SO, detail="closed at a later position meanwhile")
+        if known.event.result_digest != digest:
+            raise NotReproducedError(f"{day.day}: position {position} has come to another result before")
+        return Refusal(reason=RefusalReason.ALREADY_SO, detail=digest)
+
+    return Closed(close, digest, is_new=bool(keeper.post(account, decide, provenance)))

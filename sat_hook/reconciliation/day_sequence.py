@@ -1,0 +1,67 @@
+"""The chain of days: where each begins, and which ones have to be closed again."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+from sat_hook.domain.books import AccountBooks, PostedClose
+from sat_hook.reconciliation import deposit_match
+from sat_hook.reconciliation.model import BusinessDay
+
+ONE_DAY = timedelta(days=1)
+
+
+def day_in_chain(books: AccountBooks, day: date, cut_off_minutes: int) -> BusinessDay:
+    """A day that begins where the day before ended, so that a cut-off can move and no hour is lost."""
+    yesterday = books.closes.get(day - ONE_DAY)
+    if yesterday is None or yesterday.event.cut_off_minutes == cut_off_minutes:
+        return BusinessDay(day, cut_off_minutes)
+    return BusinessDay(day, cut_off_minutes, opens_minutes=yesterday.event.cut_off_minutes)
+
+
+def closed_day(books: AccountBooks, day: date, cut_off_minutes: int) -> BusinessDay:
+    """An earlier day with the cut-offs that it was closed with; ``cut_off_minutes`` where it was not."""
+    known = books.closes.get(day)
+    return day_in_chain(books, day, cut_off_minutes if known is None else known.event.cut_off_minutes)
+
+
+def day_of(books: AccountBooks, moment: datetime, cut_off_minutes: int) -> date:
+    """The day that a moment is in, by the cut-offs that days were closed with."""
+    near = BusinessDay.of(moment, cut_off_minutes).day
+    for day in (near, near - ONE_DAY, near + ONE_DAY):
+        known = closed_day(books, day, cut_off_minutes)
+        if known.opens_at <= moment < known.closes_at:
+            return day
+    return near
+
+
+def nearer_days(own: date, other: date) -> list[date]:
+    """The days whose files an order of ``own`` is expected in sooner than in the file of ``other``."""
+    by_nearness = [own, own - ONE_DAY, own + ONE_DAY]
+    return by_nearness[: by_nearness.index(other)] if other in by_nearness else by_nearness
+
+
+def days_to_close(books: AccountBooks, day: date) -> list[date]:
+    """``day``, and before it those closed days whose books have changed since, with all that follow them."""
+    waiting = [closed for closed in sorted(books.closes) if closed < day and closed not in books.certified]
+    for place, earlier in enumerate(waiting):
+        if _has_changed(books, books.closes[earlier]):
+            return [*waiting[place:], day]
+    return [day]
+
+
+def _has_changed(books: AccountBooks, close: PostedClose) -> bool:
+    """Whether something was recorded after a close that belongs into its day, or the day before it anew."""
+    day, since, saldo_terms = close.event.day, close.event.position, close.event.saldo
+    before = books.before(day)
+    if before is not None and before.posted.position > since:
+        return True
+    near = {day, day - ONE_DAY, day + ONE_DAY}
+    if any(posted.posted.position > since and posted.event.day in near for posted in books.settlements):
+        return True
+    return saldo_terms is not None and any(
+        posted.posted.position > since
+        for posted in deposit_match.top_ups_between(
+            books, saldo_terms.opening_observed_at, saldo_terms.closing_observed_at
+        )
+    )

@@ -1,0 +1,182 @@
+"""The third match: the deposit between two looks at it, against what our orders and top-ups explain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from sat_hook.domain.books import AccountBooks, PostedClose, PostedTopUp
+from sat_hook.domain.books_events import SaldoTerms
+from sat_hook.domain.breaks import BreakCategory, BreakEvidence, BreakState, MatchKind
+from sat_hook.reconciliation.break_factory import BreakFactory, rupiah
+from sat_hook.reconciliation.model import Break, BusinessDay, MatchTotals, SaldoEquation, SaldoPoint, TopUp
+
+NEAR_CUT_OFF = timedelta(hours=2)
+"""A look at the deposit counts for a cut-off that is no further away."""
+RULE = "equation"
+
+
+def look_near(books: AccountBooks, moment: datetime) -> SaldoPoint | None:
+    """The look that stands for a cut-off: the first one from then on, else the last one before."""
+    looks = [look for look in books.observations if abs(look.event.requested_at - moment) <= NEAR_CUT_OFF]
+    after = [look for look in looks if look.event.requested_at >= moment]
+    chosen = after[0] if after else looks[-1] if looks else None
+    if chosen is None:
+        return None
+    return SaldoPoint(
+        observed_at=chosen.event.requested_at,
+        saldo_rupiah=chosen.event.saldo_rupiah,
+        response_digest=chosen.event.response_digest,
+        position=chosen.posted.position,
+    )
+
+
+def opening_look(books: AccountBooks, day: BusinessDay, yesterday: PostedClose | None) -> SaldoPoint | None:
+    """The opening of a day: yesterday's closing, where yesterday was closed with one."""
+    if yesterday is not None and yesterday.event.saldo is not None:
+        saldo = yesterday.event.saldo
+        found = [
+            look
+            for look in books.observations
+            if (look.event.requested_at, look.event.saldo_rupiah)
+            == (saldo.closing_observed_at, saldo.closing_rupiah)
+        ]
+        return SaldoPoint(
+            observed_at=saldo.closing_observed_at,
+            saldo_rupiah=saldo.closing_rupiah,
+            response_digest=found[0].event.response_digest if found else None,
+            position=found[0].posted.position if found else yesterday.posted.position,
+        )
+    return look_near(books, day.opens_at)
+
+
+def top_ups_between(books: AccountBooks, after: datetime, up_to: datetime) -> list[PostedTopUp]:
+    """The recorded top-ups that were credited in a span (its end included)."""
+    return [posted for posted in books.top_ups if after < posted.event.credited_at <= up_to]
+
+
+def shown_top_up(posted: PostedTopUp) -> TopUp:
+    """A top-up for the report."""
+    return TopUp(
+        reference=posted.event.reference,
+        rupiah=posted.event.amount_rupiah,
+        credited_at=posted.event.credited_at,
+        actor=posted.posted.actor,
+        position=posted.posted.position,
+    )
+
+
+def equation_of(
+    opening: SaldoPoint, closing: SaldoPoint, rows: pd.DataFrame, top_ups_rupiah: int, in_transit_rupiah: int
+) -> SaldoEquation:
+    """The equation of the ledger ``rows``.
+
+    :param in_transit_rupiah: at the opening; as yesterday's close had it, where there is one.
+    """
+    uncertain = rows[rows["is_uncertain_at_close"]]
+    return SaldoEquation(
+        opening=opening,
+        closing=closing,
+        top_ups_rupiah=top_ups_rupiah,
+        debits_rupiah=int(rows["debit_rupiah"].sum()),
+        refunds_rupiah=int(rows["refund_rupiah"].sum()),
+        in_transit_opening_rupiah=in_transit_rupiah,
+        in_transit_closing_rupiah=int(rows["in_transit_closing_rupiah"].sum()),
+        may_drift_rupiah=int(uncertain["charged_rupiah"].sum()),
+    )
+
+
+def terms_of(equation: SaldoEquation) -> SaldoTerms:
+    """The equation as the books keep it."""
+    return SaldoTerms(
+        opening_observed_at=equation.opening.observed_at,
+        opening_rupiah=equation.opening.saldo_rupiah,
+        closing_observed_at=equation.closing.observed_at,
+        closing_rupiah=equation.closing.saldo_rupiah,
+        top_ups_rupiah=equation.top_ups_rupiah,
+        debits_rupiah=equation.debits_rupiah,
+        refunds_rupiah=equation.refunds_rupiah,
+        in_transit_opening_rupiah=equation.in_transit_opening_rupiah,
+        in_transit_closing_rupiah=equation.in_transit_closing_rupiah,
+        unexplained_rupiah=equation.unexplained_rupiah,
+    )
+
+
+def judge_equation(finder: BreakFactory, equation: SaldoEquation) -> Break | None:
+    """The break, when a single rupiah is unexplained."""
+    found = equation.unexplained_rupiah
+    if found == 0:
+        return None
+    may_drift = abs(found) <= equation.may_drift_rupiah
+    way = "more" if found > 0 else "less"
+    return finder.found(
+        RULE,
+        finder.day.isoformat(),
+        BreakCategory.TIMING if may_drift else BreakCategory.AMOUNT,
+        f"the deposit holds {way} than orders and top-ups explain"
+        + ("; orders around the closing look may be why" if may_drift else ""),
+        ours=rupiah(equation.expected_rupiah),
+        theirs=rupiah(equation.closing.saldo_rupiah),
+        amount_rupiah=found,
+        evidence=BreakEvidence(
+            positions=(equation.opening.position, equation.closing.position),
+            response_digest=equation.closing.response_digest,
+        ),
+    )
+
+
+def totals_of(equation: SaldoEquation | None, breaks: int) -> MatchTotals:
+    """The match in numbers."""
+    if equation is None:
+        note = "The deposit was not looked at near both cut-offs; nothing could be compared."
+        return MatchTotals(MatchKind.SALDO, False, note, 0, 0, 0, 0, 0, 0, breaks)
+    agreed = int(equation.unexplained_rupiah == 0)
+    return MatchTotals(
+        kind=MatchKind.SALDO,
+        was_made=True,
+        note="The closing saldo against opening, top-ups, debits, refunds and what is in transit.",
+        ours=1,
+        ours_rupiah=equation.expected_rupiah,
+        theirs=1,
+        theirs_rupiah=equation.closing.saldo_rupiah,
+        matched=agreed,
+        matched_rupiah=equation.closing.saldo_rupiah if agreed else 0,
+        breaks=breaks,
+    )
+
+
+def carry_equation(
+    carried: Break, books: AccountBooks, today: Break | None, before: int
+) -> tuple[Break, bool]:
+    """A break of an earlier equation as it stands now, and whether it cancels out today's.
+
+    It ends when top-ups recorded since explain all of it. It also ends when it was a matter of the moment of
+    the closing look, and today, which opens with that look, lacks exactly what was too much. Two movements of
+    one size that no order explains are no such matter, nor is an opposite on any other day.
+
+    :param before: what was recorded after this position is new since the last close.
+    """
+    close = books.closes.get(carried.day)
+    terms = close.event.saldo if close is not None else None
+    left = carried.amount_rupiah
+    if terms is not None:
+        late = [
+            posted
+            for posted in top_ups_between(books, terms.opening_observed_at, terms.closing_observed_at)
+            if posted.posted.position > before
+        ]
+        left -= sum(posted.event.amount_rupiah for posted in late)
+        if left == 0 and late:
+            references = ", ".join(posted.event.reference for posted in late)
+            return _ended(carried, f"explained by a top-up recorded later ({references})"), False
+    is_moment = carried.category is BreakCategory.TIMING
+    follows = today is not None and today.day - carried.day == timedelta(days=1)
+    if today is not None and is_moment and follows and today.amount_rupiah == -left:
+        return _ended(carried, f"the next equation has the opposite: {rupiah(today.amount_rupiah)}"), True
+    return replace(carried, amount_rupiah=left), False
+
+
+def _ended(carried: Break, reason: str) -> Break:
+    return replace(carried, state=BreakState.RESOLVED, reason=reason, actor="service:reconciliation")

@@ -1,0 +1,109 @@
+"""Closed days, computed again at their own positions: the reconciliation's part of ``sat replay``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sat_hook.audit.findings import Finding, FindingKind, Report
+from sat_hook.audit.reports import Verdict
+from sat_hook.domain.books_events import BookedBreak, BreaksRecorded, DayClosed
+from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.pipeline.errors import SpoolError
+from sat_hook.reconciliation import deposit_match
+from sat_hook.reconciliation.carry_forward import booked_of
+from sat_hook.reconciliation.close_computation import compute_close
+from sat_hook.reconciliation.close_digest import digest_of_close
+from sat_hook.reconciliation.errors import ReconciliationError
+from sat_hook.reconciliation.model import BusinessDay, DayClose
+from sat_hook.reconciliation.settlement import Keep
+from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.statements import queries
+
+MAXIMUM_BREAKS_NAMED = 5
+
+
+class ClosedDays:
+    """:class:`~sat_hook.audit.reports.ReportMaker` of what closing a day came to.
+
+    Signed texts are read again, so a role that may not read them compares nothing.
+    """
+
+    name = "closed days"
+    event_type = DayClosed.__name__
+
+    def __init__(self, store: PostgresEventStore, keep: Keep) -> None:
+        self._store = store
+        self._keep = keep
+
+    def check(self, recorded: RecordedEvent, report: Report) -> Verdict:
+        """Close the day of this event again; report with its place whatever differs."""
+        event = recorded.event
+        assert isinstance(event, DayClosed)
+        with self._store.database.transaction() as connection:
+            if not queries("audit").may_read_evidence(connection):
+                return Verdict.NOT_COMPARABLE
+        stream = self._store.read_stream(recorded.stream)
+        day = BusinessDay(event.day, event.cut_off_minutes)
+        try:
+            close = compute_close(
+                self._store.database, self._keep, stream, event.account, day, event.position
+            )
+        except (ReconciliationError, SpoolError) as error:
+            report(_finding(FindingKind.REPORT_UNAVAILABLE, recorded, str(error), "what it was made from"))
+            return Verdict.DIFFERS
+        digest = digest_of_close(close)
+        if digest == event.result_digest:
+            return Verdict.EQUAL
+        booked = _breaks_of(recorded, event, stream)
+        where = "; ".join(_differences(event, booked, close)) or "other orders, matches or controls"
+        report(
+            _finding(
+                FindingKind.REPORT_DIFFERS,
+                recorded,
+                f"day {event.day} with digest {digest[:12]}…: {where}",
+                f"digest {event.result_digest[:12]}…",
+            )
+        )
+        return Verdict.DIFFERS
+
+
+def _breaks_of(
+    recorded: RecordedEvent, event: DayClosed, stream: list[RecordedEvent]
+) -> dict[str, BookedBreak]:
+    """The breaks that were recorded with the close: in the events that follow it."""
+    found: dict[str, BookedBreak] = {}
+    for later in stream[recorded.version :]:
+        part = later.event
+        if not isinstance(part, BreaksRecorded) or (part.day, part.position) != (event.day, event.position):
+            break
+        found |= {item.break_id: item for item in part.breaks}
+    return found
+
+
+def _differences(event: DayClosed, booked: dict[str, BookedBreak], close: DayClose) -> Iterator[str]:
+    """What a person sees first: numbers, the saldo equation, and which breaks."""
+    now = {item.break_id: booked_of(item) for item in close.breaks}
+    open_now = sum(1 for item in close.breaks if item.state is BreakState.OPEN)
+    if len(close.orders) != event.orders:
+        yield f"{len(close.orders)} orders instead of {event.orders}"
+    if open_now != event.open_breaks:
+        yield f"{open_now} open breaks instead of {event.open_breaks}"
+    for title, ids in (
+        ("new", now.keys() - booked.keys()),
+        ("gone", booked.keys() - now.keys()),
+        ("other", {one for one in now.keys() & booked.keys() if now[one] != booked[one]}),
+    ):
+        if ids:
+            named = ", ".join(sorted(ids)[:MAXIMUM_BREAKS_NAMED])
+            more = f" and {len(ids) - MAXIMUM_BREAKS_NAMED} more" if len(ids) > MAXIMUM_BREAKS_NAMED else ""
+            yield f"{title} breaks {named}{more}"
+    terms = deposit_match.terms_of(close.saldo).model_dump() if close.saldo is not None else {}
+    recorded = event.saldo.model_dump() if event.saldo is not None else {}
+    members = sorted(one for one in terms.keys() | recorded.keys() if terms.get(one) != recorded.get(one))
+    if members:
+        yield f"other {', '.join(members)}"
+
+
+def _finding(kind: FindingKind, recorded: RecordedEvent, found: str, expected: str) -> Finding:
+    return Finding(kind, str(recorded.stream), recorded.version, recorded.position, found, expected)

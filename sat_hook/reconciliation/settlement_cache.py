@@ -1,0 +1,65 @@
+"""Settlement files in memory while a day is closed; those near the day are read before the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+from sat_hook.domain.books import AccountBooks, PostedSettlement
+from sat_hook.pipeline.errors import SpoolError
+from sat_hook.reconciliation.errors import SettlementLostError, SettlementRefusedError
+from sat_hook.reconciliation.settlement import Keep, load_settlement
+from sat_hook.reconciliation.settlement_rows import SettlementRows
+
+
+class SettlementCache:
+    """The files of one computation."""
+
+    def __init__(self, keep: Keep) -> None:
+        self._keep = keep
+        self._rows: dict[int, SettlementRows] = {}
+
+    def put(self, files: Iterable[PostedSettlement]) -> None:
+        """Read files that are wanted for sure.
+
+        :raises SettlementLostError: when one cannot be read any more.
+        """
+        for posted in files:
+            self.rows(posted)
+
+    def rows(self, posted: PostedSettlement) -> SettlementRows:
+        """The rows of a file, read once.
+
+        :raises SettlementLostError: when it cannot be read any more.
+        """
+        # The same bytes may have been read by two mappings.
+        place = posted.posted.position
+        if place not in self._rows:
+            self._rows[place] = self.passing(posted)
+        return self._rows[place]
+
+    def passing(self, posted: PostedSettlement) -> SettlementRows:
+        """The rows of a file that is not kept in memory.
+
+        :raises SettlementLostError: when it cannot be read any more.
+        """
+        if posted.posted.position in self._rows:
+            return self._rows[posted.posted.position]
+        try:
+            return load_settlement(self._keep, posted.event)
+        except (SettlementRefusedError, SpoolError) as error:
+            raise SettlementLostError(posted.event, str(error)) from error
+
+
+def files_near(books: AccountBooks, day: date) -> list[PostedSettlement]:
+    """The files that closing a day reads in any case: its own, its neighbours', and late ones."""
+    late = [
+        certified
+        for certified, certificate in books.certified.items()
+        if any(
+            posted.posted.position > books.told_up_to(certificate)
+            for posted in books.settlements_of(certified)
+        )
+    ]
+    days = dict.fromkeys((day, day - timedelta(days=1), day + timedelta(days=1), *late))
+    return [posted for one in days for posted in books.settlements_of(one)]

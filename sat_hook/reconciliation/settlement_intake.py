@@ -1,0 +1,332 @@
+"""Takes the provider's settlement files in as they lie in a folder: a bad one costs itself, and no other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Any, Protocol
+
+import psycopg2
+
+from sat_hook.domain import settlement_files
+from sat_hook.domain.books import AccountBooks, PostedSettlement
+from sat_hook.domain.books_events import (
+    SetAsideCause,
+    SettlementImported,
+    SettlementSetAside,
+)
+from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.identity import digest_of
+from sat_hook.domain.settlement_mapping import SettlementMapping
+from sat_hook.pipeline.errors import PipelineError
+from sat_hook.reconciliation.bookkeeper import BookKeeper
+from sat_hook.reconciliation.errors import ReconciliationError, SettlementRefusedError
+from sat_hook.reconciliation.settlement import Keep, keep_settlement, load_settlement, mapping_from
+from sat_hook.reconciliation.settlement_names import (
+    day_in_name,
+    family_of,
+    is_copy,
+    is_correction,
+    shown,
+    why_passed_over,
+)
+from sat_hook.store.event_store import StoreUnavailableError
+
+MAPPING_FILE = "mapping.json"
+FOLDER = "the folder of settlement files"
+LOOKED_INTO_AGAIN = timedelta(days=35)
+"""Files of so many days are read every night: one whose bytes were changed may look the same from outside."""
+MAXIMUM_REASON_CHARACTERS = 400
+SAME_ROWS = 0.5
+"""Two files of a day that share so much of the smaller one are the same orders downloaded twice."""
+# Not about one file: whoever runs the step tries again.
+_NOT_OF_A_FILE = (StoreUnavailableError, psycopg2.Error, PipelineError)
+
+_log = logging.getLogger(__name__)
+
+
+class File(Protocol):
+    """A file in a folder; a path of any object store fits."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the folder."""
+
+    def stat(self) -> Any:
+        """Size and time, as far as its store knows them."""
+
+    def read_bytes(self) -> bytes:
+        """All of it."""
+
+
+class Folder(Protocol):
+    """Where an account's files arrive."""
+
+    def iterdir(self) -> Iterable[Any]:
+        """What is in it."""
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """What came of a night's look into the folder.
+
+    :param aside: what was set aside and was not known to be.
+    """
+
+    found: int = 0
+    imported: int = 0
+    aside: list[SettlementSetAside] = field(default_factory=list)
+
+
+class _PassedOverError(Exception):
+    """A file that is not ready, or none of the provider's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Takes files in for one account's books.
+
+    :param day: the WIB day of the run; how far back unchanged files are read again counts from it.
+    """
+
+    keeper: BookKeeper
+    keep: Keep
+    account: str
+    day: date
+    provenance: Provenance
+
+    def take_in(self, folder: Folder) -> Arrivals:
+        """Take in what has come. A file that cannot be used is set aside, and the others go on.
+
+        :raises StoreUnavailableError: when the database gave up.
+        :raises SpoolError: when files cannot be kept.
+        """
+        arrivals = Arrivals()
+        try:
+            there = list(folder.iterdir())
+        except Exception as error:
+            # An object store has errors of its own.
+            self._set_aside(arrivals, FOLDER, f"found {type(error).__name__}; expected a list of its files")
+            return arrivals
+        files = _candidates(there)
+        arrivals.found = len(files)
+        mapping = self._mapping(arrivals, [path for path in there if path.name == MAPPING_FILE])
+        # What replaces comes after what it replaces, and a copy after its original, even in one night.
+        for path in sorted(files, key=lambda path: (is_correction(path.name), is_copy(path.name), path.name)):
+            self._one(arrivals, path, mapping)
+        self._clear_what_is_gone({shown(path.name) for path in files}, has_mapping=mapping is not None)
+        return arrivals
+
+    def _mapping(self, arrivals: Arrivals, described: Sequence[File]) -> SettlementMapping | None:
+        """How files are read; None while that cannot be told."""
+        try:
+            return mapping_from(described[0].read_bytes() if described else "")
+        except SettlementRefusedError as error:
+            reason = str(error)
+        except Exception as error:
+            reason = f"{MAPPING_FILE}: found {type(error).__name__} when reading it; expected JSON in UTF-8"
+        self._set_aside(arrivals, MAPPING_FILE, f"{reason}; no new file is taken in meanwhile")
+        return None
+
+    def _one(self, arrivals: Arrivals, path: File, mapping: SettlementMapping | None) -> None:
+        name = shown(path.name)
+        day = day_in_name(path.name)
+        digest = ""
+        if day is None:
+            self._set_aside(arrivals, name, f"{name}: found no single day in the name; expected YYYY-MM-DD")
+            return
+        try:
+            books = self.keeper.books(self.account)
+            known = [item for item in books.settlements if item.event.name == path.name]
+            aside = books.set_aside.get(name)
+            is_lost = bool(known) and books.is_lost(known[-1].event)
+            if known and not is_lost:
+                content = self._changed(path, day, known[-1])
+                if content is None:
+                    if aside is not None:
+                        self._clear(name, "the file is as it was taken in")
+                    return
+            else:
+                content = _whole(path)
+            digest = digest_of(content)
+            if mapping is None or digest in books.not_chosen.get(day, ()):
+                return
+            if not is_correction(path.name) and any(
+                item.event.digest == digest and item.event.name != path.name
+                for item in books.settlements
+                if item.event.day == day
+            ):
+                return
+            self._take_in(arrivals, books, path.name, day, content, mapping, known)
+        except _PassedOverError as why:
+            _log.warning("%s is passed over: %s", name, why)
+        except _NOT_OF_A_FILE:
+            raise
+        except ReconciliationError as error:
+            if error.is_worth_a_retry:
+                raise
+            self._set_aside(arrivals, name, str(error), day, digest)
+        except Exception as error:
+            # A library may fail at a file in a way that no one has thought of; its words may quote a cell.
+            reason = f"{name}: found {type(error).__name__} when reading it; expected a CSV or XLSX file"
+            self._set_aside(arrivals, name, reason, day, digest)
+
+    def _take_in(
+        self,
+        arrivals: Arrivals,
+        books: AccountBooks,
+        name: str,
+        day: date,
+        content: bytes,
+        mapping: SettlementMapping,
+        known: Sequence[PostedSettlement],
+    ) -> None:
+        is_alone = {item.event.name for item in books.registered_of(day)} <= {name}
+        event = keep_settlement(
+            self.keep,
+            account=self.account,
+            day=day,
+            name=name,
+            content=content,
+            mapping=mapping,
+            replaces_earlier=bool(known and is_alone) or is_correction(name),
+        )
+        is_no_question = known and (is_alone or known[-1].event.digest == event.digest)
+        rivals = [] if is_no_question else self._rivals(books, event)
+        if rivals and settlement_files.is_chosen(books, event):
+            digests = tuple(item.event.digest for item in rivals)
+            decide = partial(settlement_files.replace_rivals, event=event, rivals=digests)
+        elif rivals:
+            self._ask(arrivals, event, rivals)
+            return
+        else:
+            decide = partial(settlement_files.record_settlement, event=event)
+        if self.keeper.post(self.account, decide, self.provenance):
+            _log.info("%s: %s rows for %s.", name, f"{event.rows:,}", day)
+            arrivals.imported += 1
+
+    def _rivals(self, books: AccountBooks, event: SettlementImported) -> list[PostedSettlement]:
+        """The files of the day that count already what this one would count again."""
+        counting = [item for item in books.settlements_of(event.day) if item.event.digest != event.digest]
+        alike = [item for item in counting if family_of(item.event.name) == family_of(event.name)]
+        if alike or is_correction(event.name) or not counting:
+            return alike
+        rows = _rows_of(self.keep, event)
+        return [item for item in counting if _shares_rows(rows, _rows_of(self.keep, item.event))]
+
+    def _ask(self, arrivals: Arrivals, event: SettlementImported, rivals: Sequence[PostedSettlement]) -> None:
+        """Have a person choose."""
+        counts = ", ".join(f"{item.event.name} ({item.event.digest[:8]})" for item in rivals)
+        asked = SettlementSetAside(
+            account=self.account,
+            day=event.day,
+            name=event.name,
+            digest=event.digest,
+            cause=SetAsideCause.UNDECIDED,
+            reason=f"{event.name} ({event.digest[:8]}); until a person chooses, {counts} counts",
+            rivals=tuple(item.event.digest for item in rivals),
+        )
+        self._post_aside(arrivals, asked)
+
+    def _changed(self, path: File, day: date, known: PostedSettlement) -> bytes | None:
+        """The bytes of a file, unless they are those that were taken in last under its name."""
+        size, changed_at = seen_from_outside(path)
+        is_old = day < self.day - LOOKED_INTO_AGAIN
+        has_its_size = size == known.event.size_bytes
+        if is_old and has_its_size and changed_at is not None and changed_at < known.posted.at:
+            return None
+        content = _whole(path)
+        return None if digest_of(content) == known.event.digest else content
+
+    def _set_aside(
+        self, arrivals: Arrivals, name: str, reason: str, day: date | None = None, digest: str = ""
+    ) -> None:
+        event = SettlementSetAside(
+            account=self.account,
+            day=day or self.day,
+            name=name,
+            digest=digest,
+            cause=SetAsideCause.UNUSABLE,
+            reason=reason[:MAXIMUM_REASON_CHARACTERS],
+            rivals=(),
+        )
+        self._post_aside(arrivals, event)
+
+    def _post_aside(self, arrivals: Arrivals, event: SettlementSetAside) -> None:
+        _log.warning("%s does not count: %s", event.name, event.reason)
+        decide = partial(settlement_files.set_aside, event=event)
+        if self.keeper.post(self.account, decide, self.provenance):
+            arrivals.aside.append(event)
+
+    def _clear(self, name: str, reason: str) -> None:
+        self.keeper.post(
+            self.account, partial(settlement_files.clear, name=name, reason=reason), self.provenance
+        )
+
+    def _clear_what_is_gone(self, there: set[str], *, has_mapping: bool) -> None:
+        """What nobody has to look at any more; a file whose kept bytes are lost is another matter."""
+        books = self.keeper.books(self.account)
+        registered = {item.event.digest for item in books.settlements}
+        for name, item in books.set_aside.items():
+            if name == FOLDER or (name == MAPPING_FILE and has_mapping):
+                self._clear(name, "it can be read")
+            elif name not in there | {MAPPING_FILE} and item.event.digest not in registered:
+                self._clear(name, "the file is gone from its folder")
+
+
+def seen_from_outside(path: File) -> tuple[int | None, datetime | None]:
+    """Size and time of a file, as far as its store tells them in a way that can be relied on."""
+    try:
+        seen = path.stat()
+        size, moment = seen.st_size, seen.st_mtime
+    except Exception:
+        # Stores answer with what they have: a missing or odd answer only means that the bytes are read.
+        return None, None
+    known_size = size if isinstance(size, int) and size > 0 else None
+    if isinstance(moment, datetime):
+        # A moment without a zone may be any of 26 hours.
+        return known_size, moment if moment.tzinfo is not None else None
+    if isinstance(moment, (int, float)) and moment > 0:
+        with suppress(ValueError, OverflowError, OSError):
+            return known_size, datetime.fromtimestamp(moment, UTC)
+    return known_size, None
+
+
+def _candidates(there: Iterable[File]) -> list[File]:
+    files = []
+    for path in there:
+        why = why_passed_over(path.name)
+        if why is None:
+            files.append(path)
+        elif path.name != MAPPING_FILE:
+            _log.info("%s is passed over: %s", shown(path.name), why)
+    return files
+
+
+def _whole(path: File) -> bytes:
+    """All bytes of a file that nobody is writing any more.
+
+    :raises _PassedOverError: when it is empty, or has another size after it was read than before.
+    """
+    before, _ = seen_from_outside(path)
+    content = path.read_bytes()
+    if not content:
+        raise _PassedOverError("it is empty; it may still be on its way")
+    after, _ = seen_from_outside(path)
+    if any(size not in (None, len(content)) for size in (before, after)):
+        raise _PassedOverError("its size changes; it is still being written")
+    return content
+
+
+def _rows_of(keep: Keep, event: SettlementImported) -> set[tuple[str, str]]:
+    """Sales and refunds of orders, whatever their amounts: a second download may have others."""
+    frame = load_settlement(keep, event).kept
+    return set(zip(frame["request_id"].tolist(), frame["kind"].tolist(), strict=True))
+
+
+def _shares_rows(one: set[tuple[str, str]], other: set[tuple[str, str]]) -> bool:
+    return len(one & other) > SAME_ROWS * min(len(one), len(other))

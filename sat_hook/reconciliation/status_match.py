@@ -1,0 +1,197 @@
+"""The first match: ends in our ledger against the signed statuses that are kept, and what has none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from psycopg2.extensions import connection as Connection
+
+from sat_hook.domain.breaks import BreakCategory, BreakEvidence, MatchKind
+from sat_hook.domain.order import OrderState
+from sat_hook.reconciliation.break_factory import MAXIMUM_ITEMISED, BreakFactory, rupiah
+from sat_hook.reconciliation.ledger import CODES, Span, copied
+from sat_hook.reconciliation.model import Break, MatchTotals
+from sat_hook.store.statements import queries
+
+BY_OPERATOR = (CODES["SucceededByOperator"], CODES["FailedByOperator"])
+SIGNED_ENDS = (CODES["OrderSucceeded"], CODES["OrderFailed"], CODES["OrderReversed"])
+OPEN_STATES = (OrderState.SUBMITTING, OrderState.PENDING, OrderState.UNKNOWN, OrderState.ESCALATED)
+OPEN = tuple(state.value for state in OPEN_STATES)
+
+_WORDS: dict[str, tuple[BreakCategory, str]] = {
+    "missing": (BreakCategory.EXISTENCE, "the signed status that ended the order is not kept"),
+    "changed": (BreakCategory.MATCHING, "the kept signed status is not what its digest says"),
+    "other_order": (BreakCategory.MATCHING, "the signed status that ended the order is about another order"),
+    "unreadable": (BreakCategory.MATCHING, "the kept signed status cannot be read"),
+    "status": (BreakCategory.STATUS, "the signed status says otherwise than our ledger"),
+    "unknown_amount": (BreakCategory.AMOUNT, "the signed status names an amount that is no amount of money"),
+    "amount": (BreakCategory.AMOUNT, "the signed status charges another amount than our ledger"),
+}
+
+
+_COLUMNS = {
+    "request_id": "str",
+    "position": "int64",
+    "digest": "str",  # empty where it agrees
+    "our_status": "category",
+    "our_rupiah": "int64",
+    "their_status": "category",
+    "their_rupiah": "int64",
+    "finding": "category",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceMatch:
+    """The breaks of the match, and its totals."""
+
+    breaks: tuple[Break, ...]
+    totals: MatchTotals
+
+
+def match_evidence(
+    connection: Connection, finder: BreakFactory, rows: pd.DataFrame, span: Span
+) -> EvidenceMatch:
+    """Hold the signed ends of the day against what is kept.
+
+    :param rows: the ledger of the day.
+    """
+    signed = _signed_ends(connection, span, ())
+    signed = signed[signed["request_id"].isin(rows["request_id"])]
+    breaks = tuple(_judge(finder, rows, signed, span))
+    kept, agreed = signed[signed["finding"] != "missing"], signed[signed["finding"] == "agrees"]
+    totals = MatchTotals(
+        kind=MatchKind.EVIDENCE,
+        was_made=True,
+        note="How orders ended in the day by our ledger, against the signed texts that are kept.",
+        ours=len(signed),
+        ours_rupiah=int(signed["our_rupiah"].sum()),
+        theirs=len(kept),
+        theirs_rupiah=int(kept["their_rupiah"].sum()),
+        matched=len(agreed),
+        matched_rupiah=int(agreed["our_rupiah"].sum()),
+        breaks=len(breaks),
+    )
+    return EvidenceMatch(breaks, totals)
+
+
+def judge_again(
+    connection: Connection, finder: BreakFactory, rows: pd.DataFrame, span: Span
+) -> tuple[Break, ...]:
+    """The same match for orders of earlier days whose breaks are still carried."""
+    signed = _signed_ends(connection, span, rows["request_id"].tolist())
+    return tuple(_judge(finder, rows, signed, span))
+
+
+def _signed_ends(connection: Connection, span: Span, request_ids: Sequence[str]) -> pd.DataFrame:
+    arguments = {
+        "streams": [f"order/{request_id}" for request_id in request_ids],
+        "position": span.position,
+        "opens_at": "infinity" if request_ids else span.opens_at,
+        "closes_at": span.closes_at,
+    }
+    ends = copied(connection, queries("reconciliation").signed_ends.sql, arguments, _COLUMNS)
+    if ends["request_id"].is_unique:
+        return ends
+    # Of several ends of one order the last one counts.
+    return ends.sort_values("position").drop_duplicates("request_id", keep="last")
+
+
+def _judge(finder: BreakFactory, rows: pd.DataFrame, signed: pd.DataFrame, span: Span) -> Iterator[Break]:
+    disagreeing = signed[signed["finding"] != "agrees"]
+    wrong: dict[str, Any] = {str(end.request_id): end for end in disagreeing.itertuples(index=False)}
+    opens_at = pd.Timestamp(span.opens_at)
+    places = rows[
+        rows["request_id"].isin(wrong.keys())
+        | rows["ends_by"].isin(BY_OPERATOR)
+        | rows["contradicted"]
+        | rows["mismatched"]
+        | (rows["state"].isin(OPEN) & (rows["sent_at"] < opens_at))
+    ]
+    if len(places) > MAXIMUM_ITEMISED:
+        left = places.iloc[MAXIMUM_ITEMISED:]
+        what = "orders whose end no signed status proves"
+        lost = -int(left["charged_rupiah"].sum())
+        yield finder.rest("evidence", BreakCategory.MATCHING, what, len(left), lost)
+        places = places.iloc[:MAXIMUM_ITEMISED]
+    row: Any  # named by the columns, so of no type of its own
+    for row in places.itertuples(index=False):
+        order = (str(row.request_id), str(row.order_id))
+        evidence = BreakEvidence(positions=(int(row.last_position),))
+        charged = int(row.charged_rupiah)
+        end = wrong.get(order[0])
+        if end is not None and int(row.ends_by) in SIGNED_ENDS:
+            yield _disagreement(finder, order, end)
+        if int(row.ends_by) in BY_OPERATOR:
+            yield finder.found(
+                "unsigned",
+                order[0],
+                BreakCategory.MATCHING,
+                "a person ended the order; no signed status says so",
+                ours=str(row.state),
+                theirs="no signed status",
+                amount_rupiah=-charged,
+                order=order,
+                evidence=evidence,
+            )
+        if bool(row.contradicted):
+            yield finder.found(
+                "contradicted",
+                order[0],
+                BreakCategory.STATUS,
+                "a signed status contradicts the end of the order",
+                ours=str(row.state),
+                theirs="another signed status",
+                amount_rupiah=charged,
+                order=order,
+                evidence=evidence,
+            )
+        if bool(row.mismatched):
+            yield finder.found(
+                "mismatched",
+                order[0],
+                BreakCategory.IDENTITY,
+                "SAT signed a status with this order's id about another product or client number",
+                ours=str(row.state),
+                theirs="a status about something else",
+                amount_rupiah=-charged,
+                order=order,
+                evidence=evidence,
+            )
+        if row.state in OPEN and row.sent_at < opens_at:
+            yield finder.found(
+                "open",
+                order[0],
+                BreakCategory.TIMING,
+                "sent on an earlier day and still without an end",
+                ours=str(row.state),
+                theirs="no final status",
+                amount_rupiah=-charged,
+                order=order,
+                evidence=evidence,
+            )
+
+
+def _disagreement(finder: BreakFactory, order: tuple[str, str], end: Any) -> Break:
+    category, what = _WORDS[end.finding]
+    ours, theirs = str(end.our_status), str(end.their_status)
+    amount = -int(end.our_rupiah)
+    if end.finding == "unknown_amount":
+        ours, amount = rupiah(end.our_rupiah) if end.our_rupiah else "no amount", 0
+    elif end.finding == "amount":
+        ours, theirs = rupiah(end.our_rupiah), rupiah(end.their_rupiah)
+        amount = int(end.their_rupiah) - int(end.our_rupiah)
+    return finder.found(
+        "signed",
+        order[0],
+        category,
+        what,
+        ours=ours,
+        theirs=theirs or "nothing",
+        amount_rupiah=amount,
+        order=order,
+        evidence=BreakEvidence(positions=(int(end.position),), response_digest=end.digest),
+    )

@@ -1,0 +1,241 @@
+"""The store as it stood at a settled position of the log: folded from events, never read from projections.
+
+The log only grows, so what is settled never changes: the same position gives the same answers at any later
+time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+
+from sat_hook.domain.batch import Batch, fold_batch
+from sat_hook.domain.batch_events import BatchReceived
+from sat_hook.domain.event import parse_event
+from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
+from sat_hook.domain.order import Order, OrderState, fold
+from sat_hook.domain.order_events import OrderReceived
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import (
+    BatchReader,
+    EventStore,
+    Need,
+    OrderSlice,
+    StateCount,
+    each_order,
+    each_recorded,
+    needs_of,
+)
+from sat_hook.store.postgres import PostgresEventStore, recorded_from_row
+from sat_hook.store.statements import queries
+
+STREAMS_PER_READ = 500
+_INTAKE_ENDED = BatchReceived.__name__
+
+
+class UnsettledPositionError(LookupError):
+    """The log has not settled the position that was asked for."""
+
+
+class StateTally:
+    """Counts orders by state as they come by."""
+
+    def __init__(self) -> None:
+        self._sums = {state: [0, 0, 0] for state in OrderState}
+
+    def add(self, order: Order) -> None:
+        """Count one order."""
+        sums = self._sums[order.state]
+        sums[0] += 1
+        sums[1] += order.quote_rupiah or 0
+        sums[2] += order.charged_rupiah or 0
+
+    @property
+    def counts(self) -> list[StateCount]:
+        """What was counted, states in their usual order; empty states are left out."""
+        return [StateCount(state, *sums) for state, sums in self._sums.items() if sums[0]]
+
+
+class StoreAsOf(BatchReader, ABC):
+    """What a batch and its orders were at ``position``. For one use: the order of rows is remembered.
+
+    Every method may raise StoreUnavailableError.
+    """
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+        self._rows: dict[str, list[tuple[int, str]]] = {}
+
+    @abstractmethod
+    def _received(self, batch_id: str, after_position: int, up_to_position: int) -> list[tuple[int, str]]:
+        """Row number and request id of the orders that the batch received between the positions."""
+
+    @abstractmethod
+    def _events_of(self, streams: Sequence[StreamId]) -> Iterable[RecordedEvent]:
+        """The streams' events up to the position, stream by stream, by version."""
+
+    def read_stream(self, stream: StreamId) -> list[RecordedEvent]:
+        return list(self._events_of([stream]))
+
+    def load_batch(self, batch_id: str) -> Batch | None:
+        events = self.read_stream(StreamId(StreamKind.BATCH, batch_id))
+        return fold_batch(batch_id, ((recorded.event, recorded.occurred_at) for recorded in events))
+
+    def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
+        ids = sorted(set(request_ids))
+        found: dict[str, Order] = {}
+        for start in range(0, len(ids), STREAMS_PER_READ):
+            found |= self._folded(ids[start : start + STREAMS_PER_READ])
+        return found
+
+    def _folded(self, request_ids: Sequence[str]) -> dict[str, Order]:
+        streams = [StreamId(StreamKind.ORDER, key) for key in request_ids]
+        found: dict[str, Order] = {}
+        for stream, events in groupby(self._events_of(streams), key=lambda recorded: recorded.stream):
+            order = fold(stream.key, ((recorded.event, recorded.occurred_at) for recorded in events))
+            assert order is not None
+            found[stream.key] = order
+        return found
+
+    def orders_of_batch(self, which: OrderSlice, after_row: int = 0, limit: int = 1000) -> list[Order]:
+        rows = self._rows_of(which.batch_id)
+        start = bisect_right(rows, max(after_row, which.first_row - 1), key=lambda row: row[0])
+        end = bisect_right(rows, which.last_row, key=lambda row: row[0])
+        chosen: list[Order] = []
+        while start < end and len(chosen) < limit:
+            page = [request_id for _, request_id in rows[start : min(end, start + STREAMS_PER_READ)]]
+            start += len(page)
+            orders = self.load_orders(page)
+            found = (orders[request_id] for request_id in page)
+            chosen += [o for o in found if o.batch_id == which.batch_id and o.state in which.states]
+        return chosen[:limit]
+
+    def moved_on(self, batch_id: str) -> Iterator[Order]:
+        """Orders that were rejected in the batch and belong to a later one, which received them again."""
+        rows = self._rows_of(batch_id)
+        for start in range(0, len(rows), STREAMS_PER_READ):
+            page = [request_id for _, request_id in rows[start : start + STREAMS_PER_READ]]
+            yield from (order for order in self.load_orders(page).values() if order.batch_id != batch_id)
+
+    def count_by_state(self, batch_id: str) -> list[StateCount]:
+        tally = StateTally()
+        for order in each_order(self, OrderSlice(batch_id)):
+            tally.add(order)
+        return tally.counts
+
+    def needs(self, batch_ids: Sequence[str]) -> dict[str, tuple[Need, ...]]:
+        return {batch_id: needs_of(self, batch_id) for batch_id in batch_ids}
+
+    def _rows_of(self, batch_id: str) -> list[tuple[int, str]]:
+        if batch_id not in self._rows:
+            events = self.read_stream(StreamId(StreamKind.BATCH, batch_id))
+            if not events:
+                return []
+            # Orders of a batch begin while its rows are taken in, and at no other time.
+            ended = (e.position for e in events if e.type_name == _INTAKE_ENDED)
+            self._rows[batch_id] = self._received(batch_id, events[0].position, next(ended, self.position))
+        return self._rows[batch_id]
+
+
+class _PostgresAsOf(StoreAsOf):
+    """By two statements that use the log's own indexes."""
+
+    def __init__(self, database: Database, position: int) -> None:
+        super().__init__(position)
+        self._database = database
+
+    def _received(self, batch_id: str, after_position: int, up_to_position: int) -> list[tuple[int, str]]:
+        with self._database.transaction() as connection:
+            rows = queries("past").orders_received(
+                connection, batch_id=batch_id, after_position=after_position, up_to_position=up_to_position
+            )
+            return [(row_number, StreamId.parse(stream).key) for stream, row_number in rows]
+
+    def _events_of(self, streams: Sequence[StreamId]) -> Iterable[RecordedEvent]:
+        with self._database.transaction() as connection:
+            rows = queries("past").read_streams_until(
+                connection, streams=[str(stream) for stream in streams], up_to_position=self.position
+            )
+            return [recorded_from_row(row) for row in rows]
+
+    def _folded(self, request_ids: Sequence[str]) -> dict[str, Order]:
+        # Reports of large batches spend most of their time here, so nothing is made that no fold needs.
+        streams = {str(StreamId(StreamKind.ORDER, key)): key for key in request_ids}
+        with self._database.transaction() as connection:
+            rows = list(
+                queries("past").facts_of_streams_until(
+                    connection, streams=list(streams), up_to_position=self.position
+                )
+            )
+        found: dict[str, Order] = {}
+        for stream, facts in groupby(rows, key=itemgetter(0)):
+            events = ((parse_event(name, version, data), at) for _, name, version, data, at in facts)
+            order = fold(streams[stream], events)
+            assert order is not None
+            found[order.request_id] = order
+        return found
+
+
+class _PagedAsOf(StoreAsOf):
+    """Of any store, by its port alone: the log is read once and kept."""
+
+    def __init__(self, store: EventStore, position: int) -> None:
+        super().__init__(position)
+        self._streams: dict[StreamId, list[RecordedEvent]] = {}
+        for recorded in each_recorded(store, position):
+            self._streams.setdefault(recorded.stream, []).append(recorded)
+
+    def _received(self, batch_id: str, after_position: int, up_to_position: int) -> list[tuple[int, str]]:
+        return sorted(
+            (event.row_number, stream.key)
+            for stream, events in self._streams.items()
+            if stream.kind is StreamKind.ORDER
+            for recorded in events
+            if after_position < recorded.position <= up_to_position
+            for event in (recorded.event,)
+            if isinstance(event, OrderReceived) and event.batch_id == batch_id
+        )
+
+    def _events_of(self, streams: Sequence[StreamId]) -> Iterator[RecordedEvent]:
+        for stream in streams:
+            yield from self._streams.get(stream, ())
+
+
+def as_of_position(store: EventStore, position: int) -> StoreAsOf:
+    """The store as of ``position``.
+
+    :raises UnsettledPositionError: when the log does not reach to the position, or may still grow below it.
+    """
+    settled = store.close_position()
+    if not 0 <= position <= settled:
+        raise UnsettledPositionError(
+            f"position {position}: found a log that is settled from 1 to {settled}; expected one of these"
+        )
+    if isinstance(store, PostgresEventStore):
+        return _PostgresAsOf(store.database, position)
+    return _PagedAsOf(store, position)
+
+
+def as_of_now(store: EventStore) -> StoreAsOf:
+    """The store as of now, at a position of its own."""
+    return as_of_position(store, store.close_position())
+
+
+def position_at(database: Database, moment: datetime) -> int:
+    """The last settled position that was recorded by ``moment`` (aware); 0 when there is none."""
+    settled = PostgresEventStore(database).close_position()
+    with database.transaction() as connection:
+        return int(queries("past").position_at(connection, moment=moment, up_to_position=settled))
+
+
+def recorded_at(database: Database, position: int | None = None) -> datetime | None:
+    """When the last event was recorded, or the last one up to a position; None when there is none."""
+    last = PostgresEventStore(database).close_position() if position is None else position
+    with database.transaction() as connection:
+        found = queries("past").recorded_at(connection, position=last)
+    assert found is None or isinstance(found, datetime)
+    return found

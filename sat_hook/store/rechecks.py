@@ -1,0 +1,154 @@
+"""When ended orders are looked at again: operational state, shared by all who look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import NamedTuple, Protocol
+
+from sat_hook.domain.rechecks import END_TYPES, RecheckFinding
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.statements import queries
+
+POSITIONS_AT_ONCE = 50_000
+
+
+class RecheckKey(NamedTuple):
+    """One look: the position of the end that it is about, and how many business days after it."""
+
+    end_position: int
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class DueRecheck:
+    """A look that this caller may have now; ``tries`` counts the questions, this one included."""
+
+    key: RecheckKey
+    request_id: str
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecheckCount:
+    """How the looks of one account stand that fall on one business day (WIB), for one mark.
+
+    :param waiting: due, and the day is not over.
+    :param in_time: had on their day.
+    :param late: had after it.
+    :param missed: the day is over, and no answer that proves anything has come.
+    :param changed: how many of those that were had found something new.
+    """
+
+    account: str
+    days: int
+    due_on: date
+    waiting: int
+    in_time: int
+    late: int
+    missed: int
+    changed: int
+
+
+class RecheckSchedule(Protocol):
+    """The looks of one deployment. Every method may raise StoreUnavailableError."""
+
+    def enroll(self, days: int, hour: int) -> int:
+        """Give every end in the log that has none yet the mark ``days``; returns how many are new.
+
+        ``hour`` (0 to 23, WIB) is when they are due on their day.
+        """
+
+    def claim_due(
+        self, account: str, days: Sequence[int], now: datetime, lease_until: datetime, limit: int
+    ) -> list[DueRecheck]:
+        """Take at most ``limit`` looks that are due; nobody else gets them before ``lease_until``."""
+
+    def close(self, findings: Mapping[RecheckKey, RecheckFinding], now: datetime) -> None:
+        """These looks have been had; one that was closed before keeps its finding."""
+
+    def postpone(self, next_try: Mapping[RecheckKey, tuple[datetime, str]]) -> None:
+        """These got no answer that proves anything: when to try again, and what was wrong."""
+
+    def give_up(self, account: str, overdue_before: datetime, now: datetime) -> int:
+        """Close what has been overdue since before ``overdue_before``; returns how many."""
+
+    def counts(self, now: datetime, since: datetime) -> list[RecheckCount]:
+        """How the marks stand that are due and were not over at ``since``, by account, day and mark."""
+
+
+class PostgresRecheckSchedule:
+    """:class:`RecheckSchedule` in the table ``sat.final_watch``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._watch = queries("final_watch")
+
+    def enroll(self, days: int, hour: int) -> int:
+        reader = f"final_watch/D+{days}"
+        closed = PostgresEventStore(self._database).close_position()
+        new = 0
+        after = -1
+        while after < closed:
+            with self._database.transaction() as connection:
+                after = int(self._watch.watch_cursor(connection, reader=reader))
+                if after >= closed:
+                    break
+                up_to = min(closed, after + POSITIONS_AT_ONCE)
+                rows = self._watch.enroll_ends(
+                    connection,
+                    days=days,
+                    hour=hour,
+                    after_position=after,
+                    up_to_position=up_to,
+                    types=list(END_TYPES),
+                )
+                new += len(list(rows))
+                self._watch.move_watch_cursor(connection, reader=reader, position=up_to)
+        return new
+
+    def claim_due(
+        self, account: str, days: Sequence[int], now: datetime, lease_until: datetime, limit: int
+    ) -> list[DueRecheck]:
+        with self._database.transaction() as connection:
+            rows = self._watch.claim_looks(
+                connection, account=account, days=list(days), now=now, lease_until=lease_until, limit=limit
+            )
+            return [DueRecheck(RecheckKey(row[0], row[1]), row[2], row[3]) for row in rows]
+
+    def close(self, findings: Mapping[RecheckKey, RecheckFinding], now: datetime) -> None:
+        if not findings:
+            return
+        with self._database.transaction() as connection:
+            self._watch.close_looks(
+                connection,
+                end_positions=[key.end_position for key in findings],
+                days=[key.days for key in findings],
+                findings=[finding.value for finding in findings.values()],
+                now=now,
+            )
+
+    def postpone(self, next_try: Mapping[RecheckKey, tuple[datetime, str]]) -> None:
+        if not next_try:
+            return
+        with self._database.transaction() as connection:
+            self._watch.postpone_looks(
+                connection,
+                end_positions=[key.end_position for key in next_try],
+                days=[key.days for key in next_try],
+                next_try_ats=[moment for moment, _ in next_try.values()],
+                troubles=[trouble for _, trouble in next_try.values()],
+            )
+
+    def give_up(self, account: str, overdue_before: datetime, now: datetime) -> int:
+        with self._database.transaction() as connection:
+            rows = self._watch.give_up_looks(
+                connection, account=account, overdue_before=overdue_before, now=now
+            )
+            return len(list(rows))
+
+    def counts(self, now: datetime, since: datetime) -> list[RecheckCount]:
+        with self._database.transaction() as connection:
+            return [RecheckCount(*row) for row in self._watch.count_looks(connection, now=now, since=since)]

@@ -1,0 +1,171 @@
+"""Listens to PostgreSQL notifications on an account's channel, inside an event loop.
+
+The receiver sends them. They only hasten a wait: a waiting trigger also reads the tables now and then. All
+listeners of an event loop share one connection to a database. A thread makes the connection, which blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from weakref import WeakKeyDictionary
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+
+from sat_hook.store.database import Database, listen_on
+from sat_hook.store.event_store import StoreUnavailableError
+
+DEBOUNCE_SECONDS = 0.2
+RECONNECT_SECONDS = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+class NotificationListener:
+    """Waits for a notification or for a time, whichever comes first. Losing the connection loses no order."""
+
+    def __init__(self, database: Database, channel: str) -> None:
+        self.channel = channel
+        self.rang = asyncio.Event()
+        self._database = database
+        self._listener: _Listener | None = None
+
+    async def __aenter__(self) -> NotificationListener:
+        self._listener = _listener_of(self._database)
+        self._listener.listeners.add(self)
+        await self._listener.listen()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._listener is not None
+        self._listener.leave(self)
+
+    async def wait(self, seconds: float) -> None:
+        """Return when it rang (after a short pause, so that a burst wakes once) or after ``seconds``.
+
+        A cut connection rings, too: something may have been missed.
+        """
+        assert self._listener is not None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                while not self.rang.is_set():
+                    await self._listener.listen()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(self._listener.seconds_to_retry):
+                            await self.rang.wait()
+                await asyncio.sleep(DEBOUNCE_SECONDS)
+        self.rang.clear()
+
+
+class _Listener:
+    """The connection that listens for all bells of one event loop and database, as long as there are any."""
+
+    def __init__(self, database: Database) -> None:
+        self.listeners: set[NotificationListener] = set()
+        self._database = database
+        self._connection: Connection | None = None
+        self._heard: set[str] = set()
+        self._connecting: asyncio.Task[None] | None = None
+        self._rests_until = 0.0
+        # A connection that was cut has no file number any more; the event loop still knows it by that.
+        self._watched_fileno: int | None = None
+
+    async def listen(self) -> None:
+        """Listen on the channels of all bells. When the database is away, a later call tries again."""
+        while self._missing() and time.monotonic() >= self._rests_until:
+            if self._connecting is None:
+                self._connecting = asyncio.create_task(self._connect())
+            # Several wait for it: one that is cancelled does not stop it.
+            await asyncio.shield(self._connecting)
+
+    @property
+    def seconds_to_retry(self) -> float | None:
+        """When :meth:`listen` is worth another call; None while it listens, or never will."""
+        if not self._missing() or self._rests_until == float("inf"):
+            return None
+        return max(0.0, self._rests_until - time.monotonic())
+
+    def leave(self, listener: NotificationListener) -> None:
+        """A listener leaves; the last one closes the connection."""
+        self.listeners.discard(listener)
+        if not self.listeners and self._connecting is None:
+            self._drop()
+
+    def _missing(self) -> set[str]:
+        return {listener.channel for listener in self.listeners} - self._heard
+
+    async def _connect(self) -> None:
+        self._unwatch()
+        try:
+            while missing := self._missing():
+                if not await asyncio.to_thread(self._listen_on, missing):
+                    self._rests_until = float("inf")
+                    logger.warning(
+                        "Nobody is woken by callbacks: the application database is reached through a pooler. "
+                        "Waits look every few seconds. Give its connection the extra fields listen_host and "
+                        "listen_port, which lead to PostgreSQL itself."
+                    )
+                    break
+                self._heard |= missing
+        except (StoreUnavailableError, psycopg2.Error):
+            # Polling goes on without notifications.
+            self._rests_until = time.monotonic() + RECONNECT_SECONDS
+            self._drop()
+        finally:
+            self._connecting = None
+        if not self.listeners:
+            self._drop()
+        elif self._connection is not None:
+            self._watched_fileno = self._connection.fileno()
+            asyncio.get_running_loop().add_reader(self._watched_fileno, self._on_readable)
+            self._on_readable()  # what came while nobody watched
+
+    def _listen_on(self, channels: set[str]) -> bool:
+        """Blocks; runs in a thread. False when notifications cannot be heard on this way."""
+        for channel in sorted(channels):
+            if self._connection is None:
+                self._connection = self._database.listen(channel)
+                if self._connection is None:
+                    return False
+            else:
+                listen_on(self._connection, channel)
+        return True
+
+    def _on_readable(self) -> None:
+        assert self._connection is not None
+        try:
+            self._connection.poll()
+        except psycopg2.Error:
+            self._drop()
+            rung = set(self.listeners)
+        else:
+            channels = {notice.channel for notice in self._connection.notifies}
+            self._connection.notifies.clear()
+            rung = {listener for listener in self.listeners if listener.channel in channels}
+        for listener in rung:
+            listener.rang.set()
+
+    def _unwatch(self) -> None:
+        if self._watched_fileno is not None:
+            asyncio.get_running_loop().remove_reader(self._watched_fileno)
+            self._watched_fileno = None
+
+    def _drop(self) -> None:
+        self._unwatch()
+        self._heard.clear()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+_listeners: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakKeyDictionary[Database, _Listener]] = (
+    WeakKeyDictionary()
+)
+
+
+def _listener_of(database: Database) -> _Listener:
+    of_loop = _listeners.setdefault(asyncio.get_running_loop(), WeakKeyDictionary())
+    return of_loop.setdefault(database, _Listener(database))

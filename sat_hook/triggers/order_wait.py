@@ -1,0 +1,145 @@
+"""Following orders to their ends, inside the triggerer: what the waits for a batch and for an order share.
+
+Woken by the account's notification channel, else by the poll schedule. Notifications only hasten: everything
+is found again in the tables when they are lost. Database calls run in threads, never on the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from sat_hook.domain.event_record import Provenance
+from sat_hook.hooks.application_database import ApplicationHook
+from sat_hook.hooks.sat import SATHook
+from sat_hook.pipeline.status_polling import StatusPoller
+from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.poll_schedule import PollScope, callback_channel
+from sat_hook.triggers.connection_refresh import REREAD_SECONDS, changed_connection
+from sat_hook.triggers.notifications import DEBOUNCE_SECONDS, NotificationListener
+
+# Also how late this instance notices that another one, or a task, has brought about what it waits for.
+LONGEST_SLEEP_SECONDS = 5.0
+TROUBLE_PAUSE_SECONDS = 5.0
+
+ENDED = "ended"
+GAVE_UP = "gave_up"
+
+
+class SATOrderWaitTrigger(BaseTrigger):
+    """Base of the triggers that ask for statuses until what they wait for is there, or a deadline has passed.
+
+    Two instances at once are harmless: they share the due orders, and every end is fenced by version.
+
+    :param batch_id: the batch whose orders are asked about.
+    :param sat_conn_id: the account's connection.
+    :param db_conn_id: the application database's connection.
+    :param deadline: ISO 8601 with offset; when to stop waiting.
+    """
+
+    arguments: ClassVar[tuple[str, ...]] = ("batch_id", "sat_conn_id", "db_conn_id", "deadline")
+
+    def __init__(self, *, batch_id: str, sat_conn_id: str, db_conn_id: str, deadline: str) -> None:
+        super().__init__()
+        self.batch_id = batch_id
+        self.sat_conn_id = sat_conn_id
+        self.db_conn_id = db_conn_id
+        self.deadline = deadline
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {name: getattr(self, name) for name in self.arguments},
+        )
+
+    def left(self, application: ApplicationHook) -> int:
+        """How much of what is waited for is still to come. Blocks; runs in a thread.
+
+        :raises StoreUnavailableError: when the database is away.
+        """
+        raise NotImplementedError
+
+    def news(self, application: ApplicationHook) -> str | None:
+        """What people who look at the task's log are told now, if anything. Blocks; runs in a thread.
+
+        :raises StoreUnavailableError: when the database is away.
+        """
+        del application
+        return None
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        event: TriggerEvent | None = None
+        while event is None:
+            event = await self._connected()
+        yield event
+
+    async def _connected(self) -> TriggerEvent | None:
+        """How the wait ended; None when the application database is to be reached in another way by now."""
+        application = ApplicationHook(self.db_conn_id, "sat trigger")
+        async with application.shared() as database:
+            hook = SATHook(self.sat_conn_id, database)
+            channel = callback_channel((await hook.asettings()).account)
+            async with NotificationListener(database, channel) as listener:
+                while True:
+                    async with hook.async_client() as sat:
+                        poller = StatusPoller(
+                            application.handler,
+                            application.schedule,
+                            sat,
+                            random.SystemRandom(),
+                            trusted=application.trusted_callbacks(await hook.asettings()),
+                        )
+                        ended = await self._followed(application, hook, poller, listener)
+                    if not isinstance(ended, SATHook):
+                        return ended
+                    hook = ended
+
+    async def _followed(
+        self,
+        application: ApplicationHook,
+        hook: SATHook,
+        poller: StatusPoller,
+        listener: NotificationListener,
+    ) -> TriggerEvent | SATHook | None:
+        """How the wait ended; or the connection to SAT with which it goes on, when it has changed meanwhile;
+        or None, when the connection to the database has."""
+        deadline = datetime.fromisoformat(self.deadline)
+        scope = PollScope(batch_id=self.batch_id)
+        provenance = Provenance("service:airflow", f"poll of batch {self.batch_id}")
+        reread_at = time.monotonic() + REREAD_SECONDS
+        while True:
+            try:
+                report = await poller.poll_due(scope, provenance)
+                left = await asyncio.to_thread(self.left, application)
+                news = await asyncio.to_thread(self.news, application)
+                pause = await poller.seconds_to_next(scope)
+            except StoreUnavailableError as error:
+                self.log.warning("The application database is away, waiting for it: %s", error)
+                await asyncio.sleep(TROUBLE_PAUSE_SECONDS)
+                if await application.has_moved():
+                    self.log.info("Connection %s has changed: connecting anew.", self.db_conn_id)
+                    return None
+                continue
+            if report.unproven:
+                self.log.warning("Answers about statuses that prove nothing: %s", dict(report.unproven))
+            if news is not None:
+                self.log.info("%s", news)
+            if not left:
+                return TriggerEvent({"end": ENDED, "in_flight": 0})
+            remaining = (deadline - datetime.now(UTC)).total_seconds()
+            if remaining <= 0:
+                return TriggerEvent({"end": GAVE_UP, "in_flight": left})
+            if time.monotonic() >= reread_at:
+                changed = await changed_connection(hook, application.database, self.log)
+                if changed is not None:
+                    return changed
+                reread_at = time.monotonic() + REREAD_SECONDS
+            # Nothing may be scheduled: an order that is held was not sent yet.
+            pause = LONGEST_SLEEP_SECONDS if pause is None else max(pause, DEBOUNCE_SECONDS)
+            await listener.wait(min(remaining, LONGEST_SLEEP_SECONDS, pause))

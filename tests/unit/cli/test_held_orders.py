@@ -1,0 +1,108 @@
+"""Releasing, cancelling and running again, against a scripted Airflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sat_hook.cli.errors import CommandError
+from sat_hook.cli.held_orders import parameters_from
+from tests.unit.cli.running import Run, runner
+from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, RUNS, ScriptedAirflow, scripted_airflow
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs the command far from any checkout."""
+    monkeypatch.chdir(tmp_path)
+    return runner(monkeypatch, capsys)
+
+
+@pytest.fixture
+def airflow() -> Iterator[ScriptedAirflow]:
+    """A scripted Airflow."""
+    with scripted_airflow() as script:
+        yield script
+
+
+def env(airflow: ScriptedAirflow) -> dict[str, str]:
+    """Settings that lead to the scripted Airflow."""
+    return {
+        "SAT_AIRFLOW_URL": airflow.url,
+        "SAT_AIRFLOW_USER": "ops",
+        "SAT_AIRFLOW_PASSWORD": PASSWORD,
+    }
+
+
+@pytest.mark.parametrize(("decision", "said"), [("release", "are released"), ("cancel", "cancelled")])
+def test_a_batch_s_held_orders_are_decided_together(
+    run: Run, airflow: ScriptedAirflow, decision: str, said: str
+) -> None:
+    """It says how many, how many stay held, and how released ones are sent."""
+    answer = {"batch_id": BATCH_ID, "decided": 2, "still_held": 1}
+    airflow.overrides[f"POST /sat/v1/batches/{BATCH_ID}/{decision}"] = (200, answer)
+    arguments = ("batch", decision, BATCH_ID, "--reason", "checked", "--held-for", "limit")
+    done = run(*arguments, env=env(airflow))
+    assert done.code == 0, done.err
+    assert said in done.out
+    assert "1 stay held" in done.out
+    assert (f"sat batch run {BATCH_ID}" in done.out) is (decision == "release")
+
+
+@pytest.mark.parametrize(("sent", "more"), [(0, ""), (2, "2 may have been sent")])
+def test_what_is_unsent_of_a_batch_is_withdrawn(
+    run: Run, airflow: ScriptedAirflow, sent: int, more: str
+) -> None:
+    """It says how many orders, and how many go on because they may have been sent."""
+    answer = {"batch_id": BATCH_ID, "withdrawn": 3, "may_have_been_sent": sent}
+    airflow.overrides[f"POST /sat/v1/batches/{BATCH_ID}/withdraw"] = (200, answer)
+    done = run("batch", "withdraw", BATCH_ID, "--reason", "paid elsewhere", env=env(airflow))
+    assert done.code == 0, done.err
+    assert "3 orders are withdrawn" in done.out
+    assert ("may have been sent" in done.out) is bool(sent)
+    assert more in done.out
+
+
+def test_what_the_server_refuses_is_said_in_its_words(run: Run, airflow: ScriptedAirflow) -> None:
+    """Nothing held: exit code 2 and the reason."""
+    path = f"POST /sat/v1/batches/{BATCH_ID}/release"
+    airflow.overrides[path] = (409, {"detail": "found no order held; expected at least one"})
+    done = run("batch", "release", BATCH_ID, "--reason", "checked", env=env(airflow))
+    assert (done.code, "found no order held" in done.err) == (2, True)
+
+
+def test_a_batch_runs_once_more_with_what_its_first_run_was_given(run: Run, airflow: ScriptedAirflow) -> None:
+    """A run of another name, the same parameters, and those that are given now."""
+    first = {"batch_id": BATCH_ID, "account": "sat_shop", "approval_over_rupiah": 0}
+    airflow.overrides[f"GET {RUNS}/batch_{BATCH_ID}"] = (200, {"state": "success", "conf": first})
+    done = run("batch", "run", BATCH_ID, "--param", "approve_held=true", env=env(airflow))
+    assert done.code == 0, done.err
+    [triggered] = airflow.triggered
+    assert triggered["dag_run_id"].startswith(f"batch_{BATCH_ID}_")
+    assert triggered["conf"] == {**first, "approve_held": True}
+
+
+def test_a_batch_without_a_first_run_needs_its_account(run: Run, airflow: ScriptedAirflow) -> None:
+    """Rows of a table were claimed by a run of another name."""
+    airflow.overrides[f"GET {RUNS}/batch_{BATCH_ID}"] = (404, {"detail": "no such run"})
+    refused = run("batch", "run", BATCH_ID, env=env(airflow))
+    assert (refused.code, "--account" in refused.err) == (2, True)
+    assert run("batch", "run", BATCH_ID, "--account", "sat_shop", env=env(airflow)).code == 0
+    assert airflow.triggered[0]["conf"] == {"batch_id": BATCH_ID, "account": "sat_shop"}
+
+
+def test_parameters_are_json_or_text() -> None:
+    """Numbers, truths and nothing as such; anything else as it is written."""
+    texts = ["duplicate_days=0", "approve_held=true", "day_limit_orders=null", "on_bad_rows=wait", "x=a=b"]
+    assert parameters_from(texts) == {
+        "duplicate_days": 0,
+        "approve_held": True,
+        "day_limit_orders": None,
+        "on_bad_rows": "wait",
+        "x": "a=b",
+    }
+    for wrong in ("duplicate_days", "=0"):
+        with pytest.raises(CommandError, match="NAME=VALUE"):
+            parameters_from([wrong])
