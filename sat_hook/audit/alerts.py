@@ -1,7 +1,8 @@
-"""What people are told of a verification: damage, and checkpoints that have stopped."""
+"""What people are told of a verification: damage, checkpoints that have stopped, signatures not checked."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -68,6 +69,24 @@ def lateness(database: Database, verified: Verification, now: datetime) -> list[
     return [
         Alert(f"log_unproven/{what}/{_day(now)}", AlertKind.LOG_UNPROVEN, EVERY_ACCOUNT, _line(text), now)
         for what, text in late.items()
+    ]
+
+
+def unchecked_statuses(verified: Verification, keyless: Sequence[str], now: datetime) -> list[Alert]:
+    """An alert a day for each account whose signed statuses could not be checked, because keys are missing.
+
+    :param keyless: the connections that have no key of SAT's, or cannot be read.
+    """
+    connections = ", ".join(keyless)
+    return [
+        Alert(
+            f"log_unproven/signatures/{account}/{_day(now)}",
+            AlertKind.LOG_UNPROVEN,
+            account,
+            _line(f"SAT's signatures of {number:,} statuses were not checked: no key in {connections}"),
+            now,
+        )
+        for account, number in sorted(verified.statuses_unchecked.items())
     ]
 
 

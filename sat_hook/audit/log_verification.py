@@ -8,6 +8,7 @@ audit key, and leaves nothing that disagrees but the published copies.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -47,6 +48,8 @@ class Verification:
     :param published_number: the newest published checkpoint; None when there was nowhere to look.
     :param statuses_checked: how many events were held against the signed texts that they rest on; None
         without SAT's keys, or when the role may not read the texts.
+    :param statuses_unchecked: by account, how many signed statuses and callbacks were not checked, because not
+        all keys of that account are known.
     """
 
     closed_position: int
@@ -57,6 +60,7 @@ class Verification:
     chain: ChainVerified
     published_number: int | None
     statuses_checked: int | None = None
+    statuses_unchecked: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_clean(self) -> bool:
@@ -106,6 +110,7 @@ def verify_log(
         chain,
         published,
         None if checks is None else checks.checked,
+        {} if checks is None else checks.unchecked,
     )
 
 

@@ -6,6 +6,7 @@ text when it came; here it is verified again, with keys that the auditor brings.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -49,10 +50,13 @@ class SATKeys:
     """SAT's public keys, all that ever signed, and since when some of them are believed no more.
 
     :param withdrawn: fingerprint to time (aware): what was recorded from then on is not proven by that key.
+    :param accounts: the accounts whose keys are all here; None: every account. A text of another account that
+        none of these keys signed may be genuine: it is counted as unchecked.
     """
 
     verifiers: Sequence[Verifier]
     withdrawn: Mapping[str, datetime] = field(default_factory=dict)
+    accounts: frozenset[str] | None = None
 
     @classmethod
     def from_pem(cls, pems: Sequence[bytes], withdrawn: Mapping[str, datetime] | None = None) -> SATKeys:
@@ -79,6 +83,10 @@ class SATKeys:
             except (SignatureInvalidError, SignatureMissingError):
                 continue
         return None
+
+    def are_all_of(self, account: str) -> bool:
+        """Whether every key that may have signed for the account is here."""
+        return self.accounts is None or account in self.accounts
 
     def is_withdrawn(self, key: str, recorded_at: datetime) -> bool:
         """Whether the key proves nothing that was recorded then."""
@@ -112,6 +120,7 @@ class StatusChecks:
     keys: SATKeys
     report: Report
     checked: int = 0
+    unchecked: Counter[str] = field(default_factory=Counter)
     _resting: list[tuple[RecordedEvent, _Resting]] = field(default_factory=list)
     _sent: dict[str, happened.OrderReceived] = field(default_factory=dict)
     _began: tuple[str, happened.OrderReceived] | None = None
@@ -141,10 +150,15 @@ class StatusChecks:
             kept = texts.get(event.evidence_digest)
             if kept is None:
                 continue  # found by the verification of the log
+            request_id, body, signature = kept
+            signer = self.keys.signer_of(body.encode("utf-8"), signature)
+            sent = self._sent.get(str(recorded.stream))
+            if signer is None and sent is not None and not self.keys.are_all_of(sent.account):
+                self.unchecked[sent.account] += 1
+                continue
             self.checked += 1
-            key = self._checked(recorded, event, *kept)
-            if key is not None:
-                proven.setdefault(str(recorded.stream), []).append((recorded, event, key))
+            if self._is_proven(recorded, event, request_id, body, signer) and signer is not None:
+                proven.setdefault(str(recorded.stream), []).append((recorded, event, signer))
         for of_stream in proven.values():
             self._check_withdrawn(of_stream)
         self._resting.clear()
@@ -155,10 +169,14 @@ class StatusChecks:
         with self.connection.cursor(name="sat_callbacks") as cursor:
             cursor.itersize = 500
             cursor.execute(queries("audit").kept_callbacks.sql)
-            for digest, body, signature in cursor:
-                if self.keys.signer_of(bytes(body), signature) is None:
+            for account, digest, body, signature in cursor:
+                if self.keys.signer_of(bytes(body), signature) is not None:
+                    continue
+                if self.keys.are_all_of(account):
                     place = f"callback_inbox/{digest}"
                     self._find(FindingKind.EVIDENCE_SIGNATURE, place, None, *_NOT_SIGNED)
+                else:
+                    self.unchecked[account] += 1
 
     def _load_orders(self) -> None:
         missing = {str(recorded.stream) for recorded, _ in self._resting} - self._sent.keys()
@@ -170,26 +188,24 @@ class StatusChecks:
             except (ValidationError, UnknownEventError):
                 continue  # found by the verification of the log
 
-    def _checked(
-        self, recorded: RecordedEvent, event: _Resting, request_id: str, body: str, signature: str
-    ) -> str | None:
-        """The key that proves the event; None when none does."""
-        content = body.encode("utf-8")
-        key = self.keys.signer_of(content, signature)
+    def _is_proven(
+        self, recorded: RecordedEvent, event: _Resting, request_id: str, body: str, signer: str | None
+    ) -> bool:
+        """Whether a text proves the event; what does not fit is reported."""
         place = str(recorded.stream)
-        if key is None:
+        if signer is None:
             self._find(FindingKind.EVIDENCE_SIGNATURE, place, recorded, *_NOT_SIGNED)
-            return None
+            return False
         try:
-            told = parse_order(content)
+            told = parse_order(body.encode("utf-8"))
         except UnreadableReplyError as error:
             found = f"a text that is no status ({error})"
             self._find(FindingKind.EVIDENCE_CONTRADICTS, place, recorded, found, "a status of this order")
-            return None
+            return False
         wrong = list(_differences(recorded, event, request_id, told, self._sent.get(place)))
         for found, expected in wrong:
             self._find(FindingKind.EVIDENCE_CONTRADICTS, place, recorded, found, expected)
-        return None if wrong else key
+        return not wrong
 
     def _check_withdrawn(self, proven: Sequence[tuple[RecordedEvent, _Resting, str]]) -> None:
         """List the end of a stream if every text that proves it was signed with a withdrawn key."""

@@ -74,7 +74,7 @@ _HEADLINES = {
     AlertKind.PRODUCT_UNREADABLE: "products of SAT's price list that cannot be read",
     AlertKind.LOG_FORKED: "the log is not the one that was published",
     AlertKind.LOG_DAMAGED: "the log does not verify: changed, removed or inserted past the pipeline",
-    AlertKind.LOG_UNPROVEN: "checkpoints of the log have stopped",
+    AlertKind.LOG_UNPROVEN: "parts of the log are not proven: no new checkpoints, or no keys of SAT's",
 }
 
 

@@ -20,7 +20,7 @@ from sat_hook.audit.publication import (
 )
 from sat_hook.audit.signed_statuses import SATKeys, withdrawn_from
 from sat_hook.hooks.sat_connection import SATConnectionError, pem_blocks, settings_of
-from sat_hook.protocol.signing import MalformedKeyError
+from sat_hook.protocol.signing import MalformedKeyError, Verifier
 
 AUDIT_CONNECTION = "sat_audit"
 CHECKPOINTS_URI_VARIABLE = "SAT_CHECKPOINTS_URI"
@@ -71,40 +71,46 @@ def audit_verifier(connection_id: str = AUDIT_CONNECTION) -> AuditVerifier:
 
 def sat_status_keys(
     accounts: Iterable[str], connection_id: str = AUDIT_CONNECTION
-) -> tuple[SATKeys | None, list[str]]:
+) -> tuple[SATKeys, list[str]]:
     """SAT's keys for the verification: those of the accounts' connections, and older ones.
 
     The extra of the audit connection names older ones as files (``sat_public_key_paths``), and lists keys
     that are believed no more (``withdrawn_sat_keys``: ``FINGERPRINT=TIME``); both separated by commas.
 
     :param accounts: connections of type ``sat``.
-    :returns: the keys, and which connections could not be read. The keys are None when there are none, or
-        when a connection's are not known: its statuses would all look forged.
+    :returns: the keys, and which connections have none or cannot be read. With such a connection the keys are
+        complete for the other accounts only: its own statuses would all look forged.
     :raises SATConnectionError: the audit connection names a key that cannot be used.
     """
     extra = BaseHook.get_connection(connection_id).extra_dejson
     field = "sat_public_key_paths"
     named = [name.strip() for name in str(extra.get(field) or "").split(",") if name.strip()]
     older = [_read_key(connection_id, Path(name), field) for name in named]
-    verifiers, unread = [], []
-    for account in accounts:
+    verifiers: list[Verifier] = []
+    complete: set[str] = set()
+    keyless: list[str] = []
+    for named_connection in accounts:
         try:
-            verifier = settings_of(BaseHook.get_connection(account), account).verifier
+            settings = settings_of(BaseHook.get_connection(named_connection), named_connection)
         except Exception:
             # Airflow has a kind of error for each backend.
-            unread.append(account)
+            keyless.append(named_connection)
             continue
-        if verifier is not None:
-            verifiers.append(verifier)
+        if settings.verifier is None:
+            keyless.append(named_connection)
+        else:
+            verifiers.append(settings.verifier)
+            complete.add(settings.account)
     try:
         if older:
             verifiers += SATKeys.from_pem(older).verifiers
-        keys = SATKeys(verifiers, withdrawn_from(str(extra.get("withdrawn_sat_keys") or "").split(",")))
-        if verifiers:
+        withdrawn = withdrawn_from(str(extra.get("withdrawn_sat_keys") or "").split(","))
+        keys = SATKeys(verifiers, withdrawn, frozenset(complete) if keyless else None)
+        if not keyless:
             keys.require_withdrawn()
     except MalformedKeyError as error:
         raise SATConnectionError(connection_id, field, str(error), "SAT's public keys in PEM") from None
-    return (keys if verifiers and not unread else None), unread
+    return keys, keyless
 
 
 def checkpoint_publication() -> Publication:

@@ -11,7 +11,13 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from sat_hook.audit.alerts import EVERY_ACCOUNT, MAXIMUM_FINDINGS_TOLD, LogTrouble, lateness
+from sat_hook.audit.alerts import (
+    EVERY_ACCOUNT,
+    MAXIMUM_FINDINGS_TOLD,
+    LogTrouble,
+    lateness,
+    unchecked_statuses,
+)
 from sat_hook.audit.checkpoint_verification import Trust
 from sat_hook.audit.checkpoints import (
     CheckpointAheadError,
@@ -80,7 +86,7 @@ class SATVerifyLogOperator(BaseOperator):
     """Verify the log as ``sat log verify`` does, and have people told of whatever is wrong.
 
     Damage fails the task, each time until somebody has looked; it is told once. Checkpoints that have stopped
-    are told each day, and fail nothing: what is there is whole.
+    and signatures that could not be checked are told each day, and fail nothing: nothing wrong was found.
 
     :param everything: look at all that was ever recorded; None: on Sundays (WIB), else at the last days
         (templated).
@@ -111,9 +117,7 @@ class SATVerifyLogOperator(BaseOperator):
         """Verify; returns what was looked at."""
         application = ApplicationHook(self.db_conn_id, "sat verify")
         now = SystemClock().now()
-        sat_keys, unread = sat_status_keys(accounts_of_installation(), self.audit_conn_id)
-        if sat_keys is None:
-            self.log.warning("SAT's signatures are not looked at: no connection has a key of SAT's.")
+        sat_keys, keyless = sat_status_keys(accounts_of_installation(), self.audit_conn_id)
         trust = Trust(audit_verifier(self.audit_conn_id), checkpoint_publication(), sat_keys=sat_keys)
         since = None if self.is_everything(now) else now - timedelta(days=self.days)
         findings = LogTrouble(now)
@@ -124,12 +128,13 @@ class SATVerifyLogOperator(BaseOperator):
                 self.log.error("%s", finding)
 
         verified = verify_log(application.database, report, trust, since=since)
-        late = lateness(application.database, verified, now)
-        if unread and sat_keys is None:
-            self.log.warning("These connections could not be read: %s", ", ".join(unread))
-        for alert in late:
+        unproven = [
+            *lateness(application.database, verified, now),
+            *unchecked_statuses(verified, keyless, now),
+        ]
+        for alert in unproven:
             self.log.warning("%s", alert.text)
-        raise_alerts(application.alerts, [*findings.alerts(), *late])
+        raise_alerts(application.alerts, [*findings.alerts(), *unproven])
         scope = f"{verified.events:,} events from checkpoint {verified.chain.first_checkpoint:,} on"
         if not verified.is_clean:
             # No retry makes the log whole: people have to look.

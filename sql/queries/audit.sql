@@ -64,7 +64,7 @@ SELECT stream, data FROM sat.events WHERE stream = ANY (:streams) AND version = 
 
 -- name: kept_callbacks()
 -- Every callback with its signature.
-SELECT digest, body, signature FROM sat.callback_inbox ORDER BY inbox_id;
+SELECT account, digest, body, signature FROM sat.callback_inbox ORDER BY inbox_id;
 
 -- name: changed_evidence()
 -- Signed texts and callbacks that are not what their digest says.

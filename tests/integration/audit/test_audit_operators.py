@@ -188,6 +188,47 @@ def test_the_night_holds_ends_against_the_keys_of_the_accounts(
         operator.execute(CONTEXT)
 
 
+def test_a_connection_without_keys_leaves_the_other_accounts_checked(
+    airflow: Notary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forged end of one account is damage whatever became of another's connection; what could not be checked
+    is told each day.
+    """
+    with closing(Database(airflow.database.writer_dsn)) as opened:
+        ledger = Ledger(PostgresEventStore(opened))
+        body = text(21)
+        ledger.end(21, OrderSucceeded, body, OTHER.sign(body.encode()))
+    airflow.make()
+    (tmp_path / "sat.pem").write_bytes(PUBLIC)
+    known = {name: BaseHook.get_connection(name) for name in ("sat_audit", "sat_db")}
+    known["sat_audit"].extra_dejson["withdrawn_sat_keys"] = "0123456789abcdef=2026-11-01"
+
+    def account(name: str, **extra: str) -> None:
+        members = {"account": name, "environment": "playground", **extra}
+        known[f"sat_{name}"] = AirflowConnection(
+            conn_id=f"sat_{name}", conn_type="sat", login=name, password="x", extra=json.dumps(members)
+        )
+
+    monkeypatch.setattr(BaseHook, "get_connection", classmethod(lambda _, name: known[name]))
+    monkeypatch.setenv("SAT_ACCOUNTS", f"sat_{ACCOUNT},sat_north,sat_lost")
+    keys = {"sat_public_key_paths": str(tmp_path / "sat.pem")}
+    account(ACCOUNT, **keys)
+    account("north", sat_public_key_paths="/nowhere.pem")
+    operator = SATVerifyLogOperator(task_id="verify", everything=True)
+    with pytest.raises(AirflowFailException, match="1 problems"):
+        operator.execute(CONTEXT)
+    assert "none of SAT's keys signed" in alerts_of(airflow.database)[-1][1]
+
+    account(ACCOUNT)
+    account("north", **keys)
+    for _ in range(2):
+        operator.execute(CONTEXT)
+    told = f"SAT's signatures of 1 statuses were not checked: no key in sat_{ACCOUNT}, sat_lost"
+    assert [
+        kind_and_text for kind_and_text in alerts_of(airflow.database) if "checked" in kind_and_text[1]
+    ] == [("log_unproven", told)]
+
+
 def test_checkpoints_that_have_stopped_are_told_each_day(airflow: Notary) -> None:
     """Nothing is wrong with the log, so nothing is red; but somebody has switched the DAG off."""
     damage(airflow.database, "UPDATE sat.events SET recorded_at = recorded_at - interval '2 hours'")
