@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import NamedTuple
 
 from psycopg2.extensions import connection as Connection
@@ -21,8 +22,11 @@ from sat_hook.audit.checkpoints import (
     UnreadableCheckpointError,
     by_number,
     checkpoints_at,
+    checkpoints_in,
     chosen,
+    is_link,
     is_signed,
+    last_checkpoint,
     last_published,
     name_of,
 )
@@ -32,7 +36,7 @@ from sat_hook.audit.log_reader import read_any_time
 from sat_hook.audit.merkle import MerkleTree, leaf_of
 from sat_hook.audit.publication import PublishedReader
 from sat_hook.audit.signed_statuses import SATKeys
-from sat_hook.store.database import Database
+from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.statements import queries
 
 ROWS_PER_FETCH = 5_000
@@ -126,27 +130,30 @@ BEGINNING = Start(1, None, None)
 """Everything, events included that somebody put below the first position."""
 
 
-def start_since(connection: Connection, since: datetime) -> Start:
-    """Where to begin for whoever wants to look at what was recorded since then."""
+def start_since(connection: Connection, since: datetime, keys: AuditVerifier | None = None) -> Start:
+    """Where to begin for whoever wants to look at what was recorded since then.
+
+    Rows that are no links of the chain, whatever time and number they claim, move the beginning nowhere.
+
+    :param keys: trusted public keys; None: signatures are not looked at.
+    """
+    last = last_checkpoint(OneTransaction(connection), keys)
+    if last is None:
+        return BEGINNING
     room = queries("checkpoints")
-    number = int(room.first_number_since(connection, since=since))
+    claimed = int(room.first_number_since(connection, since=since))
+    number = min(claimed, last.text.number + 1)
     if number == 1:
         return BEGINNING
-    # The row after it names it; a lone one is taken as it is, and verified.
-    kept = {row[1]: Checkpoint(*row) for row in room.checkpoint(connection, number=number - 1)}
-    named = [_previous_of(Checkpoint(*row)) for row in room.checkpoint(connection, number=number)]
-    before = next((kept[digest] for digest in named if digest in kept), next(iter(kept.values()), None))
+    after, kept = checkpoints_in(connection, number), checkpoints_in(connection, number - 1)
+    linked = (before for before in kept for link in after if is_link(link, before, keys))
+    # Without a link after it, one that is signed is taken, or any; it is verified like the others.
+    signed = (before for before in kept if keys is None or is_signed(before, keys))
+    before = next(chain(linked, signed, kept), None)
     try:
         return Start(number, before.text.last_position + 1 if before else None, before)
     except UnreadableCheckpointError:
         return Start(number, None, before)
-
-
-def _previous_of(checkpoint: Checkpoint) -> str | None:
-    try:
-        return checkpoint.text.previous
-    except UnreadableCheckpointError:
-        return None
 
 
 def verify_chain(

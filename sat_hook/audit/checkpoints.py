@@ -304,7 +304,12 @@ def chosen(
 def checkpoints_at(database: Database, number: int) -> list[Checkpoint]:
     """What stands under a number: one checkpoint, unless somebody added another row."""
     with database.transaction() as connection:
-        return [Checkpoint(*row) for row in queries("checkpoints").checkpoint(connection, number=number)]
+        return checkpoints_in(connection, number)
+
+
+def checkpoints_in(connection: Connection, number: int) -> list[Checkpoint]:
+    """The same, in a transaction that is open."""
+    return [Checkpoint(*row) for row in queries("checkpoints").checkpoint(connection, number=number)]
 
 
 def each_number(database: Database, after: int = 0) -> Iterator[tuple[int, list[Checkpoint]]]:

@@ -48,8 +48,8 @@ class Verification:
     :param published_number: the newest published checkpoint; None when there was nowhere to look.
     :param statuses_checked: how many events were held against the signed texts that they rest on; None
         without SAT's keys, or when the role may not read the texts.
-    :param statuses_unchecked: by account, how many signed statuses and callbacks were not checked, because not
-        all keys of that account are known.
+    :param statuses_unchecked: by account, how many signed statuses and callbacks were not checked, because
+        not all keys of that account are known.
     """
 
     closed_position: int
@@ -84,7 +84,7 @@ def verify_log(
     # Closing takes the log's lock for an instant and must be over before the snapshot is taken.
     closed = PostgresEventStore(database).close_position()
     with database.transaction(snapshot=True) as connection:
-        start = BEGINNING if since is None else start_since(connection, since)
+        start = BEGINNING if since is None else start_since(connection, since, trust.keys)
         evidence_read = bool(queries("audit").may_read_evidence(connection))
         counted = Counted(report)
         checks = (

@@ -191,8 +191,8 @@ def test_the_night_holds_ends_against_the_keys_of_the_accounts(
 def test_a_connection_without_keys_leaves_the_other_accounts_checked(
     airflow: Notary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A forged end of one account is damage whatever became of another's connection; what could not be checked
-    is told each day.
+    """A forged end of one account is damage whatever became of another's connection; what could not be
+    checked is told each day.
     """
     with closing(Database(airflow.database.writer_dsn)) as opened:
         ledger = Ledger(PostgresEventStore(opened))

@@ -429,7 +429,7 @@ JUNK: dict[str, dict[str, Any]] = {
 def add_junk(notary: Notary, change: dict[str, Any], signature: str = "AA==", *, named: bool = True) -> str:
     """A row that somebody with the pipeline's role adds; returns its digest."""
     last = json.loads((notary.folder / name_of(3)).read_bytes())
-    members = {**json.loads(last["document"]), **change, **({"previous": last["digest"]} if named else {})}
+    members = {**json.loads(last["document"]), **({"previous": last["digest"]} if named else {}), **change}
     document = json.dumps(members, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(document.encode()).hexdigest()
     with closing(psycopg2.connect(notary.database.writer_dsn)) as connection, connection:
@@ -563,6 +563,28 @@ def test_damage_of_the_last_days_is_found_in_them(aged: Notary, statement: str, 
     damage(aged.database, statement.format(order_stream(10)))
     _, found = look_since(aged)
     assert kind in {finding.kind for finding in found.findings}
+
+
+def test_a_row_from_the_future_moves_no_beginning(aged: Notary) -> None:
+    """On a quiet day, too: the chain is looked at from its end, and nobody is told of late events."""
+    far = {"number": 999_999, "first_position": 10**9, "last_position": 10**10, "recorded_to": "9999-01-01Z"}
+    add_junk(aged, far)
+    found = Found()
+    with closing(Database(aged.database.writer_dsn)) as opened:
+        quiet = verify_log(opened, found, aged.trust, since=datetime(2100, 1, 1, tzinfo=UTC)).chain
+    assert [finding.kind for finding in found.findings] == [FindingKind.CHECKPOINT_STRAY]
+    assert (quiet.first_checkpoint, quiet.checkpoints, quiet.uncovered_events) == (5, 4, 0)
+
+
+def test_rows_that_name_each_other_move_no_beginning(aged: Notary) -> None:
+    """A false checkpoint before the first one that is looked at hides none of the last days' events."""
+    old = "2026-01-01T00:00:00.000000+00:00"
+    before = add_junk(aged, {"number": 2, "last_position": 10**12, "recorded_to": old})
+    add_junk(aged, {"number": 3, "first_position": 10**12 + 1, "last_position": 10**13, "previous": before})
+    damage(aged.database, "UPDATE sat.checkpoints SET recorded_at = 'epoch' WHERE signature = 'AA=='")
+    verification, found = look_since(aged)
+    assert (verification.events, verification.chain.first_checkpoint) == (5, 3)
+    assert {finding.kind for finding in found.findings} == {FindingKind.CHECKPOINT_STRAY}
 
 
 def test_older_damage_waits_for_the_whole_look(aged: Notary) -> None:
