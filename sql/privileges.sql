@@ -60,9 +60,9 @@ GRANT EXECUTE ON FUNCTION sat.log_lock_key(), sat.close_position(), sat.callback
 GRANT SELECT ON sat.events, sat.stream_heads, sat.orders, sat.batches, sat.accounts, sat.poll_schedule,
     sat.callback_queue, sat.callback_repeats, sat.order_intake TO sat_reader;
 GRANT SELECT ON sat.balance_observations TO sat_reader;
-GRANT EXECUTE ON FUNCTION sat.moment(text), sat.committed_rupiah(bigint, bigint) TO sat_reader;
-GRANT EXECUTE ON FUNCTION sat.committed_rupiah(bigint, bigint), sat.packed_amount(bigint, bigint),
-    sat.named_amount(jsonb), sat.is_no_amount(jsonb) TO sat_writer;
+GRANT EXECUTE ON FUNCTION sat.moment(text) TO sat_reader;
+GRANT EXECUTE ON FUNCTION sat.packed_amount(bigint, bigint), sat.named_amount(jsonb), sat.is_no_amount(jsonb)
+    TO sat_writer;
 GRANT SELECT (digest, request_id, signature, key_fingerprint, observed_at, recorded_at)
     ON sat.status_evidence TO sat_reader;
 GRANT SELECT (inbox_id, account, request_id, digest, signature, key_fingerprint, content_type,

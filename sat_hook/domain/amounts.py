@@ -18,8 +18,7 @@ def is_amount(rupiah: int) -> bool:
 def committed_rupiah(quote_rupiah: int | None, charged_rupiah: int | None) -> int:
     """What an order counts for wherever its money counts: the larger of its quote and of what SAT charges.
 
-    Limits, the sum for approval, and reservations and commitments of funds ask this, and nothing else. The
-    SQL function ``sat.committed_rupiah`` says the same.
+    Limits, the sum for approval, and reservations and commitments of funds ask this, and nothing else.
     """
     charged = charged_rupiah if charged_rupiah is not None and is_amount(charged_rupiah) else 0
     return max(quote_rupiah or 0, charged, 0)

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from sat_hook.domain.guards import amount_of
 from sat_hook.domain.order import Order, OrderState
+
+ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
+"""Later than any observation of a deposit: what lasts until then lasts until the order's state changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +111,23 @@ def outstanding(commitments: Iterable[Commitment], included_before: datetime) ->
     return Outstanding(reserved, sent)
 
 
-def may_come_back_rupiah(order: Order, since: datetime) -> int:
-    """The most that a refund of ``order`` may bring, if it is under way or ended without success since."""
-    rupiah = amount_of(order)
+def refundable_until(order: Order) -> datetime | None:
+    """A refund of ``order`` may come after any moment up to this one; None when none may.
+
+    :data:`ALWAYS` while it is under way; of one that ended without success, when its end was last heard of.
+    """
     if order.state.is_in_flight or order.state is OrderState.ESCALATED:
-        return rupiah
+        return ALWAYS
     if order.state in (OrderState.FAILED, OrderState.REVERSED):
         known = [moment for moment in (order.debit_proven_at, order.evidence_at) if moment is not None]
-        return rupiah if known and max(known) >= since else 0
-    return 0
+        return max(known, default=None)
+    return None
+
+
+def may_come_back_rupiah(order: Order, since: datetime) -> int:
+    """The most that a refund of ``order`` may bring, if it is under way or ended without success since."""
+    until = refundable_until(order)
+    return amount_of(order) if until is not None and until >= since else 0
 
 
 def available_rupiah(observation: BalanceObservation, still_out: Outstanding) -> int:

@@ -9,15 +9,13 @@ from typing import Protocol
 
 from psycopg2.extensions import connection as Connection
 
-from sat_hook.domain.guards import COUNTING_STATES, Usage, amount_of, counted_at, counts
+from sat_hook.domain.guards import Usage, amount_of, counted_at, counts
 from sat_hook.domain.order import Order
 from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.event_store import EventStore
 from sat_hook.store.memory_events import MemoryEventStore
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries
-
-_STATES = [state.value for state in COUNTING_STATES]
 
 
 class LockedAccount(Protocol):
@@ -81,9 +79,7 @@ class _LockedAccount:
 
     def used_by_batch(self, batch_id: str, without: Sequence[str]) -> Usage:
         return Usage(
-            *self._guards.used_by_batch(
-                self._connection, batch_id=batch_id, states=_STATES, request_ids=list(without)
-            )
+            *self._guards.used_by_batch(self._connection, batch_id=batch_id, request_ids=list(without))
         )
 
     def used_in_period(self, start: datetime, end: datetime) -> Usage:
@@ -91,7 +87,6 @@ class _LockedAccount:
             *self._guards.used_in_period(
                 self._connection,
                 account=self._account,
-                states=_STATES,
                 period_start=start,
                 period_end=end,
             )
@@ -121,6 +116,7 @@ class _MemoryAccount:
             (moment, order.request_id, order)
             for order in self._of_account()
             if (order.product_code, order.client_number) in keys
+            and counts(order)
             and (moment := counted_at(order)) is not None
             and moment > since
         ]

@@ -18,7 +18,9 @@ from sat_hook.domain.event_record import (
     StreamKind,
     event_digest,
 )
+from sat_hook.domain.export import Export
 from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_sums import sums_of
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import (
     NEEDING_STATES,
@@ -242,7 +244,7 @@ def _append_arguments(
                     "digest": digest,
                 }
             )
-        documents[change.stream.kind].append({"stream": stream, "document": change.after})
+        documents[change.stream.kind].append(projection_row(change.stream, change.after))
         evidence.extend(
             {
                 "stream": stream,
@@ -256,16 +258,22 @@ def _append_arguments(
             for item in change.evidence
         )
     return {
-        "heads": _json(heads),
-        "events": _json(events),
+        "heads": as_json(heads),
+        "events": as_json(events),
         # Most of an order's members have no value for most of its life.
-        "orders": _json(documents[StreamKind.ORDER], exclude_none=True),
-        "batches": _json(documents[StreamKind.BATCH]),
-        "accounts": _json(documents[StreamKind.ACCOUNT]),
-        "evidence": _json(evidence),
+        "orders": as_json(documents[StreamKind.ORDER], exclude_none=True),
+        "batches": as_json(documents[StreamKind.BATCH]),
+        "accounts": as_json(documents[StreamKind.ACCOUNT]),
+        "evidence": as_json(evidence),
     }
 
 
-def _json(rows: list[dict[str, Any]], *, exclude_none: bool = False) -> str:
+def projection_row(stream: StreamId, after: Order | Batch | AccountStanding | Export) -> dict[str, Any]:
+    """What the store keeps of a fold: its document, and of an order the numbers that are summed."""
+    row: dict[str, Any] = {"stream": str(stream), "document": after}
+    return row | sums_of(after)._asdict() if isinstance(after, Order) else row
+
+
+def as_json(rows: list[dict[str, Any]], *, exclude_none: bool = False) -> str:
     """Rows as JSON, models among them included; several times faster than by way of dicts."""
     return to_json(rows, exclude_none=exclude_none).decode("utf-8")

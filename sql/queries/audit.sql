@@ -81,6 +81,12 @@ ORDER BY 1, 2;
 -- The projections of these orders.
 SELECT request_id, document FROM sat.orders WHERE request_id = ANY (:keys);
 
+-- name: sums_of_orders(keys)
+-- What is summed of these orders, as OrderSums.
+SELECT request_id, committed_rupiah, is_reservable, outstanding_until, refundable_until, counted_at
+FROM sat.orders
+WHERE request_id = ANY (:keys);
+
 -- name: documents_of_batches(keys)
 -- The projections of these batches.
 SELECT batch_id, document FROM sat.batches WHERE batch_id = ANY (:keys);
@@ -123,10 +129,18 @@ DELETE FROM sat.stream_heads;
 INSERT INTO sat.stream_heads (stream, version)
 SELECT * FROM unnest(:streams::text[], :versions::integer[]);
 
--- name: refill_orders(keys, documents)!
+-- name: refill_orders(orders)!
 -- Orders as their events say.
-INSERT INTO sat.orders (request_id, document)
-SELECT * FROM unnest(:keys::text[], :documents::jsonb[]);
+INSERT INTO sat.orders (
+    request_id, document, committed_rupiah, is_reservable, outstanding_until, refundable_until, counted_at
+)
+SELECT
+    o.document ->> 'request_id', o.document, o.committed_rupiah, o.is_reservable, o.outstanding_until,
+    o.refundable_until, o.counted_at
+FROM jsonb_to_recordset(:orders::jsonb) AS o (
+    document jsonb, committed_rupiah bigint, is_reservable boolean, outstanding_until timestamptz,
+    refundable_until timestamptz, counted_at timestamptz
+);
 
 -- name: refill_batches(keys, documents)!
 -- Batches as their events say.

@@ -42,43 +42,25 @@ ORDER BY observation_id DESC
 LIMIT 1;
 
 -- name: outstanding(account, included_before)
--- What is reserved and unsent; what was sent and is not proven debited before the moment. Each order counts
--- in one of the three at most.
+-- What is reserved and unsent; what was sent and is not proven debited before the moment.
 SELECT
     (
-        SELECT coalesce(sum(sat.committed_rupiah(o.quote_rupiah, o.charged_rupiah)), 0)::bigint
+        SELECT coalesce(sum(o.committed_rupiah), 0)::bigint
         FROM sat.orders AS o
         JOIN sat.batches AS b USING (batch_id)
-        WHERE o.account = :account
-          AND o.state = 'quoted'
-          AND o.row_number <= b.reserved_up_to_row
-          AND NOT o.must_be_reserved_again
+        WHERE o.account = :account AND o.is_reservable AND o.row_number <= b.reserved_up_to_row
     ),
     (
-        SELECT coalesce(sum(sat.committed_rupiah(quote_rupiah, charged_rupiah)), 0)::bigint
+        SELECT coalesce(sum(committed_rupiah), 0)::bigint
         FROM sat.orders
-        WHERE account = :account
-          AND state IN ('submitting', 'pending', 'unknown', 'escalated')
-          AND debit_proven_at IS NULL
-    ) + (
-        SELECT coalesce(sum(sat.committed_rupiah(quote_rupiah, charged_rupiah)), 0)::bigint
-        FROM sat.orders
-        WHERE account = :account AND debit_proven_at >= :included_before AND state <> 'quoted'
+        WHERE account = :account AND outstanding_until >= :included_before
     );
 
 -- name: may_come_back(account, since)$
--- The most that refunds may bring: of orders under way, and of those that ended without success since.
-SELECT (
-    SELECT coalesce(sum(sat.committed_rupiah(quote_rupiah, charged_rupiah)), 0)::bigint
-    FROM sat.orders
-    WHERE account = :account AND state IN ('submitting', 'pending', 'unknown', 'escalated')
-) + (
-    SELECT coalesce(sum(sat.committed_rupiah(quote_rupiah, charged_rupiah)), 0)::bigint
-    FROM sat.orders
-    WHERE account = :account
-      AND state IN ('failed', 'reversed')
-      AND greatest(debit_proven_at, sat.moment(document ->> 'evidence_at')) >= :since
-);
+-- The most that refunds may bring after a moment.
+SELECT coalesce(sum(committed_rupiah), 0)::bigint
+FROM sat.orders
+WHERE account = :account AND refundable_until >= :since;
 
 -- name: unreserved(batch_id)
 -- The quoted orders of a batch behind which no funds stand, by row number.
@@ -87,5 +69,5 @@ FROM sat.orders AS o
 JOIN sat.batches AS b USING (batch_id)
 WHERE o.batch_id = :batch_id
   AND o.state = 'quoted'
-  AND (o.row_number > b.reserved_up_to_row OR o.must_be_reserved_again)
+  AND NOT (o.is_reservable AND o.row_number <= b.reserved_up_to_row)
 ORDER BY o.row_number;

@@ -13,21 +13,14 @@ JOIN sat.orders AS o USING (product_code, client_number)
 WHERE o.account = :account AND o.counted_at > :since
 ORDER BY o.counted_at, o.request_id;
 
--- name: used_by_batch(batch_id, states, request_ids)^
+-- name: used_by_batch(batch_id, request_ids)^
 -- How many orders of the batch count, and for how much; without those named.
-SELECT count(*), coalesce(sum(sat.committed_rupiah(quote_rupiah, charged_rupiah)), 0)::bigint
+SELECT count(*), coalesce(sum(committed_rupiah), 0)::bigint
 FROM sat.orders
-WHERE batch_id = :batch_id
-  AND state = ANY (:states)
-  AND (state <> 'quoted' OR document ->> 'admitted_at' IS NOT NULL)
-  AND request_id <> ALL (:request_ids);
+WHERE batch_id = :batch_id AND counted_at IS NOT NULL AND request_id <> ALL (:request_ids);
 
--- name: used_in_period(account, states, period_start, period_end)^
+-- name: used_in_period(account, period_start, period_end)^
 -- How many orders of the account began to count in the period, and for how much.
-SELECT count(*), coalesce(sum(sat.committed_rupiah(quote_rupiah, charged_rupiah)), 0)::bigint
+SELECT count(*), coalesce(sum(committed_rupiah), 0)::bigint
 FROM sat.orders
-WHERE account = :account
-  AND counted_at >= :period_start
-  AND counted_at < :period_end
-  AND state = ANY (:states)
-  AND (state <> 'quoted' OR document ->> 'admitted_at' IS NOT NULL);
+WHERE account = :account AND counted_at >= :period_start AND counted_at < :period_end;

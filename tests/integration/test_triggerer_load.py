@@ -197,9 +197,10 @@ def multiply(database: ApplicationDatabase, batch_id: str) -> None:
     with connection, connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO sat.orders (request_id, document)
+            INSERT INTO sat.orders (request_id, document, committed_rupiah, is_reservable, outstanding_until)
             SELECT request_id || n, document || jsonb_build_object(
-                'request_id', request_id || n, 'order_id', 'copy-' || n, 'row_number', 1000 + n)
+                'request_id', request_id || n, 'order_id', 'copy-' || n, 'row_number', 1000 + n),
+                committed_rupiah, is_reservable, outstanding_until
             FROM sat.orders CROSS JOIN generate_series(1, %s) AS n
             WHERE batch_id = %s
             """,

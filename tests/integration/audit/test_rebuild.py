@@ -75,6 +75,11 @@ def test_projections_agree_with_the_log(filled: ApplicationDatabase) -> None:
             FindingKind.PROJECTION_DIFFERS,
             FIRST,
         ),
+        (
+            f"UPDATE sat.orders SET committed_rupiah = 1 WHERE request_id = '{KEY}'",
+            FindingKind.PROJECTION_DIFFERS,
+            FIRST,
+        ),
         (f"DELETE FROM sat.orders WHERE request_id = '{KEY}'", FindingKind.PROJECTION_MISSING, FIRST),
         ("DELETE FROM sat.batches", FindingKind.PROJECTION_MISSING, BATCH_STREAM),
         (

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import random
 from contextlib import closing
 
 import psycopg2
 
-from sat_hook.domain.amounts import MAXIMUM_AMOUNT_RUPIAH, committed_rupiah, is_amount
+from sat_hook.domain.amounts import MAXIMUM_AMOUNT_RUPIAH, is_amount
 from sat_hook.protocol.messages import parse_order
 from sat_hook.reconciliation.ledger import AMOUNT_BITS
 from stack.databases import ApplicationDatabase
@@ -16,21 +15,6 @@ from tests.unit.protocol.test_messages import order_body
 
 EDGES = [None, 0, 1, -1, 25_100, MAXIMUM_AMOUNT_RUPIAH, MAXIMUM_AMOUNT_RUPIAH + 1, 2**40 - 1, 2**40 + 25_100]
 EDGES += [10**15, -(10**15)]
-
-
-def test_what_an_order_counts_for_is_the_same_in_both(module_database: ApplicationDatabase) -> None:
-    """sat.committed_rupiah, for every pair of edges and for numbers by chance."""
-    chance = random.Random(1)
-    drawn = [chance.choice((None, chance.randrange(-(10**6), 10**13))) for _ in range(40)]
-    pairs = [(quote, charged) for quote in (None, 0, 52_000, *drawn) for charged in (*EDGES, *drawn)]
-    with closing(psycopg2.connect(module_database.writer_dsn)) as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT array_agg(sat.committed_rupiah(q, c) ORDER BY place)"
-            " FROM unnest(%s::bigint[], %s::bigint[]) WITH ORDINALITY AS p (q, c, place)",
-            ([quote for quote, _ in pairs], [charged for _, charged in pairs]),
-        )
-        (found,) = cursor.fetchone() or ()
-    assert found == [committed_rupiah(quote, charged) for quote, charged in pairs]
 
 
 def test_packed_amounts_run_into_nothing(module_database: ApplicationDatabase) -> None:

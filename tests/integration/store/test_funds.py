@@ -265,15 +265,16 @@ def crowded(database: ApplicationDatabase) -> ApplicationDatabase:
         batch_id = quoted_batch(events, "a", [10] * 200)
         reserve_up_to(events, batch_id, 100)
         order = events.load_orders([order_of("a", 2)])[order_of("a", 2)]
-    old = {"state": "succeeded", "attempt": 1, "debit_proven_at": "2026-10-01T00:00:00Z"}
-    document = json.dumps({**order.model_dump(mode="json"), **old})
+    document = json.dumps(order.model_dump(mode="json"))
     with closing(psycopg2.connect(database.owner_dsn)) as connection, connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO sat.orders (request_id, document) SELECT 'S' || n, %s::jsonb || jsonb_build_object("
-            "'request_id', 'S' || n, 'order_id', 'old-' || n, 'batch_id', 'B' || n / 1000, 'state',"
-            " CASE WHEN n %% 50 = 0 THEN 'failed' ELSE 'succeeded' END, 'evidence_at',"
-            " '2026-10-01T00:00:00Z') FROM generate_series(1, 40000) AS n",
-            (document,),
+            "INSERT INTO sat.orders (request_id, document, committed_rupiah, is_reservable,"
+            " outstanding_until, refundable_until)"
+            " SELECT 'S' || n, %(document)s::jsonb || jsonb_build_object('request_id', 'S' || n,"
+            " 'order_id', 'old-' || n, 'batch_id', 'B' || n / 1000, 'state',"
+            " CASE WHEN n %% 50 = 0 THEN 'failed' ELSE 'succeeded' END), 10, false, %(proven)s::timestamptz,"
+            " CASE WHEN n %% 50 = 0 THEN %(proven)s::timestamptz END FROM generate_series(1, 40000) AS n",
+            {"document": document, "proven": "2026-10-01T00:00:00Z"},
         )
         connection.commit()
         connection.autocommit = True

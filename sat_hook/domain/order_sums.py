@@ -1,0 +1,46 @@
+"""What an order counts for, as one row of numbers and moments that every store sums.
+
+The store keeps the row beside the order's document. SQL adds up rows and compares moments; what an order
+takes from limits and from its account's deposit is decided here and in the functions that this module calls.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sat_hook.domain.funds import ALWAYS, commitment_of, is_reserved, refundable_until
+from sat_hook.domain.guards import amount_of, counted_at, counts
+from sat_hook.domain.order import Order
+
+
+class OrderSums(NamedTuple):
+    """The numbers of one order. Rupiah and UTC.
+
+    :param committed_rupiah: what it counts for wherever its money counts.
+    :param is_reservable: funds stand behind it as soon as its batch's reservation reaches its row.
+    :param outstanding_until: a deposit observed by then may not show its debit; None when it takes nothing.
+    :param refundable_until: a refund may come after any moment up to this one; None when none may.
+    :param counted_at: since when it counts in limits; None while it does not.
+    """
+
+    committed_rupiah: int
+    is_reservable: bool
+    outstanding_until: datetime | None
+    refundable_until: datetime | None
+    counted_at: datetime | None
+
+
+def sums_of(order: Order) -> OrderSums:
+    """What the order counts for as it stands."""
+    commitment = commitment_of(order, reserved_up_to_row=0)
+    outstanding_until = None
+    if commitment is not None and commitment.is_sent:
+        outstanding_until = commitment.debit_proven_at or ALWAYS
+    return OrderSums(
+        committed_rupiah=amount_of(order),
+        is_reservable=is_reserved(order, order.row_number),
+        outstanding_until=outstanding_until,
+        refundable_until=refundable_until(order),
+        counted_at=counted_at(order) if counts(order) else None,
+    )
