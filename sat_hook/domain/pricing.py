@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 
 from sat_hook.domain.amounts import MAXIMUM_AMOUNT_RUPIAH, is_amount
+from sat_hook.domain.client_numbers import number_shape_of
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_events import RejectionReason
 
@@ -37,37 +37,6 @@ class Rejection:
 
     reason: RejectionReason
     detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class NumberShape:
-    """What the client numbers of some products look like."""
-
-    product_pattern: str
-    number_pattern: str
-    expected: str
-
-    def fits(self, number: str) -> bool:
-        """Whether ``number`` looks like one."""
-        return re.fullmatch(self.number_pattern, number) is not None
-
-
-_MOBILE = NumberShape(
-    "*", r"0[1-9][0-9]{7,12}", "a mobile number beginning with a single 0 (a spreadsheet drops leading zeros)"
-)
-# First match counts. The patterns say what a biller's numbers look like, not whether one exists.
-NUMBER_SHAPES: tuple[NumberShape, ...] = (
-    NumberShape("pln-prepaid*", r"[0-9]{11,12}", "a PLN meter number of 11 or 12 digits"),
-    *(
-        NumberShape(pattern, _MOBILE.number_pattern, _MOBILE.expected)
-        for pattern in ("*-simpati", "*-xl", "*-three", "*-indosat", "*-axis", "*-telkomsel", "*-smartfren")
-    ),
-)
-
-
-def number_shape_of(product_code: str) -> NumberShape | None:
-    """What the client numbers of a product look like; None where nothing is known of them."""
-    return next((shape for shape in NUMBER_SHAPES if fnmatchcase(product_code, shape.product_pattern)), None)
 
 
 class SimilarCodes:

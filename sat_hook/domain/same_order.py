@@ -1,7 +1,8 @@
 """Whether a text of SAT's is about the order that was sent: its product and its client number. Pure.
 
-SAT may write a number in a form of its own (``+62 812-…`` for ``0812…``), and may mask it. Only a difference
-that no form and no mask explains is one: a wrong alarm stops an order that is paid.
+SAT may write a phone number in a form of its own (``+62 812-…`` for ``0812…``), may put separators into any
+number, and may mask it. Only a difference that none of these explains is one: a wrong alarm stops an order
+that is paid.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from sat_hook.domain.client_numbers import is_phone_number
+
 PRODUCT_CODE = "product_code"
 CLIENT_NUMBER = "client_number"
 
-_MASKS = "*•●#"
-_MASKED = re.compile(rf"[{_MASKS}]+|x{{3,}}")
-# Digits alone hide behind any number of X; a text that may hold the letter needs a run of them.
-_MASKED_DIGITS = re.compile(rf"[{_MASKS}x]+")
+# Digits alone hide behind any number of any mark; a text that may hold the letter X needs a run of them.
+_DIGITS_MASK = re.compile(r"[*•●∙·○■█×∗#?_x]+")
+_TEXT_MASK = re.compile(r"[*•●#]+|x{3,}")
+# Several in a row hide something; one alone only separates.
+_DOTS = re.compile(r"[.\-\u2010-\u2015]{2,}")
 _SEPARATORS = re.compile(r"[\s\-\u2010-\u2015./()]+")
 _COUNTRY = "62"
-_LEAST_WITH_COUNTRY = 10
 
 
 def differing_members(
@@ -29,7 +32,7 @@ def differing_members(
     differing = []
     if not is_same_product(sent_product, told_product):
         differing.append(PRODUCT_CODE)
-    if not is_same_number(sent_number, told_number):
+    if not is_same_number(sent_number, told_number, sent_product):
         differing.append(CLIENT_NUMBER)
     return tuple(differing)
 
@@ -43,51 +46,63 @@ def mismatch_in_words(members: Iterable[str]) -> str:
 def is_same_product(sent: str, told: str) -> bool:
     """True unless ``told`` names another product. A code that is absent or masked is not compared."""
     ours, theirs = _plain(sent), _plain(told)
+    return not theirs or ours == theirs or _fits_mask(theirs, _TEXT_MASK, ours)
+
+
+def is_same_number(sent: str, told: str, product_code: str = "") -> bool:
+    """True unless ``told`` names another client number.
+
+    A number that is absent or wholly masked is not compared; of a masked one, what can be seen is. Country
+    code and leading zeros are a matter of form in phone numbers alone.
+    """
+    ours, theirs = _plain(sent), _plain(told)
     if not theirs or ours == theirs:
         return True
-    return _MASKED.search(theirs) is not None and _fits_mask(theirs, _MASKED, (ours,))
-
-
-def is_same_number(sent: str, told: str) -> bool:
-    """True unless ``told`` names another client number, in whatever form.
-
-    A number that is absent or wholly masked is not compared; of a masked one, the ends that can be seen are.
-    """
-    ours, theirs = (_SEPARATORS.sub("", _plain(text)).removeprefix("+") for text in (sent, told))
-    if not theirs or ours == theirs or _national(ours) == _national(theirs):
-        return True
-    mask = _MASKED_DIGITS if ours.isdigit() else _MASKED
-    if mask.search(theirs) is None:
-        return False
-    return _fits_mask(theirs, mask, (ours, _national(ours), _COUNTRY + _national(ours)))
+    if not ours.isdigit():
+        return _fits_mask(theirs, _TEXT_MASK, ours)
+    bare = _SEPARATORS.sub("", _DOTS.sub("*", theirs))
+    forms = {ours}
+    if is_phone_number(product_code, ours):
+        bare = bare.removeprefix("+")
+        national = _national(ours)
+        if bare.isdigit() and _national(bare) == national:
+            return True
+        forms |= {national, f"0{national}", f"{_COUNTRY}{national}"}
+    return bare in forms or any(_fits_mask(bare, _DIGITS_MASK, form) for form in forms)
 
 
 def _plain(text: str) -> str:
-    # An ellipsis is a mask; its compatibility form is three full stops, which separate digits.
-    return unicodedata.normalize("NFKC", text.replace("…", "*")).strip().casefold()
+    """Without case, width, blanks around it, and characters that cannot be seen."""
+    # The compatibility form of an ellipsis, which is a mask, is three full stops.
+    folded = unicodedata.normalize("NFKC", text.replace("…", "*")).strip().casefold()
+    return "".join(sign for sign in folded if unicodedata.category(sign) != "Cf")
 
 
-def _national(number: str) -> str:
-    """The number without country code and leading zeros: JSON numbers lose them."""
-    if not number.isdigit():
-        return number
-    has_country = number.startswith(_COUNTRY) and len(number) >= _LEAST_WITH_COUNTRY
-    return number.removeprefix(_COUNTRY) if has_country else number.lstrip("0")
+def _national(phone: str) -> str:
+    """A phone number without country code and leading zeros: JSON numbers lose those."""
+    digits = phone.lstrip("0")
+    mobile = digits.removeprefix(_COUNTRY).lstrip("0")
+    return mobile if mobile.startswith("8") else digits
 
 
-def _fits_mask(theirs: str, mask: re.Pattern[str], forms: tuple[str, ...]) -> bool:
-    """Whether one of our forms shows what is left visible before and after the mask.
+def _fits_mask(theirs: str, mask: re.Pattern[str], ours: str) -> bool:
+    """Whether ``theirs`` is masked, and ours shows in their order what is left visible.
 
-    What is visible between two masks is compared where the lengths agree: a mask may stand for any number of
-    characters.
+    Where the lengths agree each masked character stands for one of ours; else a mask may stand for any number
+    of them.
     """
-    first, *between, last = mask.split(theirs)
     hidden = {place for run in mask.finditer(theirs) for place in range(*run.span())}
-    for form in forms:
-        if not (form.startswith(first) and form.endswith(last)):
-            continue
-        if not any(between) or len(form) != len(theirs):
-            return True
-        if all(form[place] == theirs[place] for place in range(len(form)) if place not in hidden):
-            return True
-    return False
+    if not hidden:
+        return False
+    if len(ours) == len(theirs):
+        return all(ours[place] == theirs[place] for place in range(len(ours)) if place not in hidden)
+    first, *between, last = mask.split(theirs)
+    begin, end = len(first), len(ours) - len(last)
+    if begin > end or not ours.startswith(first) or not ours.endswith(last):
+        return False
+    for shown in between:
+        begin = ours.find(shown, begin, end)
+        if begin < 0:
+            return False
+        begin += len(shown)
+    return True

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sat_hook.domain.pricing import number_shape_of
+from sat_hook.domain.client_numbers import number_shape_of
 from sat_hook.pipeline.limits import (
     MAXIMUM_CELL_CHARACTERS,
     MAXIMUM_ORDER_ID_CHARACTERS,

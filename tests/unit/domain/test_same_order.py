@@ -20,7 +20,10 @@ SENT = "081234567890"
         "+62 812-3456-7890",
         "6281234567890",
         "81234567890",
+        "006281234567890",
+        "+62 (0)812-3456-7890",
         "０８１２３４５６７８９０",
+        "0812\u200b3456\u00a07890",
     ],
 )
 def test_another_form_of_the_number_is_the_same_number(told: str) -> None:
@@ -31,7 +34,8 @@ def test_another_form_of_the_number_is_the_same_number(told: str) -> None:
 @pytest.mark.parametrize(
     "told",
     ["", "   ", "****", "XXXXXXXXXXXX", "0812****7890", "0812xxxx7890", "62812****890", "…7890", "0812…",
-     "08*2345*7890", "••••••••7890", "0812X4567890"],
+     "08*2345*7890", "••••••••7890", "0812X4567890", "0812????7890", "0812____7890", "0812----7890",
+     "0812...7890", "08×2345×7890", "0812*", "*7890", "08*5*9*"],
 )  # fmt: skip
 def test_a_number_that_is_absent_or_masked_is_not_compared(told: str) -> None:
     """What cannot be seen contradicts nothing."""
@@ -41,7 +45,8 @@ def test_a_number_that_is_absent_or_masked_is_not_compared(told: str) -> None:
 @pytest.mark.parametrize(
     "told",
     ["081234567891", "081299999999", "0812345678", "0813****7890", "0812****7891", "62813****890", "…7891",
-     "XXXXXXXX0000", "08*2349*7890", "someone@example.com"],
+     "XXXXXXXX0000", "08*2349*7890", "someone@example.com", "0812345678*567890", "08*7890*5*", "08*6*5*",
+     "0812????7891", "+1 812 3456 7890"],
 )  # fmt: skip
 def test_another_number_is_another_order(told: str) -> None:
     """Neither a form nor a mask explains the difference, so it is one; the visible ends of a mask count."""
@@ -66,6 +71,43 @@ def test_another_number_is_another_order(told: str) -> None:
 def test_products(sent: str, told: str, is_same: bool) -> None:
     """A product's code is compared but for case and blanks; the letter X alone masks nothing of a code."""
     assert is_same_product(sent, told) is is_same
+
+
+@pytest.mark.parametrize(
+    ("product", "sent", "told"),
+    [
+        ("pln-prepaid-token-50k", "01234567890", "1234567890"),
+        ("pln-prepaid-token-50k", "12345678901", "012345678901"),
+        ("pln-prepaid-token-50k", "62812345678", "0812345678"),
+        ("pln-prepaid-token-50k", "62812345678", "812345678"),
+        ("pln-prepaid-token-50k", "081234567890", "6281234567890"),
+        ("pln-postpaid", "081234567890", "81234567890"),
+        ("PDAM-Jabar-Kota-Cirebon", "0811111111", "62811111111"),
+        ("bpjs-kesehatan", "0001234567890", "1234567890"),
+        ("test-1", "0012345678", "12345678"),
+        ("test-1", "6212345678", "12345678"),
+        ("test-1", "12345678", "012****8"),
+    ],
+)
+def test_zeros_and_country_code_make_the_number_of_a_meter_another_one(
+    product: str, sent: str, told: str
+) -> None:
+    """Only phone numbers have such forms: by the product, or by their own form where it does not tell."""
+    assert differing_members(product, sent, product, told) == ("client_number",)
+    assert differing_members(product, sent, product, sent) == ()
+
+
+@pytest.mark.parametrize("product", ["25k-xl", "pasca-telkomsel", "kode-voucher-google-100k"])
+def test_a_phone_number_keeps_its_forms(product: str) -> None:
+    """Where the product sells to phones, or does not tell, and the number is that of a phone."""
+    for told in ("6281234567890", "81234567890", "+62 812 3456 7890", "62812*****90"):
+        assert differing_members(product, SENT, product, told) == (), told
+
+
+@pytest.mark.parametrize("told", ["5321-1000-0123", "5321 1000 0123", "532110****23", "XXXXXXXX0123"])
+def test_separators_and_masks_are_a_matter_of_form_in_every_number(told: str) -> None:
+    """A bill's number printed in groups, or masked, is the bill's number."""
+    assert differing_members("pln-postpaid", "532110000123", "pln-postpaid", told) == ()
 
 
 @pytest.mark.parametrize("sent", ["player-XX12", "someone@example.com", "AXX9"])
