@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TypeVar
 
+from sat_hook.clients.about_request import bill_call, outcome_for, require_about
 from sat_hook.clients.async_transport import AsyncTransport
 from sat_hook.clients.limiter import AsyncLimiter, AsyncProcessLimiter
 from sat_hook.clients.send_window import SendGuard
@@ -22,7 +23,6 @@ from sat_hook.protocol.calls import (
     environment_fault,
     has_sandbox_flag,
     headers_of,
-    inquiry_call,
     order_request,
     ping_call,
     products_call,
@@ -122,7 +122,7 @@ class AsyncSATClient:
 
     async def inquiry(self, request: InquiryRequest) -> Inquiry:
         """What a bill costs (protocol section 5.4). :raises SATError: typed."""
-        return (await self.ask(inquiry_call(request))).value
+        return (await self.ask(bill_call(request))).value
 
     # Orders: outcomes for the pipeline, which raise nothing that the wire does.
 
@@ -161,16 +161,20 @@ class AsyncSATClient:
         """
         began_at = self._clock.now()
         reply = await self._transmit(encode_order(request), None)
-        outcome = classify_checkout(reply, request.request_id)
+        outcome = outcome_for(request, reply)
         return read_checkout(outcome, reply, request.request_id, began_at)
 
-    async def check_status(self, request_id: str) -> OrderDetail:
+    async def check_status(self, request_id: str, sent: OrderRequest | None = None) -> OrderDetail:
         """The signed status of an order. See :meth:`check_status_reply`."""
-        return (await self.check_status_reply(request_id)).value
+        return (await self.check_status_reply(request_id, sent)).value
 
-    async def check_status_reply(self, request_id: str) -> Reply[OrderDetail]:
+    async def check_status_reply(
+        self, request_id: str, sent: OrderRequest | None = None
+    ) -> Reply[OrderDetail]:
         """The signed status of an order with the raw response at hand.
 
+        :param sent: what was ordered under this id; a status about anything else then ends nothing.
+        :raises ReplyMismatchError: the status is about another order, product or client number.
         :raises OrderNotFoundError: P02, no proof that the order failed.
         :raises UnverifiedReplyError: not signed by a trusted key, or there is no key to verify with.
         :raises SATError: typed.
@@ -178,7 +182,7 @@ class AsyncSATClient:
         began_at = self._clock.now()
         reply = await self._send(status_request(request_id))
         outcome = classify_status(reply, request_id, self.settings.verifier)
-        return read_status(outcome, reply, request_id, began_at)
+        return require_about(sent, read_status(outcome, reply, request_id, began_at))
 
     # Transport.
 

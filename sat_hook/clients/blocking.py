@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TypeVar
 
+from sat_hook.clients.about_request import bill_call, outcome_for, require_about
 from sat_hook.clients.blocking_transport import BlockingTransport
 from sat_hook.clients.limiter import BlockingLimiter, ProcessLimiter
 from sat_hook.clients.send_window import SendGuard
@@ -21,7 +22,6 @@ from sat_hook.protocol.calls import (
     environment_fault,
     has_sandbox_flag,
     headers_of,
-    inquiry_call,
     order_request,
     ping_call,
     products_call,
@@ -115,7 +115,7 @@ class BlockingSATClient:
 
     def inquiry(self, request: InquiryRequest) -> Inquiry:
         """What a bill costs (protocol section 5.4). :raises SATError: typed."""
-        return self.ask(inquiry_call(request)).value
+        return self.ask(bill_call(request)).value
 
     # Orders: outcomes for the pipeline, which raise nothing that the wire does.
 
@@ -148,16 +148,18 @@ class BlockingSATClient:
         """
         began_at = self._clock.now()
         reply = self._transmit(encode_order(request), None)
-        outcome = classify_checkout(reply, request.request_id)
+        outcome = outcome_for(request, reply)
         return read_checkout(outcome, reply, request.request_id, began_at)
 
-    def check_status(self, request_id: str) -> OrderDetail:
+    def check_status(self, request_id: str, sent: OrderRequest | None = None) -> OrderDetail:
         """The signed status of an order. See :meth:`check_status_reply`."""
-        return self.check_status_reply(request_id).value
+        return self.check_status_reply(request_id, sent).value
 
-    def check_status_reply(self, request_id: str) -> Reply[OrderDetail]:
+    def check_status_reply(self, request_id: str, sent: OrderRequest | None = None) -> Reply[OrderDetail]:
         """The signed status of an order with the raw response at hand.
 
+        :param sent: what was ordered under this id; a status about anything else then ends nothing.
+        :raises ReplyMismatchError: the status is about another order, product or client number.
         :raises OrderNotFoundError: P02, no proof that the order failed.
         :raises UnverifiedReplyError: not signed by a trusted key, or there is no key to verify with.
         :raises SATError: typed.
@@ -165,7 +167,7 @@ class BlockingSATClient:
         began_at = self._clock.now()
         reply = self._send(status_request(request_id))
         outcome = classify_status(reply, request_id, self.settings.verifier)
-        return read_status(outcome, reply, request_id, began_at)
+        return require_about(sent, read_status(outcome, reply, request_id, began_at))
 
     # Transport.
 

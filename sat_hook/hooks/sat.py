@@ -186,9 +186,13 @@ class SATHook(BaseHook):
         """
         return self.get_conn().checkout(request)
 
-    def check_status(self, request_id: str) -> OrderDetail:
-        """The status of an order, signed by SAT. :raises SATError: typed."""
-        return self.get_conn().check_status(request_id)
+    def check_status(self, request_id: str, sent: OrderRequest | None = None) -> OrderDetail:
+        """The status of an order, signed by SAT.
+
+        :param sent: what was ordered under this id; a status about anything else is a ReplyMismatchError.
+        :raises SATError: typed.
+        """
+        return self.get_conn().check_status(request_id, sent)
 
     def test_connection(self) -> tuple[bool, str]:
         """Token, ping, environment, account, keys; in plain words.

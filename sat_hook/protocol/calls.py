@@ -111,18 +111,8 @@ def products_call(codes: Sequence[str] | None = None) -> Call[list[Product]]:
 
 
 def inquiry_call(request: InquiryRequest) -> Call[Inquiry]:
-    """What a bill costs (protocol section 5.4). A bill of someone else is a
-    :class:`~sat_hook.protocol.errors.ReplyMismatchError`: its price must never be paid for this customer."""
-
-    def read(body: bytes) -> Inquiry:
-        inquiry = parse_inquiry(body)
-        if inquiry.product_code not in ("", request.product_code):
-            raise ReplyMismatchError("the inquiry's answer is about another product")
-        if inquiry.client_number not in ("", request.client_number):
-            raise ReplyMismatchError("the inquiry's answer is about another client number")
-        return inquiry
-
-    return Call(WireRequest("POST", endpoints.INQUIRY_PATH, body=encode_inquiry(request)), read)
+    """What a bill costs (protocol section 5.4). Whose bill it is has to be compared with the request."""
+    return Call(WireRequest("POST", endpoints.INQUIRY_PATH, body=encode_inquiry(request)), parse_inquiry)
 
 
 def order_request(body: bytes) -> WireRequest:

@@ -56,6 +56,7 @@ class UnknownReason(StrEnum):
     UNLISTED_CODE = "unlisted_code"
     UNREADABLE = "unreadable"
     ID_MISMATCH = "id_mismatch"
+    ORDER_MISMATCH = "order_mismatch"
     SIGNATURE_MISSING = "signature_missing"
     SIGNATURE_INVALID = "signature_invalid"
     PUBLIC_KEY_MISSING = "public_key_missing"

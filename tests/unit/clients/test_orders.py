@@ -331,6 +331,49 @@ def test_status_of_another_order_is_believed(client: Any, sat: ScriptedSAT, keys
         client.check_status("ORDER1")
 
 
+ABOUT_ANOTHER = [
+    pytest.param({"product_code": "pln-prepaid"}, id="product"),
+    pytest.param({"client_number": "02121212"}, id="number"),
+    pytest.param({"client_number": "0021*****9"}, id="masked number"),
+]
+
+
+@pytest.mark.parametrize("told", ABOUT_ANOTHER)
+def test_reply_about_another_order_is_an_acceptance(
+    client: Any, sat: ScriptedSAT, told: dict[str, str]
+) -> None:
+    """Our id with somebody else's product or number is UNKNOWN for whoever calls checkout."""
+    sat.script["/v2/order"] = json_answer(order_document("ORDER1", "Success", **told))
+    with pytest.raises(OutcomeUnknownError) as caught:
+        client.checkout(ORDER)
+    assert (caught.value.sent, caught.value.definite) == (True, False)
+    assert caught.value.reason == UnknownReason.ORDER_MISMATCH
+    assert caught.value.request_id == "ORDER1"
+
+
+def test_form_of_a_number_makes_another_order(client: Any, sat: ScriptedSAT, keys: Any) -> None:
+    """Case, separators and masks do not, at checkout and at its status."""
+    told = {"product_code": "PLN-Postpaid ", "client_number": "0021-21212"}
+    sat.script["/v2/order"] = json_answer(order_document("ORDER1", **told))
+    sat.script["/v2/order/ORDER1"] = signed_answer(
+        keys.sat, order_document("ORDER1", "Success", client_number="0021***12")
+    )
+    assert client.checkout(ORDER).status == "Pending"
+    assert client.check_status("ORDER1", ORDER).status == "Success"
+
+
+@pytest.mark.parametrize("told", ABOUT_ANOTHER)
+def test_status_about_another_order_ends_ours(
+    client: Any, sat: ScriptedSAT, keys: Any, told: dict[str, str]
+) -> None:
+    """Who says what was ordered is not given a signed Success about something else."""
+    sat.script["/v2/order/ORDER1"] = signed_answer(keys.sat, order_document("ORDER1", "Success", **told))
+    with pytest.raises(ReplyMismatchError) as caught:
+        client.check_status("ORDER1", ORDER)
+    assert caught.value.request_id == "ORDER1"
+    assert "2121212" not in str(caught.value)
+
+
 def test_unknown_order_is_called_failed(client: Any, sat: ScriptedSAT) -> None:
     """P02 is NOT_FOUND: retryable, not definite."""
     sat.script["/v2/order/ORDER1"] = errors_answer("P02")

@@ -137,6 +137,21 @@ def test_bill_of_somebody_else_is_quoted(client: Any, sat: ScriptedSAT, member: 
         client.inquiry(BILL)
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"client_number": "00212****"},
+        {"client_number": "0021 21212"},
+        {"product_code": "PLN-POSTPAID"},
+        {"client_number": None, "product_code": ""},
+    ],
+)
+def test_bill_in_another_form_is_lost(client: Any, sat: ScriptedSAT, told: dict[str, Any]) -> None:
+    """A mask, separators or another case do not make it somebody else's."""
+    sat.script["/v2/inquiry"] = json_answer(inquiry_document(**told))
+    assert client.inquiry(BILL).sales_price_rupiah == 27500
+
+
 @pytest.mark.parametrize("price", [27500.5, "27.500", None, True, 10**17, [27500]])
 def test_price_that_is_no_whole_rupiah_is_rounded(client: Any, sat: ScriptedSAT, price: Any) -> None:
     """Nothing is rounded or guessed where money is."""
