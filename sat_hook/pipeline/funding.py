@@ -28,6 +28,7 @@ from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandReques
 from sat_hook.pipeline.errors import BatchStoppedError, ContentionError
 from sat_hook.pipeline.limits import FundingLimits
 from sat_hook.pipeline.sat_api import SATApi
+from sat_hook.pipeline.withdrawal import end_unsent
 from sat_hook.protocol.calls import Reply
 from sat_hook.protocol.messages import Account
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
@@ -116,6 +117,9 @@ def reserve(
                 f"batch {batch_id} belongs to account {batch.account!r}; this deposit is "
                 f"{observation.account!r}'s"
             )
+        if batch.withdrawn is not None:
+            # A withdrawal that was cut short: what is left of it gets no funds.
+            end_unsent(CommandHandler(account.store, clock), batch_id, batch.withdrawn, provenance)
         if batch.state not in RESERVABLE:
             raise BatchStoppedError(
                 f"batch {batch_id} is {batch.state.value}: funds are reserved for batches that are quoted"
