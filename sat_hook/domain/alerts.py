@@ -44,6 +44,7 @@ class AlertKind(StrEnum):
     FINAL_WATCH_MISSED = "final_watch_missed"
     RECONCILIATION_BREAK = "reconciliation_break"
     INTAKE_ROWS_FREED = "intake_rows_freed"
+    INTAKE_ROWS_REFUSED = "intake_rows_refused"
     PRICE_JUMP = "price_jump"
     PRODUCT_UNREADABLE = "product_unreadable"
     LOG_FORKED = "log_forked"
@@ -70,6 +71,7 @@ _HEADLINES = {
     AlertKind.FINAL_WATCH_MISSED: "ended orders that were not looked at again in time",
     AlertKind.RECONCILIATION_BREAK: "breaks of the reconciliation",
     AlertKind.INTAKE_ROWS_FREED: "table rows whose run came to nothing, free again",
+    AlertKind.INTAKE_ROWS_REFUSED: "table rows that cannot be submitted as they are",
     AlertKind.PRICE_JUMP: "jumps of product prices",
     AlertKind.PRODUCT_UNREADABLE: "products of SAT's price list that cannot be read",
     AlertKind.LOG_FORKED: "the log is not the one that was published",

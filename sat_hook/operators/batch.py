@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
@@ -176,6 +177,7 @@ class SATIntakeOperator(SATBatchOperator):
                 account=account,
                 claim=self._claim,
                 provenance=provenance,
+                tell=partial(raise_alerts, application.alerts),
             )
         except SubmissionRefusedError as error:
             raise AirflowFailException(str(error)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
@@ -97,8 +98,8 @@ class SATRecoverOrdersOperator(BaseOperator):
 
     def _free_lost_rows(self, application: ApplicationHook, account: str) -> None:
         """Rows of ``order_intake`` whose run came to nothing wait for the next one, and people are told."""
-        if freed := free_lost_rows(application.store, application.intake, account):
-            raise_alerts(application.alerts, freed)
+        tell = partial(raise_alerts, application.alerts)
+        if freed := free_lost_rows(application.store, application.intake, account, tell):
             self.log.warning("Freed rows of order_intake of %s runs that came to nothing.", len(freed))
 
     def _horizon_seconds(self, application: ApplicationHook, account: str, context: Context) -> float:

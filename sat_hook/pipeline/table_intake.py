@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from sat_hook.domain.alerts import Alert, AlertKind, alert_line
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_events import BatchSource
 from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.guards import WIB
 from sat_hook.domain.identity import batch_id_of, digest_of
 from sat_hook.domain.ports import Clock
 from sat_hook.pipeline.csv_dialect import DELIMITERS
+from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.pipeline.limits import (
     CLAIM_LEASE_SECONDS,
     MAXIMUM_CELL_CHARACTERS,
@@ -32,8 +35,15 @@ from sat_hook.pipeline.submission import Submission, submit
 from sat_hook.store.event_store import EventStore, StoreUnavailableError
 from sat_hook.store.order_intake import IntakeRow, OrderIntake
 
+Tell = Callable[[Sequence[Alert]], object]
+"""Has people told of alerts. The same alert again is no news."""
+
 MAXIMUM_CLAIMS_FREED = 100
 COLUMNS = ("order_id", "product_code", "client_number", "amount_rupiah", "max_rupiah", "downline_id")
+
+
+def no_alerts(alerts: Sequence[Alert]) -> None:
+    """Tells nobody."""
 
 
 def submit_claimed_rows(
@@ -45,14 +55,17 @@ def submit_claimed_rows(
     account: str,
     claim: str,
     provenance: Provenance,
+    tell: Tell = no_alerts,
 ) -> Submission | None:
     """Claim the rows that wait for ``account`` and submit them as one batch; None when there are none.
 
-    Whatever goes wrong, the rows are free for the next run.
+    Whatever goes wrong, the rows are free for the next run. Rows that are refused together keep no others
+    from being submitted.
 
     :param claim: a name that every try of the same run shares, such as the run's id.
+    :param tell: has people told, of rows that are refused.
     :raises SubmissionRefusedError: when their batch reference already names another batch, or they are too
-        large together.
+        large together, and no other rows wait.
     :raises SpoolError: when they cannot be spooled.
     """
     if not (rows := intake.claimed(account, claim)):
@@ -61,25 +74,49 @@ def submit_claimed_rows(
         if known is not None:
             return Submission(known.batch_id, known.digest, known.spool_uri, is_new=False)
         rows = intake.claim(account, claim, MAXIMUM_ROWS)
-    if not rows:
-        return None
-    try:
-        return submit(
-            store,
-            spool,
-            clock,
-            account=account,
-            reference=_reference(rows[0].batch_reference, claim),
-            source=BatchSource.ORDER_INTAKE,
-            file_name="order_intake.csv",
-            content=_as_csv(rows),
-            provenance=provenance,
-        )
-    except BaseException:
-        # A database that is away keeps them claimed: then they are freed like those of a killed run.
-        with suppress(StoreUnavailableError):
+    refused: dict[str, SubmissionRefusedError] = {}
+    while rows:
+        reference = rows[0].batch_reference or ""
+        try:
+            return submit(
+                store,
+                spool,
+                clock,
+                account=account,
+                reference=_reference(reference, claim),
+                source=BatchSource.ORDER_INTAKE,
+                file_name="order_intake.csv",
+                content=_as_csv(rows),
+                provenance=provenance,
+            )
+        except SubmissionRefusedError as error:
+            tell([_refused_rows(account, reference, len(rows), error, clock)])
             intake.release(account, claim)
-        raise
+            refused[reference] = error
+        except BaseException:
+            # A database that is away keeps them claimed: then they are freed like those of a killed run.
+            with suppress(StoreUnavailableError):
+                intake.release(account, claim)
+            raise
+        rows = intake.claim(account, claim, MAXIMUM_ROWS, list(refused))
+    if refused:
+        raise next(iter(refused.values()))
+    return None
+
+
+def _refused_rows(
+    account: str, reference: str, rows: int, error: SubmissionRefusedError, clock: Clock
+) -> Alert:
+    """The alert about rows that are refused together: one a business day (WIB) for each reference."""
+    day = clock.now().astimezone(WIB).date()
+    named = f"with batch reference {reference!r}" if reference else "without a batch reference"
+    return Alert(
+        key=f"intake_rows_refused/{account}/{day}/{digest_of(reference.encode())[:16]}",
+        kind=AlertKind.INTAKE_ROWS_REFUSED,
+        account=account,
+        text=alert_line(f"{rows:,} rows of order_intake {named} wait until they are corrected: {error}"),
+        occurred_at=clock.now(),
+    )
 
 
 def settle_rows(intake: OrderIntake, claim: str, batch: Batch) -> None:
@@ -90,9 +127,12 @@ def settle_rows(intake: OrderIntake, claim: str, batch: Batch) -> None:
         intake.release(batch.account, claim)
 
 
-def free_lost_rows(store: EventStore, intake: OrderIntake, account: str) -> list[Alert]:
+def free_lost_rows(
+    store: EventStore, intake: OrderIntake, account: str, tell: Tell = no_alerts
+) -> list[Alert]:
     """Free rows whose run came to nothing: killed, out of the database's reach, without its spooled file.
 
+    :param tell: has people told, before a claim is freed: afterwards nothing shows that it ever was.
     :returns: an alert for each claim that was freed.
     :raises StoreUnavailableError: when the database is away.
     """
@@ -105,19 +145,19 @@ def free_lost_rows(store: EventStore, intake: OrderIntake, account: str) -> list
         if batch is not None and batch.digest == digest_of(_as_csv(rows)) and _has_read(batch):
             intake.settle(account, claim.claimed_by, batch.batch_id)
             continue
-        intake.release(account, claim.claimed_by)
-        alerts.append(
-            Alert(
-                key=f"intake_rows_freed/{account}/{claim.claimed_by}/{claim.claimed_at:%Y%m%dT%H%M%S%f}",
-                kind=AlertKind.INTAKE_ROWS_FREED,
-                account=account,
-                text=alert_line(
-                    f"{len(rows):,} rows of order_intake were claimed at {claim.claimed_at:%F %R} UTC and no "
-                    f"batch took them in; they are free for the next run. Claimed by {claim.claimed_by}"
-                ),
-                occurred_at=claim.claimed_at,
-            )
+        alert = Alert(
+            key=f"intake_rows_freed/{account}/{claim.claimed_by}/{claim.claimed_at:%Y%m%dT%H%M%S%f}",
+            kind=AlertKind.INTAKE_ROWS_FREED,
+            account=account,
+            text=alert_line(
+                f"{len(rows):,} rows of order_intake were claimed at {claim.claimed_at:%F %R} UTC and no "
+                f"batch took them in; they are free for the next run. Claimed by {claim.claimed_by}"
+            ),
+            occurred_at=claim.claimed_at,
         )
+        tell([alert])
+        intake.release(account, claim.claimed_by)
+        alerts.append(alert)
     return alerts
 
 

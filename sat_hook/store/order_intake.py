@@ -40,15 +40,25 @@ class OrderIntake:
         self._database = database
         self._intake = queries("intake")
 
-    def claim(self, account: str, claimed_by: str, limit: int) -> list[IntakeRow]:
+    def claim(
+        self, account: str, claimed_by: str, limit: int, passed_over: Sequence[str] = ()
+    ) -> list[IntakeRow]:
         """The rows of this claim; claims unclaimed ones first when the claim has none yet.
 
         A claim that has rows never takes more: the same run gets the same rows at every try.
+
+        :param passed_over: batch references whose rows are not claimed; ``""`` for rows without one.
         """
         with self._database.transaction() as connection:
             rows = list(self._intake.claimed_rows(connection, account=account, claimed_by=claimed_by))
             if not rows:
-                self._intake.claim_rows(connection, account=account, claimed_by=claimed_by, limit=limit)
+                self._intake.claim_rows(
+                    connection,
+                    account=account,
+                    claimed_by=claimed_by,
+                    limit=limit,
+                    passed_over=list(passed_over),
+                )
                 rows = list(self._intake.claimed_rows(connection, account=account, claimed_by=claimed_by))
         return _intake_rows(rows)
 

@@ -1,6 +1,7 @@
--- name: claim_rows(account, claimed_by, limit)!
+-- name: claim_rows(account, claimed_by, limit, passed_over)!
 -- Mark unclaimed rows of an account as this claimer's. The claim is the run's own name, so that a second try
--- of the same run finds the same rows and nobody else takes them.
+-- of the same run finds the same rows and nobody else takes them. Rows with a batch reference in `passed_over`
+-- ('' is none) are left alone.
 UPDATE sat.order_intake
 SET claimed_by = :claimed_by, claimed_at = clock_timestamp()
 WHERE intake_id IN (
@@ -8,11 +9,14 @@ WHERE intake_id IN (
     FROM sat.order_intake
     WHERE account = :account
       AND claimed_by IS NULL
+      AND coalesce(batch_reference, '') <> ALL (:passed_over::text[])
       AND batch_reference IS NOT DISTINCT FROM (
           -- One batch has one reference: take the oldest row's, and the rows that share it.
           SELECT oldest.batch_reference
           FROM sat.order_intake AS oldest
-          WHERE oldest.account = :account AND oldest.claimed_by IS NULL
+          WHERE oldest.account = :account
+            AND oldest.claimed_by IS NULL
+            AND coalesce(oldest.batch_reference, '') <> ALL (:passed_over::text[])
           ORDER BY oldest.intake_id
           LIMIT 1
       )

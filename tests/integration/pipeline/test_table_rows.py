@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,23 @@ import psycopg2
 import pytest
 
 from sat_hook.clients.clock import SystemClock
-from sat_hook.domain.alerts import AlertKind
+from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.batch import BatchState
+from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.errors import SpoolError, SubmissionRefusedError
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import CLAIM_LEASE_SECONDS, BadRowsPolicy
 from sat_hook.pipeline.results import render_results
 from sat_hook.pipeline.spool import Spool
 from sat_hook.pipeline.submission import Submission
-from sat_hook.pipeline.table_intake import free_lost_rows, settle_rows, submit_claimed_rows
+from sat_hook.pipeline.table_intake import (
+    Tell,
+    free_lost_rows,
+    no_alerts,
+    settle_rows,
+    submit_claimed_rows,
+)
+from sat_hook.store.alerts import AlertBook
 from sat_hook.store.as_of import as_of_now
 from sat_hook.store.order_intake import OrderIntake
 from stack.databases import ApplicationDatabase
@@ -49,7 +58,7 @@ def fill_in(
         )
 
 
-def claimed(line: Line, claim: str, spool: Spool | None = None) -> Submission | None:
+def claimed(line: Line, claim: str, spool: Spool | None = None, tell: Tell = no_alerts) -> Submission | None:
     """The rows that wait, submitted."""
     return submit_claimed_rows(
         line.store,
@@ -59,6 +68,7 @@ def claimed(line: Line, claim: str, spool: Spool | None = None) -> Submission | 
         account=ACCOUNT,
         claim=claim,
         provenance=BY_TEST,
+        tell=tell,
     )
 
 
@@ -96,6 +106,28 @@ def test_rows_that_cannot_be_submitted_are_released(line: Line, database: Applic
     fill_in(database, "T-1", {}, "november")
     with pytest.raises(SubmissionRefusedError):
         claimed(line, "run1")
+    assert rows_that_wait(line) == ["T-1"]
+
+
+def test_rows_that_cannot_be_submitted_hold_up_no_others(line: Line, database: ApplicationDatabase) -> None:
+    """The run takes the next reference, people are told of the refused ones, and those wait as they are."""
+    line.submit(f"{HEADER}\nINV-1,50k-simpati,081211000001\n".encode(), reference="november")
+    for order_id, reference in (("T-1", "november"), ("T-2", " \t "), ("T-3", None), ("T-4", "december")):
+        fill_in(database, order_id, {}, reference)
+    told: list[Alert] = []
+    for claim, order_id in (("run1", "T-3"), ("run2", "T-4")):
+        told.clear()
+        submission = claimed(line, claim, tell=told.extend)
+        assert submission is not None
+        assert take_in(line.resolver, line.spool, submission.batch_id, BY_TEST).batch.orders == 1
+        settle_rows(OrderIntake(line.store.database), claim, line.batch(submission.batch_id))
+        assert order_id in line.orders(submission.batch_id)
+        assert [alert.kind for alert in told] == [AlertKind.INTAKE_ROWS_REFUSED] * 2
+    assert "'november'" in told[0].text
+    book = AlertBook(line.store.database)
+    assert (raise_alerts(book, told), raise_alerts(book, told)) == (2, 0)
+    with pytest.raises(SubmissionRefusedError, match="november"):
+        claimed(line, "run3")
     assert rows_that_wait(line) == ["T-1"]
 
 
@@ -161,6 +193,22 @@ def test_rows_of_a_killed_run_are_freed_and_told(line: Line, database: Applicati
     let_the_lease_pass(database)
     assert freed(line) == [AlertKind.INTAKE_ROWS_FREED]
     assert freed(line) == []
+    assert rows_that_wait(line) == ["T-1"]
+
+
+def test_rows_are_freed_only_once_people_are_told(line: Line, database: ApplicationDatabase) -> None:
+    """A janitor that dies in between frees and tells in its next round."""
+    fill_in(database, "T-1", {}, None)
+    intake = OrderIntake(line.store.database)
+    intake.claim(ACCOUNT, "run1", 10)
+    let_the_lease_pass(database)
+
+    def die(alerts: Sequence[Alert]) -> None:
+        raise SystemExit(143)
+
+    with pytest.raises(SystemExit):
+        free_lost_rows(line.store, intake, ACCOUNT, die)
+    assert freed(line) == [AlertKind.INTAKE_ROWS_FREED]
     assert rows_that_wait(line) == ["T-1"]
 
 
