@@ -7,13 +7,14 @@ page, CSV). Running it again changes nothing unless more is known; then the days
 in order. A certified day stays as it is. docs/read-a-reconciliation.md says how to read it.
 
 The day closes whatever became of the steps before: a SAT that does not answer, or a settlement file that
-cannot be used, is a break in the report.
+cannot be used, is a break in the report. A run with a step that failed is red all the same.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, Param, task_group
 
 from sat_hook.operators.accounts import accounts, accounts_param
@@ -103,6 +104,13 @@ with DAG(
             doc_md="Match, write the report, record the breaks.",
             **shared,
         )
+        # The last task makes the state of a run, and closing succeeds whatever failed before.
+        done = EmptyOperator(
+            task_id="done",
+            trigger_rule="none_failed",
+            doc_md="Green when every step before it was; it does nothing.",
+        )
         observe >> ask_again >> settlements >> close
+        [day, observe, ask_again, settlements, close] >> done
 
     day >> books.expand(sat_conn_id=accounts())

@@ -109,6 +109,7 @@ def _facts(rows: SettlementRows) -> list[tuple[str, str]]:
 def _first(rows: SettlementRows) -> object:
     import pandas as pd
 
+    from sat_hook.pipeline.spreadsheet_cells import has_long_number, shape_of
     from sat_hook.reconciliation.settlement_reader import FIRST_SAMPLES
 
     row: Any
@@ -122,7 +123,7 @@ def _first(rows: SettlementRows) -> object:
             rupiah(row.rupiah),
             row.status,
             _request_id(row.request_id) or masked(row.request_id),
-            row.product_code,
+            shape_of(row.product_code) if has_long_number(row.product_code) else row.product_code,
             masked(client),
             moment,
         )
@@ -150,5 +151,10 @@ def _aside(rows: SettlementRows, aside: pd.DataFrame) -> object:
 def _request_id(text: str) -> str:
     """The text when it has letters and digits, as request ids have; what has not may be a customer's number
     or name that slipped a column."""
-    has_both = any(map(str.isalpha, text)) and any(map(str.isdigit, text))
+    from sat_hook.pipeline.spreadsheet_cells import has_long_number
+    from sat_hook.reconciliation.settlement_cells import OUR_REQUEST_ID
+
+    if OUR_REQUEST_ID.fullmatch(text):
+        return text
+    has_both = any(map(str.isalpha, text)) and any(map(str.isdigit, text)) and not has_long_number(text)
     return text if text.isascii() and text.isprintable() and " " not in text and has_both else ""

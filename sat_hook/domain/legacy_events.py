@@ -6,6 +6,7 @@ A class here has the name of its successor and a lower schema version.
 from __future__ import annotations
 
 from datetime import date
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +22,10 @@ class BatchResultsWritten(Event):
     uri: str
     digest: str
     rows: int
+
+
+class _ReadAsBefore(SettlementMapping):
+    reads_as_before: ClassVar[bool] = True
 
 
 class EarlierSettlementMapping(BaseModel):
@@ -44,7 +49,7 @@ class EarlierSettlementMapping(BaseModel):
 
     def current(self) -> SettlementMapping:
         """The mapping that reads a file as this one did: nothing is a refund, a total or another form."""
-        return SettlementMapping.model_construct(
+        return _ReadAsBefore.model_construct(
             **dict(self),
             refund_words=(),
             negative_is_refund=False,

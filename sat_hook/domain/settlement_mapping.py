@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -54,7 +54,18 @@ Affix = Annotated[str, Field(max_length=20)]
 
 STATUS_WORDS: dict[str, Status] = {"Success": "succeeded", "Failed": "failed", "Pending": "pending"}
 REFUND_WORDS = ("Refund", "Refunded", "Reversal", "Reversed", "Pengembalian", "Dikembalikan")
-FOOTER_WORDS = ("Total", "Grand Total", "Subtotal", "Sub Total", "Jumlah", "Sum")
+FOOTER_WORDS = (
+    "Total",
+    "Grand Total",
+    "Sub Total",
+    "Jumlah",
+    "Jml",
+    "Sum",
+    "Summary",
+    "Rekap",
+    "Rekapitulasi",
+    "Ringkasan",
+)
 
 
 class SettlementMapping(BaseModel):
@@ -66,7 +77,8 @@ class SettlementMapping(BaseModel):
     :param statuses: the file's words for ``succeeded``, ``failed`` and ``pending``.
     :param refund_words: words of the columns ``status`` and ``kind`` that mark a refund, in any case.
     :param negative_is_refund: a negative amount is a refund; else it is kept as a sale with its sign.
-    :param footer_words: a row whose first cell or request id is one of them, or begins with one, is a total.
+    :param footer_words: a row whose first cell or request id is one of them, or begins with one, is a total;
+        in any case, with or without marks around and between the words.
     :param footer_rows: the last rows of the file that are no orders.
     :param thousands: what stands between thousands in amounts, if anything.
     :param decimal: what stands before decimals; by default a point or a comma that is not ``thousands``.
@@ -80,6 +92,9 @@ class SettlementMapping(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reads_as_before: ClassVar[bool] = False
+    """Files of an earlier shape of this are read, and their breaks worded, as when they were signed."""
 
     request_id: Word = "request_id"
     amount_rupiah: Word = "amount"

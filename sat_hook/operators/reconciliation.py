@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from sat_hook.reconciliation.day_close import Closed
 
 SETTLEMENTS_URI_VARIABLE = "SAT_SETTLEMENTS_URI"
+NOT_NAMED = "None"
+"""What the day of a run renders as whose first task failed."""
 MAXIMUM_ASKED = 20_000
 MAXIMUM_ALERTS = 1_000
 
@@ -66,7 +68,12 @@ class SATBooksOperator(BaseOperator):
         self.db_conn_id = db_conn_id
 
     def execute(self, context: Context) -> Any:
-        """Run the step. Trouble that a retry cannot cure fails the task at once, with its reason."""
+        """Run the step. Trouble that a retry cannot cure fails the task at once, with its reason.
+
+        :raises AirflowSkipException: when the run closes no day.
+        """
+        if self.day == NOT_NAMED:
+            raise AirflowSkipException("no day is closed: the log of the task day says why")
         application = ApplicationHook(self.db_conn_id, "sat books")
         with failing_for_good(self.sat_conn_id):
             return self.step(application, asked_by(context))
@@ -79,15 +86,12 @@ class SATBooksOperator(BaseOperator):
     def business_day(self) -> BusinessDay:
         """The day of this run.
 
-        :raises AirflowFailException: when the run has named none.
+        :raises AirflowFailException: when it is none.
         """
         try:
-            date.fromisoformat(self.day)
+            return BusinessDay(date.fromisoformat(self.day), int(self.cut_off_minutes))
         except ValueError:
-            raise AirflowFailException(
-                f"day: found {self.day!r}; expected YYYY-MM-DD (see why in the log of the task day)"
-            ) from None
-        return BusinessDay(date.fromisoformat(self.day), int(self.cut_off_minutes))
+            raise AirflowFailException(f"day: found {self.day!r}; expected YYYY-MM-DD, a WIB day") from None
 
     def account(self, application: ApplicationHook) -> str:
         """The account's name in the log."""

@@ -45,9 +45,14 @@ def shape_of(text: str) -> str:
     return f"{len(text)} character{'s' if len(text) > 1 else ''}, {words}"
 
 
+def has_long_number(text: str) -> bool:
+    """Whether a person's number may be in a text."""
+    return _LONG_NUMBER.search(text) is not None
+
+
 def shown(text: str) -> str:
     """``text`` for a message: quoted and short; only its shape when a number of a person may be in it."""
-    if not text or _LONG_NUMBER.search(text):
+    if not text or has_long_number(text):
         return shape_of(text)
     return repr(text if len(text) <= MAXIMUM_SHOWN_CHARACTERS else text[: MAXIMUM_SHOWN_CHARACTERS - 3] + "…")
 

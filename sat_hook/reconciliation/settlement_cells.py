@@ -6,6 +6,7 @@ money or identity could change, and no float touches money.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import re
 from collections.abc import Iterable
@@ -30,8 +31,11 @@ NO_RUPIAH = -(2**63)
 DECIMAL_MARKS = ".,"
 NO_VALUE = "\x00="
 """Stands in a workbook's cell whose formula has no value."""
+OUR_REQUEST_ID = re.compile("S[A-Z2-7]{31}")
 REQUEST_ID = re.compile(r"[!-~]{1,64}")
 """Whoever made it: without blanks and control characters, which no request id has."""
+
+MOBILE_NUMBER = re.compile(r"(?:\+?62|0)8[0-9]{7,12}")
 
 NO_REQUEST_ID = "no request id"
 NO_USABLE_ID = "no usable request id"
@@ -42,6 +46,7 @@ UNKNOWN_STATUS = "unknown status"
 EXTRA_CELLS = "more cells than the header names"
 UNREADABLE_TEXT = "text that cannot be read"
 STRAY_QUOTE = "a quotation mark without its partner"
+TOO_LONG = f"a cell of more than {csv.field_size_limit():,} characters"
 
 
 class Amounts(dict[str, int]):

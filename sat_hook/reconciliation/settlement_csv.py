@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.reconciliation.errors import SettlementRefusedError
-from sat_hook.reconciliation.settlement_cells import STRAY_QUOTE
+from sat_hook.reconciliation.settlement_cells import STRAY_QUOTE, TOO_LONG
 
 ROWS_OF_A_CHUNK = 5_000
 MAXIMUM_LINE_BYTES = 1024 * 1024
@@ -33,15 +33,14 @@ def csv_chunks(content: bytes, name: str, mapping: SettlementMapping) -> Iterato
 
     :raises SettlementRefusedError: when the file is no text in the mapping's encoding, or has no lines.
     """
+    # EBCDIC has its own byte for the end of a line.
+    ends = {b"\n", b"\r", *(mark.encode(mapping.encoding) for mark in "\n\r")}
     for start in range(0, len(content), MAXIMUM_LINE_BYTES):
         end = start + MAXIMUM_LINE_BYTES
-        if (
-            len(content) >= end
-            and content.find(b"\n", start, end) < 0
-            and content.find(b"\r", start, end) < 0
-        ):
+        if len(content) >= end and all(content.find(mark, start, end) < 0 for mark in ends):
             raise SettlementRefusedError(
-                f"{name}: found a line of more than {MAXIMUM_LINE_BYTES:,} bytes; expected a CSV file"
+                f"{name}: found {MAXIMUM_LINE_BYTES:,} bytes without the end of a line; expected a CSV file "
+                f"in the mapping's encoding, {mapping.encoding}"
             )
     return _Reading(content, name, mapping).chunks()
 
@@ -106,8 +105,8 @@ class _Reading:
                 self._width = len(rows[-1])
             cells, used = self._row_at(lines, at)
             if cells is None:
-                troubles[len(rows)] = STRAY_QUOTE
                 cells, used = self._without_quotes(lines[at]), 1
+                troubles[len(rows)] = STRAY_QUOTE if cells else TOO_LONG
             rows.append(cells)
             at += used
         return rows, troubles

@@ -12,10 +12,11 @@ import pandas as pd
 from sat_hook.domain.books_events import SettlementImported
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence
 from sat_hook.domain.order import OrderState
+from sat_hook.pipeline.spreadsheet_cells import has_long_number, shape_of
 from sat_hook.reconciliation.break_factory import MAXIMUM_ITEMISED, BreakFactory, rupiah
 from sat_hook.reconciliation.model import Break, BusinessDay
 from sat_hook.reconciliation.netting import REFUNDED
-from sat_hook.reconciliation.settlement_cells import client_differs
+from sat_hook.reconciliation.settlement_cells import OUR_REQUEST_ID, client_differs
 from sat_hook.reconciliation.settlement_rows import SettlementRows
 from sat_hook.reconciliation.status_match import OPEN
 
@@ -92,10 +93,18 @@ def unreadable(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Ite
             f"{files.imported[row.file].digest}:{row.file_row}",
             BreakCategory.MATCHING,
             f"a row of the settlement file cannot be matched: {row.trouble}",
-            theirs=row.request_id or f"row {row.file_row}",
+            theirs=_id_shown(files.imported[row.file], row),
             amount_rupiah=int(row.rupiah),
             evidence=_place(files, row.file, [row.file_row]),
         )
+
+
+def _id_shown(imported: SettlementImported, row: Any) -> str:
+    """The id of a row that is set aside, or its place: a cell that is no id of ours may be a customer's."""
+    is_shown = row.request_id and (
+        imported.mapping.reads_as_before or OUR_REQUEST_ID.fullmatch(row.request_id)
+    )
+    return row.request_id if is_shown else f"row {row.file_row}"
 
 
 def duplicates(
@@ -125,13 +134,22 @@ def duplicates(
             "duplicate",
             f"{key}:{finder.day}",
             BreakCategory.DUPLICATE,
-            f"the settlement file has the order {len(group)} times; none of these rows is paired",
+            _how_often(files.imported[first], group),
             ours=rupiah(our_rupiah) if is_known else "nothing",
             theirs=rupiah(int(group["rupiah"].sum())) + elsewhere,
             amount_rupiah=int(group["rupiah"].sum()) - our_rupiah,
             order=(key, str(charged["order_id"].loc[key])) if is_known else (key, ""),
             evidence=_place(files, first, group.loc[group["file"] == first, "file_row"].tolist()),
         )
+
+
+def _how_often(imported: SettlementImported, group: pd.DataFrame) -> str:
+    if imported.mapping.reads_as_before:
+        return f"the settlement file has the order {len(group)} times; none of these rows is paired"
+    if len(group) == 1:
+        return "the settlement file has the order again in a row that is set aside; neither is paired"
+    names = "file has" if group["file"].nunique() == 1 else "files have"
+    return f"the settlement {names} the order {len(group)} times; none of these rows is paired"
 
 
 def again(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
@@ -294,6 +312,8 @@ def _difference(finder: BreakFactory, files: DayFiles, rule: str, row: Any) -> B
             amount = int(row.rupiah) - int(row.charged_rupiah)
         case "product":
             ours, theirs = str(row.product_code), str(row.product_code_theirs)
+            if has_long_number(theirs) and not files.imported[row.file].mapping.reads_as_before:
+                theirs = shape_of(theirs)
         case _:
             ours, theirs = str(row.client_number), "another number"
     return finder.found(

@@ -31,8 +31,9 @@ from sat_hook.reconciliation.settlement_names import (
     family_of,
     is_copy,
     is_correction,
+    is_of_a_program,
     shown,
-    why_passed_over,
+    why_unreadable,
 )
 from sat_hook.store.event_store import StoreUnavailableError
 
@@ -61,6 +62,9 @@ class File(Protocol):
 
     def read_bytes(self) -> bytes:
         """All of it."""
+
+    def is_dir(self) -> bool:
+        """Whether it is a folder."""
 
 
 class Folder(Protocol):
@@ -112,7 +116,7 @@ class Intake:
             # An object store has errors of its own.
             self._set_aside(arrivals, FOLDER, f"found {type(error).__name__}; expected a list of its files")
             return arrivals
-        files = _candidates(there)
+        files = [path for path in there if path.name != MAPPING_FILE and not _is_passed_over(path)]
         arrivals.found = len(files)
         mapping = self._mapping(arrivals, [path for path in there if path.name == MAPPING_FILE])
         # What replaces comes after what it replaces, and a copy after its original, even in one night.
@@ -136,6 +140,9 @@ class Intake:
         name = shown(path.name)
         day = day_in_name(path.name)
         digest = ""
+        if (why := why_unreadable(path.name)) is not None:
+            self._set_aside(arrivals, name, f"{name}: {why}", day)
+            return
         if day is None:
             self._set_aside(arrivals, name, f"{name}: found no single day in the name; expected YYYY-MM-DD")
             return
@@ -296,15 +303,24 @@ def seen_from_outside(path: File) -> tuple[int | None, datetime | None]:
     return known_size, None
 
 
-def _candidates(there: Iterable[File]) -> list[File]:
-    files = []
-    for path in there:
-        why = why_passed_over(path.name)
-        if why is None:
-            files.append(path)
-        elif path.name != MAPPING_FILE:
-            _log.info("%s is passed over: %s", shown(path.name), why)
-    return files
+def _is_passed_over(path: File) -> bool:
+    """Whether it is a program's own, or a folder: only a name that no settlement file has is asked about."""
+    name = shown(path.name)
+    if is_of_a_program(path.name):
+        _log.info("%s is passed over: it is a program's own, or still on its way", name)
+        return True
+    if why_unreadable(path.name) is None or not _is_folder(path):
+        return False
+    _log.info("%s is passed over: it is a folder; expected settlement files beside %s", name, MAPPING_FILE)
+    return True
+
+
+def _is_folder(path: File) -> bool:
+    try:
+        return path.is_dir()
+    except Exception:
+        # What cannot be told is said to a person.
+        return False
 
 
 def _whole(path: File) -> bytes:

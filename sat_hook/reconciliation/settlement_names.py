@@ -9,6 +9,17 @@ from datetime import date
 MAXIMUM_NAME_CHARACTERS = 200
 CORRECTED = "corrected"
 SUFFIXES = (".csv", ".txt", ".tsv", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
+# fmt: off
+# Uploads and downloads that go on, and what systems and senders leave beside files.
+_OF_PROGRAMS = frozenset((
+    "part", "partial", "crdownload", "download", "opdownload", "filepart", "tmp", "temp", "swp", "lock",
+    "db", "ini", "lnk", "ok", "done", "md5", "sha1", "sha256", "sha512", "sig",
+))
+_PACKED = frozenset((
+    "gz", "tgz", "zip", "zipx", "7z", "rar", "bz2", "xz", "zst", "lz4", "lzma", "z", "tar",
+    "gpg", "pgp", "enc", "aes",
+))
+# fmt: on
 _DAY_IN_NAME = re.compile(r"(?<![0-9])(20[0-9]{2})(-?)([01][0-9])\2([0-3][0-9])(?![0-9])")
 # What browsers and file managers add to a second file of one name.
 _COPY = re.compile(
@@ -36,13 +47,23 @@ def shown(name: str) -> str:
     return printable[:MAXIMUM_NAME_CHARACTERS]
 
 
-def why_passed_over(name: str) -> str | None:
-    """Why a file is none of the provider's, by its name; None for one that may be."""
-    if name.startswith((".", "~")):
-        return "it is a program's own, such as the mark of an open workbook"
-    if not name.lower().endswith(SUFFIXES):
-        return f"its name does not end in {', '.join(SUFFIXES)}"
-    return None
+def is_of_a_program(name: str) -> bool:
+    """Whether a file is none of the provider's, by its name: the mark of an open workbook, half an upload."""
+    return name.startswith((".", "~")) or name.endswith("~") or _ending_of(name) in _OF_PROGRAMS
+
+
+def why_unreadable(name: str) -> str | None:
+    """Why a file cannot be read, by its name; None for one that may be a settlement file."""
+    if name.lower().endswith(SUFFIXES):
+        return None
+    ending = _ending_of(name)
+    if ending in _PACKED:
+        return f"found a packed or encrypted file (.{ending}); expected the settlement file itself: unpack it"
+    return f"found a name that ends otherwise; expected one of {', '.join(SUFFIXES)}"
+
+
+def _ending_of(name: str) -> str:
+    return name.rpartition(".")[2].lower()
 
 
 def is_correction(name: str) -> bool:

@@ -17,9 +17,11 @@ from sat_hook.domain.settlement_mapping import MAXIMUM_HEADER_ROW, RowKind, Sett
 from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement_cells import (
     EXTRA_CELLS,
+    MOBILE_NUMBER,
     NO_REQUEST_ID,
     NO_RUPIAH,
     NO_USABLE_ID,
+    OUR_REQUEST_ID,
     REQUEST_ID,
     UNKNOWN_STATUS,
     UNREADABLE_TEXT,
@@ -37,7 +39,6 @@ MAXIMUM_ROWS = 5_000_000
 MAXIMUM_CHARACTERS = 200
 """Of an id or a product code; longer ones are none."""
 MAXIMUM_SAMPLES, FIRST_SAMPLES = 200, 10
-_OUR_REQUEST_ID = re.compile("S[A-Z2-7]{31}")
 _UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 _FRAME = {
     "file_row": "int64",
@@ -153,16 +154,19 @@ class RowReader:
         cells = {ours: column[at] for ours, column in texts.items()}
         if number in troubles:
             return False
-        if not any(cells.values()) and self._footer.match(_first_of(row)) is None:
+        first = _first_of(row)
+        if not any(cells.values()) and self._footer.match(first) is None:
             return True
-        label = cells["request_id"] or _first_of(row)
+        # Beside the word for a total may stand how many rows it is of.
+        is_count = bool(cells["request_id"]) and not any(map(str.isalpha, cells["request_id"]))
+        label = first if is_count else cells["request_id"] or first
         found = self._footer.match(label)
         # With a status it is about an order, unless nothing but a total has such a name.
         words = (cells.get("status", ""), cells.get("kind", ""))
         is_said = (
             self._mapping.status is not None and self._standings.said[self._standings[words]].status != ""
         )
-        if found is None or (is_said and found.end() < len(label)):
+        if found is None or (is_said and (is_count or found["plural"] or found.end() < len(label))):
             return False
         rupiah = self._amounts[cells["amount"]]
         self._totals.append(TotalRow(number, None if rupiah == NO_RUPIAH else rupiah))
@@ -224,10 +228,20 @@ class RowReader:
         for at in odd:
             if not ids[at]:
                 why[at] = self._reason(NO_REQUEST_ID)
-            elif REQUEST_ID.fullmatch(ids[at]) is None:
+            elif not self._is_usable(ids[at]):
                 why[at] = self._reason(NO_USABLE_ID)
                 if _UNREADABLE.search(ids[at]) or len(ids[at]) > MAXIMUM_CHARACTERS:
                     ids[at] = ""
+
+    def _is_usable(self, request_id: str) -> bool:
+        """Whether a text may be a request id. A customer's number is none; nor is, where no status says that
+        a row is about an order, a text without a digit, which names a total or a part of the file."""
+        if REQUEST_ID.fullmatch(request_id) is None:
+            return False
+        if self._mapping.reads_as_before:
+            return True
+        has_digit = self._mapping.status is not None or any(map(str.isdigit, request_id))
+        return has_digit and MOBILE_NUMBER.fullmatch(request_id) is None
 
     def _reason(self, trouble: str) -> int:
         if trouble not in self._reasons:
@@ -286,11 +300,14 @@ class RowReader:
 
 
 def _footer_pattern(mapping: SettlementMapping) -> re.Pattern[str]:
+    """A word for a total, however its parts are joined. Behind it stands nothing but marks, or something that
+    is no part of a word or of an id."""
     words = sorted(mapping.footer_words, key=len, reverse=True)
     if not words:
         return re.compile("(?!)")
-    # With what may follow a word: nothing, or something that is no part of a word or of an id.
-    return re.compile(rf"(?i)(?:{'|'.join(map(re.escape, words))})\s*:?(?:$|(?=[\s:(=]))")
+    parts = [re.findall(r"[^\s._-]+", word) or [word] for word in words]
+    joined = ["[\\s._-]*".join(map(re.escape, of_word)) for of_word in parts]
+    return re.compile(rf"(?i)[\W_]*(?:{'|'.join(joined)})(?P<plural>s)?(?:[\W_]*$|\s*[.:]?(?=[\s:\uff1a(=]))")
 
 
 def _first_of(row: Sequence[str]) -> str:
@@ -299,7 +316,7 @@ def _first_of(row: Sequence[str]) -> str:
 
 def _odd(request_ids: list[str]) -> list[int]:
     """The places of what is no request id of ours at first sight."""
-    is_ours = _OUR_REQUEST_ID.fullmatch
+    is_ours = OUR_REQUEST_ID.fullmatch
     return [at for at, request_id in enumerate(request_ids) if not is_ours(request_id)]
 
 

@@ -41,6 +41,7 @@ STEPS: dict[str, list[str]] = {
         "books.ask_again",
         "books.settlements",
         "books.close",
+        "books.done",
     ],
     "order_recovery": ["accounts", "recover"],
     "product_price_snapshot": ["accounts", "prices.snapshot", "prices.announce"],
@@ -127,3 +128,12 @@ def test_the_day_closes_whatever_became_of_the_steps_before(bag: dict[str, Any])
     for before, step in pairwise(steps):
         assert before in tasks[step]["upstream"]
         assert tasks[step]["rule"] == "all_done"
+
+
+def test_a_night_with_a_failed_step_is_red(bag: dict[str, Any]) -> None:
+    """The last task alone makes the state of a run; it looks at every step, and at the day's name."""
+    tasks = {task["id"]: task for task in bag["dags"]["nightly_reconciliation"]["tasks"]}
+    ends = set(tasks).difference(*(task["upstream"] for task in tasks.values()))
+    assert ends == {"books.done"}
+    assert tasks["books.done"]["rule"] == "none_failed"
+    assert set(tasks["books.done"]["upstream"]) >= set(tasks) - {"books.done", "accounts"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -10,10 +12,13 @@ import pytest
 
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.identity import digest_of
+from sat_hook.domain.legacy_events import EarlierSettlementMapping, SettlementImported
 from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.reconciliation.model import BusinessDay, DayClose
 from sat_hook.store.postgres import PostgresEventStore
 from tests.integration.reconciliation.planting import CLOSES, DAY, NOON, PRICE, SECOND, Planted, described
+from tests.orders import BY_TEST
 
 HOUR = timedelta(hours=1)
 NEXT = BusinessDay(DAY.day + timedelta(days=1))
@@ -140,6 +145,67 @@ def test_a_refund_that_comes_a_day_late_ends_the_break(day: Planted) -> None:
     day.observe(NEXT.closes_at + SECOND)
     (ended,) = day.close(NEXT).close.breaks
     assert (ended.break_id, ended.state) == (item.break_id, BreakState.RESOLVED)
+
+
+def test_breaks_say_how_often_a_file_has_an_order(day: Planted) -> None:
+    """A row that is set aside is no second charge; two files are two."""
+    one = day.settlement_row("good-1")
+    day.settle(one, day.settlement_row("good-1", status="Retur"), *day.usual_rows("good-1"))
+    assert [item.what for item in day.close().close.breaks if item.category.value == "duplicate"] == [
+        "the settlement file has the order again in a row that is set aside; neither is paired"
+    ]
+    day.settle(one, one, name="other.csv")
+    assert [item.what for item in day.close().close.breaks if item.category.value == "duplicate"] == [
+        "the settlement files have the order 3 times; none of these rows is paired"
+    ]
+
+
+def test_no_break_has_a_cell_that_may_be_a_customers(day: Planted) -> None:
+    """A column slipped: the place of the row is said, and the shape of the product. An id of ours stays."""
+    ours = day.request_id("good-2")
+    day.settle(
+        *day.usual_rows("good-1", "good-2"),
+        day.settlement_row("good-1", product="BUDI 0812-3456-7890"),
+        day.settlement_row("good-2", status="Retur"),
+        "BUDI CONTOH 081234567890,1,Success,a,b",
+        "BUDI81234567890,1,Retur,a,b",
+        "081234567890,1,Success,a,b",
+    )
+    breaks = day.close().close.breaks
+    said = json.dumps([item.theirs + item.what + (item.request_id or "") for item in breaks])
+    assert re.search("BUDI|CONTOH|34567|3456-7890", said) is None
+    cannot = sorted(item.theirs for item in breaks if item.category.value == "matching")
+    assert cannot == sorted([ours, "row 5", "row 6", "row 7"])
+    (product,) = [item.theirs for item in breaks if item.category.value == "attribute"]
+    assert product == "19 characters, letters, digits, spaces and dashes"
+
+
+def test_texts_of_a_file_of_an_earlier_release_stay(day: Planted) -> None:
+    """They are part of the digest that was signed."""
+    rows = (
+        day.settlement_row("good-1"),
+        day.settlement_row("good-1", status="Retur"),
+        "Budi 0812,1,Success,a,b",
+    )
+    content = "\n".join(
+        ("request_id,amount,status,product,number", *rows, *day.usual_rows("good-1"))
+    ).encode()
+    event = SettlementImported(
+        account=day.account,
+        day=DAY.day,
+        name="s.csv",
+        uri=day.spool.write("s.csv", content),
+        digest=digest_of(content),
+        size_bytes=len(content),
+        rows=5,
+        mapping=EarlierSettlementMapping(product_code="product", client_number="number"),
+        replaces_earlier=False,
+    )
+    day.keeper.post(day.account, lambda _: (event,), BY_TEST)
+    close = day.close().close
+    said = {item.what: item.theirs for item in close.breaks}
+    assert "the settlement file has the order 1 times; none of these rows is paired" in said
+    assert said["a row of the settlement file cannot be matched: no usable request id"] == "Budi 0812"
 
 
 def test_a_doubt_about_a_file_is_a_break_of_its_own(day: Planted) -> None:

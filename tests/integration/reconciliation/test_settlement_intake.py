@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -166,8 +167,46 @@ OWNER_FILES = (
     f"{NAME}.csv.crdownload",
     f"{NAME}.tmp",
     f"{NAME}.csv.filepart",
+    f"{NAME}.csv.sha256",
+    "mapping.json~",
     "Thumbs.db",
 )
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (f"{NAME}.csv.gz", r"found a packed or encrypted file \(\.gz\); expected the settlement file itself"),
+        (f"{NAME}.ZIP", r"found a packed or encrypted file \(\.zip\)"),
+        (f"{NAME}.csv.pgp", r"found a packed or encrypted file \(\.pgp\)"),
+        (f"{NAME}.pdf", "found a name that ends otherwise; expected one of .csv"),
+        (NAME, "found a name that ends otherwise"),
+        ("Mapping.JSON", "found a name that ends otherwise"),
+    ],
+)
+def test_a_file_that_is_read_by_no_night_is_a_break(inbox: Inbox, name: str, why: str) -> None:
+    """Packed, or named otherwise: the provider sent it, and nothing of it counts. It is told once, and ends
+    when the file is gone."""
+    inbox.put(f"{NAME}.csv", inbox.good())
+    inbox.put(name, b"\x1f\x8bBudi")
+    assert [event.name for event in inbox.take_in().aside] == [name]
+    (found,) = inbox.night()
+    assert (found.category.value, found.evidence.file_name, found.day) == ("file", name, DAY.day)
+    assert re.search(why, found.what)
+    assert inbox.take_in().aside == []
+    (inbox.folder / name).unlink()
+    assert inbox.night() == ()
+
+
+def test_a_folder_in_the_folder_is_passed_over_with_a_line(
+    inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as one for what is done with."""
+    caplog.set_level(logging.INFO, logger="sat_hook")
+    inbox.put(f"{NAME}.csv", inbox.good())
+    (inbox.folder / "archive").mkdir()
+    assert inbox.night() == ()
+    assert "archive is passed over: it is a folder" in caplog.text
 
 
 def test_files_of_programs_and_half_written_ones_are_passed_over_with_a_line(

@@ -53,13 +53,26 @@ def test_a_preview_shows_how_a_file_would_be_read(run: Run, file: Path) -> None:
         "charged Rp42,000",
         f"2 sale Rp52,000 succeeded {ORDER} 0812******90",
         f"3 refund Rp-10,000 succeeded {ORDER}",
-        "4 no whole amount 12 characters, digits 'Rp 1,5' 'Success'",
+        "4 no usable request id 12 characters, digits 'Rp 1,5' 'Success'",
         "row 5 is a total or footer of Rp42,000",
         "Nothing was recorded",
     ):
         assert text in words, text
     for number in ("081234567890", "081234567891", "081234567892"):
         assert number not in ran.out
+
+
+def test_a_number_or_name_in_another_column_is_not_shown(run: Run, tmp_path: Path) -> None:
+    """A column slipped: in the product of a good row, in the id of one that is set aside."""
+    (tmp_path / "mapping.json").write_text('{"product_code": "produk"}')
+    (tmp_path / "s.csv").write_text(
+        f"request_id,amount,status,produk\n{ORDER},1,Success,081234567890\nBUDI-081234567891,x,Success,a\n"
+    )
+    ran = run("reconcile", "preview", "s.csv")
+    words = " ".join(ran.out.split())
+    assert f"{ORDER} 12 characters, digits" in words
+    assert "no whole amount 17 characters, letters, digits and dashes" in words
+    assert "08123456789" not in ran.out
 
 
 def test_a_workbook_is_shown_likewise(run: Run, tmp_path: Path) -> None:

@@ -66,6 +66,63 @@ def test_a_total_without_a_status_column_is_no_order() -> None:
     assert rows.totals == (TotalRow(4, 104_000),)
 
 
+@pytest.mark.parametrize(
+    "label",
+    [
+        "Sub-total",
+        "SUBTOTAL",
+        "Grandtotal",
+        "Grand-Total:",
+        "Total.",
+        "totals",
+        "Total. 2 transaksi",
+        "Rekap",
+        "Rekapitulasi",
+        "Jumlah :",
+        "Jumlah\uff1a",
+        "Jml.",
+        "*** TOTAL ***",
+        "= Total",
+        "sub_total",
+    ],
+)
+def test_a_total_is_known_however_it_is_written(label: str) -> None:
+    """With hyphens, points, stars, in one word or two; where no status could say that it is an order."""
+    rows = read(f"request_id,amount\nS1,52000\nS2,52000\n{label},104000\n", status=None)
+    assert [row[1] for row in orders(rows)] == ["S1", "S2"]
+    assert rows.totals == (TotalRow(4, 104_000),)
+
+
+def test_a_total_beside_a_count_is_a_total() -> None:
+    """The number of rows stands where the request ids stand. With a status it is an order."""
+    text = "no,request_id,amount\n1,S1,52000\n2,S2,52000\nTOTAL,2,104000\n"
+    assert read(text, status=None).totals == (TotalRow(4, 104_000),)
+    rows = read("produk,request_id,amount,status\nTotal,7001,52000,Success\n")
+    assert [row[1] for row in orders(rows)] == ["7001"]
+
+
+@pytest.mark.parametrize("label", ["Saldo", "Keterangan", "Biaya", "Catatan."])
+def test_a_word_is_no_order_where_no_status_says_so(label: str) -> None:
+    """It costs its row, and is not counted as succeeded; with a status it is somebody's id."""
+    rows = read(f"request_id,amount\nS1,52000\n{label},104000\n", status=None)
+    assert rows.kept["request_id"].tolist() == ["S1"]
+    assert rows.set_aside["trouble"].tolist() == ["no usable request id"]
+    assert len(read(f"{HEADER}{label},104000,Success\n").kept) == 1
+
+
+@pytest.mark.parametrize("word", ["-", " ", "...", "_"])
+def test_a_footer_word_of_marks_alone_is_that_word(word: str) -> None:
+    """And not the end of every id."""
+    rows = read(f"{HEADER}S,1,Success\ns1,1,Success\n", footer_words=[word])
+    assert len(rows.kept) == 2
+
+
+@pytest.mark.parametrize("number", ["081234567890", "6281234567890", "+6281234567890"])
+def test_a_customers_number_is_no_request_id(number: str) -> None:
+    """A column slipped: it would stand as an order's id in every report."""
+    assert read(f"{HEADER}{number},52000,Success\n").set_aside["trouble"].tolist() == ["no usable request id"]
+
+
 def test_a_total_that_disagrees_is_a_doubt() -> None:
     """Rows may be missing. Several that disagree are one doubt."""
     rows = read(f"{HEADER}S1,52000,Success\nTOTAL,52001,\nS2,1,Success\nTOTAL,9,\n")
@@ -160,6 +217,23 @@ def test_a_cell_without_an_end_costs_its_row() -> None:
     assert len(rows.kept) == 20_000
 
 
+def test_a_cell_that_is_too_long_is_called_so() -> None:
+    """And not a quotation mark without its partner, which is another trouble."""
+    rows = read(f"{HEADER}S1,{'9' * 140_000},Success\nS2,2,Success\n")
+    assert rows.set_aside["trouble"].tolist() == ["a cell of more than 131,072 characters"]
+    assert rows.kept["request_id"].tolist() == ["S2"]
+
+
+@pytest.mark.parametrize("encoding", ["cp037", "cp500"])
+def test_ends_of_lines_are_those_of_the_encoding(encoding: str) -> None:
+    """EBCDIC has a byte of its own for them: a large file of it has lines, too."""
+    row = f"S1,52000,Success,{1000 * 'x'}\n"
+    content = f"{HEADER}{row * 2_500}".replace("status", "status,note")
+    assert len(read(content.encode(encoding), encoding=encoding).kept) == 2_500
+    with pytest.raises(SettlementRefusedError, match="the mapping's encoding, utf-8-sig"):
+        read(content.encode(encoding))
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8"])
 def test_bytes_of_another_encoding_cost_their_row(encoding: str) -> None:
     """Where they matter; in a column that nobody asked for they cost nothing."""
@@ -179,7 +253,7 @@ def test_an_encoding_that_breaks_off_is_refused_with_its_place() -> None:
 
 def test_a_line_without_an_end_is_refused() -> None:
     """Before it is split into cells, which take more memory than its text."""
-    with pytest.raises(SettlementRefusedError, match="found a line of more than 1,048,576 bytes"):
+    with pytest.raises(SettlementRefusedError, match="found 1,048,576 bytes without the end of a line"):
         read(HEADER + "," * 3_000_000)
 
 
