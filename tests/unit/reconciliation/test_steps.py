@@ -15,7 +15,13 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sat_hook.clients.clock import SystemClock
 from sat_hook.operators import reconciliation
-from sat_hook.operators.reconciliation import SATImportSettlementsOperator, SATNameDayOperator
+from sat_hook.operators.reconciliation import (
+    SATAskAgainOperator,
+    SATBooksOperator,
+    SATCloseDayOperator,
+    SATImportSettlementsOperator,
+    SATNameDayOperator,
+)
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.database import Database
@@ -72,6 +78,17 @@ def test_a_run_of_a_moment_that_is_to_come_closes_nothing() -> None:
     now = datetime.now(UTC)
     with pytest.raises(AirflowFailException, match="expected a day that ended"):
         named(now + timedelta(days=2), now)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [SATAskAgainOperator, SATImportSettlementsOperator, SATCloseDayOperator],
+)
+def test_a_run_that_closes_no_day_says_so_once(step: type[SATBooksOperator]) -> None:
+    """Where its day was refused the steps are skipped, and none adds an error of its own."""
+    context: Any = {}
+    with pytest.raises(AirflowSkipException, match="the log of the task day says why"):
+        step(task_id="step", day="None").execute(context)
 
 
 @pytest.fixture
