@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from html import escape
+
+from markupsafe import Markup
 
 from sat_hook.catalogue.gaps import GAP_HOURS, gaps_between
-from sat_hook.catalogue.wib import day_text, midnight, moment_text, rupiah_text, span_text
-from sat_hook.domain.guards import WIB
-from sat_hook.domain.prices import PricePeriod, percent_text
+from sat_hook.domain.business_day import WIB, business_day, day_text, midnight, moment_text, span_text
+from sat_hook.domain.prices import PricePeriod, percent_text, price_text
+from sat_hook.presentation.colours import AMBER, BLUE, GREY, MIST, RED, VIOLET, custom_properties
+from sat_hook.presentation.svg import element, joined, line, rectangle, round_step
+from sat_hook.presentation.templates import templates_of
 
 WIDTH, HEIGHT = 960, 420
 MAXIMUM_PERIODS = 5_000
@@ -35,12 +38,17 @@ _TIME_STEPS = tuple(
 )
 _LONGEST_TITLE = 70
 
-STYLE = """
-.price{--surface:#fcfcfb;--ink:#0b0b0b;--ink-2:#52514e;--grid:#e4e3df;--axis:#8a8983;--active:#2a78d6;
---resting:#c9820b;--off:#6f6e69;--other:#4a3aa7;--gone:#c2272d;--blind:#eceae4;
-font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-@media (prefers-color-scheme:dark){.price{--surface:#1a1a19;--ink:#fff;--ink-2:#c3c2b7;--grid:#33332f;
---active:#4f98ea;--resting:#d99a2b;--off:#9a9993;--other:#9184e6;--gone:#f0706c;--blind:#2a2a27}}
+_COLOURS = {
+    "active": BLUE,
+    "resting": AMBER,
+    "off": GREY,
+    "other": VIOLET,
+    "gone": RED,
+    "blind": MIST,
+}
+STYLE = (
+    custom_properties(".price", _COLOURS)
+    + """.price{font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 .price .surface{fill:var(--surface)} .price text{fill:var(--ink-2);font-size:12px}
 .price .title{fill:var(--ink);font-size:18px;font-weight:600}
 .price .figure{fill:var(--ink);font-weight:600}
@@ -52,7 +60,22 @@ font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 .price .step{stroke:var(--axis);stroke-width:1} .price .dot{fill:var(--ink)}
 .price .gone{fill:url(#gone)} .price .gone-line{stroke:var(--gone);stroke-width:1.2}
 .price .blind{fill:var(--blind)} .price .hit{fill:transparent}
-""".strip()
+"""
+)
+
+_HATCHING = element(
+    "defs",
+    element(
+        "pattern",
+        element("line", class_="gone-line", x1=0, y1=0, x2=0, y2=7),
+        id="gone",
+        width=7,
+        height=7,
+        patternUnits="userSpaceOnUse",
+        patternTransform="rotate(45)",
+    ),
+)
+_TEMPLATES = templates_of("sat_hook.catalogue")
 
 _STATUS_CLASSES = {1: "s1", 2: "s2", 3: "s3"}
 _STATUS_WORDS = {"s1": "active", "s2": "inactive", "s3": "temporarily inactive", "s0": "unknown status"}
@@ -94,61 +117,51 @@ class PriceChart:
 
 def svg(chart: PriceChart) -> str:
     """The chart as an SVG file."""
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + drawing(chart)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{drawing(chart)}\n'
 
 
 def page(chart: PriceChart) -> str:
     """The chart as an HTML page, with the changes as a table below it, the newest first."""
     latest = chart.periods[-1].product
-    heading = escape(latest.name or latest.code)
-    rows = "\n".join(_rows(chart.periods))
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{heading}: price</title>
-<style>
-:root{{color-scheme:light dark;--surface:#fcfcfb;--ink:#0b0b0b;--ink-2:#52514e;--grid:#e4e3df}}
-@media (prefers-color-scheme:dark){{:root{{--surface:#1a1a19;--ink:#fff;--ink-2:#c3c2b7;--grid:#33332f}}}}
-body{{background:var(--surface);color:var(--ink);font:14px system-ui,sans-serif;max-width:960px}}
-body{{margin:16px auto}}
-table{{border-collapse:collapse;width:100%}} th,td{{padding:5px 10px;border-bottom:1px solid var(--grid)}}
-th{{text-align:left;color:var(--ink-2);font-weight:600}} .number{{text-align:right;white-space:nowrap}}
-svg{{width:100%;height:auto}}
-</style></head><body>
-{drawing(chart)}
-<table><thead><tr><th>since (WIB)</th><th>until (WIB)</th><th class="number">price</th>
-<th class="number">change</th><th>status</th><th>name</th></tr></thead><tbody>
-{rows}
-</tbody></table></body></html>
-"""
+    return _TEMPLATES.get_template("price.html.jinja").render(
+        heading=latest.name or latest.code,
+        colours=Markup(custom_properties(":root", {})),  # noqa: S704 - our own constant
+        drawing=drawing(chart),
+        rows=list(_rows(chart.periods)),
+    )
 
 
-def drawing(chart: PriceChart) -> str:
+def drawing(chart: PriceChart) -> Markup:
     """The ``svg`` element."""
     plot = _Plot(chart)
     product = chart.periods[-1].product
     title = product.name or product.code
     title = title if len(title) <= _LONGEST_TITLE else title[: _LONGEST_TITLE - 1] + "…"
     time = f"{moment_text(chart.since)} to {moment_text(chart.until)} WIB"
-    says = f"{product.code} · account {chart.account} · {time}"
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="price" role="img" viewBox="0 0 {WIDTH} {HEIGHT}"'
-        f' width="{WIDTH}" height="{HEIGHT}" aria-label="{escape(_summary(chart), quote=True)}">',
-        f"<style>{STYLE}</style>",
-        '<defs><pattern id="gone" width="7" height="7" patternUnits="userSpaceOnUse"'
-        ' patternTransform="rotate(45)"><line class="gone-line" x1="0" y1="0" x2="0" y2="7"/></pattern>'
-        "</defs>",
-        f'<rect class="surface" width="{WIDTH}" height="{HEIGHT}"/>',
-        f'<text class="title" x="{_LEFT - 68}" y="30">{escape(title)}</text>',
-        f'<text x="{_LEFT - 68}" y="50">{escape(says)}</text>',
+        element("style", Markup(STYLE)),  # noqa: S704 - our own constant
+        _HATCHING,
+        element("rect", class_="surface", width=WIDTH, height=HEIGHT),
+        element("text", title, class_="title", x=_LEFT - 68, y=30),
+        element("text", f"{product.code} · account {chart.account} · {time}", x=_LEFT - 68, y=50),
         *plot.legend(),
         *plot.bands(),
         *plot.axes(),
         *plot.steps(),
         *plot.marks(),
         *plot.tooltips(),
-        "</svg>",
     ]
-    return "\n".join(parts) + "\n"
+    return element(
+        "svg",
+        joined(parts, "\n"),
+        xmlns="http://www.w3.org/2000/svg",
+        class_="price",
+        role="img",
+        viewBox=f"0 0 {WIDTH} {HEIGHT}",
+        width=WIDTH,
+        height=HEIGHT,
+        aria_label=_summary(chart),
+    )
 
 
 class _Plot:
@@ -176,35 +189,31 @@ class _Plot:
         share = (price_rupiah - self.low) / (self.high - self.low)
         return round(HEIGHT - _BOTTOM - share * (HEIGHT - _TOP - _BOTTOM), 1)
 
-    def axes(self) -> Iterator[str]:
+    def axes(self) -> Iterator[Markup]:
         """Prices on the left, days or hours below."""
+        right, bottom = WIDTH - _RIGHT, HEIGHT - _BOTTOM
         for price in self.ticks:
             y = self.y(price)
-            yield f'<line class="grid" x1="{_LEFT}" y1="{y}" x2="{WIDTH - _RIGHT}" y2="{y}"/>'
-            yield f'<text x="{_LEFT - 8}" y="{y + 4}" text-anchor="end">{rupiah_text(price)}</text>'
-        bottom = HEIGHT - _BOTTOM
-        yield f'<line class="axis" x1="{_LEFT}" y1="{bottom}" x2="{WIDTH - _RIGHT}" y2="{bottom}"/>'
+            yield line("grid", _LEFT, y, right, y)
+            yield element("text", price_text(price), x=_LEFT - 8, y=y + 4, text_anchor="end")
+        yield line("axis", _LEFT, bottom, right, bottom)
         for moment, words in _time_ticks(self.chart.since, self.chart.until):
             x = self.x(moment)
-            yield f'<line class="axis" x1="{x}" y1="{bottom}" x2="{x}" y2="{bottom + 5}"/>'
-            anchor = "middle" if x < WIDTH - _RIGHT - 36 else "end"
-            yield f'<text x="{x}" y="{bottom + 20}" text-anchor="{anchor}">{words}</text>'
-        yield f'<text x="{WIDTH - _RIGHT}" y="{bottom + 40}" text-anchor="end">times in WIB</text>'
+            yield line("axis", x, bottom, x, bottom + 5)
+            anchor = "middle" if x < right - 36 else "end"
+            yield element("text", words, x=x, y=bottom + 20, text_anchor=anchor)
+        yield element("text", "times in WIB", x=right, y=bottom + 40, text_anchor="end")
 
-    def bands(self) -> Iterator[str]:
-        """When the product was not listed, and when nobody knows."""
+    def bands(self) -> Iterator[Markup]:
+        """When the product was not listed, and when no list is known."""
         for (start, end), kind, words in [
             *((span, "blind", "no price list is known") for span in (*self.before, *self.gaps)),
             *((span, "gone", "not listed") for span in self.gone),
         ]:
-            x, width = self.x(start), max(2.0, round(self.x(end) - self.x(start), 1))
             told = f"{words} from {moment_text(start)} to {moment_text(end)} WIB ({span_text(end - start)})"
-            yield (
-                f'<rect class="{kind}" x="{x}" y="{_TOP}" width="{width}" height="{HEIGHT - _TOP - _BOTTOM}">'
-                f"<title>{told}</title></rect>"
-            )
+            yield self._band(kind, start, end, 2.0, told)
 
-    def steps(self) -> Iterator[str]:
+    def steps(self) -> Iterator[Markup]:
         """The line, in the manner of each status; a thin upright joins a price to the next."""
         last: PricePeriod | None = None
         for period in self.shown:
@@ -212,73 +221,76 @@ class _Plot:
             if price is not None:
                 x, end = self.x(period.since), self.x(period.until or self.chart.until)
                 if last is not None and last.until == period.since and last.product.price_rupiah is not None:
-                    was, now = self.y(last.product.price_rupiah), self.y(price)
-                    yield f'<line class="step" x1="{x}" y1="{was}" x2="{x}" y2="{now}"/>'
-                kind = _status_class(period)
+                    yield line("step", x, self.y(last.product.price_rupiah), x, self.y(price))
                 # A period that is shorter than a pixel is seen all the same.
-                yield f'<path class="line {kind}" d="M{x} {self.y(price)}H{max(end, x + 1.5)}"/>'
+                yield _stroke(_status_class(period), x, self.y(price), max(end, x + 1.5))
             last = period
 
-    def marks(self) -> Iterator[str]:
+    def marks(self) -> Iterator[Markup]:
         """A dot and a figure where the price changes, as far as there is room; the last price always."""
         changes = [p for p in _price_changes(self.shown) if p.since >= self.chart.since]
         if len(changes) > _MARKED_CHANGES:
             changes = []
-        priced = [p for p in self.shown if p.product.price_rupiah is not None]
+        priced = [(p, p.product.price_rupiah) for p in self.shown if p.product.price_rupiah is not None]
         latest = priced[-1] if priced else None
         free_from = float(_LEFT)
         # The price that the picture begins with.
-        if priced and priced[0].since <= self.chart.since and priced[0] is not latest:
-            first = priced[0].product.price_rupiah
-            assert first is not None
-            yield f'<text class="mark" x="{_LEFT + 5}" y="{self.y(first) - 8}">{rupiah_text(first)}</text>'
+        if priced and priced[0][0].since <= self.chart.since and priced[0] is not latest:
+            first = priced[0][1]
+            yield element("text", price_text(first), class_="mark", x=_LEFT + 5, y=self.y(first) - 8)
             free_from += _LABEL_WIDTH
         end_x = WIDTH - _RIGHT - (_LABEL_WIDTH if latest is not None else 0)
         for period in changes:
             price = period.product.price_rupiah
             assert price is not None
             x, y = self.x(period.since), self.y(price)
-            yield f'<circle class="dot" cx="{x}" cy="{y}" r="3"/>'
-            if x >= free_from and x <= end_x - 12 and period is not latest:
-                yield f'<text class="mark" x="{x + 4}" y="{y - 8}">{rupiah_text(price)}</text>'
+            yield element("circle", class_="dot", cx=x, cy=y, r=3)
+            if free_from <= x <= end_x - 12 and (latest is None or period is not latest[0]):
+                yield element("text", price_text(price), class_="mark", x=x + 4, y=y - 8)
                 free_from = x + _LABEL_WIDTH
         if latest is not None:
-            price = latest.product.price_rupiah
-            assert price is not None
-            x, y = self.x(latest.until or self.chart.until), self.y(price)
-            yield f'<text class="figure" x="{x}" y="{y - 9}" text-anchor="end">{rupiah_text(price)}</text>'
+            period, price = latest
+            x, y = self.x(period.until or self.chart.until), self.y(price) - 9
+            yield element("text", price_text(price), class_="figure", x=x, y=y, text_anchor="end")
 
-    def legend(self) -> Iterator[str]:
+    def legend(self) -> Iterator[Markup]:
         """What of all this is on the picture."""
+        signs = [
+            (kind, _STATUS_WORDS[kind])
+            for kind in ("s1", "s3", "s2", "s0")
+            if any(_status_class(period) == kind for period in self.shown)
+        ]
+        if self.gone:
+            signs.append(("gone", "not listed"))
+        if self.before or self.gaps:
+            signs.append(("blind", "no price list is known"))
         x = float(_LEFT)
-        for kind in ("s1", "s3", "s2", "s0"):
-            if any(_status_class(period) == kind for period in self.shown):
-                yield f'<path class="line {kind}" d="M{x} 71H{x + 30}"/>'
-                yield f'<text x="{x + 36}" y="75">{_STATUS_WORDS[kind]}</text>'
-                x += 36 + 7 * len(_STATUS_WORDS[kind]) + 22
-        for kind, words, spans in (
-            ("gone", "not listed", self.gone),
-            ("blind", "no price list is known", [*self.before, *self.gaps]),
-        ):
-            if spans:
-                yield f'<rect class="{kind}" x="{x}" y="64" width="30" height="14"/>'
-                yield f'<text x="{x + 36}" y="75">{words}</text>'
-                x += 36 + 7 * len(words) + 22
+        for kind, words in signs:
+            is_line = kind in _STATUS_WORDS
+            yield _stroke(kind, x, 71, x + 30) if is_line else rectangle(kind, x, 64, 30, 14)
+            yield element("text", words, x=x + 36, y=75)
+            x += 58 + 7 * len(words)
 
-    def tooltips(self) -> Iterator[str]:
+    def tooltips(self) -> Iterator[Markup]:
         """What a pointer is told above each period."""
         for period in self.shown:
-            x = self.x(period.since)
-            width = max(3.0, round(self.x(period.until or self.chart.until) - x, 1))
             until = "now" if period.until is None else f"{moment_text(period.until)} WIB"
             words = (
-                f"{rupiah_text(period.product.price_rupiah)}, {period.product.status_text}: "
+                f"{price_text(period.product.price_rupiah)}, {period.product.status_text}: "
                 f"{moment_text(period.since)} WIB to {until}"
             )
-            yield (
-                f'<rect class="hit" x="{x}" y="{_TOP}" width="{width}" height="{HEIGHT - _TOP - _BOTTOM}">'
-                f"<title>{words}</title></rect>"
-            )
+            yield self._band("hit", period.since, period.until or self.chart.until, 3.0, words)
+
+    def _band(self, kind: str, start: datetime, end: datetime, least_width: float, words: str) -> Markup:
+        """The whole height of the plot, between two moments."""
+        x = self.x(start)
+        width = max(least_width, round(self.x(end) - x, 1))
+        return rectangle(kind, x, _TOP, width, HEIGHT - _TOP - _BOTTOM, words)
+
+
+def _stroke(kind: str, x: float, y: float, end: float) -> Markup:
+    """A level line in the manner of a status."""
+    return element("path", class_=f"line {kind}", d=f"M{x} {y}H{end}")
 
 
 def _absences(chart: PriceChart) -> Iterator[tuple[datetime, datetime]]:
@@ -300,20 +312,19 @@ def _price_changes(periods: Sequence[PricePeriod]) -> Iterator[PricePeriod]:
         last = price
 
 
-def _rows(periods: Sequence[PricePeriod]) -> Iterator[str]:
+def _rows(periods: Sequence[PricePeriod]) -> Iterator[dict[str, str]]:
     for number in range(len(periods) - 1, -1, -1):
         period, product = periods[number], periods[number].product
         before = periods[number - 1].product.price_rupiah if number else None
         moved = number and before != product.price_rupiah
-        cells = (
-            ("", moment_text(period.since)),
-            ("", "still" if period.until is None else moment_text(period.until)),
-            (' class="number"', rupiah_text(product.price_rupiah)),
-            (' class="number"', percent_text(before, product.price_rupiah) if moved else ""),
-            ("", product.status_text),
-            ("", product.name),
-        )
-        yield "<tr>" + "".join(f"<td{more}>{escape(text)}</td>" for more, text in cells) + "</tr>"
+        yield {
+            "since": moment_text(period.since),
+            "until": "still" if period.until is None else moment_text(period.until),
+            "price": price_text(product.price_rupiah),
+            "change": percent_text(before, product.price_rupiah) if moved else "",
+            "status": product.status_text,
+            "name": product.name,
+        }
 
 
 def _summary(chart: PriceChart) -> str:
@@ -321,7 +332,7 @@ def _summary(chart: PriceChart) -> str:
     latest = chart.periods[-1]
     count = sum(1 for _ in _price_changes(chart.shown))
     now = (
-        f"now {rupiah_text(latest.product.price_rupiah)}"
+        f"now {price_text(latest.product.price_rupiah)}"
         if latest.until is None
         else f"not listed since {moment_text(latest.until)} WIB"
     )
@@ -337,7 +348,7 @@ def _price_ticks(low: int, high: int) -> list[int]:
     if low == high:
         spread = max(1, abs(high) // 10)
         low, high = low - spread if low else 0, high + spread
-    step = _round_step(max(1, (high - low) // (_TICKS - 1)))
+    step = round_step(max(1, (high - low) // (_TICKS - 1)))
     first = low // step * step
     last = -(-high // step) * step
     # Room above the highest line for its figure, and below the lowest.
@@ -346,21 +357,11 @@ def _price_ticks(low: int, high: int) -> list[int]:
     return list(range(first, last + 1, step))
 
 
-def _round_step(least: int) -> int:
-    """The smallest of 1, 2, 5, 10, 20, 50 … that is not below ``least``."""
-    size = 1
-    while True:
-        for factor in (1, 2, 5):
-            if factor * size >= least:
-                return factor * size
-        size *= 10
-
-
 def _time_ticks(since: datetime, until: datetime) -> Iterator[tuple[datetime, str]]:
     """Moments for the axis, on whole hours or days of Jakarta, with what is written there."""
     room = (WIDTH - _LEFT - _RIGHT) // 92
     step = next((s for s in _TIME_STEPS if (until - since) / s <= room), _TIME_STEPS[-1])
-    moment = midnight(since.astimezone(WIB).date())
+    moment = midnight(business_day(since))
     while moment <= until:
         if moment >= since:
             local = moment.astimezone(WIB)

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from fractions import Fraction
 
 from sat_hook.catalogue.gaps import GAP_HOURS, gaps_between
-from sat_hook.catalogue.wib import business_day, midnight
+from sat_hook.domain.business_day import business_day, midnight
 from sat_hook.domain.prices import (
     ChangeKind,
     ListedProduct,

@@ -89,7 +89,7 @@ def period_of(opened: PricesContext, since: str, until: str) -> tuple[datetime, 
 def tell_gaps(opened: PricesContext, start: datetime, end: datetime) -> bool:
     """Name the times of which no list is known; True when one lasts until the end."""
     from sat_hook.catalogue.gaps import gaps_between
-    from sat_hook.catalogue.wib import span_text
+    from sat_hook.domain.business_day import span_text
 
     moments = opened.history.complete_moments(opened.account, start, end)
     gaps = gaps_between(moments, start, end)
@@ -104,9 +104,9 @@ def at_text(moment: datetime) -> str:
 
 
 def rupiah(amount: int | None) -> str:
-    from sat_hook.catalogue.wib import rupiah_text
+    from sat_hook.domain.prices import price_text
 
-    return rupiah_text(amount)
+    return price_text(amount)
 
 
 def count_text(number: int | None) -> str:

@@ -229,7 +229,7 @@ def _when_not(periods: list[PricePeriod], moment: datetime) -> str:
 def _tell_freshness(opened: PricesContext, moment: datetime) -> None:
     """How far the last list up to the moment is away; loudly, when it is too far."""
     from sat_hook.catalogue.gaps import GAP_HOURS
-    from sat_hook.catalogue.wib import span_text
+    from sat_hook.domain.business_day import span_text
 
     just_after = moment + timedelta(microseconds=1)  # a list of this very moment is one
     lists = opened.history.complete_moments(opened.account, just_after, just_after)

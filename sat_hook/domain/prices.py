@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from sat_hook.domain.rupiah import tight_rupiah
+
 
 class ListedProduct(NamedTuple):
     """One line of a price list (protocol section 5.3).
@@ -155,6 +157,11 @@ class RecordedChange:
     snapshot_id: int
     seen_at: datetime
     change: ProductChange
+
+
+def price_text(price_rupiah: int | None) -> str:
+    """``Rp25,100``; in words where there is no price."""
+    return "no price" if price_rupiah is None else tight_rupiah(price_rupiah)
 
 
 def percent_text(before: int | None, after: int | None) -> str:

@@ -11,58 +11,64 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 
 from sat_hook.hooks.sat import SATHook
+from sat_hook.store.database import Database
 
 MAXIMUM_CONNECTIONS_NAMED = 5
 _PREFIX = "AIRFLOW_CONN_"
 
 
-def account_of(named: str) -> str:
-    """An account's name in the log, by that name or by its connection.
+class AirflowAccounts:
+    """The accounts of Airflow's connections of type ``sat``."""
 
-    :raises AirflowNotFoundException: nothing is called so; the text says what there is.
-    :raises SATConnectionError: the connection cannot work.
-    """
-    try:
-        return SATHook(named).settings().account
-    except AirflowNotFoundException:
-        known = accounts_by_connection()
-    if named in known.values():
-        return named
-    some = ", ".join(map(_both_names, sorted(known.items())[:MAXIMUM_CONNECTIONS_NAMED]))
-    raise AirflowNotFoundException(
-        f"account: found {named!r}; expected an Airflow connection of type sat, or the account's name in the "
-        f"log ({f'there is {some}' if some else 'there is none yet'})"
-    )
+    def account_of(self, named: str) -> str:
+        """An account's name in the log, by that name or by its connection.
 
-
-def connection_of(named: str) -> str:
-    """The connection of an account, by either name; what is neither is given back as it is.
-
-    :raises AirflowNotFoundException: several connections are of the account that is named.
-    """
-    known = accounts_by_connection()
-    if named in known:
-        return named
-    of_account = sorted(one for one, account in known.items() if account == named)
-    if len(of_account) > 1:
+        :raises AirflowNotFoundException: nothing has this name; the text says which names exist.
+        :raises SATConnectionError: the connection cannot work.
+        """
+        try:
+            return SATHook(named).settings().account
+        except AirflowNotFoundException:
+            known = self.by_connection()
+        if named in known.values():
+            return named
+        some = ", ".join(map(_both_names, sorted(known.items())[:MAXIMUM_CONNECTIONS_NAMED]))
         raise AirflowNotFoundException(
-            f"account: found {named!r}, the account of the connections {', '.join(map(repr, of_account))}; "
-            "expected one of these"
+            f"account: found {named!r}; expected an Airflow connection of type sat, or the account's name in "
+            f"the log ({f'there is {some}' if some else 'there is none yet'})"
         )
-    return of_account[0] if of_account else named
 
+    def connection_of(self, named: str) -> str:
+        """The connection of an account, by either name. A name that is neither is returned as it is.
 
-def accounts_by_connection() -> dict[str, str]:
-    """Accounts by their connections, as far as Airflow can list those: its database and environment."""
-    with create_session() as session:
-        ids = set(session.scalars(select(Connection.conn_id).where(Connection.conn_type == "sat")))
-    ids |= {name.removeprefix(_PREFIX).lower() for name in os.environ if name.startswith(_PREFIX)}
-    connections = {one: BaseHook.get_connection(one) for one in ids}
-    return {
-        one: str(connection.extra_dejson.get("account") or one)
-        for one, connection in connections.items()
-        if connection.conn_type == "sat"
-    }
+        :raises AirflowNotFoundException: several connections are of the account that is named.
+        """
+        known = self.by_connection()
+        if named in known:
+            return named
+        of_account = sorted(one for one, account in known.items() if account == named)
+        if len(of_account) > 1:
+            raise AirflowNotFoundException(
+                f"account: found {named!r}, the account of the connections "
+                f"{', '.join(map(repr, of_account))}; expected one of these"
+            )
+        return of_account[0] if of_account else named
+
+    def by_connection(self) -> dict[str, str]:
+        """Accounts by their connections, as far as Airflow can list those: its database and environment."""
+        with create_session() as session:
+            ids = set(session.scalars(select(Connection.conn_id).where(Connection.conn_type == "sat")))
+        ids |= {name.removeprefix(_PREFIX).lower() for name in os.environ if name.startswith(_PREFIX)}
+        connections = {one: BaseHook.get_connection(one) for one in ids}
+        return {
+            one: str(connection.extra_dejson.get("account") or one)
+            for one, connection in connections.items()
+            if connection.conn_type == "sat"
+        }
+
+    def connect(self, connection: str, database: Database | None = None) -> SATHook:
+        """The connection's hook."""
+        return SATHook(connection, database)
 
 
 def _both_names(pair: tuple[str, str]) -> str:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import IO
 
 import numpy as np
 import pandas as pd
 
+from sat_hook.domain.business_day import in_wib
 from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter, neutral
-from sat_hook.reconciliation.model import ORDER_COLUMNS, WIB, Break, DayClose
+from sat_hook.reconciliation.model import ORDER_COLUMNS, Break, DayClose
 
 BREAK_COLUMNS = (
     "break_id",
@@ -145,11 +145,6 @@ def _moments(column: pd.Series) -> list[str]:
     words[np.isnat(at)] = ""
     told: list[str] = words.tolist()
     return told
-
-
-def in_wib(moment: datetime | None) -> str:
-    """A moment in Jakarta's time, to the second; empty when there is none."""
-    return "" if moment is None else moment.astimezone(WIB).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def yes_or_no(value: bool) -> str:

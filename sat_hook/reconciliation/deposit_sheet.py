@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sat_hook.reconciliation.breaks_file import in_wib
-from sat_hook.reconciliation.model import WIB, DayClose, SaldoEquation, SaldoPoint
+from sat_hook.domain.business_day import WIB, in_wib
+from sat_hook.reconciliation.model import DayClose, SaldoEquation, SaldoPoint
 from sat_hook.reconciliation.order_sheet import OrderSheet
 from sat_hook.reconciliation.sheets import Cell, Column, Formats, Formula, Kind, Sheet
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from sat_hook.domain.business_day import in_wib
 from sat_hook.domain.order import OrderState
-from sat_hook.reconciliation import charts
-from sat_hook.reconciliation.breaks_file import in_wib
-from sat_hook.reconciliation.charts import AGES, Bar, Colour, Part, Step
+from sat_hook.domain.rupiah import short_rupiah, typeset_rupiah
+from sat_hook.presentation.bar_charts import AGES, STYLE, Bar, Meaning, Part, Step, stacked_bars, waterfall
+from sat_hook.presentation.templates import templates_of
 from sat_hook.reconciliation.figures import (
     BANDS,
     TOTALLED,
@@ -40,22 +40,22 @@ UNEXPLAINED = "Unexplained"
 """The label of the waterfall's step that must be 0."""
 
 _STEPS = (
-    (Colour.TOTAL, "saldo, or its change"),
-    (Colour.INCREASE, "comes in"),
-    (Colour.DECREASE, "goes out"),
-    (Colour.ALARM, "unexplained"),
+    (Meaning.TOTAL, "saldo, or its change"),
+    (Meaning.INCREASE, "comes in"),
+    (Meaning.DECREASE, "goes out"),
+    (Meaning.ALARM, "unexplained"),
 )
-_GROUPS: tuple[tuple[Colour, str, frozenset[OrderState]], ...] = (
-    (Colour.SUCCEEDED, "succeeded", frozenset({OrderState.SUCCEEDED})),
+_GROUPS: tuple[tuple[Meaning, str, frozenset[OrderState]], ...] = (
+    (Meaning.SUCCEEDED, "succeeded", frozenset({OrderState.SUCCEEDED})),
     (
-        Colour.IN_FLIGHT,
+        Meaning.IN_FLIGHT,
         "in flight or unknown",
         frozenset({OrderState.SUBMITTING, OrderState.PENDING, OrderState.UNKNOWN, OrderState.ESCALATED}),
     ),
-    (Colour.FAILED, "failed", frozenset({OrderState.FAILED})),
-    (Colour.REVERSED, "reversed", frozenset({OrderState.REVERSED})),
+    (Meaning.FAILED, "failed", frozenset({OrderState.FAILED})),
+    (Meaning.REVERSED, "reversed", frozenset({OrderState.REVERSED})),
     (
-        Colour.NOT_SENT,
+        Meaning.NOT_SENT,
         "not sent",
         frozenset(
             {
@@ -68,7 +68,7 @@ _GROUPS: tuple[tuple[Colour, str, frozenset[OrderState]], ...] = (
         ),
     ),
 )
-_GROUP_OF: dict[str, Colour] = {state.value: colour for colour, _, states in _GROUPS for state in states}
+_GROUP_OF: dict[str, Meaning] = {state.value: colour for colour, _, states in _GROUPS for state in states}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +89,24 @@ def render_page(close: DayClose, files: Sequence[LinkedFile], versions: Sequence
     lines = by_product_and_state(close.orders)
     looked_at = _to_look_at(close.orders)
     page = _TEMPLATES.get_template(
-        "page.html.jinja"
+        "day.html.jinja"
     ).render(
         close=close,
         head=headline(close),
-        style=Markup(charts.STYLE),  # noqa: S704 - our own constant
+        style=Markup(STYLE),  # noqa: S704 - our own constant
         files=files,
         versions=versions,
         bands=BANDS,
         aged=aged,
         categories=_aged_by_category(aged),
-        waterfall=_safe(_waterfall(close.saldo) if close.saldo else ""),
-        steps_legend=_safe(charts.legend(_STEPS)),
-        changes=_safe(_changes(close.saldo) if close.saldo else ""),
-        breaks_by_category=_safe(_breaks_by_category(aged)),
-        breaks_by_age=_safe(_breaks_by_age(aged)),
-        ages_legend=_safe(charts.legend(list(zip(AGES, BANDS, strict=True)))),
-        products=_safe(_products(lines)),
-        states_legend=_safe(charts.legend([(colour, name) for colour, name, _ in _GROUPS])),
+        waterfall=_waterfall(close.saldo) if close.saldo else "",
+        steps_legend=_STEPS,
+        changes=_changes(close.saldo) if close.saldo else "",
+        breaks_by_category=_breaks_by_category(aged),
+        breaks_by_age=_breaks_by_age(aged),
+        ages_legend=list(zip(AGES, BANDS, strict=True)),
+        products=_products(lines),
+        states_legend=[(colour, name) for colour, name, _ in _GROUPS],
         totalled=TOTALLED,
         states=_rows(by_state(close.orders)),
         lines=_rows(lines.head(MAXIMUM_LINES)),
@@ -116,11 +116,6 @@ def render_page(close: DayClose, files: Sequence[LinkedFile], versions: Sequence
         all_looked_at=len(looked_at),
     )
     return page.encode("utf-8")
-
-
-def _safe(made: str) -> Markup:
-    """What the chart module made: it has escaped every text."""
-    return Markup(made)  # noqa: S704
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -137,7 +132,7 @@ def _to_look_at(orders: pd.DataFrame) -> pd.DataFrame:
     ].join(found[["charged_rupiah", "evidence"]])
 
 
-def _waterfall(saldo: SaldoEquation) -> str:
+def _waterfall(saldo: SaldoEquation) -> Markup:
     lines = saldo.waterfall
     steps = []
     for place, line in enumerate(lines):
@@ -147,14 +142,14 @@ def _waterfall(saldo: SaldoEquation) -> str:
                 line.label,
                 0 if is_total else line.after_rupiah - line.rupiah,
                 line.after_rupiah,
-                charts.rupiah(line.rupiah) if is_total else _signed(line.rupiah),
+                typeset_rupiah(line.rupiah) if is_total else _signed(line.rupiah),
                 _colour_of(line, is_total=is_total),
             )
         )
-    return charts.waterfall("From the opening to the closing saldo", steps)
+    return waterfall("From the opening to the closing saldo", steps)
 
 
-def _changes(saldo: SaldoEquation) -> str:
+def _changes(saldo: SaldoEquation) -> Markup:
     """The steps between the observations alone: beside a large saldo they are too thin to compare."""
     steps, opening = [], saldo.opening.saldo_rupiah
     for line in saldo.waterfall[1:-1]:
@@ -165,20 +160,20 @@ def _changes(saldo: SaldoEquation) -> str:
             )
         )
     change = saldo.closing.saldo_rupiah - opening
-    steps.append(Step("Change of the saldo", 0, change, _signed(change), Colour.TOTAL))
-    return charts.waterfall("What changed the saldo", steps)
+    steps.append(Step("Change of the saldo", 0, change, _signed(change), Meaning.TOTAL))
+    return waterfall("What changed the saldo", steps)
 
 
-def _colour_of(line: WaterfallLine, *, is_total: bool) -> Colour:
+def _colour_of(line: WaterfallLine, *, is_total: bool) -> Meaning:
     if is_total:
-        return Colour.TOTAL
+        return Meaning.TOTAL
     if line.label == UNEXPLAINED and line.rupiah:
-        return Colour.ALARM
-    return Colour.DECREASE if line.rupiah < 0 else Colour.INCREASE
+        return Meaning.ALARM
+    return Meaning.DECREASE if line.rupiah < 0 else Meaning.INCREASE
 
 
 def _signed(amount: int) -> str:
-    return f"+{charts.rupiah(amount)}" if amount > 0 else charts.rupiah(amount)
+    return f"+{typeset_rupiah(amount)}" if amount > 0 else typeset_rupiah(amount)
 
 
 def _aged_by_category(aged: Sequence[Aged]) -> list[tuple[str, list[Aged]]]:
@@ -187,7 +182,7 @@ def _aged_by_category(aged: Sequence[Aged]) -> list[tuple[str, list[Aged]]]:
     ]
 
 
-def _breaks_by_category(aged: Sequence[Aged]) -> str:
+def _breaks_by_category(aged: Sequence[Aged]) -> Markup:
     bars = []
     for name, items in _aged_by_category(aged):
         parts = tuple(
@@ -196,22 +191,22 @@ def _breaks_by_category(aged: Sequence[Aged]) -> str:
         )
         gross = sum(item.gross_rupiah for item in items)
         number = sum(item.breaks for item in items)
-        figure = f"{number:,} · {charts.short_rupiah(gross)}" if number else "none"
+        figure = f"{number:,} · {short_rupiah(gross)}" if number else "none"
         bars.append(Bar(name, parts, figure))
-    return charts.stacked_bars("Number of breaks carried on, by category and age", bars, is_rupiah=False)
+    return stacked_bars("Number of breaks carried on, by category and age", bars, is_rupiah=False)
 
 
-def _breaks_by_age(aged: Sequence[Aged]) -> str:
+def _breaks_by_age(aged: Sequence[Aged]) -> Markup:
     bars = []
     for colour, band in zip(AGES, BANDS, strict=True):
         items = [item for item in aged if item.band == band]
         number, gross = sum(item.breaks for item in items), sum(item.gross_rupiah for item in items)
-        figure = f"{charts.short_rupiah(gross)} · {counted(number, 'break')}" if number else "none"
+        figure = f"{short_rupiah(gross)} · {counted(number, 'break')}" if number else "none"
         bars.append(Bar(band, (Part(gross, colour, figure),), figure))
-    return charts.stacked_bars("Size of the breaks carried on, by age", bars, is_rupiah=True)
+    return stacked_bars("Size of the breaks carried on, by age", bars, is_rupiah=True)
 
 
-def _products(lines: pd.DataFrame) -> str:
+def _products(lines: pd.DataFrame) -> Markup:
     """A bar a product, the dearest first; the rest together."""
     sizes = lines.groupby("product_code")["charged_rupiah"].sum()
     ranked = [str(code) for code, _ in sorted(sizes.items(), key=lambda item: (-int(item[1]), str(item[0])))]
@@ -220,7 +215,7 @@ def _products(lines: pd.DataFrame) -> str:
     if len(shown) < len(ranked):
         others = lines[~lines["product_code"].isin(shown)]
         bars.append(_product_bar(f"{len(ranked) - len(shown):,} others", others))
-    return charts.stacked_bars("Orders per product and status, by their price", bars, is_rupiah=True)
+    return stacked_bars("Orders per product and status, by their price", bars, is_rupiah=True)
 
 
 def _product_bar(label: str, lines: pd.DataFrame) -> Bar:
@@ -229,20 +224,12 @@ def _product_bar(label: str, lines: pd.DataFrame) -> Bar:
     for colour, name, _ in _GROUPS:
         of_group = lines[groups == colour]
         price, number = int(of_group["charged_rupiah"].sum()), int(of_group["orders"].sum())
-        parts.append(Part(price, colour, f"{name}: {counted(number, 'order')}, {charts.rupiah(price)}"))
+        parts.append(Part(price, colour, f"{name}: {counted(number, 'order')}, {typeset_rupiah(price)}"))
     price, number = int(lines["charged_rupiah"].sum()), int(lines["orders"].sum())
-    return Bar(label, tuple(parts), f"{charts.short_rupiah(price)} · {counted(number, 'order')}")
+    return Bar(label, tuple(parts), f"{short_rupiah(price)} · {counted(number, 'order')}")
 
 
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("sat_hook.reconciliation", ""),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.filters["rupiah"] = lambda amount: charts.rupiah(int(amount))
-_TEMPLATES.filters["short_rupiah"] = lambda amount: charts.short_rupiah(int(amount))
-_TEMPLATES.filters["number"] = lambda amount: f"{int(amount):,}".replace("-", "−")
+_TEMPLATES = templates_of("sat_hook.reconciliation")
+# A cell of a frame may hold pandas' own nothing.
 _TEMPLATES.filters["wib"] = lambda moment: "" if pd.isna(moment) else in_wib(moment)
 _TEMPLATES.filters["short_digest"] = lambda digest: f"{digest[:12]}…" if digest else ""

@@ -16,10 +16,10 @@ import requests
 
 from sat_hook.catalogue.snapshot import take_snapshot
 from sat_hook.catalogue.weekly import Week
-from sat_hook.catalogue.wib import business_day
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
 from sat_hook.clients.settings import AccountSettings
+from sat_hook.domain.business_day import business_day
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.store.database import Database
 from sat_hook.store.prices import PriceHistory

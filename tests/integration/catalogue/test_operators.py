@@ -14,7 +14,7 @@ from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from psycopg2.extensions import parse_dsn
 
-from sat_hook.catalogue.wib import business_day
+from sat_hook.domain.business_day import business_day
 from sat_hook.domain.prices import SnapshotOutcome
 from sat_hook.operators.prices import (
     PriceListDoubtedError,

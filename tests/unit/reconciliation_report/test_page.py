@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from sat_hook.domain.order import OrderState
-from sat_hook.reconciliation import charts, page
-from sat_hook.reconciliation.charts import Bar, Colour, Part, Step
+from sat_hook.domain.rupiah import NO_BREAK, short_rupiah, typeset_rupiah
+from sat_hook.presentation.bar_charts import Bar, Meaning, Part, Step, stacked_bars, waterfall
+from sat_hook.reconciliation import page
 from sat_hook.reconciliation.model import DayClose
 from sat_hook.reconciliation.page import LinkedFile, render_page
 from tests.reconciliation_days import closed_day
@@ -35,7 +36,7 @@ def html_of(close: DayClose) -> str:
 def text_of(html: str) -> str:
     """What a person reads."""
     body = re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL)
-    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body))).replace(charts.NO_BREAK, " ")
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body))).replace(NO_BREAK, " ")
 
 
 def test_it_says_what_the_day_was(close: DayClose) -> None:
@@ -131,7 +132,7 @@ def test_charts_show_the_sums_of_the_day(close: DayClose) -> None:
     assert labels == [str(code) for code in sums.index]
     figures = [text.text for text in chart.iter(f"{SVG}text") if "figure" in text.attrib.get("class", "")]
     for figure, rupiah in zip(figures, sums, strict=True):
-        assert str(figure).startswith(charts.short_rupiah(int(rupiah)))
+        assert str(figure).startswith(short_rupiah(int(rupiah)))
 
 
 def svgs(html: str) -> list[ElementTree.Element]:
@@ -145,12 +146,12 @@ def svgs(html: str) -> list[ElementTree.Element]:
 def test_a_waterfall_ends_where_the_next_step_begins() -> None:
     """Steps hang together; bars go from zero; a saldo below zero has its zero line inside."""
     chart = ElementTree.fromstring(
-        charts.waterfall(
+        waterfall(
             "t",
             [
-                Step("a", 0, 100, "100", Colour.TOTAL),
-                Step("b", 100, -50, "−150", Colour.DECREASE),
-                Step("c", 0, -50, "−50", Colour.TOTAL),
+                Step("a", 0, 100, "100", Meaning.TOTAL),
+                Step("b", 100, -50, "−150", Meaning.DECREASE),
+                Step("c", 0, -50, "−50", Meaning.TOTAL),
             ],
         )
     )
@@ -168,11 +169,11 @@ def test_a_waterfall_ends_where_the_next_step_begins() -> None:
 def test_what_is_not_nothing_is_seen() -> None:
     """A rupiah beside a billion has a bar; nothing has none."""
     chart = ElementTree.fromstring(
-        charts.stacked_bars(
+        stacked_bars(
             "t",
             [
-                Bar("big", (Part(10**9, Colour.SUCCEEDED, "big"),), "1 bn"),
-                Bar("small", (Part(0, Colour.SUCCEEDED, "none"), Part(1, Colour.FAILED, "one")), "1"),
+                Bar("big", (Part(10**9, Meaning.SUCCEEDED, "big"),), "1 bn"),
+                Bar("small", (Part(0, Meaning.SUCCEEDED, "none"), Part(1, Meaning.FAILED, "one")), "1"),
             ],
             is_rupiah=True,
         )
@@ -185,8 +186,8 @@ def test_what_is_not_nothing_is_seen() -> None:
 @pytest.mark.parametrize("amounts", [[0], [0, 0], [1], [-3, -1], [10**15], [7, -(10**12)]])
 def test_any_amounts_make_a_chart(amounts: list[int]) -> None:
     """Nothing, one rupiah, debts and fortunes: a zero line, at most a dozen ticks, and well-formed."""
-    steps = [Step("s", 0, amount, charts.rupiah(amount), Colour.TOTAL) for amount in amounts]
-    chart = ElementTree.fromstring(charts.waterfall("<t>&", steps))
+    steps = [Step("s", 0, amount, typeset_rupiah(amount), Meaning.TOTAL) for amount in amounts]
+    chart = ElementTree.fromstring(waterfall("<t>&", steps))
     lines = [line.attrib["class"] for line in chart.iter(f"{SVG}line")]
     assert lines.count("zero") == 1
     assert lines.count("grid") <= 12
@@ -208,4 +209,4 @@ def test_any_amounts_make_a_chart(amounts: list[int]) -> None:
 )
 def test_amounts_are_short(amount: int, shown: str) -> None:
     """Exact below a million, three digits and a unit above."""
-    assert charts.short_rupiah(amount).replace(charts.NO_BREAK, " ") == shown
+    assert short_rupiah(amount).replace(NO_BREAK, " ") == shown

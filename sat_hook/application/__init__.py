@@ -1,0 +1,1 @@
+"""The use cases, whole: what people and tasks do, without Airflow, HTTP or a terminal."""

@@ -1,0 +1,107 @@
+"""What people do with an account's books: top-ups, breaks, settlement files, signatures, reports.
+
+The actor of each event comes from the provenance that the caller is given (law 13).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sat_hook.application.installation import Installation
+from sat_hook.clients.clock import SystemClock
+from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.event_record import Provenance
+from sat_hook.pipeline.overrides import checked_reason
+from sat_hook.reconciliation import book_commands
+from sat_hook.reconciliation.book_commands import Signed
+from sat_hook.reconciliation.bookkeeper import BookKeeper
+
+if TYPE_CHECKING:
+    from sat_hook.reconciliation.kept_reports import KeptReport
+
+MAXIMUM_ORDERS_ON_REQUEST = 100_000
+"""A report of more orders is made by the DAG: the API server has other things to do."""
+
+
+class Signature(StrEnum):
+    """How a day is signed: first by its preparer, then by another person, who freezes it."""
+
+    PREPARE = "prepare"
+    CERTIFY = "certify"
+
+
+@dataclass(frozen=True, slots=True)
+class DayBooks:
+    """The books of accounts. Accounts are named by their connections or by their names in the log."""
+
+    installation: Installation
+
+    def record_top_up(
+        self,
+        named: str,
+        *,
+        reference: str,
+        amount_rupiah: int,
+        credited_at: datetime,
+        reason: str,
+        provenance: Provenance,
+    ) -> tuple[str, bool]:
+        """Record that a deposit was topped up; returns the account, and whether the reference is new."""
+        account = self._account_of(named)
+        is_new = book_commands.top_up(
+            self._keeper(),
+            account,
+            reference=reference,
+            amount_rupiah=amount_rupiah,
+            credited_at=credited_at,
+            note=checked_reason(reason),
+            provenance=provenance,
+        )
+        return account, is_new
+
+    def decide_break(
+        self, named: str, break_id: str, state: BreakState, reason: str, provenance: Provenance
+    ) -> bool:
+        """Explain, resolve or write off a break; False when it stood like that already."""
+        keeper, account = self._keeper(), self._account_of(named)
+        return book_commands.settle_break(
+            keeper, account, break_id, state, checked_reason(reason), provenance
+        )
+
+    def choose_settlement(
+        self, named: str, day: date, file: str, reason: str, provenance: Provenance
+    ) -> tuple[str, bool]:
+        """Say which of several settlement files with the same orders counts from the next close on."""
+        account = self._account_of(named)
+        is_new = book_commands.choose_file(
+            self._keeper(), account, day, file, checked_reason(reason), provenance
+        )
+        return account, is_new
+
+    def sign(
+        self, named: str, day: date, signature: Signature, reason: str, provenance: Provenance
+    ) -> Signed:
+        """Sign the newest close of a day."""
+        act = book_commands.prepare if signature is Signature.PREPARE else book_commands.certify
+        return act(self._keeper(), self._account_of(named), day, checked_reason(reason), provenance)
+
+    def report(self, named: str, day: date, version: int | None) -> tuple[str, KeptReport]:
+        """A version of a day's report, the newest without a number; it is written when it was not yet.
+
+        :raises BooksRefusedError: there is no such version, or the day is too large to be written here.
+        """
+        # pandas is loaded by the first report, not with the server.
+        from sat_hook.reconciliation.kept_reports import report_of
+
+        account = self._account_of(named)
+        results = self.installation.results()
+        return account, report_of(self._keeper(), results, account, day, version, MAXIMUM_ORDERS_ON_REQUEST)
+
+    def _keeper(self) -> BookKeeper:
+        return BookKeeper(self.installation.store(), SystemClock())
+
+    def _account_of(self, named: str) -> str:
+        return self.installation.accounts.account_of(named)

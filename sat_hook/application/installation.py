@@ -1,0 +1,90 @@
+"""Where the application runs: its event store, its spools and its accounts, as ports.
+
+Airflow's API server is one installation (:mod:`sat_hook.plugin.airflow_host`). A test, or a server of another
+kind, is another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from sat_hook.clients.settings import AccountSettings
+from sat_hook.domain.guards import AccountRules
+from sat_hook.pipeline.spool import NamedSpool
+from sat_hook.protocol.calls import Call, Reply, T
+from sat_hook.protocol.messages import Product
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
+
+
+class SATConnection(Protocol):
+    """An account's connection to SAT, with blocking calls. Nothing is read before it is needed."""
+
+    def settings(self) -> AccountSettings:
+        """The connection as settings."""
+
+    def rules(self) -> AccountRules:
+        """What the connection asks for before anything is sent from its account."""
+
+    def asked_rules(self) -> AccountRules:
+        """The same, with whether the connection trusts callbacks."""
+
+    def ask(self, call: Call[T]) -> Reply[T]:
+        """Any question, with the raw response at hand; raises SATError."""
+
+    def list_product(self, codes: Sequence[str] | None = None) -> list[Product]:
+        """The catalogue, or the products with these codes; raises SATError."""
+
+    def close(self) -> None:
+        """Close what was opened."""
+
+
+class AccountDirectory(Protocol):
+    """The accounts and their connections. An account has two names: its connection's and its own in the log.
+
+    The errors for a name that does not exist, and for a connection that cannot work, are the installation's.
+    """
+
+    def account_of(self, named: str) -> str:
+        """An account's name in the log, by that name or by its connection."""
+
+    def connection_of(self, named: str) -> str:
+        """An account's connection, by either name. A name that is neither is returned as it is."""
+
+    def by_connection(self) -> Mapping[str, str]:
+        """The accounts' names in the log, by their connections."""
+
+    def connect(self, connection: str, database: Database | None = None) -> SATConnection:
+        """The connection, opened. With a database its limits hold for all processes together."""
+
+
+class Installation(Protocol):
+    """What the services of the application work with. Each is looked up for each use: it may change."""
+
+    @property
+    def accounts(self) -> AccountDirectory:
+        """The accounts that orders are sent from."""
+
+    def store(self) -> PostgresEventStore:
+        """The event store; raises nothing yet, connections are made when they are needed."""
+
+    def submissions(self) -> NamedSpool:
+        """Where submitted files are kept."""
+
+    def results(self) -> NamedSpool:
+        """Where result files, reports and evidence packs are kept."""
+
+
+class AccountNames(NamedTuple):
+    """Both names of an account."""
+
+    account: str
+    connection: str
+
+
+def names_of(accounts: AccountDirectory, named: str) -> AccountNames:
+    """Both names of an account, by either of them."""
+    account = accounts.account_of(named)
+    # Only a name that is the log's already may be no connection.
+    return AccountNames(account, named if named != account else accounts.connection_of(named))

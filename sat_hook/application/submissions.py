@@ -1,0 +1,101 @@
+"""Submitting a file of orders, and checking what would become of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from sat_hook.application.installation import AccountNames, Installation, names_of
+from sat_hook.clients.clock import SystemClock
+from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.funds import BalanceObservation
+from sat_hook.pipeline.account_rules import rules_of_account
+from sat_hook.pipeline.batch_check import BatchCheck, Surroundings, check_batch
+from sat_hook.pipeline.clock_skew import shared_clock
+from sat_hook.pipeline.file_submission import FileSubmission, submit_file
+from sat_hook.pipeline.funding import observation_of
+from sat_hook.pipeline.limits import BadRowsPolicy
+from sat_hook.pipeline.validation import catalogue_of
+from sat_hook.protocol.calls import account_call
+from sat_hook.store.funds import PostgresFunds
+from sat_hook.store.guards import PostgresGuardLedger
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUpload:
+    """A file of orders, as it was uploaded.
+
+    :param account: its account, by its connection or by its name in the log.
+    """
+
+    account: str
+    file_name: str
+    reference: str | None
+    on_bad_rows: BadRowsPolicy
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Submissions:
+    """Takes files in."""
+
+    installation: Installation
+
+    def submit(self, upload: OrderUpload, provenance: Provenance) -> tuple[AccountNames, FileSubmission]:
+        """Keep the file and register it as a batch. The same file again is the same batch.
+
+        :raises SubmissionRefusedError: the file cannot become a batch; nothing is kept.
+        :raises AccountPausedError: the account is paused; nothing is kept.
+        """
+        names, store = names_of(self.installation.accounts, upload.account), self.installation.store()
+        submitted = submit_file(
+            store,
+            self.installation.submissions(),
+            shared_clock(store, SystemClock()),
+            account=names.account,
+            reference=upload.reference,
+            file_name=upload.file_name,
+            content=upload.content,
+            provenance=provenance,
+            on_bad_rows=upload.on_bad_rows,
+        )
+        return names, submitted
+
+    def check(self, upload: OrderUpload) -> tuple[AccountNames, BatchCheck]:
+        """What would become of the file if it were submitted now. Nothing is recorded.
+
+        :raises SubmissionRefusedError: the file cannot become a batch.
+        :raises SATError: SAT's price list or the deposit cannot be read.
+        """
+        names = names_of(self.installation.accounts, upload.account)
+        with self._surroundings_of(names.connection) as around:
+            found = check_batch(
+                around,
+                account=names.account,
+                reference=upload.reference,
+                file_name=upload.file_name,
+                content=upload.content,
+                on_bad_rows=upload.on_bad_rows,
+            )
+        return names, found
+
+    @contextmanager
+    def _surroundings_of(self, connection: str) -> Iterator[Surroundings]:
+        """The account of a connection: its price list and deposit at SAT, its orders, funds and rules."""
+        store, clock = self.installation.store(), SystemClock()
+        sat = self.installation.accounts.connect(connection, store.database)
+
+        def deposit() -> BalanceObservation:
+            return observation_of(sat.settings().account, sat.ask(account_call()), clock.now())
+
+        with closing(sat):
+            yield Surroundings(
+                store=store,
+                ledger=PostgresGuardLedger(store.database),
+                funds=PostgresFunds(store.database),
+                clock=clock,
+                rules=sat.rules().stricter(rules_of_account(store, sat.settings().account)),
+                catalogue=lambda: catalogue_of(sat.list_product()),
+                deposit=deposit,
+            )

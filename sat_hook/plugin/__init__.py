@@ -1,0 +1,64 @@
+"""The Airflow plugin: mounts the receiver of callbacks and the routes for people at ``/sat`` of Airflow.
+
+``POST /sat/callbacks/{account}``
+    The callback receiver, open to senders without a token, because the signature authenticates (present when
+    ``SAT_RECEIVER_CONFIG`` is set).
+
+``/sat/v1/…``
+    What people do (:mod:`sat_hook.web`). Every route requires an Airflow user, and that user is the actor of
+    the event (law 13).
+
+Every Airflow process imports plugins, so this module imports next to nothing and opens nothing: the app is
+built with the first request to the API server.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+RECEIVER_VARIABLE = "SAT_RECEIVER_CONFIG"
+
+
+class BuiltOnFirstRequest:
+    """An ASGI app that is made when the first request comes."""
+
+    def __init__(self, build: Callable[[], FastAPI]) -> None:
+        self._build = build
+        self._app: FastAPI | None = None
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[Any]],
+        send: Callable[[Any], Awaitable[None]],
+    ) -> None:
+        if self._app is None:
+            self._app = self._build()
+        await self._app(scope, receive, send)
+
+
+def build_app() -> FastAPI:
+    """The app behind ``/sat``."""
+    from sat_hook.plugin.airflow_host import AirflowHost
+    from sat_hook.receiver.app import create_app as create_receiver
+    from sat_hook.receiver.settings import settings_from_environment
+    from sat_hook.web.app import create_app
+
+    app = create_app(AirflowHost())
+    if os.environ.get(RECEIVER_VARIABLE):
+        app.mount("", create_receiver(settings_from_environment))
+    return app
+
+
+class SATPlugin(AirflowPlugin):
+    """Registers the app."""
+
+    name = "sat"
+    fastapi_apps = [{"app": BuiltOnFirstRequest(build_app), "url_prefix": "/sat", "name": "sat"}]  # noqa: RUF012

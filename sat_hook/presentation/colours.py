@@ -1,0 +1,53 @@
+"""The colours of pages and charts, light and dark. People who see colours differently can tell them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Colour(NamedTuple):
+    """A colour on a light and on a dark surface."""
+
+    light: str
+    dark: str
+
+
+BLUE = Colour("#2a78d6", "#4f98ea")
+AMBER = Colour("#c9820b", "#d99a2b")
+YELLOW = Colour("#eda100", "#e0a92e")
+RED = Colour("#c2272d", "#f0706c")
+VIOLET = Colour("#4a3aa7", "#a79df0")
+GREY = Colour("#6f6e69", "#9a9993")
+SILVER = Colour("#a3a29b", "#75746e")
+MIST = Colour("#eceae4", "#2a2a27")
+BLUES = (
+    Colour("#9ec5f4", "#1c4f8f"),
+    Colour("#5598e7", "#2f7bd6"),
+    Colour("#256abf", "#7db1f0"),
+    Colour("#0d366b", "#d6e7fc"),
+)
+"""One hue, each step stronger than the one before."""
+
+PAGE: Mapping[str, Colour] = {
+    "surface": Colour("#fcfcfb", "#1a1a19"),
+    "ink": Colour("#0b0b0b", "#ffffff"),
+    "ink-2": Colour("#52514e", "#c3c2b7"),
+    "grid": Colour("#e4e3df", "#33332f"),
+    "axis": Colour("#8a8983", "#8a8983"),
+    "link": Colour("#1a5fb4", "#7ab4f5"),
+}
+"""What every page and chart is drawn on and written with."""
+
+
+def custom_properties(selector: str, colours: Mapping[str, Colour]) -> str:
+    """CSS that defines ``--name`` for each colour and for those of :data:`PAGE`, light, dark and on paper."""
+    named = {**PAGE, **colours}
+    light = "".join(f"--{name}:{colour.light};" for name, colour in named.items())
+    dark = "".join(f"--{name}:{colour.dark};" for name, colour in named.items())
+    return (
+        f"{selector}{{color-scheme:light dark;{light}}}\n"
+        f"@media (prefers-color-scheme:dark){{{selector}{{{dark}}}}}\n"
+        # Paper is white.
+        f"@media print{{{selector}{{color-scheme:light;{light}}}}}\n"
+    )

@@ -1,0 +1,32 @@
+"""Makes the app."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from sat_hook.web import accounts, batches, days, exports, orders
+from sat_hook.web.errors import PROBLEMS, answer_errors
+from sat_hook.web.host import Host
+from sat_hook.web.request_guard import guard_requests
+
+
+def create_app(host: Host) -> FastAPI:
+    """The routes for people below ``/v1``, without a page that describes them. Opens nothing.
+
+    Other apps may be mounted in it; they are not guarded.
+    """
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app.state.host = host
+    answer_errors(app, {**PROBLEMS, **host.errors})
+    guard_requests(app, host)
+    for router in (
+        batches.router,
+        orders.router,
+        accounts.router,
+        batches.views,
+        accounts.views,
+        days.router,
+        exports.router,
+    ):
+        app.include_router(router, prefix="/v1")
+    return app

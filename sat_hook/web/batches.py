@@ -1,0 +1,180 @@
+"""Routes of batches: submit or check a file, results, progress, goods, held orders, withdrawal."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, HTTPException, Path, Query, Request, Response
+from fastapi.responses import HTMLResponse
+from starlette.concurrency import run_in_threadpool
+
+from sat_hook.application.submissions import OrderUpload
+from sat_hook.pipeline.batch_check import BatchCheck
+from sat_hook.pipeline.goods_file import GoodsFormat
+from sat_hook.pipeline.held_orders import HeldDecision
+from sat_hook.pipeline.intake import FileFindings
+from sat_hook.pipeline.limits import MAXIMUM_FILE_BYTES, BadRowsPolicy
+from sat_hook.pipeline.needs import needs_in_words
+from sat_hook.web.dependencies import (
+    BatchId,
+    BatchReportsDep,
+    CurrentUser,
+    DecisionsDep,
+    Reason,
+    SubmissionsDep,
+    by,
+    requires,
+)
+from sat_hook.web.downloads import as_download
+from sat_hook.web.host import Permission
+from sat_hook.web.progress_page import HEADERS, progress_page
+
+UPLOAD_SECONDS = 120
+POSITION_HEADER = "X-SAT-Log-Position"
+NOTICE_HEADER = "X-SAT-Notice"
+
+router = APIRouter(dependencies=[requires(Permission.RUN_BATCHES)])
+views = APIRouter(dependencies=[requires(Permission.SEE_BATCHES)])
+
+_Account = Annotated[str, Query(max_length=200, description="an Airflow connection of type sat")]
+_FileName = Annotated[str, Query(max_length=255)]
+_Reference = Annotated[str | None, Query(max_length=256)]
+_OnBadRows = Annotated[BadRowsPolicy, Query()]
+
+
+@router.post("/batches")
+async def submit_batch(
+    request: Request,
+    user: CurrentUser,
+    submissions: SubmissionsDep,
+    account: _Account,
+    file_name: _FileName = "orders.csv",
+    reference: _Reference = None,
+    on_bad_rows: _OnBadRows = BadRowsPolicy.PROCEED,
+) -> dict[str, Any]:
+    """Keep the file in the body and register it as a batch. The same file again is the same batch.
+
+    A file that cannot become a batch, or one for a paused account, is refused, and nothing is kept.
+    """
+    upload = OrderUpload(account, file_name, reference, on_bad_rows, await _body(request))
+    names, found = await run_in_threadpool(submissions.submit, upload, by(user, "submit"))
+    return {
+        "batch_id": found.submission.batch_id,
+        "digest": found.submission.digest,
+        "is_new": found.submission.is_new,
+        "account": names.account,
+        "connection": names.connection,
+        **_findings(found.findings),
+    }
+
+
+@router.post("/batches/check")
+async def check_batch(
+    request: Request,
+    submissions: SubmissionsDep,
+    account: _Account,
+    file_name: _FileName = "orders.csv",
+    reference: _Reference = None,
+    on_bad_rows: _OnBadRows = BadRowsPolicy.PROCEED,
+) -> dict[str, Any]:
+    """What would become of the file in the body if it were submitted now. Nothing is recorded."""
+    upload = OrderUpload(account, file_name, reference, on_bad_rows, await _body(request))
+    names, found = await run_in_threadpool(submissions.check, upload)
+    return {**_document(found), "connection": names.connection}
+
+
+@router.get("/batches/{batch_id}/results")
+def results(
+    batch_id: BatchId,
+    reports: BatchReportsDep,
+    at: Annotated[int | None, Query(ge=1, description="a position of the log; default: the last")] = None,
+) -> Response:
+    """The result file as of a position of the log: what was submitted, plus the verdicts. No goods."""
+    file = reports.results(batch_id, at)
+    headers = {**as_download(file.name), POSITION_HEADER: str(file.position)}
+    if file.notice:
+        headers[NOTICE_HEADER] = file.notice
+    return Response(file.content, headers=headers, media_type="text/csv")
+
+
+@views.get("/batches/{batch_id}/progress")
+def progress(batch_id: BatchId, reports: BatchReportsDep) -> HTMLResponse:
+    """How far the batch has come, as a page that renews itself. Counts only."""
+    return HTMLResponse(progress_page(reports.progress(batch_id)), headers=HEADERS)
+
+
+@router.post("/batches/{batch_id}/deliver")
+def deliver(
+    batch_id: BatchId,
+    user: CurrentUser,
+    decisions: DecisionsDep,
+    reason: Reason,
+    file_format: Annotated[GoodsFormat, Body(alias="format")] = GoodsFormat.CSV,
+) -> Response:
+    """Vouchers and serials of the succeeded orders; that they were handed out is recorded first."""
+    goods = decisions.deliver(batch_id, file_format, reason, by(user, "deliver"))
+    headers = as_download(f"{batch_id}.goods.{file_format.value}")
+    return Response(goods, headers=headers, media_type=file_format.media_type)
+
+
+@router.post("/batches/{batch_id}/withdraw")
+def withdraw_batch(
+    batch_id: BatchId, user: CurrentUser, decisions: DecisionsDep, reason: Reason
+) -> dict[str, str | int]:
+    """End every order of a batch that was not sent yet; what may have been sent goes on to its end."""
+    report = decisions.withdraw_batch(batch_id, reason, by(user, "withdraw"))
+    return {
+        "batch_id": batch_id,
+        "withdrawn": report.withdrawn,
+        "may_have_been_sent": report.may_have_been_sent,
+    }
+
+
+@router.post("/batches/{batch_id}/{decision}")
+def decide_held_batch(
+    batch_id: BatchId,
+    decision: Annotated[str, Path(pattern="^(release|cancel)$")],
+    user: CurrentUser,
+    decisions: DecisionsDep,
+    reason: Reason,
+    held_for: Annotated[str | None, Body(max_length=50)] = None,
+) -> dict[str, str | int]:
+    """Release or cancel every held order of a batch, or those that are held for one reason."""
+    report = decisions.decide_held_batch(
+        batch_id, HeldDecision(decision), held_for, reason, by(user, decision)
+    )
+    return {"batch_id": batch_id, "decided": report.decided, "still_held": report.still_held}
+
+
+def _findings(found: FileFindings | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {"rows": found.rows, "needs_in_words": needs_in_words(found.rows, found.needs)}
+
+
+def _document(found: BatchCheck) -> dict[str, Any]:
+    """A check as JSON, with words for the rows that need a person."""
+    document = asdict(found)
+    known = document.pop("known_batch")
+    document["known_batch"] = known and {"batch_id": known["batch_id"], "state": known["state"]}
+    return {**document, "missing_rupiah": found.missing_rupiah, "needs_in_words": found.needs_in_words}
+
+
+async def _body(request: Request) -> bytes:
+    """The raw body, never more of it in memory than a file may have."""
+    too_large = HTTPException(413, f"the file is too large; expected at most {MAXIMUM_FILE_BYTES:,} bytes")
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:19]) > MAXIMUM_FILE_BYTES:
+        raise too_large
+    content = bytearray()
+    try:
+        async with asyncio.timeout(UPLOAD_SECONDS):
+            async for chunk in request.stream():
+                content += chunk
+                if len(content) > MAXIMUM_FILE_BYTES:
+                    raise too_large
+    except TimeoutError:
+        raise HTTPException(408, f"the file did not arrive within {UPLOAD_SECONDS} seconds") from None
+    return bytes(content)

@@ -1,0 +1,122 @@
+"""Routes of an account's books: top-ups, breaks, settlement files, reports and signatures of days."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Path, Query
+from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime
+
+from sat_hook.application.day_books import Signature
+from sat_hook.domain.breaks import BreakState
+from sat_hook.web.dependencies import (
+    MAXIMUM_BODY_TEXT,
+    AccountPath,
+    CurrentUser,
+    DayBooksDep,
+    Reason,
+    by,
+    requires,
+)
+from sat_hook.web.downloads import archive_of, as_download
+from sat_hook.web.host import Permission
+
+router = APIRouter(prefix="/books/{account}", dependencies=[requires(Permission.KEEP_BOOKS)])
+
+_Day = Annotated[date, Path()]
+_Text = Annotated[str, Body(max_length=MAXIMUM_BODY_TEXT)]
+_STATES = {
+    "explain": BreakState.EXPLAINED,
+    "resolve": BreakState.RESOLVED,
+    "write-off": BreakState.WRITTEN_OFF,
+}
+
+
+@router.post("/top-ups")
+def record_top_up(
+    account: AccountPath,
+    user: CurrentUser,
+    books: DayBooksDep,
+    amount_rupiah: Annotated[int, Body(gt=0, strict=True)],
+    reference: _Text,
+    credited_at: Annotated[AwareDatetime, Body()],
+    reason: _Text,
+) -> dict[str, str | int | bool]:
+    """Record that the deposit was topped up. The same reference again is the same top-up."""
+    name, is_new = books.record_top_up(
+        account,
+        reference=reference,
+        amount_rupiah=amount_rupiah,
+        credited_at=credited_at,
+        reason=reason,
+        provenance=by(user, "top-up"),
+    )
+    return {"account": name, "reference": reference, "amount_rupiah": amount_rupiah, "is_new": is_new}
+
+
+@router.post("/breaks/{break_id}/{decision}")
+def decide_break(
+    account: AccountPath,
+    break_id: Annotated[str, Path(pattern="^K[A-Z2-7]{15}$")],
+    decision: Annotated[str, Path(pattern="^(explain|resolve|write-off)$")],
+    user: CurrentUser,
+    books: DayBooksDep,
+    reason: Reason,
+) -> dict[str, str | bool]:
+    """Explain, resolve or write off a break."""
+    state = _STATES[decision]
+    is_new = books.decide_break(account, break_id, state, reason, by(user, decision))
+    return {"break_id": break_id, "state": state.value, "is_new": is_new}
+
+
+@router.get("/days/{day}/report")
+def report(
+    account: AccountPath,
+    day: _Day,
+    books: DayBooksDep,
+    version: Annotated[int | None, Query(ge=1)] = None,
+) -> StreamingResponse:
+    """A version of a day's report as a ZIP of its files; it is written when it was not yet."""
+    name, kept = books.report(account, day, version)
+    number = kept.version.number
+    return StreamingResponse(
+        archive_of(books.installation.results(), kept),
+        media_type="application/zip",
+        headers={
+            **as_download(f"reconciliation-{name}-{day}-version-{number}.zip"),
+            "X-SAT-Report-Version": str(number),
+        },
+    )
+
+
+@router.post("/days/{day}/settlement")
+def choose_settlement(
+    account: AccountPath, day: _Day, user: CurrentUser, books: DayBooksDep, file: _Text, reason: _Text
+) -> dict[str, str | bool]:
+    """Say which of several settlement files with the same orders counts from the next close on."""
+    name, is_new = books.choose_settlement(account, day, file, reason, by(user, "choose"))
+    return {"account": name, "day": day.isoformat(), "file": file, "is_new": is_new}
+
+
+@router.post("/days/{day}/{signature}")
+def sign(
+    account: AccountPath,
+    day: _Day,
+    signature: Annotated[str, Path(pattern="^(prepare|certify)$")],
+    user: CurrentUser,
+    books: DayBooksDep,
+    reason: Reason,
+) -> dict[str, Any]:
+    """Sign the newest close of a day: first its preparer, then another person, who freezes it."""
+    signed = books.sign(account, day, Signature(signature), reason, by(user, signature))
+    return {
+        "day": signed.day.isoformat(),
+        "position": signed.position,
+        "result_digest": signed.result_digest,
+        "prepared_by": signed.prepared_by,
+        "certified_by": signed.certified_by,
+        "checkpoint": signed.checkpoint,
+        "open_breaks": signed.open_breaks,
+    }

@@ -1,0 +1,53 @@
+"""Errors as HTTP: a type for programs, and a text for people that holds no secret."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from sat_hook.audit.exports import ExportNotFoundError
+from sat_hook.pipeline.errors import (
+    BatchNotFoundError,
+    OrderNotFoundError,
+    PipelineError,
+    ReasonRefusedError,
+    SubmissionRefusedError,
+)
+from sat_hook.protocol.errors import SATError
+from sat_hook.reconciliation.errors import ReconciliationError
+from sat_hook.store.as_of import UnsettledPositionError
+from sat_hook.store.event_store import StoreRefusedError, StoreUnavailableError
+from sat_hook.web.host import Problem
+from sat_hook.web.rights import RightsFileError
+
+PROBLEMS: Mapping[type[Exception], Problem] = {
+    SubmissionRefusedError: Problem(422, "submission_refused"),
+    ReasonRefusedError: Problem(422, "reason_refused"),
+    StoreRefusedError: Problem(422, "value_refused"),
+    UnsettledPositionError: Problem(422, "position_not_settled"),
+    RightsFileError: Problem(403, "rights_unusable"),
+    BatchNotFoundError: Problem(404, "batch_not_found"),
+    OrderNotFoundError: Problem(404, "order_not_found"),
+    ExportNotFoundError: Problem(404, "export_not_found"),
+    PipelineError: Problem(409, "not_possible"),
+    ReconciliationError: Problem(409, "not_possible"),
+    SATError: Problem(502, "sat_did_not_answer"),
+    StoreUnavailableError: Problem(503, "database_unavailable"),
+}
+"""Errors of the project. A type that is not listed is answered like its nearest listed base."""
+
+
+def answer_errors(app: FastAPI, problems: Mapping[type[Exception], Problem]) -> None:
+    """Answer each of these errors as its problem says."""
+    for error_type, problem in problems.items():
+        app.add_exception_handler(error_type, _answer_as(problem))
+
+
+def _answer_as(problem: Problem) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
+    async def answer(_: Request, error: Exception) -> JSONResponse:
+        detail = str(error) if problem.detail is None else problem.detail
+        return JSONResponse({"type": problem.kind, "detail": detail}, problem.status)
+
+    return answer

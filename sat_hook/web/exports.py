@@ -1,0 +1,51 @@
+"""Routes of evidence packs: ask for one, take it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path
+from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime
+
+from sat_hook.web.dependencies import CurrentUser, EvidencePacksDep, by, requires
+from sat_hook.web.downloads import as_download, parts_of
+from sat_hook.web.host import Permission
+
+MAXIMUM_REASON_CHARACTERS = 500
+
+router = APIRouter(prefix="/exports", dependencies=[requires(Permission.EXPORT_EVIDENCE)])
+
+
+@router.post("")
+def ask_for_export(
+    user: CurrentUser,
+    packs: EvidencePacksDep,
+    recorded_from: Annotated[AwareDatetime, Body()],
+    recorded_before: Annotated[AwareDatetime, Body()],
+    with_personal_data: Annotated[bool, Body()] = False,
+    reason: Annotated[str, Body(max_length=MAXIMUM_REASON_CHARACTERS)] = "",
+) -> dict[str, str]:
+    """Record that the user asks for the evidence of a period; the DAG then makes it."""
+    export = packs.request(
+        recorded_from=recorded_from,
+        recorded_before=recorded_before,
+        with_personal_data=with_personal_data,
+        reason=reason,
+        provenance=by(user, "export"),
+    )
+    return {"export_id": export.export_id, "recorded_before": export.recorded_before.isoformat()}
+
+
+@router.post("/{export_id}/pack")
+def hand_out(
+    export_id: Annotated[str, Path(pattern="^X[A-Z2-7]{25}$")], user: CurrentUser, packs: EvidencePacksDep
+) -> StreamingResponse:
+    """The pack; that the user took it is recorded first."""
+    export, pack = packs.hand_out(export_id, by(user, "export"))
+    headers = {
+        **as_download(f"{export_id}.zip"),
+        "Content-Length": str(export.size_bytes),
+        "X-Content-SHA256": str(export.digest),
+    }
+    return StreamingResponse(parts_of(pack), headers=headers, media_type="application/zip")

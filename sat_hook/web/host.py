@@ -1,0 +1,74 @@
+"""What the web application needs of the server that runs it: the installation, its users, and its errors.
+
+Airflow's API server is one host (:mod:`sat_hook.plugin.airflow_host`). A test under plain uvicorn is another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from starlette.requests import Request
+
+from sat_hook.application.installation import Installation
+from sat_hook.web.rights import Holders, Right
+
+
+class Permission(StrEnum):
+    """What a route requires of its user. The host decides who has it."""
+
+    SEE_BATCHES = "see batches"
+    RUN_BATCHES = "run batches"
+    KEEP_BOOKS = "keep books"
+    EXPORT_EVIDENCE = "export evidence"
+
+
+class User(Protocol):
+    """The authenticated user of a request."""
+
+    @property
+    def name(self) -> str:
+        """The name under which the user acts."""
+
+    @property
+    def roles(self) -> Iterable[str]:
+        """The names of the user's roles."""
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the user has a permission. May block."""
+
+
+class Problem(NamedTuple):
+    """How an error is answered.
+
+    :param kind: the type, for programs.
+    :param detail: the text for people; None: the error's own text, which then must hold no secret.
+    """
+
+    status: int
+    kind: str
+    detail: str | None = None
+
+
+class Host(Installation, Protocol):
+    """The server around the web application."""
+
+    @property
+    def errors(self) -> Mapping[type[Exception], Problem]:
+        """The host's own errors, and how they are answered."""
+
+    async def user_of(self, request: Request) -> User:
+        """The user of a request. Reads nothing of its body.
+
+        :raises HTTPException: 401 or 403 when the request has none.
+        """
+
+    def rights(self) -> Mapping[Right, Holders]:
+        """Who has which right.
+
+        :raises RightsFileError: the rights cannot be read, so no user has any.
+        """
+
+    def base_url(self) -> str:
+        """The address by which people reach the server; empty when the host does not know it."""

@@ -1,0 +1,139 @@
+"""What every request of a person has to pass before a route sees it, in this order:
+
+1. It does not come from another site. A browser sends its login cookie with whatever a foreign page asks for.
+2. It has a user, whom the host names.
+3. Its body is not larger than a body may be.
+
+Nothing of the body is read before that. Which right a user needs is each route's own rule. Mounted apps, such
+as the receiver of callbacks, have rules of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, HTTPException, Request
+from starlette.routing import BaseRoute, Match, Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from sat_hook.pipeline.limits import MAXIMUM_FILE_BYTES
+from sat_hook.web.host import Host, User
+
+MAXIMUM_JSON_BYTES = 524_288
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+def guard_requests(app: FastAPI, host: Host) -> None:
+    """Let nothing reach the routes of ``app`` that does not pass.
+
+    It stands inside the app's handling of errors, so that its refusals are answered like every other one.
+    """
+    app.router.middleware_stack = RequestGuard(app.router.middleware_stack, app.router.routes, host)
+
+
+def user_of(request: Request) -> User:
+    """The user of a request that has passed the guard."""
+    return cast("User", request.state.sat_user)
+
+
+class RequestGuard:
+    """The guard, as an ASGI app around another one.
+
+    :param routes: those of the app, which may still grow; what is mounted is not guarded.
+    :param host: says who the user is, and by which address people reach the server.
+    """
+
+    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute], host: Host) -> None:
+        self._app = app
+        self._routes = routes
+        self._host = host
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not self._is_guarded(scope):
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        refuse_cross_site(request, self._host.base_url())
+        request.state.sat_user = await self._host.user_of(request)
+        await self._app(scope, _limited(request, receive), send)
+
+    def _is_guarded(self, scope: Scope) -> bool:
+        return any(
+            route.matches(scope)[0] is not Match.NONE
+            for route in self._routes
+            if not isinstance(route, Mount)
+        )
+
+
+def refuse_cross_site(request: Request, base_url: str) -> None:
+    """Refuse what another site had a browser send.
+
+    A link that a person follows is let through, if it only looks. A request that brings a cookie instead of a
+    token and changes something has to say where it comes from.
+
+    :param base_url: the address by which people reach the server, which a proxy may have renamed.
+    :raises HTTPException: 403.
+    """
+    headers = request.headers
+    fetch_site = headers.get("sec-fetch-site")
+    origins = headers.getlist("origin")
+    is_safe = request.method in SAFE_METHODS
+    is_followed_link = (
+        is_safe
+        and headers.get("sec-fetch-mode") == "navigate"
+        and headers.get("sec-fetch-dest") == "document"
+    )
+    own = {_host_of(f"//{headers.get('host', '')}"), _host_of(base_url)}
+    if any(_host_of(origin) not in own - {""} for origin in origins):
+        raise _cross_site(f"the origin {origins[0][:200]!r}")
+    if fetch_site not in (None, "same-origin", "none") and not is_followed_link:
+        raise _cross_site(f"Sec-Fetch-Site: {fetch_site[:50]}")
+    by_cookie = "cookie" in headers and not headers.get("authorization", "").lower().startswith("bearer ")
+    if by_cookie and not (is_safe or origins or fetch_site):
+        raise _cross_site("a cookie, and neither Origin nor Sec-Fetch-Site")
+
+
+def _cross_site(found: str) -> HTTPException:
+    return HTTPException(
+        403, f"cross-site request: found {found}; expected a page of this server, or a token"
+    )
+
+
+def _host_of(url: str) -> str:
+    """Host and port in lower case, without the scheme's own port; empty where there is no host."""
+    try:
+        parts = urlsplit(url.strip().lower())
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return ""
+    for scheme, port in _DEFAULT_PORTS.items():
+        if parts.scheme in (scheme, ""):
+            host = host.removesuffix(port)
+    return host
+
+
+def _limited(request: Request, receive: Receive) -> Receive:
+    """``receive``, which gives out at most what a body may have.
+
+    :raises HTTPException: 413, at once where the length is declared.
+    """
+    is_json = "json" in request.headers.get("content-type", "").partition(";")[0].lower()
+    limit = MAXIMUM_JSON_BYTES if is_json else MAXIMUM_FILE_BYTES
+    too_large = HTTPException(413, f"the body is too large; expected at most {limit:,} bytes")
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:19]) > limit:
+        raise too_large
+    received = 0
+
+    async def receive_limited() -> MutableMapping[str, Any]:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > limit:
+            raise too_large
+        return message
+
+    return receive_limited

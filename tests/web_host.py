@@ -1,0 +1,118 @@
+"""A host of the web application without Airflow: users by token, one account, folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastapi import HTTPException, Request
+
+from sat_hook.application.installation import AccountDirectory, SATConnection
+from sat_hook.pipeline.spool import LocalSpool
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.web.host import Permission, Problem
+from sat_hook.web.rights import Holders, Right
+
+
+class UntouchedError(Exception):
+    """The request was let through to the database."""
+
+
+class UnknownNameError(Exception):
+    """Nothing has this name."""
+
+
+@dataclass(frozen=True)
+class FakeUser:
+    """A user with every permission, unless others are given."""
+
+    name: str
+    permissions: frozenset[Permission] = frozenset(Permission)
+    roles: Iterable[str] = ()
+
+    def may(self, permission: Permission) -> bool:
+        """Whether it was given."""
+        return permission in self.permissions
+
+
+@dataclass
+class FakeAccounts:
+    """Accounts by their connections; a connection can be opened where one is given."""
+
+    known: dict[str, str] = field(default_factory=lambda: {"sat_default": "demo"})
+    connections: dict[str, SATConnection] = field(default_factory=dict)
+
+    def account_of(self, named: str) -> str:
+        """By either name."""
+        if named in self.known.values():
+            return named
+        if named not in self.known:
+            raise UnknownNameError(f"account: found {named!r}")
+        return self.known[named]
+
+    def connection_of(self, named: str) -> str:
+        """By either name."""
+        return next((one for one, account in self.known.items() if named in (one, account)), named)
+
+    def by_connection(self) -> Mapping[str, str]:
+        """All of them."""
+        return self.known
+
+    def connect(self, connection: str, database: Database | None = None) -> SATConnection:
+        """The connection that was given."""
+        return self.connections[connection]
+
+
+class FakeHost:
+    """Users by bearer token or cookie; a store and folders where they are given."""
+
+    errors: Mapping[type[Exception], Problem] = {UnknownNameError: Problem(422, "connection_not_found")}
+
+    def __init__(
+        self,
+        *users: FakeUser,
+        store: PostgresEventStore | None = None,
+        folder: Path | None = None,
+        rights: Mapping[Right, Holders] | None = None,
+        base_url: str = "",
+    ) -> None:
+        self.users = {user.name: user for user in users}
+        self.accounts: AccountDirectory = FakeAccounts()
+        self.given_rights = rights or {}
+        self.address = base_url
+        self._store = store
+        self._folder = folder
+
+    async def user_of(self, request: Request) -> FakeUser:
+        """Named by the token or the cookie; nothing of the body is read."""
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        name = token or request.cookies.get("_token", "")
+        if name not in self.users:
+            raise HTTPException(401, "Not authenticated")
+        return self.users[name]
+
+    def base_url(self) -> str:
+        """As given."""
+        return self.address
+
+    def rights(self) -> Mapping[Right, Holders]:
+        """As given."""
+        return self.given_rights
+
+    def store(self) -> PostgresEventStore:
+        """As given."""
+        if self._store is None:
+            raise UntouchedError
+        return self._store
+
+    def submissions(self) -> LocalSpool:
+        """A folder."""
+        assert self._folder is not None
+        return LocalSpool(self._folder / "spool")
+
+    def results(self) -> LocalSpool:
+        """Another folder."""
+        assert self._folder is not None
+        return LocalSpool(self._folder)
