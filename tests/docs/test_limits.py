@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from sat_hook.pipeline import limits
-from tests.docs.pages import CHECKOUT, page, rows
+from tests.docs.pages import page, rows
 
 PAGE = page("docs/limits.md")
 PLACES = re.findall(r"(?m)^## [^`\n]+: `([\w.:]+)`$", PAGE.text)
@@ -20,9 +20,6 @@ PLACES = re.findall(r"(?m)^## [^`\n]+: `([\w.:]+)`$", PAGE.text)
 def defaults_at(place: str) -> dict[str, Any]:
     """Name → default of what a heading names: ``module`` (its constants) or ``module:Class`` (its fields)."""
     module_name, _, class_name = place.partition(":")
-    if module_name.startswith("plugins.") or module_name.endswith("_routes"):
-        # Plugins are no package: Airflow loads them by path. Routes need its API server around them.
-        return runpy_constants(module_name)
     module = import_module(module_name)
     if not class_name:
         return constants_of(vars(module))
@@ -39,13 +36,6 @@ def constants_of(members: dict[str, Any]) -> dict[str, Any]:
         for name, value in members.items()
         if name.isupper() and not name.startswith("_") and isinstance(value, int | float)
     }
-
-
-def runpy_constants(module_name: str) -> dict[str, Any]:
-    """The constants of a file, read without what it imports."""
-    text = (CHECKOUT / (module_name.replace(".", "/") + ".py")).read_text("utf-8")
-    found = re.findall(r"(?m)^([A-Z_]+) = ([0-9_.]+)$", text)
-    return {name: float(value.replace("_", "")) for name, value in found}
 
 
 def documented_at(place: str) -> dict[str, float | tuple[float, ...] | None]:
