@@ -119,7 +119,7 @@ def test_rows_that_cannot_be_submitted_hold_up_no_others(line: Line, database: A
         told.clear()
         submission = claimed(line, claim, tell=told.extend)
         assert submission is not None
-        assert take_in(line.resolver, line.spool, submission.batch_id, BY_TEST).batch.orders == 1
+        assert take_in(line.handler, line.spool, submission.batch_id, BY_TEST).batch.orders == 1
         settle_rows(OrderIntake(line.store.database), claim, line.batch(submission.batch_id))
         assert order_id in line.orders(submission.batch_id)
         assert [alert.kind for alert in told] == [AlertKind.INTAKE_ROWS_REFUSED] * 2

@@ -231,12 +231,12 @@ def test_a_withdrawal_that_was_cut_short_is_finished_while_approval_is_asked_for
 def test_a_withdrawal_that_was_cut_short_is_finished_before_funds_are_reserved() -> None:
     """Quoted orders that it had not reached get no funds and end; the task has nothing to complain of."""
     desk = Desk()
-    late = quoted_batch(desk.resolver, "late", [Row("081211000009", 10_000)])
-    desk.resolver.apply_to_batch(late, WithdrawBatch(WHY), PERSON)
+    late = quoted_batch(desk.handler, "late", [Row("081211000009", 10_000)])
+    desk.handler.apply_to_batch(late, WithdrawBatch(WHY), PERSON)
     promised = desk.promised()
     assert desk.reserve(late) == 0
     assert desk.promised() == promised
-    (order,) = orders_of(desk.resolver, late)
+    (order,) = orders_of(desk.handler, late)
     assert (order.state, order.reason_code) == (OrderState.CANCELLED, "withdrawn")
 
 
