@@ -28,6 +28,18 @@ def account_in_log(settings: CommandSettings, named: str, known: Collection[str]
         return named
 
 
+def account_or_only(api: AirflowApi, named: str | None) -> str:
+    """The account that a person named, or the only one that there is.
+
+    :raises CommandError: none is named, and there is not exactly one.
+    """
+    known = sorted(set(api.accounts().values())) if named is None else [named]
+    if len(known) != 1:
+        expected = f"one of the accounts {', '.join(known)}" if known else "an account; Airflow has none"
+        raise CommandError.at("--account", "nothing", expected)
+    return known[0]
+
+
 def connection_named(api: AirflowApi, named: str) -> str:
     """The Airflow connection of an account; what is neither kind of name is left for Airflow to refuse.
 

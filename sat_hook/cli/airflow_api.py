@@ -150,6 +150,10 @@ class AirflowApi:
         reply = self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body, accept=(409,))
         return reply.status_code != 409
 
+    def parameters(self) -> list[str]:
+        """The names of the parameters that a run of the DAG takes."""
+        return sorted(self._document(self._ask("GET", f"/api/v2/dags/{DAG_ID}/details"))["params"])
+
     def set_note(self, run_id: str, note: str) -> None:
         """Replace the note of a run, if the user may."""
         path = f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}"

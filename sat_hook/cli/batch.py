@@ -12,7 +12,7 @@ import typer
 from sat_hook.cli.context import airflow_of, batch_id_from, console, settings_of, store_of
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.formatting import MAXIMUM_LISTED, Columns, rupiah
-from sat_hook.cli.held_orders import Parameters, parameters_from
+from sat_hook.cli.held_orders import Parameters, run_parameters
 from sat_hook.cli.options import Reason
 from sat_hook.cli.run_summary import Timeout, Wait, exit_as_the_run_did, follow_to_end, print_summary
 
@@ -78,10 +78,12 @@ def submit(
     out = console()
     with airflow_of(settings) as api:
         policy = None if on_bad_rows is None else on_bad_rows.value
+        # Before the file is taken in: a misspelled limit would be no limit.
+        parameters = run_parameters(api, param)
         submitted = api.submit(
             content, account=account, reference=reference, file_name=file.name, on_bad_rows=policy
         )
-        conf = {**parameters_from(param), "batch_id": submitted.batch_id, "account": submitted.connection}
+        conf = {**parameters, "batch_id": submitted.batch_id, "account": submitted.connection}
         if policy is not None:
             conf["on_bad_rows"] = policy
         run_id = f"batch_{submitted.batch_id}"

@@ -49,7 +49,7 @@ def check(
         return
     for line in facts(_facts(found)):
         out.print(line)
-    _print_rows(out, found["findings"], every=every)
+    _print_rows(out, found["findings"], file.name, every=every)
     out.print("Nothing was recorded")
     if found["findings"]:
         raise typer.Exit(FOUND_TROUBLE)
@@ -93,13 +93,15 @@ def _approval(found: dict[str, Any]) -> str:
     return f"needed: {limit}" if needed else f"not needed: {limit}"
 
 
-def _print_rows(out: Console, findings: list[list[Any]], *, every: bool) -> None:
+def _print_rows(out: Console, findings: list[list[Any]], file_name: str, *, every: bool) -> None:
     if not findings:
         return
     shown = findings if every else findings[:LISTED_ROWS]
     table = ROWS.table()
     for row_number, order_id, standing, code, message in shown:
-        table.add(f"{row_number:,}", order_id, standing, code, message)
+        # The table has the row already.
+        words = message.removeprefix(f"{file_name} row {row_number}").lstrip(":, ")
+        table.add(f"{row_number:,}", order_id, standing, code, words)
     out.print()
     out.print(table)
     out.print()

@@ -134,11 +134,12 @@ def _beside_the_bar(progress: BatchProgress) -> str:
 
 
 def _say_end(progress: BatchProgress, out: Console) -> None:
+    from sat_hook.cli.formatting import counted
+
     batch = progress.batch
     if batch.refusal_message:
         out.print(f"Refused ({batch.refusal_code}): {batch.refusal_message}", markup=False)
-    if progress.needs:
-        out.print(progress.needs_in_words, markup=False)
     if progress.for_people:
-        out.print(f"{progress.for_people:,} orders wait for a person: held or escalated", markup=False)
+        waiting = counted(progress.for_people, "order")
+        out.print(f"{waiting} held or escalated, for a person to decide: sat order list", markup=False)
     out.print(f"results file: sat batch results {batch.batch_id} --output FILE", markup=False)

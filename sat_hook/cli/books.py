@@ -24,13 +24,11 @@ if TYPE_CHECKING:
     from sat_hook.domain.event_record import RecordedEvent
     from sat_hook.reconciliation.versions import Version
 
-Connection = Annotated[
-    str, typer.Option("--account", help="The account: its Airflow connection, or its name in the log")
-]
 Named = Annotated[
     str | None,
     typer.Option(
-        "--account", help="Whose books: the account's connection or name; needed when several have some"
+        "--account",
+        help="The account: its Airflow connection, or its name in the log; needed when there are several",
     ),
 ]
 
@@ -89,9 +87,12 @@ def books_context(context: typer.Context, account: str | None) -> Iterator[Books
 
 def show_days(opened: BooksContext) -> None:
     """The closed days, newest first."""
-    opened.out.print(f"account {opened.books.account}", markup=False)
-    table = DAYS.table()
     books = opened.books
+    if not books.closes:
+        opened.out.print(f"account {books.account}: no day is closed yet", markup=False)
+        return
+    opened.out.print(f"account {books.account}", markup=False)
+    table = DAYS.table()
     for day in sorted(books.closes, reverse=True):
         event = books.closes[day].event
         adjusted = ", ".join(f"adjusted in {later}" for later in books.adjusted_by(day))

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from sat_hook.cli.books import Connection
+from sat_hook.cli.accounts import account_or_only
+from sat_hook.cli.books import Named
 from sat_hook.cli.context import console, settings_of
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.time_options import day_from
@@ -19,7 +20,7 @@ from sat_hook.cli.time_options import day_from
 def report(
     context: typer.Context,
     day: Annotated[str, typer.Argument(metavar="DAY", help="The WIB day, such as 2026-11-22")],
-    account: Connection,
+    account: Named = None,
     output: Annotated[Path, typer.Option(help="A folder for the files, or the name of a .zip")] = Path(),
     version: Annotated[
         int | None, typer.Option(help="An earlier version; default: the newest", min=1)
@@ -33,7 +34,7 @@ def report(
     from sat_hook.cli.books_api import BooksApi
 
     with closing(BooksApi(settings_of(context))) as airflow:
-        fetched = airflow.report(account, named, version)
+        fetched = airflow.report(account_or_only(airflow, account), named, version)
     out = console()
     try:
         for path in _saved(fetched.content, output):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sat_hook.cli.accounts import connection_named
+from sat_hook.cli.amounts import rupiah_from
 from sat_hook.cli.context import airflow_of, batch_id_from, console, settings_of
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.options import Reason
 from sat_hook.cli.run_summary import Timeout, Wait, exit_as_the_run_did, follow_to_end, print_summary
+
+if TYPE_CHECKING:
+    from sat_hook.cli.airflow_api import AirflowApi
 
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch id that submit printed")]
 HeldFor = Annotated[
@@ -45,7 +50,7 @@ def run(
         conf = api.conf_of(f"batch_{batch_id}")
         if conf is None and account is None:
             raise CommandError.at("--account", "nothing", "the Airflow connection that pays for this batch")
-        conf = {**(conf or {}), "batch_id": batch_id, **parameters_from(param)}
+        conf = {**(conf or {}), "batch_id": batch_id, **run_parameters(api, param)}
         if account is not None:
             conf["account"] = connection_named(api, account)
         run_id = f"batch_{batch_id}_{datetime.now(UTC):%Y%m%dT%H%M%S}"
@@ -86,20 +91,40 @@ def withdraw(context: typer.Context, batch_id: BatchId, reason: Reason) -> None:
     console().print(f"{done['withdrawn']} orders are withdrawn and will not be sent{then}")
 
 
-def parameters_from(texts: list[str] | None) -> dict[str, Any]:
-    """``NAME=VALUE`` as a run's parameters; a value that is JSON (a number, true, null) is taken as such.
+def run_parameters(api: AirflowApi, texts: list[str] | None) -> dict[str, Any]:
+    """A run's parameters, each of which the DAG has: Airflow would pass over a misspelled limit.
 
-    :raises CommandError: for a text without a name.
+    :raises CommandError: as ``parameters_from``, and for a name that is none.
+    """
+    given = parameters_from(texts)
+    known = api.parameters() if given else []
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise CommandError.at("--param", f"{name!r}{hint}", f"one of {', '.join(known)}")
+    return given
+
+
+def parameters_from(texts: list[str] | None) -> dict[str, Any]:
+    """``NAME=VALUE`` by name; a value that is JSON (a number, true, null) is taken as such.
+
+    Amounts may have separators: as JSON ``50.000`` would be fifty.
+
+    :raises CommandError: for a text without a name, and for an amount that is none.
     """
     read: dict[str, Any] = {}
     for text in texts or ():
-        name, found, value = text.partition("=")
-        if not found or not name.strip():
+        name, found, value = (part.strip() for part in text.partition("="))
+        if not found or not name:
             raise CommandError.at("--param", repr(text), "NAME=VALUE")
+        if name.endswith("_rupiah") and value not in ("null", "0"):
+            read[name] = rupiah_from(value, name)
+            continue
         try:
-            read[name.strip()] = json.loads(value)
+            read[name] = json.loads(value)
         except json.JSONDecodeError:
-            read[name.strip()] = value
+            read[name] = value
     return read
 
 

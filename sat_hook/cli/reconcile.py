@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 import typer
 
+from sat_hook.cli.accounts import account_or_only
 from sat_hook.cli.amounts import rupiah_from
 from sat_hook.cli.books import (
     BooksContext,
-    Connection,
     Named,
     books_context,
     each_account,
@@ -30,6 +31,7 @@ from sat_hook.cli.options import Reason
 from sat_hook.cli.time_options import day_from, moment_from
 
 DAG_ID = "nightly_reconciliation"
+BREAK_ID = re.compile(r"K[A-Z2-7]{15}")
 FOUND_TROUBLE = 1
 
 app = typer.Typer(no_args_is_help=True, help="Close days, read their breaks, decide and sign them.")
@@ -95,25 +97,25 @@ def breaks(
     """List the breaks that stand as of the newest closed day, older ones included."""
     with books_context(context, account) as opened:
         if not opened.books.closes:
-            opened.out.print("no day was closed yet")
+            opened.out.print(f"account {opened.books.account}: no day is closed yet", markup=False)
             return
         show_breaks(opened, opened.books.closes[max(opened.books.closes)], every=every)
 
 
 @app.command("explain")
-def explain(context: typer.Context, break_id: BreakId, account: Connection, reason: Reason) -> None:
+def explain(context: typer.Context, break_id: BreakId, reason: Reason, account: Named = None) -> None:
     """Say why a break is there. It is carried on until evidence ends it."""
     _decide(context, account, break_id, "explain", reason)
 
 
 @app.command("resolve")
-def resolve(context: typer.Context, break_id: BreakId, account: Connection, reason: Reason) -> None:
+def resolve(context: typer.Context, break_id: BreakId, reason: Reason, account: Named = None) -> None:
     """Say that a break is settled. It is not carried on."""
     _decide(context, account, break_id, "resolve", reason)
 
 
 @app.command("write-off")
-def write_off(context: typer.Context, break_id: BreakId, account: Connection, reason: Reason) -> None:
+def write_off(context: typer.Context, break_id: BreakId, reason: Reason, account: Named = None) -> None:
     """Give a break's money up. It is not carried on."""
     _decide(context, account, break_id, "write-off", reason)
 
@@ -132,13 +134,14 @@ def choose(
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="Its name, or the first characters of its digest")
     ],
-    account: Connection,
     reason: Reason,
+    account: Named = None,
 ) -> None:
     """Say which of several settlement files with the same orders counts, from the next close on."""
     from sat_hook.cli.books_api import BooksApi
 
     with closing(BooksApi(settings_of(context))) as airflow:
+        account = account_or_only(airflow, account)
         chosen = airflow.choose_settlement(account, day_from(day, "DAY").isoformat(), file, reason)
     state = "chosen" if chosen["is_new"] else "chosen before"
     console().print(
@@ -149,13 +152,13 @@ def choose(
 
 
 @app.command("prepare")
-def prepare(context: typer.Context, day: Day, account: Connection, reason: Reason) -> None:
+def prepare(context: typer.Context, day: Day, reason: Reason, account: Named = None) -> None:
     """Sign the newest close of a day as its preparer."""
     _sign(context, account, day, "prepare", reason)
 
 
 @app.command("certify")
-def certify(context: typer.Context, day: Day, account: Connection, reason: Reason) -> None:
+def certify(context: typer.Context, day: Day, reason: Reason, account: Named = None) -> None:
     """Approve a prepared day, as somebody else than its preparer. It is frozen from then on."""
     _sign(context, account, day, "certify", reason)
 
@@ -169,9 +172,9 @@ def record(
     amount: Annotated[
         str, typer.Argument(metavar="RUPIAH", help="Whole rupiah, such as 50000000 or 50.000.000")
     ],
-    account: Connection,
     reference: Annotated[str, typer.Option(help="The bank's reference; it counts once")],
     reason: Reason,
+    account: Named = None,
     at: Annotated[str, typer.Option(help="When it was credited (WIB unless it says otherwise)")] = "now",
 ) -> None:
     """Record a top-up of an account's deposit, for the saldo equation."""
@@ -179,7 +182,7 @@ def record(
     credited_at = moment_from(at, datetime.now(UTC), "--at")
     with airflow_of(settings_of(context)) as airflow:
         known = airflow.record_top_up(
-            account,
+            account_or_only(airflow, account),
             amount_rupiah=amount_rupiah,
             reference=reference,
             credited_at=credited_at.isoformat(),
@@ -209,15 +212,21 @@ def _close_of(opened: BooksContext, day: date) -> Any:
     return found
 
 
-def _decide(context: typer.Context, account: str, break_id: str, decision: str, reason: str) -> None:
+def _decide(context: typer.Context, account: str | None, typed: str, decision: str, reason: str) -> None:
+    break_id = typed.strip().upper()
+    if BREAK_ID.fullmatch(break_id) is None:
+        raise CommandError.at(
+            "BREAK", repr(typed), "a break's id: K and 15 letters or digits (see: sat reconcile breaks)"
+        )
     with airflow_of(settings_of(context)) as airflow:
-        answer = airflow.decide_break(account, break_id.strip().upper(), decision, reason)
+        answer = airflow.decide_break(account_or_only(airflow, account), break_id, decision, reason)
     console().print(f"break {answer['break_id']}: {answer['state']}")
 
 
-def _sign(context: typer.Context, account: str, day: str, signature: str, reason: str) -> None:
+def _sign(context: typer.Context, account: str | None, day: str, signature: str, reason: str) -> None:
+    chosen = day_from(day, "DAY").isoformat()
     with airflow_of(settings_of(context)) as airflow:
-        signed = airflow.sign_day(account, day_from(day, "DAY").isoformat(), signature, reason)
+        signed = airflow.sign_day(account_or_only(airflow, account), chosen, signature, reason)
     out = console()
     out.print(
         f"{signed['day']} at position {signed['position']} (result {signed['result_digest'][:16]}…), "

@@ -147,9 +147,18 @@ class Lines:
         self._last: Seen | None = None
 
     def show(self, seen: Seen) -> None:
-        if seen == self._last:
+        if seen == self._last or self._is_between_tasks(seen):
             return
         self._last = seen
         states = ", ".join(f"{count.state.value} {count.orders:,}" for count in seen.counts)
         parts = [seen.run_state, " ".join(seen.steps), states]
         self._out.print(": ".join(part for part in parts if part), markup=False)
+
+    def _is_between_tasks(self, seen: Seen) -> bool:
+        """Whether nothing else is new than that the last task has ended and the next has not begun."""
+        last = self._last
+        return (
+            last is not None
+            and not seen.steps
+            and (seen.run_state, seen.counts) == (last.run_state, last.counts)
+        )

@@ -260,6 +260,6 @@ def _reused(row: FileRow, batch_id: str, known_row: int, own_batch_id: str, file
     return _refused(
         row,
         "order_id_reused",
-        f"{file_name} row {row.row_number}, column order_id: found {row.order_id!r}, which stands for "
-        f"another order in row {known_row} of {where}; expected an order id of its own",
+        f"{file_name} row {row.row_number}: found order id {row.order_id!r}, which stands for another order "
+        f"in row {known_row} of {where}; expected an order id of its own",
     )

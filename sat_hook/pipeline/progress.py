@@ -129,7 +129,7 @@ def progress_of(store: EventStore, progress: PostgresProgress, clock: Clock, bat
 def in_words(progress: BatchProgress) -> str:
     """One line: how many have ended, how the others stand, how fast it goes, when it ends, what it cost."""
     states = ", ".join(f"{count.orders:,} {count.state.value}" for count in progress.counts) or "no orders"
-    aside = f", {progress.batch.set_aside:,} rows became none" if progress.batch.set_aside else ""
+    aside = f", {progress.batch.set_aside:,} set aside" if progress.batch.set_aside else ""
     parts = [f"{progress.ended:,} of {progress.orders:,} orders ended ({states}){aside}"]
     parts += [progress.needs_in_words] if progress.needs else []
     parts += [pace_in_words(progress)] if progress.to_go else []

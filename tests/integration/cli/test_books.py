@@ -66,6 +66,34 @@ def test_days_of_several_accounts_are_listed(run: Run, books: dict[str, str]) ->
     assert "account west" not in run("reconcile", "list", "--account", "east", env=books).out
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("explain", "KABCDEFGHIJKLMNO", "--reason", "bad file"),
+        ("prepare", DAY.day.isoformat(), "--reason", "looked at"),
+        ("report", DAY.day.isoformat()),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_the_only_account_need_not_be_named(
+    run: Run, airflow: ScriptedAirflow, arguments: tuple[str, ...]
+) -> None:
+    """Where there are several, the refusal names them."""
+    assert "found nothing" not in run("reconcile", *arguments, env=env(airflow)).err
+    assert airflow.targets[-1].startswith("/sat/v1/books/demo/")
+    airflow.accounts = {"sat_east": "east", "sat_west": "west"}
+    refused = run("reconcile", *arguments, env=env(airflow))
+    assert refused.code == 2
+    assert "--account: found nothing; expected one of the accounts east, west" in refused.err
+
+
+def test_what_is_no_break_s_id_is_refused_in_words(run: Run, airflow: ScriptedAirflow) -> None:
+    """Not with the pattern that the server compares it with."""
+    refused = run("reconcile", "explain", "NOPE", "--reason", "bad file", env=env(airflow))
+    assert refused.code == 2
+    assert "BREAK: found 'NOPE'; expected a break's id" in refused.err
+
+
 def test_the_files_of_a_day_say_which_count(run: Run, books: dict[str, str]) -> None:
     """And of one that does not, why."""
     said = run("reconcile", "files", DAY.day.isoformat(), "--account", "west", env=books).out

@@ -48,6 +48,8 @@ def test_a_repeat_of_a_refused_row_is_refused_as_well(line: Line) -> None:
     batch_id = taken_in(line, f"{HEADER}\n{other}{other}")
     _, first, repeat = results_of(line, batch_id)
     assert [row[3:6] for row in (first, repeat)] == [["not sent", "refused", "order_id_reused"]] * 2
+    # What the column is called is the file's own affair: the sentence does without.
+    assert "orders.csv row 2: found order id 'INV-1', which stands for another order" in first[6]
 
 
 def test_a_repeat_of_the_registered_order_is_known(line: Line) -> None:

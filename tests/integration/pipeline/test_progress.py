@@ -134,7 +134,7 @@ def test_what_has_no_end_is_handed_over_as_a_list_and_the_batch_is_complete(
     assert results.content.decode().count("unknown: may have been charged,escalated") == 3
     assert reason in results.content.decode()
     ran = run("batch", "watch", batch_id, env={"SAT_DB_DSN": database.reader_dsn})
-    assert (ran.code, "3 orders wait for a person" in ran.out) == (1, True), ran.err
+    assert (ran.code, "3 orders held or escalated" in ran.out) == (1, True), ran.err
 
 
 def test_a_long_list_is_cut_and_counted(line: Line) -> None:

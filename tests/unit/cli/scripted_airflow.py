@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 BATCH_ID = "B" + "A" * 25
 PASSWORD = "airflow-secret"
+PARAMETERS = ("account", "approve_held", "batch_id", "on_bad_rows", "order_limit_rupiah")
 RUNS = "/api/v2/dags/bulk_disbursement/dagRuns"
 
 
@@ -91,6 +92,8 @@ class ScriptedAirflow:
                 return 200, {"task_instances": listed}
             case "GET", path if re.fullmatch(r"/batch_\w+_\d+T\d+", path):
                 return 200, {"state": self.later_runs}
+            case "GET", "/api/v2/dags/bulk_disbursement/details":
+                return 200, {"params": dict.fromkeys(PARAMETERS)}
             case "GET", "/api/v2/dags/bulk_disbursement":
                 return 200, {"is_paused": self.is_paused}
             case "GET", path if path.endswith("/results"):

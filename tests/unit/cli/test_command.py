@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from sat_hook.cli import run_progress
 from sat_hook.cli.airflow_api import AirflowApi
-from sat_hook.cli.run_progress import follow
+from sat_hook.cli.run_progress import Lines, Seen, follow
 from sat_hook.cli.settings import CommandSettings
 from sat_hook.domain.order import OrderState
 from sat_hook.store.event_store import StateCount
@@ -175,10 +176,11 @@ def test_a_check_is_shown(run: Run, airflow: ScriptedAirflow, orders: Path) -> N
         "Rp100,000, of which Rp50,000 are free: Rp2,000 are missing",
         "needed: a batch over Rp50,000 needs a second person",
         "1 row submitted before, not paid again",
-        "orders.csv row 3: found product '50k-simpti'",
+        "found product '50k-simpti'",
         "Nothing was recorded",
     ):
         assert words in ran.out
+    assert "orders.csv row 3" not in ran.out, "the table has the row already"
     assert airflow.uploads[0][0]["on_bad_rows"] == ["wait"]
     assert airflow.triggered == []
 
@@ -458,6 +460,16 @@ def test_following_shows_the_states_until_the_end(airflow: ScriptedAirflow, is_t
             "running: execute: quoted 3",
             "success: succeeded 2, failed 1",
         ]
+
+
+def test_a_moment_between_two_tasks_is_no_news() -> None:
+    """Elsewhere than on a terminal each task has one line, with no bare "running" before it."""
+    out = Console(width=100, record=True, file=io.StringIO())
+    lines = Lines(out)
+    for steps in (("intake",), (), ("validate",), (), ()):
+        lines.show(Seen("running", steps, ()))
+    lines.show(Seen("success", (), ()))
+    assert out.export_text().splitlines() == ["running: intake", "running: validate", "success"]
 
 
 @pytest.mark.parametrize(

@@ -106,3 +106,31 @@ def test_parameters_are_json_or_text() -> None:
     for wrong in ("duplicate_days", "=0"):
         with pytest.raises(CommandError, match="NAME=VALUE"):
             parameters_from([wrong])
+
+
+def test_amounts_may_have_separators() -> None:
+    """As JSON, 50.000 would be fifty rupiah."""
+    texts = ["order_limit_rupiah=50.000", "approval_over_rupiah=0", "day_limit_rupiah=null"]
+    assert parameters_from(texts) == {
+        "order_limit_rupiah": 50_000,
+        "approval_over_rupiah": 0,
+        "day_limit_rupiah": None,
+    }
+    with pytest.raises(CommandError, match="order_limit_rupiah: found '5e4'"):
+        parameters_from(["order_limit_rupiah=5e4"])
+
+
+@pytest.mark.parametrize("command", ["submit", "run"])
+def test_a_misspelled_parameter_is_refused_before_anything_is_done(
+    run: Run, airflow: ScriptedAirflow, tmp_path: Path, command: str
+) -> None:
+    """Airflow would pass over it; the run would fail later, and its file would be a batch already."""
+    file = tmp_path / "orders.csv"
+    file.write_text("order_id,product_code,client_number\nA-1,p,081234567890\n", "utf-8")
+    airflow.overrides[f"GET {RUNS}/batch_{BATCH_ID}"] = (200, {"state": "success", "conf": {}})
+    what = str(file) if command == "submit" else BATCH_ID
+    refused = run("batch", command, what, "--param", "order_limit=5", env=env(airflow))
+    assert refused.code == 2
+    assert "'order_limit' (did you mean order_limit_rupiah?)" in refused.err
+    assert not airflow.uploads
+    assert not airflow.triggered

@@ -50,7 +50,7 @@ def test_rows_that_need_a_person_are_counted_against_what_was_submitted() -> Non
         Need("rejected", "unknown_product", 2),
     )
     words = in_words(replace(looked, batch=batch, needs=needs))
-    assert "21 rows became none" in words
+    assert "21 set aside" in words
     assert (
         "25 of 29 rows need you: 21 missing_value, 2 held for business_duplicate, 2 unknown_product" in words
     )
