@@ -282,9 +282,9 @@ def differences(
     if product is None or number is None:
         return
     differing = []
-    if not same(product, shown.get("product_code")):
+    if not same_product(product, shown.get("product_code")):
         differing.append("product_code")
-    if not same(number, shown.get("client_number")):
+    if not same_number(product, number, shown.get("client_number")):
         differing.append("client_number")
     if differing != list(event.get("members", ())):
         yield f"another {' and '.join(differing or ['order than was recorded'])}"
@@ -308,30 +308,76 @@ def rupiah(value: Any) -> int | None:
         return None
 
 
-def same(sent: str, told: Any) -> bool:
-    """True unless a code or number names something else, in whatever form; what is masked fits anything."""
-    ours, theirs = bare(sent), bare("" if told is None else str(told))
-    if not theirs or ours == theirs or national(ours) == national(theirs):
+PHONES = ("-simpati", "-xl", "-three", "-indosat", "-axis", "-telkomsel", "-smartfren")
+NO_PHONES = ("pln-", "pdam-", "bpjs-", "pgn-", "pbb-", "samsat-", "speedy-", "kta-")
+TEXT_MASK = r"[*\u2022\u25cf#]+|x{3,}"
+DIGITS_MASK = r"[*\u2022\u25cf\u2219\u00b7\u25cb\u25a0\u2588\u00d7\u2217#?_x]+"
+DASHES = "\\-\\u2010-\\u2015"
+
+
+def same_product(sent: str, told: Any) -> bool:
+    """True unless a code names another product; what is masked fits what it shows."""
+    ours, theirs = folded(sent), folded(told)
+    return not theirs or ours == theirs or fits_mask(theirs, TEXT_MASK, ours)
+
+
+def same_number(product: str, sent: str, told: Any) -> bool:
+    """True unless a number is another one; only a phone number has forms with and without 0, 62 and +62."""
+    ours, theirs = folded(sent), folded(told)
+    if not theirs or ours == theirs:
         return True
-    mask = r"[*\u2022\u25cf#x]+" if ours.isdigit() else r"[*\u2022\u25cf#]+|x{3,}"
+    if not ours.isdigit():
+        return fits_mask(theirs, TEXT_MASK, ours)
+    bare = re.sub(rf"[\s{DASHES}./()]+", "", re.sub(rf"[.{DASHES}]{{2,}}", "*", theirs))
+    forms = {ours}
+    if is_phone(product, ours):
+        bare = bare.removeprefix("+")
+        if bare.isdigit() and national(bare) == national(ours):
+            return True
+        forms |= {national(ours), "0" + national(ours), "62" + national(ours)}
+    return bare in forms or any(fits_mask(bare, DIGITS_MASK, form) for form in forms)
+
+
+def is_phone(product: str, number: str) -> bool:
+    """Whether a product is for phones, or a number looks like a phone's where the product does not tell."""
+    if product.startswith("pln-prepaid") or product.endswith(PHONES):
+        return not product.startswith("pln-prepaid")
+    if product.casefold().startswith(NO_PHONES):
+        return False
+    return re.fullmatch("(?:0|62)8[1-9][0-9]{6,10}", number) is not None
+
+
+def folded(text: Any) -> str:
+    """Without case, width, and what cannot be seen."""
+    shown = "" if text is None else str(text).replace("\u2026", "*")
+    signs = unicodedata.normalize("NFKC", shown).strip().casefold()
+    return "".join(sign for sign in signs if unicodedata.category(sign) != "Cf")
+
+
+def national(phone: str) -> str:
+    """A phone number without the country's code and leading zeros."""
+    digits = phone.lstrip("0")
+    mobile = digits.removeprefix("62").lstrip("0")
+    return mobile if mobile.startswith("8") else digits
+
+
+def fits_mask(theirs: str, mask: str, ours: str) -> bool:
+    """Whether a text is masked and shows parts of ours in their order."""
     if not re.search(mask, theirs):
         return False
-    first, *_, last = re.split(mask, theirs)
-    forms = (ours, national(ours), "62" + national(ours))
-    return any(form.startswith(first) and form.endswith(last) for form in forms)
-
-
-def bare(text: str) -> str:
-    """Without what only separates."""
-    folded = unicodedata.normalize("NFKC", text.replace("\u2026", "*")).strip().casefold()
-    return re.sub(r"[\s\-\u2010-\u2015./()]+", "", folded).removeprefix("+")
-
-
-def national(number: str) -> str:
-    """A telephone number without the country's code and leading zeros."""
-    if not number.isdigit():
-        return number
-    return number.removeprefix("62") if number.startswith("62") and len(number) >= 10 else number.lstrip("0")
+    if len(ours) == len(theirs):
+        hidden = re.sub(mask, lambda run: "\0" * len(run[0]), theirs)
+        return all(shown in ("\0", sign) for shown, sign in zip(hidden, ours, strict=True))
+    first, *between, last = re.split(mask, theirs)
+    begin, end = len(first), len(ours) - len(last)
+    if begin > end or not (ours.startswith(first) and ours.endswith(last)):
+        return False
+    for part in between:
+        place = ours.find(part, begin, end)
+        if place < 0:
+            return False
+        begin = place + len(part)
+    return True
 
 
 class Merkle:
