@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import psycopg2
 
-from sat_hook.reconciliation.model import BusinessDay
+from sat_hook.domain.business_day import BusinessDay
 from stack.databases import ApplicationDatabase
 
 ACCOUNT = "bench"

@@ -29,12 +29,12 @@ from benchmarks.busy_day import ACCOUNT, SALDO_RUPIAH, write_orders
 from benchmarks.processes import CHECKOUT
 from sat_hook.domain.books import record_observation
 from sat_hook.domain.books_events import DepositObserved, SettlementMapping
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.settlement_files import record_settlement
 from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.day_close import close_day
-from sat_hook.reconciliation.model import BusinessDay
 from sat_hook.reconciliation.report import write_report
 from sat_hook.reconciliation.settlement import keep_settlement
 from sat_hook.store.database import Database

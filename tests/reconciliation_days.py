@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, BreakState, MatchKind
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.reconciliation.model import (
     ORDER_COLUMNS,
     Adjustment,
     Break,
-    BusinessDay,
     ControlTotal,
     DayClose,
     MatchTotals,

@@ -11,7 +11,7 @@ from sat_hook.audit.checkpoints import UnreadableCheckpointError, checkpoints_at
 from sat_hook.audit.findings import Finding
 from sat_hook.audit.log_verification import Verification
 from sat_hook.domain.alerts import MAXIMUM_TEXT_CHARACTERS, Alert, AlertKind
-from sat_hook.domain.guards import WIB
+from sat_hook.domain.business_day import business_day, to_the_minute
 from sat_hook.store.database import Database
 
 EVERY_ACCOUNT = "*"
@@ -56,7 +56,7 @@ def lateness(database: Database, verified: Verification, now: datetime) -> list[
     if since is not None and now - since > LATE_AFTER:
         late["events"] = (
             f"{verified.chain.uncovered_events:,} events wait for a checkpoint, the oldest since "
-            f"{since.astimezone(WIB):%Y-%m-%d %H:%M} WIB: does the DAG audit_checkpoint run?"
+            f"{to_the_minute(since)} WIB: does the DAG audit_checkpoint run?"
         )
     published = verified.published_number
     if published is not None and published < verified.chain.checkpoints:
@@ -64,7 +64,7 @@ def lateness(database: Database, verified: Verification, now: datetime) -> list[
         if made_at is not None and now - made_at > LATE_AFTER:
             late["checkpoints"] = (
                 f"checkpoints from {published + 1:,} on are not published, the oldest made "
-                f"{made_at.astimezone(WIB):%Y-%m-%d %H:%M} WIB: does the DAG audit_checkpoint run?"
+                f"{to_the_minute(made_at)} WIB: does the DAG audit_checkpoint run?"
             )
     return [
         Alert(f"log_unproven/{what}/{_day(now)}", AlertKind.LOG_UNPROVEN, EVERY_ACCOUNT, _line(text), now)
@@ -103,7 +103,7 @@ def _key(finding: Finding) -> str:
 
 
 def _day(moment: datetime) -> str:
-    return moment.astimezone(WIB).date().isoformat()
+    return business_day(moment).isoformat()
 
 
 def _line(text: str) -> str:

@@ -24,10 +24,10 @@ from psycopg2.extensions import connection as Connection
 from sat_hook.audit.actions import ACTION_COLUMNS, TYPES, TYPES_OF_OTHER_TABLES, ActionKind, action_cells
 from sat_hook.audit.checkpoints import Checkpoint, CheckpointText, is_signed
 from sat_hook.audit.keys import AuditSigner, AuditVerifier
-from sat_hook.audit.masking import masked_data, masked_words
 from sat_hook.domain.event import registered_events
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.export import Export
+from sat_hook.domain.masking import masked_data, masked_words
 from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import recorded_from_row

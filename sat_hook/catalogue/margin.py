@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from sat_hook.domain.guards import WIB
+from sat_hook.domain.business_day import in_wib
 from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter
 from sat_hook.store.prices import OrderMargin
@@ -90,9 +90,9 @@ def _cells(order: OrderMargin) -> list[object]:
         order.product_code,
         order.product_name or "",
         order.state,
-        f"{order.ordered_at.astimezone(WIB):%Y-%m-%d %H:%M:%S}",
+        in_wib(order.ordered_at),
         _cell(order.listed_rupiah),
-        "" if order.listed_since is None else f"{order.listed_since.astimezone(WIB):%Y-%m-%d %H:%M:%S}",
+        in_wib(order.listed_since),
         _cell(order.quote_rupiah),
         _cell(order.sales_price_rupiah),
         _cell(above),

@@ -6,15 +6,15 @@ A table never shortens a value: where it is wider than the terminal, each row is
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import TYPE_CHECKING
+
+from sat_hook.domain.business_day import WIB
+from sat_hook.domain.rupiah import tight_rupiah
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.text import Text
-
-WIB = timezone(timedelta(hours=7), "WIB")
-"""Jakarta's time, which the business day is kept in; Indonesia has no summer time."""
 
 STYLES: dict[str, str] = {
     "received": "dim",
@@ -35,26 +35,15 @@ STYLES: dict[str, str] = {
 MAXIMUM_LISTED = 1000
 """Lines of a list that a person asks for."""
 
-_KEPT_AT_START, _KEPT_AT_END = 4, 2
-_LEAST_MASKED = 4
-
 
 def rupiah(amount: int | None) -> str:
     """``Rp52,000``; a dash when there is no amount."""
-    return "-" if amount is None else f"Rp{amount:,}"
+    return "-" if amount is None else tight_rupiah(amount)
 
 
 def moment(at: datetime) -> str:
     """A moment in Jakarta's time, to the millisecond."""
     return at.astimezone(WIB).isoformat(" ", "milliseconds").removesuffix("+07:00")
-
-
-def masked(number: str) -> str:
-    """A customer's number that can be recognised by who knows it, and by nobody else."""
-    hidden = len(number) - _KEPT_AT_START - _KEPT_AT_END
-    if hidden < _LEAST_MASKED:
-        return "*" * len(number)
-    return number[:_KEPT_AT_START] + "*" * hidden + number[-_KEPT_AT_END:]
 
 
 def counted(number: int, noun: str) -> str:

@@ -9,8 +9,9 @@ import typer
 from sat_hook.cli.accounts import account_in_log
 from sat_hook.cli.context import airflow_of, console, settings_of, store_of
 from sat_hook.cli.errors import CommandError
-from sat_hook.cli.formatting import MAXIMUM_LISTED, STYLES, Columns, facts, masked, moment, rupiah
+from sat_hook.cli.formatting import MAXIMUM_LISTED, STYLES, Columns, facts, moment, rupiah
 from sat_hook.cli.options import Reason
+from sat_hook.domain.masking import masked_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -188,7 +189,7 @@ def _callbacks(store: PostgresEventStore, order: Order) -> list[CallbackSeen]:
 
 def _reason_of(order: Order) -> str:
     reason = " ".join(part for part in (order.reason_code, order.reason_detail) if part)
-    return reason.replace(order.client_number, masked(order.client_number))
+    return reason.replace(order.client_number, masked_number(order.client_number))
 
 
 def _print_orders(out: Console, found: Sequence[tuple[Order, datetime]]) -> None:
@@ -217,7 +218,7 @@ def _print_facts(out: Console, order: Order) -> None:
         ("request id", order.request_id),
         ("account", order.account),
         ("batch", f"{order.batch_id} row {order.row_number}"),
-        ("product", f"{order.product_code} for {masked(order.client_number)}"),
+        ("product", f"{order.product_code} for {masked_number(order.client_number)}"),
         ("state", Text(order.state.value, STYLES[order.state])),
         ("quoted", rupiah(order.quote_rupiah)),
         ("charged", rupiah(0 if order.state.value == "failed" else order.charged_rupiah)),

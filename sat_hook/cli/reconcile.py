@@ -195,7 +195,7 @@ def record(
 def _refuse_a_day_that_is_not_over(context: typer.Context, day: date) -> None:
     """Say so at once, and not by a red run. A cut-off before midnight may have ended today's already."""
     from sat_hook.cli.books_api import BooksApi
-    from sat_hook.reconciliation.model import MAXIMUM_CUT_OFF_MINUTES, BusinessDay
+    from sat_hook.domain.business_day import MAXIMUM_CUT_OFF_MINUTES, BusinessDay
 
     now, minutes = datetime.now(UTC), -MAXIMUM_CUT_OFF_MINUTES
     if BusinessDay(day, minutes).closes_at <= now < BusinessDay(day, MAXIMUM_CUT_OFF_MINUTES).closes_at:

@@ -13,8 +13,9 @@ import typer
 
 from sat_hook.cli.context import console, database_of, settings_of
 from sat_hook.cli.errors import CommandError
-from sat_hook.cli.formatting import WIB, moment
+from sat_hook.cli.formatting import moment
 from sat_hook.cli.time_options import moment_from
+from sat_hook.domain.business_day import business_day, midnight
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -98,8 +99,7 @@ def _since(database: Database, text: str | None, until: int | None) -> int:
     last = recorded_at(database, until)
     if last is None:
         return 0
-    day = last.astimezone(WIB).replace(hour=0, minute=0, second=0, microsecond=0)
-    return position_at(database, day - timedelta(days=1))
+    return position_at(database, midnight(business_day(last) - timedelta(days=1)))
 
 
 @contextmanager

@@ -9,7 +9,8 @@ import typer
 
 from sat_hook.cli.context import console
 from sat_hook.cli.errors import CommandError
-from sat_hook.cli.formatting import Columns, counted, facts, masked, rupiah
+from sat_hook.cli.formatting import Columns, counted, facts, rupiah
+from sat_hook.domain.masking import masked_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,9 +123,9 @@ def _first(rows: SettlementRows) -> object:
             row.kind,
             rupiah(row.rupiah),
             row.status,
-            _request_id(row.request_id) or masked(row.request_id),
+            _request_id(row.request_id) or masked_number(row.request_id),
             shape_of(row.product_code) if has_long_number(row.product_code) else row.product_code,
-            masked(client),
+            masked_number(client),
             moment,
         )
     return table

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 
 from sat_hook.cli.errors import CommandError
-from sat_hook.cli.formatting import WIB
+from sat_hook.domain.business_day import WIB
 
 _AGO = re.compile(r"([0-9]{1,6})\s*(min|h|d|w)")
 _UNITS = {

@@ -8,9 +8,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sat_hook.cli.formatting import masked, moment, rupiah
+from sat_hook.cli.formatting import moment, rupiah
 from sat_hook.domain.event import UnknownEventError
 from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.domain.masking import masked_number
 from sat_hook.domain.order import Order
 
 MAXIMUM_TEXT_CHARACTERS = 160
@@ -85,7 +86,7 @@ def _detail(order: Order, recorded: RecordedEvent) -> str:
     text = ", ".join(shown)
     if order.client_number:
         # Reasons are sentences, and a sentence may quote the number that it is about.
-        text = text.replace(order.client_number, masked(order.client_number))
+        text = text.replace(order.client_number, masked_number(order.client_number))
     return text
 
 

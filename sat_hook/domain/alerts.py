@@ -16,9 +16,9 @@ from enum import StrEnum
 
 from sat_hook.domain import account as account_events
 from sat_hook.domain import batch_events, order_events
+from sat_hook.domain.business_day import business_day
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import RecordedEvent
-from sat_hook.domain.guards import WIB
 from sat_hook.domain.same_order import mismatch_in_words
 from sat_hook.domain.status_decisions import STATUS_FAILED, STATUS_PENDING, STATUS_SUCCESS
 
@@ -244,7 +244,7 @@ def unreadable_products(account: str, codes: Collection[str], at: datetime) -> l
     if not codes:
         return []
     named = sorted({code for code in codes if code})
-    day = at.astimezone(WIB).date()
+    day = business_day(at)
     digest = hashlib.sha256("\n".join(["" if "" in codes else "-", *named]).encode()).hexdigest()[:16]
     shown = ", ".join(code[:MAXIMUM_CODE_CHARACTERS] for code in named[:MAXIMUM_CODES_IN_TEXT])
     more = len(named) - MAXIMUM_CODES_IN_TEXT

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 
 WIB = timezone(timedelta(hours=7), "WIB")
 """Jakarta's time; Indonesia has no summer time."""
+
+MAXIMUM_CUT_OFF_MINUTES = 720
+"""How far from midnight a day of the books may begin and end."""
 
 
 def business_day(moment: datetime) -> date:
@@ -22,6 +26,45 @@ def day_bounds(moment: datetime) -> tuple[datetime, datetime]:
     """Begin and end (exclusive) of the business day of ``moment``, in UTC."""
     begin = midnight(business_day(moment))
     return begin, begin + timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class BusinessDay:
+    """A business day of an account's books, which may have a cut-off of its own.
+
+    :param cut_off_minutes: the day begins so many minutes after midnight WIB and ends 24 hours later; -60
+        means from 23:00 of the day before until 23:00.
+    :param opens_minutes: where it begins instead, when the day before had another cut-off.
+    """
+
+    day: date
+    cut_off_minutes: int = 0
+    opens_minutes: int | None = field(default=None, metadata={"absent_when_none": True})
+
+    @property
+    def opens_at(self) -> datetime:
+        """The first moment of the day (inclusive), WIB."""
+        minutes = self.cut_off_minutes if self.opens_minutes is None else self.opens_minutes
+        return self._midnight + timedelta(minutes=minutes)
+
+    @property
+    def closes_at(self) -> datetime:
+        """The first moment after the day (exclusive), WIB."""
+        return self._midnight + timedelta(days=1, minutes=self.cut_off_minutes)
+
+    @property
+    def _midnight(self) -> datetime:
+        return datetime(self.day.year, self.day.month, self.day.day, tzinfo=WIB)
+
+    @classmethod
+    def of(cls, moment: datetime, cut_off_minutes: int = 0) -> BusinessDay:
+        """The day that a moment falls into."""
+        return cls((moment.astimezone(WIB) - timedelta(minutes=cut_off_minutes)).date(), cut_off_minutes)
+
+
+def local_time(moment: datetime) -> datetime:
+    """A moment in WIB without its zone, as spreadsheets hold times."""
+    return moment.astimezone(WIB).replace(tzinfo=None)
 
 
 def in_wib(moment: datetime | None) -> str:

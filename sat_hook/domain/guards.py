@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sat_hook.domain.amounts import committed_rupiah
+from sat_hook.domain.business_day import day_bounds
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Admit, Hold
 from sat_hook.domain.order_events import HoldReason
-
-WIB = timezone(timedelta(hours=7), "WIB")
-"""Jakarta's time, which the business day is kept in; Indonesia has no summer time."""
 
 DEFAULT_DUPLICATE_DAYS = 7
 MAXIMUM_DUPLICATE_DAYS = 365
@@ -125,12 +123,6 @@ def smaller_limit(one: int | None, other: int | None) -> int | None:
     return min(limits) if limits else None
 
 
-def business_day(moment: datetime) -> tuple[datetime, datetime]:
-    """Begin and end (exclusive) of the WIB day of ``moment``, in UTC."""
-    midnight = datetime.combine(moment.astimezone(WIB).date(), time(), WIB)
-    return midnight.astimezone(UTC), (midnight + timedelta(days=1)).astimezone(UTC)
-
-
 def counts(order: Order) -> bool:
     """Whether the order is let through and may cost money."""
     if order.state is OrderState.QUOTED:
@@ -193,7 +185,7 @@ def rule_on(
     for order in kin:
         if counts(order) and _is_recent(order, rules, now):
             earlier.setdefault(_key(order), []).append(order)
-    day_start, _ = business_day(now)
+    day_start, _ = day_bounds(now)
     rulings = []
     for order in orders:
         hold = _duplicate(order, earlier.get(_key(order), ()), rules) or _over_limit(

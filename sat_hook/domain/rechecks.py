@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sat_hook.domain.guards import business_day
+from sat_hook.domain.business_day import day_bounds
 
 #: The types of events that end an order as succeeded, failed or reversed.
 END_TYPES = (
@@ -43,7 +43,7 @@ def recheck_times(ended_at: datetime, days: int, hour: int) -> tuple[datetime, d
     It is due from ``hour`` (WIB) of the business day that is ``days`` after that of the end, and overdue when
     that day is over.
     """
-    midnight, _ = business_day(ended_at)
+    midnight, _ = day_bounds(ended_at)
     # Jakarta's clocks are never changed: each of its days has 24 hours.
     day = midnight + timedelta(days=days)
     return day + timedelta(hours=hour), day + timedelta(days=1)

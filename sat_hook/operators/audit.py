@@ -34,9 +34,9 @@ from sat_hook.audit.pack import PackWriter
 from sat_hook.audit.rollback_detection import accounts_of
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.alerts import Alert, AlertKind
+from sat_hook.domain.business_day import WIB
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.export import ExportWritten
-from sat_hook.domain.guards import WIB
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.audit import (
     AUDIT_CONNECTION,

@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sat_hook.domain.alerts import MAXIMUM_TEXT_CHARACTERS, Alert, AlertKind
 from sat_hook.domain.books_events import DepositObserved
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import Provenance
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
@@ -27,7 +28,7 @@ from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.funding import record_observation
 from sat_hook.pipeline.status_query import AskedReport, ask_about
 from sat_hook.reconciliation.bookkeeper import BookKeeper
-from sat_hook.reconciliation.model import Break, BusinessDay
+from sat_hook.reconciliation.model import Break
 from sat_hook.store.alerts import AlertBook
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from sat_hook.domain.guards import WIB
+from sat_hook.domain.business_day import in_wib
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.pipeline.single_order import reason_of
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
@@ -52,7 +52,7 @@ def in_words(order: Order) -> str:
     parts = [
         f"row {order.row_number}: order {order.order_id!r}, {order.product_code}",
         f"request id {order.request_id}",
-        f"sent {sent.astimezone(WIB):%Y-%m-%d %H:%M:%S} WIB" if sent else "never sent",
+        f"sent {in_wib(sent)} WIB" if sent else "never sent",
         f"SAT last said {order.reported_status}" if order.reported_status else "SAT never said anything",
     ]
     if order.not_found_at is not None:

@@ -16,9 +16,9 @@ from sat_hook.domain.amounts import is_above_quote
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_commands import ReportStoppedChunk
 from sat_hook.domain.batch_events import ChunkStopped, StopCause
+from sat_hook.domain.business_day import day_bounds
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.funds import is_reserved
-from sat_hook.domain.guards import business_day
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Hold, OrderCommand, Reject
 from sat_hook.domain.order_events import HoldReason
@@ -203,7 +203,7 @@ class ChunkExecutor:
         """Whether a limit of the day has yet to be asked. A chunk may run past midnight."""
         if not self._gate.admitted_today:
             return False
-        day_start, _ = business_day(self._clock.now())
+        day_start, _ = day_bounds(self._clock.now())
         return order.admitted_at is None or order.admitted_at < day_start
 
     def _stop(self, reason: str) -> None:

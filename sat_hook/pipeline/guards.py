@@ -14,13 +14,13 @@ from itertools import islice
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import RecordGuarding, Reopen
 from sat_hook.domain.batch_events import GuardTally
+from sat_hook.domain.business_day import day_bounds
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import (
     GuardRules,
     Ruling,
     Usage,
     amount_of,
-    business_day,
     counts,
     needs_ruling,
     rule_on,
@@ -70,7 +70,7 @@ def guard_batch(
         end_unsent(handler, batch_id, batch.withdrawn, provenance)
     reopen(handler, batch_id, provenance)
     quoted = each_order(handler.store, OrderSlice(batch_id, (OrderState.QUOTED,)))
-    day_start, _ = business_day(handler.clock.now())
+    day_start, _ = day_bounds(handler.clock.now())
     ruled_on = 0
     for group in _groups(order for order in quoted if needs_ruling(order, day_start)):
         with ledger.locked(batch.account) as account:
@@ -106,7 +106,7 @@ def _rule_on_group(
     provenance: Provenance,
 ) -> int:
     now = handler.clock.now()
-    day_start, day_end = business_day(now)
+    day_start, day_end = day_bounds(now)
     # What was read before the lock may be old: another run of this batch may have been here.
     current = account.store.load_orders([order.request_id for order in group])
     orders = [order for order in current.values() if needs_ruling(order, day_start)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sat_hook.domain.batch import Batch
-from sat_hook.domain.guards import WIB
+from sat_hook.domain.business_day import business_day, to_the_minute
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.pipeline.command_handler import load_batch
@@ -150,5 +150,5 @@ def pace_in_words(progress: BatchProgress) -> str:
 
 def end_in_words(ends_at: datetime, now: datetime) -> str:
     """A moment of today or another day, in Jakarta's time."""
-    end, today = ends_at.astimezone(WIB), now.astimezone(WIB)
-    return f"{end:%H:%M} WIB" if end.date() == today.date() else f"{end:%Y-%m-%d %H:%M} WIB"
+    day, _, time = to_the_minute(ends_at).partition(" ")
+    return f"{time} WIB" if business_day(ends_at) == business_day(now) else f"{day} {time} WIB"

@@ -13,11 +13,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from sat_hook.audit.masking import MASK, masked_words
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_events import BatchSource, RowVerdict
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import request_id_of
+from sat_hook.domain.masking import MASK, masked_words
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.pipeline.command_handler import CommandHandler, load_batch

@@ -15,8 +15,8 @@ from contextlib import suppress
 from sat_hook.domain.alerts import Alert, AlertKind, alert_line
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_events import BatchSource
+from sat_hook.domain.business_day import business_day
 from sat_hook.domain.event_record import Provenance
-from sat_hook.domain.guards import WIB
 from sat_hook.domain.identity import batch_id_of, digest_of
 from sat_hook.domain.ports import Clock
 from sat_hook.pipeline.csv_dialect import DELIMITERS
@@ -108,7 +108,7 @@ def _refused_rows(
     account: str, reference: str, rows: int, error: SubmissionRefusedError, clock: Clock
 ) -> Alert:
     """The alert about rows that are refused together: one a business day (WIB) for each reference."""
-    day = clock.now().astimezone(WIB).date()
+    day = business_day(clock.now())
     named = f"with batch reference {reference!r}" if reference else "without a batch reference"
     return Alert(
         key=f"intake_rows_refused/{account}/{day}/{digest_of(reference.encode())[:16]}",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from sat_hook.domain.business_day import local_time
 from sat_hook.reconciliation.breaks_file import BREAK_COLUMNS, break_cells
 from sat_hook.reconciliation.figures import BANDS, ageing, carried_on
-from sat_hook.reconciliation.model import WIB, BreakCategory, DayClose
+from sat_hook.reconciliation.model import BreakCategory, DayClose
 from sat_hook.reconciliation.sheets import Cell, Column, Formats, Formula, Kind, Sheet, letter, reference
 
 BREAKS, AGEING = "breaks", "ageing"
@@ -84,7 +85,7 @@ class BreakSheet:
             cells: dict[str, Cell] = dict(zip(BREAK_COLUMNS, break_cells(item, self._close), strict=True))
             cells["day"], cells["first_seen"] = item.day, item.first_seen
             if item.decided_at is not None:
-                cells["decided_at_wib"] = item.decided_at.astimezone(WIB).replace(tzinfo=None)
+                cells["decided_at_wib"] = local_time(item.decided_at)
             sheet.line(list(cells.values()), kinds)
         last = _HEADER_ROWS + max(len(breaks) - 1, 0)
         sheet.inside.autofilter(_HEADER_ROWS - 1, 0, last, len(columns) - 1)

@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 import pandas as pd
 
-from sat_hook.domain.business_day import in_wib
+from sat_hook.domain.business_day import WIB, in_wib
 from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter, neutral
 from sat_hook.reconciliation.model import ORDER_COLUMNS, Break, DayClose
 
@@ -48,7 +48,7 @@ BREAK_COLUMNS = (
 _BYTE_ORDER_MARK = "\ufeff"
 _ORDERS_AT_A_TIME = 50_000
 _TO_BE_QUOTED = '",\r\n'
-_WIB_OFFSET = np.timedelta64(7, "h")
+_WIB_OFFSET = np.timedelta64(WIB.utcoffset(None))
 
 
 def render_breaks(close: DayClose) -> bytes:

@@ -10,9 +10,10 @@ from datetime import date
 from sat_hook.domain.books import AccountBooks
 from sat_hook.domain.books_events import BookedBreak
 from sat_hook.domain.breaks import BreakCategory, BreakState, MatchKind
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.reconciliation.break_factory import REST
 from sat_hook.reconciliation.deposit_match import carry_equation
-from sat_hook.reconciliation.model import Break, BusinessDay
+from sat_hook.reconciliation.model import Break
 
 SERVICE = "service:reconciliation"
 

@@ -12,6 +12,7 @@ from psycopg2.extensions import connection as Connection
 from sat_hook.domain.books import AccountBooks, PostedSettlement, fold_books
 from sat_hook.domain.books_events import SettlementImported
 from sat_hook.domain.breaks import MatchKind
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.settlement_mapping import RowKind
@@ -25,7 +26,6 @@ from sat_hook.reconciliation.ledger import CODES, Ledger, Span, ledger_of, read_
 from sat_hook.reconciliation.model import (
     ORDER_COLUMNS,
     Break,
-    BusinessDay,
     DayClose,
     SaldoEquation,
     SettlementFile,

@@ -10,9 +10,10 @@ from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.books import PostedClose
 from sat_hook.domain.breaks import BreakCategory, MatchKind
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.reconciliation.break_factory import BreakFactory
 from sat_hook.reconciliation.ledger import MOVES, Ledger, Span, Tally
-from sat_hook.reconciliation.model import Break, BusinessDay, ControlTotal, MatchTotals, SaldoPoint
+from sat_hook.reconciliation.model import Break, ControlTotal, MatchTotals, SaldoPoint
 from sat_hook.store.statements import queries
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from sat_hook.domain import settlement_files
 from sat_hook.domain.books import AccountBooks
 from sat_hook.domain.books_events import SetAsideCause, SettlementSetAside
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Refusal, RefusalReason
@@ -22,7 +23,6 @@ from sat_hook.reconciliation.close_digest import digest_of_close
 from sat_hook.reconciliation.close_events import events_of_close
 from sat_hook.reconciliation.errors import BooksRefusedError, NotReproducedError, SettlementLostError
 from sat_hook.reconciliation.model import (
-    BusinessDay,
     DayClose,
 )
 from sat_hook.reconciliation.settlement import Keep

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 from sat_hook.domain.books import AccountBooks, PostedClose
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.reconciliation import deposit_match
-from sat_hook.reconciliation.model import BusinessDay
 
 ONE_DAY = timedelta(days=1)
 

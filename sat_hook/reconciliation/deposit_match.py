@@ -10,8 +10,9 @@ import pandas as pd
 from sat_hook.domain.books import AccountBooks, PostedClose, PostedTopUp
 from sat_hook.domain.books_events import SaldoTerms
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, BreakState, MatchKind
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.reconciliation.break_factory import BreakFactory, rupiah
-from sat_hook.reconciliation.model import Break, BusinessDay, MatchTotals, SaldoEquation, SaldoPoint, TopUp
+from sat_hook.reconciliation.model import Break, MatchTotals, SaldoEquation, SaldoPoint, TopUp
 
 NEAR_CUT_OFF = timedelta(hours=2)
 """A look at the deposit counts for a cut-off that is no further away."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sat_hook.domain.business_day import WIB, in_wib
+from sat_hook.domain.business_day import in_wib, local_time
 from sat_hook.reconciliation.model import DayClose, SaldoEquation, SaldoPoint
 from sat_hook.reconciliation.order_sheet import OrderSheet
 from sat_hook.reconciliation.sheets import Cell, Column, Formats, Formula, Kind, Sheet
@@ -121,7 +121,7 @@ class SaldoSheet:
         sheet.header(columns)
         assert sheet.row == _TOP_UPS
         for item in self._close.top_ups:
-            credited = item.credited_at.astimezone(WIB).replace(tzinfo=None)
+            credited = local_time(item.credited_at)
             cells = (item.reference, item.rupiah, credited, f"{item.actor}, {item.position}")
             sheet.line(cells, [column.kind for column in columns])
 

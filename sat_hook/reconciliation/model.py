@@ -6,29 +6,24 @@ and the same position give an equal result.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, timezone
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, BreakState, MatchKind
+from sat_hook.domain.business_day import BusinessDay
 
 if TYPE_CHECKING:
     import pandas as pd
 
-WIB = timezone(timedelta(hours=7), "WIB")
-MAXIMUM_CUT_OFF_MINUTES = 720
-"""How far from midnight a day may begin and end."""
-
 __all__ = [
     "AGE_BANDS",
     "ORDER_COLUMNS",
-    "WIB",
     "Adjustment",
     "Break",
     "BreakCategory",
     "BreakEvidence",
     "BreakState",
-    "BusinessDay",
     "ControlTotal",
     "DayClose",
     "MatchKind",
@@ -76,40 +71,6 @@ ORDER_COLUMNS: dict[str, str] = {
     "breaks": "int16",  # how many breaks name the order
     "last_position": "int64",  # of its last event that counted
 }
-
-
-@dataclass(frozen=True, slots=True)
-class BusinessDay:
-    """A WIB business day.
-
-    :param cut_off_minutes: the day begins so many minutes after midnight WIB and ends 24 hours later; -60
-        means from 23:00 of the day before until 23:00.
-    :param opens_minutes: where it begins instead, when the day before had another cut-off.
-    """
-
-    day: date
-    cut_off_minutes: int = 0
-    opens_minutes: int | None = field(default=None, metadata={"absent_when_none": True})
-
-    @property
-    def opens_at(self) -> datetime:
-        """The first moment of the day (inclusive), WIB."""
-        minutes = self.cut_off_minutes if self.opens_minutes is None else self.opens_minutes
-        return self._midnight + timedelta(minutes=minutes)
-
-    @property
-    def closes_at(self) -> datetime:
-        """The first moment after the day (exclusive), WIB."""
-        return self._midnight + timedelta(days=1, minutes=self.cut_off_minutes)
-
-    @property
-    def _midnight(self) -> datetime:
-        return datetime(self.day.year, self.day.month, self.day.day, tzinfo=WIB)
-
-    @classmethod
-    def of(cls, moment: datetime, cut_off_minutes: int = 0) -> BusinessDay:
-        """The day that a moment falls into."""
-        return cls((moment.astimezone(WIB) - timedelta(minutes=cut_off_minutes)).date(), cut_off_minutes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from sat_hook.audit.findings import Finding, FindingKind, Report
 from sat_hook.audit.reports import Verdict
 from sat_hook.domain.books_events import BookedBreak, BreaksRecorded, DayClosed
 from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.pipeline.errors import SpoolError
 from sat_hook.reconciliation import deposit_match
@@ -15,7 +16,7 @@ from sat_hook.reconciliation.carry_forward import booked_of
 from sat_hook.reconciliation.close_computation import compute_close
 from sat_hook.reconciliation.close_digest import digest_of_close
 from sat_hook.reconciliation.errors import ReconciliationError
-from sat_hook.reconciliation.model import BusinessDay, DayClose
+from sat_hook.reconciliation.model import DayClose
 from sat_hook.reconciliation.settlement import Keep
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries

@@ -11,10 +11,11 @@ import pandas as pd
 
 from sat_hook.domain.books_events import SettlementImported
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.spreadsheet_cells import has_long_number, shape_of
 from sat_hook.reconciliation.break_factory import MAXIMUM_ITEMISED, BreakFactory, rupiah
-from sat_hook.reconciliation.model import Break, BusinessDay
+from sat_hook.reconciliation.model import Break
 from sat_hook.reconciliation.netting import REFUNDED
 from sat_hook.reconciliation.settlement_cells import OUR_REQUEST_ID, client_differs
 from sat_hook.reconciliation.settlement_rows import SettlementRows

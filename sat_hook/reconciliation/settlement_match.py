@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from sat_hook.domain.breaks import MatchKind
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.settlement_mapping import RowKind
 from sat_hook.reconciliation import settlement_findings as findings
 from sat_hook.reconciliation.break_factory import BreakFactory
-from sat_hook.reconciliation.model import Break, BusinessDay, MatchTotals
+from sat_hook.reconciliation.model import Break, MatchTotals
 from sat_hook.reconciliation.netting import netted
 from sat_hook.reconciliation.settlement_findings import DRIFT, DayFiles
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sat_hook.domain.breaks import MatchKind
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.reconciliation.bookkeeper import BookKeeper
-from sat_hook.reconciliation.model import BusinessDay
 from sat_hook.reconciliation.status_match import OPEN_STATES
 from sat_hook.store.event_store import each_order_of_account
 from sat_hook.store.statements import queries

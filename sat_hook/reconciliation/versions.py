@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from sat_hook.domain.books_events import BreakDecided, BreaksRecorded, DayCertified, DayClosed, DayPrepared
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.reconciliation.errors import BooksRefusedError
-from sat_hook.reconciliation.model import BusinessDay, DayClose
+from sat_hook.reconciliation.model import DayClose
 
 
 @dataclass(frozen=True, slots=True)

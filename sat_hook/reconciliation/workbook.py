@@ -10,16 +10,17 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 import pandas as pd
 import xlsxwriter  # type: ignore[import-untyped]
 
+from sat_hook.domain.business_day import local_time
 from sat_hook.reconciliation.break_sheets import AgeingSheet, BreakSheet
 from sat_hook.reconciliation.deposit_sheet import SaldoSheet
 from sat_hook.reconciliation.figures import TOTALLED, by_product_and_state, by_state, headline
-from sat_hook.reconciliation.model import WIB, DayClose
+from sat_hook.reconciliation.model import DayClose
 from sat_hook.reconciliation.order_sheet import OrderSheet, is_plain_criterion
 from sat_hook.reconciliation.sheets import Cell, Column, Formats, Formula, Kind, Sheet, reference
 from sat_hook.reconciliation.versions import Version
@@ -158,8 +159,8 @@ def _write_summary(
     )
     sheet.section("The day")
     sheet.fact("Account", close.account, Kind.TEXT)
-    sheet.fact("From, inclusive (WIB)", _naive(close.business_day.opens_at), Kind.MOMENT)
-    sheet.fact("Until, exclusive (WIB)", _naive(close.business_day.closes_at), Kind.MOMENT)
+    sheet.fact("From, inclusive (WIB)", local_time(close.business_day.opens_at), Kind.MOMENT)
+    sheet.fact("Until, exclusive (WIB)", local_time(close.business_day.closes_at), Kind.MOMENT)
     sheet.fact("Log position", close.position, Kind.COUNT)
     if versions:
         sheet.fact("Version of this report", len(versions), Kind.COUNT)
@@ -185,7 +186,7 @@ def _write_versions(sheet: Sheet, versions: Sequence[Version]) -> None:
     kinds = [column.kind for column in columns]
     sheet.header(columns)
     for item in versions:
-        sheet.line([item.what, _naive(item.at), item.number, item.position, item.actor], kinds)
+        sheet.line([item.what, local_time(item.at), item.number, item.position, item.actor], kinds)
     sheet.note("Each close, decision and signature makes a version, and leaves those before it as they are.")
 
 
@@ -337,8 +338,3 @@ def _write_adjustments(sheet: Sheet, close: DayClose) -> None:
         f"=SUM($C${first + 1}:$C${sheet.row})", sum(item.amount_rupiah for item in close.adjustments)
     )
     sheet.line(("Total", None, total, None, None, None, None), kinds, is_total=True)
-
-
-def _naive(moment: datetime) -> datetime:
-    """A moment as a spreadsheet holds it: without a zone, in WIB."""
-    return moment.astimezone(WIB).replace(tzinfo=None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sat_hook.domain.guards import WIB
+from sat_hook.domain.business_day import business_day
 from sat_hook.domain.rechecks import END_TYPES, RecheckFinding, recheck_times
 from sat_hook.store.memory_events import MemoryEventStore
 from sat_hook.store.rechecks import DueRecheck, RecheckCount, RecheckKey
@@ -98,7 +98,7 @@ class MemoryRecheckSchedule:
             RecheckCount(
                 account,
                 days,
-                due_at.astimezone(WIB).date(),
+                business_day(due_at),
                 waiting=sum(look.closed_at is None and not look.is_missed(now) for look in looks),
                 in_time=sum(
                     look.closed_at is not None and not look.is_late() and not look.is_missed(now)

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import requests
 
-from sat_hook.cli.formatting import WIB
+from sat_hook.domain.business_day import WIB
 from stack.lifecycle import Stack
 
 

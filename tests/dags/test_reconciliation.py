@@ -18,7 +18,7 @@ import requests
 from sat_hook.audit.checkpoints import make_checkpoints
 from sat_hook.audit.keys import AuditSigner
 from sat_hook.clients.clock import SystemClock
-from sat_hook.reconciliation.model import BusinessDay
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from stack.lifecycle import Stack

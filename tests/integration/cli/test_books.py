@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sat_hook.reconciliation.model import BusinessDay
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sat_hook.domain.alerts import AlertKind
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.pipeline.alerting import collect_alerts
 from sat_hook.pipeline.errors import ChargedAboveQuoteError
@@ -19,7 +20,6 @@ from sat_hook.pipeline.outcome_commands import status_command
 from sat_hook.protocol.exchange import WireResponse
 from sat_hook.protocol.outcomes import classify_status
 from sat_hook.protocol.signing import Signer
-from sat_hook.reconciliation.model import BusinessDay
 from sat_hook.store.alerts import AlertBook
 from stack.databases import ApplicationDatabase
 from tests.integration.reconciliation.planting import Planted

@@ -11,6 +11,7 @@ from sat_hook.domain import books_events
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.books import record_observation, record_top_up
 from sat_hook.domain.books_events import SettlementMapping
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.identity import digest_of, payload_digest, request_id_of
@@ -19,7 +20,7 @@ from sat_hook.domain.settlement_files import record_settlement, set_aside
 from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.day_close import Closed, close_day
-from sat_hook.reconciliation.model import Break, BusinessDay
+from sat_hook.reconciliation.model import Break
 from sat_hook.reconciliation.settlement import keep_settlement
 from sat_hook.store.event_store import Change, StatusEvidence
 from sat_hook.store.postgres import PostgresEventStore

@@ -11,12 +11,12 @@ from sat_hook.clients.clock import SystemClock
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.books_events import DepositObserved, SettlementMapping
 from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.settlement_files import record_settlement
 from sat_hook.reconciliation import book_commands
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.day_sequence import days_to_close
 from sat_hook.reconciliation.errors import ClocksApartError
-from sat_hook.reconciliation.model import BusinessDay
 from sat_hook.reconciliation.settlement import keep_settlement
 from sat_hook.store.postgres import PostgresEventStore
 from tests.integration.reconciliation.planting import CLOSES, DAY, NOON, PRICE, SECOND, Planted, described

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sat_hook.domain.business_day import WIB, BusinessDay
 from sat_hook.domain.order import OrderState
-from sat_hook.reconciliation.model import WIB, BusinessDay
 from stack.databases import ApplicationDatabase
 from tests.integration.reconciliation.planting import Planted, described
 from tests.orders import ACCOUNT, ManualClock

@@ -9,11 +9,12 @@ import pytest
 
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import Provenance
 from sat_hook.reconciliation import book_commands
 from sat_hook.reconciliation.day_sequence import days_to_close
 from sat_hook.reconciliation.errors import BooksRefusedError
-from sat_hook.reconciliation.model import Break, BusinessDay, DayClose
+from sat_hook.reconciliation.model import Break, DayClose
 from sat_hook.reconciliation.status_candidates import orders_to_ask
 from tests.integration.reconciliation.planting import CLOSES, DAY, NOON, PRICE, SECOND, Planted, described
 

@@ -12,10 +12,11 @@ import pytest
 
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.legacy_events import EarlierSettlementMapping, SettlementImported
 from sat_hook.domain.settlement_mapping import SettlementMapping
-from sat_hook.reconciliation.model import BusinessDay, DayClose
+from sat_hook.reconciliation.model import DayClose
 from sat_hook.store.postgres import PostgresEventStore
 from tests.integration.reconciliation.planting import CLOSES, DAY, NOON, PRICE, SECOND, Planted, described
 from tests.orders import BY_TEST

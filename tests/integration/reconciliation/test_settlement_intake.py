@@ -17,12 +17,13 @@ import pytest
 from airflow.sdk.io.stat import stat_result
 
 from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.pipeline.errors import SpoolError
 from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.reconciliation.book_commands import choose_file
 from sat_hook.reconciliation.day_close import close_day
 from sat_hook.reconciliation.errors import BooksRefusedError
-from sat_hook.reconciliation.model import Break, BusinessDay
+from sat_hook.reconciliation.model import Break
 from sat_hook.reconciliation.settlement_intake import FOLDER, Arrivals, Intake
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sat_hook.cli.formatting import STYLES, masked, moment, rupiah
+from sat_hook.cli.formatting import STYLES, moment, rupiah
+from sat_hook.domain.masking import masked_number
 from sat_hook.domain.order import OrderState
 
 
@@ -16,7 +17,7 @@ from sat_hook.domain.order import OrderState
 )
 def test_a_number_is_masked(number: str, shown: str) -> None:
     """Enough to recognise it; a short one is hidden wholly."""
-    assert masked(number) == shown
+    assert masked_number(number) == shown
 
 
 def test_amounts_and_moments_are_those_of_jakarta() -> None:

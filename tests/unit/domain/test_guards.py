@@ -10,13 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sat_hook.domain import order_events as happened
+from sat_hook.domain.business_day import WIB, day_bounds
 from sat_hook.domain.guards import (
-    WIB,
     AccountRules,
     GuardRules,
     Usage,
     amount_of,
-    business_day,
     counts,
     is_same_business,
     needs_ruling,
@@ -243,7 +242,7 @@ def test_an_order_admitted_before_today_has_to_fit_today_s_limits() -> None:
     """It goes out today. That it was no duplicate then stays settled; what came since is looked at."""
     old = order(1, admitted_at=T0 - timedelta(days=1))
     later = order(2, state=OrderState.PENDING, admitted_at=T0 - timedelta(hours=20))
-    day_start, _ = business_day(T0)
+    day_start, _ = day_bounds(T0)
     assert needs_ruling(old, day_start)
     assert not needs_ruling(order(3, admitted_at=T0), day_start)
     before = order(4, state=OrderState.PENDING, admitted_at=T0 - timedelta(days=2))
@@ -254,17 +253,17 @@ def test_an_order_admitted_before_today_has_to_fit_today_s_limits() -> None:
 
 def test_the_business_day_is_jakarta_s() -> None:
     """From midnight WIB, which is 17:00 UTC, to the next."""
-    start, end = business_day(datetime(2026, 11, 2, 16, 59, 59, tzinfo=UTC))
+    start, end = day_bounds(datetime(2026, 11, 2, 16, 59, 59, tzinfo=UTC))
     assert start == datetime(2026, 11, 1, 17, tzinfo=UTC)
     assert end == datetime(2026, 11, 2, 17, tzinfo=UTC)
-    assert business_day(end)[0] == end
+    assert day_bounds(end)[0] == end
 
 
 @given(st.integers(0, 20 * 365 * 86_400))
 def test_every_moment_is_in_its_business_day(seconds: int) -> None:
     """The day has 24 hours and one date."""
     moment = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-    start, end = business_day(moment)
+    start, end = day_bounds(moment)
     assert start <= moment < end
     assert end - start == timedelta(days=1)
     assert start.astimezone(WIB).date() == moment.astimezone(WIB).date()
@@ -295,7 +294,7 @@ def test_the_smaller_threshold_of_approval_counts() -> None:
 def test_an_admission_tells_when_its_day_began() -> None:
     """So that the same day's second ruling finds it done."""
     [ruling] = rule_on([order(1)], [], Usage(), Usage(), GuardRules(), T0)
-    assert ruling.command == Admit(business_day(T0)[0])
+    assert ruling.command == Admit(day_bounds(T0)[0])
 
 
 def test_a_dearer_quote_is_looked_at_by_the_guards_again() -> None:

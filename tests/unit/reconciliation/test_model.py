@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.reconciliation.close_digest import digest_of_close
-from sat_hook.reconciliation.model import BusinessDay
 from sat_hook.reconciliation.settlement_names import day_in_name
 from tests.reconciliation_days import DAY, closed_day
 

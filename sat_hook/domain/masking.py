@@ -1,11 +1,11 @@
-"""Hides customers' data in the text of events, for packs without personal data.
+"""Hides customers' data: in the text of events, in words that quote a number, and a number by itself. Pure.
 
-By the names of members, at any depth, so that an event of a later release is masked, too. What SAT or a check
-said in words may quote a customer's number: there every long run of digits is hidden. In names of files and
-references it is the longer ones alone, which are neither a date nor part of a digest. Ids of orders stay:
-without them nobody could say of which order an event speaks.
+Members of events are masked by their names, at any depth, so that an event of a later release is masked, too.
+What SAT or a check said in words may quote a customer's number: there every long run of digits is hidden. In
+names of files and references only the longer runs are hidden, which are neither a date nor part of a digest.
+Ids of orders stay: they say which order an event is about.
 
-A masked text is pseudonymous, not anonymous: its original digest stands beside it, and whoever tries all
+A masked event is pseudonymous, not anonymous: its original digest stands beside it, and a search through all
 numbers finds the one that fits.
 """
 
@@ -16,6 +16,8 @@ import re
 from typing import Any
 
 MASK = "***"
+_KEPT_AT_START, _KEPT_AT_END = 4, 2
+_LEAST_MASKED = 4
 
 PERSONAL = frozenset(
     {
@@ -68,6 +70,14 @@ def masked_data(data: str) -> tuple[str, bool]:
 def masked_words(text: str) -> str:
     """What a person typed, without long numbers."""
     return _NUMBER.sub(MASK, text)
+
+
+def masked_number(number: str) -> str:
+    """A customer's number that only people who know it can recognise: ``0811******11``."""
+    hidden = len(number) - _KEPT_AT_START - _KEPT_AT_END
+    if hidden < _LEAST_MASKED:
+        return "*" * len(number)
+    return number[:_KEPT_AT_START] + "*" * hidden + number[-_KEPT_AT_END:]
 
 
 def _masked(value: Any) -> Any:

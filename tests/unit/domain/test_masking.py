@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from sat_hook.audit.masking import PERSONAL, masked_data
 from sat_hook.domain.event import registered_events
+from sat_hook.domain.masking import PERSONAL, masked_data
 from tests.orders import received
 
 
