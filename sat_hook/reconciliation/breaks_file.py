@@ -48,7 +48,7 @@ BREAK_COLUMNS = (
 _BYTE_ORDER_MARK = "\ufeff"
 _ORDERS_AT_A_TIME = 50_000
 _TO_BE_QUOTED = '",\r\n'
-_WIB_OFFSET = np.timedelta64(WIB.utcoffset(None))
+_WIB_OFFSET = np.timedelta64(WIB.utcoffset(None), "s")
 
 
 def render_breaks(close: DayClose) -> bytes:
