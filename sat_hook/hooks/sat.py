@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypedDict
 
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, Connection
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.blocking import BlockingSATClient
@@ -99,6 +99,7 @@ class SATHook(BaseHook):
         super().__init__(**kwargs)
         self.sat_conn_id = sat_conn_id
         self._database = database
+        self._connection: Connection | None = None
         self._settings: AccountSettings | None = None
         self._client: BlockingSATClient | None = None
 
@@ -108,7 +109,7 @@ class SATHook(BaseHook):
         :raises SATConnectionError: naming the field, what was found and what was expected.
         """
         if self._settings is None:
-            self._settings = settings_of(self.get_connection(self.sat_conn_id), self.sat_conn_id)
+            self._settings = settings_of(self._read(), self.sat_conn_id)
         return self._settings
 
     def rules(self) -> AccountRules:
@@ -116,7 +117,7 @@ class SATHook(BaseHook):
 
         :raises SATConnectionError: naming the field, what was found and what was expected.
         """
-        return rules_of(self.get_connection(self.sat_conn_id), self.sat_conn_id)
+        return rules_of(self._read(), self.sat_conn_id)
 
     def asked_rules(self) -> AccountRules:
         """The same, with whether the connection trusts callbacks: all that it asks of the account's rules."""
@@ -124,9 +125,14 @@ class SATHook(BaseHook):
 
     async def asettings(self) -> AccountSettings:
         """The same from within an event loop (triggers), where :meth:`settings` would block it."""
-        if self._settings is None:
-            self._settings = settings_of(await self.aget_connection(self.sat_conn_id), self.sat_conn_id)
-        return self._settings
+        if self._connection is None:
+            self._connection = await self.aget_connection(self.sat_conn_id)
+        return self.settings()
+
+    def _read(self) -> Connection:
+        if self._connection is None:
+            self._connection = self.get_connection(self.sat_conn_id)
+        return self._connection
 
     def get_conn(self) -> BlockingSATClient:
         """The blocking client of this hook, made once."""

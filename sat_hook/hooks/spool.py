@@ -55,14 +55,33 @@ def spool_at(base_uri: str) -> NamedSpool:
     return ObjectStorageSpool(base_uri)
 
 
+class _SpoolOfVariable:
+    """The spool that an environment variable names, read when it is used: most steps need no spool."""
+
+    def __init__(self, variable: str) -> None:
+        self._variable = variable
+
+    def write(self, name: str, content: bytes) -> str:
+        return self._spool().write(name, content)
+
+    def uri_of(self, name: str) -> str:
+        return self._spool().uri_of(name)
+
+    def open(self, uri: str) -> BinaryIO:
+        return self._spool().open(uri)
+
+    def _spool(self) -> NamedSpool:
+        return spool_at(_configured(self._variable))
+
+
 def submissions_spool() -> NamedSpool:
     """Where submitted bytes are kept (environment variable ``SAT_SPOOL_URI``)."""
-    return spool_at(_configured(SPOOL_URI_VARIABLE))
+    return _SpoolOfVariable(SPOOL_URI_VARIABLE)
 
 
 def results_spool() -> NamedSpool:
     """Where result files are kept (environment variable ``SAT_RESULTS_URI``)."""
-    return spool_at(_configured(RESULTS_URI_VARIABLE))
+    return _SpoolOfVariable(RESULTS_URI_VARIABLE)
 
 
 def exports_folder() -> Path | None:

@@ -11,20 +11,15 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetailRequestResult
 
+from sat_hook.application.batch_run import BatchRun, RunFacts
 from sat_hook.domain.batch_events import ApprovalTerms
 from sat_hook.domain.event_record import Provenance
-from sat_hook.hooks.application_database import ApplicationHook
+from sat_hook.hooks.ports import task_ports
 from sat_hook.operators.batch import SATBatchOperator
-from sat_hook.operators.rules import approval_policy
-from sat_hook.operators.run_context import provenance_of
-from sat_hook.pipeline.approval import (
-    ApprovalPolicy,
-    ApprovalRequest,
-    approve,
-    ask_for_approval,
-    reject,
-)
-from sat_hook.pipeline.errors import ApproverRefusedError, PipelineError
+from sat_hook.operators.rules import APPROVAL_FIELD, limit_of
+from sat_hook.operators.run_context import facts_of, failing_for_good
+from sat_hook.pipeline.approval import ApprovalRequest
+from sat_hook.pipeline.errors import ApproverRefusedError
 
 REJECT = "Reject"
 SHOWN_PRODUCTS = 20
@@ -63,13 +58,8 @@ class SATApproveOperator(SATBatchOperator, HITLOperator):
 
     def execute(self, context: Context) -> Any:
         """Ask, unless nothing has to be approved."""
-        request = self._attempt(lambda application: self._ask(application, provenance_of(context)))
-        if request is None:
-            self.log.info("Nothing of batch %s needs an approval.", self.batch)
-            return {"approval": "not needed"}
-        self._show(request, context)
-        self._wait(request.terms)
-        return None
+        with failing_for_good(self.sat_conn_id):
+            return self._ask(self.run_of(facts_of(context)), context)
 
     def answered(self, context: Context, event: dict[str, Any], terms: dict[str, Any]) -> Any:
         """The answer has come: see whether it counts, and record it under its user's name."""
@@ -77,46 +67,40 @@ class SATApproveOperator(SATBatchOperator, HITLOperator):
             self.process_trigger_event_error(event)
         asked_for = ApprovalTerms.model_validate(terms)
         chosen = list(event["chosen_options"])
-        provenance = _answered_by(event, provenance_of(context))
-        if chosen == [REJECT]:
-            self._attempt(lambda application: reject(application.handler, self.batch, asked_for, provenance))
-        if chosen != [approving_option(asked_for)]:
+        if chosen not in ([REJECT], [approving_option(asked_for)]):
             raise AirflowFailException(
                 f"batch {self.batch}: the answer is to something else than what was asked for; run the batch "
                 "again"
             )
-        try:
-            self._attempt(
-                lambda application: approve(
-                    application.handler, self.batch, self._policy(), asked_for, provenance
-                )
-            )
-        except ApproverRefusedError as error:
-            self.log.warning("The approval does not count: %s. It is asked for again.", error)
-            request = self._attempt(lambda application: self._ask(application, provenance_of(context)))
-            if request is None:
-                return {"approval": "not needed"}
-            self._show(request, context)
-            self._wait(request.terms)
-        self.log.info("Batch %s is approved by %s.", self.batch, provenance.actor)
+        facts = facts_of(context)
+        answerer = _answered_by(event, facts.provenance)
+        with failing_for_good(self.sat_conn_id):
+            run = self.run_of(facts)
+            try:
+                run.answer_approval(asked_for, answerer, approves=chosen != [REJECT])
+            except ApproverRefusedError as error:
+                self.log.warning("The approval does not count: %s. It is asked for again.", error)
+                return self._ask(run, context)
+        self.log.info("Batch %s is approved by %s.", self.batch, answerer.actor)
         return {"approval": "given", "orders": asked_for.orders, "total_rupiah": asked_for.total_rupiah}
 
-    def _attempt(self, work: Any) -> Any:
-        """Do it on the application database; trouble that no retry cures fails the task at once."""
-        try:
-            return work(ApplicationHook(self.db_conn_id, self.component))
-        except ApproverRefusedError:
-            raise
-        except PipelineError as error:
-            if not error.is_worth_a_retry:
-                raise AirflowFailException(str(error)) from error
-            raise
+    def run_of(self, facts: RunFacts) -> BatchRun:
+        ports = task_ports(self.sat_conn_id, self.application)
+        rules = {APPROVAL_FIELD: limit_of(APPROVAL_FIELD, self.approval_over_rupiah)}
+        held_too = str(self.approve_held).strip().lower() == "true"
+        return BatchRun(ports, self.batch, facts, rules, approve_held=held_too)
 
-    def _policy(self) -> ApprovalPolicy:
-        return approval_policy(self.sat_conn_id, self.approval_over_rupiah, self.approve_held)
-
-    def _ask(self, application: ApplicationHook, provenance: Provenance) -> ApprovalRequest | None:
-        return ask_for_approval(application.handler, self.batch, self._policy(), provenance)
+    def _ask(self, run: BatchRun, context: Context) -> dict[str, str]:
+        request = run.ask_approval()
+        if request is None:
+            self.log.info("Nothing of batch %s needs an approval.", self.batch)
+            return {"approval": "not needed"}
+        self._show(request, context)
+        raise TaskAwaitingInput(
+            method_name="answered",
+            kwargs={"terms": request.terms.model_dump()},
+            timeout=self.response_timeout,
+        )
 
     def _show(self, request: ApprovalRequest, context: Context) -> None:
         """Put the request before people.
@@ -149,13 +133,6 @@ class SATApproveOperator(SATBatchOperator, HITLOperator):
         for notifier in self.notifiers:
             notifier(context)
         self.log.info("Waiting for an approval: %s", self.subject)
-
-    def _wait(self, terms: ApprovalTerms) -> None:
-        raise TaskAwaitingInput(
-            method_name="answered",
-            kwargs={"terms": terms.model_dump()},
-            timeout=self.response_timeout,
-        )
 
 
 def approving_option(terms: ApprovalTerms) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
+from sat_hook.application.rollback import report_rollback
 from sat_hook.audit.alerts import (
     EVERY_ACCOUNT,
     MAXIMUM_FINDINGS_TOLD,
@@ -47,7 +49,6 @@ from sat_hook.hooks.audit import (
 )
 from sat_hook.hooks.spool import exports_folder, keep_export
 from sat_hook.operators.accounts import accounts_of_installation
-from sat_hook.operators.rollback_check import report_rollback
 from sat_hook.operators.run_context import provenance_of
 from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.errors import PipelineError
@@ -237,7 +238,8 @@ def _checkpoints(application: ApplicationHook, audit_conn_id: str, provenance: P
         return len(made), publish_checkpoints(database, publication, keys)
     except CheckpointForkedError as error:
         trouble = error
-        report_rollback(application, accounts_of(database), error, provenance)
+        alert = partial(raise_alerts, application.alerts)
+        report_rollback(application.handler, alert, accounts_of(database), error, provenance)
     except (CheckpointAheadError, UnknownAuditKeyError) as error:
         trouble = error
         _damaged(application, f"next_checkpoint/{error}", f"no checkpoint can be made: {error}")

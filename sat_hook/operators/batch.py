@@ -1,63 +1,36 @@
-"""The steps of a batch as operators: intake, validation, chunks, quotes, execution, results.
+"""The steps of a batch as operators: intake, validation, chunks, quotes, guards, execution, results.
 
 Each finds out by itself what is left to do, so it can be cleared, retried, or run twice at once. XCom
-carries ids and counts only.
+carries ids and counts only. What the steps do is :class:`sat_hook.application.batch_run.BatchRun`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Coroutine, Mapping, Sequence
-from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from sat_hook.clients.asynchronous import AsyncSATClient
-from sat_hook.domain.alerts import unreadable_products
+from sat_hook.application.batch_run import BatchRun, RunFacts, submit_waiting_rows
 from sat_hook.domain.batch import Batch, BatchState
-from sat_hook.domain.event_record import Provenance
-from sat_hook.domain.guards import AccountRules
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.ports import task_ports
 from sat_hook.hooks.sat import SATHook
-from sat_hook.hooks.spool import results_spool, submissions_spool
 from sat_hook.operators.links import BatchProgressLink
-from sat_hook.operators.rollback_check import pause_if_rolled_back
-from sat_hook.operators.rules import (
-    RUN_RULES,
-    approval_policy,
-    asked_run,
-    gate_of,
-    guard_rules_of,
-    start_run,
-)
+from sat_hook.operators.rules import APPROVAL_FIELD, RUN_RULES, limit_of, limits_of
 from sat_hook.operators.run_context import (
     NO_BATCH,
-    account_that_can_pay,
-    asked_by,
+    facts_of,
     failing_for_good,
-    provenance_of,
     refuse_unknown_parameters,
-    require_account,
     required_batch,
-    triggering_user,
 )
-from sat_hook.pipeline.account_rules import AskedRun, refuse_looser_run
-from sat_hook.pipeline.alerting import raise_alerts
-from sat_hook.pipeline.chunks import Chunk, plan_chunks
-from sat_hook.pipeline.command_handler import load_batch
-from sat_hook.pipeline.errors import SubmissionRefusedError
-from sat_hook.pipeline.escalations import escalated_orders
-from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport, Gate
+from sat_hook.pipeline.chunks import Chunk
 from sat_hook.pipeline.gc_tuning import gc_for_bulk_work
-from sat_hook.pipeline.intake import take_in
-from sat_hook.pipeline.limits import BadRowsPolicy, ExecutionLimits
-from sat_hook.pipeline.quoting import Quoter, QuotingReport, close_quoting
-from sat_hook.pipeline.results import BatchSummary, complete, write_results
-from sat_hook.pipeline.table_intake import settle_rows, submit_claimed_rows
-from sat_hook.pipeline.validation import catalogue_of, validate_orders
-from sat_hook.protocol.messages import Product
+from sat_hook.pipeline.limits import BadRowsPolicy
+from sat_hook.pipeline.results import BatchSummary
 
 T = TypeVar("T")
 
@@ -90,25 +63,44 @@ class SATBatchOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Run the step. Trouble that a retry cannot cure fails the task at once, with its reason."""
         with failing_for_good(self.sat_conn_id):
-            return self.step(ApplicationHook(self.db_conn_id, self.component), provenance_of(context))
+            return self.step(self.run_of(facts_of(context)))
 
-    def step(self, application: ApplicationHook, provenance: Provenance) -> Any:
+    def step(self, run: BatchRun) -> Any:
         """The step itself."""
         raise NotImplementedError
 
-    @property
-    def batch(self) -> str:
-        """The batch id.
+    def run_of(self, facts: RunFacts) -> BatchRun:
+        """The run of the batch that this task is a step of.
 
         :raises AirflowSkipException: when intake found that nothing waits to be paid.
         :raises AirflowFailException: when intake itself did not succeed.
         """
+        return BatchRun(task_ports(self.sat_conn_id, self.application), self.batch, facts, self.run_rules)
+
+    @property
+    def application(self) -> ApplicationHook:
+        """The application database, opened for one task."""
+        return ApplicationHook(self.db_conn_id, self.component)
+
+    @property
+    def batch(self) -> str:
+        """The batch id; see :func:`~sat_hook.operators.run_context.required_batch`."""
         return required_batch(self.batch_id)
+
+    @property
+    def run_rules(self) -> dict[str, int | None]:
+        """The run's own rules, as far as this step is given them."""
+        return {}
 
     def with_sat(self, work: Coroutine[Any, Any, T]) -> T:
         """Run asynchronous work to its end."""
         with gc_for_bulk_work():
             return asyncio.run(work)
+
+    def fail_if_refused(self, batch: Batch) -> None:
+        """A batch that is refused goes no further; its reason is the task's."""
+        if batch.state is BatchState.REFUSED:
+            raise AirflowFailException(f"batch {batch.batch_id} is refused: {batch.refusal_message}")
 
 
 class SATIntakeOperator(SATBatchOperator):
@@ -127,64 +119,25 @@ class SATIntakeOperator(SATBatchOperator):
     def __init__(self, *, on_bad_rows: str = BadRowsPolicy.PROCEED.value, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.on_bad_rows = on_bad_rows
-        self._claim = ""
-        self._triggered_by: str | None = None
-        self._asked: AskedRun | None = None
-        self._asked_by: Provenance | None = None
 
-    def execute(self, context: Context) -> Any:
-        # The run's own id: every try of this run claims the same rows.
-        self._claim = context["run_id"]
+    def execute(self, context: Context) -> str:
         refuse_unknown_parameters(context["dag_run"].conf, context["params"])
-        self._triggered_by = triggering_user(context)
-        of_run = {name: context["params"].get(name) for name in RUN_RULES}
-        self._asked, self._asked_by = asked_run(self.sat_conn_id, of_run, context), asked_by(context)
-        return super().execute(context)
+        rules = limits_of({name: context["params"].get(name) for name in RUN_RULES}, RUN_RULES)
+        with failing_for_good(self.sat_conn_id):
+            return self._take_in(facts_of(context), rules)
 
-    def step(self, application: ApplicationHook, provenance: Provenance) -> str:
-        account = account_that_can_pay(self.sat_conn_id)
-        assert self._asked is not None
-        assert self._asked_by is not None
-        if not self.batch_id:
-            # Rows are not claimed for a run that does nothing with them.
-            refuse_looser_run(application.handler, account, self._asked, self._asked_by)
-        batch_id = self.batch_id or self._submit_table(application, account, provenance)
-        if batch_id == NO_BATCH:
+    def _take_in(self, facts: RunFacts, rules: dict[str, int | None]) -> str:
+        application = self.application
+        ports = task_ports(self.sat_conn_id, application)
+        table = None if self.batch_id else application.intake
+        batch_id = self.batch_id or (table and submit_waiting_rows(ports, table, facts, rules))
+        if not batch_id:
+            self.log.info("No row of order_intake waits for account %s.", ports.account)
             return NO_BATCH
-        owner = load_batch(application.store, batch_id).account
-        require_account(self.sat_conn_id, owner, f"batch {batch_id}")
-        start_run(application, batch_id, self._asked, self._asked_by)
-        report = take_in(
-            application.handler, submissions_spool(), batch_id, provenance, BadRowsPolicy(self.on_bad_rows)
-        )
-        if not self.batch_id:
-            settle_rows(application.intake, self._claim, report.batch)
+        report = BatchRun(ports, batch_id, facts, rules).intake(BadRowsPolicy(self.on_bad_rows), table)
         self._tell(report.batch, report.was_done_before)
-        if report.batch.state is BatchState.REFUSED:
-            raise AirflowFailException(f"batch {batch_id} is refused: {report.batch.refusal_message}")
+        self.fail_if_refused(report.batch)
         return batch_id
-
-    def _submit_table(self, application: ApplicationHook, account: str, provenance: Provenance) -> str:
-        if self._triggered_by:
-            # Who had the table's rows paid is the maker of their batch, as Airflow authenticated them.
-            provenance = Provenance(f"user:{self._triggered_by}", provenance.cause)
-        try:
-            submission = submit_claimed_rows(
-                application.store,
-                application.intake,
-                submissions_spool(),
-                application.handler.clock,
-                account=account,
-                claim=self._claim,
-                provenance=provenance,
-                tell=partial(raise_alerts, application.alerts),
-            )
-        except SubmissionRefusedError as error:
-            raise AirflowFailException(str(error)) from error
-        if submission is None:
-            self.log.info("No row of order_intake waits for account %s.", account)
-            return NO_BATCH
-        return submission.batch_id
 
     def _tell(self, batch: Batch, was_done_before: bool) -> None:
         if was_done_before:
@@ -216,21 +169,10 @@ class SATValidateOperator(SATBatchOperator):
         super().__init__(**kwargs)
         self.on_bad_rows = on_bad_rows
 
-    def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
-        products: list[Product] = SATHook(self.sat_conn_id, application.database).list_product()
-        report = validate_orders(
-            application.handler,
-            self.batch,
-            catalogue_of(products),
-            provenance,
-            BadRowsPolicy(self.on_bad_rows),
-        )
-        unread = [product.code for product in products if product.unreadable]
-        now = application.handler.clock.now()
-        raise_alerts(application.alerts, unreadable_products(report.batch.account, unread, now))
+    def step(self, run: BatchRun) -> dict[str, int]:
+        report = self.with_sat(run.validate(BadRowsPolicy(self.on_bad_rows)))
         self.log.info("Valid: %s orders; rejected: %s.", report.valid, report.rejected)
-        if report.batch.state is BatchState.REFUSED:
-            raise AirflowFailException(f"batch {self.batch} is refused: {report.batch.refusal_message}")
+        self.fail_if_refused(report.batch)
         return {"valid": report.valid, "rejected": report.rejected}
 
 
@@ -246,9 +188,8 @@ class SATPlanChunksOperator(SATBatchOperator):
         super().__init__(**kwargs)
         self.chunk_rows = chunk_rows
 
-    def step(self, application: ApplicationHook, provenance: Provenance) -> list[dict[str, int]]:
-        del provenance  # planning changes nothing
-        chunks = plan_chunks(application.store, self.batch, int(self.chunk_rows))
+    def step(self, run: BatchRun) -> list[dict[str, int]]:
+        chunks = run.plan_chunks(int(self.chunk_rows))
         self.log.info("%s chunks.", len(chunks))
         return [chunk.as_dict() for chunk in chunks]
 
@@ -274,12 +215,8 @@ class SATChunkOperator(SATBatchOperator):
 class SATQuoteOperator(SATChunkOperator):
     """Price the orders of a chunk: by inquiry where the product needs one, else from the catalogue."""
 
-    def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
-        report = self.with_sat(
-            self._quote(
-                application, SATHook(self.sat_conn_id, application.database).async_client(), provenance
-            )
-        )
+    def step(self, run: BatchRun) -> dict[str, int]:
+        report = self.with_sat(run.quote(self.rows))
         self.log.info(
             "Quoted %s orders for Rp %s; rejected %s.",
             report.quoted,
@@ -288,20 +225,12 @@ class SATQuoteOperator(SATChunkOperator):
         )
         return {"quoted": report.quoted, "rejected": report.rejected}
 
-    async def _quote(
-        self, application: ApplicationHook, client: AsyncSATClient, provenance: Provenance
-    ) -> QuotingReport:
-        async with client as sat:
-            catalogue = catalogue_of(await sat.list_products())
-            quoter = Quoter(application.handler, sat, catalogue)
-            return await quoter.quote_slice(self.rows.of(self.batch), provenance)
-
 
 class SATCloseQuotesOperator(SATBatchOperator):
     """Add up what the batch will cost, once every order that can be sent has a price."""
 
-    def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int | None]:
-        batch = close_quoting(application.handler, self.batch, provenance)
+    def step(self, run: BatchRun) -> dict[str, int | None]:
+        batch = run.close_quotes()
         self.log.info("%s orders for Rp %s.", batch.quoted, f"{batch.total_rupiah or 0:,}")
         return {"quoted": batch.quoted, "total_rupiah": batch.total_rupiah}
 
@@ -332,18 +261,15 @@ class SATExecuteOperator(SATChunkOperator):
         self.approval_over_rupiah = approval_over_rupiah
         self.rules = dict(rules or {})
 
-    def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
-        gate = self._gate(application)
-        owner = load_batch(application.store, self.batch).account
-        pause_if_rolled_back(application, owner, provenance)
-        report = self.with_sat(
-            self._execute(
-                application,
-                SATHook(self.sat_conn_id, application.database).async_client(),
-                provenance,
-                gate,
-            )
-        )
+    @property
+    def run_rules(self) -> dict[str, int | None]:
+        return {
+            **limits_of(self.rules),
+            APPROVAL_FIELD: limit_of(APPROVAL_FIELD, self.approval_over_rupiah),
+        }
+
+    def step(self, run: BatchRun) -> dict[str, int]:
+        report = self.with_sat(run.execute(self.rows))
         self.log.info(
             "Accepted %s, rejected %s, unknown %s, held %s, overtaken %s, without funds %s, not admitted %s.",
             report.accepted,
@@ -362,25 +288,6 @@ class SATExecuteOperator(SATChunkOperator):
             )
         return {"accepted": report.accepted, "rejected": report.rejected, "unknown": report.unknown}
 
-    def _gate(self, application: ApplicationHook) -> Gate:
-        policy = approval_policy(self.sat_conn_id, self.approval_over_rupiah)
-        batch = load_batch(application.store, self.batch)
-        require_account(self.sat_conn_id, batch.account, f"batch {self.batch}")
-        rules = SATHook(self.sat_conn_id).rules().stricter(AccountRules(guard_rules_of(self.rules)))
-        return gate_of(application, batch, policy, rules)
-
-    async def _execute(
-        self, application: ApplicationHook, client: AsyncSATClient, provenance: Provenance, gate: Gate
-    ) -> ExecutionReport:
-        limits = ExecutionLimits(
-            in_flight=client.settings.max_in_flight,
-            reply_timeout_seconds=client.settings.total_timeout_seconds,
-        )
-        async with client as sat:
-            catalogue = catalogue_of(await sat.list_products())
-            executor = ChunkExecutor(application.handler, sat, catalogue, provenance, limits, gate)
-            return await executor.run(self.rows.of(self.batch))
-
 
 class SATResultsOperator(SATBatchOperator):
     """Write the result file and close the batch.
@@ -393,23 +300,18 @@ class SATResultsOperator(SATBatchOperator):
 
     operator_extra_links: Collection[BaseOperatorLink] = (BatchProgressLink(),)
 
-    def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, Any]:
-        summary = complete(application.handler, self.batch, provenance)
-        file = write_results(
-            application.handler, submissions_spool(), results_spool(), self.batch, provenance
-        )
+    def step(self, run: BatchRun) -> dict[str, Any]:
+        summary, file, exceptions = run.results()
         self.log.info("Batch %s: %s. Results: %s", self.batch, describe(summary), file.uri)
         if file.notice:
             self.log.warning("%s", file.notice)
         if summary.needs:
             self.log.warning("%s.", summary.needs_in_words)
-        exceptions = escalated_orders(application.store, self.batch)
         if exceptions.orders:
             self.log.warning("Complete but for %s orders, which are with people:", exceptions.orders)
         for line in exceptions.lines():
             self.log.warning("%s", line)
-        if summary.batch.state is BatchState.REFUSED:
-            raise AirflowFailException(f"batch {self.batch} is refused: {summary.batch.refusal_message}")
+        self.fail_if_refused(summary.batch)
         if summary.unsent:
             raise AirflowFailException(
                 f"{summary.unsent} orders of batch {self.batch} were not sent; see the failed task above, "
@@ -425,7 +327,7 @@ class SATResultsOperator(SATBatchOperator):
         return {
             "batch_id": self.batch,
             "results_uri": file.uri,
-            "orders": {count.state.value: count.orders for count in summary.counts},
+            "orders": summary.orders_by_state,
             "rows": summary.batch.rows,
             "rows_that_need_people": summary.rows_in_need,
             "needs": summary.needs_in_words,

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from typing import Any, NoReturn
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
+from sat_hook.application.batch_run import BatchRun
 from sat_hook.domain.batch_events import ShortFundsPolicy
-from sat_hook.domain.event_record import Provenance
-from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.ports import Clock
-from sat_hook.hooks.application_database import ApplicationHook
-from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.batch import SATBatchOperator
-from sat_hook.pipeline.balance import check_balance
-from sat_hook.pipeline.funding import (
-    Reservation,
-    observation_of,
-    record_observation,
-    refuse_batch,
-    reserve,
-    shortage,
-)
+from sat_hook.operators.run_context import facts_of, failing_for_good
+from sat_hook.pipeline.funding import shortage
 from sat_hook.pipeline.limits import FundingLimits
-from sat_hook.protocol.calls import account_call
 from sat_hook.triggers.funds import GAVE_UP, SATFundsTrigger
 
 
@@ -56,26 +45,13 @@ class SATCheckBalanceOperator(SATBatchOperator):
         self.on_short_funds = on_short_funds
         self.saldo_lag_seconds = saldo_lag_seconds
 
-    def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
+    def step(self, run: BatchRun) -> dict[str, int]:
         policy = ShortFundsPolicy(self.on_short_funds)
-        clock = application.handler.clock
-        seen = look(SATHook(self.sat_conn_id, application.database), clock)
-        limits = FundingLimits(saldo_lag_seconds=float(self.saldo_lag_seconds))
-        record_observation(application.funds, clock, seen, provenance, limits)
-        report = check_balance(
-            application.handler, self.batch, seen.saldo_rupiah, provenance, stop_when_short=False
-        )
-        found = (
-            f"the deposit holds Rp {report.saldo_rupiah:,}; {report.priced} orders cost at least "
-            f"Rp {report.estimate_rupiah:,}, {report.unpriced} bills are not known yet"
-        )
-        if report.is_short and policy is ShortFundsPolicy.REFUSE:
-            refuse_batch(application.handler, self.batch, found, provenance)
-            raise AirflowFailException(f"batch {self.batch} is refused: {found}")
+        report = self.with_sat(run.check_balance(policy, limits_of_lag(self.saldo_lag_seconds)))
         if report.is_short:
-            self.log.warning("Too little (the policy is to %s): %s.", policy.value, found)
+            self.log.warning("Too little (the policy is to %s): %s.", policy.value, report.in_words)
         else:
-            self.log.info("Enough for what is known: %s.", found)
+            self.log.info("Enough for what is known: %s.", report.in_words)
         return {"saldo_rupiah": report.saldo_rupiah, "estimate_rupiah": report.estimate_rupiah}
 
 
@@ -111,28 +87,9 @@ class SATReserveFundsOperator(SATBatchOperator):
         self.on_short_funds = on_short_funds
         self.wait_for_funds_hours = wait_for_funds_hours
         self.saldo_lag_seconds = saldo_lag_seconds
-        self._deadline: str | None = None
 
-    def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
-        policy = ShortFundsPolicy(self.on_short_funds)
-        clock = application.handler.clock
-        hook = SATHook(self.sat_conn_id, application.database)
-        reservation = reserve(
-            application.funds, clock, self.batch, look(hook, clock), policy, provenance, self._limits
-        )
-        self._tell(reservation)
-        if reservation.is_short and policy is ShortFundsPolicy.REFUSE:
-            text = shortage(reservation)
-            refuse_batch(application.handler, self.batch, text, provenance)
-            raise AirflowFailException(f"batch {self.batch} is refused: {text}")
-        if reservation.is_short and policy is ShortFundsPolicy.WAIT:
-            self._wait(clock.now())
-        return {
-            "orders": reservation.orders,
-            "reserved_rupiah": reservation.reserved_rupiah,
-            "left_orders": reservation.left_orders,
-            "left_rupiah": reservation.left_rupiah,
-        }
+    def step(self, run: BatchRun) -> dict[str, int]:
+        return self._reserve(run)
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """The deposit seems to reach: look again and reserve, or go on waiting until the same deadline."""
@@ -143,14 +100,13 @@ class SATReserveFundsOperator(SATBatchOperator):
                 f"batch {self.batch} waited {self.wait_for_funds_hours} hours for funds; missing: {amount}. "
                 "Top up and clear this task; nothing was sent"
             )
-        self._deadline = event["deadline"]
-        return self.execute(context)
+        with failing_for_good(self.sat_conn_id):
+            return self._reserve(self.run_of(facts_of(context)), event["deadline"])
 
-    @property
-    def _limits(self) -> FundingLimits:
-        return FundingLimits(saldo_lag_seconds=float(self.saldo_lag_seconds))
-
-    def _tell(self, reservation: Reservation) -> None:
+    def _reserve(self, run: BatchRun, deadline: str | None = None) -> dict[str, int]:
+        policy = ShortFundsPolicy(self.on_short_funds)
+        limits = limits_of_lag(self.saldo_lag_seconds)
+        reservation = self.with_sat(run.reserve(policy, limits))
         self.log.info(
             "Reserved Rp %s for %s orders, of Rp %s available.",
             f"{reservation.reserved_rupiah:,}",
@@ -159,21 +115,45 @@ class SATReserveFundsOperator(SATBatchOperator):
         )
         if reservation.is_short:
             self.log.warning("Short of funds: %s.", shortage(reservation))
-
-    def _wait(self, now: datetime) -> None:
-        deadline = self._deadline or (now + timedelta(hours=float(self.wait_for_funds_hours))).isoformat()
-        self.defer(
-            trigger=SATFundsTrigger(
-                sat_conn_id=self.sat_conn_id,
-                db_conn_id=self.db_conn_id,
-                deadline=deadline,
-                saldo_lag_seconds=self._limits.saldo_lag_seconds,
-                batch_id=self.batch,
-            ),
-            method_name="resume",
-        )
+            if policy is ShortFundsPolicy.WAIT:
+                until = deadline or hours_from_now(run.ports.clock, self.wait_for_funds_hours)
+                defer_until_funded(self, self.batch, until, limits)
+        return {
+            "orders": reservation.orders,
+            "reserved_rupiah": reservation.reserved_rupiah,
+            "left_orders": reservation.left_orders,
+            "left_rupiah": reservation.left_rupiah,
+        }
 
 
-def look(hook: SATHook, clock: Clock) -> BalanceObservation:
-    """What the deposit of a connection's account holds, with the digest of the answer; raises SATError."""
-    return observation_of(hook.settings().account, hook.ask(account_call()), clock.now())
+def limits_of_lag(saldo_lag_seconds: float | str) -> FundingLimits:
+    """The deployment's limits with the lag that a task was given."""
+    return FundingLimits(saldo_lag_seconds=float(saldo_lag_seconds))
+
+
+def defer_until_funded(
+    task: SATBatchOperator,
+    batch_id: str,
+    deadline: str,
+    limits: FundingLimits | None = None,
+) -> NoReturn:
+    """Defer a task until the deposit reaches for the batch, or the deadline passes; its ``resume`` goes on.
+
+    :raises TaskDeferred: always.
+    """
+    task.defer(
+        trigger=SATFundsTrigger(
+            sat_conn_id=task.sat_conn_id,
+            db_conn_id=task.db_conn_id,
+            deadline=deadline,
+            saldo_lag_seconds=(limits or FundingLimits()).saldo_lag_seconds,
+            batch_id=batch_id,
+        ),
+        method_name="resume",
+    )
+    raise AssertionError("a deferral is an exception")
+
+
+def hours_from_now(clock: Clock, hours: float | str) -> str:
+    """The deadline of a wait that begins now."""
+    return (clock.now() + timedelta(hours=float(hours))).isoformat()

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sat_hook.domain.event_record import Provenance
-from sat_hook.domain.guards import AccountRules
-from sat_hook.hooks.application_database import ApplicationHook
-from sat_hook.hooks.sat import SATHook
+from sat_hook.application.batch_run import BatchRun
 from sat_hook.operators.batch import SATBatchOperator
-from sat_hook.operators.rules import guard_rules_of
-from sat_hook.pipeline.guards import guard_batch
+from sat_hook.operators.rules import limits_of
 
 
 class SATGuardOperator(SATBatchOperator):
@@ -28,9 +24,12 @@ class SATGuardOperator(SATBatchOperator):
         super().__init__(**kwargs)
         self.rules = dict(rules or {})
 
-    def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
-        rules = SATHook(self.sat_conn_id).rules().stricter(AccountRules(guard_rules_of(self.rules)))
-        report = guard_batch(application.handler, application.guards, self.batch, rules.guards, provenance)
+    @property
+    def run_rules(self) -> dict[str, int | None]:
+        return limits_of(self.rules)
+
+    def step(self, run: BatchRun) -> dict[str, int]:
+        report = run.guard()
         tally = report.tally
         self.log.info(
             "Let through: %s orders for Rp %s. Held: %s as duplicates, %s over a limit. Looked at now: %s.",

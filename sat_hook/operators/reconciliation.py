@@ -20,9 +20,9 @@ from sat_hook.domain.books_events import DepositObserved
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import Provenance
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.ports import task_ports
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool
-from sat_hook.operators.funds import look
 from sat_hook.operators.run_context import asked_by, failing_for_good
 from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.funding import record_observation
@@ -150,9 +150,8 @@ class SATObserveDepositOperator(SATBooksOperator):
     """
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
-        clock = application.handler.clock
-        with closing(SATHook(self.sat_conn_id, application.database)) as hook:
-            seen = look(hook, clock)
+        ports = task_ports(self.sat_conn_id, application)
+        seen = asyncio.run(ports.look_at_deposit())
         event = DepositObserved(
             account=seen.account,
             saldo_rupiah=seen.saldo_rupiah,
@@ -160,8 +159,8 @@ class SATObserveDepositOperator(SATBooksOperator):
             received_at=seen.received_at,
             response_digest=seen.response_digest,
         )
-        BookKeeper(application.store, clock).observe(event, provenance)
-        record_observation(application.funds, clock, seen, provenance)
+        BookKeeper(application.store, ports.clock).observe(event, provenance)
+        record_observation(ports.funds, ports.clock, seen, provenance)
         self.log.info("The deposit of %s holds Rp %s.", seen.account, f"{seen.saldo_rupiah:,}")
         return {"saldo_rupiah": seen.saldo_rupiah}
 

@@ -1,4 +1,4 @@
-"""What operators and sensors have to know of the run that they are in."""
+"""What operators and sensors have to know of the run that they are in, and how its trouble ends a task."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from sat_hook.application.batch_run import RunFacts
 from sat_hook.domain.event_record import Provenance
-from sat_hook.hooks.sat import SATHook
-from sat_hook.pipeline.errors import PipelineError
+from sat_hook.pipeline.errors import PipelineError, SubmissionRefusedError
 from sat_hook.protocol.errors import SATError
 from sat_hook.reconciliation.errors import ReconciliationError
 
@@ -31,32 +31,28 @@ def provenance_of(context: Context) -> Provenance:
     )
 
 
+def facts_of(context: Context) -> RunFacts:
+    """The run of ``context``: which try of which task, who started it, with what."""
+    ti, dag_run = context["ti"], context.get("dag_run")
+    conf = getattr(dag_run, "conf", None) or {}
+    return RunFacts(
+        provenance=provenance_of(context),
+        user=getattr(dag_run, "triggering_user_name", None),
+        run=f"{ti.dag_id}/{ti.run_id}",
+        claim=ti.run_id,
+        # What a person or another program set, no defaults.
+        parameters={str(name): _shortened(value) for name, value in sorted(conf.items())},
+    )
+
+
 def asked_by(context: Context) -> Provenance:
     """The try of the task; its actor is the Airflow user where a person started the run."""
-    task, user = provenance_of(context), triggering_user(context)
-    return Provenance(f"user:{user}", task.cause) if user else task
-
-
-def run_of(context: Context) -> str:
-    """The DAG's id and the run's, as the log names a run."""
-    ti = context["ti"]
-    return f"{ti.dag_id}/{ti.run_id}"
-
-
-def parameters_of(context: Context) -> dict[str, str]:
-    """What the run was given, as text: what a person or another program set, no defaults."""
-    conf = getattr(context.get("dag_run"), "conf", None) or {}
-    return {str(name): _shortened(value) for name, value in sorted(conf.items())}
+    return facts_of(context).asker
 
 
 def _shortened(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     return text[:MAXIMUM_PARAMETER_CHARACTERS]
-
-
-def triggering_user(context: Context) -> str | None:
-    """The Airflow user who started the run; None where the schedule did."""
-    return getattr(context.get("dag_run"), "triggering_user_name", None)
 
 
 @contextmanager
@@ -71,6 +67,8 @@ def failing_for_good(sat_conn_id: str) -> Iterator[None]:
         if not error.is_worth_a_retry:
             raise AirflowFailException(str(error)) from error
         raise
+    except SubmissionRefusedError as error:
+        raise AirflowFailException(str(error)) from error
     except SATError as error:
         if not error.retryable:
             raise AirflowFailException(f"connection {sat_conn_id}: {error}") from error
@@ -88,38 +86,6 @@ def required_batch(batch_id: str | None) -> str:
     if batch_id is None or batch_id == "None":
         raise AirflowFailException("there is no batch: see why in the log of the task intake")
     return batch_id
-
-
-def require_account(sat_conn_id: str, owner: str, what: str) -> None:
-    """See to it that a connection is that of the account whose order or batch it is.
-
-    SAT knows an order by its own account alone: asked for it on behalf of another one, it says that there is
-    no such order, which would look like leave to send it again.
-
-    :param owner: the account's name in the log.
-    :param what: the order or batch, for the error.
-    :raises AirflowFailException: when it is the connection of another account.
-    """
-    account = SATHook(sat_conn_id).settings().account
-    if owner != account:
-        raise AirflowFailException(
-            f"{what} belongs to account {owner!r}; connection {sat_conn_id} is account {account!r}"
-        )
-
-
-def account_that_can_pay(sat_conn_id: str) -> str:
-    """The name of a connection's account, once it is sure that its orders could be sent and could end.
-
-    :raises AirflowFailException: when a key is missing, naming the field.
-    """
-    settings = SATHook(sat_conn_id).settings()
-    for field, key in (("private_key", settings.signer), ("sat_public_keys", settings.verifier)):
-        if key is None:
-            raise AirflowFailException(
-                f"connection {sat_conn_id!r}, field {field}: found no key, expected one (or its path): "
-                "without it no checkout can be signed and no final status verified"
-            )
-    return settings.account
 
 
 def refuse_unknown_parameters(conf: Mapping[str, Any] | None, known: Iterable[str]) -> None:

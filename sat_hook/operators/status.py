@@ -8,11 +8,13 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
+from sat_hook.application.order_run import ask_status
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.ports import task_ports
 from sat_hook.hooks.sat import SATHook
-from sat_hook.operators.run_context import provenance_of, require_account
+from sat_hook.operators.run_context import failing_for_good, provenance_of
 from sat_hook.operators.template_values import order_meant
-from sat_hook.pipeline.single_order import ask_now, standing
+from sat_hook.pipeline.single_order import standing
 from sat_hook.protocol.outcomes import StatusVerdict
 
 
@@ -50,21 +52,18 @@ class SATStatusOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """One question; an answer that proves nothing fails no task."""
         application = ApplicationHook(self.db_conn_id, "sat status")
-        hook = SATHook(self.sat_conn_id, application.database)
-        request_id = order_meant(hook.settings().account, self.order_id, self.request_id)
-        found = application.store.load_orders([request_id]).get(request_id)
-        if found is not None:
-            require_account(self.sat_conn_id, found.account, f"order {request_id}")
-        if found is not None and found.state.was_never_sent:
-            self.log.info("Order %r is %s: it was never sent.", found.order_id, found.state.value)
-            return {**standing(found), "reported_status": None}
-
-        async def ask() -> dict[str, Any]:
-            async with hook.async_client() as sat:
-                outcome, order = await ask_now(application.handler, sat, request_id, provenance_of(context))
-            detail = outcome.detail if outcome.verdict is StatusVerdict.SIGNED else None
-            self.log.info("SAT's answer about %s: %s %s", request_id, outcome.verdict.value, outcome.reason)
-            known = {"request_id": request_id, "state": None} if order is None else standing(order)
-            return {**known, "reported_status": None if detail is None else detail.status}
-
-        return asyncio.run(ask())
+        provenance = provenance_of(context)
+        with failing_for_good(self.sat_conn_id):
+            ports = task_ports(self.sat_conn_id, application)
+            request_id = order_meant(ports.account, self.order_id, self.request_id)
+            found = application.store.load_orders([request_id]).get(request_id)
+            if found is not None:
+                ports.require_account(found.account, f"order {request_id}")
+                if found.state.was_never_sent:
+                    self.log.info("Order %r is %s: it was never sent.", found.order_id, found.state.value)
+                    return {**standing(found), "reported_status": None}
+            outcome, order = asyncio.run(ask_status(ports, request_id, provenance))
+        detail = outcome.detail if outcome.verdict is StatusVerdict.SIGNED else None
+        self.log.info("SAT's answer about %s: %s %s", request_id, outcome.verdict.value, outcome.reason)
+        known = {"request_id": request_id, "state": None} if order is None else standing(order)
+        return {**known, "reported_status": None if detail is None else detail.status}

@@ -29,7 +29,7 @@ from sat_hook.pipeline.errors import BatchStoppedError, ContentionError
 from sat_hook.pipeline.limits import FundingLimits
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.withdrawal import end_unsent
-from sat_hook.protocol.calls import Reply
+from sat_hook.protocol.calls import Reply, account_call
 from sat_hook.protocol.messages import Account
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
 from sat_hook.store.funds import AccountFunds, FundsStore, Unreserved
@@ -73,10 +73,15 @@ def observation_of(account: str, reply: Reply[Account], received_at: datetime) -
 
 
 async def look_at_deposit(sat: SATApi, clock: Clock, account: str) -> BalanceObservation:
-    """Ask SAT what the deposit holds (a GET); raises SATError."""
+    """Ask SAT what the deposit holds (a GET); raises SATError.
+
+    The look is dated by ``clock``, which is the database's time. What a saldo includes is compared with times
+    in the log, so a machine whose own clock is wrong must not date it.
+    """
     requested_at = clock.now()
-    found = await sat.account()
-    return BalanceObservation(account, found.saldo_rupiah, requested_at, clock.now())
+    reply = await sat.ask(account_call())
+    digest = digest_of(reply.response.body)
+    return BalanceObservation(account, reply.value.saldo_rupiah, requested_at, clock.now(), digest)
 
 
 def record_observation(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from sat_hook.domain.ports import SendWindow
-from sat_hook.protocol.messages import Account, Inquiry, InquiryRequest, Product
+from sat_hook.protocol.calls import Call, Reply
+from sat_hook.protocol.messages import Inquiry, InquiryRequest, Product
 from sat_hook.protocol.outcomes import CheckoutOutcome, StatusOutcome
+
+T = TypeVar("T")
 
 
 class SATApi(Protocol):
     """The calls of one account. Those that return an outcome never raise for what the wire does."""
 
-    async def account(self) -> Account:
-        """The deposit; raises SATError."""
+    async def ask(self, call: Call[T]) -> Reply[T]:
+        """The answer to any question, with its bytes; raises SATError."""
 
     async def list_products(self, codes: Sequence[str] | None = None) -> list[Product]:
         """The catalogue; raises SATError."""

@@ -8,13 +8,13 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 
+from sat_hook.application.batch_run import BatchRun
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.ports import task_ports
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.links import BatchProgressLink
-from sat_hook.operators.run_context import provenance_of, require_account, required_batch
-from sat_hook.pipeline.command_handler import load_batch
+from sat_hook.operators.run_context import facts_of, failing_for_good, required_batch
 from sat_hook.pipeline.escalations import escalated_orders
-from sat_hook.pipeline.status_polling import escalate_in_flight, orders_in_flight
 from sat_hook.triggers.batch import GAVE_UP, SATBatchTrigger
 
 # The longest that an attempt can still be under way after the deadline is send window, reply and grace.
@@ -54,33 +54,31 @@ class SATBatchSensor(BaseOperator):
 
     def execute(self, context: Context) -> int:
         """Look once, then defer with an absolute deadline."""
-        del context  # the first look needs nothing of the run
-        batch_id = required_batch(self.batch_id)
-        application = ApplicationHook(self.db_conn_id)
-        owner = load_batch(application.store, batch_id).account
-        require_account(self.sat_conn_id, owner, f"batch {batch_id}")
-        in_flight = orders_in_flight(application.handler, batch_id)
-        if not in_flight:
-            return self._told(application)
-        self.log.info("Waiting for %s orders of batch %s.", in_flight, self.batch_id)
-        self._wait(timedelta(hours=float(self.give_up_after_hours)))
-        return 0  # never reached: a deferral is an exception
+        with failing_for_good(self.sat_conn_id):
+            run = self._run(context)
+            if in_flight := run.in_flight():
+                self.log.info("Waiting for %s orders of batch %s.", in_flight, self.batch_id)
+                self._wait(timedelta(hours=float(self.give_up_after_hours)))
+            return self._told(run)
 
     def resume(self, context: Context, event: dict[str, Any]) -> int:
         """The wait is over; returns how many orders were handed to people."""
-        application = ApplicationHook(self.db_conn_id)
-        if event["end"] == GAVE_UP:
-            reason = f"no end after {self.give_up_after_hours} hours of waiting"
-            escalate_in_flight(application.handler, self.batch_id, reason, provenance_of(context))
-            left = orders_in_flight(application.handler, self.batch_id)
-            if left:
-                # Whoever sent them a moment ago may still be at it; the batch is complete only after them.
-                self.log.info("The last attempt of %s orders may still be under way: waiting on.", left)
-                self._wait(timedelta(seconds=SETTLING_SECONDS))
-        return self._told(application)
+        with failing_for_good(self.sat_conn_id):
+            run = self._run(context)
+            if event["end"] == GAVE_UP:
+                left = run.hand_over(f"no end after {self.give_up_after_hours} hours of waiting")
+                if left:
+                    # Their senders may still be at it; the batch is complete only after them.
+                    self.log.info("The last attempt of %s orders may still be under way: waiting on.", left)
+                    self._wait(timedelta(seconds=SETTLING_SECONDS))
+            return self._told(run)
 
-    def _told(self, application: ApplicationHook) -> int:
-        found = escalated_orders(application.store, self.batch_id)
+    def _run(self, context: Context) -> BatchRun:
+        ports = task_ports(self.sat_conn_id, ApplicationHook(self.db_conn_id))
+        return BatchRun(ports, required_batch(self.batch_id), facts_of(context))
+
+    def _told(self, run: BatchRun) -> int:
+        found = escalated_orders(run.ports.store, run.batch_id)
         if not found.orders:
             self.log.info("Every order of batch %s that was sent has ended.", self.batch_id)
             return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,9 +11,10 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.ports import task_ports
 from sat_hook.hooks.sat import SATHook
-from sat_hook.operators.funds import look
-from sat_hook.operators.run_context import provenance_of
+from sat_hook.operators.funds import limits_of_lag
+from sat_hook.operators.run_context import failing_for_good, provenance_of
 from sat_hook.pipeline.funding import lacking_rupiah, record_observation
 from sat_hook.pipeline.limits import FundingLimits
 from sat_hook.triggers.funds import GAVE_UP, SATFundsTrigger
@@ -52,12 +54,12 @@ class SATFundsSensor(BaseOperator):
 
     def execute(self, context: Context) -> None:
         """Look once, then defer with an absolute deadline."""
-        application = ApplicationHook(self.db_conn_id)
-        clock = application.handler.clock
-        limits = FundingLimits(saldo_lag_seconds=float(self.saldo_lag_seconds))
-        seen = look(SATHook(self.sat_conn_id, application.database), clock)
-        record_observation(application.funds, clock, seen, provenance_of(context), limits)
-        missing = lacking_rupiah(application.funds, seen, int(self.rupiah), limits)
+        limits = limits_of_lag(self.saldo_lag_seconds)
+        with failing_for_good(self.sat_conn_id):
+            ports = task_ports(self.sat_conn_id, ApplicationHook(self.db_conn_id))
+            seen = asyncio.run(ports.look_at_deposit())
+            record_observation(ports.funds, ports.clock, seen, provenance_of(context), limits)
+            missing = lacking_rupiah(ports.funds, seen, int(self.rupiah), limits)
         if not missing:
             self.log.info("Rp %s are free.", f"{int(self.rupiah):,}")
             return

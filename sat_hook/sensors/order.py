@@ -9,16 +9,16 @@ from typing import Any
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException
 
+from sat_hook.application.order_run import hand_over, own_order
+from sat_hook.application.ports import Ports
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.domain.order_commands import Escalate
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.ports import task_ports
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.links import BatchProgressLink
-from sat_hook.operators.run_context import provenance_of, require_account
+from sat_hook.operators.run_context import failing_for_good, provenance_of
 from sat_hook.operators.template_values import order_meant
-from sat_hook.pipeline.command_handler import OrderCommandRequest
-from sat_hook.pipeline.errors import OrderNotFoundError
-from sat_hook.pipeline.single_order import conclude, load_order, reason_of, standing
+from sat_hook.pipeline.single_order import conclude, reason_of, standing
 from sat_hook.triggers.order import GAVE_UP, SATOrderTrigger, is_over
 
 # The longest that an attempt can still be under way after the deadline is send window, reply and grace.
@@ -66,38 +66,33 @@ class SATOrderSensor(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look once, then defer with an absolute deadline."""
-        application, order = self._found()
+        ports, order = self._found()
         if not is_over(order.state):
             self.log.info("Order %r is %s: waiting for its end.", order.order_id, order.state.value)
             self._wait(order, timedelta(hours=float(self.give_up_after_hours)))
-        return self._ended(application, order, context)
+        return self._ended(ports, order, context)
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """The wait is over."""
-        application, order = self._found()
+        ports, order = self._found()
         if event["end"] == GAVE_UP and order.state.is_in_flight:
             reason = f"no end after {self.give_up_after_hours} hours of waiting"
-            ask = OrderCommandRequest(order.request_id, Escalate(reason, application.handler.clock.now()))
-            done = application.handler.apply([ask], provenance_of(context))[order.request_id]
-            order = done.order or order
+            order = hand_over(ports, order, reason, provenance_of(context))
             if order.state.is_in_flight:
                 self.log.info("The last attempt may still be under way: waiting on.")
                 self._wait(order, timedelta(seconds=SETTLING_SECONDS))
-        return self._ended(application, order, context)
+        return self._ended(ports, order, context)
 
-    def _found(self) -> tuple[ApplicationHook, Order]:
-        application = ApplicationHook(self.db_conn_id)
-        account = SATHook(self.sat_conn_id).settings().account
-        try:
-            order = load_order(application.store, order_meant(account, self.order_id, self.request_id))
-        except OrderNotFoundError as error:
-            raise AirflowFailException(str(error)) from error
-        require_account(self.sat_conn_id, order.account, f"order {order.request_id}")
+    def _found(self) -> tuple[Ports, Order]:
+        with failing_for_good(self.sat_conn_id):
+            ports = task_ports(self.sat_conn_id, ApplicationHook(self.db_conn_id))
+            order = own_order(ports, order_meant(ports.account, self.order_id, self.request_id))
+        # For the link to the batch's page.
         self.batch_id = order.batch_id
-        return application, order
+        return ports, order
 
-    def _ended(self, application: ApplicationHook, order: Order, context: Context) -> dict[str, Any]:
-        conclude(application.handler, order, provenance_of(context))
+    def _ended(self, ports: Ports, order: Order, context: Context) -> dict[str, Any]:
+        conclude(ports.handler, order, provenance_of(context))
         reason = reason_of(order)
         why = f": {reason}" if reason else ""
         self.log.info("Order %r (%s) is %s%s", order.order_id, order.request_id, order.state.value, why)

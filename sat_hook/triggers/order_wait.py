@@ -7,20 +7,22 @@ is found again in the tables when they are lost. Database calls run in threads, 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from sat_hook.application.batch_run import BatchRun, RunFacts
 from sat_hook.domain.event_record import Provenance
 from sat_hook.hooks.application_database import ApplicationHook
+from sat_hook.hooks.ports import ports_of
 from sat_hook.hooks.sat import SATHook
-from sat_hook.pipeline.status_polling import StatusPoller
+from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.store.event_store import StoreUnavailableError
-from sat_hook.store.poll_schedule import PollScope, callback_channel
+from sat_hook.store.poll_schedule import callback_channel
 from sat_hook.triggers.connection_refresh import REREAD_SECONDS, changed_connection
 from sat_hook.triggers.notifications import DEBOUNCE_SECONDS, NotificationListener
 
@@ -85,17 +87,12 @@ class SATOrderWaitTrigger(BaseTrigger):
         async with application.shared() as database:
             hook = SATHook(self.sat_conn_id, database)
             channel = callback_channel((await hook.asettings()).account)
+            provenance = Provenance("service:airflow", f"poll of batch {self.batch_id}")
             async with NotificationListener(database, channel) as listener:
                 while True:
+                    run = BatchRun(ports_of(hook, application), self.batch_id, RunFacts(provenance))
                     async with hook.async_client() as sat:
-                        poller = StatusPoller(
-                            application.handler,
-                            application.schedule,
-                            sat,
-                            random.SystemRandom(),
-                            trusted=application.trusted_callbacks(await hook.asettings()),
-                        )
-                        ended = await self._followed(application, hook, poller, listener)
+                        ended = await self._followed(application, hook, run, sat, listener)
                     if not isinstance(ended, SATHook):
                         return ended
                     hook = ended
@@ -104,21 +101,18 @@ class SATOrderWaitTrigger(BaseTrigger):
         self,
         application: ApplicationHook,
         hook: SATHook,
-        poller: StatusPoller,
+        run: BatchRun,
+        sat: SATApi,
         listener: NotificationListener,
     ) -> TriggerEvent | SATHook | None:
         """How the wait ended; or the connection to SAT with which it goes on, when it has changed meanwhile;
         or None, when the connection to the database has."""
         deadline = datetime.fromisoformat(self.deadline)
-        scope = PollScope(batch_id=self.batch_id)
-        provenance = Provenance("service:airflow", f"poll of batch {self.batch_id}")
         reread_at = time.monotonic() + REREAD_SECONDS
         while True:
             try:
-                report = await poller.poll_due(scope, provenance)
-                left = await asyncio.to_thread(self.left, application)
+                polled, left, pause = await run.wait(sat, partial(self.left, application))
                 news = await asyncio.to_thread(self.news, application)
-                pause = await poller.seconds_to_next(scope)
             except StoreUnavailableError as error:
                 self.log.warning("The application database is away, waiting for it: %s", error)
                 await asyncio.sleep(TROUBLE_PAUSE_SECONDS)
@@ -126,8 +120,8 @@ class SATOrderWaitTrigger(BaseTrigger):
                     self.log.info("Connection %s has changed: connecting anew.", self.db_conn_id)
                     return None
                 continue
-            if report.unproven:
-                self.log.warning("Answers about statuses that prove nothing: %s", dict(report.unproven))
+            if polled.unproven:
+                self.log.warning("Answers about statuses that prove nothing: %s", dict(polled.unproven))
             if news is not None:
                 self.log.info("%s", news)
             if not left:

@@ -12,11 +12,12 @@ import psycopg2
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from sat_hook.application.rollback import pause_if_rolled_back
 from sat_hook.audit.keys import AuditSigner, new_audit_key
 from sat_hook.hooks.application_database import ApplicationHook
+from sat_hook.hooks.ports import task_ports
 from sat_hook.operators.order import SATCheckoutOperator
 from sat_hook.operators.recovery import SATRecoverOrdersOperator
-from sat_hook.operators.rollback_check import pause_if_rolled_back
 from sat_hook.pipeline.command_handler import standing_of
 from sat_hook.pipeline.overrides import resume_account
 from stack.databases import ApplicationDatabase
@@ -111,7 +112,8 @@ def test_a_place_that_cannot_be_read_keeps_nobody_from_paying(
 ) -> None:
     """The task says so; the DAG that publishes is red meanwhile."""
     monkeypatch.setenv("SAT_CHECKPOINTS_URI", "nonsense://bucket")
-    pause_if_rolled_back(ApplicationHook(CONNECTIONS["db_conn_id"]), ACCOUNT, BY_TEST)
+    application = ApplicationHook(CONNECTIONS["db_conn_id"])
+    pause_if_rolled_back(task_ports(CONNECTIONS["sat_conn_id"], application), BY_TEST)
     assert "What was published could not be looked at" in caplog.text
     monkeypatch.delenv("SAT_CHECKPOINTS_URI")
     assert buy("INV-3")["state"] in ("pending", "succeeded")

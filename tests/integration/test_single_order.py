@@ -351,7 +351,7 @@ def test_another_accounts_connection_has_no_say_about_an_order(
             SATExecuteOperator(
                 task_id="send",
                 batch_id=bought["batch_id"],
-                chunk={"first_row": 1, "last_row": 5},
+                chunk={"first_row": 1, "last_row": 5, "orders": 1},
                 **connections,
             ),
         ):

@@ -1,4 +1,4 @@
-"""What a connection and a run ask for before anything is sent, and that the stricter of both counts."""
+"""What a connection and a run ask for before anything is sent."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from sat_hook.domain.guards import AccountRules, GuardRules
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.sat_connection import EXTRA_FIELDS, GUARD_FIELDS, SATConnectionError
-from sat_hook.operators.rules import approval_policy, guard_rules_of, limit_of
-from sat_hook.pipeline.approval import ApprovalPolicy
+from sat_hook.operators.rules import limit_of, limits_of
 from sat_hook.provider import get_provider_info
 
 
@@ -53,22 +52,10 @@ def test_every_rule_has_its_field_in_the_form() -> None:
 
 
 def test_a_run_s_rules_are_read_from_rendered_parameters() -> None:
-    """Templates give text: numbers, or None for what is empty."""
-    rules = guard_rules_of({"duplicate_days": "0", "order_limit_rupiah": "None", "day_limit_orders": "3"})
-    assert rules == GuardRules(duplicate_days=0, day_limit_orders=3)
-    assert guard_rules_of({}) == GuardRules(duplicate_days=0), "what is not named is left to the account"
-    assert guard_rules_of({"duplicate_days": "None"}) == GuardRules(duplicate_days=0)
+    """Templates give text: numbers, or None for what is empty and so left to the account."""
+    rendered = {"duplicate_days": "0", "order_limit_rupiah": "None", "day_limit_orders": "3"}
+    assert limits_of(rendered) == {"duplicate_days": 0, "order_limit_rupiah": None, "day_limit_orders": 3}
     with pytest.raises(AirflowFailException, match="found 'day_limit'; expected one of duplicate_days"):
-        guard_rules_of({"day_limit": 1})
+        limits_of({"day_limit": 1})
     with pytest.raises(AirflowFailException, match="parameter day_limit_orders: found 'few'"):
         limit_of("day_limit_orders", "few")
-
-
-def test_a_run_cannot_loosen_the_threshold_of_its_account(connection: Any) -> None:
-    """The smaller counts; a run without one leaves the account's in force."""
-    connection(approval_over_rupiah=1_000)
-    assert approval_policy("sat_rules", "None") == ApprovalPolicy(1_000)
-    assert approval_policy("sat_rules", "5000", "True") == ApprovalPolicy(1_000, held_too=True)
-    assert approval_policy("sat_rules", 0) == ApprovalPolicy(0)
-    connection()
-    assert approval_policy("sat_rules", None) == ApprovalPolicy(None)

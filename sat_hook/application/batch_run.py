@@ -1,0 +1,409 @@
+"""One run of a batch, from submitted rows to a result file: each method is one step, and can be repeated.
+
+The rules of the run and of the account's connection are merged here, the gate of the execution is chosen
+here, and every step makes sure that the batch is the connection's own. The steps find out by themselves what
+is left to do, whoever ran before them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+from sat_hook.application.errors import BatchRefusedError
+from sat_hook.application.ports import Ports
+from sat_hook.application.rollback import pause_if_rolled_back
+from sat_hook.domain.alerts import unreadable_products
+from sat_hook.domain.batch import Batch
+from sat_hook.domain.batch_events import ApprovalTerms, ShortFundsPolicy
+from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.funds import BalanceObservation
+from sat_hook.pipeline.account_rules import (
+    AskedRun,
+    refuse_looser_run,
+    rules_asked,
+    rules_of_account,
+    start_batch_run,
+)
+from sat_hook.pipeline.approval import (
+    ApprovalPolicy,
+    ApprovalRequest,
+    approval_is_needed,
+    approve,
+    ask_for_approval,
+    reject,
+)
+from sat_hook.pipeline.balance import BalanceReport, check_balance
+from sat_hook.pipeline.chunks import Chunk, plan_chunks
+from sat_hook.pipeline.command_handler import load_batch
+from sat_hook.pipeline.escalations import EscalatedOrders, escalated_orders
+from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport, Gate
+from sat_hook.pipeline.funding import (
+    Reservation,
+    record_observation,
+    refuse_batch,
+    reserve,
+    shortage,
+)
+from sat_hook.pipeline.guards import GuardReport, guard_batch
+from sat_hook.pipeline.intake import IntakeReport, take_in
+from sat_hook.pipeline.limits import BadRowsPolicy, FundingLimits
+from sat_hook.pipeline.quoting import Quoter, QuotingReport, close_quoting
+from sat_hook.pipeline.results import BatchSummary, ResultFile, complete, write_results
+from sat_hook.pipeline.sat_api import SATApi
+from sat_hook.pipeline.status_polling import PollReport, StatusPoller, escalate_in_flight, orders_in_flight
+from sat_hook.pipeline.table_intake import settle_rows, submit_claimed_rows
+from sat_hook.pipeline.validation import ValidationReport, catalogue_of, validate_orders
+from sat_hook.protocol.errors import ProductNotFoundError
+from sat_hook.protocol.messages import Product
+from sat_hook.store.event_store import OrderSlice
+from sat_hook.store.order_intake import OrderIntake
+from sat_hook.store.poll_schedule import PollScope
+
+STEPS = (
+    "intake",
+    "validate",
+    "check_balance",
+    "plan",
+    "quote",
+    "close_quotes",
+    "guard",
+    "approve",
+    "reserve",
+    "execute",
+    "wait",
+    "results",
+)
+"""A run's steps in their order, by the ids of their tasks."""
+STEPS_OF_CHUNKS = ("quote", "execute")
+"""Steps that work on one chunk each, many at once."""
+STEPS_AFTER_ALL = ("wait", "results")
+"""Steps that come whatever became of those before."""
+
+RunRules = Mapping[str, float | None]
+"""The rules that a run names, by name; None, or no name, asks for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a step knows of the run that it belongs to.
+
+    :param provenance: the try of the task.
+    :param user: the Airflow user who started the run; None where the schedule did.
+    :param run: the DAG's id and the run's, as the log names a run.
+    :param claim: the name under which every try of this run claims rows of ``order_intake``.
+    :param parameters: what the run was given, as text.
+    """
+
+    provenance: Provenance
+    user: str | None = None
+    run: str = ""
+    claim: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def asker(self) -> Provenance:
+        """The try of the task; its actor is the user where a person started the run."""
+        return Provenance(f"user:{self.user}", self.provenance.cause) if self.user else self.provenance
+
+
+class WaitRound(NamedTuple):
+    """One round of questions about orders that are in flight.
+
+    :param polled: what was asked, and what it ended.
+    :param left: how many of those that are waited for have no end yet.
+    :param pause_seconds: until the next question is due; None when nothing is scheduled.
+    """
+
+    polled: PollReport
+    left: int
+    pause_seconds: float | None
+
+
+class BatchResults(NamedTuple):
+    """How a batch stands, its result file, and the orders that only people can end."""
+
+    summary: BatchSummary
+    file: ResultFile
+    exceptions: EscalatedOrders
+
+
+class BatchRun:
+    """The steps of one batch, run for one account.
+
+    Coroutines call SAT; the other steps only block on the database and the spools. Every step raises
+    :class:`~sat_hook.application.errors.WrongAccountError` when the batch is another account's,
+    :class:`~sat_hook.pipeline.errors.PipelineError` for the pipeline's own trouble, ``SATError`` where it
+    calls SAT, and ``StoreUnavailableError`` when the database is away.
+
+    :param ports: the account that pays.
+    :param rules: what the run itself asks for; the connection and the account may ask for more.
+    :param approve_held: whether held orders are asked for as well, and released by the approval.
+    :param products: the only product codes in the batch, where that is known; by default the whole catalogue
+        is read.
+    """
+
+    def __init__(
+        self,
+        ports: Ports,
+        batch_id: str,
+        facts: RunFacts,
+        rules: RunRules | None = None,
+        *,
+        approve_held: bool = False,
+        products: Sequence[str] | None = None,
+    ) -> None:
+        self.batch_id = batch_id
+        self.ports = ports
+        self._facts = facts
+        self._by = facts.provenance
+        self._offload = ports.offload
+        self._of_run = dict(rules or {})
+        self.asked = ports.rules.stricter(rules_asked(self._of_run))
+        self.policy = ApprovalPolicy(self.asked.approval_over_rupiah, approve_held)
+        self._only_products = products
+
+    def own_batch(self) -> Batch:
+        """The batch as it stands. Blocks.
+
+        :raises WrongAccountError: when it is not the connection's own.
+        """
+        batch = load_batch(self.ports.store, self.batch_id)
+        self.ports.require_account(batch.account, f"batch {self.batch_id}")
+        return batch
+
+    def start(self) -> None:
+        """Record who started the run with which rules; a run that began before records nothing again.
+
+        :raises RunRefusedError: when it is looser than the account's rules; that is recorded as well.
+        """
+        self.own_batch()
+        asked = asked_run(self.ports, self._facts, self._of_run)
+        start_batch_run(self.ports.handler, self.batch_id, asked, self._facts.asker)
+
+    def intake(
+        self, on_bad_rows: BadRowsPolicy = BadRowsPolicy.PROCEED, claimed: OrderIntake | None = None
+    ) -> IntakeReport:
+        """Start the run, and read the submitted rows into orders.
+
+        :param claimed: the table whose rows this run has claimed, if it did: they are settled, or freed.
+        :raises MissingKeyError: when the account's orders could not be sent, or not end.
+        :raises RunRefusedError: when the run is looser than the account's rules.
+        """
+        self.ports.require_keys()
+        self.start()
+        submissions = self.ports.submissions
+        report = take_in(self.ports.handler, submissions, self.batch_id, self._by, on_bad_rows)
+        if claimed is not None:
+            settle_rows(claimed, self._facts.claim, report.batch)
+        return report
+
+    async def validate(self, on_bad_rows: BadRowsPolicy = BadRowsPolicy.PROCEED) -> ValidationReport:
+        """Give every order a verdict from SAT's catalogue; alert people of products that are unreadable."""
+        await self._offload(self.own_batch)
+        async with self.ports.sat() as sat:
+            products = await self._products(sat)
+        return await self._offload(partial(self._validated, products, on_bad_rows))
+
+    def _validated(self, products: list[Product], on_bad_rows: BadRowsPolicy) -> ValidationReport:
+        catalogue = catalogue_of(products)
+        report = validate_orders(self.ports.handler, self.batch_id, catalogue, self._by, on_bad_rows)
+        unread = [product.code for product in products if product.unreadable]
+        self.ports.alert(unreadable_products(self.ports.account, unread, self.ports.clock.now()))
+        return report
+
+    async def check_balance(
+        self, policy: ShortFundsPolicy = ShortFundsPolicy.WAIT, limits: FundingLimits | None = None
+    ) -> BalanceReport:
+        """Compare the deposit, early, with the least that the orders can cost.
+
+        :raises BatchRefusedError: when it is less and the policy is to refuse.
+        """
+        await self._offload(self.own_batch)
+        seen = await self.ports.look_at_deposit()
+        limits = limits or self.ports.limits.funding
+        return await self._offload(partial(self._balance_checked, seen, policy, limits))
+
+    def _balance_checked(
+        self, seen: BalanceObservation, policy: ShortFundsPolicy, limits: FundingLimits
+    ) -> BalanceReport:
+        record_observation(self.ports.funds, self.ports.clock, seen, self._by, limits)
+        report = check_balance(self.ports.handler, self.batch_id, seen.saldo_rupiah, self._by)
+        if report.is_short and policy is ShortFundsPolicy.REFUSE:
+            raise self._refused(report.in_words)
+        return report
+
+    def plan_chunks(self, chunk_rows: int) -> list[Chunk]:
+        """Cut the orders that can still be sent into contiguous runs of rows."""
+        self.own_batch()
+        return plan_chunks(self.ports.store, self.batch_id, chunk_rows)
+
+    async def quote(self, rows: Chunk | None = None) -> QuotingReport:
+        """Price the orders of a chunk, or of the whole batch: by inquiry where needed, else by catalogue."""
+        await self._offload(self.own_batch)
+        async with self.ports.sat() as sat:
+            catalogue = catalogue_of(await self._products(sat))
+            quoter = Quoter(self.ports.handler, sat, catalogue, self.ports.limits.quoting)
+            return await quoter.quote_slice(self._slice(rows), self._by)
+
+    def close_quotes(self) -> Batch:
+        """Add up what the batch will cost, once every order that can be sent has a price."""
+        self.own_batch()
+        return close_quoting(self.ports.handler, self.batch_id, self._by)
+
+    def guard(self) -> GuardReport:
+        """Hold business duplicates and what is over a limit, and admit the rest."""
+        self.own_batch()
+        rules = self.asked.guards
+        return guard_batch(self.ports.handler, self.ports.guards, self.batch_id, rules, self._by)
+
+    def ask_approval(self) -> ApprovalRequest | None:
+        """What a second person has to approve before the batch goes on; None when nothing.
+
+        :raises ApprovalRejectedError: when a person had rejected the batch.
+        """
+        self.own_batch()
+        return ask_for_approval(self.ports.handler, self.batch_id, self.policy, self._by)
+
+    def answer_approval(self, terms: ApprovalTerms, by: Provenance, *, approves: bool) -> None:
+        """Record the answer to a request that showed ``terms``, under its user's name.
+
+        :raises ApprovalRejectedError: when it is a rejection, once that is recorded.
+        :raises ApproverRefusedError: when that user must not approve this batch; ask again.
+        :raises ApprovalTermsChangedError: when the batch is not what was shown any more.
+        """
+        self.own_batch()
+        if not approves:
+            reject(self.ports.handler, self.batch_id, terms, by)
+        approve(self.ports.handler, self.batch_id, self.policy, terms, by)
+
+    async def reserve(
+        self, policy: ShortFundsPolicy = ShortFundsPolicy.WAIT, limits: FundingLimits | None = None
+    ) -> Reservation:
+        """Set funds aside for the quoted orders; only those are sent.
+
+        When the deposit does not reach and the policy is to wait, nothing is reserved: the caller waits.
+
+        :raises BatchRefusedError: when it does not reach and the policy is to refuse.
+        """
+        await self._offload(self.own_batch)
+        seen = await self.ports.look_at_deposit()
+        limits = limits or self.ports.limits.funding
+        return await self._offload(partial(self._reserved, seen, policy, limits))
+
+    def _reserved(
+        self, seen: BalanceObservation, policy: ShortFundsPolicy, limits: FundingLimits
+    ) -> Reservation:
+        found = reserve(self.ports.funds, self.ports.clock, self.batch_id, seen, policy, self._by, limits)
+        if found.is_short and policy is ShortFundsPolicy.REFUSE:
+            raise self._refused(shortage(found))
+        return found
+
+    async def execute(self, rows: Chunk | None = None) -> ExecutionReport:
+        """Send the quoted orders of a chunk, or of the whole batch, each once.
+
+        Only orders that the guards admitted are sent and, where the rules want an approval, only approved
+        ones, whatever became of the steps before. If the database was rolled back, the account is paused
+        first.
+
+        :raises AccountPausedError: when the account is paused; the rest stays quoted.
+        """
+        gate = await self._offload(self._gate)
+        async with self.ports.sat() as sat:
+            catalogue = catalogue_of(await self._products(sat))
+            limits = self.ports.limits.execution
+            executor = ChunkExecutor(self.ports.handler, sat, catalogue, self._by, limits, gate)
+            return await executor.run(self._slice(rows))
+
+    def _gate(self) -> Gate:
+        batch = self.own_batch()
+        pause_if_rolled_back(self.ports, self._by)
+        rules = self.asked.stricter(rules_of_account(self.ports.store, batch.account))
+        return Gate(
+            admitted_only=True,
+            approved_only=approval_is_needed(self.ports.store, batch, self.policy),
+            admitted_today=rules.guards.limits_the_day,
+        )
+
+    async def wait(self, sat: SATApi, left: Callable[[], int] | None = None) -> WaitRound:
+        """One round of the wait for the batch: ask about every order that is due.
+
+        :param sat: the client; a wait takes many rounds and keeps it open.
+        :param left: counts what is waited for; by default the batch's orders in flight.
+        """
+        ports, scope = self.ports, PollScope(batch_id=self.batch_id)
+        poller = StatusPoller(
+            ports.handler, ports.schedule, sat, ports.chance, ports.limits.polling, ports.trusted
+        )
+        polled = await poller.poll_due(scope, self._by)
+        remaining = await self._offload(left or self.in_flight)
+        return WaitRound(polled, remaining, await poller.seconds_to_next(scope))
+
+    def in_flight(self) -> int:
+        """How many orders of the batch have been sent and have no end yet."""
+        self.own_batch()
+        return orders_in_flight(self.ports.handler, self.batch_id)
+
+    def hand_over(self, reason: str) -> int:
+        """Hand the orders that are still in flight to people.
+
+        :returns: how many stay in flight, because their last attempt may still be under way.
+        """
+        self.own_batch()
+        escalate_in_flight(self.ports.handler, self.batch_id, reason, self._by)
+        return self.in_flight()
+
+    def results(self) -> BatchResults:
+        """Complete the batch if nothing is left to do, and write its result file."""
+        self.own_batch()
+        ports = self.ports
+        summary = complete(ports.handler, self.batch_id, self._by)
+        file = write_results(ports.handler, ports.submissions, ports.results, self.batch_id, self._by)
+        return BatchResults(summary, file, escalated_orders(ports.store, self.batch_id))
+
+    async def _products(self, sat: SATApi) -> list[Product]:
+        try:
+            return await sat.list_products(self._only_products)
+        except ProductNotFoundError:
+            # Validation says so of every order that wants it.
+            return []
+
+    def _slice(self, rows: Chunk | None) -> OrderSlice:
+        return OrderSlice(self.batch_id) if rows is None else rows.of(self.batch_id)
+
+    def _refused(self, detail: str) -> BatchRefusedError:
+        refuse_batch(self.ports.handler, self.batch_id, detail, self._by)
+        return BatchRefusedError(f"batch {self.batch_id} is refused: {detail}")
+
+
+def submit_waiting_rows(
+    ports: Ports, table: OrderIntake, facts: RunFacts, rules: RunRules | None = None
+) -> str | None:
+    """Submit the rows of ``order_intake`` that wait for the account as a batch of the run.
+
+    :returns: the batch id; None when no row waits.
+    :raises MissingKeyError: when the account's orders could not be sent, or not end.
+    :raises RunRefusedError: when the run is looser than the account's rules; no row is claimed then.
+    :raises SubmissionRefusedError: when the rows cannot become one batch.
+    """
+    ports.require_keys()
+    refuse_looser_run(ports.handler, ports.account, asked_run(ports, facts, rules), facts.asker)
+    submission = submit_claimed_rows(
+        ports.store,
+        table,
+        ports.submissions,
+        ports.clock,
+        account=ports.account,
+        claim=facts.claim,
+        # The person who has the table's rows paid is the maker of their batch, as Airflow authenticated them.
+        provenance=facts.asker,
+        tell=ports.alert,
+    )
+    return None if submission is None else submission.batch_id
+
+
+def asked_run(ports: Ports, facts: RunFacts, rules: RunRules | None) -> AskedRun:
+    """What the run asks for, as the log records it."""
+    return AskedRun(facts.run, ports.connection, ports.rules, dict(rules or {}), facts.parameters)

@@ -1,0 +1,131 @@
+"""Buying one thing once: a batch of one row, through the steps of every batch."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+from sat_hook.application.batch_run import BatchRun, RunFacts, RunRules
+from sat_hook.application.errors import BatchRefusedError
+from sat_hook.application.ports import Ports
+from sat_hook.domain.batch_events import ShortFundsPolicy
+from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_commands import Escalate
+from sat_hook.pipeline.command_handler import OrderCommandRequest
+from sat_hook.pipeline.funding import Reservation
+from sat_hook.pipeline.results import complete
+from sat_hook.pipeline.single_order import SingleOrder, ask_now, load_order, submit_single, take_single
+from sat_hook.protocol.outcomes import StatusOutcome
+
+TO_BE_SENT = (OrderState.RECEIVED, OrderState.QUOTED)
+_log = logging.getLogger(__name__)
+
+
+class Bought(NamedTuple):
+    """How the order stands, and the reservation that has to be waited for, if the deposit does not reach."""
+
+    order: Order
+    short: Reservation | None = None
+
+
+async def buy(
+    ports: Ports, wanted: SingleOrder, facts: RunFacts, rules: RunRules, on_short_funds: ShortFundsPolicy
+) -> Bought:
+    """Buy once, whatever was done about the order before.
+
+    An order that was sent before is asked about instead. One that belongs to another batch is left to it.
+
+    :param on_short_funds: wait: the order stays quoted and the caller waits; else the order ends.
+    :raises MissingKeyError: when the order could not be sent, or not end.
+    :raises SubmissionRefusedError: when its order id has control characters.
+    :raises OrderNotTakenError: when it cannot become an order, or its order id stands for another order.
+    :raises RunRefusedError: when the run is looser than the account's rules.
+    :raises PipelineError: when it was not sent, for the pipeline's own reasons.
+    """
+    own_batch, order = await ports.offload(partial(_taken, ports, wanted, facts))
+    if order.state.is_in_flight or order.state is OrderState.ESCALATED:
+        _log.info("The order was sent before: asking for its status, not sending it again.")
+        order = (await ask_status(ports, order.request_id, facts.provenance))[1] or order
+    elif order.batch_id != own_batch:
+        _log.info("The very same order belongs to batch %s, which sends it.", order.batch_id)
+    elif order.state in TO_BE_SENT:
+        if (short := await _send(ports, order, facts, rules, on_short_funds)) is not None:
+            return Bought(order, short)
+        order = await ports.offload(partial(load_order, ports.store, order.request_id))
+    await ports.offload(partial(complete, ports.handler, own_batch, facts.provenance))
+    return Bought(order)
+
+
+def _taken(ports: Ports, wanted: SingleOrder, facts: RunFacts) -> tuple[str, Order]:
+    """The batch of this very order, and the order; both begin here unless they were begun before."""
+    ports.require_keys()
+    # The person who started the run is the maker, as Airflow authenticated them.
+    submission = submit_single(
+        ports.store, ports.submissions, ports.clock, ports.account, wanted, facts.asker
+    )
+    batch_id = submission.batch_id
+    return batch_id, take_single(ports.handler, ports.submissions, batch_id, wanted, facts.provenance)
+
+
+async def _send(
+    ports: Ports, order: Order, facts: RunFacts, rules: RunRules, on_short_funds: ShortFundsPolicy
+) -> Reservation | None:
+    """The steps of the order's batch; returns a reservation that is short and has to be waited for."""
+    async with ports.sat() as sat:
+        # One client, and with it one token, for all the steps.
+        opened = replace(ports, sat=lambda: nullcontext(sat))
+        run = BatchRun(opened, order.batch_id, facts, rules, products=(order.product_code,))
+        await ports.offload(run.start)
+        await run.validate()
+        await run.quote()
+        await ports.offload(run.close_quotes)
+        await ports.offload(run.guard)
+        guarded = await ports.offload(partial(load_order, ports.store, order.request_id))
+        if guarded.state is not OrderState.QUOTED:
+            return None
+        waits = on_short_funds is ShortFundsPolicy.WAIT
+        try:
+            found = await run.reserve(ShortFundsPolicy.WAIT if waits else ShortFundsPolicy.REFUSE)
+        except BatchRefusedError:
+            return None
+        if found.is_short:
+            return found
+        await run.execute()
+        return None
+
+
+async def ask_status(
+    ports: Ports, request_id: str, provenance: Provenance
+) -> tuple[StatusOutcome, Order | None]:
+    """Ask SAT about one order, and record what the answer proves.
+
+    The order is None when the account's log does not have it: then it is only asked about.
+
+    :raises WrongAccountError: when the order is another account's; SAT is not asked then.
+    """
+    known = await ports.offload(lambda: ports.store.load_orders([request_id]).get(request_id))
+    if known is not None:
+        ports.require_account(known.account, f"order {request_id}")
+    async with ports.sat() as sat:
+        return await ask_now(ports.handler, sat, request_id, provenance)
+
+
+def own_order(ports: Ports, request_id: str) -> Order:
+    """The order as it stands. Blocks.
+
+    :raises OrderNotFoundError: when there is none.
+    :raises WrongAccountError: when it is another account's.
+    """
+    order = load_order(ports.store, request_id)
+    ports.require_account(order.account, f"order {request_id}")
+    return order
+
+
+def hand_over(ports: Ports, order: Order, reason: str, provenance: Provenance) -> Order:
+    """Hand an order without an end to people; it stays as it is while its last attempt may be under way."""
+    command = OrderCommandRequest(order.request_id, Escalate(reason, ports.clock.now()))
+    return ports.handler.apply([command], provenance)[order.request_id].order or order

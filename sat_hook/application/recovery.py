@@ -1,0 +1,101 @@
+"""The janitor's round over one account: whatever any batch left without an end."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import partial
+
+from sat_hook.application.batch_run import RunFacts
+from sat_hook.application.ports import Ports
+from sat_hook.application.rollback import pause_if_rolled_back
+from sat_hook.domain.event_record import Provenance
+from sat_hook.pipeline.account_rules import (
+    record_account_run,
+    recovery_limits,
+    refuse_account_run,
+    rules_of_account,
+)
+from sat_hook.pipeline.funding import look_at_deposit, record_observation
+from sat_hook.pipeline.recovery import Recovery, RecoveryReport
+from sat_hook.pipeline.sat_api import SATApi
+from sat_hook.pipeline.table_intake import free_lost_rows
+from sat_hook.protocol.errors import SATError
+from sat_hook.store.order_intake import OrderIntake
+
+_log = logging.getLogger(__name__)
+
+
+async def recover_orders(
+    ports: Ports,
+    facts: RunFacts,
+    table: OrderIntake | None = None,
+    *,
+    horizon_seconds: float | None = None,
+    give_up_after_seconds: float | None = None,
+) -> RecoveryReport:
+    """Look after every order of the account that is in flight, as :mod:`sat_hook.pipeline.recovery` does.
+
+    If the database was rolled back, the account is paused first. Its deposit is looked at, and rows of
+    ``order_intake`` whose run came to nothing are freed.
+
+    :param table: ``order_intake``, where there is one.
+    :param horizon_seconds: how long after its first sending an order may be sent again; None is what the
+        account's rules say.
+    :param give_up_after_seconds: when an order without an end is handed to people; None is the deployment's.
+    :raises RunRefusedError: when the run asks for a longer horizon than the account's rules.
+    """
+    horizon = await ports.offload(partial(_horizon_seconds, ports, facts, horizon_seconds))
+    await ports.offload(partial(pause_if_rolled_back, ports, facts.provenance))
+    if table is not None:
+        await ports.offload(partial(_free_lost_rows, ports, table))
+    bounds = ports.limits.recovery
+    limits = replace(
+        bounds,
+        dedup_horizon_seconds=horizon,
+        give_up_after_seconds=give_up_after_seconds or bounds.give_up_after_seconds,
+    )
+    async with ports.sat() as sat:
+        await _look_at_deposit(ports, sat, facts.provenance)
+        recovery = Recovery(
+            ports.handler,
+            ports.schedule,
+            sat,
+            ports.chance,
+            facts.provenance,
+            limits=limits,
+            polling=ports.limits.polling,
+            sending=ports.limits.execution,
+            trusted=ports.trusted,
+        )
+        return await recovery.run(ports.account)
+
+
+def _horizon_seconds(ports: Ports, facts: RunFacts, asked: float | None) -> float:
+    """How long after its first sending an order may be sent again. What a person asked for is recorded."""
+    longest = recovery_limits(rules_of_account(ports.store, ports.account)).dedup_horizon_seconds
+    if asked is not None and asked > longest:
+        looser = {"dedup_horizon_hours": f"found {asked / 3600:g}; expected at most {longest / 3600:g}"}
+        raise refuse_account_run(
+            ports.handler, ports.account, facts.run, facts.parameters, looser, facts.asker
+        )
+    if facts.parameters and facts.user:
+        record_account_run(ports.handler, ports.account, facts.run, facts.parameters, facts.asker)
+    return longest if asked is None else asked
+
+
+def _free_lost_rows(ports: Ports, table: OrderIntake) -> None:
+    """Free rows whose run came to nothing, for the next run, and alert people."""
+    if freed := free_lost_rows(ports.store, table, ports.account, ports.alert):
+        _log.warning("Freed rows of order_intake of %s runs that came to nothing.", len(freed))
+
+
+async def _look_at_deposit(ports: Ports, sat: SATApi, provenance: Provenance) -> None:
+    """Keep what the deposit holds; trouble with it keeps no order from being looked after."""
+    try:
+        seen = await look_at_deposit(sat, ports.clock, ports.account)
+    except SATError as error:
+        _log.warning("The deposit could not be looked at: %s", error)
+        return
+    limits = ports.limits.funding
+    await ports.offload(partial(record_observation, ports.funds, ports.clock, seen, provenance, limits))

@@ -1,0 +1,38 @@
+"""The ports of an account, made from two Airflow connections: its own and the application database's."""
+
+from __future__ import annotations
+
+from sat_hook.application.ports import Ports, ports_on
+from sat_hook.audit.checkpoints import CheckpointForkedError
+from sat_hook.audit.rollback_detection import detect_rollback
+from sat_hook.hooks.application_database import ApplicationHook
+from sat_hook.hooks.audit import checkpoint_publication
+from sat_hook.hooks.sat import SATHook
+from sat_hook.hooks.spool import results_spool, submissions_spool
+
+
+def task_ports(sat_conn_id: str, application: ApplicationHook) -> Ports:
+    """The ports of the account that a connection names, for a task. Both connections are read here.
+
+    :raises SATConnectionError: when the account's connection cannot work.
+    """
+    return ports_of(SATHook(sat_conn_id, application.database), application)
+
+
+def ports_of(hook: SATHook, application: ApplicationHook) -> Ports:
+    """The ports of the account of ``hook``. From within an event loop, connect both hooks first."""
+
+    def rollback() -> CheckpointForkedError | None:
+        return detect_rollback(application.database, checkpoint_publication())
+
+    return ports_on(
+        application.database,
+        application.handler,
+        hook.settings(),
+        hook.async_client,
+        submissions=submissions_spool(),
+        results=results_spool(),
+        rollback=rollback,
+        connection=hook.sat_conn_id,
+        rules=hook.asked_rules(),
+    )
