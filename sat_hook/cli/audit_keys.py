@@ -59,8 +59,7 @@ def _key_files(settings: CommandSettings, name: str, paths: Sequence[Path], expe
             with path.open("rb") as file:
                 pems.append(file.read(_LARGEST_KEY_FILE_BYTES))
         except OSError as error:
-            reason = (error.strerror or type(error).__name__).lower()
-            raise CommandError.at(f"{path}", reason, expected) from None
+            raise CommandError.of_system(f"{path}", error, expected) from None
     return pems
 
 

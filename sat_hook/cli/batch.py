@@ -224,8 +224,7 @@ def read_orders(file: Path) -> bytes:
         with file.open("rb") as stream:
             content = stream.read(MAXIMUM_FILE_BYTES + 1)
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise CommandError.at(str(file), reason, "a CSV file of orders") from None
+        raise CommandError.of_system(str(file), error, "a CSV file of orders") from None
     if len(content) > MAXIMUM_FILE_BYTES:
         raise CommandError.at(
             str(file), f"more than {MAXIMUM_FILE_BYTES:,} bytes", "a smaller file, or several"
@@ -247,7 +246,6 @@ def _write(download: Download, output: Path | None) -> None:
         with private_file(output) as file:
             file.write(download.content)
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise CommandError.at(f"--output {output}", reason, "a file that can be written") from None
+        raise CommandError.of_system(f"--output {output}", error, "a file that can be written") from None
     as_of = f", as of position {download.position} of the log" if download.position else ""
     typer.echo(f"{output}: {len(download.content):,} bytes{as_of}", err=True)

@@ -40,8 +40,7 @@ def report(
         for path in _saved(fetched.content, output):
             out.print(f"{path}: {path.stat().st_size:,} bytes", markup=False)
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise CommandError.at(f"--output {output}", reason, "a place that can be written to") from None
+        raise CommandError.of_system(f"--output {output}", error, "a place that can be written to") from None
     except zipfile.BadZipFile:
         raise CommandError.at("the report", "no ZIP", "the files of a report; try again") from None
 

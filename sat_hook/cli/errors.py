@@ -13,6 +13,13 @@ class CommandError(Exception):
         """The usual form of such a text."""
         return cls(f"{where}: found {found}; expected {expected}")
 
+    @classmethod
+    def of_system(cls, where: str, error: OSError, expected: str) -> CommandError:
+        """What the operating system said of a file or an address."""
+        is_directory = isinstance(error, IsADirectoryError)
+        found = "a directory" if is_directory else (error.strerror or type(error).__name__).lower()
+        return cls.at(where, found, expected)
+
 
 # Errors whose own text was written for people. By module, so that nothing is imported to recognise an error
 # that was never raised: what was not imported cannot have been raised.

@@ -123,8 +123,7 @@ def new_key(
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         key_id = write_audit_key(folder)
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise CommandError.at(f"{error.filename or folder}", reason, "a folder without a key") from None
+        raise CommandError.of_system(f"{error.filename or folder}", error, "a folder without a key") from None
     console().print(f"made key {key_id} in {folder}")
 
 

@@ -64,6 +64,5 @@ class AuditApi(AirflowApi):
                         self.url, "a pack that was cut off on its way", "the whole one; try again"
                     )
         except OSError as error:
-            reason = (error.strerror or type(error).__name__).lower()
-            raise CommandError.at(f"--output {target}", reason, "a file that can be written") from None
+            raise CommandError.of_system(f"--output {target}", error, "a file that can be written") from None
         return digest.hexdigest()

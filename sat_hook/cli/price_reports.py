@@ -161,4 +161,4 @@ def _write(file: Path, text: str) -> None:
 
 
 def _not_written(file: Path, error: OSError) -> CommandError:
-    return CommandError.at(str(file), error.strerror or "trouble", "a file that can be written")
+    return CommandError.of_system(str(file), error, "a file that can be written")

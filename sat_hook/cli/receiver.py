@@ -57,8 +57,7 @@ def serve(
     try:
         listener = socket.create_server((host, port), family=family, backlog=CONNECTION_BACKLOG)
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise CommandError.at(f"{host}:{port}", reason, "an address and port that are free") from None
+        raise CommandError.of_system(f"{host}:{port}", error, "an address and port that are free") from None
     with listener:
         typer.echo(
             f"callbacks: http://{host}:{listener.getsockname()[1]}{prefix}/callbacks/ACCOUNT "

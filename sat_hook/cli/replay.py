@@ -118,8 +118,7 @@ def _state_lines(path: Path | None) -> Iterator[StateLine | None]:
 
             yield write
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise CommandError.at(f"--state {path}", reason, "a file that can be written") from None
+        raise CommandError.of_system(f"--state {path}", error, "a file that can be written") from None
 
 
 def _print(finding: Finding) -> None:

@@ -107,8 +107,7 @@ def _read(path: Path) -> dict[str, str]:
         # It may say that passwords go to somebody else's server.
         raise CommandError.at(f"{path}", error.found, error.expected) from None
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise CommandError.at(f"{path}", reason, "a file of NAME=value lines") from None
+        raise CommandError.of_system(f"{path}", error, "a file of NAME=value lines") from None
     except UnicodeDecodeError:
         raise CommandError.at(f"{path}", "bytes that are no UTF-8", "a file of NAME=value lines") from None
     values = {}

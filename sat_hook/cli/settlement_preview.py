@@ -79,7 +79,7 @@ def _content(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAXIMUM_READ_BYTES)
     except OSError as error:
-        raise CommandError.at(str(path), error.strerror or "an error", "a file that can be read") from None
+        raise CommandError.of_system(str(path), error, "a file that can be read") from None
 
 
 def _facts(rows: SettlementRows) -> list[tuple[str, str]]:

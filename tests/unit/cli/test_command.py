@@ -270,7 +270,7 @@ def test_a_token_that_ran_out_is_renewed(run: Run, airflow: ScriptedAirflow) -> 
 
 MISTAKES = [
     (["batch", "submit", "no.csv"], {}, "no.csv: found no such file or directory; expected a CSV file"),
-    (["batch", "submit", "."], {}, "found is a directory"),
+    (["batch", "submit", "."], {}, ".: found a directory; expected"),
     (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_URL": ""}, "setting SAT_AIRFLOW_URL"),
     (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_URL": "ftp://x"}, "expected an http or https URL"),
     (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_URL": "http://127.0.0.1:1"}, "nobody who answers"),

@@ -91,7 +91,7 @@ def test_a_workbook_is_shown_likewise(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["nowhere.csv"], "nowhere.csv: found No such file or directory; expected a file that can be read"),
+        (["nowhere.csv"], "nowhere.csv: found no such file or directory; expected a file that can be read"),
         (
             ["settlement-2026-11-22.csv", "--mapping", "wrong.json"],
             "settlement mapping, amout: found a member",
