@@ -15,7 +15,6 @@ from sat_hook.domain.breaks import MatchKind
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.order import OrderState
-from sat_hook.domain.settlement_mapping import RowKind
 from sat_hook.reconciliation import control_totals, deposit_match
 from sat_hook.reconciliation.adjustments import adjustments_of
 from sat_hook.reconciliation.break_factory import BreakFactory
@@ -30,10 +29,10 @@ from sat_hook.reconciliation.model import (
     SaldoEquation,
     SettlementFile,
 )
-from sat_hook.reconciliation.netting import sold
+from sat_hook.reconciliation.netting import sold, taken_of
 from sat_hook.reconciliation.settlement import Keep
 from sat_hook.reconciliation.settlement_cache import SettlementCache, files_near
-from sat_hook.reconciliation.settlement_findings import DayFiles
+from sat_hook.reconciliation.settlement_findings import DayFiles, is_of_refund
 from sat_hook.reconciliation.settlement_match import (
     SettlementMatch,
     late_missing,
@@ -44,6 +43,9 @@ from sat_hook.reconciliation.settlement_rows import SettlementRows
 from sat_hook.reconciliation.status_match import BY_OPERATOR, SIGNED_ENDS, judge_again, match_evidence
 from sat_hook.store.database import Database
 from sat_hook.store.statements import queries
+
+REFUND_DAYS = 35
+"""Refunds are looked for in the files of so many days after the sale."""
 
 
 def compute_close(
@@ -205,11 +207,19 @@ class _Closing:
                     found |= self._named(nearer, ids)
             return frozenset(found)
 
+        def find_taken(orders: pd.DataFrame) -> pd.Series[int]:
+            first = orders["sent_at"].map(lambda sent: self._day_of(sent) - timedelta(days=1)).min()
+            since = max(first, day - timedelta(days=REFUND_DAYS))
+            days = [since + timedelta(days=passed) for passed in range((day - since).days)]
+            files = [posted for one in days for posted in self._books.settlements_of(one)]
+            return taken_of(orders, [self._rows_of(posted, orders["request_id"]) for posted in files])
+
         return DayFiles(
             imported=tuple(posted.event for posted in files),
             rows=tuple(self._shelf.rows(posted) for posted in files),
             find_near=find_near,
             find_own=find_own,
+            find_taken=find_taken,
             next_has_come=bool(self._books.settlements_of(day + timedelta(days=1))),
         )
 
@@ -223,6 +233,11 @@ class _Closing:
             theirs = sold(self._shelf.passing(posted).frame)
             found.update(theirs[theirs.isin(request_ids)])
         return found
+
+    def _rows_of(self, posted: PostedSettlement, request_ids: pd.Series[str]) -> pd.DataFrame:
+        """The rows of some orders in a file; a far one is not kept in memory."""
+        frame = self._shelf.passing(posted).frame
+        return frame[frame["request_id"].isin(request_ids)]
 
     def _late_settlements(self) -> list[Break]:
         """What files that came after their day was certified show: prior-period adjustments of today."""
@@ -292,6 +307,19 @@ class _Closing:
             {MatchKind.EVIDENCE: self._judge_evidence, MatchKind.SETTLEMENT: self._judge_settlement},
             self._span.before,
         )
+        standing = {
+            item.request_id
+            for item in together
+            if item.match is MatchKind.SETTLEMENT and item.day < self._day.day and not item.state.is_final
+        }
+        # The break of the sale says what is left of it after every refund since.
+        together = [
+            item
+            for item in together
+            if item.day < self._day.day
+            or item.request_id not in standing
+            or not is_of_refund(item, self._books.account)
+        ]
         breaks = decided(self._books, together, self._day.cut_off_minutes)
         return sorted(breaks, key=lambda item: (item.first_seen, item.break_id))
 
@@ -330,16 +358,18 @@ class _Closing:
     def _refunds_since(
         self, day: date, request_ids: Collection[str]
     ) -> tuple[list[SettlementImported], list[SettlementRows]]:
-        """Refunds of some orders of an earlier day in the files of this one."""
-        later = self._books.settlements_of(self._day.day) if day < self._day.day else []
-        rows = [self._shelf.rows(posted) for posted in later]
-        found = []
-        for table in rows:
-            is_one = (table.frame["kind"] == RowKind.REFUND.value) & table.frame["request_id"].isin(
-                request_ids
-            )
-            found.append(replace(table, frame=table.frame[is_one].reset_index(drop=True)))
-        return [posted.event for posted in later], found
+        """Refunds of some orders of an earlier day in the files since, today's included."""
+        last = min((self._day.day - day).days, REFUND_DAYS) if request_ids else 0
+        days = dict.fromkeys([*(day + timedelta(days=since) for since in range(1, last + 1)), self._day.day])
+        later, found = [], []
+        for since in days if last > 0 else ():
+            for posted in self._books.settlements_of(since):
+                table = self._shelf.refunds(posted)
+                is_one = table.frame["request_id"].isin(request_ids)
+                if is_one.any():
+                    later.append(posted.event)
+                    found.append(replace(table, frame=table.frame[is_one].reset_index(drop=True)))
+        return later, found
 
 
 def _orders(rows: pd.DataFrame, settled: SettlementMatch, breaks: Sequence[Break]) -> pd.DataFrame:

@@ -24,6 +24,23 @@ def sold(frame: pd.DataFrame) -> pd.Series[str]:
     return ids
 
 
+def taken_of(orders: pd.DataFrame, files: Sequence[pd.DataFrame]) -> pd.Series[int]:
+    """What the rows of several files take of some orders, as these stand in ``orders``; one whose sale is in
+    none of them counts as charged."""
+    taken = orders.set_index("request_id")["charged_rupiah"].astype("int64")
+    for frame in files:
+        taken[taken.index.isin(sold(frame[_takes(frame)]))] = 0
+    for frame in files:
+        rows = frame[_takes(frame) & frame["request_id"].isin(taken.index)]
+        sums = rows["rupiah"].groupby(rows["request_id"]).sum()
+        taken = taken.add(sums.reindex(taken.index, fill_value=0))
+    return pd.Series(taken.to_numpy(), index=orders.index, dtype="int64")
+
+
+def _takes(frame: pd.DataFrame) -> pd.Series[bool]:
+    return (frame["trouble"] == "") & (frame["status"] == "succeeded")
+
+
 def netted(theirs: pd.DataFrame) -> pd.DataFrame:
     """The rows of the day's files with every refund added to its sale.
 

@@ -6,7 +6,7 @@ change, it is a row that is set aside and says why.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from difflib import get_close_matches
 from typing import BinaryIO, Protocol
@@ -18,11 +18,11 @@ from sat_hook.domain.books_events import SettlementImported
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.reconciliation.errors import SettlementRefusedError
-from sat_hook.reconciliation.settlement_csv import Chunk, csv_chunks
+from sat_hook.reconciliation.settlement_csv import Chunk, csv_chunks, hint_at_encoding
 from sat_hook.reconciliation.settlement_format import is_workbook
 from sat_hook.reconciliation.settlement_header import MissingColumnsError, hint_at_header
 from sat_hook.reconciliation.settlement_reader import RowReader
-from sat_hook.reconciliation.settlement_rows import SettlementRows
+from sat_hook.reconciliation.settlement_rows import SettlementNote, SettlementRows
 from sat_hook.reconciliation.settlement_sheets import SheetReading
 
 MAXIMUM_FILE_BYTES = 512 * 1024 * 1024
@@ -124,20 +124,25 @@ def read_settlement(content: bytes, name: str, mapping: SettlementMapping) -> Se
         )
     if is_workbook(content, name):
         sheet = SheetReading(content, name, mapping)
-        return _read(name, mapping, sheet.chunks(), sheet)
-    return _read(name, mapping, csv_chunks(content, name, mapping), None)
+        return _read(name, mapping, sheet.chunks(), sheet.hint, sheet.notes)
+    chunks = csv_chunks(content, name, mapping)
+    return _read(name, mapping, chunks, lambda: hint_at_encoding(content, mapping), tuple)
 
 
 def _read(
-    name: str, mapping: SettlementMapping, chunks: Iterator[Chunk], sheet: SheetReading | None
+    name: str,
+    mapping: SettlementMapping,
+    chunks: Iterator[Chunk],
+    hint_at_columns: Callable[[], str],
+    notes: Callable[[], tuple[SettlementNote, ...]],
 ) -> SettlementRows:
     reader = RowReader(name, mapping)
     try:
         for chunk in chunks:
             reader.add(chunk)
-        return reader.done(sheet.notes() if sheet is not None else ())
+        return reader.done(notes())
     except MissingColumnsError as error:
-        hint = hint_at_header(reader.first_rows, mapping) or (sheet.hint() if sheet is not None else "")
+        hint = hint_at_header(reader.first_rows, mapping) or hint_at_columns()
         raise MissingColumnsError(f"{error}{hint}") from None
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 
 from sat_hook.domain.books import AccountBooks, PostedSettlement
+from sat_hook.domain.settlement_mapping import RowKind
 from sat_hook.pipeline.errors import SpoolError
 from sat_hook.reconciliation.errors import SettlementLostError, SettlementRefusedError
 from sat_hook.reconciliation.settlement import Keep, load_settlement
@@ -18,6 +20,7 @@ class SettlementCache:
     def __init__(self, keep: Keep) -> None:
         self._keep = keep
         self._rows: dict[int, SettlementRows] = {}
+        self._refunds: dict[int, SettlementRows] = {}
 
     def put(self, files: Iterable[PostedSettlement]) -> None:
         """Read files that are wanted for sure.
@@ -37,6 +40,18 @@ class SettlementCache:
         if place not in self._rows:
             self._rows[place] = self.passing(posted)
         return self._rows[place]
+
+    def refunds(self, posted: PostedSettlement) -> SettlementRows:
+        """The refunds of a file, read once; its other rows are not kept in memory.
+
+        :raises SettlementLostError: when it cannot be read any more.
+        """
+        place = posted.posted.position
+        if place not in self._refunds:
+            table = self.passing(posted)
+            frame = table.frame[table.frame["kind"] == RowKind.REFUND.value].reset_index(drop=True)
+            self._refunds[place] = replace(table, frame=frame, samples={})
+        return self._refunds[place]
 
     def passing(self, posted: PostedSettlement) -> SettlementRows:
         """The rows of a file that is not kept in memory.

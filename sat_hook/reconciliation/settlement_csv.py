@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,12 @@ from typing import Any, Literal, NamedTuple
 from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement_cells import STRAY_QUOTE, TOO_LONG
+from sat_hook.reconciliation.settlement_header import has_columns
 
 ROWS_OF_A_CHUNK = 5_000
 MAXIMUM_LINE_BYTES = 1024 * 1024
 MAXIMUM_LINES_OF_A_ROW = 50
+_ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252", "cp500")
 _END = "\x00end"
 """Follows the last line: a row of its own, unless a quotation mark is open."""
 
@@ -43,6 +46,21 @@ def csv_chunks(content: bytes, name: str, mapping: SettlementMapping) -> Iterato
                 f"in the mapping's encoding, {mapping.encoding}"
             )
     return _Reading(content, name, mapping).chunks()
+
+
+def hint_at_encoding(content: bytes, mapping: SettlementMapping) -> str:
+    """In which other encoding a file has the columns of a mapping."""
+    for encoding in _ENCODINGS:
+        try:
+            # Unlike decode, it refuses UTF-16 and UTF-32 without their mark, as the reader will.
+            decoder = codecs.getincrementaldecoder(encoding)("replace")
+            lines = decoder.decode(content[:MAXIMUM_LINE_BYTES]).splitlines()
+        except UnicodeError:
+            continue
+        header = lines[mapping.header_row - 1 : mapping.header_row]
+        if any(has_columns(line.replace('"', "").split(mapping.delimiter), mapping) for line in header):
+            return f'; its columns are there in another encoding: "encoding": "{encoding}"'
+    return ""
 
 
 class _Reading:
@@ -139,15 +157,15 @@ class _Reading:
 
     def _no_text(self) -> SettlementRefusedError:
         """For an encoding whose damage cannot be set aside, such as UTF-16."""
-        encoding, place = self._mapping.encoding, "bytes"
+        encoding, place = self._mapping.encoding, ""
         # Some codecs say no place, and some know no replacement.
         with suppress(UnicodeError):
             try:
                 self._content.decode(encoding)
             except UnicodeDecodeError as error:
-                place = f"byte {error.start + 1:,}"
                 line = self._content[: error.start].decode(encoding, "replace").count("\n") + 1
-                place = f"line {line}, {place}"
+                place = f" at line {line}, byte {error.start + 1:,}"
         return SettlementRefusedError(
-            f"{self._name}: found what is no {encoding} text at {place}; expected the mapping's encoding"
+            f"{self._name}: found what is no {encoding} text{place}; expected the mapping's encoding"
+            f"{hint_at_encoding(self._content, self._mapping)}"
         )

@@ -12,6 +12,7 @@ import pandas as pd
 from sat_hook.domain.books_events import SettlementImported
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence
 from sat_hook.domain.business_day import BusinessDay
+from sat_hook.domain.identity import break_id_of
 from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.spreadsheet_cells import has_long_number, shape_of
 from sat_hook.reconciliation.break_factory import MAXIMUM_ITEMISED, BreakFactory, rupiah
@@ -40,6 +41,8 @@ class DayFiles:
     :param rows: their rows, likewise.
     :param find_near: which of some request ids the files of the day before and the day after have.
     :param find_own: which of some orders (request id, when sent) stand in files nearer to their own days.
+    :param find_taken: what the files of the days before took of some orders (request id, when sent, charged),
+        refunds included; what was charged, where they do not have the sale.
     :param next_has_come: a file of the day after is there.
     """
 
@@ -47,6 +50,7 @@ class DayFiles:
     rows: tuple[SettlementRows, ...]
     find_near: Callable[[Collection[str]], frozenset[str]]
     find_own: Callable[[pd.DataFrame], frozenset[str]]
+    find_taken: Callable[[pd.DataFrame], pd.Series[int]]
     next_has_come: bool
 
     @property
@@ -233,10 +237,13 @@ def missing(finder: BreakFactory, day: BusinessDay, files: DayFiles, rows: pd.Da
 
 
 def refunds(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
-    """Refunds of orders whose sale these files do not have: it counts as charged as our ledger says."""
+    """Refunds of orders whose sale these files do not have: held against what earlier files took."""
+    if rows.empty:
+        return
     is_paid = ~_groups(rows).eq("failed")
     kept_rupiah = rows["charged_rupiah"].where(is_paid, 0)
-    amount = rows["charged_rupiah"] + rows["rupiah"] - kept_rupiah
+    taken = files.find_taken(rows[["request_id", "sent_at", "charged_rupiah"]])
+    amount = taken + rows["rupiah"] - kept_rupiah
     what = "the settlement file refunds otherwise than our ledger has it"
     found = rows.assign(amount=amount, kept=kept_rupiah)[amount != 0]
     found, rest = _itemised(finder, "refund", found, BreakCategory.AMOUNT, what, found["amount"])
@@ -254,6 +261,11 @@ def refunds(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Iterat
             order=(row.request_id, row.order_id),
             evidence=_place(files, row.file, _rows_of(row), int(row.last_position)),
         )
+
+
+def is_of_refund(item: Break, account: str) -> bool:
+    """Whether a break is about a refund whose sale stands in an earlier file."""
+    return item.break_id == break_id_of(account, item.match.value, "refund", item.subject)
 
 
 def differences(

@@ -61,17 +61,16 @@ class SheetReading:
         facts = self._facts
         if facts.formulas_without_value:
             text = (
-                f"{facts.formulas_without_value:,} cells hold a formula whose value was never stored; open "
+                f"cells with a formula whose value was never stored: {facts.formulas_without_value:,}; open "
                 "the workbook in a spreadsheet, save it, and take that one"
             )
             yield SettlementNote(NoteKind.FORMULAS_WITHOUT_VALUE, text, is_doubt=True)
         if facts.error_cells:
-            text = f"{facts.error_cells:,} cells hold an error such as #N/A; they count as empty"
+            text = f"cells with an error such as #N/A, which count as empty: {facts.error_cells:,}"
             yield SettlementNote(NoteKind.ERROR_CELLS, text)
         if facts.hidden_rows:
-            yield SettlementNote(
-                NoteKind.HIDDEN_ROWS, f"{facts.hidden_rows:,} hidden rows are read like the others"
-            )
+            text = f"hidden rows, which are read like the others: {facts.hidden_rows:,}"
+            yield SettlementNote(NoteKind.HIDDEN_ROWS, text)
 
     def _others(self) -> list[Sheet]:
         return [sheet for sheet in self._book.sheets if sheet != self._sheet]

@@ -148,6 +148,47 @@ def test_a_refund_that_comes_a_day_late_ends_the_break(day: Planted) -> None:
     assert (ended.break_id, ended.state) == (item.break_id, BreakState.RESOLVED)
 
 
+def nights(day: Planted, *refunds: int) -> list[list[tuple[str, int]]]:
+    """The days after the first, each with the file that has this refund of ``x``; what is open after each."""
+    found = []
+    for place, rupiah in enumerate(refunds, start=1):
+        later = BusinessDay(DAY.day + timedelta(days=place))
+        rows = [day.settlement_row("on its way")] if place == 1 else []
+        rows += [day.settlement_row("x", rupiah, "Refund")] if rupiah else []
+        day.settle(*rows, day=later.day, name=f"{later.day}.csv")
+        day.clock.advance(86_400)
+        day.observe(later.closes_at + SECOND)
+        breaks = [item for item in day.close(later).close.breaks if not item.state.is_final]
+        found.append([described(item)[1::2] for item in breaks])
+    return found
+
+
+@pytest.mark.parametrize("is_known_at_once", [True, False])
+def test_a_refund_in_parts_over_days_comes_to_nothing(day: Planted, is_known_at_once: bool) -> None:
+    """One break says what is left after each file; with the last part it ends, and stays so."""
+    close_with(day, CASES["reversed, not refunded" if is_known_at_once else "paid"])
+    day.end("on its way", CLOSES + HOUR)
+    if not is_known_at_once:
+        day.end("x", CLOSES + HOUR, happened.OrderReversed)
+    rule = "status" if is_known_at_once else "amount"
+    assert nights(day, -20_000, 0, -32_000, 0) == [[(rule, 32_000)], [(rule, 32_000)], [], []]
+
+
+def test_a_second_refund_in_the_file_of_another_day_is_a_break(day: Planted) -> None:
+    """The first one agreed; both together are more than was charged."""
+    close_with(day, CASES["reversed, not refunded"])
+    day.end("on its way", CLOSES + HOUR)
+    assert nights(day, -PRICE, 0, -PRICE) == [[], [], [("amount", -PRICE)]]
+
+
+def test_a_refund_of_an_order_that_was_never_sent_is_a_break(day: Planted) -> None:
+    """It has no day of its own that files could be looked for in."""
+    day.receive("x", NOON)
+    day.settle(*day.usual_rows(), day.settlement_row("x", -PRICE, "Refund"))
+    day.observe(CLOSES + SECOND)
+    assert [described(item)[1::2] for item in day.close().close.breaks] == [("existence", -PRICE)]
+
+
 def test_breaks_say_how_often_a_file_has_an_order(day: Planted) -> None:
     """A row that is set aside is no second charge; two files are two."""
     one = day.settlement_row("good-1")

@@ -179,6 +179,18 @@ def test_a_header_that_stands_elsewhere_is_named(text: str, hint: str) -> None:
         read(text)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "cp500"])
+def test_a_file_in_another_encoding_is_told_from_one_without_a_header(encoding: str) -> None:
+    """What to write into the mapping; also where the mapping's own encoding says no place of the damage."""
+    content = f"{HEADER}S1,52000,Success\n".encode(encoding)
+    with pytest.raises(SettlementRefusedError, match=f'another encoding: "encoding": "{encoding}"$'):
+        read(content)
+    if encoding != "utf-16":
+        with pytest.raises(SettlementRefusedError, match=rf'"encoding": "{encoding}"$') as caught:
+            read(content, encoding="utf-16")
+        assert "at bytes" not in str(caught.value)
+
+
 def test_names_of_other_columns_are_said_in_the_words_of_headers() -> None:
     """A person sees which names the file has, and no word that could be a customer's."""
     with pytest.raises(
