@@ -1,4 +1,4 @@
-"""People by their names: the one way in which two names are compared. Pure."""
+"""People by their names: how two names are compared, to refuse and to grant. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 USER_PREFIX = "user:"
 
 _INVISIBLE_CATEGORIES = ("Cc", "Cf", "Zl", "Zp", "Zs")
-_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
 """Letters and marks that show nothing, beside the categories of controls, formats and blanks."""
 
 
@@ -34,6 +34,15 @@ def name_key(name: str) -> str:
     return key
 
 
+def is_same_login(one: str, other: str) -> bool:
+    """Whether two names are one login of Airflow: the same letters, in any case.
+
+    For what is granted by name. Spellings that only look alike are different logins, and may be different
+    people: :func:`is_same_person` treats them as one because it only ever refuses.
+    """
+    return one.casefold() == other.casefold()
+
+
 def user_named(actor: str) -> str | None:
     """The Airflow user of an actor; None for a service."""
     if not actor.startswith(USER_PREFIX):
@@ -47,4 +56,5 @@ def _is_invisible(character: str) -> bool:
         or character in _INVISIBLE
         or unicodedata.category(character) in _INVISIBLE_CATEGORIES
         or "\ufe00" <= character <= "\ufe0f"  # variation selectors
+        or "\U000e0100" <= character <= "\U000e01ef"  # more of them
     )

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from sat_hook.domain.people import name_key
+from sat_hook.domain.people import is_same_login
 from sat_hook.store.trusted_file import read_trusted
 
 if TYPE_CHECKING:
@@ -87,13 +87,16 @@ def rights_from_environment(environment: Mapping[str, str] = os.environ) -> dict
 
 
 def has_right(user: User, right: Right, rights: Mapping[Right, Holders]) -> bool:
-    """Whether a user has a right, by name or by a role."""
+    """Whether a user has a right, by name or by a role.
+
+    A name that only looks like a holder's (another width, invisible letters) gives no right.
+    """
     holders = rights.get(right)
     if holders is None:
         return False
-    named = {name_key(name) for name in holders.users}
-    roles = {name_key(role) for role in holders.roles}
-    return name_key(user.name) in named or not roles.isdisjoint(map(name_key, user.roles))
+    return any(is_same_login(user.name, holder) for holder in holders.users) or any(
+        is_same_login(role, holder) for role in user.roles for holder in holders.roles
+    )
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -27,6 +27,8 @@ PACKAGES = Path(__file__).parents[3] / "sat_hook"
         "finance\u200f",
         "fi\u00adnance",
         "finance\ufe0f",
+        "finance\U000e0101",
+        "fin\u180bance",
         "\u3164finance",
         "fin\tance",
     ],
