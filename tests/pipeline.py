@@ -84,13 +84,20 @@ class Line:
     def funds(self) -> PostgresFunds:
         return PostgresFunds(self.store.database)
 
-    def submit(self, content: bytes, *, name: str = "orders.csv", reference: str | None = None) -> Submission:
+    def submit(
+        self,
+        content: bytes,
+        *,
+        name: str = "orders.csv",
+        reference: str | None = None,
+        account: str = ACCOUNT,
+    ) -> Submission:
         """Spool the bytes and register them."""
         return submit(
             self.store,
             self.spool,
             SystemClock(),
-            account=ACCOUNT,
+            account=account,
             reference=reference,
             source=BatchSource.FILE,
             file_name=name,

@@ -406,4 +406,11 @@ def submit_waiting_rows(
 
 def asked_run(ports: Ports, facts: RunFacts, rules: RunRules | None) -> AskedRun:
     """What the run asks for, as the log records it."""
-    return AskedRun(facts.run, ports.connection, ports.rules, dict(rules or {}), facts.parameters)
+    return AskedRun(
+        facts.run,
+        ports.connection,
+        ports.settings.client,
+        ports.rules,
+        dict(rules or {}),
+        facts.parameters,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ class InvalidSettingsError(ValueError):
         self.expected = expected
 
 
+_PORTS = {"http": 80, "https": 443}
 _ACCOUNT_NAME = re.compile(r"[\w@+#!():-][\w.@+#!():-]{0,199}")
 
 
@@ -96,6 +98,14 @@ class AccountSettings:
             raise InvalidSettingsError("max_in_flight", str(self.max_in_flight), "1 to 4096")
         if not 1024 <= self.max_response_bytes <= 1024**3:
             raise InvalidSettingsError("max_response_bytes", str(self.max_response_bytes), "1 KiB to 1 GiB")
+
+    @property
+    def client(self) -> str:
+        """Which client of SAT's this is: a digest of the client id and of SAT's host, however written."""
+        parts = urlsplit(self.base_url.lower())
+        port = parts.port or _PORTS[parts.scheme]
+        named = f"{self.client_id}@{(parts.hostname or '').rstrip('.')}:{port}"
+        return hashlib.sha256(named.encode("utf-8")).hexdigest()
 
     def _address(self, setting: str, default: str | None) -> str:
         given: str = getattr(self, setting).strip()

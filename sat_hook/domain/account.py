@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sat_hook.domain.account_rules import (
     RulesCommand,
@@ -82,10 +82,23 @@ class PriceListChanged(Event):
     state_digest: str
 
 
+@register
+class AccountClientBound(Event):
+    """The account pays as this client of SAT's, and no account of another name does from now on.
+
+    ``client`` is a digest of the client id and SAT's host.
+    """
+
+    account: str
+    connection: str
+    client: str
+
+
 class AccountStanding(BaseModel):
     """The fold of an account's events. An account without events may send.
 
     ``foreign_spend_rupiah`` and ``top_up_rupiah`` are the sums of what was seen, at the least.
+    ``clients`` are those of SAT's that the account has paid as.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -99,6 +112,7 @@ class AccountStanding(BaseModel):
     top_up_rupiah: int = 0
     last_movement_at: AwareDatetime | None = None
     rules: RulesStanding = RulesStanding()
+    clients: tuple[str, ...] = Field(default=(), exclude_if=lambda clients: not clients)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +127,14 @@ class ResumeAccount:
     """Let the account send again."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BindClient:
+    """Record that the account pays as a client of SAT's; once for each client."""
+
+    connection: str
+    client: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +158,7 @@ class ReportPriceList:
     state_digest: str
 
 
-AccountCommand = PauseAccount | ResumeAccount | ReportMovement | ReportPriceList | RulesCommand
+AccountCommand = PauseAccount | ResumeAccount | BindClient | ReportMovement | ReportPriceList | RulesCommand
 
 
 def decide_account(standing: AccountStanding, command: AccountCommand) -> tuple[Event, ...] | Refusal:
@@ -152,6 +174,10 @@ def decide_account(standing: AccountStanding, command: AccountCommand) -> tuple[
             if not standing.is_paused:
                 return Refusal(reason=RefusalReason.ALREADY_SO)
             return (AccountResumed(account=standing.account, reason=reason),)
+        case BindClient(connection=connection, client=client):
+            if client in standing.clients:
+                return Refusal(reason=RefusalReason.ALREADY_SO)
+            return (AccountClientBound(account=standing.account, connection=connection, client=client),)
         case ReportMovement():
             return _report_movement(standing, command)
         case ReportPriceList():
@@ -207,6 +233,8 @@ def evolve_account(standing: AccountStanding, event: Event) -> AccountStanding:
                 "top_up_rupiah": standing.top_up_rupiah + event.found_rupiah - event.expected_rupiah,
                 "last_movement_at": event.observed_at,
             }
+        case AccountClientBound():
+            change = {"clients": (*standing.clients, event.client)}
         case PriceListChanged():
             change = {}
         case RulesEvent():

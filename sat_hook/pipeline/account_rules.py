@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from sat_hook.domain.account import BindClient
 from sat_hook.domain.account_rules import (
     AdoptRules,
     RecordRun,
@@ -33,6 +34,7 @@ class AskedRun:
 
     :param run: the DAG's id and the run's.
     :param connection: the account's connection.
+    :param client: the client of SAT's that it pays as, as ``AccountSettings.client`` names it.
     :param of_connection: what that asks for.
     :param of_run: the rules that the run names, by name; None where it says nothing.
     :param parameters: everything that the run was given, as text.
@@ -40,6 +42,7 @@ class AskedRun:
 
     run: str
     connection: str
+    client: str
     of_connection: AccountRules
     of_run: Mapping[str, float | None]
     parameters: Mapping[str, str]
@@ -83,16 +86,22 @@ def start_batch_run(
 
     A try of the same run records nothing again.
 
-    :raises RunRefusedError: when the run asks for less than the account does; that is recorded as well.
+    :raises RunRefusedError: when the run asks for less than the account does, or its connection pays as the
+        client of another account; that is recorded as well.
     """
-    account = load_batch(handler.store, batch_id).account
-    of_account = adopt_rules(handler, account, asked.connection, asked.of_connection, provenance)
-    given = dict(asked.parameters)
-    if looser := looser_than(of_account, asked.of_run):
-        text = _refusal(account, looser)
+    account, given = load_batch(handler.store, batch_id).account, dict(asked.parameters)
+
+    def refuse(text: str) -> RunRefusedError:
         refused = BatchRunRefused(run=asked.run, parameters=given, reason=text)
         handler.apply_to_batch(batch_id, RecordBatchRun(refused), provenance)
-        raise RunRefusedError(text)
+        return RunRefusedError(text)
+
+    if owner := _other_owner(handler.store, account, asked):
+        raise refuse(_of_another_account(account, owner, asked))
+    handler.apply_to_account(account, BindClient(asked.connection, asked.client), provenance)
+    of_account = adopt_rules(handler, account, asked.connection, asked.of_connection, provenance)
+    if looser := looser_than(of_account, asked.of_run):
+        raise refuse(_refusal(account, looser))
     rules = of_account.stricter(asked.of_connection).stricter(rules_asked(asked.of_run))
     started = BatchRunStarted(
         run=asked.run, connection=asked.connection, rules=RuleValues.of(rules), parameters=given
@@ -106,8 +115,13 @@ def start_batch_run(
 def refuse_looser_run(handler: CommandHandler, account: str, asked: AskedRun, provenance: Provenance) -> None:
     """See to it that a run that has no batch yet asks for no less than its account does.
 
-    :raises RunRefusedError: naming each rule, what was found and what was expected; that is recorded.
+    :raises RunRefusedError: naming each rule, what was found and what was expected; or that the connection
+        pays as the client of another account. It is recorded in the account that has the rules.
     """
+    if owner := _other_owner(handler.store, account, asked):
+        text = _of_another_account(account, owner, asked)
+        handler.apply_to_account(owner, RecordRun(asked.run, asked.parameters, text), provenance)
+        raise RunRefusedError(text)
     if looser := looser_than(rules_of_account(handler.store, account), asked.of_run):
         raise refuse_account_run(handler, account, asked.run, asked.parameters, looser, provenance)
 
@@ -138,6 +152,25 @@ def rules_asked(of_run: Mapping[str, float | None]) -> AccountRules:
     nothing = RuleValues.of(NO_RULES).model_dump()
     named = {name: value for name, value in of_run.items() if value is not None}
     return RuleValues.model_validate({**nothing, **named}).rules
+
+
+def _other_owner(store: EventStore, account: str, asked: AskedRun) -> str | None:
+    """The account that pays as the client of this run, when it is another one.
+
+    Rules, duplicates, funds and request ids are kept by the account's name: another name for the same deposit
+    would have none of them.
+    """
+    if asked.client in standing_of(store, account).clients:
+        return None
+    return next((owner for owner in store.accounts_of_client(asked.client) if owner != account), None)
+
+
+def _of_another_account(account: str, owner: str, asked: AskedRun) -> str:
+    return (
+        f"connection {asked.connection!r}, field account: found {account!r}; expected {owner!r}, the account "
+        "that pays with this client id in the log: an account keeps its name, because its rules, duplicates "
+        "and request ids are kept by it"
+    )
 
 
 def _refusal(account: str, looser: Mapping[str, str]) -> str:

@@ -132,6 +132,9 @@ class EventStore(BatchReader, Protocol):
     def load_account(self, account_id: str) -> AccountStanding | None:
         """The standing of an account; None when nothing was ever decided about it."""
 
+    def accounts_of_client(self, client: str) -> list[str]:
+        """The accounts that have paid as a client of SAT's; one, unless two began at the same moment."""
+
     def orders_of_account(
         self, account: str, states: Sequence[OrderState], after_request_id: str = "", limit: int = 1000
     ) -> list[Order]:

@@ -81,6 +81,9 @@ class MemoryEventStore:
     def load_account(self, account_id: str) -> AccountStanding | None:
         return self.accounts.get(account_id)
 
+    def accounts_of_client(self, client: str) -> list[str]:
+        return sorted(one.account for one in self.accounts.values() if client in one.clients)
+
     def orders_of_batch(self, which: OrderSlice, after_row: int = 0, limit: int = 1000) -> list[Order]:
         chosen = (
             order

@@ -73,6 +73,10 @@ class PostgresEventStore:
             rows = list(self._accounts.load_account(connection, account_id=account_id))
         return AccountStanding.model_validate(rows[0][0]) if rows else None
 
+    def accounts_of_client(self, client: str) -> list[str]:
+        with self.database.transaction() as connection:
+            return [row[0] for row in self._accounts.accounts_of_client(connection, client=client)]
+
     def orders_of_batch(self, which: OrderSlice, after_row: int = 0, limit: int = 1000) -> list[Order]:
         with self.database.transaction() as connection:
             rows = list(

@@ -24,6 +24,7 @@ from sat_hook.pipeline.account_rules import (
     adopt_rules,
     record_account_run,
     refuse_account_run,
+    refuse_looser_run,
     start_batch_run,
 )
 from sat_hook.pipeline.errors import RunRefusedError
@@ -38,6 +39,7 @@ from tests.pipeline import Line
 PREPARER = Provenance("user:fina", "plugin:sign-off")
 APPROVER = Provenance("user:bob", "plugin:sign-off")
 ASKER = Provenance("user:alice", "plugin:export")
+CLIENT = "c" * 64
 
 
 @dataclass
@@ -154,6 +156,7 @@ def account_rules(line: Line) -> None:
         asked = AskedRun(
             f"bulk_disbursement/run-{days}",
             "sat_default",
+            CLIENT,
             of_connection,
             {"duplicate_days": days},
             {"duplicate_days": str(days)},
@@ -165,3 +168,17 @@ def account_rules(line: Line) -> None:
     looser = {"dedup_horizon_hours": "found 48; expected at most 6"}
     parameters = {"dedup_horizon_hours": "48"}
     refuse_account_run(line.handler, ACCOUNT, "order_recovery/run-2", parameters, looser, ASKER)
+
+
+@story("The clients of SAT's that an account pays as: bound with its runs; another account's run is refused")
+def account_clients(line: Line) -> None:
+    """A second client id of the same account is bound like the first; no other name pays as one of them."""
+    rows = b"order_id,product_code,client_number\nR-1,25k-xl,081712345678\n"
+    for account, client in ((ACCOUNT, "c"), (ACCOUNT, "d"), ("demo-2", "c")):
+        submitted = line.submit(rows, account=account)
+        asked = AskedRun(f"bulk_disbursement/{client}", "sat_default", client * 64, NO_RULES, {}, {})
+        with suppress(RunRefusedError):
+            start_batch_run(line.handler, submitted.batch_id, asked, ASKER)
+        if account != ACCOUNT:
+            with suppress(RunRefusedError):
+                refuse_looser_run(line.handler, account, asked, ASKER)

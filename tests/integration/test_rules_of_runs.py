@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -84,6 +86,41 @@ def test_a_threshold_taken_out_of_the_connection_still_counts(
     assert standing_of(spooled.store, ACCOUNT).rules.are_confirmed is False
     confirmed_rules(spooled.handler, ACCOUNT, approval_over_rupiah=None)
     assert rules_of_account(spooled.store, ACCOUNT).approval_over_rupiah is None
+
+
+def test_another_name_for_the_account_pays_nothing(
+    spooled: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A connection with the same client id and another account's name has no rules, no duplicates and other
+    request ids: its runs are refused, from a file, from the table and from an operator.
+    """
+    first = spooled.submit(CSV).batch_id
+    SATIntakeOperator(task_id="intake", batch_id=first, **CONNECTIONS).execute(context())
+    renamed = json.loads(os.environ["AIRFLOW_CONN_SAT_TEST"])
+    address = renamed["extra"]["base_url"].replace("127.0.0.1", "127.0.0.1.")
+    for name in ("demo-2", "Demo", "ｄｅｍｏ"):
+        renamed["extra"] |= {"account": name, "base_url": address}
+        monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST", json.dumps(renamed))
+        again = spooled.submit(CSV, account=name).batch_id
+        assert again != first
+        text = f"field account: found '{name}'; expected 'demo'"
+        with pytest.raises(AirflowFailException, match=text):
+            SATIntakeOperator(task_id="intake", batch_id=again, **CONNECTIONS).execute(context())
+        assert not of_batch(spooled, again, "RowsTakenIn")
+        [(actor, refused)] = of_batch(spooled, again, "BatchRunRefused")
+        assert (actor, text in refused.reason) == ("user:alice", True)
+        with pytest.raises(AirflowFailException, match=text):
+            SATIntakeOperator(task_id="intake", **CONNECTIONS).execute(context())
+        order = SATCheckoutOperator(
+            task_id="buy", order_id="R-9", product_code="25k-xl", client_number="081712345678",
+            max_rupiah=60_000, **CONNECTIONS,
+        )  # fmt: skip
+        with pytest.raises(AirflowFailException, match=text):
+            order.execute(context())
+    standing = standing_of(spooled.store, ACCOUNT)
+    refusals = [e.event for e in spooled.store.read_stream(StreamId(StreamKind.ACCOUNT, standing.account_id))]
+    assert [one.type_name for one in refusals].count("AccountRunRefused") == 3
+    assert len(standing.clients) == 1
 
 
 def test_a_single_order_asks_for_no_less(spooled: Line) -> None:

@@ -39,6 +39,7 @@ from tests.account_rules import CONFIRMER, PROPOSER, confirmed_rules
 from tests.orders import ACCOUNT, BY_TEST, ManualClock
 from tests.quoted_batches import Row, orders_of, quoted_batch
 
+CLIENT = "c" * 64
 ALICE = Provenance("user:alice", "task bulk_disbursement.intake")
 
 
@@ -52,7 +53,7 @@ def handler(database: ApplicationDatabase) -> Iterator[CommandHandler]:
 def asked(of_connection: AccountRules = NO_RULES, **of_run: int | None) -> AskedRun:
     """A run with parameters of its own."""
     parameters = {name: str(value) for name, value in of_run.items()}
-    return AskedRun("bulk_disbursement/r1", "sat_default", of_connection, of_run, parameters)
+    return AskedRun("bulk_disbursement/r1", "sat_default", CLIENT, of_connection, of_run, parameters)
 
 
 def guard(handler: CommandHandler, batch_id: str, rules: GuardRules) -> list[OrderState]:

@@ -73,3 +73,14 @@ def test_system_clock_moves_forward() -> None:
     clock = SystemClock()
     assert clock.now().utcoffset() is not None
     assert clock.boottime_seconds() <= clock.boottime_seconds()
+
+
+def test_a_client_of_sat_is_the_same_however_its_address_is_written(
+    settings: Callable[..., AccountSettings],
+) -> None:
+    """Case, a dot at the end, the scheme's own port and the path make no other client; id and host do."""
+    own = settings(base_url="https://sat.example/api").client
+    for same in ("https://SAT.example:443/api/", "https://sat.example./v2/api"):
+        assert settings(base_url=same, account="another").client == own
+    assert settings(base_url="https://sat.example:444/api").client != own
+    assert settings(base_url="https://sat.example/api", client_id="other").client != own
