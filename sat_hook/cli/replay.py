@@ -79,7 +79,7 @@ def replay(
 
 
 def _position(database: Database, option: str, text: str) -> int:
-    from sat_hook.store.as_of import position_at
+    from sat_hook.store.postgres import position_at
 
     if re.fullmatch(r"[0-9]{1,18}", text.strip()):
         return int(text)
@@ -94,7 +94,7 @@ def _position(database: Database, option: str, text: str) -> int:
 def _since(database: Database, text: str | None, until: int | None) -> int:
     if text is not None:
         return _position(database, "--since", text)
-    from sat_hook.store.as_of import position_at, recorded_at
+    from sat_hook.store.postgres import position_at, recorded_at
 
     last = recorded_at(database, until)
     if last is None:

@@ -36,8 +36,9 @@ from sat_hook.pipeline.submission import submit
 from sat_hook.pipeline.validation import validate_orders
 from sat_hook.store.event_store import NEEDING_STATES, EventStore, Need, OrderSlice, each_order
 from sat_hook.store.funds import FundsStore
-from sat_hook.store.guards import GuardLedger, LockedAccount, MemoryGuardLedger
-from sat_hook.store.memory_events import MemoryEventStore
+from sat_hook.store.guards import GuardLedger, LockedAccount
+from sat_hook.testing.event_store import MemoryEventStore
+from sat_hook.testing.guards import MemoryGuardLedger
 
 MAXIMUM_CHECKED_ROWS = 10_000
 _CHECK = Provenance("service:check", "check")

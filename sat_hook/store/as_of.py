@@ -9,17 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from itertools import groupby
-from operator import itemgetter
 
 from sat_hook.domain.batch import Batch, fold_batch
 from sat_hook.domain.batch_events import BatchReceived
-from sat_hook.domain.event import parse_event
 from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.order import Order, OrderState, fold
-from sat_hook.domain.order_events import OrderReceived
-from sat_hook.store.database import Database
 from sat_hook.store.event_store import (
     BatchReader,
     EventStore,
@@ -27,11 +22,8 @@ from sat_hook.store.event_store import (
     OrderSlice,
     StateCount,
     each_order,
-    each_recorded,
     needs_of,
 )
-from sat_hook.store.postgres import PostgresEventStore, recorded_from_row
-from sat_hook.store.statements import queries
 
 STREAMS_PER_READ = 500
 _INTAKE_ENDED = BatchReceived.__name__
@@ -141,70 +133,6 @@ class StoreAsOf(BatchReader, ABC):
         return self._rows[batch_id]
 
 
-class _PostgresAsOf(StoreAsOf):
-    """By two statements that use the log's own indexes."""
-
-    def __init__(self, database: Database, position: int) -> None:
-        super().__init__(position)
-        self._database = database
-
-    def _received(self, batch_id: str, after_position: int, up_to_position: int) -> list[tuple[int, str]]:
-        with self._database.transaction() as connection:
-            rows = queries("past").orders_received(
-                connection, batch_id=batch_id, after_position=after_position, up_to_position=up_to_position
-            )
-            return [(row_number, StreamId.parse(stream).key) for stream, row_number in rows]
-
-    def _events_of(self, streams: Sequence[StreamId]) -> Iterable[RecordedEvent]:
-        with self._database.transaction() as connection:
-            rows = queries("past").read_streams_until(
-                connection, streams=[str(stream) for stream in streams], up_to_position=self.position
-            )
-            return [recorded_from_row(row) for row in rows]
-
-    def _folded(self, request_ids: Sequence[str]) -> dict[str, Order]:
-        # Reports of large batches spend most of their time here, so nothing is made that no fold needs.
-        streams = {str(StreamId(StreamKind.ORDER, key)): key for key in request_ids}
-        with self._database.transaction() as connection:
-            rows = list(
-                queries("past").facts_of_streams_until(
-                    connection, streams=list(streams), up_to_position=self.position
-                )
-            )
-        found: dict[str, Order] = {}
-        for stream, facts in groupby(rows, key=itemgetter(0)):
-            events = ((parse_event(name, version, data), at) for _, name, version, data, at in facts)
-            order = fold(streams[stream], events)
-            assert order is not None
-            found[order.request_id] = order
-        return found
-
-
-class _PagedAsOf(StoreAsOf):
-    """Of any store, by its port alone: the log is read once and kept."""
-
-    def __init__(self, store: EventStore, position: int) -> None:
-        super().__init__(position)
-        self._streams: dict[StreamId, list[RecordedEvent]] = {}
-        for recorded in each_recorded(store, position):
-            self._streams.setdefault(recorded.stream, []).append(recorded)
-
-    def _received(self, batch_id: str, after_position: int, up_to_position: int) -> list[tuple[int, str]]:
-        return sorted(
-            (event.row_number, stream.key)
-            for stream, events in self._streams.items()
-            if stream.kind is StreamKind.ORDER
-            for recorded in events
-            if after_position < recorded.position <= up_to_position
-            for event in (recorded.event,)
-            if isinstance(event, OrderReceived) and event.batch_id == batch_id
-        )
-
-    def _events_of(self, streams: Sequence[StreamId]) -> Iterator[RecordedEvent]:
-        for stream in streams:
-            yield from self._streams.get(stream, ())
-
-
 def as_of_position(store: EventStore, position: int) -> StoreAsOf:
     """The store as of ``position``.
 
@@ -215,27 +143,9 @@ def as_of_position(store: EventStore, position: int) -> StoreAsOf:
         raise UnsettledPositionError(
             f"position {position}: found a log that is settled from 1 to {settled}; expected one of these"
         )
-    if isinstance(store, PostgresEventStore):
-        return _PostgresAsOf(store.database, position)
-    return _PagedAsOf(store, position)
+    return store.as_of(position)
 
 
 def as_of_now(store: EventStore) -> StoreAsOf:
     """The store as of now, at a position of its own."""
     return as_of_position(store, store.close_position())
-
-
-def position_at(database: Database, moment: datetime) -> int:
-    """The last settled position that was recorded by ``moment`` (aware); 0 when there is none."""
-    settled = PostgresEventStore(database).close_position()
-    with database.transaction() as connection:
-        return int(queries("past").position_at(connection, moment=moment, up_to_position=settled))
-
-
-def recorded_at(database: Database, position: int | None = None) -> datetime | None:
-    """When the last event was recorded, or the last one up to a position; None when there is none."""
-    last = PostgresEventStore(database).close_position() if position is None else position
-    with database.transaction() as connection:
-        found = queries("past").recorded_at(connection, position=last)
-    assert found is None or isinstance(found, datetime)
-    return found

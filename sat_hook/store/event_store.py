@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
@@ -15,6 +15,9 @@ from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.export import Export
 from sat_hook.domain.order import Order, OrderState
+
+if TYPE_CHECKING:
+    from sat_hook.store.as_of import StoreAsOf
 
 
 class StoreUnavailableError(RuntimeError):
@@ -148,6 +151,9 @@ class EventStore(BatchReader, Protocol):
 
     def close_position(self) -> int:
         """A position below which nothing can appear any more; 0 when the log is empty."""
+
+    def as_of(self, position: int) -> StoreAsOf:
+        """The store as of a settled position; see :func:`~sat_hook.store.as_of.as_of_position`."""
 
 
 def each_order(store: BatchReader, which: OrderSlice, page: int = 1000) -> Iterator[Order]:

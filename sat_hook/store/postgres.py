@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from pydantic_core import to_json
 
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
+from sat_hook.domain.event import parse_event
 from sat_hook.domain.event_record import (
     Provenance,
     RecordedEvent,
@@ -19,8 +22,9 @@ from sat_hook.domain.event_record import (
     event_digest,
 )
 from sat_hook.domain.export import Export
-from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order import Order, OrderState, fold
 from sat_hook.domain.order_sums import sums_of
+from sat_hook.store.as_of import StoreAsOf
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import (
     NEEDING_STATES,
@@ -162,6 +166,9 @@ class PostgresEventStore:
                     raise
                 time.sleep(CLOSING_PAUSE_SECONDS)
 
+    def as_of(self, position: int) -> PostgresAsOf:
+        return PostgresAsOf(self.database, position)
+
     def find_orders(self, reference: str) -> list[Order]:
         """Orders by request id or by the submitter's order id (several when accounts share one)."""
         with self.database.transaction() as connection:
@@ -200,6 +207,45 @@ class PostgresEventStore:
         """Signed status texts by digest. They hold vouchers: for deliveries only (needs the writer role)."""
         with self.database.transaction() as connection:
             return dict(self._orders.status_evidence_of(connection, digests=list(digests)))
+
+
+class PostgresAsOf(StoreAsOf):
+    """By two statements that use the log's own indexes."""
+
+    def __init__(self, database: Database, position: int) -> None:
+        super().__init__(position)
+        self._database = database
+
+    def _received(self, batch_id: str, after_position: int, up_to_position: int) -> list[tuple[int, str]]:
+        with self._database.transaction() as connection:
+            rows = queries("past").orders_received(
+                connection, batch_id=batch_id, after_position=after_position, up_to_position=up_to_position
+            )
+            return [(row_number, StreamId.parse(stream).key) for stream, row_number in rows]
+
+    def _events_of(self, streams: Sequence[StreamId]) -> Iterable[RecordedEvent]:
+        with self._database.transaction() as connection:
+            rows = queries("past").read_streams_until(
+                connection, streams=[str(stream) for stream in streams], up_to_position=self.position
+            )
+            return [recorded_from_row(row) for row in rows]
+
+    def _folded(self, request_ids: Sequence[str]) -> dict[str, Order]:
+        # Reports of large batches spend most of their time here, so nothing is made that no fold needs.
+        streams = {str(StreamId(StreamKind.ORDER, key)): key for key in request_ids}
+        with self._database.transaction() as connection:
+            rows = list(
+                queries("past").facts_of_streams_until(
+                    connection, streams=list(streams), up_to_position=self.position
+                )
+            )
+        found: dict[str, Order] = {}
+        for stream, facts in groupby(rows, key=itemgetter(0)):
+            events = ((parse_event(name, version, data), at) for _, name, version, data, at in facts)
+            order = fold(streams[stream], events)
+            assert order is not None
+            found[order.request_id] = order
+        return found
 
 
 def recorded_from_row(row: Sequence[Any]) -> RecordedEvent:
@@ -281,3 +327,19 @@ def projection_row(stream: StreamId, after: Order | Batch | AccountStanding | Ex
 def as_json(rows: list[dict[str, Any]], *, exclude_none: bool = False) -> str:
     """Rows as JSON, models among them included; several times faster than by way of dicts."""
     return to_json(rows, exclude_none=exclude_none).decode("utf-8")
+
+
+def position_at(database: Database, moment: datetime) -> int:
+    """The last settled position that was recorded by ``moment`` (aware); 0 when there is none."""
+    settled = PostgresEventStore(database).close_position()
+    with database.transaction() as connection:
+        return int(queries("past").position_at(connection, moment=moment, up_to_position=settled))
+
+
+def recorded_at(database: Database, position: int | None = None) -> datetime | None:
+    """When the last event was recorded, or the last one up to a position; None when there is none."""
+    last = PostgresEventStore(database).close_position() if position is None else position
+    with database.transaction() as connection:
+        found = queries("past").recorded_at(connection, position=last)
+    assert found is None or isinstance(found, datetime)
+    return found

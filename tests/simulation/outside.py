@@ -15,8 +15,8 @@ from sat_hook.pipeline.errors import SpoolError
 from sat_hook.store.event_store import Change, EventStore, StoreUnavailableError
 from sat_hook.store.funds import AccountFunds, FundsStore
 from sat_hook.store.guards import GuardLedger, LockedAccount
-from sat_hook.store.memory_events import MemoryEventStore
 from sat_hook.store.poll_schedule import DuePoll, PollSchedule, PollScope
+from sat_hook.testing.event_store import MemoryEventStore
 from tests.simulation.processes import Process, Storm
 from tests.simulation.watch import Watch
 

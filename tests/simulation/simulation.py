@@ -20,11 +20,13 @@ from sat_hook.domain.order import OrderState, fold
 from sat_hook.pipeline import pause_watch
 from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
-from sat_hook.store.funds import FundsStore, MemoryFunds
-from sat_hook.store.guards import GuardLedger, MemoryGuardLedger
-from sat_hook.store.memory_events import MemoryEventStore
-from sat_hook.store.memory_polls import MemoryPollSchedule
+from sat_hook.store.funds import FundsStore
+from sat_hook.store.guards import GuardLedger
 from sat_hook.store.poll_schedule import PollSchedule
+from sat_hook.testing.event_store import MemoryEventStore
+from sat_hook.testing.funds import MemoryFunds
+from sat_hook.testing.guards import MemoryGuardLedger
+from sat_hook.testing.poll_schedule import MemoryPollSchedule
 from tests.simulation.inbox import TRUSTING_EVERY
 from tests.simulation.line import Line
 from tests.simulation.network import SimulatedSAT, settings_of

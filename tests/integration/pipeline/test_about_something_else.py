@@ -28,9 +28,9 @@ from sat_hook.protocol.messages import OrderDetail
 from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.database import Database
-from sat_hook.store.memory_events import MemoryEventStore
-from sat_hook.store.memory_rechecks import MemoryRecheckSchedule
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.testing.event_store import MemoryEventStore
+from sat_hook.testing.rechecks import MemoryRecheckSchedule
 from stack.databases import ApplicationDatabase
 from tests.integration.pipeline.test_rechecks import BEGIN, DAY, OnlyAsked, World
 from tests.integration.pipeline.test_recovery import AT_ONCE, Shifted, recover

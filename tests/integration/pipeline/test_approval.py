@@ -45,8 +45,9 @@ from sat_hook.pipeline.held_orders import HeldDecision, decide_held_batch, decid
 from sat_hook.pipeline.limits import ExecutionLimits
 from sat_hook.pipeline.validation import catalogue_of
 from sat_hook.store.event_store import OrderSlice
-from sat_hook.store.guards import MemoryGuardLedger, PostgresGuardLedger
-from sat_hook.store.memory_events import MemoryEventStore
+from sat_hook.store.guards import PostgresGuardLedger
+from sat_hook.testing.event_store import MemoryEventStore
+from sat_hook.testing.guards import MemoryGuardLedger
 from tests.orders import BY_TEST, ManualClock
 from tests.pipeline import Line
 from tests.quoted_batches import Row, orders_of, quoted_batch

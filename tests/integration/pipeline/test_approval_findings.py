@@ -34,7 +34,8 @@ from sat_hook.pipeline.guards import guard_batch
 from sat_hook.pipeline.limits import ExecutionLimits
 from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict
 from sat_hook.store.event_store import OrderSlice
-from sat_hook.store.guards import MemoryGuardLedger, PostgresGuardLedger
+from sat_hook.store.guards import PostgresGuardLedger
+from sat_hook.testing.guards import MemoryGuardLedger
 from tests.integration.pipeline.test_approval import ALWAYS, CHECKER, CSV, MAKER, TWINS, TWO, Desk, ready
 from tests.orders import BY_TEST, ManualClock
 from tests.pipeline import Line

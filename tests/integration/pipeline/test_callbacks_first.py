@@ -13,9 +13,9 @@ from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.pipeline.status_polling import StatusPoller
 from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.store.event_store import Change
-from sat_hook.store.memory_events import MemoryEventStore
-from sat_hook.store.memory_polls import MemoryPollSchedule
 from sat_hook.store.poll_schedule import PollScope
+from sat_hook.testing.event_store import MemoryEventStore
+from sat_hook.testing.poll_schedule import MemoryPollSchedule
 from tests.integration.pipeline.test_rechecks import OnlyAsked, in_place
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock, received, stream_of
 

@@ -27,10 +27,11 @@ from sat_hook.pipeline.guards import guard_batch
 from sat_hook.pipeline.held_orders import HeldDecision, decide_held_batch, decide_held_order, hold_reason
 from sat_hook.pipeline.results import complete
 from sat_hook.store.database import Database
-from sat_hook.store.guards import GuardLedger, MemoryGuardLedger, PostgresGuardLedger
-from sat_hook.store.memory_events import MemoryEventStore
+from sat_hook.store.guards import GuardLedger, PostgresGuardLedger
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries
+from sat_hook.testing.event_store import MemoryEventStore
+from sat_hook.testing.guards import MemoryGuardLedger
 from stack.databases import ApplicationDatabase
 from tests.account_rules import confirmed_rules
 from tests.orders import ACCOUNT, BY_TEST, T0, ManualClock

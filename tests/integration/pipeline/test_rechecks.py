@@ -25,10 +25,10 @@ from sat_hook.protocol.outcomes import CheckoutOutcome, StatusOutcome, StatusVer
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change, EventStore
-from sat_hook.store.memory_events import MemoryEventStore
-from sat_hook.store.memory_rechecks import MemoryRecheckSchedule
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.rechecks import PostgresRecheckSchedule, RecheckSchedule
+from sat_hook.testing.event_store import MemoryEventStore
+from sat_hook.testing.rechecks import MemoryRecheckSchedule
 from stack.databases import ApplicationDatabase
 from tests.integration.store.test_rechecks import FAILED, REJECTED, REQUESTED, SUCCEEDED
 from tests.orders import ACCOUNT, BY_TEST, ManualClock, received, stream_of

@@ -12,11 +12,11 @@ from sat_hook.domain import batch_events, order_events
 from sat_hook.domain.batch import Batch, evolve_batch
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.order import OrderState
-from sat_hook.store.as_of import UnsettledPositionError, as_of_now, as_of_position, position_at
+from sat_hook.store.as_of import UnsettledPositionError, as_of_now, as_of_position
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change, EventStore, OrderSlice, each_order
-from sat_hook.store.memory_events import MemoryEventStore
-from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.postgres import PostgresEventStore, position_at
+from sat_hook.testing.event_store import MemoryEventStore
 from tests.orders import BATCH, BY_TEST, T0, ManualClock, change_of, received, stream_of, submitted
 
 REJECTED = order_events.OrderRejected(reason=order_events.RejectionReason.UNKNOWN_PRODUCT, detail="")

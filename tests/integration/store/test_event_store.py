@@ -22,8 +22,8 @@ from sat_hook.store.event_store import (
     each_recorded,
     needs_of,
 )
-from sat_hook.store.memory_events import MemoryEventStore
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.testing.event_store import MemoryEventStore
 from tests.orders import BATCH, BY_TEST, T0, ManualClock, change_of, received, stream_of, submitted
 
 VALIDATED = happened.OrderValidated(is_inquiry=False, list_price_rupiah=52_000)

@@ -23,10 +23,11 @@ from sat_hook.domain.order import Order, fold
 from sat_hook.domain.order_events import OrderReceived
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change, EventStore, StoreUnavailableError
-from sat_hook.store.funds import FundsStore, MemoryFunds, PostgresFunds
-from sat_hook.store.memory_events import MemoryEventStore
+from sat_hook.store.funds import FundsStore, PostgresFunds
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries
+from sat_hook.testing.event_store import MemoryEventStore
+from sat_hook.testing.funds import MemoryFunds
 from stack.databases import ApplicationDatabase
 from tests.deposits import order_of, quoted_batch, seen
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock, received, stream_of, submitted

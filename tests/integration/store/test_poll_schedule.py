@@ -15,8 +15,6 @@ from sat_hook.domain.event import Event
 from sat_hook.domain.identity import batch_id_of
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import EventStore
-from sat_hook.store.memory_events import MemoryEventStore
-from sat_hook.store.memory_polls import MemoryPollSchedule
 from sat_hook.store.poll_schedule import (
     LATE_DAYS,
     LATE_PAUSE_SECONDS,
@@ -28,6 +26,8 @@ from sat_hook.store.poll_schedule import (
 )
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries
+from sat_hook.testing.event_store import MemoryEventStore
+from sat_hook.testing.poll_schedule import MemoryPollSchedule
 from stack.databases import ApplicationDatabase
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock, change_of, received, stream_of
 

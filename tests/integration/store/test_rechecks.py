@@ -14,10 +14,10 @@ from sat_hook.domain.order import evolve
 from sat_hook.domain.rechecks import RecheckFinding
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change, EventStore
-from sat_hook.store.memory_events import MemoryEventStore
-from sat_hook.store.memory_rechecks import MemoryRecheckSchedule
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.rechecks import PostgresRecheckSchedule, RecheckCount, RecheckKey, RecheckSchedule
+from sat_hook.testing.event_store import MemoryEventStore
+from sat_hook.testing.rechecks import MemoryRecheckSchedule
 from tests.orders import ACCOUNT, BY_TEST, ManualClock, received, stream_of
 
 # 23:30 in Jakarta: the business day is the 2nd, whatever the day in UTC will be an hour later.

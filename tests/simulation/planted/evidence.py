@@ -23,7 +23,7 @@ from sat_hook.protocol.exchange import WireResponse
 from sat_hook.receiver.app import Receiver
 from sat_hook.store import memory_polls
 from sat_hook.store.clock import StoreClock
-from sat_hook.store.memory_events import MemoryEventStore
+from sat_hook.testing.event_store import MemoryEventStore
 from tests.simulation.planted.planting import bug, decide_by
 from tests.simulation.seals import SealVerifier
 

@@ -17,8 +17,8 @@ from sat_hook.pipeline.recovery import Recovery
 from sat_hook.protocol import outcomes
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireResponse
 from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict
-from sat_hook.store.memory_polls import MemoryPollSchedule
 from sat_hook.store.poll_schedule import DuePoll
+from sat_hook.testing.poll_schedule import MemoryPollSchedule
 from tests.simulation.planted.planting import bug, classify_checkout_by, decide_by, rejected
 
 

@@ -20,8 +20,8 @@ from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandReques
 from sat_hook.pipeline.errors import BatchStoppedError
 from sat_hook.pipeline.funding import missing_rupiah, refuse_batch, reserve
 from sat_hook.pipeline.limits import FundingLimits
-from sat_hook.store.funds import MemoryFunds
-from sat_hook.store.memory_events import MemoryEventStore
+from sat_hook.testing.event_store import MemoryEventStore
+from sat_hook.testing.funds import MemoryFunds
 from tests.deposits import FAR_AWAY, order_of, quoted_batch, seen
 from tests.orders import ACCOUNT, BY_TEST, T0, ManualClock
 

@@ -42,9 +42,9 @@ from sat_hook.pipeline.submission import submit
 from sat_hook.pipeline.withdrawal import withdraw_batch, withdraw_order
 from sat_hook.store.as_of import as_of_position
 from sat_hook.store.event_store import Change
-from sat_hook.store.funds import MemoryFunds
-from sat_hook.store.guards import MemoryGuardLedger
-from sat_hook.store.memory_events import MemoryEventStore
+from sat_hook.testing.event_store import MemoryEventStore
+from sat_hook.testing.funds import MemoryFunds
+from sat_hook.testing.guards import MemoryGuardLedger
 from tests.deposits import seen
 from tests.orders import ACCOUNT, BY_TEST, ManualClock
 from tests.quoted_batches import Row, orders_of, quoted_batch

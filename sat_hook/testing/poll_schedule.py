@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.store.memory_events import MemoryEventStore
 from sat_hook.store.poll_schedule import DuePoll, PollScope, late_due_at, late_since
+from sat_hook.testing.event_store import MemoryEventStore
 
 _NOT_SENT_YET = (OrderState.RECEIVED, OrderState.QUOTED)
 

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from sat_hook.domain.business_day import business_day
 from sat_hook.domain.rechecks import END_TYPES, RecheckFinding, recheck_times
-from sat_hook.store.memory_events import MemoryEventStore
 from sat_hook.store.rechecks import DueRecheck, RecheckCount, RecheckKey
+from sat_hook.testing.event_store import MemoryEventStore
 
 
 @dataclass(slots=True)

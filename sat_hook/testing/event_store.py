@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
-from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, event_digest
+from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind, event_digest
 from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order_events import OrderReceived
 from sat_hook.domain.ports import Clock
+from sat_hook.store.as_of import StoreAsOf
 from sat_hook.store.event_store import Change, Need, OrderSlice, StateCount, StatusEvidence, needs_of
 
 
@@ -129,3 +131,31 @@ class MemoryEventStore:
 
     def close_position(self) -> int:
         return len(self.log)
+
+    def as_of(self, position: int) -> StoreAsOf:
+        return _MemoryAsOf(self.log, position)
+
+
+class _MemoryAsOf(StoreAsOf):
+    """The log up to the position, by stream."""
+
+    def __init__(self, log: Sequence[RecordedEvent], position: int) -> None:
+        super().__init__(position)
+        self._streams: dict[StreamId, list[RecordedEvent]] = {}
+        for recorded in log[:position]:
+            self._streams.setdefault(recorded.stream, []).append(recorded)
+
+    def _received(self, batch_id: str, after_position: int, up_to_position: int) -> list[tuple[int, str]]:
+        return sorted(
+            (event.row_number, stream.key)
+            for stream, events in self._streams.items()
+            if stream.kind is StreamKind.ORDER
+            for recorded in events
+            if after_position < recorded.position <= up_to_position
+            for event in (recorded.event,)
+            if isinstance(event, OrderReceived) and event.batch_id == batch_id
+        )
+
+    def _events_of(self, streams: Sequence[StreamId]) -> Iterator[RecordedEvent]:
+        for stream in streams:
+            yield from self._streams.get(stream, ())
