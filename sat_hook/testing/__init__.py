@@ -1,6 +1,6 @@
 """In-memory implementations of the store ports: for tests, simulations and dry runs.
 
-Small and single-threaded. They pass PostgreSQL's conformance tests (``tests/integration/store``), so a DAG or a
+Small and single-threaded. They pass the conformance tests of PostgreSQL (``tests/integration/store``), so a
 service that builds on the ports can be tested without a database::
 
     store = MemoryEventStore(clock)

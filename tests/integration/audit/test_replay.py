@@ -158,11 +158,13 @@ def test_a_stream_that_is_read_differently_is_found_everywhere(finished: Finishe
     assert not finished.replay(found).is_clean
     assert [finding.kind for finding in found.findings] == [
         FindingKind.PROJECTION_DIFFERS,
+        FindingKind.PROJECTION_DIFFERS,
         FindingKind.REPORT_DIFFERS,
         FindingKind.SUMMARY_DIFFERS,
     ]
-    differs, report, summary = found.findings
+    sums, differs, report, summary = found.findings
     assert differs.found == "other values in charged_rupiah"
+    assert sums.found == "other values in committed_rupiah"
     assert "line 2 column sat_charged_rupiah" in report.found
     assert summary.expected.startswith("1 failed, 1 rejected, 1 succeeded, ")
 
