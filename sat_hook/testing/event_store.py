@@ -133,10 +133,10 @@ class MemoryEventStore:
         return len(self.log)
 
     def as_of(self, position: int) -> StoreAsOf:
-        return _MemoryAsOf(self.log, position)
+        return MemoryAsOf(self.log, position)
 
 
-class _MemoryAsOf(StoreAsOf):
+class MemoryAsOf(StoreAsOf):
     """The log up to the position, by stream."""
 
     def __init__(self, log: Sequence[RecordedEvent], position: int) -> None:

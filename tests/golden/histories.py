@@ -32,6 +32,7 @@ from sat_hook.pipeline.errors import SpoolError
 from sat_hook.pipeline.results import render_results
 from sat_hook.store.as_of import as_of_position
 from sat_hook.store.event_store import EventStore
+from sat_hook.testing.event_store import MemoryAsOf
 
 FOLDER = Path(__file__).parent
 
@@ -59,8 +60,8 @@ class RecordedLog:
     def __init__(self, events: Iterable[RecordedEvent]) -> None:
         self.events = list(events)
 
-    def read_log(self, after_position: int, up_to_position: int, limit: int) -> list[RecordedEvent]:
-        return [e for e in self.events if after_position < e.position <= up_to_position][:limit]
+    def as_of(self, position: int) -> MemoryAsOf:
+        return MemoryAsOf(self.events, position)
 
     def close_position(self) -> int:
         return self.events[-1].position if self.events else 0
