@@ -14,6 +14,7 @@ from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.order import Refusal, RefusalReason
 from sat_hook.domain.people import is_same_person
+from sat_hook.domain.rupiah import rupiah
 
 MAXIMUM_TOP_UP_RUPIAH = 10**13
 _NOT_TO_BE_SIGNED = (BreakCategory.CONTROL, BreakCategory.FILE)
@@ -310,8 +311,8 @@ def record_top_up(
             if same:
                 return Refusal(reason=RefusalReason.ALREADY_SO, detail=event.reference)
             return _wrong(
-                f"reference {event.reference!r}: found a top-up of Rp {known.event.amount_rupiah:,} recorded "
-                f"by {known.posted.actor}; expected a reference of its own"
+                f"reference {event.reference!r}: found a top-up of {rupiah(known.event.amount_rupiah)} "
+                f"recorded by {known.posted.actor}; expected a reference of its own"
             )
     return (event,)
 

@@ -24,6 +24,7 @@ from sat_hook.domain.batch_commands import (
 )
 from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalTerms
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
+from sat_hook.domain.grouping import grouped
 from sat_hook.domain.guards import amount_of, counts, smaller_limit
 from sat_hook.domain.identity import payload_digest
 from sat_hook.domain.order import Order, OrderState, RefusalReason
@@ -41,7 +42,6 @@ from sat_hook.pipeline.errors import (
 from sat_hook.pipeline.withdrawal import end_unsent
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
 
-GROUP = 500
 WAITING_STATES = (OrderState.QUOTED, OrderState.HELD)
 
 
@@ -214,7 +214,7 @@ def reject(handler: CommandHandler, batch_id: str, terms: ApprovalTerms, provena
 def _end_rejected(handler: CommandHandler, batch_id: str, rejecter: str, provenance: Provenance) -> None:
     """End what waits of a rejected batch; begun anew by the next run when it was cut short."""
     text = f"user {rejecter!r} rejected the batch"
-    for group in _groups(each_order(handler.store, OrderSlice(batch_id, WAITING_STATES))):
+    for group in grouped(each_order(handler.store, OrderSlice(batch_id, WAITING_STATES))):
         commands = [OrderCommandRequest(order.request_id, _ending(order, text)) for order in group]
         handler.apply(commands, provenance, {order.request_id: order for order in group})
     left = {count.state for count in handler.store.count_by_state(batch_id)}
@@ -331,7 +331,7 @@ def _approve_orders(
     """
     prices = request.prices
     orders = _to_be_sent(handler.store, request.batch.batch_id, policy)
-    for group in _groups(order for order in orders if order.request_id in prices):
+    for group in grouped(order for order in orders if order.request_id in prices):
         commands = [OrderCommandRequest(order.request_id, _approval(order, request)) for order in group]
         handler.apply(commands, provenance, {order.request_id: order for order in group})
 
@@ -363,14 +363,3 @@ def _as_answerer(user: str, provenance: Provenance) -> Provenance:
 
 def _orders_in(store: EventStore, batch_id: str, state: OrderState) -> int:
     return sum(count.orders for count in store.count_by_state(batch_id) if count.state is state)
-
-
-def _groups(orders: Iterable[Order]) -> Iterator[list[Order]]:
-    group: list[Order] = []
-    for order in orders:
-        group.append(order)
-        if len(group) == GROUP:
-            yield group
-            group = []
-    if group:
-        yield group

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_commands import RecordDelivery
 from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.same_order import differing_members
@@ -20,8 +21,6 @@ from sat_hook.pipeline.spool import SpoolReader
 from sat_hook.protocol.messages import OrderDetail, parse_order
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.postgres import PostgresEventStore
-
-GROUP = 500
 
 
 def deliver(
@@ -68,8 +67,7 @@ def deliver(
 def _goods_of(
     store: PostgresEventStore, orders: Sequence[Order]
 ) -> Iterator[tuple[Order, OrderDetail | None]]:
-    for start in range(0, len(orders), GROUP):
-        group = orders[start : start + GROUP]
+    for group in grouped(orders):
         proofs = store.status_evidence([order.evidence_digest or "" for order in group])
         for order in group:
             proof = proofs.get(order.evidence_digest or "")

@@ -19,11 +19,13 @@ from sat_hook.domain.batch_commands import RefuseBatch, ReserveFunds
 from sat_hook.domain.batch_events import FundsReserved, ShortFundsPolicy
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.funds import BalanceObservation, Movement, MovementKind
+from sat_hook.domain.grouping import grouped
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import OrderState, Refusal
 from sat_hook.domain.order_commands import Cancel, Reject, RenewReservation
 from sat_hook.domain.order_events import RejectionReason
 from sat_hook.domain.ports import Clock
+from sat_hook.domain.rupiah import rupiah
 from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.pipeline.errors import BatchStoppedError, ContentionError
 from sat_hook.pipeline.limits import FundingLimits
@@ -34,7 +36,6 @@ from sat_hook.protocol.messages import Account
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
 from sat_hook.store.funds import AccountFunds, FundsStore, Unreserved
 
-GROUP = 500
 RESERVABLE = (BatchState.QUOTED, BatchState.COMPLETED)
 _log = logging.getLogger(__name__)
 
@@ -174,7 +175,7 @@ def refuse_batch(handler: CommandHandler, batch_id: str, detail: str, provenance
     batch = load_batch(handler.store, batch_id)
     unsent = (OrderState.RECEIVED, OrderState.QUOTED, OrderState.HELD)
     orders = list(each_order(handler.store, OrderSlice(batch_id, unsent)))
-    for start in range(0, len(orders), GROUP):
+    for group in grouped(orders):
         commands = [
             OrderCommandRequest(
                 order.request_id,
@@ -182,7 +183,7 @@ def refuse_batch(handler: CommandHandler, batch_id: str, detail: str, provenance
                 if order.state is OrderState.HELD
                 else Reject(RejectionReason.INSUFFICIENT_FUNDS, detail),
             )
-            for order in orders[start : start + GROUP]
+            for order in group
         ]
         handler.apply(commands, provenance)
     if all(count.state.was_never_sent for count in handler.store.count_by_state(batch_id)):
@@ -198,9 +199,9 @@ def shortage(reservation: Reservation) -> str:
     free = reservation.available_rupiah - reservation.reserved_rupiah
     return (
         f"the deposit of account {reservation.batch.account!r} does not reach for "
-        f"{reservation.left_orders} orders of batch {reservation.batch.batch_id}: they cost Rp {wanted:,}; "
-        f"found Rp {max(0, free):,} free of a saldo of Rp {reservation.saldo_rupiah:,}, so "
-        f"Rp {wanted - free:,} are missing"
+        f"{reservation.left_orders} orders of batch {reservation.batch.batch_id}: they cost "
+        f"{rupiah(wanted)}; found {rupiah(max(0, free))} free of a saldo of "
+        f"{rupiah(reservation.saldo_rupiah)}, so {rupiah(wanted - free)} are missing"
     )
 
 
@@ -297,11 +298,8 @@ def _renewed(handler: CommandHandler, chosen: list[Unreserved], provenance: Prov
     """The chosen orders without those whose renewal is refused: just now held, or dearer."""
     refused: set[str] = set()
     lost = [order for order in chosen if order.must_be_renewed]
-    for start in range(0, len(lost), GROUP):
-        commands = [
-            OrderCommandRequest(o.request_id, RenewReservation(o.quote_rupiah))
-            for o in lost[start : start + GROUP]
-        ]
+    for group in grouped(lost):
+        commands = [OrderCommandRequest(o.request_id, RenewReservation(o.quote_rupiah)) for o in group]
         done = handler.apply(commands, provenance)
         refused.update(key for key, resolution in done.items() if not resolution.is_accepted)
     return [order for order in chosen if order.request_id not in refused]

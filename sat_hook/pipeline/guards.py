@@ -6,16 +6,15 @@ are guarded at the same moment one sees what the other was let through. Between 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import RecordGuarding, Reopen
 from sat_hook.domain.batch_events import GuardTally
 from sat_hook.domain.business_day import day_bounds
 from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.grouping import grouped
 from sat_hook.domain.guards import (
     GuardRules,
     Ruling,
@@ -33,8 +32,6 @@ from sat_hook.pipeline.errors import BatchStoppedError
 from sat_hook.pipeline.withdrawal import end_unsent
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
 from sat_hook.store.guards import GuardLedger, LockedAccount
-
-GROUP = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,7 @@ def guard_batch(
     quoted = each_order(handler.store, OrderSlice(batch_id, (OrderState.QUOTED,)))
     day_start, _ = day_bounds(handler.clock.now())
     ruled_on = 0
-    for group in _groups(order for order in quoted if needs_ruling(order, day_start)):
+    for group in grouped(order for order in quoted if needs_ruling(order, day_start)):
         with ledger.locked(batch.account) as account:
             ruled_on += _rule_on_group(handler, account, batch, group, rules, provenance)
     tally = _tally(handler.store, batch_id)
@@ -89,12 +86,6 @@ def reopen(handler: CommandHandler, batch_id: str, provenance: Provenance) -> Ba
     if waiting:
         batch, _ = handler.apply_to_batch(batch_id, Reopen(waiting[0].orders), provenance)
     return batch
-
-
-def _groups(orders: Iterable[Order]) -> Iterator[list[Order]]:
-    remaining = iter(orders)
-    while group := list(islice(remaining, GROUP)):
-        yield group
 
 
 def _rule_on_group(

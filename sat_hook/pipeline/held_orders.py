@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Cancel, Release
 from sat_hook.domain.order_events import HoldReason
@@ -15,8 +16,6 @@ from sat_hook.pipeline.errors import OrderNotFoundError, OverrideRefusedError
 from sat_hook.pipeline.guards import reopen
 from sat_hook.pipeline.overrides import checked_reason
 from sat_hook.store.event_store import OrderSlice, each_order
-
-GROUP = 500
 
 
 class HeldDecision(StrEnum):
@@ -78,7 +77,7 @@ def decide_held_batch(
     reason = checked_reason(reason)
     load_batch(handler.store, batch_id)
     decided = 0
-    for group in _held_groups(handler, batch_id, held_for):
+    for group in grouped(_held(handler, batch_id, held_for)):
         commands = [OrderCommandRequest(order.request_id, _command(decision, reason)) for order in group]
         known = {order.request_id: order for order in group}
         done = handler.apply(commands, provenance, known)
@@ -113,16 +112,7 @@ def _command(decision: HeldDecision, reason: str) -> Release | Cancel:
     return Release(reason) if decision is HeldDecision.RELEASE else Cancel(reason)
 
 
-def _held_groups(
-    handler: CommandHandler, batch_id: str, held_for: HoldReason | None
-) -> Iterator[list[Order]]:
-    group: list[Order] = []
+def _held(handler: CommandHandler, batch_id: str, held_for: HoldReason | None) -> Iterator[Order]:
     for order in each_order(handler.store, OrderSlice(batch_id, (OrderState.HELD,))):
-        if held_for is not None and order.reason_code != held_for.value:
-            continue
-        group.append(order)
-        if len(group) == GROUP:
-            yield group
-            group = []
-    if group:
-        yield group
+        if held_for is None or order.reason_code == held_for.value:
+            yield order

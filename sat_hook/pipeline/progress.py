@@ -13,6 +13,7 @@ from sat_hook.domain.batch import Batch
 from sat_hook.domain.business_day import business_day, to_the_minute
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.ports import Clock
+from sat_hook.domain.rupiah import rupiah
 from sat_hook.pipeline.command_handler import load_batch
 from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.store.event_store import EventStore, Need, StateCount
@@ -133,7 +134,7 @@ def in_words(progress: BatchProgress) -> str:
     parts = [f"{progress.ended:,} of {progress.orders:,} orders ended ({states}){aside}"]
     parts += [progress.needs_in_words] if progress.needs else []
     parts += [pace_in_words(progress)] if progress.to_go else []
-    parts.append(f"paid Rp {progress.paid_rupiah:,} of Rp {progress.quoted_rupiah:,}")
+    parts.append(f"paid {rupiah(progress.paid_rupiah)} of {rupiah(progress.quoted_rupiah)}")
     return "; ".join(parts)
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import LONGEST_ATTEMPT, Order, OrderState
 from sat_hook.domain.order_commands import Escalate
 from sat_hook.domain.ports import Randomness
@@ -32,7 +33,6 @@ from sat_hook.store.event_store import each_order_of_account
 from sat_hook.store.poll_schedule import PollSchedule, PollScope
 
 IN_FLIGHT = tuple(state for state in OrderState if state.is_in_flight)
-GROUP = 500
 
 
 @dataclass(slots=True)
@@ -134,11 +134,8 @@ class Recovery:
 
     async def _escalate(self, orders: list[Order], now: datetime) -> int:
         escalated = 0
-        for start in range(0, len(orders), GROUP):
-            commands = [
-                OrderCommandRequest(o.request_id, Escalate(self._reason(o, now), now))
-                for o in orders[start : start + GROUP]
-            ]
+        for group in grouped(orders):
+            commands = [OrderCommandRequest(o.request_id, Escalate(self._reason(o, now), now)) for o in group]
             done = await self._handler.offload(partial(self._handler.apply, commands, self._provenance))
             escalated += sum(1 for resolution in done.values() if resolution.is_accepted)
         return escalated

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Escalate
 from sat_hook.domain.ports import Clock, Randomness
@@ -239,8 +240,7 @@ def escalate_in_flight(handler: CommandHandler, batch_id: str, reason: str, prov
     """
     escalated = 0
     orders = list(each_order(handler.store, OrderSlice(batch_id, IN_FLIGHT)))
-    for start in range(0, len(orders), 500):
-        group = orders[start : start + 500]
+    for group in grouped(orders):
         now = handler.clock.now()
         done = handler.apply(
             [OrderCommandRequest(order.request_id, Escalate(reason, now)) for order in group], provenance

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order
 from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest
 from sat_hook.pipeline.outcome_commands import status_command
@@ -51,8 +52,7 @@ async def ask_about(
             unproven[str(outcome.reason)] += 1
         return status_command(request_id, outcome, asked_at, before)
 
-    for start in range(0, len(request_ids), GROUP):
-        group = request_ids[start : start + GROUP]
+    for group in grouped(request_ids, GROUP):
         before = await handler.offload(partial(handler.orders_before_asking, group))
         answers = await asyncio.gather(*(ask(key, before.get(key)) for key in group))
         commands = [answer for answer in answers if answer is not None]

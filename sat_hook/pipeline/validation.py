@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import CloseValidation, RefuseBatch
 from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Reject, Validate
 from sat_hook.domain.order_events import RejectionReason
@@ -18,8 +18,6 @@ from sat_hook.pipeline.errors import BatchStoppedError
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.protocol.messages import Product
 from sat_hook.store.event_store import OrderSlice, each_order
-
-GROUP = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def validate_orders(
         if order.is_inquiry is None
     )
     similar = SimilarCodes(catalogue)
-    for group in _groups(unjudged):
+    for group in grouped(unjudged):
         known = {order.request_id: order for order in group}
         handler.apply([_verdict(order, catalogue, similar) for order in group], provenance, known)
     counts = {count.state: count.orders for count in handler.store.count_by_state(batch_id)}
@@ -91,12 +89,6 @@ def validate_orders(
     return ValidationReport(batch, valid, rejected)
 
 
-def _groups(orders: Iterable[Order]) -> Iterator[list[Order]]:
-    remaining = iter(orders)
-    while group := list(islice(remaining, GROUP)):
-        yield group
-
-
 def _verdict(
     order: Order, catalogue: Mapping[str, CatalogueEntry], similar: SimilarCodes
 ) -> OrderCommandRequest:
@@ -113,7 +105,7 @@ def _verdict(
 def _refuse_batch(handler: CommandHandler, batch: Batch, bad: int, provenance: Provenance) -> Batch:
     text = f"{bad} of {batch.orders + batch.set_aside} rows are bad and the policy is to refuse such a batch"
     waiting = each_order(handler.store, OrderSlice(batch.batch_id, (OrderState.RECEIVED, OrderState.QUOTED)))
-    for group in _groups(list(waiting)):
+    for group in grouped(list(waiting)):
         commands = [
             OrderCommandRequest(order.request_id, Reject(RejectionReason.BATCH_REFUSED, text))
             for order in group

@@ -6,13 +6,12 @@ comes first. Funds that stood behind a withdrawn order are free at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_commands import RefuseBatch, WithdrawBatch
 from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState, Refusal, RefusalReason
 from sat_hook.domain.order_commands import Withdraw
 from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
@@ -20,7 +19,6 @@ from sat_hook.pipeline.errors import OrderNotFoundError, OverrideRefusedError
 from sat_hook.pipeline.overrides import checked_reason
 from sat_hook.store.event_store import OrderSlice, each_order
 
-GROUP = 500
 UNSENT = (OrderState.RECEIVED, OrderState.QUOTED, OrderState.HELD)
 REFUSAL_CODE = "withdrawn"
 
@@ -87,7 +85,7 @@ def withdraw_batch(
 def end_unsent(handler: CommandHandler, batch_id: str, reason: str, provenance: Provenance) -> int:
     """Withdraw what is unsent of a batch that is marked as withdrawn; returns how many orders that were."""
     withdrawn = 0
-    for group in _groups(each_order(handler.store, OrderSlice(batch_id, UNSENT))):
+    for group in grouped(each_order(handler.store, OrderSlice(batch_id, UNSENT))):
         commands = [OrderCommandRequest(order.request_id, Withdraw(reason)) for order in group]
         done = handler.apply(commands, provenance, {order.request_id: order for order in group})
         withdrawn += sum(resolution.is_accepted for resolution in done.values())
@@ -100,8 +98,3 @@ def _why(refusal: Refusal) -> str:
         RefusalReason.ALREADY_ENDED: "it has ended",
     }
     return f"{words.get(refusal.reason, 'it cannot be withdrawn')} ({refusal.reason.value}: {refusal.detail})"
-
-
-def _groups(orders: Iterator[Order]) -> Iterator[list[Order]]:
-    while group := list(islice(orders, GROUP)):
-        yield group

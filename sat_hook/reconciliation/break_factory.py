@@ -74,8 +74,3 @@ def printable(text: str) -> str:
     """Somebody else's text as one short line."""
     clean = "".join(character if character.isprintable() else " " for character in text)
     return clean if len(clean) <= MAXIMUM_TEXT_CHARACTERS else f"{clean[: MAXIMUM_TEXT_CHARACTERS - 1]}…"
-
-
-def rupiah(amount: int) -> str:
-    """An amount for a sentence."""
-    return f"Rp {amount:,}"

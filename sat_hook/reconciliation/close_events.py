@@ -7,6 +7,7 @@ from datetime import date
 from sat_hook.domain.books_events import BreaksRecorded, DayClosed
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.event import Event
+from sat_hook.domain.grouping import grouped
 from sat_hook.reconciliation import deposit_match
 from sat_hook.reconciliation.carry_forward import booked_of
 from sat_hook.reconciliation.model import DayClose
@@ -39,8 +40,8 @@ def events_of_close(close: DayClose, digest: str) -> tuple[Event, ...]:
             account=close.account,
             day=close.day,
             position=close.position,
-            breaks=tuple(booked[start : start + BREAKS_PER_EVENT]),
+            breaks=tuple(group),
         )
-        for start in range(0, len(booked), BREAKS_PER_EVENT)
+        for group in grouped(booked, BREAKS_PER_EVENT)
     ]
     return (first, *parts)

@@ -11,7 +11,8 @@ from sat_hook.domain.books import AccountBooks, PostedClose, PostedTopUp
 from sat_hook.domain.books_events import SaldoTerms
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, BreakState, MatchKind
 from sat_hook.domain.business_day import BusinessDay
-from sat_hook.reconciliation.break_factory import BreakFactory, rupiah
+from sat_hook.domain.rupiah import rupiah
+from sat_hook.reconciliation.break_factory import BreakFactory
 from sat_hook.reconciliation.model import Break, MatchTotals, SaldoEquation, SaldoPoint, TopUp
 
 NEAR_CUT_OFF = timedelta(hours=2)

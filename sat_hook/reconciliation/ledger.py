@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from psycopg2.extensions import connection as Connection
 
+from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import OrderState
 from sat_hook.store.statements import queries
 
@@ -184,7 +185,7 @@ def read_ledger(connection: Connection, account: str, span: Span) -> Ledger:
     earlier = sorted({*moves.loc[~came, "request_id"], *(set(waiting) - set(moves["request_id"]))})
     parts = [
         moves[came],
-        *(_moves(connection, span, since=None, streams=group) for group in _grouped(earlier)),
+        *(_moves(connection, span, since=None, streams=group) for group in _streams_of(earlier)),
     ]
     del moves
     moves = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
@@ -192,7 +193,7 @@ def read_ledger(connection: Connection, account: str, span: Span) -> Ledger:
     received = _received(connection, span, since=span.since, streams=())
     places = _places(moves, received)
     if absent := moves.loc[places < 0, "request_id"].tolist():
-        late = [_received(connection, span, since=None, streams=group) for group in _grouped(absent)]
+        late = [_received(connection, span, since=None, streams=group) for group in _streams_of(absent)]
         received = pd.concat([received, *late], ignore_index=True)
         places = _places(moves, received)
     return _of_account(moves, received, places, account, span)
@@ -209,7 +210,7 @@ def _places(moves: pd.DataFrame, received: pd.DataFrame) -> np.ndarray[Any, np.d
 
 def ledger_of(connection: Connection, account: str, span: Span, request_ids: Iterable[str]) -> pd.DataFrame:
     """The ledger's rows of these orders, whenever they moved; those unknown to the account are absent."""
-    groups = _grouped(sorted(set(request_ids)))
+    groups = _streams_of(sorted(set(request_ids)))
     empty: list[list[str]] = [[]]
     moves = [_moves(connection, span, since=None, streams=group) for group in groups or empty]
     received = [_received(connection, span, since=None, streams=group) for group in groups or empty]
@@ -248,10 +249,9 @@ def _of_account(
     return Ledger(rows[_belongs(rows, span)].reset_index(drop=True), foreign, lost)
 
 
-def _grouped(request_ids: Sequence[str]) -> list[list[str]]:
-    streams = [f"order/{request_id}" for request_id in request_ids]
-    starts = range(0, len(streams), STREAMS_PER_STATEMENT)
-    return [streams[start : start + STREAMS_PER_STATEMENT] for start in starts]
+def _streams_of(request_ids: Sequence[str]) -> list[list[str]]:
+    streams = (f"order/{request_id}" for request_id in request_ids)
+    return list(grouped(streams, STREAMS_PER_STATEMENT))
 
 
 def _moves(

@@ -14,8 +14,9 @@ from sat_hook.domain.breaks import BreakCategory, BreakEvidence
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.identity import break_id_of
 from sat_hook.domain.order import OrderState
+from sat_hook.domain.rupiah import rupiah
 from sat_hook.pipeline.spreadsheet_cells import has_long_number, shape_of
-from sat_hook.reconciliation.break_factory import MAXIMUM_ITEMISED, BreakFactory, rupiah
+from sat_hook.reconciliation.break_factory import MAXIMUM_ITEMISED, BreakFactory
 from sat_hook.reconciliation.model import Break
 from sat_hook.reconciliation.netting import REFUNDED
 from sat_hook.reconciliation.settlement_cells import OUR_REQUEST_ID, client_differs

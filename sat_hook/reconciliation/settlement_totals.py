@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from sat_hook.domain.rupiah import tight_rupiah
 from sat_hook.domain.settlement_mapping import RowKind
 from sat_hook.reconciliation.settlement_rows import NoteKind, SettlementNote, TotalRow
 
@@ -25,7 +26,7 @@ def judge_totals(totals: Sequence[TotalRow], frame: pd.DataFrame) -> list[Settle
         if total.rupiah is None:
             agreed.append(f"{text} without an amount")
             continue
-        text += f" of Rp{total.rupiah:,}"
+        text += f" of {tight_rupiah(total.rupiah)}"
         sums = _sums_of(above) | _sums_of(above[above["file_row"] > before])
         before = total.file_row
         if total.rupiah in sums:
@@ -33,7 +34,7 @@ def judge_totals(totals: Sequence[TotalRow], frame: pd.DataFrame) -> list[Settle
         elif len(good) < len(frame):
             agreed.append(f"{text}; it is not compared, because some rows are set aside")
         else:
-            doubtful.append(f"{text}; the rows above it add up to Rp{int(above['rupiah'].sum()):,}")
+            doubtful.append(f"{text}; the rows above it add up to {tight_rupiah(int(above['rupiah'].sum()))}")
     if len(totals) > MAXIMUM_TOTALS_JUDGED:
         agreed.append(f"{len(totals) - MAXIMUM_TOTALS_JUDGED:,} more rows are totals or footers")
     notes = [SettlementNote(NoteKind.TOTALS, text) for text in agreed]

@@ -11,7 +11,8 @@ from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, MatchKind
 from sat_hook.domain.order import OrderState
-from sat_hook.reconciliation.break_factory import MAXIMUM_ITEMISED, BreakFactory, rupiah
+from sat_hook.domain.rupiah import rupiah
+from sat_hook.reconciliation.break_factory import MAXIMUM_ITEMISED, BreakFactory
 from sat_hook.reconciliation.ledger import CODES, Span, copied
 from sat_hook.reconciliation.model import Break, MatchTotals
 from sat_hook.store.statements import queries

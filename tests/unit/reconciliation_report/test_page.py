@@ -191,22 +191,3 @@ def test_any_amounts_make_a_chart(amounts: list[int]) -> None:
     lines = [line.attrib["class"] for line in chart.iter(f"{SVG}line")]
     assert lines.count("zero") == 1
     assert lines.count("grid") <= 12
-
-
-@pytest.mark.parametrize(
-    ("amount", "shown"),
-    [
-        (0, "Rp 0"),
-        (-2_500, "−Rp 2,500"),
-        (999_999, "Rp 999,999"),
-        (1_000_000, "Rp 1 mn"),
-        (1_250_000, "Rp 1.25 mn"),
-        (-12_340_000, "−Rp 12.3 mn"),
-        (999_600_000, "Rp 1,000 mn"),
-        (4_990_000_000, "Rp 4.99 bn"),
-        (2_000_000_000_000, "Rp 2 tn"),
-    ],
-)
-def test_amounts_are_short(amount: int, shown: str) -> None:
-    """Exact below a million, three digits and a unit above."""
-    assert short_rupiah(amount).replace(NO_BREAK, " ") == shown
