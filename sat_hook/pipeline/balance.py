@@ -8,6 +8,7 @@ from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_commands import RecordBalance
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import OrderState
+from sat_hook.domain.rupiah import rupiah
 from sat_hook.pipeline.command_handler import CommandHandler, load_batch
 from sat_hook.store.event_store import OrderSlice, each_order
 
@@ -32,8 +33,8 @@ class BalanceReport:
     def in_words(self) -> str:
         """The comparison, for people."""
         return (
-            f"the deposit holds Rp {self.saldo_rupiah:,}; {self.priced} orders cost at least "
-            f"Rp {self.estimate_rupiah:,}, {self.unpriced} bills are not known yet"
+            f"the deposit holds {rupiah(self.saldo_rupiah)}; {self.priced} orders cost at least "
+            f"{rupiah(self.estimate_rupiah)}, {self.unpriced} bills are not known yet"
         )
 
 
