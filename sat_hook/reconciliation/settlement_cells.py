@@ -36,7 +36,8 @@ OUR_REQUEST_ID = re.compile("S[A-Z2-7]{31}")
 REQUEST_ID = re.compile(r"[!-~]{1,64}")
 """Whoever made it: without blanks and control characters, which no request id has."""
 
-MOBILE_NUMBER = re.compile(r"(?:\+?62|0)8[0-9]{7,12}")
+MOBILE_NUMBER = re.compile(r"(?:\+?62|0)?8[0-9]{7,12}")
+"""Also without its zero, as a workbook keeps it that took it for an amount."""
 
 NO_REQUEST_ID = "no request id"
 NO_USABLE_ID = "no usable request id"

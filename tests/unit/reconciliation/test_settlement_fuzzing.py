@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import encodings.aliases
 import io
 import json
 import random
@@ -252,3 +253,61 @@ def test_any_mapping_is_refused_or_usable(members: dict[str, object] | str) -> N
         return
     refused_or_read(b"request_id,amount,status\nS1,52000,Success\n", "s.csv", mapping)
     refused_or_read(packed(""), "s.xlsx", mapping)
+
+
+CODECS = sorted({*encodings.aliases.aliases.values(), "utf_8_sig", "idna", "punycode", "unicode_escape"})
+WORDS = st.sampled_from([*ODD_TEXTS, "Total", "(", "[a", "\\", "a|b", ".*", "S", "Success", "request_id"])
+MARKS = st.sampled_from(["", ".", ",", " ", "'", "\u00a0", "*", "\\", "]", "^"])
+
+
+@st.composite
+def agreed_mappings(draw: st.DrawFn) -> SettlementMapping | None:
+    """A mapping that a person could write: any codec of Python, marks that mean something in patterns."""
+    members = {
+        "encoding": draw(st.sampled_from(CODECS)),
+        "delimiter": draw(st.sampled_from([",", ";", "\t", "|", " ", "'", "\\", "§"])),
+        "status": draw(st.sampled_from([None, "status"])),
+        "thousands": draw(MARKS),
+        "decimal": draw(MARKS),
+        "prefix": draw(WORDS),
+        "suffix": draw(WORDS),
+        "negatives": draw(st.lists(st.sampled_from(NegativeForm), max_size=4)),
+        "footer_words": draw(st.lists(WORDS, max_size=4)),
+        "refund_words": draw(st.lists(WORDS, max_size=4)),
+        "footer_rows": draw(st.integers(0, 3)),
+        "mask_marks": draw(st.sampled_from(["", "*", "]^-", "\\"])),
+        "client_numbers": draw(st.sampled_from(["exact", "normalised"])),
+        "client_number": draw(st.sampled_from([None, "number"])),
+        "moment": draw(st.sampled_from([None, "moment"])),
+        "header_row": draw(st.sampled_from([1, 1, 2])),
+    }
+    try:
+        return mapping_from(json.dumps(members))
+    except SettlementRefusedError:
+        return None
+
+
+@settings(max_examples=examples(150))
+@given(agreed_mappings(), good_rows(), st.lists(st.lists(ODD, max_size=5), max_size=3), st.data())
+def test_any_agreed_mapping_reads_or_refuses(
+    mapping: SettlementMapping | None, good: list[Good], odd: list[list[str]], data: st.DataObject
+) -> None:
+    """A file in its encoding: no error but ours comes out, and an amount that is kept is the file's."""
+    if mapping is None:
+        return
+    lines = [["request_id", "amount", "status", "number", "moment"]] * mapping.header_row
+    for row in mixed(data.draw, good, odd):
+        lines.append([row.request_id, str(row.rupiah), row.status] if isinstance(row, Good) else row)
+    text = "\n".join(mapping.delimiter.join(line) for line in lines)
+    try:
+        content = text.encode(mapping.encoding, "replace")
+    except (UnicodeError, LookupError, ValueError, AssertionError):
+        content = text.encode("utf-8", "replace")
+    for name in ("s.csv", "s.xlsx"):
+        with contextlib.suppress(SettlementRefusedError):
+            rows = read_settlement(content if name == "s.csv" else packed(""), name, mapping)
+            said = {row.request_id: row.rupiah for row in good}
+            kept = rows.kept[rows.kept["request_id"].isin(said)]
+            for request_id, rupiah in zip(kept["request_id"], kept["rupiah"].tolist(), strict=True):
+                assert abs(rupiah) == said[request_id]
+            "".join(rows.frame["request_id"] + rows.frame["product_code"]).encode("utf-8")

@@ -117,7 +117,7 @@ def test_a_footer_word_of_marks_alone_is_that_word(word: str) -> None:
     assert len(rows.kept) == 2
 
 
-@pytest.mark.parametrize("number", ["081234567890", "6281234567890", "+6281234567890"])
+@pytest.mark.parametrize("number", ["081234567890", "6281234567890", "+6281234567890", "81234567890"])
 def test_a_customers_number_is_no_request_id(number: str) -> None:
     """A column slipped: it would stand as an order's id in every report."""
     assert read(f"{HEADER}{number},52000,Success\n").set_aside["trouble"].tolist() == ["no usable request id"]
