@@ -17,10 +17,12 @@ from sat_hook.pipeline.account_rules import (
     rules_of_account,
 )
 from sat_hook.pipeline.funding import look_at_deposit, record_observation
+from sat_hook.pipeline.misdirected_callbacks import tell_of_misdirected
 from sat_hook.pipeline.recovery import Recovery, RecoveryReport
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.table_intake import free_lost_rows
 from sat_hook.protocol.errors import SATError
+from sat_hook.store.callbacks import CallbackReader
 from sat_hook.store.order_intake import OrderIntake
 
 _log = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ async def recover_orders(
     ports: Ports,
     facts: RunFacts,
     table: OrderIntake | None = None,
+    callbacks: CallbackReader | None = None,
     *,
     horizon_seconds: float | None = None,
     give_up_after_seconds: float | None = None,
@@ -40,6 +43,8 @@ async def recover_orders(
     ``order_intake`` whose run came to nothing are freed.
 
     :param table: ``order_intake``, where there is one.
+    :param callbacks: the callbacks of the account's orders, where a receiver keeps them; people are told of
+        those about something else.
     :param horizon_seconds: how long after its first sending an order may be sent again; None is what the
         account's rules say.
     :param give_up_after_seconds: when an order without an end is handed to people; None is the deployment's.
@@ -49,6 +54,8 @@ async def recover_orders(
     await ports.offload(partial(pause_if_rolled_back, ports, facts.provenance))
     if table is not None:
         await ports.offload(partial(_free_lost_rows, ports, table))
+    if callbacks is not None:
+        await ports.offload(partial(_tell_of_misdirected, ports, callbacks))
     bounds = ports.limits.recovery
     limits = replace(
         bounds,
@@ -88,6 +95,12 @@ def _free_lost_rows(ports: Ports, table: OrderIntake) -> None:
     """Free rows whose run came to nothing, for the next run, and alert people."""
     if freed := free_lost_rows(ports.store, table, ports.account, ports.alert):
         _log.warning("Freed rows of order_intake of %s runs that came to nothing.", len(freed))
+
+
+def _tell_of_misdirected(ports: Ports, callbacks: CallbackReader) -> None:
+    """Alert people of callbacks that are about something else than the order with their id."""
+    if found := tell_of_misdirected(callbacks, ports.account, ports.alert):
+        _log.warning("%s callbacks are about another product or number than their order.", found)
 
 
 async def _look_at_deposit(ports: Ports, sat: SATApi, provenance: Provenance) -> None:

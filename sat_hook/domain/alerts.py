@@ -36,6 +36,7 @@ class AlertKind(StrEnum):
     LATE_SUCCESS = "late_success"
     EVIDENCE_CONTRADICTED = "evidence_contradicted"
     STATUS_MISMATCHED = "status_mismatched"
+    CALLBACK_MISDIRECTED = "callback_misdirected"
     REVERSAL_DOUBTED = "reversal_doubted"
     CHARGED_ABOVE_QUOTE = "charged_above_quote"
     AMOUNT_UNKNOWN = "amount_unknown"
@@ -63,6 +64,7 @@ _HEADLINES = {
     AlertKind.LATE_SUCCESS: "orders called failed that SAT has paid after all",
     AlertKind.EVIDENCE_CONTRADICTED: "orders whose signed status contradicts their end",
     AlertKind.STATUS_MISMATCHED: "orders whose signed status is about another product or number",
+    AlertKind.CALLBACK_MISDIRECTED: "signed callbacks about another product or number than their order",
     AlertKind.REVERSAL_DOUBTED: "orders taken back that SAT calls successful again: asked once more",
     AlertKind.CHARGED_ABOVE_QUOTE: "orders charged above their quote",
     AlertKind.AMOUNT_UNKNOWN: "orders of which SAT names an amount that is none",

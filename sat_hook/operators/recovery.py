@@ -13,6 +13,7 @@ from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationH
 from sat_hook.hooks.ports import task_ports
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.run_context import facts_of, failing_for_good
+from sat_hook.store.callbacks import CallbackReader
 
 
 class SATRecoverOrdersOperator(BaseOperator):
@@ -56,6 +57,7 @@ class SATRecoverOrdersOperator(BaseOperator):
                     task_ports(self.sat_conn_id, application),
                     facts_of(context),
                     application.intake,
+                    CallbackReader(application.database),
                     horizon_seconds=None if text in ("", "None") else float(text) * 3600,
                     give_up_after_seconds=float(self.give_up_after_hours) * 3600,
                 )

@@ -21,6 +21,9 @@ from sat_hook.pipeline.limits import AlertingLimits
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.event_store import EventStore
 
+Tell = Callable[[Sequence[Alert]], object]
+"""Has people told of alerts. The same alert again is no news."""
+
 ONLY_LOGGED = "no notifier is set (variable sat_alerts): it is in the log of the task notify alone"
 NOT_TRIED = "not tried, because the notifier had failed before"
 
@@ -33,6 +36,10 @@ class TellingReport:
     told: int = 0
     not_told: int = 0
     trouble: list[str] = field(default_factory=list)
+
+
+def no_alerts(alerts: Sequence[Alert]) -> None:
+    """Tells nobody."""
 
 
 def raise_alerts(book: AlertBook, alerts: Sequence[Alert], connection: Connection | None = None) -> int:

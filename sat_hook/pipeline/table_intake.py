@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from sat_hook.domain.alerts import Alert, AlertKind, alert_line
@@ -19,6 +18,7 @@ from sat_hook.domain.business_day import business_day
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import batch_id_of, digest_of
 from sat_hook.domain.ports import Clock
+from sat_hook.pipeline.alerting import Tell, no_alerts
 from sat_hook.pipeline.csv_dialect import DELIMITERS
 from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.pipeline.limits import (
@@ -35,15 +35,8 @@ from sat_hook.pipeline.submission import Submission, submit
 from sat_hook.store.event_store import EventStore, StoreUnavailableError
 from sat_hook.store.order_intake import IntakeRow, OrderIntake
 
-Tell = Callable[[Sequence[Alert]], object]
-"""Has people told of alerts. The same alert again is no news."""
-
 MAXIMUM_CLAIMS_FREED = 100
 COLUMNS = ("order_id", "product_code", "client_number", "amount_rupiah", "max_rupiah", "downline_id")
-
-
-def no_alerts(alerts: Sequence[Alert]) -> None:
-    """Tells nobody."""
 
 
 def submit_claimed_rows(

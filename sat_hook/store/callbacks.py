@@ -49,3 +49,47 @@ class PostgresCallbackInbox:
             KeptCallback(request_id, bytes(body), signature, received_at)
             for request_id, body, signature, received_at in rows
         ]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CallbackWithOrder:
+    """One callback of the inbox beside what was sent under its id."""
+
+    inbox_id: int
+    request_id: str
+    body: bytes
+    received_at: datetime
+    batch_id: str
+    product_code: str
+    client_number: str
+
+
+class CallbackReader:
+    """Reads the callbacks of an account's orders by arrival, each once; its place is in ``sat.log_cursors``.
+
+    :param settled_seconds: what came less than so long ago is not read yet: an earlier one may still be on
+        its way to its commit.
+    """
+
+    def __init__(self, database: Database, settled_seconds: float = 60.0) -> None:
+        self._database = database
+        self._settled_seconds = settled_seconds
+        self._inbox = queries("inbox")
+
+    def read_new(self, account: str, limit: int) -> list[CallbackWithOrder]:
+        """The next callbacks."""
+        with self._database.transaction() as connection:
+            rows = list(
+                self._inbox.callbacks_with_orders(
+                    connection, account=account, settled_seconds=self._settled_seconds, limit=limit
+                )
+            )
+        return [
+            CallbackWithOrder(inbox_id, request_id, bytes(body), *rest)
+            for inbox_id, request_id, body, *rest in rows
+        ]
+
+    def move_on(self, account: str, inbox_id: int) -> None:
+        """Everything up to this callback was read."""
+        with self._database.transaction() as connection:
+            self._inbox.callbacks_were_read(connection, account=account, inbox_id=inbox_id)

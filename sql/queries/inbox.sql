@@ -53,3 +53,21 @@ CROSS JOIN LATERAL (
     LIMIT :limit
 ) AS i
 ORDER BY i.inbox_id;
+
+-- name: callbacks_with_orders(account, settled_seconds, limit)
+-- The next callbacks of an account's orders for the reader of misdirected ones, beside what was sent.
+SELECT i.inbox_id, i.request_id, i.body, i.received_at, o.batch_id, o.product_code, o.client_number
+FROM sat.callback_inbox AS i
+JOIN sat.orders AS o ON o.request_id = i.request_id AND o.account = i.account
+WHERE i.account = :account
+  AND i.inbox_id > coalesce(
+      (SELECT c.position FROM sat.log_cursors AS c WHERE c.reader = 'callbacks of ' || :account), 0
+  )
+  AND i.received_at < clock_timestamp() - make_interval(secs => :settled_seconds)
+ORDER BY i.inbox_id
+LIMIT :limit;
+
+-- name: callbacks_were_read(account, inbox_id)!
+-- The reader of misdirected callbacks has read up to here.
+INSERT INTO sat.log_cursors AS c (reader, position) VALUES ('callbacks of ' || :account, :inbox_id)
+ON CONFLICT (reader) DO UPDATE SET position = greatest(c.position, EXCLUDED.position);

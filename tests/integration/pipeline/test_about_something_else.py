@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.order import STATUS_MISMATCH, Order, OrderState
 from sat_hook.domain.order_commands import RecordStatus
-from sat_hook.pipeline.alerting import collect_alerts
+from sat_hook.pipeline.alerting import collect_alerts, raise_alerts
 from sat_hook.pipeline.command_handler import OrderCommandRequest
 from sat_hook.pipeline.delivery import deliver
 from sat_hook.pipeline.errors import BatchStoppedError
+from sat_hook.pipeline.misdirected_callbacks import tell_of_misdirected
 from sat_hook.pipeline.outcome_commands import status_command
 from sat_hook.pipeline.overrides import Resolution, resolve_order
 from sat_hook.pipeline.single_order import ask_now
@@ -27,6 +29,7 @@ from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.protocol.messages import OrderDetail
 from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.store.alerts import AlertBook
+from sat_hook.store.callbacks import CallbackReader
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.testing.event_store import MemoryEventStore
@@ -38,7 +41,7 @@ from tests.integration.pipeline.test_steps import ready
 from tests.integration.receiver.serving import order as callback
 from tests.integration.receiver.waiting_orders import WaitingOrders, waiting_orders_of
 from tests.integration.store.test_rechecks import SUCCEEDED
-from tests.orders import BY_TEST, ManualClock, received
+from tests.orders import ACCOUNT, BY_TEST, ManualClock, received
 from tests.pipeline import Line
 
 QUICK = {"fulfilment": {"min_seconds": 0.05, "max_seconds": 0.1}}
@@ -177,6 +180,32 @@ def test_callbacks_that_speak_of_different_orders_are_confirmed(waiting: Waiting
     waiting.poll(waiting.trusting())
     assert waiting.sat.asked == [key]
     assert waiting.order(key).state is OrderState.PENDING
+
+
+def test_people_are_told_of_a_callback_about_something_else(waiting: WaitingOrders) -> None:
+    """Also where callbacks are not trusted and the status is right: once, without a value of SAT's."""
+    key, other = waiting.take_in(1, "pending"), waiting.take_in(2, "pending")
+    for body in (
+        callback(key, "Success", client_number="0899000000"),
+        callback(key, "Success", client_number=received(1).client_number),
+        callback(other, "Success", product_code="test-9"),
+        callback(other, "Pending", client_number="****"),
+        callback("SSTRANGER", "Success", client_number="0899000000"),
+    ):
+        assert waiting.served.post(body).status_code == 200
+    waiting.sat.answers[key] = "Success"
+    waiting.poll()
+    assert waiting.order(key).state is OrderState.SUCCEEDED
+    book = AlertBook(waiting.store.database)
+    reader = CallbackReader(waiting.store.database, settled_seconds=0)
+    tell = partial(raise_alerts, book)
+    assert tell_of_misdirected(CallbackReader(waiting.store.database), ACCOUNT, tell) == 0, "still settling"
+    assert tell_of_misdirected(reader, "somebody else", tell) == 0
+    assert [tell_of_misdirected(reader, ACCOUNT, tell) for _ in range(2)] == [2, 0]
+    shown = [item.alert for item in book.recent(10)]
+    assert {alert.kind for alert in shown} == {AlertKind.CALLBACK_MISDIRECTED}
+    assert sorted(alert.subject or "" for alert in shown) == sorted([key, other])
+    assert not any("0899" in alert.text or "test-9" in alert.text for alert in shown)
 
 
 class OfAnotherNumber(OnlyAsked):

@@ -17,7 +17,7 @@ import pytest
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.batch import BatchState
-from sat_hook.pipeline.alerting import raise_alerts
+from sat_hook.pipeline.alerting import Tell, no_alerts, raise_alerts
 from sat_hook.pipeline.errors import SpoolError, SubmissionRefusedError
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import CLAIM_LEASE_SECONDS, BadRowsPolicy
@@ -25,9 +25,7 @@ from sat_hook.pipeline.results import render_results
 from sat_hook.pipeline.spool import Spool
 from sat_hook.pipeline.submission import Submission
 from sat_hook.pipeline.table_intake import (
-    Tell,
     free_lost_rows,
-    no_alerts,
     settle_rows,
     submit_claimed_rows,
 )
