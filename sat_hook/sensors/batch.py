@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 
 from sat_hook.application.batch_run import BatchRun
+from sat_hook.application.ports import Ports
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.ports import task_ports
 from sat_hook.hooks.sat import SATHook
@@ -58,7 +59,7 @@ class SATBatchSensor(BaseOperator):
             run = self._run(context)
             if in_flight := run.in_flight():
                 self.log.info("Waiting for %s orders of batch %s.", in_flight, self.batch_id)
-                self._wait(timedelta(hours=float(self.give_up_after_hours)))
+                self._wait(run.ports, timedelta(hours=float(self.give_up_after_hours)))
             return self._told(run)
 
     def resume(self, context: Context, event: dict[str, Any]) -> int:
@@ -70,7 +71,7 @@ class SATBatchSensor(BaseOperator):
                 if left:
                     # Their senders may still be at it; the batch is complete only after them.
                     self.log.info("The last attempt of %s orders may still be under way: waiting on.", left)
-                    self._wait(timedelta(seconds=SETTLING_SECONDS))
+                    self._wait(run.ports, timedelta(seconds=SETTLING_SECONDS))
             return self._told(run)
 
     def _run(self, context: Context) -> BatchRun:
@@ -87,13 +88,14 @@ class SATBatchSensor(BaseOperator):
             self.log.warning("%s", line)
         return found.orders
 
-    def _wait(self, duration: timedelta) -> None:
+    def _wait(self, ports: Ports, duration: timedelta) -> None:
+        # By the database's time, as the triggerer has it: the clocks of both machines may differ.
         self.defer(
             trigger=SATBatchTrigger(
                 batch_id=self.batch_id,
                 sat_conn_id=self.sat_conn_id,
                 db_conn_id=self.db_conn_id,
-                deadline=(datetime.now(UTC) + duration).isoformat(),
+                deadline=(ports.clock.now() + duration).isoformat(),
             ),
             method_name="resume",
         )

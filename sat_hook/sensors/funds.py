@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
@@ -64,7 +64,7 @@ class SATFundsSensor(BaseOperator):
             self.log.info("Rp %s are free.", f"{int(self.rupiah):,}")
             return
         self.log.info("Waiting for Rp %s more.", f"{missing:,}")
-        deadline = datetime.now(UTC) + timedelta(hours=float(self.give_up_after_hours))
+        deadline = ports.clock.now() + timedelta(hours=float(self.give_up_after_hours))
         self.defer(
             trigger=SATFundsTrigger(
                 sat_conn_id=self.sat_conn_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
@@ -69,7 +69,7 @@ class SATOrderSensor(BaseOperator):
         ports, order = self._found()
         if not is_over(order.state):
             self.log.info("Order %r is %s: waiting for its end.", order.order_id, order.state.value)
-            self._wait(order, timedelta(hours=float(self.give_up_after_hours)))
+            self._wait(ports, order, timedelta(hours=float(self.give_up_after_hours)))
         return self._ended(ports, order, context)
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class SATOrderSensor(BaseOperator):
             order = hand_over(ports, order, reason, provenance_of(context))
             if order.state.is_in_flight:
                 self.log.info("The last attempt may still be under way: waiting on.")
-                self._wait(order, timedelta(seconds=SETTLING_SECONDS))
+                self._wait(ports, order, timedelta(seconds=SETTLING_SECONDS))
         return self._ended(ports, order, context)
 
     def _found(self) -> tuple[Ports, Order]:
@@ -100,14 +100,15 @@ class SATOrderSensor(BaseOperator):
             raise AirflowFailException(f"order {order.order_id!r} is {order.state.value}{why}")
         return standing(order)
 
-    def _wait(self, order: Order, duration: timedelta) -> None:
+    def _wait(self, ports: Ports, order: Order, duration: timedelta) -> None:
+        # By the database's time, as the triggerer has it: the clocks of both machines may differ.
         self.defer(
             trigger=SATOrderTrigger(
                 request_id=order.request_id,
                 batch_id=order.batch_id,
                 sat_conn_id=self.sat_conn_id,
                 db_conn_id=self.db_conn_id,
-                deadline=(datetime.now(UTC) + duration).isoformat(),
+                deadline=(ports.clock.now() + duration).isoformat(),
             ),
             method_name="resume",
         )

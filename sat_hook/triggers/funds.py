@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -104,7 +104,7 @@ class SATFundsTrigger(BaseTrigger):
                     if found is not None and found != missing:
                         self.log.info("Account %s: Rp %s are missing.", account, f"{found:,}")
                     missing = found
-                    remaining = (deadline - datetime.now(UTC)).total_seconds()
+                    remaining = (deadline - clock.now()).total_seconds()
                     if remaining <= 0:
                         return TriggerEvent(self._payload(GAVE_UP, missing))
                     await asyncio.sleep(min(remaining, limits.pause_seconds(looks)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
 
@@ -126,7 +126,7 @@ class SATOrderWaitTrigger(BaseTrigger):
                 self.log.info("%s", news)
             if not left:
                 return TriggerEvent({"end": ENDED, "in_flight": 0})
-            remaining = (deadline - datetime.now(UTC)).total_seconds()
+            remaining = (deadline - run.ports.clock.now()).total_seconds()
             if remaining <= 0:
                 return TriggerEvent({"end": GAVE_UP, "in_flight": left})
             if time.monotonic() >= reread_at:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import time_machine
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from sat_hook.clients.clock import SystemClock
@@ -58,6 +59,18 @@ def deferred_by(work: Any) -> SATBatchTrigger:
     assert deferred.value.method_name == "resume"
     assert isinstance(deferred.value.trigger, SATBatchTrigger)
     return deferred.value.trigger
+
+
+@pytest.mark.parametrize("off", [timedelta(hours=7), timedelta(hours=-7)])
+def test_a_worker_s_clock_neither_stretches_nor_cuts_the_wait(line: Line, off: timedelta) -> None:
+    """The deadline is by the database's time, as the triggerer reads it."""
+    batch_id = ready(line, 1)
+    line.execute(batch_id)
+    began = datetime.now(UTC)
+    with time_machine.travel(began + off):
+        waiting = deferred_by(lambda: sensor(batch_id).execute(CONTEXT))
+    remaining = datetime.fromisoformat(waiting.deadline) - began
+    assert abs(remaining - timedelta(hours=24)) < timedelta(minutes=5)
 
 
 def test_a_deadline_ends_in_a_list_of_names(
