@@ -20,10 +20,10 @@ from benchmarks.processes import ready, told
 from benchmarks.world import ACCOUNT, PRODUCT, Keys, client_number, order_id, settings
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import OrderState
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.execution import ChunkExecutor
 from sat_hook.pipeline.funding import look_at_deposit, reserve
 from sat_hook.pipeline.gc_tuning import gc_for_bulk_work

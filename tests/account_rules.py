@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import AccountRules
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.rule_changes import confirm_rules, propose_rules
 
 PROPOSER = Provenance("user:rosa", "plugin:propose-rules")

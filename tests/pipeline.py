@@ -14,12 +14,12 @@ from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
 from sat_hook.clients.settings import AccountSettings
+from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.order import Order
 from sat_hook.pipeline.chunks import plan_chunks
-from sat_hook.pipeline.command_handler import CommandHandler, load_batch
 from sat_hook.pipeline.execution import ChunkExecutor
 from sat_hook.pipeline.funding import Reservation, observation_of, reserve
 from sat_hook.pipeline.intake import take_in

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest
 from sat_hook.domain.batch_commands import CloseIntake, CloseQuoting, CloseValidation, Submit, TakeInRows
 from sat_hook.domain.batch_events import BatchSource, BatchSubmitted, RowsTakenIn
 from sat_hook.domain.event_record import Provenance
@@ -13,7 +14,6 @@ from sat_hook.domain.identity import batch_id_of, payload_digest, request_id_of
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import Quote, Receive, Validate
 from sat_hook.domain.order_events import OrderReceived, QuoteSource
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest
 from sat_hook.store.event_store import OrderSlice, each_order
 from tests.orders import ACCOUNT, BY_TEST
 

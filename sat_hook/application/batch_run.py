@@ -15,6 +15,7 @@ from typing import NamedTuple
 from sat_hook.application.errors import BatchRefusedError
 from sat_hook.application.ports import Ports
 from sat_hook.application.rollback import pause_if_rolled_back
+from sat_hook.commands.handler import load_batch
 from sat_hook.domain.alerts import unreadable_products
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import ApprovalTerms, ShortFundsPolicy
@@ -37,7 +38,6 @@ from sat_hook.pipeline.approval import (
 )
 from sat_hook.pipeline.balance import BalanceReport, check_balance
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
-from sat_hook.pipeline.command_handler import load_batch
 from sat_hook.pipeline.escalations import EscalatedOrders, escalated_orders
 from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport, Gate
 from sat_hook.pipeline.funding import (
@@ -135,7 +135,7 @@ class BatchRun:
 
     Coroutines call SAT; the other steps only block on the database and the spools. Every step raises
     :class:`~sat_hook.application.errors.WrongAccountError` when the batch is another account's,
-    :class:`~sat_hook.pipeline.errors.PipelineError` for the pipeline's own trouble, ``SATError`` where it
+    :class:`~sat_hook.commands.errors.StepError` for the pipeline's own trouble, ``SATError`` where it
     calls SAT, and ``StoreUnavailableError`` when the database is away.
 
     :param ports: the account that pays.

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from sat_hook.application.installation import Installation
 from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order
 from sat_hook.pipeline import delivery, held_orders, overrides, withdrawal
-from sat_hook.pipeline.clock_skew import shared_clock
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.held_orders import HeldDecision, HeldReport
 from sat_hook.pipeline.overrides import Resolution
 from sat_hook.pipeline.withdrawal import WithdrawalReport
+from sat_hook.store.clock import shared_clock
 
 
 @dataclass(frozen=True, slots=True)

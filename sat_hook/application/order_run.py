@@ -11,11 +11,11 @@ from typing import NamedTuple
 from sat_hook.application.batch_run import BatchRun, RunFacts, RunRules
 from sat_hook.application.errors import BatchRefusedError
 from sat_hook.application.ports import Ports
+from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain.batch_events import ShortFundsPolicy
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Escalate
-from sat_hook.pipeline.command_handler import OrderCommandRequest
 from sat_hook.pipeline.funding import Reservation
 from sat_hook.pipeline.results import complete
 from sat_hook.pipeline.single_order import SingleOrder, ask_now, load_order, submit_single, take_single
@@ -128,4 +128,4 @@ def own_order(ports: Ports, request_id: str) -> Order:
 def hand_over(ports: Ports, order: Order, reason: str, provenance: Provenance) -> Order:
     """Hand an order without an end to people; it stays as it is while its last attempt may be under way."""
     command = OrderCommandRequest(order.request_id, Escalate(reason, ports.clock.now()))
-    return ports.handler.apply([command], provenance)[order.request_id].order or order
+    return ports.handler.apply([command], provenance)[order.request_id].after or order

@@ -11,12 +11,12 @@ from random import SystemRandom
 from sat_hook.application.errors import MissingKeyError, WrongAccountError
 from sat_hook.audit.checkpoints import CheckpointForkedError
 from sat_hook.clients.settings import AccountSettings
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.alerts import Alert
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.guards import NO_RULES, AccountRules
 from sat_hook.domain.ports import Clock, Offload, Randomness
 from sat_hook.pipeline.alerting import raise_alerts
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.funding import look_at_deposit
 from sat_hook.pipeline.limits import (
     ExecutionLimits,

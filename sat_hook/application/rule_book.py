@@ -11,10 +11,10 @@ from typing import Any
 
 from sat_hook.application.installation import Installation
 from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import AccountRules
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.rule_changes import confirm_rules, decline_rules, propose_rules
 from sat_hook.pipeline.rules_page import rules_as_shown
 

@@ -12,12 +12,12 @@ from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.pipeline.account_rules import rules_of_account
 from sat_hook.pipeline.batch_check import BatchCheck, Surroundings, check_batch
-from sat_hook.pipeline.clock_skew import shared_clock
 from sat_hook.pipeline.file_submission import FileSubmission, submit_file
 from sat_hook.pipeline.funding import observation_of
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.validation import catalogue_of
 from sat_hook.protocol.calls import account_call
+from sat_hook.store.clock import shared_clock
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.guards import PostgresGuardLedger
 

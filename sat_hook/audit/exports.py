@@ -7,33 +7,36 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sat_hook.domain.event import Event
+from sat_hook.commands import aggregates
+from sat_hook.commands.aggregates import EXPORTS
+from sat_hook.commands.errors import StepError
+from sat_hook.commands.handler import CommandHandler
+from sat_hook.domain.decision import RefusalReason
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.export import (
     Export,
-    ExportHandedOut,
+    ExportCommand,
     ExportRequested,
     ExportWritten,
-    evolve_export,
-    fold_export,
+    HandOutExport,
+    RecordExportWritten,
+    RequestExport,
 )
 from sat_hook.domain.identity import export_id_of
 from sat_hook.domain.ports import Clock
-from sat_hook.pipeline.errors import ContentionError, PipelineError
 from sat_hook.pipeline.overrides import checked_reason
-from sat_hook.store.event_store import Change, EventStore
+from sat_hook.store.event_store import EventStore
 
 MAXIMUM_PERIOD_DAYS = 400
-ROUNDS = 10
 
 
-class ExportNotFoundError(PipelineError):
+class ExportNotFoundError(StepError):
     """Nobody asked for an export with this id."""
 
     is_worth_a_retry = False
 
 
-class ExportRefusedError(PipelineError):
+class ExportRefusedError(StepError):
     """What was asked for cannot be exported; the text says why."""
 
     is_worth_a_retry = False
@@ -67,7 +70,7 @@ def request_export(
         raise ExportRefusedError(
             f"period: found {(until - recorded_from).days} days; expected at most {MAXIMUM_PERIOD_DAYS}"
         )
-    event = ExportRequested(
+    requested = ExportRequested(
         recorded_from=recorded_from,
         recorded_before=until,
         with_personal_data=with_personal_data,
@@ -75,12 +78,12 @@ def request_export(
     )
     period = f"{recorded_from.isoformat()}/{until.isoformat()}"
     export_id = export_id_of(provenance.actor, period, now.isoformat())
-    return _append(store, export_id, event, provenance, now)
+    return _apply(store, clock, export_id, RequestExport(requested), provenance)
 
 
 def load_export(store: EventStore, export_id: str) -> Export:
     """The export; raises ExportNotFoundError."""
-    export = _load(store, export_id)
+    export = aggregates.load_export(store, export_id)
     if export is None:
         raise ExportNotFoundError(f"there is no export {export_id}")
     return export
@@ -95,10 +98,7 @@ def record_written(
     store: EventStore, clock: Clock, export_id: str, written: ExportWritten, provenance: Provenance
 ) -> Export:
     """Record the written pack, unless the very same one is recorded already."""
-    export = load_export(store, export_id)
-    if (export.uri, export.digest) == (written.uri, written.digest):
-        return export
-    return _append(store, export_id, written, provenance, clock.now())
+    return _apply(store, clock, export_id, RecordExportWritten(written), provenance)
 
 
 def hand_out(store: EventStore, clock: Clock, export_id: str, provenance: Provenance) -> Export:
@@ -117,27 +117,15 @@ def hand_out(store: EventStore, clock: Clock, export_id: str, provenance: Proven
             f"export {export_id} with personal data: found {provenance.actor}; expected {asker}, who gave "
             "the reason for it (ask for a pack of your own: sat audit export)"
         )
-    if export.digest is None:
-        raise ExportRefusedError(
-            f"export {export_id}: found no pack yet; expected the DAG audit_export to end"
-        )
-    return _append(store, export_id, ExportHandedOut(digest=export.digest), provenance, clock.now())
+    return _apply(store, clock, export_id, HandOutExport(), provenance)
 
 
-def _append(
-    store: EventStore, export_id: str, event: Event, provenance: Provenance, moment: datetime
+def _apply(
+    store: EventStore, clock: Clock, export_id: str, command: ExportCommand, provenance: Provenance
 ) -> Export:
-    for _ in range(ROUNDS):
-        before = _load(store, export_id)
-        after = evolve_export(before, export_id, event, moment)
-        change = Change(
-            StreamId(StreamKind.EXPORT, export_id), before.version if before else 0, (event,), after
-        )
-        if not store.append([change], provenance, moment):
-            return after
-    raise ContentionError(f"export {export_id} kept changing while it was written to")
-
-
-def _load(store: EventStore, export_id: str) -> Export | None:
-    events = store.read_stream(StreamId(StreamKind.EXPORT, export_id))
-    return fold_export(export_id, ((recorded.event, recorded.occurred_at) for recorded in events))
+    result = CommandHandler(store, clock).apply_to(EXPORTS, export_id, command, provenance)
+    if result.after is None:
+        raise ExportNotFoundError(f"there is no export {export_id}")
+    if result.refusal is not None and result.refusal.reason is not RefusalReason.ALREADY_SO:
+        raise ExportRefusedError(result.refusal.detail)
+    return result.after

@@ -13,11 +13,12 @@ from itertools import zip_longest
 from typing import Protocol
 
 from sat_hook.audit.findings import Finding, FindingKind, Report
+from sat_hook.commands.errors import BatchNotFoundError
 from sat_hook.domain.batch_events import BatchResultsWritten
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.legacy_events import BatchResultsWritten as ResultsWrittenSomewhen
-from sat_hook.pipeline.errors import BatchNotFoundError, SpoolError
+from sat_hook.pipeline.errors import SpoolError
 from sat_hook.pipeline.result_rows import EARLIER_FORMS
 from sat_hook.pipeline.results import ResultFile, render_results
 from sat_hook.pipeline.spool import SpoolReader

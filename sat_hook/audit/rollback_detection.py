@@ -11,10 +11,10 @@ from datetime import timedelta
 
 from sat_hook.audit.checkpoints import CheckpointForkedError, require_published
 from sat_hook.audit.publication import PublishedReader
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.account import AccountPaused, AccountResumed, PauseAccount
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.identity import account_id_of
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.store.database import Database
 from sat_hook.store.statements import queries
 

@@ -16,6 +16,7 @@ from sat_hook.catalogue.absence_check import Confirmation, PriceSource, confirm
 from sat_hook.catalogue.comparison import after_changes, compare, missing_from
 from sat_hook.catalogue.jumps import jump_alerts
 from sat_hook.catalogue.price_list import PriceListRefusedError, changes_digest, price_list_of, state_digest
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.account import ReportPriceList
 from sat_hook.domain.alerts import unreadable_products
 from sat_hook.domain.event_record import Provenance
@@ -28,7 +29,6 @@ from sat_hook.domain.prices import (
     SnapshotOutcome,
 )
 from sat_hook.pipeline.alerting import raise_alerts
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.protocol.calls import products_call
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.alerts import AlertBook

@@ -16,9 +16,11 @@ from sat_hook.domain.account_rules import (
     evolve_rules,
 )
 from sat_hook.domain.books_events import BooksEvent
+from sat_hook.domain.decision import Decider, Decision, Refusal, RefusalReason
 from sat_hook.domain.event import Event, register
+from sat_hook.domain.event_record import StreamKind
 from sat_hook.domain.funds import Movement, MovementKind
-from sat_hook.domain.order import Refusal, RefusalReason
+from sat_hook.domain.identity import account_id_of
 
 
 @register
@@ -161,7 +163,7 @@ class ReportPriceList:
 AccountCommand = PauseAccount | ResumeAccount | BindClient | ReportMovement | ReportPriceList | RulesCommand
 
 
-def decide_account(standing: AccountStanding, command: AccountCommand) -> tuple[Event, ...] | Refusal:
+def decide_account(standing: AccountStanding, command: AccountCommand) -> Decision:
     """The events that ``command`` appends, or why it changes nothing."""
     if isinstance(command, RulesCommand):
         return decide_rules(standing.account, standing.version, standing.rules, command)
@@ -194,7 +196,7 @@ def decide_account(standing: AccountStanding, command: AccountCommand) -> tuple[
             )
 
 
-def _report_movement(standing: AccountStanding, command: ReportMovement) -> tuple[Event, ...] | Refusal:
+def _report_movement(standing: AccountStanding, command: ReportMovement) -> Decision:
     if standing.last_movement_at is not None and command.observed_at <= standing.last_movement_at:
         return Refusal(
             reason=RefusalReason.STALE_EVIDENCE, detail=f"reported up to {standing.last_movement_at}"
@@ -245,6 +247,21 @@ def evolve_account(standing: AccountStanding, event: Event) -> AccountStanding:
         case _:
             raise ValueError(f"{event.type_name} is not an event of an account")
     return standing.model_copy(update={**change, "version": standing.version + 1})
+
+
+def new_account(account: str) -> AccountStanding:
+    """Where the account with this name stands before anything was decided about it: it may send."""
+    return AccountStanding(account_id=account_id_of(account), account=account)
+
+
+def account_decider(account: str) -> Decider[AccountStanding, AccountCommand]:
+    """The rules of the account with this name."""
+    return Decider(
+        stream_kind=StreamKind.ACCOUNT,
+        initial_state=lambda _account_id: new_account(account),
+        decide=decide_account,
+        evolve=lambda standing, _account_id, event, _occurred_at: evolve_account(standing, event),
+    )
 
 
 def fold_account(account_id: str, events: Iterable[tuple[Event, datetime]]) -> AccountStanding | None:

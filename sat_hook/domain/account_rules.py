@@ -15,9 +15,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sat_hook.domain.decision import Decision, Refusal, RefusalReason
 from sat_hook.domain.event import Event, register
 from sat_hook.domain.guards import MAXIMUM_DUPLICATE_DAYS, AccountRules, GuardRules
-from sat_hook.domain.order import Refusal, RefusalReason
 from sat_hook.domain.people import is_same_person, user_named
 
 MAXIMUM_DEDUP_HORIZON_HOURS = 24 * 30
@@ -207,9 +207,7 @@ class RecordRun:
 RulesCommand = AdoptRules | ProposeRules | ConfirmRules | DeclineRules | RecordRun
 
 
-def decide_rules(
-    account: str, version: int, standing: RulesStanding, command: RulesCommand
-) -> tuple[Event, ...] | Refusal:
+def decide_rules(account: str, version: int, standing: RulesStanding, command: RulesCommand) -> Decision:
     """The events that ``command`` appends to the account at ``version``, or why it changes nothing."""
     match command:
         case AdoptRules(connection=connection, asked=asked):
@@ -264,9 +262,7 @@ def looser_than(rules: AccountRules, asked: Mapping[str, float | None]) -> dict[
     return looser
 
 
-def _adopt(
-    account: str, standing: RulesStanding, connection: str, asked: AccountRules
-) -> tuple[Event, ...] | Refusal:
+def _adopt(account: str, standing: RulesStanding, connection: str, asked: AccountRules) -> Decision:
     if standing.are_confirmed:
         return Refusal(reason=RefusalReason.ALREADY_SO, detail="people have confirmed the rules")
     values = RuleValues.of(standing.in_force.stricter(asked))
@@ -275,9 +271,7 @@ def _adopt(
     return (AccountRulesAdopted(account=account, connection=connection, values=values),)
 
 
-def _propose(
-    account: str, version: int, standing: RulesStanding, command: ProposeRules
-) -> tuple[Event, ...] | Refusal:
+def _propose(account: str, version: int, standing: RulesStanding, command: ProposeRules) -> Decision:
     values = command.values
     if user_named(command.actor) is None:
         return _wrong(f"found {command.actor}; expected a user who proposes")
@@ -309,9 +303,7 @@ def _propose(
     )
 
 
-def _answer(
-    account: str, standing: RulesStanding, command: ConfirmRules | DeclineRules
-) -> tuple[Event, ...] | Refusal:
+def _answer(account: str, standing: RulesStanding, command: ConfirmRules | DeclineRules) -> Decision:
     waiting = standing.proposal
     if waiting is None or waiting.number != command.proposal:
         what = "none" if waiting is None else f"proposal {waiting.number}"

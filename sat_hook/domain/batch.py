@@ -33,8 +33,9 @@ from sat_hook.domain.batch_commands import (
     TakeInRows,
     WithdrawBatch,
 )
+from sat_hook.domain.decision import Decider, Decision, Refusal, RefusalReason, nothing_yet
 from sat_hook.domain.event import Event
-from sat_hook.domain.order import Refusal, RefusalReason
+from sat_hook.domain.event_record import StreamKind
 
 
 class BatchState(StrEnum):
@@ -100,12 +101,12 @@ class Batch(BaseModel):
         return self.orders + self.set_aside
 
 
-def decide_batch(batch: Batch | None, command: BatchCommand) -> tuple[Event, ...] | Refusal:
+def decide_batch(batch: Batch | None, command: BatchCommand) -> Decision:
     """The events that ``command`` appends to ``batch``, or why it changes nothing."""
     if isinstance(command, Submit):
         return _submit(batch, command)
     if batch is None:
-        return Refusal(reason=RefusalReason.NO_SUCH_ORDER, detail="no such batch")
+        return Refusal(reason=RefusalReason.NO_SUCH_BATCH)
     if isinstance(command, RecordResults):
         if (batch.results_digest, batch.results_uri) == (command.written.digest, command.written.uri):
             return Refusal(reason=RefusalReason.ALREADY_SO, detail="the same results are already there")
@@ -133,7 +134,7 @@ def decide_batch(batch: Batch | None, command: BatchCommand) -> tuple[Event, ...
 def _decide_letting_through(
     batch: Batch,
     command: RecordGuarding | Reopen | RequestApproval | RefuseApproval | ApproveBatch | RejectApproval,
-) -> tuple[Event, ...] | Refusal:
+) -> Decision:
     """Guards and approval. They come back to a completed batch when its held orders are released."""
     if batch.state is BatchState.REFUSED:
         return Refusal(reason=RefusalReason.ALREADY_ENDED, detail="the batch is refused")
@@ -172,7 +173,7 @@ def _decide_letting_through(
             )
 
 
-def _submit(batch: Batch | None, command: Submit) -> tuple[Event, ...] | Refusal:
+def _submit(batch: Batch | None, command: Submit) -> Decision:
     if batch is None:
         return (command.submitted,)
     if batch.digest == command.submitted.digest:
@@ -183,7 +184,7 @@ def _submit(batch: Batch | None, command: Submit) -> tuple[Event, ...] | Refusal
     )
 
 
-def _withdraw(batch: Batch, command: WithdrawBatch) -> tuple[Event, ...] | Refusal:
+def _withdraw(batch: Batch, command: WithdrawBatch) -> Decision:
     if batch.withdrawn is not None:
         return Refusal(reason=RefusalReason.ALREADY_SO, detail=f"withdrawn before: {batch.withdrawn}")
     if batch.state is BatchState.REFUSED:
@@ -191,7 +192,7 @@ def _withdraw(batch: Batch, command: WithdrawBatch) -> tuple[Event, ...] | Refus
     return (happened.BatchWithdrawn(reason=command.reason),)
 
 
-def _decide_step(batch: Batch, command: BatchCommand) -> tuple[Event, ...] | Refusal:
+def _decide_step(batch: Batch, command: BatchCommand) -> Decision:
     match command:
         case TakeInRows(taken=taken):
             if batch.state is not BatchState.SUBMITTED:
@@ -229,7 +230,7 @@ def _decide_step(batch: Batch, command: BatchCommand) -> tuple[Event, ...] | Ref
             raise TypeError(f"{type(command).__name__} is not a step of a batch")
 
 
-def _reserve(batch: Batch, reserved: happened.FundsReserved) -> tuple[Event, ...] | Refusal:
+def _reserve(batch: Batch, reserved: happened.FundsReserved) -> Decision:
     if batch.withdrawn is not None:
         return _withdrawn(batch)
     # A batch that is completed may hold orders that a person releases later.
@@ -275,6 +276,14 @@ def fold_batch(batch_id: str, events: Iterable[tuple[Event, datetime]]) -> Batch
     for event, _ in events:
         batch = evolve_batch(batch, batch_id, event)
     return batch
+
+
+BATCH_DECIDER: Decider[Batch | None, BatchCommand] = Decider(
+    stream_kind=StreamKind.BATCH,
+    initial_state=nothing_yet,
+    decide=decide_batch,
+    evolve=lambda batch, batch_id, event, _occurred_at: evolve_batch(batch, batch_id, event),
+)
 
 
 def _change(batch: Batch, event: Event) -> dict[str, object]:

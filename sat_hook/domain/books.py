@@ -9,15 +9,9 @@ from typing import NamedTuple
 
 from sat_hook.domain import books_events as happened
 from sat_hook.domain import legacy_events as legacy
-from sat_hook.domain.breaks import BreakCategory, BreakState
+from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import RecordedEvent
-from sat_hook.domain.order import Refusal, RefusalReason
-from sat_hook.domain.people import is_same_person
-from sat_hook.domain.rupiah import rupiah
-
-MAXIMUM_TOP_UP_RUPIAH = 10**13
-_NOT_TO_BE_SIGNED = (BreakCategory.CONTROL, BreakCategory.FILE)
 
 
 class Posted(NamedTuple):
@@ -281,119 +275,3 @@ def _drop_those_not_chosen(books: AccountBooks, choice: happened.SettlementChose
             del books.set_aside[event.name]
             books.cleared[event.name] = f"a person has chosen {choice.name}"
             books.not_chosen.setdefault(choice.day, set()).add(event.digest)
-
-
-def record_observation(books: AccountBooks, event: happened.DepositObserved) -> tuple[Event, ...] | Refusal:
-    """Keep a look at the deposit; one that is no newer than the last is known already."""
-    last = books.observations[-1].event if books.observations else None
-    if last is not None and event.requested_at <= last.requested_at:
-        return Refusal(reason=RefusalReason.ALREADY_SO, detail=f"observed at {last.requested_at}")
-    return (event,)
-
-
-def record_top_up(
-    books: AccountBooks, event: happened.TopUpRecorded, now: datetime
-) -> tuple[Event, ...] | Refusal:
-    """Record a top-up. The same again changes nothing; the same reference with other facts is refused."""
-    if not 0 < event.amount_rupiah <= MAXIMUM_TOP_UP_RUPIAH:
-        return _wrong(f"amount: found {event.amount_rupiah}; expected 1 to {MAXIMUM_TOP_UP_RUPIAH} rupiah")
-    if event.credited_at > now:
-        return _wrong(
-            f"credited at: found {event.credited_at.isoformat()}; expected a moment that has passed"
-        )
-    for known in books.top_ups:
-        # Banks write references in capitals, people do not always.
-        if known.event.reference.casefold() == event.reference.casefold():
-            same = (known.event.amount_rupiah, known.event.credited_at) == (
-                event.amount_rupiah,
-                event.credited_at,
-            )
-            if same:
-                return Refusal(reason=RefusalReason.ALREADY_SO, detail=event.reference)
-            return _wrong(
-                f"reference {event.reference!r}: found a top-up of {rupiah(known.event.amount_rupiah)} "
-                f"recorded by {known.posted.actor}; expected a reference of its own"
-            )
-    return (event,)
-
-
-def decide_break(books: AccountBooks, event: happened.BreakDecided) -> tuple[Event, ...] | Refusal:
-    """Explain, resolve or write off a break that is still carried."""
-    found = books.find_break(event.break_id)
-    if found is None:
-        return _wrong(f"found no break {event.break_id} of account {books.account!r}")
-    state = books.standing_of(*found)
-    if state is event.state:
-        return Refusal(reason=RefusalReason.ALREADY_SO, detail=state.value)
-    if state.is_final or event.state is BreakState.OPEN:
-        return _wrong(
-            f"break {event.break_id}: found it {state.value}; expected one that is open or explained"
-        )
-    return (event,)
-
-
-def prepare_day(books: AccountBooks, day: date, note: str) -> tuple[happened.DayPrepared, ...] | Refusal:
-    """Sign the newest close of a day as its preparer."""
-    close = books.closes.get(day)
-    if close is None:
-        return _wrong(f"{day}: found no close; expected a day that is closed")
-    if day in books.certified:
-        return Refusal(reason=RefusalReason.ALREADY_SO, detail="certified")
-    standing = [item for item in close.breaks if books.standing_of(item, close) is BreakState.OPEN]
-    doubtful = [booked for booked in standing if booked.category in _NOT_TO_BE_SIGNED]
-    if doubtful:
-        kinds = " and ".join(sorted({booked.category.value for booked in doubtful}))
-        named = ", ".join(booked.break_id for booked in doubtful[:3])
-        return _wrong(
-            f"{day}: found open {kinds} breaks ({named}); expected totals that agree and files that count, "
-            "or an explanation of each"
-        )
-    event = close.event
-    signed = books.prepared.get(day)
-    if signed is not None and signed.event.position == event.position:
-        return Refusal(reason=RefusalReason.ALREADY_SO, detail=f"prepared by {signed.posted.actor}")
-    return (
-        happened.DayPrepared(
-            account=books.account,
-            day=day,
-            position=event.position,
-            result_digest=event.result_digest,
-            open_breaks=len(standing),
-            note=note,
-        ),
-    )
-
-
-def certify_day(
-    books: AccountBooks, day: date, actor: str, checkpoint: str | None, note: str
-) -> tuple[happened.DayCertified, ...] | Refusal:
-    """Approve what was prepared, as somebody else than its preparer; the day is frozen from then on."""
-    if day in books.certified:
-        return Refusal(
-            reason=RefusalReason.ALREADY_SO, detail=f"certified by {books.certified[day].posted.actor}"
-        )
-    close, signed = books.closes.get(day), books.prepared.get(day)
-    if close is None or signed is None:
-        return _wrong(f"{day}: found nobody's preparation; expected a close that its preparer has signed")
-    if signed.event.position != close.event.position:
-        return _wrong(
-            f"{day}: found a preparation of position {signed.event.position}; expected one of "
-            f"{close.event.position}, where the day was closed since"
-        )
-    if is_same_person(signed.posted.actor, actor):
-        return _wrong(f"{day}: found the preparer ({actor}); expected somebody else to approve")
-    return (
-        happened.DayCertified(
-            account=books.account,
-            day=day,
-            position=signed.event.position,
-            result_digest=signed.event.result_digest,
-            open_breaks=signed.event.open_breaks,
-            checkpoint=checkpoint,
-            note=note,
-        ),
-    )
-
-
-def _wrong(detail: str) -> Refusal:
-    return Refusal(reason=RefusalReason.WRONG_STATE, detail=detail)

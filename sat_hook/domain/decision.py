@@ -1,9 +1,60 @@
-"""What a command comes to: the events to append, or the named refusal that changes nothing."""
+"""What a command comes to, and what decides it: the events to append, or the refusal that changes nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
 from sat_hook.domain.event import Event
-from sat_hook.domain.order import Order, Refusal, RefusalReason
+from sat_hook.domain.event_record import StreamKind
+
+State = TypeVar("State")
+Command = TypeVar("Command")
+
+
+class RefusalReason(StrEnum):
+    """Why a command changes nothing."""
+
+    NO_SUCH_ORDER = "no_such_order"
+    NO_SUCH_BATCH = "no_such_batch"
+    NO_SUCH_EXPORT = "no_such_export"
+    SAME_ORDER = "same_order"
+    ORDER_ID_REUSED = "order_id_reused"
+    WRONG_STATE = "wrong_state"
+    NOT_VALIDATED = "not_validated"
+    ALREADY_SO = "already_so"
+    ALREADY_ENDED = "already_ended"
+    NEVER_SENT = "never_sent"
+    MAY_HAVE_BEEN_SENT = "may_have_been_sent"
+    IN_FLIGHT = "in_flight"
+    QUOTE_STALE = "quote_stale"
+    NOT_RESERVED = "not_reserved"
+    BODY_CHANGED = "body_changed"
+    NOT_KNOWN_TO_BE_ABSENT = "not_known_to_be_absent"
+    BEYOND_DEDUP_HORIZON = "beyond_dedup_horizon"
+    STALE_ATTEMPT = "stale_attempt"
+    STALE_EVIDENCE = "stale_evidence"
+    NOT_CONFIRMED = "not_confirmed"
+    OVERTAKEN = "overtaken"
+    TOO_EARLY = "too_early"
+    NOT_APPROVED = "not_approved"
+    PRICE_CHANGED = "price_changed"
+    NOT_REPRODUCED = "not_reproduced"
+
+
+class Refusal(BaseModel):
+    """A command that was understood and changes nothing."""
+
+    model_config = ConfigDict(frozen=True)
+
+    reason: RefusalReason
+    detail: str = ""
+
 
 Decision = tuple[Event, ...] | Refusal
 
@@ -13,6 +64,23 @@ def refuse(reason: RefusalReason, detail: str = "") -> Refusal:
     return Refusal(reason=reason, detail=detail)
 
 
-def wrong_state(order: Order) -> Refusal:
-    """The refusal of a command that the order's state does not allow."""
-    return refuse(RefusalReason.WRONG_STATE, f"the order is {order.state.value}")
+@dataclass(frozen=True, slots=True)
+class Decider(Generic[State, Command]):
+    """The rules of one kind of stream. Every function is pure.
+
+    :param stream_kind: the kind of stream whose events these are.
+    :param initial_state: the state before the first event, by the stream's key; None where nothing exists
+        yet.
+    :param decide: the events that a command appends in this state, or why it changes nothing.
+    :param evolve: the state after one event, from the state before it, the stream's key and the time at which
+        the event occurred.
+    """
+
+    stream_kind: StreamKind
+    initial_state: Callable[[str], State]
+    decide: Callable[[State, Command], Decision]
+    evolve: Callable[[State, str, Event, datetime], State]
+
+
+def nothing_yet(_key: str) -> None:
+    """The initial state of what begins to exist with its first event."""

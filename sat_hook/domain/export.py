@@ -1,13 +1,16 @@
-"""An export: an evidence pack that a person asked for. Who asked, what for, what was made, who took it."""
+"""An export: an evidence pack that a person asked for. Who asked, why, what was made, who took it. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from sat_hook.domain.decision import Decider, Decision, RefusalReason, nothing_yet, refuse
 from sat_hook.domain.event import Event, register
+from sat_hook.domain.event_record import StreamKind
 
 
 @register
@@ -60,6 +63,48 @@ class Export(BaseModel):
     handed_out: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class RequestExport:
+    """Ask for the evidence of a period."""
+
+    requested: ExportRequested
+
+
+@dataclass(frozen=True, slots=True)
+class RecordExportWritten:
+    """Record that the pack was written."""
+
+    written: ExportWritten
+
+
+@dataclass(frozen=True, slots=True)
+class HandOutExport:
+    """Record that the actor is given the pack that was written last."""
+
+
+ExportCommand = RequestExport | RecordExportWritten | HandOutExport
+
+
+def decide_export(export: Export | None, command: ExportCommand) -> Decision:
+    """The events that ``command`` appends to ``export``, or why it changes nothing."""
+    if isinstance(command, RequestExport):
+        return (command.requested,) if export is None else refuse(RefusalReason.ALREADY_SO)
+    if export is None:
+        return refuse(RefusalReason.NO_SUCH_EXPORT)
+    match command:
+        case RecordExportWritten(written=written):
+            if (export.uri, export.digest) == (written.uri, written.digest):
+                return refuse(RefusalReason.ALREADY_SO, "the same pack is already there")
+            return (written,)
+        case HandOutExport():
+            if export.digest is None:
+                return refuse(
+                    RefusalReason.WRONG_STATE,
+                    f"export {export.export_id}: found no pack yet; expected the DAG audit_export to end",
+                )
+            return (ExportHandedOut(digest=export.digest),)
+
+
 def evolve_export(export: Export | None, export_id: str, event: Event, occurred_at: datetime) -> Export:
     """The export after ``event``."""
     match event:
@@ -92,3 +137,8 @@ def fold_export(export_id: str, events: Iterable[tuple[Event, datetime]]) -> Exp
     for event, occurred_at in events:
         export = evolve_export(export, export_id, event, occurred_at)
     return export
+
+
+EXPORT_DECIDER: Decider[Export | None, ExportCommand] = Decider(
+    stream_kind=StreamKind.EXPORT, initial_state=nothing_yet, decide=decide_export, evolve=evolve_export
+)

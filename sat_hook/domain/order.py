@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sat_hook.domain import amounts
 from sat_hook.domain import order_events as happened
+from sat_hook.domain.decision import Refusal, RefusalReason, refuse
 from sat_hook.domain.event import Event
 from sat_hook.domain.order_state import OrderState as OrderState
 from sat_hook.domain.same_order import mismatch_in_words
@@ -26,42 +26,6 @@ STATUS_MISMATCH = "status_mismatch"
 """The reason of an order of which SAT signed a status that is about something else."""
 
 SALES_PRICE = "sales_price"
-
-
-class RefusalReason(StrEnum):
-    """Why a command changes nothing."""
-
-    NO_SUCH_ORDER = "no_such_order"
-    SAME_ORDER = "same_order"
-    ORDER_ID_REUSED = "order_id_reused"
-    WRONG_STATE = "wrong_state"
-    NOT_VALIDATED = "not_validated"
-    ALREADY_SO = "already_so"
-    ALREADY_ENDED = "already_ended"
-    NEVER_SENT = "never_sent"
-    MAY_HAVE_BEEN_SENT = "may_have_been_sent"
-    IN_FLIGHT = "in_flight"
-    QUOTE_STALE = "quote_stale"
-    NOT_RESERVED = "not_reserved"
-    BODY_CHANGED = "body_changed"
-    NOT_KNOWN_TO_BE_ABSENT = "not_known_to_be_absent"
-    BEYOND_DEDUP_HORIZON = "beyond_dedup_horizon"
-    STALE_ATTEMPT = "stale_attempt"
-    STALE_EVIDENCE = "stale_evidence"
-    NOT_CONFIRMED = "not_confirmed"
-    OVERTAKEN = "overtaken"
-    TOO_EARLY = "too_early"
-    NOT_APPROVED = "not_approved"
-    PRICE_CHANGED = "price_changed"
-
-
-class Refusal(BaseModel):
-    """A command that was understood and changes nothing."""
-
-    model_config = ConfigDict(frozen=True)
-
-    reason: RefusalReason
-    detail: str = ""
 
 
 class UnknownAmount(BaseModel):
@@ -407,3 +371,8 @@ def _change_by_status(order: Order, event: happened.SignedStatus) -> dict[str, o
     return (
         change | {"reported_status": "Failed"} | _ended(state, event.error_code or None, event.error_detail)
     )
+
+
+def wrong_state(order: Order) -> Refusal:
+    """The refusal of a command that the order's state does not allow."""
+    return refuse(RefusalReason.WRONG_STATE, f"the order is {order.state.value}")

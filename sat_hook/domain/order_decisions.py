@@ -11,11 +11,12 @@ from dataclasses import replace
 
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.decision import Decision
+from sat_hook.domain.decision import Decider, Decision, Refusal, RefusalReason, nothing_yet
 from sat_hook.domain.decision import refuse as _refuse
-from sat_hook.domain.decision import wrong_state as _wrong_state
 from sat_hook.domain.event import Event
-from sat_hook.domain.order import Order, OrderState, Refusal, RefusalReason
+from sat_hook.domain.event_record import StreamKind
+from sat_hook.domain.order import Order, OrderState, evolve
+from sat_hook.domain.order import wrong_state as _wrong_state
 from sat_hook.domain.order_commands import OperatorEnd, OrderCommand, ReplyVerdict
 from sat_hook.domain.same_order import differing_members
 from sat_hook.domain.status_decisions import charge_above_quote, record_callback, record_status
@@ -38,6 +39,11 @@ def decide(order: Order | None, command: OrderCommand) -> Decision:
     if not unknown or isinstance(decision, Refusal):
         return decision
     return (*decision, *told_of(order, decision, unknown))
+
+
+ORDER_DECIDER: Decider[Order | None, OrderCommand] = Decider(
+    stream_kind=StreamKind.ORDER, initial_state=nothing_yet, decide=decide, evolve=evolve
+)
 
 
 def _receive(order: Order | None, command: asked.Receive) -> Decision:

@@ -13,11 +13,12 @@ from sat_hook.domain.books_events import (
     SettlementImported,
     SettlementSetAside,
 )
-from sat_hook.domain.event import Event
-from sat_hook.domain.order import Refusal, RefusalReason
+from sat_hook.domain.decision import Decision, Refusal, RefusalReason
+
+MINIMUM_DIGEST_CHARACTERS = 6
 
 
-def record_settlement(books: AccountBooks, event: SettlementImported) -> tuple[Event, ...] | Refusal:
+def record_settlement(books: AccountBooks, event: SettlementImported) -> Decision:
     """Register a settlement file; the same bytes for the same day count once.
 
     One that replaces may bring back what it looked like before, or the same bytes read by another mapping.
@@ -37,9 +38,7 @@ def record_settlement(books: AccountBooks, event: SettlementImported) -> tuple[E
     return (event,)
 
 
-def replace_rivals(
-    books: AccountBooks, event: SettlementImported, rivals: tuple[str, ...]
-) -> tuple[Event, ...] | Refusal:
+def replace_rivals(books: AccountBooks, event: SettlementImported, rivals: tuple[str, ...]) -> Decision:
     """Register a file instead of those of its day that have these digests; the others go on counting."""
     kept = [
         known.event.model_copy(update={"replaces_earlier": False})
@@ -49,7 +48,7 @@ def replace_rivals(
     return (event.model_copy(update={"replaces_earlier": True}), *kept)
 
 
-def set_aside(books: AccountBooks, event: SettlementSetAside) -> tuple[Event, ...] | Refusal:
+def set_aside(books: AccountBooks, event: SettlementSetAside) -> Decision:
     """Keep a file from counting; the same again changes nothing."""
     known = books.set_aside.get(event.name)
     if known is not None and known.event.model_copy(update={"day": event.day}) == event:
@@ -57,7 +56,7 @@ def set_aside(books: AccountBooks, event: SettlementSetAside) -> tuple[Event, ..
     return (event,)
 
 
-def clear(books: AccountBooks, name: str, reason: str) -> tuple[Event, ...] | Refusal:
+def clear(books: AccountBooks, name: str, reason: str) -> Decision:
     """End the standing aside of a file that is taken in no more, or that was taken in all along."""
     if name not in books.set_aside:
         return Refusal(reason=RefusalReason.ALREADY_SO, detail=name)
@@ -99,17 +98,33 @@ def is_chosen(books: AccountBooks, event: SettlementImported) -> bool:
     )
 
 
-def choose(books: AccountBooks, event: SettlementChosen) -> tuple[Event, ...] | Refusal:
-    """Say which of several files with the same orders counts; the others do not."""
-    there = in_doubt(books, event.day)
+def choose(books: AccountBooks, day: date, file: str, reason: str) -> Decision:
+    """Say which of several files with the same orders counts; the others do not.
+
+    :param file: its name, or at least six of the first characters of its digest.
+    """
+    there = in_doubt(books, day)
     if not there:
-        detail = f"{event.day}: found no settlement files to choose between; expected two or more"
+        detail = f"{day}: found no settlement files to choose between; expected two or more"
         return Refusal(reason=RefusalReason.WRONG_STATE, detail=detail)
-    if (event.name, event.digest) not in there:
-        named = ", ".join(one.name for one in there)
-        detail = f"{event.day}: found {event.name}, which is in no doubt; expected one of {named}"
-        return Refusal(reason=RefusalReason.WRONG_STATE, detail=detail)
-    last = [choice.event.digest for choice in books.choices if choice.event.day == event.day][-1:]
-    if last == [event.digest]:
-        return Refusal(reason=RefusalReason.ALREADY_SO, detail=event.name)
-    return (event,)
+    meant = [one for one in there if file == one.name or _begins(one.digest, file)]
+    if len(meant) != 1:
+        found = f"{len(meant)} files of that name" if meant else repr(file)
+        expected = ", ".join(f"{one.name} ({one.digest[:8]})" for one in there)
+        return Refusal(
+            reason=RefusalReason.WRONG_STATE,
+            detail=f"{day}: found {found}; expected one of {expected}, by its name or these characters",
+        )
+    (chosen,) = meant
+    last = [choice.event.digest for choice in books.choices if choice.event.day == day][-1:]
+    if last == [chosen.digest]:
+        return Refusal(reason=RefusalReason.ALREADY_SO, detail=chosen.name)
+    return (
+        SettlementChosen(
+            account=books.account, day=day, name=chosen.name, digest=chosen.digest, reason=reason
+        ),
+    )
+
+
+def _begins(digest: str, characters: str) -> bool:
+    return len(characters) >= MINIMUM_DIGEST_CHARACTERS and digest.startswith(characters.lower())

@@ -13,7 +13,7 @@ from psycopg2.extensions import make_dsn
 
 from sat_hook.clients.clock import SystemClock
 from sat_hook.clients.settings import AccountSettings
-from sat_hook.pipeline.command_handler import CommandHandler
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.callbacks import PostgresCallbackInbox

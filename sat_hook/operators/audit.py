@@ -29,7 +29,7 @@ from sat_hook.audit.checkpoints import (
     publish_checkpoints,
     stray_checkpoints,
 )
-from sat_hook.audit.exports import load_export, record_written, requested_by
+from sat_hook.audit.exports import ExportNotFoundError, load_export, record_written, requested_by
 from sat_hook.audit.findings import Finding
 from sat_hook.audit.log_verification import verify_log
 from sat_hook.audit.pack import PackWriter
@@ -51,7 +51,6 @@ from sat_hook.hooks.spool import exports_folder, keep_export
 from sat_hook.operators.accounts import accounts_of_installation
 from sat_hook.operators.run_context import provenance_of
 from sat_hook.pipeline.alerting import raise_alerts
-from sat_hook.pipeline.errors import PipelineError
 
 SUNDAY = 6
 MAXIMUM_FINDINGS_LOGGED = 1_000
@@ -188,7 +187,7 @@ class SATExportOperator(BaseOperator):
         application, signer = ApplicationHook(self.db_conn_id, "sat export"), audit_signer(self.audit_conn_id)
         try:
             export = load_export(application.store, self.export_id)
-        except PipelineError as error:
+        except ExportNotFoundError as error:
             raise AirflowFailException(f"{error}; ask for one with: sat audit export") from error
         # Everything of the period is settled and covered before it is read.
         _checkpoints(application, self.audit_conn_id, provenance_of(context))

@@ -12,10 +12,10 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sat_hook.application.batch_run import RunFacts
+from sat_hook.commands.errors import StepError
 from sat_hook.domain.event_record import Provenance
-from sat_hook.pipeline.errors import PipelineError, SubmissionRefusedError
+from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.protocol.errors import SATError
-from sat_hook.reconciliation.errors import ReconciliationError
 
 NO_BATCH = ""
 SERVICE_ACTOR = "service:airflow"
@@ -63,7 +63,7 @@ def failing_for_good(sat_conn_id: str) -> Iterator[None]:
     """
     try:
         yield
-    except (PipelineError, ReconciliationError) as error:
+    except StepError as error:
         if not error.is_worth_a_retry:
             raise AirflowFailException(str(error)) from error
         raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from sat_hook.commands.handler import CommandHandler, load_batch, standing_of
 from sat_hook.domain.account import BindClient
 from sat_hook.domain.account_rules import (
     AdoptRules,
@@ -20,7 +21,6 @@ from sat_hook.domain.batch_commands import RecordBatchRun
 from sat_hook.domain.batch_events import BatchRunRefused, BatchRunStarted
 from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.guards import NO_RULES, AccountRules
-from sat_hook.pipeline.command_handler import CommandHandler, load_batch, standing_of
 from sat_hook.pipeline.errors import RunRefusedError
 from sat_hook.pipeline.limits import RecoveryLimits
 from sat_hook.store.event_store import EventStore

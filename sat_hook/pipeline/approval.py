@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import (
     ApproveBatch,
@@ -23,16 +24,16 @@ from sat_hook.domain.batch_commands import (
     RequestApproval,
 )
 from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalTerms
+from sat_hook.domain.decision import RefusalReason
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.guards import amount_of, counts, smaller_limit
 from sat_hook.domain.identity import payload_digest
-from sat_hook.domain.order import Order, OrderState, RefusalReason
+from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Approve, Cancel, OrderCommand, Reject
 from sat_hook.domain.order_events import RejectionReason
 from sat_hook.domain.people import USER_PREFIX, is_same_person, user_named
 from sat_hook.pipeline.account_rules import rules_of_account
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.pipeline.errors import (
     ApprovalRejectedError,
     ApprovalTermsChangedError,

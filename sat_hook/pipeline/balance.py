@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_commands import RecordBalance
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.rupiah import rupiah
-from sat_hook.pipeline.command_handler import CommandHandler, load_batch
 from sat_hook.store.event_store import OrderSlice, each_order
 
 UNSENT = (OrderState.RECEIVED, OrderState.QUOTED)

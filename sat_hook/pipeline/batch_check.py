@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from io import BytesIO
 from typing import BinaryIO, NamedTuple
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import BatchSource, RowVerdict
@@ -24,7 +25,6 @@ from sat_hook.domain.order_events import QuoteSource
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.pricing import CatalogueEntry
 from sat_hook.pipeline.approval import ApprovalPolicy, approval_is_needed
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest
 from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.pipeline.file_submission import find_in
 from sat_hook.pipeline.guards import guard_batch

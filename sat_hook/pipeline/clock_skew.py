@@ -3,26 +3,7 @@
 from __future__ import annotations
 
 from sat_hook.domain.ports import Clock
-from sat_hook.store.clock import DatabaseTime, StoreClock
-
-
-def shared_clock(store: DatabaseTime, own: Clock) -> StoreClock:
-    """The database's time as this machine keeps it. Blocks.
-
-    :raises StoreUnavailableError: when the database is away.
-    """
-    clock = StoreClock(store, own)
-    clock.measure()
-    return clock
-
-
-def look_at_clock(clock: Clock) -> None:
-    """Compare the machine's clock with the database's, if it is one that can. Blocks, at most twice a minute.
-
-    :raises StoreUnavailableError: when the database is away.
-    """
-    if isinstance(clock, StoreClock):
-        clock.measure()
+from sat_hook.store.clock import StoreClock
 
 
 def clock_is_apart(clock: Clock, grace_seconds: float) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_commands import RecordDelivery
 from sat_hook.domain.event_record import Provenance
@@ -11,7 +12,6 @@ from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.same_order import differing_members
-from sat_hook.pipeline.command_handler import CommandHandler, load_batch
 from sat_hook.pipeline.errors import BatchStoppedError, SpoolError
 from sat_hook.pipeline.goods_file import GoodsFormat, goods_file
 from sat_hook.pipeline.order_problems import OrderFileError

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
+from sat_hook.commands.errors import StepError
 
-class PipelineError(RuntimeError):
+
+class PipelineError(StepError):
     """Base of the pipeline's own trouble: the step did not finish and can be run again."""
 
     is_worth_a_retry = True
-
-
-class ContentionError(PipelineError):
-    """A stream kept moving on under us; somebody else is working on it."""
-
-
-class BatchNotFoundError(PipelineError):
-    """No batch has this id."""
-
-    is_worth_a_retry = False
 
 
 class OrderNotFoundError(PipelineError):

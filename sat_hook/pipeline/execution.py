@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from sat_hook.commands.errors import ContentionError
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.domain.amounts import is_above_quote
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_commands import ReportStoppedChunk
@@ -25,13 +27,11 @@ from sat_hook.domain.order_events import HoldReason
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.pricing import CatalogueEntry
 from sat_hook.pipeline.clock_skew import clock_is_apart
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.pipeline.errors import (
     AccountPausedError,
     ChargedAboveQuoteError,
     ChunkIncompleteError,
     ClockApartError,
-    ContentionError,
     NotReservedError,
 )
 from sat_hook.pipeline.group_commit import GroupCommitter
@@ -256,8 +256,8 @@ class ChunkExecutor:
             self._last_failure = f"the price could not be renewed: {command.error}"
             return None
         done = await committer.commit(OrderCommandRequest(order.request_id, command), order)
-        if done.order is not None and done.order.state is OrderState.QUOTED and done.is_accepted:
-            return done.order
+        if done.after is not None and done.after.state is OrderState.QUOTED and done.is_accepted:
+            return done.after
         self._report.held += 1
         return None
 

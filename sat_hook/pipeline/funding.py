@@ -12,22 +12,24 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime
 
+from sat_hook.commands.errors import ContentionError
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.domain import funds
 from sat_hook.domain.account import ReportMovement
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import RefuseBatch, ReserveFunds
 from sat_hook.domain.batch_events import FundsReserved, ShortFundsPolicy
+from sat_hook.domain.decision import Refusal
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.funds import BalanceObservation, Movement, MovementKind
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.identity import digest_of
-from sat_hook.domain.order import OrderState, Refusal
+from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_commands import Cancel, Reject, RenewReservation
 from sat_hook.domain.order_events import RejectionReason
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.rupiah import rupiah
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
-from sat_hook.pipeline.errors import BatchStoppedError, ContentionError
+from sat_hook.pipeline.errors import BatchStoppedError
 from sat_hook.pipeline.limits import FundingLimits
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.withdrawal import end_unsent

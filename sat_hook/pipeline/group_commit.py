@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from types import TracebackType
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, OrderCommandResult
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order
-from sat_hook.pipeline.command_handler import CommandHandler, CommandResult, OrderCommandRequest
 from sat_hook.pipeline.micro_batching import MicroBatcher
 from sat_hook.store.event_store import StoreUnavailableError
 
@@ -42,7 +42,7 @@ class GroupCommitter:
     ) -> None:
         await self._groups.__aexit__(kind, error, trace)
 
-    async def commit(self, ask: OrderCommandRequest, known: Order | None = None) -> CommandResult:
+    async def commit(self, ask: OrderCommandRequest, known: Order | None = None) -> OrderCommandResult:
         """Apply one ask with whoever else is waiting; returns after the transaction was committed.
 
         :raises StoreUnavailableError: when the database stayed away; whether the commit happened is open,
@@ -50,7 +50,9 @@ class GroupCommitter:
         """
         return await self._groups.put((ask, known))
 
-    async def _apply(self, group: list[tuple[OrderCommandRequest, Order | None]]) -> Sequence[CommandResult]:
+    async def _apply(
+        self, group: list[tuple[OrderCommandRequest, Order | None]]
+    ) -> Sequence[OrderCommandResult]:
         commands = [ask for ask, _ in group]
         known = {ask.request_id: order for ask, order in group if order is not None}
         pause = FIRST_PAUSE_SECONDS

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import RecordGuarding, Reopen
 from sat_hook.domain.batch_events import GuardTally
@@ -27,7 +28,6 @@ from sat_hook.domain.guards import (
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_events import HoldReason
 from sat_hook.pipeline.account_rules import rules_of_account
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.pipeline.errors import BatchStoppedError
 from sat_hook.pipeline.withdrawal import end_unsent
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Cancel, Release
 from sat_hook.domain.order_events import HoldReason
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.pipeline.errors import OrderNotFoundError, OverrideRefusedError
 from sat_hook.pipeline.guards import reopen
 from sat_hook.pipeline.overrides import checked_reason
@@ -49,16 +49,16 @@ def decide_held_order(
     done = handler.apply([OrderCommandRequest(request_id, _command(decision, reason))], provenance)[
         request_id
     ]
-    if done.order is None:
+    if done.after is None:
         raise OrderNotFoundError(f"there is no order with request id {request_id}")
     if done.refusal is not None:
         raise OverrideRefusedError(
-            f"order {done.order.order_id!r} ({request_id}): found {done.order.state.value}; expected a held "
+            f"order {done.after.order_id!r} ({request_id}): found {done.after.state.value}; expected a held "
             "order"
         )
     if decision is HeldDecision.RELEASE:
-        reopen(handler, done.order.batch_id, provenance)
-    return done.order
+        reopen(handler, done.after.batch_id, provenance)
+    return done.after
 
 
 def decide_held_batch(

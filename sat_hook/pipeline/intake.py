@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, OrderCommandResult, load_batch
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import CloseIntake, RefuseBatch, TakeInRows
 from sat_hook.domain.batch_events import RowSetAside, RowsTakenIn, RowVerdict
+from sat_hook.domain.decision import RefusalReason
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import digest_of, payload_digest, request_id_of
-from sat_hook.domain.order import Order, OrderState, RefusalReason
+from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Receive
 from sat_hook.domain.order_events import OrderReceived
-from sat_hook.pipeline.command_handler import CommandHandler, CommandResult, OrderCommandRequest, load_batch
 from sat_hook.pipeline.errors import SpoolError
 from sat_hook.pipeline.limits import MAXIMUM_ROWS, BadRowsPolicy
 from sat_hook.pipeline.needs import needs_in_words
@@ -195,10 +196,10 @@ def _received(batch: Batch, row_number: int, row: OrderRow) -> OrderReceived:
 
 
 def _repeated(
-    row: FileRow, received: OrderReceived, resolution: CommandResult, file_name: str
+    row: FileRow, received: OrderReceived, resolution: OrderCommandResult, file_name: str
 ) -> RowSetAside:
     """A second row of the same run under one order id: judged against the order that the id stands for."""
-    order = resolution.order
+    order = resolution.after
     assert order is not None  # a Receive either makes the order or finds it
     if order.payload_digest == received.payload_digest:
         return _known(row, order, file_name)
@@ -206,9 +207,9 @@ def _repeated(
 
 
 def _verdict(
-    row: FileRow, received: OrderReceived, resolution: CommandResult, file_name: str
+    row: FileRow, received: OrderReceived, resolution: OrderCommandResult, file_name: str
 ) -> RowSetAside | None:
-    order = resolution.order
+    order = resolution.after
     if resolution.refusal is None or order is None or _is_own(order, received):
         return None
     if resolution.refusal.reason is RefusalReason.SAME_ORDER:

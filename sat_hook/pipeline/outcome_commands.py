@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import (
     RecordNotFound,
@@ -13,7 +14,6 @@ from sat_hook.domain.order_commands import (
     ReplyVerdict,
     UnreadableAmount,
 )
-from sat_hook.pipeline.command_handler import OrderCommandRequest
 from sat_hook.protocol.outcomes import CheckoutOutcome, StatusOutcome, StatusVerdict
 from sat_hook.store.event_store import StatusEvidence
 

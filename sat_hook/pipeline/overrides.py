@@ -8,12 +8,12 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import StrEnum
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest
 from sat_hook.domain.account import AccountStanding, PauseAccount, ResumeAccount
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import AllowResend, EndByOperator, OperatorEnd, OrderCommand
 from sat_hook.pipeline.account_rules import recovery_limits, rules_of_account
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest
 from sat_hook.pipeline.errors import OrderNotFoundError, OverrideRefusedError, ReasonRefusedError
 from sat_hook.pipeline.limits import RecoveryLimits
 from sat_hook.pipeline.spreadsheet_cells import first_control
@@ -54,14 +54,14 @@ def resolve_order(
         [OrderCommandRequest(request_id, _command(order, resolution, reason, handler, limits))], provenance
     )
     answer = done[request_id]
-    if answer.refusal is not None or answer.order is None:
+    if answer.refusal is not None or answer.after is None:
         refusal = answer.refusal
         why = f"{refusal.reason.value}: {refusal.detail}" if refusal else "unknown"
         raise OverrideRefusedError(
             f"order {order.order_id!r} ({request_id}) is {order.state.value}: found {why}; expected an "
             "escalated order"
         )
-    return answer.order
+    return answer.after
 
 
 def _command(

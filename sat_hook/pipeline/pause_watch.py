@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from sat_hook.pipeline.command_handler import CommandHandler, standing_of
+from sat_hook.commands.handler import CommandHandler, standing_of
 from sat_hook.store.event_store import StoreUnavailableError
 
 LOOK_EVERY_SECONDS = 0.5

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sat_hook.commands.handler import load_batch
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.business_day import business_day, to_the_minute
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.rupiah import rupiah
-from sat_hook.pipeline.command_handler import load_batch
 from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.store.event_store import EventStore, Need, StateCount
 from sat_hook.store.progress import PostgresProgress

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, OrderCommandResult, load_batch
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import CloseQuoting
 from sat_hook.domain.event_record import Provenance
@@ -18,7 +19,6 @@ from sat_hook.domain.order_commands import Quote, Reject
 from sat_hook.domain.order_events import QuoteSource, RejectionReason
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.pricing import CatalogueEntry, Rejection, judge_bill, judge_row
-from sat_hook.pipeline.command_handler import CommandHandler, CommandResult, OrderCommandRequest, load_batch
 from sat_hook.pipeline.errors import SATUnavailableError
 from sat_hook.pipeline.group_commit import GroupCommitter
 from sat_hook.pipeline.limits import QuotingLimits, at_hand
@@ -173,9 +173,9 @@ class _Round:
         elif is_bill:
             self._in_a_row = 0
 
-    def count(self, resolution: CommandResult) -> None:
+    def count(self, resolution: OrderCommandResult) -> None:
         """What became of one order."""
-        after = resolution.order
+        after = resolution.after
         if after is not None and after.state is OrderState.QUOTED:
             self.quoted += 1
             self.total_rupiah += after.quote_rupiah or 0

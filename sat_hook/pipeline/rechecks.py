@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandResult
 from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_events import EvidenceContradicted, ReversalDoubted, StatusMismatched
 from sat_hook.domain.rechecks import RecheckFinding
-from sat_hook.pipeline.command_handler import CommandHandler, CommandResult
 from sat_hook.pipeline.limits import RecheckLimits
 from sat_hook.pipeline.outcome_commands import status_command
 from sat_hook.pipeline.sat_api import SATApi
@@ -148,9 +148,9 @@ def _is_signed_for(order: Order | None) -> bool:
     return order is not None and order.evidence_digest is not None
 
 
-def _finding(before: Order | None, done: CommandResult) -> RecheckFinding:
+def _finding(before: Order | None, done: OrderCommandResult) -> RecheckFinding:
     """A first signed Failed of a rejected order proves what was known; only another state is news."""
-    moved = before is not None and done.order is not None and done.order.state is not before.state
+    moved = before is not None and done.after is not None and done.after.state is not before.state
     is_news = any(isinstance(event, _NEWS) for event in done.events)
     return RecheckFinding.CHANGED if moved or is_news else RecheckFinding.SAME
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, standing_of
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import LONGEST_ATTEMPT, Order, OrderState
@@ -20,7 +21,6 @@ from sat_hook.domain.ports import Randomness
 from sat_hook.domain.same_order import mismatch_in_words
 from sat_hook.pipeline.account_rules import recovery_limits, rules_of_account
 from sat_hook.pipeline.clock_skew import clock_is_apart
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, standing_of
 from sat_hook.pipeline.errors import ClockApartError
 from sat_hook.pipeline.group_commit import GroupCommitter
 from sat_hook.pipeline.limits import ExecutionLimits, PollingLimits, RecoveryLimits

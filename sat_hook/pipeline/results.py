@@ -10,13 +10,13 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import Complete, RecordResults
 from sat_hook.domain.batch_events import BatchResultsWritten, RowSetAside, RowsTakenIn, RowVerdict
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.pipeline.command_handler import CommandHandler, load_batch
 from sat_hook.pipeline.errors import SpoolFileGoneError
 from sat_hook.pipeline.needs import needs_in_words, rows_in_need
 from sat_hook.pipeline.order_columns import RESULT_COLUMNS

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from sat_hook.commands.handler import CommandHandler, standing_of
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.account_rules import (
     RULE_NAMES,
@@ -20,10 +21,9 @@ from sat_hook.domain.account_rules import (
     RulesCommand,
     RuleValues,
 )
+from sat_hook.domain.decision import RefusalReason
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import AccountRules
-from sat_hook.domain.order import RefusalReason
-from sat_hook.pipeline.command_handler import CommandHandler, standing_of
 from sat_hook.pipeline.errors import RulesRefusedError
 from sat_hook.pipeline.overrides import checked_reason
 

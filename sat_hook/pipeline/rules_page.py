@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sat_hook.commands.handler import standing_of
 from sat_hook.domain.account_rules import (
     RULE_NAMES,
     AccountRulesAdopted,
@@ -13,7 +14,6 @@ from sat_hook.domain.account_rules import (
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.guards import NO_RULES, AccountRules
 from sat_hook.pipeline.account_rules import origin_of_rules, recovery_limits
-from sat_hook.pipeline.command_handler import standing_of
 from sat_hook.store.event_store import EventStore
 
 SECONDS_PER_HOUR = 3600

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from sat_hook.commands.handler import OrderCommandRequest, OrderCommandResult
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import RequestCheckout
 from sat_hook.domain.order_events import CheckoutRequested, CheckoutUnknown
 from sat_hook.domain.ports import Clock, SendWindow
-from sat_hook.pipeline.command_handler import CommandResult, OrderCommandRequest
 from sat_hook.pipeline.group_commit import GroupCommitter
 from sat_hook.pipeline.limits import ExecutionLimits
 from sat_hook.pipeline.outcome_commands import reply_of
@@ -72,15 +72,15 @@ class Sender:
             OrderCommandRequest(order.request_id, self._intent(order, resend_until)), order
         )
         requested = next((event for event in intent.events if isinstance(event, CheckoutRequested)), None)
-        if requested is None or intent.order is None:
-            return Sending(intent.order, None)
+        if requested is None or intent.after is None:
+            return Sending(intent.after, None)
         window = SendWindow(requested.send_before, closes_at)
         async with self._turns:
             outcome = await self._place(requested.body, order.request_id, window)
         recorded = await self._committer.commit(
-            OrderCommandRequest(order.request_id, reply_of(outcome, requested.attempt)), intent.order
+            OrderCommandRequest(order.request_id, reply_of(outcome, requested.attempt)), intent.after
         )
-        return Sending(recorded.order, _as_recorded(outcome, recorded))
+        return Sending(recorded.after, _as_recorded(outcome, recorded))
 
     async def _place(self, body: str, request_id: str, window: SendWindow) -> CheckoutOutcome:
         if self._is_stopped():
@@ -104,7 +104,7 @@ class Sender:
         )
 
 
-def _as_recorded(outcome: CheckoutOutcome, recorded: CommandResult) -> CheckoutOutcome:
+def _as_recorded(outcome: CheckoutOutcome, recorded: OrderCommandResult) -> CheckoutOutcome:
     """The outcome as the order took it: a reply that is about something else has accepted nothing."""
     unknown = next((event for event in recorded.events if isinstance(event, CheckoutUnknown)), None)
     if unknown is None or outcome.verdict is CheckoutVerdict.UNKNOWN:

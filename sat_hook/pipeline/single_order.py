@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_events import BatchSource, RowVerdict
 from sat_hook.domain.event_record import Provenance
@@ -20,7 +21,6 @@ from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.masking import MASK, masked_words
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.ports import Clock
-from sat_hook.pipeline.command_handler import CommandHandler, load_batch
 from sat_hook.pipeline.errors import OrderNotFoundError, OrderNotTakenError
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.order_problems import FIELD_PREFIX
@@ -136,7 +136,7 @@ async def ask_now(
         order = load()
         if order is None or ask is None:
             return order
-        return handler.apply([ask], provenance)[request_id].order
+        return handler.apply([ask], provenance)[request_id].after
 
     return outcome, await handler.offload(record)
 

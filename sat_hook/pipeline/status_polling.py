@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, OrderCommandResult
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Escalate
 from sat_hook.domain.ports import Clock, Randomness
-from sat_hook.pipeline.clock_skew import look_at_clock
-from sat_hook.pipeline.command_handler import CommandHandler, CommandResult, OrderCommandRequest
 from sat_hook.pipeline.limits import PollingLimits, at_hand
 from sat_hook.pipeline.micro_batching import MicroBatcher
 from sat_hook.pipeline.outcome_commands import status_command
@@ -26,6 +25,7 @@ from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks
 from sat_hook.pipeline.work_queue import WorkQueue
 from sat_hook.protocol.outcomes import StatusOutcome, StatusVerdict
+from sat_hook.store.clock import look_at_clock
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.poll_schedule import DuePoll, PollSchedule, PollScope
 
@@ -174,13 +174,13 @@ class StatusPoller:
     def _record(self, answers: list[_Answer], provenance: Provenance) -> list[bool]:
         """Which of the orders ended by these answers; the others come due again."""
         known = {a.request_id: a.claimed.order for a in answers if a.claimed.order is not None}
-        done: dict[int, CommandResult] = {}
+        done: dict[int, OrderCommandResult] = {}
         orders: dict[str, Order] = {}
         for places in _one_of_each_order(answers):
             commands = {place: ask for place in places if (ask := answers[place].ask) is not None}
             resolved = self._handler.apply(commands.values(), provenance, {**known, **orders})
             done.update({place: resolved[ask.request_id] for place, ask in commands.items()})
-            orders.update({key: found.order for key, found in resolved.items() if found.order is not None})
+            orders.update({key: found.after for key, found in resolved.items() if found.after is not None})
         # Something was recorded while SAT was asked, and may be newer: SAT is asked again.
         old = {answers[place].request_id for place, resolution in done.items() if resolution.is_old}
         silent = [answer.request_id for answer in answers if answer.request_id not in orders]
@@ -201,8 +201,8 @@ class StatusPoller:
         return [
             (resolution := done.get(place)) is not None
             and resolution.is_accepted
-            and resolution.order is not None
-            and resolution.order.state.is_final
+            and resolution.after is not None
+            and resolution.after.state.is_final
             for place in range(len(answers))
         ]
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest
 from sat_hook.pipeline.outcome_commands import status_command
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.protocol.outcomes import StatusVerdict

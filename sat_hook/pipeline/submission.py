@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.batch_commands import Submit
 from sat_hook.domain.batch_events import BatchSource, BatchSubmitted
+from sat_hook.domain.decision import RefusalReason
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import batch_id_of, digest_of
-from sat_hook.domain.order import RefusalReason
 from sat_hook.domain.ports import Clock
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.pipeline.limits import MAXIMUM_CELL_CHARACTERS, MAXIMUM_FILE_BYTES
 from sat_hook.pipeline.spool import Spool

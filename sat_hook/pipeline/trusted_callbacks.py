@@ -11,10 +11,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order_commands import RecordCallback, RecordStatus
 from sat_hook.pipeline.account_rules import rules_of_account
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest
 from sat_hook.pipeline.outcome_commands import status_command
 from sat_hook.protocol.exchange import WireResponse
 from sat_hook.protocol.outcomes import StatusVerdict, classify_status
@@ -62,7 +62,7 @@ class TrustedCallbacks:
         return frozenset(
             key
             for key, resolution in done.items()
-            if resolution.is_accepted and resolution.order is not None and resolution.order.state.is_final
+            if resolution.is_accepted and resolution.after is not None and resolution.after.state.is_final
         )
 
     def _ask(self, handler: CommandHandler, callbacks: Sequence[KeptCallback]) -> OrderCommandRequest | None:

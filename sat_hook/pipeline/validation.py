@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import CloseValidation, RefuseBatch
 from sat_hook.domain.event_record import Provenance
@@ -13,7 +14,6 @@ from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Reject, Validate
 from sat_hook.domain.order_events import RejectionReason
 from sat_hook.domain.pricing import CatalogueEntry, SimilarCodes, judge_row
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.pipeline.errors import BatchStoppedError
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.protocol.messages import Product

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_commands import RefuseBatch, WithdrawBatch
+from sat_hook.domain.decision import Refusal, RefusalReason
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.grouping import grouped
-from sat_hook.domain.order import Order, OrderState, Refusal, RefusalReason
+from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Withdraw
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.pipeline.errors import OrderNotFoundError, OverrideRefusedError
 from sat_hook.pipeline.overrides import checked_reason
 from sat_hook.store.event_store import OrderSlice, each_order
@@ -39,14 +40,14 @@ def withdraw_order(handler: CommandHandler, request_id: str, reason: str, proven
     """
     command = Withdraw(checked_reason(reason))
     done = handler.apply([OrderCommandRequest(request_id, command)], provenance)[request_id]
-    if done.order is None:
+    if done.after is None:
         raise OrderNotFoundError(f"there is no order with request id {request_id}")
     if done.refusal is not None:
         raise OverrideRefusedError(
-            f"order {done.order.order_id!r} ({request_id}): {_why(done.refusal)}; expected an order that was "
+            f"order {done.after.order_id!r} ({request_id}): {_why(done.refusal)}; expected an order that was "
             "not sent yet"
         )
-    return done.order
+    return done.after
 
 
 def withdraw_batch(

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Generic, TypeVar
 
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.order import Order
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.store.event_store import OrderSlice
 
 T = TypeVar("T")

@@ -5,19 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sat_hook.domain import settlement_files
-from sat_hook.domain.books import AccountBooks, certify_day, decide_break, prepare_day, record_top_up
-from sat_hook.domain.books_events import BreakDecided, SettlementChosen, TopUpRecorded
+from sat_hook.domain.books_commands import CertifyDay, ChooseSettlement, DecideBreak, PrepareDay, RecordTopUp
+from sat_hook.domain.books_events import BreakDecided, TopUpRecorded
 from sat_hook.domain.breaks import BreakState
-from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import Provenance
-from sat_hook.domain.order import Refusal, RefusalReason
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.store.statements import queries
 
 MAXIMUM_REFERENCE_CHARACTERS = 100
-MINIMUM_DIGEST_CHARACTERS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +56,7 @@ def top_up(
         credited_at=credited_at,
         note=note,
     )
-    return bool(
-        keeper.post(account, lambda books: record_top_up(books, event, keeper.clock.now()), provenance)
-    )
+    return bool(keeper.post(account, RecordTopUp(event, keeper.clock.now()), provenance))
 
 
 def settle_break(
@@ -73,7 +67,7 @@ def settle_break(
     :raises BooksRefusedError: when there is no such break, or it has ended.
     """
     event = BreakDecided(account=account, break_id=break_id, state=state, reason=reason)
-    return bool(keeper.post(account, lambda books: decide_break(books, event), provenance))
+    return bool(keeper.post(account, DecideBreak(event), provenance))
 
 
 def choose_file(
@@ -86,28 +80,7 @@ def choose_file(
     :param file: its name, or the first characters of its digest.
     :raises BooksRefusedError: when there is nothing to choose, or it is not clear which file is meant.
     """
-
-    def decide(books: AccountBooks) -> tuple[Event, ...] | Refusal:
-        in_doubt = settlement_files.in_doubt(books, day)
-        meant = [one for one in in_doubt if file == one.name or _begins(one.digest, file)]
-        if in_doubt and len(meant) != 1:
-            found = f"{len(meant)} files of that name" if meant else repr(file)
-            expected = ", ".join(f"{one.name} ({one.digest[:8]})" for one in in_doubt)
-            return Refusal(
-                reason=RefusalReason.WRONG_STATE,
-                detail=f"{day}: found {found}; expected one of {expected}, by its name or these characters",
-            )
-        chosen = meant[0] if meant else settlement_files.InDoubt(file, "")
-        event = SettlementChosen(
-            account=account, day=day, name=chosen.name, digest=chosen.digest, reason=reason
-        )
-        return settlement_files.choose(books, event)
-
-    return bool(keeper.post(account, decide, provenance))
-
-
-def _begins(digest: str, characters: str) -> bool:
-    return len(characters) >= MINIMUM_DIGEST_CHARACTERS and digest.startswith(characters.lower())
+    return bool(keeper.post(account, ChooseSettlement(day, file, reason), provenance))
 
 
 def prepare(keeper: BookKeeper, account: str, day: date, note: str, provenance: Provenance) -> Signed:
@@ -115,7 +88,7 @@ def prepare(keeper: BookKeeper, account: str, day: date, note: str, provenance: 
 
     :raises BooksRefusedError: when it is not closed, or a control break is open.
     """
-    keeper.post(account, lambda books: prepare_day(books, day, note), provenance)
+    keeper.post(account, PrepareDay(day, note), provenance)
     return standing(keeper, account, day)
 
 
@@ -127,20 +100,18 @@ def certify(keeper: BookKeeper, account: str, day: date, note: str, provenance: 
     :raises BooksRefusedError: when nobody prepared it, it was closed again since, it is the same person, or
         there is no checkpoint over it yet.
     """
-
-    def decide(books: AccountBooks) -> tuple[Event, ...] | Refusal:
-        close = books.closes.get(day)
-        checkpoint = _checkpoint(keeper, close.event.position) if close is not None else None
-        answer = certify_day(books, day, provenance.actor, checkpoint, note)
-        if close is None or checkpoint is not None or isinstance(answer, Refusal) or not _is_sealed(keeper):
-            return answer
-        return Refusal(
-            reason=RefusalReason.WRONG_STATE,
-            detail=f"{day}: found no signed checkpoint over position {close.event.position} yet; expected "
-            "the one that audit_checkpoint makes within a minute",
-        )
-
-    keeper.post(account, decide, provenance)
+    close = keeper.books(account).closes.get(day)
+    position = close.event.position if close is not None else None
+    checkpoint = _checkpoint(keeper, position) if position is not None else None
+    command = CertifyDay(
+        day,
+        provenance.actor,
+        note,
+        position,
+        checkpoint,
+        needs_checkpoint=checkpoint is None and _is_sealed(keeper),
+    )
+    keeper.post(account, command, provenance)
     return standing(keeper, account, day)
 
 

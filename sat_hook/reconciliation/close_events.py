@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
+from sat_hook.domain.books_commands import RecordClose
 from sat_hook.domain.books_events import BreaksRecorded, DayClosed
 from sat_hook.domain.breaks import BreakState
-from sat_hook.domain.event import Event
 from sat_hook.domain.grouping import grouped
 from sat_hook.reconciliation import deposit_match
 from sat_hook.reconciliation.carry_forward import booked_of
@@ -15,8 +15,8 @@ from sat_hook.reconciliation.model import DayClose
 BREAKS_PER_EVENT = 500
 
 
-def events_of_close(close: DayClose, digest: str) -> tuple[Event, ...]:
-    """The events of a close: what it came to, and its breaks in parts."""
+def record_of_close(close: DayClose, digest: str) -> RecordClose:
+    """What the books are to keep of a close: what it came to, and its breaks in parts."""
     adjusted: dict[date, int] = {}
     for day in (
         *(item.certified_day for item in close.adjustments),
@@ -35,7 +35,7 @@ def events_of_close(close: DayClose, digest: str) -> tuple[Event, ...]:
         saldo=deposit_match.terms_of(close.saldo) if close.saldo is not None else None,
         adjusted_days=adjusted,
     )
-    parts = [
+    parts = tuple(
         BreaksRecorded(
             account=close.account,
             day=close.day,
@@ -43,5 +43,5 @@ def events_of_close(close: DayClose, digest: str) -> tuple[Event, ...]:
             breaks=tuple(group),
         )
         for group in grouped(booked, BREAKS_PER_EVENT)
-    ]
-    return (first, *parts)
+    )
+    return RecordClose(first, parts)

@@ -8,19 +8,15 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
 
-from sat_hook.domain import settlement_files
-from sat_hook.domain.books import AccountBooks
+from sat_hook.domain.books_commands import ClearSettlement, SetSettlementAside
 from sat_hook.domain.books_events import SetAsideCause, SettlementSetAside
 from sat_hook.domain.business_day import BusinessDay
-from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import Provenance
-from sat_hook.domain.order import Refusal, RefusalReason
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.close_computation import compute_close
 from sat_hook.reconciliation.close_digest import digest_of_close
-from sat_hook.reconciliation.close_events import events_of_close
+from sat_hook.reconciliation.close_events import record_of_close
 from sat_hook.reconciliation.errors import BooksRefusedError, NotReproducedError, SettlementLostError
 from sat_hook.reconciliation.model import (
     DayClose,
@@ -65,7 +61,7 @@ def close_day(
                 rivals=(),
             )
             if day.day in keeper.books(account).certified or not keeper.post(
-                account, partial(settlement_files.set_aside, event=aside), provenance
+                account, SetSettlementAside(aside), provenance
             ):
                 raise
 
@@ -78,8 +74,7 @@ def _welcome_back(keeper: BookKeeper, keep: Keep, account: str, day: date, prove
             if books.is_lost(posted.event):
                 with suppress(SettlementLostError):
                     SettlementCache(keep).passing(posted)
-                    clear = partial(settlement_files.clear, name=posted.event.name, reason="it can be read")
-                    keeper.post(account, clear, provenance)
+                    keeper.post(account, ClearSettlement(posted.event.name, "it can be read"), provenance)
 
 
 def _close_once(
@@ -99,16 +94,5 @@ def _close_once(
         if digest != certified.event.result_digest:
             raise NotReproducedError(f"{day.day}: the certified close gives another result than was signed")
         return Closed(close, digest, is_new=False)
-    events = events_of_close(close, digest)
-
-    def decide(now: AccountBooks) -> tuple[Event, ...] | Refusal:
-        known = now.closes.get(day.day)
-        if known is None or known.event.position < position:
-            return events
-        if known.event.position > position:
-            return Refusal(reason=RefusalReason.ALREADY_SO, detail="closed at a later position meanwhile")
-        if known.event.result_digest != digest:
-            raise NotReproducedError(f"{day.day}: position {position} has come to another result before")
-        return Refusal(reason=RefusalReason.ALREADY_SO, detail=digest)
-
-    return Closed(close, digest, is_new=bool(keeper.post(account, decide, provenance)))
+    record = record_of_close(close, digest)
+    return Closed(close, digest, is_new=bool(keeper.post(account, record, provenance)))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from sat_hook.commands.errors import StepError
 from sat_hook.domain.books_events import SettlementImported
 
 
-class ReconciliationError(RuntimeError):
+class ReconciliationError(StepError):
     """Base of the reconciliation's own trouble: nothing was recorded, and it can be run again."""
 
     is_worth_a_retry = True
-
-
-class BooksMovedError(ReconciliationError):
-    """The books of the account kept changing while something was added to them."""
 
 
 class ClocksApartError(ReconciliationError):

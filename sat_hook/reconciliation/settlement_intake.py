@@ -7,13 +7,20 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from typing import Any, Protocol
 
 import psycopg2
 
+from sat_hook.commands.errors import ContentionError
 from sat_hook.domain import settlement_files
 from sat_hook.domain.books import AccountBooks, PostedSettlement
+from sat_hook.domain.books_commands import (
+    BooksCommand,
+    ClearSettlement,
+    ImportSettlement,
+    ReplaceSettlements,
+    SetSettlementAside,
+)
 from sat_hook.domain.books_events import (
     SetAsideCause,
     SettlementImported,
@@ -45,7 +52,7 @@ MAXIMUM_REASON_CHARACTERS = 400
 SAME_ROWS = 0.5
 """Two files of a day that share so much of the smaller one are the same orders downloaded twice."""
 # Not about one file: whoever runs the step tries again.
-_NOT_OF_A_FILE = (StoreUnavailableError, psycopg2.Error, PipelineError)
+_NOT_OF_A_FILE = (StoreUnavailableError, psycopg2.Error, ContentionError, PipelineError)
 
 _log = logging.getLogger(__name__)
 
@@ -206,13 +213,13 @@ class Intake:
         rivals = [] if is_no_question else self._rivals(books, event)
         if rivals and settlement_files.is_chosen(books, event):
             digests = tuple(item.event.digest for item in rivals)
-            decide = partial(settlement_files.replace_rivals, event=event, rivals=digests)
+            command: BooksCommand = ReplaceSettlements(event, digests)
         elif rivals:
             self._ask(arrivals, event, rivals)
             return
         else:
-            decide = partial(settlement_files.record_settlement, event=event)
-        if self.keeper.post(self.account, decide, self.provenance):
+            command = ImportSettlement(event)
+        if self.keeper.post(self.account, command, self.provenance):
             _log.info("%s: %s rows for %s.", name, f"{event.rows:,}", day)
             arrivals.imported += 1
 
@@ -265,14 +272,11 @@ class Intake:
 
     def _post_aside(self, arrivals: Arrivals, event: SettlementSetAside) -> None:
         _log.warning("%s does not count: %s", event.name, event.reason)
-        decide = partial(settlement_files.set_aside, event=event)
-        if self.keeper.post(self.account, decide, self.provenance):
+        if self.keeper.post(self.account, SetSettlementAside(event), self.provenance):
             arrivals.aside.append(event)
 
     def _clear(self, name: str, reason: str) -> None:
-        self.keeper.post(
-            self.account, partial(settlement_files.clear, name=name, reason=reason), self.provenance
-        )
+        self.keeper.post(self.account, ClearSettlement(name, reason), self.provenance)
 
     def _clear_what_is_gone(self, there: set[str], *, has_mapping: bool) -> None:
         """What nobody has to look at any more; a file whose kept bytes are lost is another matter."""

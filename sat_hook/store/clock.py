@@ -66,3 +66,22 @@ class StoreClock:
             return timedelta(0)
         at, told = self._measured
         return own - (told + timedelta(seconds=self._own.boottime_seconds() - at))
+
+
+def shared_clock(store: DatabaseTime, own: Clock) -> StoreClock:
+    """The database's time as this machine keeps it. Blocks.
+
+    :raises StoreUnavailableError: when the database is away.
+    """
+    clock = StoreClock(store, own)
+    clock.measure()
+    return clock
+
+
+def look_at_clock(clock: Clock) -> None:
+    """Compare the machine's clock with the database's, if it is one that can. Blocks, at most twice a minute.
+
+    :raises StoreUnavailableError: when the database is away.
+    """
+    if isinstance(clock, StoreClock):
+        clock.measure()

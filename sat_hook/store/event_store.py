@@ -50,6 +50,10 @@ class StatusEvidence:
         return f"StatusEvidence(digest={self.digest}, request_id={self.request_id}, body=***)"
 
 
+Document = Order | Batch | AccountStanding | Export
+"""What the store keeps of a stream beside its events."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """Events for one stream, fenced by the version they were decided on, and the fold after them."""
@@ -57,7 +61,7 @@ class Change:
     stream: StreamId
     expected_version: int
     events: tuple[Event, ...]
-    after: Order | Batch | AccountStanding | Export
+    after: Document
     evidence: tuple[StatusEvidence, ...] = ()
 
 

@@ -15,14 +15,14 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from sat_hook.commands.handler import load_batch
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.hooks.sat import SATHook
-from sat_hook.pipeline.clock_skew import look_at_clock
-from sat_hook.pipeline.command_handler import load_batch
 from sat_hook.pipeline.funding import lacking_rupiah, look_at_deposit, missing_rupiah
 from sat_hook.pipeline.limits import FundingLimits
 from sat_hook.protocol.errors import SATError
+from sat_hook.store.clock import look_at_clock
 from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.triggers.connection_refresh import REREAD_SECONDS, changed_connection
 

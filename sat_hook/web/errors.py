@@ -8,15 +8,13 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from sat_hook.audit.exports import ExportNotFoundError
+from sat_hook.commands.errors import BatchNotFoundError, StepError
 from sat_hook.pipeline.errors import (
-    BatchNotFoundError,
     OrderNotFoundError,
-    PipelineError,
     ReasonRefusedError,
     SubmissionRefusedError,
 )
 from sat_hook.protocol.errors import SATError
-from sat_hook.reconciliation.errors import ReconciliationError
 from sat_hook.store.as_of import UnsettledPositionError
 from sat_hook.store.event_store import StoreRefusedError, StoreUnavailableError
 from sat_hook.web.host import Problem
@@ -31,8 +29,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     BatchNotFoundError: Problem(404, "batch_not_found"),
     OrderNotFoundError: Problem(404, "order_not_found"),
     ExportNotFoundError: Problem(404, "export_not_found"),
-    PipelineError: Problem(409, "not_possible"),
-    ReconciliationError: Problem(409, "not_possible"),
+    StepError: Problem(409, "not_possible"),
     SATError: Problem(502, "sat_did_not_answer"),
     StoreUnavailableError: Problem(503, "database_unavailable"),
 }

@@ -5,20 +5,19 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 from sat_hook.audit.exports import hand_out, record_written, request_export
 from sat_hook.catalogue.snapshot import take_snapshot
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
+from sat_hook.domain.books_commands import ClearSettlement, ReplaceSettlements, SetSettlementAside
 from sat_hook.domain.books_events import SetAsideCause, SettlementSetAside
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.guards import NO_RULES, AccountRules
 from sat_hook.domain.identity import digest_of
-from sat_hook.domain.settlement_files import clear, replace_rivals, set_aside
 from sat_hook.pipeline.account_rules import (
     AskedRun,
     adopt_rules,
@@ -87,8 +86,8 @@ def files_set_aside(line: Line) -> None:
     day.settle(*day.usual_rows("good-1"), name="settlement-2026-11-02.csv")
     day.set_aside("settlement-2026-11-02.xlsx", "found BadZipFile when reading it; expected a workbook")
     day.close()
-    clear_it = partial(clear, name="settlement-2026-11-02.xlsx", reason="the file is gone from its folder")
-    day.keeper.post("books", clear_it, BY_TEST)
+    clear = ClearSettlement("settlement-2026-11-02.xlsx", "the file is gone from its folder")
+    day.keeper.post("books", clear, BY_TEST)
     (counting,) = day.keeper.books("books").settlements
     second = counting.event.model_copy(update={"name": "settlement-2026-11-02 (1).csv", "digest": "c" * 64})
     asked = SettlementSetAside(
@@ -100,10 +99,9 @@ def files_set_aside(line: Line) -> None:
         reason="settlement-2026-11-02.csv counts until a person chooses",
         rivals=(counting.event.digest,),
     )
-    day.keeper.post("books", partial(set_aside, event=asked), BY_TEST)
+    day.keeper.post("books", SetSettlementAside(asked), BY_TEST)
     choose_file(day.keeper, "books", DAY.day, second.name, "the first one was not complete", PREPARER)
-    instead = partial(replace_rivals, event=second, rivals=asked.rivals)
-    day.keeper.post("books", instead, BY_TEST)
+    day.keeper.post("books", ReplaceSettlements(second, asked.rivals), BY_TEST)
 
 
 @story("A price list that changes")

@@ -14,6 +14,7 @@ from datetime import timedelta
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain import legacy_events as legacy
 from sat_hook.domain.batch import Batch, evolve_batch
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
@@ -24,7 +25,6 @@ from sat_hook.domain.order_events import QuoteSource
 from sat_hook.domain.pricing import CatalogueEntry
 from sat_hook.pipeline.approval import ApprovalPolicy, approve, ask_for_approval, reject
 from sat_hook.pipeline.balance import check_balance
-from sat_hook.pipeline.command_handler import OrderCommandRequest
 from sat_hook.pipeline.delivery import deliver
 from sat_hook.pipeline.errors import PipelineError
 from sat_hook.pipeline.execution import ChunkExecutor, Gate

@@ -13,6 +13,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from psycopg2.extensions import parse_dsn
 
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.account import ReportMovement
 from sat_hook.domain.alerts import ALERTING_TYPES, Alert, AlertKind, AlertMessage, messages_of
@@ -29,7 +30,6 @@ from sat_hook.operators.alerts import (
     SATSettleAnnouncedOperator,
 )
 from sat_hook.pipeline.alerting import collect_alerts, raise_alerts, tell_people
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.store.event_store import Change
 from stack.databases import ApplicationDatabase
 from tests.integration.store.test_rechecks import FAILED, PENDING, REJECTED, REQUESTED, SUCCEEDED, signed

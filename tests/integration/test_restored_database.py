@@ -14,11 +14,11 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.application.rollback import pause_if_rolled_back
 from sat_hook.audit.keys import AuditSigner, new_audit_key
+from sat_hook.commands.handler import standing_of
 from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.hooks.ports import task_ports
 from sat_hook.operators.order import SATCheckoutOperator
 from sat_hook.operators.recovery import SATRecoverOrdersOperator
-from sat_hook.pipeline.command_handler import standing_of
 from sat_hook.pipeline.overrides import resume_account
 from stack.databases import ApplicationDatabase
 from tests.airflow_connections import CONNECTIONS, give_connections

@@ -12,12 +12,12 @@ from typing import Any, cast
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from sat_hook.commands.handler import standing_of
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.operators.batch import SATIntakeOperator
 from sat_hook.operators.order import SATCheckoutOperator
 from sat_hook.operators.recovery import SATRecoverOrdersOperator
 from sat_hook.pipeline.account_rules import rules_of_account
-from sat_hook.pipeline.command_handler import standing_of
 from stack.databases import ApplicationDatabase
 from tests.account_rules import confirmed_rules
 from tests.airflow_connections import CONNECTIONS, give_connections

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from sat_hook.commands.errors import StepError
+from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain.account import PauseAccount, ResumeAccount
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import (
@@ -21,12 +23,10 @@ from sat_hook.domain.order_commands import (
     Release,
 )
 from sat_hook.pipeline.chunks import Chunk
-from sat_hook.pipeline.command_handler import OrderCommandRequest
 from sat_hook.pipeline.errors import (
     AccountPausedError,
     BatchStoppedError,
     OverrideRefusedError,
-    PipelineError,
 )
 from sat_hook.pipeline.recovery import Recovery
 from sat_hook.pipeline.status_query import ask_about
@@ -159,7 +159,7 @@ class Line(Steps):
                 self.watch.count("people:top-up")
             case AccountPausedError():
                 await self._resumed.wait()
-            case PipelineError() | SATError() | StoreUnavailableError():
+            case StepError() | SATError() | StoreUnavailableError():
                 self.watch.note(name, f"failed: {end.error}")
                 self.watch.count(f"step:failed {type(end.error).__name__}")
                 await asyncio.sleep(self.chance.uniform(5, 60))
@@ -192,7 +192,7 @@ class Line(Steps):
         if end.zombie is not None:
             self.zombies.append(end.zombie)
         if end.error is not None and not isinstance(
-            end.error, Killed | PipelineError | SATError | StoreUnavailableError
+            end.error, Killed | StepError | SATError | StoreUnavailableError
         ):
             raise end.error
 
@@ -292,7 +292,7 @@ class Line(Steps):
             commands = [ask for ask in made if ask is not None]
             done = handler.apply(commands, BY_PERSON) if commands else {}
             states = {order.state for order in orders} | {
-                resolution.order.state for resolution in done.values() if resolution.order is not None
+                resolution.after.state for resolution in done.values() if resolution.after is not None
             }
             return bool(states & {OrderState.QUOTED, OrderState.UNKNOWN, OrderState.RECEIVED}) and not is_last
 

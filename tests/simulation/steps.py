@@ -10,6 +10,7 @@ from typing import Any
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.settings import AccountSettings
+from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
@@ -24,8 +25,6 @@ from sat_hook.pipeline.approval import (
 )
 from sat_hook.pipeline.balance import check_balance
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
-from sat_hook.pipeline.clock_skew import shared_clock
-from sat_hook.pipeline.command_handler import CommandHandler, load_batch
 from sat_hook.pipeline.errors import (
     ApprovalRejectedError,
     BatchStoppedError,
@@ -48,6 +47,7 @@ from sat_hook.pipeline.status_polling import StatusPoller, escalate_in_flight, o
 from sat_hook.pipeline.submission import submit
 from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
+from sat_hook.store.clock import shared_clock
 from sat_hook.store.event_store import EventStore, OrderSlice, StoreUnavailableError
 from sat_hook.store.funds import FundsStore
 from sat_hook.store.guards import GuardLedger

@@ -19,10 +19,10 @@ import psycopg2
 from sat_hook.audit.exports import request_export, requested_by
 from sat_hook.audit.keys import AuditSigner
 from sat_hook.audit.pack import PackWriter, PackWritten
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.export import Export
 from sat_hook.domain.identity import request_id_of
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.overrides import pause_account
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from sat_hook.audit.checkpoints import name_of
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order_events import OrderSucceeded
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.overrides import pause_account, resume_account
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore

@@ -16,6 +16,7 @@ from sat_hook.audit.findings import FindingKind
 from sat_hook.audit.replay import Replay, replay
 from sat_hook.audit.reports import ResultFiles, Verdict
 from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain import legacy_events as legacy
 from sat_hook.domain.batch import Batch, evolve_batch
 from sat_hook.domain.batch_commands import RecordResults
@@ -24,7 +25,6 @@ from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_commands import RecordStatus
 from sat_hook.pipeline import results
-from sat_hook.pipeline.command_handler import OrderCommandRequest
 from sat_hook.pipeline.result_rows import EARLIER_FORMS
 from sat_hook.pipeline.results import render_results, summarise
 from sat_hook.pipeline.spool import AnySpool

@@ -11,8 +11,8 @@ import pytest
 
 from sat_hook.audit.checkpoints import name_of
 from sat_hook.audit.rollback_detection import REASON, accounts_of, detect_rollback, pause_after_rollback
+from sat_hook.commands.handler import CommandHandler, standing_of
 from sat_hook.domain.event_record import Provenance
-from sat_hook.pipeline.command_handler import CommandHandler, standing_of
 from sat_hook.pipeline.overrides import pause_account, resume_account
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore

@@ -14,11 +14,11 @@ import pytest
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.order import STATUS_MISMATCH, Order, OrderState
 from sat_hook.domain.order_commands import RecordStatus
 from sat_hook.pipeline.alerting import collect_alerts, raise_alerts
-from sat_hook.pipeline.command_handler import OrderCommandRequest
 from sat_hook.pipeline.delivery import deliver
 from sat_hook.pipeline.errors import BatchStoppedError
 from sat_hook.pipeline.misdirected_callbacks import tell_of_misdirected

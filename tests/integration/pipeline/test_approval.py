@@ -12,6 +12,7 @@ from sat_hook.audit.findings import Finding
 from sat_hook.audit.rebuild import compare_projections
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import RequestApproval
 from sat_hook.domain.batch_events import ApprovalTerms
@@ -31,7 +32,6 @@ from sat_hook.pipeline.approval import (
     quotes_digest,
     reject,
 )
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.pipeline.errors import (
     ApprovalRejectedError,
     ApprovalTermsChangedError,

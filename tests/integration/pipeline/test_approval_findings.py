@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_commands import RejectApproval
 from sat_hook.domain.guards import GuardRules, is_same_business
@@ -22,7 +23,6 @@ from sat_hook.pipeline.approval import (
     quotes_digest,
     reject,
 )
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.pipeline.errors import (
     ApprovalRejectedError,
     ApprovalTermsChangedError,

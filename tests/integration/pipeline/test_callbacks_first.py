@@ -6,9 +6,9 @@ import asyncio
 import random
 from datetime import timedelta
 
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.order import OrderState, evolve
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.pipeline.status_polling import StatusPoller
 from sat_hook.protocol.outcomes import StatusOutcome

@@ -10,10 +10,9 @@ import pytest
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.pipeline.chunks import plan_chunks
-from sat_hook.pipeline.clock_skew import shared_clock
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.errors import ClockApartError
 from sat_hook.pipeline.execution import ChunkExecutor
 from sat_hook.pipeline.limits import RecoveryLimits
@@ -21,6 +20,7 @@ from sat_hook.pipeline.overrides import Resolution, resolve_order
 from sat_hook.pipeline.recovery import Recovery
 from sat_hook.pipeline.status_polling import StatusPoller
 from sat_hook.pipeline.validation import catalogue_of
+from sat_hook.store.clock import shared_clock
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
 from tests.integration.pipeline.test_recovery import AT_ONCE, Shifted, lose_requests
 from tests.integration.pipeline.test_steps import ready

@@ -9,11 +9,11 @@ from typing import BinaryIO
 
 import pytest
 
+from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order_commands import Cancel, Hold
 from sat_hook.domain.order_events import HoldReason
-from sat_hook.pipeline.command_handler import OrderCommandRequest
 from sat_hook.pipeline.errors import OverrideRefusedError, SpoolError, SubmissionRefusedError
 from sat_hook.pipeline.intake import ROWS_A_RUN, take_in
 from sat_hook.pipeline.limits import BadRowsPolicy

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain.account import ForeignSpendSuspected, TopUpSeen
 from sat_hook.domain.batch_events import FundsReserved, ShortFundsPolicy
 from sat_hook.domain.event import Event
@@ -20,7 +21,6 @@ from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_commands import Hold, Release
 from sat_hook.domain.order_events import HoldReason
-from sat_hook.pipeline.command_handler import OrderCommandRequest
 from sat_hook.pipeline.errors import NotReservedError
 from sat_hook.pipeline.funding import missing_for, record_observation, reserve, shortage
 from sat_hook.pipeline.limits import FundingLimits

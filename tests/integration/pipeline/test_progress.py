@@ -12,10 +12,10 @@ import pytest
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_commands import Escalate
-from sat_hook.pipeline.command_handler import OrderCommandRequest
 from sat_hook.pipeline.escalations import LISTED_ORDERS, escalated_orders
 from sat_hook.pipeline.progress import BatchProgress, progress_of
 from sat_hook.pipeline.status_polling import StatusPoller, escalate_in_flight

@@ -11,13 +11,13 @@ from typing import TypeVar
 
 import pytest
 
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.event import Event
 from sat_hook.domain.order import OrderState, evolve
 from sat_hook.domain.ports import SendWindow
 from sat_hook.domain.rechecks import RecheckFinding
 from sat_hook.pipeline.alerting import raise_alerts
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.limits import RecheckLimits
 from sat_hook.pipeline.rechecks import Rechecker, RecheckReport, missed_alerts
 from sat_hook.protocol.messages import Account, Inquiry, InquiryRequest, OrderDetail, Product

@@ -11,10 +11,10 @@ from unittest.mock import patch
 import pytest
 
 from sat_hook.audit.rebuild import compare_projections
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.batch_commands import TakeInRows
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.results import render_results, summarise

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.errors import BatchNotFoundError
+from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain.batch_events import BatchResultsWritten
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import RecordStatus, Reject
 from sat_hook.domain.order_events import RejectionReason
-from sat_hook.pipeline.command_handler import OrderCommandRequest
-from sat_hook.pipeline.errors import BatchNotFoundError
 from sat_hook.pipeline.results import render_results, summarise, write_results
 from sat_hook.store.as_of import as_of_now, as_of_position
 from stack.databases import ApplicationDatabase

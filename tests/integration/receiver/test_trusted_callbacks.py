@@ -15,9 +15,9 @@ import psycopg2
 import pytest
 
 from sat_hook.audit.log_verification import verify_log
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.order import OrderState
 from sat_hook.operators.recovery import SATRecoverOrdersOperator
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.trusted_callbacks import BY_CALLBACK, CALLBACKS_READ_PER_ORDER
 from sat_hook.protocol.signing import Signer, Verifier
 from sat_hook.store.callbacks import KeptCallback

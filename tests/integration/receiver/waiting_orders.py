@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.order import Order
 from sat_hook.domain.ports import Clock
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.pipeline.status_polling import PollReport, StatusPoller
 from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks

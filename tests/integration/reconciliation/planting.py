@@ -9,14 +9,18 @@ from pathlib import Path
 
 from sat_hook.domain import books_events
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.books import record_observation, record_top_up
+from sat_hook.domain.books_commands import (
+    ImportSettlement,
+    RecordObservation,
+    RecordTopUp,
+    SetSettlementAside,
+)
 from sat_hook.domain.books_events import SettlementMapping
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.identity import digest_of, payload_digest, request_id_of
 from sat_hook.domain.order import Order, evolve
-from sat_hook.domain.settlement_files import record_settlement, set_aside
 from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.day_close import Closed, close_day
@@ -181,7 +185,7 @@ class Planted:
             received_at=at,
             response_digest="a" * 64,
         )
-        self.keeper.post(self.account, lambda books: record_observation(books, seen), BY_TEST)
+        self.keeper.post(self.account, RecordObservation(seen), BY_TEST)
 
     def top_up(self, rupiah: int, at: datetime = NOON, reference: str = "BCA-1") -> None:
         """A person records a top-up."""
@@ -189,7 +193,7 @@ class Planted:
             account=self.account, reference=reference, amount_rupiah=rupiah, credited_at=at, note=""
         )
         by = Provenance("user:finance", "plugin:top-up")
-        self.keeper.post(self.account, lambda books: record_top_up(books, event, self.clock.now()), by)
+        self.keeper.post(self.account, RecordTopUp(event, self.clock.now()), by)
 
     def settlement_row(self, name: str, rupiah: int = PRICE, status: str = "Success", **other: str) -> str:
         """One line of a settlement file."""
@@ -220,7 +224,7 @@ class Planted:
             mapping=mapping,
             replaces_earlier=replaces,
         )
-        self.keeper.post(self.account, lambda books: record_settlement(books, event), BY_TEST)
+        self.keeper.post(self.account, ImportSettlement(event), BY_TEST)
 
     def set_aside(self, name: str, reason: str, day: date = DAY.day) -> None:
         """A settlement file comes that does not count."""
@@ -233,7 +237,7 @@ class Planted:
             reason=f"{name}: {reason}",
             rivals=(),
         )
-        self.keeper.post(self.account, lambda books: set_aside(books, event), BY_TEST)
+        self.keeper.post(self.account, SetSettlementAside(event), BY_TEST)
 
     def close(self, day: BusinessDay = DAY) -> Closed:
         """Close the day."""

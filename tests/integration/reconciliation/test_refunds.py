@@ -10,13 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from sat_hook.commands.handler import standing_of
 from sat_hook.domain import order_events as happened
+from sat_hook.domain.account import evolve_account
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.business_day import BusinessDay
+from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.legacy_events import EarlierSettlementMapping, SettlementImported
 from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.reconciliation.model import DayClose
+from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore
 from tests.integration.reconciliation.planting import CLOSES, DAY, NOON, PRICE, SECOND, Planted, described
 from tests.orders import BY_TEST
@@ -243,7 +247,11 @@ def test_texts_of_a_file_of_an_earlier_release_stay(day: Planted) -> None:
         mapping=EarlierSettlementMapping(product_code="product", client_number="number"),
         replaces_earlier=False,
     )
-    day.keeper.post(day.account, lambda _: (event,), BY_TEST)
+    # No command makes such an event today: an earlier release wrote it.
+    standing = standing_of(day.store, day.account)
+    stream = StreamId(StreamKind.ACCOUNT, standing.account_id)
+    change = Change(stream, standing.version, (event,), evolve_account(standing, event))
+    assert not day.store.append([change], BY_TEST, day.clock.now())
     close = day.close().close
     said = {item.what: item.theirs for item in close.breaks}
     assert "the settlement file has the order 1 times; none of these rows is paired" in said

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.ports import SendWindow
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.status_query import ask_about
 from sat_hook.protocol.exchange import WireResponse
 from sat_hook.protocol.outcomes import StatusOutcome, classify_status

@@ -19,15 +19,16 @@ from fastapi.routing import APIRoute
 from sat_hook.application.installation import SATConnection as BlockingSAT
 from sat_hook.audit.actions import actions_since
 from sat_hook.audit.exports import record_written, request_export
+from sat_hook.commands.handler import standing_of
 from sat_hook.domain import books_events
 from sat_hook.domain import order_events as happened
+from sat_hook.domain.books_commands import RecordClose
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, BreakState, MatchKind
 from sat_hook.domain.event import Event
 from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.guards import NO_RULES, AccountRules
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import evolve
-from sat_hook.pipeline.command_handler import standing_of
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change, StatusEvidence
@@ -119,7 +120,7 @@ def fill(store: PostgresEventStore, folder: Path) -> str:
         account=ACCOUNT, day=day, position=5, breaks=tuple(break_of(name) for name in BREAKS.values())
     )
     clock = ManualClock(datetime.now(UTC))
-    BookKeeper(store, clock).post(ACCOUNT, lambda _: (closed, breaks), BY_TEST)
+    BookKeeper(store, clock).post(ACCOUNT, RecordClose(closed, (breaks,)), BY_TEST)
     export = request_export(
         store, clock, recorded_from=clock.now() - timedelta(days=1), recorded_before=clock.now(),
         with_personal_data=False, reason="", provenance=BY_TEST,

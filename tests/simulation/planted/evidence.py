@@ -11,12 +11,12 @@ from typing import Any
 from unittest.mock import patch
 
 from sat_hook.clients import asynchronous
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_decisions as decisions
 from sat_hook.domain import status_decisions
 from sat_hook.domain.order import Order
 from sat_hook.pipeline import status_polling
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest
 from sat_hook.pipeline.trusted_callbacks import BY_CALLBACK, TrustedCallbacks
 from sat_hook.protocol import outcomes
 from sat_hook.protocol.exchange import WireResponse

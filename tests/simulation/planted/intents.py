@@ -11,12 +11,12 @@ from unittest.mock import patch
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.send_window import SendGuard
+from sat_hook.commands.handler import OrderCommandRequest, OrderCommandResult
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_decisions as decisions
 from sat_hook.domain.funds import is_reserved
 from sat_hook.domain.order import Order, OrderState, evolve
 from sat_hook.pipeline import execution, intake, recovery, sender
-from sat_hook.pipeline.command_handler import CommandResult, OrderCommandRequest
 from sat_hook.pipeline.group_commit import GroupCommitter
 from sat_hook.pipeline.recovery import Recovery
 from sat_hook.protocol.outcomes import CheckoutOutcome
@@ -34,7 +34,7 @@ def _intent_after_call(stack: ExitStack) -> None:
 
     async def late(
         self: GroupCommitter, ask: OrderCommandRequest, known: Order | None = None
-    ) -> CommandResult:
+    ) -> OrderCommandResult:
         if isinstance(ask.command, asked.RequestCheckout) and known is not None:
             answer = decisions.decide(known, ask.command)
             if isinstance(answer, tuple):
@@ -42,7 +42,7 @@ def _intent_after_call(stack: ExitStack) -> None:
                 after = known
                 for event in answer:
                     after = evolve(after, ask.request_id, event, ask.command.now)
-                return CommandResult(after, answer, None)
+                return OrderCommandResult(after, answer, None)
         if ask.request_id in put_off:
             await commit(self, *put_off.pop(ask.request_id))
         return await commit(self, ask, known)

@@ -11,24 +11,24 @@ from datetime import timedelta
 from typing import Any, cast
 
 import pytest
-from sat_hook.store.memory_events import MemoryEventStore
 from sat_hook.store.memory_polls import MemoryPollSchedule
 
 from sat_hook.application.batch_run import BatchRun, RunFacts
 from sat_hook.application.errors import MissingKeyError, WrongAccountError
 from sat_hook.application.ports import Ports, StepLimits
 from sat_hook.clients.settings import AccountSettings
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.batch_events import ApprovalTerms, BatchRunStarted
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.guards import NO_RULES, AccountRules, GuardRules
 from sat_hook.pipeline.approval import ApprovalPolicy
-from sat_hook.pipeline.command_handler import CommandHandler
 from sat_hook.pipeline.funding import look_at_deposit
 from sat_hook.protocol.calls import Call, Reply
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.exchange import WireResponse
 from sat_hook.store.funds import MemoryFunds
 from sat_hook.store.guards import MemoryGuardLedger
+from sat_hook.testing.event_store import MemoryEventStore
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock, submitted
 
 TERMS = ApprovalTerms(digest="0" * 64, orders=1, total_rupiah=1, quotes_digest="2:0")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sat_hook.domain.order import OrderState, Refusal, RefusalReason, evolve
+from sat_hook.domain.decision import Refusal, RefusalReason
+from sat_hook.domain.order import OrderState, evolve
 from sat_hook.domain.order_decisions import decide
 from tests.orders import T0
 from tests.unit.domain.situations import COMMANDS, REQUEST_ID, SITUATIONS

@@ -14,8 +14,8 @@ from sat_hook.domain.account import (
     evolve_account,
     fold_account,
 )
+from sat_hook.domain.decision import Refusal
 from sat_hook.domain.event import Event
-from sat_hook.domain.order import Refusal
 from sat_hook.domain.order_events import OrderReleased
 from tests.orders import T0
 

@@ -20,9 +20,9 @@ from sat_hook.domain.account_rules import (
     RuleValues,
     looser_than,
 )
+from sat_hook.domain.decision import Refusal
 from sat_hook.domain.event import Event
 from sat_hook.domain.guards import NO_RULES, AccountRules, GuardRules
-from sat_hook.domain.order import Refusal
 
 FRESH = AccountStanding(account_id="A", account="demo")
 STRICT = AccountRules(GuardRules(14, 50_000, 900_000, 20, 2_000_000, 100), 500_000, 4, False)

@@ -10,7 +10,13 @@ import pytest
 
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.order import STATUS_MISMATCH, Order, OrderState, Refusal, RefusalReason, evolve
+from sat_hook.domain.decision import Refusal, RefusalReason
+from sat_hook.domain.order import (
+    STATUS_MISMATCH,
+    Order,
+    OrderState,
+    evolve,
+)
 from sat_hook.domain.order_commands import OrderCommand
 from sat_hook.domain.order_decisions import ORDER_MISMATCH, decide
 from tests.orders import T0

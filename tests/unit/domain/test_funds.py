@@ -17,6 +17,7 @@ from sat_hook.domain.account import (
     decide_account,
     evolve_account,
 )
+from sat_hook.domain.decision import Refusal, RefusalReason
 from sat_hook.domain.event import Event
 from sat_hook.domain.funds import (
     Commitment,
@@ -32,7 +33,12 @@ from sat_hook.domain.funds import (
     outstanding,
     reach,
 )
-from sat_hook.domain.order import Order, OrderState, Refusal, RefusalReason, evolve, fold
+from sat_hook.domain.order import (
+    Order,
+    OrderState,
+    evolve,
+    fold,
+)
 from sat_hook.domain.order_decisions import decide
 from tests.deposits import seen
 from tests.orders import T0

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain.batch_events import FundsReserved, ShortFundsPolicy
+from sat_hook.domain.decision import Refusal
 from sat_hook.domain.funds import BalanceObservation, commitment_of, is_within_available
-from sat_hook.domain.order import Order, OrderState, Refusal
+from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import OrderCommand, ReplyVerdict
 from sat_hook.domain.order_decisions import decide
 from sat_hook.domain.order_events import HoldReason, QuoteSource, RejectionReason
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.pipeline.errors import BatchStoppedError
 from sat_hook.pipeline.funding import missing_rupiah, refuse_batch, reserve
 from sat_hook.pipeline.limits import FundingLimits
@@ -61,8 +62,8 @@ class World:
 
     def tell(self, order: Order, command: OrderCommand) -> Order:
         done = self.handler.apply([OrderCommandRequest(order.request_id, command)], BY_TEST)[order.request_id]
-        assert done.order is not None
-        return done.order
+        assert done.after is not None
+        return done.after
 
     def reserved_up_to(self, order: Order) -> int:
         return self.store.batches[order.batch_id].reserved_up_to_row

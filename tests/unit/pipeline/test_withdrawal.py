@@ -10,12 +10,14 @@ from typing import Any, BinaryIO
 
 import pytest
 
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_commands import WithdrawBatch
 from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
+from sat_hook.domain.decision import RefusalReason
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.guards import GuardRules
-from sat_hook.domain.order import Order, OrderState, RefusalReason
+from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import (
     Hold,
     OrderCommand,
@@ -26,7 +28,6 @@ from sat_hook.domain.order_commands import (
 )
 from sat_hook.domain.order_events import HoldReason
 from sat_hook.pipeline.approval import ApprovalPolicy, approve, ask_for_approval
-from sat_hook.pipeline.command_handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.pipeline.errors import (
     ApprovalTermsChangedError,
     BatchStoppedError,
