@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from sat_hook.cli.context import airflow_of
@@ -26,6 +26,24 @@ def account_in_log(settings: CommandSettings, named: str, known: Collection[str]
     except CommandError:
         # The log can be read without Airflow; a name that is none of its own is then refused by the caller.
         return named
+
+
+def account_among(settings: CommandSettings, named: str | None, known: Sequence[str]) -> str:
+    """The account in the log that a person named, or the only one of ``known``.
+
+    :raises CommandError: it is none of ``known``, or none is named and there is not exactly one.
+    """
+    if named is None and len(known) == 1:
+        return known[0]
+    account = None if named is None else account_in_log(settings, named, known)
+    if account is None or account not in known:
+        expected = (
+            f"the account's name in the log or its Airflow connection: {', '.join(known)}"
+            if known
+            else "an account in the log; there is none yet"
+        )
+        raise CommandError.at("--account", repr(account), expected)
+    return account
 
 
 def account_or_only(api: AirflowApi, named: str | None) -> str:

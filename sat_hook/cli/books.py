@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sat_hook.cli.accounts import account_in_log
+from sat_hook.cli.accounts import account_among
 from sat_hook.cli.context import console, database_of, settings_of
-from sat_hook.cli.errors import CommandError
 from sat_hook.cli.formatting import Columns, moment, rupiah
 
 if TYPE_CHECKING:
@@ -70,17 +69,7 @@ def books_context(context: typer.Context, account: str | None) -> Iterator[Books
     with database_of(settings) as database:
         with database.transaction() as connection:
             known = [row[0] for row in queries("reconciliation").accounts_with_books(connection)]
-        if account is None and len(known) == 1:
-            account = known[0]
-        elif account is not None:
-            account = account_in_log(settings, account, known)
-        if account is None or account not in known:
-            expected = (
-                f"the account's name in the log or its Airflow connection: {', '.join(known)}"
-                if known
-                else "an account in the log; there is none yet"
-            )
-            raise CommandError.at("--account", repr(account), expected)
+        account = account_among(settings, account, known)
         recorded = BookKeeper(PostgresEventStore(database), SystemClock()).recorded(account)
         yield BooksContext(fold_books(account, recorded), console(), recorded)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sat_hook.cli.accounts import account_in_log
+from sat_hook.cli.accounts import account_among
 from sat_hook.cli.context import console, database_of, settings_of
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.formatting import moment as shown_moment
@@ -61,12 +61,7 @@ def _account_from(settings: CommandSettings, history: PriceHistory, named: str |
         raise CommandError.at(
             "the history of prices", "nothing", "a price list (take one: sat prices snapshot)"
         )
-    if named is None and len(known) == 1:
-        return known[0]
-    found = None if named is None else account_in_log(settings, named, known)
-    if found not in known:
-        raise CommandError.at("--account", repr(named), f"one of {', '.join(known)}")
-    return found
+    return account_among(settings, named, known)
 
 
 def periods_of(opened: PricesContext, code: str) -> list[PricePeriod]:

@@ -49,6 +49,11 @@ _MAY_NEED_MASK = re.compile(
     "|".join(f'"{name}"' for name in sorted(PERSONAL | IN_WORDS | NAMES | {SET_ASIDE}))
 )
 _NUMBER = re.compile(r"\d(?:[\s.\-/()_\u2010-\u2015]{0,3}\d){7,}")
+_CAPITALS = re.compile(r"\b[A-Z][A-Z'.]+(?:\s+[A-Z][A-Z'.]*)+")
+_AFTER_MARK = re.compile(
+    r"(?i:\b(a\.?\s?n\.?\s*:?\s+|a/n\s*:?\s*|atas nama\s*:?\s+|nama(?: pelanggan)?\s*:?\s+))"
+    r"(?:[A-Z][\w'.]*)(?:\s+[A-Z][\w'.]*)*"
+)
 _LONG_NUMBER = re.compile(r"(?<![0-9a-f])\d{9,}(?![0-9a-f])")
 
 
@@ -70,6 +75,11 @@ def masked_data(data: str) -> tuple[str, bool]:
 def masked_words(text: str) -> str:
     """What a person typed, without long numbers."""
     return _NUMBER.sub(MASK, text)
+
+
+def masked_person(words: str) -> str:
+    """What SAT says of an order, without long numbers and without the customer's name."""
+    return _AFTER_MARK.sub(rf"\1{MASK}", _CAPITALS.sub(MASK, masked_words(words)))
 
 
 def masked_number(number: str) -> str:

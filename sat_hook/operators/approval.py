@@ -14,6 +14,7 @@ from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetail
 from sat_hook.application.batch_run import BatchRun, RunFacts
 from sat_hook.domain.batch_events import ApprovalTerms
 from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.rupiah import rupiah
 from sat_hook.hooks.ports import task_ports
 from sat_hook.operators.batch import SATBatchOperator
 from sat_hook.operators.rules import APPROVAL_FIELD, limit_of
@@ -144,7 +145,7 @@ def subject_of(request: ApprovalRequest) -> str:
     """One line about the request."""
     batch, terms = request.batch, request.terms
     return (
-        f"Pay {terms.orders:,} orders for Rp {terms.total_rupiah:,} from account {batch.account} "
+        f"Pay {terms.orders:,} orders for {rupiah(terms.total_rupiah)} from account {batch.account} "
         f"(batch {batch.batch_id})"
     )
 
@@ -162,7 +163,7 @@ def body_of(request: ApprovalRequest) -> str:
         f"| account | {_plain(batch.account)} |",
         f"| submitted by | {maker} |",
         f"| orders to be sent | {terms.orders:,} |",
-        f"| total | Rp {terms.total_rupiah:,} |",
+        f"| total | {rupiah(terms.total_rupiah)} |",
         f"| digest of the file | `{terms.digest}` |",
         f"| digest of the quotes | `{terms.quotes_digest}` |",
         "",
@@ -170,8 +171,8 @@ def body_of(request: ApprovalRequest) -> str:
         "|---|---:|---:|",
     ]
     dearest = sorted(request.products.items(), key=lambda item: (-item[1][1], item[0]))
-    for product, (orders, rupiah) in dearest[:SHOWN_PRODUCTS]:
-        lines.append(f"| {_plain(product)} | {orders:,} | {rupiah:,} |")
+    for product, (orders, sum_rupiah) in dearest[:SHOWN_PRODUCTS]:
+        lines.append(f"| {_plain(product)} | {orders:,} | {sum_rupiah:,} |")
     if len(dearest) > SHOWN_PRODUCTS:
         rest = dearest[SHOWN_PRODUCTS:]
         orders = sum(count for _, (count, _) in rest)

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from sat_hook.application.batch_run import BatchRun
 from sat_hook.domain.batch_events import ShortFundsPolicy
 from sat_hook.domain.ports import Clock
+from sat_hook.domain.rupiah import rupiah
 from sat_hook.operators.batch import SATBatchOperator
 from sat_hook.operators.run_context import facts_of, failing_for_good
 from sat_hook.pipeline.funding import shortage
@@ -95,7 +96,7 @@ class SATReserveFundsOperator(SATBatchOperator):
         """The deposit seems to reach: look again and reserve, or go on waiting until the same deadline."""
         if event["end"] == GAVE_UP:
             missing = event["missing_rupiah"]
-            amount = "unknown: it could not be looked at" if missing is None else f"Rp {missing:,}"
+            amount = "unknown: it could not be looked at" if missing is None else rupiah(missing)
             raise AirflowFailException(
                 f"batch {self.batch} waited {self.wait_for_funds_hours} hours for funds; missing: {amount}. "
                 "Top up and clear this task; nothing was sent"

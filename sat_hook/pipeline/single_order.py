@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_events import BatchSource, RowVerdict
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import request_id_of
-from sat_hook.domain.masking import MASK, masked_words
+from sat_hook.domain.masking import MASK, masked_person
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.pipeline.errors import OrderNotFoundError, OrderNotTakenError
@@ -33,11 +32,6 @@ from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.store.event_store import EventStore
 
 # SAT prints a customer's name in capitals, or after one of these words.
-_CAPITALS = re.compile(r"\b[A-Z][A-Z'.]+(?:\s+[A-Z][A-Z'.]*)+")
-_AFTER_MARK = re.compile(
-    r"(?i:\b(a\.?\s?n\.?\s*:?\s+|a/n\s*:?\s*|atas nama\s*:?\s+|nama(?: pelanggan)?\s*:?\s+))"
-    r"(?:[A-Z][\w'.]*)(?:\s+[A-Z][\w'.]*)*"
-)
 _IN_WORDS_OF_SAT = frozenset({OrderState.FAILED, OrderState.REVERSED})
 
 
@@ -169,8 +163,4 @@ def reason_of(order: Order) -> str | None:
     """Why the order stands as it does, without the customer's number or name, which SAT may quote."""
     detail = order.reason_detail and order.reason_detail.replace(order.client_number, MASK)
     # SAT writes numbers in forms of its own: +62 812-… for 0812…
-    return _without_person(detail) if detail and order.state in _IN_WORDS_OF_SAT else detail
-
-
-def _without_person(words: str) -> str:
-    return _AFTER_MARK.sub(rf"\1{MASK}", _CAPITALS.sub(MASK, masked_words(words)))
+    return masked_person(detail) if detail and order.state in _IN_WORDS_OF_SAT else detail

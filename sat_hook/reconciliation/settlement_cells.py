@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sat_hook.domain.masking import MASK
 from sat_hook.domain.rupiah import tight_rupiah
 from sat_hook.domain.settlement_mapping import (
     ClientNumberForm,
@@ -204,7 +205,7 @@ def client_differs(pairs: pd.DataFrame) -> pd.Series[bool]:
 
 
 def _shows_another(ours: str, theirs: str) -> bool:
-    our_head, _, our_tail = ours.partition("***")
+    our_head, _, our_tail = ours.partition(MASK)
     head, _, tail = theirs.partition("*")
     heads, tails = min(len(our_head), len(head)), min(len(our_tail), len(tail))
     return our_head[:heads] != head[:heads] or our_tail[len(our_tail) - tails :] != tail[len(tail) - tails :]

@@ -10,6 +10,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
+from sat_hook.domain.rupiah import rupiah
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.ports import task_ports
 from sat_hook.hooks.sat import SATHook
@@ -81,5 +82,5 @@ class SATFundsSensor(BaseOperator):
         del context  # nothing of the run is needed any more
         if event["end"] == GAVE_UP:
             raise AirflowFailException(
-                f"waited {self.give_up_after_hours} hours for Rp {int(self.rupiah):,} to be free"
+                f"waited {self.give_up_after_hours} hours for {rupiah(int(self.rupiah))} to be free"
             )

@@ -6,9 +6,8 @@ import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
-from starlette.concurrency import run_in_threadpool
 
 from sat_hook.application.submissions import OrderUpload
 from sat_hook.pipeline.batch_check import BatchCheck
@@ -38,28 +37,28 @@ NOTICE_HEADER = "X-SAT-Notice"
 router = APIRouter(dependencies=[requires(Permission.RUN_BATCHES)])
 views = APIRouter(dependencies=[requires(Permission.SEE_BATCHES)])
 
-_Account = Annotated[str, Query(max_length=200, description="an Airflow connection of type sat")]
-_FileName = Annotated[str, Query(max_length=255)]
-_Reference = Annotated[str | None, Query(max_length=256)]
-_OnBadRows = Annotated[BadRowsPolicy, Query()]
+
+async def _upload(
+    request: Request,
+    account: Annotated[str, Query(max_length=200, description="an Airflow connection of type sat")],
+    file_name: Annotated[str, Query(max_length=255)] = "orders.csv",
+    reference: Annotated[str | None, Query(max_length=256)] = None,
+    on_bad_rows: Annotated[BadRowsPolicy, Query()] = BadRowsPolicy.PROCEED,
+) -> OrderUpload:
+    """The file in the body, with what the query says of it."""
+    return OrderUpload(account, file_name, reference, on_bad_rows, await _body(request))
+
+
+_Upload = Annotated[OrderUpload, Depends(_upload)]
 
 
 @router.post("/batches")
-async def submit_batch(
-    request: Request,
-    user: CurrentUser,
-    submissions: SubmissionsDep,
-    account: _Account,
-    file_name: _FileName = "orders.csv",
-    reference: _Reference = None,
-    on_bad_rows: _OnBadRows = BadRowsPolicy.PROCEED,
-) -> dict[str, Any]:
+def submit_batch(upload: _Upload, user: CurrentUser, submissions: SubmissionsDep) -> dict[str, Any]:
     """Keep the file in the body and register it as a batch. The same file again is the same batch.
 
     A file that cannot become a batch, or one for a paused account, is refused, and nothing is kept.
     """
-    upload = OrderUpload(account, file_name, reference, on_bad_rows, await _body(request))
-    names, found = await run_in_threadpool(submissions.submit, upload, by(user, "submit"))
+    names, found = submissions.submit(upload, by(user, "submit"))
     return {
         "batch_id": found.submission.batch_id,
         "digest": found.submission.digest,
@@ -71,17 +70,9 @@ async def submit_batch(
 
 
 @router.post("/batches/check")
-async def check_batch(
-    request: Request,
-    submissions: SubmissionsDep,
-    account: _Account,
-    file_name: _FileName = "orders.csv",
-    reference: _Reference = None,
-    on_bad_rows: _OnBadRows = BadRowsPolicy.PROCEED,
-) -> dict[str, Any]:
+def check_batch(upload: _Upload, submissions: SubmissionsDep) -> dict[str, Any]:
     """What would become of the file in the body if it were submitted now. Nothing is recorded."""
-    upload = OrderUpload(account, file_name, reference, on_bad_rows, await _body(request))
-    names, found = await run_in_threadpool(submissions.check, upload)
+    names, found = submissions.check(upload)
     return {**_document(found), "connection": names.connection}
 
 

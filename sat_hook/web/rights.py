@@ -1,11 +1,11 @@
-"""Who may do what is more than running batches: rights by name, given to users and roles in a file.
+"""Rights beyond those of running batches, by name: given to users and roles in a file.
 
 The file that ``SAT_RIGHTS_FILE`` names is JSON::
 
     {"account_rules.propose": {"users": ["rosa"], "roles": ["finance"]},
      "account_rules.confirm": {"users": ["carl"], "roles": []}}
 
-Nobody has a right that the file does not give, and without a file nobody has any. The file is read for each
+A user has only the rights that the file gives; without a file no user has any. The file is read for each
 request, and must be one that only its owner or root can write.
 """
 
@@ -48,7 +48,7 @@ class Holders(BaseModel):
 
 
 class RightsFileError(RuntimeError):
-    """The file of rights cannot be used; the text says why. Nobody has any right meanwhile."""
+    """The file of rights cannot be used; the text says why. No user has any right meanwhile."""
 
 
 _FILE = TypeAdapter(dict[str, Holders])
@@ -57,7 +57,7 @@ _FILE = TypeAdapter(dict[str, Holders])
 def rights_from_environment(environment: Mapping[str, str] = os.environ) -> dict[Right, Holders]:
     """The rights of the file that ``SAT_RIGHTS_FILE`` names; none without a name.
 
-    :raises RightsFileError: it cannot be read, is somebody else's, or names a right that there is not.
+    :raises RightsFileError: it cannot be read, can be written by others, or names a right that there is not.
     """
     name = environment.get(RIGHTS_VARIABLE, "").strip()
     if not name:
