@@ -38,7 +38,7 @@ def account_among(settings: CommandSettings, named: str | None, known: Sequence[
     account = None if named is None else account_in_log(settings, named, known)
     if account is None or account not in known:
         expected = (
-            f"the account's name in the log or its Airflow connection: {', '.join(known)}"
+            f"one of {', '.join(known)}, or its Airflow connection"
             if known
             else "an account in the log; there is none yet"
         )
