@@ -116,7 +116,7 @@ def test_checkpoints_that_stopped_are_told(run: Run, notary: Notary) -> None:
     ("option", "value", "says"),
     [
         ("--public-key", "nobody.pem", "nobody.pem: found no such file"),
-        ("--public-key", "published", "published: found is a directory"),
+        ("--public-key", "published", "published: found a directory"),
         ("--public-key", "nonsense.pem", "a public audit key cannot be read"),
         ("--published", "nowhere", "nowhere: found no folder"),
         ("--published", "nonsense://bucket", "nonsense://bucket: found ValueError"),
