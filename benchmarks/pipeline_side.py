@@ -1,43 +1,36 @@
-"""The product: one task process that quotes, executes and settles the orders of one batch.
+"""The product: one task process that takes the orders of one batch from their quotes to their ends.
 
-The real thing throughout: quoter, executor, poller, handler, event store and client, with commits that
-PostgreSQL has flushed. Intake and validation come before the clock starts, because they call nobody.
+The run of a batch as the operators have it, with commits that PostgreSQL has flushed. The clock starts after
+intake and validation, which call SAT for nothing but its catalogue.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import random
 import resource
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks.processes import ready, told
 from benchmarks.world import ACCOUNT, PRODUCT, Keys, client_number, order_id, settings
+from sat_hook.application.batch_run import BatchRun, RunFacts
+from sat_hook.application.ports import StepLimits, ports_on
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import OrderState
-from sat_hook.pipeline.execution import ChunkExecutor
-from sat_hook.pipeline.funding import look_at_deposit, reserve
 from sat_hook.pipeline.gc_tuning import gc_for_bulk_work
-from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import ExecutionLimits, PollingLimits, QuotingLimits
-from sat_hook.pipeline.quoting import Quoter, close_quoting
 from sat_hook.pipeline.spool import LocalSpool
-from sat_hook.pipeline.status_polling import StatusPoller, orders_in_flight
 from sat_hook.pipeline.submission import submit
-from sat_hook.pipeline.validation import catalogue_of, validate_orders
 from sat_hook.store.database import Database
-from sat_hook.store.event_store import OrderSlice
-from sat_hook.store.funds import PostgresFunds
-from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
 from sat_hook.store.postgres import PostgresEventStore
 
 BY_BENCH = Provenance("service:bench", "bench")
@@ -62,47 +55,55 @@ class Memory:
         return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
 
 
-class Line:
+class Bench:
     """One batch and the process that works on it."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
-        self.in_flight: int = options.in_flight
         self.first: int = options.first
         self.orders: int = options.orders
-        self.settings = settings(options.url, Keys(options.keys), options.in_flight)
-        database = Database(options.dsn, "bench")
-        self.store = PostgresEventStore(database)
-        self.funds = PostgresFunds(database)
-        self.schedule = PostgresPollSchedule(database)
-        self.handler = CommandHandler(self.store, SystemClock())
-        self.spool = LocalSpool(folder)
+        account = settings(options.url, Keys(options.keys), options.in_flight)
+        database, clock, spool = Database(options.dsn, "bench"), SystemClock(), LocalSpool(folder)
+        self.ports = ports_on(
+            database,
+            CommandHandler(PostgresEventStore(database), clock),
+            account,
+            partial(AsyncSATClient, account, clock),
+            submissions=spool,
+            results=spool,
+            limits=StepLimits(
+                quoting=QuotingLimits(in_flight=options.in_flight),
+                execution=ExecutionLimits(in_flight=options.in_flight),
+                polling=PollingLimits(
+                    in_flight=options.in_flight, claim=options.in_flight, first_delay_seconds=0.0
+                ),
+            ),
+        )
+        self.run = BatchRun(self.ports, self._submitted(), RunFacts(BY_BENCH, run="bench"))
         self.memory = Memory()
-        self.batch_id = ""
 
-    async def run(self) -> dict[str, object]:
+    async def measured(self) -> dict[str, object]:
         """Everything; returns what was measured."""
         seconds: dict[str, float] = {}
-
-        async with AsyncSATClient(self.settings, SystemClock()) as sat:
-            self.catalogue = catalogue_of(await sat.list_products())
-            began = time.perf_counter()
-            await asyncio.to_thread(self._take_in)
-            seconds["intake"] = time.perf_counter() - began
-            self.memory.note("intake")
-            ready()
-            phases: tuple[tuple[str, Callable[[AsyncSATClient], Awaitable[None]]], ...] = (
-                ("quote", self._quote),
-                ("reserve", self._reserve),
-                ("execute", self._execute),
-                ("settle", self._settle),
-            )
-            with gc_for_bulk_work():  # as the operators do
-                for name, phase in phases:
-                    began = time.perf_counter()
-                    await phase(sat)
-                    seconds[name] = time.perf_counter() - began
-                    self.memory.note(name)
-        ended = {count.state: count.orders for count in self.store.count_by_state(self.batch_id)}
+        began = time.perf_counter()
+        await asyncio.to_thread(self.run.intake)
+        await self.run.validate()
+        seconds["intake"] = time.perf_counter() - began
+        self.memory.note("intake")
+        ready()
+        phases: tuple[tuple[str, Callable[[], Awaitable[object]]], ...] = (
+            ("quote", self._quote),
+            ("guard", partial(asyncio.to_thread, self.run.guard)),
+            ("reserve", partial(self.run.reserve, ShortFundsPolicy.PARTIAL)),
+            ("execute", self.run.execute),
+            ("settle", self._settle),
+        )
+        with gc_for_bulk_work():  # as the operators do
+            for name, phase in phases:
+                began = time.perf_counter()
+                await phase()
+                seconds[name] = time.perf_counter() - began
+                self.memory.note(name)
+        ended = {count.state: count.orders for count in self.ports.store.count_by_state(self.run.batch_id)}
         assert ended == {OrderState.SUCCEEDED: self.orders}, ended
         return {
             "orders": self.orders,
@@ -113,48 +114,31 @@ class Line:
             "cpu_seconds": sum(resource.getrusage(resource.RUSAGE_SELF)[:2]),
         }
 
-    def _take_in(self) -> None:
+    def _submitted(self) -> str:
         rows = [
             f"{order_id(number)},{PRODUCT},{client_number(number)}"
             for number in range(self.first, self.first + self.orders)
         ]
-        content = "\n".join(["order_id,product_code,client_number", *rows, ""]).encode("ascii")
-        self.batch_id = submit(
-            self.store,
-            self.spool,
-            self.handler.clock,
+        return submit(
+            self.ports.store,
+            self.ports.submissions,
+            self.ports.clock,
             account=ACCOUNT,
             reference=None,
             source=BatchSource.FILE,
             file_name="bench.csv",
-            content=content,
+            content="\n".join(["order_id,product_code,client_number", *rows, ""]).encode("ascii"),
             provenance=BY_BENCH,
         ).batch_id
-        take_in(self.handler, self.spool, self.batch_id, BY_BENCH)
-        validate_orders(self.handler, self.batch_id, self.catalogue, BY_BENCH)
 
-    async def _quote(self, sat: AsyncSATClient) -> None:
-        limits = QuotingLimits(in_flight=self.in_flight)
-        quoter = Quoter(self.handler, sat, self.catalogue, limits)
-        await quoter.quote_slice(OrderSlice(self.batch_id), BY_BENCH)
-        close_quoting(self.handler, self.batch_id, BY_BENCH)
+    async def _quote(self) -> None:
+        await self.run.quote()
+        await asyncio.to_thread(self.run.close_quotes)
 
-    async def _reserve(self, sat: AsyncSATClient) -> None:
-        seen = await look_at_deposit(sat, self.handler.clock, ACCOUNT)
-        clock = self.handler.clock
-        reserve(self.funds, clock, self.batch_id, seen, ShortFundsPolicy.PARTIAL, BY_BENCH)
-
-    async def _execute(self, sat: AsyncSATClient) -> None:
-        limits = ExecutionLimits(in_flight=self.in_flight)
-        executor = ChunkExecutor(self.handler, sat, self.catalogue, BY_BENCH, limits)
-        await executor.run(OrderSlice(self.batch_id))
-
-    async def _settle(self, sat: AsyncSATClient) -> None:
-        limits = PollingLimits(in_flight=self.in_flight, claim=self.in_flight, first_delay_seconds=0.0)
-        poller = StatusPoller(self.handler, self.schedule, sat, random.SystemRandom(), limits)
-        scope = PollScope(batch_id=self.batch_id)
-        while orders_in_flight(self.handler, self.batch_id):
-            await poller.poll_due(scope, BY_BENCH)
+    async def _settle(self) -> None:
+        async with self.ports.sat() as sat:
+            while (await self.run.wait(sat)).left:
+                pass
 
 
 def main() -> None:
@@ -168,7 +152,7 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, required=True)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        told(asyncio.run(Line(options, Path(folder)).run()))
+        told(asyncio.run(Bench(options, Path(folder)).measured()))
 
 
 if __name__ == "__main__":

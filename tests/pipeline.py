@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from sandbox.testing import SandboxServer
+from sat_hook.application.batch_run import BatchRun, RunFacts
+from sat_hook.application.ports import Ports, StepLimits, ports_on
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
@@ -19,10 +21,7 @@ from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.order import Order
-from sat_hook.pipeline.chunks import plan_chunks
-from sat_hook.pipeline.execution import ChunkExecutor
-from sat_hook.pipeline.funding import Reservation, observation_of, reserve
-from sat_hook.pipeline.intake import take_in
+from sat_hook.pipeline.funding import Reservation
 from sat_hook.pipeline.limits import (
     BadRowsPolicy,
     ExecutionLimits,
@@ -30,19 +29,15 @@ from sat_hook.pipeline.limits import (
     PollingLimits,
     QuotingLimits,
 )
-from sat_hook.pipeline.quoting import Quoter, close_quoting
-from sat_hook.pipeline.results import BatchSummary, ResultFile, complete, write_results
+from sat_hook.pipeline.results import BatchSummary, ResultFile
 from sat_hook.pipeline.spool import LocalSpool
-from sat_hook.pipeline.status_polling import StatusPoller, orders_in_flight
 from sat_hook.pipeline.submission import Submission, submit
-from sat_hook.pipeline.validation import catalogue_of, validate_orders
-from sat_hook.protocol.calls import account_call
 from sat_hook.protocol.endpoints import Environment
+from sat_hook.protocol.messages import Product
 from sat_hook.protocol.signing import Signer, Verifier
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.funds import PostgresFunds
-from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
 from sat_hook.store.postgres import PostgresEventStore
 from tests.orders import ACCOUNT, BY_TEST
 
@@ -68,7 +63,7 @@ def account_settings(server: SandboxServer, **changes: object) -> AccountSetting
 
 @dataclass
 class Line:
-    """A database, a spool and a SAT server, and the steps of a batch between them."""
+    """A database, a spool and a SAT server, and the run of a batch between them."""
 
     store: PostgresEventStore
     spool: LocalSpool
@@ -83,6 +78,28 @@ class Line:
     @property
     def funds(self) -> PostgresFunds:
         return PostgresFunds(self.store.database)
+
+    @property
+    def ports(self) -> Ports:
+        """The account, the line's database and its SAT server; in a hurry."""
+        return ports_on(
+            self.store.database,
+            self.handler,
+            self.settings,
+            partial(AsyncSATClient, self.settings, SystemClock()),
+            submissions=self.spool,
+            results=self.spool,
+            limits=StepLimits(
+                quoting=QUICK_QUOTES,
+                execution=self.execution,
+                polling=QUICK_POLLS,
+                funding=FundingLimits(saldo_lag_seconds=0.0),
+            ),
+        )
+
+    def run_of(self, batch_id: str) -> BatchRun:
+        """The run of a batch that a test is."""
+        return BatchRun(self.ports, batch_id, RunFacts(BY_TEST, run="tests/line"))
 
     def submit(
         self,
@@ -107,41 +124,48 @@ class Line:
 
     def take_in(self, batch_id: str, policy: BadRowsPolicy = BadRowsPolicy.PROCEED) -> None:
         """Intake and validation."""
-        take_in(self.handler, self.spool, batch_id, BY_TEST, policy)
-        products = asyncio.run(self._products())
-        validate_orders(self.handler, batch_id, catalogue_of(products), BY_TEST, policy)
+        run = self.run_of(batch_id)
+        run.intake(policy)
+        asyncio.run(run.validate(policy))
+
+    def products(self) -> list[Product]:
+        """SAT's catalogue."""
+        with BlockingSATClient(self.settings, SystemClock()) as sat:
+            return sat.list_products()
 
     def quote(self, batch_id: str) -> None:
         """Quote everything and close the quoting."""
-        asyncio.run(self._quote(batch_id))
-        close_quoting(self.handler, batch_id, BY_TEST)
+        run = self.run_of(batch_id)
+        asyncio.run(run.quote())
+        run.close_quotes()
 
     def reserve(
         self, batch_id: str, policy: ShortFundsPolicy = ShortFundsPolicy.PARTIAL, lag_seconds: float = 0.0
     ) -> Reservation:
         """Look at the deposit and set funds aside."""
         limits = FundingLimits(saldo_lag_seconds=lag_seconds)
-        return reserve(self.funds, SystemClock(), batch_id, self.look(), policy, BY_TEST, limits)
+        return asyncio.run(self.run_of(batch_id).reserve(policy, limits))
 
     def look(self) -> BalanceObservation:
         """What SAT says that the deposit holds."""
-        with BlockingSATClient(self.settings, SystemClock()) as sat:
-            return observation_of(ACCOUNT, sat.ask(account_call()), SystemClock().now())
+        return asyncio.run(self.ports.look_at_deposit())
 
     def execute(self, batch_id: str, chunk_rows: int = 100, *, reserve_first: bool = True) -> None:
-        """Send every chunk, one after the other, as far as the deposit reaches."""
+        """Let the guards look, and send every chunk, one after the other, as far as the deposit reaches."""
+        run = self.run_of(batch_id)
+        run.guard()
         if reserve_first:
             self.reserve(batch_id)
-        asyncio.run(self._execute(batch_id, chunk_rows))
+        for chunk in run.plan_chunks(chunk_rows):
+            asyncio.run(run.execute(chunk))
 
     def wait(self, batch_id: str, seconds: float = 120.0) -> None:
         """Poll until nothing is in flight."""
-        asyncio.run(self._wait(batch_id, seconds))
+        asyncio.run(self._wait(self.run_of(batch_id), seconds))
 
     def finish(self, batch_id: str) -> tuple[BatchSummary, ResultFile]:
         """Close the batch and write its results."""
-        summary = complete(self.handler, batch_id, BY_TEST)
-        return summary, write_results(self.handler, self.spool, self.spool, batch_id, BY_TEST)
+        return self.run_of(batch_id).results()[:2]
 
     def run(self, content: bytes, *, name: str = "orders.csv") -> str:
         """All the steps; returns the batch id."""
@@ -160,29 +184,9 @@ class Line:
         """The batch's orders by the submitter's order id."""
         return {order.order_id: order for order in each_order(self.store, OrderSlice(batch_id))}
 
-    async def _products(self) -> list[object]:
-        async with AsyncSATClient(self.settings, SystemClock()) as sat:
-            return list(await sat.list_products())
-
-    async def _quote(self, batch_id: str) -> None:
-        async with AsyncSATClient(self.settings, SystemClock()) as sat:
-            catalogue = catalogue_of(await sat.list_products())
-            quoter = Quoter(self.handler, sat, catalogue, QUICK_QUOTES)
-            await quoter.quote_slice(OrderSlice(batch_id), BY_TEST)
-
-    async def _execute(self, batch_id: str, chunk_rows: int) -> None:
-        async with AsyncSATClient(self.settings, SystemClock()) as sat:
-            catalogue = catalogue_of(await sat.list_products())
-            for chunk in plan_chunks(self.store, batch_id, chunk_rows):
-                executor = ChunkExecutor(self.handler, sat, catalogue, BY_TEST, self.execution)
-                await executor.run(chunk.of(batch_id))
-
-    async def _wait(self, batch_id: str, seconds: float) -> None:
-        schedule = PostgresPollSchedule(self.store.database)
-        async with AsyncSATClient(self.settings, SystemClock()) as sat, asyncio.timeout(seconds):
-            poller = StatusPoller(self.handler, schedule, sat, random.Random(1), QUICK_POLLS)
-            while orders_in_flight(self.handler, batch_id):
-                await poller.poll_due(PollScope(batch_id=batch_id), BY_TEST)
+    async def _wait(self, run: BatchRun, seconds: float) -> None:
+        async with run.ports.sat() as sat, asyncio.timeout(seconds):
+            while (await run.wait(sat)).left:  # noqa: ASYNC110 - the end comes from SAT
                 await asyncio.sleep(0.05)
 
 

@@ -406,7 +406,7 @@ def unknown_amounts(line: Line) -> None:
 def not_sent(line: Line) -> None:
     """Connections that are refused prove it; the breaker stops the chunk."""
     batch_id = ready(line)
-    catalogue = dict(catalogue_of(asyncio.run(line._products())))  # type: ignore[arg-type]
+    catalogue = dict(catalogue_of(line.products()))
     at_sat = line.settings
     line.settings = nobody_listens(line)
     try:

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import cursor as Cursor
 
+from sat_hook.application.ports import StepLimits
 from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.protocol.signing import generate_key_pair
@@ -99,8 +101,14 @@ async def connected(database: ApplicationDatabase) -> None:
 @contextmanager
 def slow_polls(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Polling so slow that only a callback can explain a quick end."""
-    monkeypatch.setattr("sat_hook.pipeline.status_polling.PollingLimits", lambda: SLOW_POLLS)
+    poll_by(monkeypatch, SLOW_POLLS)
     yield
+
+
+def poll_by(monkeypatch: pytest.MonkeyPatch, limits: PollingLimits) -> None:
+    """Triggers ask as these limits say."""
+    usual = StepLimits.of
+    monkeypatch.setattr(StepLimits, "of", lambda settings: replace(usual(settings), polling=limits))
 
 
 def test_it_survives_its_own_serialisation() -> None:

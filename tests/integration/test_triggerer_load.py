@@ -28,7 +28,7 @@ from sat_hook.triggers.order_wait import LONGEST_SLEEP_SECONDS, SATOrderWaitTrig
 from stack.databases import ApplicationDatabase
 from tests.airflow_connections import CONNECTIONS, give_connections
 from tests.integration.pipeline.test_steps import ready
-from tests.integration.test_batch_trigger import QUICK_ENDS, slow_polls
+from tests.integration.test_batch_trigger import QUICK_ENDS, poll_by, slow_polls
 from tests.pipeline import Line, line_of
 
 WAITING = 5000
@@ -127,7 +127,7 @@ async def test_two_instances_share_the_due_list(line: Line, monkeypatch: pytest.
         return await ask(self, request_id)
 
     rare = PollingLimits(growth=60.0, longest_delay_seconds=600.0)
-    monkeypatch.setattr("sat_hook.pipeline.status_polling.PollingLimits", lambda: rare)
+    poll_by(monkeypatch, rare)
     monkeypatch.setattr(AsyncSATClient, "ask_status", counted)
     triggers = [SATBatchTrigger(batch_id=batch_id, deadline=deadline(120), **CONNECTIONS) for _ in range(2)]
     both = [asyncio.create_task(fired(trigger)) for trigger in triggers]

@@ -1,7 +1,4 @@
-"""What Airflow does: steps as processes, tried again, given up, replaced, run twice at once.
-
-Each step here is what the operator of the same name does, with the same pieces of ``sat_hook.pipeline``.
-"""
+"""What Airflow does: steps as processes, tried again, given up, replaced, run twice at once; and people."""
 
 from __future__ import annotations
 
@@ -9,8 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
+from sat_hook.application.batch_run import STEPS, STEPS_AFTER_ALL, STEPS_OF_CHUNKS
+from sat_hook.application.errors import BatchRefusedError
+from sat_hook.application.recovery import recover_orders
 from sat_hook.commands.errors import StepError
 from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain.account import PauseAccount, ResumeAccount
@@ -25,26 +26,23 @@ from sat_hook.domain.order_commands import (
 from sat_hook.pipeline.chunks import Chunk
 from sat_hook.pipeline.errors import (
     AccountPausedError,
+    ApprovalRejectedError,
     BatchStoppedError,
     OverrideRefusedError,
 )
-from sat_hook.pipeline.recovery import Recovery
 from sat_hook.pipeline.status_query import ask_about
 from sat_hook.pipeline.withdrawal import withdraw_batch, withdraw_order
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.event_store import OrderSlice, StoreUnavailableError, each_order
-from tests.simulation.outside import (
-    GuardedSchedule,
-)
 from tests.simulation.processes import Ended, Killed, Process
 from tests.simulation.steps import (
     BY_PERSON,
-    EXECUTION,
     LONGEST_QUIET_SLEEP_SECONDS,
-    POLLING,
     RECOVERY,
+    ShortOfFundsError,
     Steps,
     by,
+    facts_of,
 )
 from tests.simulation.weather import Batch
 
@@ -53,6 +51,8 @@ T = TypeVar("T")
 TRIES = 200
 ROUNDS_OF_PEOPLE = 6
 LONGEST_BEFORE_WITHDRAWAL_SECONDS = 90.0
+#: What ends a run of the DAG: another try of the step would fail as well.
+FOR_GOOD = (BatchStoppedError, BatchRefusedError, ApprovalRejectedError)
 
 
 @dataclass
@@ -92,44 +92,47 @@ class Line(Steps):
 
     async def _way_of(self, batch: Batch, number: int) -> None:
         await asyncio.sleep(number * self.chance.uniform(0, 30))
-        batch_id = await self.step("submit", lambda p: self._submit(p, batch))
+        batch_id = await self.step("submit", partial(self._submit, batch=batch))
+        assert batch_id is not None
         self.batch_ids.append(batch_id)
-        await self.step("intake", lambda p: self._intake(p, batch_id))
-        await self.step("validate", lambda p: self._validate(p, batch_id))
-        await self.step("balance", lambda p: self._check_balance(p, batch_id))
-        await self._over_chunks("quote", batch, batch_id, self._quote)
-        await self.step("close quotes", lambda p: self._close_quotes(p, batch_id))
         withdrawing = asyncio.ensure_future(self._withdrawal(batch_id))
-        await self._rounds_of(batch, batch_id)
+        for round_ in range(ROUNDS_OF_PEOPLE):
+            await self._run_once(batch, batch_id, self._marked_successful() if not round_ else frozenset())
+            is_last = round_ == ROUNDS_OF_PEOPLE - 1
+            if not await self.step("people", partial(self._people, batch_id=batch_id, is_last=is_last)):
+                break
         await withdrawing
 
-    async def _rounds_of(self, batch: Batch, batch_id: str) -> None:
-        for round_ in range(ROUNDS_OF_PEOPLE):
-            await self.step("guard", lambda p: self._guard(p, batch_id))
-            approved = await self.step("approve", lambda p: self._approve(p, batch_id))
-            if approved and await self.step("reserve", lambda p: self._reserve(p, batch_id)):
-                await self._over_chunks("execute", batch, batch_id, self._execute)
-            await self.step("wait", lambda p: self._wait(p, batch_id))
-            await self.step("results", lambda p: self._results(p, batch_id))
-            is_last = round_ == ROUNDS_OF_PEOPLE - 1
-            if not await self.step("people", lambda p, last=is_last: self._people(p, batch_id, is_last=last)):
-                return
+    def _marked_successful(self) -> frozenset[str]:
+        """Steps that a person marks as successful in Airflow, which then never run."""
+        rate = self.plan.weather.marked_successful
+        return frozenset(name for name in ("guard", "approve") if self.storm.strikes(rate))
 
-    async def _over_chunks(
-        self, name: str, batch: Batch, batch_id: str, work: Callable[[Process, OrderSlice], Awaitable[Any]]
-    ) -> None:
-        chunks: list[Chunk] = await self.step(
-            f"plan {name}", lambda p: self._plan(p, batch_id, batch.chunk_rows)
-        )
-        await asyncio.gather(
-            *(
-                self.step(f"{name}[{index}]", lambda p, c=chunk: work(p, c.of(batch_id)))
-                for index, chunk in enumerate(chunks)
-            )
-        )
+    async def _run_once(self, batch: Batch, batch_id: str, marked: frozenset[str]) -> None:
+        """One run of the DAG. A step that fails for good ends it, but for the wait and the results."""
+        goes_on = True
+        chunks: list[Chunk] = []
+        for name in STEPS:
+            if not goes_on and name not in STEPS_AFTER_ALL:
+                continue
+            work = partial(self._do, name, batch_id)
+            if name in marked:
+                self.watch.count(f"people:mark {name} as successful")
+            elif name == "plan":
+                chunks = await self.step(name, partial(self._plan, batch_id, batch.chunk_rows)) or []
+            elif name in STEPS_OF_CHUNKS:
+                mapped = (
+                    self.step(f"{name}[{index}]", partial(work, chunk=chunk))
+                    for index, chunk in enumerate(chunks)
+                )
+                goes_on = all(await asyncio.gather(*mapped))
+            else:
+                goes_on = bool(await self.step(name, work)) and goes_on
+            if name == "execute" and self.backup is not None:
+                await self.step("execute on a backup", partial(self._execute_on_the_backup, batch_id))
 
-    async def step(self, name: str, work: Callable[[Process], Awaitable[T]]) -> T:
-        """Try a step as Airflow does, until it succeeds."""
+    async def step(self, name: str, work: Callable[[Process], Awaitable[T]]) -> T | None:
+        """Try a step as Airflow does, until it succeeds; None when it fails for good."""
         for _ in range(TRIES):
             copies = 2 if self.storm.strikes(self.plan.weather.run_twice) else 1
             if copies == 2:
@@ -140,7 +143,10 @@ class Line(Steps):
             self.zombies.extend(end.zombie for end in ends if end.zombie is not None)
             done = next((end for end in ends if end.error is None and end.zombie is None), None)
             if done is not None:
-                return done.value  # type: ignore[return-value]
+                return done.value
+            if any(isinstance(end.error, FOR_GOOD) for end in ends):
+                self.watch.count("step:failed for good")
+                return None
             for end in ends:
                 await self._before_another_try(name, end)
         self.watch.broken(f"the step {name} never comes to an end", self.account)
@@ -152,8 +158,8 @@ class Line(Steps):
                 self.watch.count("process:replaced while it goes on")
             case Killed():
                 await asyncio.sleep(self.chance.uniform(0, 30))
-            case BatchStoppedError():
-                # The one reason here is the deposit. A while later somebody pays in.
+            case ShortOfFundsError():
+                # A while later somebody pays in.
                 await asyncio.sleep(self.chance.uniform(1, 120))
                 self.sat.judge.top_up(20_000_000)
                 self.watch.count("people:top-up")
@@ -223,19 +229,9 @@ class Line(Steps):
             await asyncio.sleep(LONGEST_QUIET_SLEEP_SECONDS)
 
     async def _recover(self, process: Process) -> None:
-        async with self.client(process) as sat:
-            recovery = Recovery(
-                self.handler(process),
-                GuardedSchedule(self.schedule, process),
-                sat,
-                process.chance,
-                by(process),
-                limits=RECOVERY,
-                polling=POLLING,
-                sending=EXECUTION,
-                trusted=self.trusted,
-            )
-            report = await recovery.run(self.account)
+        report = await recover_orders(
+            self.ports(process), facts_of(process), horizon_seconds=RECOVERY.dedup_horizon_seconds
+        )
         self.watch.counters["janitor:sent again"] += report.sent_again
         self.watch.counters["janitor:escalated"] += report.escalated
 
@@ -277,7 +273,7 @@ class Line(Steps):
         await handler.offload(lambda: handler.apply_to_account(self.account, command, BY_PERSON))
         return True
 
-    async def _people(self, process: Process, batch_id: str, *, is_last: bool) -> bool:
+    async def _people(self, process: Process, *, batch_id: str, is_last: bool) -> bool:
         """People look at what was held or handed to them; True when the batch has to go on."""
         handler = self.handler(process)
 

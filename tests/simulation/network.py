@@ -285,7 +285,7 @@ class SimulatedTransport:
         guard.before_writing()
         asked_at = process.time.seconds
         if is_checkout:
-            self._watch.written(process, request)
+            self._watch.written(process, request, self._settings.account)
             # A process that stops between the look at its window and the write: the provider's dedup's case.
             frozen_before = process.frozen_until
             await process.gate("as a checkout is written")

@@ -108,6 +108,7 @@ class Process:
     note: Callable[[str, str], None]
     seen_prices: dict[str, int] = field(default_factory=dict)
     is_dead: bool = False
+    works_on_a_backup: bool = False
     frozen_until: float = 0.0
     last_frozen_at: float = -1.0
     _death: asyncio.Event = field(default_factory=asyncio.Event)

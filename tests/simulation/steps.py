@@ -1,57 +1,41 @@
-"""The steps of a batch as processes run them, with what goes wrong between two lines of them."""
+"""The steps of a batch as processes run them, and what goes wrong around them."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
+from sat_hook.application.batch_run import BatchRun, RunFacts
+from sat_hook.application.ports import Ports, StepLimits
+from sat_hook.audit.checkpoints import CheckpointForkedError
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.settings import AccountSettings
-from sat_hook.commands.handler import CommandHandler, load_batch
-from sat_hook.domain.batch import BatchState
+from sat_hook.commands.handler import CommandHandler
+from sat_hook.domain.alerts import Alert
 from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.guards import NO_RULES, AccountRules
-from sat_hook.pipeline.approval import (
-    ApprovalPolicy,
-    ApprovalRequest,
-    approval_is_needed,
-    approve,
-    ask_for_approval,
-    reject,
-)
-from sat_hook.pipeline.balance import check_balance
-from sat_hook.pipeline.chunks import Chunk, plan_chunks
-from sat_hook.pipeline.errors import (
-    ApprovalRejectedError,
-    BatchStoppedError,
-)
-from sat_hook.pipeline.execution import ChunkExecutor, Gate
-from sat_hook.pipeline.funding import look_at_deposit, reserve
-from sat_hook.pipeline.guards import guard_batch
-from sat_hook.pipeline.intake import take_in
-from sat_hook.pipeline.limits import (
-    ExecutionLimits,
-    FundingLimits,
-    PollingLimits,
-    QuotingLimits,
-    RecoveryLimits,
-)
-from sat_hook.pipeline.quoting import Quoter, close_quoting
-from sat_hook.pipeline.results import complete, write_results
+from sat_hook.pipeline.chunks import Chunk
+from sat_hook.pipeline.errors import AccountPausedError
+from sat_hook.pipeline.limits import ExecutionLimits, FundingLimits, PollingLimits, RecoveryLimits
 from sat_hook.pipeline.rule_changes import confirm_rules, propose_rules
-from sat_hook.pipeline.status_polling import StatusPoller, escalate_in_flight, orders_in_flight
 from sat_hook.pipeline.submission import submit
 from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks
-from sat_hook.pipeline.validation import catalogue_of, validate_orders
 from sat_hook.store.clock import shared_clock
-from sat_hook.store.event_store import EventStore, OrderSlice, StoreUnavailableError
+from sat_hook.store.event_store import EventStore, StoreUnavailableError
 from sat_hook.store.funds import FundsStore
 from sat_hook.store.guards import GuardLedger
-from sat_hook.store.poll_schedule import PollSchedule, PollScope
+from sat_hook.store.poll_schedule import PollSchedule
+from sat_hook.testing.event_store import MemoryEventStore
+from sat_hook.testing.funds import MemoryFunds
+from sat_hook.testing.guards import MemoryGuardLedger
+from sat_hook.testing.poll_schedule import MemoryPollSchedule
 from tests.simulation.network import SimulatedSAT, client_of
 from tests.simulation.outside import (
     GuardedFunds,
@@ -67,12 +51,18 @@ from tests.simulation.virtual_time import VirtualClock, VirtualTime
 from tests.simulation.watch import Watch
 from tests.simulation.weather import Batch, Plan
 
-EXECUTION = ExecutionLimits(in_flight=4, group_size=5, failures_to_stop=6)
-# SAT's saldo is at most a minute old here (the fault stale_saldo), and clocks differ by at most 8 seconds.
-FUNDING = FundingLimits(saldo_lag_seconds=70.0)
-POLLING = PollingLimits(claim=4, in_flight=4, first_delay_seconds=4.0, growth=2.2)
+T = TypeVar("T")
+
 RECOVERY = RecoveryLimits(dedup_horizon_seconds=1800.0, attempts=4, give_up_after_seconds=3600.0)
+LIMITS = StepLimits(
+    execution=ExecutionLimits(in_flight=4, group_size=5, failures_to_stop=6),
+    polling=PollingLimits(claim=4, in_flight=4, first_delay_seconds=4.0, growth=2.2),
+    # SAT's saldo is at most a minute old here (the fault stale_saldo); clocks differ by at most 8 seconds.
+    funding=FundingLimits(saldo_lag_seconds=70.0),
+    recovery=RECOVERY,
+)
 SENSOR_GIVES_UP_SECONDS = 5400.0
+SETTLING_SECONDS = 60.0
 LONGEST_SLEEP_SECONDS = 60.0
 LONGEST_QUIET_SLEEP_SECONDS = 600.0
 DEBOUNCE_SECONDS = 0.2
@@ -81,6 +71,10 @@ SAT_FORGETS_AFTER_SECONDS = RECOVERY.dedup_horizon_seconds + 180.0
 
 BY_PERSON = Provenance("user:siti", "a command")
 BY_APPROVER = Provenance("user:budi", "an approval")
+
+
+class ShortOfFundsError(RuntimeError):
+    """The deposit does not reach: Airflow's task is deferred until somebody pays in."""
 
 
 @dataclass
@@ -104,6 +98,7 @@ class Steps:
     trusted: TrustedCallbacks | None = None
     batch_ids: list[str] = field(default_factory=list)
     zombies: list[asyncio.Future[None]] = field(default_factory=list)
+    backup: MemoryEventStore | None = None
     _numbers: Any = field(default_factory=count)
     _resumed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -124,9 +119,44 @@ class Steps:
         clock = shared_clock(store, process.clock)  # type: ignore[arg-type]
         return CommandHandler(store, clock, Offloading(process))  # type: ignore[arg-type]
 
-    def client(self, process: Process) -> AsyncSATClient:
+    def client(self, process: Process, settings: AccountSettings | None = None) -> AsyncSATClient:
         """The client as ``process`` has it."""
-        return client_of(self.sat, process, self.watch, self.storm, self.settings)
+        return client_of(self.sat, process, self.watch, self.storm, settings or self.settings)
+
+    def ports(self, process: Process) -> Ports:
+        """The account as ``process`` has it. Now and then a run names another account's connection."""
+        settings, spool = self.settings, GuardedSpool(self.spool, process)
+        if self.storm.strikes(self.plan.weather.wrong_account):
+            self.watch.count("process:another account's connection")
+            settings = replace(settings, account=f"{self.account}-other")
+        return Ports(
+            connection=settings.account,
+            settings=settings,
+            rules=self._asked_rules,
+            handler=self.handler(process),
+            sat=lambda: self.client(process, settings),
+            funds=GuardedFunds(self.funds, process, self.watch),
+            guards=GuardedGuards(self.guards, process, self.watch),
+            schedule=GuardedSchedule(self.schedule, process),
+            submissions=spool,
+            results=spool,
+            rollback=lambda: None,
+            alert=self._alert,
+            chance=process.chance,
+            trusted=self.trusted,
+            limits=LIMITS,
+        )
+
+    def run_of(self, process: Process, batch_id: str) -> BatchRun:
+        """The batch's run, as ``process`` has it."""
+        return self._run(self.ports(process), process, batch_id)
+
+    def _run(self, ports: Ports, process: Process, batch_id: str) -> BatchRun:
+        return BatchRun(ports, batch_id, facts_of(process), approve_held=self.plan.weather.approve_held)
+
+    def _alert(self, alerts: Sequence[Alert]) -> None:
+        for alert in alerts:
+            self.watch.count(f"alert:{alert.kind.value}")
 
     async def _submit(self, process: Process, batch: Batch) -> str:
         handler = self.handler(process)
@@ -145,77 +175,47 @@ class Steps:
         )
         return done.batch_id
 
-    async def _intake(self, process: Process, batch_id: str) -> bool:
-        handler = self.handler(process)
-        spool = GuardedSpool(self.spool, process)
-        await handler.offload(lambda: take_in(handler, spool, batch_id, by(process)))
+    async def _do(self, name: str, batch_id: str, process: Process, chunk: Chunk | None = None) -> bool:
+        """One step of the batch's run; False when the run does not go on from here."""
+        run = self.run_of(process, batch_id)
+        match name:
+            case "quote":
+                await run.quote(chunk)
+            case "execute":
+                await run.execute(chunk)
+            case "validate":
+                await run.validate()
+            case "check_balance":
+                await run.check_balance()
+            case "approve":
+                return await self._approve(run, process)
+            case "reserve":
+                await self._reserve(run)
+            case "wait":
+                await self._wait(run)
+            case _:
+                # Those that call nobody.
+                await run.ports.offload(getattr(run, name))
         return True
 
-    async def _validate(self, process: Process, batch_id: str) -> bool:
-        handler = self.handler(process)
-        async with self.client(process) as sat:
-            catalogue = catalogue_of(await sat.list_products())
-        await handler.offload(lambda: validate_orders(handler, batch_id, catalogue, by(process)))
-        return True
+    async def _plan(self, batch_id: str, chunk_rows: int, process: Process) -> list[Chunk]:
+        run = self.run_of(process, batch_id)
+        return await run.ports.offload(partial(run.plan_chunks, chunk_rows))
 
-    async def _check_balance(self, process: Process, batch_id: str) -> bool:
-        handler = self.handler(process)
-        async with self.client(process) as sat:
-            saldo = (await sat.account()).saldo_rupiah
-        await handler.offload(lambda: check_balance(handler, batch_id, saldo, by(process)))
-        return True
-
-    async def _plan(self, process: Process, batch_id: str, chunk_rows: int) -> list[Chunk]:
-        handler = self.handler(process)
-        return await handler.offload(lambda: plan_chunks(handler.store, batch_id, chunk_rows))
-
-    async def _quote(self, process: Process, which: OrderSlice) -> bool:
-        handler = self.handler(process)
-        async with self.client(process) as sat:
-            catalogue = catalogue_of(await sat.list_products())
-            await Quoter(handler, sat, catalogue, QuotingLimits()).quote_slice(which, by(process))
-        return True
-
-    async def _close_quotes(self, process: Process, batch_id: str) -> bool:
-        handler = self.handler(process)
-        await handler.offload(lambda: close_quoting(handler, batch_id, by(process)))
-        return True
-
-    async def _guard(self, process: Process, batch_id: str) -> bool:
-        handler = self.handler(process)
-        guards = GuardedGuards(self.guards, process, self.watch)
-
-        def look() -> bool:
-            if load_batch(handler.store, batch_id).state is not BatchState.REFUSED:
-                guard_batch(handler, guards, batch_id, self._asked_rules.guards, by(process))
+    async def _approve(self, run: BatchRun, process: Process) -> bool:
+        """Somebody answers after a while, and not always as one should."""
+        chance, offload = process.chance, run.ports.offload
+        request = await offload(run.ask_approval)
+        if request is None:
             return True
-
-        return await handler.offload(look)
-
-    async def _approve(self, process: Process, batch_id: str) -> bool:
-        """True when the batch may go on; somebody answers after a while, and not always as one should."""
-        handler, policy, chance = self.handler(process), self._policy, process.chance
-
-        def ask() -> ApprovalRequest | None:
-            return ask_for_approval(handler, batch_id, policy, by(process))
-
-        if load_batch(handler.store, batch_id).state is BatchState.REFUSED:
-            return False
-        try:
-            request = await handler.offload(ask)
-            if request is None:
-                return True
-            await asyncio.sleep(chance.uniform(1, LONGEST_ANSWER_SECONDS))
-            await process.thawed()
-            who, terms = BY_APPROVER, request.terms
-            if chance.random() < self.plan.weather.answer_badly:
-                self.watch.count("people:answer badly")
-                if chance.random() < 0.3:
-                    await handler.offload(lambda: reject(handler, batch_id, terms, BY_APPROVER))
-                who = BY_PERSON
-            await handler.offload(lambda: approve(handler, batch_id, policy, terms, who))
-        except ApprovalRejectedError:
-            return False
+        await asyncio.sleep(chance.uniform(1, LONGEST_ANSWER_SECONDS))
+        await process.thawed()
+        who, approves = BY_APPROVER, True
+        if chance.random() < self.plan.weather.answer_badly:
+            self.watch.count("people:answer badly")
+            approves = chance.random() >= 0.3
+            who = BY_PERSON if approves else BY_APPROVER
+        await offload(partial(run.answer_approval, request.terms, who, approves=approves))
         return True
 
     def confirm_rules(self) -> None:
@@ -237,66 +237,60 @@ class Steps:
         """What connection and run ask for: the account's rules, or nothing."""
         return NO_RULES if self.plan.weather.connection_is_loose else self._account_rules
 
-    @property
-    def _policy(self) -> ApprovalPolicy:
-        return ApprovalPolicy(self._asked_rules.approval_over_rupiah, self.plan.weather.approve_held)
-
-    async def _reserve(self, process: Process, batch_id: str) -> bool:
-        """False when somebody rejected the batch after another had approved it."""
-        handler = self.handler(process)
-        if load_batch(handler.store, batch_id).state is BatchState.REFUSED:
-            return False
-        funds = GuardedFunds(self.funds, process, self.watch)
+    async def _reserve(self, run: BatchRun) -> None:
         policy = self.chance.choice((ShortFundsPolicy.WAIT, ShortFundsPolicy.PARTIAL))
-        async with self.client(process) as sat:
-            seen = await look_at_deposit(sat, handler.clock, self.account)
-        found = await handler.offload(
-            lambda: reserve(funds, handler.clock, batch_id, seen, policy, by(process), FUNDING)
-        )
+        found = await run.reserve(policy)
         if found.is_short and (policy is ShortFundsPolicy.WAIT or not found.batch.reserved_up_to_row):
-            raise BatchStoppedError("the deposit does not reach")
-        return True
+            raise ShortOfFundsError
+        if self.plan.weather.restored and self.backup is None and isinstance(self.store, MemoryEventStore):
+            self.backup = copy_of(self.store)
 
-    async def _execute(self, process: Process, which: OrderSlice) -> bool:
-        handler = self.handler(process)
+    async def _execute_on_the_backup(self, batch_id: str, process: Process) -> None:
+        """Somebody restores an older backup by mistake, sees orders that were not sent, and has them sent."""
+        restored, self.backup = self.backup, None
+        if restored is None or not isinstance(self.store, MemoryEventStore):
+            return
+        published = self.store.log[-1]
+        process.works_on_a_backup = len(restored.log) < len(self.store.log)
 
-        def look() -> Gate:
-            batch = load_batch(handler.store, which.batch_id)
-            return Gate(True, approval_is_needed(handler.store, batch, self._policy))
+        def rollback() -> CheckpointForkedError | None:
+            kept = restored.read_log(published.position - 1, published.position, 1)
+            return None if [item.digest for item in kept] == [published.digest] else CheckpointForkedError(1)
 
-        gate = await handler.offload(look)
-        async with self.client(process) as sat:
-            catalogue = catalogue_of(await sat.list_products())
-            executor = ChunkExecutor(handler, sat, catalogue, by(process), EXECUTION, gate)
-            await executor.run(which)
-        return True
+        ports = replace(
+            self.ports(process),
+            handler=CommandHandler(restored, process.clock, Offloading(process)),
+            funds=MemoryFunds(restored),
+            guards=MemoryGuardLedger(restored),
+            schedule=MemoryPollSchedule(restored),
+            rollback=rollback,
+        )
+        try:
+            await self._run(ports, process, batch_id).execute()
+        except AccountPausedError:
+            self.watch.count("people:an older backup is found out")
 
-    async def _wait(self, process: Process, batch_id: str) -> bool:
-        handler = self.handler(process)
-        scope = PollScope(batch_id=batch_id)
-        schedule = GuardedSchedule(self.schedule, process)
+    async def _wait(self, run: BatchRun) -> None:
         deadline = self.time.seconds + SENSOR_GIVES_UP_SECONDS
-        async with self.client(process) as sat:
-            poller = StatusPoller(handler, schedule, sat, process.chance, POLLING, self.trusted)
+        async with run.ports.sat() as sat:
             while True:
                 try:
-                    await poller.poll_due(scope, by(process))
-                    in_flight = await handler.offload(lambda: orders_in_flight(handler, batch_id))
-                    pause = await poller.seconds_to_next(scope)
+                    found = await run.wait(sat)
                 except StoreUnavailableError:
                     await asyncio.sleep(5.0)
                     continue
-                if not in_flight:
-                    return True
+                if not found.left:
+                    return
                 remaining = deadline - self.time.seconds
                 if remaining <= 0:
-                    break
+                    if not await run.ports.offload(partial(run.hand_over, "no end in sight")):
+                        return
+                    deadline = self.time.seconds + SETTLING_SECONDS
+                    continue
                 longest = LONGEST_SLEEP_SECONDS if not self.storm.is_over else LONGEST_QUIET_SLEEP_SECONDS
-                await self._listener(min(remaining, longest, pause or DEBOUNCE_SECONDS))
-        await handler.offload(lambda: escalate_in_flight(handler, batch_id, "no end in sight", by(process)))
-        return True
+                await self._bell(min(remaining, longest, found.pause_seconds or DEBOUNCE_SECONDS))
 
-    async def _listener(self, seconds: float) -> None:
+    async def _bell(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
                 await self.sat.rang.wait()
@@ -305,14 +299,21 @@ class Steps:
             pass
         self.sat.rang.clear()
 
-    async def _results(self, process: Process, batch_id: str) -> bool:
-        handler = self.handler(process)
-        spool = GuardedSpool(self.spool, process)
-        await handler.offload(lambda: complete(handler, batch_id, by(process)))
-        await handler.offload(lambda: write_results(handler, spool, spool, batch_id, by(process)))
-        return True
-
 
 def by(process: Process) -> Provenance:
     """The provenance of what a process does by itself."""
     return Provenance("service:airflow", process.name)
+
+
+def facts_of(process: Process) -> RunFacts:
+    """What a process knows of its run."""
+    return RunFacts(by(process), run="bulk_disbursement/simulated")
+
+
+def copy_of(store: MemoryEventStore) -> MemoryEventStore:
+    """A backup: nothing that happens to one store afterwards shows in the other."""
+    made = copy(store)
+    for name, value in vars(store).items():
+        if isinstance(value, dict | list):
+            setattr(made, name, copy(value))
+    return made

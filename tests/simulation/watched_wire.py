@@ -19,16 +19,24 @@ EXECUTION_GRACE_SECONDS = 10.0
 class WatchedWire(Knowledge):
     """Checks of the wire, and the judge."""
 
-    def written(self, process: Process, request: WireRequest) -> None:
-        """A checkout is about to be written."""
+    def written(self, process: Process, request: WireRequest, account: str) -> None:
+        """A checkout is about to be written, on behalf of ``account``."""
         body = request.body.decode("utf-8")
         request_id = json.loads(body)["data"]["id"]
         known = self.known.get(request_id)
         order = known.order if known else None
         self.note(process.name, f"writes the checkout of {request_id}")
+        self.require(
+            not process.works_on_a_backup,
+            "a checkout is written from a database that was rolled back",
+            request_id,
+        )
         if known is None or order is None or order.checkout_body is None or order.send_before is None:
             self.broken("a checkout is written without a committed intent", request_id)
             return
+        self.require(
+            account == order.account, "a checkout is written on another account's connection", request_id
+        )
         self.require(body == order.checkout_body, "a checkout other than the committed one", request_id)
         self.require(
             process.clock.now() < order.send_before, "a checkout is written after its window", request_id

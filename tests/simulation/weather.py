@@ -58,6 +58,10 @@ class Weather:
     release_held: float = 0.5
     operator: float = 0.5
     withdraw: float = 0.0
+    wrong_account: float = 0.0
+    marked_successful: float = 0.0
+    restored: bool = False
+    """Whether somebody restores an older backup by mistake, and has its orders sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +87,15 @@ def draw_plan(seed: int) -> Plan:
     # A mixed seed: neighbouring seeds of random.Random give related first draws.
     chance = random.Random(seed * 0x9E3779B97F4A7C15 + 0x1F123BB5)
     # Drawn apart, so that a seed's other weather is what it was.
-    loose = random.Random(seed ^ 0x10053).random() < 0.3
-    return Plan(seed, replace(draw_weather(chance), connection_is_loose=loose), draw_batches(chance))
+    apart = random.Random(seed ^ 0x10053)
+    weather = replace(
+        draw_weather(chance),
+        connection_is_loose=apart.random() < 0.3,
+        wrong_account=0.3 * apart.random() if apart.random() < 0.1 else 0.0,
+        marked_successful=apart.random() if apart.random() < 0.1 else 0.0,
+        restored=apart.random() < 0.08,
+    )
+    return Plan(seed, weather, draw_batches(chance))
 
 
 def draw_small_plan(seed: int) -> Plan:

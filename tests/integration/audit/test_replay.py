@@ -104,7 +104,7 @@ def test_what_was_written_is_read_the_same(finished: Finished) -> None:
     assert replayed.until == finished.position
     assert replayed.reports == {"result files": {Verdict.EQUAL: 1}}
     assert replayed.states[StreamKind.ORDER].streams == 3
-    assert (replayed.compared, replayed.moved_on) == (4, 0)
+    assert (replayed.compared, replayed.moved_on) == (5, 0)
 
 
 def test_the_past_is_replayed_as_it_was(finished: Finished) -> None:
@@ -113,7 +113,7 @@ def test_the_past_is_replayed_as_it_was(finished: Finished) -> None:
     finished.reverse()
     again = finished.replay(until=finished.position)
     assert again.is_clean
-    assert (again.compared, again.moved_on) == (3, 1)
+    assert (again.compared, again.moved_on) == (4, 1)
     assert again.states[StreamKind.ORDER].digest == before.states[StreamKind.ORDER].digest
     now = finished.replay()
     assert now.is_clean
@@ -128,7 +128,7 @@ def test_every_position_is_a_place_in_the_past(finished: Finished) -> None:
         replayed = finished.replay(found, until=position)
         assert found.findings == [], position
         streams.append(sum(state.streams for state in replayed.states.values()))
-    assert (streams[0], streams[1], streams[-1]) == (0, 1, 4)
+    assert (streams[0], streams[1], streams[-1]) == (0, 1, 5)
     assert streams == sorted(streams)
 
 
@@ -308,20 +308,20 @@ def test_the_exit_code_is_the_verdict(run: Run, finished: Finished, tmp_path: Pa
     env = {"SAT_DB_DSN": finished.database.reader_dsn}
     clean = run("replay", "--state", "state.jsonl", env=env)
     assert (clean.code, clean.err) == (0, "")
-    assert f"4 streams folded up to position {finished.position}" in clean.out
+    assert f"5 streams folded up to position {finished.position}" in clean.out
     assert "result files given out after position 0: 1 equal" in clean.out
     assert "Nothing differs" in clean.out
     state = tmp_path / "state.jsonl"
     assert state.stat().st_mode & 0o777 == 0o600
     states = [json.loads(line) for line in state.read_text("utf-8").splitlines()]
-    assert len(states) == 4
-    assert {document["stream"].partition("/")[0] for document in states} == {"order", "batch"}
+    assert len(states) == 5
+    assert {document["stream"].partition("/")[0] for document in states} == {"account", "order", "batch"}
 
     now = datetime.now(UTC).isoformat()
     finished.reverse()
     then = run("replay", "--until", now, "--since", now, env=env)
     assert then.code == 0, then.out
-    assert "3 of them compared with the derived tables; 1 have moved on since" in then.out
+    assert "4 of them compared with the derived tables; 1 have moved on since" in then.out
     assert f"given out after position {finished.position}: none" in then.out
     assert run("replay", "--until", str(finished.position), env=env).code == 0
     assert "0 streams folded" in run("replay", "--until", "2020-01-01", env=env).out

@@ -40,10 +40,11 @@ NO_LAG = FundingLimits(saldo_lag_seconds=0.0)
 PARTIAL, WAIT = ShortFundsPolicy.PARTIAL, ShortFundsPolicy.WAIT
 
 
-def account_events(line: Line) -> list[Event]:
-    """What was recorded about the account itself."""
+def movements(line: Line) -> list[Event]:
+    """What was recorded of the account's deposit."""
     stream = StreamId(StreamKind.ACCOUNT, account_id_of(ACCOUNT))
-    return [recorded.event for recorded in line.store.read_stream(stream)]
+    found = (recorded.event for recorded in line.store.read_stream(stream))
+    return [event for event in found if isinstance(event, ForeignSpendSuspected | TopUpSeen)]
 
 
 def quoted(line: Line, count: int, prefix: str) -> str:
@@ -165,7 +166,7 @@ def test_a_refund_counts_when_the_saldo_shows_it(database: ApplicationDatabase, 
         assert (reservation.orders, reservation.available_rupiah) == (0, 0)
         line.server.wait_until(lambda ledger: ledger["deposit"]["now_rupiah"] == 3 * PRICE)
         assert not line.reserve(second).is_short
-        assert account_events(line) == [], "a late refund is no top-up"
+        assert movements(line) == [], "a late refund is no top-up"
 
 
 def test_what_others_spend_is_detected_once_and_counted_on_no_more(line: Line) -> None:
@@ -189,7 +190,7 @@ def test_what_others_spend_is_detected_once_and_counted_on_no_more(line: Line) -
     assert look() is MovementKind.TOP_UP
     assert look() is None
 
-    spend, top_up = account_events(line)
+    spend, top_up = movements(line)
     assert isinstance(spend, ForeignSpendSuspected)
     assert spend.expected_rupiah - spend.found_rupiah == 700_000
     assert isinstance(top_up, TopUpSeen)
@@ -206,7 +207,7 @@ def test_a_foreign_spend_under_our_reservation_stops_further_ones(
         line.server.spend_elsewhere(2 * PRICE)
         reservation = line.reserve(second)
         assert (reservation.orders, reservation.available_rupiah) == (0, -PRICE)
-        (event,) = account_events(line)
+        (event,) = movements(line)
         assert isinstance(event, ForeignSpendSuspected)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -180,6 +179,6 @@ def test_a_product_that_cannot_be_read_is_listed_with_its_reason(
     """The client gives it back, so that nobody takes it for gone."""
     fault = {"fault": "other_types", "manner": "unreadable", "listed": ["25k-xl"]}
     with line_with(database, tmp_path, fault) as line:
-        products = {product.code: product for product in asyncio.run(line._products())}  # type: ignore[attr-defined]
+        products = {product.code: product for product in line.products()}
         assert products["25k-xl"].unreadable
         assert not products["50k-simpati"].unreadable

@@ -264,6 +264,7 @@ def test_a_pause_stops_a_chunk_that_is_under_way_within_a_second(line: Line) -> 
     }
     line.server.set_faults({"faults": [slow]})
     line.execution = ExecutionLimits(in_flight=4)
+    line.run_of(batch_id).guard()
 
     async def both() -> None:
         async def pause_soon() -> float:
@@ -273,7 +274,7 @@ def test_a_pause_stops_a_chunk_that_is_under_way_within_a_second(line: Line) -> 
 
         pausing = asyncio.create_task(pause_soon())
         with pytest.raises(AccountPausedError):
-            await line._execute(batch_id, 1000)
+            await line.run_of(batch_id).execute()
         paused_at = await pausing
         assert asyncio.get_running_loop().time() - paused_at < 8
 

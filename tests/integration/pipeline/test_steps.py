@@ -50,8 +50,9 @@ HEADER = "order_id,product_code,client_number,amount_rupiah,max_rupiah\n"
 
 
 def prepaid(count: int, prefix: str = "P") -> bytes:
-    """A file of ``count`` good prepaid orders."""
-    rows = (f"{prefix}-{n:04d},50k-simpati,0812{n:08d},,\n" for n in range(1, count + 1))
+    """A file of ``count`` good prepaid orders; each prefix has clients of its own."""
+    first = 1_000_000 * (ord(prefix[0]) % 80)
+    rows = (f"{prefix}-{n:04d},50k-simpati,0812{first + n:08d},,\n" for n in range(1, count + 1))
     return (HEADER + "".join(rows)).encode()
 
 
@@ -198,15 +199,15 @@ def test_the_refuse_policy_ends_the_whole_batch(line: Line) -> None:
     assert plan_chunks(line.store, batch_id, 10) == []
 
 
-def test_too_small_a_deposit_stops_early_and_can_go_on_after_a_top_up(line: Line) -> None:
-    """The message names the account, what it holds and what is needed; nothing was sent."""
+def test_too_small_a_deposit_is_seen_early(line: Line) -> None:
+    """What it holds and what is needed, before anything is asked or sent."""
     batch_id = line.submit(prepaid(3)).batch_id
     line.take_in(batch_id)
-    with pytest.raises(BatchStoppedError, match=r"found Rp 155,999; expected at least Rp 156,000"):
-        check_balance(line.handler, batch_id, 155_999, BY_TEST)
-    assert line.server.ledger()["requests"] == {}
+    report = check_balance(line.handler, batch_id, 155_999, BY_TEST)
+    assert report.is_short
+    assert "holds Rp 155,999; 3 orders cost at least Rp 156,000" in report.in_words
     report = check_balance(line.handler, batch_id, 156_000, BY_TEST)
-    assert (report.estimate_rupiah, report.priced) == (156_000, 3)
+    assert (report.estimate_rupiah, report.priced, report.is_short) == (156_000, 3, False)
 
 
 def test_sat_down_leaves_every_order_quoted_and_the_breaker_stops_the_chunk(
@@ -216,7 +217,7 @@ def test_sat_down_leaves_every_order_quoted_and_the_breaker_stops_the_chunk(
     with line_of(database.writer_dsn, tmp_path) as line:
         batch_id = ready(line, 120)
         line.execution = ExecutionLimits(in_flight=8, failures_to_stop=16)
-        catalogue = catalogue_of(asyncio.run(line._products()))  # type: ignore[arg-type]
+        catalogue = catalogue_of(line.products())
     # The server is gone now, its port refuses connections; the database is still there.
 
     async def execute() -> None:
@@ -364,7 +365,7 @@ def test_goods_leave_only_by_a_recorded_delivery(line: Line) -> None:
     sheet = openpyxl.load_workbook(io.BytesIO(workbook)).active
     assert sheet is not None
     assert sheet["E2"].value == voucher
-    other = line.run(content.replace("V-1", "V-2").replace(",", ";").encode())
+    other = line.run(content.replace("V-1", "V-2").replace("7890", "7891").replace(",", ";").encode())
     assert deliver(line.store, other, spool=line.spool, **asked).startswith(b"\xef\xbb\xbforder_id;row;")
     delivered = line.store.read_log(position, position + 1, 10)[0]
     assert delivered.type_name == "GoodsDelivered"
@@ -411,6 +412,6 @@ def test_validation_judges_each_order_once(line: Line) -> None:
     batch_id = line.submit(prepaid(3)).batch_id
     line.take_in(batch_id)
     position = line.store.close_position()
-    products = catalogue_of(asyncio.run(line._products()))  # type: ignore[arg-type]
+    products = catalogue_of(line.products())
     validate_orders(line.handler, batch_id, products, BY_TEST)
     assert line.store.close_position() == position

@@ -21,11 +21,16 @@ from sat_hook.pipeline.trusted_callbacks import BY_CALLBACK, TrustedCallbacks
 from sat_hook.protocol import outcomes
 from sat_hook.protocol.exchange import WireResponse
 from sat_hook.receiver.app import Receiver
-from sat_hook.store import memory_polls
 from sat_hook.store.clock import StoreClock
+from sat_hook.testing import poll_schedule
 from sat_hook.testing.event_store import MemoryEventStore
-from tests.simulation.planted.planting import bug, decide_by
+from tests.simulation.planted.planting import bug, decide_by, world_with
 from tests.simulation.seals import SealVerifier
+
+
+def _garbled(manner: str, operation: str) -> dict[str, Any]:
+    rule = {"fault": "garbled_reply", "rate": 0.2, "name": manner, "manner": manner}
+    return {**rule, "operations": [operation]}
 
 
 @bug(
@@ -70,6 +75,7 @@ def _projection_not_transactional(stack: ExitStack) -> None:
     "older evidence was applied over newer",
 )
 def _stale_evidence_applied(stack: ExitStack) -> None:
+    world_with(stack, {"fault": "stale_failure", "rate": 0.6, "name": "stale"})
     real = status_decisions.record_status
 
     def record(order: Order, command: asked.RecordStatus) -> Any:
@@ -93,6 +99,7 @@ def _status_about_something_else(stack: ExitStack) -> None:
     "called accepted without SAT having said so",
 )
 def _reply_about_something_else(stack: ExitStack) -> None:
+    world_with(stack, _garbled("other_product", "checkout"))
     stack.enter_context(patch.object(decisions, "differing_members", lambda *_: ()))
 
 
@@ -102,7 +109,8 @@ def _reply_about_something_else(stack: ExitStack) -> None:
     "a success after a reversal was never asked about again",
 )
 def _doubt_filed_away(stack: ExitStack) -> None:
-    stack.enter_context(patch.object(memory_polls, "_is_doubted", lambda *_: False))
+    world_with(stack, {"fault": "stale_failure", "rate": 0.6, "name": "stale"})
+    stack.enter_context(patch.object(poll_schedule, "_is_doubted", lambda *_: False))
 
 
 @bug(
@@ -158,6 +166,7 @@ def _classify_status_by(stack: ExitStack, wrong: Callable[..., Any]) -> None:
     "bad signature accepted", "a status counts whoever signed it", "a status whose evidence SAT did not sign"
 )
 def _bad_signature_accepted(stack: ExitStack) -> None:
+    world_with(stack, {"fault": "bad_signature", "rate": 0.2, "name": "stranger", "manner": "stranger"})
     real = asynchronous.classify_status
 
     class Trusting:
@@ -169,6 +178,7 @@ def _bad_signature_accepted(stack: ExitStack) -> None:
 
 @bug("status of another order", "the id in a signed status is not compared", "evidence about another order")
 def _status_of_another_order(stack: ExitStack) -> None:
+    world_with(stack, _garbled("other_id", "status"))
     real = asynchronous.classify_status
 
     def classify(reply: Any, request_id: str, verifier: Any) -> Any:
@@ -193,4 +203,4 @@ def _evidence_thrown_away(stack: ExitStack) -> None:
         ask = real(request_id, outcome, asked_at, before)
         return None if ask is None else replace(ask, evidence=())
 
-    stack.enter_context(patch.object(status_polling, "status_ask", ask_of))
+    stack.enter_context(patch.object(status_polling, "status_command", ask_of))

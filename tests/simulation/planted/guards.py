@@ -6,15 +6,17 @@ from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
-from sandbox.scenario import Scenario, scenario_of
+from sat_hook.application import batch_run, recovery
+from sat_hook.application.batch_run import BatchRun
+from sat_hook.application.ports import Ports
 from sat_hook.domain.funds import Outstanding
 from sat_hook.domain.guards import NO_RULES, GuardRules, Usage, rule_on
 from sat_hook.domain.order import Order
 from sat_hook.pipeline import approval, guards
-from sat_hook.pipeline.execution import ChunkExecutor
+from sat_hook.pipeline.execution import ChunkExecutor, Gate
 from sat_hook.pipeline.pause_watch import PauseWatch
-from sat_hook.store import funds as store_funds
-from tests.simulation.planted.planting import bug
+from sat_hook.testing import funds
+from tests.simulation.planted.planting import bug, world_with
 
 CHEAP_REPLIES = {
     "fault": "other_types", "rate": 0.5, "name": "cheap", "manner": "negative", "operations": ["checkout"]
@@ -65,7 +67,7 @@ def _reservation_ignored(stack: ExitStack) -> None:
 )
 def _saldo_taken_for_free(stack: ExitStack) -> None:
     stack.enter_context(
-        patch.object(store_funds._MemoryAccountFunds, "outstanding", lambda self, before: Outstanding(0, 0))
+        patch.object(funds._MemoryAccountFunds, "outstanding", lambda self, before: Outstanding(0, 0))
     )
 
 
@@ -76,7 +78,8 @@ def _saldo_taken_for_free(stack: ExitStack) -> None:
 )
 def _guards_ignored(stack: ExitStack) -> None:
     stack.enter_context(patch.object(ChunkExecutor, "_admitted", lambda self, orders: orders))
-    stack.enter_context(patch("tests.simulation.steps.guard_batch", lambda *_: None))
+    stack.enter_context(patch.object(ChunkExecutor, "_is_of_an_earlier_day", lambda self, order: False))
+    stack.enter_context(patch.object(BatchRun, "guard", lambda self: None))
 
 
 @bug(
@@ -111,14 +114,11 @@ def _cheap_reply_frees_the_limit(stack: ExitStack) -> None:
     def counted(order: Order) -> int:
         return (order.quote_rupiah if order.charged_rupiah is None else order.charged_rupiah) or 0
 
-    def cheap(content: dict[str, Any]) -> Scenario:
-        return scenario_of({**content, "faults": [*content["faults"], CHEAP_REPLIES]})
-
     # Few worlds have both limits of rupiah and replies that are too cheap.
     tight = GuardRules(batch_limit_rupiah=150_000, day_limit_rupiah=200_000)
     stack.enter_context(patch("tests.simulation.weather._rules", lambda chance: tight))
-    stack.enter_context(patch("tests.simulation.weather.scenario_of", cheap))
-    for module in ("sat_hook.domain.guards", "sat_hook.store.guards"):
+    world_with(stack, CHEAP_REPLIES)
+    for module in ("sat_hook.domain.guards", "sat_hook.testing.guards"):
         stack.enter_context(patch(f"{module}.amount_of", counted))
     stack.enter_context(patch("sat_hook.domain.amounts.is_amount", lambda rupiah: True))
     stack.enter_context(patch("sat_hook.domain.unknown_amounts.is_amount", lambda rupiah: True))
@@ -145,10 +145,39 @@ def _maker_approves(stack: ExitStack) -> None:
     "an intent that nobody approved",
 )
 def _approval_not_waited_for(stack: ExitStack) -> None:
-    real = approval.ask_for_approval
+    real = BatchRun.ask_approval
 
-    def ask(*arguments: Any) -> None:
-        real(*arguments)
+    def ask(self: BatchRun) -> None:
+        real(self)
 
-    stack.enter_context(patch("tests.simulation.steps.ask_for_approval", ask))
+    stack.enter_context(patch.object(BatchRun, "ask_approval", ask))
     stack.enter_context(patch.object(ChunkExecutor, "_unapproved", lambda self, order, price: None))
+
+
+@bug(
+    "gate left open",
+    "orders are sent whatever became of the guards and of the approval before",
+    "an intent that no",
+)
+def _gate_left_open(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(BatchRun, "_gate", lambda self: Gate()))
+    stack.enter_context(patch.object(ChunkExecutor, "_stop_when_approval_matters", lambda *_: False))
+
+
+@bug(
+    "account not compared",
+    "a batch is paid on whatever connection its run names",
+    "a checkout is written on another account's connection",
+)
+def _account_not_compared(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(Ports, "require_account", lambda self, owner, what: None))
+
+
+@bug(
+    "rollback not noticed",
+    "a database that was restored to an older state sends like any other",
+    "a checkout is written from a database that was rolled back",
+)
+def _rollback_not_noticed(stack: ExitStack) -> None:
+    for module in (batch_run, recovery):
+        stack.enter_context(patch.object(module, "pause_if_rolled_back", lambda ports, provenance: None))

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.send_window import SendGuard
-from sat_hook.commands.handler import OrderCommandRequest, OrderCommandResult
+from sat_hook.commands.handler import CommandResult, OrderCommandRequest, OrderCommandResult
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_decisions as decisions
 from sat_hook.domain.funds import is_reserved
@@ -42,7 +42,7 @@ def _intent_after_call(stack: ExitStack) -> None:
                 after = known
                 for event in answer:
                     after = evolve(after, ask.request_id, event, ask.command.now)
-                return OrderCommandResult(after, answer, None)
+                return CommandResult(after, answer, None)
         if ask.request_id in put_off:
             await commit(self, *put_off.pop(ask.request_id))
         return await commit(self, ask, known)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+from sandbox.scenario import Scenario, scenario_of
 from sat_hook.clients import asynchronous
 from sat_hook.domain import order_decisions as decisions
 from sat_hook.protocol.exchange import TransportFault, WireResponse
@@ -48,6 +49,15 @@ def bug(name: str, planted: str, found_as: str) -> Callable[[Plant], Plant]:
         return plant
 
     return register
+
+
+def world_with(stack: ExitStack, fault: dict[str, Any]) -> None:
+    """Every seed has this fault of SAT's as well: few draw what the bug needs to show."""
+
+    def more(content: dict[str, Any]) -> Scenario:
+        return scenario_of({**content, "faults": [*content["faults"], fault]})
+
+    stack.enter_context(patch("tests.simulation.weather.scenario_of", more))
 
 
 def decide_by(stack: ExitStack, command: type, decide: Callable[[Any, Any], Any]) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
+from sat_hook.application.batch_run import BatchRun
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain import order_decisions as decisions
 from sat_hook.domain import order_events as happened
@@ -203,7 +204,7 @@ def _nobody_is_told(stack: ExitStack) -> None:
         return 0
 
     stack.enter_context(patch.object(Recovery, "_escalate", escalate))
-    stack.enter_context(patch("tests.simulation.steps.escalate_in_flight", lambda *_: 0))
+    stack.enter_context(patch.object(BatchRun, "hand_over", lambda self, reason: 0))
 
 
 @bug(

@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any, cast
 
 import pytest
-from sat_hook.store.memory_polls import MemoryPollSchedule
 
 from sat_hook.application.batch_run import BatchRun, RunFacts
 from sat_hook.application.errors import MissingKeyError, WrongAccountError
@@ -26,9 +25,10 @@ from sat_hook.pipeline.funding import look_at_deposit
 from sat_hook.protocol.calls import Call, Reply
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.exchange import WireResponse
-from sat_hook.store.funds import MemoryFunds
-from sat_hook.store.guards import MemoryGuardLedger
 from sat_hook.testing.event_store import MemoryEventStore
+from sat_hook.testing.funds import MemoryFunds
+from sat_hook.testing.guards import MemoryGuardLedger
+from sat_hook.testing.poll_schedule import MemoryPollSchedule
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock, submitted
 
 TERMS = ApprovalTerms(digest="0" * 64, orders=1, total_rupiah=1, quotes_digest="2:0")
