@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sat_hook.cli.accounts import account_among
-from sat_hook.cli.context import console, database_of, settings_of
+from sat_hook.cli.context import console, settings_of, store_of
 from sat_hook.cli.formatting import Columns, moment, rupiah
 
 if TYPE_CHECKING:
@@ -62,15 +62,11 @@ def books_context(context: typer.Context, account: str | None) -> Iterator[Books
     from sat_hook.clients.clock import SystemClock
     from sat_hook.domain.books import fold_books
     from sat_hook.reconciliation.bookkeeper import BookKeeper
-    from sat_hook.store.postgres import PostgresEventStore
-    from sat_hook.store.statements import queries
 
     settings = settings_of(context)
-    with database_of(settings) as database:
-        with database.transaction() as connection:
-            known = [row[0] for row in queries("reconciliation").accounts_with_books(connection)]
-        account = account_among(settings, account, known)
-        recorded = BookKeeper(PostgresEventStore(database), SystemClock()).recorded(account)
+    with store_of(settings) as store:
+        account = account_among(settings, account, store.accounts_with_events())
+        recorded = BookKeeper(store, SystemClock()).recorded(account)
         yield BooksContext(fold_books(account, recorded), console(), recorded)
 
 
@@ -182,14 +178,12 @@ def signatures(books: AccountBooks, close: PostedClose) -> str:
 
 def each_account(context: typer.Context, account: str | None) -> Iterator[BooksContext]:
     """The books of one account, or those of every account that has a closed day."""
-    from sat_hook.store.statements import queries
-
     if account is None:
-        with database_of(settings_of(context)) as database, database.transaction() as connection:
-            known = [row[0] for row in queries("reconciliation").accounts_with_books(connection)]
+        with store_of(settings_of(context)) as store:
+            known = store.accounts_with_events()
     else:
         known = [account]
-    for name in known or [None]:
+    for name in (*known,) or (None,):
         with books_context(context, name) as opened:
             if account is not None or len(known) < 2 or opened.books.closes:
                 yield opened

@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sat_hook.cli.settings import CommandSettings
-    from sat_hook.cli.timeline import CallbackSeen
     from sat_hook.domain.event_record import RecordedEvent
     from sat_hook.domain.order import Order
-    from sat_hook.store.postgres import PostgresEventStore
+    from sat_hook.store.callbacks import CallbackSeen
 
 ORDERS = Columns("order", "state", "since (WIB)", "account", "batch", ">row", ">quoted", "reason")
 RESOLUTIONS = ("succeeded", "failed", "resend")
@@ -84,16 +83,18 @@ def show(
 ) -> None:
     """Show an order and its life: events, and the callbacks that came in between. Numbers are masked."""
     from sat_hook.domain.event_record import StreamId, StreamKind
+    from sat_hook.store.callbacks import PostgresCallbackInbox
 
     out = console()
     with store_of(settings_of(context)) as store:
         orders = store.find_orders(reference.strip())
         if not orders:
             raise CommandError.at("ID", f"no order {reference!r}", "a request id or an order id in the log")
+        inbox = PostgresCallbackInbox(store.database)
         for found in orders:
             events = store.read_stream(StreamId(StreamKind.ORDER, found.request_id))
             _print_facts(out, found)
-            _print_timeline(out, found, events, _callbacks(store, found))
+            _print_timeline(out, found, events, inbox.seen_of(found.account, found.request_id))
 
 
 @app.command("resolve")
@@ -174,17 +175,6 @@ def _the_order(settings: CommandSettings, reference: str) -> Order:
             "one order in the log (a request id where accounts share order ids)",
         )
     return found[0]
-
-
-def _callbacks(store: PostgresEventStore, order: Order) -> list[CallbackSeen]:
-    from sat_hook.cli.timeline import CallbackSeen
-    from sat_hook.store.statements import queries
-
-    with store.database.transaction() as connection:
-        rows = queries("inbox").callbacks_of_order(
-            connection, account=order.account, request_id=order.request_id
-        )
-        return [CallbackSeen(*row) for row in rows]
 
 
 def _reason_of(order: Order) -> str:

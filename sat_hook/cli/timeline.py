@@ -13,6 +13,7 @@ from sat_hook.domain.event import UnknownEventError
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.masking import masked_number
 from sat_hook.domain.order import Order
+from sat_hook.store.callbacks import CallbackSeen
 
 MAXIMUM_TEXT_CHARACTERS = 160
 
@@ -26,18 +27,6 @@ _SHOWN = frozenset(
     }
 )  # fmt: skip
 """Members of events that are shown. Everything else stays in the log: bodies, fields, names, digests."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallbackSeen:
-    """A verified callback in the inbox."""
-
-    received_at: datetime
-    key_fingerprint: str
-    remote_address: str
-    repeats: int
-    last_repeat_at: datetime | None
-    is_waiting: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,18 @@ class KeptCallback:
         return f"KeptCallback(request_id={self.request_id}, received_at={self.received_at}, body=***)"
 
 
+@dataclass(frozen=True, slots=True)
+class CallbackSeen:
+    """A verified callback in the inbox, without its body."""
+
+    received_at: datetime
+    key_fingerprint: str
+    remote_address: str
+    repeats: int
+    last_repeat_at: datetime | None
+    is_waiting: bool
+
+
 class CallbackInbox(Protocol):
     """The inbox, to be read."""
 
@@ -49,6 +61,12 @@ class PostgresCallbackInbox:
             KeptCallback(request_id, bytes(body), signature, received_at)
             for request_id, body, signature, received_at in rows
         ]
+
+    def seen_of(self, account: str, request_id: str) -> list[CallbackSeen]:
+        """The callbacks that came for one order of ``account``, by arrival."""
+        with self._database.transaction() as connection:
+            rows = list(self._inbox.callbacks_of_order(connection, account=account, request_id=request_id))
+        return [CallbackSeen(*row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -191,6 +191,11 @@ class PostgresEventStore:
             counts = dict(self._orders.count_standing(connection, states=names, account=account))
         return {state: counts[state.value] for state in OrderState if state.value in counts}
 
+    def accounts_with_events(self) -> list[str]:
+        """The accounts of which something was ever recorded, by name."""
+        with self.database.transaction() as connection:
+            return [row[0] for row in self._accounts.accounts_with_events(connection)]
+
     def recent_batches(self, limit: int = 20) -> list[Batch]:
         """The batches submitted last, newest first."""
         with self.database.transaction() as connection:

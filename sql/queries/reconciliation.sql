@@ -258,7 +258,3 @@ SELECT clock_timestamp();
 -- name: has_checkpoints()$
 -- Whether this log is kept under checkpoints at all.
 SELECT EXISTS (SELECT FROM sat.checkpoints);
-
--- name: accounts_with_books()
--- Accounts of which something was ever recorded.
-SELECT account FROM sat.accounts ORDER BY account;
