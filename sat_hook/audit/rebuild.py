@@ -20,6 +20,7 @@ from sat_hook.domain.batch import Batch, fold_batch
 from sat_hook.domain.event import UnknownEventError
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.export import Export, fold_export
+from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, fold
 from sat_hook.domain.order_sums import OrderSums, sums_of
 from sat_hook.store.database import Database
@@ -78,7 +79,7 @@ def compare_projections(database: Database, report: Report) -> Comparison:
     compared: Counter[StreamKind] = Counter()
     with database.transaction(snapshot=True) as connection:
         queries("audit").keep_derived_tables_in_place(connection)
-        for group in in_groups(each_folded(connection, counted)):
+        for group in grouped(each_folded(connection, counted), STREAMS_PER_GROUP):
             compared.update(folded.stream.kind for folded in group)
             compare_group(connection, group, counted)
         for table, stream in queries("audit").projections_without_events(connection):
@@ -132,7 +133,7 @@ def rebuild_projections(database: Database) -> Rebuilt:
         room.lock_log(connection)
         room.empty_derived_tables(connection)
         room.refill_product_prices(connection)
-        for group in in_groups(each_folded(connection, Counted(refuse))):
+        for group in grouped(each_folded(connection, Counted(refuse)), STREAMS_PER_GROUP):
             rebuilt.update(folded.stream.kind for folded in group)
             room.refill_heads(
                 connection,
@@ -197,18 +198,6 @@ def fold_stream(stream: StreamId, placed: list[Placed], report: Report) -> Folde
         return None
     assert after is not None
     return Folded(stream, last.head, last.recorded.version, after)
-
-
-def in_groups(folded: Iterable[Folded]) -> Iterator[list[Folded]]:
-    """As many streams at a time as are looked up together."""
-    group: list[Folded] = []
-    for item in folded:
-        group.append(item)
-        if len(group) >= STREAMS_PER_GROUP:
-            yield group
-            group = []
-    if group:
-        yield group
 
 
 def compare_group(

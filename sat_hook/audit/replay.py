@@ -20,15 +20,16 @@ from pydantic import ValidationError
 
 from sat_hook.audit.findings import Counted, Finding, FindingKind, Report
 from sat_hook.audit.rebuild import (
+    STREAMS_PER_GROUP,
     Folded,
     compare_group,
     each_folded,
-    in_groups,
     projection_shape,
 )
 from sat_hook.audit.reports import ReportMaker, Verdict
 from sat_hook.domain.event import UnknownEventError
 from sat_hook.domain.event_record import RecordedEvent, StreamKind
+from sat_hook.domain.grouping import grouped
 from sat_hook.store.as_of import UnsettledPositionError
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore, recorded_from_row
@@ -140,7 +141,7 @@ def replay(
 def _replay_state(
     connection: Connection, replayed: Replay, report: Report, state_line: StateLine | None
 ) -> None:
-    for group in in_groups(each_folded(connection, report, replayed.until)):
+    for group in grouped(each_folded(connection, report, replayed.until), STREAMS_PER_GROUP):
         for folded in group:
             line = _state_of(folded)
             replayed.states[folded.stream.kind].add(line)

@@ -14,7 +14,7 @@ from sat_hook.pipeline.batch_check import BatchCheck
 from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.held_orders import HeldDecision
 from sat_hook.pipeline.intake import FileFindings
-from sat_hook.pipeline.limits import MAXIMUM_FILE_BYTES, BadRowsPolicy
+from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.web.dependencies import (
     BatchId,
@@ -45,8 +45,13 @@ async def _upload(
     reference: Annotated[str | None, Query(max_length=256)] = None,
     on_bad_rows: Annotated[BadRowsPolicy, Query()] = BadRowsPolicy.PROCEED,
 ) -> OrderUpload:
-    """The file in the body, with what the query says of it."""
-    return OrderUpload(account, file_name, reference, on_bad_rows, await _body(request))
+    """The file in the body, with what the query says of it. The request guard limits its size."""
+    try:
+        async with asyncio.timeout(UPLOAD_SECONDS):
+            content = await request.body()
+    except TimeoutError:
+        raise HTTPException(408, f"the file did not arrive within {UPLOAD_SECONDS} seconds") from None
+    return OrderUpload(account, file_name, reference, on_bad_rows, content)
 
 
 _Upload = Annotated[OrderUpload, Depends(_upload)]
@@ -151,21 +156,3 @@ def _document(found: BatchCheck) -> dict[str, Any]:
     known = document.pop("known_batch")
     document["known_batch"] = known and {"batch_id": known["batch_id"], "state": known["state"]}
     return {**document, "missing_rupiah": found.missing_rupiah, "needs_in_words": found.needs_in_words}
-
-
-async def _body(request: Request) -> bytes:
-    """The raw body, never more of it in memory than a file may have."""
-    too_large = HTTPException(413, f"the file is too large; expected at most {MAXIMUM_FILE_BYTES:,} bytes")
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared[:19]) > MAXIMUM_FILE_BYTES:
-        raise too_large
-    content = bytearray()
-    try:
-        async with asyncio.timeout(UPLOAD_SECONDS):
-            async for chunk in request.stream():
-                content += chunk
-                if len(content) > MAXIMUM_FILE_BYTES:
-                    raise too_large
-    except TimeoutError:
-        raise HTTPException(408, f"the file did not arrive within {UPLOAD_SECONDS} seconds") from None
-    return bytes(content)
