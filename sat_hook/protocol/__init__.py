@@ -1,1 +1,1 @@
-"""The SAT wire, without any input or output: endpoints, messages, signing, outcomes."""
+"""The SAT wire protocol without I/O: endpoints, messages, signing, outcomes."""

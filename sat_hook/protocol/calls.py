@@ -1,8 +1,8 @@
-"""Each operation as a request and a way to read its reply; shared by both clients, free of I/O.
+"""Builds the request of each operation and reads its reply. Shared by both clients; no I/O.
 
-A question (:class:`Call`) is answered by a value or by a typed :class:`~sat_hook.protocol.errors.SATError`.
-A checkout is no question: it has outcomes (:mod:`sat_hook.protocol.outcomes`), and errors are made of those
-only for people who prefer them.
+A :class:`Call` returns a value or raises a typed :class:`~sat_hook.protocol.errors.SATError`. A checkout has
+an outcome instead (:mod:`sat_hook.protocol.outcomes`), which is turned into an error for callers that prefer
+exceptions.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _ERROR_BY_FAULT: dict[FaultKind, type[SATError]] = {
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """A question to SAT: what is asked, and how the body of HTTP 200 is read."""
+    """A read-only request to SAT: what to send, and how to read the body of HTTP 200."""
 
     request: WireRequest
     read: Callable[[bytes], T] = field(repr=False)
@@ -82,11 +82,11 @@ class Call(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[T]):
-    """An answer together with how it came.
+    """An answer and how it was received.
 
     :param response: the raw response, as received.
-    :param began_at: aware, UTC, taken before the request was written: what the answer tells was true
-        *after* this moment.
+    :param began_at: aware, UTC, taken before the request was written: the answer was true *after* this
+       moment.
     """
 
     value: T
@@ -95,33 +95,33 @@ class Reply(Generic[T]):
 
 
 def ping_call() -> Call[Ping]:
-    """Is SAT there (protocol section 5.1)."""
+    """Check that SAT is reachable (protocol section 5.1)."""
     return Call(WireRequest("GET", endpoints.PING_PATH), parse_ping)
 
 
 def account_call() -> Call[Account]:
-    """The account and its deposit (protocol section 5.2)."""
+    """Read the account and its deposit (protocol section 5.2)."""
     return Call(WireRequest("GET", endpoints.ACCOUNT_PATH), parse_account)
 
 
 def products_call(codes: Sequence[str] | None = None) -> Call[list[Product]]:
-    """The catalogue, or the products with these codes (protocol section 5.3)."""
+    """Read the catalogue, or the products with these codes (protocol section 5.3)."""
     query = endpoints.product_list_query(codes)
     return Call(WireRequest("GET", endpoints.PRODUCT_LIST_PATH, query), parse_products)
 
 
 def inquiry_call(request: InquiryRequest) -> Call[Inquiry]:
-    """What a bill costs (protocol section 5.4). Whose bill it is has to be compared with the request."""
+    """Ask what a bill costs (protocol section 5.4). The caller must compare the bill with the request."""
     return Call(WireRequest("POST", endpoints.INQUIRY_PATH, body=encode_inquiry(request)), parse_inquiry)
 
 
 def order_request(body: bytes) -> WireRequest:
-    """A checkout of exactly these bytes (protocol section 5.5)."""
+    """Build a checkout of exactly these bytes (protocol section 5.5)."""
     return WireRequest("POST", endpoints.ORDER_PATH, body=body)
 
 
 def status_request(request_id: str) -> WireRequest:
-    """The question what became of an order (protocol section 5.6).
+    """Build the request for an order's status (protocol section 5.6).
 
     :raises InvalidRequestIdError: when the id cannot be a path segment.
     """
@@ -131,7 +131,7 @@ def status_request(request_id: str) -> WireRequest:
 def headers_of(
     request: WireRequest, *, now: datetime, token: str, signature: str | None = None
 ) -> dict[str, str]:
-    """The headers of ``request`` (protocol section 3): all that the documents ask for, ``Date`` in UTC."""
+    """The headers of ``request`` (protocol section 3): all that the documents require, ``Date`` in UTC."""
     headers = {
         "Accept": "application/json",
         "Date": http_date(now),
@@ -145,9 +145,9 @@ def headers_of(
 
 
 def read_reply(call: Call[T], reply: WireResponse | TransportFault, began_at: datetime) -> Reply[T]:
-    """The answer to a question.
+    """Read the answer to a call.
 
-    :raises SATError: one of the types of :mod:`sat_hook.protocol.errors`, and nothing else, whatever came.
+    :raises SATError: one of the types of :mod:`sat_hook.protocol.errors`, and nothing else, for any reply.
     """
     if isinstance(reply, TransportFault) or reply.status != 200:
         raise error_of_reply(reply, call.request_id)
@@ -160,16 +160,16 @@ def read_reply(call: Call[T], reply: WireResponse | TransportFault, began_at: da
 
 
 def has_sandbox_flag(environment: endpoints.Environment) -> bool:
-    """True if the ping of ``environment`` must say one certain thing about being a sandbox."""
+    """True if the ping of ``environment`` must carry a fixed sandbox flag."""
     return environment in endpoints.SANDBOX_FLAG
 
 
 def environment_fault(
     environment: endpoints.Environment, ping_reply: WireResponse | TransportFault
 ) -> TransportFault | None:
-    """Why no order may be sent: the ping was not answered, or by the wrong kind of SAT.
+    """Why no order may be sent: the ping got no answer, or the wrong environment answered.
 
-    A ping without the flag is no evidence either way and lets orders pass.
+    A ping without the flag proves nothing and lets orders pass.
     """
     if isinstance(ping_reply, TransportFault):
         return TransportFault(FaultKind.PING_FAILED, False, f"before the first order: {ping_reply.detail}")
@@ -190,14 +190,14 @@ def environment_fault(
 
 
 def token_fault(error: TokenUnavailableError) -> TransportFault:
-    """The fault of a request that had no token to go with."""
+    """The fault of a request for which there was no token."""
     refused = isinstance(error, CredentialsRefusedError)
     kind = FaultKind.CREDENTIALS_REFUSED if refused else FaultKind.TOKEN_UNAVAILABLE
     return TransportFault(kind, sent=False, detail=str(error))
 
 
 def error_of_reply(reply: WireResponse | TransportFault, request_id: str | None = None) -> SATError:
-    """The error of a question that was not answered with HTTP 200."""
+    """The error of a call that was not answered with HTTP 200."""
     if isinstance(reply, TransportFault):
         fallback = ReplyLostError if reply.sent else NeverSentError
         kind = _ERROR_BY_FAULT.get(reply.kind, fallback)
@@ -230,7 +230,7 @@ def read_checkout(
     request_id: str,
     began_at: datetime,
 ) -> Reply[OrderDetail]:
-    """The reply of an accepted checkout; its status is unsigned and proves nothing about the end.
+    """Read the reply of an accepted checkout. Its status is unsigned and does not prove how the order ends.
 
     :raises RefusedError: with ``definite`` set: SAT certainly did not take the order.
     :raises NeverSentError: nothing left this machine.
@@ -259,12 +259,12 @@ def read_status(
     request_id: str,
     began_at: datetime,
 ) -> Reply[OrderDetail]:
-    """The signed status.
+    """Read the signed status.
 
-    :raises OrderNotFoundError: P02, which is no proof that the order failed.
+    :raises OrderNotFoundError: P02, which does not prove that the order failed.
     :raises UnverifiedReplyError: SAT's signature is missing or fits none of the trusted keys.
     :raises ReplyMismatchError: the answer is about another order.
-    :raises SATError: the other ways not to be answered.
+    :raises SATError: any other failure.
     """
     if outcome.detail is not None and isinstance(reply, WireResponse):
         return Reply(outcome.detail, reply, began_at)

@@ -1,4 +1,4 @@
-"""Where SAT lives: environments, addresses and paths (protocol sections 1 and 5)."""
+"""Environments, addresses and paths of SAT (protocol sections 1 and 5)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAXIMUM_REQUEST_ID_CHARACTERS = 64
 
 
 class Environment(StrEnum):
-    """Which SAT an account talks to; ``custom`` has addresses of its own (a local server, a gateway)."""
+    """Which SAT an account talks to; the settings give the addresses of ``custom`` (local server, gateway)."""
 
     PLAYGROUND = "playground"
     PRODUCTION = "production"
@@ -49,7 +49,7 @@ class InvalidRequestIdError(ValueError):
 
 
 def order_path(request_id: str) -> str:
-    """The path of an order's status, the id percent-encoded as one single segment.
+    """The path of an order's status, with the id percent-encoded as a single segment.
 
     :raises InvalidRequestIdError: for ids that no encoding protects (clients and proxies resolve ``.`` and
         ``..`` even when they are escaped), for empty ones and for those over 64 characters.
@@ -68,5 +68,5 @@ def order_path(request_id: str) -> str:
 
 
 def product_list_query(codes: Sequence[str] | None) -> tuple[tuple[str, str], ...]:
-    """The filter of the product list: nothing at all when unfiltered, else codes joined by commas."""
+    """The filter of the product list: codes joined by commas, or no parameter when unfiltered."""
     return (("product_code", ",".join(codes)),) if codes else ()

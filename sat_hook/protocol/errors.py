@@ -1,29 +1,29 @@
-"""What can go wrong between us and SAT, for people who call the client or the hook.
+"""The errors that calls to SAT raise.
 
 ::
 
     SATError
     ├── NeverSentError              provably not one byte of the request left this machine
     │   ├── SendWindowPassedError   the recorded intent may no longer be sent
-    │   ├── TokenUnavailableError   no access token could be had, and none is left
+    │   ├── TokenUnavailableError   no access token is left and no new one was granted
     │   │   └── CredentialsRefusedError   the token server refused client id or secret
     │   ├── KeyMissingError         this connection has no key for what was asked
     │   └── WrongEnvironmentError   production credentials at a sandbox, or the reverse
     ├── ReplyLostError              the request may have arrived; its answer did not
     │   └── ReplyTimeoutError
-    ├── RefusedError                SAT answered with errors of its own (protocol section 8)
+    ├── RefusedError                SAT answered with error entries (protocol section 8)
     │   ├── ProductNotFoundError    P04
-    │   ├── OrderNotFoundError      P02: never a proof that the order failed
+    │   ├── OrderNotFoundError      P02: does not prove that the order failed
     │   ├── DuplicateRequestIdError P03
     │   └── SystemTroubleError      S00
     ├── OutcomeUnknownError         a checkout that may or may not have been charged
-    ├── UnexpectedReplyError        an answer that is not SAT's: redirect, proxy page, 401, 403, 429, 5xx
+    ├── UnexpectedReplyError        an answer that SAT does not give: redirect, proxy page, 401, 403, 429, 5xx
     ├── UnreadableReplyError        an answer of the right status that cannot be understood
-    │   └── ReplyMismatchError      an answer about something else than was asked
+    │   └── ReplyMismatchError      an answer about another order, product or customer
     └── UnverifiedReplyError        an answer that must be signed by SAT and is not
 
-Nobody has to read texts: every error says whether the request was ``sent``, whether the answer is
-``definite`` (the operation certainly did not happen) and whether the very same call is ``retryable``.
+Callers need not parse messages. Every error says whether the request was ``sent``, whether the answer is
+``definite`` (the operation certainly did not happen) and whether the same call is ``retryable``.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _CODE = re.compile(r"[A-Za-z]{0,10}[-_]?[0-9]{0,5}")
 
 
 def plain_code(code: str) -> str:
-    """An error code for a log, a few letters and digits. Other text in its place is not repeated."""
+    """An error code that is safe to log: a few letters and digits. Any other text is left out."""
     if not code:
         return "no code"
     return code if _CODE.fullmatch(code) else "an unusual code"
 
 
 class SATError(Exception):
-    """Anything that kept a call to SAT from giving its answer.
+    """A call to SAT failed. Base of all errors of this module.
 
     :param message: what was found and what was expected; never a secret.
     :param request_id: the order's request id, when the call was about an order.
@@ -54,9 +54,9 @@ class SATError(Exception):
     sent: bool = True
     """False only if provably not one byte of the request was written."""
     definite: bool = False
-    """True if what was asked for certainly did not happen."""
+    """True if the operation certainly did not happen."""
     retryable: bool = False
-    """True if repeating the very same call is safe and may help."""
+    """True if repeating the same call is safe and may help."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class SATError(Exception):
 
     @property
     def correlation_id(self) -> str | None:
-        """The id under which the other side, or a proxy before it, logged this call."""
+        """The id under which SAT, or a proxy before it, logged this call."""
         return None if self.response is None else correlation_id_of(self.response)
 
 
@@ -97,11 +97,11 @@ class SendWindowPassedError(NeverSentError):
 
 
 class TokenUnavailableError(NeverSentError):
-    """No access token: the token server cannot be reached, or its answer makes no sense."""
+    """No access token: the token server cannot be reached, or its answer cannot be used."""
 
 
 class CredentialsRefusedError(TokenUnavailableError):
-    """The token server refused the client id or its secret; trying again changes nothing."""
+    """The token server refused the client id or its secret; a retry does not help."""
 
     retryable = False
 
@@ -129,7 +129,7 @@ class ReplyTimeoutError(ReplyLostError):
 
 
 class RefusedError(SATError):
-    """SAT answered with error entries (HTTP 400 or 500); ``codes`` has them all."""
+    """SAT answered with error entries (HTTP 400 or 500); ``codes`` lists them."""
 
 
 class ProductNotFoundError(RefusedError):
@@ -139,13 +139,13 @@ class ProductNotFoundError(RefusedError):
 
 
 class OrderNotFoundError(RefusedError):
-    """P02: SAT does not know the request id *now*; a request under way may still arrive."""
+    """P02: SAT does not know the request id *now*; a request in flight may still arrive."""
 
     retryable = True
 
 
 class DuplicateRequestIdError(RefusedError):
-    """P03: an order with this id exists already; ask for its status, never mint another id."""
+    """P03: an order with this id already exists; ask for its status, never create another id."""
 
 
 class OutcomeUnknownError(SATError):
@@ -180,13 +180,13 @@ class ReplyMismatchError(UnreadableReplyError):
 
 
 class UnverifiedReplyError(SATError):
-    """The answer should carry SAT's signature over its exact bytes, and no trusted key made one."""
+    """The answer must carry SAT's signature over its exact bytes; none by a trusted key was found."""
 
     retryable = True
 
 
 class SystemTroubleError(RefusedError):
-    """S00: SAT has trouble of its own; the same *question* may be answered later."""
+    """S00: SAT has an internal error; the same *read-only* call may succeed later."""
 
     retryable = True
 
@@ -197,4 +197,4 @@ ERROR_BY_CODE: dict[str, type[RefusedError]] = {
     "P04": ProductNotFoundError,
     "S00": SystemTroubleError,
 }
-"""SAT's codes that have a type of their own (protocol section 8)."""
+"""SAT's codes that map to a specific error type (protocol section 8)."""

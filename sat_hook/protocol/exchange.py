@@ -1,7 +1,7 @@
-"""What is put on the wire and what comes back, as plain values: no sockets, no clock.
+"""Requests, responses and faults as plain values: no sockets, no clock.
 
-A transport turns a :class:`WireRequest` into a :class:`WireResponse` or a :class:`TransportFault`; nothing
-else ever leaves it.
+A transport turns a :class:`WireRequest` into a :class:`WireResponse` or a :class:`TransportFault`, and
+returns nothing else.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _MAXIMUM_CORRELATION_CHARACTERS = 128
 
 @dataclass(frozen=True, slots=True)
 class WireRequest:
-    """One HTTP request, complete but for its address.
+    """One HTTP request, complete except for its address.
 
     :param path: below the base URL, already percent-encoded, starting with ``/``.
     :param query: names and values, not yet encoded.
-    :param headers: may hold the bearer token and the signature, so never printed.
+    :param headers: may hold the bearer token and the signature, so they are never printed.
     :param body: exactly the bytes that are signed and sent; empty for GET.
     """
 
@@ -40,10 +40,10 @@ class WireRequest:
 
 @dataclass(frozen=True, slots=True)
 class WireResponse:
-    """One HTTP response, read to its end.
+    """One complete HTTP response.
 
     :param headers: lower-case names.
-    :param body: the bytes after content-decoding: what a signature is over (protocol section 7).
+    :param body: the bytes after content-decoding, which is what the signature covers (protocol section 7).
     """
 
     status: int
@@ -86,7 +86,7 @@ class TransportFault:
     """A request that has no response.
 
     :param sent: False only if provably not one byte of the request was written; when in doubt, True.
-    :param detail: one sentence for a person; no secrets, no bodies.
+    :param detail: one readable sentence; no secrets, no bodies.
     """
 
     kind: FaultKind
@@ -99,11 +99,11 @@ class TransportFault:
 
 
 SENT_FAULTS = frozenset({FaultKind.RESPONSE_TOO_LARGE, FaultKind.MALFORMED_RESPONSE})
-"""Faults that need a response, or a part of one, and so prove that the request left."""
+"""Faults that happen while a response is read, and so prove that the request was sent."""
 
 
 def http_date(now: datetime) -> str:
-    """RFC 1123 date in UTC with English names whatever the locale (``Date`` header, protocol section 3).
+    """RFC 1123 date in UTC, with English names in every locale (``Date`` header, protocol section 3).
 
     :param now: aware; naive datetimes are refused because their zone would be a guess.
     """
@@ -114,7 +114,7 @@ def http_date(now: datetime) -> str:
 
 @lru_cache(maxsize=4)
 def _http_date_of(second: int) -> str:
-    # Hundreds of requests leave in the same second.
+    # Cached: hundreds of requests are sent in the same second.
     utc = datetime.fromtimestamp(second, UTC)
     return (
         f"{_WEEKDAYS[utc.weekday()]}, {utc.day:02d} {_MONTHS[utc.month - 1]} {utc.year:04d} "

@@ -2,7 +2,7 @@
 
 Amounts are whole rupiah. Strings that SAT leaves out or sends as ``null`` are ``""``; amounts that it leaves
 out are ``None``; lists that it leaves out are ``()`` and otherwise keep their order and repeated names.
-Members that we do not know are kept in ``model_extra``. Customers' data and goods are masked in every repr.
+Unknown members are kept in ``model_extra``. Customers' data and goods are masked in every repr.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Message(BaseModel):
             value = getattr(self, name)
             yield name, _Masked() if name in self.masked and value else value
         if self.model_extra:
-            # Unknown members may hold anything, so only their names are shown.
+            # Unknown members may hold personal data, so only their names are shown.
             yield "unknown_members", sorted(self.model_extra)
 
     def __str__(self) -> str:
@@ -82,7 +82,7 @@ NameValues = Annotated[tuple[NameValue, ...], BeforeValidator(name_values)]
 
 
 class _Request(Message):
-    """What we send: a member that does not exist is a mistake here, not news from the vendor."""
+    """What we send. An unknown member is our own mistake, so it is refused."""
 
     model_config = ConfigDict(extra="forbid", str_max_length=256)
     masked = frozenset({"client_number", "fields", "downline_id"})
@@ -108,18 +108,19 @@ class _Request(Message):
 
 
 class InquiryRequest(_Request):
-    """Asks what a bill costs (protocol section 5.4). ``amount_rupiah`` only for open payments."""
+    """Asks what a bill costs (protocol section 5.4). Set ``amount_rupiah`` only for open payments."""
 
 
 class OrderRequest(_Request):
-    """Buys (protocol section 5.5). ``amount_rupiah``: none for fixed-price products, the inquiry's
+    """Buys a product (protocol section 5.5). ``amount_rupiah`` is None for fixed-price products, and the
+    inquiry's
     ``sales_price_rupiah`` for products that need an inquiry."""
 
     request_id: str = Field(min_length=1, max_length=MAXIMUM_REQUEST_ID_CHARACTERS)
 
 
 class Ping(Message):
-    """Is SAT there, and which SAT is it (protocol section 5.1)."""
+    """SAT's answer to a ping: it is up, and which environment it is (protocol section 5.1)."""
 
     buildhash: Text = ""
     sandbox: bool | None = None
@@ -136,8 +137,8 @@ class Account(Message):
 class Product(Message):
     """One product of the catalogue (protocol section 5.3). ``price_rupiah`` is what we are charged.
 
-    ``unreadable`` says why the line could not be read; then nothing but ``code`` is known of the product, and
-    where that cannot be read either it is empty. Such a product cannot be ordered, and it is not delisted.
+    ``unreadable`` says why the line could not be read. Only ``code`` is known then; it is empty if it cannot
+    be read either. Such a product cannot be ordered, but it is not treated as delisted.
     """
 
     code: str
@@ -151,7 +152,7 @@ class Product(Message):
 
     @property
     def is_active(self) -> bool:
-        """True if it can be ordered now; an unknown status and an unreadable product cannot."""
+        """True if the product can be ordered now; false for an unknown status and an unreadable product."""
         return self.status is ProductStatus.ACTIVE
 
 
@@ -176,7 +177,7 @@ class Inquiry(Message):
 
 
 class UnreadableAmount(NamedTuple):
-    """An amount that SAT named and that is no whole number: SAT's name of the member, and what was found."""
+    """An amount from SAT that is not a whole number: the member's name, and what was found."""
 
     member: str
     found: str
@@ -185,10 +186,10 @@ class UnreadableAmount(NamedTuple):
 class OrderDetail(Message):
     """An order as SAT sees it: the checkout's reply, the status and the callback (protocol section 5.6).
 
-    ``status`` is SAT's own word, kept as it came; ``Pending``, ``Success`` and ``Failed`` are known. What the
-    order is (its id, product and client number) and its status have to be readable. No other member costs the
-    message: an amount that is no whole number is None and in ``unreadable_amounts``, a text may come as any
-    JSON. Amounts are SAT's word and may be negative, or more than anybody has.
+    ``status`` is kept as SAT sent it; ``Pending``, ``Success`` and ``Failed`` are known. The order's id,
+    product, client number and status must be readable. Other members never make the message unreadable: an
+    amount that is not a whole number becomes None and is listed in ``unreadable_amounts``, and a text may be
+    any JSON. Amounts are as SAT sent them and may be negative or absurdly large.
     """
 
     masked = frozenset(
@@ -227,25 +228,25 @@ def encode_inquiry(request: InquiryRequest) -> bytes:
 
 
 def encode_order(request: OrderRequest) -> bytes:
-    """The body of a checkout: serialized here once, then signed, recorded and sent as it is."""
+    """The body of a checkout: serialized here once, then signed, recorded and sent unchanged."""
     return _encode({"data": {"type": "order", "id": request.request_id, "attributes": request._attributes()}})
 
 
 def parse_ping(body: bytes) -> Ping:
-    """:raises UnreadableReplyError: when the body is no ping (plain JSON, no ``data`` around it)."""
+    """:raises UnreadableReplyError: when the body is not a ping (plain JSON, without ``data`` around it)."""
     return _validated(Ping, _object(_json(body), "the ping"), "the ping")
 
 
 def parse_account(body: bytes) -> Account:
-    """:raises UnreadableReplyError: when the body is no account, or the deposit is no whole rupiah."""
+    """:raises UnreadableReplyError: when the body is not an account, or the deposit is not whole rupiah."""
     data, attributes = _resource(body, "account")
     return _validated(Account, {**attributes, "id": data.get("id")}, "the account")
 
 
 def parse_products(body: bytes) -> list[Product]:
-    """Every product of the list, whatever its status. One that cannot be read costs only itself.
+    """Read every product of the list, in any status. An unreadable product does not affect the others.
 
-    :raises UnreadableReplyError: when the body is no list of products.
+    :raises UnreadableReplyError: when the body is not a list of products.
     """
     data = _envelope(body, "the product list").get("data")
     if not isinstance(data, list):
@@ -254,16 +255,16 @@ def parse_products(body: bytes) -> list[Product]:
 
 
 def parse_inquiry(body: bytes) -> Inquiry:
-    """:raises UnreadableReplyError: when the body is no inquiry, or its price is no whole rupiah."""
+    """:raises UnreadableReplyError: when the body is not an inquiry, or its price is not whole rupiah."""
     _, attributes = _resource(body, "inquiry")
     return _validated(Inquiry, attributes, "the inquiry")
 
 
 def parse_order(body: bytes) -> OrderDetail:
-    """An order from a checkout's reply, a status or a callback; nothing about signatures here.
+    """Read an order from a checkout's reply, a status or a callback. Signatures are checked elsewhere.
 
-    :raises UnreadableReplyError: when the body is no order: no ``data``, no id, no status, a product or
-        client number that is neither text nor a number.
+    :raises UnreadableReplyError: when the body is not an order: no ``data``, no id, no status, or a product
+        or client number that is neither text nor a number.
     """
     data, attributes = _resource(body, "order")
     request_id = _id(data)
@@ -274,10 +275,10 @@ def parse_order(body: bytes) -> OrderDetail:
 
 
 def parse_errors(body: bytes) -> tuple[ErrorEntry, ...]:
-    """SAT's error entries, at least one.
+    """Read SAT's error entries, at least one.
 
-    :raises UnreadableReplyError: when the body is no SAT error: HTML of a proxy, ``{"error": …}``, an
-        empty list.
+    :raises UnreadableReplyError: when the body is not a SAT error: HTML of a proxy, ``{"error": …}``, an
+       empty list.
     """
     entries = _object(_json(body), "the error").get("errors")
     if not isinstance(entries, list) or not entries:
@@ -286,7 +287,7 @@ def parse_errors(body: bytes) -> tuple[ErrorEntry, ...]:
 
 
 def parse_document(body: bytes, what: str) -> dict[str, Any]:
-    """A plain JSON object that has no model of its own (the token, a token error).
+    """Read a plain JSON object that has no model here (the token, a token error).
 
     :raises UnreadableReplyError: when the body is something else.
     """
@@ -312,11 +313,11 @@ def _product(entry: object, index: int) -> Product:
 
 
 def _id(data: dict[str, Any]) -> str:
-    """The id of a resource; empty when there is none, or when it is neither text nor a number."""
+    """The id of a resource; empty when it is missing, or neither text nor a number."""
     try:
         found = text(data.get("id"))
     except ValueError:
-        return ""  # a number of more digits than Python turns into text
+        return ""  # a number with more digits than Python converts to text
     return found if isinstance(found, str) else ""
 
 
@@ -324,7 +325,7 @@ _AMOUNTS = ("sales_price", "admin_fee", "partner_fee")
 
 
 def _amounts(attributes: dict[str, Any]) -> dict[str, Any]:
-    """An order's amounts, each read for itself: none of them may cost a signed status its readability."""
+    """Read an order's amounts one by one: a bad amount must not make a signed status unreadable."""
     read: dict[str, Any] = dict.fromkeys(_AMOUNTS)
     unreadable = []
     for member in _AMOUNTS:
@@ -352,7 +353,7 @@ def _envelope(body: bytes, what: str) -> dict[str, Any]:
 
 
 def _json(body: bytes) -> object:
-    """Strict JSON in UTF-8. Lone surrogates and NUL are refused: no database could keep them as text."""
+    """Parse strict JSON in UTF-8. Refuses lone surrogates and NUL: databases cannot store them as text."""
     if _ESCAPED_NUL in body:
         raise UnreadableReplyError("the body has a NUL character in a text")
     try:
@@ -380,7 +381,7 @@ def _validated(model: type[_M], members: dict[str, Any], what: str) -> _M:
 
 
 def _findings(error: ValidationError) -> str:
-    """Which members are wrong and how, without their values."""
+    """Which members are wrong and why, without their values."""
     found: Sequence[Any] = error.errors(include_input=False, include_url=False, include_context=False)
     return "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in found[:5])
 

@@ -1,7 +1,7 @@
-"""What an answer, or its absence, proves about an order (protocol section 8). Pure; the rules are tables.
+"""What a reply, or a missing reply, proves about an order (protocol section 8). Pure; the rules are tables.
 
-A checkout is ACCEPTED or REJECTED only on proof. NOT_SENT needs proof as well. All the rest is UNKNOWN: the
-order may have been charged, and only its signed status can tell.
+ACCEPTED, REJECTED and NOT_SENT each need proof. Everything else is UNKNOWN: the order may have been charged,
+and only its signed status can tell.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sat_hook.protocol.signing import (
 )
 
 DEFINITE_CHECKOUT_REJECTIONS = frozenset({"P04"})
-"""Codes that, alone in an HTTP 400, prove that a checkout was not accepted (P04: no such product)."""
+"""Codes that prove, alone in an HTTP 400, that a checkout was not accepted (P04: no such product)."""
 
 DUPLICATE_REQUEST_ID = "P03"
 ORDER_NOT_FOUND = "P02"
@@ -85,13 +85,13 @@ class CheckoutOutcome:
 
     :param reason: ``accepted``; ``rejected``; a value of :class:`UnknownReason`; for NOT_SENT a value of
         :class:`~sat_hook.protocol.exchange.FaultKind`.
-    :param code: SAT's code that decided, or the first one.
+    :param code: the code that decided the outcome, or SAT's first code.
     :param detail: SAT's text, or a sentence about the transport; at most 500 characters.
-    :param reported_status: the status in an accepted reply. The reply is not signed, so it proves nothing
-        about the end of the order.
+    :param reported_status: the status in an accepted reply. The reply is not signed, so it does not prove how
+       the order ends.
     :param response_digest: SHA-256 of the answer's body; ``None`` if there was no answer.
-    :param product_code: what an accepted reply says it is about, like ``client_number``; empty where it does
-        not say.
+    :param product_code: the product in an accepted reply, empty when the reply has none; likewise
+       ``client_number``.
     """
 
     verdict: CheckoutVerdict
@@ -109,7 +109,7 @@ class CheckoutOutcome:
 
 
 class StatusVerdict(StrEnum):
-    """What an answer to "what became of this order?" is worth."""
+    """What a reply to a status query proves."""
 
     SIGNED = "signed"
     NOT_FOUND = "not_found"
@@ -118,12 +118,12 @@ class StatusVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StatusOutcome:
-    """One answer about an order's status.
+    """The outcome of one status query.
 
-    :param reason: ``signed``; ``not_found`` (never a proof of failure); else a value of
+    :param reason: ``signed``; ``not_found`` (does not prove a failure); else a value of
         :class:`UnknownReason`.
     :param detail: the order, only when the verdict is SIGNED.
-    :param evidence_body: the exact text that was signed, only when the verdict is SIGNED.
+    :param evidence_body: the exact signed text, only when the verdict is SIGNED.
     """
 
     verdict: StatusVerdict
@@ -137,7 +137,7 @@ class StatusOutcome:
 
 
 def classify_checkout(reply: WireResponse | TransportFault, request_id: str) -> CheckoutOutcome:
-    """What ``reply`` proves about the checkout with ``request_id``. Never raises, whatever was received."""
+    """What ``reply`` proves about the checkout with ``request_id``. Never raises, for any reply."""
     if isinstance(reply, TransportFault):
         return CheckoutOutcome(
             CheckoutVerdict.UNKNOWN if reply.sent else CheckoutVerdict.NOT_SENT,
@@ -154,7 +154,7 @@ def classify_checkout(reply: WireResponse | TransportFault, request_id: str) -> 
 def classify_status(
     reply: WireResponse | TransportFault, request_id: str, verifier: Verifier | None
 ) -> StatusOutcome:
-    """What ``reply`` tells about the order with ``request_id``. Never raises, whatever was received.
+    """What ``reply`` proves about the order with ``request_id``. Never raises, for any reply.
 
     The signature is checked over the raw body before anything is parsed.
     """
@@ -173,19 +173,19 @@ def classify_status(
 
 
 def reason_of_fault(fault: TransportFault) -> UnknownReason:
-    """The reason of a request that left and has no response."""
+    """The reason for a request that was sent and has no response."""
     return REASON_BY_FAULT.get(fault.kind, UnknownReason.TRANSPORT)
 
 
 def reason_of_status(status: int) -> UnknownReason:
-    """The reason of an HTTP status that SAT does not use to answer."""
+    """The reason for an HTTP status that SAT itself does not use."""
     return REASON_BY_HTTP_STATUS.get(
         status, REASON_BY_HTTP_CLASS.get(status // 100, UnknownReason.UNEXPECTED_STATUS)
     )
 
 
 def codes_of(reply: WireResponse) -> tuple[str, ...]:
-    """SAT's error codes in ``reply``; empty when it is no SAT error."""
+    """SAT's error codes in ``reply``; empty when it is not a SAT error."""
     return tuple(entry.code for entry in _error_entries(reply))
 
 

@@ -1,9 +1,10 @@
-"""RSA signatures over exact bytes: the partner signs checkouts, SAT signs statuses and callbacks.
+"""RSA signatures over exact bytes. The partner signs checkouts; SAT signs statuses and callbacks.
 
-The header carries standard base64 of an RSA signature over SHA-256 of the *raw* body: no canonical JSON, no
-added newline (protocol section 7). Two paddings exist and are agreed at onboarding, not carried on the wire:
-PSS (the default everywhere) and PKCS#1 v1.5. We sign PSS with the maximum salt, which every known verifier
-accepts, and verify with any salt, because the vendor's own SDKs differ (222 and 32 bytes were seen).
+The header carries standard base64 of an RSA signature over SHA-256 of the *raw* body, without canonical JSON
+and without an added newline (protocol section 7). There are two paddings, PSS (the default) and PKCS#1 v1.5;
+the padding is agreed at onboarding and is not on the wire. We sign PSS with the maximum salt, which every
+known verifier accepts, and verify any salt length, because the vendor's own SDKs differ (222 and 32 bytes
+were seen).
 """
 
 from __future__ import annotations
@@ -33,19 +34,19 @@ class Padding(StrEnum):
 
 
 class MalformedKeyError(ValueError):
-    """A key that cannot be used: not PEM, not RSA, too short, or encrypted without its passphrase."""
+    """The key cannot be used: not PEM, not RSA, too short, or encrypted."""
 
 
 class SignatureError(Exception):
-    """A signature that proves nothing."""
+    """The signature could not be verified."""
 
 
 class SignatureMissingError(SignatureError):
-    """There was no signature where one is required."""
+    """A required signature is missing."""
 
 
 class SignatureInvalidError(SignatureError):
-    """No key that we trust made this signature over these bytes."""
+    """No trusted key made this signature over these bytes."""
 
 
 def _pss(salt: object) -> AsymmetricPadding:
@@ -65,7 +66,7 @@ _VERIFYING_SCHEMES: dict[Padding, AsymmetricPadding] = {
 class Signer:
     """Signs with the partner's private key (PKCS#8 or PKCS#1 PEM).
 
-    :raises MalformedKeyError: when the key cannot be used; at once, not at the first signature.
+    :raises MalformedKeyError: when the key cannot be used; raised here, not at the first signature.
     """
 
     __slots__ = ("_key", "padding")
@@ -82,7 +83,7 @@ class Signer:
         return base64.b64encode(self._key.sign(body, scheme, hashes.SHA256())).decode("ascii")
 
     def public_key_pem(self) -> bytes:
-        """The public half, as SPKI PEM: what is uploaded to SAT's console."""
+        """The public key as SPKI PEM, to be uploaded to SAT's console."""
         return _public_pem(self._key.public_key())
 
     def __repr__(self) -> str:
@@ -90,7 +91,7 @@ class Signer:
 
 
 class Verifier:
-    """Verifies with any of several public keys (SPKI PEM), so that keys can be rotated without a gap.
+    """Verifies with any of several public keys (SPKI PEM), so that keys rotate without downtime.
 
     :raises MalformedKeyError: when a key cannot be used, or none is given.
     """
@@ -147,7 +148,7 @@ def generate_key_pair(bits: int = MINIMUM_KEY_BITS) -> tuple[bytes, bytes]:
 
 
 def fingerprint(key: rsa.RSAPublicKey) -> str:
-    """The first 16 hexadecimal digits of SHA-256 over the key's DER: a name that can be logged."""
+    """The first 16 hexadecimal digits of SHA-256 over the key's DER; safe to log."""
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(der).hexdigest()[:16]
 
@@ -164,7 +165,7 @@ def _load_private_key(pem: bytes, passphrase: bytes | None) -> rsa.RSAPrivateKey
     try:
         key = serialization.load_pem_private_key(pem, passphrase)
     except (ValueError, TypeError) as error:
-        # The parser's own text can quote the input; a private key must not reach a log that way.
+        # The parser's message can quote the input; a private key must not reach a log that way.
         raise MalformedKeyError(
             "the private key cannot be read: expected PEM of an RSA key (PKCS#8 or PKCS#1)"
         ) from error.with_traceback(None)

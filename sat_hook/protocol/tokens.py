@@ -14,13 +14,13 @@ from sat_hook.protocol.exchange import TransportFault, WireRequest, WireResponse
 from sat_hook.protocol.messages import parse_document
 
 RENEW_EARLY_SECONDS = 600.0
-"""The vendor asks to renew ten minutes before the end; the old token stays valid until its own."""
+"""Renew ten minutes before expiry, as the vendor asks; the old token stays valid until it expires."""
 SHORTEST_RENEWAL_SECONDS = 10.0
-"""A token that lives less than ten minutes, or comes back unchanged, must not cause a loop of renewals."""
+"""Minimum wait between renewals, so that a short-lived or unchanged token does not cause a renewal loop."""
 FORCED_RENEWAL_SPACING_SECONDS = 1.0
-"""However many requests are answered 401, the token server is asked at most this often because of them."""
+"""Minimum wait between renewals forced by HTTP 401, however many requests get one."""
 DEFAULT_LIFETIME_SECONDS = 900.0
-"""When the reply has no ``expires_in`` (seen in one vendor fixture)."""
+"""Used when the reply has no ``expires_in`` (seen in one vendor fixture)."""
 
 _LONGEST_LIFETIME_SECONDS = 10 * 365 * 86_400
 _LONGEST_TOKEN_CHARACTERS = 8192
@@ -30,7 +30,7 @@ _REFUSING_ERRORS = frozenset({"invalid_client", "unauthorized_client", "access_d
 
 @dataclass(frozen=True, slots=True)
 class TokenGrant:
-    """What the token server gave.
+    """A token from the token server.
 
     :param lifetime_seconds: counted from the moment before the request was sent.
     """
@@ -40,7 +40,7 @@ class TokenGrant:
 
 
 def token_request(client_id: str, client_secret: str) -> WireRequest:
-    """Form-encoded, HTTP Basic with the raw id and secret, as the vendor's documents show it."""
+    """Build the token request: form-encoded, HTTP Basic with the raw id and secret (the vendor's form)."""
     basic = base64.b64encode(f"{client_id}:{client_secret}".encode()).decode("ascii")
     return WireRequest(
         "POST",
@@ -55,7 +55,7 @@ def token_request(client_id: str, client_secret: str) -> WireRequest:
 
 
 def read_token(reply: WireResponse | TransportFault) -> TokenGrant:
-    """The granted token.
+    """Read the granted token.
 
     :raises CredentialsRefusedError: the token server does not accept client id and secret.
     :raises TokenUnavailableError: everything else; the call that needed the token was never sent.
@@ -73,12 +73,12 @@ def read_token(reply: WireResponse | TransportFault) -> TokenGrant:
     try:
         return parse_token(reply.body)
     except UnreadableReplyError as error:
-        # The answer of a token server may hold a token, so it is not attached to the error.
+        # The token server's answer may hold a token, so it is not attached to the error.
         raise TokenUnavailableError(f"the token server's answer is no token: {error}") from None
 
 
 def parse_token(body: bytes) -> TokenGrant:
-    """:raises UnreadableReplyError: when the body is no bearer token."""
+    """:raises UnreadableReplyError: when the body is not a bearer token."""
     document = parse_document(body, "the token")
     token = document.get("access_token")
     if not isinstance(token, str) or not token or len(token) > _LONGEST_TOKEN_CHARACTERS:
@@ -92,9 +92,9 @@ def parse_token(body: bytes) -> TokenGrant:
 
 
 class TokenState:
-    """One account's token and the decisions about it; no I/O, no clock, not locked.
+    """One account's token and when to renew it. No I/O, no clock, not locked.
 
-    All times are readings of one clock that never jumps, in seconds.
+    All times are readings of one monotonic clock, in seconds.
     """
 
     __slots__ = ("_expires_at", "_last_forced_at", "_refused", "_renew_at", "_token")
@@ -107,22 +107,22 @@ class TokenState:
         self._last_forced_at: float | None = None
 
     def usable(self, now: float) -> str | None:
-        """The token, as long as it lives."""
+        """The token, until it expires."""
         return self._token if self._token is not None and now < self._expires_at else None
 
     def is_due(self, now: float) -> bool:
-        """True if a new token should be asked for, although the old one may still be usable."""
+        """True if it is time to request a new token, even if the old one is still usable."""
         if self.usable(now) is None or now >= self._renew_at:
             return True
         return self._refused and self._may_force(now)
 
     def refuse(self, token: str) -> None:
-        """SAT answered 401 to ``token``: ask for another one, but keep it while there is none."""
+        """SAT answered 401 to ``token``: request a new one, and keep this one until it arrives."""
         if token == self._token:
             self._refused = True
 
     def take(self, grant: TokenGrant, asked_at: float) -> None:
-        """A grant came: its own lifetime counts, even if the token is the one we had."""
+        """Store a grant. Its lifetime applies even if the token is unchanged."""
         self._note_forced(asked_at)
         self._refused = self._refused and grant.access_token == self._token
         self._token = grant.access_token
@@ -133,7 +133,7 @@ class TokenState:
             self._renew_at = asked_at + max(grant.lifetime_seconds / 2, SHORTEST_RENEWAL_SECONDS)
 
     def fail(self, asked_at: float) -> None:
-        """No grant came: the old token is kept until its end, and the next try waits a little."""
+        """The renewal failed: keep the old token until it expires, and delay the next attempt."""
         self._note_forced(asked_at)
         self._renew_at = max(self._renew_at, asked_at + SHORTEST_RENEWAL_SECONDS)
 

@@ -1,7 +1,7 @@
-"""How single members of SAT's messages are read from JSON (protocol section 4.1).
+"""Reads single members of SAT's messages from JSON (protocol section 4.1).
 
-SAT writes amounts as numbers, and might write them as text one day, or flags as 0 and 1. What says the same
-thing exactly is read; what could mean something else is refused with :class:`ValueError`.
+SAT writes amounts as numbers, but may one day write them as text, or flags as 0 and 1. Exact equivalents are
+accepted; ambiguous values are refused with :class:`ValueError`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Annotated
 from pydantic import BeforeValidator, PlainValidator
 
 MAXIMUM_RUPIAH = 10**15
-"""Far above any deposit, far below where a float loses single rupiah or a bigint ends."""
+"""Far above any deposit, and far below where a float loses whole rupiah or a bigint overflows."""
 
 MAXIMUM_DIGITS = 30
-"""A longer number is not read at all."""
+"""Longer numbers are refused."""
 
-# Two decimals at most: "12.000" is twelve thousand in Indonesia, and twelve elsewhere.
+# At most two decimals: "12.000" is twelve thousand in Indonesia, and twelve elsewhere.
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.0{1,2})?")
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -34,9 +34,9 @@ class ProductStatus(IntEnum):
 
 
 def whole_number(value: object) -> int:
-    """A whole number: ``12500``, ``12500.0``, ``"12500"`` and ``"12500.0"``.
+    """Read a whole number: ``12500``, ``12500.0``, ``"12500"`` and ``"12500.0"``.
 
-    :raises ValueError: for ``12500.5``, ``"12.500"``, ``true`` and whatever else is no such number.
+    :raises ValueError: for ``12500.5``, ``"12.500"``, ``true`` and any other value.
     """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -50,7 +50,7 @@ def whole_number(value: object) -> int:
 
 
 def _rupiah(value: object) -> int:
-    """Whole rupiah, not more than anybody would believe."""
+    """Whole rupiah, at most :data:`MAXIMUM_RUPIAH`."""
     number = whole_number(value)
     if abs(number) > MAXIMUM_RUPIAH:
         raise ValueError("is more rupiah than this client believes")
@@ -58,14 +58,14 @@ def _rupiah(value: object) -> int:
 
 
 def _sent_rupiah(value: object) -> int:
-    """What we send is a number from the start."""
+    """Amounts that we send must already be numbers."""
     if isinstance(value, str):
         raise ValueError("must be a whole number of rupiah")  # noqa: TRY004 - pydantic collects ValueError
     return _rupiah(value)
 
 
 def is_absent(value: object) -> bool:
-    """Whether SAT left an amount out: ``null`` and ``""`` mean the same (protocol section 4.1)."""
+    """Whether SAT left an amount out; ``null`` and ``""`` count as absent (protocol section 4.1)."""
     return value is None or value == ""
 
 
@@ -74,31 +74,31 @@ def _optional_rupiah(value: object) -> int | None:
 
 
 def text(value: object) -> object:
-    """Text; absent becomes empty, and an id or number sent as an integer keeps its digits."""
+    """Read a text. Absent becomes empty; an id or number sent as an integer keeps its digits."""
     if value is None:
         return ""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def any_text(value: object) -> str:
-    """Text that nothing is decided by: any scalar, and anything else as the JSON that it came as."""
+    """Read a text that decides nothing: any scalar as text, anything else as its JSON."""
     if value is None:
         return ""
     try:
         return _compact(value) if isinstance(value, (dict, list)) else str(value)
     except ValueError:
-        return ""  # a number of more digits than Python turns into text
+        return ""  # a number with more digits than Python converts to text
 
 
 def listed(value: object) -> object:
-    """``null``, ``""`` and ``{}`` are seen where a list has nothing in it (protocol section 4.1)."""
+    """Read a list; ``null``, ``""`` and ``{}`` are seen for an empty one (protocol section 4.1)."""
     if value in (None, "", {}):
         return ()
     return value
 
 
 def name_values(value: object) -> object:
-    """Lines of names and values in any shape: what is no such line is the value of one without a name."""
+    """Read name/value lines in any shape; anything else becomes the value of a line without a name."""
     if isinstance(value, dict) and value and not value.keys() & {"name", "value"}:
         return [{"name": name, "value": line} for name, line in value.items()]
     lines = listed(value)
@@ -111,7 +111,7 @@ def name_values(value: object) -> object:
 
 
 def shape_of(value: object) -> str:
-    """What was found where an amount was expected, for people: never more of it than a price could be."""
+    """Describe what was found instead of an amount, no longer than a price could be."""
     if isinstance(value, str):
         digits = sum(character.isdigit() for character in value)
         is_price = len(value) <= 40 and digits <= 15 and re.fullmatch(r"[0-9Rp., +-]+", value)
@@ -126,8 +126,9 @@ def shape_of(value: object) -> str:
 
 
 def moment(value: object) -> datetime | None:
-    """RFC 3339 with any offset, as UTC. What is no such moment is None: a display time must never cost a
-    signed status its readability, and the exact text stays in the evidence."""
+    """Read an RFC 3339 time with any offset, as UTC. Anything else is None: a bad display time must not make
+    a
+    signed status unreadable, and the exact text stays in the evidence."""
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo is not None else None
     if not isinstance(value, str):
@@ -140,7 +141,7 @@ def moment(value: object) -> datetime | None:
 
 
 def _product_status(value: object) -> ProductStatus | int:
-    """A status that we do not know stays a number: one new status must not hide the whole catalogue."""
+    """Keep an unknown status as a number: one new status must not make the whole catalogue unreadable."""
     number = 0 if value is None else whole_number(value)
     try:
         return ProductStatus(number)
@@ -149,7 +150,7 @@ def _product_status(value: object) -> ProductStatus | int:
 
 
 def _flag(value: object) -> object:
-    """``true``, 1, ``"1"``, ``"true"`` and their opposites are a matter of pydantic; absent is false."""
+    """Pydantic reads ``true``, 1, ``"1"``, ``"true"`` and their opposites; absent is false."""
     return False if is_absent(value) else value
 
 
