@@ -1,1 +1,1 @@
-"""The rules of an order and of a batch, pure: events, decide, evolve."""
+"""The rules of orders, batches and accounts as pure functions: events, decide, evolve."""

@@ -1,4 +1,4 @@
-"""An account: what people decided about it as a whole. Pure, in the same manner as an order."""
+"""An account: decisions that apply to all of it, such as a pause. Pure, built like an order."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class AccountResumed(Event):
 
 @register
 class ForeignSpendSuspected(Event):
-    """The deposit held less than our own orders can explain: somebody else seems to spend from it. Rupiah.
+    """The deposit held less than our own orders explain: another party seems to spend from it. Rupiah.
 
-    ``expected_rupiah`` is the least that they could have left since the look at ``compared_with``.
+    ``expected_rupiah`` is the lowest deposit that our orders explain since the observation ``compared_with``.
     """
 
     account: str
@@ -55,9 +55,10 @@ class ForeignSpendSuspected(Event):
 
 @register
 class TopUpSeen(Event):
-    """The deposit held more than refunds of our own orders can explain: it was topped up. Rupiah.
+    """The deposit held more than refunds of our own orders explain: it was topped up. Rupiah.
 
-    ``expected_rupiah`` is the most that there could have been since the look at ``compared_with``.
+    ``expected_rupiah`` is the highest deposit that our orders explain since the observation
+    ``compared_with``.
     """
 
     account: str
@@ -71,8 +72,8 @@ class TopUpSeen(Event):
 class PriceListChanged(Event):
     """A price list of the account differs from the one before.
 
-    The lines themselves stand in the evidence of the snapshot; the digests bind them to the log:
-    ``changes_digest`` is over what changed, ``state_digest`` over all ``listed`` products afterwards.
+    The lines are in the evidence of the snapshot; the digests bind them to the log. ``changes_digest`` covers
+    what changed, ``state_digest`` covers all ``listed`` products afterwards.
     """
 
     account: str
@@ -86,7 +87,7 @@ class PriceListChanged(Event):
 
 @register
 class AccountClientBound(Event):
-    """The account pays as this client of SAT's, and no account of another name does from now on.
+    """The account pays as this SAT client. From now on no other account may pay as it.
 
     ``client`` is a digest of the client id and SAT's host.
     """
@@ -99,8 +100,8 @@ class AccountClientBound(Event):
 class AccountStanding(BaseModel):
     """The fold of an account's events. An account without events may send.
 
-    ``foreign_spend_rupiah`` and ``top_up_rupiah`` are the sums of what was seen, at the least.
-    ``clients`` are those of SAT's that the account has paid as.
+    ``foreign_spend_rupiah`` and ``top_up_rupiah`` are the lowest possible sums of what was seen.
+    ``clients`` are the SAT clients that the account has paid as.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -133,7 +134,7 @@ class ResumeAccount:
 
 @dataclass(frozen=True, slots=True)
 class BindClient:
-    """Record that the account pays as a client of SAT's; once for each client."""
+    """Record that the account pays as a SAT client; once for each client."""
 
     connection: str
     client: str
@@ -141,7 +142,7 @@ class BindClient:
 
 @dataclass(frozen=True, slots=True)
 class ReportMovement:
-    """Record that the saldo of one look is not explained by our own orders; once for each look."""
+    """Record that our own orders do not explain an observed deposit; once for each observation."""
 
     movement: Movement
     observed_at: datetime
@@ -150,7 +151,7 @@ class ReportMovement:
 
 @dataclass(frozen=True, slots=True)
 class ReportPriceList:
-    """Record that a price list differs from the one before."""
+    """Record that a price list differs from the one before it."""
 
     snapshot_id: int
     asked_at: datetime
@@ -242,7 +243,7 @@ def evolve_account(standing: AccountStanding, event: Event) -> AccountStanding:
         case RulesEvent():
             change = {"rules": evolve_rules(standing.rules, event)}
         case BooksEvent():
-            # The books have a fold of their own: sat_hook.domain.books.
+            # The books are folded separately: sat_hook.domain.books.
             change = {}
         case _:
             raise ValueError(f"{event.type_name} is not an event of an account")
@@ -250,7 +251,7 @@ def evolve_account(standing: AccountStanding, event: Event) -> AccountStanding:
 
 
 def new_account(account: str) -> AccountStanding:
-    """Where the account with this name stands before anything was decided about it: it may send."""
+    """The account with this name before its first event: it may send."""
     return AccountStanding(account_id=account_id_of(account), account=account)
 
 

@@ -1,10 +1,10 @@
-"""The rules of an account: what holds for everybody who pays from it, and how people change it. Pure.
+"""The rules of an account: what applies to everyone who pays from it, and how people change it. Pure.
 
-Rules are events. One person proposes all of them as they shall be, another one confirms, both say why. A
-connection and a run can only be stricter (:meth:`~sat_hook.domain.guards.AccountRules.stricter`).
+Rules are events. One person proposes the complete new rules, another person confirms them, and both give a
+reason. A connection or a run can only be stricter (:meth:`~sat_hook.domain.guards.AccountRules.stricter`).
 
-Before people have confirmed rules, an account keeps to the strictest that its connections have ever asked
-for. That is *adopted*, by an event, so that taking a rule out of a connection changes nothing.
+Until people confirm rules, an account follows the strictest rules that its connections ever asked for. An
+event *adopts* them, so removing a rule from a connection does not loosen the account.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Limit = Annotated[int, Field(ge=0)] | None
 
 
 class RuleValues(BaseModel):
-    """All rules of an account, whole. Rupiah; None is no rule of that kind.
+    """The complete rules of an account. Rupiah; None means no rule of that kind.
 
     The guards' rules and ``approval_over_rupiah`` as in :class:`~sat_hook.domain.guards.AccountRules`.
 
-    :param dedup_horizon_hours: how long after its first sending an order may be sent again; None is what the
-        deployment says.
-    :param trust_callbacks: whether a connection may have orders ended by signed callbacks alone.
+    :param dedup_horizon_hours: how long after its first sending an order may be sent again; None means the
+       deployment's setting.
+    :param trust_callbacks: whether a connection may let a signed callback alone end an order.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -81,7 +81,7 @@ class RulesEvent(Event):
 
 @register
 class AccountRulesAdopted(RulesEvent):
-    """What an account's connection asks for counts from now on, until people confirm other rules."""
+    """The rules of the account's connection apply from now on, until people confirm other rules."""
 
     connection: str
     values: RuleValues
@@ -89,7 +89,7 @@ class AccountRulesAdopted(RulesEvent):
 
 @register
 class AccountRulesProposed(RulesEvent):
-    """A person proposes what the rules of the account shall be. ``proposal`` names it within the account."""
+    """A person proposed new rules for the account. ``proposal`` is its number within the account."""
 
     proposal: int
     values: RuleValues
@@ -99,7 +99,7 @@ class AccountRulesProposed(RulesEvent):
 
 @register
 class AccountRulesConfirmed(RulesEvent):
-    """Another person confirmed a proposal: from now on these are the rules of the account."""
+    """A second person confirmed a proposal: from now on these are the rules of the account."""
 
     proposal: int
     values: RuleValues
@@ -110,7 +110,7 @@ class AccountRulesConfirmed(RulesEvent):
 
 @register
 class AccountRulesDeclined(RulesEvent):
-    """A proposal is off the table: its proposer withdrew it, or another person declined it."""
+    """A proposal was closed: its proposer withdrew it, or another person declined it."""
 
     proposal: int
     reason: str
@@ -119,7 +119,7 @@ class AccountRulesDeclined(RulesEvent):
 
 @register
 class AccountRunStarted(RulesEvent):
-    """A person started a run for the account with parameters of their own."""
+    """A person started a run for the account with custom parameters."""
 
     run: str
     parameters: dict[str, str]
@@ -127,7 +127,7 @@ class AccountRunStarted(RulesEvent):
 
 @register
 class AccountRunRefused(RulesEvent):
-    """A person started a run that would have been looser than the account's rules; it did nothing."""
+    """A person started a run that was looser than the account's rules; the run did nothing."""
 
     run: str
     parameters: dict[str, str]
@@ -146,7 +146,7 @@ class Proposal(BaseModel):
 
 
 class RulesStanding(BaseModel):
-    """Which rules an account has: None before anything was adopted or confirmed."""
+    """The rules of an account: None before any were adopted or confirmed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -156,13 +156,13 @@ class RulesStanding(BaseModel):
 
     @property
     def in_force(self) -> AccountRules:
-        """The rules that no connection and no run can loosen; duplicates are held before there are others."""
+        """The rules that no connection and no run can loosen. By default duplicates are held."""
         return AccountRules() if self.values is None else self.values.rules
 
 
 @dataclass(frozen=True, slots=True)
 class AdoptRules:
-    """Let what a connection asks for count, as long as no people have confirmed rules."""
+    """Apply the rules of a connection, unless people have already confirmed rules."""
 
     connection: str
     asked: AccountRules
@@ -179,7 +179,7 @@ class ProposeRules:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmRules:
-    """Confirm the proposal of that number, as ``actor``."""
+    """Confirm the proposal with that number, as ``actor``."""
 
     proposal: int
     reason: str
@@ -188,7 +188,7 @@ class ConfirmRules:
 
 @dataclass(frozen=True, slots=True)
 class DeclineRules:
-    """Decline the proposal of that number, as ``actor``."""
+    """Decline the proposal with that number, as ``actor``."""
 
     proposal: int
     reason: str
@@ -197,7 +197,7 @@ class DeclineRules:
 
 @dataclass(frozen=True, slots=True)
 class RecordRun:
-    """A person started a run; ``refused`` says why it does nothing."""
+    """Record a run that a person started; ``refused`` says why it did nothing."""
 
     run: str
     parameters: Mapping[str, str]
@@ -241,14 +241,14 @@ def evolve_rules(standing: RulesStanding, event: RulesEvent) -> RulesStanding:
         case AccountRulesDeclined():
             return standing.model_copy(update={"proposal": None})
         case _:
-            # Runs change no rule.
+            # Runs do not change rules.
             return standing
 
 
 def looser_than(rules: AccountRules, asked: Mapping[str, float | None]) -> dict[str, str]:
-    """Which of what a run asks for is looser than ``rules``, and what was expected, by rule.
+    """The rules of a run that are looser than ``rules``, with what was expected, by rule.
 
-    A rule for which the run says nothing (None) is the account's.
+    A rule that the run leaves out (None) is the account's.
     """
     values = RuleValues.of(rules)
     looser = {}

@@ -1,9 +1,9 @@
-"""Alerts: which events people have to be told of, and in which words. Pure.
+"""Alerts: which events people are notified of, and the text. Pure.
 
-An alert's text holds request ids, batch ids, row numbers and rupiah: never a customer's name or number, a
-voucher, or words that came over the wire. To have a new kind of event alert, add its kind here, its type to
-:data:`ALERTING_TYPES` and its line to :func:`alert_kind` and :func:`_text`. What is no event is raised by
-:func:`sat_hook.pipeline.alerting.raise_alerts`.
+An alert's text holds request ids, batch ids, row numbers and rupiah. It never holds a customer's name or
+number, a voucher, or text received over the wire. To alert on another event, add its kind here, its type to
+:data:`ALERTING_TYPES` and its line to :func:`alert_kind` and :func:`_text`. Alerts that are not events are
+    raised by :func:`sat_hook.pipeline.alerting.raise_alerts`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAXIMUM_CODE_CHARACTERS = 40
 
 
 class AlertKind(StrEnum):
-    """What people are told of."""
+    """What an alert is about."""
 
     ORDER_ESCALATED = "order_escalated"
     ORDER_REVERSED = "order_reversed"
@@ -54,7 +54,7 @@ class AlertKind(StrEnum):
 
     @property
     def headline(self) -> str:
-        """What it means, for the subject of a message."""
+        """What the kind means, for the subject of a message."""
         return _HEADLINES[self]
 
 
@@ -84,14 +84,14 @@ _HEADLINES = {
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One thing that people have to be told, once.
+    """One thing that people are notified of, once.
 
-    :param key: what it is about, unique for ever: ``event/<position>``, ``price_jump/<snapshot>/<product>``.
-    :param account: whose; the account's name.
-    :param text: one line of at most 300 characters, without personal data and secrets.
+    :param key: what it is about; never reused: ``event/<position>``, ``price_jump/<snapshot>/<product>``.
+    :param account: the account's name.
+    :param text: one line of at most 300 characters, without personal data or secrets.
     :param occurred_at: when it happened (UTC).
-    :param subject: what a message lists, such as a request id or a product code.
-    :raises ValueError: for a text that is empty, too long, or more than a line.
+    :param subject: what a message lists, for example a request id or a product code.
+    :raises ValueError: for a text that is empty, too long, or longer than one line.
     """
 
     key: str
@@ -113,7 +113,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class AlertMessage:
-    """What goes out: all news of one kind about one account."""
+    """One message: all alerts of one kind about one account."""
 
     kind: AlertKind
     account: str
@@ -123,10 +123,10 @@ class AlertMessage:
 
 
 _FAILED_ENDS = frozenset({"OrderFailed", "CheckoutRejected", "FailedByOperator"})
-# Any other word of SAT's stays out of what people are sent.
+# Any other text from SAT is kept out of messages.
 _KNOWN_STATUSES = frozenset({STATUS_PENDING, STATUS_SUCCESS, STATUS_FAILED})
 _REVERSAL = "OrderReversed"
-# An end of these types is news only after another end of the same order.
+# These ends raise an alert only after another end of the same order.
 _NEWS_AFTER_AN_END = ("OrderSucceeded", "OrderFailed", "OrderPending")
 ENDS = (*sorted(_FAILED_ENDS), _REVERSAL, "SucceededByOperator")
 
@@ -148,9 +148,9 @@ ALERTING_AFTER_AN_END = _NEWS_AFTER_AN_END
 def alert_of(
     recorded: RecordedEvent, earlier: Collection[str], account: str, batch_id: str | None
 ) -> Alert | None:
-    """The alert that an event is; None when it is no news.
+    """The alert for an event; None when the event raises none.
 
-    :param earlier: names of the types of the events before it in its stream, as far as they are in ``ENDS``.
+    :param earlier: type names of the earlier events in its stream that are in ``ENDS``.
     """
     event = recorded.event
     kind = alert_kind(event, earlier)
@@ -168,7 +168,7 @@ def alert_of(
 
 
 def alert_kind(event: Event, earlier: Collection[str]) -> AlertKind | None:
-    """Which kind of news the event is, after these ends."""
+    """The kind of alert that the event raises, after these ends."""
     match event:
         case order_events.OrderEscalated():
             return AlertKind.ORDER_ESCALATED
@@ -239,9 +239,9 @@ def _text(event: Event, key: str) -> str:
 
 
 def unreadable_products(account: str, codes: Collection[str], at: datetime) -> list[Alert]:
-    """The alert about products that cannot be read: one a business day (WIB) for the same products.
+    """The alert about products that cannot be read: one per business day (WIB) for the same products.
 
-    :param codes: of the products; ``""`` stands for those without a readable code.
+    :param codes: product codes; ``""`` stands for products without a readable code.
     """
     if not codes:
         return []
@@ -265,13 +265,13 @@ def unreadable_products(account: str, codes: Collection[str], at: datetime) -> l
 
 
 def alert_line(text: str) -> str:
-    """``text`` as the one line that an alert holds."""
+    """``text`` as the single line of an alert."""
     printable = "".join(character if character.isprintable() else " " for character in text)
     return printable[:MAXIMUM_TEXT_CHARACTERS]
 
 
 def messages_of(alerts: Sequence[Alert]) -> list[tuple[AlertMessage, list[Alert]]]:
-    """One message for each kind and account, so that a thousand alerts are no thousand messages."""
+    """Group alerts into one message for each kind and account, so that many alerts make few messages."""
     groups: dict[tuple[AlertKind, str], list[Alert]] = {}
     for alert in alerts:
         groups.setdefault((alert.kind, alert.account), []).append(alert)

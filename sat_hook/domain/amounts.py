@@ -1,13 +1,13 @@
-"""What counts as an amount of money, and what an order takes of limits, approvals and funds. Pure.
+"""What counts as an amount of money, and how much of limits, approvals and funds an order uses. Pure.
 
-SAT may name any number as the price of an order, signed or not. A number that is no amount is unknown money:
-it is kept as text in the event, people are told, and the order counts for its quote.
+SAT may send any number as the price of an order, signed or not. A number that is not a valid amount is
+unknown: the event keeps it as text, an alert is raised, and the order counts with its quote.
 """
 
 from __future__ import annotations
 
 MAXIMUM_AMOUNT_RUPIAH = 10**12
-"""The most that SAT can name for one order. Sums of nine million such orders fit into 64 bits."""
+"""The highest valid amount of one order. Sums of nine million such orders fit into 64 bits."""
 
 
 def is_amount(rupiah: int) -> bool:
@@ -16,14 +16,14 @@ def is_amount(rupiah: int) -> bool:
 
 
 def committed_rupiah(quote_rupiah: int | None, charged_rupiah: int | None) -> int:
-    """What an order counts for wherever its money counts: the larger of its quote and of what SAT charges.
+    """The amount with which an order counts: the larger of its quote and SAT's charge.
 
-    Limits, the sum for approval, and reservations and commitments of funds ask this, and nothing else.
+    Limits, the approval total, and reservations and commitments of funds all use this function.
     """
     charged = charged_rupiah if charged_rupiah is not None and is_amount(charged_rupiah) else 0
     return max(quote_rupiah or 0, charged, 0)
 
 
 def is_above_quote(quote_rupiah: int | None, charged_rupiah: int | None) -> bool:
-    """Whether SAT charges more than was agreed to, however absurd the number is."""
+    """Whether SAT charges more than the quote, even if the number is absurd."""
     return charged_rupiah is not None and quote_rupiah is not None and charged_rupiah > quote_rupiah

@@ -1,4 +1,4 @@
-"""A batch: its state and its decisions, pure, in the same manner as an order."""
+"""A batch: its state and its decisions. Pure, built like an order."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from sat_hook.domain.event_record import StreamKind
 
 
 class BatchState(StrEnum):
-    """Where a batch stands."""
+    """The state of a batch."""
 
     SUBMITTED = "submitted"
     REFUSED = "refused"
@@ -50,7 +50,7 @@ class BatchState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """True when no step is left (results may still be written again, goods delivered)."""
+        """True when no step is left (results may still be rewritten and goods delivered)."""
         return self in (BatchState.REFUSED, BatchState.COMPLETED)
 
 
@@ -97,7 +97,7 @@ class Batch(BaseModel):
 
     @property
     def rows(self) -> int:
-        """The rows that were read so far: orders, and what became none."""
+        """The rows read so far: orders and rows set aside."""
         return self.orders + self.set_aside
 
 
@@ -135,7 +135,7 @@ def _decide_letting_through(
     batch: Batch,
     command: RecordGuarding | Reopen | RequestApproval | RefuseApproval | ApproveBatch | RejectApproval,
 ) -> Decision:
-    """Guards and approval. They come back to a completed batch when its held orders are released."""
+    """Decide on guards and approval. A completed batch returns to them when its held orders are released."""
     if batch.state is BatchState.REFUSED:
         return Refusal(reason=RefusalReason.ALREADY_ENDED, detail="the batch is refused")
     if batch.withdrawn is not None and isinstance(command, Reopen | RequestApproval | ApproveBatch):
@@ -237,7 +237,7 @@ def _reserve(batch: Batch, reserved: happened.FundsReserved) -> Decision:
     if batch.state not in (BatchState.QUOTED, BatchState.COMPLETED):
         return _wrong_state(batch)
     if reserved.up_to_row < batch.reserved_up_to_row:
-        # Orders may be under way on the strength of it: a reservation is never taken back.
+        # Orders may be in flight because of it, so a reservation is never taken back.
         return Refusal(
             reason=RefusalReason.OVERTAKEN, detail=f"row {batch.reserved_up_to_row} is reserved already"
         )
@@ -343,7 +343,7 @@ def _change(batch: Batch, event: Event) -> dict[str, object]:
         case happened.BatchWithdrawn():
             return {"withdrawn": event.reason}
         case happened.ApprovalRejected():
-            # Whatever was approved before is not to be paid either.
+            # Orders approved earlier are not paid either.
             return {"asked_for": None, "approved": None, "approver": None, "rejecter": event.rejecter}
         case _:
             raise ValueError(f"{event.type_name} is not an event of a batch")

@@ -1,4 +1,4 @@
-"""What can be asked of a batch: commands, decided on by :func:`~sat_hook.domain.batch.decide_batch`."""
+"""The commands of a batch. :func:`~sat_hook.domain.batch.decide_batch` decides them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CloseIntake:
 
 @dataclass(frozen=True, slots=True)
 class RefuseBatch:
-    """End the batch as a whole before anything was sent."""
+    """End the whole batch before anything was sent."""
 
     code: str
     message: str
@@ -36,7 +36,7 @@ class RefuseBatch:
 
 @dataclass(frozen=True, slots=True)
 class WithdrawBatch:
-    """A person does not want the batch to be paid after all."""
+    """Cancel the payment of the batch, as a person."""
 
     reason: str
 
@@ -51,7 +51,7 @@ class CloseValidation:
 
 @dataclass(frozen=True, slots=True)
 class RecordBalance:
-    """What the deposit held when it was looked at."""
+    """Record an observation of the deposit."""
 
     saldo_rupiah: int
     estimate_rupiah: int
@@ -68,14 +68,14 @@ class CloseQuoting:
 
 @dataclass(frozen=True, slots=True)
 class ReserveFunds:
-    """Set funds aside for orders up to a row. Asked under the account's funds lock only."""
+    """Reserve funds for orders up to a row. Requires the account's funds lock."""
 
     reserved: happened.FundsReserved
 
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Nothing is left to wait for."""
+    """Complete the batch: nothing is left to wait for."""
 
     counts: dict[str, int]
     charged_rupiah: int
@@ -83,14 +83,14 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class RecordResults:
-    """A result file was written, as of a position of the log."""
+    """Record a result file, as of a position of the log."""
 
     written: happened.BatchResultsWritten
 
 
 @dataclass(frozen=True, slots=True)
 class RecordDelivery:
-    """Goods were handed out."""
+    """Record that goods were handed out."""
 
     orders: int
     reason: str
@@ -98,35 +98,35 @@ class RecordDelivery:
 
 @dataclass(frozen=True, slots=True)
 class ReportStoppedChunk:
-    """Sending some rows stopped before all of them were sent; people have to be told."""
+    """Record that sending stopped before all rows of a chunk were sent; raises an alert."""
 
     stopped: happened.ChunkStopped
 
 
 @dataclass(frozen=True, slots=True)
 class RecordBatchRun:
-    """A run of the batch began, or was refused."""
+    """Record that a run of the batch started or was refused."""
 
     run: happened.BatchRunStarted | happened.BatchRunRefused
 
 
 @dataclass(frozen=True, slots=True)
 class RecordGuarding:
-    """The guards have looked at every order that can be sent."""
+    """Record that the guards checked every order that can be sent."""
 
     tally: happened.GuardTally
 
 
 @dataclass(frozen=True, slots=True)
 class Reopen:
-    """A completed batch has orders again that can be sent."""
+    """Reopen a completed batch that has orders to send again."""
 
     orders: int
 
 
 @dataclass(frozen=True, slots=True)
 class RequestApproval:
-    """Ask a person. From here on no order of the batch is sent that was not approved."""
+    """Request a person's approval. From here on only approved orders of the batch are sent."""
 
     terms: happened.ApprovalTerms
     held: int
@@ -134,7 +134,7 @@ class RequestApproval:
 
 @dataclass(frozen=True, slots=True)
 class RefuseApproval:
-    """Record an answer that does not count."""
+    """Record an approval that does not count."""
 
     reason: happened.ApprovalRefusal
     detail: str
@@ -143,7 +143,7 @@ class RefuseApproval:
 
 @dataclass(frozen=True, slots=True)
 class ApproveBatch:
-    """A person who may approves the batch as it was shown."""
+    """Approve the batch as it was shown, by an authorised person."""
 
     terms: happened.ApprovalTerms
     approver: str
@@ -151,7 +151,7 @@ class ApproveBatch:
 
 @dataclass(frozen=True, slots=True)
 class RejectApproval:
-    """A person does not want these orders to be paid."""
+    """Reject the payment of these orders, as a person."""
 
     terms: happened.ApprovalTerms
     rejecter: str

@@ -12,7 +12,7 @@ from sat_hook.domain.event import Event, register
 
 
 class BatchSource(StrEnum):
-    """How the rows came in."""
+    """How the rows were submitted."""
 
     FILE = "file"
     ORDER_INTAKE = "order_intake"
@@ -20,7 +20,7 @@ class BatchSource(StrEnum):
 
 
 class ShortFundsPolicy(StrEnum):
-    """What a batch does when the deposit does not reach for all of it."""
+    """What a batch does when the deposit does not cover all of it."""
 
     WAIT = "wait"
     PARTIAL = "partial"
@@ -28,16 +28,16 @@ class ShortFundsPolicy(StrEnum):
 
 
 class RowVerdict(StrEnum):
-    """Why a row of a batch became no order of this batch."""
+    """Why a row of a batch did not become an order of this batch."""
 
     REFUSED = "refused"
     ALREADY_KNOWN = "already_known"
 
 
 class RowSetAside(BaseModel):
-    """One row that became no order of this batch, and why.
+    """One row that did not become an order of this batch, and why.
 
-    ``known_request_id`` names the order that the row turned out to be, when it was already submitted.
+    ``known_request_id`` is the order that the row repeats, if it was already submitted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,7 +53,7 @@ class RowSetAside(BaseModel):
 
 @register
 class BatchSubmitted(Event):
-    """Bytes were spooled; from here on only these bytes exist. ``digest`` is their SHA-256."""
+    """The batch's bytes were spooled; every later step reads only them. ``digest`` is their SHA-256."""
 
     account: str
     reference: str
@@ -66,7 +66,7 @@ class BatchSubmitted(Event):
 
 @register
 class RowsTakenIn(Event):
-    """A contiguous run of rows was read: so many became orders, these were set aside.
+    """A contiguous run of rows was read: the number that became orders, and the rows set aside.
 
     Rows are numbered as a spreadsheet shows them: the header is row 1, blank lines count.
     """
@@ -79,7 +79,7 @@ class RowsTakenIn(Event):
 
 @register
 class BatchRefused(Event):
-    """The batch ends here as a whole; none of its orders is sent."""
+    """The whole batch ends here; none of its orders is sent."""
 
     code: str
     message: str
@@ -104,7 +104,7 @@ class BatchValidated(Event):
 
 @register
 class BalanceChecked(Event):
-    """The deposit was looked at. Rupiah."""
+    """The deposit was observed. Rupiah."""
 
     saldo_rupiah: int
     estimate_rupiah: int
@@ -121,11 +121,11 @@ class BatchQuoted(Event):
 
 @register
 class FundsReserved(Event):
-    """Funds stand behind the quoted orders up to a row. Rupiah.
+    """Funds are reserved for the quoted orders up to a row. Rupiah.
 
-    ``orders`` and ``total_rupiah`` are what this reservation adds, ``renewed`` of them orders that had lost
-    an earlier one. ``available_rupiah`` is ``saldo_rupiah`` less every commitment of the account that is not
-    proven debited before ``included_before``, the moment up to which that saldo is certain to tell all.
+    ``orders`` and ``total_rupiah`` are what this reservation adds; ``renewed`` of these orders had lost an
+    earlier one. ``available_rupiah`` is ``saldo_rupiah`` less every commitment of the account that is not
+    proven debited before ``included_before``. That saldo certainly includes every debit before that moment.
     """
 
     up_to_row: int
@@ -143,7 +143,7 @@ class FundsReserved(Event):
 
 @register
 class BatchCompleted(Event):
-    """Nothing is left to wait for: every order has ended or was handed to people."""
+    """Nothing is left to wait for: every order has ended or was escalated."""
 
     counts: dict[str, int]
     charged_rupiah: int
@@ -168,14 +168,14 @@ class BatchResultsWritten(Event):
 
 @register
 class GoodsDelivered(Event):
-    """Vouchers and serials left by the request of an authorised user, who is the event's actor."""
+    """Vouchers and serials were handed to an authorised user, who is the event's actor."""
 
     orders: int
     reason: str
 
 
 class StopCause(StrEnum):
-    """Why a chunk stopped before all of it was sent."""
+    """Why sending a chunk stopped early."""
 
     BREAKER = "breaker"
     OVERCHARGED = "overcharged"
@@ -184,9 +184,9 @@ class StopCause(StrEnum):
 
 @register
 class ChunkStopped(Event):
-    """Sending these rows stopped; ``unsent`` orders of them stay quoted until somebody sends them again.
+    """Sending these rows stopped; ``unsent`` of their orders stay quoted until a person sends them again.
 
-    Breaker: too many calls in a row proved nothing. Overcharged: SAT charged more than was quoted.
+    Breaker: too many calls in a row had an unknown outcome. Overcharged: SAT charged more than was quoted.
     Incomplete: some prices could not be renewed, or some intents could not be written in time.
     """
 
@@ -197,7 +197,7 @@ class ChunkStopped(Event):
 
 
 class GuardTally(BaseModel):
-    """What the guards made of a batch so far: orders let through and their rupiah, orders held and why."""
+    """The guards' result for a batch so far: orders admitted and their rupiah, orders held and why."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -208,11 +208,11 @@ class GuardTally(BaseModel):
 
 
 class ApprovalTerms(BaseModel):
-    """What a person is asked to approve, and what is then executed: nothing else.
+    """What a person is asked to approve. Exactly this is executed.
 
-    ``digest`` is that of the submitted bytes, ``quotes_digest`` covers the request id, the price and the
-    payload of every order that would be sent and, of a held one, why and since which version, ``orders``
-    and ``total_rupiah`` are their number and sum.
+    ``digest`` is that of the submitted bytes. ``quotes_digest`` covers the request id, price and payload of
+    every order to be sent; for a held order also the reason and the version since which it is held.
+    ``orders`` and ``total_rupiah`` are their number and sum.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -224,7 +224,7 @@ class ApprovalTerms(BaseModel):
 
 
 class ApprovalRefusal(StrEnum):
-    """Why an approval that was given does not count."""
+    """Why an approval does not count."""
 
     OWN_BATCH = "own_batch"
     TERMS_CHANGED = "terms_changed"
@@ -233,21 +233,21 @@ class ApprovalRefusal(StrEnum):
 
 @register
 class BatchGuarded(Event):
-    """The guards have looked at every order of the batch that can be sent."""
+    """The guards checked every order of the batch that can be sent."""
 
     tally: GuardTally
 
 
 @register
 class BatchReopened(Event):
-    """A completed batch has orders again that can be sent: a person released them."""
+    """A completed batch has orders to send again: a person released them."""
 
     orders: int
 
 
 @register
 class ApprovalRequested(Event):
-    """A person is asked. ``held`` of the orders wait for one and would be released by the approval."""
+    """A person's approval was requested. It also releases ``held`` of the orders."""
 
     terms: ApprovalTerms
     held: int
@@ -255,7 +255,7 @@ class ApprovalRequested(Event):
 
 @register
 class ApprovalRefused(Event):
-    """An answer that does not count, and why; who gave it, is the event's actor."""
+    """An approval that does not count, and why; the event's actor gave it."""
 
     reason: ApprovalRefusal
     detail: str
@@ -264,7 +264,7 @@ class ApprovalRefused(Event):
 
 @register
 class BatchApproved(Event):
-    """Somebody other than its maker approved the batch as it was shown. Rupiah."""
+    """A person other than the maker approved the batch as it was shown. Rupiah."""
 
     approver: str
     orders: int
@@ -275,14 +275,14 @@ class BatchApproved(Event):
 
 @register
 class BatchWithdrawn(Event):
-    """A person does not want the batch to be paid after all: no order of it is sent any more."""
+    """A person withdrew the batch: no further order of it is sent."""
 
     reason: str
 
 
 @register
 class ApprovalRejected(Event):
-    """A person does not want what was asked for to be paid: none of those orders is sent."""
+    """A person rejected the request: none of its orders is sent."""
 
     rejecter: str
     orders: int
@@ -291,10 +291,10 @@ class ApprovalRejected(Event):
 
 @register
 class BatchRunStarted(Event):
-    """A run of the batch began, with these rules in force: the strictest of account, connection and run.
+    """A run of the batch started under these rules: the strictest of account, connection and run.
 
-    ``run`` is the DAG's id and the run's; ``parameters`` is what the run was given. Who started it is the
-    event's actor.
+    ``run`` holds the DAG id and the run id; ``parameters`` are the run's parameters. The event's actor
+    started it.
     """
 
     run: str
@@ -305,7 +305,7 @@ class BatchRunStarted(Event):
 
 @register
 class BatchRunRefused(Event):
-    """A run of the batch would have been looser than the account's rules; it did nothing."""
+    """A run of the batch was looser than the account's rules; it did nothing."""
 
     run: str
     parameters: dict[str, str]

@@ -1,4 +1,4 @@
-"""The books of an account: the fold of what was recorded for its reconciliation, and its rules. Pure."""
+"""The books of an account: the fold of its reconciliation events, and their rules. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sat_hook.domain.event_record import RecordedEvent
 
 
 class Posted(NamedTuple):
-    """A fact with its place in the log and who put it there."""
+    """A fact with its position in the log and its actor."""
 
     position: int
     actor: str
@@ -32,7 +32,7 @@ class PostedTopUp:
 
 @dataclass(frozen=True, slots=True)
 class PostedObservation:
-    """A look at the deposit."""
+    """An observation of the deposit."""
 
     event: happened.DepositObserved
     posted: Posted
@@ -42,7 +42,7 @@ class PostedObservation:
 class PostedSettlement:
     """An imported settlement file.
 
-    :param is_earlier: it was taken in when refunds and totals were rows like others, and is read so.
+    :param is_earlier: imported when refunds and totals were read as ordinary rows, and still read so.
     """
 
     event: happened.SettlementImported
@@ -52,7 +52,7 @@ class PostedSettlement:
 
 @dataclass(frozen=True, slots=True)
 class PostedSetAside:
-    """A settlement file that does not count."""
+    """A settlement file that is set aside and does not count."""
 
     event: happened.SettlementSetAside
     posted: Posted
@@ -77,7 +77,7 @@ class PostedClose:
 
 @dataclass(frozen=True, slots=True)
 class PostedDecision:
-    """What a person last said about a break."""
+    """A person's latest decision about a break."""
 
     event: happened.BreakDecided
     posted: Posted
@@ -101,7 +101,7 @@ class PostedCertificate:
 
 @dataclass(slots=True)
 class AccountBooks:
-    """Everything that an account's books hold up to a position."""
+    """An account's books up to a position."""
 
     account: str
     version: int = 0
@@ -109,9 +109,9 @@ class AccountBooks:
     top_ups: list[PostedTopUp] = field(default_factory=list)
     settlements: list[PostedSettlement] = field(default_factory=list)
     set_aside: dict[str, PostedSetAside] = field(default_factory=dict)
-    """What stands aside, by the name of the file."""
+    """Files that are set aside, by name."""
     cleared: dict[str, str] = field(default_factory=dict)
-    """Why a file stands aside no more, by its name."""
+    """Why a file is no longer set aside, by its name."""
     choices: list[PostedChoice] = field(default_factory=list)
     not_chosen: dict[date, set[str]] = field(default_factory=dict)
     """Digests of files that a person decided against, by their day."""
@@ -126,14 +126,14 @@ class AccountBooks:
         return self.closes[max(earlier)] if earlier else None
 
     def standing_of(self, booked: happened.BookedBreak, close: PostedClose) -> BreakState:
-        """How a break of a close stands, what people said since included."""
+        """The state of a break of a close, including later decisions."""
         decision = self.decisions.get(booked.break_id)
         if decision is None or decision.posted.position < close.posted.position:
             return booked.state
         return decision.event.state
 
     def find_break(self, break_id: str) -> tuple[happened.BookedBreak, PostedClose] | None:
-        """The break as the newest day that knows it has it."""
+        """The break as recorded by the newest day that has it."""
         for day in sorted(self.closes, reverse=True):
             for booked in self.closes[day].breaks:
                 if booked.break_id == break_id:
@@ -141,11 +141,11 @@ class AccountBooks:
         return None
 
     def carried_from(self, close: PostedClose) -> list[happened.BookedBreak]:
-        """The breaks of a close that are neither resolved nor written off, as they stand now."""
+        """The breaks of a close that are neither resolved nor written off, in their current state."""
         return [booked for booked in close.breaks if not self.standing_of(booked, close).is_final]
 
     def given_up_in(self, close: PostedClose, break_ids: Collection[str]) -> list[happened.BookedBreak]:
-        """Those of some breaks that a close has and a person has ended."""
+        """Those of the given breaks that a close has and a person has ended."""
         return [
             booked
             for booked in close.breaks
@@ -156,11 +156,11 @@ class AccountBooks:
         ]
 
     def settlements_of(self, day: date) -> list[PostedSettlement]:
-        """The files that count for a day, in the order in which they came."""
+        """The files that count for a day, in order of import."""
         return [item for item in self.registered_of(day) if not self.is_lost(item.event)]
 
     def registered_of(self, day: date) -> list[PostedSettlement]:
-        """The files taken in for a day and not replaced, those whose kept bytes are lost included."""
+        """The files imported for a day and not replaced, including those whose stored bytes are lost."""
         counting: list[PostedSettlement] = []
         for settlement in self.settlements:
             if settlement.event.day == day:
@@ -168,7 +168,7 @@ class AccountBooks:
         return counting
 
     def is_lost(self, settlement: happened.SettlementImported) -> bool:
-        """Whether a file that was taken in cannot be read from where it is kept."""
+        """Whether the stored bytes of an imported file can no longer be read."""
         aside = self.set_aside.get(settlement.name)
         return (
             aside is not None
@@ -177,9 +177,9 @@ class AccountBooks:
         )
 
     def told_up_to(self, certified: PostedCertificate) -> int:
-        """Up to which position the closes after a certified day have posted what came late about it.
+        """The position up to which later closes have posted late evidence about a certified day.
 
-        A close from before the certificate has posted nothing: nobody knew then what would be frozen.
+        A close from before the certificate has posted none: it could not know where the day would be frozen.
         """
         told = [
             close.event.position
@@ -200,10 +200,10 @@ def fold_books(
     up_to: int | None = None,
     for_day: date | None = None,
 ) -> AccountBooks:
-    """The books after the events of the account's stream; its other events only count as versions.
+    """The books after the events of the account's stream; other events only advance the version.
 
-    :param up_to: a position; what comes after it is left out.
-    :param for_day: as closing this day sees them: without what was written about it, or later days.
+    :param up_to: a position; later events are left out.
+    :param for_day: the books as the close of this day sees them: without events about it or later days.
     """
     books = AccountBooks(account)
     for item in recorded:
@@ -263,7 +263,7 @@ def _take_in(books: AccountBooks, settlement: PostedSettlement) -> None:
 
 
 def _drop_those_not_chosen(books: AccountBooks, choice: happened.SettlementChosen) -> None:
-    """What a person decided against stands aside no more, and is not asked about again."""
+    """Drop the files that a person decided against: they need no further decision."""
     undecided = [
         item.event
         for item in books.set_aside.values()

@@ -1,4 +1,4 @@
-"""What can be asked of an account's books: commands, decided on by ``sat_hook.domain.books_decisions``."""
+"""The commands of an account's books. ``sat_hook.domain.books_decisions`` decides them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sat_hook.domain import books_events as happened
 
 @dataclass(frozen=True, slots=True)
 class RecordObservation:
-    """Keep a look at the deposit."""
+    """Record an observation of the deposit."""
 
     observed: happened.DepositObserved
 
@@ -19,7 +19,7 @@ class RecordObservation:
 class RecordTopUp:
     """Record that the deposit was topped up.
 
-    :param now: a top-up is in the past.
+    :param now: the top-up must not be later than this.
     """
 
     recorded: happened.TopUpRecorded
@@ -28,14 +28,14 @@ class RecordTopUp:
 
 @dataclass(frozen=True, slots=True)
 class ImportSettlement:
-    """Register a settlement file that was kept."""
+    """Register a stored settlement file."""
 
     imported: happened.SettlementImported
 
 
 @dataclass(frozen=True, slots=True)
 class ReplaceSettlements:
-    """Register a settlement file instead of those of its day that have these digests."""
+    """Register a settlement file that replaces the files of its day with these digests."""
 
     imported: happened.SettlementImported
     rivals: tuple[str, ...]
@@ -50,7 +50,7 @@ class SetSettlementAside:
 
 @dataclass(frozen=True, slots=True)
 class ClearSettlement:
-    """A file that stood aside needs no person any more."""
+    """Clear a file that was set aside: it no longer needs a decision."""
 
     name: str
     reason: str
@@ -70,7 +70,7 @@ class ChooseSettlement:
 
 @dataclass(frozen=True, slots=True)
 class RecordClose:
-    """Record what closing a day came to, unless the books know this or a later close of it."""
+    """Record the close of a day, unless the books already have this or a later close of it."""
 
     closed: happened.DayClosed
     breaks: tuple[happened.BreaksRecorded, ...]
@@ -93,12 +93,12 @@ class PrepareDay:
 
 @dataclass(frozen=True, slots=True)
 class CertifyDay:
-    """Approve a prepared day; it is frozen at its position from then on.
+    """Approve a prepared day, which freezes it at its position.
 
-    :param actor: the approver, who is not the preparer.
-    :param position: of the close that is approved; None when the day is not closed.
+    :param actor: the approver, who must not be the preparer.
+    :param position: the position of the approved close; None when the day is not closed.
     :param checkpoint: the signed checkpoint over that position, if there is one.
-    :param needs_checkpoint: whether the log is kept under checkpoints.
+    :param needs_checkpoint: whether the log is covered by checkpoints.
     """
 
     day: date

@@ -1,4 +1,4 @@
-"""``decide_books``: what a command does to an account's books, as events to append or as a named refusal."""
+"""``decide_books``: turns a command on an account's books into events to append or a named refusal."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _NOT_TO_BE_SIGNED = (BreakCategory.CONTROL, BreakCategory.FILE)
 
 @dataclass(frozen=True, slots=True)
 class AccountLedger:
-    """An account's stream in both its readings: the standing that the store keeps, and the books."""
+    """Both folds of an account's stream: the standing that the store keeps, and the books."""
 
     standing: AccountStanding
     books: AccountBooks
 
     @property
     def version(self) -> int:
-        """The version of the stream at which both stand."""
+        """The version of the stream that both folds have reached."""
         return self.standing.version
 
 
 def books_decider(account: str) -> Decider[AccountLedger, asked.BooksCommand]:
-    """The rules of the books of the account with this name.
+    """The rules for the books of the account with this name.
 
-    The books of a new state are those before: an event gets its place in them when it is read from the log.
+    ``evolve`` leaves the books unchanged: an event enters them only when it is read from the log.
     """
     return Decider(
         stream_kind=StreamKind.ACCOUNT,
@@ -79,7 +79,7 @@ def decide_books(books: AccountBooks, command: asked.BooksCommand) -> Decision:
 
 
 def _record_observation(books: AccountBooks, event: happened.DepositObserved) -> Decision:
-    """Keep a look at the deposit; one that is no newer than the last is known already."""
+    """Record an observation of the deposit, unless it is not newer than the last one."""
     last = books.observations[-1].event if books.observations else None
     if last is not None and event.requested_at <= last.requested_at:
         return refuse(RefusalReason.ALREADY_SO, f"observed at {last.requested_at}")
@@ -87,7 +87,7 @@ def _record_observation(books: AccountBooks, event: happened.DepositObserved) ->
 
 
 def _record_top_up(books: AccountBooks, event: happened.TopUpRecorded, now: datetime) -> Decision:
-    """Record a top-up. The same again changes nothing; the same reference with other facts is refused."""
+    """Record a top-up. A repeat changes nothing; the same reference with other facts is refused."""
     if not 0 < event.amount_rupiah <= MAXIMUM_TOP_UP_RUPIAH:
         return _wrong(f"amount: found {event.amount_rupiah}; expected 1 to {MAXIMUM_TOP_UP_RUPIAH} rupiah")
     if event.credited_at > now:
@@ -95,7 +95,7 @@ def _record_top_up(books: AccountBooks, event: happened.TopUpRecorded, now: date
             f"credited at: found {event.credited_at.isoformat()}; expected a moment that has passed"
         )
     for known in books.top_ups:
-        # Banks write references in capitals, people do not always.
+        # Banks write references in capitals; people do not always do so.
         if known.event.reference.casefold() == event.reference.casefold():
             same = (known.event.amount_rupiah, known.event.credited_at) == (
                 event.amount_rupiah,
@@ -125,7 +125,7 @@ def _record_close(books: AccountBooks, command: asked.RecordClose) -> Decision:
 
 
 def _decide_break(books: AccountBooks, event: happened.BreakDecided) -> Decision:
-    """Explain, resolve or write off a break that is still carried."""
+    """Explain, resolve or write off a break that is still carried forward."""
     found = books.find_break(event.break_id)
     if found is None:
         return _wrong(f"found no break {event.break_id} of account {books.account!r}")
@@ -172,7 +172,7 @@ def _prepare_day(books: AccountBooks, command: asked.PrepareDay) -> Decision:
 
 
 def _certify_day(books: AccountBooks, command: asked.CertifyDay) -> Decision:
-    """Approve what was prepared, as another person than its preparer; the day is frozen from then on."""
+    """Approve a prepared day, as a person other than its preparer; this freezes the day."""
     day = command.day
     if day in books.certified:
         return refuse(RefusalReason.ALREADY_SO, f"certified by {books.certified[day].posted.actor}")

@@ -1,6 +1,6 @@
-"""Events of an account's books: what a reconciliation rests on, and what it came to.
+"""Events of an account's books: the inputs of a reconciliation and its results.
 
-They stand in the account's stream, beside its pauses. Rupiah and UTC; days are WIB.
+They are part of the account's stream. Rupiah and UTC; days are WIB.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from sat_hook.domain.settlement_mapping import SettlementMapping
 
 
 class BooksEvent(Event):
-    """Base of what concerns an account's books. None of it changes whether the account may send."""
+    """Base of the events of an account's books. None of them changes whether the account may send."""
 
     account: str
 
 
 @register
 class DepositObserved(BooksEvent):
-    """A look at the deposit on the schedule of the books: an end of a saldo equation."""
+    """A scheduled observation of the deposit: one end of a saldo equation."""
 
     saldo_rupiah: int
     requested_at: AwareDatetime
@@ -34,7 +34,7 @@ class DepositObserved(BooksEvent):
 
 @register
 class TopUpRecorded(BooksEvent):
-    """A person says that the deposit was topped up. ``reference`` is the bank's, or ours; it counts once."""
+    """A person recorded a top-up of the deposit. ``reference`` is the bank's or ours, and counts once."""
 
     reference: str
     amount_rupiah: int
@@ -44,9 +44,9 @@ class TopUpRecorded(BooksEvent):
 
 @register
 class SettlementImported(BooksEvent):
-    """A settlement file of the provider was kept, under its digest.
+    """A settlement file of the provider was stored under its digest.
 
-    ``replaces_earlier`` says that the files which came before for the same day count no more.
+    ``replaces_earlier``: earlier files for the same day no longer count.
     """
 
     schema_version: ClassVar[int] = 2
@@ -65,21 +65,21 @@ class SetAsideCause(StrEnum):
     """Why a settlement file does not count."""
 
     UNUSABLE = "unusable"
-    """It cannot be read, or its name says no day."""
+    """It cannot be read, or its name has no day."""
     UNDECIDED = "undecided"
-    """It would count again what another file counts: a person has to choose."""
+    """It overlaps with another file: a person must choose."""
 
 
 @register
 class SettlementSetAside(BooksEvent):
-    """A settlement file does not count until this is over; the day is closed without it.
+    """A settlement file is set aside and does not count; the day is closed without it.
 
-    It is over when a file of this name is taken in, when it is cleared, or when another one is chosen.
+    This ends when a file of this name is imported, when it is cleared, or when another file is chosen.
 
-    :param day: the WIB day it is about; the day of the run where its name says none.
-    :param digest: of its bytes; empty where they could not be read.
-    :param reason: what was found and expected, without a cell of the file.
-    :param rivals: digests of the files that count meanwhile, when a person has to choose.
+    :param day: the WIB day of the file; the day of the run if its name has none.
+    :param digest: the digest of its bytes; empty if they could not be read.
+    :param reason: what was found and expected, without cells of the file.
+    :param rivals: digests of the files that count until a person chooses.
     """
 
     day: date
@@ -92,7 +92,7 @@ class SettlementSetAside(BooksEvent):
 
 @register
 class SettlementCleared(BooksEvent):
-    """Nothing is wrong with a settlement file any more that was set aside, such as one that was removed."""
+    """A settlement file that was set aside needs no decision any more, for example because it was removed."""
 
     name: str
     reason: str
@@ -100,7 +100,7 @@ class SettlementCleared(BooksEvent):
 
 @register
 class SettlementChosen(BooksEvent):
-    """A person said which of several settlement files with the same orders counts; who, is the actor."""
+    """A person, the event's actor, chose which of several settlement files with the same orders counts."""
 
     day: date
     name: str
@@ -127,9 +127,9 @@ class SaldoTerms(BaseModel):
 
 @register
 class DayClosed(BooksEvent):
-    """A day was closed at a log position. ``result_digest`` is over the whole result.
+    """A day was closed at a log position. ``result_digest`` covers the whole result.
 
-    ``adjusted_days`` are certified days about which this close posts later evidence, with how many items.
+    ``adjusted_days`` are the certified days for which this close posts late evidence, with item counts.
     """
 
     day: date
@@ -143,7 +143,7 @@ class DayClosed(BooksEvent):
 
 
 class BookedBreak(BaseModel):
-    """A break as the books keep it. Customers' numbers are in none of its texts."""
+    """A break as recorded in the books. Its texts hold no customers' numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -169,7 +169,7 @@ class BookedBreak(BaseModel):
 
 @register
 class BreaksRecorded(BooksEvent):
-    """Breaks of a closed day, those carried forward included; follows its DayClosed, in parts."""
+    """The breaks of a closed day, including those carried forward; follows its DayClosed, in parts."""
 
     day: date
     position: int
@@ -178,7 +178,7 @@ class BreaksRecorded(BooksEvent):
 
 @register
 class BreakDecided(BooksEvent):
-    """A person explained, resolved or wrote off a break; who, is the event's actor."""
+    """A person, the event's actor, explained, resolved or wrote off a break."""
 
     break_id: str
     state: BreakState
@@ -187,7 +187,7 @@ class BreakDecided(BooksEvent):
 
 @register
 class DayPrepared(BooksEvent):
-    """A person answers for the close of a day at this position; who, is the event's actor."""
+    """A person, the event's actor, signed the close of a day at this position as its preparer."""
 
     day: date
     position: int
@@ -198,10 +198,10 @@ class DayPrepared(BooksEvent):
 
 @register
 class DayCertified(BooksEvent):
-    """Another person than the preparer approved the close: the day is frozen at this position.
+    """A person other than the preparer approved the close: the day is frozen at this position.
 
-    ``checkpoint`` is the digest of the signed checkpoint that covers the position; None only in a log that is
-    kept under none.
+    ``checkpoint`` is the digest of the signed checkpoint that covers the position; None only in a log without
+    checkpoints.
     """
 
     day: date
@@ -212,6 +212,6 @@ class DayCertified(BooksEvent):
     note: str
 
 
-#: What closing a day writes about itself, and what is said about the result. Such an event of a day changes
-#: the close of later days only.
+#: Events that a close writes, and decisions about its result. Such an event of a day changes the close of
+#: later days only.
 BOOKKEEPING = ("DayClosed", "BreaksRecorded", "DayPrepared", "DayCertified")

@@ -1,4 +1,4 @@
-"""Breaks: differences between our books and somebody else's, and what became of them."""
+"""Breaks: differences between our books and another party's, and how they were settled."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ class BreakCategory(StrEnum):
     """What kind of difference it is."""
 
     TIMING = "timing"
-    """Both sides have it or will have it, on different days."""
+    """Both sides have it, or will have it, on different days."""
     EXISTENCE = "existence"
     """Only one side has it."""
     DUPLICATE = "duplicate"
-    """A side has it more than once."""
+    """One side has it more than once."""
     AMOUNT = "amount"
     STATUS = "status"
     ATTRIBUTE = "attribute"
     """Product or client number differ."""
     IDENTITY = "identity"
-    """SAT signed a status with the order's id that is about another product or client number."""
+    """SAT signed a status with the order's id but another product or client number."""
     MATCHING = "matching"
-    """It cannot be held against anything: unreadable, without an id, or without a signature."""
+    """It cannot be matched: unreadable, without an id, or without a signature."""
     FILE = "file"
-    """A settlement file does not count, or somebody has to look at it before it is relied on."""
+    """A settlement file does not count, or a person must check it first."""
     CONTROL = "control"
-    """Totals that must agree do not, or a link of the chain of days is missing."""
+    """Totals that must agree do not, or a day is missing from the sequence of days."""
 
 
 class MatchKind(StrEnum):
-    """What our books were held against."""
+    """What our books were matched against."""
 
     EVIDENCE = "evidence"
     """Signed statuses."""
@@ -44,18 +44,18 @@ class MatchKind(StrEnum):
 
 
 class BreakState(StrEnum):
-    """Where a break stands."""
+    """The state of a break."""
 
     OPEN = "open"
     EXPLAINED = "explained"
-    """A person said why; it stays in the books until evidence ends it."""
+    """A person gave the cause; it stays in the books until evidence ends it."""
     RESOLVED = "resolved"
-    """Evidence closed it (the actor is a service), or a person says that it is settled."""
+    """Evidence closed it (the actor is a service), or a person marked it settled."""
     WRITTEN_OFF = "written_off"
 
     @property
     def is_final(self) -> bool:
-        """True when it is not carried forward any more."""
+        """True when it is no longer carried forward."""
         return self in (BreakState.RESOLVED, BreakState.WRITTEN_OFF)
 
 

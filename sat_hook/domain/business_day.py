@@ -1,4 +1,4 @@
-"""The business day, which is kept in Jakarta's time (WIB), and moments as people there read them. Pure."""
+"""The business day in Jakarta time (WIB), and times formatted for readers there. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 
 WIB = timezone(timedelta(hours=7), "WIB")
-"""Jakarta's time; Indonesia has no summer time."""
+"""Jakarta time; Indonesia has no daylight saving time."""
 
 MAXIMUM_CUT_OFF_MINUTES = 720
-"""How far from midnight a day of the books may begin and end."""
+"""Largest distance between midnight and the cut-off of a business day."""
 
 
 def business_day(moment: datetime) -> date:
@@ -23,18 +23,18 @@ def midnight(day: date) -> datetime:
 
 
 def day_bounds(moment: datetime) -> tuple[datetime, datetime]:
-    """Begin and end (exclusive) of the business day of ``moment``, in UTC."""
+    """Start and end (exclusive) of the business day of ``moment``, in UTC."""
     begin = midnight(business_day(moment))
     return begin, begin + timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class BusinessDay:
-    """A business day of an account's books, which may have a cut-off of its own.
+    """A business day of an account's books, with that account's cut-off.
 
-    :param cut_off_minutes: the day begins so many minutes after midnight WIB and ends 24 hours later; -60
-        means from 23:00 of the day before until 23:00.
-    :param opens_minutes: where it begins instead, when the day before had another cut-off.
+    :param cut_off_minutes: minutes after midnight WIB at which the day begins; it ends 24 hours later. -60
+       means from 23:00 of the day before until 23:00.
+    :param opens_minutes: when it begins instead, if the day before had another cut-off.
     """
 
     day: date
@@ -89,7 +89,7 @@ def moment_text(moment: datetime) -> str:
 
 
 def span_text(span: timedelta) -> str:
-    """How long something took, to two units: ``2 d 3 h``, ``45 min``, ``20 s``."""
+    """A duration in at most two units: ``2 d 3 h``, ``45 min``, ``20 s``."""
     seconds = int(span.total_seconds())
     units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
     parts = []

@@ -1,7 +1,7 @@
-"""Client numbers: what they look like for which products, and which of them are phone numbers. Pure.
+"""Client numbers: their shape by product, and which of them are phone numbers. Pure.
 
-A phone number has several forms (``0812…``, ``62812…``, ``+62 812-…``). The number of a meter or of a
-customer has one: a leading zero, or ``62`` in front, makes it the number of somebody else.
+A phone number has several forms (``0812…``, ``62812…``, ``+62 812-…``). A meter or customer number has only
+one: with a leading zero, or with ``62`` in front, it is another customer's number.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 
 @dataclass(frozen=True, slots=True)
 class NumberShape:
-    """What the client numbers of some products look like."""
+    """The shape of the client numbers of some products."""
 
     product_pattern: str
     number_pattern: str
@@ -21,11 +21,11 @@ class NumberShape:
     is_phone: bool
 
     def fits(self, number: str) -> bool:
-        """Whether ``number`` looks like one."""
+        """Whether ``number`` has this shape."""
         return re.fullmatch(self.number_pattern, number) is not None
 
 
-# First match counts. The patterns say what a biller's numbers look like, not whether one exists.
+# The first match counts. The patterns describe a biller's numbers; they do not check that one exists.
 NUMBER_SHAPES: tuple[NumberShape, ...] = (
     NumberShape("pln-prepaid*", r"[0-9]{11,12}", "a PLN meter number of 11 or 12 digits", is_phone=False),
     *(
@@ -39,18 +39,18 @@ NUMBER_SHAPES: tuple[NumberShape, ...] = (
     ),
 )
 NO_PHONE_PRODUCTS = ("pln-*", "pdam-*", "bpjs-*", "pgn-*", "pbb-*", "samsat-*", "speedy-*", "kta-*")
-"""Bills of meters, customers, taxes and loans, whatever their numbers look like."""
+"""Products whose client number is never a phone number: bills of meters, customers, taxes and loans."""
 
 _MOBILE = re.compile(r"(?:0|62)8[1-9][0-9]{6,10}")
 
 
 def number_shape_of(product_code: str) -> NumberShape | None:
-    """What the client numbers of a product look like; None where nothing is known of them."""
+    """The shape of a product's client numbers; None when unknown."""
     return next((shape for shape in NUMBER_SHAPES if fnmatchcase(product_code, shape.product_pattern)), None)
 
 
 def is_phone_number(product_code: str, number: str) -> bool:
-    """Whether ``number`` is that of a phone: by its product, or by its form where the product does not tell.
+    """Whether ``number`` is a phone number: by its product, or by its form if the product does not tell.
 
     :param number: the digits that were sent.
     """

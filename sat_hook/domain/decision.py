@@ -1,4 +1,4 @@
-"""What a command comes to, and what decides it: the events to append, or the refusal that changes nothing."""
+"""The result of a command: events to append, or a refusal that changes nothing. And the deciders."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class RefusalReason(StrEnum):
 
 
 class Refusal(BaseModel):
-    """A command that was understood and changes nothing."""
+    """A valid command that changes nothing."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -60,7 +60,7 @@ Decision = tuple[Event, ...] | Refusal
 
 
 def refuse(reason: RefusalReason, detail: str = "") -> Refusal:
-    """A command that changes nothing, and why."""
+    """Make a refusal with its reason."""
     return Refusal(reason=reason, detail=detail)
 
 
@@ -69,8 +69,7 @@ class Decider(Generic[State, Command]):
     """The rules of one kind of stream. Every function is pure.
 
     :param stream_kind: the kind of stream whose events these are.
-    :param initial_state: the state before the first event, by the stream's key; None where nothing exists
-        yet.
+    :param initial_state: the state before the first event, by the stream's key; None if nothing exists yet.
     :param decide: the events that a command appends in this state, or why it changes nothing.
     :param evolve: the state after one event, from the state before it, the stream's key and the time at which
         the event occurred.
@@ -83,4 +82,4 @@ class Decider(Generic[State, Command]):
 
 
 def nothing_yet(_key: str) -> None:
-    """The initial state of what begins to exist with its first event."""
+    """The initial state of a stream that does not exist before its first event."""

@@ -1,7 +1,7 @@
-"""What an event is, for orders and batches alike.
+"""The base of all events.
 
-An event is a fact that has happened, named in the past tense, never changed afterwards (law 5). Its data is
-stored and digested as text exactly as :meth:`Event.to_text` gave it.
+An event is a fact that has happened. It is named in the past tense and never changed (law 5). Its data is
+stored and digested as the exact text that :meth:`Event.to_text` returned.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Event(BaseModel):
         return type(self).__name__
 
     def to_text(self) -> str:
-        """The event's data as compact JSON: what is stored and digested."""
+        """The event's data as compact JSON, which is stored and digested."""
         return self.model_dump_json()
 
 
@@ -46,7 +46,7 @@ def register(event_type: type[E]) -> type[E]:
 
 
 def parse_event(type_name: str, schema_version: int, text: str) -> Event:
-    """The event that was stored.
+    """Read a stored event.
 
     :raises UnknownEventError: for a type or schema version from another release.
     """

@@ -1,4 +1,4 @@
-"""An event as it stands in the log, and the digest that makes a changed one visible."""
+"""A recorded event, and the digest that reveals a change to it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sat_hook.domain.event import Event, parse_event
 
 
 class StreamKind(StrEnum):
-    """What a stream is about."""
+    """The kind of thing that a stream describes."""
 
     ORDER = "order"
     BATCH = "batch"
@@ -23,7 +23,7 @@ class StreamKind(StrEnum):
 
 
 class StreamId(NamedTuple):
-    """The name of a stream: its kind and the id of what it is about, such as ``order/<request id>``."""
+    """The name of a stream: its kind and the id of its subject, for example ``order/<request id>``."""
 
     kind: StreamKind
     key: str
@@ -33,14 +33,14 @@ class StreamId(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> StreamId:
-        """The stream that ``text`` names; raises ValueError when it names none."""
+        """The stream that ``text`` names; raises ValueError when it does not name one."""
         kind, _, key = text.partition("/")
         return cls(StreamKind(kind), key)
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Who did it and through what: a user or a service, and a task try, a poll, a callback, a command."""
+    """Who recorded an event and how: a user or service, through a task try, poll, callback or command."""
 
     actor: str
     cause: str
@@ -48,7 +48,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """One row of the log. Times are UTC; ``data`` is the text that was stored and digested."""
+    """One row of the log. Times are UTC; ``data`` is the stored and digested text."""
 
     position: int
     stream: StreamId
@@ -63,7 +63,7 @@ class RecordedEvent:
 
     @property
     def event(self) -> Event:
-        """The event itself; raises UnknownEventError for one from another release."""
+        """The event itself; raises UnknownEventError for an event from another release."""
         return parse_event(self.type_name, self.schema_version, self.data)
 
     def computed_digest(self) -> str:
@@ -88,9 +88,9 @@ def event_digest(
     provenance: Provenance,
     occurred_at: datetime,
 ) -> str:
-    """SHA-256 (hex) over everything that the writer knows of an event.
+    """SHA-256 (hex) over everything that the writer knows about an event.
 
-    Position and recorded_at are given by the database and covered by the checkpoints' leaves instead.
+    The database assigns position and recorded_at; the checkpoints' leaves cover them instead.
     """
     parts = [
         str(stream),
@@ -102,5 +102,5 @@ def event_digest(
         provenance.cause,
         occurred_at.astimezone(UTC).isoformat(timespec="microseconds"),
     ]
-    # Compact JSON, UTF-8, nothing escaped that need not be: whoever has only Python's json makes the same.
+    # Compact JSON in UTF-8, escaping only what JSON requires: Python's json module alone reproduces it.
     return hashlib.sha256(to_json(parts)).hexdigest()

@@ -1,4 +1,4 @@
-"""An export: an evidence pack that a person asked for. Who asked, why, what was made, who took it. Pure."""
+"""An export of an evidence pack: who requested it and why, what was written, who received it. Pure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sat_hook.domain.event_record import StreamKind
 
 @register
 class ExportRequested(Event):
-    """A person, the event's actor, asked for the evidence of what was recorded in a period.
+    """A person, the event's actor, requested the evidence of a period.
 
-    ``recorded_before`` is exclusive. ``reason`` is never empty when personal data was asked for.
+    ``recorded_before`` is exclusive. ``reason`` is never empty when personal data was requested.
     """
 
     recorded_from: AwareDatetime
@@ -28,7 +28,7 @@ class ExportRequested(Event):
 
 @register
 class ExportWritten(Event):
-    """The pack was written. ``digest`` is its SHA-256; the checkpoints are the first and last in it."""
+    """The pack was written. ``digest`` is its SHA-256; the checkpoints are its first and last."""
 
     uri: str
     digest: str
@@ -65,7 +65,7 @@ class Export(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RequestExport:
-    """Ask for the evidence of a period."""
+    """Request the evidence of a period."""
 
     requested: ExportRequested
 
@@ -79,7 +79,7 @@ class RecordExportWritten:
 
 @dataclass(frozen=True, slots=True)
 class HandOutExport:
-    """Record that the actor is given the pack that was written last."""
+    """Record that the actor received the newest pack."""
 
 
 ExportCommand = RequestExport | RecordExportWritten | HandOutExport

@@ -1,9 +1,9 @@
-"""Funds: what of a deposit is still free, by one conservative formula. Pure; rupiah and UTC everywhere.
+"""Funds: how much of a deposit is still available, by one conservative formula. Pure; rupiah and UTC.
 
-Available = the last saldo seen - every commitment not proven debited before that look began (less a lag). The
-saldo is somebody else's ledger: it may be old, refunds may come late, and others may spend from it. So a
-commitment counts until its debit is certain to be inside the saldo, a refund counts only once it is inside,
-and what others spend is detected (:func:`movement_between`), not prevented.
+Available = the last observed saldo - every commitment not proven debited before that observation began (less
+a lag). SAT keeps the saldo: it may be stale, refunds may come late, and others may spend from it. So a
+commitment counts until the saldo certainly includes its debit, and a refund counts only once the saldo
+includes it. Spending by others is detected (:func:`movement_between`), not prevented.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from sat_hook.domain.guards import amount_of
 from sat_hook.domain.order import Order, OrderState
 
 ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
-"""Later than any observation of a deposit: what lasts until then lasts until the order's state changes."""
+"""Later than any observation of a deposit: marks what lasts until the order's state changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class BalanceObservation:
-    """One look at a deposit: evidence.
+    """One observation of a deposit, kept as evidence.
 
-    ``saldo_rupiah`` was true at some moment between ``requested_at`` less the lag and ``received_at``.
-    ``response_digest`` is the SHA-256 (hex) of the answer's bytes, where they were at hand.
+    ``saldo_rupiah`` was true at a moment between ``requested_at`` less the lag and ``received_at``.
+    ``response_digest`` is the SHA-256 (hex) of the answer's bytes, if they were available.
     """
 
     account: str
@@ -35,7 +35,7 @@ class BalanceObservation:
     response_digest: str | None = None
 
     def includes_before(self, lag_seconds: float) -> datetime:
-        """A debit that was proven before this moment is certain to be inside the saldo."""
+        """The saldo certainly includes a debit that was proven before this moment."""
         return self.requested_at - timedelta(seconds=lag_seconds)
 
 
@@ -44,8 +44,8 @@ class Commitment:
     """What one order takes, or may take, from the deposit.
 
     :param rupiah: see :func:`sat_hook.domain.amounts.committed_rupiah`.
-    :param is_sent: False while it is merely reserved.
-    :param debit_proven_at: since when it is certain that SAT has taken the money; None while it is not.
+    :param is_sent: False while it is only reserved.
+    :param debit_proven_at: since when SAT has certainly taken the money; None while that is not certain.
     """
 
     rupiah: int
@@ -53,26 +53,26 @@ class Commitment:
     debit_proven_at: datetime | None = None
 
     def is_outstanding(self, included_before: datetime) -> bool:
-        """True unless the debit is certain to be inside a saldo that includes what came before a moment."""
+        """True unless a saldo that includes everything before a moment certainly includes the debit."""
         return self.debit_proven_at is None or self.debit_proven_at >= included_before
 
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
-    """Commitments that a saldo may not show yet: reserved ones, and those that may be under way."""
+    """Commitments that a saldo may not show yet: reserved ones, and those that may be in flight."""
 
     reserved_rupiah: int = 0
     sent_rupiah: int = 0
 
     @property
     def total_rupiah(self) -> int:
-        """Both together: what the saldo must still be able to bear."""
+        """Both together: what the saldo must still cover."""
         return self.reserved_rupiah + self.sent_rupiah
 
 
 def is_reserved(order: Order, reserved_up_to_row: int) -> bool:
-    """Whether funds stand behind an unsent order: its row is within its batch's reservation, and nothing
-    has happened since (a hold, a dearer quote) that asks for another one."""
+    """Whether funds are reserved for an unsent order: its row is within its batch's reservation, and no later
+    event (a hold, a higher quote) requires a new one."""
     return (
         order.state is OrderState.QUOTED
         and order.row_number <= reserved_up_to_row
@@ -81,10 +81,10 @@ def is_reserved(order: Order, reserved_up_to_row: int) -> bool:
 
 
 def commitment_of(order: Order, reserved_up_to_row: int) -> Commitment | None:
-    """What ``order`` takes from the deposit; None when nothing, or when it ended without a charge.
+    """What ``order`` takes from the deposit; None when it takes nothing or ended without a charge.
 
-    A signed Failed is a debit: its refund counts when a saldo shows it, not before. Rejected, cancelled and
-    held orders, and those whose only transmission was answered with a listed rejection, take nothing.
+    A signed Failed still counts as a debit; its refund counts once a saldo shows it. Rejected, cancelled and
+    held orders take nothing, nor do orders whose only transmission got a listed rejection.
 
     :param reserved_up_to_row: of the order's batch.
     """
@@ -99,7 +99,7 @@ def commitment_of(order: Order, reserved_up_to_row: int) -> Commitment | None:
 
 
 def outstanding(commitments: Iterable[Commitment], included_before: datetime) -> Outstanding:
-    """The sum of the commitments that a saldo may not show, each once."""
+    """Sum the commitments that a saldo may not show, each once."""
     reserved = sent = 0
     for commitment in commitments:
         if not commitment.is_outstanding(included_before):
@@ -112,9 +112,10 @@ def outstanding(commitments: Iterable[Commitment], included_before: datetime) ->
 
 
 def refundable_until(order: Order) -> datetime | None:
-    """A refund of ``order`` may come after any moment up to this one; None when none may.
+    """Until when a refund of ``order`` may still be to come; None when there can be none.
 
-    :data:`ALWAYS` while it is under way; of one that ended without success, when its end was last heard of.
+    :data:`ALWAYS` while the order is in flight; after an end without success, when that end was last
+        reported.
     """
     if order.state.is_in_flight or order.state is OrderState.ESCALATED:
         return ALWAYS
@@ -125,15 +126,15 @@ def refundable_until(order: Order) -> datetime | None:
 
 
 def may_come_back_rupiah(order: Order, since: datetime) -> int:
-    """The most that a refund of ``order`` may bring, if it is under way or ended without success since."""
+    """The most that a refund of ``order`` may bring, if it is in flight or ended without success since."""
     until = refundable_until(order)
     return amount_of(order) if until is not None and until >= since else 0
 
 
 def available_rupiah(observation: BalanceObservation, still_out: Outstanding) -> int:
-    """What may still be committed; negative when somebody else spent what was committed.
+    """What may still be committed; negative when others spent committed funds.
 
-    :param still_out: the commitments outstanding against this very observation.
+    :param still_out: the commitments outstanding against this observation.
     """
     return observation.saldo_rupiah - still_out.total_rupiah
 
@@ -141,13 +142,13 @@ def available_rupiah(observation: BalanceObservation, still_out: Outstanding) ->
 def is_within_available(
     observation: BalanceObservation, lag_seconds: float, commitments: Iterable[Commitment]
 ) -> bool:
-    """The invariant after every reservation: committed <= what the saldo that it rests on can bear."""
+    """The invariant after every reservation: committed <= what the observed saldo covers."""
     still_out = outstanding(commitments, observation.includes_before(lag_seconds))
     return available_rupiah(observation, still_out) >= 0
 
 
 def reach(prices_rupiah: Sequence[int], funds_rupiah: int) -> int:
-    """How many of the prices, from the first on and without skipping any, the funds pay for."""
+    """How many of the prices the funds cover, from the first on and without skipping any."""
     spent = 0
     for count, price in enumerate(prices_rupiah):
         spent += price
@@ -176,19 +177,19 @@ class Movement:
 
     @property
     def rupiah(self) -> int:
-        """At least so much came or went."""
+        """The lowest possible amount that moved."""
         return abs(self.found_rupiah - self.expected_rupiah)
 
 
 def may_be_compared(earlier: BalanceObservation, later: BalanceObservation, lag_seconds: float) -> bool:
-    """Whether the later saldo is certain to be no older than the earlier one, whatever the lag was."""
+    """Whether the later saldo is certainly not older than the earlier one, for any lag."""
     return later.includes_before(lag_seconds) >= earlier.received_at
 
 
 def movement_between(
     earlier: BalanceObservation, later: BalanceObservation, may_go_rupiah: int, may_come_rupiah: int
 ) -> Movement | None:
-    """What moved between two saldos that our orders cannot account for; None when they can.
+    """The movement between two saldos that our orders do not explain; None when they explain it.
 
     :param may_go_rupiah: the most that our orders may have taken since the earlier saldo.
     :param may_come_rupiah: the most that refunds may have brought since then.

@@ -1,4 +1,4 @@
-"""Many things, a group at a time: what is read, decided and committed together."""
+"""Splits many items into groups that are read, decided and committed together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ORDERS_A_COMMIT = 500
 
 
 def grouped(items: Iterable[T], size: int = ORDERS_A_COMMIT) -> Iterator[list[T]]:
-    """Groups of ``size`` items, in order; the last one may be smaller. Reads a group when it is asked for."""
+    """Yield groups of ``size`` items, in order; the last may be smaller. Reads one group at a time."""
     remaining = iter(items)
     while group := list(islice(remaining, size)):
         yield group

@@ -17,7 +17,7 @@ MAXIMUM_REQUEST_ID_CHARACTERS = 64
 
 
 class Environment(StrEnum):
-    """Which SAT an account talks to; the settings give the addresses of ``custom`` (local server, gateway)."""
+    """Which SAT an account talks to; ``custom`` has addresses in the settings (local server, gateway)."""
 
     PLAYGROUND = "playground"
     PRODUCTION = "production"
