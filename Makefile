@@ -38,11 +38,12 @@ simulate: venv-dev ## many seeded worlds against the laws (SEEDS=2000 FIRST_SEED
 bench: venv-dev ## measure the pipeline against py-sat-sdk; a table and build/bench.json (4 minutes)
 	@$(BIN)/python -m benchmarks
 
-check: venv-dev ## ruff, strict mypy, and the walls between the packages
+check: venv-dev ## ruff, strict mypy, the walls between the packages, and the declared dependencies
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict sat_hook
 	$(BIN)/lint-imports
+	$(BIN)/deptry .
 
 format: venv-dev ## let ruff mend layout and imports
 	$(BIN)/ruff check --fix

@@ -1,5 +1,11 @@
-"""What Airflow loads from its folder of plugins. See :mod:`sat_hook.plugin`."""
+"""The plugin, for an Airflow that reads this folder and has the sources on its path but no package.
 
-from sat_hook.plugin import SATPlugin
+An installed package registers the plugin itself, by an entry point; Airflow takes a name once.
+"""
 
-__all__ = ["SATPlugin"]
+from importlib.metadata import entry_points
+
+if not entry_points(group="airflow.plugins", name="sat"):
+    from sat_hook.plugin import SATPlugin
+
+    __all__ = ["SATPlugin"]

@@ -25,6 +25,7 @@ from sat_hook.cli import (
     rules,
     settlement_preview,
 )
+from sat_hook.shipped import shipped
 
 app = typer.Typer(
     name="sat",
@@ -56,6 +57,12 @@ app.command("alerts")(alerts.alerts)
 app.command("looks")(alerts.looks)
 app.command("pause")(account.pause)
 app.command("resume")(account.resume)
+
+
+@app.command("dags-folder")
+def dags_folder() -> None:
+    """Print the folder of the DAGs that come with this release: for Airflow's dags_folder, or a bundle."""
+    print(shipped("dags"))
 
 
 @app.callback()

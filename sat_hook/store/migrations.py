@@ -17,7 +17,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import parse_dsn
 
-from sat_hook.store.statements import sql_directory
+from sat_hook.shipped import shipped
 
 ROLES = ("sat_writer", "sat_reader", "sat_receiver")
 MIGRATION_TIMEOUT_SECONDS = 300
@@ -44,7 +44,7 @@ def migrate(dsn: str) -> None:
     command = [
         _dbmate(),
         "--migrations-dir",
-        str(sql_directory() / "migrations"),
+        str(shipped("sql") / "migrations"),
         "--migrations-table",
         "schema_migrations",
         "--no-dump-schema",
@@ -94,7 +94,7 @@ def restrict_catalog(dsn: str) -> bool:
 
     :param dsn: of the application's database, with its roles. False when it is no superuser's: only one may.
     """
-    text = (sql_directory() / "catalog_privileges.sql").read_text("utf-8")
+    text = (shipped("sql") / "catalog_privileges.sql").read_text("utf-8")
     with closing(psycopg2.connect(dsn)) as connection, connection, connection.cursor() as cursor:
         cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
         if cursor.fetchone() != (True,):
@@ -105,7 +105,7 @@ def restrict_catalog(dsn: str) -> bool:
 
 def apply_privileges(dsn: str) -> None:
     """Set what each role may do in this database, as its owner (``sql/privileges.sql``)."""
-    text = (sql_directory() / "privileges.sql").read_text("utf-8")
+    text = (shipped("sql") / "privileges.sql").read_text("utf-8")
     with psycopg2.connect(dsn) as connection, connection.cursor() as cursor:
         cursor.execute(text)
     connection.close()

@@ -8,7 +8,8 @@ import pytest
 
 from tests.docs.pages import CHECKOUT, Page, page, pages
 
-FOLDERS = {path.name for path in CHECKOUT.iterdir() if path.is_dir() and not path.name.startswith(".")}
+MADE = {"build", "dist"}
+FOLDERS = {path.name for path in CHECKOUT.iterdir() if path.is_dir() and path.name[0] != "."} - MADE
 PATH = re.compile(r"[\w.-]+(/[\w.-]+)*/?")
 
 
