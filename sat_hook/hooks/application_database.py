@@ -12,18 +12,13 @@ from airflow.sdk import BaseHook, Connection
 from psycopg2.extensions import make_dsn
 
 from sat_hook.clients.clock import SystemClock
-from sat_hook.clients.settings import AccountSettings
 from sat_hook.commands.handler import CommandHandler
-from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks
 from sat_hook.store.alerts import AlertBook
-from sat_hook.store.callbacks import PostgresCallbackInbox
 from sat_hook.store.clock import StoreClock
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.store.funds import PostgresFunds
-from sat_hook.store.guards import PostgresGuardLedger
 from sat_hook.store.order_intake import OrderIntake
-from sat_hook.store.poll_schedule import PostgresPollSchedule
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.progress import PostgresProgress
 from sat_hook.store.rechecks import PostgresRecheckSchedule
@@ -109,25 +104,9 @@ class ApplicationHook(BaseHook):
         return CommandHandler(self.store, clock)
 
     @cached_property
-    def schedule(self) -> PostgresPollSchedule:
-        """The poll schedule."""
-        return PostgresPollSchedule(self.database)
-
-    def trusted_callbacks(self, settings: AccountSettings) -> TrustedCallbacks | None:
-        """What ends orders by their callbacks, if the connection wants that; None otherwise (law 6)."""
-        if not settings.trust_callbacks:
-            return None
-        return TrustedCallbacks(PostgresCallbackInbox(self.database), settings.account, settings.verifier)
-
-    @cached_property
     def funds(self) -> PostgresFunds:
         """Deposits: looks at them, and what is committed of them."""
         return PostgresFunds(self.database)
-
-    @cached_property
-    def guards(self) -> PostgresGuardLedger:
-        """What the guards read, under an account's lock."""
-        return PostgresGuardLedger(self.database)
 
     @cached_property
     def alerts(self) -> AlertBook:

@@ -9,14 +9,17 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
+from sat_hook.application.ports import Ports
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.rechecks import RecheckFinding
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.ports import task_ports
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.run_context import provenance_of
 from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.limits import RecheckLimits
 from sat_hook.pipeline.rechecks import Rechecker, RecheckReport, missed_alerts
-from sat_hook.store.rechecks import RecheckCount
+from sat_hook.store.rechecks import RecheckCount, RecheckSchedule
 
 REPORTED_DAYS = 30
 DEFAULTS = RecheckLimits()
@@ -59,7 +62,8 @@ class SATRecheckOrdersOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """One run; returns its counts."""
         application = ApplicationHook(self.db_conn_id, "sat watch")
-        report = asyncio.run(self._look(application, context))
+        ports = task_ports(self.sat_conn_id, application)
+        report = asyncio.run(self._look(ports, application.final_watch, provenance_of(context)))
         found = {finding.value: report.found[finding] for finding in RecheckFinding}
         self.log.info("Looked at %s orders: %s.", report.asked, found)
         if report.unproven:
@@ -69,22 +73,16 @@ class SATRecheckOrdersOperator(BaseOperator):
         missed = self._report_marks(application)
         return {"asked": report.asked, **found, "unproven": report.unproven.total(), "missed": missed}
 
-    async def _look(self, application: ApplicationHook, context: Context) -> RecheckReport:
-        await application.aconnect()
-        hook = SATHook(self.sat_conn_id, application.database)
-        settings = await hook.asettings()
+    async def _look(self, ports: Ports, schedule: RecheckSchedule, provenance: Provenance) -> RecheckReport:
         days = self.days.strip("[] ").split(",") if isinstance(self.days, str) else self.days
         limits = RecheckLimits(
             days=tuple(sorted({int(day) for day in days})),
             hour=int(self.hour),
             orders=int(self.orders),
-            in_flight=min(settings.max_in_flight, DEFAULTS.in_flight),
+            in_flight=min(ports.settings.max_in_flight, DEFAULTS.in_flight),
         )
-        async with hook.async_client() as sat:
-            rechecker = Rechecker(
-                application.handler, application.final_watch, sat, provenance_of(context), limits
-            )
-            return await rechecker.run(settings.account)
+        async with ports.sat() as sat:
+            return await Rechecker(ports.handler, schedule, sat, provenance, limits).run(ports.account)
 
     def _report_marks(self, application: ApplicationHook) -> int:
         """Say how the marks of the last days stand, whosever they are: an account may be looked after by

@@ -180,22 +180,19 @@ class SATAskAgainOperator(SATBooksOperator):
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
         from sat_hook.reconciliation.status_candidates import orders_to_ask
 
-        keeper = BookKeeper(application.store, application.handler.clock)
-        account = self.account(application)
-        chosen = orders_to_ask(keeper, account, self.business_day, int(self.orders))
-        report = asyncio.run(self._ask(application, chosen, provenance))
+        ports = task_ports(self.sat_conn_id, application)
+        keeper = BookKeeper(application.store, ports.clock)
+        chosen = orders_to_ask(keeper, ports.account, self.business_day, int(self.orders))
+
+        async def ask() -> AskedReport:
+            async with ports.sat() as sat:
+                return await ask_about(ports.handler, sat, chosen, provenance)
+
+        report = asyncio.run(ask())
         self.log.info("Asked about %s orders, %s changed.", report.asked, report.changed)
         if report.unproven:
             self.log.warning("Answers that prove nothing: %s", dict(report.unproven))
         return {"asked": report.asked, "changed": report.changed, "unproven": report.unproven.total()}
-
-    async def _ask(
-        self, application: ApplicationHook, chosen: Sequence[str], provenance: Provenance
-    ) -> AskedReport:
-        hook = SATHook(self.sat_conn_id, application.database)
-        await hook.asettings()
-        async with hook.async_client() as sat:
-            return await ask_about(application.handler, sat, chosen, provenance)
 
 
 class SATImportSettlementsOperator(SATBooksOperator):
