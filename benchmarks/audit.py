@@ -30,9 +30,8 @@ from sat_hook.audit.log_verification import verify_log
 from sat_hook.audit.pack import PackWriter
 from sat_hook.audit.publication import PublishedFolder
 from sat_hook.clients.clock import SystemClock
-from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import payload_digest, request_id_of
-from sat_hook.domain.order import evolve
 from sat_hook.domain.order_events import OrderQuoted, OrderReceived, OrderValidated, QuoteSource
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change
@@ -71,11 +70,7 @@ def change_of(number: int) -> Change:
         ),
     )
     key = request_id_of("bench", f"order-{number}")
-    after = None
-    for event in events:
-        after = evolve(after, key, event, MOMENT)
-    assert after is not None
-    return Change(StreamId(StreamKind.ORDER, key), 0, events, after)
+    return Change.of_order(key, None, events, MOMENT)
 
 
 def main() -> None:
@@ -141,7 +136,7 @@ def fill(database: Database, events: int) -> None:
             last = changes.pop()
             if left - EVENTS_OF_ORDER * len(changes) > 0:
                 kept = last.events[: left - EVENTS_OF_ORDER * len(changes)]
-                changes.append(Change(last.stream, 0, kept, last.after))
+                changes.append(Change.of_order(last.stream.key, None, kept, MOMENT))
                 break
         store.append(changes, BY, MOMENT)
         left -= sum(len(change.events) for change in changes)

@@ -1,4 +1,7 @@
-"""A busy business day, written straight into the log: what a day of the pipeline leaves, only faster."""
+"""A busy business day, written straight into the database: what a day of the pipeline leaves, only faster.
+
+The events and the rows of their movements; `sat projections rebuild --check` finds the movements right.
+"""
 
 from __future__ import annotations
 
@@ -72,6 +75,27 @@ CROSS JOIN LATERAL (
 ) AS life (version, type, data)
 ORDER BY began + version * interval '1 s', n;
 
+INSERT INTO sat.order_movements (
+    position, request_id, occurred_at, mark, state, sent_at, quote_rupiah, charged_rupiah, admin_fee_rupiah,
+    partner_fee_rupiah, succeeded_rupiah, end_proof, is_debited, is_doubted, is_mismatched, contradicts,
+    is_remark
+)
+SELECT
+    e.position, p.id, e.occurred_at, ('x' || left(e.digest, 15))::bit(60)::bigint, step.state,
+    p.began + interval '5 s', p.price, step.charged, 0, step.partner_fee,
+    CASE step.state WHEN 'succeeded' THEN p.price ELSE 0 END, step.proof, e.version > 5, false, false, false,
+    false
+FROM proofs AS p
+JOIN sat.events AS e ON e.stream = 'order/' || p.id
+JOIN LATERAL (
+    VALUES
+    (5, 'submitting', NULL::bigint, 0, 'none'),
+    (6, 'pending', p.price, 100, 'none'),
+    (7, CASE p.fate WHEN 'Success' THEN 'succeeded' WHEN 'Failed' THEN 'failed' ELSE 'pending' END, p.price,
+        100, CASE p.fate WHEN 'Pending' THEN 'none' ELSE 'signed' END)
+) AS step (version, state, charged, partner_fee, proof) USING (version)
+ORDER BY e.position;
+
 DROP TABLE lives, proofs;
 """
 
@@ -85,5 +109,5 @@ def write_orders(database: ApplicationDatabase, day: BusinessDay, orders: int) -
         cursor.execute(_ORDERS, {"opens": opens, "spacing": spacing, "orders": orders, "account": ACCOUNT})
     connection.autocommit = True
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM (ANALYZE) sat.events, sat.status_evidence")
+        cursor.execute("VACUUM (ANALYZE) sat.events, sat.order_movements, sat.status_evidence")
     connection.close()

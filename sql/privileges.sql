@@ -34,6 +34,7 @@ GRANT SELECT ON sat.callback_inbox, sat.callback_repeats TO sat_writer;
 
 -- Derived.
 GRANT SELECT, INSERT, UPDATE ON sat.stream_heads, sat.orders, sat.batches, sat.accounts TO sat_writer;
+GRANT SELECT, INSERT ON sat.order_movements TO sat_writer;
 
 -- Operational.
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.poll_schedule TO sat_writer;
@@ -55,14 +56,13 @@ GRANT EXECUTE ON FUNCTION sat.take_requests(text, text, double precision, intege
 -- Columns of the projections are computed with the writer's own rights.
 GRANT EXECUTE ON FUNCTION sat.moment(text), sat.funds_lock_class(), sat.guard_lock_class() TO sat_writer;
 GRANT EXECUTE ON FUNCTION sat.log_lock_key(), sat.close_position(), sat.callback_channel(text),
-    sat.append_events(jsonb, jsonb, jsonb, jsonb, jsonb, jsonb) TO sat_writer;
+    sat.append_events(jsonb, jsonb, jsonb, jsonb, jsonb, jsonb, jsonb) TO sat_writer;
 
-GRANT SELECT ON sat.events, sat.stream_heads, sat.orders, sat.batches, sat.accounts, sat.poll_schedule,
-    sat.callback_queue, sat.callback_repeats, sat.order_intake TO sat_reader;
+GRANT SELECT ON sat.events, sat.stream_heads, sat.orders, sat.order_movements, sat.batches, sat.accounts,
+    sat.poll_schedule, sat.callback_queue, sat.callback_repeats, sat.order_intake TO sat_reader;
 GRANT SELECT ON sat.balance_observations TO sat_reader;
 GRANT EXECUTE ON FUNCTION sat.moment(text) TO sat_reader;
-GRANT EXECUTE ON FUNCTION sat.packed_amount(bigint, bigint), sat.named_amount(jsonb), sat.is_no_amount(jsonb)
-    TO sat_writer;
+GRANT EXECUTE ON FUNCTION sat.named_amount(jsonb), sat.is_no_amount(jsonb) TO sat_writer;
 GRANT SELECT (digest, request_id, signature, key_fingerprint, observed_at, recorded_at)
     ON sat.status_evidence TO sat_reader;
 GRANT SELECT (inbox_id, account, request_id, digest, signature, key_fingerprint, content_type,

@@ -10,7 +10,6 @@ from sat_hook.domain.batch import Batch, fold_batch
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.identity import batch_id_of, payload_digest, request_id_of
-from sat_hook.domain.order import Order, fold
 from sat_hook.store.event_store import Change, EventStore
 from tests.orders import ACCOUNT, BY_TEST, T0
 
@@ -81,6 +80,4 @@ def _order(batch_id: str, reference: str, row: int, price: int, account: str) ->
             valid_until=FAR_AWAY,
         ),
     )
-    after: Order | None = fold(key, ((event, T0) for event in events))
-    assert after is not None
-    return Change(StreamId(StreamKind.ORDER, key), 0, events, after)
+    return Change.of_order(key, None, events, T0)

@@ -9,7 +9,7 @@ from sat_hook.domain.batch import Batch, evolve_batch
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.identity import batch_id_of, payload_digest, request_id_of
-from sat_hook.domain.order import Order, evolve
+from sat_hook.domain.order import Order
 from sat_hook.store.event_store import Change, StatusEvidence
 
 T0 = datetime(2026, 11, 2, 3, 0, tzinfo=UTC)
@@ -63,12 +63,7 @@ def change_of(
     order: Order | None, number: int, *events: Event, evidence: tuple[StatusEvidence, ...] = ()
 ) -> Change:
     """A change that appends ``events`` to order ``number``, which stands at ``order``."""
-    stream = stream_of(number)
-    after = order
-    for event in events:
-        after = evolve(after, stream.key, event, T0)
-    assert after is not None
-    return Change(stream, order.version if order else 0, events, after, evidence)
+    return Change.of_order(stream_of(number).key, order, events, T0, evidence)
 
 
 def submitted(batch_id: str = BATCH) -> Change:

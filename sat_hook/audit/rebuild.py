@@ -21,7 +21,8 @@ from sat_hook.domain.event import UnknownEventError
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.export import Export, fold_export
 from sat_hook.domain.grouping import grouped
-from sat_hook.domain.order import Order, fold
+from sat_hook.domain.order import Order
+from sat_hook.domain.order_movements import OrderMovement, PlacedMovement, fold_with_movements
 from sat_hook.domain.order_sums import OrderSums, sums_of
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore, as_json, projection_row
@@ -65,6 +66,7 @@ class Folded:
     head: int | None
     version: int
     after: Order | Batch | AccountStanding | Export
+    movements: tuple[PlacedMovement, ...] = ()
 
 
 def compare_projections(database: Database, report: Report) -> Comparison:
@@ -86,6 +88,18 @@ def compare_projections(database: Database, report: Report) -> Comparison:
             counted(
                 Finding(
                     FindingKind.PROJECTION_WITHOUT_EVENTS, stream, None, None, f"a row in {table}", "no row"
+                )
+            )
+        for position, request_id in queries("audit").movements_without_events(connection):
+            stream = str(StreamId(StreamKind.ORDER, request_id))
+            counted(
+                Finding(
+                    FindingKind.PROJECTION_WITHOUT_EVENTS,
+                    stream,
+                    None,
+                    position,
+                    "a row in order_movements",
+                    "no row",
                 )
             )
         for stream, version in queries("audit").heads_without_events(connection):
@@ -146,6 +160,8 @@ def rebuild_projections(database: Database) -> Rebuilt:
                 if folded.stream.kind is StreamKind.ORDER
             ]
             room.refill_orders(connection, orders=as_json(orders, exclude_none=True))
+            movements = [moved.row() for folded in group for moved in folded.movements]
+            room.refill_movements(connection, movements=as_json(movements, exclude_none=True))
             for kind, refill in (
                 (StreamKind.BATCH, room.refill_batches),
                 (StreamKind.ACCOUNT, room.refill_accounts),
@@ -172,10 +188,11 @@ def fold_stream(stream: StreamId, placed: list[Placed], report: Report) -> Folde
     last = placed[-1]
     events = ((item.recorded.event, item.recorded.occurred_at) for item in placed)
     after: Order | Batch | AccountStanding | Export | None
+    movements: list[PlacedMovement] = []
     try:
         match stream.kind:
             case StreamKind.ORDER:
-                after = fold(stream.key, events)
+                after, movements = fold_with_movements(stream.key, [item.recorded for item in placed])
             case StreamKind.BATCH:
                 after = fold_batch(stream.key, events)
             case StreamKind.ACCOUNT:
@@ -197,7 +214,7 @@ def fold_stream(stream: StreamId, placed: list[Placed], report: Report) -> Folde
         )
         return None
     assert after is not None
-    return Folded(stream, last.head, last.recorded.version, after)
+    return Folded(stream, last.head, last.recorded.version, after, tuple(movements))
 
 
 def compare_group(
@@ -220,6 +237,7 @@ def compare_group(
     }
     if same_shape:
         _compare_sums(connection, group, report)
+        _compare_movements(connection, group, report)
     for folded in group:
         name, version = str(folded.stream), folded.version
         if folded.head is None:
@@ -256,6 +274,28 @@ def _compare_sums(connection: Connection, group: list[Folded], report: Report) -
             report(_differs(folded, members))
 
 
+def _compare_movements(connection: Connection, group: list[Folded], report: Report) -> None:
+    """Compare what each event has left of its order; a stream is reported once."""
+    positions = [moved.position for folded in group for moved in folded.movements]
+    kept = {row[0]: row for row in queries("audit").movements_at(connection, positions=positions)}
+    for folded in group:
+        for moved in folded.movements:
+            expected = tuple(moved.row().values())
+            if (row := kept.get(moved.position)) != expected:
+                found = "no row in order_movements" if row is None else "another row in order_movements"
+                report(
+                    Finding(
+                        FindingKind.PROJECTION_MISSING if row is None else FindingKind.PROJECTION_DIFFERS,
+                        str(folded.stream),
+                        folded.version,
+                        moved.position,
+                        found,
+                        "the fold of the stream's events",
+                    )
+                )
+                break
+
+
 def _differs(folded: Folded, members: Iterable[str]) -> Finding:
     return Finding(
         FindingKind.PROJECTION_DIFFERS,
@@ -275,7 +315,8 @@ def _document(folded: Folded) -> dict[str, Any]:
 def projection_shape() -> str:
     """A fingerprint of what this release keeps in the derived tables."""
     models = (Order, Batch, AccountStanding)
-    schemas = [*(model.model_json_schema() for model in models), OrderSums._fields]
+    rows = (OrderSums._fields, OrderMovement._fields)
+    schemas = [*(model.model_json_schema() for model in models), *rows]
     return hashlib.sha256(json.dumps(schemas, sort_keys=True).encode("utf-8")).hexdigest()
 
 

@@ -163,15 +163,17 @@ class CommandHandler:
                 if isinstance(decision, Refusal):
                     results[key] = CommandResult(before, (), decision)
                     continue
-                after = before
+                folds, after = [], before
                 for event in decision:
                     after = evolve(after, key, event, moment)
+                    folds.append(document(after))
                 change = Change(
                     StreamId(kind, key),
                     before.version if before is not None else 0,
                     decision,
-                    document(after),
+                    folds[-1],
                     evidence.get(key, ()),
+                    tuple(folds[:-1]),
                 )
                 changed.append((change, after))
             conflicts = self.store.append([change for change, _ in changed], provenance, moment)

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from pydantic_core import to_json
@@ -100,7 +101,13 @@ def event_digest(
         data,
         provenance.actor,
         provenance.cause,
-        occurred_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        _moment_text(occurred_at),
     ]
     # Compact JSON in UTF-8, escaping only what JSON requires: Python's json module alone reproduces it.
     return hashlib.sha256(to_json(parts)).hexdigest()
+
+
+@lru_cache(maxsize=16)
+def _moment_text(moment: datetime) -> str:
+    # The events of an append have one moment.
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")

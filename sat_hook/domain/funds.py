@@ -80,6 +80,18 @@ def is_reserved(order: Order, reserved_up_to_row: int) -> bool:
     )
 
 
+def outstanding_until(order: Order) -> datetime | None:
+    """A deposit observed by then may not show the debit of ``order``; None when it takes nothing, or not yet.
+
+    :data:`ALWAYS` while no debit is proven and one may be under way.
+    """
+    if order.state is OrderState.QUOTED:
+        return None
+    if order.debit_proven_at is not None:
+        return order.debit_proven_at
+    return ALWAYS if order.state.is_in_flight or order.state is OrderState.ESCALATED else None
+
+
 def commitment_of(order: Order, reserved_up_to_row: int) -> Commitment | None:
     """What ``order`` takes from the deposit; None when it takes nothing or ended without a charge.
 
@@ -88,14 +100,12 @@ def commitment_of(order: Order, reserved_up_to_row: int) -> Commitment | None:
 
     :param reserved_up_to_row: of the order's batch.
     """
-    rupiah = amount_of(order)
-    if order.state is OrderState.QUOTED:
-        return Commitment(rupiah, is_sent=False) if is_reserved(order, reserved_up_to_row) else None
-    if order.debit_proven_at is not None:
-        return Commitment(rupiah, is_sent=True, debit_proven_at=order.debit_proven_at)
-    if order.state.is_in_flight or order.state is OrderState.ESCALATED:
-        return Commitment(rupiah, is_sent=True)
-    return None
+    if is_reserved(order, reserved_up_to_row):
+        return Commitment(amount_of(order), is_sent=False)
+    until = outstanding_until(order)
+    if until is None:
+        return None
+    return Commitment(amount_of(order), is_sent=True, debit_proven_at=None if until is ALWAYS else until)
 
 
 def outstanding(commitments: Iterable[Commitment], included_before: datetime) -> Outstanding:

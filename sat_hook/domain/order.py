@@ -257,9 +257,13 @@ def _ended(state: OrderState, code: str | None, detail: str | None) -> dict[str,
     return {"state": state, "reason_code": code, "reason_detail": detail}
 
 
-def _amount(rupiah: int | None) -> int | None:
-    """What older releases took for an amount, and is none, is unknown."""
-    return rupiah if rupiah is not None and amounts.is_amount(rupiah) else None
+def _named(**rupiah: int | None) -> dict[str, object]:
+    """The amounts that SAT named; what it leaves out stays known as it was.
+
+    What older releases took for an amount, and is none, is unknown.
+    """
+    named = {name: amount for name, amount in rupiah.items() if amount is not None}
+    return {name: amount if amounts.is_amount(amount) else None for name, amount in named.items()}
 
 
 def _debited(order: Order, occurred_at: datetime) -> dict[str, object]:
@@ -292,8 +296,9 @@ def _change_by_checkout(order: Order, event: Event, occurred_at: datetime) -> di
                 "state": OrderState.PENDING,
                 "may_have_arrived": True,
                 "reported_status": event.reported_status,
-                "charged_rupiah": _amount(event.sales_price_rupiah),
-                "partner_fee_rupiah": _amount(event.partner_fee_rupiah),
+                **_named(
+                    charged_rupiah=event.sales_price_rupiah, partner_fee_rupiah=event.partner_fee_rupiah
+                ),
                 **_debited(order, occurred_at),
             }
         case happened.CheckoutRejected():
@@ -344,12 +349,11 @@ def _change_by_status(order: Order, event: happened.SignedStatus) -> dict[str, o
         "reason_code": None,
         "reason_detail": None,
     }
-    named = {
-        "charged_rupiah": event.sales_price_rupiah,
-        "admin_fee_rupiah": event.admin_fee_rupiah,
-        "partner_fee_rupiah": event.partner_fee_rupiah,
-    }
-    change |= {name: _amount(rupiah) for name, rupiah in named.items() if rupiah is not None}
+    change |= _named(
+        charged_rupiah=event.sales_price_rupiah,
+        admin_fee_rupiah=event.admin_fee_rupiah,
+        partner_fee_rupiah=event.partner_fee_rupiah,
+    )
     if order.unknown_amounts and event.sales_price_rupiah is not None:
         left = tuple(a for a in order.unknown_amounts if a.member != SALES_PRICE)
         change["unknown_amounts"] = left or None

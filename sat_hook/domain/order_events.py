@@ -49,6 +49,14 @@ class HoldReason(StrEnum):
     APPROVAL = "approval"
 
 
+class SentOrderEvent(Event):
+    """An event of an order that was handed to SAT: its money may move, or may turn out to have moved.
+
+    Each becomes one row of ``sat.order_movements`` (:mod:`sat_hook.domain.order_movements`) and is counted in
+    the control totals of its business day.
+    """
+
+
 @register
 class OrderReceived(Event):
     """A row was taken in. Amounts in rupiah."""
@@ -147,7 +155,7 @@ class ReservationRenewed(Event):
 
 
 @register
-class CheckoutRequested(Event):
+class CheckoutRequested(SentOrderEvent):
     """The intent: committed before a byte leaves (law 1).
 
     ``body`` is the exact text that is signed and sent, ``send_before`` the last moment at which it may be
@@ -162,7 +170,7 @@ class CheckoutRequested(Event):
 
 
 @register
-class CheckoutNotSent(Event):
+class CheckoutNotSent(SentOrderEvent):
     """Proof that not one byte of this attempt left: nothing can have been charged by it."""
 
     attempt: int
@@ -170,7 +178,7 @@ class CheckoutNotSent(Event):
 
 
 @register
-class CheckoutAccepted(Event):
+class CheckoutAccepted(SentOrderEvent):
     """SAT answered the checkout with an order. Its status is unsigned, so the order is merely pending."""
 
     attempt: int
@@ -189,7 +197,7 @@ class ChargedAboveQuote(Event):
 
 
 @register
-class AmountUnknown(Event):
+class AmountUnknown(SentOrderEvent):
     """SAT named an amount of the order that is none: negative, absurd, or no whole number. It counts nowhere.
 
     ``member`` is SAT's name of it, ``found`` what it said; ``is_signed`` tells a signed status from the reply
@@ -202,7 +210,7 @@ class AmountUnknown(Event):
 
 
 @register
-class CheckoutRejected(Event):
+class CheckoutRejected(SentOrderEvent):
     """A listed rejection of the only transmission there ever was: the order did not happen."""
 
     attempt: int
@@ -212,7 +220,7 @@ class CheckoutRejected(Event):
 
 
 @register
-class CheckoutUnknown(Event):
+class CheckoutUnknown(SentOrderEvent):
     """The checkout may or may not have happened (law 3)."""
 
     attempt: int
@@ -222,14 +230,14 @@ class CheckoutUnknown(Event):
 
 
 @register
-class StatusNotFound(Event):
+class StatusNotFound(SentOrderEvent):
     """SAT did not know the request id when asked. Never a failure by itself (law 3)."""
 
     attempt: int
     asked_at: AwareDatetime
 
 
-class SignedStatus(Event):
+class SignedStatus(SentOrderEvent):
     """What every signed status tells. ``evidence_digest`` names the stored bytes."""
 
     evidence_digest: str
@@ -282,7 +290,7 @@ class ReversalDoubted(SignedStatus):
 
 
 @register
-class StatusMismatched(Event):
+class StatusMismatched(SentOrderEvent):
     """A signed status under this order's request id is about something else than was sent. It ends nothing.
 
     ``members`` names what differs, ``evidence_digest`` the stored bytes; nothing else of them counts.
@@ -295,28 +303,42 @@ class StatusMismatched(Event):
 
 
 @register
-class OrderEscalated(Event):
+class OrderEscalated(SentOrderEvent):
     """The pipeline gave up waiting: a person has to look. Any later end is still accepted."""
 
     reason: str
 
 
 @register
-class ResendAllowedByOperator(Event):
+class ResendAllowedByOperator(SentOrderEvent):
     """A person takes the order back from the escalated ones: if SAT still does not know it, send it again."""
 
     reason: str
 
 
 @register
-class SucceededByOperator(Event):
+class SucceededByOperator(SentOrderEvent):
     """A person decided that the order succeeded; later signed evidence may contradict it."""
 
     reason: str
 
 
 @register
-class FailedByOperator(Event):
+class FailedByOperator(SentOrderEvent):
     """A person decided that the order failed; later signed evidence may contradict it."""
 
     reason: str
+
+
+END_TYPES = tuple(
+    kind.__name__
+    for kind in (
+        CheckoutRejected,
+        FailedByOperator,
+        OrderFailed,
+        OrderReversed,
+        OrderSucceeded,
+        SucceededByOperator,
+    )
+)
+"""The types of events that end an order as succeeded, failed or reversed."""

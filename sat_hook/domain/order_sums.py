@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from sat_hook.domain.funds import ALWAYS, commitment_of, is_reserved, refundable_until
+from sat_hook.domain.funds import is_reserved, outstanding_until, refundable_until
 from sat_hook.domain.guards import amount_of, counted_at, counts
 from sat_hook.domain.order import Order
 
@@ -33,14 +33,10 @@ class OrderSums(NamedTuple):
 
 def sums_of(order: Order) -> OrderSums:
     """What the order counts for as it stands."""
-    commitment = commitment_of(order, reserved_up_to_row=0)
-    outstanding_until = None
-    if commitment is not None and commitment.is_sent:
-        outstanding_until = commitment.debit_proven_at or ALWAYS
     return OrderSums(
         committed_rupiah=amount_of(order),
         is_reservable=is_reserved(order, order.row_number),
-        outstanding_until=outstanding_until,
+        outstanding_until=outstanding_until(order),
         refundable_until=refundable_until(order),
         counted_at=counted_at(order) if counts(order) else None,
     )

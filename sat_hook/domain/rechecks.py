@@ -12,16 +12,6 @@ from enum import StrEnum
 
 from sat_hook.domain.business_day import day_bounds
 
-#: The types of events that end an order as succeeded, failed or reversed.
-END_TYPES = (
-    "CheckoutRejected",
-    "FailedByOperator",
-    "OrderFailed",
-    "OrderReversed",
-    "OrderSucceeded",
-    "SucceededByOperator",
-)
-
 
 class RecheckFinding(StrEnum):
     """What a look found.

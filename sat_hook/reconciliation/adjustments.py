@@ -12,10 +12,12 @@ from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.books import AccountBooks
 from sat_hook.domain.order import OrderState
+from sat_hook.domain.order_events import END_TYPES
 from sat_hook.reconciliation.break_factory import printable
 from sat_hook.reconciliation.day_sequence import day_of
-from sat_hook.reconciliation.ledger import ENDS, Span, ledger_of
+from sat_hook.reconciliation.ledger import Span, ledger_of
 from sat_hook.reconciliation.model import Adjustment
+from sat_hook.reconciliation.movements import MovementReader
 from sat_hook.store.statements import queries
 
 FINAL = tuple(state.value for state in OrderState if state.is_final)
@@ -23,7 +25,7 @@ _SUCCEEDED = OrderState.SUCCEEDED.value
 
 
 def adjustments_of(
-    connection: Connection, books: AccountBooks, rows: pd.DataFrame, span: Span
+    connection: Connection, books: AccountBooks, rows: pd.DataFrame, span: Span, reader: MovementReader
 ) -> tuple[Adjustment, ...]:
     """What became of orders and top-ups of certified days since the last close that could say so.
 
@@ -40,11 +42,13 @@ def adjustments_of(
             ended_again = [
                 row[0]
                 for row in queries("reconciliation").ended_again(
-                    connection, since=since, position=span.position, ends=list(ENDS)
+                    connection, since=since, position=span.position, ends=list(END_TYPES)
                 )
             ]
             own_span = replace(span, before=since, follows=False)
-            changed = ledger_of(connection, books.account, own_span, ended_again) if ended_again else None
+            changed = (
+                ledger_of(connection, books.account, own_span, ended_again, reader) if ended_again else None
+            )
         else:
             changed = rows
         if changed is not None:

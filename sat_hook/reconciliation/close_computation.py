@@ -21,7 +21,7 @@ from sat_hook.reconciliation.break_factory import BreakFactory
 from sat_hook.reconciliation.carry_forward import break_of, carry, decided
 from sat_hook.reconciliation.day_sequence import closed_day, day_in_chain, day_of, nearer_days
 from sat_hook.reconciliation.file_breaks import doubts, file_breaks
-from sat_hook.reconciliation.ledger import CODES, Ledger, Span, ledger_of, read_ledger
+from sat_hook.reconciliation.ledger import Ledger, Span, ledger_of, read_ledger
 from sat_hook.reconciliation.model import (
     ORDER_COLUMNS,
     Break,
@@ -29,6 +29,7 @@ from sat_hook.reconciliation.model import (
     SaldoEquation,
     SettlementFile,
 )
+from sat_hook.reconciliation.movements import KeptMovements, MovementReader
 from sat_hook.reconciliation.netting import sold, taken_of
 from sat_hook.reconciliation.settlement import Keep
 from sat_hook.reconciliation.settlement_cache import SettlementCache, files_near
@@ -40,7 +41,7 @@ from sat_hook.reconciliation.settlement_match import (
     no_file,
 )
 from sat_hook.reconciliation.settlement_rows import SettlementRows
-from sat_hook.reconciliation.status_match import BY_OPERATOR, SIGNED_ENDS, judge_again, match_evidence
+from sat_hook.reconciliation.status_match import judge_again, match_evidence
 from sat_hook.store.database import Database
 from sat_hook.store.statements import queries
 
@@ -55,10 +56,12 @@ def compute_close(
     account: str,
     day: BusinessDay,
     position: int,
+    reader: MovementReader | None = None,
 ) -> DayClose:
     """The close of a day as of a position; nothing is written.
 
     :param recorded: the account's stream.
+    :param reader: of movements; by default the rows that appends have kept.
     """
     books = fold_books(account, recorded, up_to=position, for_day=day.day)
     shelf = SettlementCache(keep)
@@ -66,7 +69,7 @@ def compute_close(
     shelf.put(files_near(books, day.day))
     with database.transaction(snapshot=True) as connection:
         queries("reconciliation").read_in_bulk(connection)
-        return _Closing(connection, shelf, books, day, position).close()
+        return _Closing(connection, shelf, books, day, position, reader or KeptMovements()).close()
 
 
 class _Closing:
@@ -79,8 +82,10 @@ class _Closing:
         books: AccountBooks,
         day: BusinessDay,
         position: int,
+        reader: MovementReader,
     ) -> None:
         self._connection = connection
+        self._reader = reader
         self._shelf = shelf
         self._books = books
         self._day = day = day_in_chain(books, day.day, day.cut_off_minutes)
@@ -102,7 +107,7 @@ class _Closing:
         )
 
     def close(self) -> DayClose:
-        ledger = read_ledger(self._connection, self._books.account, self._span)
+        ledger = read_ledger(self._connection, self._books.account, self._span, self._reader)
         log = control_totals.day_in_the_log(self._connection, self._span)
         signed = match_evidence(self._connection, self._finder(MatchKind.EVIDENCE), ledger.rows, self._span)
         settled = self._settle(self._day, ledger)
@@ -143,7 +148,7 @@ class _Closing:
                 for posted in self._books.settlements_of(self._day.day)
             ),
             top_ups=tuple(deposit_match.shown_top_up(posted) for posted in top_ups),
-            adjustments=adjustments_of(self._connection, self._books, ledger.rows, self._span),
+            adjustments=adjustments_of(self._connection, self._books, ledger.rows, self._span, self._reader),
         )
 
     def _finder(self, match: MatchKind, day: date | None = None) -> BreakFactory:
@@ -179,7 +184,7 @@ class _Closing:
         return doubts(finder, [(posted, self._shelf.rows(posted)) for posted in files])
 
     def _look_up(self, request_ids: Collection[str]) -> pd.DataFrame:
-        return ledger_of(self._connection, self._books.account, self._span, request_ids)
+        return ledger_of(self._connection, self._books.account, self._span, request_ids, self._reader)
 
     def _files_of(self, day: date) -> DayFiles | None:
         files = self._books.settlements_of(day)
@@ -256,7 +261,7 @@ class _Closing:
                 self._span.position,
                 0,
             )
-            ledger = read_ledger(self._connection, self._books.account, span)
+            ledger = read_ledger(self._connection, self._books.account, span, self._reader)
             found += [
                 replace(item, first_seen=self._day.day, is_adjustment=True)
                 for item in self._settle(business_day, ledger).breaks
@@ -374,13 +379,9 @@ class _Closing:
 
 def _orders(rows: pd.DataFrame, settled: SettlementMatch, breaks: Sequence[Break]) -> pd.DataFrame:
     """The rows as the report shows them."""
-    rests_on = pd.Series("none", index=rows.index, dtype="str")
-    rests_on = rests_on.mask(rows["ends_by"].isin(SIGNED_ENDS), "signed")
-    rests_on = rests_on.mask(rows["ends_by"].isin(BY_OPERATOR), "by operator")
-    rests_on = rests_on.mask(rows["ends_by"] == CODES["CheckoutRejected"], "rejected")
     named = pd.Series([item.request_id for item in breaks if item.request_id], dtype="str").value_counts()
     count = rows["request_id"].map(named).fillna(0) if len(named) else 0
-    orders = rows.assign(evidence=rests_on, settlement=settled.standing, breaks=count)
+    orders = rows.assign(evidence=rows["end_proof"], settlement=settled.standing, breaks=count)
     return orders[list(ORDER_COLUMNS)].astype(ORDER_COLUMNS)
 
 

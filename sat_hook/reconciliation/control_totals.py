@@ -11,8 +11,9 @@ from psycopg2.extensions import connection as Connection
 from sat_hook.domain.books import PostedClose
 from sat_hook.domain.breaks import BreakCategory, MatchKind
 from sat_hook.domain.business_day import BusinessDay
+from sat_hook.domain.order_movements import moving_types
 from sat_hook.reconciliation.break_factory import BreakFactory
-from sat_hook.reconciliation.ledger import MOVES, Ledger, Span, Tally
+from sat_hook.reconciliation.ledger import Ledger, Span, Tally
 from sat_hook.reconciliation.model import Break, ControlTotal, MatchTotals, SaldoPoint
 from sat_hook.store.statements import queries
 
@@ -21,7 +22,7 @@ def day_in_the_log(connection: Connection, span: Span) -> Tally:
     """The day's events of all accounts, counted without any fold."""
     ((events, mark, total, sendings),) = queries("reconciliation").day_in_the_log(
         connection,
-        types=list(MOVES),
+        types=moving_types(),
         position=span.position,
         opens_at=span.opens_at,
         closes_at=span.closes_at,

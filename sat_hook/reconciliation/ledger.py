@@ -1,12 +1,12 @@
-"""Our ledger of a day: every order that moved, folded from the log as of a position, as one frame.
+"""Our ledger of a day: every order that moved, as the log has it at a position, as one frame.
 
-The fold happens in SQL, on numbers, because a million orders have several million events; it says the same as
-:func:`sat_hook.domain.order.fold`, which the tests hold it against. Amounts are int64 rupiah throughout.
+Each event of a sent order has left a row that says how the order stands after it
+(:mod:`sat_hook.domain.order_movements`). The ledger takes for each order the last row before each cut, and
+adds up what happened in the day; no event is interpreted here. Amounts are int64 rupiah throughout.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,88 +18,25 @@ from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import OrderState
+from sat_hook.domain.order_movements import EndProof
+from sat_hook.reconciliation.movements import MovementReader, copied
 from sat_hook.store.statements import queries
 
 UNSENT = "unsent"
 SKEW = timedelta(hours=1)
 """So far apart may the clocks of those be who record the events of one order."""
 STREAMS_PER_STATEMENT = 50_000
-AMOUNT_BITS = (1 << 40) - 1
-"""The place of the amount in a packed number; all bits set are no amount (SQL: ``sat.packed_amount``)."""
-CODE_BITS = 31
-
-#: Types of events that move an order on, and the state that each leads to. The place in this table is the
-#: code in the SQL statement ``moves``; 0 there is nothing yet.
-STATE_AFTER: dict[str, OrderState | None] = {
-    "CheckoutRequested": OrderState.SUBMITTING,
-    "CheckoutNotSent": OrderState.UNKNOWN,  # or quoted again: see _states
-    "CheckoutAccepted": OrderState.PENDING,
-    "CheckoutRejected": OrderState.FAILED,
-    "CheckoutUnknown": OrderState.UNKNOWN,
-    "StatusNotFound": None,
-    "OrderPending": OrderState.PENDING,
-    "OrderSucceeded": OrderState.SUCCEEDED,
-    "OrderFailed": OrderState.FAILED,
-    "OrderReversed": OrderState.REVERSED,
-    "EvidenceContradicted": None,
-    "OrderEscalated": OrderState.ESCALATED,
-    "ResendAllowedByOperator": OrderState.UNKNOWN,
-    "SucceededByOperator": OrderState.SUCCEEDED,
-    "FailedByOperator": OrderState.FAILED,
-    "AmountUnknown": None,
-    "ReversalDoubted": None,
-    "StatusMismatched": None,  # or unknown: see _folded
-}
-MOVES = tuple(STATE_AFTER)
-ENDS = tuple(
-    name
-    for name, state in STATE_AFTER.items()
-    if state in (OrderState.SUCCEEDED, OrderState.FAILED, OrderState.REVERSED)
-)
-CODES = {name: place for place, name in enumerate(MOVES, start=1)}
 
 _STATES = (UNSENT, *(state.value for state in OrderState))
-_STATE_OF_CODE = np.array(
-    [0, *(_STATES.index(state.value) if state is not None else 0 for state in STATE_AFTER.values())],
-    dtype="int8",
-)
 IN_TRANSIT = tuple(
     _STATES.index(state.value)
     for state in (OrderState.SUBMITTING, OrderState.PENDING, OrderState.UNKNOWN, OrderState.ESCALATED)
 )
-_IN_FLIGHT = tuple(_STATES.index(state.value) for state in OrderState if state.is_in_flight)
+_ENDED = tuple(_STATES.index(state.value) for state in OrderState if state.is_signed_end)
 _SUCCEEDED = _STATES.index(OrderState.SUCCEEDED.value)
+_NEVER_SENT = tuple(_STATES.index(state.value) for state in OrderState if state.was_never_sent)
 _GIVEN_BACK = (_STATES.index(OrderState.FAILED.value), _STATES.index(OrderState.REVERSED.value))
 
-_MOVE_COLUMNS = (
-    "request_id",
-    "began_here",
-    "requested",
-    "not_sent",
-    "arrivals",
-    "step",
-    "opening_step",
-    "closing_step",
-    "before_step",
-    "not_found",
-    "contradicted",
-    "mismatched",
-    "price",
-    "charge",
-    "before_charge",
-    "admin_fee_rupiah",
-    "partner_fee_rupiah",
-    "proves_debit",
-    "sent_us",
-    "ended_us",
-    "moved_us",
-    "last_position",
-    "day_events",
-    "day_mark",
-    "day_rupiah",
-)
-_SMALL = {"began_here": "int8", "requested": "int16", "not_sent": "int16", "arrivals": "int16"}
-_MOVE_TYPES = {name: "str" if name == "request_id" else _SMALL.get(name, "int64") for name in _MOVE_COLUMNS}
 _RECEIVED_TYPES = {
     "request_id": "str",
     "account": "category",
@@ -137,6 +74,11 @@ class Span:
         return self.before if self.follows else self.position
 
     @property
+    def ends_at(self) -> datetime:
+        """What was sent from then on is of a later day."""
+        return max(self.closes_at, self.closing_at)
+
+    @property
     def since(self) -> datetime:
         """From when on events are read in bulk."""
         return min(self.opens_at, self.opening_at) - SKEW
@@ -165,7 +107,7 @@ class Tally:
 class Ledger:
     """The orders of an account in a span, what other accounts did meanwhile, and orders without a beginning.
 
-    :param rows: see :func:`_folded`.
+    :param rows: see :func:`_rows_of`.
     """
 
     rows: pd.DataFrame
@@ -173,19 +115,23 @@ class Ledger:
     lost: tuple[str, ...]
 
 
-def read_ledger(connection: Connection, account: str, span: Span) -> Ledger:
+def read_ledger(connection: Connection, account: str, span: Span, reader: MovementReader) -> Ledger:
     """Every order of the account that was sent, moved or in transit within the span.
 
     :param connection: inside one snapshot, with rights on ``sat.events`` and ``sat.orders``.
     """
-    moves = _moves(connection, span, since=span.since, streams=())
-    came = moves["began_here"] == 1
-    # Those that were sent before are read from their beginning, as are those that merely wait.
-    waiting = (row[0] for row in queries("reconciliation").in_flight(connection, account=account))
-    earlier = sorted({*moves.loc[~came, "request_id"], *(set(waiting) - set(moves["request_id"]))})
+    moves = _by_order(reader.since(connection, span.since, span.position), span)
+    came = moves["sent_us"] >= _microseconds(span.since)
+    # Those that were sent before are read from their beginning, as are those that merely waited.
+    waiting = {row[0] for row in queries("reconciliation").in_flight(connection, account=account)}
+    waiting.update(reader.moved_after(connection, span.position, span.ends_at))
+    earlier = sorted({*moves.loc[~came, "request_id"], *(waiting - set(moves["request_id"]))})
     parts = [
         moves[came],
-        *(_moves(connection, span, since=None, streams=group) for group in _streams_of(earlier)),
+        *(
+            _by_order(reader.of_streams(connection, group, span.position), span)
+            for group in _streams_of(earlier)
+        ),
     ]
     del moves
     moves = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
@@ -208,16 +154,20 @@ def _places(moves: pd.DataFrame, received: pd.DataFrame) -> np.ndarray[Any, np.d
     return np.asarray(places, dtype=np.intp)
 
 
-def ledger_of(connection: Connection, account: str, span: Span, request_ids: Iterable[str]) -> pd.DataFrame:
+def ledger_of(
+    connection: Connection, account: str, span: Span, request_ids: Iterable[str], reader: MovementReader
+) -> pd.DataFrame:
     """The ledger's rows of these orders, whenever they moved; those unknown to the account are absent."""
     groups = _streams_of(sorted(set(request_ids)))
     empty: list[list[str]] = [[]]
-    moves = [_moves(connection, span, since=None, streams=group) for group in groups or empty]
+    moves = [
+        _by_order(reader.of_streams(connection, group, span.position), span) for group in groups or empty
+    ]
     received = [_received(connection, span, since=None, streams=group) for group in groups or empty]
     joined = pd.concat(moves, ignore_index=True).merge(
         pd.concat(received, ignore_index=True), on="request_id", how="inner", validate="one_to_one"
     )
-    return _folded(joined[joined["account"] == account], span)
+    return _rows_of(joined[joined["account"] == account], span)
 
 
 def _of_account(
@@ -227,8 +177,7 @@ def _of_account(
     account: str,
     span: Span,
 ) -> Ledger:
-    is_lost = (places < 0) & (moves["last_position"] > 0).to_numpy()
-    lost = tuple(sorted(moves.loc[is_lost, "request_id"]))
+    lost = tuple(sorted(moves.loc[places < 0, "request_id"]))
     began = received.drop(columns="request_id").take(places[places >= 0]).reset_index(drop=True)
     joined = pd.concat([moves[places >= 0].reset_index(drop=True), began], axis=1)
     del moves, received, began
@@ -245,31 +194,13 @@ def _of_account(
     )
     ours = joined[is_ours]
     del joined, others
-    rows = _folded(ours, span)
+    rows = _rows_of(ours, span)
     return Ledger(rows[_belongs(rows, span)].reset_index(drop=True), foreign, lost)
 
 
 def _streams_of(request_ids: Sequence[str]) -> list[list[str]]:
     streams = (f"order/{request_id}" for request_id in request_ids)
     return list(grouped(streams, STREAMS_PER_STATEMENT))
-
-
-def _moves(
-    connection: Connection, span: Span, *, since: datetime | None, streams: Sequence[str]
-) -> pd.DataFrame:
-    arguments = {
-        "since": "infinity" if since is None else since,
-        "streams": list(streams),
-        "types": list(MOVES),
-        "position": span.position,
-        "before": span.before,
-        "opening_position": span.opening_position,
-        "opens_at": span.opens_at,
-        "closes_at": span.closes_at,
-        "opening_at": span.opening_at,
-        "closing_at": span.closing_at,
-    }
-    return copied(connection, queries("reconciliation").moves.sql, arguments, _MOVE_TYPES)
 
 
 def _received(
@@ -283,53 +214,97 @@ def _received(
     return copied(connection, queries("reconciliation").received.sql, arguments, _RECEIVED_TYPES)
 
 
-def copied(
-    connection: Connection, statement: str, arguments: dict[str, Any], types: dict[str, str]
-) -> pd.DataFrame:
-    """The result of a statement as a frame: COPY into a file and from there, so that it is there once."""
-    with connection.cursor() as cursor, tempfile.TemporaryFile() as file:
-        bound = cursor.mogrify(statement, arguments).decode("utf-8").rstrip().rstrip(";")
-        cursor.copy_expert(f"COPY ({bound}) TO STDOUT (FORMAT csv)", file)
-        file.seek(0)
-        return pd.read_csv(
-            file, header=None, names=list(types), dtype=types, keep_default_na=False, na_filter=False
-        )
+def _by_order(movements: pd.DataFrame, span: Span) -> pd.DataFrame:
+    """One row an order: how it stands now and at each cut, and what its events of the day come to."""
+    if not movements["position"].is_monotonic_increasing:
+        movements = movements.sort_values("position", ignore_index=True)
+    orders, request_ids = pd.factorize(movements["request_id"])
+    size = len(request_ids)
+    position, occurred = movements["position"].to_numpy(), movements["occurred_us"].to_numpy()
+    states = np.array([_STATES.index(name) for name in movements["state"].cat.categories], dtype="int8")
+    state = states[movements["state"].cat.codes.to_numpy()]
+    # A remark tells of an order and does not move it.
+    moves = movements["is_remark"].to_numpy() == 0
+
+    def last(chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> np.ndarray[Any, np.dtype[np.intp]]:
+        """The place of each order's last row among the chosen ones; -1 where there is none."""
+        places = np.flatnonzero(chosen)
+        found = np.full(size, -1)
+        # Rows are in the order of their positions, and of several values for one place the last one stays.
+        found[orders[places]] = places
+        return found
+
+    def state_at(chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> np.ndarray[Any, np.dtype[np.int8]]:
+        places = last(moves & chosen)
+        return np.where(places < 0, 0, state[places]).astype("int8")
+
+    def gathered(operation: np.ufunc, start: int, values: Any, chosen: Any) -> Any:
+        found = np.full(size, start, dtype="int64")
+        operation.at(found, orders[chosen], values[chosen])
+        return found
+
+    now = last(np.ones(len(orders), dtype=bool))
+    before = last(position <= span.before)
+    charged = movements["charged_rupiah"].to_numpy()
+    is_in_day = (occurred >= _microseconds(span.opens_at)) & (occurred < _microseconds(span.closes_at))
+    ends = moves & np.isin(state, _ENDED)
+    far = np.iinfo("int64").max
+    ended = gathered(np.minimum, far, occurred, ends)
+    standing = movements.take(now)
+    contradictions = gathered(np.add, 0, movements["contradicts"].to_numpy(), slice(None))
+    return pd.DataFrame(
+        {
+            "request_id": request_ids,
+            "state": state[now],
+            "opening_state": state_at(
+                (position <= span.opening_position) & (occurred < _microseconds(span.opening_at))
+            ),
+            "closing_state": state_at(occurred < _microseconds(span.closing_at)),
+            "before_state": state_at(position <= span.before),
+            "price": standing["quote_rupiah"].to_numpy(),
+            "charge": charged[now],
+            "before_charge": np.where(before < 0, -1, charged[before]),
+            "admin_fee_rupiah": standing["admin_fee_rupiah"].to_numpy(),
+            "partner_fee_rupiah": standing["partner_fee_rupiah"].to_numpy(),
+            "was_debited": standing["is_debited"].to_numpy() == 1,
+            "end_proof": pd.Categorical(standing["end_proof"], categories=list(EndProof)),
+            "contradicted": (contradictions > 0) | (standing["is_doubted"].to_numpy() == 1),
+            "mismatched": standing["is_mismatched"].to_numpy() == 1,
+            "sent_us": standing["sent_us"].to_numpy(),
+            "ended_us": np.where(ended == far, -1, ended),
+            "moved_us": gathered(np.maximum, -1, occurred, moves),
+            "last_position": position[now],
+            "day_events": gathered(np.add, 0, np.ones(len(orders), dtype="int64"), is_in_day),
+            "day_mark": gathered(np.bitwise_xor, 0, movements["mark"].to_numpy(), is_in_day),
+            "day_rupiah": gathered(np.add, 0, movements["succeeded_rupiah"].to_numpy(), is_in_day),
+        }
+    )
 
 
-def _folded(read: pd.DataFrame, span: Span) -> pd.DataFrame:
-    """The fold of each order as columns, ordered by request id.
+def _rows_of(read: pd.DataFrame, span: Span) -> pd.DataFrame:
+    """The ledger's rows, ordered by request id.
 
     Beside the columns of :data:`~sat_hook.reconciliation.model.ORDER_COLUMNS` up to
-    ``in_transit_closing_rupiah``: ``before_state``, ``before_rupiah`` (as of the day before), ``ends_by``
-    (the code of the event that made the state), ``contradicted``, ``mismatched``, ``is_uncertain_at_close``,
-    ``client_mark`` (60 bits of the MD5 of the client number), and what the order's events of the day come to:
-    ``day_events``, ``day_mark``, ``day_rupiah``.
+    ``in_transit_closing_rupiah``: ``before_state``, ``before_rupiah`` (as of the day before), ``end_proof``
+    (an :class:`EndProof`), ``contradicted``, ``mismatched``, ``is_uncertain_at_close``, ``client_mark`` (60
+    bits of the MD5 of the client number), and what the order's events of the day come to: ``day_events``,
+    ``day_mark``, ``day_rupiah``.
     """
     read = read.sort_values("request_id", ignore_index=True)
-    never_left = (read["requested"] == read["not_sent"]) & (read["arrivals"] == 0)
-    state = _states(read["step"], never_left)
-    version = read["step"] // (CODE_BITS + 1)
-    is_lost = ((read["step"] & CODE_BITS) == CODES["CheckoutRequested"]) & (read["not_found"] > version)
-    is_told_of_another = np.isin(state, _IN_FLIGHT) & (read["mismatched"] > version)
-    state = np.where(is_lost | is_told_of_another, _STATES.index(OrderState.UNKNOWN.value), state)
-    opening, closing = _states(read["opening_step"], never_left), _states(read["closing_step"], never_left)
-    before = _states(read["before_step"], never_left)
-    was_debited = read["proves_debit"] == 1
-    read = read.assign(
-        **{name: _amount(read[name], 0) for name in ("price", "admin_fee_rupiah", "partner_fee_rupiah")}
-    )
-    charged = _amount(read["charge"], read["price"])
+    state, opening, closing = (read[name].to_numpy() for name in ("state", "opening_state", "closing_state"))
+    was_debited = read["was_debited"]
+    charged = read["charge"].where(read["charge"] >= 0, read["price"])
     # What never left, and what was refused at once, took nothing.
-    is_free = never_left | ((state == _GIVEN_BACK[0]) & ~was_debited)
+    is_free = np.isin(state, _NEVER_SENT) | ((state == _GIVEN_BACK[0]) & ~was_debited)
     charged = charged.where(~is_free, 0)
     booked = charged.where(charged != 0, read["price"])
     in_transit = [np.isin(states, IN_TRANSIT) for states in (opening, closing)]
     has_succeeded = (closing == _SUCCEEDED) & (opening != _SUCCEEDED)
     was_given_back = np.isin(closing, _GIVEN_BACK) & ~np.isin(opening, _GIVEN_BACK) & was_debited
     passed = was_given_back & (opening != _SUCCEEDED)  # taken and given back between the two looks
-    valued_before = _amount(read["before_charge"], read["price"])
+    valued_before = read["before_charge"].where(read["before_charge"] >= 0, read["price"])
     closing_us = int(span.closing_at.timestamp() * 1_000_000)
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
             "request_id": read["request_id"],
             "order_id": read["order_id"],
@@ -352,11 +327,11 @@ def _folded(read: pd.DataFrame, span: Span) -> pd.DataFrame:
             "in_transit_opening_rupiah": (valued_before if span.follows else booked).where(in_transit[0], 0),
             "in_transit_closing_rupiah": booked.where(in_transit[1], 0),
             "last_position": read["last_position"],
-            "before_state": _as_category(before),
+            "before_state": _as_category(read["before_state"].to_numpy()),
             "before_rupiah": valued_before,
-            "ends_by": (read["step"] & CODE_BITS).astype("int8"),
-            "contradicted": read["contradicted"] > 0,
-            "mismatched": read["mismatched"] > 0,
+            "end_proof": read["end_proof"],
+            "contradicted": read["contradicted"],
+            "mismatched": read["mismatched"],
             "is_uncertain_at_close": in_transit[1]
             | ((read["sent_us"] - closing_us).abs() < _DRIFT_US)
             | ((read["moved_us"] - closing_us).abs() < _DRIFT_US),
@@ -366,12 +341,11 @@ def _folded(read: pd.DataFrame, span: Span) -> pd.DataFrame:
             "day_rupiah": read["day_rupiah"],
         }
     )
-    return frame[(read["last_position"] > 0)].reset_index(drop=True)
 
 
 def _belongs(rows: pd.DataFrame, span: Span) -> pd.Series[bool]:
     """Which orders are the day's: sent or ended in it, in transit or moved between the looks, or changed."""
-    is_sent = rows["sent_at"] < pd.Timestamp(max(span.closes_at, span.closing_at))
+    is_sent = rows["sent_at"] < pd.Timestamp(span.ends_at)
     is_money = rows[list(_TERMS)].ne(0).any(axis=1)
     has_changed = (rows["before_state"] != rows["state"]) & (rows["before_state"] != UNSENT)
     return (is_sent & (is_money | has_changed)) | (rows["day_events"] > 0)
@@ -381,20 +355,8 @@ _TERMS = ("debit_rupiah", "refund_rupiah", "in_transit_opening_rupiah", "in_tran
 _DRIFT_US = 60 * 1_000_000
 
 
-def _states(steps: pd.Series[int], never_left: pd.Series[bool]) -> np.ndarray[Any, np.dtype[np.int8]]:
-    codes = (steps & CODE_BITS).to_numpy()
-    states = _STATE_OF_CODE[codes]
-    is_back = (codes == CODES["CheckoutNotSent"]) & never_left.to_numpy()
-    return np.where(is_back, _STATES.index(OrderState.QUOTED.value), states).astype("int8")
-
-
 def _is_open(states: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    return np.isin(states, (*IN_TRANSIT, 0, _STATES.index(OrderState.QUOTED.value)))
-
-
-def _amount(packed: pd.Series[int], otherwise: pd.Series[int] | int) -> pd.Series[int]:
-    amounts = packed & AMOUNT_BITS
-    return amounts.where((packed >= 0) & (amounts != AMOUNT_BITS), otherwise)
+    return np.isin(states, (*IN_TRANSIT, *_NEVER_SENT, 0))
 
 
 def _as_category(states: np.ndarray[Any, Any]) -> pd.Categorical[str]:

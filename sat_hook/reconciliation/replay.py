@@ -17,6 +17,7 @@ from sat_hook.reconciliation.close_computation import compute_close
 from sat_hook.reconciliation.close_digest import digest_of_close
 from sat_hook.reconciliation.errors import ReconciliationError
 from sat_hook.reconciliation.model import DayClose
+from sat_hook.reconciliation.movements import FoldedMovements
 from sat_hook.reconciliation.settlement import Keep
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries
@@ -26,6 +27,8 @@ MAXIMUM_BREAKS_NAMED = 5
 
 class ClosedDays:
     """:class:`~sat_hook.audit.reports.ReportMaker` of what closing a day came to.
+
+    Orders are folded from the log with today's code, whatever release kept the rows of their movements.
 
     Signed texts are read again, so a role that may not read them compares nothing.
     """
@@ -48,7 +51,13 @@ class ClosedDays:
         day = BusinessDay(event.day, event.cut_off_minutes)
         try:
             close = compute_close(
-                self._store.database, self._keep, stream, event.account, day, event.position
+                self._store.database,
+                self._keep,
+                stream,
+                event.account,
+                day,
+                event.position,
+                FoldedMovements(),
             )
         except (ReconciliationError, SpoolError) as error:
             report(_finding(FindingKind.REPORT_UNAVAILABLE, recorded, str(error), "what it was made from"))

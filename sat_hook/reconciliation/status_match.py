@@ -11,14 +11,14 @@ from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, MatchKind
 from sat_hook.domain.order import OrderState
+from sat_hook.domain.order_movements import EndProof
 from sat_hook.domain.rupiah import rupiah
 from sat_hook.reconciliation.break_factory import MAXIMUM_ITEMISED, BreakFactory
-from sat_hook.reconciliation.ledger import CODES, Span, copied
+from sat_hook.reconciliation.ledger import Span
 from sat_hook.reconciliation.model import Break, MatchTotals
+from sat_hook.reconciliation.movements import copied
 from sat_hook.store.statements import queries
 
-BY_OPERATOR = (CODES["SucceededByOperator"], CODES["FailedByOperator"])
-SIGNED_ENDS = (CODES["OrderSucceeded"], CODES["OrderFailed"], CODES["OrderReversed"])
 OPEN_STATES = (OrderState.SUBMITTING, OrderState.PENDING, OrderState.UNKNOWN, OrderState.ESCALATED)
 OPEN = tuple(state.value for state in OPEN_STATES)
 
@@ -107,7 +107,7 @@ def _judge(finder: BreakFactory, rows: pd.DataFrame, signed: pd.DataFrame, span:
     opens_at = pd.Timestamp(span.opens_at)
     places = rows[
         rows["request_id"].isin(wrong.keys())
-        | rows["ends_by"].isin(BY_OPERATOR)
+        | (rows["end_proof"] == EndProof.BY_OPERATOR)
         | rows["contradicted"]
         | rows["mismatched"]
         | (rows["state"].isin(OPEN) & (rows["sent_at"] < opens_at))
@@ -124,9 +124,9 @@ def _judge(finder: BreakFactory, rows: pd.DataFrame, signed: pd.DataFrame, span:
         evidence = BreakEvidence(positions=(int(row.last_position),))
         charged = int(row.charged_rupiah)
         end = wrong.get(order[0])
-        if end is not None and int(row.ends_by) in SIGNED_ENDS:
+        if end is not None and row.end_proof == EndProof.SIGNED:
             yield _disagreement(finder, order, end)
-        if int(row.ends_by) in BY_OPERATOR:
+        if row.end_proof == EndProof.BY_OPERATOR:
             yield finder.found(
                 "unsigned",
                 order[0],

@@ -14,7 +14,7 @@ from sat_hook.domain.batch_events import RowsTakenIn, RowVerdict
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.export import Export
-from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order import Order, OrderState, evolve
 
 if TYPE_CHECKING:
     from sat_hook.store.as_of import StoreAsOf
@@ -56,13 +56,56 @@ Document = Order | Batch | AccountStanding | Export
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Events for one stream, fenced by the version they were decided on, and the fold after them."""
+    """Events for one stream, fenced by the version they were decided on, and the fold after them.
+
+    :param between: the folds after each event but the last. An order needs them (:meth:`of_order` has them).
+    :raises ValueError: folds of an order are missing.
+    """
 
     stream: StreamId
     expected_version: int
     events: tuple[Event, ...]
     after: Document
     evidence: tuple[StatusEvidence, ...] = ()
+    between: tuple[Order | Batch | AccountStanding | Export, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.stream.kind is StreamKind.ORDER and len(self.between) != len(self.events) - 1:
+            raise ValueError(
+                f"{self.stream}: found {len(self.between)} folds between {len(self.events)} events; expected "
+                "one less than events"
+            )
+
+    @classmethod
+    def of_order(
+        cls,
+        request_id: str,
+        before: Order | None,
+        events: Sequence[Event],
+        occurred_at: datetime,
+        evidence: tuple[StatusEvidence, ...] = (),
+    ) -> Change:
+        """What ``events`` make of the order ``before`` when they happen at ``occurred_at``."""
+        folds: list[Order] = []
+        order = before
+        for event in events:
+            order = evolve(order, request_id, event, occurred_at)
+            folds.append(order)
+        return cls(
+            StreamId(StreamKind.ORDER, request_id),
+            before.version if before is not None else 0,
+            tuple(events),
+            folds[-1],
+            evidence,
+            tuple(folds[:-1]),
+        )
+
+    @property
+    def steps(self) -> Iterable[tuple[Event, Order | Batch | AccountStanding | Export]]:
+        """Each event with the fold after it, or with the last fold where those between are not given."""
+        if not self.between:
+            return ((event, self.after) for event in self.events)
+        return zip(self.events, (*self.between, self.after), strict=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from sat_hook.domain.event_record import (
 )
 from sat_hook.domain.export import Export
 from sat_hook.domain.order import Order, OrderState, fold
-from sat_hook.domain.order_sums import sums_of
+from sat_hook.domain.order_movements import OrderMovement, mark_of, movement_of
+from sat_hook.domain.order_sums import OrderSums, sums_of
 from sat_hook.store.as_of import StoreAsOf
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import (
@@ -275,13 +276,14 @@ def _append_arguments(
 ) -> dict[str, str]:
     heads: list[dict[str, Any]] = []
     events: list[dict[str, Any]] = []
+    movements: list[dict[str, Any]] = []
     evidence: list[dict[str, Any]] = []
     documents: dict[StreamKind, list[dict[str, Any]]] = {kind: [] for kind in StreamKind}
     moment = occurred_at.isoformat()
     for change in changes:
         stream = str(change.stream)
         heads.append({"stream": stream, "expected_version": change.expected_version})
-        for version, event in enumerate(change.events, change.expected_version + 1):
+        for version, (event, after) in enumerate(change.steps, change.expected_version + 1):
             data = event.to_text()
             digest = event_digest(
                 change.stream, version, event.type_name, event.schema_version, data, provenance, occurred_at
@@ -299,6 +301,9 @@ def _append_arguments(
                     "digest": digest,
                 }
             )
+            movement = movement_of(after, event) if isinstance(after, Order) else None
+            if movement is not None:
+                movements.append({"stream": stream, "version": version, **movement_row(movement, digest)})
         documents[change.stream.kind].append(projection_row(change.stream, change.after))
         evidence.extend(
             {
@@ -319,6 +324,7 @@ def _append_arguments(
         "orders": as_json(documents[StreamKind.ORDER], exclude_none=True),
         "batches": as_json(documents[StreamKind.BATCH]),
         "accounts": as_json(documents[StreamKind.ACCOUNT]),
+        "movements": as_json(movements, exclude_none=True),
         "evidence": as_json(evidence),
     }
 
@@ -326,7 +332,37 @@ def _append_arguments(
 def projection_row(stream: StreamId, after: Order | Batch | AccountStanding | Export) -> dict[str, Any]:
     """What the store keeps of a fold: its document, and of an order the numbers that are summed."""
     row: dict[str, Any] = {"stream": str(stream), "document": after}
-    return row | sums_of(after)._asdict() if isinstance(after, Order) else row
+    if isinstance(after, Order):
+        committed, is_reservable, *moments = sums_of(after)
+        row["committed_rupiah"], row["is_reservable"] = committed, is_reservable
+        for name, moment in zip(OrderSums._fields[2:], moments, strict=True):
+            row[name] = _text(moment)
+    return row
+
+
+def movement_row(movement: OrderMovement, digest: str) -> dict[str, Any]:
+    """What the store keeps of a movement beside its place and time; absent members are 0 or false.
+
+    :param digest: of its event.
+    """
+    state, end_proof, sent_at, quote, charged, *rest = movement
+    row: dict[str, Any] = {
+        "mark": mark_of(digest),
+        "state": state.value,
+        "end_proof": end_proof.value,
+        "sent_at": _text(sent_at),
+        "quote_rupiah": quote,
+        "charged_rupiah": charged,
+    }
+    for name, value in zip(OrderMovement._fields[5:], rest, strict=True):
+        if value:
+            row[name] = value
+    return row
+
+
+def _text(moment: datetime | None) -> str | None:
+    # JSON's own writer is several times slower with moments, and with enums, than with text.
+    return None if moment is None else moment.isoformat()
 
 
 def as_json(rows: list[dict[str, Any]], *, exclude_none: bool = False) -> str:

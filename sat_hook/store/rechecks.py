@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple, Protocol
 
-from sat_hook.domain.rechecks import END_TYPES, RecheckFinding
+from sat_hook.domain.order_events import END_TYPES
+from sat_hook.domain.rechecks import RecheckFinding
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries

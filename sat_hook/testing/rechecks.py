@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sat_hook.domain.business_day import business_day
-from sat_hook.domain.rechecks import END_TYPES, RecheckFinding, recheck_times
+from sat_hook.domain.order_events import END_TYPES
+from sat_hook.domain.rechecks import RecheckFinding, recheck_times
 from sat_hook.store.rechecks import DueRecheck, RecheckCount, RecheckKey
 from sat_hook.testing.event_store import MemoryEventStore
 

@@ -1,6 +1,7 @@
 -- name: keep_derived_tables_in_place()!
 -- Taken before the snapshot: a table that was emptied by TRUNCATE after it would look empty inside it.
-LOCK TABLE sat.stream_heads, sat.orders, sat.batches, sat.accounts, sat.product_prices IN ACCESS SHARE MODE;
+LOCK TABLE sat.stream_heads, sat.orders, sat.order_movements, sat.batches, sat.accounts, sat.product_prices
+    IN ACCESS SHARE MODE;
 
 -- name: streams_in_order()
 -- The whole log, stream by stream and version by version, each with the head that the store keeps for it.
@@ -87,6 +88,15 @@ SELECT request_id, committed_rupiah, is_reservable, outstanding_until, refundabl
 FROM sat.orders
 WHERE request_id = ANY (:keys);
 
+-- name: movements_at(positions)
+-- The movements at these positions.
+SELECT
+    position, request_id, occurred_at, mark, state, end_proof, sent_at, quote_rupiah, charged_rupiah,
+    admin_fee_rupiah, partner_fee_rupiah, succeeded_rupiah, is_debited, is_doubted, is_mismatched, contradicts,
+    is_remark
+FROM sat.order_movements
+WHERE position = ANY (:positions);
+
 -- name: documents_of_batches(keys)
 -- The projections of these batches.
 SELECT batch_id, document FROM sat.batches WHERE batch_id = ANY (:keys);
@@ -110,6 +120,15 @@ FROM sat.accounts AS a
 WHERE NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = 'account/' || a.account_id)
 ORDER BY 1, 2;
 
+-- name: movements_without_events()
+-- The first movement of each order at a position where the log has no event of that order.
+SELECT min(m.position), m.request_id
+FROM sat.order_movements AS m
+LEFT JOIN sat.events AS e ON e.position = m.position AND e.stream = 'order/' || m.request_id
+WHERE e.position IS NULL
+GROUP BY m.request_id
+ORDER BY 1;
+
 -- name: lock_log()!
 -- Nobody appends and nobody closes a position until this transaction ends.
 SELECT pg_advisory_xact_lock(sat.log_lock_key());
@@ -120,7 +139,7 @@ SET LOCAL statement_timeout = 0;
 
 -- name: empty_derived_tables()!
 -- Deleted and not truncated: whoever reads meanwhile goes on seeing what was there.
-WITH orders AS (DELETE FROM sat.orders), batches AS (DELETE FROM sat.batches),
+WITH orders AS (DELETE FROM sat.orders), movements AS (DELETE FROM sat.order_movements), batches AS (DELETE FROM sat.batches),
     accounts AS (DELETE FROM sat.accounts), prices AS (DELETE FROM sat.product_prices)
 DELETE FROM sat.stream_heads;
 
@@ -141,6 +160,12 @@ FROM jsonb_to_recordset(:orders::jsonb) AS o (
     document jsonb, committed_rupiah bigint, is_reservable boolean, outstanding_until timestamptz,
     refundable_until timestamptz, counted_at timestamptz
 );
+
+-- name: refill_movements(movements)!
+-- Movements as the events of their orders say.
+INSERT INTO sat.order_movements
+SELECT m.*
+FROM jsonb_populate_recordset(NULL::sat.order_movements, :movements::jsonb) AS m;
 
 -- name: refill_batches(keys, documents)!
 -- Batches as their events say.

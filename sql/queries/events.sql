@@ -1,7 +1,8 @@
--- name: append_events(heads, events, orders, batches, accounts, evidence)$
+-- name: append_events(heads, events, orders, movements, batches, accounts, evidence)$
 -- Append to many streams at once; returns the streams that had moved on.
 SELECT sat.append_events(
-    :heads::jsonb, :events::jsonb, :orders::jsonb, :batches::jsonb, :accounts::jsonb, :evidence::jsonb
+    :heads::jsonb, :events::jsonb, :orders::jsonb, :movements::jsonb, :batches::jsonb, :accounts::jsonb,
+    :evidence::jsonb
 );
 
 -- name: read_stream(stream)

@@ -36,92 +36,52 @@ CROSS JOIN LATERAL jsonb_to_record(e.data::jsonb) AS r (
     account text, order_id text, batch_id text, row_number integer, product_code text, client_number text
 );
 
--- name: moves(since, streams, types, position, before, opening_position, opens_at, closes_at, opening_at, closing_at)
--- Every order about which something happened since a moment, and these streams from their beginning, folded: one
--- row each, numbers only. A packed number has the version above, so the largest is the latest.
-WITH chosen AS (
-    SELECT stream, version, position, occurred_at, type, data, digest
-    FROM sat.events
-    WHERE occurred_at >= :since AND type = ANY (:types)
-    UNION ALL
-    SELECT stream, version, position, occurred_at, type, data, digest
-    FROM sat.events
-    WHERE stream = ANY (:streams) AND type = ANY (:types)
-),
-read AS (
-    SELECT
-        stream, version::bigint AS version, position, occurred_at, type,
-        array_position(:types, type) AS code,
-        CASE WHEN type IN (
-            'CheckoutRequested', 'CheckoutAccepted', 'OrderPending', 'OrderSucceeded', 'OrderFailed',
-            'OrderReversed', 'AmountUnknown'
-        ) THEN data::jsonb END AS facts,
-        ('x' || left(digest, 15))::bit(60)::bigint AS mark
-    FROM chosen
-    OFFSET 0  -- so that a document is read once
-),
-numbered AS (
-    SELECT
-        *,
-        version << 5 | code AS step,
-        sat.packed_amount(version, (facts ->> 'price_rupiah')::bigint) AS price,
-        -- A signed price that is no amount is what SAT said last: nothing that can be summed.
-        sat.packed_amount(version, CASE
-            WHEN type <> 'AmountUnknown' THEN (facts ->> 'sales_price_rupiah')::bigint
-            WHEN facts ->> 'member' = 'sales_price' AND (facts ->> 'is_signed')::boolean THEN -1
-        END) AS charge,
-        sat.packed_amount(version, (facts ->> 'admin_fee_rupiah')::bigint) AS admin_fee,
-        sat.packed_amount(version, (facts ->> 'partner_fee_rupiah')::bigint) AS partner_fee,
-        position <= :position AS is_known,
-        type NOT IN ('StatusNotFound', 'EvidenceContradicted', 'AmountUnknown', 'ReversalDoubted',
-            'StatusMismatched') AS is_step,
-        type IN ('OrderPending', 'OrderSucceeded', 'OrderFailed', 'OrderReversed') AS is_signed,
-        type IN ('CheckoutAccepted', 'OrderPending', 'OrderSucceeded', 'OrderFailed', 'OrderReversed',
-            'SucceededByOperator', 'FailedByOperator') AS proves_debit,
-        position <= :position AND occurred_at >= :opens_at AND occurred_at < :closes_at AS is_in_day
-    FROM read
-)
+-- name: movements_since(since, position)
+-- What happened to sent orders since a moment; times in microseconds.
 SELECT
-    substr(stream, 7),
-    bool_or(type = 'CheckoutRequested' AND (facts ->> 'attempt') = '1')::integer,
-    count(*) FILTER (WHERE is_known AND type = 'CheckoutRequested'),
-    count(*) FILTER (WHERE is_known AND type = 'CheckoutNotSent'),
-    count(*) FILTER (WHERE is_known AND type NOT IN ('CheckoutRequested', 'CheckoutNotSent')),
-    coalesce(max(step) FILTER (WHERE is_known AND is_step), 0),
-    coalesce(max(step) FILTER (
-        WHERE position <= :opening_position AND is_step AND occurred_at < :opening_at), 0),
-    coalesce(max(step) FILTER (WHERE is_known AND is_step AND occurred_at < :closing_at), 0),
-    coalesce(max(step) FILTER (WHERE position <= :before AND is_step), 0),
-    coalesce(max(version) FILTER (WHERE is_known AND type = 'StatusNotFound'), 0),
-    -- A doubt, like a status about something else, stands until SAT signs for the order again.
-    greatest(
-        coalesce(max(version) FILTER (WHERE is_known AND type = 'EvidenceContradicted'), 0),
-        CASE WHEN max(version) FILTER (WHERE is_known AND type = 'ReversalDoubted')
-            > coalesce(max(version) FILTER (WHERE is_known AND is_signed), 0) THEN 1 ELSE 0 END
-    ),
-    CASE WHEN max(version) FILTER (WHERE is_known AND type = 'StatusMismatched')
-        > coalesce(max(version) FILTER (WHERE is_known AND is_signed), 0)
-        THEN max(version) FILTER (WHERE is_known AND type = 'StatusMismatched') ELSE 0 END,
-    coalesce(max(price) FILTER (WHERE is_known), 0) & 1099511627775,
-    coalesce(max(charge) FILTER (WHERE is_known), -1),
-    coalesce(max(charge) FILTER (WHERE position <= :before), -1),
-    coalesce(max(admin_fee) FILTER (WHERE is_known), 0) & 1099511627775,
-    coalesce(max(partner_fee) FILTER (WHERE is_known), 0) & 1099511627775,
-    bool_or(is_known AND proves_debit)::integer,
-    coalesce((extract(epoch FROM min(occurred_at) FILTER (
-        WHERE is_known AND type = 'CheckoutRequested')) * 1000000)::bigint, -1),
-    coalesce((extract(epoch FROM min(occurred_at) FILTER (
-        WHERE is_known AND type IN ('CheckoutRejected', 'OrderSucceeded', 'OrderFailed', 'OrderReversed',
-            'SucceededByOperator', 'FailedByOperator'))) * 1000000)::bigint, -1),
-    coalesce((extract(epoch FROM max(occurred_at) FILTER (WHERE is_known AND is_step)) * 1000000)::bigint, -1),
-    coalesce(max(position) FILTER (WHERE is_known), 0),
-    count(*) FILTER (WHERE is_in_day),
-    coalesce(bit_xor(mark) FILTER (WHERE is_in_day), 0),
-    coalesce(sum((facts ->> 'sales_price_rupiah')::bigint) FILTER (
-        WHERE is_in_day AND type = 'OrderSucceeded'
-          AND (facts ->> 'sales_price_rupiah')::bigint BETWEEN 0 AND 1000000000000), 0)
-FROM numbered
-GROUP BY stream;
+    m.request_id, m.position, round(date_part('epoch', m.occurred_at) * 1000000)::bigint,
+    coalesce(round(date_part('epoch', m.sent_at) * 1000000)::bigint, -1), m.mark, m.quote_rupiah,
+    coalesce(m.charged_rupiah, -1), m.admin_fee_rupiah, m.partner_fee_rupiah, m.succeeded_rupiah,
+    m.is_debited::integer, m.is_doubted::integer, m.is_mismatched::integer, m.contradicts::integer,
+    m.is_remark::integer, m.state, m.end_proof
+FROM sat.order_movements AS m
+WHERE m.occurred_at >= :since AND m.position <= :position;
+
+-- name: movements_of(streams, position)
+-- The same of these orders, from their beginning.
+SELECT
+    m.request_id, m.position, round(date_part('epoch', m.occurred_at) * 1000000)::bigint,
+    coalesce(round(date_part('epoch', m.sent_at) * 1000000)::bigint, -1), m.mark, m.quote_rupiah,
+    coalesce(m.charged_rupiah, -1), m.admin_fee_rupiah, m.partner_fee_rupiah, m.succeeded_rupiah,
+    m.is_debited::integer, m.is_doubted::integer, m.is_mismatched::integer, m.contradicts::integer,
+    m.is_remark::integer, m.state, m.end_proof
+FROM sat.events AS e
+JOIN sat.order_movements AS m USING (position)
+WHERE e.stream = ANY (:streams) AND e.position <= :position;
+
+-- name: moved_after(position, sent_before)
+-- Orders that were sent before a moment, and to which something happened after a position.
+SELECT DISTINCT request_id FROM sat.order_movements WHERE position > :position AND sent_at < :sent_before;
+
+-- name: streams_moved_after(position, sent_before, types)
+-- The streams of these orders, as the log itself says.
+SELECT DISTINCT e.stream
+FROM sat.events AS e
+WHERE e.position > :position AND e.type = ANY (:types) AND EXISTS (
+    SELECT FROM sat.events AS s
+    WHERE s.stream = e.stream AND s.type = 'CheckoutRequested' AND s.occurred_at < :sent_before
+);
+
+-- name: events_of_moved_orders(since, types, position)
+-- All events of the orders to which something happened since a moment; by stream, by version.
+SELECT position, stream, version, type, schema_version, data, actor, cause, occurred_at, recorded_at, digest
+FROM sat.events
+WHERE position <= :position AND stream IN (
+    SELECT stream
+    FROM sat.events
+    WHERE occurred_at >= :since AND position <= :position AND type = ANY (:types)
+)
+ORDER BY stream, version;
 
 -- name: in_flight(account)
 -- Orders whose end is not known now; whichever day they came from.

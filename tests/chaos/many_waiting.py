@@ -27,7 +27,6 @@ from psycopg2.extensions import parse_dsn
 
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.order import evolve
 from sat_hook.protocol.signing import generate_key_pair
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change
@@ -110,11 +109,7 @@ class ManyWaiting:
             changes = []
             for number in range(first, min(first + GROUP, self.orders + 1)):
                 events = (received(number), *chain)
-                order = None
-                for event in events:
-                    order = evolve(order, stream_of(number).key, event, now)
-                assert order is not None
-                changes.append(Change(stream_of(number), 0, events, order))
+                changes.append(Change.of_order(stream_of(number).key, None, events, now))
             assert not store.append(changes, BY_TEST, now)
         opened.close()
 

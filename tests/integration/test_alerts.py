@@ -21,7 +21,6 @@ from sat_hook.domain.batch_commands import ReportStoppedChunk
 from sat_hook.domain.batch_events import ChunkStopped, StopCause
 from sat_hook.domain.event import Event, registered_events
 from sat_hook.domain.funds import Movement, MovementKind
-from sat_hook.domain.order import evolve
 from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.operators.alerts import (
     ALERTS,
@@ -54,11 +53,7 @@ class Kept:
         store, stream = self.application.store, stream_of(number)
         before = store.load_orders([stream.key]).get(stream.key)
         chain = events if before else (received(number), REQUESTED, *events)
-        order = before
-        for event in chain:
-            order = evolve(order, stream.key, event, T0)
-        assert order is not None
-        assert not store.append([Change(stream, before.version if before else 0, chain, order)], BY_TEST, T0)
+        assert not store.append([Change.of_order(stream.key, before, chain, T0)], BY_TEST, T0)
 
     def collect(self) -> int:
         """Read the log."""

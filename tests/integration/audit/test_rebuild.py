@@ -52,7 +52,7 @@ def derived(database: ApplicationDatabase) -> list[list[tuple[Any, ...]]]:
     """Everything in the derived tables."""
     with closing(psycopg2.connect(database.owner_dsn)) as connection, connection.cursor() as cursor:
         contents = []
-        for table in ("orders", "batches", "stream_heads"):
+        for table in ("orders", "order_movements", "batches", "stream_heads"):
             cursor.execute(f"SELECT * FROM sat.{table} ORDER BY 1")
             contents.append(cursor.fetchall())
         return contents
@@ -78,6 +78,16 @@ def test_projections_agree_with_the_log(filled: ApplicationDatabase) -> None:
         (
             f"UPDATE sat.orders SET committed_rupiah = 1 WHERE request_id = '{KEY}'",
             FindingKind.PROJECTION_DIFFERS,
+            FIRST,
+        ),
+        (
+            f"UPDATE sat.order_movements SET charged_rupiah = 1 WHERE request_id = '{KEY}'",
+            FindingKind.PROJECTION_DIFFERS,
+            FIRST,
+        ),
+        (
+            f"DELETE FROM sat.order_movements WHERE request_id = '{KEY}'",
+            FindingKind.PROJECTION_MISSING,
             FIRST,
         ),
         (f"DELETE FROM sat.orders WHERE request_id = '{KEY}'", FindingKind.PROJECTION_MISSING, FIRST),
@@ -112,11 +122,12 @@ def test_a_difference_is_found_where_it_is(
 
 
 def test_rows_of_streams_that_do_not_exist_are_found(filled: ApplicationDatabase) -> None:
-    """A projection and a head that no event accounts for."""
+    """A projection, a movement and a head that no event accounts for."""
     damage(filled, f"DELETE FROM sat.events WHERE stream = '{FIRST}'")
     found = Found()
     compare(filled, found)
     assert [(finding.kind, finding.place) for finding in found.findings] == [
+        (FindingKind.PROJECTION_WITHOUT_EVENTS, FIRST),
         (FindingKind.PROJECTION_WITHOUT_EVENTS, FIRST),
         (FindingKind.HEAD_WITHOUT_EVENTS, FIRST),
     ]
@@ -164,6 +175,7 @@ def test_a_rebuild_from_zero_is_identical(
         f"DELETE FROM sat.orders WHERE request_id = '{KEY}'",
         """UPDATE sat.orders SET document = document || '{"state": "failed"}'""",
         f"UPDATE sat.stream_heads SET stream = 'order/{'A' * 32}' WHERE stream = '{FIRST}'",
+        "UPDATE sat.order_movements SET position = -position, state = 'failed'",
     )
     assert derived(filled) != before
     rebuilt = rebuild_as(filled.owner_dsn)

@@ -9,9 +9,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.identity import batch_id_of, request_id_of
-from sat_hook.domain.order import evolve
 from sat_hook.domain.order_events import HoldReason, OrderEscalated, OrderHeld
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change
@@ -55,13 +53,8 @@ def waiting(
 
 
 def _of_account(account: str, number: int, *events: OrderHeld) -> Change:
-    stream = StreamId(StreamKind.ORDER, request_id_of(account, f"order-{number}"))
     life = (received(number, account=account), *events)
-    order = None
-    for event in life:
-        order = evolve(order, stream.key, event, T0)
-    assert order is not None
-    return Change(stream, 0, life, order)
+    return Change.of_order(request_id_of(account, f"order-{number}"), None, life, T0)
 
 
 def test_orders_that_wait_for_a_person_are_listed_the_longest_first(waiting: Run) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.order import OrderState, evolve
+from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.pipeline.status_polling import StatusPoller
 from sat_hook.protocol.outcomes import StatusOutcome
@@ -29,11 +29,8 @@ def due_orders(clock: ManualClock, count: int) -> tuple[MemoryEventStore, Memory
     """Orders of one batch that were sent and are to be asked about now."""
     store = MemoryEventStore(clock)
     for number in range(1, count + 1):
-        stream, order = stream_of(number), None
-        for event in (received(number), REQUESTED):
-            order = evolve(order, stream.key, event, T0)
-        assert order is not None
-        store.append([Change(stream, 0, (received(number), REQUESTED), order)], BY_TEST, T0)
+        change = Change.of_order(stream_of(number).key, None, (received(number), REQUESTED), T0)
+        store.append([change], BY_TEST, T0)
     schedule = MemoryPollSchedule(store)
     schedule.enroll(PollScope(batch_id=BATCH), T0 + timedelta(seconds=2))
     clock.advance(2)

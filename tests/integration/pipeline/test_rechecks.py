@@ -14,7 +14,7 @@ import pytest
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.event import Event
-from sat_hook.domain.order import OrderState, evolve
+from sat_hook.domain.order import OrderState
 from sat_hook.domain.ports import SendWindow
 from sat_hook.domain.rechecks import RecheckFinding
 from sat_hook.pipeline.alerting import raise_alerts
@@ -99,12 +99,9 @@ class World:
     def end(self, number: int, *events: Event, says: str | None) -> str:
         """Order ``number`` has ended now; ``says`` is what SAT answers from now on."""
         stream = stream_of(number)
-        order = None
         chain = (received(number), REQUESTED, *events)
-        for event in chain:
-            order = evolve(order, stream.key, event, self.clock.now())
-        assert order is not None
-        assert not self.store.append([Change(stream, 0, chain, order)], BY_TEST, self.clock.now())
+        change = Change.of_order(stream.key, None, chain, self.clock.now())
+        assert not self.store.append([change], BY_TEST, self.clock.now())
         if says is not None:
             self.sat.statuses[stream.key] = says
         return stream.key

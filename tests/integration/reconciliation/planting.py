@@ -18,9 +18,9 @@ from sat_hook.domain.books_commands import (
 from sat_hook.domain.books_events import SettlementMapping
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event import Event
-from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import digest_of, payload_digest, request_id_of
-from sat_hook.domain.order import Order, evolve
+from sat_hook.domain.order import Order
 from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.day_close import Closed, close_day
@@ -76,14 +76,10 @@ class Planted:
     ) -> None:
         """Events of an order at a moment."""
         key = self.request_id(name)
-        order = self.orders.get(key)
-        version = order.version if order else 0
-        for event in events:
-            order = evolve(order, key, event, at)
-        assert order is not None
-        change = Change(StreamId(StreamKind.ORDER, key), version, events, order, evidence)
+        change = Change.of_order(key, self.orders.get(key), events, at, evidence)
         assert self.store.append([change], BY_TEST, at) == frozenset()
-        self.orders[key] = order
+        assert isinstance(change.after, Order)
+        self.orders[key] = change.after
 
     def receive(self, name: str, at: datetime, price: int = PRICE, product: str = "50k-simpati") -> None:
         """An order is taken in and quoted."""

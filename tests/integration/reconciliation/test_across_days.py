@@ -305,3 +305,25 @@ def test_a_row_that_says_failed_takes_nothing(day: Planted) -> None:
     settlement = close.matches[1]
     assert (settlement.ours, settlement.theirs, settlement.matched) == (3, 3, 2)
     assert settlement.ours_rupiah == settlement.theirs_rupiah == 3 * PRICE
+
+
+def test_what_had_not_left_at_the_close_is_not_in_transit_at_the_next_opening(day: Planted) -> None:
+    """SAT was away before the cut-off; sent again on the next day, the order is the next day's alone."""
+    refused_at = CLOSES - 120 * SECOND
+    day.receive("late", refused_at - SECOND)
+    requested = happened.CheckoutRequested(
+        attempt=1, body="{}", price_rupiah=PRICE, send_before=refused_at, settled_after=refused_at
+    )
+    day.happen("late", refused_at, requested)
+    day.happen("late", refused_at + SECOND, happened.CheckoutNotSent(attempt=1, reason="connection refused"))
+    day.observe(CLOSES + SECOND)
+    first = day.close().close
+    again = CLOSES + HOUR
+    day.happen("late", again, requested.model_copy(update={"attempt": 2}))
+    day.end("late", again + SECOND)
+    day.net_rupiah -= PRICE
+    second = next_day(day)
+    assert (first.breaks, second.breaks) == ((), ())
+    assert second.saldo is not None
+    assert second.saldo.in_transit_opening_rupiah == PRICE  # "on its way" alone
+    assert second.orders.set_index("order_id").loc["late", "debit_rupiah"] == PRICE

@@ -1,9 +1,10 @@
-"""The ledger that is folded in SQL says what the domain's own fold says, for every history of an order."""
+"""The ledger says what the domain's own fold says, for every history of an order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 
 import pandas as pd
@@ -13,6 +14,7 @@ from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState, evolve
 from sat_hook.reconciliation.ledger import Ledger, Span, ledger_of, read_ledger
+from sat_hook.reconciliation.movements import FoldedMovements, KeptMovements, MovementReader
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore
@@ -23,6 +25,7 @@ from tests.unit.domain.situations import HISTORIES
 
 LIVES = {name: events for name, events in HISTORIES.items() if events}
 SECOND = timedelta(seconds=1)
+KEPT = KeptMovements()
 SPAN = Span(T0, T0 + timedelta(days=1), T0, T0 + timedelta(days=1), position=10**9, before=0)
 
 
@@ -37,8 +40,9 @@ def store(module_database: ApplicationDatabase) -> Iterator[PostgresEventStore]:
                 if hasattr(event, "order_id"):
                     event = event.model_copy(update={"order_id": name})
                 at = T0 + place * SECOND
-                order = evolve(order, key, event, at)
-                change = Change(StreamId(StreamKind.ORDER, key), place, (event,), order)
+                change = Change.of_order(key, order, (event,), at)
+                assert isinstance(change.after, Order)
+                order = change.after
                 assert store.append([change], BY_TEST, at) == frozenset()
         yield store
 
@@ -49,11 +53,13 @@ def folded(store: PostgresEventStore, name: str) -> Order:
     return store.load_orders([key])[key]
 
 
-def ledger(store: PostgresEventStore, span: Span = SPAN) -> Ledger:
+def ledger(
+    store: PostgresEventStore, span: Span = SPAN, reader: MovementReader = KEPT, account: str = ACCOUNT
+) -> Ledger:
     """The ledger of the span."""
     with store.database.transaction(snapshot=True) as connection:
         queries("reconciliation").read_in_bulk(connection)
-        return read_ledger(connection, ACCOUNT, span)
+        return read_ledger(connection, account, span, reader)
 
 
 def rows_of(store: PostgresEventStore) -> pd.DataFrame:
@@ -101,7 +107,7 @@ def test_orders_that_were_read_one_by_one_are_the_same(store: PostgresEventStore
     """In bulk by time or by their streams: equal rows."""
     bulk = ledger(store).rows
     with store.database.transaction(snapshot=True) as connection:
-        single = ledger_of(connection, ACCOUNT, SPAN, bulk["request_id"].tolist())
+        single = ledger_of(connection, ACCOUNT, SPAN, bulk["request_id"].tolist(), KEPT)
     pd.testing.assert_frame_equal(bulk, single, check_categorical=False)
 
 
@@ -122,10 +128,18 @@ def test_what_was_sent_before_is_read_from_its_beginning(store: PostgresEventSto
 
 def test_other_accounts_are_counted_and_left_out(store: PostgresEventStore) -> None:
     """Their events are the difference between the log and this account's report."""
-    with store.database.transaction(snapshot=True) as connection:
-        found = read_ledger(connection, "somebody else", SPAN)
+    found = ledger(store, account="somebody else")
     ours = ledger(store)
     assert len(found.rows) == 0
     assert found.foreign.events == int(ours.rows["day_events"].sum()) > 0
     assert found.foreign.sendings == int(ours.rows["is_sent_in_day"].sum())
     assert (ours.foreign.events, ours.lost) == (0, ())
+
+
+def test_the_log_folded_again_gives_the_same_ledger(store: PostgresEventStore) -> None:
+    """Rows that appends kept, and today's fold of the log: one ledger, of the day and of a later one."""
+    late = replace(SPAN, opens_at=T0 + timedelta(hours=3), opening_at=T0 + timedelta(hours=3))
+    for span in (SPAN, late):
+        kept, folded_again = ledger(store, span), ledger(store, span, FoldedMovements())
+        pd.testing.assert_frame_equal(kept.rows, folded_again.rows)
+        assert (kept.foreign, kept.lost) == (folded_again.foreign, folded_again.lost)

@@ -51,6 +51,18 @@ def test_a_closed_day_comes_to_the_same(closed: Planted, database: ApplicationDa
     assert found.findings == []
 
 
+def test_a_day_is_replayed_from_the_log_alone(closed: Planted, database: ApplicationDatabase) -> None:
+    """Before a deploy the rows of movements are another release's, or there is no such table yet."""
+    damage(
+        database,
+        "DROP TABLE sat.order_movements CASCADE",
+        "COMMENT ON SCHEMA sat IS 'the shape of an older release'",
+    )
+    found = Found()
+    assert replayed(database.owner_dsn, found).reports == {"closed days": {Verdict.EQUAL: 1}}
+    assert found.findings == []
+
+
 def test_another_result_is_found_with_what_is_other(closed: Planted, database: ApplicationDatabase) -> None:
     """Orders, breaks and the terms of the saldo equation, by name; no amount of a customer."""
     damage(

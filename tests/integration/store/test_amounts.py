@@ -1,4 +1,4 @@
-"""The database's functions of amounts say what Python's do."""
+"""The database reads the amounts of a signed text as the client does."""
 
 from __future__ import annotations
 
@@ -9,24 +9,8 @@ import psycopg2
 
 from sat_hook.domain.amounts import MAXIMUM_AMOUNT_RUPIAH, is_amount
 from sat_hook.protocol.messages import parse_order
-from sat_hook.reconciliation.ledger import AMOUNT_BITS
 from stack.databases import ApplicationDatabase
 from tests.unit.protocol.test_messages import order_body
-
-EDGES = [None, 0, 1, -1, 25_100, MAXIMUM_AMOUNT_RUPIAH, MAXIMUM_AMOUNT_RUPIAH + 1, 2**40 - 1, 2**40 + 25_100]
-EDGES += [10**15, -(10**15)]
-
-
-def test_packed_amounts_run_into_nothing(module_database: ApplicationDatabase) -> None:
-    """Version and amount come back whole; a number that is no amount has all bits of one."""
-    with closing(psycopg2.connect(module_database.writer_dsn)) as connection, connection.cursor() as cursor:
-        for version in (1, 2, 70_000, 2**22):
-            for rupiah in EDGES[1:]:
-                assert rupiah is not None
-                cursor.execute("SELECT sat.packed_amount(%s, %s)", (version, rupiah))
-                (packed,) = cursor.fetchone() or (0,)
-                assert packed >> 40 == version
-                assert packed & AMOUNT_BITS == (rupiah if is_amount(rupiah) else AMOUNT_BITS)
 
 
 def test_a_signed_amount_is_read_as_the_client_reads_it(module_database: ApplicationDatabase) -> None:

@@ -121,8 +121,8 @@ def test_every_store_counts_as_the_formula_does(both: Both, up_to_row: int) -> N
     both.events.append([submitted()], BY_TEST, T0)
     orders: list[Order] = []
     for order, events, moment in orders_of_every_history(chance, 2):
-        stream = StreamId(StreamKind.ORDER, order.request_id)
-        assert not both.events.append([Change(stream, 0, events, order)], BY_TEST, moment)
+        change = Change.of_order(order.request_id, None, events, moment)
+        assert not both.events.append([change], BY_TEST, moment)
         orders.append(order)
     if up_to_row:
         reserve_up_to(both.events, BATCH, up_to_row)

@@ -10,7 +10,6 @@ import pytest
 
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.event import Event
-from sat_hook.domain.order import evolve
 from sat_hook.domain.rechecks import RecheckFinding
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change, EventStore
@@ -62,12 +61,7 @@ class Kept:
         before = self.store.load_orders([stream.key]).get(stream.key)
         if before is None:
             events = (received(number, account=account), *events)
-        order = before
-        for event in events:
-            order = evolve(order, stream.key, event, at)
-        assert order is not None
-        change = Change(stream, before.version if before else 0, events, order)
-        assert not self.store.append([change], BY_TEST, at)
+        assert not self.store.append([Change.of_order(stream.key, before, events, at)], BY_TEST, at)
         return stream.key
 
     def claim(self, now: datetime, *, days: tuple[int, ...] = (1, 7), limit: int = 10) -> list[str]:

@@ -28,7 +28,6 @@ from sat_hook.domain.event import Event
 from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.guards import NO_RULES, AccountRules
 from sat_hook.domain.identity import digest_of
-from sat_hook.domain.order import evolve
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change, StatusEvidence
@@ -91,11 +90,7 @@ BREAKS = {
 
 def sent_now(number: int, *events: Event) -> Change:
     """An order that was sent a moment ago: SAT still refuses its duplicate."""
-    after = None
-    for event in events:
-        after = evolve(after, ORDER[number], event, datetime.now(UTC))
-    assert after is not None
-    return Change(stream_of(number), 0, events, after)
+    return Change.of_order(ORDER[number], None, events, datetime.now(UTC))
 
 
 def fill(store: PostgresEventStore, folder: Path) -> str:

@@ -1,0 +1,139 @@
+"""What each event of a sent order leaves of it, as one narrow row: the fold's answer, ready to be summed.
+
+The store keeps a row with each event (``sat.order_movements``). Closing a day reads these rows and compares
+positions and moments; what an event does to an order's state, price or charge is said by
+:func:`sat_hook.domain.order.evolve` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from sat_hook.domain import order_events as happened
+from sat_hook.domain.amounts import is_amount
+from sat_hook.domain.event import Event, registered_events
+from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.domain.order import Order, OrderState, evolve
+
+MARK_DIGITS = 15
+"""So many hexadecimal digits of an event's digest are kept as one 60-bit number."""
+
+_REMARKS = (
+    happened.StatusNotFound,
+    happened.EvidenceContradicted,
+    happened.AmountUnknown,
+    happened.ReversalDoubted,
+    happened.StatusMismatched,
+)
+
+
+class EndProof(StrEnum):
+    """What the end of an order rests on."""
+
+    NONE = "none"
+    SIGNED = "signed"
+    BY_OPERATOR = "by operator"
+    REJECTED = "rejected"
+
+
+class OrderMovement(NamedTuple):
+    """An order after one of its events. Rupiah and UTC.
+
+    :param sent_at: when it was first sent.
+    :param charged_rupiah: what SAT takes for it; None while SAT has named no amount.
+    :param is_debited: SAT has said that it took the money, whether or not it gave it back.
+    :param contradicts: the event is signed evidence that fits no transition.
+    :param is_remark: the event tells something about the order and does not move it.
+    :param succeeded_rupiah: what a signed Success names; 0 for every other event.
+    """
+
+    state: OrderState
+    end_proof: EndProof
+    sent_at: datetime | None
+    quote_rupiah: int
+    charged_rupiah: int | None
+    admin_fee_rupiah: int
+    partner_fee_rupiah: int
+    succeeded_rupiah: int
+    is_debited: bool
+    is_doubted: bool
+    is_mismatched: bool
+    contradicts: bool
+    is_remark: bool
+
+
+class PlacedMovement(NamedTuple):
+    """A movement, and where and when its event stands in the log."""
+
+    position: int
+    request_id: str
+    occurred_at: datetime
+    mark: int
+    movement: OrderMovement
+
+    def row(self) -> dict[str, Any]:
+        """As ``sat.order_movements`` has it."""
+        row = self._asdict()
+        del row["movement"]
+        return row | self.movement._asdict()
+
+
+def movement_of(after: Order, event: Event) -> OrderMovement | None:
+    """The row of ``event``, after which the order is ``after``; None for an event of an unsent order."""
+    if not isinstance(event, happened.SentOrderEvent):
+        return None
+    named = event.sales_price_rupiah if isinstance(event, happened.OrderSucceeded) else None
+    state = after.state
+    # By place and not by name: every append makes these, and half the time goes into names.
+    return OrderMovement(
+        state,
+        _end_proof(after) if state.is_signed_end else EndProof.NONE,
+        after.first_sent_at,
+        after.quote_rupiah or 0,
+        after.charged_rupiah,
+        after.admin_fee_rupiah or 0,
+        after.partner_fee_rupiah or 0,
+        named if named is not None and is_amount(named) else 0,
+        after.debit_proven_at is not None,
+        after.doubted_at is not None,
+        after.mismatch is not None,
+        isinstance(event, happened.EvidenceContradicted),
+        isinstance(event, _REMARKS),
+    )
+
+
+def fold_with_movements(
+    request_id: str, events: Iterable[RecordedEvent]
+) -> tuple[Order | None, list[PlacedMovement]]:
+    """The order after all of its events, and the movements on its way there."""
+    order: Order | None = None
+    movements: list[PlacedMovement] = []
+    for recorded in events:
+        event = recorded.event
+        order = evolve(order, request_id, event, recorded.occurred_at)
+        if (movement := movement_of(order, event)) is not None:
+            mark = mark_of(recorded.digest)
+            movements.append(
+                PlacedMovement(recorded.position, request_id, recorded.occurred_at, mark, movement)
+            )
+    return order, movements
+
+
+def mark_of(digest: str) -> int:
+    """An event's digest as the 60-bit number of its row."""
+    return int(digest[:MARK_DIGITS], 16)
+
+
+def moving_types() -> list[str]:
+    """The names of the event types that become rows."""
+    events = registered_events()
+    return sorted({name for (name, _), kind in events.items() if issubclass(kind, happened.SentOrderEvent)})
+
+
+def _end_proof(order: Order) -> EndProof:
+    if order.ended_by_operator:
+        return EndProof.BY_OPERATOR
+    return EndProof.SIGNED if order.has_signed_end else EndProof.REJECTED
