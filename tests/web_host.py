@@ -9,6 +9,7 @@ from pathlib import Path
 from fastapi import HTTPException, Request
 
 from sat_hook.application.installation import AccountDirectory, SATConnection
+from sat_hook.application.settings import DeploymentSettings, read_settings
 from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
@@ -84,6 +85,10 @@ class FakeHost:
         self.address = base_url
         self._store = store
         self._folder = folder
+
+    def settings(self) -> DeploymentSettings:
+        """Those of a deployment that sets nothing."""
+        return read_settings()
 
     async def user_of(self, request: Request) -> FakeUser:
         """Named by the token or the cookie; nothing of the body is read."""

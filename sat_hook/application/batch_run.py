@@ -195,7 +195,9 @@ class BatchRun:
         self.ports.require_keys()
         self.start()
         submissions = self.ports.submissions
-        report = take_in(self.ports.handler, submissions, self.batch_id, self._by, on_bad_rows)
+        report = take_in(
+            self.ports.handler, submissions, self.batch_id, self._by, on_bad_rows, self.ports.limits.files
+        )
         if claimed is not None:
             settle_rows(claimed, self._facts.claim, report.batch)
         return report
@@ -314,7 +316,9 @@ class BatchRun:
         async with self.ports.sat() as sat:
             catalogue = catalogue_of(await self._products(sat))
             limits = self.ports.limits.execution
-            executor = ChunkExecutor(self.ports.handler, sat, catalogue, self._by, limits, gate)
+            executor = ChunkExecutor(
+                self.ports.handler, sat, catalogue, self._by, limits, gate, self.ports.limits.quoting
+            )
             return await executor.run(self._slice(rows))
 
     def _gate(self) -> Gate:
@@ -400,6 +404,7 @@ def submit_waiting_rows(
         # The person who has the table's rows paid is the maker of their batch, as Airflow authenticated them.
         provenance=facts.asker,
         tell=ports.alert,
+        limits=ports.limits.files,
     )
     return None if submission is None else submission.batch_id
 

@@ -40,7 +40,14 @@ class Decisions:
 
     def resolve(self, request_id: str, resolution: Resolution, reason: str, provenance: Provenance) -> Order:
         """Decide an escalated order. Signed evidence that comes later may contradict it, and is recorded."""
-        return overrides.resolve_order(self._handler(), request_id, resolution, reason, provenance)
+        return overrides.resolve_order(
+            self._handler(),
+            request_id,
+            resolution,
+            reason,
+            provenance,
+            self.installation.settings().recovery,
+        )
 
     def decide_held_order(
         self, request_id: str, decision: HeldDecision, reason: str, provenance: Provenance

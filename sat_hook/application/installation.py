@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from sat_hook.application.settings import DeploymentSettings
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain.guards import AccountRules
 from sat_hook.pipeline.spool import NamedSpool
@@ -65,6 +66,9 @@ class Installation(Protocol):
     @property
     def accounts(self) -> AccountDirectory:
         """The accounts that orders are sent from."""
+
+    def settings(self) -> DeploymentSettings:
+        """The limits that the deployment sets."""
 
     def store(self) -> PostgresEventStore:
         """The event store; raises nothing yet, connections are made when they are needed."""

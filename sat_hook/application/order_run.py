@@ -65,10 +65,12 @@ def _taken(ports: Ports, wanted: SingleOrder, facts: RunFacts) -> tuple[str, Ord
     ports.require_keys()
     # The person who started the run is the maker, as Airflow authenticated them.
     submission = submit_single(
-        ports.store, ports.submissions, ports.clock, ports.account, wanted, facts.asker
+        ports.store, ports.submissions, ports.clock, ports.account, wanted, facts.asker, ports.limits.files
     )
     batch_id = submission.batch_id
-    return batch_id, take_single(ports.handler, ports.submissions, batch_id, wanted, facts.provenance)
+    return batch_id, take_single(
+        ports.handler, ports.submissions, batch_id, wanted, facts.provenance, ports.limits.files
+    )
 
 
 async def _send(

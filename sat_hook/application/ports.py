@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import SystemRandom
 
 from sat_hook.application.errors import MissingKeyError, WrongAccountError
+from sat_hook.application.settings import DeploymentSettings
 from sat_hook.audit.checkpoints import CheckpointForkedError
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.commands.handler import CommandHandler
@@ -19,7 +20,9 @@ from sat_hook.domain.ports import Clock, Offload, Randomness
 from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.funding import look_at_deposit
 from sat_hook.pipeline.limits import (
+    ClaimLimits,
     ExecutionLimits,
+    FileLimits,
     FundingLimits,
     PollingLimits,
     QuotingLimits,
@@ -48,14 +51,24 @@ class StepLimits:
     funding: FundingLimits = field(default_factory=FundingLimits)
     polling: PollingLimits = field(default_factory=PollingLimits)
     recovery: RecoveryLimits = field(default_factory=RecoveryLimits)
+    files: FileLimits = field(default_factory=FileLimits)
+    claims: ClaimLimits = field(default_factory=ClaimLimits)
 
     @classmethod
-    def of(cls, settings: AccountSettings) -> StepLimits:
+    def of(cls, deployment: DeploymentSettings, settings: AccountSettings) -> StepLimits:
         """The deployment's, within what the account's connection allows."""
         return cls(
-            execution=ExecutionLimits(
-                in_flight=settings.max_in_flight, reply_timeout_seconds=settings.total_timeout_seconds
-            )
+            quoting=deployment.quoting,
+            execution=replace(
+                deployment.execution,
+                in_flight=settings.max_in_flight,
+                reply_timeout_seconds=settings.total_timeout_seconds,
+            ),
+            funding=deployment.funding,
+            polling=deployment.polling,
+            recovery=deployment.recovery,
+            files=deployment.maximum,
+            claims=deployment.claim,
         )
 
 
@@ -155,15 +168,12 @@ def ports_on(
     *,
     submissions: Spool,
     results: Spool,
+    limits: StepLimits,
     rollback: Callable[[], CheckpointForkedError | None] = lambda: None,
     connection: str = "",
     rules: AccountRules = NO_RULES,
-    limits: StepLimits | None = None,
 ) -> Ports:
-    """The ports of an account on the application database.
-
-    :param limits: instead of the deployment's.
-    """
+    """The ports of an account on the application database."""
     inbox = PostgresCallbackInbox(database)
     return Ports(
         connection=connection or settings.account,
@@ -182,5 +192,5 @@ def ports_on(
         trusted=TrustedCallbacks(inbox, settings.account, settings.verifier)
         if settings.trust_callbacks
         else None,
-        limits=limits or StepLimits.of(settings),
+        limits=limits,
     )

@@ -80,7 +80,8 @@ async def recover_orders(
 
 def _horizon_seconds(ports: Ports, facts: RunFacts, asked: float | None) -> float:
     """How long after its first sending an order may be sent again. What a person asked for is recorded."""
-    longest = recovery_limits(rules_of_account(ports.store, ports.account)).dedup_horizon_seconds
+    rules = rules_of_account(ports.store, ports.account)
+    longest = recovery_limits(rules, deployment=ports.limits.recovery).dedup_horizon_seconds
     if asked is not None and asked > longest:
         looser = {"dedup_horizon_hours": f"found {asked / 3600:g}; expected at most {longest / 3600:g}"}
         raise refuse_account_run(
@@ -93,7 +94,9 @@ def _horizon_seconds(ports: Ports, facts: RunFacts, asked: float | None) -> floa
 
 def _free_lost_rows(ports: Ports, table: OrderIntake) -> None:
     """Free rows whose run came to nothing, for the next run, and alert people."""
-    if freed := free_lost_rows(ports.store, table, ports.account, ports.alert):
+    if freed := free_lost_rows(
+        ports.store, table, ports.account, ports.alert, ports.limits.claims, ports.limits.files
+    ):
         _log.warning("Freed rows of order_intake of %s runs that came to nothing.", len(freed))
 
 

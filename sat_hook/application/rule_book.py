@@ -29,7 +29,13 @@ class RuleBook:
         """Which rules are in force, where each comes from, and what is proposed."""
         accounts = self.installation.accounts
         account, connection = accounts.account_of(named), accounts.connection_of(named)
-        return rules_as_shown(self.installation.store(), account, connection, self._asked_by(connection))
+        return rules_as_shown(
+            self.installation.store(),
+            account,
+            connection,
+            self._asked_by(connection),
+            self.installation.settings().recovery,
+        )
 
     def propose(
         self, named: str, changes: Mapping[str, Any], reason: str, provenance: Provenance

@@ -59,6 +59,7 @@ class Submissions:
             content=upload.content,
             provenance=provenance,
             on_bad_rows=upload.on_bad_rows,
+            limits=self.installation.settings().maximum,
         )
         return names, submitted
 
@@ -84,6 +85,7 @@ class Submissions:
     def _surroundings_of(self, connection: str) -> Iterator[Surroundings]:
         """The account of a connection: its price list and deposit at SAT, its orders, funds and rules."""
         store, clock = self.installation.store(), SystemClock()
+        deployment = self.installation.settings()
         sat = self.installation.accounts.connect(connection, store.database)
 
         def deposit() -> BalanceObservation:
@@ -98,4 +100,7 @@ class Submissions:
                 rules=sat.rules().stricter(rules_of_account(store, sat.settings().account)),
                 catalogue=lambda: catalogue_of(sat.list_product()),
                 deposit=deposit,
+                files=deployment.maximum,
+                quoting=deployment.quoting,
+                funding=deployment.funding,
             )

@@ -218,17 +218,16 @@ def _say_already_run(
 
 def read_orders(file: Path) -> bytes:
     """The bytes of a file of orders; raises CommandError when there are none, or too many."""
-    from sat_hook.pipeline.limits import MAXIMUM_FILE_BYTES
+    from sat_hook.application.settings import read_settings
 
+    most = read_settings().maximum.file_bytes
     try:
         with file.open("rb") as stream:
-            content = stream.read(MAXIMUM_FILE_BYTES + 1)
+            content = stream.read(most + 1)
     except OSError as error:
         raise CommandError.of_system(str(file), error, "a CSV file of orders") from None
-    if len(content) > MAXIMUM_FILE_BYTES:
-        raise CommandError.at(
-            str(file), f"more than {MAXIMUM_FILE_BYTES:,} bytes", "a smaller file, or several"
-        )
+    if len(content) > most:
+        raise CommandError.at(str(file), f"more than {most:,} bytes", "a smaller file, or several")
     return content
 
 

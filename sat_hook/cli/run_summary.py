@@ -37,17 +37,19 @@ def follow_to_end(
     timeout: float | None,
     out: Console,
 ) -> str | None:
+    from sat_hook.application.settings import read_settings
     from sat_hook.cli.run_progress import follow
     from sat_hook.pipeline.funding import missing_for
     from sat_hook.store.funds import PostgresFunds
 
+    limits = read_settings().funding
     with store_of(settings) as store:
 
         def counts() -> Sequence[StateCount]:
             return store.count_by_state(batch_id)
 
         def missing_rupiah() -> int | None:
-            return missing_for(PostgresFunds(store.database), store, batch_id)
+            return missing_for(PostgresFunds(store.database), store, batch_id, limits)
 
         state = follow(api, run_id, counts, out, missing_rupiah=missing_rupiah, deadline_seconds=timeout)
     if state == "failed":

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from airflow.sdk import BaseHook, Connection
 from psycopg2.extensions import make_dsn
 
+from sat_hook.application.settings import DeploymentSettings, read_settings
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.store.alerts import AlertBook
@@ -87,6 +88,11 @@ class ApplicationHook(BaseHook):
         if self._ways is None:
             self._ways = ways_of(self.get_connection(self.db_conn_id))
         return Database(self._ways.dsn, self.component, listen_dsn=self._ways.listen_dsn)
+
+    @cached_property
+    def settings(self) -> DeploymentSettings:
+        """The limits that the deployment sets; raises BadLimitError."""
+        return read_settings()
 
     @cached_property
     def store(self) -> PostgresEventStore:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sat_hook.application.ports import Ports, ports_on
+from sat_hook.application.ports import Ports, StepLimits, ports_on
 from sat_hook.audit.checkpoints import CheckpointForkedError
 from sat_hook.audit.rollback_detection import detect_rollback
 from sat_hook.hooks.application_database import ApplicationHook
@@ -25,13 +25,15 @@ def ports_of(hook: SATHook, application: ApplicationHook) -> Ports:
     def rollback() -> CheckpointForkedError | None:
         return detect_rollback(application.database, checkpoint_publication())
 
+    settings = hook.settings()
     return ports_on(
         application.database,
         application.handler,
-        hook.settings(),
+        settings,
         hook.async_client,
         submissions=submissions_spool(),
         results=results_spool(),
+        limits=StepLimits.of(application.settings, settings),
         rollback=rollback,
         connection=hook.sat_conn_id,
         rules=hook.asked_rules(),

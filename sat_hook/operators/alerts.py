@@ -60,7 +60,7 @@ class SATCollectAlertsOperator(BaseOperator):
         """One round; returns how many alerts of each kind were announced."""
         application = ApplicationHook(self.db_conn_id, "sat alerts")
         book = application.alerts
-        collect_alerts(application.store, book)
+        collect_alerts(application.store, book, application.settings.alerting)
         alerts = book.unannounced(ANNOUNCED_AT_ONCE)
         announced: dict[str, int] = {}
         by_kind: dict[AlertKind, list[Alert]] = {}
@@ -144,7 +144,11 @@ class SATNotifyOperator(BaseOperator):
             notifier(Context(**{**context, "alert": message}))  # type: ignore[typeddict-unknown-key]
 
         report = tell_people(
-            application.alerts, application.handler.clock, send, reaches_people=reaches_people
+            application.alerts,
+            application.handler.clock,
+            send,
+            application.settings.alerting,
+            reaches_people=reaches_people,
         )
         whom = "Told people" if reaches_people else "No notifier is set, so this log alone tells"
         self.log.info("%s of %s alerts by %s messages.", whom, report.told, report.messages)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -26,7 +27,8 @@ class SATCheckBalanceOperator(SATBatchOperator):
     Where the policy is to refuse, the batch ends here; else the reservation waits, or pays in part.
 
     :param on_short_funds: ``wait``, ``partial`` or ``refuse`` (templated).
-    :param saldo_lag_seconds: how old a saldo may be when SAT answers it, and clocks may differ (templated).
+    :param saldo_lag_seconds: how old a saldo may be when SAT answers it, and clocks may differ (templated);
+        by default the deployment's.
     """
 
     template_fields: Sequence[str] = (
@@ -39,7 +41,7 @@ class SATCheckBalanceOperator(SATBatchOperator):
         self,
         *,
         on_short_funds: str = ShortFundsPolicy.WAIT.value,
-        saldo_lag_seconds: float | str = FundingLimits().saldo_lag_seconds,
+        saldo_lag_seconds: float | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -48,7 +50,9 @@ class SATCheckBalanceOperator(SATBatchOperator):
 
     def step(self, run: BatchRun) -> dict[str, int]:
         policy = ShortFundsPolicy(self.on_short_funds)
-        report = self.with_sat(run.check_balance(policy, limits_of_lag(self.saldo_lag_seconds)))
+        report = self.with_sat(
+            run.check_balance(policy, limits_of_lag(run.ports.limits.funding, self.saldo_lag_seconds))
+        )
         if report.is_short:
             self.log.warning("Too little (the policy is to %s): %s.", policy.value, report.in_words)
         else:
@@ -65,7 +69,8 @@ class SATReserveFundsOperator(SATBatchOperator):
     :param on_short_funds: ``wait``, ``partial`` or ``refuse`` (templated).
     :param wait_for_funds_hours: how long to wait at most (templated); then the task fails and, cleared, waits
         again.
-    :param saldo_lag_seconds: how old a saldo may be when SAT answers it, and clocks may differ (templated).
+    :param saldo_lag_seconds: how old a saldo may be when SAT answers it, and clocks may differ (templated);
+        by default the deployment's.
     """
 
     template_fields: Sequence[str] = (
@@ -81,7 +86,7 @@ class SATReserveFundsOperator(SATBatchOperator):
         *,
         on_short_funds: str = ShortFundsPolicy.WAIT.value,
         wait_for_funds_hours: float | str = 24,
-        saldo_lag_seconds: float | str = FundingLimits().saldo_lag_seconds,
+        saldo_lag_seconds: float | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -106,7 +111,7 @@ class SATReserveFundsOperator(SATBatchOperator):
 
     def _reserve(self, run: BatchRun, deadline: str | None = None) -> dict[str, int]:
         policy = ShortFundsPolicy(self.on_short_funds)
-        limits = limits_of_lag(self.saldo_lag_seconds)
+        limits = limits_of_lag(run.ports.limits.funding, self.saldo_lag_seconds)
         reservation = self.with_sat(run.reserve(policy, limits))
         self.log.info(
             "Reserved Rp %s for %s orders, of Rp %s available.",
@@ -127,16 +132,18 @@ class SATReserveFundsOperator(SATBatchOperator):
         }
 
 
-def limits_of_lag(saldo_lag_seconds: float | str) -> FundingLimits:
-    """The deployment's limits with the lag that a task was given."""
-    return FundingLimits(saldo_lag_seconds=float(saldo_lag_seconds))
+def limits_of_lag(deployment: FundingLimits, saldo_lag_seconds: float | str | None) -> FundingLimits:
+    """The deployment's limits with the lag that a task was given, if it was given one."""
+    if saldo_lag_seconds is None:
+        return deployment
+    return replace(deployment, saldo_lag_seconds=float(saldo_lag_seconds))
 
 
 def defer_until_funded(
     task: SATBatchOperator,
     batch_id: str,
     deadline: str,
-    limits: FundingLimits | None = None,
+    limits: FundingLimits,
 ) -> NoReturn:
     """Defer a task until the deposit reaches for the batch, or the deadline passes; its ``resume`` goes on.
 
@@ -147,7 +154,7 @@ def defer_until_funded(
             sat_conn_id=task.sat_conn_id,
             db_conn_id=task.db_conn_id,
             deadline=deadline,
-            saldo_lag_seconds=(limits or FundingLimits()).saldo_lag_seconds,
+            saldo_lag_seconds=limits.saldo_lag_seconds,
             batch_id=batch_id,
         ),
         method_name="resume",

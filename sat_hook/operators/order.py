@@ -113,7 +113,7 @@ class SATCheckoutOperator(SATBatchOperator):
         if short is not None:
             self.log.warning("Short of funds: %s.", shortage(short))
             until = deadline or hours_from_now(ports.clock, self.wait_for_funds_hours)
-            defer_until_funded(self, order.batch_id, until)
+            defer_until_funded(self, order.batch_id, until, ports.limits.funding)
         self._tell(order)
         return standing(order)
 

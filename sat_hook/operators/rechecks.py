@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +23,6 @@ from sat_hook.pipeline.rechecks import Rechecker, RecheckReport, missed_alerts
 from sat_hook.store.rechecks import RecheckCount, RecheckSchedule
 
 REPORTED_DAYS = 30
-DEFAULTS = RecheckLimits()
 
 
 class SATRecheckOrdersOperator(BaseOperator):
@@ -37,6 +37,8 @@ class SATRecheckOrdersOperator(BaseOperator):
         text).
     :param hour: the hour (WIB) of that day from which it is (templated).
     :param orders: looks of one run at most (templated).
+
+    What is not given is the deployment's.
     """
 
     template_fields: Sequence[str] = ("sat_conn_id", "days", "hour", "orders")
@@ -47,9 +49,9 @@ class SATRecheckOrdersOperator(BaseOperator):
         *,
         sat_conn_id: str = SATHook.default_conn_name,
         db_conn_id: str = DEFAULT_CONNECTION,
-        days: Sequence[int] | str = DEFAULTS.days,
-        hour: int | str = DEFAULTS.hour,
-        orders: int | str = DEFAULTS.orders,
+        days: Sequence[int] | str | None = None,
+        hour: int | str | None = None,
+        orders: int | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -63,7 +65,8 @@ class SATRecheckOrdersOperator(BaseOperator):
         """One run; returns its counts."""
         application = ApplicationHook(self.db_conn_id, "sat watch")
         ports = task_ports(self.sat_conn_id, application)
-        report = asyncio.run(self._look(ports, application.final_watch, provenance_of(context)))
+        deployment = application.settings.final_watch
+        report = asyncio.run(self._look(ports, application.final_watch, deployment, provenance_of(context)))
         found = {finding.value: report.found[finding] for finding in RecheckFinding}
         self.log.info("Looked at %s orders: %s.", report.asked, found)
         if report.unproven:
@@ -73,16 +76,22 @@ class SATRecheckOrdersOperator(BaseOperator):
         missed = self._report_marks(application)
         return {"asked": report.asked, **found, "unproven": report.unproven.total(), "missed": missed}
 
-    async def _look(self, ports: Ports, schedule: RecheckSchedule, provenance: Provenance) -> RecheckReport:
-        days = self.days.strip("[] ").split(",") if isinstance(self.days, str) else self.days
-        limits = RecheckLimits(
-            days=tuple(sorted({int(day) for day in days})),
-            hour=int(self.hour),
-            orders=int(self.orders),
-            in_flight=min(ports.settings.max_in_flight, DEFAULTS.in_flight),
-        )
+    async def _look(
+        self, ports: Ports, schedule: RecheckSchedule, deployment: RecheckLimits, provenance: Provenance
+    ) -> RecheckReport:
+        limits = self._limits(deployment, ports.settings.max_in_flight)
         async with ports.sat() as sat:
             return await Rechecker(ports.handler, schedule, sat, provenance, limits).run(ports.account)
+
+    def _limits(self, deployment: RecheckLimits, max_in_flight: int) -> RecheckLimits:
+        days = self.days.strip("[] ").split(",") if isinstance(self.days, str) else self.days
+        return replace(
+            deployment,
+            days=deployment.days if days is None else tuple(sorted({int(day) for day in days})),
+            hour=deployment.hour if self.hour is None else int(self.hour),
+            orders=deployment.orders if self.orders is None else int(self.orders),
+            in_flight=min(max_in_flight, deployment.in_flight),
+        )
 
     def _report_marks(self, application: ApplicationHook) -> int:
         """Say how the marks of the last days stand, whosever they are: an account may be looked after by

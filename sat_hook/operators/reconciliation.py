@@ -160,7 +160,7 @@ class SATObserveDepositOperator(SATBooksOperator):
             response_digest=seen.response_digest,
         )
         BookKeeper(application.store, ports.clock).observe(event, provenance)
-        record_observation(ports.funds, ports.clock, seen, provenance)
+        record_observation(ports.funds, ports.clock, seen, provenance, ports.limits.funding)
         self.log.info("The deposit of %s holds Rp %s.", seen.account, f"{seen.saldo_rupiah:,}")
         return {"saldo_rupiah": seen.saldo_rupiah}
 

@@ -53,10 +53,15 @@ def rules_of_account(store: EventStore, account: str) -> AccountRules:
     return standing_of(store, account).rules.in_force
 
 
-def recovery_limits(rules: AccountRules, asked: RecoveryLimits | None = None) -> RecoveryLimits:
-    """How long an order may be sent again under these rules; ``asked`` can only be shorter."""
+def recovery_limits(
+    rules: AccountRules, asked: RecoveryLimits | None = None, deployment: RecoveryLimits | None = None
+) -> RecoveryLimits:
+    """How long an order may be sent again under these rules; ``asked`` can only be shorter.
+
+    :param deployment: what counts where neither asks for anything.
+    """
     hours = rules.dedup_horizon_hours
-    limits = asked or RecoveryLimits()
+    limits = asked or deployment or RecoveryLimits()
     if hours is None:
         return limits
     seconds = hours * 3600.0

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from io import BytesIO
 from typing import BinaryIO, NamedTuple
@@ -29,7 +29,7 @@ from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.pipeline.file_submission import find_in
 from sat_hook.pipeline.guards import guard_batch
 from sat_hook.pipeline.intake import take_in
-from sat_hook.pipeline.limits import BadRowsPolicy, FundingLimits, QuotingLimits
+from sat_hook.pipeline.limits import FILE_LIMITS, BadRowsPolicy, FileLimits, FundingLimits, QuotingLimits
 from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.pipeline.results import BatchSummary, rows_set_aside, summarise
 from sat_hook.pipeline.submission import submit
@@ -107,6 +107,9 @@ class Surroundings:
     rules: AccountRules
     catalogue: Callable[[], Mapping[str, CatalogueEntry]]
     deposit: Callable[[], BalanceObservation]
+    files: FileLimits = FILE_LIMITS
+    quoting: QuotingLimits = field(default_factory=QuotingLimits)
+    funding: FundingLimits = field(default_factory=FundingLimits)
 
 
 def check_batch(
@@ -127,7 +130,7 @@ def check_batch(
     known = around.store.load_batch(batch_id)
     if known is not None and known.digest == digest_of(content):
         return BatchCheck(account, known_batch=known)
-    found = find_in(content, file_name, on_bad_rows)
+    found = find_in(content, file_name, on_bad_rows, around.files)
     if found.rows > MAXIMUM_CHECKED_ROWS:
         raise SubmissionRefusedError(
             f"{file_name}: found {found.rows:,} rows; expected at most {MAXIMUM_CHECKED_ROWS:,}, which "
@@ -144,22 +147,23 @@ def check_batch(
         file_name=file_name,
         content=content,
         provenance=_CHECK,
+        limits=around.files,
     )
     handler = CommandHandler(trial, around.clock)
-    take_in(handler, spool, batch_id, _CHECK, on_bad_rows)
+    take_in(handler, spool, batch_id, _CHECK, on_bad_rows, around.files)
     validated = validate_orders(handler, batch_id, around.catalogue(), _CHECK)
     if validated.rejected and on_bad_rows is BadRowsPolicy.REFUSE:
         summary = summarise(trial, batch_id)
         first = next(_findings(trial, summary.batch))
         raise SubmissionRefusedError(f"{summary.needs_in_words}; the first: {first.message}")
-    _price(handler, batch_id)
+    _price(handler, batch_id, around.quoting.quote_lifetime_seconds)
     guard_batch(handler, _TrialLedger(trial, around.ledger, batch_id), batch_id, around.rules.guards, _CHECK)
     return _conclude(around, trial, summarise(trial, batch_id))
 
 
-def _price(handler: CommandHandler, batch_id: str) -> None:
+def _price(handler: CommandHandler, batch_id: str, lifetime_seconds: float) -> None:
     """Quote what has a listed price. SAT is not asked for bills: it may count inquiries."""
-    valid_until = handler.clock.now() + timedelta(seconds=QuotingLimits().quote_lifetime_seconds)
+    valid_until = handler.clock.now() + timedelta(seconds=lifetime_seconds)
     received = list(each_order(handler.store, OrderSlice(batch_id, (OrderState.RECEIVED,))))
     handler.apply(
         [
@@ -185,7 +189,7 @@ def _conclude(around: Surroundings, trial: _Trial, summary: BatchSummary) -> Bat
         needs_approval = None
     observation = around.deposit()
     with around.funds.looking(batch.account) as funds:
-        before = observation.includes_before(FundingLimits().saldo_lag_seconds)
+        before = observation.includes_before(around.funding.saldo_lag_seconds)
         free = available_rupiah(observation, funds.outstanding(before))
     aside = list(rows_set_aside(trial, batch.batch_id))
     return BatchCheck(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sat_hook.commands.errors import ContentionError
@@ -88,6 +88,7 @@ class ChunkExecutor:
         provenance: Provenance,
         limits: ExecutionLimits | None = None,
         gate: Gate | None = None,
+        quoting: QuotingLimits | None = None,
     ) -> None:
         self._handler = handler
         self._clock: Clock = handler.clock
@@ -95,7 +96,8 @@ class ChunkExecutor:
         self._provenance = provenance
         self._limits = limits or ExecutionLimits()
         self._gate = gate or Gate()
-        quoting = QuotingLimits(quote_lifetime_seconds=self._limits.quote_lifetime_seconds)
+        lifetime = self._limits.quote_lifetime_seconds
+        quoting = replace(quoting or QuotingLimits(), quote_lifetime_seconds=lifetime)
         self._quoter = Quoter(handler, sat, catalogue, quoting)
         self._catalogue = catalogue
         self._report = ExecutionReport()

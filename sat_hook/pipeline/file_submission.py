@@ -11,7 +11,7 @@ from sat_hook.domain.identity import account_id_of, batch_id_of, digest_of
 from sat_hook.domain.ports import Clock
 from sat_hook.pipeline.errors import AccountPausedError, SubmissionRefusedError
 from sat_hook.pipeline.intake import FileFindings, check_whole
-from sat_hook.pipeline.limits import BadRowsPolicy
+from sat_hook.pipeline.limits import FILE_LIMITS, BadRowsPolicy, FileLimits
 from sat_hook.pipeline.order_file import OrderFile, OrderFileError
 from sat_hook.pipeline.spool import Spool
 from sat_hook.pipeline.submission import Submission, submit, submitted_name
@@ -40,6 +40,7 @@ def submit_file(
     content: bytes,
     provenance: Provenance,
     on_bad_rows: BadRowsPolicy = BadRowsPolicy.PROCEED,
+    limits: FileLimits = FILE_LIMITS,
 ) -> FileSubmission:
     """Read the file, spool it and register it as a batch. A file that was submitted before changes nothing.
 
@@ -51,9 +52,9 @@ def submit_file(
     findings: FileFindings | None
     if known is None:
         refuse_while_paused(store, account)
-        findings = find_in(content, file_name, on_bad_rows)
+        findings = find_in(content, file_name, on_bad_rows, limits)
     else:
-        findings = _found_before(content, file_name)
+        findings = _found_before(content, file_name, limits)
     submission = submit(
         store,
         spool,
@@ -64,26 +65,27 @@ def submit_file(
         file_name=file_name,
         content=content,
         provenance=provenance,
+        limits=limits,
     )
     return FileSubmission(submission, findings)
 
 
-def find_in(content: bytes, file_name: str, on_bad_rows: BadRowsPolicy) -> FileFindings:
+def find_in(content: bytes, file_name: str, on_bad_rows: BadRowsPolicy, limits: FileLimits) -> FileFindings:
     """What is found in a file.
 
     :raises SubmissionRefusedError: it cannot become a batch.
     """
-    name = submitted_name(content, file_name)
+    name = submitted_name(content, file_name, limits)
     try:
-        with OrderFile(BytesIO(content), name) as file:
+        with OrderFile(BytesIO(content), name, limits) as file:
             return check_whole(file, on_bad_rows)
     except OrderFileError as error:
         raise SubmissionRefusedError(str(error)) from None
 
 
-def _found_before(content: bytes, file_name: str) -> FileFindings | None:
+def _found_before(content: bytes, file_name: str, limits: FileLimits) -> FileFindings | None:
     try:
-        return find_in(content, file_name, BadRowsPolicy.PROCEED)
+        return find_in(content, file_name, BadRowsPolicy.PROCEED, limits)
     except SubmissionRefusedError:
         return None
 

@@ -152,12 +152,14 @@ def missing_rupiah(
     return max(0, wanted - funds.available_rupiah(observation, still_out)) if wanted else 0
 
 
-def missing_for(store: FundsStore, batches: EventStore, batch_id: str) -> int | None:
+def missing_for(
+    store: FundsStore, batches: EventStore, batch_id: str, limits: FundingLimits | None = None
+) -> int | None:
     """What :func:`missing_rupiah` says by the newest look at the deposit; None before the first."""
     batch = load_batch(batches, batch_id)
     with store.looking(batch.account) as account:
         observation = account.last_observation()
-    return None if observation is None else missing_rupiah(store, batch, observation)
+    return None if observation is None else missing_rupiah(store, batch, observation, limits)
 
 
 def lacking_rupiah(

@@ -22,7 +22,7 @@ from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Receive
 from sat_hook.domain.order_events import OrderReceived
 from sat_hook.pipeline.errors import SpoolError
-from sat_hook.pipeline.limits import MAXIMUM_ROWS, BadRowsPolicy
+from sat_hook.pipeline.limits import FILE_LIMITS, BadRowsPolicy, FileLimits
 from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.pipeline.order_file import FileRow, OrderFile, OrderFileError, OrderRow, RowProblem
 from sat_hook.pipeline.spool import Spool, SpoolReader
@@ -46,6 +46,7 @@ def take_in(
     batch_id: str,
     provenance: Provenance,
     on_bad_rows: BadRowsPolicy = BadRowsPolicy.PROCEED,
+    limits: FileLimits = FILE_LIMITS,
 ) -> IntakeReport:
     """Read the batch's spooled bytes into orders.
 
@@ -61,13 +62,13 @@ def take_in(
         return IntakeReport(batch, was_done_before=True)
     content = submitted_bytes(spool, batch)
     try:
-        with OrderFile(BytesIO(content), batch.file_name) as file:
+        with OrderFile(BytesIO(content), batch.file_name, limits) as file:
             rows = check_whole(file, on_bad_rows).rows
     except OrderFileError as error:
         refuse = RefuseBatch(error.code, str(error))
         batch, _ = handler.apply_to_batch(batch_id, refuse, provenance)
         return IntakeReport(batch, was_done_before=False)
-    with OrderFile(BytesIO(content), batch.file_name) as file:
+    with OrderFile(BytesIO(content), batch.file_name, limits) as file:
         while not batch.state.is_final and (run := _next_run(file, batch)):
             batch = _take_in_run(handler, batch, file.file_name, run, provenance)
     if batch.withdrawn is not None:
@@ -92,10 +93,10 @@ def check_whole(file: OrderFile, on_bad_rows: BadRowsPolicy) -> FileFindings:
     rows, refused, first = 0, Counter[str](), ""
     for row in file.rows():
         rows += 1
-        if rows > MAXIMUM_ROWS:
+        if rows > file.limits.rows:
             raise OrderFileError(
                 "too_many_rows",
-                f"{file.file_name}: found more than {MAXIMUM_ROWS:,} rows; expected at most that many",
+                f"{file.file_name}: found more than {file.limits.rows:,} rows; expected at most that many",
             )
         if isinstance(row.outcome, RowProblem):
             refused[row.outcome.code] += 1

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
-from sat_hook.pipeline.settings import limit, settable
+from pydantic import Field
 
-MAXIMUM_FILE_BYTES = limit("SAT_MAXIMUM_FILE_BYTES", 32 * 1024 * 1024)
-MAXIMUM_ROWS = limit("SAT_MAXIMUM_ROWS", 100_000)
-MAXIMUM_COLUMNS = limit("SAT_MAXIMUM_COLUMNS", 64)
-MAXIMUM_CELL_CHARACTERS = limit("SAT_MAXIMUM_CELL_CHARACTERS", 256)
-MAXIMUM_ORDER_ID_CHARACTERS = limit("SAT_MAXIMUM_ORDER_ID_CHARACTERS", 64)
-MAXIMUM_FIELD_NAME_CHARACTERS = limit("SAT_MAXIMUM_FIELD_NAME_CHARACTERS", 64)
-CLAIM_LEASE_SECONDS = limit("SAT_CLAIM_LEASE_SECONDS", 3600)
-MAXIMUM_ORDER_RUPIAH = limit("SAT_MAXIMUM_ORDER_RUPIAH", 1_000_000_000)
+Count = Annotated[int, Field(gt=0)]
+Number = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""What a deployment may set. A caller in code may pass anything; 0 seconds too."""
 
 
 class BadRowsPolicy(StrEnum):
@@ -33,7 +29,33 @@ def at_hand(in_flight: int) -> int:
     return 2 * in_flight
 
 
-@settable("SAT_EXECUTION_")
+@dataclass(frozen=True, slots=True)
+class FileLimits:
+    """How large a file of orders may be. Beyond it a row, or the whole file, is refused.
+
+    :param order_rupiah: the largest amount that a row may name.
+    """
+
+    file_bytes: Count = 32 * 1024 * 1024
+    rows: Count = 100_000
+    columns: Count = 64
+    cell_characters: Count = 256
+    order_id_characters: Count = 64
+    field_name_characters: Count = 64
+    order_rupiah: Count = 1_000_000_000
+
+
+FILE_LIMITS = FileLimits()
+"""Those of a deployment that sets none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimLimits:
+    """How long rows of the table belong to the run that claimed them, if no batch takes them in."""
+
+    lease_seconds: Count = 3600
+
+
 @dataclass(frozen=True, slots=True)
 class ExecutionLimits:
     """How a chunk is sent.
@@ -49,17 +71,16 @@ class ExecutionLimits:
     :param quote_lifetime_seconds: how long a price may be relied on.
     """
 
-    in_flight: int = 64
-    send_window_seconds: float = 15.0
-    reply_timeout_seconds: float = 30.0
-    grace_seconds: float = 10.0
-    group_size: int = 200
-    group_wait_seconds: float = 0.005
-    failures_to_stop: int = 20
-    quote_lifetime_seconds: float = 1800.0
+    in_flight: Count = 64
+    send_window_seconds: Number = 15.0
+    reply_timeout_seconds: Number = 30.0
+    grace_seconds: Number = 10.0
+    group_size: Count = 200
+    group_wait_seconds: Number = 0.005
+    failures_to_stop: Count = 20
+    quote_lifetime_seconds: Number = 1800.0
 
 
-@settable("SAT_QUOTING_")
 @dataclass(frozen=True, slots=True)
 class QuotingLimits:
     """How inquiries are made: at most ``in_flight`` at once, ``tries`` each, a growing pause between.
@@ -68,15 +89,14 @@ class QuotingLimits:
     :param group_wait_seconds: how long a commit waits to be joined by others.
     """
 
-    in_flight: int = 16
-    tries: int = 4
-    first_pause_seconds: float = 0.5
-    quote_lifetime_seconds: float = 1800.0
-    group_size: int = 200
-    group_wait_seconds: float = 0.005
+    in_flight: Count = 16
+    tries: Count = 4
+    first_pause_seconds: Number = 0.5
+    quote_lifetime_seconds: Number = 1800.0
+    group_size: Count = 200
+    group_wait_seconds: Number = 0.005
 
 
-@settable("SAT_FUNDING_")
 @dataclass(frozen=True, slots=True)
 class FundingLimits:
     """How a saldo is read.
@@ -89,11 +109,11 @@ class FundingLimits:
         ``poll_growth`` times later each time, never later than ``longest_poll_seconds``.
     """
 
-    saldo_lag_seconds: float = 30.0
-    refund_wait_seconds: float = 3600.0
-    first_poll_seconds: float = 2.0
-    poll_growth: float = 1.5
-    longest_poll_seconds: float = 10.0
+    saldo_lag_seconds: Number = 30.0
+    refund_wait_seconds: Number = 3600.0
+    first_poll_seconds: Number = 2.0
+    poll_growth: Number = 1.5
+    longest_poll_seconds: Number = 10.0
 
     def pause_seconds(self, looks: int) -> float:
         """The pause after the ``looks``-th look."""
@@ -101,7 +121,6 @@ class FundingLimits:
         return min(self.longest_poll_seconds, self.first_poll_seconds * self.poll_growth ** min(looks, 64))
 
 
-@settable("SAT_RECOVERY_")
 @dataclass(frozen=True, slots=True)
 class RecoveryLimits:
     """How long and how often an order without an end is looked after before people have to.
@@ -112,12 +131,11 @@ class RecoveryLimits:
     :param give_up_after_seconds: when an order without an end is handed to people.
     """
 
-    dedup_horizon_seconds: float = 6 * 3600.0
-    attempts: int = 5
-    give_up_after_seconds: float = 24 * 3600.0
+    dedup_horizon_seconds: Number = 6 * 3600.0
+    attempts: Count = 5
+    give_up_after_seconds: Number = 24 * 3600.0
 
 
-@settable("SAT_POLLING_")
 @dataclass(frozen=True, slots=True)
 class PollingLimits:
     """How statuses are asked for.
@@ -130,14 +148,14 @@ class PollingLimits:
     others.
     """
 
-    in_flight: int = 32
-    claim: int = 64
-    first_delay_seconds: float = 2.0
-    growth: float = 1.7
-    longest_delay_seconds: float = 300.0
-    lease_seconds: float = 90.0
-    pass_seconds: float = 60.0
-    group_wait_seconds: float = 0.005
+    in_flight: Count = 32
+    claim: Count = 64
+    first_delay_seconds: Number = 2.0
+    growth: Number = 1.7
+    longest_delay_seconds: Number = 300.0
+    lease_seconds: Number = 90.0
+    pass_seconds: Number = 60.0
+    group_wait_seconds: Number = 0.005
 
     def delay_seconds(self, polls: int) -> float:
         """The pause after the ``polls``-th question about one order."""
@@ -145,7 +163,6 @@ class PollingLimits:
         return min(self.longest_delay_seconds, self.first_delay_seconds * self.growth ** min(polls, 64))
 
 
-@settable("SAT_FINAL_WATCH_")
 @dataclass(frozen=True, slots=True)
 class RecheckLimits:
     """How ended orders are looked at again.
@@ -163,15 +180,15 @@ class RecheckLimits:
     """
 
     days: tuple[int, ...] = (1, 7)
-    hour: int = 6
-    orders: int = 20_000
-    pass_seconds: float = 2700.0
-    in_flight: int = 32
-    claim: int = 128
-    lease_seconds: float = 300.0
-    first_pause_seconds: float = 300.0
-    longest_pause_seconds: float = 6 * 3600.0
-    give_up_after_seconds: float = 7 * 86_400.0
+    hour: Count = 6
+    orders: Count = 20_000
+    pass_seconds: Number = 2700.0
+    in_flight: Count = 32
+    claim: Count = 128
+    lease_seconds: Number = 300.0
+    first_pause_seconds: Number = 300.0
+    longest_pause_seconds: Number = 6 * 3600.0
+    give_up_after_seconds: Number = 7 * 86_400.0
 
     def pause_seconds(self, tries: int) -> float:
         """The pause after the ``tries``-th question without an answer."""
@@ -179,7 +196,6 @@ class RecheckLimits:
         return min(self.longest_pause_seconds, self.first_pause_seconds * 2.0 ** min(tries - 1, 32))
 
 
-@settable("SAT_ALERTING_")
 @dataclass(frozen=True, slots=True)
 class AlertingLimits:
     """How people are told.
@@ -192,12 +208,12 @@ class AlertingLimits:
         ``longest_pause_seconds``. It is tried until it goes out.
     """
 
-    page: int = 1000
-    alerts: int = 10_000
-    lease_seconds: float = 600.0
-    failures_to_stop: int = 3
-    first_pause_seconds: float = 60.0
-    longest_pause_seconds: float = 3600.0
+    page: Count = 1000
+    alerts: Count = 10_000
+    lease_seconds: Number = 600.0
+    failures_to_stop: Count = 3
+    first_pause_seconds: Number = 60.0
+    longest_pause_seconds: Number = 3600.0
 
     def pause_seconds(self, tries: int) -> float:
         """The pause after the ``tries``-th failure."""

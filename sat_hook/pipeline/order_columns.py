@@ -13,11 +13,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sat_hook.pipeline.limits import (
-    MAXIMUM_CELL_CHARACTERS,
-    MAXIMUM_COLUMNS,
-    MAXIMUM_FIELD_NAME_CHARACTERS,
-)
+from sat_hook.pipeline.limits import FILE_LIMITS, FileLimits
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX, OrderFileError
 from sat_hook.pipeline.spreadsheet_cells import first_control, one_line, shape_of, shown
 
@@ -196,10 +192,6 @@ RESULT_COLUMNS = (
 """The columns that a result file adds; passed over when it is submitted again."""
 
 REQUIRED = ("order_id", "product_code", "client_number")
-FIELD_NAME_EXPECTED = (
-    f"names of 1 to {MAXIMUM_FIELD_NAME_CHARACTERS} characters without control characters, each once, "
-    f"in all not more than fit into {MAXIMUM_COLUMNS} columns"
-)
 _EXPECTED = (
     f"{', '.join(REQUIRED)} and optionally amount_rupiah, max_rupiah, downline_id, field:<name>, or "
     "note:<name> for a column of your own"
@@ -221,17 +213,19 @@ _OTHERS = {key_of(name): name for name in (*RESULT_COLUMNS, INTAKE_ERROR)} | {
 }
 
 
-def columns_of(titles: Sequence[str], file_name: str, row_number: int) -> tuple[str, ...]:
+def columns_of(
+    titles: Sequence[str], file_name: str, row_number: int, limits: FileLimits = FILE_LIMITS
+) -> tuple[str, ...]:
     """The column that each title means: a name of ``ALIASES`` or ``RESULT_COLUMNS``, ``field:…``, ``note:…``.
 
     :raises OrderFileError: for too many, unknown, doubled or missing columns, all of a kind named at once.
     """
     where = f"{file_name} row {row_number}"
-    if len(titles) > MAXIMUM_COLUMNS:
+    if len(titles) > limits.columns:
         raise OrderFileError(
-            "too_many_columns", f"{where}: found {len(titles)} columns; expected at most {MAXIMUM_COLUMNS}"
+            "too_many_columns", f"{where}: found {len(titles)} columns; expected at most {limits.columns}"
         )
-    columns = [_column(title, f"{where}, column {place}") for place, title in enumerate(titles, 1)]
+    columns = [_column(title, f"{where}, column {place}", limits) for place, title in enumerate(titles, 1)]
     known = tuple(name for name in columns if name is not None)
     missing = [name for name in REQUIRED if name not in known]
     if len(known) < len(columns):
@@ -246,11 +240,19 @@ def columns_of(titles: Sequence[str], file_name: str, row_number: int) -> tuple[
     return known
 
 
-def field_name_problem(name: str) -> str | None:
+def field_name_problem(name: str, limits: FileLimits) -> str | None:
     """What is expected of a field's name when ``name`` is none; None when it is one."""
-    if not 0 < len(name) <= MAXIMUM_FIELD_NAME_CHARACTERS or name != name.strip() or first_control(name):
-        return FIELD_NAME_EXPECTED
+    if not 0 < len(name) <= limits.field_name_characters or name != name.strip() or first_control(name):
+        return field_names_expected(limits)
     return None
+
+
+def field_names_expected(limits: FileLimits) -> str:
+    """What names of fields may be."""
+    return (
+        f"names of 1 to {limits.field_name_characters} characters without control characters, each once, "
+        f"in all not more than fit into {limits.columns} columns"
+    )
 
 
 def is_result_column(title: str) -> bool:
@@ -258,10 +260,10 @@ def is_result_column(title: str) -> bool:
     return _OTHERS.get(key_of(title)) in RESULT_COLUMNS
 
 
-def _column(title: str, where: str) -> str | None:
+def _column(title: str, where: str, limits: FileLimits) -> str | None:
     """What a title means; None when it is not known."""
-    if len(title) > MAXIMUM_CELL_CHARACTERS:
-        raise _bad_title(where, f"{len(title)} characters", f"at most {MAXIMUM_CELL_CHARACTERS} characters")
+    if len(title) > limits.cell_characters:
+        raise _bad_title(where, f"{len(title)} characters", f"at most {limits.cell_characters} characters")
     text = title.strip()
     key = key_of(text)
     if name := _KNOWN.get(key) or _OTHERS.get(key):
@@ -271,7 +273,7 @@ def _column(title: str, where: str) -> str | None:
     lowered = text.casefold()
     if lowered.startswith(FIELD_PREFIX) and len(text) > len(FIELD_PREFIX):
         name = text[len(FIELD_PREFIX) :].strip()
-        if problem := field_name_problem(name):
+        if problem := field_name_problem(name, limits):
             raise _bad_title(where, shape_of(name), problem)
         return FIELD_PREFIX + name
     return lowered if lowered.startswith(NOTE_PREFIX) else None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from sat_hook.pipeline.csv_reader import CsvReader, Record
+from sat_hook.pipeline.limits import FILE_LIMITS, FileLimits
 from sat_hook.pipeline.order_columns import REQUIRED, RESULT_COLUMNS, columns_of, is_result_column
 from sat_hook.pipeline.order_problems import NOTE_PREFIX, OrderFileError, RowProblem
 from sat_hook.pipeline.order_rows import ORDER_ID, OrderRow, order_or_problem
@@ -42,13 +43,14 @@ class OrderFile:
     :raises OrderFileError: for bytes that are no text, and for a missing or wrong header.
     """
 
-    def __init__(self, stream: BinaryIO, file_name: str) -> None:
+    def __init__(self, stream: BinaryIO, file_name: str, limits: FileLimits = FILE_LIMITS) -> None:
         self.file_name = file_name
+        self.limits = limits
         with stream:
             self._reader = CsvReader(stream.read(), file_name)
         self.delimiter = self._reader.delimiter
         self.header = self._reader.header
-        self._columns = columns_of(self.header, file_name, self._reader.header_row)
+        self._columns = columns_of(self.header, file_name, self._reader.header_row, limits)
         # Our own result file has apostrophes in front of what a spreadsheet would run: they are ours.
         self._is_result = any(map(is_result_column, self.header))
         self._fewest_cells = len(self.header)
@@ -101,7 +103,7 @@ class OrderFile:
         self._fewest_cells = min(self._fewest_cells, len(cells))
         for name, value in values.items():
             self._shortest[name] = min(self._shortest.get(name, len(value)), len(value))
-        return order_or_problem(values)
+        return order_or_problem(values, self.limits)
 
     def _cut(self, record: Record, values: dict[str, str]) -> RowProblem | None:
         """What says that the file was cut off in its last row, which ends without a line break."""

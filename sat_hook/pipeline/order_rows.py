@@ -12,12 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sat_hook.domain.client_numbers import number_shape_of
-from sat_hook.pipeline.limits import (
-    MAXIMUM_CELL_CHARACTERS,
-    MAXIMUM_ORDER_ID_CHARACTERS,
-    MAXIMUM_ORDER_RUPIAH,
-)
-from sat_hook.pipeline.order_columns import FIELD_NAME_EXPECTED, INTAKE_ERROR
+from sat_hook.pipeline.limits import FILE_LIMITS, FileLimits
+from sat_hook.pipeline.order_columns import INTAKE_ERROR, field_names_expected
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX, RowProblem
 from sat_hook.pipeline.spreadsheet_cells import first_invisible, is_misread
 
@@ -50,27 +46,27 @@ class OrderRow:
     fields: tuple[tuple[str, str], ...]
 
 
-def order_or_problem(values: Mapping[str, str]) -> OrderRow | RowProblem:
+def order_or_problem(values: Mapping[str, str], limits: FileLimits = FILE_LIMITS) -> OrderRow | RowProblem:
     """What a row is, by the names of its columns; blanks around a cell are gone already."""
     for name, value in values.items():
-        if value and (problem := _unsuitable(name, value)):
+        if value and (problem := _unsuitable(name, value, limits)):
             return problem
     if error := values.get(INTAKE_ERROR):
-        return RowProblem("bad_field_name", "fields", error, FIELD_NAME_EXPECTED)
+        return RowProblem("bad_field_name", "fields", error, field_names_expected(limits))
     order_id = values.get("order_id", "")
     product_code = values.get("product_code", "")
     number = values.get("client_number", "")
     problem = (
-        _order_id_problem(order_id)
+        _order_id_problem(order_id, limits)
         or _product_code_problem(product_code)
         or _client_number_problem(number, product_code)
     )
     if problem is not None:
         return problem
-    amount = _rupiah("amount_rupiah", values.get("amount_rupiah", ""))
+    amount = _rupiah("amount_rupiah", values.get("amount_rupiah", ""), limits.order_rupiah)
     if isinstance(amount, RowProblem):
         return amount
-    maximum = _rupiah("max_rupiah", values.get("max_rupiah", ""))
+    maximum = _rupiah("max_rupiah", values.get("max_rupiah", ""), limits.order_rupiah)
     if isinstance(maximum, RowProblem):
         return maximum
     fields = tuple(
@@ -83,10 +79,10 @@ def order_or_problem(values: Mapping[str, str]) -> OrderRow | RowProblem:
     )
 
 
-def _unsuitable(name: str, value: str) -> RowProblem | None:
+def _unsuitable(name: str, value: str, limits: FileLimits) -> RowProblem | None:
     """What is wrong with a cell whatever its column means."""
-    if len(value) > MAXIMUM_CELL_CHARACTERS:
-        return RowProblem("too_long", name, value, f"at most {MAXIMUM_CELL_CHARACTERS} characters")
+    if len(value) > limits.cell_characters:
+        return RowProblem("too_long", name, value, f"at most {limits.cell_characters} characters")
     if name.startswith(NOTE_PREFIX):
         return None
     if invisible := first_invisible(value):
@@ -116,16 +112,16 @@ def _unsuitable(name: str, value: str) -> RowProblem | None:
     return None
 
 
-def _order_id_problem(order_id: str) -> RowProblem | None:
+def _order_id_problem(order_id: str, limits: FileLimits) -> RowProblem | None:
     if _SCIENTIFIC.fullmatch(order_id):
         return _scientific("order_id", order_id)
-    if ORDER_ID.fullmatch(order_id) and len(order_id) <= MAXIMUM_ORDER_ID_CHARACTERS:
+    if ORDER_ID.fullmatch(order_id) and len(order_id) <= limits.order_id_characters:
         return None
     return RowProblem(
         "bad_order_id" if order_id else "missing_order_id",
         "order_id",
         order_id,
-        f"1 to {MAXIMUM_ORDER_ID_CHARACTERS} letters, digits, spaces or . _ : / # - beginning with a "
+        f"1 to {limits.order_id_characters} letters, digits, spaces or . _ : / # - beginning with a "
         "letter or digit",
     )
 
@@ -164,16 +160,16 @@ def _scientific(column: str, found: str) -> RowProblem:
     )
 
 
-def _rupiah(column: str, text: str) -> int | RowProblem | None:
+def _rupiah(column: str, text: str, maximum: int) -> int | RowProblem | None:
     if not text:
         return None
     if _SCIENTIFIC.fullmatch(text):
         return _scientific(column, text)
     if _WHOLE.fullmatch(text):
-        amount = int(text) if len(text) <= len(str(MAXIMUM_ORDER_RUPIAH)) else MAXIMUM_ORDER_RUPIAH + 1
-        if 0 < amount <= MAXIMUM_ORDER_RUPIAH:
+        amount = int(text) if len(text) <= len(str(maximum)) else maximum + 1
+        if 0 < amount <= maximum:
             return amount
-        return RowProblem("amount_bounds", column, text, f"1 to {MAXIMUM_ORDER_RUPIAH:,} rupiah")
+        return RowProblem("amount_bounds", column, text, f"1 to {maximum:,} rupiah")
     if _SEPARATED.fullmatch(text):
         return RowProblem(
             "thousand_separator", column, text, "whole rupiah without separators, for example 10000"

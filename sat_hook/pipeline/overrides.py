@@ -36,7 +36,7 @@ def resolve_order(
     resolution: Resolution,
     reason: str,
     provenance: Provenance,
-    limits: RecoveryLimits | None = None,
+    deployment: RecoveryLimits | None = None,
 ) -> Order:
     """Decide an escalated order; later signed evidence may still contradict the decision, and is recorded.
 
@@ -51,7 +51,8 @@ def resolve_order(
     if order is None:
         raise OrderNotFoundError(f"there is no order with request id {request_id}")
     done = handler.apply(
-        [OrderCommandRequest(request_id, _command(order, resolution, reason, handler, limits))], provenance
+        [OrderCommandRequest(request_id, _command(order, resolution, reason, handler, deployment))],
+        provenance,
     )
     answer = done[request_id]
     if answer.refusal is not None or answer.after is None:
@@ -69,12 +70,13 @@ def _command(
     resolution: Resolution,
     reason: str,
     handler: CommandHandler,
-    limits: RecoveryLimits | None,
+    deployment: RecoveryLimits | None,
 ) -> OrderCommand:
     now = handler.clock.now()
     if resolution is not Resolution.RESEND:
         return EndByOperator(OperatorEnd(resolution.value), reason, now)
-    limits = recovery_limits(rules_of_account(handler.store, order.account), limits)
+    rules = rules_of_account(handler.store, order.account)
+    limits = recovery_limits(rules, deployment=deployment)
     horizon = timedelta(seconds=limits.dedup_horizon_seconds)
     return AllowResend(reason, now, (order.first_sent_at or now) + horizon)
 

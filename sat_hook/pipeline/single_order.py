@@ -22,6 +22,7 @@ from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.pipeline.errors import OrderNotFoundError, OrderNotTakenError
 from sat_hook.pipeline.intake import take_in
+from sat_hook.pipeline.limits import FileLimits
 from sat_hook.pipeline.order_problems import FIELD_PREFIX
 from sat_hook.pipeline.outcome_commands import status_command
 from sat_hook.pipeline.results import VERDICTS, complete, rows_set_aside
@@ -69,7 +70,13 @@ class SingleOrder:
 
 
 def submit_single(
-    store: EventStore, spool: Spool, clock: Clock, account: str, wanted: SingleOrder, provenance: Provenance
+    store: EventStore,
+    spool: Spool,
+    clock: Clock,
+    account: str,
+    wanted: SingleOrder,
+    provenance: Provenance,
+    limits: FileLimits,
 ) -> Submission:
     """Register the order's one-row batch; the same order again is the same batch.
 
@@ -85,17 +92,23 @@ def submit_single(
         file_name=f"{wanted.order_id}.csv",
         content=wanted.as_file(),
         provenance=provenance,
+        limits=limits,
     )
 
 
 def take_single(
-    handler: CommandHandler, spool: Spool, batch_id: str, wanted: SingleOrder, provenance: Provenance
+    handler: CommandHandler,
+    spool: Spool,
+    batch_id: str,
+    wanted: SingleOrder,
+    provenance: Provenance,
+    limits: FileLimits,
 ) -> Order:
     """The order as it stands; it begins here unless it was begun before, in this batch or another one.
 
     :raises OrderNotTakenError: when the row cannot become an order, or its order id stands for another order.
     """
-    batch = take_in(handler, spool, batch_id, provenance).batch
+    batch = take_in(handler, spool, batch_id, provenance, limits=limits).batch
     if batch.state is BatchState.REFUSED and not batch.orders:
         raise OrderNotTakenError(f"order {wanted.order_id!r}: {batch.refusal_message}")
     for item in rows_set_aside(handler.store, batch_id):

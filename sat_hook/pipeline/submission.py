@@ -13,7 +13,7 @@ from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import batch_id_of, digest_of
 from sat_hook.domain.ports import Clock
 from sat_hook.pipeline.errors import SubmissionRefusedError
-from sat_hook.pipeline.limits import MAXIMUM_CELL_CHARACTERS, MAXIMUM_FILE_BYTES
+from sat_hook.pipeline.limits import FILE_LIMITS, FileLimits
 from sat_hook.pipeline.spool import Spool
 from sat_hook.pipeline.spreadsheet_cells import first_control
 from sat_hook.store.event_store import EventStore
@@ -40,6 +40,7 @@ def submit(
     file_name: str,
     content: bytes,
     provenance: Provenance,
+    limits: FileLimits = FILE_LIMITS,
 ) -> Submission:
     """Spool ``content`` and register it as a batch.
 
@@ -49,11 +50,11 @@ def submit(
     :raises SubmissionRefusedError: empty, too large, a name or reference with control characters, or a
         reference that names other contents.
     """
-    name = submitted_name(content, file_name)
+    name = submitted_name(content, file_name, limits)
     _refuse_control("batch reference", (reference or "").strip())
-    if reference is not None and not 0 < len(reference.strip()) <= MAXIMUM_CELL_CHARACTERS:
+    if reference is not None and not 0 < len(reference.strip()) <= limits.cell_characters:
         raise SubmissionRefusedError(
-            f"batch reference: found {len(reference)} characters; expected 1 to {MAXIMUM_CELL_CHARACTERS}"
+            f"batch reference: found {len(reference)} characters; expected 1 to {limits.cell_characters}"
         )
     digest = digest_of(content)
     key = (reference or digest).strip()
@@ -78,18 +79,18 @@ def submit(
     return Submission(batch_id, digest, batch.spool_uri, is_new=refusal is None)
 
 
-def submitted_name(content: bytes, file_name: str) -> str:
+def submitted_name(content: bytes, file_name: str, limits: FileLimits) -> str:
     """The name under which a file is kept, without folders.
 
     :raises SubmissionRefusedError: the name has control characters, the file is empty or too large.
     """
-    name = PurePosixPath(file_name.replace("\\", "/")).name[:MAXIMUM_CELL_CHARACTERS] or "orders.csv"
+    name = PurePosixPath(file_name.replace("\\", "/")).name[: limits.cell_characters] or "orders.csv"
     _refuse_control("file name", name)
     if not content.strip():
         raise SubmissionRefusedError(f"{name}: found an empty file; expected a header and at least one row")
-    if len(content) > MAXIMUM_FILE_BYTES:
+    if len(content) > limits.file_bytes:
         raise SubmissionRefusedError(
-            f"{name}: found {len(content):,} bytes; expected at most {MAXIMUM_FILE_BYTES:,}"
+            f"{name}: found {len(content):,} bytes; expected at most {limits.file_bytes:,}"
         )
     return name
 

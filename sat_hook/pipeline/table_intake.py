@@ -21,12 +21,7 @@ from sat_hook.domain.ports import Clock
 from sat_hook.pipeline.alerting import Tell, no_alerts
 from sat_hook.pipeline.csv_dialect import DELIMITERS
 from sat_hook.pipeline.errors import SubmissionRefusedError
-from sat_hook.pipeline.limits import (
-    CLAIM_LEASE_SECONDS,
-    MAXIMUM_CELL_CHARACTERS,
-    MAXIMUM_COLUMNS,
-    MAXIMUM_ROWS,
-)
+from sat_hook.pipeline.limits import FILE_LIMITS, ClaimLimits, FileLimits
 from sat_hook.pipeline.order_columns import INTAKE_ERROR, field_name_problem
 from sat_hook.pipeline.order_problems import FIELD_PREFIX
 from sat_hook.pipeline.spool import Spool
@@ -49,6 +44,7 @@ def submit_claimed_rows(
     claim: str,
     provenance: Provenance,
     tell: Tell = no_alerts,
+    limits: FileLimits = FILE_LIMITS,
 ) -> Submission | None:
     """Claim the rows that wait for ``account`` and submit them as one batch; None when there are none.
 
@@ -66,7 +62,7 @@ def submit_claimed_rows(
         known = store.load_batch(batch_id_of(account, _reference(None, claim)))
         if known is not None:
             return Submission(known.batch_id, known.digest, known.spool_uri, is_new=False)
-        rows = intake.claim(account, claim, MAXIMUM_ROWS)
+        rows = intake.claim(account, claim, limits.rows)
     refused: dict[str, SubmissionRefusedError] = {}
     while rows:
         reference = rows[0].batch_reference or ""
@@ -79,8 +75,9 @@ def submit_claimed_rows(
                 reference=_reference(reference, claim),
                 source=BatchSource.ORDER_INTAKE,
                 file_name="order_intake.csv",
-                content=_as_csv(rows),
+                content=_as_csv(rows, limits),
                 provenance=provenance,
+                limits=limits,
             )
         except SubmissionRefusedError as error:
             tell([_refused_rows(account, reference, len(rows), error, clock)])
@@ -91,7 +88,7 @@ def submit_claimed_rows(
             with suppress(StoreUnavailableError):
                 intake.release(account, claim)
             raise
-        rows = intake.claim(account, claim, MAXIMUM_ROWS, list(refused))
+        rows = intake.claim(account, claim, limits.rows, list(refused))
     if refused:
         raise next(iter(refused.values()))
     return None
@@ -121,7 +118,12 @@ def settle_rows(intake: OrderIntake, claim: str, batch: Batch) -> None:
 
 
 def free_lost_rows(
-    store: EventStore, intake: OrderIntake, account: str, tell: Tell = no_alerts
+    store: EventStore,
+    intake: OrderIntake,
+    account: str,
+    tell: Tell = no_alerts,
+    claims: ClaimLimits | None = None,
+    limits: FileLimits = FILE_LIMITS,
 ) -> list[Alert]:
     """Free rows whose run came to nothing: killed, out of the database's reach, without its spooled file.
 
@@ -130,12 +132,13 @@ def free_lost_rows(
     :raises StoreUnavailableError: when the database is away.
     """
     alerts = []
-    for claim in intake.claims_without_batch(account, CLAIM_LEASE_SECONDS, MAXIMUM_CLAIMS_FREED):
+    lease_seconds = (claims or ClaimLimits()).lease_seconds
+    for claim in intake.claims_without_batch(account, lease_seconds, MAXIMUM_CLAIMS_FREED):
         rows = intake.claimed(account, claim.claimed_by)
         if not rows:
             continue
         batch = store.load_batch(batch_id_of(account, _reference(rows[0].batch_reference, claim.claimed_by)))
-        if batch is not None and batch.digest == digest_of(_as_csv(rows)) and _has_read(batch):
+        if batch is not None and batch.digest == digest_of(_as_csv(rows, limits)) and _has_read(batch):
             intake.settle(account, claim.claimed_by, batch.batch_id)
             continue
         alert = Alert(
@@ -170,9 +173,9 @@ class _Quoted(csv.excel):
     quoting = csv.QUOTE_ALL
 
 
-def _as_csv(rows: list[IntakeRow]) -> bytes:
+def _as_csv(rows: list[IntakeRow], limits: FileLimits) -> bytes:
     """The rows as a file whose header can always be read: what a row does wrong becomes its own error."""
-    names, errors = _field_names(rows)
+    names, errors = _field_names(rows, limits)
     titles = [*COLUMNS, *(FIELD_PREFIX + name for name in names), *([INTAKE_ERROR] if errors else [])]
     out = io.StringIO(newline="")
     # A mark in a name must not be taken for the file's separator.
@@ -192,20 +195,20 @@ def _as_csv(rows: list[IntakeRow]) -> bytes:
             *([errors.get(place, "")] if errors else []),
         ]
         # One character too many is enough for the row to be refused as too long.
-        writer.writerow([cell[: MAXIMUM_CELL_CHARACTERS + 1] for cell in cells])
+        writer.writerow([cell[: limits.cell_characters + 1] for cell in cells])
     return out.getvalue().encode("utf-8")
 
 
-def _field_names(rows: list[IntakeRow]) -> tuple[list[str], dict[int, str]]:
+def _field_names(rows: list[IntakeRow], limits: FileLimits) -> tuple[list[str], dict[int, str]]:
     """The columns that the rows' fields need, and by the place of a row what is wrong with its names.
 
     Columns are given to the rows in their order; a row whose names do not fit any more is in error.
     """
-    room = MAXIMUM_COLUMNS - len(COLUMNS) - 1
+    room = limits.columns - len(COLUMNS) - 1
     names: set[str] = set()
     errors: dict[int, str] = {}
     for place, row in enumerate(rows):
-        bad = next((name for name in row.fields if field_name_problem(name)), None)
+        bad = next((name for name in row.fields if field_name_problem(name, limits)), None)
         if bad is not None:
             errors[place] = ascii(bad[:MAXIMUM_SHOWN_CHARACTERS])
         elif len(names | row.fields.keys()) > room:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.requests import Request
 
 from sat_hook.application.installation import AccountDirectory
+from sat_hook.application.settings import DeploymentSettings, read_settings
 from sat_hook.hooks import spool
 from sat_hook.hooks.account_names import AirflowAccounts
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ways_of
@@ -79,6 +80,12 @@ class AirflowHost:
         InterfaceError: _AWAY,
     }
     accounts: AccountDirectory = AirflowAccounts()
+
+    def __init__(self) -> None:
+        self._settings = read_settings()
+
+    def settings(self) -> DeploymentSettings:
+        return self._settings
 
     async def user_of(self, request: Request) -> User:
         return AirflowUser(await get_user(request, None, await bearer_scheme(request)), request)

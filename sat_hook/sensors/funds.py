@@ -17,7 +17,6 @@ from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.funds import limits_of_lag
 from sat_hook.operators.run_context import failing_for_good, provenance_of
 from sat_hook.pipeline.funding import lacking_rupiah, record_observation
-from sat_hook.pipeline.limits import FundingLimits
 from sat_hook.triggers.funds import GAVE_UP, SATFundsTrigger
 
 
@@ -30,7 +29,8 @@ class SATFundsSensor(BaseOperator):
     :param sat_conn_id: the account's connection (templated).
     :param db_conn_id: the application database's connection.
     :param give_up_after_hours: how long to wait at most (templated); then the task fails.
-    :param saldo_lag_seconds: how old a saldo may be when SAT answers it (templated).
+    :param saldo_lag_seconds: how old a saldo may be when SAT answers it (templated); by default the
+        deployment's.
     """
 
     template_fields: Sequence[str] = ("rupiah", "sat_conn_id", "give_up_after_hours", "saldo_lag_seconds")
@@ -43,7 +43,7 @@ class SATFundsSensor(BaseOperator):
         sat_conn_id: str = SATHook.default_conn_name,
         db_conn_id: str = DEFAULT_CONNECTION,
         give_up_after_hours: float | str = 24,
-        saldo_lag_seconds: float | str = FundingLimits().saldo_lag_seconds,
+        saldo_lag_seconds: float | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -55,9 +55,9 @@ class SATFundsSensor(BaseOperator):
 
     def execute(self, context: Context) -> None:
         """Look once, then defer with an absolute deadline."""
-        limits = limits_of_lag(self.saldo_lag_seconds)
         with failing_for_good(self.sat_conn_id):
             ports = task_ports(self.sat_conn_id, ApplicationHook(self.db_conn_id))
+            limits = limits_of_lag(ports.limits.funding, self.saldo_lag_seconds)
             seen = asyncio.run(ports.look_at_deposit())
             record_observation(ports.funds, ports.clock, seen, provenance_of(context), limits)
             missing = lacking_rupiah(ports.funds, seen, int(self.rupiah), limits)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -81,7 +82,7 @@ class SATFundsTrigger(BaseTrigger):
     async def _funded(self, application: ApplicationHook, hook: SATHook) -> TriggerEvent:
         account = (await hook.asettings()).account
         deadline = datetime.fromisoformat(self.deadline)
-        limits = FundingLimits(saldo_lag_seconds=self.saldo_lag_seconds)
+        limits = replace(application.settings.funding, saldo_lag_seconds=self.saldo_lag_seconds)
         clock = application.handler.clock
         looks = 0
         missing: int | None = None

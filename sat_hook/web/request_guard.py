@@ -18,7 +18,6 @@ from fastapi import FastAPI, HTTPException, Request
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sat_hook.pipeline.limits import MAXIMUM_FILE_BYTES
 from sat_hook.web.host import Host, User
 
 MAXIMUM_JSON_BYTES = 524_288
@@ -58,7 +57,7 @@ class RequestGuard:
         request = Request(scope)
         refuse_cross_site(request, self._host.base_url())
         request.state.sat_user = await self._host.user_of(request)
-        await self._app(scope, _limited(request, receive), send)
+        await self._app(scope, _limited(request, receive, self._host.settings().maximum.file_bytes), send)
 
     def _is_guarded(self, scope: Scope) -> bool:
         return any(
@@ -115,13 +114,13 @@ def _host_of(url: str) -> str:
     return host
 
 
-def _limited(request: Request, receive: Receive) -> Receive:
+def _limited(request: Request, receive: Receive, most_bytes: int) -> Receive:
     """``receive``, which gives out at most what a body may have.
 
     :raises HTTPException: 413, at once where the length is declared.
     """
     is_json = "json" in request.headers.get("content-type", "").partition(";")[0].lower()
-    limit = MAXIMUM_JSON_BYTES if is_json else MAXIMUM_FILE_BYTES
+    limit = MAXIMUM_JSON_BYTES if is_json else most_bytes
     too_large = HTTPException(413, f"the body is too large; expected at most {limit:,} bytes")
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:19]) > limit:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 
+from sat_hook.application.settings import variables
 from sat_hook.cli.settings import CONFIG_VARIABLE, KEYS
 from sat_hook.hooks.audit import CHECKPOINTS_URI_VARIABLE
 from sat_hook.hooks.spool import RESULTS_URI_VARIABLE, SPOOL_URI_VARIABLE
 from sat_hook.operators.accounts import ACCOUNTS_VARIABLE
 from sat_hook.operators.reconciliation import SETTLEMENTS_URI_VARIABLE
-from sat_hook.pipeline import limits as pipeline_limits
-from sat_hook.pipeline import settings
 from sat_hook.receiver.settings import CONFIG_VARIABLE as RECEIVER_CONFIG_VARIABLE
 from sat_hook.receiver.settings import DSN_VARIABLE
 from tests.docs.pages import CHECKOUT, first_codes, page, pages
@@ -36,8 +35,7 @@ def read_by_the_project() -> set[str]:
 def test_named_variables_are_read() -> None:
     """Nobody sets a variable in vain because a page said so."""
     named = {name for which in pages() for name in OURS.findall(which.text)}
-    assert pipeline_limits.MAXIMUM_ROWS
-    assert named - read_by_the_project() - settings.variables == set()
+    assert named - read_by_the_project() - variables() == set()
 
 
 def test_variables_of_the_command_are_listed() -> None:

@@ -63,8 +63,7 @@ def test_defaults_are_those_of_the_code(place: str) -> None:
 
 
 def test_every_limit_of_the_pipeline_is_there() -> None:
-    """All constants and all classes of sat_hook/pipeline/limits.py, with all their fields."""
-    assert documented_at(limits.__name__).keys() == constants_of(vars(limits)).keys()
+    """All classes of sat_hook/pipeline/limits.py, with all their fields."""
     for name, member in vars(limits).items():
         if dataclasses.is_dataclass(member) and isinstance(member, type):
             place = f"{limits.__name__}:{name}"

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,9 +15,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import cursor as Cursor
 
-from sat_hook.application.ports import StepLimits
 from sat_hook.domain.order import OrderState
-from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.protocol.signing import generate_key_pair
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule, callback_channel
 from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
@@ -29,7 +26,6 @@ from tests.integration.pipeline.test_steps import ready
 from tests.pipeline import Line, line_of
 
 QUICK_ENDS: dict[str, object] = {"fulfilment": {"min_seconds": 0.05, "max_seconds": 0.1}}
-SLOW_POLLS = PollingLimits(first_delay_seconds=60.0, longest_delay_seconds=600.0)
 
 
 @pytest.fixture
@@ -101,14 +97,9 @@ async def connected(database: ApplicationDatabase) -> None:
 @contextmanager
 def slow_polls(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Polling so slow that only a callback can explain a quick end."""
-    poll_by(monkeypatch, SLOW_POLLS)
+    monkeypatch.setenv("SAT_POLLING_FIRST_DELAY_SECONDS", "60")
+    monkeypatch.setenv("SAT_POLLING_LONGEST_DELAY_SECONDS", "600")
     yield
-
-
-def poll_by(monkeypatch: pytest.MonkeyPatch, limits: PollingLimits) -> None:
-    """Triggers ask as these limits say."""
-    usual = StepLimits.of
-    monkeypatch.setattr(StepLimits, "of", lambda settings: replace(usual(settings), polling=limits))
 
 
 def test_it_survives_its_own_serialisation() -> None:

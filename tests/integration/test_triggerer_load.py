@@ -20,7 +20,6 @@ from psycopg2.extensions import cursor as Cursor
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.domain.order import OrderState
 from sat_hook.hooks.application_database import ApplicationHook
-from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
 from sat_hook.triggers.order import SATOrderTrigger
@@ -28,7 +27,7 @@ from sat_hook.triggers.order_wait import LONGEST_SLEEP_SECONDS, SATOrderWaitTrig
 from stack.databases import ApplicationDatabase
 from tests.airflow_connections import CONNECTIONS, give_connections
 from tests.integration.pipeline.test_steps import ready
-from tests.integration.test_batch_trigger import QUICK_ENDS, poll_by, slow_polls
+from tests.integration.test_batch_trigger import QUICK_ENDS, slow_polls
 from tests.pipeline import Line, line_of
 
 WAITING = 5000
@@ -126,8 +125,8 @@ async def test_two_instances_share_the_due_list(line: Line, monkeypatch: pytest.
             all_asked.set()
         return await ask(self, request_id)
 
-    rare = PollingLimits(growth=60.0, longest_delay_seconds=600.0)
-    poll_by(monkeypatch, rare)
+    monkeypatch.setenv("SAT_POLLING_GROWTH", "60")
+    monkeypatch.setenv("SAT_POLLING_LONGEST_DELAY_SECONDS", "600")
     monkeypatch.setattr(AsyncSATClient, "ask_status", counted)
     triggers = [SATBatchTrigger(batch_id=batch_id, deadline=deadline(120), **CONNECTIONS) for _ in range(2)]
     both = [asyncio.create_task(fired(trigger)) for trigger in triggers]

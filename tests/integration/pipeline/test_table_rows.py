@@ -20,7 +20,7 @@ from sat_hook.domain.batch import BatchState
 from sat_hook.pipeline.alerting import Tell, no_alerts, raise_alerts
 from sat_hook.pipeline.errors import SpoolError, SubmissionRefusedError
 from sat_hook.pipeline.intake import take_in
-from sat_hook.pipeline.limits import CLAIM_LEASE_SECONDS, BadRowsPolicy
+from sat_hook.pipeline.limits import BadRowsPolicy, ClaimLimits
 from sat_hook.pipeline.results import render_results
 from sat_hook.pipeline.spool import Spool
 from sat_hook.pipeline.submission import Submission
@@ -160,7 +160,7 @@ def let_the_lease_pass(database: ApplicationDatabase) -> None:
         cursor.execute(
             "UPDATE sat.order_intake SET claimed_at = claimed_at - make_interval(secs => %s)"
             " WHERE claimed_by IS NOT NULL",
-            (CLAIM_LEASE_SECONDS + 1,),
+            (ClaimLimits().lease_seconds + 1,),
         )
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from sat_hook.pipeline.limits import MAXIMUM_FILE_BYTES
+from sat_hook.pipeline.limits import FILE_LIMITS
 from sat_hook.web import batches
 from sat_hook.web.app import create_app
 from tests.web_host import FakeHost, FakeUser
@@ -26,11 +26,11 @@ async def test_a_file_that_says_no_length_is_limited_too() -> None:
     """The byte that is too many ends it."""
 
     async def body() -> AsyncIterator[bytes]:
-        for _ in range(MAXIMUM_FILE_BYTES // 2**20 + 1):
+        for _ in range(FILE_LIMITS.file_bytes // 2**20 + 1):
             yield b"x" * 2**20
 
     reply = await uploaded(body())
-    assert (reply.status_code, f"{MAXIMUM_FILE_BYTES:,}" in reply.text) == (413, True)
+    assert (reply.status_code, f"{FILE_LIMITS.file_bytes:,}" in reply.text) == (413, True)
 
 
 async def test_a_file_that_does_not_arrive_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,93 @@
+"""What a deployment sets by environment variables: read once for a task, a trigger, an app or a command."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from typing import Any
+
+from pydantic import ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sat_hook.pipeline.limits import (
+    AlertingLimits,
+    ClaimLimits,
+    ExecutionLimits,
+    FileLimits,
+    FundingLimits,
+    PollingLimits,
+    QuotingLimits,
+    RecheckLimits,
+    RecoveryLimits,
+)
+
+PREFIX = "SAT_"
+NOT_BY_VARIABLE = frozenset({"days"})
+"""Members that are no single number; a task's parameter sets them."""
+
+
+class BadLimitError(ValueError):
+    """An environment variable does not hold the kind of number that its limit is, or names no limit."""
+
+
+class DeploymentSettings(BaseSettings):
+    """The limits of a deployment. ``SAT_<GROUP>_<NAME>`` sets one; an empty variable is not set.
+
+    What a caller passes still counts more: a run's parameter, a connection's own setting.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="_", env_nested_max_split=1, frozen=True
+    )
+
+    maximum: FileLimits = FileLimits()
+    claim: ClaimLimits = ClaimLimits()
+    execution: ExecutionLimits = ExecutionLimits()
+    quoting: QuotingLimits = QuotingLimits()
+    funding: FundingLimits = FundingLimits()
+    recovery: RecoveryLimits = RecoveryLimits()
+    polling: PollingLimits = PollingLimits()
+    final_watch: RecheckLimits = RecheckLimits()
+    alerting: AlertingLimits = AlertingLimits()
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_empty(cls, group: Any) -> Any:
+        if not isinstance(group, dict):
+            return group
+        return {name: text.strip() for name, text in group.items() if text.strip()}
+
+
+def read_settings() -> DeploymentSettings:
+    """The settings of this process.
+
+    :raises BadLimitError: for a value that is no number above zero, or not a whole one where the limit is
+        whole, and for a misspelled variable.
+    """
+    try:
+        return DeploymentSettings()
+    except ValidationError as error:
+        raise BadLimitError(_in_words(error)) from None
+
+
+def variables() -> set[str]:
+    """The name of every variable that sets a limit."""
+    return {
+        f"{PREFIX}{group}_{member.name}".upper()
+        for group, field in DeploymentSettings.model_fields.items()
+        for member in fields(field.default)
+        if member.name not in NOT_BY_VARIABLE
+    }
+
+
+def _in_words(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    group, *member = (str(part) for part in first["loc"])
+    variable = "_".join((PREFIX.rstrip("_"), group, *member)).upper()
+    if variable not in variables():
+        mine = sorted(name for name in variables() if name.startswith(f"{PREFIX}{group}_".upper()))
+        return f"environment variable {variable}: no such limit; there are {mine}"
+    default = getattr(DeploymentSettings.model_fields[group].default, member[0])
+    expected = "a whole number" if isinstance(default, int) else "a number"
+    found = os.environ.get(variable, first["input"])
+    return f"environment variable {variable}: found {found!r}; expected {expected} above 0"
