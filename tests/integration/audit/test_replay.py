@@ -148,7 +148,7 @@ def test_a_release_that_reports_differently_is_found_at_line_and_column(
 
 
 def test_a_stream_that_is_read_differently_is_found_everywhere(finished: Finished) -> None:
-    """An amount that folds to another one: the row that is kept, the file and its summary all say so."""
+    """An amount that folds to another one: the rows that are kept, the file and its summary all say so."""
     damage(
         finished.database,
         "UPDATE sat.events SET data = replace(data, '\"sales_price_rupiah\":', '\"sales_price_rupiah\":1')"
@@ -159,10 +159,12 @@ def test_a_stream_that_is_read_differently_is_found_everywhere(finished: Finishe
     assert [finding.kind for finding in found.findings] == [
         FindingKind.PROJECTION_DIFFERS,
         FindingKind.PROJECTION_DIFFERS,
+        FindingKind.PROJECTION_DIFFERS,
         FindingKind.REPORT_DIFFERS,
         FindingKind.SUMMARY_DIFFERS,
     ]
-    sums, differs, report, summary = found.findings
+    sums, movement, differs, report, summary = found.findings
+    assert movement.found == "another row in order_movements"
     assert differs.found == "other values in charged_rupiah"
     assert sums.found == "other values in committed_rupiah"
     assert "line 2 column sat_charged_rupiah" in report.found
