@@ -81,6 +81,7 @@ quoted -ReservationRenewed-> quoted
 received -OrderQuoted-> quoted
 received -OrderRejected-> rejected
 received -OrderValidated-> received
+received -OrderWithdrawn-> cancelled
 pending -StatusMismatched-> unknown
 reversed -OrderSucceeded-> succeeded
 reversed -ReversalDoubted-> reversed
@@ -109,7 +110,8 @@ EVENTS_ELSEWHERE = _words(
     """
 AccountPaused AccountResumed ApprovalRefused ApprovalRejected ApprovalRequested BalanceChecked BatchApproved
 BatchCompleted BatchGuarded BatchQuoted BatchReceived BatchRefused BatchReopened BatchResultsWritten
-BatchSubmitted BatchValidated BatchWithdrawn ForeignSpendSuspected FundsReserved RowsTakenIn TopUpSeen
+BatchRunStarted BatchSubmitted BatchValidated BatchWithdrawn ForeignSpendSuspected FundsReserved RowsTakenIn
+TopUpSeen
 """
 )
 
@@ -165,6 +167,7 @@ writing a file
 """.strip().splitlines()
 
 OTHERS = """
+process:another account's connection
 process:replaced while it goes on
 process:run twice at once
 store:conflict
@@ -182,10 +185,15 @@ network:timeout after writing
 clock:ahead
 clock:behind
 step:failed ClockApartError
+step:failed WrongAccountError
+step:failed for good
 janitor:sent again
 janitor:escalated
+people:an older backup is found out
 people:answer badly
 people:ask again
+people:mark approve as successful
+people:mark guard as successful
 people:withdraw too late
 people:top-up
 """.strip().splitlines()
@@ -205,6 +213,7 @@ SELDOM = """
 transition:escalated -OrderSucceeded-> succeeded
 transition:escalated -OrderFailed-> failed
 transition:escalated -StatusMismatched-> escalated
+transition:escalated -StatusNotFound-> escalated
 transition:failed -OrderFailed-> failed
 transition:failed -StatusMismatched-> failed
 transition:quoted -StatusMismatched-> unknown

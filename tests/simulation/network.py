@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import ipaddress
 import random
 from collections import Counter
@@ -70,7 +69,11 @@ class SimulatedSAT:
         self.inbox = SimulatedInbox(VirtualClock(time).now)
         scenario = watch.weather.scenario
         self.world = World(
-            key_pairs(), VirtualClock(time), scenario=scenario, callback_url="http://receiver.test"
+            key_pairs(),
+            VirtualClock(time),
+            scenario=scenario,
+            credentials={account: "demo", other_account(account): "demo"},
+            callback_url="http://receiver.test",
         )
         self.world.verifier = seals.partner_verifier  # type: ignore[assignment]
         self.world.signer = seals.sat  # type: ignore[assignment]
@@ -333,13 +336,13 @@ def settings_of(account: str, seals: Seals) -> AccountSettings:
         environment=Environment.CUSTOM,
         base_url=BASE_URL,
         token_url=TOKEN_URL,
-        client_id="demo",
+        client_id=account,
         client_secret="demo",
         signer=seals.partner,  # type: ignore[arg-type]
         verifier=seals.sat_verifier,  # type: ignore[arg-type]
     )
 
 
-def digest_of_bytes(body: bytes) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(body).hexdigest()
+def other_account(account: str) -> str:
+    """Another account of the same installation, at the same SAT."""
+    return f"{account}-other"

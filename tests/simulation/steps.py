@@ -36,7 +36,7 @@ from sat_hook.testing.event_store import MemoryEventStore
 from sat_hook.testing.funds import MemoryFunds
 from sat_hook.testing.guards import MemoryGuardLedger
 from sat_hook.testing.poll_schedule import MemoryPollSchedule
-from tests.simulation.network import SimulatedSAT, client_of
+from tests.simulation.network import SimulatedSAT, client_of, other_account
 from tests.simulation.outside import (
     GuardedFunds,
     GuardedGuards,
@@ -128,7 +128,8 @@ class Steps:
         settings, spool = self.settings, GuardedSpool(self.spool, process)
         if self.storm.strikes(self.plan.weather.wrong_account):
             self.watch.count("process:another account's connection")
-            settings = replace(settings, account=f"{self.account}-other")
+            other = other_account(self.account)
+            settings = replace(settings, account=other, client_id=other)
         return Ports(
             connection=settings.account,
             settings=settings,
