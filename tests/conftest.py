@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -17,6 +18,10 @@ from stack.lifecycle import Stack
 from tests import fuzzing
 from tests.postgres import DatabaseTemplate, server_for_tests
 from tests.running_stack import stack_for_tests
+
+# Hundreds of processes read the same modules in one run, and pytest rewrites each test: it is done once and kept.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Before anything imports Airflow, which would otherwise make ~/airflow, or take up what the caller's own
 # Airflow is told.

@@ -19,7 +19,8 @@ from sandbox.testing import SandboxServer
 from sat_hook.protocol.signing import Signer
 
 DOCUMENT = Path(sandbox.__file__).with_name("openapi.yaml")
-schema = schemathesis.openapi.from_path(DOCUMENT)
+# From a fixture: cases are then drawn where the test runs, not by every worker that collects it.
+schema = schemathesis.pytest.from_fixture("described")
 
 
 class Credentials(AuthBase):
@@ -40,6 +41,12 @@ class Credentials(AuthBase):
         body = body.encode() if isinstance(body, str) else body
         request.headers["signature"] = self._signer.sign(body)
         return request
+
+
+@pytest.fixture(scope="module")
+def described() -> schemathesis.BaseSchema:
+    """The document."""
+    return schemathesis.openapi.from_path(DOCUMENT)
 
 
 @pytest.fixture(scope="module")
