@@ -19,7 +19,7 @@ from tests import fuzzing
 from tests.postgres import DatabaseTemplate, server_for_tests
 from tests.running_stack import stack_for_tests
 
-# Hundreds of processes read the same modules in one run, and pytest rewrites each test: it is done once and kept.
+# Hundreds of processes read the same modules, and pytest rewrites each test: done once, it is kept.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 

@@ -22,7 +22,7 @@ from tests.chaos.waiting import FORGED, SILENT, WaitingBatch
 
 pytestmark = pytest.mark.timeout(1800)
 
-SIZES = sizes_of(held=300)
+SIZES = sizes_of(held=100)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What every thousand seeds have to be through, or the simulation proves less than it says.
+"""What the seeds of a test run have to be through, or the simulation proves less than it says.
 
 Names are those of the counters that ``make simulate`` prints. A name that does not appear any more means that
 the weather, the line or the product has changed: find out which before taking it off this list.

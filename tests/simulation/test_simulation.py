@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stack.databases import ApplicationDatabase
-from tests.simulation.__main__ import Tally, run_many
+from tests.simulation.__main__ import Tally, run_many, run_range
 from tests.simulation.happenings import (
     BOUNDARIES,
     EVERY_THOUSAND_SEEDS,
@@ -18,51 +18,59 @@ from tests.simulation.happenings import (
 from tests.simulation.on_postgres import RECEIVER_VARIABLE, WRITER_VARIABLE
 from tests.simulation.simulation import run_seed
 
-SEEDS_IN_MEMORY = 2000
-SEEDS_ON_POSTGRES = 200
+SEEDS_IN_MEMORY = 300
+SEEDS_ON_POSTGRES = 60
+#: Seeds in which something happens that three hundred may lack. A change of the simulation gives other seeds
+#: other days; then more seeds are run until everything was seen, and this list is worth renewing.
+REMARKABLE_SEEDS: tuple[int, ...] = ()
+SEEDS_AT_ONCE = 100
+SEEDS_AT_MOST = 2000
 
-THOUSANDS = SEEDS_IN_MEMORY // 1000
+
+def unseen(tally: Tally) -> list[str]:
+    """What has to happen and did not."""
+    stopped = [name for name in tally.counters if name.startswith("process:")]
+    return [
+        *(name for name in (*EVERY_THOUSAND_SEEDS, *RARE) if not tally.counters[name]),
+        *(name for name in BOUNDARIES if not any(name in place for place in stopped)),
+    ]
 
 
 @pytest.fixture(scope="module")
-def thousands() -> list[Tally]:
-    """Two thousand seeds on the in-memory store, a tally for each thousand."""
-    tallies = []
-    for number in range(THOUSANDS):
-        total = Tally()
-        for tally in run_many(1 + 1000 * number, 1000, jobs=2):
+def seen() -> Tally:
+    """Hundreds of seeds on the in-memory store, and more until everything was seen that has to happen."""
+    total = Tally()
+    for tally in run_many(1, SEEDS_IN_MEMORY, jobs=2):
+        total.add(tally)
+    for seed in REMARKABLE_SEEDS:
+        total.add(run_range(seed, 1))
+    for first in range(SEEDS_IN_MEMORY + 1, SEEDS_AT_MOST, SEEDS_AT_ONCE):
+        if not unseen(total):
+            break
+        for tally in run_many(first, SEEDS_AT_ONCE, jobs=2):
             total.add(tally)
-        tallies.append(total)
-    return tallies
+    return total
 
 
 @pytest.mark.timeout(1800)
-def test_the_laws_hold_whatever_goes_wrong(thousands: list[Tally]) -> None:
+def test_the_laws_hold_whatever_goes_wrong(seen: Tally) -> None:
     """Every invariant holds after every step of every seed (replay one: make simulate SEED=n)."""
-    assert [tally.seeds for tally in thousands] == [1000] * THOUSANDS
-    assert [failure for tally in thousands for failure in tally.failures] == []
+    assert seen.seeds >= SEEDS_IN_MEMORY
+    assert seen.failures == []
 
 
 @pytest.mark.timeout(1800)
-def test_what_should_go_wrong_does_go_wrong(thousands: list[Tally]) -> None:
-    """Every fault, transition, code and reason, in each thousand: where nothing happens every law holds."""
-    missing = [
-        (number, name)
-        for number, tally in enumerate(thousands)
-        for name in EVERY_THOUSAND_SEEDS
-        if not tally.counters[name]
-    ]
-    assert missing == []
-    assert [name for name in RARE if not any(tally.counters[name] for tally in thousands)] == []
+def test_what_should_go_wrong_does_go_wrong(seen: Tally) -> None:
+    """Every fault, transition, code, reason and boundary: where nothing happens every law holds."""
+    assert unseen(seen) == []
 
 
 @pytest.mark.timeout(1800)
-def test_nothing_happens_that_is_not_listed(thousands: list[Tally]) -> None:
+def test_nothing_happens_that_is_not_listed(seen: Tally) -> None:
     """A new fault, transition or code of SAT's has to be put on the list, or nobody would miss it later."""
     listed = {*EVERY_THOUSAND_SEEDS, *RARE, *SELDOM, "code:None"}
     kinds = ("fault:", "transition:", "code:")
-    found = {name for tally in thousands for name in tally.counters if name.startswith(kinds)}
-    assert sorted(found - listed) == []
+    assert sorted(name for name in seen.counters if name.startswith(kinds) and name not in listed) == []
 
 
 def test_every_kind_of_fault_is_on_the_list() -> None:
@@ -70,13 +78,6 @@ def test_every_kind_of_fault_is_on_the_list() -> None:
     rare = {name.removeprefix("fault:") for name in RARE if name.startswith("fault:")}
     drawn = {name.split(":")[0] for name in (*FAULTS, *rare)}
     assert kinds_of_fault() - drawn == NEVER_DRAWN
-
-
-@pytest.mark.timeout(1800)
-def test_processes_end_at_every_boundary(thousands: list[Tally]) -> None:
-    """Every place at which a process can be stopped is one at which some process was stopped."""
-    stopped = [name for tally in thousands for name in tally.counters if name.startswith("process:")]
-    assert [name for name in BOUNDARIES if not any(name in place for place in stopped)] == []
 
 
 def test_a_seed_replays_exactly() -> None:

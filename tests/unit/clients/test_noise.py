@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sat_hook.protocol.errors import SATError
 from sat_hook.protocol.messages import OrderRequest, encode_order
 from sat_hook.protocol.outcomes import CheckoutVerdict, StatusVerdict
+from tests.fuzzing import examples
 from tests.scripted_sat import Received, ScriptedSAT, http_answer
 
 BODY = encode_order(OrderRequest(request_id="R1", product_code="p", client_number="1"))
@@ -48,7 +49,7 @@ RESPONSE = st.one_of(
 
 
 @settings(
-    max_examples=300,
+    max_examples=examples(100),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -25,6 +25,7 @@ from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState, evolve
 from sat_hook.domain.order_commands import Admit, Hold
 from sat_hook.domain.order_events import HoldReason
+from tests.fuzzing import examples
 from tests.orders import ACCOUNT, T0, received
 
 DUPLICATE, LIMIT = HoldReason.BUSINESS_DUPLICATE, HoldReason.LIMIT
@@ -88,7 +89,7 @@ RULES = st.builds(
 USAGES = st.builds(Usage, st.integers(0, 5), st.integers(0, 10).map(lambda n: n * 10_000))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(rows=ROWS, rules=RULES, batch_used=USAGES, day_used=USAGES)
 def test_what_is_let_through_fits_every_limit_and_is_no_duplicate(
     rows: list[tuple[int, int]], rules: GuardRules, batch_used: Usage, day_used: Usage
@@ -111,7 +112,7 @@ def test_what_is_let_through_fits_every_limit_and_is_no_duplicate(
         assert len(keys) == len(set(keys))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(rows=ROWS, rules=RULES)
 def test_nothing_is_held_without_need(rows: list[tuple[int, int]], rules: GuardRules) -> None:
     """An order is held only if it equals an admitted one before it, or did not fit when its turn came."""
@@ -136,7 +137,7 @@ def test_nothing_is_held_without_need(rows: list[tuple[int, int]], rules: GuardR
             before.append(one)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(rows=ROWS, rules=RULES, split=st.integers(0, 20))
 def test_two_halves_one_after_the_other_are_ruled_as_one(
     rows: list[tuple[int, int]], rules: GuardRules, split: int
@@ -269,7 +270,7 @@ def test_every_moment_is_in_its_business_day(seconds: int) -> None:
     assert start.astimezone(WIB).date() == moment.astimezone(WIB).date()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(rows=ROWS, one=RULES, other=RULES)
 def test_the_stricter_rules_let_nothing_through_that_either_holds(
     rows: list[tuple[int, int]], one: GuardRules, other: GuardRules

@@ -46,7 +46,7 @@ def _list(*entries: Any) -> bytes:
     return json.dumps({"data": list(entries)}).encode()
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.sampled_from(["Pending", "Success", "Failed"]),
     SAME | JSON.map(lambda value: (None, value)),
@@ -112,7 +112,7 @@ def test_goods_in_another_shape_are_kept() -> None:
     assert [(line.name, line.value) for line in lines.fulfillment_result] == [("Token", "12"), ("Nama", "")]
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(JSON | st.fixed_dictionaries({"id": JSON, "attributes": JSON}), max_size=4), SAME)
 def test_a_product_that_cannot_be_read_costs_only_itself(odd: list[Any], price: tuple[int, Any]) -> None:
     """Whatever is on the list beside it, a good product is read; each odd one is there with its reason."""

@@ -172,7 +172,7 @@ def every(count: int) -> Callable[[Any], Any]:
     )
 
 
-@every(1000)
+@every(250)
 @given(STATUS, HEADERS, st.binary(max_size=300))
 def test_noise_crashes_the_client(verifier: Verifier, status: int, headers: Any, body: bytes) -> None:
     """Any bytes, as an answer, as a refusal, and under any status."""
@@ -180,7 +180,7 @@ def test_noise_crashes_the_client(verifier: Verifier, status: int, headers: Any,
         judge(WireResponse(each, headers, body), verifier)
 
 
-@every(1250)
+@every(300)
 @given(STATUS, HEADERS, JSON.map(_wire))
 def test_strange_json_crashes_the_client(verifier: Verifier, status: int, headers: Any, body: bytes) -> None:
     """Any JSON, built from the protocol's own words."""
@@ -188,7 +188,7 @@ def test_strange_json_crashes_the_client(verifier: Verifier, status: int, header
         judge(WireResponse(each, headers, body), verifier)
 
 
-@every(1250)
+@every(300)
 @given(STATUS, NEARLY.map(_wire))
 def test_nearly_right_answer_crashes_the_client(
     sat: Signer, verifier: Verifier, status: int, body: bytes
@@ -198,7 +198,7 @@ def test_nearly_right_answer_crashes_the_client(
         judge(WireResponse(each, headers, body), verifier)
 
 
-@every(500)
+@every(200)
 @given(st.sampled_from(FaultKind), st.booleans(), st.text(max_size=20))
 def test_fault_loses_what_it_knows(kind: FaultKind, sent: bool, detail: str) -> None:
     """A fault that was sent is UNKNOWN, one that provably was not is NOT_SENT, and errors say the same."""

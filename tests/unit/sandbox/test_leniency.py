@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sandbox.keys import KeyPairs
 from sandbox.wire import MalformedDocumentError, Request, parse_form
+from tests.fuzzing import examples
 from tests.unit.sandbox.partner import Partner, document, refusal
 
 SECRETS = {"demo": "demo", "id with space": "s:e%c+ret/"}
@@ -273,7 +274,7 @@ DOCUMENTS = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.binary(max_size=200) | DOCUMENTS.map(lambda value: json.dumps(value).encode()))
 def test_no_bytes_crash_the_parser(body: bytes) -> None:
     """Whatever comes is a form or a refusal."""
