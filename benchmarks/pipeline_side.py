@@ -28,10 +28,10 @@ from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.gc_tuning import gc_for_bulk_work
 from sat_hook.pipeline.limits import ExecutionLimits, PollingLimits, QuotingLimits
-from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.pipeline.submission import submit
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.spool import LocalSpool
 
 BY_BENCH = Provenance("service:bench", "bench")
 

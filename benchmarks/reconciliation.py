@@ -31,13 +31,13 @@ from sat_hook.domain.books_commands import ImportSettlement, RecordObservation
 from sat_hook.domain.books_events import DepositObserved, SettlementMapping
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import Provenance
-from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.day_close import close_day
 from sat_hook.reconciliation.report import write_report
 from sat_hook.reconciliation.settlement import keep_settlement
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.spool import LocalSpool
 from stack.databases import (
     APPLICATION_OWNER,
     APPLICATION_ROLES,

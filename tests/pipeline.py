@@ -30,7 +30,6 @@ from sat_hook.pipeline.limits import (
     QuotingLimits,
 )
 from sat_hook.pipeline.results import BatchSummary, ResultFile
-from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.pipeline.submission import Submission, submit
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.messages import Product
@@ -39,6 +38,7 @@ from sat_hook.store.database import Database
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.spool import LocalSpool
 from tests.orders import ACCOUNT, BY_TEST
 
 QUICK_POLLS = PollingLimits(first_delay_seconds=0.1, growth=1.2, longest_delay_seconds=0.5)

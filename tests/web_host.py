@@ -10,9 +10,9 @@ from fastapi import HTTPException, Request
 
 from sat_hook.application.installation import AccountDirectory, SATConnection
 from sat_hook.application.settings import DeploymentSettings, read_settings
-from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.spool import LocalSpool
 from sat_hook.web.host import Permission, Problem
 from sat_hook.web.rights import Holders, Right
 

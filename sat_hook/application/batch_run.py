@@ -135,7 +135,7 @@ class BatchRun:
 
     Coroutines call SAT; the other steps only block on the database and the spools. Every step raises
     :class:`~sat_hook.application.errors.WrongAccountError` when the batch is another account's,
-    :class:`~sat_hook.commands.errors.StepError` for the pipeline's own trouble, ``SATError`` where it
+    :class:`~sat_hook.domain.errors.StepError` for the pipeline's own trouble, ``SATError`` where it
     calls SAT, and ``StoreUnavailableError`` when the database is away.
 
     :param ports: the account that pays.

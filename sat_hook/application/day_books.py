@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from sat_hook.application.installation import Installation
 from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.event_record import Provenance
-from sat_hook.pipeline.overrides import checked_reason
 from sat_hook.reconciliation import book_commands
 from sat_hook.reconciliation.book_commands import Signed
 from sat_hook.reconciliation.bookkeeper import BookKeeper

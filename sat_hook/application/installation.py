@@ -12,11 +12,11 @@ from typing import NamedTuple, Protocol
 from sat_hook.application.settings import DeploymentSettings
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain.guards import AccountRules
-from sat_hook.pipeline.spool import NamedSpool
 from sat_hook.protocol.calls import Call, Reply, T
 from sat_hook.protocol.messages import Product
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.spool import NamedSpool
 
 
 class SATConnection(Protocol):

@@ -29,7 +29,6 @@ from sat_hook.pipeline.limits import (
     RecoveryLimits,
 )
 from sat_hook.pipeline.sat_api import SATApi
-from sat_hook.pipeline.spool import Spool
 from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.callbacks import PostgresCallbackInbox
@@ -38,6 +37,7 @@ from sat_hook.store.event_store import EventStore
 from sat_hook.store.funds import FundsStore, PostgresFunds
 from sat_hook.store.guards import GuardLedger, PostgresGuardLedger
 from sat_hook.store.poll_schedule import PollSchedule, PostgresPollSchedule
+from sat_hook.store.spool import Spool
 
 OpenSAT = Callable[[], AbstractAsyncContextManager[SATApi]]
 

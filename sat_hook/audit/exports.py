@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 
 from sat_hook.commands import aggregates
 from sat_hook.commands.aggregates import EXPORTS
-from sat_hook.commands.errors import StepError
 from sat_hook.commands.handler import CommandHandler
+from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.decision import RefusalReason
+from sat_hook.domain.errors import StepError
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.export import (
     Export,
@@ -24,7 +25,6 @@ from sat_hook.domain.export import (
 )
 from sat_hook.domain.identity import export_id_of
 from sat_hook.domain.ports import Clock
-from sat_hook.pipeline.overrides import checked_reason
 from sat_hook.store.event_store import EventStore
 
 MAXIMUM_PERIOD_DAYS = 400

@@ -28,7 +28,7 @@ from sat_hook.domain.event import registered_events
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.export import Export
 from sat_hook.domain.masking import masked_data, masked_words
-from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter
+from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import recorded_from_row
 from sat_hook.store.statements import queries

@@ -16,9 +16,8 @@ from psycopg2.extensions import connection as Connection
 
 from sat_hook.audit.findings import Finding, FindingKind, Report
 from sat_hook.audit.log_reader import read_any_time
-from sat_hook.catalogue.price_list import changes_digest, state_digest
 from sat_hook.domain.account import PriceListChanged
-from sat_hook.domain.prices import ChangeKind, ListedProduct, ProductChange
+from sat_hook.domain.prices import ChangeKind, ListedProduct, ProductChange, changes_digest, state_digest
 from sat_hook.store.statements import queries
 
 ROWS_PER_FETCH = 5_000

@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from sat_hook.domain.business_day import in_wib
 from sat_hook.domain.order import OrderState
-from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter
+from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter
 from sat_hook.store.prices import OrderMargin
 
 MARGIN_COLUMNS = (

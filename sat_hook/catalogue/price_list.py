@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sat_hook.domain.prices import ListedProduct, ProductChange, ordered
+from sat_hook.domain.prices import ListedProduct
 from sat_hook.protocol.messages import Product
 from sat_hook.protocol.values import MAXIMUM_RUPIAH
 
@@ -79,19 +77,3 @@ def _beyond_limits(line: ListedProduct) -> str:
     if abs(line.status) > MAXIMUM_RUPIAH:
         return "found a status of more than fifteen digits; expected a small number"
     return ""
-
-
-def state_digest(products: Iterable[ListedProduct]) -> str:
-    """SHA-256 (hex) over a whole price list, whatever the order in which it came."""
-    return _digest(ordered(products))
-
-
-def changes_digest(changes: Iterable[ProductChange]) -> str:
-    """SHA-256 (hex) over changes: code, kind and the product afterwards, by code."""
-    lines = sorted(changes, key=lambda change: change.code)
-    return _digest([(change.code, change.kind.value, change.after) for change in lines])
-
-
-def _digest(document: object) -> str:
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -15,7 +15,7 @@ from datetime import timedelta
 from sat_hook.catalogue.absence_check import Confirmation, PriceSource, confirm
 from sat_hook.catalogue.comparison import after_changes, compare, missing_from
 from sat_hook.catalogue.jumps import jump_alerts
-from sat_hook.catalogue.price_list import PriceListRefusedError, changes_digest, price_list_of, state_digest
+from sat_hook.catalogue.price_list import PriceListRefusedError, price_list_of
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.account import ReportPriceList
 from sat_hook.domain.alerts import unreadable_products
@@ -27,8 +27,9 @@ from sat_hook.domain.prices import (
     PriceSnapshot,
     ProductChange,
     SnapshotOutcome,
+    changes_digest,
+    state_digest,
 )
-from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.protocol.calls import products_call
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.alerts import AlertBook
@@ -91,7 +92,7 @@ def take_snapshot(
         attempt.heard(reply.response.body)
         listing = price_list_of(reply.value)
         if alerts is not None:
-            raise_alerts(alerts, unreadable_products(account, listing.unreadable, reply.began_at))
+            alerts.add(unreadable_products(account, listing.unreadable, reply.began_at))
         known = history.known(account)
         # A line that cannot be read is a product that is listed: it stays as it was.
         missing = missing_from(known, listing.products.keys() | listing.unreadable.keys())
@@ -221,7 +222,7 @@ class _Attempt:
             )
             jumps = jump_alerts(complete, changes, self._rules.jump_percent)
             if alerts is not None:
-                raise_alerts(alerts, jumps, locked.connection)
+                alerts.add(jumps, connection=locked.connection)
             return SnapshotReport(complete, changes, len(jumps))
 
     def _ended(self, outcome: SnapshotOutcome, reason: str | None) -> PriceSnapshot:

@@ -233,7 +233,7 @@ def read_orders(file: Path) -> bytes:
 
 def _write(download: Download, output: Path | None) -> None:
     """To a file that only its owner reads, or to standard output as it is."""
-    from sat_hook.pipeline.private_files import private_file
+    from sat_hook.store.private_files import private_file
 
     if download.notice:
         typer.echo(download.notice, err=True)

@@ -46,7 +46,7 @@ def report(
 
 
 def _saved(content: bytes, output: Path) -> list[Path]:
-    from sat_hook.pipeline.private_files import private_file
+    from sat_hook.store.private_files import private_file
 
     if output.suffix.lower() == ".zip":
         with private_file(output) as file:

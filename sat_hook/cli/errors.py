@@ -28,7 +28,7 @@ _SPEAKING = {
     "sat_hook.store.as_of": ("UnsettledPositionError",),
     "sat_hook.store.migrations": ("MigrationError",),
     "sat_hook.receiver.settings": ("ReceiverSettingsError",),
-    "sat_hook.commands.errors": ("StepError",),
+    "sat_hook.domain.errors": ("StepError",),
     "sat_hook.pipeline.errors": ("SubmissionRefusedError",),
     "sat_hook.audit.rebuild": ("RebuildRefusedError",),
     "sat_hook.audit.publication": ("PublicationError",),

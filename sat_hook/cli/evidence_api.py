@@ -50,7 +50,7 @@ class AuditApi(AirflowApi):
 
     def take(self, export_id: str, target: Path) -> str:
         """Fetch the pack into a file that only its owner reads; returns its SHA-256. It is recorded."""
-        from sat_hook.pipeline.private_files import private_file
+        from sat_hook.store.private_files import private_file
 
         reply = self._ask("POST", f"/sat/v1/exports/{export_id}/pack", seconds=DOWNLOAD_SECONDS, stream=True)
         digest = hashlib.sha256()

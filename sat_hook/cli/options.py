@@ -14,8 +14,8 @@ def _checked(text: str) -> str:
 
     :raises CommandError: for one that the pipeline would refuse.
     """
-    from sat_hook.pipeline.errors import ReasonRefusedError
-    from sat_hook.pipeline.overrides import checked_reason
+    from sat_hook.commands.errors import ReasonRefusedError
+    from sat_hook.commands.reasons import checked_reason
 
     try:
         return checked_reason(text)

@@ -122,7 +122,7 @@ def margin(
     The margin is SAT's partner fee of succeeded orders; what your customers pay you is not known here.
     """
     from sat_hook.catalogue.margin import ProductMargin, margin_lines, percent_of
-    from sat_hook.pipeline.private_files import private_file
+    from sat_hook.store.private_files import private_file
 
     with prices_context(context, account) as opened:
         start, end = period_of(opened, since, until)

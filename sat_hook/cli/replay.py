@@ -53,11 +53,11 @@ def replay(
     Run it with the new release before you deploy it. Exit code 0: nothing differs; 1: something does, and
     each line says what and where; 2: it could not be done.
     """
+    from sat_hook.application.replayed_days import ClosedDays
+    from sat_hook.application.replayed_results import ResultFiles
     from sat_hook.audit.replay import replay as run
-    from sat_hook.audit.reports import ResultFiles
-    from sat_hook.pipeline.spool import AnySpool
-    from sat_hook.reconciliation.replay import ClosedDays
     from sat_hook.store.postgres import PostgresEventStore
+    from sat_hook.store.spool import AnySpool
 
     out = console()
     key = "SAT_OWNER_DSN" if as_owner else "SAT_DB_DSN"
@@ -108,7 +108,7 @@ def _state_lines(path: Path | None) -> Iterator[StateLine | None]:
     if path is None:
         yield None
         return
-    from sat_hook.pipeline.private_files import private_file
+    from sat_hook.store.private_files import private_file
 
     try:
         with private_file(path) as file:
@@ -126,8 +126,8 @@ def _print(finding: Finding) -> None:
 
 
 def _print_replay(out: Console, replayed: Replay) -> None:
+    from sat_hook.application.replayed_days import ClosedDays
     from sat_hook.audit.reports import Verdict
-    from sat_hook.reconciliation.replay import ClosedDays
 
     streams = sum(state.streams for state in replayed.states.values())
     when = "" if replayed.moment is None else f", recorded {moment(replayed.moment)} WIB"

@@ -110,7 +110,7 @@ def _facts(rows: SettlementRows) -> list[tuple[str, str]]:
 def _first(rows: SettlementRows) -> object:
     import pandas as pd
 
-    from sat_hook.pipeline.spreadsheet_cells import has_long_number, shape_of
+    from sat_hook.presentation.spreadsheet_cells import has_long_number, shape_of
     from sat_hook.reconciliation.settlement_reader import FIRST_SAMPLES
 
     row: Any
@@ -132,7 +132,7 @@ def _first(rows: SettlementRows) -> object:
 
 
 def _aside(rows: SettlementRows, aside: pd.DataFrame) -> object:
-    from sat_hook.pipeline.spreadsheet_cells import shape_of, shown
+    from sat_hook.presentation.spreadsheet_cells import shape_of, shown
 
     row: Any
     table = ASIDE.table()
@@ -152,7 +152,7 @@ def _aside(rows: SettlementRows, aside: pd.DataFrame) -> object:
 def _request_id(text: str) -> str:
     """The text when it has letters and digits, as request ids have; what has not may be a customer's number
     or name that slipped a column."""
-    from sat_hook.pipeline.spreadsheet_cells import has_long_number
+    from sat_hook.presentation.spreadsheet_cells import has_long_number
     from sat_hook.reconciliation.settlement_cells import OUR_REQUEST_ID
 
     if OUR_REQUEST_ID.fullmatch(text):

@@ -1,12 +1,8 @@
-"""What can go wrong with a step of the work itself. The end of an order is never an exception (law 9)."""
+"""What can go wrong when a command is decided."""
 
 from __future__ import annotations
 
-
-class StepError(RuntimeError):
-    """Base of the project's own trouble: the step did not finish and, by default, can be run again."""
-
-    is_worth_a_retry = True
+from sat_hook.domain.errors import StepError
 
 
 class ContentionError(StepError):
@@ -17,3 +13,13 @@ class BatchNotFoundError(StepError):
     """No batch has this id."""
 
     is_worth_a_retry = False
+
+
+class OverrideRefusedError(StepError):
+    """What a person asked for is not possible as things stand; the text says why."""
+
+    is_worth_a_retry = False
+
+
+class ReasonRefusedError(OverrideRefusedError):
+    """The reason says nothing, too much, or cannot be printed."""

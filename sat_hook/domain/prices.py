@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -179,3 +181,19 @@ def percent_text(before: int | None, after: int | None) -> str:
 def ordered(products: Iterable[ListedProduct]) -> list[ListedProduct]:
     """Products by code: the order of every list and digest."""
     return sorted(products, key=lambda product: product.code)
+
+
+def state_digest(products: Iterable[ListedProduct]) -> str:
+    """SHA-256 (hex) over a whole price list, whatever the order in which it came."""
+    return _digest(ordered(products))
+
+
+def changes_digest(changes: Iterable[ProductChange]) -> str:
+    """SHA-256 (hex) over changes: code, kind and the product afterwards, by code."""
+    lines = sorted(changes, key=lambda change: change.code)
+    return _digest([(change.code, change.kind.value, change.after) for change in lines])
+
+
+def _digest(document: object) -> str:
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()

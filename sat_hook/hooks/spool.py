@@ -10,8 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from airflow.sdk import ObjectStoragePath
 
-from sat_hook.pipeline.errors import SpoolError, SpoolFileGoneError
-from sat_hook.pipeline.spool import LocalSpool, NamedSpool
+from sat_hook.store.spool import LocalSpool, NamedSpool, SpoolError, SpoolFileGoneError
 
 SPOOL_URI_VARIABLE = "SAT_SPOOL_URI"
 RESULTS_URI_VARIABLE = "SAT_RESULTS_URI"

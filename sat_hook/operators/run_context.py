@@ -12,7 +12,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sat_hook.application.batch_run import RunFacts
-from sat_hook.commands.errors import StepError
+from sat_hook.domain.errors import StepError
 from sat_hook.domain.event_record import Provenance
 from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.protocol.errors import SATError

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sat_hook.commands.handler import CommandHandler, load_batch
+from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_commands import RecordDelivery
 from sat_hook.domain.event_record import Provenance
@@ -12,15 +13,14 @@ from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.same_order import differing_members
-from sat_hook.pipeline.errors import BatchStoppedError, SpoolError
+from sat_hook.pipeline.errors import BatchStoppedError
 from sat_hook.pipeline.goods_file import GoodsFormat, goods_file
 from sat_hook.pipeline.order_problems import OrderFileError
-from sat_hook.pipeline.overrides import checked_reason
 from sat_hook.pipeline.result_rows import SubmittedRows
-from sat_hook.pipeline.spool import SpoolReader
 from sat_hook.protocol.messages import OrderDetail, parse_order
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.spool import SpoolError, SpoolReader
 
 
 def deliver(

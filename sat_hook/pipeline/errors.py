@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sat_hook.commands.errors import StepError
+from sat_hook.commands.errors import OverrideRefusedError
+from sat_hook.domain.errors import StepError
 
 
 class PipelineError(StepError):
@@ -23,16 +24,6 @@ class OrderNotTakenError(PipelineError):
     is_worth_a_retry = False
 
 
-class OverrideRefusedError(PipelineError):
-    """What a person asked for is not possible as things stand; the text says why."""
-
-    is_worth_a_retry = False
-
-
-class ReasonRefusedError(OverrideRefusedError):
-    """The reason says nothing, too much, or cannot be printed."""
-
-
 class RulesRefusedError(OverrideRefusedError):
     """The account's rules cannot be changed so; the text says why."""
 
@@ -47,14 +38,6 @@ class BatchStoppedError(PipelineError):
     """The batch cannot go on until a person has done something; the text says what."""
 
     is_worth_a_retry = False
-
-
-class SpoolError(PipelineError):
-    """The spooled bytes are not there, or are not the bytes that were submitted."""
-
-
-class SpoolFileGoneError(SpoolError):
-    """The spool is there, and the file is not any more: removed by retention, archived, or lost."""
 
 
 class SATUnavailableError(PipelineError):

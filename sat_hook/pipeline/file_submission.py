@@ -13,9 +13,9 @@ from sat_hook.pipeline.errors import AccountPausedError, SubmissionRefusedError
 from sat_hook.pipeline.intake import FileFindings, check_whole
 from sat_hook.pipeline.limits import FILE_LIMITS, BadRowsPolicy, FileLimits
 from sat_hook.pipeline.order_file import OrderFile, OrderFileError
-from sat_hook.pipeline.spool import Spool
 from sat_hook.pipeline.submission import Submission, submit, submitted_name
 from sat_hook.store.event_store import EventStore
+from sat_hook.store.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
-from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter, neutral
+from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter, neutral
 
 DELIVERY_COLUMNS = ("order_id", "row", "product_code", "client_number", "voucher_code", "serial_number")
 _WIDTHS = (22, 8, 28, 22, 30, 30)

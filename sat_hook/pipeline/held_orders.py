@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Cancel, Release
 from sat_hook.domain.order_events import HoldReason
-from sat_hook.pipeline.errors import OrderNotFoundError, OverrideRefusedError
+from sat_hook.pipeline.errors import OrderNotFoundError
 from sat_hook.pipeline.guards import reopen
-from sat_hook.pipeline.overrides import checked_reason
 from sat_hook.store.event_store import OrderSlice, each_order
 
 

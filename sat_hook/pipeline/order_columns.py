@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from sat_hook.pipeline.limits import FILE_LIMITS, FileLimits
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX, OrderFileError
-from sat_hook.pipeline.spreadsheet_cells import first_control, one_line, shape_of, shown
+from sat_hook.presentation.spreadsheet_cells import first_control, one_line, shape_of, shown
 
 # Written by the intake of table rows: why a row cannot be an order whatever its other cells say.
 INTAKE_ERROR = "intake_error"

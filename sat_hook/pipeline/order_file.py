@@ -16,7 +16,7 @@ from sat_hook.pipeline.limits import FILE_LIMITS, FileLimits
 from sat_hook.pipeline.order_columns import REQUIRED, RESULT_COLUMNS, columns_of, is_result_column
 from sat_hook.pipeline.order_problems import NOTE_PREFIX, OrderFileError, RowProblem
 from sat_hook.pipeline.order_rows import ORDER_ID, OrderRow, order_or_problem
-from sat_hook.pipeline.spreadsheet_csv import plain
+from sat_hook.presentation.spreadsheet_csv import plain
 
 # What is another order with some characters less; a lower ceiling only refuses.
 _WRONG_WHEN_SHORTER = (*REQUIRED, "amount_rupiah")

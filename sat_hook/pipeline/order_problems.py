@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sat_hook.pipeline.spreadsheet_cells import one_line, shape_of, shown
+from sat_hook.presentation.spreadsheet_cells import one_line, shape_of, shown
 
 FIELD_PREFIX = "field:"
 NOTE_PREFIX = "note:"

@@ -15,7 +15,7 @@ from sat_hook.domain.client_numbers import number_shape_of
 from sat_hook.pipeline.limits import FILE_LIMITS, FileLimits
 from sat_hook.pipeline.order_columns import INTAKE_ERROR, field_names_expected
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX, RowProblem
-from sat_hook.pipeline.spreadsheet_cells import first_invisible, is_misread
+from sat_hook.presentation.spreadsheet_cells import first_invisible, is_misread
 
 ORDER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/#-]*")
 _PRODUCT_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

@@ -8,18 +8,16 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import StrEnum
 
+from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest
+from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.account import AccountStanding, PauseAccount, ResumeAccount
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import AllowResend, EndByOperator, OperatorEnd, OrderCommand
 from sat_hook.pipeline.account_rules import recovery_limits, rules_of_account
-from sat_hook.pipeline.errors import OrderNotFoundError, OverrideRefusedError, ReasonRefusedError
+from sat_hook.pipeline.errors import OrderNotFoundError
 from sat_hook.pipeline.limits import RecoveryLimits
-from sat_hook.pipeline.spreadsheet_cells import first_control
-
-MINIMUM_REASON_CHARACTERS = 3
-MAXIMUM_REASON_CHARACTERS = 500
 
 
 class Resolution(StrEnum):
@@ -93,19 +91,3 @@ def resume_account(
 ) -> AccountStanding:
     """Let the account send again; batches that stopped go on when their failed tasks are cleared."""
     return handler.apply_to_account(account, ResumeAccount(checked_reason(reason)), provenance)[0]
-
-
-def checked_reason(reason: str) -> str:
-    """The reason as it is recorded, on one line. The rule of every action that asks for one.
-
-    :raises ReasonRefusedError: when it says nothing, or too much.
-    """
-    text = " ".join(reason.split())
-    if not MINIMUM_REASON_CHARACTERS <= len(text) <= MAXIMUM_REASON_CHARACTERS:
-        raise ReasonRefusedError(
-            f"reason: found {len(text)} characters; expected {MINIMUM_REASON_CHARACTERS} to "
-            f"{MAXIMUM_REASON_CHARACTERS}, which say why"
-        )
-    if control := first_control(text):
-        raise ReasonRefusedError(f"reason: found {control}; expected text without control characters")
-    return text

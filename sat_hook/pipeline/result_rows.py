@@ -14,11 +14,11 @@ from sat_hook.pipeline.csv_reader import CsvReader
 from sat_hook.pipeline.intake import submitted_bytes
 from sat_hook.pipeline.order_columns import REQUIRED, is_result_column
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, OrderFileError
-from sat_hook.pipeline.spool import SpoolReader
-from sat_hook.pipeline.spreadsheet_csv import neutral, neutral_at_the_begin, plain
 from sat_hook.pipeline.text_encoding import SINGLE_BYTE
+from sat_hook.presentation.spreadsheet_csv import neutral, neutral_at_the_begin, plain
 from sat_hook.store.as_of import StoreAsOf
 from sat_hook.store.event_store import OrderSlice, each_order
+from sat_hook.store.spool import SpoolReader
 
 NOTICE = (
     "The submitted file is not in the spool any more (removed by retention, or archived): the rows are shown "

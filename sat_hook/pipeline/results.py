@@ -17,14 +17,13 @@ from sat_hook.domain.batch_events import BatchResultsWritten, RowSetAside, RowsT
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.pipeline.errors import SpoolFileGoneError
 from sat_hook.pipeline.needs import needs_in_words, rows_in_need
 from sat_hook.pipeline.order_columns import RESULT_COLUMNS
 from sat_hook.pipeline.result_rows import CURRENT_FORM, GivenRows, LoggedRows, ResultForm, SubmittedRows
-from sat_hook.pipeline.spool import Spool, SpoolReader
-from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter
+from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter
 from sat_hook.store.as_of import StateTally, StoreAsOf, as_of_now
 from sat_hook.store.event_store import BatchReader, Need, OrderSlice, StateCount, each_order
+from sat_hook.store.spool import Spool, SpoolFileGoneError, SpoolReader
 
 VERDICTS: dict[OrderState, str] = {
     OrderState.RECEIVED: "not sent yet",

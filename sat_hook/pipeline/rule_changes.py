@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sat_hook.commands.handler import CommandHandler, standing_of
+from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.account_rules import (
     RULE_NAMES,
@@ -25,7 +26,6 @@ from sat_hook.domain.decision import RefusalReason
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import AccountRules
 from sat_hook.pipeline.errors import RulesRefusedError
-from sat_hook.pipeline.overrides import checked_reason
 
 
 def propose_rules(

@@ -27,10 +27,10 @@ from sat_hook.pipeline.order_problems import FIELD_PREFIX
 from sat_hook.pipeline.outcome_commands import status_command
 from sat_hook.pipeline.results import VERDICTS, complete, rows_set_aside
 from sat_hook.pipeline.sat_api import SATApi
-from sat_hook.pipeline.spool import Spool
 from sat_hook.pipeline.submission import Submission, submit
 from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.store.event_store import EventStore
+from sat_hook.store.spool import Spool
 
 # SAT prints a customer's name in capitals, or after one of these words.
 _IN_WORDS_OF_SAT = frozenset({OrderState.FAILED, OrderState.REVERSED})

@@ -14,9 +14,9 @@ from sat_hook.domain.identity import batch_id_of, digest_of
 from sat_hook.domain.ports import Clock
 from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.pipeline.limits import FILE_LIMITS, FileLimits
-from sat_hook.pipeline.spool import Spool
-from sat_hook.pipeline.spreadsheet_cells import first_control
+from sat_hook.presentation.spreadsheet_cells import first_control
 from sat_hook.store.event_store import EventStore
+from sat_hook.store.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,11 @@ from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.pipeline.limits import FILE_LIMITS, ClaimLimits, FileLimits
 from sat_hook.pipeline.order_columns import INTAKE_ERROR, field_name_problem
 from sat_hook.pipeline.order_problems import FIELD_PREFIX
-from sat_hook.pipeline.spool import Spool
-from sat_hook.pipeline.spreadsheet_cells import MAXIMUM_SHOWN_CHARACTERS
 from sat_hook.pipeline.submission import Submission, submit
+from sat_hook.presentation.spreadsheet_cells import MAXIMUM_SHOWN_CHARACTERS
 from sat_hook.store.event_store import EventStore, StoreUnavailableError
 from sat_hook.store.order_intake import IntakeRow, OrderIntake
+from sat_hook.store.spool import Spool
 
 MAXIMUM_CLAIMS_FREED = 100
 COLUMNS = ("order_id", "product_code", "client_number", "amount_rupiah", "max_rupiah", "downline_id")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_commands import RefuseBatch, WithdrawBatch
 from sat_hook.domain.decision import Refusal, RefusalReason
@@ -16,8 +18,7 @@ from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Withdraw
-from sat_hook.pipeline.errors import OrderNotFoundError, OverrideRefusedError
-from sat_hook.pipeline.overrides import checked_reason
+from sat_hook.pipeline.errors import OrderNotFoundError
 from sat_hook.store.event_store import OrderSlice, each_order
 
 UNSENT = (OrderState.RECEIVED, OrderState.QUOTED, OrderState.HELD)

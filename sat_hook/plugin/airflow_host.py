@@ -21,9 +21,9 @@ from sat_hook.hooks import spool
 from sat_hook.hooks.account_names import AirflowAccounts
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ways_of
 from sat_hook.hooks.sat_connection import SATConnectionError
-from sat_hook.pipeline.spool import NamedSpool
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.spool import NamedSpool
 from sat_hook.web.host import Permission, Problem, User
 from sat_hook.web.rights import Holders, Right, rights_from_environment
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from sat_hook.domain.business_day import WIB, in_wib
-from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter, neutral
+from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter, neutral
 from sat_hook.reconciliation.model import ORDER_COLUMNS, Break, DayClose
 
 BREAK_COLUMNS = (

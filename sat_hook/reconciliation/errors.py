@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sat_hook.commands.errors import StepError
 from sat_hook.domain.books_events import SettlementImported
+from sat_hook.domain.errors import StepError
 
 
 class ReconciliationError(StepError):

@@ -9,8 +9,6 @@ from datetime import date
 from pathlib import Path
 
 from sat_hook.domain.event_record import RecordedEvent
-from sat_hook.pipeline.errors import SpoolError, SpoolFileGoneError
-from sat_hook.pipeline.spool import NamedSpool
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.close_computation import compute_close
 from sat_hook.reconciliation.close_digest import digest_of_close
@@ -18,6 +16,7 @@ from sat_hook.reconciliation.errors import BooksRefusedError, NotReproducedError
 from sat_hook.reconciliation.model import DayClose
 from sat_hook.reconciliation.report import names_of, write_report
 from sat_hook.reconciliation.versions import Version, as_decided, version_numbered, versions_of
+from sat_hook.store.spool import NamedSpool, SpoolError, SpoolFileGoneError
 
 
 @dataclass(frozen=True, slots=True)

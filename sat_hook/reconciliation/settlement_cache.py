@@ -8,10 +8,10 @@ from datetime import date, timedelta
 
 from sat_hook.domain.books import AccountBooks, PostedSettlement
 from sat_hook.domain.settlement_mapping import RowKind
-from sat_hook.pipeline.errors import SpoolError
 from sat_hook.reconciliation.errors import SettlementLostError, SettlementRefusedError
 from sat_hook.reconciliation.settlement import Keep, load_settlement
 from sat_hook.reconciliation.settlement_rows import SettlementRows
+from sat_hook.store.spool import SpoolError
 
 
 class SettlementCache:

@@ -15,7 +15,7 @@ from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.identity import break_id_of
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.rupiah import rupiah
-from sat_hook.pipeline.spreadsheet_cells import has_long_number, shape_of
+from sat_hook.presentation.spreadsheet_cells import has_long_number, shape_of
 from sat_hook.reconciliation.break_factory import MAXIMUM_ITEMISED, BreakFactory
 from sat_hook.reconciliation.model import Break
 from sat_hook.reconciliation.netting import REFUNDED

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from sat_hook.domain.settlement_mapping import SettlementMapping
-from sat_hook.pipeline.spreadsheet_cells import shape_of
+from sat_hook.presentation.spreadsheet_cells import shape_of
 from sat_hook.reconciliation.errors import SettlementRefusedError
 
 MAXIMUM_SHOWN_COLUMNS = 20

@@ -29,7 +29,6 @@ from sat_hook.domain.books_events import (
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.settlement_mapping import SettlementMapping
-from sat_hook.pipeline.errors import PipelineError
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.errors import ReconciliationError, SettlementRefusedError
 from sat_hook.reconciliation.settlement import Keep, keep_settlement, load_settlement, mapping_from
@@ -43,6 +42,7 @@ from sat_hook.reconciliation.settlement_names import (
     why_unreadable,
 )
 from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.spool import SpoolError
 
 MAPPING_FILE = "mapping.json"
 FOLDER = "the folder of settlement files"
@@ -52,7 +52,7 @@ MAXIMUM_REASON_CHARACTERS = 400
 SAME_ROWS = 0.5
 """Two files of a day that share so much of the smaller one are the same orders downloaded twice."""
 # Not about one file: whoever runs the step tries again.
-_NOT_OF_A_FILE = (StoreUnavailableError, psycopg2.Error, ContentionError, PipelineError)
+_NOT_OF_A_FILE = (StoreUnavailableError, psycopg2.Error, ContentionError, SpoolError)
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sat_hook.pipeline.spreadsheet_csv import neutral
+from sat_hook.presentation.spreadsheet_csv import neutral
 
 LONGEST_TEXT = 32_000
 """Characters; a cell holds 32,767, and one that would not fit is left out whole by the library."""

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
-from sat_hook.pipeline.spool import SpoolReader
+from sat_hook.store.spool import SpoolReader
 
 if TYPE_CHECKING:
     from sat_hook.reconciliation.kept_reports import KeptReport

@@ -8,12 +8,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from sat_hook.audit.exports import ExportNotFoundError
-from sat_hook.commands.errors import BatchNotFoundError, StepError
-from sat_hook.pipeline.errors import (
-    OrderNotFoundError,
-    ReasonRefusedError,
-    SubmissionRefusedError,
-)
+from sat_hook.commands.errors import BatchNotFoundError, ReasonRefusedError
+from sat_hook.domain.errors import StepError
+from sat_hook.pipeline.errors import OrderNotFoundError, SubmissionRefusedError
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.as_of import UnsettledPositionError
 from sat_hook.store.event_store import StoreRefusedError, StoreUnavailableError

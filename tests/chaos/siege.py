@@ -25,11 +25,11 @@ from sat_hook.domain.batch_events import BatchSource
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.pipeline.results import summarise
-from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.pipeline.submission import submit
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.spool import LocalSpool
 from stack.airflow_api import AirflowApi, AirflowApiError
 from stack.lifecycle import Stack
 from stack.processes import Service

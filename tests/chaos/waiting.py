@@ -29,13 +29,13 @@ from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, St
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.pipeline.results import summarise
-from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.pipeline.submission import submit
 from sat_hook.protocol.signing import Signer
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.rechecks import PostgresRecheckSchedule
+from sat_hook.store.spool import LocalSpool
 from sat_hook.triggers.batch import SATBatchTrigger
 from stack.airflow_api import AirflowApi, AirflowApiError
 from stack.airflow_settings import APPLICATION_DATABASE

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 from sat_hook.application.batch_run import STEPS, STEPS_AFTER_ALL, STEPS_OF_CHUNKS
 from sat_hook.application.errors import BatchRefusedError
 from sat_hook.application.recovery import recover_orders
-from sat_hook.commands.errors import StepError
+from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain.account import PauseAccount, ResumeAccount
+from sat_hook.domain.errors import StepError
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import (
     AllowResend,
@@ -24,12 +25,7 @@ from sat_hook.domain.order_commands import (
     Release,
 )
 from sat_hook.pipeline.chunks import Chunk
-from sat_hook.pipeline.errors import (
-    AccountPausedError,
-    ApprovalRejectedError,
-    BatchStoppedError,
-    OverrideRefusedError,
-)
+from sat_hook.pipeline.errors import AccountPausedError, ApprovalRejectedError, BatchStoppedError
 from sat_hook.pipeline.status_query import ask_about
 from sat_hook.pipeline.withdrawal import withdraw_batch, withdraw_order
 from sat_hook.protocol.errors import SATError

@@ -27,9 +27,9 @@ from sat_hook.audit.exports import (
 from sat_hook.audit.keys import AuditSigner, new_audit_key
 from sat_hook.audit.pack import PackWriter
 from sat_hook.audit.rebuild import compare_projections
+from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.export import ExportWritten
-from sat_hook.pipeline.errors import OverrideRefusedError
 from sat_hook.store.database import Database
 from tests.integration.audit.damage import ORDERS, PROOF, Found
 from tests.integration.audit.desk import ASKER, Desk, beside_the_log, lines_of, rewritten

@@ -12,9 +12,10 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from sat_hook.application.replayed_results import ResultFiles
 from sat_hook.audit.findings import FindingKind
 from sat_hook.audit.replay import Replay, replay
-from sat_hook.audit.reports import ResultFiles, Verdict
+from sat_hook.audit.reports import Verdict
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain import legacy_events as legacy
@@ -27,11 +28,11 @@ from sat_hook.domain.order_commands import RecordStatus
 from sat_hook.pipeline import results
 from sat_hook.pipeline.result_rows import EARLIER_FORMS
 from sat_hook.pipeline.results import render_results, summarise
-from sat_hook.pipeline.spool import AnySpool
 from sat_hook.store.as_of import UnsettledPositionError, as_of_now
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.spool import AnySpool
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import Found, damage
 from tests.orders import BY_TEST, T0

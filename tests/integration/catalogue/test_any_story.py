@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from sat_hook.audit.log_verification import verify_log
 from sat_hook.audit.rebuild import compare_projections
-from sat_hook.catalogue.price_list import state_digest
 from sat_hook.catalogue.snapshot import SnapshotRules, take_snapshot
-from sat_hook.domain.prices import ListedProduct, SnapshotOutcome
+from sat_hook.domain.prices import ListedProduct, SnapshotOutcome, state_digest
 from sat_hook.protocol.errors import SATError
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireResponse
 from sat_hook.store.database import Database

@@ -13,11 +13,10 @@ import pytest
 from psycopg2 import errors
 
 from sat_hook.audit.rebuild import compare_projections, rebuild_projections
-from sat_hook.catalogue.price_list import state_digest
 from sat_hook.catalogue.snapshot import take_snapshot
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.identity import account_id_of
-from sat_hook.domain.prices import ChangeKind, SnapshotOutcome
+from sat_hook.domain.prices import ChangeKind, SnapshotOutcome, state_digest
 from sat_hook.protocol.errors import ReplyTimeoutError, UnreadableReplyError
 from sat_hook.protocol.exchange import FaultKind, TransportFault, WireResponse
 from sat_hook.store.database import Database

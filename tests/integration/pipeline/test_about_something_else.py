@@ -25,13 +25,13 @@ from sat_hook.pipeline.misdirected_callbacks import tell_of_misdirected
 from sat_hook.pipeline.outcome_commands import status_command
 from sat_hook.pipeline.overrides import Resolution, resolve_order
 from sat_hook.pipeline.single_order import ask_now
-from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.protocol.messages import OrderDetail
 from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.callbacks import CallbackReader
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.spool import LocalSpool
 from sat_hook.testing.event_store import MemoryEventStore
 from sat_hook.testing.rechecks import MemoryRecheckSchedule
 from stack.databases import ApplicationDatabase

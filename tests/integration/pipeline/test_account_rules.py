@@ -12,6 +12,7 @@ import pytest
 from sat_hook.audit.actions import actions_since
 from sat_hook.audit.findings import Finding
 from sat_hook.audit.rebuild import compare_projections
+from sat_hook.commands.errors import ReasonRefusedError
 from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.domain.account_rules import looser_than
 from sat_hook.domain.batch_events import BatchRunStarted
@@ -27,7 +28,7 @@ from sat_hook.pipeline.account_rules import (
     start_batch_run,
 )
 from sat_hook.pipeline.approval import ApprovalPolicy, approval_is_needed
-from sat_hook.pipeline.errors import ReasonRefusedError, RulesRefusedError, RunRefusedError
+from sat_hook.pipeline.errors import RulesRefusedError, RunRefusedError
 from sat_hook.pipeline.guards import guard_batch
 from sat_hook.pipeline.limits import RecoveryLimits
 from sat_hook.pipeline.rule_changes import propose_rules

@@ -9,19 +9,20 @@ from typing import BinaryIO
 
 import pytest
 
+from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.handler import OrderCommandRequest
+from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order_commands import Cancel, Hold
 from sat_hook.domain.order_events import HoldReason
-from sat_hook.pipeline.errors import OverrideRefusedError, SpoolError, SubmissionRefusedError
+from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.pipeline.intake import ROWS_A_RUN, take_in
 from sat_hook.pipeline.limits import BadRowsPolicy
-from sat_hook.pipeline.overrides import checked_reason
 from sat_hook.pipeline.results import render_results, write_results
-from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.store.as_of import as_of_now
 from sat_hook.store.event_store import StoreRefusedError
+from sat_hook.store.spool import LocalSpool, SpoolError
 from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line
 

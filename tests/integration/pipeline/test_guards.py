@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
@@ -22,7 +23,7 @@ from sat_hook.domain.guards import GuardRules
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Hold, Reject
 from sat_hook.domain.order_events import HoldReason, RejectionReason
-from sat_hook.pipeline.errors import OrderNotFoundError, OverrideRefusedError
+from sat_hook.pipeline.errors import OrderNotFoundError
 from sat_hook.pipeline.guards import guard_batch
 from sat_hook.pipeline.held_orders import HeldDecision, decide_held_batch, decide_held_order, hold_reason
 from sat_hook.pipeline.results import complete

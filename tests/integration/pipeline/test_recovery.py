@@ -12,10 +12,11 @@ import pytest
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_events import CheckoutRequested
-from sat_hook.pipeline.errors import AccountPausedError, OrderNotFoundError, OverrideRefusedError
+from sat_hook.pipeline.errors import AccountPausedError, OrderNotFoundError
 from sat_hook.pipeline.limits import ExecutionLimits, PollingLimits, RecoveryLimits
 from sat_hook.pipeline.overrides import Resolution, pause_account, resolve_order, resume_account
 from sat_hook.pipeline.recovery import Recovery, RecoveryReport

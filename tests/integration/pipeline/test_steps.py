@@ -16,6 +16,7 @@ import pytest
 from sandbox.testing import SandboxServer
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_events import RowVerdict
 from sat_hook.domain.event_record import StreamId, StreamKind
@@ -28,9 +29,7 @@ from sat_hook.pipeline.delivery import deliver
 from sat_hook.pipeline.errors import (
     BatchStoppedError,
     ChunkIncompleteError,
-    OverrideRefusedError,
     SATUnavailableError,
-    SpoolError,
     SubmissionRefusedError,
 )
 from sat_hook.pipeline.execution import ChunkExecutor
@@ -42,6 +41,7 @@ from sat_hook.pipeline.status_polling import escalate_in_flight, orders_in_fligh
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
 from sat_hook.store.as_of import as_of_now
 from sat_hook.store.event_store import OrderSlice
+from sat_hook.store.spool import SpoolError
 from stack.databases import ApplicationDatabase
 from tests.orders import BY_TEST
 from tests.pipeline import Line, line_of

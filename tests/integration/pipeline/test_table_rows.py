@@ -18,11 +18,10 @@ from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.batch import BatchState
 from sat_hook.pipeline.alerting import Tell, no_alerts, raise_alerts
-from sat_hook.pipeline.errors import SpoolError, SubmissionRefusedError
+from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import BadRowsPolicy, ClaimLimits
 from sat_hook.pipeline.results import render_results
-from sat_hook.pipeline.spool import Spool
 from sat_hook.pipeline.submission import Submission
 from sat_hook.pipeline.table_intake import (
     free_lost_rows,
@@ -32,6 +31,7 @@ from sat_hook.pipeline.table_intake import (
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.as_of import as_of_now
 from sat_hook.store.order_intake import OrderIntake
+from sat_hook.store.spool import Spool, SpoolError
 from stack.databases import ApplicationDatabase
 from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line

@@ -21,13 +21,13 @@ from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import digest_of, payload_digest, request_id_of
 from sat_hook.domain.order import Order
-from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.day_close import Closed, close_day
 from sat_hook.reconciliation.model import Break
 from sat_hook.reconciliation.settlement import keep_settlement
 from sat_hook.store.event_store import Change, StatusEvidence
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.spool import LocalSpool
 from tests.orders import BY_TEST, ManualClock
 
 DAY = BusinessDay(date(2026, 11, 2))

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from sat_hook.application.replayed_days import ClosedDays
 from sat_hook.audit.findings import FindingKind
 from sat_hook.audit.replay import Replay, replay
 from sat_hook.audit.reports import Verdict
 from sat_hook.domain import order_events as happened
-from sat_hook.pipeline.spool import AnySpool
-from sat_hook.reconciliation.replay import ClosedDays
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.spool import AnySpool
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import Found, damage
 from tests.integration.reconciliation.planting import CLOSES, PRICE, SECOND, Planted

@@ -18,8 +18,6 @@ from airflow.sdk.io.stat import stat_result
 
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.business_day import BusinessDay
-from sat_hook.pipeline.errors import SpoolError
-from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.reconciliation.book_commands import choose_file
 from sat_hook.reconciliation.day_close import close_day
 from sat_hook.reconciliation.errors import BooksRefusedError
@@ -27,6 +25,7 @@ from sat_hook.reconciliation.model import Break
 from sat_hook.reconciliation.settlement_intake import FOLDER, Arrivals, Intake
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.spool import LocalSpool, SpoolError
 from stack.databases import ApplicationDatabase
 from tests.integration.reconciliation.planting import CLOSES, DAY, OPENS, PRICE, SECOND, Planted
 from tests.orders import BY_TEST

@@ -7,8 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sat_hook.catalogue.comparison import after_changes, compare, missing_from
-from sat_hook.catalogue.price_list import changes_digest, state_digest
-from sat_hook.domain.prices import ChangeKind, KnownProduct, ListedProduct, ProductChange, percent_text
+from sat_hook.domain.prices import (
+    ChangeKind,
+    KnownProduct,
+    ListedProduct,
+    ProductChange,
+    changes_digest,
+    percent_text,
+    state_digest,
+)
 from tests.price_lists import by_code, product
 
 CODES = st.sampled_from([f"product-{number}" for number in range(8)])

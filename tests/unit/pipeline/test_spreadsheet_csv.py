@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sat_hook.pipeline.spreadsheet_csv import SpreadsheetWriter, neutral, plain
+from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter, neutral, plain
 
 MARKS = ",;\t|"
 pieces = st.text(alphabet="a0='+-@;,\t|\r\n \"\uff1d", max_size=12)

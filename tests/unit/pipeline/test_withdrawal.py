@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
+from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_commands import WithdrawBatch
@@ -28,12 +29,7 @@ from sat_hook.domain.order_commands import (
 )
 from sat_hook.domain.order_events import HoldReason
 from sat_hook.pipeline.approval import ApprovalPolicy, approve, ask_for_approval
-from sat_hook.pipeline.errors import (
-    ApprovalTermsChangedError,
-    BatchStoppedError,
-    OrderNotFoundError,
-    OverrideRefusedError,
-)
+from sat_hook.pipeline.errors import ApprovalTermsChangedError, BatchStoppedError, OrderNotFoundError
 from sat_hook.pipeline.funding import reserve
 from sat_hook.pipeline.guards import guard_batch
 from sat_hook.pipeline.intake import take_in

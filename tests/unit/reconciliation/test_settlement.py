@@ -11,7 +11,6 @@ import openpyxl
 import pytest
 
 from sat_hook.domain.settlement_mapping import SettlementMapping
-from sat_hook.pipeline.spool import LocalSpool
 from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement import (
     keep_settlement,
@@ -19,6 +18,7 @@ from sat_hook.reconciliation.settlement import (
     mapping_from,
     read_settlement,
 )
+from sat_hook.store.spool import LocalSpool
 
 PLAIN = SettlementMapping()
 VENDOR = SettlementMapping(

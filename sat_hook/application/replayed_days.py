@@ -10,7 +10,6 @@ from sat_hook.domain.books_events import BookedBreak, BreaksRecorded, DayClosed
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import RecordedEvent
-from sat_hook.pipeline.errors import SpoolError
 from sat_hook.reconciliation import deposit_match
 from sat_hook.reconciliation.carry_forward import booked_of
 from sat_hook.reconciliation.close_computation import compute_close
@@ -20,6 +19,7 @@ from sat_hook.reconciliation.model import DayClose
 from sat_hook.reconciliation.movements import FoldedMovements
 from sat_hook.reconciliation.settlement import Keep
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.spool import SpoolError
 from sat_hook.store.statements import queries
 
 MAXIMUM_BREAKS_NAMED = 5

@@ -11,8 +11,16 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 from urllib.parse import unquote, urlsplit
 
-from sat_hook.pipeline.errors import SpoolError, SpoolFileGoneError
-from sat_hook.pipeline.private_files import private_file
+from sat_hook.domain.errors import StepError
+from sat_hook.store.private_files import private_file
+
+
+class SpoolError(StepError):
+    """The spooled bytes are not there, or are not the bytes that were submitted."""
+
+
+class SpoolFileGoneError(SpoolError):
+    """The spool is there, and the file is not any more: removed by retention, archived, or lost."""
 
 
 class SpoolReader(Protocol):

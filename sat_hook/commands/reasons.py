@@ -1,0 +1,25 @@
+"""The reason that a person gives for an action: one rule for every action that asks for one."""
+
+from __future__ import annotations
+
+from sat_hook.commands.errors import ReasonRefusedError
+from sat_hook.presentation.spreadsheet_cells import first_control
+
+MINIMUM_REASON_CHARACTERS = 3
+MAXIMUM_REASON_CHARACTERS = 500
+
+
+def checked_reason(reason: str) -> str:
+    """The reason as it is recorded, on one line. The rule of every action that asks for one.
+
+    :raises ReasonRefusedError: when it says nothing, or too much.
+    """
+    text = " ".join(reason.split())
+    if not MINIMUM_REASON_CHARACTERS <= len(text) <= MAXIMUM_REASON_CHARACTERS:
+        raise ReasonRefusedError(
+            f"reason: found {len(text)} characters; expected {MINIMUM_REASON_CHARACTERS} to "
+            f"{MAXIMUM_REASON_CHARACTERS}, which say why"
+        )
+    if control := first_control(text):
+        raise ReasonRefusedError(f"reason: found {control}; expected text without control characters")
+    return text
