@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +21,8 @@ from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.order import Order
+from sat_hook.domain.pricing import CatalogueEntry
+from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport, Gate
 from sat_hook.pipeline.funding import Reservation
 from sat_hook.pipeline.limits import (
     BadRowsPolicy,
@@ -31,6 +33,7 @@ from sat_hook.pipeline.limits import (
 )
 from sat_hook.pipeline.results import BatchSummary, ResultFile
 from sat_hook.pipeline.submission import Submission, submit
+from sat_hook.pipeline.validation import catalogue_of
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.messages import Product
 from sat_hook.protocol.signing import Signer, Verifier
@@ -158,6 +161,27 @@ class Line:
             self.reserve(batch_id)
         for chunk in run.plan_chunks(chunk_rows):
             asyncio.run(run.execute(chunk))
+
+    def send(
+        self,
+        batch_id: str,
+        gate: Gate | None = None,
+        *,
+        catalogue: Mapping[str, CatalogueEntry] | None = None,
+        limits: ExecutionLimits | None = None,
+        handler: CommandHandler | None = None,
+    ) -> ExecutionReport:
+        """Send the whole batch as one chunk behind a gate of the test's own, without guards or funds."""
+
+        async def execute() -> ExecutionReport:
+            async with AsyncSATClient(self.settings, SystemClock()) as sat:
+                known = catalogue_of(await sat.list_products()) if catalogue is None else catalogue
+                executor = ChunkExecutor(
+                    handler or self.handler, sat, known, BY_TEST, limits or self.execution, gate
+                )
+                return await executor.run(OrderSlice(batch_id))
+
+        return asyncio.run(execute())
 
     def wait(self, batch_id: str, seconds: float = 120.0) -> None:
         """Poll until nothing is in flight."""

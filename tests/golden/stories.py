@@ -6,12 +6,10 @@ the code changes; its history stays.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import OrderCommandRequest
@@ -27,7 +25,7 @@ from sat_hook.pipeline.approval import ApprovalPolicy, approve, ask_for_approval
 from sat_hook.pipeline.balance import check_balance
 from sat_hook.pipeline.delivery import deliver
 from sat_hook.pipeline.errors import PipelineError
-from sat_hook.pipeline.execution import ChunkExecutor, Gate
+from sat_hook.pipeline.execution import Gate
 from sat_hook.pipeline.funding import record_observation
 from sat_hook.pipeline.guards import guard_batch
 from sat_hook.pipeline.held_orders import HeldDecision, decide_held_batch
@@ -36,7 +34,7 @@ from sat_hook.pipeline.limits import ExecutionLimits, FundingLimits, RecoveryLim
 from sat_hook.pipeline.outcome_commands import status_command
 from sat_hook.pipeline.overrides import Resolution, pause_account, resolve_order, resume_account
 from sat_hook.pipeline.validation import catalogue_of
-from sat_hook.store.event_store import Change, OrderSlice
+from sat_hook.store.event_store import Change
 from sat_hook.store.guards import PostgresGuardLedger
 from tests.integration.pipeline.test_recovery import (
     AT_ONCE,
@@ -109,16 +107,7 @@ def send(
     limits: ExecutionLimits | None = None,
 ) -> None:
     """Send the batch as one chunk, behind its gate."""
-
-    async def execute() -> None:
-        async with AsyncSATClient(line.settings, SystemClock()) as sat:
-            known = catalogue or catalogue_of(await sat.list_products())
-            executor = ChunkExecutor(
-                line.handler, sat, known, BY_TEST, limits or line.execution, gate or Gate(admitted_only=True)
-            )
-            await executor.run(OrderSlice(batch_id))
-
-    asyncio.run(execute())
+    line.send(batch_id, gate or Gate(admitted_only=True), catalogue=catalogue, limits=limits)
 
 
 def pay(line: Line, content: str = ONE) -> str:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from sat_hook.audit.findings import Finding
 from sat_hook.audit.rebuild import compare_projections
-from sat_hook.clients.asynchronous import AsyncSATClient
-from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import RequestApproval
@@ -39,12 +35,10 @@ from sat_hook.pipeline.errors import (
     BatchStoppedError,
     ChargedAboveQuoteError,
 )
-from sat_hook.pipeline.execution import ChunkExecutor, ExecutionReport, Gate
+from sat_hook.pipeline.execution import Gate
 from sat_hook.pipeline.guards import guard_batch
 from sat_hook.pipeline.held_orders import HeldDecision, decide_held_batch, decide_held_order
 from sat_hook.pipeline.limits import ExecutionLimits
-from sat_hook.pipeline.validation import catalogue_of
-from sat_hook.store.event_store import OrderSlice
 from sat_hook.store.guards import PostgresGuardLedger
 from sat_hook.testing.event_store import MemoryEventStore
 from sat_hook.testing.guards import MemoryGuardLedger
@@ -344,35 +338,17 @@ def ready(line: Line, content: bytes = CSV) -> str:
     return batch_id
 
 
-def execute(
-    line: Line,
-    batch_id: str,
-    gate: Gate,
-    catalogue: Mapping[str, CatalogueEntry] | None = None,
-    limits: ExecutionLimits | None = None,
-) -> ExecutionReport:
-    """Send the batch as one chunk."""
-
-    async def send() -> ExecutionReport:
-        async with AsyncSATClient(line.settings, SystemClock()) as sat:
-            known = catalogue or catalogue_of(await sat.list_products())
-            executor = ChunkExecutor(line.handler, sat, known, BY_TEST, limits, gate)
-            return await executor.run(OrderSlice(batch_id))
-
-    return asyncio.run(send())
-
-
 def test_only_approved_orders_are_sent_whatever_became_of_the_task_before(line: Line) -> None:
     """Without an approval they are held; approved and run again they go out, at most at that price."""
     batch_id = ready(line)
-    assert execute(line, batch_id, Gate(True, True)).held == 2
+    assert line.send(batch_id, Gate(True, True)).held == 2
     assert not line.server.ledger()["requests"]
     policy = ApprovalPolicy(over_rupiah=0, held_too=True)
     request = ask_for_approval(line.handler, batch_id, policy, BY_TEST)
     assert request is not None
     approve(line.handler, batch_id, policy, request.terms, CHECKER)
     line.reserve(batch_id)
-    assert execute(line, batch_id, Gate(True, True)).accepted == 2
+    assert line.send(batch_id, Gate(True, True)).accepted == 2
     assert len(line.server.ledger()["requests"]) == 2
 
 
@@ -391,7 +367,7 @@ def test_a_price_above_the_approved_one_holds_the_order(line: Line) -> None:
     catalogue = {
         "25k-xl": CatalogueEntry("25k-xl", dearer.price_rupiah, is_inquiry=False, is_active=True, status=1)
     }
-    report = execute(line, batch_id, Gate(True, True), catalogue)
+    report = line.send(batch_id, Gate(True, True), catalogue=catalogue)
     assert (report.accepted, report.held) == (0, 2)
     orders = line.orders(batch_id)
     assert {order.reason_code for order in orders.values()} == {"approval", "price_above_quote"}
@@ -406,10 +382,10 @@ def test_an_order_released_after_the_guards_looked_is_not_sent_by_that_run(line:
     assert twin.reason_code == "business_duplicate"
     decide_held_order(line.handler, twin.request_id, HeldDecision.RELEASE, "both of them", CHECKER)
     line.reserve(batch_id)
-    report = execute(line, batch_id, Gate(admitted_only=True))
+    report = line.send(batch_id, Gate(admitted_only=True))
     assert (report.accepted, report.not_admitted) == (2, 1)
     guard_batch(line.handler, PostgresGuardLedger(line.store.database), batch_id, GuardRules(), BY_TEST)
-    assert execute(line, batch_id, Gate(admitted_only=True)).accepted == 1
+    assert line.send(batch_id, Gate(admitted_only=True)).accepted == 1
     assert len(line.server.ledger()["requests"]) == 3
 
 
@@ -430,7 +406,7 @@ def test_a_charge_above_the_quote_stops_the_chunk_and_is_recorded(line: Line) ->
     line.handler.apply(cheaper, BY_TEST)
     line.reserve(batch_id)
     with pytest.raises(ChargedAboveQuoteError, match=f"quoted {real - 500} rupiah and charged {real}"):
-        execute(line, batch_id, Gate(), listed, ExecutionLimits(in_flight=2))
+        line.send(batch_id, Gate(), catalogue=listed, limits=ExecutionLimits(in_flight=2))
     assert 1 <= len(line.server.ledger()["requests"]) <= 4
     orders = line.orders(batch_id)
     sent = [order for order in orders.values() if order.attempt]

@@ -12,14 +12,11 @@ from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.pipeline.chunks import plan_chunks
 from sat_hook.pipeline.errors import ClockApartError
-from sat_hook.pipeline.execution import ChunkExecutor
 from sat_hook.pipeline.limits import RecoveryLimits
 from sat_hook.pipeline.overrides import Resolution, resolve_order
 from sat_hook.pipeline.recovery import Recovery
 from sat_hook.pipeline.status_polling import StatusPoller
-from sat_hook.pipeline.validation import catalogue_of
 from sat_hook.store.clock import shared_clock
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
 from tests.integration.pipeline.test_recovery import AT_ONCE, Shifted, lose_requests
@@ -41,19 +38,6 @@ def only(line: Line, batch_id: str) -> Order:
     return order
 
 
-def execute(line: Line, handler: CommandHandler, batch_id: str) -> None:
-    """Send the batch's chunk."""
-
-    async def run() -> None:
-        async with AsyncSATClient(line.settings, SystemClock()) as sat:
-            catalogue = catalogue_of(await sat.list_products())
-            (chunk,) = plan_chunks(line.store, batch_id, 100)
-            executor = ChunkExecutor(handler, sat, catalogue, BY_TEST, line.execution)
-            await executor.run(chunk.of(batch_id))
-
-    asyncio.run(run())
-
-
 def poll(line: Line, handler: CommandHandler) -> None:
     """One pass over the account."""
 
@@ -72,10 +56,10 @@ def test_a_machine_that_is_too_far_off_sends_nothing(line: Line, off: timedelta)
     batch_id = ready(line, 2)
     ahead = "ahead of" if off > timedelta(0) else "behind"
     with pytest.raises(ClockApartError, match=rf"2 orders .* stay quoted.* seconds {ahead} the database's"):
-        execute(line, on_wrong_machine(line, off), batch_id)
+        line.send(batch_id, handler=on_wrong_machine(line, off))
     assert {order.state for order in line.orders(batch_id).values()} == {OrderState.QUOTED}
     assert line.server.ledger()["requests"] == {}
-    execute(line, on_wrong_machine(line, timedelta(0)), batch_id)
+    line.send(batch_id, handler=on_wrong_machine(line, timedelta(0)))
     line.wait(batch_id)
     assert {order.state for order in line.orders(batch_id).values()} == {OrderState.SUCCEEDED}
 
@@ -138,7 +122,7 @@ def test_a_person_decides_an_order_that_was_dated_ahead(line: Line) -> None:
     batch_id = ready(line, 1)
     line.server.set_faults({"faults": [{"fault": "request_lost", "operations": ["checkout"]}]})
     handler = CommandHandler(line.store, Shifted(timedelta(minutes=29)))
-    execute(line, handler, batch_id)
+    line.send(batch_id, handler=handler)
     line.server.set_faults({})
     order = only(line, batch_id)
     assert order.settled_after is not None

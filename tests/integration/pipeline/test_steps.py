@@ -220,13 +220,8 @@ def test_sat_down_leaves_every_order_quoted_and_the_breaker_stops_the_chunk(
         catalogue = catalogue_of(line.products())
     # The server is gone now, its port refuses connections; the database is still there.
 
-    async def execute() -> None:
-        async with AsyncSATClient(line.settings, SystemClock()) as sat:
-            executor = ChunkExecutor(line.handler, sat, catalogue, BY_TEST, line.execution)
-            await executor.run(OrderSlice(batch_id))
-
     with pytest.raises(ChunkIncompleteError, match="120 orders of rows"):
-        asyncio.run(execute())
+        line.send(batch_id, catalogue=catalogue)
     orders = line.orders(batch_id).values()
     assert {order.state for order in orders} == {OrderState.QUOTED}
     assert sum(1 for order in orders if order.attempt) < 40, "the breaker stops the chunk early"
@@ -386,12 +381,7 @@ def test_quotes_have_a_lifetime(line: Line) -> None:
     handler = line.handler
     handler.clock = Tomorrow()
 
-    async def execute() -> None:
-        async with AsyncSATClient(line.settings, SystemClock()) as sat:
-            catalogue = catalogue_of(await sat.list_products())
-            await ChunkExecutor(handler, sat, catalogue, BY_TEST).run(OrderSlice(batch_id))
-
-    asyncio.run(execute())
+    line.send(batch_id, handler=handler)
     line.wait(batch_id)
     events = line.store.read_stream(StreamId(StreamKind.ORDER, order.request_id))
     assert [e.type_name for e in events].count("OrderQuoted") == 2
