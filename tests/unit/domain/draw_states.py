@@ -28,8 +28,9 @@ def page() -> str:
     lines = [
         "# The life of an order",
         "",
-        "Drawn from the rules themselves by trying every command in every situation of",
-        "`tests/unit/domain/situations.py`; a test keeps this page true. Renew it with",
+        "All states of an order and the events that move it, for people who change the rules or read the log.",
+        "This page is generated: it tries every command in every situation of",
+        "`tests/unit/domain/situations.py`, and a test keeps it true. Renew it with",
         "`.venv/bin/python -m tests.unit.domain.draw_states`.",
         "",
         "```mermaid",
@@ -46,8 +47,8 @@ def page() -> str:
         lines.append(f"| {origin} | {target} | {', '.join(f'`{name}`' for name in sorted(names))} |")
     lines += [
         "",
-        "A row from a state to itself is a fact that is recorded without moving the order. Everything that",
-        "is not in the table is answered with a named refusal and changes nothing:",
+        "A row from a state to itself records a fact without moving the order. Every other command is",
+        "refused by name and changes nothing:",
         "",
         ", ".join(f"`{reason.value}`" for reason in RefusalReason) + ".",
         "",
