@@ -90,19 +90,21 @@ _ASKED = (_DATABASE, _SCHEMAS, _RELATIONS, _COLUMNS, _FUNCTIONS, _OTHERS)
 
 _HEAD = f"""# What each role of the database may do
 
-For people who review the database's security. This page is generated from a database that `sat db create-roles`
-(as a superuser) and `sat db migrate` made, and a test keeps it true. Renew it with
-`.venv/bin/python -m tests.integration.store.draw_privileges`. It lists the effective privileges of each role. These
-roles own nothing, are members of nothing, and have no attribute but LOGIN.
+For people who review the database's security. This page is generated from a database that
+`sat db create-roles` (as a superuser) and `sat db migrate` made, and a test keeps it true. Renew it with
+`.venv/bin/python -m tests.integration.store.draw_privileges`. It lists the effective privileges of each
+role. These roles own nothing, are members of nothing, and have no attribute but LOGIN.
 
 PostgreSQL lets every role do these things, whatever its privileges:
 
-- Run the statements `LISTEN` and `NOTIFY`. A notification has no contents here, so a false one costs one query.
-  Only `sat_receiver` may call the function `pg_notify`.
+- Run the statements `LISTEN` and `NOTIFY`. A notification has no contents here, so a false one costs one
+  query. Only `sat_receiver` may call the function `pg_notify`.
 - Change its own session: timeouts, `search_path`, `application_name`. A role could undo the timeouts that
   `sat db create-roles` gives it ({", ".join(f"`{name}`" for name in ROLE_SETTINGS)}),
-  and then keep its locks. Only a superuser may set `session_replication_role`, which would switch triggers off.
-- Read the catalogs: names of tables, roles and settings, and that other sessions exist, but not their queries.
+  and then keep its locks. Only a superuser may set `session_replication_role`, which would switch off
+  triggers.
+- Read the catalogs: names of tables, roles and settings, and that other sessions exist, but not their
+  queries.
 - Lock the tables that it may use: `sat_reader` can block migrations, `sat_writer` can block all others on the
   tables that it may update.
 - Keep the server busy with its own queries, and its connections open. Give the roles a `CONNECTION LIMIT`
@@ -110,9 +112,9 @@ PostgreSQL lets every role do these things, whatever its privileges:
 - Run code blocks (`DO`), which may do what the role may do.
 
 `sat_writer` may take the log's lock in shared mode, and the locks of accounts; these locks end with its
-transaction. Closing a position (`sat.close_position()`) keeps no lock. When `sat db create-roles` is not run by a
-superuser (some managed servers have none), every role keeps PostgreSQL's functions for advisory locks, large
-objects, `pg_notify` and `pg_logical_emit_message`, and the command says so.
+transaction. Closing a position (`sat.close_position()`) keeps no lock. When `sat db create-roles` is not run
+by a superuser (some managed servers have none), every role keeps PostgreSQL's functions for advisory locks,
+large objects, `pg_notify` and `pg_logical_emit_message`, and the command says so.
 
 """
 

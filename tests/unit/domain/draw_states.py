@@ -28,8 +28,8 @@ def page() -> str:
     lines = [
         "# The life of an order",
         "",
-        "All states of an order and the events that move it, for people who change the rules or read the log.",
-        "This page is generated: it tries every command in every situation of",
+        "All states of an order and the events that move it, for people who change the rules or read the",
+        "log. This page is generated: it tries every command in every situation of",
         "`tests/unit/domain/situations.py`, and a test keeps it true. Renew it with",
         "`.venv/bin/python -m tests.unit.domain.draw_states`.",
         "",
