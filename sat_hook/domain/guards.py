@@ -1,7 +1,7 @@
-"""The guards of a batch: what is a business duplicate, what is over a limit. Pure rules.
+"""The guards of a batch: business duplicates and limits. Pure rules.
 
-An order *counts* from the moment the guards admit it until it is certain that no money goes out for it. What
-counts is what later orders are measured against: the same business within some days, and the limits of the
+An order *counts* from the moment the guards admit it until it is certain that no money goes out for it. Later
+orders are measured against the orders that count: for duplicates within some days, and for the limits of the
 batch and of the business day (WIB).
 """
 
@@ -29,17 +29,17 @@ COUNTING_STATES = (
     OrderState.ESCALATED,
     OrderState.SUCCEEDED,
 )
-"""States in which an order may cost money. A quoted one counts only once it is admitted."""
+"""States in which an order may cost money. A quoted order counts only once it is admitted."""
 
 
 @dataclass(frozen=True, slots=True)
 class GuardRules:
-    """What the guards let through. Rupiah; None is no limit.
+    """The rules of the guards. Rupiah; None means no limit.
 
-    :param duplicate_days: the same business within so many days of 24 hours is held; 0 turns this guard off.
+    :param duplicate_days: hold the same business within this many days of 24 hours; 0 turns this guard off.
     :param order_limit_rupiah: the most that one order may cost.
     :param batch_limit_rupiah: the most that the orders of one batch may cost together.
-    :param batch_limit_orders: the most orders of one batch that are let through.
+    :param batch_limit_orders: the most orders of one batch that are admitted.
     :param day_limit_rupiah: the most that the account's orders of one business day may cost together.
     :param day_limit_orders: the most orders of the account in one business day.
     """
@@ -53,11 +53,11 @@ class GuardRules:
 
     @property
     def limits_the_day(self) -> bool:
-        """Whether what goes out on a business day is limited."""
+        """Whether the orders of a business day are limited."""
         return self.day_limit_rupiah is not None or self.day_limit_orders is not None
 
     def stricter(self, other: GuardRules) -> GuardRules:
-        """The stricter of both, rule by rule: what one forbids the other cannot allow."""
+        """The stricter of both, rule by rule: if one forbids something, the other cannot allow it."""
         return GuardRules(
             duplicate_days=max(self.duplicate_days, other.duplicate_days),
             order_limit_rupiah=smaller_limit(self.order_limit_rupiah, other.order_limit_rupiah),
@@ -70,13 +70,13 @@ class GuardRules:
 
 @dataclass(frozen=True, slots=True)
 class AccountRules:
-    """What an account, or one run of a batch, asks for before anything is sent.
+    """The rules that an account, or one run of a batch, sets for sending.
 
-    :param approval_over_rupiah: a batch that costs more in all needs a person's approval; None is never, 0 is
-        always.
-    :param dedup_horizon_hours: how long after its first sending an order may be sent again; None is what the
-        deployment says.
-    :param trust_callbacks: whether orders may be ended by signed callbacks alone.
+    :param approval_over_rupiah: a batch with a higher total needs a person's approval; None means never, 0
+       always.
+    :param dedup_horizon_hours: how long after its first sending an order may be sent again; None means the
+       deployment's setting.
+    :param trust_callbacks: whether a signed callback alone may end an order.
     """
 
     guards: GuardRules = GuardRules()
@@ -85,7 +85,7 @@ class AccountRules:
     trust_callbacks: bool = True
 
     def stricter(self, other: AccountRules) -> AccountRules:
-        """The stricter of both: a run can ask for more than its account does, never for less."""
+        """The stricter of both: a run can be stricter than its account, never looser."""
         return AccountRules(
             self.guards.stricter(other.guards),
             smaller_limit(self.approval_over_rupiah, other.approval_over_rupiah),
@@ -95,53 +95,53 @@ class AccountRules:
 
 
 NO_RULES = AccountRules(GuardRules(duplicate_days=0))
-"""Asks for nothing: the stricter of this and any rules are those rules."""
+"""No rules: the stricter of this and any other rules are the other rules."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How much of a limit is used."""
+    """The used part of a limit."""
 
     orders: int = 0
     rupiah: int = 0
 
     def plus(self, price_rupiah: int) -> Usage:
-        """With one more order."""
+        """The usage with one more order."""
         return Usage(self.orders + 1, self.rupiah + price_rupiah)
 
 
 class Ruling(NamedTuple):
-    """What the guards decide about one order."""
+    """The guards' decision about one order."""
 
     request_id: str
     command: Admit | Hold
 
 
 def smaller_limit(one: int | None, other: int | None) -> int | None:
-    """The smaller of two limits, either of which may be none."""
+    """The smaller of two limits; None means no limit."""
     limits = [limit for limit in (one, other) if limit is not None]
     return min(limits) if limits else None
 
 
 def counts(order: Order) -> bool:
-    """Whether the order is let through and may cost money."""
+    """Whether the order is admitted and may cost money."""
     if order.state is OrderState.QUOTED:
         return order.admitted_at is not None
     return order.state in COUNTING_STATES
 
 
 def counted_at(order: Order) -> datetime | None:
-    """Since when the order counts: its admission, or its first sending where no guard was asked."""
+    """Since when the order counts: its admission, or its first sending if no guard ruled on it."""
     return order.admitted_at or order.first_sent_at
 
 
 def amount_of(order: Order) -> int:
-    """What the order counts for in limits, sums for approval, and funds: the larger of quote and charge."""
+    """The amount with which the order counts: the larger of quote and charge."""
     return committed_rupiah(order.quote_rupiah, order.charged_rupiah)
 
 
 def needs_ruling(order: Order, day_start: datetime) -> bool:
-    """Whether the guards have to look: the order can be sent, and was not admitted this business day."""
+    """Whether the guards must rule: the order can be sent and was not admitted this business day."""
     if order.state is not OrderState.QUOTED:
         return False
     return order.admitted_at is None or order.admitted_at < day_start
@@ -150,14 +150,14 @@ def needs_ruling(order: Order, day_start: datetime) -> bool:
 def is_same_business(one: Order, other: Order) -> bool:
     """Whether two orders of an account pay the same thing.
 
-    The same product for the same client number with the same extra fields, and either the rows ask for the
-    same amount (for prepaid goods and most bills: for none), or both cost the same.
+    They have the same product, client number and extra fields, and either the rows name the same amount (none
+    for prepaid goods and most bills) or both cost the same.
     """
     return (
         one.account == other.account
         and one.product_code == other.product_code
         and one.client_number == other.client_number
-        # The order of a file's columns says nothing about what is paid.
+        # The column order of a file does not change what is paid.
         and sorted(one.fields) == sorted(other.fields)
         and (one.amount_rupiah == other.amount_rupiah or one.quote_rupiah == other.quote_rupiah)
     )
@@ -171,15 +171,14 @@ def rule_on(
     rules: GuardRules,
     now: datetime,
 ) -> list[Ruling]:
-    """Admit or hold each of ``orders``, one after the other, so that the first of two equals is let through.
+    """Admit or hold each of ``orders`` in turn, so that the first of two equal orders is admitted.
 
-    An order that does not fit into what is left of a limit is held, and leaves what is left to the orders
-    after it.
+    An order that exceeds the rest of a limit is held; the rest stays available to the orders after it.
 
     :param orders: quoted orders of one batch, in row order.
-    :param kin: orders of the account, of whatever batch, that may be the same business as one of these.
-    :param batch_used: what the batch's other orders that count use.
-    :param day_used: what the account's orders that count on the business day of ``now`` use.
+    :param kin: orders of the account, from any batch, that may be the same business as one of these.
+    :param batch_used: the usage by the batch's other orders that count.
+    :param day_used: the usage by the account's orders that count on the business day of ``now``.
     """
     earlier: dict[tuple[str, str], list[Order]] = {}
     for order in kin:
@@ -217,9 +216,9 @@ def _duplicate(order: Order, earlier: Iterable[Order], rules: GuardRules) -> Hol
     for other in earlier:
         since = counted_at(other)
         if order.admitted_at is not None and (since is None or since <= order.admitted_at):
-            # Admitted on an earlier day, it was measured against whatever counted then, and that is
-            # settled. What came since may have been let through after this one's days were over, or by a run
-            # with narrower rules.
+            # Admitted on an earlier day, it was measured against the orders that counted then, and
+            # that is settled. Later ones may have been admitted after this order's days were over,
+            # or by a run with narrower rules.
             continue
         if other.request_id != order.request_id and is_same_business(order, other):
             return Hold(

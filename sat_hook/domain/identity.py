@@ -1,8 +1,8 @@
-"""Identities that are derived, so that nothing restored or re-run can mint a second one.
+"""Derived identities, so that a restore or a re-run can never create a second one.
 
 An order's request id is a function of the account and the order's own reference. A database restored from
 yesterday's backup derives the same id again, and SAT refuses the duplicate (law 2, protocol section 8, P03).
-The alphabet stays inside ``[A-Z2-7]`` and 32 characters, because what SAT accepts beyond that is unknown
+Ids use at most 32 characters of ``[A-Z2-7]``, because it is unknown what SAT accepts beyond that
 (protocol section 5.5).
 """
 
@@ -19,12 +19,12 @@ BREAK_ID_LENGTH = 16
 
 
 def request_id_of(account: str, order_id: str) -> str:
-    """The one request id that this order will ever have at SAT: ``S`` and 31 base32 characters (155 bits)."""
+    """The only request id that this order ever has at SAT: ``S`` and 31 base32 characters (155 bits)."""
     return _derive("S", REQUEST_ID_LENGTH, "sat-order", account, order_id)
 
 
 def batch_id_of(account: str, batch_reference: str) -> str:
-    """The id of a batch: ``B`` and 25 base32 characters. The same reference is the same batch."""
+    """The id of a batch: ``B`` and 25 base32 characters. The same reference gives the same batch."""
     return _derive("B", BATCH_ID_LENGTH, "sat-batch", account, batch_reference)
 
 
@@ -34,12 +34,12 @@ def account_id_of(account: str) -> str:
 
 
 def break_id_of(account: str, match: str, rule: str, subject: str) -> str:
-    """The id of a break: ``K`` and 15 base32 characters. The same difference is the same break every day."""
+    """The id of a break: ``K`` and 15 base32 characters. The same difference has the same id every day."""
     return _derive("K", BREAK_ID_LENGTH, "sat-break", account, match, rule, subject)
 
 
 def export_id_of(user: str, period: str, moment: str) -> str:
-    """The id of an export: ``X`` and 25 base32 characters. Each request is one of its own."""
+    """The id of an export: ``X`` and 25 base32 characters. Each request has its own id."""
     return _derive("X", BATCH_ID_LENGTH, "sat-export", user, period, moment)
 
 
@@ -51,19 +51,19 @@ def payload_digest(
     downline_id: str | None,
     fields: Iterable[tuple[str, str]],
 ) -> str:
-    """SHA-256 (hex) of what was ordered: tells "the same order again" from "another order under this id"."""
+    """SHA-256 (hex) of what was ordered. Distinguishes a repeat from another order under the same id."""
     pairs = [[name, value] for name, value in fields]
     parts = [product_code, client_number, amount_rupiah, max_rupiah, downline_id, pairs]
     return hashlib.sha256(_canonical(parts)).hexdigest()
 
 
 def digest_of(content: bytes) -> str:
-    """SHA-256 (hex) of bytes as they are."""
+    """SHA-256 (hex) of bytes."""
     return hashlib.sha256(content).hexdigest()
 
 
 def _derive(prefix: str, length: int, *parts: str) -> str:
-    # A JSON array, not a join: ("a", "b-c") and ("a-b", "c") must not meet.
+    # A JSON array, not a join: ("a", "b-c") and ("a-b", "c") must differ.
     digest = hashlib.sha256(_canonical(list(parts))).digest()
     return prefix + base64.b32encode(digest).decode("ascii")[: length - len(prefix)]
 

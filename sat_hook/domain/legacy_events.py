@@ -1,4 +1,4 @@
-"""Events in shapes that are written no more. Logs hold them, so they are read for ever.
+"""Old shapes of events. They are no longer written, but logs hold them, so they stay readable.
 
 A class here has the name of its successor and a lower schema version.
 """
@@ -17,7 +17,7 @@ from sat_hook.domain.settlement_mapping import NegativeForm, SettlementMapping
 
 @register
 class BatchResultsWritten(Event):
-    """A result file was written from the log, nobody noted at which position. ``digest`` is its SHA-256."""
+    """A result file was written from the log, at an unrecorded position. ``digest`` is its SHA-256."""
 
     uri: str
     digest: str
@@ -29,7 +29,7 @@ class _ReadAsBefore(SettlementMapping):
 
 
 class EarlierSettlementMapping(BaseModel):
-    """A mapping from before refunds, totals and forms of numbers had members of their own."""
+    """A mapping from before refunds, totals and number forms had their own members."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,7 +48,7 @@ class EarlierSettlementMapping(BaseModel):
     header_row: int = Field(default=1, ge=1, le=100)
 
     def current(self) -> SettlementMapping:
-        """The mapping that reads a file as this one did: nothing is a refund, a total or another form."""
+        """The current mapping that reads a file as this one did: without refunds, totals or number forms."""
         return _ReadAsBefore.model_construct(
             **dict(self),
             refund_words=(),
@@ -61,7 +61,7 @@ class EarlierSettlementMapping(BaseModel):
 
 @register
 class SettlementImported(books_events.BooksEvent):
-    """A settlement file was kept, to be read by a mapping of an earlier shape."""
+    """A settlement file was stored, to be read by a mapping of an earlier shape."""
 
     day: date
     name: str
@@ -73,7 +73,7 @@ class SettlementImported(books_events.BooksEvent):
     replaces_earlier: bool
 
     def current(self) -> books_events.SettlementImported:
-        """The same fact in today's shape."""
+        """The same fact in the current shape."""
         # Its rules are newer than the fact.
         return books_events.SettlementImported.model_construct(
             **{**dict(self), "mapping": self.mapping.current()}

@@ -1,12 +1,12 @@
-"""Hides customers' data: in the text of events, in words that quote a number, and a number by itself. Pure.
+"""Masks customers' data: in events, in free text that quotes a number, and single numbers. Pure.
 
-Members of events are masked by their names, at any depth, so that an event of a later release is masked, too.
-What SAT or a check said in words may quote a customer's number: there every long run of digits is hidden. In
-names of files and references only the longer runs are hidden, which are neither a date nor part of a digest.
-Ids of orders stay: they say which order an event is about.
+Members of events are masked by name at any depth, so events of a later release are masked as well. Free text
+from SAT or a check may quote a customer's number, so every long run of digits in it is masked. In file names
+and references only longer runs are masked that are neither a date nor part of a digest. Order ids stay,
+because they say which order an event is about.
 
-A masked event is pseudonymous, not anonymous: its original digest stands beside it, and a search through all
-numbers finds the one that fits.
+A masked event is pseudonymous, not anonymous: it keeps its original digest, and trying all numbers finds the
+one that matches.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ PERSONAL = frozenset(
         "voucher_code",
     }
 )
-"""Members whose values are customers' data, or goods."""
+"""Members whose values are customers' data or goods."""
 
 IN_WORDS = frozenset({"detail", "error_detail", "message", "note", "ours", "reason", "theirs", "what"})
-"""Members with words in which a customer's number may be quoted."""
+"""Members with free text that may quote a customer's number."""
 
 NAMES = frozenset({"file_name", "name", "reference", "spool_uri", "uri"})
 """Members with names that people gave to things."""
 
 SET_ASIDE = "set_aside"
-"""Rows that became no order: what stands where an order's id should may be any cell of the file."""
+"""Rows that did not become orders: the value in place of an order's id may be any cell of the file."""
 
 _MAY_NEED_MASK = re.compile(
     "|".join(f'"{name}"' for name in sorted(PERSONAL | IN_WORDS | NAMES | {SET_ASIDE}))
@@ -58,13 +58,13 @@ _LONG_NUMBER = re.compile(r"(?<![0-9a-f])\d{9,}(?![0-9a-f])")
 
 
 def masked_data(data: str) -> tuple[str, bool]:
-    """The text of an event without customers' data, and whether anything had to be hidden."""
+    """The text of an event without customers' data, and whether anything was masked."""
     if _MAY_NEED_MASK.search(data) is None:
         return data, False
     try:
         members = json.loads(data)
     except ValueError:
-        # Damaged: what it holds cannot be told, so nothing of it leaves.
+        # Damaged: its contents are unknown, so none of it is shown.
         return MASK, True
     masked = _masked(members)
     if masked == members:
@@ -73,17 +73,17 @@ def masked_data(data: str) -> tuple[str, bool]:
 
 
 def masked_words(text: str) -> str:
-    """What a person typed, without long numbers."""
+    """A text that a person typed, without long numbers."""
     return _NUMBER.sub(MASK, text)
 
 
 def masked_person(words: str) -> str:
-    """What SAT says of an order, without long numbers and without the customer's name."""
+    """SAT's text about an order, without long numbers and without the customer's name."""
     return _AFTER_MARK.sub(rf"\1{MASK}", _CAPITALS.sub(MASK, masked_words(words)))
 
 
 def masked_number(number: str) -> str:
-    """A customer's number that only people who know it can recognise: ``0811******11``."""
+    """A masked number that only people who know it recognise: ``0811******11``."""
     hidden = len(number) - _KEPT_AT_START - _KEPT_AT_END
     if hidden < _LEAST_MASKED:
         return "*" * len(number)

@@ -1,8 +1,8 @@
-"""An order: its state, what events make of it, and the one place where it is decided.
+"""An order: its state and the fold of its events.
 
-:func:`evolve` folds events into an :class:`Order`. :func:`decide` answers every command, from whomever it
-comes (task, callback, poll, recovery, person), with the events to append or with a named :class:`Refusal`.
-Both are pure (law 4).
+:func:`evolve` folds events into an :class:`Order`. :func:`~sat_hook.domain.order_decisions.decide` answers
+    every command, from any source (task, callback, poll, recovery, person), with the events to append or a
+    named :class:`~sat_hook.domain.decision.Refusal`. Both are pure (law 4).
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from sat_hook.domain.order_state import OrderState as OrderState
 from sat_hook.domain.same_order import mismatch_in_words
 
 LONGEST_ATTEMPT = timedelta(minutes=15)
-"""No attempt takes so long from its intent to the end of its sender's patience."""
+"""Upper bound of the time from an attempt's intent until its sender stops waiting for a reply."""
 
 STATUS_MISMATCH = "status_mismatch"
-"""The reason of an order of which SAT signed a status that is about something else."""
+"""The reason of an escalated order whose signed status is about something else."""
 
 SALES_PRICE = "sales_price"
 
 
 class UnknownAmount(BaseModel):
-    """An amount that SAT named and that is none, as the log has it. See :class:`happened.AmountUnknown`."""
+    """An invalid amount from SAT, as recorded. See :class:`happened.AmountUnknown`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,7 +39,7 @@ class UnknownAmount(BaseModel):
 
 
 class RejectedSubmission(BaseModel):
-    """A row of an earlier batch that stood for the order, was rejected and never sent."""
+    """A row of an earlier batch for the same order that was rejected and never sent."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -105,7 +105,7 @@ class Order(BaseModel):
 
     @property
     def is_charge_unknown(self) -> bool:
-        """True when SAT signed a price that is no amount: what it charged is not known."""
+        """True when SAT signed a price that is not a valid amount, so its charge is unknown."""
         return any(a.is_signed and a.member == SALES_PRICE for a in self.unknown_amounts or ())
 
     rejected_before: tuple[RejectedSubmission, ...] = ()
@@ -114,10 +114,10 @@ class Order(BaseModel):
     mismatch: tuple[str, ...] | None = None
 
     def may_be_received_again(self, batch_id: str) -> bool:
-        """True when a row of another batch may still say what the order is.
+        """True when a row of another batch may still define the order.
 
-        It was rejected before anything was sent, so SAT never saw its id. A batch that it was rejected in
-        never gets it back.
+        It was rejected before anything was sent, so SAT never saw its id. A batch that rejected it cannot
+        receive it again.
         """
         if self.state is not OrderState.REJECTED or self.attempt:
             return False
@@ -125,20 +125,19 @@ class Order(BaseModel):
 
     @property
     def has_signed_end(self) -> bool:
-        """True when a signed status, and no person, says how the order ended."""
+        """True when a signed status, not a person, ended the order."""
         return self.state.is_signed_end and self.evidence_digest is not None and not self.ended_by_operator
 
     def may_be_under_way(self, now: datetime) -> bool:
-        """True while the last attempt's sender may still wait for its reply.
+        """True while the sender of the last attempt may still wait for its reply.
 
-        A deadline further ahead than any attempt takes was written by a clock that was ahead; it holds
-        nobody up.
+        A deadline further ahead than any attempt takes came from a clock that was ahead; it is ignored.
         """
         return self.settled_after is not None and timedelta(0) < self.settled_after - now <= LONGEST_ATTEMPT
 
 
 def evolve(order: Order | None, request_id: str, event: Event, occurred_at: datetime) -> Order:
-    """The order after ``event``. Total over every order event; anything else is a programming error."""
+    """The order after ``event``. Handles every order event; any other event is a programming error."""
     if isinstance(event, happened.OrderReceived):
         return _received(order, request_id, event)
     if order is None:
@@ -183,12 +182,12 @@ def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, obje
                 "quote_rupiah": event.price_rupiah,
                 "quote_source": event.source,
                 "quote_valid_until": event.valid_until,
-                # Guards and funds were asked about the lower price.
+                # Guards and funds were checked for the lower price.
                 "admitted_at": None if is_dearer else order.admitted_at,
                 "must_be_reserved_again": order.must_be_reserved_again or is_dearer,
             }
         case happened.OrderHeld():
-            # Whatever the guards had said, they are asked again when a person lets it go on.
+            # The guards must rule again once a person releases the order.
             return _ended(OrderState.HELD, event.reason.value, event.detail) | {
                 "admitted_at": None,
                 "must_be_reserved_again": True,
@@ -231,7 +230,7 @@ def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, obje
             code = "escalated" if order.mismatch is None else STATUS_MISMATCH
             return _ended(OrderState.ESCALATED, code, event.reason)
         case happened.ResendAllowedByOperator():
-            # SAT has to be asked anew: what it said before a person stepped in is old.
+            # SAT must be asked again: its answers from before the person's decision are stale.
             return _ended(OrderState.UNKNOWN, "resend_allowed", event.reason) | {
                 "not_found_at": None,
                 "resend_allowed_at": occurred_at,
@@ -241,7 +240,7 @@ def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, obje
             change = _ended(OrderState.SUCCEEDED, "operator", event.reason) | _debited(order, occurred_at)
             return change | {"ended_by_operator": True}
         case happened.FailedByOperator():
-            # If SAT took the money after all, it took it before the person looked.
+            # If SAT took the money after all, it did so before the person decided.
             change = _ended(OrderState.FAILED, "operator", event.reason) | _debited(order, occurred_at)
             return change | {"ended_by_operator": True}
         case _:
@@ -282,7 +281,7 @@ def _change_by_checkout(order: Order, event: Event, occurred_at: datetime) -> di
                 "first_sent_at": order.first_sent_at or occurred_at,
                 "may_have_arrived": order.may_have_arrived or order.state is not OrderState.QUOTED,
                 "not_found_at": None,
-                # Whatever an earlier attempt proved, this one may move money again.
+                # This attempt may move money again, whatever an earlier attempt proved.
                 "debit_proven_at": None,
                 "reason_code": None,
                 "reason_detail": None,
@@ -324,7 +323,7 @@ def _change_by_unknown_amount(order: Order, event: happened.AmountUnknown) -> di
 
 
 def _change_by_mismatch(order: Order, event: happened.StatusMismatched) -> dict[str, object]:
-    # SAT knows the id, so the order is neither unsent nor unknown to it, whatever the id stands for there.
+    # SAT knows the id, so the order may have been sent, whatever SAT has under the id.
     change: dict[str, object] = {"mismatch": event.members, "may_have_arrived": True, "not_found_at": None}
     if order.state.is_in_flight or order.state is OrderState.QUOTED:
         return change | _ended(OrderState.UNKNOWN, STATUS_MISMATCH, mismatch_in_words(event.members))
@@ -335,7 +334,7 @@ def _change_by_mismatch(order: Order, event: happened.StatusMismatched) -> dict[
 
 def _change_by_status(order: Order, event: happened.SignedStatus) -> dict[str, object]:
     if isinstance(event, happened.EvidenceContradicted):
-        # The state stays; that the evidence came is in the log and raises an alert.
+        # The state stays. The event records the evidence and raises an alert.
         return {"evidence_at": event.observed_at}
     if isinstance(event, happened.ReversalDoubted):
         return {"evidence_at": event.observed_at, "doubted_at": event.observed_at}

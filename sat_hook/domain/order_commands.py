@@ -1,4 +1,4 @@
-"""What may be asked of an order. :func:`~sat_hook.domain.order_decisions.decide` answers each."""
+"""The commands of an order. :func:`~sat_hook.domain.order_decisions.decide` answers each."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sat_hook.domain.order_events import HoldReason, OrderReceived, QuoteSource,
 
 @dataclass(frozen=True, slots=True)
 class Receive:
-    """Take the order in."""
+    """Receive the order from a row."""
 
     received: OrderReceived
 
 
 @dataclass(frozen=True, slots=True)
 class Validate:
-    """The row fits the catalogue."""
+    """Record that the row fits the catalogue."""
 
     is_inquiry: bool
     list_price_rupiah: int
@@ -45,7 +45,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Stop the order until a person has looked; ``price_rupiah`` is the price found, where that is why."""
+    """Hold the order for a person; ``price_rupiah`` is the price found, if the price is the reason."""
 
     reason: HoldReason
     detail: str
@@ -54,17 +54,18 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """The guards let the order through. ``day_start`` is when the business day of the limits began: what was
-    admitted before it is admitted again, what was admitted since then is not."""
+    """Admit the order after the guards. ``day_start`` is the start of the limits' business day: an order
+    admitted
+    before it is admitted again, an order admitted since then is not."""
 
     day_start: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Approve:
-    """A person approves the order up to a price, which must be the one that it has.
+    """Approve the order up to a price, which must be its current price.
 
-    :param release_reason: given when a held order is approved, too: it is released and admitted.
+    :param release_reason: set when a held order is approved; it is also released and admitted.
     """
 
     price_rupiah: int
@@ -73,28 +74,28 @@ class Approve:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A person lets a held order go on."""
+    """Release a held order, as a person."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """A person ends a held order."""
+    """End a held order, as a person."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """A person ends an order that was not sent yet, whether it waits for anybody or not."""
+    """End an order that was not sent yet, held or not, as a person."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class RenewReservation:
-    """Funds for this price stand behind the order again. Asked under the account's funds lock only."""
+    """Reserve funds for the order again, at this price. Requires the account's funds lock."""
 
     price_rupiah: int
 
@@ -104,8 +105,8 @@ class RequestCheckout:
     """Record the intent to send. ``now`` is when it is decided; see :class:`CheckoutRequested` for the rest.
 
     ``resend_until`` is the end of the time in which SAT is trusted to refuse a duplicate id; only a second
-    attempt looks at it. ``based_on_version`` is the version of the order that body, price and every gate were
-    taken from: an order that has moved on since is not sent by this intent.
+    attempt uses it. ``based_on_version`` is the order's version from which body, price and every check were
+    taken: if the order has changed since, this intent does not send it.
     """
 
     body: str
@@ -117,14 +118,14 @@ class RequestCheckout:
 
 
 class UnreadableAmount(NamedTuple):
-    """An amount that SAT named and that is no whole number: SAT's name of it, and what it said."""
+    """An amount from SAT that is not a whole number: its member name, and the value."""
 
     member: str
     found: str
 
 
 class ReplyVerdict(StrEnum):
-    """The classified end of one checkout call (protocol section 8)."""
+    """The classified outcome of one checkout call (protocol section 8)."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -134,7 +135,7 @@ class ReplyVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordReply:
-    """What became of the checkout call of one attempt."""
+    """Record the outcome of one attempt's checkout call."""
 
     attempt: int
     verdict: ReplyVerdict
@@ -153,11 +154,11 @@ class RecordReply:
 
 @dataclass(frozen=True, slots=True)
 class RecordStatus:
-    """A status whose signature was verified. ``observed_at`` is when the request for it began.
+    """Record a status whose signature was verified. ``observed_at`` is when the request for it began.
 
-    ``asked_at_version`` is the order's version when SAT was asked: an answer is newer than everything that
-    the log had by then. Without it only clocks can say which of two answers is the newer one.
-    ``product_code`` and ``client_number`` are what the status says it is about, empty where it does not say.
+    ``asked_at_version`` is the order's version when SAT was asked: the answer is newer than everything in the
+    log by then. Without it only clocks can tell which of two answers is newer. ``product_code`` and
+    ``client_number`` are those in the status, empty when it has none.
     """
 
     status: str
@@ -177,10 +178,10 @@ class RecordStatus:
 
 @dataclass(frozen=True, slots=True)
 class RecordCallback:
-    """A callback whose signature was verified, of an account that takes its word (law 6).
+    """Record a trusted callback: its signature was verified and its account trusts callbacks (law 6).
 
-    ``status.observed_at`` is when it came. What it says may be older than that by any time, because nothing
-    in it is dated: it ends an order in flight, and everything else is left to a status that is asked for.
+    ``status.observed_at`` is when it arrived. Its contents are undated and may be much older, so it only ends
+    an order in flight; everything else needs a status query.
     """
 
     status: RecordStatus
@@ -188,14 +189,14 @@ class RecordCallback:
 
 @dataclass(frozen=True, slots=True)
 class RecordNotFound:
-    """SAT said that it does not know the id (P02). ``asked_at`` is when the request for it began."""
+    """Record that SAT does not know the id (P02). ``asked_at`` is when the request for it began."""
 
     asked_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Escalate:
-    """Hand the order to people, as of ``now``; not while its last attempt may still be under way."""
+    """Escalate the order, as of ``now``; refused while its last attempt may still be in flight."""
 
     reason: str
     now: datetime
@@ -203,7 +204,7 @@ class Escalate:
 
 @dataclass(frozen=True, slots=True)
 class AllowResend:
-    """A person wants the order sent again, if SAT says once more that it does not know it.
+    """Allow the order to be sent again, as a person, if SAT answers again that it does not know it.
 
     ``resend_until`` is the end of the time in which SAT is trusted to refuse a duplicate id.
     """
@@ -214,7 +215,7 @@ class AllowResend:
 
 
 class OperatorEnd(StrEnum):
-    """The two ends that a person may decide."""
+    """The two ends that a person may set."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -222,7 +223,7 @@ class OperatorEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EndByOperator:
-    """A person ends an order that the pipeline could not, as of ``now``."""
+    """End an order that the pipeline could not end, as a person, as of ``now``."""
 
     end: OperatorEnd
     reason: str

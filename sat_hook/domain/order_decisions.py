@@ -1,7 +1,7 @@
-"""``decide``: what a command does to an order, as events to append or as a named refusal.
+"""``decide``: turns a command on an order into events to append or a named refusal.
 
-Each command has one function; :func:`decide` is the table of contents. Nothing here reads a clock: a command
-carries the times that matter.
+Each command has one function; :func:`decide` lists them. Nothing here reads a clock: commands carry the
+times that matter.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sat_hook.domain.status_decisions import charge_above_quote, record_callback
 from sat_hook.domain.unknown_amounts import told_of, with_amounts_alone
 
 ORDER_MISMATCH = "order_mismatch"
-"""Why a reply to a checkout proves nothing: it has the order's id, and is about something else."""
+"""The reason of an unknown outcome: the reply has the order's id, but is about something else."""
 
 
 def decide(order: Order | None, command: OrderCommand) -> Decision:
@@ -32,7 +32,7 @@ def decide(order: Order | None, command: OrderCommand) -> Decision:
         return _receive(order, command)
     if order is None:
         return _refuse(RefusalReason.NO_SUCH_ORDER)
-    # The functions are typed by their own command; the table pairs each with its type.
+    # Each function takes its own command type; the table pairs them.
     decide_one: Callable[[Order, OrderCommand], Decision] = _DECISIONS[type(command)]  # type: ignore[assignment]
     command, unknown = with_amounts_alone(command)
     decision = decide_one(order, command)
@@ -188,7 +188,7 @@ def _request_checkout(order: Order, command: asked.RequestCheckout) -> Decision:
 
 
 def _refuse_resend(order: Order, command: asked.RequestCheckout) -> Refusal | None:
-    """A resend needs SAT's word, given after the last attempt had settled, that it does not know the id."""
+    """Refuse a resend unless SAT said, after the last attempt had settled, that it does not know the id."""
     if order.mismatch is not None:
         return _refuse(RefusalReason.NOT_KNOWN_TO_BE_ABSENT, "SAT has signed a status with this id")
     if order.not_found_at is None or order.settled_after is None or order.not_found_at < order.settled_after:
@@ -234,7 +234,7 @@ def _record_reply(order: Order, command: asked.RecordReply) -> Decision:
 
 
 def _accepted(order: Order, command: asked.RecordReply) -> tuple[Event, ...]:
-    # Whatever an unsigned reply says of Success or Failed, only a signed status ends an order (law 3).
+    # An unsigned reply may say Success or Failed, but only a signed status ends an order (law 3).
     accepted = happened.CheckoutAccepted(
         attempt=command.attempt,
         reported_status=command.reported_status or "",

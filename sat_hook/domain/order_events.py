@@ -1,7 +1,7 @@
-"""The events of an order's life, in the order in which they usually happen.
+"""The events of an order, in the order in which they usually happen.
 
-No event carries a voucher code or a serial number: a signed status is kept as evidence beside the log, and
-events name it by its digest (law 11).
+No event holds a voucher code or a serial number. Signed statuses are stored as evidence beside the log, and
+events refer to them by digest (law 11).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class RejectionReason(StrEnum):
 
 
 class HoldReason(StrEnum):
-    """Why an order waits for a person."""
+    """Why an order is held."""
 
     PRICE_ABOVE_QUOTE = "price_above_quote"
     BUSINESS_DUPLICATE = "business_duplicate"
@@ -59,7 +59,7 @@ class SentOrderEvent(Event):
 
 @register
 class OrderReceived(Event):
-    """A row was taken in. Amounts in rupiah."""
+    """A row was received as an order. Amounts in rupiah."""
 
     account: str
     order_id: str
@@ -84,7 +84,7 @@ class OrderValidated(Event):
 
 @register
 class OrderRejected(Event):
-    """The order ends here and was never sent."""
+    """The order ended without being sent."""
 
     reason: RejectionReason
     detail: str
@@ -92,7 +92,7 @@ class OrderRejected(Event):
 
 @register
 class OrderQuoted(Event):
-    """What the order would cost, and until when that may be relied on."""
+    """The price of the order, and until when it is valid."""
 
     price_rupiah: int
     source: QuoteSource
@@ -102,9 +102,9 @@ class OrderQuoted(Event):
 
 @register
 class OrderHeld(Event):
-    """The order waits for a person.
+    """Held: a person must release or cancel the order.
 
-    ``price_rupiah`` is the price that was found, where the price is why; releasing the order accepts it.
+    ``price_rupiah`` is the price found, if the price is the reason; releasing the order accepts it.
     """
 
     reason: HoldReason
@@ -114,42 +114,42 @@ class OrderHeld(Event):
 
 @register
 class OrderReleased(Event):
-    """A person let a held order go on: what held it does not hold it again."""
+    """A person released a held order; the same reason does not hold it again."""
 
     reason: str
 
 
 @register
 class OrderAdmitted(Event):
-    """The guards let the order through. From now on it counts in the limits of its batch and of the day."""
+    """The guards admitted the order. From now on it counts in the limits of its batch and of the day."""
 
     price_rupiah: int
 
 
 @register
 class OrderApproved(Event):
-    """A person approved the order up to this price; who, is the event's actor."""
+    """A person, the event's actor, approved the order up to this price."""
 
     price_rupiah: int
 
 
 @register
 class OrderCancelled(Event):
-    """A held order ends without ever being sent."""
+    """A held order ended without being sent."""
 
     reason: str
 
 
 @register
 class OrderWithdrawn(Event):
-    """A person does not want the order to be paid after all. It was never sent and never will be."""
+    """A person withdrew the order. It was never sent and never will be."""
 
     reason: str
 
 
 @register
 class ReservationRenewed(Event):
-    """Funds were set aside anew for an order that was held, or that became dearer, since the last time."""
+    """Funds were reserved again for an order that was held, or whose price rose, since its reservation."""
 
     price_rupiah: int
 
@@ -158,8 +158,8 @@ class ReservationRenewed(Event):
 class CheckoutRequested(SentOrderEvent):
     """The intent: committed before a byte leaves (law 1).
 
-    ``body`` is the exact text that is signed and sent, ``send_before`` the last moment at which it may be
-    written, and ``settled_after`` the moment from which nobody can still be waiting for its reply.
+    ``body`` is the exact text to sign and send. ``send_before`` is the last moment at which it may be
+    written. After ``settled_after`` no sender can still be waiting for its reply.
     """
 
     attempt: int
@@ -190,7 +190,7 @@ class CheckoutAccepted(SentOrderEvent):
 
 @register
 class ChargedAboveQuote(Event):
-    """SAT says that it charges more than was quoted. The order goes on; people have to look."""
+    """SAT charges more than was quoted. The order continues; an alert is raised."""
 
     charged_rupiah: int
     quote_rupiah: int
@@ -200,8 +200,8 @@ class ChargedAboveQuote(Event):
 class AmountUnknown(SentOrderEvent):
     """SAT named an amount of the order that is none: negative, absurd, or no whole number. It counts nowhere.
 
-    ``member`` is SAT's name of it, ``found`` what it said; ``is_signed`` tells a signed status from the reply
-    to a checkout.
+    ``member`` is its member name, ``found`` its value; ``is_signed`` is true for a signed status and false
+    for the reply to a checkout.
     """
 
     member: str
@@ -249,7 +249,7 @@ class SignedStatus(SentOrderEvent):
 
 @register
 class OrderPending(SignedStatus):
-    """A signed status says that SAT has the order and has not ended it."""
+    """A signed status: SAT has the order and has not ended it."""
 
     reported_status: str
 
@@ -279,21 +279,21 @@ class OrderReversed(SignedStatus):
 
 @register
 class EvidenceContradicted(SignedStatus):
-    """Signed evidence that fits no transition any more. It is kept and raised, the state stays."""
+    """Signed evidence that fits no transition. It is kept and raises an alert; the state stays."""
 
     reported_status: str
 
 
 @register
 class ReversalDoubted(SignedStatus):
-    """A signed Success after a reversal: one of the two was old. The state stays until SAT is asked again."""
+    """A signed Success after a reversal: one of them is stale. The state stays until SAT is asked again."""
 
 
 @register
 class StatusMismatched(SentOrderEvent):
     """A signed status under this order's request id is about something else than was sent. It ends nothing.
 
-    ``members`` names what differs, ``evidence_digest`` the stored bytes; nothing else of them counts.
+    ``members`` names what differs; ``evidence_digest`` names the stored bytes, which are not used otherwise.
     """
 
     evidence_digest: str

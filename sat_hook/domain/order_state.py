@@ -1,4 +1,4 @@
-"""The states of an order. What moves it from one to another is in :mod:`sat_hook.domain.order`."""
+"""The states of an order. The transitions are in :mod:`sat_hook.domain.order`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class OrderState(StrEnum):
-    """Where an order stands."""
+    """The state of an order."""
 
     RECEIVED = "received"
     REJECTED = "rejected"
@@ -23,22 +23,22 @@ class OrderState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """True when the pipeline has nothing left to do by itself (a later signed status still lands)."""
+        """True when the pipeline has nothing left to do (a later signed status is still recorded)."""
         return self in _FINAL
 
     @property
     def is_signed_end(self) -> bool:
-        """True in the states that a signed status may have ended the order in."""
+        """True in the states that a signed status may have set as the end."""
         return self in _SIGNED_ENDS
 
     @property
     def is_in_flight(self) -> bool:
-        """True while money may be moving and SAT has to be asked."""
+        """True while money may be moving and SAT must be asked."""
         return self in _IN_FLIGHT
 
     @property
     def was_never_sent(self) -> bool:
-        """True in the states in which no transmission has ever been recorded as possible."""
+        """True in the states in which no transmission can have happened."""
         return self in _NEVER_SENT
 
 

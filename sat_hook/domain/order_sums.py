@@ -1,7 +1,7 @@
-"""What an order counts for, as one row of numbers and moments that every store sums.
+"""The amounts and times with which an order counts, as one row that every store can sum.
 
-The store keeps the row beside the order's document. SQL adds up rows and compares moments; what an order
-takes from limits and from its account's deposit is decided here and in the functions that this module calls.
+The store keeps the row beside the order's document. SQL only adds rows and compares times. This module and
+the functions that it calls decide what an order takes from limits and from its account's deposit.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from sat_hook.domain.order import Order
 class OrderSums(NamedTuple):
     """The numbers of one order. Rupiah and UTC.
 
-    :param committed_rupiah: what it counts for wherever its money counts.
-    :param is_reservable: funds stand behind it as soon as its batch's reservation reaches its row.
+    :param committed_rupiah: the amount with which the order counts.
+    :param is_reservable: funds are reserved for it as soon as its batch's reservation reaches its row.
     :param outstanding_until: a deposit observed by then may not show its debit; None when it takes nothing.
-    :param refundable_until: a refund may come after any moment up to this one; None when none may.
+    :param refundable_until: until when a refund may still be to come; None when there can be none.
     :param counted_at: since when it counts in limits; None while it does not.
     """
 

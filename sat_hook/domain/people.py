@@ -1,4 +1,4 @@
-"""People by their names: how two names are compared, to refuse and to grant. Pure."""
+"""Compares people's names, for refusing and for granting. Pure."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ USER_PREFIX = "user:"
 
 _INVISIBLE_CATEGORIES = ("Cc", "Cf", "Zl", "Zp", "Zs")
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
-"""Letters and marks that show nothing, beside the categories of controls, formats and blanks."""
+"""Invisible letters and marks outside the categories of controls, formats and blanks."""
 
 
 def is_same_person(one: str, other: str) -> bool:
-    """Whether two names, or two actors (``user:NAME``), are one person.
+    """Whether two names, or two actors (``user:NAME``), may be the same person.
 
-    Directories compare names without case, some without width or blanks. A rule that wants two people, such
-    as maker and approver, must not be met by one person who is written in two ways.
+    Directories ignore case in names; some also ignore width or blanks. A rule that needs two people, like
+    maker and approver, must not be satisfied by one person under two spellings.
     """
     return name_key(one) == name_key(other)
 
 
 def name_key(name: str) -> str:
-    """What two spellings of one name have in common: NFKC, folded, no blanks, nothing invisible.
+    """A key that all spellings of one name share: NFKC, case-folded, without blanks or invisible characters.
 
-    It is for comparing only. What is recorded and shown is the name as Airflow has it.
+    Use it for comparison only. Record and show the name as Airflow has it.
     """
     key, before = name, None
-    # Taking out what is invisible may join letters that then fold further.
+    # Removing invisible characters may join letters that then fold further.
     while key != before:
         before = key
         visible = "".join(c for c in unicodedata.normalize("NFKC", key) if not _is_invisible(c))
@@ -35,10 +35,10 @@ def name_key(name: str) -> str:
 
 
 def is_same_login(one: str, other: str) -> bool:
-    """Whether two names are one login of Airflow: the same letters, in any case.
+    """Whether two names are the same Airflow login: the same letters, in any case.
 
-    For what is granted by name. Spellings that only look alike are different logins, and may be different
-    people: :func:`is_same_person` treats them as one because it only ever refuses.
+    Use it to grant by name. Spellings that only look alike are different logins and may be different people;
+    :func:`is_same_person` treats them as one because it is only used to refuse.
     """
     return one.casefold() == other.casefold()
 

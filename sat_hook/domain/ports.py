@@ -1,7 +1,7 @@
-"""Where time, randomness and sleep enter.
+"""The ports for time, randomness and blocking work.
 
-Everything that decides by time takes a :class:`Clock`; nothing below the adapters reads the system's clock
-by itself. That is what lets a simulated day run in milliseconds and replay exactly.
+Code that decides by time takes a :class:`Clock`; only adapters read the system clock. So a simulated day runs
+in milliseconds and replays exactly.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ T = TypeVar("T")
 
 
 class Clock(Protocol):
-    """Two readings of time, because each answers a question that the other cannot."""
+    """Two readings of time, for different uses."""
 
     def now(self) -> datetime:
-        """The wall clock, aware, in UTC: what is written down and compared between machines."""
+        """The wall clock, aware, in UTC. Use it for times that are recorded or compared between machines."""
 
     def boottime_seconds(self) -> float:
-        """Seconds of a clock that never jumps and goes on while the machine is suspended."""
+        """Seconds of a monotonic clock that continues while the machine is suspended."""
 
 
 class Randomness(Protocol):
-    """The only source of chance (jitter of a delay); ``random.Random`` fits."""
+    """The only source of randomness (jitter of a delay); ``random.Random`` fits."""
 
     def random(self) -> float:
         """A float in [0, 1)."""
 
 
 class Offload(Protocol):
-    """How an event loop has blocking work done: in a thread in life, in place in a simulation."""
+    """Runs blocking work for an event loop: in a thread in production, inline in a simulation."""
 
     async def __call__(self, work: Callable[[], T]) -> T:
         """The result of ``work``."""
@@ -40,11 +40,11 @@ class Offload(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RequestAllowance:
-    """What one process may do within the limits that all processes of an account share.
+    """One process' part of the limits that all processes of an account share.
 
-    :param permits: so many requests in flight, until the lease ends.
-    :param holders: how many processes share the limits at the moment, this one included.
-    :param moments: so many requests may start, evenly spaced by the limit's interval.
+    :param permits: how many requests may be in flight until the lease ends.
+    :param holders: how many processes share the limits now, including this one.
+    :param moments: how many requests may start, evenly spaced by the limit's interval.
     :param delay_seconds: from now until the first of these moments; may be negative.
     """
 
@@ -55,22 +55,22 @@ class RequestAllowance:
 
 
 class RequestRegister(Protocol):
-    """Where the limits that all processes of an account share are kept; bound to one process' name."""
+    """Keeps the limits that all processes of an account share. Bound to one process' name."""
 
     def take(self, *, in_use: int, wanted: int, moments: int, lease_seconds: float) -> RequestAllowance:
-        """Renew the lease and take moments, in one go; blocks.
+        """Renew the lease and take moments in one call; blocks.
 
         :param in_use: requests in flight now; they are never taken away.
-        :param wanted: requests that there would be in flight if nothing limited them; 0 gives the lease up.
-        :param moments: how many requests would like to start.
+        :param wanted: how many requests would be in flight without a limit; 0 gives up the lease.
+        :param moments: how many requests are waiting to start.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class SendWindow:
-    """Until when a recorded intent may still leave this machine.
+    """Until when a recorded intent may still be sent.
 
-    The window is kept on both clocks: ``expires_at`` is what other processes read in the log, and
+    The window is kept on both clocks: other processes read ``expires_at`` in the log, and
     ``expires_boottime_seconds`` catches a suspended machine or a wall clock that was set back.
     """
 
@@ -83,5 +83,5 @@ class SendWindow:
         return cls(clock.now() + timedelta(seconds=seconds), clock.boottime_seconds() + seconds)
 
     def is_open(self, clock: Clock) -> bool:
-        """True while neither clock has passed its end."""
+        """True while neither clock has passed the end of the window."""
         return clock.now() < self.expires_at and clock.boottime_seconds() < self.expires_boottime_seconds

@@ -1,4 +1,4 @@
-"""Products as a price list names them, and what can happen to them from one list to the next. Pure."""
+"""Products of a price list, and their changes from one list to the next. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sat_hook.domain.rupiah import tight_rupiah
 class ListedProduct(NamedTuple):
     """One line of a price list (protocol section 5.3).
 
-    ``price_rupiah`` is what the account is charged, None when the list has no price. ``status`` is SAT's own
-    number (1 active, 2 inactive, 3 temporarily inactive), kept also when nobody knows what it means.
+    ``price_rupiah`` is what the account is charged, None when the list has no price. ``status`` is SAT's
+    number (1 active, 2 inactive, 3 temporarily inactive); an unknown number is kept.
     """
 
     code: str
@@ -38,11 +38,11 @@ _STATUSES = {1: "active", 2: "inactive", 3: "temporarily inactive"}
 ACTIVE = 1
 
 ATTRIBUTES = tuple(name for name in ListedProduct._fields if name != "code")
-"""What of a product can change."""
+"""The attributes of a product that can change."""
 
 
 class KnownProduct(NamedTuple):
-    """A product as it was listed last, and whether it still is."""
+    """A product as it was last listed, and whether it is still listed."""
 
     product: ListedProduct
     is_listed: bool
@@ -59,9 +59,9 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProductChange:
-    """One product's change; ``before`` is how it was listed last, ``after`` how it is listed now.
+    """One product's change. ``before`` is how it was last listed, ``after`` how it is listed now.
 
-    ``before`` is None for a product that is seen for the first time, ``after`` for one that is gone.
+    ``before`` is None for a new product, ``after`` for one that is gone.
     """
 
     kind: ChangeKind
@@ -77,20 +77,20 @@ class ProductChange:
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """Names of what differs between before and after; empty when there are not both."""
+        """Names of the attributes that differ between before and after; empty unless both exist."""
         if self.before is None or self.after is None:
             return ()
         return tuple(name for name in ATTRIBUTES if getattr(self.before, name) != getattr(self.after, name))
 
     @property
     def prices_rupiah(self) -> tuple[int | None, int | None] | None:
-        """The price before and after, when the product is listed with another one than last time."""
+        """The price before and after, if it changed."""
         if self.before is None or self.after is None or self.before.price_rupiah == self.after.price_rupiah:
             return None
         return self.before.price_rupiah, self.after.price_rupiah
 
     def is_jump(self, percent: int) -> bool:
-        """True when the price moved by at least ``percent`` of what it was, or from or to nothing."""
+        """True when the price moved by at least ``percent`` of the old price, or from or to none."""
         prices = self.prices_rupiah
         if prices is None:
             return False
@@ -101,7 +101,7 @@ class ProductChange:
 
 
 class SnapshotOutcome(StrEnum):
-    """What came of reading a price list. Only a complete one changes the history."""
+    """The outcome of reading a price list. Only a complete one changes the history."""
 
     COMPLETE = "complete"
     SUSPECT = "suspect"
@@ -111,17 +111,17 @@ class SnapshotOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PriceSnapshot:
-    """One attempt to read an account's price list. Times are UTC; numbers are None where nothing was read.
+    """One attempt to read an account's price list. Times are UTC; numbers are None when nothing was read.
 
-    :param asked_at: when the list was asked for: what it says was true after this moment.
-    :param reason: why nothing follows from it; None for a complete one.
-    :param listed: how many products are listed, those that had to be asked for by name included.
+    :param asked_at: when the list was requested; its contents were true after this moment.
+    :param reason: why the attempt changes nothing; None for a complete one.
+    :param listed: how many products are listed, including those that had to be requested by code.
     :param missing: how many products that were listed before are gone.
-    :param unconfirmed: how many are not on the list although nobody could say that they are gone, or are on
-        it in a line that cannot be read.
-    :param contradictory: how many are on the list twice and not alike.
-    :param state_digest: digest of all products that are listed after it (:func:`sat_hook.catalogue`).
-    :param missing_limit_percent: how much of the list may be gone before it is not believed.
+    :param unconfirmed: how many are not on the list without being confirmed gone, or are on it in a line that
+       cannot be read.
+    :param contradictory: how many are on the list twice with different values.
+    :param state_digest: digest of all products listed after it (:func:`sat_hook.catalogue`).
+    :param missing_limit_percent: how much of the list may be missing before the list is not accepted.
     """
 
     account: str
@@ -144,7 +144,7 @@ class PriceSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class PricePeriod:
-    """A product as it was listed in [since, until); ``until`` is None while it still is. UTC."""
+    """A product as it was listed in [since, until); ``until`` is None while it is still listed so. UTC."""
 
     product: ListedProduct
     snapshot_id: int
@@ -162,12 +162,12 @@ class RecordedChange:
 
 
 def price_text(price_rupiah: int | None) -> str:
-    """``Rp25,100``; in words where there is no price."""
+    """``Rp25,100``; words when there is no price."""
     return "no price" if price_rupiah is None else tight_rupiah(price_rupiah)
 
 
 def percent_text(before: int | None, after: int | None) -> str:
-    """How much a price moved, for people: ``+12.5 %``; in words where no percentage exists."""
+    """A price change as text: ``+12.5 %``; words when there is no percentage."""
     if not before or before < 0:
         return "new price" if after else "no price"
     if not after:
@@ -179,7 +179,7 @@ def percent_text(before: int | None, after: int | None) -> str:
 
 
 def ordered(products: Iterable[ListedProduct]) -> list[ListedProduct]:
-    """Products by code: the order of every list and digest."""
+    """Sort products by code, as in every list and digest."""
     return sorted(products, key=lambda product: product.code)
 
 

@@ -1,4 +1,4 @@
-"""Pricing and the shape of a row against the catalogue: pure rules, asked by validation and quoting."""
+"""Checks a row and its price against the catalogue. Pure rules for validation and quoting."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sat_hook.domain.order import Order
 from sat_hook.domain.order_events import RejectionReason
 
 MAXIMUM_CODES_LOOKED_FOR = 30
-"""Unlisted codes of one validation for which a similar one is looked for."""
+"""Most unlisted codes of one validation for which a similar code is searched."""
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogueEntry:
-    """What the catalogue says of one product. ``price_rupiah`` is what SAT charges; None when unlisted.
+    """One product of the catalogue. ``price_rupiah`` is what SAT charges; None when unlisted.
 
-    ``unreadable`` says why SAT's line about it could not be read; nothing else is known of it then.
+    ``unreadable`` says why SAT's line about it could not be read; nothing else is known then.
     """
 
     code: str
@@ -33,14 +33,14 @@ class CatalogueEntry:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a row cannot become a checkout: found and expected, for people."""
+    """Why a row cannot become a checkout: what was found and expected."""
 
     reason: RejectionReason
     detail: str
 
 
 class SimilarCodes:
-    """Which listed code was probably meant by one that is not listed.
+    """Finds the listed code that an unlisted one probably meant.
 
     :param codes: the codes that are listed.
     """
@@ -51,7 +51,7 @@ class SimilarCodes:
         self._found: dict[str, str | None] = {}
 
     def to(self, code: str) -> str | None:
-        """The most similar code; None when none is close, or too many others were looked for."""
+        """The most similar code; None when none is close, or after too many searches."""
         if code not in self._found and len(self._found) < MAXIMUM_CODES_LOOKED_FOR:
             self._found[code] = self._look_for(code)
         return self._found.get(code)
@@ -65,15 +65,15 @@ class SimilarCodes:
 
 
 def _parts(code: str) -> str:
-    """Letters and digits, whatever their case, their order and the marks between them."""
+    """Letters and digits, ignoring case, order and separators."""
     return "-".join(sorted(re.findall(r"[0-9a-z]+", code.lower())))
 
 
 def judge_row(order: Order, entry: CatalogueEntry | None) -> Rejection | None:
-    """Why ``order`` cannot be bought as the catalogue stands, or None when it can."""
+    """Why ``order`` cannot be bought from the current catalogue, or None when it can."""
     code = order.product_code
     if entry is None:
-        # Somebody may have written the client number into the column of the product.
+        # The product column may hold a client number by mistake.
         found = f"{len(code)} digits" if code.isdigit() else repr(code)
         return Rejection(
             RejectionReason.UNKNOWN_PRODUCT, f"found product {found}; expected one that SAT lists"
@@ -116,7 +116,7 @@ def _judge_fixed_price(order: Order, entry: CatalogueEntry) -> Rejection | None:
 
 
 def judge_bill(order: Order, sales_price_rupiah: int, base_price_rupiah: int | None) -> Rejection | None:
-    """Why the bill that an inquiry returned may not be paid for this row, or None."""
+    """Why the bill of an inquiry may not be paid for this row, or None when it may."""
     if sales_price_rupiah <= 0:
         return Rejection(RejectionReason.NO_PRICE, f"the inquiry returned {sales_price_rupiah} rupiah")
     if not is_amount(sales_price_rupiah):
@@ -135,7 +135,7 @@ def _beyond(found: str) -> str:
 
 
 def judge_price(order: Order, price_rupiah: int) -> Rejection | None:
-    """Whether the price stays under the row's own ceiling."""
+    """Check the price against the row's maximum price."""
     if order.max_rupiah is not None and price_rupiah > order.max_rupiah:
         return Rejection(
             RejectionReason.ABOVE_MAXIMUM,

@@ -1,8 +1,8 @@
-"""Looks at ended orders: when they are due, and what they find. Pure.
+"""Rechecks of ended orders: when they are due, and what they find. Pure.
 
-An order that ended is asked about again some business days (WIB) after its end: SAT may take a success back,
-or pay what it called failed or had taken back. Each end has its own marks, so an order that ends a second
-time is watched again.
+The status of an ended order is asked again some business days (WIB) after its end: SAT may reverse a success,
+or pay an order that it had failed or reversed. Each end has its own rechecks, so an order that ends a second
+time is rechecked again.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from sat_hook.domain.business_day import day_bounds
 
 
 class RecheckFinding(StrEnum):
-    """What a look found.
+    """What a recheck found.
 
-    Same: a signed status that says what the log says. Changed: one that does not; it is an event now. Not
-    found: SAT does not know the order (P02) and never signed for it, which says nothing against its end.
-    Given up: no answer that proves anything came in time.
+    Same: a signed status that agrees with the log. Changed: a signed status that disagrees; it is recorded as
+    an event. Not found: SAT does not know the order (P02) and never signed for it, which does not contradict
+    its end. Given up: no answer in time that proves anything.
     """
 
     SAME = "same"
@@ -28,12 +28,12 @@ class RecheckFinding(StrEnum):
 
 
 def recheck_times(ended_at: datetime, days: int, hour: int) -> tuple[datetime, datetime]:
-    """From when a look is due and from when it is overdue, in UTC.
+    """When a recheck becomes due and when it becomes overdue, in UTC.
 
-    It is due from ``hour`` (WIB) of the business day that is ``days`` after that of the end, and overdue when
-    that day is over.
+    It is due from ``hour`` (WIB) of the business day ``days`` after the day of the end, and overdue when that
+    day is over.
     """
     midnight, _ = day_bounds(ended_at)
-    # Jakarta's clocks are never changed: each of its days has 24 hours.
+    # Jakarta has no daylight saving time: each day has 24 hours.
     day = midnight + timedelta(days=days)
     return day + timedelta(hours=hour), day + timedelta(days=1)

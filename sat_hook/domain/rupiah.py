@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 NO_BREAK = "\u00a0"
-"""The space inside a typeset amount: no line ends there."""
+"""The no-break space inside a typeset amount."""
 _UNITS = ((10**12, "tn"), (10**9, "bn"), (10**6, "mn"))
 
 
 def rupiah(amount: int) -> str:
-    """``Rp 4,990,000``: in sentences."""
+    """``Rp 4,990,000``: for sentences."""
     return f"Rp {amount:,}"
 
 
 def tight_rupiah(amount: int) -> str:
-    """``Rp4,990,000``: in tables and on axes."""
+    """``Rp4,990,000``: for tables and axes."""
     return f"Rp{amount:,}"
 
 
 def typeset_rupiah(amount: int) -> str:
-    """``Rp 4,990,000`` on a page: with a space that does not break, and a true minus."""
+    """``Rp 4,990,000`` for a page: with a no-break space and a true minus."""
     return f"{'−' if amount < 0 else ''}Rp{NO_BREAK}{abs(amount):,}"
 
 
@@ -41,5 +41,5 @@ def short_number(amount: int) -> str:
 
 
 def true_minus(number: str) -> str:
-    """A number with the minus of typography instead of a hyphen."""
+    """A number with a typographic minus instead of a hyphen."""
     return number.replace("-", "−")

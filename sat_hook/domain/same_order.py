@@ -1,8 +1,8 @@
-"""Whether a text of SAT's is about the order that was sent: its product and its client number. Pure.
+"""Checks that a message from SAT is about the order that was sent: its product and client number. Pure.
 
-SAT may write a phone number in a form of its own (``+62 812-…`` for ``0812…``), may put separators into any
-number, and may mask it. Only a difference that none of these explains is one: a wrong alarm stops an order
-that is paid.
+SAT may write a phone number in another form (``+62 812-…`` for ``0812…``), may put separators into any
+number, and may mask it. Only a difference that none of these explains counts, because a false alarm stops a
+paid order.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from sat_hook.domain.client_numbers import is_phone_number
 PRODUCT_CODE = "product_code"
 CLIENT_NUMBER = "client_number"
 
-# Digits alone hide behind any number of any mark; a text that may hold the letter X needs a run of them.
+# In an all-digit text any mark masks; a text that may contain the letter X needs a run of marks.
 _DIGITS_MASK = re.compile(r"[*•●∙·○■█×∗#?_x]+")
 _TEXT_MASK = re.compile(r"[*•●#]+|x{3,}")
-# Several in a row hide something; one alone only separates.
+# Several in a row mask something; a single one only separates.
 _DOTS = re.compile(r"[.\-\u2010-\u2015]{2,}")
 _SEPARATORS = re.compile(r"[\s\-\u2010-\u2015./()]+")
 _COUNTRY = "62"
@@ -28,7 +28,7 @@ _COUNTRY = "62"
 def differing_members(
     sent_product: str, sent_number: str, told_product: str, told_number: str
 ) -> tuple[str, ...]:
-    """The members that name something else than what was sent; none where nothing can be compared."""
+    """The members that differ from what was sent; empty when nothing can be compared."""
     differing = []
     if not is_same_product(sent_product, told_product):
         differing.append(PRODUCT_CODE)
@@ -38,13 +38,13 @@ def differing_members(
 
 
 def mismatch_in_words(members: Iterable[str]) -> str:
-    """What a status that is not about its order is about; no value of SAT's."""
+    """Describe how a status differs from its order, without SAT's values."""
     differing = " and ".join(f"another {member.replace('_', ' ')}" for member in members)
     return f"SAT signed a status with this request id that is about {differing}"
 
 
 def is_same_product(sent: str, told: str) -> bool:
-    """True unless ``told`` names another product. A code that is absent or masked is not compared."""
+    """True unless ``told`` names another product. An absent or masked code is not compared."""
     ours, theirs = _plain(sent), _plain(told)
     return not theirs or ours == theirs or _fits_mask(theirs, _TEXT_MASK, ours)
 
@@ -52,8 +52,8 @@ def is_same_product(sent: str, told: str) -> bool:
 def is_same_number(sent: str, told: str, product_code: str = "") -> bool:
     """True unless ``told`` names another client number.
 
-    A number that is absent or wholly masked is not compared; of a masked one, what can be seen is. Country
-    code and leading zeros are a matter of form in phone numbers alone.
+    An absent or fully masked number is not compared; a partly masked one is compared by its visible digits.
+    Country code and leading zeros may differ in phone numbers only.
     """
     ours, theirs = _plain(sent), _plain(told)
     if not theirs or ours == theirs:
@@ -72,24 +72,24 @@ def is_same_number(sent: str, told: str, product_code: str = "") -> bool:
 
 
 def _plain(text: str) -> str:
-    """Without case, width, blanks around it, and characters that cannot be seen."""
-    # The compatibility form of an ellipsis, which is a mask, is three full stops.
+    """The text without case, width, surrounding blanks and invisible characters."""
+    # NFKC turns an ellipsis, which is a mask, into three full stops.
     folded = unicodedata.normalize("NFKC", text.replace("…", "*")).strip().casefold()
     return "".join(sign for sign in folded if unicodedata.category(sign) != "Cf")
 
 
 def _national(phone: str) -> str:
-    """A phone number without country code and leading zeros: JSON numbers lose those."""
+    """A phone number without country code and leading zeros, which JSON numbers lose."""
     digits = phone.lstrip("0")
     mobile = digits.removeprefix(_COUNTRY).lstrip("0")
     return mobile if mobile.startswith("8") else digits
 
 
 def _fits_mask(theirs: str, mask: re.Pattern[str], ours: str) -> bool:
-    """Whether ``theirs`` is masked, and ours shows in their order what is left visible.
+    """Whether ``theirs`` is masked and its visible characters appear in ours, in order.
 
-    Where the lengths agree each masked character stands for one of ours; else a mask may stand for any number
-    of them.
+    If the lengths agree, each masked character stands for one of ours; otherwise a mask may stand for any
+    number of them.
     """
     hidden = {place for run in mask.finditer(theirs) for place in range(*run.span())}
     if not hidden:

@@ -1,4 +1,4 @@
-"""Which settlement files count for a day: taken in, set aside, cleared, chosen by a person. Pure."""
+"""Which settlement files count for a day: imported, set aside, cleared, chosen by a person. Pure."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ MINIMUM_DIGEST_CHARACTERS = 6
 
 
 def record_settlement(books: AccountBooks, event: SettlementImported) -> Decision:
-    """Register a settlement file; the same bytes for the same day count once.
+    """Register a settlement file. The same bytes for the same day count once.
 
-    One that replaces may bring back what it looked like before, or the same bytes read by another mapping.
+    A replacement may restore earlier bytes, or have the same bytes with another mapping.
     """
     if event.name in books.set_aside:
-        # What stood aside counts from now on, and once.
+        # The file that was set aside counts from now on, once.
         is_there = any(known.event.digest == event.digest for known in books.registered_of(event.day))
         return replace_rivals(books, event, (event.digest,)) if is_there else (event,)
     of_day = [known.event for known in books.settlements if known.event.day == event.day]
@@ -39,7 +39,7 @@ def record_settlement(books: AccountBooks, event: SettlementImported) -> Decisio
 
 
 def replace_rivals(books: AccountBooks, event: SettlementImported, rivals: tuple[str, ...]) -> Decision:
-    """Register a file instead of those of its day that have these digests; the others go on counting."""
+    """Register a file that replaces the files of its day with these digests; the others still count."""
     kept = [
         known.event.model_copy(update={"replaces_earlier": False})
         for known in books.settlements_of(event.day)
@@ -49,7 +49,7 @@ def replace_rivals(books: AccountBooks, event: SettlementImported, rivals: tuple
 
 
 def set_aside(books: AccountBooks, event: SettlementSetAside) -> Decision:
-    """Keep a file from counting; the same again changes nothing."""
+    """Set a file aside so that it does not count; a repeat changes nothing."""
     known = books.set_aside.get(event.name)
     if known is not None and known.event.model_copy(update={"day": event.day}) == event:
         return Refusal(reason=RefusalReason.ALREADY_SO, detail=event.name)
@@ -57,21 +57,21 @@ def set_aside(books: AccountBooks, event: SettlementSetAside) -> Decision:
 
 
 def clear(books: AccountBooks, name: str, reason: str) -> Decision:
-    """End the standing aside of a file that is taken in no more, or that was taken in all along."""
+    """Clear a file that was set aside and is no longer offered, or that was already imported."""
     if name not in books.set_aside:
         return Refusal(reason=RefusalReason.ALREADY_SO, detail=name)
     return (SettlementCleared(account=books.account, name=name, reason=reason),)
 
 
 class InDoubt(NamedTuple):
-    """A file between which and others a person has to choose."""
+    """A file that competes with others; a person must choose."""
 
     name: str
     digest: str
 
 
 def in_doubt(books: AccountBooks, day: date) -> list[InDoubt]:
-    """The files of a day that wait for a choice, and those that count meanwhile."""
+    """The files of a day that wait for a choice, and those that count until then."""
     waiting = undecided_of(books, day)
     rivals = {digest for event in waiting for digest in event.rivals}
     counting = [item.event for item in books.settlements_of(day) if item.event.digest in rivals]
@@ -91,7 +91,7 @@ def undecided_of(books: AccountBooks, day: date) -> list[SettlementSetAside]:
 
 
 def is_chosen(books: AccountBooks, event: SettlementImported) -> bool:
-    """Whether a person said that this file counts, and it does not yet."""
+    """Whether a person chose this file and it does not count yet."""
     chosen = {choice.event.digest for choice in books.choices if choice.event.day == event.day}
     return event.digest in chosen and any(
         waiting.digest == event.digest for waiting in undecided_of(books, event.day)
@@ -99,9 +99,9 @@ def is_chosen(books: AccountBooks, event: SettlementImported) -> bool:
 
 
 def choose(books: AccountBooks, day: date, file: str, reason: str) -> Decision:
-    """Say which of several files with the same orders counts; the others do not.
+    """Choose which of several files with the same orders counts; the others do not.
 
-    :param file: its name, or at least six of the first characters of its digest.
+    :param file: its name, or at least the first six characters of its digest.
     """
     there = in_doubt(books, day)
     if not there:

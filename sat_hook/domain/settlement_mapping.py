@@ -1,4 +1,4 @@
-"""How a provider's settlement file is read: the mapping that finance agrees with the provider. Pure."""
+"""The mapping that reads a provider's settlement file, as finance agrees it with the provider. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAXIMUM_FOOTER_ROWS = 100
 
 
 class RowKind(StrEnum):
-    """What a row of a settlement file is about."""
+    """The kind of a row of a settlement file."""
 
     SALE = "sale"
     REFUND = "refund"
@@ -33,7 +33,7 @@ class NegativeForm(StrEnum):
 
 
 class DateOrder(StrEnum):
-    """In which order a file writes year, month and day."""
+    """The order of year, month and day in a file."""
 
     YEAR_FIRST = "year-first"
     DAY_FIRST = "day-first"
@@ -41,7 +41,7 @@ class DateOrder(StrEnum):
 
 
 class ClientNumberForm(StrEnum):
-    """How a file writes client numbers: as they were sent, or in another form of the same number."""
+    """How a file writes client numbers: as sent, or in another form of the same number."""
 
     EXACT = "exact"
     NORMALISED = "normalised"
@@ -69,32 +69,32 @@ FOOTER_WORDS = (
 
 
 class SettlementMapping(BaseModel):
-    """Which column of a settlement file is what, and how its cells are written.
+    """The columns of a settlement file, and how its cells are written.
 
-    :param kind: a column that says whether a row is a sale or a refund, where ``status`` does not.
-    :param moment: a column with the time of the order; read by ``date_order``, in the time zone
+    :param kind: the column that says whether a row is a sale or a refund, if ``status`` does not.
+    :param moment: the column with the time of the order; read by ``date_order``, in the time zone
         ``utc_offset_hours`` east of UTC (7 is WIB).
     :param statuses: the file's words for ``succeeded``, ``failed`` and ``pending``.
     :param refund_words: words of the columns ``status`` and ``kind`` that mark a refund, in any case.
-    :param negative_is_refund: a negative amount is a refund; else it is kept as a sale with its sign.
-    :param footer_words: a row whose first cell or request id is one of them, or begins with one, is a total;
-        in any case, with or without marks around and between the words.
-    :param footer_rows: the last rows of the file that are no orders.
-    :param thousands: what stands between thousands in amounts, if anything.
-    :param decimal: what stands before decimals; by default a point or a comma that is not ``thousands``.
-    :param prefix: what may stand before an amount, such as ``Rp``.
-    :param suffix: what may stand behind an amount, such as ``,-``.
+    :param negative_is_refund: a negative amount is a refund; otherwise it is kept as a sale with its sign.
+    :param footer_words: a row whose first cell or request id is one of these words, or begins with one, is a
+       total; case and punctuation are ignored.
+    :param footer_rows: how many rows at the end of the file are not orders.
+    :param thousands: the thousands separator in amounts, if any.
+    :param decimal: the decimal separator; by default a point or a comma that is not ``thousands``.
+    :param prefix: an optional prefix of amounts, for example ``Rp``.
+    :param suffix: an optional suffix of amounts, for example ``,-``.
     :param negatives: the forms of a negative amount.
-    :param client_numbers: ``normalised`` lets 62812… and 812… be 0812…, whatever stands between the digits.
-    :param mask_marks: characters that hide digits; such a number is compared by the digits that it shows.
-    :param sheet: of a workbook; the first one by default.
-    :param header_row: the row with the names, counted from 1.
+    :param client_numbers: ``normalised`` reads 62812… and 812… as 0812…, with any separators.
+    :param mask_marks: characters that mask digits; a masked number is compared by its visible digits.
+    :param sheet: the sheet of a workbook; the first one by default.
+    :param header_row: the row with the column names, counted from 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reads_as_before: ClassVar[bool] = False
-    """Files of an earlier shape of this are read, and their breaks worded, as when they were signed."""
+    """True in earlier mapping shapes: files are read, and breaks worded, as when they were signed."""
 
     request_id: Word = "request_id"
     amount_rupiah: Word = "amount"

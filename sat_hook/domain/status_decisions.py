@@ -1,9 +1,8 @@
-"""What a signed status does to an order, asked for or brought by a trusted callback (protocol section 6).
+"""What a signed status does to an order, from a status query or a trusted callback (protocol section 6).
 
-A status counts only if it is about this order: its product and client number must not contradict what was
-sent. An end is always accepted while no signed status has ended the order, whatever anybody's clock said. Of
-two ends the later one counts, and which is the later is read from the log: an answer is newer than what the
-log had when SAT was asked.
+A status counts only if its product and client number do not contradict what was sent. While no signed status
+has ended the order, an end is always accepted, whatever the clocks say. Of two ends the later one counts. The
+log decides which is later: an answer is newer than everything in the log when SAT was asked.
 """
 
 from __future__ import annotations
@@ -38,17 +37,17 @@ def record_status(order: Order, command: asked.RecordStatus) -> Decision:
         decision = _record_not_ended(order, command)
     if isinstance(decision, Refusal):
         return decision
-    # The reply that would have told of the price may have been lost.
+    # The reply with the price may have been lost.
     return (*decision, *charge_above_quote(order, command.sales_price_rupiah))
 
 
 def record_callback(order: Order, command: asked.RecordCallback) -> Decision:
-    """Decide a callback that the account's connection takes at its word."""
+    """Decide a trusted callback."""
     status = command.status
     if status.status not in ENDS:
         return refuse(RefusalReason.NOT_CONFIRMED, "only an end is taken from a callback")
     if not order.state.is_in_flight:
-        # An old callback may come late, or be sent again by anybody who saw it.
+        # An old callback may arrive late or be replayed.
         return refuse(RefusalReason.NOT_CONFIRMED, f"the order is {order.state.value}: SAT has to be asked")
     if order.evidence_at is not None and status.observed_at < order.evidence_at:
         return refuse(RefusalReason.STALE_EVIDENCE, "SAT was asked after it had come, and said otherwise")
@@ -56,7 +55,7 @@ def record_callback(order: Order, command: asked.RecordCallback) -> Decision:
 
 
 def charge_above_quote(order: Order, charged_rupiah: int | None) -> tuple[Event, ...]:
-    """The alarm about a charge that nobody agreed to, once in an order's life."""
+    """The event about a charge above the quote, once per order."""
     if charged_rupiah is None or order.quote_rupiah is None or order.overcharged_rupiah is not None:
         return ()
     if charged_rupiah <= order.quote_rupiah:
@@ -71,7 +70,7 @@ def _differing(order: Order, command: asked.RecordStatus) -> tuple[str, ...]:
 
 
 def _may_be_old(order: Order, command: asked.RecordStatus) -> bool:
-    """Whether SAT may have said this before it said what the log has."""
+    """Whether SAT may have given this answer before the one in the log."""
     if order.evidence_at is None:
         return False
     if command.asked_at_version is None:
@@ -80,7 +79,7 @@ def _may_be_old(order: Order, command: asked.RecordStatus) -> bool:
 
 
 def _record_mismatch(order: Order, command: asked.RecordStatus, members: tuple[str, ...]) -> Decision:
-    """A status about something else ends nothing: it is recorded once, and a person gets the order."""
+    """Record a status about something else once, and escalate the order. It ends nothing."""
     told: tuple[Event, ...] = ()
     if order.mismatch is None:
         told = (
@@ -138,7 +137,7 @@ def _record_failed(order: Order, command: asked.RecordStatus) -> Decision:
 
 
 def _record_not_ended(order: Order, command: asked.RecordStatus) -> Decision:
-    """Pending, or a status that we do not know and therefore never take for an end (protocol section 6)."""
+    """Record Pending, or an unknown status, which is never treated as an end (protocol section 6)."""
     if order.state is OrderState.ESCALATED:
         return refuse(RefusalReason.ALREADY_SO, "only an end takes an escalated order back")
     if order.state is OrderState.PENDING and order.evidence_at and order.reported_status == command.status:

@@ -1,4 +1,4 @@
-"""Amounts that SAT names and that are none: they reach no fold and no sum, but the log and people. Pure."""
+"""Invalid amounts from SAT: they are recorded and raise alerts, but enter no fold and no sum. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MEMBERS = {
 
 
 def with_amounts_alone(command: OrderCommand) -> tuple[OrderCommand, tuple[UnreadableAmount, ...]]:
-    """The command without what is no amount, and what that was."""
+    """The command without its invalid amounts, and those amounts."""
     if isinstance(command, RecordCallback):
         status, unknown = with_amounts_alone(command.status)
         assert isinstance(status, RecordStatus)
@@ -47,9 +47,9 @@ def with_amounts_alone(command: OrderCommand) -> tuple[OrderCommand, tuple[Unrea
 def told_of(
     order: Order, events: tuple[Event, ...], unknown: tuple[UnreadableAmount, ...]
 ) -> tuple[Event, ...]:
-    """The events that say which amounts are unknown, each once for a reply and once for signed statuses.
+    """The events about unknown amounts, each once for replies and once for signed statuses.
 
-    :param events: what the command came to; only a reply or status that counts has amounts that matter.
+    :param events: the command's result; amounts matter only in a reply or status that counts.
     """
     is_signed = any(isinstance(event, SignedStatus) for event in events)
     if not is_signed and not any(isinstance(event, CheckoutAccepted) for event in events):
