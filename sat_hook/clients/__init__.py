@@ -1,1 +1,1 @@
-"""Thin transports over the protocol: one that blocks (requests), one that does not (aiohttp)."""
+"""Clients over the protocol: a blocking one (requests) and an asynchronous one (aiohttp)."""

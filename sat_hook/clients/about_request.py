@@ -1,7 +1,7 @@
-"""Whether an answer is about what was asked for, for callers of the clients who keep no order of their own.
+"""Checks that an answer is about the request, for callers of the clients that do not store orders.
 
-An answer about another product or client number has the right id and the wrong contents: its price is
-somebody else's, and its end is that of another order.
+An answer about another product or client number may have the right id, but its price and its end belong to
+another order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict, Unknown
 
 
 def bill_call(request: InquiryRequest) -> Call[Inquiry]:
-    """What the bill of ``request`` costs; that of somebody else is a ReplyMismatchError."""
+    """Ask what the bill of ``request`` costs; the bill of another customer raises ReplyMismatchError."""
     call = inquiry_call(request)
 
     def read(body: bytes) -> Inquiry:
@@ -29,7 +29,7 @@ def bill_call(request: InquiryRequest) -> Call[Inquiry]:
 
 
 def outcome_for(request: OrderRequest, reply: WireResponse | TransportFault) -> CheckoutOutcome:
-    """What ``reply`` proves about the checkout of ``request``: about another order it accepts nothing."""
+    """What ``reply`` proves about the checkout of ``request``; a reply about another order proves nothing."""
     outcome = classify_checkout(reply, request.request_id)
     if outcome.verdict is not CheckoutVerdict.ACCEPTED or not _differing(request, outcome):
         return outcome
@@ -37,9 +37,9 @@ def outcome_for(request: OrderRequest, reply: WireResponse | TransportFault) -> 
 
 
 def require_about(sent: OrderRequest | None, status: Reply[OrderDetail]) -> Reply[OrderDetail]:
-    """The status, if it is about the order that was sent; without one nothing is compared.
+    """The status, if it is about the order that was sent. Without ``sent`` nothing is compared.
 
-    :raises ReplyMismatchError: it is about another product or client number, and ends nothing.
+    :raises ReplyMismatchError: the status is about another product or client number, and ends nothing.
     """
     if sent is not None:
         try:

@@ -1,4 +1,4 @@
-"""HTTP through aiohttp, with a limit on the size of the answer and a look at the moment of writing."""
+"""HTTP through aiohttp, with a limit on the answer's size and a check just before the request is written."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _OWN_HEADERS = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
 
 
 class _GuardedRequest(aiohttp.ClientRequest):
-    """Asks the guard when the connection stands and the next thing is to write the request."""
+    """Calls the guard once the connection is open, just before the request is written."""
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         guard = current_guard.get()
@@ -56,9 +56,9 @@ class _GuardedRequest(aiohttp.ClientRequest):
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Refuses a pooled connection on which bytes wait before the request is written.
+    """Refuses a pooled connection that has unread bytes before the request is written.
 
-    They answer nothing. aiohttp would take them for the answer to the next request.
+    aiohttp would take them for the answer to the next request.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -71,7 +71,7 @@ class _Connector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
     ) -> Connection:
-        """A connection without waiting input: from the pool if there is one, else a new one."""
+        """A connection without unread input: from the pool if there is one, else a new one."""
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
@@ -82,13 +82,13 @@ class _Connector(aiohttp.TCPConnector):
             connection.close()
 
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
-        # Without the last answer's parser, what arrives from here on stays visible, half a status line too.
+        # Without the last answer's parser, new input stays visible, even half a status line.
         protocol._parser = None
         super()._release(key, protocol, should_close=should_close)
 
 
 def _has_input(protocol: ResponseHandler) -> bool:
-    """Whether something was received, or waits in the kernel, that no request asked for."""
+    """Whether unrequested input was received or waits in the kernel."""
     transport = protocol.transport
     if protocol.should_close or transport is None or transport.is_closing():
         return True
@@ -96,10 +96,10 @@ def _has_input(protocol: ResponseHandler) -> bool:
 
 
 class AsyncTransport:
-    """Turns a request into a response or a fault, and raises nothing that the wire does.
+    """Turns a request into a response or a fault; network errors never raise.
 
-    Bound to the event loop of its first use. Redirects, cookies, ``.netrc`` and aiohttp's own silent second
-    try are off; proxies are looked up once, because aiohttp would look them up in a thread for every request.
+    Bound to the event loop of its first use. Redirects, cookies, ``.netrc`` and aiohttp's silent retry are
+    off. Proxies are looked up once, because aiohttp would look them up in a thread for every request.
     """
 
     def __init__(self, settings: AccountSettings) -> None:
@@ -112,7 +112,7 @@ class AsyncTransport:
     async def exchange(
         self, base_url: str, request: WireRequest, guard: SendGuard
     ) -> WireResponse | TransportFault:
-        """Send ``request`` to ``base_url`` and read the answer to its end."""
+        """Send ``request`` to ``base_url`` and read the whole answer."""
         if self.is_closed:
             return TransportFault(FaultKind.CLIENT_CLOSED, sent=False, detail="the client is closed")
         guard_token = current_guard.set(guard)
@@ -143,7 +143,7 @@ class AsyncTransport:
         async with session.request(
             request.method,
             _url(address) if request.method == "POST" else URL(address, encoded=True),
-            # Given as a payload, the body is not looked up in the registry of all that could be one.
+            # Passing a payload skips aiohttp's lookup in its registry of payload types.
             data=BytesPayload(request.body) if request.body else None,
             headers={**_OWN_HEADERS, **request.headers},
             allow_redirects=False,
@@ -192,14 +192,14 @@ class AsyncTransport:
             raise_for_status=False,
             trust_env=False,
         )
-        # A second try belongs to those who know what was asked, not to the connection pool.
+        # The caller decides about retries, because only it knows whether the request is safe to repeat.
         self._session._retry_connection = False
         return self._session
 
 
 @lru_cache(maxsize=64)
 def _url(address: str) -> URL:
-    """Every order goes to the same few addresses."""
+    """Build the URL. Cached, because all orders go to the same few addresses."""
     return URL(address, encoded=True)
 
 

@@ -1,4 +1,4 @@
-"""The blocking client (requests): for people, hooks and tasks that make few calls. Thread-safe."""
+"""The blocking client (requests), for scripts, hooks and tasks that make few calls. Thread-safe."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ T = TypeVar("T")
 
 
 class BlockingSATClient:
-    """One account's client. Nothing happens on the network before the first call.
+    """One account's client. It does not use the network before the first call.
 
     :param settings: the account, its keys and its limits.
-    :param clock: where time comes from.
-    :param limiter: admits requests; by default this process' own limits of ``settings``.
+    :param clock: the source of time.
+    :param limiter: admits requests; by default it applies the limits of ``settings`` to this process.
     """
 
     def __init__(
@@ -87,26 +87,26 @@ class BlockingSATClient:
         self._transport.close()
         self._limiter.close()
 
-    # Questions: answered, or a typed error is raised.
+    # Read-only calls: return an answer or raise a typed error.
 
     def ask(self, call: Call[T]) -> Reply[T]:
-        """Any question of :mod:`sat_hook.protocol.calls`, answered with the raw response at hand.
+        """Make any call of :mod:`sat_hook.protocol.calls` and return the answer with the raw response.
 
-        :raises SATError: one of its types, and nothing else, whatever the wire does.
+        :raises SATError: one of its types, and nothing else, for any network failure.
         """
         began_at = self._clock.now()
         return read_reply(call, self._send(call.request), began_at)
 
     def ping(self) -> Ping:
-        """Is SAT there (protocol section 5.1). :raises SATError: typed."""
+        """Check that SAT is reachable (protocol section 5.1). :raises SATError: typed."""
         return self.ask(ping_call()).value
 
     def account(self) -> Account:
-        """The account and its deposit in rupiah (protocol section 5.2). :raises SATError: typed."""
+        """Read the account and its deposit in rupiah (protocol section 5.2). :raises SATError: typed."""
         return self.ask(account_call()).value
 
     def list_products(self, codes: Sequence[str] | None = None) -> list[Product]:
-        """The catalogue, or the products with these codes (protocol section 5.3).
+        """Read the catalogue, or the products with these codes (protocol section 5.3).
 
         :raises ProductNotFoundError: SAT knows none, or not all, of ``codes``.
         :raises SATError: typed.
@@ -114,36 +114,36 @@ class BlockingSATClient:
         return self.ask(products_call(codes)).value
 
     def inquiry(self, request: InquiryRequest) -> Inquiry:
-        """What a bill costs (protocol section 5.4). :raises SATError: typed."""
+        """Ask what a bill costs (protocol section 5.4). :raises SATError: typed."""
         return self.ask(bill_call(request)).value
 
-    # Orders: outcomes for the pipeline, which raise nothing that the wire does.
+    # Orders for the pipeline: outcomes; network errors never raise.
 
     def place_order(self, body: bytes, request_id: str, window: SendWindow | None = None) -> CheckoutOutcome:
-        """Sign exactly ``body``, send exactly ``body``, once, and say what is proven (section 5.5).
+        """Sign and send exactly ``body``, once, and return what is proven (section 5.5).
 
-        :param window: until when the request may be written; checked when the connection stands.
+        :param window: until when the request may be written; checked once the connection is open.
         """
         return classify_checkout(self._transmit(body, window), request_id)
 
     def ask_status(self, request_id: str) -> StatusOutcome:
-        """What became of an order, believed only if SAT signed it (protocol sections 5.6 and 7).
+        """Query an order's status, which counts only if SAT signed it (protocol sections 5.6 and 7).
 
         :raises InvalidRequestIdError: when the id cannot be part of a path; nothing is sent.
         """
         return classify_status(self._send(status_request(request_id)), request_id, self.settings.verifier)
 
-    # Orders for people: the same, as an answer or a typed error.
+    # Orders for direct callers: the same calls, with an answer or a typed error.
 
     def checkout(self, request: OrderRequest) -> OrderDetail:
-        """Buy, once. See :meth:`checkout_reply`."""
+        """Place an order, once. See :meth:`checkout_reply`."""
         return self.checkout_reply(request).value
 
     def checkout_reply(self, request: OrderRequest) -> Reply[OrderDetail]:
-        """Buy, once; the answer with the raw response at hand.
+        """Place an order, once, and return the answer with the raw response.
 
         :raises RefusedError: SAT certainly did not take the order (``definite``).
-        :raises NeverSentError: nothing left this machine.
+        :raises NeverSentError: nothing was sent.
         :raises OutcomeUnknownError: it may have been charged: :meth:`check_status` tells.
         """
         began_at = self._clock.now()
@@ -152,15 +152,15 @@ class BlockingSATClient:
         return read_checkout(outcome, reply, request.request_id, began_at)
 
     def check_status(self, request_id: str, sent: OrderRequest | None = None) -> OrderDetail:
-        """The signed status of an order. See :meth:`check_status_reply`."""
+        """Read the signed status of an order. See :meth:`check_status_reply`."""
         return self.check_status_reply(request_id, sent).value
 
     def check_status_reply(self, request_id: str, sent: OrderRequest | None = None) -> Reply[OrderDetail]:
-        """The signed status of an order with the raw response at hand.
+        """Read the signed status of an order and return it with the raw response.
 
         :param sent: what was ordered under this id; a status about anything else then ends nothing.
         :raises ReplyMismatchError: the status is about another order, product or client number.
-        :raises OrderNotFoundError: P02, no proof that the order failed.
+        :raises OrderNotFoundError: P02, which does not prove that the order failed.
         :raises UnverifiedReplyError: not signed by a trusted key, or there is no key to verify with.
         :raises SATError: typed.
         """
@@ -185,7 +185,7 @@ class BlockingSATClient:
     ) -> WireResponse | TransportFault:
         try:
             self._limiter.acquire()
-        except Exception as error:  # a limiter may be a service of its own
+        except Exception as error:  # a limiter may be a remote service
             logger.warning("The limiter failed with %s", type(error).__name__)
             return TransportFault(FaultKind.LIMITER, sent=False, detail="no admission by the limiter")
         try:
@@ -203,7 +203,7 @@ class BlockingSATClient:
         reply = self._send_with(request, token, signature, window)
         if isinstance(reply, WireResponse) and reply.status == 401:
             self._tokens.refuse(token)
-            # Only questions are asked again. A checkout answered 401 by a proxy may have been taken.
+            # Only read-only calls are retried. A checkout answered 401 by a proxy may have been accepted.
             other = self._tokens.other_than(token) if request.method == "GET" else None
             if other is not None:
                 return self._send_with(request, other, signature, window)
@@ -221,7 +221,7 @@ class BlockingSATClient:
         return read_token(self._transport.exchange(self.settings.token_url, request, SendGuard(self._clock)))
 
     def _environment_fault(self) -> TransportFault | None:
-        """Once, before the first order: is this the SAT that the settings say?"""
+        """Check once, before the first order, that this is the environment of the settings."""
         if self._environment_is_known:
             return None
         with self._environment_lock:

@@ -1,5 +1,5 @@
-"""HTTP through requests, with what requests does not have: a deadline for the whole exchange, a limit on the
-size of the answer, and a look at the moment when the request is written.
+"""HTTP through requests, with additions: a deadline for the whole exchange, a limit on the answer's size, and
+a check just before the request is written.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ USER_AGENT = "sat-bulk-orders"
 _CHUNK_BYTES = 65_536
 
 _deadline: ContextVar[float] = ContextVar("sat_deadline", default=float("inf"))
-"""time.monotonic() at which the exchange of this thread must be over."""
+"""time.monotonic() at which this thread's exchange must be over."""
 
 
 class _DeadlineReader(io.RawIOBase):
-    """Gives every single read only the time that is left, so that a dripping server cannot stretch it."""
+    """Limits every read to the time left, so that a slow server cannot exceed the deadline."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self._raw = raw
@@ -68,7 +68,7 @@ class _DeadlineResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_DeadlineReader(raw, sock))
 
     def begin(self) -> None:
-        """Refuse headers that cannot be parsed; urllib3 would log them, values and all, and go on."""
+        """Refuse headers that cannot be parsed; urllib3 would log them with their values and continue."""
         super().begin()
         try:
             assert_header_parsing(self.msg)
@@ -77,7 +77,7 @@ class _DeadlineResponse(http.client.HTTPResponse):
 
 
 class _GuardedConnection(HTTPConnection):
-    """Asks the guard after the connection stands and before the first byte of the request."""
+    """Calls the guard once the connection is open, before the first byte of the request."""
 
     response_class = _DeadlineResponse
     _is_connecting = False
@@ -90,7 +90,7 @@ class _GuardedConnection(HTTPConnection):
             self._is_connecting = False
 
     def send(self, data: Any) -> None:
-        # The CONNECT of a proxy is part of connecting: SAT has not seen a byte of the request then.
+        # A proxy's CONNECT is part of connecting: SAT has not seen a byte of the request yet.
         if not self._is_connecting:
             if self.sock is None:
                 self.connect()
@@ -129,10 +129,10 @@ class _GuardedAdapter(HTTPAdapter):
 
 
 class BlockingTransport:
-    """Turns a request into a response or a fault, and raises nothing that the wire does. Thread-safe.
+    """Turns a request into a response or a fault; network errors never raise. Thread-safe.
 
-    requests' own session is left out on purpose: it follows redirects, keeps cookies, reads ``.netrc`` and
-    reads the body of a redirect without limit.
+    It does not use requests' session, which follows redirects, keeps cookies, reads ``.netrc`` and reads the
+    body of a redirect without a limit.
     """
 
     def __init__(self, settings: AccountSettings) -> None:
@@ -147,7 +147,7 @@ class BlockingTransport:
     def exchange(
         self, base_url: str, request: WireRequest, guard: SendGuard
     ) -> WireResponse | TransportFault:
-        """Send ``request`` to ``base_url`` and read the answer to its end."""
+        """Send ``request`` to ``base_url`` and read the whole answer."""
         if self.is_closed:
             return TransportFault(FaultKind.CLIENT_CLOSED, sent=False, detail="the client is closed")
         guard_token = current_guard.set(guard)
@@ -222,8 +222,7 @@ def _fault_of(error: Exception, guard: SendGuard) -> TransportFault:
     kind = _kind_after_writing(error) if guard.written else _kind_before_writing(error)
     if kind is FaultKind.UNEXPECTED:
         logger.warning("An exchange ended in an unexpected %s", type(error).__name__)
-    # The library's own text can quote the URL with the request id, which is fine, and nothing secret;
-    # still only the type goes out, because texts of other people's errors are nobody's promise.
+    # Only the error's type is used: what libraries write into their messages is not guaranteed.
     return TransportFault(kind, sent=guard.written, detail=transport_error_text(kind, _root(error)))
 
 
@@ -280,7 +279,7 @@ def _kind_after_writing(error: Exception) -> FaultKind:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """The error and everything that caused it, by all the ways requests and urllib3 wrap errors."""
+    """The error and all its causes, in every way that requests and urllib3 wrap errors."""
     found: list[BaseException] = []
     pending: list[object] = [error]
     while pending and len(found) < 32:

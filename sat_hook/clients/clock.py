@@ -1,4 +1,4 @@
-"""The system's own clocks."""
+"""The system clocks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sys
 import time
 from datetime import UTC, datetime
 
-# Linux's CLOCK_MONOTONIC stands still while the machine is suspended, CLOCK_BOOTTIME goes on. On macOS the
-# names are the other way round: clock_gettime(CLOCK_MONOTONIC) is the continuous one.
+# On Linux CLOCK_MONOTONIC stops while the machine is suspended and CLOCK_BOOTTIME continues. On macOS
+# clock_gettime(CLOCK_MONOTONIC) is the clock that continues.
 _CONTINUOUS_CLOCK = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
 
 
@@ -21,5 +21,5 @@ class SystemClock:
         return datetime.now(UTC)
 
     def boottime_seconds(self) -> float:
-        """Seconds of a clock that never jumps and goes on while the machine is suspended."""
+        """Seconds of a monotonic clock that continues while the machine is suspended."""
         return time.clock_gettime(_CONTINUOUS_CLOCK)

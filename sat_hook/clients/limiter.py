@@ -1,6 +1,6 @@
-"""How many requests may be made: two ports, and the implementations for one process.
+"""Limits on requests: two ports, and the implementations for one process.
 
-Those that all workers of an account share are in :mod:`~sat_hook.clients.shared_limiter`.
+The limiters that all workers of an account share are in :mod:`~sat_hook.clients.shared_limiter`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class AsyncLimiter(Protocol):
 
 
 class _Pace:
-    """Even spacing: each request takes the next free moment. No bursts, so no bucket to tune."""
+    """Spaces requests evenly: each takes the next free moment. There are no bursts, so no bucket to tune."""
 
     __slots__ = ("_interval_seconds", "_next_at")
 
@@ -50,7 +50,7 @@ class _Pace:
         self._next_at = float("-inf")
 
     def delay_seconds(self, now: float) -> float:
-        """Take the next moment; how long it is away."""
+        """Take the next moment and return how far away it is."""
         moment = max(now, self._next_at)
         self._next_at = moment + self._interval_seconds
         return moment - now

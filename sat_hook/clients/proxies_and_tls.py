@@ -1,4 +1,4 @@
-"""What the environment of the process says about TLS and proxies, read the same way for both clients."""
+"""TLS and proxy settings from the environment variables, read the same way for both clients."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_p
 from sat_hook.clients.settings import InvalidSettingsError
 
 CA_BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""In the order in which they win."""
+"""In order of precedence."""
 
 
 def ca_bundle(environment: Mapping[str, str] | None = None) -> str:
-    """The file or folder of trusted authorities: the environment's, else certifi's.
+    """The file or folder of trusted authorities: from the environment, else from certifi.
 
-    :raises InvalidSettingsError: when a variable names something that does not exist; trusting other
-        authorities than the operator chose would be worse than stopping.
+    :raises InvalidSettingsError: when a variable names a missing path; it is safer to stop than to trust
+       other authorities than the operator chose.
     """
     for variable in CA_BUNDLE_VARIABLES:
         path = (os.environ if environment is None else environment).get(variable, "")
@@ -31,7 +31,7 @@ def ca_bundle(environment: Mapping[str, str] | None = None) -> str:
 
 
 def tls_context(bundle: str) -> ssl.SSLContext:
-    """A verifying context that trusts exactly ``bundle``.
+    """A verifying TLS context that trusts only ``bundle``.
 
     :raises InvalidSettingsError: when it holds no certificates.
     """

@@ -1,8 +1,7 @@
-"""Knows whether a request has left, and keeps one that may not leave any more from leaving.
+"""Knows whether a request was sent, and stops one whose send window has passed.
 
-Both transports call :meth:`SendGuard.before_writing` at the last moment there is: a connection is at hand and
-the next thing is to write the request to it. So "never sent" is something that was seen, not concluded from
-the kind of an error.
+Both transports call :meth:`SendGuard.before_writing` at the last possible moment: the connection is open and
+the request is written next. So "never sent" is observed, not inferred from an error type.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ from sat_hook.domain.ports import Clock, SendWindow
 
 
 class SendWindowClosed(Exception):
-    """The window passed before the request was written."""
+    """The send window passed before the request was written."""
 
 
 class SendGuard:
     """Watches one transmission.
 
-    :param window: until when it may start; ``None`` for questions, which may be asked at any time.
+    :param window: until when it may start; ``None`` for read-only calls, which may start at any time.
     """
 
     __slots__ = ("_clock", "_window", "written")
@@ -30,12 +29,12 @@ class SendGuard:
         self.written = False
 
     def before_writing(self) -> None:
-        """:raises SendWindowClosed: when the window has passed; then nothing is written."""
+        """:raises SendWindowClosed: when the window has passed; nothing is written then."""
         if self.written:
             return
         if self._window is not None and not self._window.is_open(self._clock):
             raise SendWindowClosed
-        # From here on a byte may be on its way, whatever happens next.
+        # From here on a byte may have been sent, whatever happens next.
         self.written = True
 
 

@@ -1,4 +1,4 @@
-"""One SAT account as the clients need it. Nothing here is global: two accounts never mix."""
+"""The settings of one SAT account. Nothing here is global, so two accounts never mix."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sat_hook.protocol.endpoints import ADDRESSES, Environment
 from sat_hook.protocol.signing import Signer, Verifier
 
 MAXIMUM_RESPONSE_BYTES = 8 * 1024 * 1024
-"""The whole catalogue fits several times; a hostile or broken answer does not fill the memory."""
+"""Several times the size of the whole catalogue, and small enough to protect memory from a hostile answer."""
 
 
 class InvalidSettingsError(ValueError):
     """A setting that cannot work.
 
     :param setting: its name.
-    :param found: what it is, never a secret.
+    :param found: its value, never a secret.
     :param expected: what it should be.
     """
 
@@ -35,19 +35,19 @@ _ACCOUNT_NAME = re.compile(r"[\w@+#!():-][\w.@+#!():-]{0,199}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountSettings:
-    """Who we are, where SAT is, and the limits of every call.
+    """One account's identity, SAT's addresses, and the limits of every call.
 
     :param account: the name of the account in event streams.
-    :param base_url: ends in ``/api``; empty for the environment's own address. ``custom`` has none.
+    :param base_url: ends in ``/api``; empty for the environment's address, which ``custom`` does not have.
     :param token_url: likewise.
-    :param signer: signs checkouts; without it nothing can be ordered.
-    :param verifier: verifies statuses; without it no order can end.
+    :param signer: signs checkouts; required to place orders.
+    :param verifier: verifies statuses; required to end orders.
     :param total_timeout_seconds: from the first step of a connection to the last byte of the answer.
-    :param requests_per_second: ``None`` is without limit.
-    :param max_in_flight: requests at the same time.
-    :param limits_are_shared: both limits hold for all processes of the account together, wherever these can
-        agree on them; else for each process.
-    :param max_response_bytes: an answer longer than this is not read to its end.
+    :param requests_per_second: ``None`` means no limit.
+    :param max_in_flight: most requests at the same time.
+    :param limits_are_shared: whether both limits apply to all processes of the account together, where they
+       can share them; otherwise to each process.
+    :param max_response_bytes: longer answers are not read to the end.
     :param trust_callbacks: a signed callback ends an order without asking for its status.
     :raises InvalidSettingsError: for a setting that cannot work.
     """
@@ -73,7 +73,7 @@ class AccountSettings:
         if not self.account:
             raise InvalidSettingsError("account", "nothing", "a name")
         if not _ACCOUNT_NAME.fullmatch(self.account):
-            # Reports are kept in folders of this name.
+            # Reports are stored in folders of this name.
             raise InvalidSettingsError(
                 "account", repr(self.account[:200]), "up to 200 letters, digits, -_.:@+#!(); no dot in front"
             )
@@ -101,7 +101,7 @@ class AccountSettings:
 
     @property
     def client(self) -> str:
-        """Which client of SAT's this is: a digest of the client id and of SAT's host, however written."""
+        """Identifies the SAT client: a digest of the client id and the normalised SAT host."""
         parts = urlsplit(self.base_url.lower())
         port = parts.port or _PORTS[parts.scheme]
         named = f"{self.client_id}@{(parts.hostname or '').rstrip('.')}:{port}"

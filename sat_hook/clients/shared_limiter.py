@@ -1,7 +1,7 @@
-"""Limiters that all processes of an account share, through a register that each of them asks now and then.
+"""Limiters that all processes of an account share through a common register.
 
-A process asks for permits on a short lease, and for moments in blocks as large as its own recent demand.
-While the register is away it goes on with its share of the limits as it last knew them: never without limit.
+A process takes permits on a short lease, and moments in blocks sized by its recent demand. While the register
+is unavailable, it continues with its share of the limits as last known, never without a limit.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LEASE_SECONDS = 10.0
-"""After so long the permits of a process that was killed belong to the others."""
+"""How long a killed process keeps its permits before the others get them."""
 BLOCKING_LEASE_SECONDS = 45.0
-"""The same where nobody renews a lease while threads wait for answers: longer than any of them waits."""
+"""The lease when no thread renews it while threads wait for answers: longer than any of them waits."""
 RENEWAL_SECONDS = 1.0
-"""How often a busy process asks, if only to hear how many permits it may keep, and an idle one gives up."""
+"""How often a busy process renews its lease, and after which an idle one gives it up."""
 TROUBLE_SECONDS = 3.0
-"""How long a register that was away is given to come back."""
+"""How long to wait before an unavailable register is asked again."""
 BLOCK_SECONDS = 0.25
-"""How much of the future a process takes at once."""
+"""How far ahead a process reserves moments at once."""
 RETRY_SECONDS = 0.1
-"""How soon a process that got fewer permits than it wants asks again."""
+"""How soon a process asks again after it got fewer permits than it wanted."""
 PROCESSES_ASSUMED = 8
-"""How many share the limits, for a process that has never reached the register."""
+"""Assumed number of processes that share the limits, until the register was reached once."""
 
 
 class _Share:
-    """What this process may do, and the arithmetic of it: no lock, no waiting, no I/O; times in seconds."""
+    """This process' share of the limits, as arithmetic: no lock, no waiting, no I/O; times in seconds."""
 
     def __init__(
         self, clock: Clock, *, requests_per_second: float | None, max_in_flight: int, lease_seconds: float
@@ -63,13 +63,13 @@ class _Share:
         self.is_cut_off = False
 
     def admit(self) -> float | None:
-        """Admit one request: how long it waits for its moment; None when it may not be admitted yet."""
+        """Admit one request and return how long it waits for its moment; None when it must wait."""
         now = self._clock.boottime_seconds()
         if now >= self._lease_ends or self.in_use >= self._permits:
             return None
         delay = 0.0
         if self._rate is not None:
-            # A moment that has passed is lost: used later, it would make a burst of what must be even.
+            # A moment that has passed is lost: using it later would cause a burst.
             while self._moments and self._moments[0] < now - self._interval:
                 self._moments.popleft()
             if not self._moments:
@@ -81,14 +81,14 @@ class _Share:
         return delay
 
     def question(self, waiting: int) -> tuple[int, int]:
-        """How many requests are wanted in flight, and how many moments; to be asked at once.
+        """How many requests in flight and how many moments to ask for now.
 
-        After :meth:`end_lease` nothing is wanted but what is still in flight.
+        After :meth:`end_lease` only requests still in flight are counted.
         """
         now = self._clock.boottime_seconds()
         elapsed = max(now - self._asked_at, self._interval, 0.001)
         demand = max(waiting, ceil(self._admitted / elapsed * BLOCK_SECONDS))
-        # Twice as many, so that growing demand does not ask for every single permit.
+        # Twice as many, so that growing demand does not need a request for every permit.
         wanted = min(2 * max(self.in_use + waiting, self._peak), self._max_in_flight)
         if self._is_leaving:
             wanted, self._is_leaving = self.in_use, False
@@ -96,17 +96,17 @@ class _Share:
         return wanted, min(demand, self._largest_block) if waiting else 0
 
     def take(self, allowance: RequestAllowance) -> None:
-        """The register has answered."""
+        """Apply the register's answer."""
         self.is_cut_off = False
         self._holders = allowance.holders
         self._permits = allowance.permits
-        # Counted from the question, so that our lease never outlasts the register's.
+        # Counted from when we asked, so that our lease never outlasts the register's.
         self._lease_ends = self._asked_at + self._lease_seconds
         if self._rate is not None:
             self._book(self._clock.boottime_seconds() + allowance.delay_seconds, allowance.moments)
 
     def fall_back(self, waiting: int) -> None:
-        """The register is away: this process' share, by how many processes shared the limits last."""
+        """Use this process' share while the register is unavailable, by the last known process count."""
         now = self._clock.boottime_seconds()
         self.is_cut_off = True
         self._permits = max(1, self._max_in_flight // self._holders)
@@ -116,7 +116,7 @@ class _Share:
             self._book(max(now, self._booked_until), min(waiting, room), self._interval * self._holders)
 
     def end_lease(self) -> bool:
-        """Admit nobody any more; True when the register should be told."""
+        """Stop admitting requests; True when the register should be told."""
         had_lease = not self.is_cut_off and self._clock.boottime_seconds() < self._lease_ends
         self._lease_ends = float("-inf")
         self._is_leaving = had_lease
@@ -124,21 +124,21 @@ class _Share:
 
     @property
     def should_ask(self) -> bool:
-        """False while a register that was away is given time to come back."""
+        """False while waiting for an unavailable register to recover."""
         return not self.is_cut_off or self._clock.boottime_seconds() >= self._asked_at + TROUBLE_SECONDS
 
     @property
     def is_due(self) -> bool:
-        """True when it is time to ask although nobody waits."""
+        """True when it is time to ask even if no request waits."""
         return self._clock.boottime_seconds() >= self._asked_at + RENEWAL_SECONDS
 
     @property
     def is_idle(self) -> bool:
-        """True when nothing was in flight since the last question."""
+        """True when nothing was in flight since the last exchange with the register."""
         return not self._peak
 
     def pause_seconds(self) -> float:
-        """How long those who still wait do so before the register is asked again."""
+        """How long waiting requests wait before the register is asked again."""
         if self.in_use >= self._permits or self._rate is None:
             return RETRY_SECONDS
         ahead = self._booked_until - self._clock.boottime_seconds()
@@ -153,7 +153,7 @@ class _Share:
 class AsyncSharedLimiter:
     """Limits the tasks of this event loop together with all other processes of the account.
 
-    :param offload: how the blocking register is asked; by default in a thread.
+    :param offload: runs the blocking register calls; by default in a thread.
     """
 
     def __init__(
@@ -220,7 +220,7 @@ class AsyncSharedLimiter:
 
     def _admit_waiting(self) -> None:
         while self._waiting:
-            if self._waiting[0].done():  # given up
+            if self._waiting[0].done():  # cancelled
                 self._waiting.popleft()
                 continue
             delay = self._share.admit()
@@ -229,7 +229,7 @@ class AsyncSharedLimiter:
             self._waiting.popleft().set_result(delay)
 
     async def _keep_lease(self) -> None:
-        """Ask when somebody waits, and renew while requests are in flight; lives until :meth:`close`."""
+        """Ask when a request waits, and renew while requests are in flight; runs until :meth:`close`."""
         while True:
             self._somebody_waits.clear()
             if self._waiting or not self._share.is_idle:
@@ -309,7 +309,7 @@ class SharedLimiter:
             self._share.in_use -= 1
             self._changed.notify()
             if not self._share.in_use and not self._waiting:
-                # Callers of single questions rarely close anything, and others may want the permits.
+                # Callers of single calls rarely close the limiter, and other processes may need the permits.
                 self._give_up()
 
     def close(self) -> None:
@@ -341,7 +341,7 @@ class SharedLimiter:
         return delay
 
     def _ask(self, waiting: int) -> None:
-        """Ask with the lock given back meanwhile."""
+        """Ask the register with the lock released."""
         share = self._share
         allowance: RequestAllowance | None = None
         if share.should_ask:

@@ -1,8 +1,8 @@
-"""The access token of one client: renewed early, by one caller at a time, kept when renewal fails.
+"""The access token of one client: renewed early, by one caller at a time, and kept if renewal fails.
 
-Both caches have the same shape: ``token()`` gives a usable token, ``refuse(token)`` reports a 401, and
-``other_than(token)`` gives what replaced it, if anything did. The decisions are those of
-:class:`~sat_hook.protocol.tokens.TokenState`; only the waiting differs.
+Both caches have the same interface: ``token()`` returns a usable token, ``refuse(token)`` reports a 401, and
+``other_than(token)`` returns its replacement, if there is one. :class:`~sat_hook.protocol.tokens.TokenState`
+decides for both; only the waiting differs.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class BlockingTokenCache:
         self._failure: TokenUnavailableError | None = None
 
     def token(self) -> str:
-        """A usable token. Only one thread renews; the others go on with the old one while it lives.
+        """A usable token. Only one thread renews; the others use the old token until it expires.
 
-        :raises TokenUnavailableError: there is none and none could be had.
+        :raises TokenUnavailableError: there is no usable token and none was granted.
         """
         usable, due, flights = self._look()
         if usable is None:
@@ -55,7 +55,7 @@ class BlockingTokenCache:
             self._state.refuse(token)
 
     def other_than(self, token: str) -> str | None:
-        """The token that replaced ``token``, asked for now if need be; ``None`` if it is still the best."""
+        """The token that replaced ``token``, fetched if needed; ``None`` if ``token`` is still current."""
         usable, due, flights = self._look()
         if usable == token and due:
             try:
@@ -66,7 +66,7 @@ class BlockingTokenCache:
 
     def _after_flight(self, flights_seen: int) -> str:
         with self._flight:
-            # Those who waited share the fate of the flight they waited for, be it a token or a failure.
+            # All waiters get the result of the renewal they waited for, a token or a failure.
             if self._look()[2] == flights_seen:
                 self._renew()
         usable = self._look()[0]
@@ -111,9 +111,9 @@ class AsyncTokenCache:
         self._failure: TokenUnavailableError | None = None
 
     async def token(self) -> str:
-        """A usable token. Renewal ahead of time happens beside; nobody waits for it.
+        """A usable token. Early renewal runs in the background; no caller waits for it.
 
-        :raises TokenUnavailableError: there is none and none could be had.
+        :raises TokenUnavailableError: there is no usable token and none was granted.
         """
         now = self._clock.boottime_seconds()
         usable = self._state.usable(now)
@@ -121,8 +121,8 @@ class AsyncTokenCache:
             if self._state.is_due(now):
                 self._renewal()
             return usable
-        # wait() and not await: a caller who is cancelled must not take the others' flight down, and a
-        # flight that is given up by close() must not look like the caller's own cancellation.
+        # wait() instead of await: a cancelled caller must not cancel the shared renewal, and a renewal
+        # cancelled by close() must not look like the caller's own cancellation.
         await asyncio.wait({self._renewal()})
         usable = self._state.usable(self._clock.boottime_seconds())
         if usable is None:
@@ -134,7 +134,7 @@ class AsyncTokenCache:
         self._state.refuse(token)
 
     async def other_than(self, token: str) -> str | None:
-        """The token that replaced ``token``, asked for now if need be; ``None`` if it is still the best."""
+        """The token that replaced ``token``, fetched if needed; ``None`` if ``token`` is still current."""
         now = self._clock.boottime_seconds()
         usable = self._state.usable(now)
         if usable == token and (self._flight is not None or self._state.is_due(now)):
@@ -143,7 +143,7 @@ class AsyncTokenCache:
         return usable if usable != token else None
 
     async def close(self) -> None:
-        """Give up a renewal that is under way."""
+        """Cancel a running renewal."""
         flight = self._flight
         if flight is not None:
             flight.cancel()

@@ -1,4 +1,4 @@
-"""What kept a request from its answer, in words for people: no host, no body, no text of a library."""
+"""Describes why a request got no answer, without host, body or library messages."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ _WORDS = {
 
 
 def transport_error_text(kind: FaultKind, error: BaseException) -> str:
-    """One sentence; the type of ``error`` is for whoever searches further."""
+    """One sentence, with the type of ``error`` for further search."""
     return f"{_WORDS.get(kind, kind.value.replace('_', ' '))} ({type(error).__name__})"
