@@ -318,7 +318,7 @@ def _answer(account: str, standing: RulesStanding, command: ConfirmRules | Decli
         )
     if is_same_person(waiting.proposed_by, command.actor):
         return _wrong(
-            f"proposal {waiting.number}: found its proposer ({command.actor}); expected somebody else to "
+            f"proposal {waiting.number}: found its proposer ({command.actor}); expected another person to "
             "confirm it"
         )
     return (

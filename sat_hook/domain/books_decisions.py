@@ -105,7 +105,7 @@ def _record_top_up(books: AccountBooks, event: happened.TopUpRecorded, now: date
                 return refuse(RefusalReason.ALREADY_SO, event.reference)
             return _wrong(
                 f"reference {event.reference!r}: found a top-up of {rupiah(known.event.amount_rupiah)} "
-                f"recorded by {known.posted.actor}; expected a reference of its own"
+                f"recorded by {known.posted.actor}; expected another reference"
             )
     return (event,)
 
@@ -178,14 +178,14 @@ def _certify_day(books: AccountBooks, command: asked.CertifyDay) -> Decision:
         return refuse(RefusalReason.ALREADY_SO, f"certified by {books.certified[day].posted.actor}")
     close, signed = books.closes.get(day), books.prepared.get(day)
     if close is None or signed is None:
-        return _wrong(f"{day}: found nobody's preparation; expected a close that its preparer has signed")
+        return _wrong(f"{day}: found no preparation; expected a close that its preparer has signed")
     if signed.event.position != close.event.position:
         return _wrong(
             f"{day}: found a preparation of position {signed.event.position}; expected one of "
             f"{close.event.position}, where the day was closed since"
         )
     if is_same_person(signed.posted.actor, command.actor):
-        return _wrong(f"{day}: found the preparer ({command.actor}); expected somebody else to approve")
+        return _wrong(f"{day}: found the preparer ({command.actor}); expected another person to approve")
     if command.position != close.event.position:
         return _wrong(
             f"{day}: found a close at position {close.event.position}; expected the one at "
