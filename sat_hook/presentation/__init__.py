@@ -1,1 +1,1 @@
-"""How figures are shown: Jinja templates, charts as SVG, and their colours. Pure."""
+"""Presentation of figures: Jinja templates, SVG charts and colours. Pure."""

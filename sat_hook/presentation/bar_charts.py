@@ -1,7 +1,7 @@
-"""Charts as inline SVG: horizontal waterfalls and stacked bars, from a zero line, every bar with its figure.
+"""Charts as inline SVG: horizontal waterfalls and stacked bars from a zero line, each bar with its figure.
 
-They take their colours from the custom properties of :data:`STYLE`, and need no script and nothing from
-elsewhere. The same input gives the same text.
+Their colours come from the custom properties of :data:`STYLE`. They need no script and no external resources.
+The same input gives the same text.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _TOP = 6
 _AXIS_HEIGHT = 26
 _PLOT = WIDTH - _LABEL_WIDTH - _FIGURE_WIDTH
 _LEAST_BAR = 2.0
-"""Pixels: what is not nothing is seen."""
+"""Least width in pixels, so that every non-zero value is visible."""
 _GAP = 2.0
 _LONGEST_LABEL = 31
 _TICKS = 4
 
 
 class Meaning(StrEnum):
-    """What a colour says; the values are CSS classes."""
+    """The meaning of a colour; the values are CSS classes."""
 
     TOTAL = "c-total"
     INCREASE = "c-increase"
@@ -61,7 +61,7 @@ class Meaning(StrEnum):
 
 
 AGES = (Meaning.AGE_1, Meaning.AGE_2, Meaning.AGE_3, Meaning.AGE_4)
-"""From young to old; one hue, ever stronger."""
+"""From young to old: one hue, increasingly strong."""
 
 _COLOURS: dict[str, Colour] = {
     Meaning.TOTAL: GREY,
@@ -81,7 +81,7 @@ STYLE = (
     + ".chart{display:block;width:100%;height:auto;min-width:560px;font:12px system-ui,sans-serif}\n"
     ".chart text{fill:var(--ink-2)}\n"
     ".chart .figure{fill:var(--ink);font-variant-numeric:tabular-nums}\n"
-    # A figure that stands on a line stays readable.
+    # A figure on top of a line stays readable.
     ".chart .figure{paint-order:stroke;stroke:var(--surface);stroke-width:4px}\n"
     ".chart .strong{font-weight:600;fill:var(--ink)}\n"
     ".chart .grid{stroke:var(--grid);stroke-width:1}\n"
@@ -90,7 +90,7 @@ STYLE = (
     + "\n".join(f".{name}{{fill:var(--{name});background:var(--{name})}}" for name in Meaning)
     + "\n"
 )
-"""The style sheet that the charts need; it also defines the colours of a page."""
+"""The style sheet of the charts; it also defines the colours of a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of a stacked bar. ``what`` is shown when one points at it."""
+    """A segment of a stacked bar. ``what`` is its tooltip."""
 
     size: int
     colour: Meaning
@@ -115,7 +115,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A stacked bar, with the figure that stands at its end."""
+    """A stacked bar, with the figure at its end."""
 
     label: str
     parts: tuple[Part, ...]
@@ -123,7 +123,7 @@ class Bar:
 
     @property
     def size(self) -> int:
-        """How long it is."""
+        """The length of the bar."""
         return sum(part.size for part in self.parts)
 
 
@@ -146,7 +146,7 @@ def waterfall(title: str, steps: Sequence[Step]) -> Markup:
 
 
 def stacked_bars(title: str, bars: Sequence[Bar], *, is_rupiah: bool) -> Markup:
-    """One bar a line, as SVG; its parts stand side by side with a gap, from a zero line."""
+    """One bar per line, as SVG; its parts are side by side with a gap, from a zero line."""
     scale = _Scale.over([0, *(bar.size for bar in bars)])
     rows = []
     for place, bar in enumerate(bars):
@@ -195,7 +195,7 @@ def _row(
 ) -> Markup:
     middle = _TOP + place * _ROW_HEIGHT + _ROW_HEIGHT / 2
     strong = " strong" if is_strong else ""
-    # Codes of a family differ at their beginnings or at their ends.
+    # Product codes of one family differ at their start or their end.
     kept = _LONGEST_LABEL // 2
     cut = label if len(label) <= _LONGEST_LABEL else f"{label[:kept]}…{label[-kept:]}"
     return element(

@@ -1,4 +1,4 @@
-"""The colours of pages and charts, light and dark. People who see colours differently can tell them apart."""
+"""The colours of pages and charts, light and dark. They stay distinguishable with colour blindness."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BLUES = (
     Colour("#256abf", "#7db1f0"),
     Colour("#0d366b", "#d6e7fc"),
 )
-"""One hue, each step stronger than the one before."""
+"""One hue, each step stronger than the last."""
 
 PAGE: Mapping[str, Colour] = {
     "surface": Colour("#fcfcfb", "#1a1a19"),
@@ -37,17 +37,17 @@ PAGE: Mapping[str, Colour] = {
     "axis": Colour("#8a8983", "#8a8983"),
     "link": Colour("#1a5fb4", "#7ab4f5"),
 }
-"""What every page and chart is drawn on and written with."""
+"""The background and text colours of every page and chart."""
 
 
 def custom_properties(selector: str, colours: Mapping[str, Colour]) -> str:
-    """CSS that defines ``--name`` for each colour and for those of :data:`PAGE`, light, dark and on paper."""
+    """CSS that defines ``--name`` for each colour and those of :data:`PAGE`: light, dark and print."""
     named = {**PAGE, **colours}
     light = "".join(f"--{name}:{colour.light};" for name, colour in named.items())
     dark = "".join(f"--{name}:{colour.dark};" for name, colour in named.items())
     return (
         f"{selector}{{color-scheme:light dark;{light}}}\n"
         f"@media (prefers-color-scheme:dark){{{selector}{{{dark}}}}}\n"
-        # Paper is white.
+        # Print uses the light colours.
         f"@media print{{{selector}{{color-scheme:light;{light}}}}}\n"
     )

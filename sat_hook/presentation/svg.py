@@ -1,4 +1,4 @@
-"""What charts are made of: elements whose texts are escaped, and round ticks for their axes."""
+"""Building blocks of charts: escaped SVG elements, and round ticks for axes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from markupsafe import Markup, escape
 
 
 def element(name: str, *children: object, **attributes: object) -> Markup:
-    """An element. Children and attributes are escaped, unless they are Markup; floats get one decimal.
+    """Make an element. Children and attributes are escaped unless they are Markup; floats get one decimal.
 
-    :param attributes: ``text_anchor`` is written ``text-anchor``, and ``class_`` is ``class``; what is None
-        is left out.
+    :param attributes: ``text_anchor`` is written as ``text-anchor`` and ``class_`` as ``class``; None is left
+       out.
     """
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_number(value))}"'
@@ -19,12 +19,12 @@ def element(name: str, *children: object, **attributes: object) -> Markup:
         if value is not None
     )
     content = joined(children)
-    # Every part of it has been escaped.
+    # Every part has been escaped.
     return Markup(f"<{name}{written}>{content}</{name}>" if content else f"<{name}{written}/>")  # noqa: S704
 
 
 def joined(parts: Iterable[object], separator: str = "") -> Markup:
-    """Parts in a row; what is not Markup is escaped."""
+    """Join parts; escapes what is not Markup."""
     return Markup(separator).join(escape(part) for part in parts)  # noqa: S704
 
 
@@ -36,13 +36,13 @@ def line(class_: str, x1: float, y1: float, x2: float, y2: float) -> Markup:
 def rectangle(
     class_: str, x: float, y: float, width: float, height: float, title: str = "", **attributes: object
 ) -> Markup:
-    """A rectangle. ``title`` is shown when one points at it."""
+    """A rectangle. ``title`` is its tooltip."""
     told = (element("title", title),) if title else ()
     return element("rect", *told, class_=class_, x=x, y=y, width=width, height=height, **attributes)
 
 
 def round_step(least: int) -> int:
-    """The smallest of 1, 2, 5, 10, 20, 50 … that is not below ``least``."""
+    """The smallest of 1, 2, 5, 10, 20, 50 … that is at least ``least``."""
     size = 1
     while True:
         for factor in (1, 2, 5):

@@ -1,4 +1,4 @@
-"""Jinja templates that lie beside the modules that render them: autoescape on, a missing name is an error."""
+"""Loads Jinja templates next to the modules that render them. Autoescape is on; missing names raise."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sat_hook.domain.rupiah import short_rupiah, true_minus, typeset_rupiah
 
 
 def templates_of(package: str) -> jinja2.Environment:
-    """The templates in the folder ``templates`` of a package.
+    """Load the templates from a package's folder ``templates``.
 
-    Filters: ``rupiah``, ``short_rupiah``, ``number`` (whole numbers), ``wib`` (moments; empty for None).
+    Filters: ``rupiah``, ``short_rupiah``, ``number`` (whole numbers), ``wib`` (times; empty for None).
     """
 
     def load(name: str) -> str:

@@ -1,1 +1,1 @@
-"""PostgreSQL: the event store, projections, inbox, poll schedule and intake; all SQL lives in ``sql/``."""
+"""PostgreSQL adapters: event store, projections, inbox, poll schedule and intake. All SQL is in ``sql/``."""

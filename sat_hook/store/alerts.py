@@ -1,4 +1,4 @@
-"""The book of alerts: what people have to be told, and whether they were. Operational, in PostgreSQL."""
+"""The alerts table: what to notify people of, and whether they were notified. Operational state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sat_hook.store.statements import queries
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An event that may be news: the ends that its stream had before it, its account, its batch."""
+    """An event that may raise an alert, with the earlier ends of its stream, its account and its batch."""
 
     recorded: RecordedEvent
     earlier_ends: frozenset[str]
@@ -28,7 +28,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class OpenAlert:
-    """An alert that this caller may tell people of; ``tries`` counts the attempts, this one included."""
+    """An alert that this caller may send; ``tries`` counts the attempts, including this one."""
 
     alert: Alert
     tries: int
@@ -36,10 +36,10 @@ class OpenAlert:
 
 @dataclass(frozen=True, slots=True)
 class ToldAlert:
-    """An alert as it stands in the book.
+    """An alert and its delivery state.
 
-    :param notified_at: when it was dealt with; None while it will still be tried.
-    :param trouble: why nobody was told, or not yet; None once somebody was.
+    :param notified_at: when its delivery was settled; None while it will still be tried.
+    :param trouble: why it was not sent, or not yet; None once it was sent.
     """
 
     alert: Alert
@@ -50,7 +50,7 @@ class ToldAlert:
 
     @property
     def was_told(self) -> bool:
-        """Whether a notifier took it."""
+        """Whether a notifier accepted it."""
         return self.notified_at is not None and self.trouble is None
 
 
@@ -62,12 +62,12 @@ class AlertBook:
         self._alerts = queries("alerts")
 
     def read_up_to(self) -> int:
-        """Up to which position the log has been read."""
+        """The position up to which the log has been read."""
         with self._database.transaction() as connection:
             return int(self._alerts.alerts_cursor(connection) or 0)
 
     def candidates(self, after_position: int, up_to_position: int, limit: int = 1000) -> list[Candidate]:
-        """A page of the events that may be news, by position."""
+        """A page of the events that may raise alerts, by position."""
         with self._database.transaction() as connection:
             rows = list(
                 self._alerts.alerting_events(
@@ -92,9 +92,9 @@ class AlertBook:
         read_up_to: int | None = None,
         connection: Connection | None = None,
     ) -> int:
-        """Note alerts, and how far the log was read, in one transaction; returns how many keys are new.
+        """Store alerts, and how far the log was read, in one transaction; returns how many keys are new.
 
-        :param connection: the caller's own transaction, for alerts that must not outlive its rollback.
+        :param connection: the caller's transaction, for alerts that must be rolled back with it.
         """
         if connection is not None:
             return self._add(connection, alerts, read_up_to)
@@ -120,7 +120,7 @@ class AlertBook:
         return new
 
     def claim(self, now: datetime, lease_until: datetime, limit: int) -> list[OpenAlert]:
-        """Take alerts that nobody was told of yet; nobody else gets them before ``lease_until``."""
+        """Claim unsent alerts; no other caller gets them before ``lease_until``."""
         with self._database.transaction() as connection:
             rows = list(
                 self._alerts.claim_alerts_to_notify(connection, now=now, lease_until=lease_until, limit=limit)
@@ -128,17 +128,17 @@ class AlertBook:
         return [OpenAlert(_alert(row[1:8]), row[8]) for row in rows]
 
     def settle_notified(self, keys: Collection[str], now: datetime) -> None:
-        """People were told of these."""
+        """Record that these were sent."""
         with self._database.transaction() as connection:
             self._alerts.settle_notified(connection, keys=list(keys), now=now)
 
     def settle_logged(self, keys: Collection[str], now: datetime, trouble: str) -> None:
-        """Nobody was told of these: there is a line in a task's log only."""
+        """Record that these were only written to a task's log."""
         with self._database.transaction() as connection:
             self._alerts.settle_logged(connection, keys=list(keys), now=now, trouble=trouble)
 
     def settle_not_notified(self, keys: Collection[str], next_try_at: datetime, trouble: str) -> None:
-        """The notifier did not take these."""
+        """Record that the notifier did not accept these."""
         with self._database.transaction() as connection:
             self._alerts.settle_not_notified(
                 connection, keys=list(keys), next_try_at=next_try_at, trouble=trouble
@@ -150,12 +150,12 @@ class AlertBook:
             return [_alert(row[:7]) for row in self._alerts.alerts_to_announce(connection, limit=limit)]
 
     def settle_announced(self, keys: Collection[str], now: datetime) -> None:
-        """The asset events of these are under way."""
+        """Record that the asset events of these were emitted."""
         with self._database.transaction() as connection:
             self._alerts.settle_announced(connection, keys=list(keys), now=now)
 
     def recent(self, limit: int = 50) -> list[ToldAlert]:
-        """The newest alerts, told or not."""
+        """The newest alerts, sent or not."""
         with self._database.transaction() as connection:
             rows = list(self._alerts.recent_alerts(connection, limit=limit))
         return [ToldAlert(_alert(row[:7]), *row[7:]) for row in rows]

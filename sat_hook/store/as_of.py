@@ -1,7 +1,6 @@
-"""The store as it stood at a settled position of the log: folded from events, never read from projections.
+"""The store as of a settled position of the log: folded from events, never read from projections.
 
-The log only grows, so what is settled never changes: the same position gives the same answers at any later
-time.
+The log only grows, so the same position always gives the same answers.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ _INTAKE_ENDED = BatchReceived.__name__
 
 
 class UnsettledPositionError(LookupError):
-    """The log has not settled the position that was asked for."""
+    """The log has not settled the requested position."""
 
 
 class StateTally:
-    """Counts orders by state as they come by."""
+    """Counts orders by state."""
 
     def __init__(self) -> None:
         self._sums = {state: [0, 0, 0] for state in OrderState}
@@ -48,12 +47,12 @@ class StateTally:
 
     @property
     def counts(self) -> list[StateCount]:
-        """What was counted, states in their usual order; empty states are left out."""
+        """The counts, with states in their usual order; empty states are left out."""
         return [StateCount(state, *sums) for state, sums in self._sums.items() if sums[0]]
 
 
 class StoreAsOf(BatchReader, ABC):
-    """What a batch and its orders were at ``position``. For one use: the order of rows is remembered.
+    """A batch and its orders as of ``position``. Use an instance once: it caches the order of rows.
 
     Every method may raise StoreUnavailableError.
     """
@@ -64,11 +63,11 @@ class StoreAsOf(BatchReader, ABC):
 
     @abstractmethod
     def _received(self, batch_id: str, after_position: int, up_to_position: int) -> list[tuple[int, str]]:
-        """Row number and request id of the orders that the batch received between the positions."""
+        """Row number and request id of the orders that the batch received between two positions."""
 
     @abstractmethod
     def _events_of(self, streams: Sequence[StreamId]) -> Iterable[RecordedEvent]:
-        """The streams' events up to the position, stream by stream, by version."""
+        """The events of the streams up to the position, grouped by stream, by version."""
 
     def read_stream(self, stream: StreamId) -> list[RecordedEvent]:
         return list(self._events_of([stream]))
@@ -107,7 +106,7 @@ class StoreAsOf(BatchReader, ABC):
         return chosen[:limit]
 
     def moved_on(self, batch_id: str) -> Iterator[Order]:
-        """Orders that were rejected in the batch and belong to a later one, which received them again."""
+        """Orders that the batch rejected and a later batch received again."""
         rows = self._rows_of(batch_id)
         for start in range(0, len(rows), STREAMS_PER_READ):
             page = [request_id for _, request_id in rows[start : start + STREAMS_PER_READ]]
@@ -127,7 +126,7 @@ class StoreAsOf(BatchReader, ABC):
             events = self.read_stream(StreamId(StreamKind.BATCH, batch_id))
             if not events:
                 return []
-            # Orders of a batch begin while its rows are taken in, and at no other time.
+            # The orders of a batch begin only while its rows are read.
             ended = (e.position for e in events if e.type_name == _INTAKE_ENDED)
             self._rows[batch_id] = self._received(batch_id, events[0].position, next(ended, self.position))
         return self._rows[batch_id]
@@ -136,7 +135,7 @@ class StoreAsOf(BatchReader, ABC):
 def as_of_position(store: EventStore, position: int) -> StoreAsOf:
     """The store as of ``position``.
 
-    :raises UnsettledPositionError: when the log does not reach to the position, or may still grow below it.
+    :raises UnsettledPositionError: when the log does not reach the position, or may still grow below it.
     """
     settled = store.close_position()
     if not 0 <= position <= settled:
@@ -147,5 +146,5 @@ def as_of_position(store: EventStore, position: int) -> StoreAsOf:
 
 
 def as_of_now(store: EventStore) -> StoreAsOf:
-    """The store as of now, at a position of its own."""
+    """The store as of the newest settled position."""
     return as_of_position(store, store.close_position())

@@ -1,4 +1,4 @@
-"""What the receiver kept, as the pipeline reads it: verified callbacks of orders, exactly as they came."""
+"""Reads the receiver's inbox for the pipeline: verified callbacks of orders, exactly as received."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class CallbackSeen:
 
 
 class CallbackInbox(Protocol):
-    """The inbox, to be read."""
+    """Reads the inbox."""
 
     def callbacks_of(self, account: str, request_ids: Sequence[str], limit: int) -> list[KeptCallback]:
-        """The callbacks that came for these orders of ``account``, by arrival; at most ``limit`` of each."""
+        """The callbacks for these orders of ``account``, by arrival; at most ``limit`` of each."""
 
 
 class PostgresCallbackInbox:
@@ -71,7 +71,7 @@ class PostgresCallbackInbox:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CallbackWithOrder:
-    """One callback of the inbox beside what was sent under its id."""
+    """One callback of the inbox with the order that was sent under its id."""
 
     inbox_id: int
     request_id: str
@@ -83,10 +83,10 @@ class CallbackWithOrder:
 
 
 class CallbackReader:
-    """Reads the callbacks of an account's orders by arrival, each once; its place is in ``sat.log_cursors``.
+    """Reads the callbacks of an account's orders by arrival, each once. Its cursor is in ``sat.log_cursors``.
 
-    :param settled_seconds: what came less than so long ago is not read yet: an earlier one may still be on
-        its way to its commit.
+    :param settled_seconds: callbacks younger than this are not read yet, because an earlier one may still be
+       uncommitted.
     """
 
     def __init__(self, database: Database, settled_seconds: float = 60.0) -> None:
@@ -108,6 +108,6 @@ class CallbackReader:
         ]
 
     def move_on(self, account: str, inbox_id: int) -> None:
-        """Everything up to this callback was read."""
+        """Advance the cursor to this callback."""
         with self._database.transaction() as connection:
             self._inbox.callbacks_were_read(connection, account=account, inbox_id=inbox_id)

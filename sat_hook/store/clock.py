@@ -1,4 +1,4 @@
-"""One time for every machine: PostgreSQL's, carried on by a clock that never jumps."""
+"""One time for all machines: PostgreSQL's clock, continued by a monotonic clock."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Protocol
 from sat_hook.domain.ports import Clock
 
 AGREEMENT = timedelta(seconds=2)
-"""So close to the database's a machine's own clock counts as right."""
+"""Largest difference from the database's clock at which a machine's clock counts as right."""
 MEASURE_EVERY_SECONDS = 30.0
 SLOWEST_ANSWER_SECONDS = 1.0
-"""An answer that took longer says too little of the moment at which it was given."""
+"""An answer that took longer is ignored: it is too imprecise."""
 
 
 class DatabaseTime(Protocol):
-    """Who can be asked for the database's time."""
+    """Anything that can return the database's time."""
 
     def database_time(self) -> datetime:
         """The database's clock, aware, in UTC."""
 
 
 class StoreClock:
-    """A machine's own clock as long as it agrees with the database's; else the database's time.
+    """The machine's clock while it agrees with the database's; otherwise the database's time.
 
-    Nothing that is written down or compared between machines then depends on one machine's wall clock. Until
-    :meth:`measure` was called for the first time it is the machine's own clock.
+    So times that are recorded or compared between machines do not depend on one machine's wall clock. Before
+    the first call of :meth:`measure` it is the machine's clock.
     """
 
     def __init__(self, store: DatabaseTime, own: Clock) -> None:
@@ -34,18 +34,18 @@ class StoreClock:
         self._measured: tuple[float, datetime] | None = None
 
     def now(self) -> datetime:
-        """The wall clock, aware, in UTC: what is written down and compared between machines."""
+        """The wall clock, aware, in UTC. Use it for times that are recorded or compared between machines."""
         own = self._own.now()
         ahead = self._ahead_of(own)
         return own if abs(ahead) <= AGREEMENT else own - ahead
 
     def boottime_seconds(self) -> float:
-        """Seconds of a clock that never jumps and goes on while the machine is suspended."""
+        """Seconds of a monotonic clock that continues while the machine is suspended."""
         return self._own.boottime_seconds()
 
     @property
     def ahead(self) -> timedelta:
-        """How far the machine's own clock is ahead of the database's; negative when it is behind."""
+        """How far the machine's clock is ahead of the database's; negative when it is behind."""
         return self._ahead_of(self._own.now())
 
     def measure(self) -> None:
@@ -69,7 +69,7 @@ class StoreClock:
 
 
 def shared_clock(store: DatabaseTime, own: Clock) -> StoreClock:
-    """The database's time as this machine keeps it. Blocks.
+    """A clock that follows the database's time. Blocks.
 
     :raises StoreUnavailableError: when the database is away.
     """
@@ -79,7 +79,8 @@ def shared_clock(store: DatabaseTime, own: Clock) -> StoreClock:
 
 
 def look_at_clock(clock: Clock) -> None:
-    """Compare the machine's clock with the database's, if it is one that can. Blocks, at most twice a minute.
+    """Compare the machine's clock with the database's, if the clock supports it. Blocks, at most twice a
+    minute.
 
     :raises StoreUnavailableError: when the database is away.
     """

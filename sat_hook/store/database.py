@@ -1,7 +1,7 @@
-"""Connections to the application database: a small pool, transactions, and errors that are ours.
+"""Connections to the application database: a small pool, transactions, and our own error types.
 
-A pool is made once per process and component. Threads take a connection each; one that failed, or that can
-only read, is thrown away. Settings are made in each transaction, so that they hold behind a pooler, too.
+There is one pool per process and component. Each thread takes its own connection; a failed or read-only
+connection is discarded. Settings are applied in each transaction, so they also work behind a pooler.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ STATEMENT_TIMEOUT_MILLISECONDS = 60_000
 LOCK_TIMEOUT_MILLISECONDS = 30_000
 IDLE_IN_TRANSACTION_MILLISECONDS = 60_000
 IDLE_IN_SNAPSHOT_MILLISECONDS = 1_800_000
-# Drop connections whose TCP data stays unacknowledged this long: the server's machine may be gone without a
-# word, and a client would wait for it for a quarter of an hour. A slow statement is acknowledged.
+# Drop connections whose TCP data stays unacknowledged this long. If the server's machine disappears, a client
+# would otherwise wait for a quarter of an hour. A slow statement is still acknowledged.
 SILENCE = {
     "tcp_user_timeout": 20_000,
     "keepalives_idle": 30,
@@ -31,16 +31,16 @@ SILENCE = {
     "keepalives_count": 4,
 }
 IDLE_CONNECTIONS_KEPT = 4
-# Server settings of a connection that listens: it is idle for hours, whatever an administrator has set.
+# Server settings of a listening connection: it must stay open when idle for hours, whatever the defaults are.
 LISTENING = {"idle_session_timeout": "0", "tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10"}
 
 
 class Database:
     """The application database, by DSN. Safe to share between threads.
 
-    :param dsn: libpq's form or a URL. Shown in no error and no repr.
-    :param component: becomes ``application_name``, so that operators see who is who.
-    :param listen_dsn: where to listen for notifications, when ``dsn`` leads to a pooler that shares sessions.
+    :param dsn: libpq's form or a URL. Never shown in an error or a repr.
+    :param component: becomes ``application_name``, so that operators can identify connections.
+    :param listen_dsn: where to listen for notifications, if ``dsn`` leads to a pooler that shares sessions.
     """
 
     def __init__(self, dsn: str, component: str = "sat", *, listen_dsn: str | None = None) -> None:
@@ -57,12 +57,12 @@ class Database:
     def transaction(self, *, snapshot: bool = False, durable: bool = True) -> Iterator[Connection]:
         """One transaction: committed at the end of the block, rolled back on any exception.
 
-        :param durable: False does not wait for the disk: a crash of the server may take the last moment's
-            work back. For operational tables alone.
+        :param durable: False does not wait for the disk, so a server crash may lose the latest commits. For
+           operational tables only.
         :param snapshot: read everything from one REPEATABLE READ, read-only snapshot.
         :raises StoreUnavailableError: when the database cannot be reached, cannot write, or gives up. A
-            commit whose answer was lost may have happened; the version fence of the next append finds out.
-        :raises StoreRefusedError: when it does not take a value, such as a NUL; rolled back.
+            commit whose answer was lost may have happened; the version check of the next append detects that.
+        :raises StoreRefusedError: when it refuses a value, for example a NUL; rolled back.
         """
         connection, can_write = self._begin(snapshot, durable)
         reusable = False
@@ -87,10 +87,10 @@ class Database:
             self._give_back(connection, reusable)
 
     def listen(self, channel: str) -> Connection | None:
-        """A connection of its own in autocommit mode that listens on ``channel``; the caller closes it.
+        """Open a separate autocommit connection that listens on ``channel``; the caller closes it.
 
-        None when the way leads through a pooler and no other one was named: a pooler may share the session
-        that listens with others.
+        None when ``dsn`` leads to a pooler and ``listen_dsn`` is not set, because a pooler may share the
+        listening session.
 
         :raises StoreUnavailableError: when the database cannot be reached or gives up.
         """
@@ -110,7 +110,7 @@ class Database:
         return connection
 
     def close(self) -> None:
-        """Close the idle connections; those in use are closed when they come back."""
+        """Close the idle connections; connections in use are closed when they are returned."""
         with self._guard:
             idle, self._idle = self._idle, []
         for connection in idle:
@@ -119,7 +119,7 @@ class Database:
     def _begin(self, snapshot: bool, durable: bool) -> tuple[Connection, bool]:
         """A connection inside a transaction with our settings, and whether it can write.
 
-        A pooled one may have been cut, or its server may have become a standby: then another one is taken.
+        If a pooled connection was cut, or its server became a standby, another one is taken.
         """
         while True:
             with self._guard:
@@ -130,7 +130,7 @@ class Database:
             except psycopg2.Error as error:
                 connection.close()
                 if pooled is None:
-                    # A pooler in statement pooling ends the connection here, mostly without a word.
+                    # A pooler in statement pooling mode closes the connection here, usually without an error.
                     raise _unavailable("begins no transaction (statement pooling?)", error) from error
                 continue
             if is_read_only and pooled is not None:
@@ -154,10 +154,10 @@ class Database:
 
 
 class OneTransaction(Database):
-    """A transaction that is open already, for a store that is to work inside it."""
+    """An open transaction, for a store that works inside it."""
 
     def __init__(self, connection: Connection) -> None:
-        # Nothing of the base is wanted: no DSN, no pool.
+        # Skips the base's initialisation: no DSN, no pool.
         self._connection = connection
 
     def __repr__(self) -> str:
@@ -165,9 +165,9 @@ class OneTransaction(Database):
 
     @contextmanager
     def transaction(self, *, snapshot: bool = False, durable: bool = True) -> Iterator[Connection]:
-        """The transaction itself, which somebody else ends: how durable it is, is theirs to say.
+        """The open transaction. Its owner ends it and decides its durability.
 
-        :raises ValueError: when a snapshot is asked of what has begun already.
+        :raises ValueError: when a snapshot is requested; the transaction has already begun.
         """
         del durable
         if snapshot:
@@ -181,7 +181,7 @@ def listen_on(connection: Connection, channel: str) -> None:
     :raises psycopg2.Error: the connection is gone.
     """
     with connection.cursor() as cursor:
-        # A channel is an identifier and cannot be a bound parameter.
+        # A channel is an identifier, so it cannot be a bound parameter.
         cursor.execute(f'LISTEN "{channel}"')
 
 
@@ -197,9 +197,9 @@ def _completed(dsn: str, component: str) -> str:
 
 
 def _opened(connection: Connection, snapshot: bool, durable: bool) -> bool:
-    """Begin a transaction with our settings; returns whether the server lets it read only.
+    """Begin a transaction with our settings; returns whether the server makes it read-only.
 
-    Poolers refuse or forget what is set when a session starts, and administrators set defaults of their own.
+    Poolers refuse or lose settings made at session start, and administrators may change defaults.
     """
     isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
     connection.set_session(isolation_level=isolation, readonly=True if snapshot else "default")
@@ -209,7 +209,7 @@ def _opened(connection: Connection, snapshot: bool, durable: bool) -> bool:
         "lock_timeout": str(LOCK_TIMEOUT_MILLISECONDS),
         "idle_in_transaction_session_timeout": str(idle),
         "timezone": "UTC",
-        # A server, or a role, may be set up to commit before the disk does: money is not that fast.
+        # A server or role may be configured to commit before data is on disk. For money we always wait.
         "synchronous_commit": "on" if durable else "off",
     }
     if connection.info.server_version >= 170_000:
@@ -222,7 +222,7 @@ def _opened(connection: Connection, snapshot: bool, durable: bool) -> bool:
 
 
 def _settings_query(settings: dict[str, str], *, is_local: bool) -> str:
-    """One round trip for all of them; the first column is whether the transaction can read only."""
+    """One round trip for all settings; the first column is whether the transaction is read-only."""
     made = ", ".join(
         f"set_config('{name}', '{value}', {str(is_local).lower()})" for name, value in settings.items()
     )
@@ -230,14 +230,14 @@ def _settings_query(settings: dict[str, str], *, is_local: bool) -> str:
 
 
 def _is_unavailability(error: psycopg2.Error) -> bool:
-    """Whether the server or the way to it is at fault, and not the statement.
+    """Whether the server or the connection is at fault, and not the statement.
 
-    What PostgreSQL says of a server that reads only, or of a session that it ended, is an InternalError.
+    A read-only server and a session ended by the server raise InternalError.
     """
     if isinstance(error, errors.InFailedSqlTransaction):
         return False
     kinds = (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.InternalError)
-    # libpq's own trouble, such as a broken TLS session, has no code and no kind.
+    # libpq's own errors, for example a broken TLS session, have no code and no subclass.
     return isinstance(error, kinds) or type(error) is psycopg2.DatabaseError
 
 
@@ -249,7 +249,7 @@ def _unavailable(what: str, error: psycopg2.Error) -> StoreUnavailableError:
 
 
 def _rolled_back(connection: Connection) -> bool:
-    """False when the connection is gone, and with it the transaction."""
+    """Roll back; False when the connection is gone, and the transaction with it."""
     with suppress(psycopg2.Error):
         connection.rollback()
         return True

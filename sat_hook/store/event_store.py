@@ -1,4 +1,4 @@
-"""The port of the event store: what the pipeline asks of it, whether PostgreSQL or memory answers."""
+"""The port of the event store, implemented by PostgreSQL and in memory."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 
 class StoreUnavailableError(RuntimeError):
-    """The database did not answer, or answered with its own trouble; nothing is known of the last write."""
+    """The database did not answer or failed; the outcome of the last write is unknown."""
 
 
 class StoreBusyError(StoreUnavailableError):
-    """Another transaction holds a lock for longer than the limit; nothing was written."""
+    """Another transaction held a lock longer than the limit; nothing was written."""
 
 
 class StoreRefusedError(RuntimeError):
-    """The database does not take these values, however often they are offered. Nothing was written.
+    """The database refuses these values, and a retry does not help. Nothing was written.
 
-    The text has PostgreSQL's code (SQLSTATE) alone: its own words would quote what was offered.
+    The text has only PostgreSQL's code (SQLSTATE), because its message would quote the values.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class StatusEvidence:
-    """The exact signed text of a status, and the signature that covers it."""
+    """The exact signed text of a status, and its signature."""
 
     digest: str
     request_id: str
@@ -51,7 +51,7 @@ class StatusEvidence:
 
 
 Document = Order | Batch | AccountStanding | Export
-"""What the store keeps of a stream beside its events."""
+"""The projection that the store keeps beside a stream's events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class StateCount:
-    """How many orders of a batch stand in a state, and their rupiah."""
+    """How many orders of a batch are in a state, and their rupiah."""
 
     state: OrderState
     orders: int
@@ -121,7 +121,7 @@ class StateCount:
 class Need(NamedTuple):
     """Rows of a batch that need a person for the same reason.
 
-    :param standing: ``refused`` for rows that became no order; else the state of their orders.
+    :param standing: ``refused`` for rows that did not become orders; otherwise the state of their orders.
     :param code: the reason.
     """
 
@@ -132,7 +132,7 @@ class Need(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OrderSlice:
-    """Which orders of a batch: by state, by a closed range of row numbers."""
+    """Selects orders of a batch by state and by an inclusive range of row numbers."""
 
     batch_id: str
     states: tuple[OrderState, ...] = tuple(OrderState)
@@ -141,13 +141,13 @@ class OrderSlice:
 
 
 class BatchReader(Protocol):
-    """What reports of a batch are made from: the store as it stands, or as it stood at a position.
+    """The data source of batch reports: the store now, or as of a position.
 
     Every method may raise :class:`StoreUnavailableError`.
     """
 
     def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
-        """The state of those orders that exist."""
+        """The state of the orders that exist."""
 
     def load_batch(self, batch_id: str) -> Batch | None:
         """The state of a batch."""
@@ -156,7 +156,7 @@ class BatchReader(Protocol):
         """A page of orders, ordered by row number, with ``row_number > after_row``."""
 
     def count_by_state(self, batch_id: str) -> list[StateCount]:
-        """How the orders of a batch stand, states in their usual order; empty states are left out."""
+        """The orders of a batch by state, in the usual order of states; empty states are left out."""
 
     def needs(self, batch_ids: Sequence[str]) -> dict[str, tuple[Need, ...]]:
         """The rows of each batch that need a person, by reason, the most frequent first."""
@@ -166,7 +166,7 @@ class BatchReader(Protocol):
 
 
 class EventStore(BatchReader, Protocol):
-    """Append-only events with optimistic concurrency, and the projections that follow them.
+    """Append-only events with optimistic concurrency, and their projections.
 
     Every method may raise :class:`StoreUnavailableError`.
     """
@@ -174,16 +174,17 @@ class EventStore(BatchReader, Protocol):
     def append(
         self, changes: Sequence[Change], provenance: Provenance, occurred_at: datetime
     ) -> frozenset[StreamId]:
-        """Append all changes whose stream still stands at the expected version, in one transaction.
+        """Append all changes whose stream is still at the expected version, in one transaction.
 
-        :returns: the streams that had moved on; nothing was written to those. One stream may be named once.
+        :returns: the streams that were at another version; nothing was written to those. Each stream may
+            appear only once.
         """
 
     def load_account(self, account_id: str) -> AccountStanding | None:
-        """The standing of an account; None when nothing was ever decided about it."""
+        """The standing of an account; None when it has no events."""
 
     def accounts_of_client(self, client: str) -> list[str]:
-        """The accounts that have paid as a client of SAT's; one, unless two began at the same moment."""
+        """The accounts that have paid as a SAT client; one, unless two started at the same moment."""
 
     def orders_of_account(
         self, account: str, states: Sequence[OrderState], after_request_id: str = "", limit: int = 1000
@@ -194,10 +195,10 @@ class EventStore(BatchReader, Protocol):
         """A page of the log, by position."""
 
     def database_time(self) -> datetime:
-        """The clock that every machine shares, aware, in UTC."""
+        """The database's time, which all machines share, aware, in UTC."""
 
     def close_position(self) -> int:
-        """A position below which nothing can appear any more; 0 when the log is empty."""
+        """A settled position: no event can still appear at or below it. 0 when the log is empty."""
 
     def as_of(self, position: int) -> StoreAsOf:
         """The store as of a settled position; see :func:`~sat_hook.store.as_of.as_of_position`."""
@@ -230,11 +231,11 @@ def each_recorded(store: EventStore, up_to_position: int, page: int = 5000) -> I
 
 
 NEEDING_STATES = (OrderState.REJECTED, OrderState.HELD, OrderState.ESCALATED)
-"""States of orders that a person has to look at: to correct, to release or to decide."""
+"""States of orders that need a person: to correct, to release or to decide."""
 
 
 def needs_of(reader: BatchReader, batch_id: str) -> tuple[Need, ...]:
-    """What :meth:`BatchReader.needs` has of one batch, counted event by event and order by order."""
+    """Compute :meth:`BatchReader.needs` of one batch from its events and orders."""
     counted: Counter[tuple[str, str]] = Counter()
     for recorded in reader.read_stream(StreamId(StreamKind.BATCH, batch_id)):
         if recorded.type_name == RowsTakenIn.__name__ and isinstance(event := recorded.event, RowsTakenIn):

@@ -1,7 +1,7 @@
-"""Funds: looks at a deposit, what is committed of it, and the lock under which more is committed.
+"""Funds: observations of a deposit, its commitments, and the lock for making new ones.
 
-Everything between opening and closing :meth:`FundsStore.locked` is one transaction under one lock for each
-account: what is read there stays true until what is appended there is committed.
+:meth:`FundsStore.locked` is one transaction under one lock per account: what is read inside it stays true
+    until what is appended inside it is committed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sat_hook.store.statements import queries
 
 @dataclass(frozen=True, slots=True)
 class Unreserved:
-    """A quoted order behind which no funds stand; ``must_be_renewed`` when they did, or might have, once."""
+    """A quoted order without reserved funds; ``must_be_renewed`` if it had, or may have had, some."""
 
     request_id: str
     row_number: int
@@ -35,42 +35,42 @@ class Unreserved:
 
 
 class AccountFunds(Protocol):
-    """One account's deposit as the log and the observations tell it.
+    """One account's deposit according to the log and the observations.
 
     Every method may raise :class:`~sat_hook.store.event_store.StoreUnavailableError`.
     """
 
     @property
     def store(self) -> EventStore:
-        """The event store inside the same transaction: what is appended here commits with the rest."""
+        """The event store inside the same transaction: its appends commit with the rest."""
 
     def record(self, observation: BalanceObservation, *, is_compared: bool) -> None:
-        """Keep one look at the deposit, as evidence."""
+        """Store one observation of the deposit, as evidence."""
 
     def last_observation(self) -> BalanceObservation | None:
-        """The newest look; None before the first."""
+        """The newest observation; None before the first."""
 
     def last_compared(self) -> BalanceObservation | None:
-        """The last link of the chain of saldos that are compared with each other."""
+        """The newest observation in the sequence of compared saldos."""
 
     def outstanding(self, included_before: datetime) -> Outstanding:
         """The commitments that are not proven debited before a moment."""
 
     def may_come_back_rupiah(self, since: datetime) -> int:
-        """The most that refunds may still bring, of orders under way or without success ``since`` then."""
+        """The most that refunds may bring, of orders in flight or ended without success ``since`` then."""
 
     def unreserved(self, batch_id: str) -> list[Unreserved]:
-        """The batch's quoted orders behind which no funds stand, by row number."""
+        """The batch's quoted orders without reserved funds, by row number."""
 
 
 class FundsStore(Protocol):
     """Opens the funds of an account."""
 
     def locked(self, account: str) -> AbstractContextManager[AccountFunds]:
-        """To commit more: one transaction, alone on this account, committed at the end of the block."""
+        """For new commitments: an exclusive transaction on this account, committed at the block's end."""
 
     def looking(self, account: str) -> AbstractContextManager[AccountFunds]:
-        """To look only. What is read may have changed by the time it is used."""
+        """For reading only. What is read may have changed by the time it is used."""
 
 
 class PostgresFunds:

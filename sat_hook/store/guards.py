@@ -1,4 +1,4 @@
-"""What the guards read, and the account's lock under which they read and append."""
+"""The data that the guards read, and the account lock under which they read and append."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from sat_hook.store.statements import queries
 
 
 class LockedAccount(Protocol):
-    """An account that nobody else guards meanwhile. What ``store`` appends is kept with the lock's end."""
+    """An account locked for the guards. What ``store`` appends is committed when the lock is released."""
 
     @property
     def store(self) -> EventStore:
         """The event store, inside the same transaction as the lock and the reads."""
 
     def kin(self, orders: Sequence[Order], since: datetime) -> list[Order]:
-        """Orders of the account with the product and client number of any of these that count since then."""
+        """The account's orders that count since then, with product and client number of any of these."""
 
     def used_by_batch(self, batch_id: str, without: Sequence[str]) -> Usage:
-        """What the batch's orders that count use, without those request ids."""
+        """The usage by the batch's orders that count, without the given request ids."""
 
     def used_in_period(self, start: datetime, end: datetime) -> Usage:
-        """What the account's orders use that began to count in [start, end)."""
+        """The usage by the account's orders that began to count in [start, end)."""
 
 
 class GuardLedger(Protocol):
-    """Gives out accounts under their lock, one holder at a time."""
+    """Locks accounts for the guards, one holder at a time."""
 
     def locked(self, account: str) -> AbstractContextManager[LockedAccount]:
-        """The account for the length of the block; committed at its end, rolled back on any exception.
+        """Lock the account for the block; committed at its end, rolled back on any exception.
 
-        Keep the block short: its appends hold up whoever closes a position of the log.
+        Keep the block short: its appends delay the settling of log positions.
 
-        :raises StoreUnavailableError: when the database gave up, or the lock was held for too long.
+        :raises StoreUnavailableError: when the database gave up, or another holder kept the lock too long.
         """
 
 

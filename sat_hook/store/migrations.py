@@ -1,6 +1,6 @@
-"""Brings a database to the schema of this release, and its roles to their privileges.
+"""Migrates a database to this release's schema and sets the privileges of its roles.
 
-Migrations are plain SQL in ``sql/migrations``, applied by dbmate, each in a transaction of its own.
+Migrations are plain SQL in ``sql/migrations``. dbmate applies each in its own transaction.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from sat_hook.shipped import shipped
 
 ROLES = ("sat_writer", "sat_reader", "sat_receiver")
 MIGRATION_TIMEOUT_SECONDS = 300
-# For sessions that set nothing themselves, such as psql: the server ends one whose client is gone, and its
-# locks with it. What an administrator has set for a role stays.
+# For sessions that set nothing themselves, like psql: the server ends a session whose client is gone and
+# releases its locks. Values that an administrator has set for a role stay.
 ROLE_SETTINGS = {
     "idle_in_transaction_session_timeout": "60s",
     "tcp_keepalives_idle": "30s",
@@ -32,13 +32,13 @@ ROLE_SETTINGS = {
 
 
 class MigrationError(RuntimeError):
-    """The database could not be brought to this release's schema."""
+    """The database could not be migrated to this release's schema."""
 
 
 def migrate(dsn: str) -> None:
-    """Apply every pending migration as the owner that ``dsn`` names.
+    """Apply all pending migrations as the owner in ``dsn``.
 
-    :raises MigrationError: with dbmate's own words, without the password.
+    :raises MigrationError: with dbmate's message, without the password.
     """
     environment = {**os.environ, "DATABASE_URL": _as_url(dsn)}
     command = [
@@ -67,7 +67,7 @@ def migrate(dsn: str) -> None:
 
 
 def create_roles(dsn: str, passwords: Mapping[str, str]) -> None:
-    """Make (or give new passwords to) the roles writer, reader and receiver, as a superuser or CREATEROLE.
+    """Create the roles writer, reader and receiver, or reset their passwords, as a superuser or CREATEROLE.
 
     :raises ValueError: when ``passwords`` does not name exactly these roles.
     """
@@ -90,9 +90,9 @@ def create_roles(dsn: str, passwords: Mapping[str, str]) -> None:
 
 
 def restrict_catalog(dsn: str) -> bool:
-    """Take from everybody what PostgreSQL gives and no role here needs (``sql/catalog_privileges.sql``).
+    """Revoke default PUBLIC privileges that no role here needs (``sql/catalog_privileges.sql``).
 
-    :param dsn: of the application's database, with its roles. False when it is no superuser's: only one may.
+    :param dsn: the application's database, with its roles. Returns False unless its user is a superuser.
     """
     text = (shipped("sql") / "catalog_privileges.sql").read_text("utf-8")
     with closing(psycopg2.connect(dsn)) as connection, connection, connection.cursor() as cursor:
@@ -119,14 +119,14 @@ def _dbmate() -> str:
 
 
 def _as_url(dsn: str) -> str:
-    """dbmate takes URLs only; libpq's own parser reads whatever form we were given."""
+    """Convert the DSN to a URL, the only form that dbmate accepts. libpq parses either form."""
     parts = parse_dsn(dsn)
     user = quote(parts.pop("user", ""), safe="")
     password = quote(parts.pop("password", ""), safe="")
     host = parts.pop("host", "localhost")
     port = parts.pop("port", "5432")
     name = quote(parts.pop("dbname", ""), safe="")
-    # Loopback servers of the local stack have no certificate; anywhere else libpq's default stays.
+    # Loopback servers of the local stack have no certificate; elsewhere libpq's default applies.
     if host in ("localhost", "127.0.0.1", "::1"):
         parts.setdefault("sslmode", "disable")
     options = dict(parse_qsl(urlencode(parts)))

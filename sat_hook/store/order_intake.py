@@ -1,4 +1,4 @@
-"""The table ``order_intake``: rows that people fill in, claimed by one run at a time."""
+"""The table ``order_intake``: people fill in rows, and one run at a time claims them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sat_hook.store.statements import queries
 
 @dataclass(frozen=True, slots=True)
 class IntakeRow:
-    """One row as it was filled in; everything is text, nothing is checked yet."""
+    """One row as entered: all text, not validated yet."""
 
     batch_reference: str | None
     order_id: str
@@ -27,7 +27,7 @@ class IntakeRow:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Rows that a run claimed at a moment."""
+    """Rows that a run claimed, and when."""
 
     claimed_by: str
     claimed_at: datetime
@@ -43,9 +43,9 @@ class OrderIntake:
     def claim(
         self, account: str, claimed_by: str, limit: int, passed_over: Sequence[str] = ()
     ) -> list[IntakeRow]:
-        """The rows of this claim; claims unclaimed ones first when the claim has none yet.
+        """The rows of this claim. Claims unclaimed rows first if the claim has none yet.
 
-        A claim that has rows never takes more: the same run gets the same rows at every try.
+        A claim with rows never takes more, so a run gets the same rows at every try.
 
         :param passed_over: batch references whose rows are not claimed; ``""`` for rows without one.
         """
@@ -69,17 +69,17 @@ class OrderIntake:
         return _intake_rows(rows)
 
     def settle(self, account: str, claimed_by: str, batch_id: str) -> None:
-        """Put down which batch took the claim's rows in."""
+        """Record which batch received the claim's rows."""
         with self._database.transaction() as connection:
             self._intake.settle_rows(connection, account=account, claimed_by=claimed_by, batch_id=batch_id)
 
     def release(self, account: str, claimed_by: str) -> None:
-        """Give the claim's rows back, so that another run may claim them; not those that a batch took in."""
+        """Release the claim's rows for another run, except rows that a batch has received."""
         with self._database.transaction() as connection:
             self._intake.release_rows(connection, account=account, claimed_by=claimed_by)
 
     def claims_without_batch(self, account: str, older_than_seconds: float, limit: int) -> list[Claim]:
-        """Claims that came to nothing so far, the oldest first."""
+        """Claims without a batch yet, the oldest first."""
         with self._database.transaction() as connection:
             return [
                 Claim(*row)

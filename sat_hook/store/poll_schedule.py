@@ -1,4 +1,4 @@
-"""When which order is asked about next: operational state, shared by every poller of a batch."""
+"""When each order's status is queried next. Operational state, shared by all pollers of a batch."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Protocol
 from sat_hook.store.database import Database
 from sat_hook.store.statements import queries
 
-# What was handed to people may still end by itself, and its callback may have been lost.
+# An escalated order may still end by itself, and its callback may have been lost.
 LATE_PAUSE_SECONDS = 3600.0
 LATE_DAYS = 7
-# A callback hastens a question and is kept as evidence elsewhere. Of an order that nobody ever submitted here
-# it waits for so long: others may pay from the same account.
+# A callback only hastens a poll; it is stored as evidence elsewhere. Others may pay from the same account, so
+# a callback of an unknown order leaves the queue after this long.
 STRANGER_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
 class DuePoll:
-    """An order that this caller may ask about now; ``polls`` counts the questions, this one included."""
+    """An order that this caller may poll now; ``polls`` counts the polls, including this one."""
 
     request_id: str
     polls: int
@@ -29,7 +29,7 @@ class DuePoll:
 
 @dataclass(frozen=True, slots=True)
 class PollScope:
-    """Whose orders: those of one batch, or all of an account."""
+    """The orders to poll: those of one batch, or all of an account."""
 
     batch_id: str | None = None
     account: str | None = None
@@ -40,42 +40,41 @@ class PollScope:
 
 
 class PollSchedule(Protocol):
-    """The schedule of one deployment. Two pollers at once share the due orders, they never both get one."""
+    """The schedule of one deployment. Concurrent pollers share the due orders; no order goes to both."""
 
     def enroll(self, scope: PollScope, due_at: datetime) -> None:
-        """Put every order in flight of the scope on the schedule; those already there keep their place.
+        """Add every order in flight of the scope to the schedule; orders already on it keep their place.
 
-        Of an account, escalated orders too, for ``LATE_DAYS`` after they were sent: they come due
-        ``LATE_PAUSE_SECONDS`` after ``due_at``. And reversals that a signed Success has put in doubt, for
-        ``LATE_DAYS`` after that. Callbacks of an account that wait for an order which is not
-        known after ``STRANGER_DAYS`` leave the queue.
+        For an account this includes escalated orders for ``LATE_DAYS`` after they were sent, due
+        ``LATE_PAUSE_SECONDS`` after ``due_at``, and reversals that a signed Success has put in doubt, for
+        ``LATE_DAYS`` after that. An account's callbacks for orders that are still unknown after
+        ``STRANGER_DAYS`` leave the queue.
         """
 
     def hasten(self, scope: PollScope, now: datetime) -> int:
-        """Make orders due at once for which a callback came; returns how many."""
+        """Make orders with a new callback due at once; returns how many."""
 
     def claim_due(self, scope: PollScope, now: datetime, lease_until: datetime, limit: int) -> list[DuePoll]:
-        """Take at most ``limit`` orders that are due; nobody else gets them before ``lease_until``."""
+        """Claim at most ``limit`` due orders; no other caller gets them before ``lease_until``."""
 
     def reschedule(self, due_at: Mapping[str, datetime], lease_until: datetime) -> None:
-        """Set when each of these orders, claimed until ``lease_until``, is asked about next.
+        """Set when each of these orders, claimed until ``lease_until``, is polled next.
 
-        An order that a callback hastened meanwhile keeps its place: the answer that was just recorded may
-        be older than what the callback was about.
+        An order that a callback hastened meanwhile keeps its place, because the answer just recorded may be
+        older than the callback's news.
         """
 
     def forget(self, request_ids: Sequence[str], lease_until: datetime) -> None:
-        """These orders, claimed until ``lease_until``, need no more questions, unless they were hastened."""
+        """Unschedule these orders, claimed until ``lease_until``, unless they were hastened."""
 
     def next_due(self, scope: PollScope) -> datetime | None:
-        """When the next question of the scope is due; None when there is none."""
+        """When the next poll of the scope is due; None when there is none."""
 
 
 class PostgresPollSchedule:
     """:class:`PollSchedule` in the table ``sat.poll_schedule``.
 
-    What is claimed and put off is not waited for on disk: after a crash of the server an order comes due
-    again.
+    Claims and reschedules do not wait for the disk: after a server crash an order becomes due again.
     """
 
     def __init__(self, database: Database) -> None:
@@ -143,12 +142,12 @@ class PostgresPollSchedule:
 
 
 def late_due_at(due_at: datetime) -> datetime:
-    """When an escalated order comes due, where one in flight would at ``due_at``."""
+    """When an escalated order becomes due if an order in flight would be due at ``due_at``."""
     return due_at + timedelta(seconds=LATE_PAUSE_SECONDS)
 
 
 def late_since(now: datetime) -> datetime:
-    """Escalated orders that were sent before this are not asked about any more."""
+    """Escalated orders that were sent before this are no longer polled."""
     return now - timedelta(days=LATE_DAYS)
 
 

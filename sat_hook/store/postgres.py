@@ -156,7 +156,7 @@ class PostgresEventStore:
         return now
 
     def close_position(self) -> int:
-        # Each try is short, because appends wait behind it while an older one does not end.
+        # Each try is short: while an older append has not ended, new appends wait behind it.
         give_up = time.monotonic() + CLOSING_SECONDS
         while True:
             try:
@@ -179,14 +179,14 @@ class PostgresEventStore:
     def orders_standing(
         self, states: Sequence[OrderState], account: str | None, limit: int
     ) -> list[tuple[Order, datetime]]:
-        """Orders of all batches that stand so, and since when (UTC); the longest first."""
+        """Orders of all batches in these states, and since when (UTC); the longest first."""
         names = [state.value for state in states]
         with self.database.transaction() as connection:
             rows = list(self._orders.orders_standing(connection, states=names, account=account, limit=limit))
         return [(Order.model_validate_json(row[0]), row[1]) for row in rows]
 
     def count_standing(self, states: Sequence[OrderState], account: str | None) -> dict[OrderState, int]:
-        """How many orders of all batches stand so, by state; none that no order is in."""
+        """How many orders of all batches are in these states; empty states are left out."""
         names = [state.value for state in states]
         with self.database.transaction() as connection:
             counts = dict(self._orders.count_standing(connection, states=names, account=account))
@@ -198,25 +198,25 @@ class PostgresEventStore:
             return [row[0] for row in self._accounts.accounts_with_events(connection)]
 
     def recent_batches(self, limit: int = 20) -> list[Batch]:
-        """The batches submitted last, newest first."""
+        """The most recently submitted batches, newest first."""
         with self.database.transaction() as connection:
             rows = list(self._batches.recent_batches(connection, limit=limit))
         return [Batch.model_validate(row[0]) for row in rows]
 
     def unsent_of_account(self, account: str, limit: int = 20) -> list[tuple[str, str, int]]:
-        """Batches of the account that are not complete: id, file name, orders that are not sent yet."""
+        """Incomplete batches of the account: id, file name, number of unsent orders."""
         with self.database.transaction() as connection:
             rows = list(self._batches.unsent_of_account(connection, account=account, limit=limit))
         return [(batch_id, file_name, orders) for batch_id, file_name, orders in rows]
 
     def status_evidence(self, digests: Sequence[str]) -> dict[str, str]:
-        """Signed status texts by digest. They hold vouchers: for deliveries only (needs the writer role)."""
+        """Signed status texts by digest, for deliveries only: they hold vouchers. Needs the writer role."""
         with self.database.transaction() as connection:
             return dict(self._orders.status_evidence_of(connection, digests=list(digests)))
 
 
 class PostgresAsOf(StoreAsOf):
-    """By two statements that use the log's own indexes."""
+    """Reads with two statements that use the log's indexes."""
 
     def __init__(self, database: Database, position: int) -> None:
         super().__init__(position)
@@ -237,7 +237,7 @@ class PostgresAsOf(StoreAsOf):
             return [recorded_from_row(row) for row in rows]
 
     def _folded(self, request_ids: Sequence[str]) -> dict[str, Order]:
-        # Reports of large batches spend most of their time here, so nothing is made that no fold needs.
+        # Reports of large batches spend most of their time here, so only what a fold needs is built.
         streams = {str(StreamId(StreamKind.ORDER, key)): key for key in request_ids}
         with self._database.transaction() as connection:
             rows = list(
@@ -320,7 +320,7 @@ def _append_arguments(
     return {
         "heads": as_json(heads),
         "events": as_json(events),
-        # Most of an order's members have no value for most of its life.
+        # Most of an order's members are unset most of the time.
         "orders": as_json(documents[StreamKind.ORDER], exclude_none=True),
         "batches": as_json(documents[StreamKind.BATCH]),
         "accounts": as_json(documents[StreamKind.ACCOUNT]),
@@ -330,7 +330,7 @@ def _append_arguments(
 
 
 def projection_row(stream: StreamId, after: Order | Batch | AccountStanding | Export) -> dict[str, Any]:
-    """What the store keeps of a fold: its document, and of an order the numbers that are summed."""
+    """What the store keeps of a fold: its document and, for an order, its sums."""
     row: dict[str, Any] = {"stream": str(stream), "document": after}
     if isinstance(after, Order):
         committed, is_reservable, *moments = sums_of(after)
@@ -366,19 +366,19 @@ def _text(moment: datetime | None) -> str | None:
 
 
 def as_json(rows: list[dict[str, Any]], *, exclude_none: bool = False) -> str:
-    """Rows as JSON, models among them included; several times faster than by way of dicts."""
+    """Serialize rows, including models, as JSON; several times faster than through dicts."""
     return to_json(rows, exclude_none=exclude_none).decode("utf-8")
 
 
 def position_at(database: Database, moment: datetime) -> int:
-    """The last settled position that was recorded by ``moment`` (aware); 0 when there is none."""
+    """The last settled position recorded by ``moment`` (aware); 0 when there is none."""
     settled = PostgresEventStore(database).close_position()
     with database.transaction() as connection:
         return int(queries("past").position_at(connection, moment=moment, up_to_position=settled))
 
 
 def recorded_at(database: Database, position: int | None = None) -> datetime | None:
-    """When the last event was recorded, or the last one up to a position; None when there is none."""
+    """When the last event, up to a position if given, was recorded; None when there is none."""
     last = PostgresEventStore(database).close_position() if position is None else position
     with database.transaction() as connection:
         found = queries("past").recorded_at(connection, position=last)

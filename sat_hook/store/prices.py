@@ -1,8 +1,8 @@
-"""The history of product prices: attempts to read a list, what they changed, and what was listed when.
+"""The history of product prices: attempts to read a list, their changes, and what was listed when.
 
-Attempts and changes are evidence and only grow; the intervals are derived from them in the same transaction.
-Everything between opening and closing :meth:`PriceHistory.locked` is one transaction under one lock for each
-account, so that two snapshots at once are recorded one after the other.
+Attempts and changes are evidence and only grow. The intervals are derived from them in the same transaction.
+:meth:`PriceHistory.locked` is one transaction under one lock per account, so concurrent snapshots are
+    recorded one after the other.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MAXIMUM_SIMILAR_CODES = 5
 
 @dataclass(frozen=True, slots=True)
 class Unannounced:
-    """A snapshot whose changes have to be announced."""
+    """A snapshot whose changes must be announced."""
 
     snapshot_id: int
     asked_at: datetime
@@ -44,9 +44,9 @@ class Unannounced:
 
 @dataclass(frozen=True, slots=True)
 class OrderMargin:
-    """One order that was sent, with the price that was listed at that moment. Rupiah, UTC.
+    """One sent order, with the price that was listed at that moment. Rupiah, UTC.
 
-    ``listed_rupiah``, ``is_inquiry``, ``listed_since`` are None when no price list is known of that moment;
+    ``listed_rupiah``, ``is_inquiry``, ``listed_since`` are None when no price list is known for that moment;
     ``sales_price_rupiah`` is what SAT charged, ``partner_fee_rupiah`` our commission (protocol 5.6).
     """
 
@@ -68,9 +68,9 @@ class OrderMargin:
 
 
 class LockedHistory:
-    """One account's history that nobody else records into meanwhile.
+    """One account's history, locked against other recorders.
 
-    :ivar connection: the transaction, for whatever has to be kept or undone with it.
+    :ivar connection: the transaction, for other writes that must commit or roll back with it.
     :ivar store: the event store inside the same transaction.
     """
 
@@ -81,20 +81,20 @@ class LockedHistory:
         self._prices = queries("prices")
 
     def last_complete_at(self) -> datetime | None:
-        """When the newest price list that was believed had been asked for; None before the first."""
+        """When the newest accepted price list was requested; None before the first."""
         return _moment_or_none(self._prices.last_complete_at(self.connection, account=self._account))
 
     def known(self) -> dict[str, KnownProduct]:
-        """Every product of the account by code, as it was listed last."""
+        """Every product of the account by code, as last listed."""
         return _known(self.connection, self._account)
 
     def keep(self, snapshot: PriceSnapshot, changes: Sequence[ProductChange]) -> int:
-        """Keep a complete snapshot with its changes; returns its number.
+        """Store a complete snapshot with its changes; returns its number.
 
-        With changes, whoever closes a position of the log waits from here to the end of the transaction.
+        If there are changes, the settling of log positions waits from here to the end of the transaction.
         """
         if changes:
-            # Before the first row is locked: a rebuild holds the log and then wants those rows.
+            # Taken before the first row lock: a rebuild holds the log lock and then takes the rows.
             self._prices.hold_log(self.connection)
         snapshot_id = _record(self.connection, snapshot)
         if changes:
@@ -149,19 +149,19 @@ class PriceHistory:
             return _record(connection, snapshot)
 
     def known(self, account: str) -> dict[str, KnownProduct]:
-        """Every product of an account by code, as it was listed last."""
+        """Every product of an account by code, as last listed."""
         with self._database.transaction() as connection:
             return _known(connection, account)
 
     def accounts(self) -> list[str]:
-        """Accounts whose prices were ever asked for."""
+        """Accounts whose prices were ever requested."""
         with self._database.transaction() as connection:
             return [account for (account,) in self._prices.accounts(connection)]
 
     def snapshots(
         self, account: str, since: datetime, until: datetime, limit: int = 10_000
     ) -> list[PriceSnapshot]:
-        """The attempts of [since, until), the newest first."""
+        """The attempts in [since, until), newest first."""
         with self._database.transaction() as connection:
             rows = self._prices.snapshots_between(
                 connection, account=account, since=since, until=until, limit=limit
@@ -169,7 +169,7 @@ class PriceHistory:
             return [_snapshot_from(account, row) for row in rows]
 
     def complete_moments(self, account: str, since: datetime, until: datetime) -> list[datetime]:
-        """When the believed lists of [since, until) were asked for, after the last one before it."""
+        """When the accepted lists in [since, until) were requested, preceded by the last one before it."""
         with self._database.transaction() as connection:
             rows = self._prices.complete_moments(connection, account=account, since=since, until=until)
             return [moment for (moment,) in rows]
@@ -181,13 +181,13 @@ class PriceHistory:
         return _period_from(rows[0]) if rows else None
 
     def periods(self, account: str, code: str) -> list[PricePeriod]:
-        """All that one product was ever listed as, the oldest first."""
+        """Every listing of one product, oldest first."""
         with self._database.transaction() as connection:
             rows = self._prices.product_history(connection, account=account, product_code=code)
             return [_period_from(row) for row in rows]
 
     def similar_codes(self, account: str, text: str) -> list[str]:
-        """A few codes that ``text`` may have meant."""
+        """A few codes similar to ``text``."""
         with self._database.transaction() as connection:
             rows = self._prices.similar_codes(
                 connection, account=account, product_code=text, limit=MAXIMUM_SIMILAR_CODES
@@ -197,7 +197,7 @@ class PriceHistory:
     def changes(
         self, account: str, since: datetime, until: datetime, limit: int = 1_000_000
     ) -> list[RecordedChange]:
-        """What changed in [since, until), the oldest first."""
+        """The changes in [since, until), oldest first."""
         with self._database.transaction() as connection:
             rows = self._prices.changes_between(
                 connection, account=account, since=since, until=until, limit=limit
@@ -211,28 +211,28 @@ class PriceHistory:
             return {row[0]: ListedProduct(*row) for row in rows}
 
     def unannounced(self, account: str, announced_by: str) -> list[Unannounced]:
-        """Snapshots with changes that nobody announced, or that ``announced_by`` itself did."""
+        """Snapshots whose changes are unannounced, or were announced by ``announced_by`` itself."""
         with self._database.transaction() as connection:
             rows = self._prices.unannounced(connection, account=account, announced_by=announced_by)
             return [Unannounced(*row) for row in rows]
 
     def changes_of(self, account: str, snapshot: Unannounced) -> list[RecordedChange]:
-        """What one snapshot changed."""
+        """The changes of one snapshot."""
         # Complete snapshots of an account never share a moment.
         found = self.changes(account, snapshot.asked_at, _just_after(snapshot.asked_at))
         return [change for change in found if change.snapshot_id == snapshot.snapshot_id]
 
     def mark_announced(self, snapshot_ids: Sequence[int], announced_by: str, at: datetime) -> None:
-        """These changes are announced; those that were before stay with whoever did it."""
+        """Mark these changes as announced; earlier announcements keep their announcer."""
         with self._database.transaction() as connection:
             self._prices.mark_announced(
                 connection, snapshot_ids=list(snapshot_ids), announced_by=announced_by, announced_at=at
             )
 
     def margins(self, account: str, since: datetime, until: datetime) -> Iterator[OrderMargin]:
-        """Orders that were first sent in [since, until), the oldest first."""
+        """Orders that were first sent in [since, until), oldest first."""
         period = {"account": account, "since": since, "until": until}
-        # Stays on the server until it is fetched: a month may hold millions of orders.
+        # A server-side cursor: a month may hold millions of orders.
         with self._database.transaction() as connection, connection.cursor(name="margins") as cursor:
             cursor.itersize = 5_000
             cursor.execute(self._prices.margins.sql, period)

@@ -1,4 +1,4 @@
-"""How far a batch has come, in one look: for people who wait for it."""
+"""The progress of a batch in one query, for people who wait for it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sat_hook.store.statements import queries
 
 @dataclass(frozen=True, slots=True)
 class ProgressLook:
-    """One look at a batch.
+    """The progress of a batch at one moment.
 
-    :param counts: how its orders stand, in the order of the states.
-    :param settled: how many orders SAT has settled, by a signed status, since the moment asked about.
+    :param counts: its orders by state, in the order of the states.
+    :param settled: how many orders SAT has settled, by a signed status, since the given moment.
     :param first_settled_at: when the first of those was settled; None when there is none.
     """
 
@@ -26,14 +26,14 @@ class ProgressLook:
 
 
 class PostgresProgress:
-    """Reads the table ``sat.orders``; any role that may read it will do."""
+    """Reads the table ``sat.orders``, with any role that may read it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._progress = queries("progress")
 
     def look(self, batch_id: str, since: datetime) -> ProgressLook:
-        """How the batch stands, and what was settled since.
+        """Read the state of the batch, and what was settled since.
 
         :raises StoreUnavailableError: when the database is away.
         """

@@ -1,7 +1,7 @@
-"""The limits that all workers of an account share: requests a second, and requests in flight.
+"""The limits that all workers of an account share: requests per second and requests in flight.
 
-Kept in PostgreSQL because it is there for all of them: short leases on permits, so that those of a killed
-worker come back, and moments taken in blocks, so that a limit does not cost a round trip for each request.
+They are kept in PostgreSQL, which all workers can reach. Permits have short leases, so a killed worker's
+permits are freed. Moments are taken in blocks, so a limit does not cost a round trip per request.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ class PostgresRequestRegister:
     """One process' access to the limits of one account
     (a :class:`~sat_hook.domain.ports.RequestRegister`).
 
-    :param holder: names the process; must be its alone.
-    :param requests_per_second: of all processes together; ``None`` is without limit.
+    :param holder: a name that is unique to the process.
+    :param requests_per_second: of all processes together; ``None`` means no limit.
     :param max_in_flight: of all processes together.
     """
 

@@ -1,4 +1,4 @@
-"""When ended orders are looked at again: operational state, shared by all who look."""
+"""When ended orders are rechecked. Operational state, shared by all recheckers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POSITIONS_AT_ONCE = 50_000
 
 
 class RecheckKey(NamedTuple):
-    """One look: the position of the end that it is about, and how many business days after it."""
+    """One recheck: the position of its end event, and how many business days after it."""
 
     end_position: int
     days: int
@@ -25,7 +25,7 @@ class RecheckKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DueRecheck:
-    """A look that this caller may have now; ``tries`` counts the questions, this one included."""
+    """A recheck that this caller may do now; ``tries`` counts the attempts, including this one."""
 
     key: RecheckKey
     request_id: str
@@ -34,13 +34,13 @@ class DueRecheck:
 
 @dataclass(frozen=True, slots=True)
 class RecheckCount:
-    """How the looks of one account stand that fall on one business day (WIB), for one mark.
+    """Counts of one account's rechecks on one business day (WIB), ``days`` after the end.
 
     :param waiting: due, and the day is not over.
-    :param in_time: had on their day.
-    :param late: had after it.
-    :param missed: the day is over, and no answer that proves anything has come.
-    :param changed: how many of those that were had found something new.
+    :param in_time: done on their day.
+    :param late: done after their day.
+    :param missed: the day is over without an answer that proves anything.
+    :param changed: how many of the completed rechecks found something new.
     """
 
     account: str
@@ -54,30 +54,30 @@ class RecheckCount:
 
 
 class RecheckSchedule(Protocol):
-    """The looks of one deployment. Every method may raise StoreUnavailableError."""
+    """The rechecks of one deployment. Every method may raise StoreUnavailableError."""
 
     def enroll(self, days: int, hour: int) -> int:
-        """Give every end in the log that has none yet the mark ``days``; returns how many are new.
+        """Schedule a recheck ``days`` after every end in the log that has none yet; returns how many are new.
 
-        ``hour`` (0 to 23, WIB) is when they are due on their day.
+        ``hour`` (0 to 23, WIB) is the hour at which they become due.
         """
 
     def claim_due(
         self, account: str, days: Sequence[int], now: datetime, lease_until: datetime, limit: int
     ) -> list[DueRecheck]:
-        """Take at most ``limit`` looks that are due; nobody else gets them before ``lease_until``."""
+        """Claim at most ``limit`` due rechecks; no other caller gets them before ``lease_until``."""
 
     def close(self, findings: Mapping[RecheckKey, RecheckFinding], now: datetime) -> None:
-        """These looks have been had; one that was closed before keeps its finding."""
+        """Record the findings of these rechecks; a recheck that is already closed keeps its finding."""
 
     def postpone(self, next_try: Mapping[RecheckKey, tuple[datetime, str]]) -> None:
-        """These got no answer that proves anything: when to try again, and what was wrong."""
+        """Set when to retry rechecks whose answers proved nothing, and what was wrong."""
 
     def give_up(self, account: str, overdue_before: datetime, now: datetime) -> int:
-        """Close what has been overdue since before ``overdue_before``; returns how many."""
+        """Close rechecks that are overdue since before ``overdue_before``; returns how many."""
 
     def counts(self, now: datetime, since: datetime) -> list[RecheckCount]:
-        """How the marks stand that are due and were not over at ``since``, by account, day and mark."""
+        """Counts of the rechecks that are due and were not over at ``since``, by account and day."""
 
 
 class PostgresRecheckSchedule:

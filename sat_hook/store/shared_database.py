@@ -1,6 +1,6 @@
-"""One pool for all who reach the application database in the same way within a process.
+"""One shared pool per process for all users of the same application database and settings.
 
-A triggerer runs hundreds of waits at once. A pool for each would take up all connections of the server.
+A triggerer runs hundreds of waits at once; a pool for each would use up the server's connections.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _guard = threading.Lock()
 
 
 def borrow(dsn: str, component: str, listen_dsn: str | None) -> Database:
-    """The process's database by this way; :func:`give_back` with the same arguments when done with it."""
+    """Borrow the process's database for these arguments; :func:`give_back` with the same ones when done."""
     way = (dsn, component, listen_dsn)
     with _guard:
         _borrowers[way] = _borrowers.get(way, 0) + 1
@@ -27,7 +27,7 @@ def borrow(dsn: str, component: str, listen_dsn: str | None) -> Database:
 
 
 def give_back(dsn: str, component: str, listen_dsn: str | None) -> None:
-    """One borrower less; after the last one the pool is closed. Blocks."""
+    """Return a borrowed database; the pool closes after the last borrower. Blocks."""
     way = (dsn, component, listen_dsn)
     with _guard:
         _borrowers[way] -= 1

@@ -1,7 +1,7 @@
-"""Settings files that nobody else can write: who says where a password goes, or who may do what.
+"""Reads settings files that only their owner can write, because they control passwords and permissions.
 
-A settings file is read only when it belongs to the user of this process or to root, and when neither its
-group nor everybody may write to it. A file that somebody else planted, or could change, is refused.
+A settings file must belong to the user of this process or to root, and must not be writable by its group or
+by others. Any other file is refused, because another user may have planted or changed it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ ROOT = 0
 
 
 class UntrustedFileError(OSError):
-    """The file is somebody else's, or others may write to it. The text names the file, found and expected."""
+    """The file has another owner, or others may write to it. The text names the file, found and expected."""
 
     def __init__(self, path: Path, found: str, expected: str) -> None:
         super().__init__(f"{path}: found {found}; expected {expected}")
@@ -24,12 +24,12 @@ class UntrustedFileError(OSError):
 
 
 def read_trusted(path: Path, limit_bytes: int) -> bytes:
-    """What is in a settings file, at most ``limit_bytes`` of it.
+    """Read a settings file, at most ``limit_bytes`` of it.
 
-    :raises UntrustedFileError: it is no plain file, belongs to somebody else, or others may write to it.
+    :raises UntrustedFileError: it is not a regular file, has another owner, or others may write to it.
     :raises OSError: it cannot be read.
     """
-    # The opened file is looked at, not the name: a name may lead elsewhere a moment later.
+    # Check the open file, not its name: the name may point elsewhere a moment later.
     with open(path, "rb", opener=_without_waiting) as file:
         found = os.fstat(file.fileno())
         owners = {os.geteuid(), ROOT}
@@ -51,5 +51,5 @@ def read_trusted(path: Path, limit_bytes: int) -> bytes:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """A named pipe in the place of a file must not be waited for."""
+    """Open without blocking, so that a named pipe cannot stall the reader."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""The event store in memory: small, single-threaded, for simulation; passes the same conformance suite."""
+"""The event store in memory: single-threaded, for simulations. Passes the same conformance suite."""
 
 from __future__ import annotations
 

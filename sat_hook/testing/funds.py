@@ -1,4 +1,4 @@
-"""Funds in memory: the deposit as the in-memory event store tells it."""
+"""Funds in memory, beside the in-memory event store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sat_hook.testing.event_store import MemoryEventStore
 
 
 class MemoryFunds:
-    """:class:`FundsStore` beside a :class:`MemoryEventStore`: single-threaded, so being there is the lock."""
+    """:class:`FundsStore` beside a :class:`MemoryEventStore`: single-threaded, so it needs no lock."""
 
     def __init__(self, store: MemoryEventStore) -> None:
         self._store = store
@@ -51,7 +51,7 @@ class _MemoryAccountFunds:
 
     def last_observation(self) -> BalanceObservation | None:
         mine = [seen for seen in self._funds.observations if seen.account == self._account]
-        # Of several that began at once the one recorded last counts, as in the database.
+        # Of several that began at the same moment the last recorded one counts, as in the database.
         return max(reversed(mine), key=lambda seen: seen.requested_at, default=None)
 
     def last_compared(self) -> BalanceObservation | None:

@@ -14,7 +14,7 @@ from sat_hook.testing.event_store import MemoryEventStore
 
 
 class MemoryGuardLedger:
-    """:class:`GuardLedger` over the event store in memory: single-threaded, so its lock is nothing."""
+    """:class:`GuardLedger` over the event store in memory: single-threaded, so it needs no lock."""
 
     def __init__(self, store: MemoryEventStore) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""The poll schedule in memory: small, single-threaded, for simulation; passes the same conformance suite."""
+"""The poll schedule in memory: single-threaded, for simulations. Passes the same conformance suite."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Entry:
 class MemoryPollSchedule:
     """:class:`~sat_hook.store.poll_schedule.PollSchedule` beside a :class:`MemoryEventStore`.
 
-    :meth:`receive` is the receiver's one act: keep a callback and queue its order.
+    :meth:`receive` does what the receiver does: store a callback and queue its order.
     """
 
     def __init__(self, store: MemoryEventStore) -> None:
@@ -33,7 +33,7 @@ class MemoryPollSchedule:
         self._queue: list[tuple[str, str]] = []
 
     def receive(self, account: str, request_id: str, digest: str) -> bool:
-        """Queue the order that a verified callback names; True when these bytes came for the first time."""
+        """Queue the order of a verified callback; True when these bytes arrived for the first time."""
         if (account, digest) in self._seen:
             return False
         self._seen.add((account, digest))
@@ -112,7 +112,7 @@ def _is_doubted(order: Order, now: datetime) -> bool:
 
 
 def _is_within(order: Order, scope: PollScope) -> bool:
-    # Account and batch of an order never change, so the order as it was enrolled answers this for good.
+    # An order's account and batch never change, so its enrolled state stays valid here.
     if scope.batch_id is not None:
         return order.batch_id == scope.batch_id
     return order.account == scope.account

@@ -1,4 +1,4 @@
-"""Looks at ended orders in memory: small, single-threaded; passes the same conformance suite."""
+"""Rechecks of ended orders in memory: small and single-threaded. Passes the same conformance suite."""
 
 from __future__ import annotations
 

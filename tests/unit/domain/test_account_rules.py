@@ -137,7 +137,7 @@ def test_nobody_confirms_their_own_proposal(name: str) -> None:
     number = desk.propose()
     refused = desk.ask(ConfirmRules(number, "me again", f"user:{name}"))
     assert isinstance(refused, Refusal)
-    assert "expected somebody else" in refused.detail
+    assert "expected another person" in refused.detail
     assert desk.rules == AccountRules()
     assert desk.ask(DeclineRules(number, "a slip", f"user:{name}")) is None
     assert desk.standing.rules.proposal is None
