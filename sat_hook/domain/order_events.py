@@ -156,7 +156,7 @@ class ReservationRenewed(Event):
 
 @register
 class CheckoutRequested(SentOrderEvent):
-    """The intent: committed before a byte leaves (law 1).
+    """The intent to send, committed before the first byte is written (law 1).
 
     ``body`` is the exact text to sign and send. ``send_before`` is the last moment at which it may be
     written. After ``settled_after`` no sender can still be waiting for its reply.
@@ -171,7 +171,7 @@ class CheckoutRequested(SentOrderEvent):
 
 @register
 class CheckoutNotSent(SentOrderEvent):
-    """Proof that not one byte of this attempt left: nothing can have been charged by it."""
+    """Proof that not one byte of this attempt was written, so it cannot have been charged."""
 
     attempt: int
     reason: str
@@ -179,7 +179,7 @@ class CheckoutNotSent(SentOrderEvent):
 
 @register
 class CheckoutAccepted(SentOrderEvent):
-    """SAT answered the checkout with an order. Its status is unsigned, so the order is merely pending."""
+    """SAT answered the checkout with an order. Its status is unsigned, so the order is only pending."""
 
     attempt: int
     reported_status: str
@@ -198,7 +198,7 @@ class ChargedAboveQuote(Event):
 
 @register
 class AmountUnknown(SentOrderEvent):
-    """SAT named an amount of the order that is none: negative, absurd, or no whole number. It counts nowhere.
+    """SAT sent an invalid amount: negative, absurdly large, or not a whole number. It counts nowhere.
 
     ``member`` is its member name, ``found`` its value; ``is_signed`` is true for a signed status and false
     for the reply to a checkout.
@@ -211,7 +211,7 @@ class AmountUnknown(SentOrderEvent):
 
 @register
 class CheckoutRejected(SentOrderEvent):
-    """A listed rejection of the only transmission there ever was: the order did not happen."""
+    """The only transmission got a listed rejection: the order did not happen."""
 
     attempt: int
     code: str
@@ -231,14 +231,14 @@ class CheckoutUnknown(SentOrderEvent):
 
 @register
 class StatusNotFound(SentOrderEvent):
-    """SAT did not know the request id when asked. Never a failure by itself (law 3)."""
+    """SAT did not know the request id when asked. This alone never means failure (law 3)."""
 
     attempt: int
     asked_at: AwareDatetime
 
 
 class SignedStatus(SentOrderEvent):
-    """What every signed status tells. ``evidence_digest`` names the stored bytes."""
+    """Base of the events from a signed status. ``evidence_digest`` names the stored bytes."""
 
     evidence_digest: str
     observed_at: AwareDatetime
@@ -291,7 +291,8 @@ class ReversalDoubted(SignedStatus):
 
 @register
 class StatusMismatched(SentOrderEvent):
-    """A signed status under this order's request id is about something else than was sent. It ends nothing.
+    """A signed status with this order's request id is about something other than what was sent. It ends
+    nothing.
 
     ``members`` names what differs; ``evidence_digest`` names the stored bytes, which are not used otherwise.
     """
@@ -304,14 +305,14 @@ class StatusMismatched(SentOrderEvent):
 
 @register
 class OrderEscalated(SentOrderEvent):
-    """The pipeline gave up waiting: a person has to look. Any later end is still accepted."""
+    """The order was escalated: the pipeline stopped waiting. A later signed end is still accepted."""
 
     reason: str
 
 
 @register
 class ResendAllowedByOperator(SentOrderEvent):
-    """A person takes the order back from the escalated ones: if SAT still does not know it, send it again."""
+    """A person ended the escalation: if SAT still does not know the order, it is sent again."""
 
     reason: str
 

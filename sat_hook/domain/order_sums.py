@@ -32,7 +32,7 @@ class OrderSums(NamedTuple):
 
 
 def sums_of(order: Order) -> OrderSums:
-    """What the order counts for as it stands."""
+    """The sums of the order in its current state."""
     return OrderSums(
         committed_rupiah=amount_of(order),
         is_reservable=is_reserved(order, order.row_number),

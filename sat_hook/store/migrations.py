@@ -104,7 +104,7 @@ def restrict_catalog(dsn: str) -> bool:
 
 
 def apply_privileges(dsn: str) -> None:
-    """Set what each role may do in this database, as its owner (``sql/privileges.sql``)."""
+    """Set the privileges of each role in this database, as its owner (``sql/privileges.sql``)."""
     text = (shipped("sql") / "privileges.sql").read_text("utf-8")
     with psycopg2.connect(dsn) as connection, connection.cursor() as cursor:
         cursor.execute(text)
