@@ -1,1 +1,1 @@
-"""The catalogue: price lists read, compared, kept and shown. Rules and steps, without Airflow."""
+"""The catalogue: reads, compares, stores and shows price lists. Rules and steps, without Airflow."""

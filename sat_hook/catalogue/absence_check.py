@@ -1,9 +1,8 @@
-"""Products that are not on the list are asked for by name, before anybody says that they are gone.
+"""Asks SAT by code for products that are missing from the list, before they count as gone.
 
-The unfiltered list is documented to hold active products only, it may be cut short, and whether a filter of
-known and unknown codes is answered with the known ones or with P04 is not documented (protocol section 5.3).
-So a product is gone when P04 answers the question for it alone, and not before; whatever cannot be settled
-stays as it was.
+The unfiltered list is documented to hold active products only, and it may be cut short. It is not documented
+whether a filter of known and unknown codes returns the known ones or P04 (protocol section 5.3). So a product
+is gone only when a request for its code alone returns P04. Products that cannot be settled stay unchanged.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _NOT_FOUND = "P04"
 
 
 class PriceSource(Protocol):
-    """Who can be asked for a price list: SAT's blocking client, or the hook."""
+    """A source of price lists: SAT's blocking client, or the hook."""
 
     def ask(self, call: Call[T]) -> Reply[T]:
         """The answer; raises SATError."""
@@ -33,11 +32,11 @@ class PriceSource(Protocol):
 
 @dataclass(slots=True)
 class Confirmation:
-    """What became of products that are not on the list.
+    """The result for products that are not on the list.
 
-    :param listed: SAT lists them after all, when asked by name.
-    :param gone: SAT does not know them any more (P04).
-    :param unconfirmed: nobody could tell; they stay as they were.
+    :param listed: SAT does list them when asked by code.
+    :param gone: SAT no longer knows them (P04).
+    :param unconfirmed: not settled; they stay unchanged.
     """
 
     listed: dict[str, ListedProduct] = field(default_factory=dict)
@@ -46,10 +45,10 @@ class Confirmation:
 
 
 def confirm(source: PriceSource, codes: Sequence[str]) -> Confirmation:
-    """Ask for products by name.
+    """Ask for products by code.
 
-    :raises SATError: when SAT does not answer; nothing follows then.
-    :raises PriceListRefusedError: when an answer is no price list.
+    :raises SATError: when SAT does not answer; nothing changes then.
+    :raises PriceListRefusedError: when an answer is not a price list.
     """
     found = Confirmation()
     found.unconfirmed.update(code for code in codes if not _can_be_asked(code))
@@ -64,7 +63,7 @@ def confirm(source: PriceSource, codes: Sequence[str]) -> Confirmation:
 
 
 def _ask(source: PriceSource, group: list[str], found: Confirmation) -> list[list[str]]:
-    """Put one question; what it could not settle comes back in smaller groups."""
+    """Make one request; codes that it could not settle are returned in smaller groups."""
     try:
         answer = price_list_of(source.ask(products_call(group)).value)
     except ProductNotFoundError as error:
@@ -77,7 +76,7 @@ def _ask(source: PriceSource, group: list[str], found: Confirmation) -> list[lis
         return [group[:half], group[half:]]
     unclear = answer.contradictory | answer.unreadable.keys()
     if not (answer.products.keys() | unclear) - {""} <= set(group):
-        # The filter was not heeded: whatever this is a list of, it proves nothing about these codes.
+        # SAT ignored the filter, so this list proves nothing about these codes.
         found.unconfirmed.update(group)
         return []
     found.listed.update(answer.products)
@@ -85,7 +84,7 @@ def _ask(source: PriceSource, group: list[str], found: Confirmation) -> list[lis
     absent = [code for code in group if code not in answer.products and code not in unclear]
     if len(group) > 1:
         return [[code] for code in absent]
-    # Neither listed nor refused: an answer that may have been cut short.
+    # Neither listed nor refused: the answer may have been cut short.
     found.unconfirmed.update(absent)
     return []
 

@@ -1,4 +1,4 @@
-"""What whoever waits for changed prices is told: the extra of an asset event, as plain JSON. Pure."""
+"""The extra of an asset event about changed prices, as plain JSON. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from sat_hook.domain.prices import ListedProduct, ProductChange, RecordedChange
 
 MAXIMUM_CHANGES_TOLD = 500
-"""In one event; the others are counted, and stand in the history under the snapshot's number."""
+"""Most changes in one event; the rest are counted, and are in the history under the snapshot's number."""
 
 PRICE_JUMP = "price_jump"
 PRICE_CHANGE = "price_change"
@@ -49,7 +49,7 @@ def _told(recorded: RecordedChange, is_jump: bool) -> dict[str, Any]:
 
 def _attributes(change: ProductChange) -> dict[str, dict[str, Any]]:
     if change.before is None or change.after is None:
-        # What appeared or is gone: what a reader of the event decides by.
+        # What appeared or is gone, so that readers of the event can decide.
         names: tuple[str, ...] = ("name", "price_rupiah", "status")
     else:
         names = change.attributes

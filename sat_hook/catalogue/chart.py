@@ -1,8 +1,8 @@
-"""One product's price over time, as a picture that stands by itself: SVG, or HTML with the changes below it.
+"""One product's price over time as a self-contained SVG, or HTML with the changes below it.
 
-A price is a step: it holds from the list that showed it until the next one. Times when the product was not
-listed, and times of which no list is known, are drawn as what they are. No script, nothing from elsewhere;
-the same input gives the same text.
+A price holds from the list that showed it until the next one, so it is drawn as a step. Times when the
+product was not listed, and times without a known list, are marked. No script and no external resources; the
+same input gives the same text.
 """
 
 from __future__ import annotations
@@ -82,16 +82,15 @@ _STATUS_WORDS = {"s1": "active", "s2": "inactive", "s3": "temporarily inactive",
 
 
 class TooManyPeriodsError(ValueError):
-    """More than a picture can show; a shorter time has fewer."""
+    """More changes than a chart can show; choose a shorter time."""
 
 
 @dataclass(frozen=True, slots=True)
 class PriceChart:
-    """What is drawn.
+    """The data of a chart.
 
-    :param periods: all that the product was listed as, the oldest first; what is outside [since, until] is
-        cut.
-    :param moments: when lists were read, for the times of which nothing is known.
+    :param periods: all listings of the product, oldest first; cut to [since, until].
+    :param moments: when lists were read, to find the times without data.
     """
 
     account: str
@@ -111,7 +110,7 @@ class PriceChart:
 
     @property
     def shown(self) -> list[PricePeriod]:
-        """The periods of which something is seen."""
+        """The visible periods."""
         return [p for p in self.periods if p.since < self.until and (p.until or self.until) > self.since]
 
 
@@ -121,7 +120,7 @@ def svg(chart: PriceChart) -> str:
 
 
 def page(chart: PriceChart) -> str:
-    """The chart as an HTML page, with the changes as a table below it, the newest first."""
+    """The chart as an HTML page, with a table of the changes below it, newest first."""
     latest = chart.periods[-1].product
     return _TEMPLATES.get_template("price.html.jinja").render(
         heading=latest.name or latest.code,
@@ -214,7 +213,7 @@ class _Plot:
             yield self._band(kind, start, end, 2.0, told)
 
     def steps(self) -> Iterator[Markup]:
-        """The line, in the manner of each status; a thin upright joins a price to the next."""
+        """The line, styled by status; a thin vertical joins a price to the next."""
         last: PricePeriod | None = None
         for period in self.shown:
             price = period.product.price_rupiah
@@ -222,19 +221,19 @@ class _Plot:
                 x, end = self.x(period.since), self.x(period.until or self.chart.until)
                 if last is not None and last.until == period.since and last.product.price_rupiah is not None:
                     yield line("step", x, self.y(last.product.price_rupiah), x, self.y(price))
-                # A period that is shorter than a pixel is seen all the same.
+                # A period shorter than a pixel stays visible.
                 yield _stroke(_status_class(period), x, self.y(price), max(end, x + 1.5))
             last = period
 
     def marks(self) -> Iterator[Markup]:
-        """A dot and a figure where the price changes, as far as there is room; the last price always."""
+        """A dot and a figure at each price change if there is room, and always at the last price."""
         changes = [p for p in _price_changes(self.shown) if p.since >= self.chart.since]
         if len(changes) > _MARKED_CHANGES:
             changes = []
         priced = [(p, p.product.price_rupiah) for p in self.shown if p.product.price_rupiah is not None]
         latest = priced[-1] if priced else None
         free_from = float(_LEFT)
-        # The price that the picture begins with.
+        # The first price in the chart.
         if priced and priced[0][0].since <= self.chart.since and priced[0] is not latest:
             first = priced[0][1]
             yield element("text", price_text(first), class_="mark", x=_LEFT + 5, y=self.y(first) - 8)
@@ -254,7 +253,7 @@ class _Plot:
             yield element("text", price_text(price), class_="figure", x=x, y=y, text_anchor="end")
 
     def legend(self) -> Iterator[Markup]:
-        """What of all this is on the picture."""
+        """The legend of what the chart shows."""
         signs = [
             (kind, _STATUS_WORDS[kind])
             for kind in ("s1", "s3", "s2", "s0")
@@ -272,7 +271,7 @@ class _Plot:
             x += 58 + 7 * len(words)
 
     def tooltips(self) -> Iterator[Markup]:
-        """What a pointer is told above each period."""
+        """The tooltip of each period."""
         for period in self.shown:
             until = "now" if period.until is None else f"{moment_text(period.until)} WIB"
             words = (
@@ -282,19 +281,19 @@ class _Plot:
             yield self._band("hit", period.since, period.until or self.chart.until, 3.0, words)
 
     def _band(self, kind: str, start: datetime, end: datetime, least_width: float, words: str) -> Markup:
-        """The whole height of the plot, between two moments."""
+        """A band over the whole height of the plot, between two moments."""
         x = self.x(start)
         width = max(least_width, round(self.x(end) - x, 1))
         return rectangle(kind, x, _TOP, width, HEIGHT - _TOP - _BOTTOM, words)
 
 
 def _stroke(kind: str, x: float, y: float, end: float) -> Markup:
-    """A level line in the manner of a status."""
+    """A horizontal line, styled by status."""
     return element("path", class_=f"line {kind}", d=f"M{x} {y}H{end}")
 
 
 def _absences(chart: PriceChart) -> Iterator[tuple[datetime, datetime]]:
-    """Between two periods that do not touch, and after a last one that has ended."""
+    """The spans between two periods that do not touch, and after a last one that has ended."""
     starts = [period.until for period in chart.periods]
     ends = [period.since for period in chart.periods[1:]] + [chart.until]
     for start, end in zip(starts, ends, strict=True):
@@ -303,7 +302,7 @@ def _absences(chart: PriceChart) -> Iterator[tuple[datetime, datetime]]:
 
 
 def _price_changes(periods: Sequence[PricePeriod]) -> Iterator[PricePeriod]:
-    """The periods that began with another price, or with the first one."""
+    """The periods that began with a new price, including the first one."""
     last: int | None = None
     for period in periods:
         price = period.product.price_rupiah
@@ -328,7 +327,7 @@ def _rows(periods: Sequence[PricePeriod]) -> Iterator[dict[str, str]]:
 
 
 def _summary(chart: PriceChart) -> str:
-    """The picture in a sentence, for who cannot see it."""
+    """The chart in one sentence, for screen readers."""
     latest = chart.periods[-1]
     count = sum(1 for _ in _price_changes(chart.shown))
     now = (
@@ -344,7 +343,7 @@ def _status_class(period: PricePeriod) -> str:
 
 
 def _price_ticks(low: int, high: int) -> list[int]:
-    """Round prices around all that is drawn, at least two of them. Whole rupiah."""
+    """Round prices around the drawn range, at least two. Whole rupiah."""
     if low == high:
         spread = max(1, abs(high) // 10)
         low, high = low - spread if low else 0, high + spread
@@ -358,7 +357,7 @@ def _price_ticks(low: int, high: int) -> list[int]:
 
 
 def _time_ticks(since: datetime, until: datetime) -> Iterator[tuple[datetime, str]]:
-    """Moments for the axis, on whole hours or days of Jakarta, with what is written there."""
+    """Axis ticks on whole hours or days in Jakarta time, with their labels."""
     room = (WIDTH - _LEFT - _RIGHT) // 92
     step = next((s for s in _TIME_STEPS if (until - since) / s <= room), _TIME_STEPS[-1])
     moment = midnight(business_day(since))

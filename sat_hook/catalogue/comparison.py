@@ -1,7 +1,7 @@
-"""Two price lists compared: what appeared, returned, changed, disappeared. Pure.
+"""Compares two price lists: what appeared, returned, changed or disappeared. Pure.
 
-A product that is merely not on the list has not disappeared: it disappears when SAT, asked for it by name,
-does not know it (:mod:`sat_hook.catalogue.snapshot`). Until then it stays as it was.
+A product that is only missing from the list has not disappeared. It disappears when SAT, asked for its code,
+does not know it (:mod:`sat_hook.catalogue.snapshot`). Until then it stays unchanged.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from sat_hook.domain.prices import ChangeKind, KnownProduct, ListedProduct, Prod
 def compare(
     known: Mapping[str, KnownProduct], listed: Mapping[str, ListedProduct], gone: Collection[str]
 ) -> list[ProductChange]:
-    """What the new list changes, by code.
+    """The changes of the new list, by code.
 
-    :param known: every product that was ever listed, as it was last.
+    :param known: every product that was ever listed, as last listed.
     :param listed: the new list.
-    :param gone: codes that are certainly not listed any more.
+    :param gone: codes that are certainly no longer listed.
     :raises ValueError: when a product is listed and gone at once.
     """
     if contradiction := sorted(listed.keys() & set(gone)):
@@ -42,7 +42,7 @@ def compare(
 def after_changes(
     known: Mapping[str, KnownProduct], changes: Collection[ProductChange]
 ) -> dict[str, ListedProduct]:
-    """What is listed once ``changes`` have happened, by code."""
+    """The listed products after ``changes``, by code."""
     listed = {code: entry.product for code, entry in known.items() if entry.is_listed}
     for change in changes:
         if change.after is None:
@@ -53,5 +53,5 @@ def after_changes(
 
 
 def missing_from(known: Mapping[str, KnownProduct], listed: Collection[str]) -> list[str]:
-    """Codes that were listed and are not on the new list, in order."""
+    """Codes that were listed and are missing from the new list, in order."""
     return sorted(code for code, entry in known.items() if entry.is_listed and code not in listed)

@@ -1,4 +1,4 @@
-"""Times of which no price list is known. Pure."""
+"""Times without a known price list. Pure."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 GAP_HOURS = 3
-"""Without a list for longer than that, what was listed meanwhile is not known. Lists are read every hour."""
+"""A longer time without a list is a gap, in which the listings are unknown. Lists are read every hour."""
 
 
 def gaps_between(
     moments: Sequence[datetime], since: datetime, until: datetime, gap_hours: float = GAP_HOURS
 ) -> list[tuple[datetime, datetime]]:
-    """The spans of [since, until] between two lists, or after the last one, that are longer than they may be.
+    """The spans in [since, until] between two lists, or after the last one, that are longer than allowed.
 
-    :param moments: when lists were asked for, the oldest first; one before ``since`` may be among them.
+    :param moments: when lists were requested, oldest first; one before ``since`` may be included.
     """
     longest = timedelta(hours=gap_hours)
     ends = [*moments[1:], until]

@@ -1,4 +1,4 @@
-"""Jumps of prices as alerts. Pure."""
+"""Alerts about price jumps. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAXIMUM_SHOWN_CODE_CHARACTERS = 64
 
 
 def jump_alerts(snapshot: PriceSnapshot, changes: Sequence[ProductChange], jump_percent: int) -> list[Alert]:
-    """An alert for each price that jumped, under a key that is unique for ever."""
+    """An alert for each price jump, under a key that is never reused."""
     return [
         Alert(
             key=f"price_jump/{snapshot.snapshot_id}/{change.code}",
@@ -35,6 +35,6 @@ def _words(change: ProductChange) -> str:
 
 
 def _shown(code: str) -> str:
-    """The code in one printable line; SAT's codes are, but they come over the wire."""
+    """The code as one printable line. SAT's codes are printable, but the wire is untrusted."""
     printable = "".join(mark if mark.isprintable() else "?" for mark in code)
     return printable[:MAXIMUM_SHOWN_CODE_CHARACTERS]

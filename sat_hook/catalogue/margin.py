@@ -1,7 +1,7 @@
-"""What orders cost and earned, beside the price that was listed when they were sent. Pure.
+"""What orders cost and earned, next to the price listed when they were sent. Pure.
 
-SAT's own words (protocol section 5.6): the sales price is what the deposit is charged, the partner fee is the
-commission on it. What customers pay the company is not on the wire, so it is in no figure here.
+In SAT's terms (protocol section 5.6) the sales price is what the deposit is charged, and the partner fee is
+the commission on it. What customers pay the company is not on the wire, so no figure here includes it.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ MARGIN_COLUMNS = (
     "margin_rupiah",
     "margin_percent",
 )
-"""Empty cells are unknown, not nought."""
+"""Empty cells mean unknown, not zero."""
 
 
 @dataclass(slots=True)
 class ProductMargin:
-    """The succeeded orders of one product together. Rupiah.
+    """The total of one product's succeeded orders. Rupiah.
 
-    :param without_fee: how many of them came without a partner fee: their margin is unknown.
+    :param without_fee: how many of them have no partner fee, so their margin is unknown.
     :param above_listed: how many were charged more than was listed when they were sent.
     """
 
@@ -55,12 +55,12 @@ class ProductMargin:
 
 
 def margin_of(order: OrderMargin) -> int | None:
-    """The commission of a succeeded order in rupiah; None for others, and where SAT named no fee."""
+    """The commission of a succeeded order in rupiah; None for other orders and when SAT sent no fee."""
     return order.partner_fee_rupiah if order.state == OrderState.SUCCEEDED.value else None
 
 
 def percent_of(margin_rupiah: int | None, sales_price_rupiah: int | None) -> str:
-    """A margin as per cent of the sales price, to two places; empty when there is nothing to divide."""
+    """A margin as per cent of the sales price, to two places; empty when the price is unknown or zero."""
     if margin_rupiah is None or not sales_price_rupiah:
         return ""
     share = Decimal(margin_rupiah) * 100 / Decimal(sales_price_rupiah)
@@ -68,7 +68,7 @@ def percent_of(margin_rupiah: int | None, sales_price_rupiah: int | None) -> str
 
 
 def margin_lines(orders: Iterable[OrderMargin], totals: dict[str, ProductMargin]) -> Iterator[str]:
-    """The report as lines of CSV, the header first; ``totals`` fills up meanwhile, by product code."""
+    """The report as lines of CSV, the header first; also fills ``totals``, by product code."""
     buffer = io.StringIO()
     writer = SpreadsheetWriter(buffer)
     writer.row(MARGIN_COLUMNS)
@@ -104,7 +104,7 @@ def _cells(order: OrderMargin) -> list[object]:
 
 
 def _above_listed(order: OrderMargin) -> int | None:
-    """Charged beyond the list; a bill's list price is no price of that bill, so there it is unknown."""
+    """Whether the charge exceeds the list price; unknown for bills, whose list price does not apply."""
     if order.sales_price_rupiah is None or order.listed_rupiah is None or order.is_inquiry:
         return None
     return order.sales_price_rupiah - order.listed_rupiah

@@ -1,4 +1,4 @@
-"""Price lists as they are read from SAT: checked, in a shape that can be compared and digested. Pure."""
+"""Price lists read from SAT: checked, in a form that can be compared and digested. Pure."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ MAXIMUM_TEXT_CHARACTERS = 1_000
 
 
 class PriceListRefusedError(ValueError):
-    """The list is beyond what a price list can be; nothing follows from it. Says found and expected."""
+    """The list exceeds the limits of a price list, so it changes nothing. Says found and expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class PriceList:
-    """What one answer lists, by code.
+    """The products of one answer, by code.
 
-    :param contradictory: codes that are on it more than once with different lines: nobody knows which counts,
-        so none of them is in ``products``.
-    :param unreadable: why a line could not be read, by code; these are not in ``products`` either. Lines of
-        which not even the code could be read are under ``""``.
+    :param contradictory: codes that appear more than once with different lines. None of them is in
+       ``products``, because it is unknown which line counts.
+    :param unreadable: why a line could not be read, by code; these are not in ``products`` either. Lines
+       without a readable code are under ``""``.
     """
 
     products: dict[str, ListedProduct]
@@ -36,7 +36,7 @@ class PriceList:
 def price_list_of(products: Iterable[Product]) -> PriceList:
     """The products of an answer (protocol section 5.3).
 
-    :raises PriceListRefusedError: when there are more than a price list can have.
+    :raises PriceListRefusedError: when there are more products than a price list can have.
     """
     listed: dict[str, ListedProduct] = {}
     contradictory: set[str] = set()
@@ -68,7 +68,7 @@ def _line_of(product: Product) -> ListedProduct:
 
 
 def _beyond_limits(line: ListedProduct) -> str:
-    """Why the line is none that a price list can have; empty when it is one."""
+    """Why the line exceeds the limits of a price list; empty when it does not."""
     if len(line.code) > MAXIMUM_CODE_CHARACTERS:
         return f"found a code of {len(line.code)} characters; expected at most {MAXIMUM_CODE_CHARACTERS}"
     longest = max(len(line.name), len(line.operator_name), len(line.category_name))

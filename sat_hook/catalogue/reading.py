@@ -1,4 +1,4 @@
-"""The weekly summary from the history."""
+"""Reads the weekly summary from the history."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sat_hook.store.prices import PriceHistory
 
 
 def read_week(history: PriceHistory, account: str, week: Week, now: datetime) -> WeekSummary:
-    """What a week of an account's prices came to, as far as it is over.
+    """Summarise a week of an account's prices, up to now if it is not over.
 
     :raises StoreUnavailableError: when the database is away.
     """

@@ -1,8 +1,8 @@
-"""One snapshot: the price list is read, what is missing is asked for by name, what changed is kept.
+"""One snapshot: read the price list, ask for missing products by code, and store the changes.
 
-A list that failed, or of which too much is missing, is kept as an attempt and changes nothing. So a partial
-list never looks like products that disappeared. A single line that cannot be read is set aside with an alert:
-its product stays as it was, and the rest of the list counts.
+A list that failed, or misses too much, is stored as an attempt and changes nothing. So a partial list never
+looks like disappeared products. An unreadable line is set aside with an alert: its product stays unchanged,
+and the rest of the list counts.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRules:
-    """What a snapshot believes, and what people are told of.
+    """When a snapshot accepts a list, and which changes raise alerts.
 
-    :param missing_limit_percent: a list of which more than that share is missing is not believed; 100
-        believes everything but an empty one.
-    :param jump_percent: a price that moved by at least that much is told to people.
+    :param missing_limit_percent: a list that misses more than this share is not accepted; 100 accepts every
+       list but an empty one.
+    :param jump_percent: a price change of at least this much raises an alert.
     """
 
     missing_limit_percent: int = 10
@@ -60,7 +60,7 @@ class SnapshotRules:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotReport:
-    """What a snapshot came to."""
+    """The result of a snapshot."""
 
     snapshot: PriceSnapshot
     changes: tuple[ProductChange, ...] = ()
@@ -77,13 +77,13 @@ def take_snapshot(
     rules: SnapshotRules | None = None,
     alerts: AlertBook | None = None,
 ) -> SnapshotReport:
-    """Read the account's price list and keep what it changes.
+    """Read the account's price list and store its changes.
 
-    :param source: asks as the account.
-    :param alerts: where jumps of prices are noted, in the snapshot's own transaction, and products that
-        cannot be read.
-    :raises SATError: when SAT did not give a list; the attempt is kept.
-    :raises StoreUnavailableError: when the database is away; nothing is kept.
+    :param source: makes the requests, as the account.
+    :param alerts: receives alerts about price jumps, in the snapshot's transaction, and about unreadable
+       products.
+    :raises SATError: when SAT did not return a list; the attempt is stored.
+    :raises StoreUnavailableError: when the database is unavailable; nothing is stored.
     """
     rules = rules or SnapshotRules()
     attempt = _Attempt(history, clock, account, provenance, rules)
@@ -94,7 +94,7 @@ def take_snapshot(
         if alerts is not None:
             alerts.add(unreadable_products(account, listing.unreadable, reply.began_at))
         known = history.known(account)
-        # A line that cannot be read is a product that is listed: it stays as it was.
+        # An unreadable line is still a listed product: it stays unchanged.
         missing = missing_from(known, listing.products.keys() | listing.unreadable.keys())
         unread = [code for code in listing.unreadable if code in known and known[code].is_listed]
         asked = confirm(source, missing) if listing.products else Confirmation()
@@ -125,11 +125,11 @@ def _doubt(
     missing: int,
     rules: SnapshotRules,
 ) -> str | None:
-    """Why the list is not believed; None when it is."""
+    """Why the list is not accepted; None when it is."""
     before = sum(entry.is_listed for entry in known.values())
     if not listed:
         return f"found an empty list; expected the {before:,} products of the last one"
-    # One single product may go from the shortest list, unless nothing at all may.
+    # Even from the shortest list one product may go, unless the limit is zero.
     is_more_than_one = missing > 1 or (missing == 1 and rules.missing_limit_percent == 0)
     if is_more_than_one and missing * 100 > rules.missing_limit_percent * before:
         return (
@@ -140,7 +140,7 @@ def _doubt(
 
 
 class _Attempt:
-    """One attempt, as far as it has come."""
+    """One attempt in progress."""
 
     def __init__(
         self,
@@ -166,23 +166,23 @@ class _Attempt:
         )
 
     def heard(self, body: bytes) -> None:
-        """The list came."""
+        """Note that the list arrived."""
         self.snapshot = replace(self.snapshot, response_digest=hashlib.sha256(body).hexdigest())
 
     def keep(self, outcome: SnapshotOutcome, reason: str) -> PriceSnapshot:
-        """Keep the attempt; nothing follows from it."""
+        """Store the attempt, which changes nothing."""
         ended = self._ended(outcome, reason)
         return replace(ended, snapshot_id=self._history.record_attempt(ended))
 
     def record(
         self, listed: Mapping[str, ListedProduct], gone: set[str], alerts: AlertBook | None
     ) -> SnapshotReport:
-        """Keep what the list changes, unless a younger list was faster."""
+        """Store the list's changes, unless a newer list was stored first."""
         account = self.snapshot.account
         with self._history.locked(account) as locked:
             last = locked.last_complete_at()
             if last is not None and last > self._clock.now() + CLOCK_TOLERANCE:
-                # Else every list would be overtaken until that moment, and nobody would notice.
+                # Otherwise every list until that moment would count as overtaken, without notice.
                 text = f"found a list of {last:%F %T} UTC, which is yet to come; expected clocks that agree"
                 doubted = self._ended(SnapshotOutcome.SUSPECT, text)
                 return SnapshotReport(replace(doubted, snapshot_id=locked.keep_attempt(doubted)))
@@ -193,7 +193,7 @@ class _Attempt:
                 )
                 overtaken = self._ended(SnapshotOutcome.OVERTAKEN, text)
                 return SnapshotReport(replace(overtaken, snapshot_id=locked.keep_attempt(overtaken)))
-            # Read again: another snapshot may have come between the question and this lock.
+            # Read again: another snapshot may have been stored between the request and this lock.
             known = locked.known()
             changes = tuple(compare(known, listed, gone))
             after = after_changes(known, changes)
@@ -230,7 +230,7 @@ class _Attempt:
             self.snapshot,
             outcome=outcome,
             reason=None if reason is None else _one_line(reason),
-            # The wall clock may have been set back meanwhile.
+            # The wall clock may have been set back.
             ended_at=max(self._clock.now(), self.snapshot.asked_at),
         )
 

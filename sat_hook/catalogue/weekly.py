@@ -1,4 +1,4 @@
-"""A week of prices in one page: what moved, what came and went, how well it was watched. Pure."""
+"""A week of prices: what moved, what came and went, and how complete the data is. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WEEK = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """A week from Monday to Sunday in Jakarta."""
+    """A week from Monday to Sunday, Jakarta time."""
 
     monday: date
 
@@ -55,7 +55,7 @@ class Week:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A product's price from the beginning of the week to its end. ``changes`` counts the steps between."""
+    """A product's price at the start and end of the week. ``changes`` counts the steps between."""
 
     before: ListedProduct
     after: ListedProduct
@@ -71,14 +71,14 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class WeekSummary:
-    """What a week of an account's prices came to.
+    """The summary of a week of an account's prices.
 
-    :param until: its end, or the moment of the summary where the week is not over.
-    :param rises: products that are dearer at the end than at the beginning, by share, the largest first.
-    :param falls: likewise those that are cheaper.
-    :param there_and_back: products whose price changed and is what it was.
+    :param until: the end of the week, or the time of the summary if the week is not over.
+    :param rises: products whose price rose over the week, largest percentage first.
+    :param falls: likewise products whose price fell.
+    :param there_and_back: products whose price changed and returned to its first value.
     :param statuses: changes of status, with the status before and after the week.
-    :param gaps: spans without any list.
+    :param gaps: spans without a list.
     """
 
     account: str
@@ -99,7 +99,7 @@ class WeekSummary:
 
     @property
     def was_watched(self) -> bool:
-        """True when a list was believed in the week."""
+        """True when a list was accepted in the week."""
         return bool(self.attempts.get(SnapshotOutcome.COMPLETE))
 
 
@@ -117,11 +117,11 @@ def summary_of(
 ) -> WeekSummary:
     """The summary of a week.
 
-    :param now: the end of a week that is not over.
-    :param before: the price list at the week's beginning, by code; ``after``, at its end.
-    :param changes: all of the week, the oldest first.
-    :param attempts: all of the week.
-    :param moments: when believed lists were asked for, the last one before the week included.
+    :param now: used as the end of a week that is not over.
+    :param before: the price list at the start of the week, by code; ``after`` is the list at its end.
+    :param changes: all changes of the week, oldest first.
+    :param attempts: all attempts of the week.
+    :param moments: when accepted lists were requested, including the last one before the week.
     """
     until = min(now, week.until)
     touched: dict[str, list[RecordedChange]] = {}

@@ -1,4 +1,4 @@
-"""The weekly summary as an HTML page that stands by itself: no script, nothing from elsewhere."""
+"""The weekly summary as a self-contained HTML page: no script, no external resources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sat_hook.presentation.colours import AMBER, BLUE, RED, custom_properties
 from sat_hook.presentation.templates import templates_of
 
 MAXIMUM_LINES = 200
-"""Of each table; what is beyond is counted."""
+"""Most lines of each table; the rest are counted."""
 
 _BAR_PIXELS = 120
 _BAR = Markup('<span class="bar {}" style="width:{}px"></span>')
@@ -67,7 +67,7 @@ def _figures(summary: WeekSummary) -> tuple[tuple[int, str], ...]:
 
 
 def _watching(summary: WeekSummary) -> str:
-    """How many price lists were read, and what became of the other attempts."""
+    """How many price lists were read, and the outcome of the other attempts."""
     complete = summary.attempts.get(SnapshotOutcome.COMPLETE, 0)
     others = [
         f"{count:,} {outcome.value}"

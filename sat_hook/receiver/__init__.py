@@ -1,1 +1,1 @@
-"""The callback receiver: an ASGI app that verifies, stores and acknowledges, and decides nothing."""
+"""The callback receiver: an ASGI app that verifies, stores and acknowledges callbacks. It decides nothing."""

@@ -1,10 +1,10 @@
 """The receiver as an ASGI app: ``POST {prefix}/callbacks/{account}`` (protocol section 9).
 
-A callback is evidence and not truth: it is verified over its raw bytes, stored as it came, and answered 200
-only after the commit. No order changes here; whoever waits is woken and asks SAT for the status (law 6).
+A callback is evidence, not truth. It is verified over its raw bytes, stored unchanged, and answered 200 only
+after the commit. No order changes here: waiting pollers are notified and query the status at SAT (law 6).
 
-Nothing is opened when the app is made. Settings and database are opened at startup where the server runs
-lifespans, and otherwise (mounted in another app) with the first request.
+Creating the app opens nothing. Settings and database are opened at startup if the server runs lifespans, and
+otherwise (mounted in another app) with the first request.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class _Opened:
 
 
 class Receiver:
-    """What stands behind the app: opened once, closed once.
+    """The state behind the app, opened once and closed once.
 
     :param settings: reads the settings.
-    :param monotonic: seconds of a clock that never jumps.
-    :param rereads: read the settings again, as often as they say.
+    :param monotonic: seconds of a monotonic clock.
+    :param rereads: whether to reread the settings at the interval that they set.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Receiver:
         self.tally = Tally(monotonic)
 
     def open(self) -> _Opened:
-        """Read the settings, if that has not been done; connects to nothing yet.
+        """Read the settings, unless already read. Does not connect yet.
 
         :raises ReceiverSettingsError: as the settings' source does.
         """
@@ -90,7 +90,7 @@ class Receiver:
         return self._opened
 
     def close(self) -> None:
-        """Commit what waits and let go of the database. Blocks."""
+        """Commit waiting callbacks and close the database. Blocks."""
         opened, self._opened = self._opened, None
         current, self._current = self._current, None
         if current is not None:
@@ -99,11 +99,11 @@ class Receiver:
             opened.inbox.close()
 
     def is_known(self, peer: str) -> bool:
-        """Whether this address is a trusted proxy, or on the allow-list."""
+        """Whether this address is a trusted proxy or on the allow-list."""
         return self._opened is not None and self._opened.sources.is_known(peer)
 
     async def current(self) -> _Opened:
-        """What the receiver runs with now.
+        """The current state of the receiver.
 
         :raises Refused: when there are no settings.
         """
@@ -114,11 +114,11 @@ class Receiver:
 
     @property
     def has_stale_settings(self) -> bool:
-        """True while the settings cannot be read again."""
+        """True while rereading the settings fails."""
         return self._current is not None and self._current.is_stale
 
     async def callback(self, request: Request) -> Response:
-        """One callback. Always one of the first seven of :class:`~sat_hook.receiver.responses.Answer`."""
+        """Handle one callback; returns one of the first seven :class:`~sat_hook.receiver.responses.Answer`."""
         account = str(request.path_params["account"])
         source: Address | None = None
         try:
@@ -138,8 +138,8 @@ class Receiver:
         except InboxError as error:
             return self._refuse(Refusal.NOT_STORED, account, source, str(error))
         except Exception as error:
-            # The sender gets the answer that makes it try again; the error's text may hold the body, so
-            # that the log names its type alone.
+            # The sender gets an answer that makes it retry. The error's text may hold the body, so only
+            # its type is logged.
             logger.error("a callback met an unexpected %s", type(error).__name__)  # noqa: TRY400
             return self._refuse(Refusal.UNEXPECTED, account, source, type(error).__name__)
         self.tally.keep(is_new=is_new)
@@ -165,7 +165,7 @@ class Receiver:
         return opened
 
     def _adopt(self, settings: ReceiverSettings) -> None:
-        """Go on with settings that were read again; what they did not change stays as it is."""
+        """Adopt reread settings; unchanged parts stay open."""
         before = self._opened
         if before is None:
             return
@@ -189,13 +189,14 @@ class Receiver:
         )
         _tell_of_keys(before.settings, settings)
         if inbox is not before.inbox:
-            # What waits there is committed; nobody is added any more.
+            # Its waiting callbacks are committed; it accepts no new ones.
             asyncio.get_running_loop().run_in_executor(None, before.inbox.close)
 
     def _require_welcome(self, opened: _Opened, source: Address | None) -> None:
         if not opened.sources.is_allowed(source):
             raise Refused(Refusal.SOURCE_NOT_ALLOWED)
-        # A source on the allow-list is always heard out: whoever shares its address must not silence SAT.
+        # A source on the allow-list is never throttled: another sender behind its address must not silence
+        # SAT.
         if not opened.sources.is_listed(source) and opened.bad_signatures.is_exhausted(source):
             raise Refused(Refusal.TOO_MANY_BAD_SIGNATURES)
 
@@ -209,7 +210,7 @@ class Receiver:
         body: bytes,
         request: Request,
     ) -> Callback:
-        """Signature first, over the raw bytes; only then is the body looked into."""
+        """Verify the signature over the raw bytes before the body is parsed."""
         signature = request.headers.get(SIGNATURE_HEADER)
         if verifier is None:
             raise self._badly_signed(opened, source, Refusal.UNKNOWN_ACCOUNT, "")
@@ -240,7 +241,7 @@ class Receiver:
         return Refused(Refusal.TOO_MANY_BAD_SIGNATURES if exhausted else refusal, why)
 
 
-# The rest of such a request is not read, so its connection cannot be used again.
+# The rest of such a request is not read, so its connection cannot be reused.
 _LEAVES_THE_BODY = frozenset(
     {
         Refusal.BODY_TOO_LARGE,
@@ -253,7 +254,7 @@ _LEAVES_THE_BODY = frozenset(
 
 
 class _Anything(Convertor[str]):
-    """Whatever stands behind the slash, newlines too: the name of an account or none, but no other page."""
+    """Matches everything after the slash, including newlines, as an account name."""
 
     regex = r"[\s\S]*"
 
@@ -274,11 +275,11 @@ def create_app(
     with_health: bool = False,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Starlette:
-    """The receiver's app; ``app.state.receiver`` is the :class:`Receiver` behind it.
+    """Make the receiver's app; ``app.state.receiver`` is its :class:`Receiver`.
 
-    :param settings: called at startup or with the first request, and then again as often as the settings'
-        own limit says; from a thread.
-    :param prefix: stands before ``/callbacks/{account}``; begins with a slash or is empty.
+    :param settings: called from a thread at startup or with the first request, and then at the settings'
+       own interval.
+    :param prefix: the path before ``/callbacks/{account}``; begins with a slash or is empty.
     :param with_health: adds ``GET {prefix}/health`` (200 or 503) for load balancers and containers.
     :param monotonic: seconds of a clock that never jumps.
     """
@@ -300,7 +301,7 @@ def create_app(
     if with_health:
         routes.append(Route(f"{prefix}/health", Health(receiver, monotonic).answer, methods=["GET"]))
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: refuse})
-    # A redirect is no answer of ours, and a sender might follow it with a GET.
+    # We never redirect: a sender might follow a redirect with a GET.
     app.router.redirect_slashes = False
     app.state.receiver = receiver
     return app
@@ -315,7 +316,7 @@ def _inbox_of(settings: ReceiverSettings) -> Inbox:
 
 
 def _content_type(request: Request) -> str:
-    """The media type without parameters; refused when it is none of ours, or when the body is encoded."""
+    """The media type without parameters. Refuses unsupported types and encoded bodies."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if media_type not in CONTENT_TYPES or encoding not in ("", "identity"):

@@ -1,4 +1,4 @@
-"""Reads bodies within limits: of each in bytes and seconds, and of all together in memory."""
+"""Reads bodies within limits: bytes and seconds for each, and memory for all together."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from sat_hook.receiver.settings import Limits
 
 
 class Bodies:
-    """The bodies of one receiver that are being read, by one event loop."""
+    """The bodies that one receiver is reading, in one event loop."""
 
     def __init__(self) -> None:
-        # Of strangers, and of those on the allow-list: who is expected finds room whatever others do.
+        # Separate budgets for strangers and the allow-list, so expected senders always find room.
         self._held_bytes = {False: 0, True: 0}
 
     async def read(self, request: Request, limits: Limits, *, is_listed: bool) -> bytes:
-        """The raw body; never more of it in memory than the limit.
+        """Read the raw body, never more than the limit.
 
         :param is_listed: whether the sender is on the allow-list.
-        :raises Refused: too large (as declared, or as it came), too slow, or no memory for it.
+        :raises Refused: the body is too large (as declared or as received), too slow, or memory is used up.
         """
         declared = request.headers.get("content-length", "")
         if declared.isascii() and declared.isdigit() and _exceeds(declared, limits.body_bytes):
@@ -30,7 +30,7 @@ class Bodies:
         try:
             async with asyncio.timeout(limits.body_seconds):
                 async for chunk in request.stream():
-                    # Nobody has proved anything yet, so all together get no more than this.
+                    # These senders are unverified, so their bodies share one memory limit.
                     if self._held_bytes[is_listed] + len(chunk) > limits.unverified_bytes:
                         raise Refused(Refusal.MEMORY_FULL)
                     self._held_bytes[is_listed] += len(chunk)
@@ -40,7 +40,7 @@ class Bodies:
         except TimeoutError:
             raise Refused(Refusal.BODY_TOO_SLOW) from None
         except ClientDisconnect:
-            # Nobody hears this answer any more.
+            # The sender is gone and does not get this answer.
             raise Refused(Refusal.SENDER_LEFT) from None
         finally:
             self._held_bytes[is_listed] -= len(content)
@@ -48,5 +48,5 @@ class Bodies:
 
 
 def _exceeds(declared: str, limit_bytes: int) -> bool:
-    # A number of a thousand digits is not even read.
+    # Ignore absurdly long numbers.
     return len(declared) > 18 or int(declared) > limit_bytes

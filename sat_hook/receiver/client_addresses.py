@@ -1,4 +1,4 @@
-"""Who is calling: the source behind trusted proxies, the allow-list, and the patience with bad signatures."""
+"""Identifies callers: the source behind trusted proxies, the allow-list, and the limit on bad signatures."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ IPV6_SITE_PREFIX = 64
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Decides whose request it is.
+    """Determines the source of a request.
 
-    Fails closed: with an allow-list, a source that cannot be told is not on it.
+    Fails closed: with an allow-list, an unknown source is refused.
     """
 
     allowed: tuple[Network, ...]
     trusted_proxies: tuple[Network, ...]
 
     def source_of(self, peer: str | None, forwarded_for: Sequence[str]) -> Address | None:
-        """The sender's address, or None when it cannot be told.
+        """The sender's address, or None when it is unknown.
 
-        ``X-Forwarded-For`` is read from its right end, and only as far as trusted proxies wrote it: what
-        stands left of the first other address is the sender's own claim.
+        ``X-Forwarded-For`` is read from the right, only as far as trusted proxies wrote it. Anything left of
+        the first untrusted address is the sender's own claim.
         """
         address = _parsed(peer or "")
         if address is None or not _within(address, self.trusted_proxies):
@@ -41,7 +41,7 @@ class Sources:
             address = _parsed(text.strip())
             if address is None or not _within(address, self.trusted_proxies):
                 return address
-        # Nobody but proxies: the request began at one of them, which is no sender.
+        # Only proxies: the request began at one of them, which is not a sender.
         return None
 
     def is_allowed(self, source: Address | None) -> bool:
@@ -49,17 +49,17 @@ class Sources:
         return not self.allowed or self.is_listed(source)
 
     def is_known(self, peer: str) -> bool:
-        """True for the address of a trusted proxy, and for one that the allow-list names."""
+        """True for the address of a trusted proxy or of the allow-list."""
         address = _parsed(peer)
         return address is not None and _within(address, (*self.trusted_proxies, *self.allowed))
 
     def is_listed(self, source: Address | None) -> bool:
-        """True for a source that the allow-list names."""
+        """True for a source on the allow-list."""
         return source is not None and _within(source, self.allowed)
 
 
 class BadSignatures:
-    """Counts bad signatures by source, in windows of a minute; bounded in memory.
+    """Counts bad signatures by source per minute, in bounded memory.
 
     IPv6 sources are counted by /64, because one sender owns all of it.
     """
@@ -71,12 +71,12 @@ class BadSignatures:
         self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def is_exhausted(self, source: Address | None) -> bool:
-        """True when the source has used up its minute."""
+        """True when the source has reached its limit for this minute."""
         began, count = self._window(_key(source))
         return count >= self._per_minute and self._monotonic() - began < MINUTE_SECONDS
 
     def count(self, source: Address | None) -> None:
-        """One more bad signature from ``source``."""
+        """Count a bad signature from ``source``."""
         key = _key(source)
         began, count = self._window(key)
         self._windows[key] = (began, count + 1)
@@ -91,7 +91,7 @@ class BadSignatures:
 
 
 def site_of(peer: str) -> str:
-    """What counts as one sender: an address, or a /64 of IPv6, because one sender owns all of it."""
+    """The unit that counts as one sender: an IPv4 address, or an IPv6 /64, which one sender owns."""
     return _key(_parsed(peer))
 
 

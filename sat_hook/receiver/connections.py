@@ -1,8 +1,8 @@
-"""HTTP connections of the receiver alone: what uvicorn leaves open to senders without end or number.
+"""Limits on HTTP connections of the stand-alone receiver that uvicorn does not have.
 
-The head of a request has a size and a time, a connection that says nothing is closed, and so is one beyond
-the number that the receiver holds, or that one stranger may hold. What is no HTTP is answered like any other
-callback that makes no sense.
+A request head has a maximum size and time. A silent connection is closed. So is a connection above the
+receiver's total, or above the number per unknown source. Input that is not HTTP is answered like any other
+malformed callback.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from sat_hook.receiver.client_addresses import site_of
 from sat_hook.receiver.responses import Answer, Refusal
 
 HEAD_BYTES = 16 * 1024
-"""Largest request line with headers, as far as it did not come in one piece."""
+"""Largest request line with headers, when it does not arrive in one piece."""
 HEAD_SECONDS = 10.0
 """Longest time for the head of a request, from the connection or from its first byte."""
 REQUEST_SECONDS = 300.0
-"""Longest time for a request with its answer, whoever of both sides is slow."""
+"""Longest time for a request and its answer, whichever side is slow."""
 KEEP_ALIVE_SECONDS = 30
 """Longest time that a connection may idle between two requests."""
 
@@ -34,12 +34,12 @@ _errors.setLevel(logging.ERROR)
 
 @dataclass(slots=True)
 class Doorkeeper:
-    """How many connections there may be, and whose.
+    """Limits the number of connections, in total and per source.
 
-    :param limit: of all together; strangers leave a quarter of them to those who are known.
-    :param limit_per_source: of one sender, unless it is known.
-    :param is_known: whether an address is a trusted proxy, or on the allow-list.
-    :param tell: is told of what was refused here, and of whom.
+    :param limit: total connections; a quarter of them is reserved for known sources.
+    :param limit_per_source: connections of one source, unless it is known.
+    :param is_known: whether an address is a trusted proxy or on the allow-list.
+    :param tell: called with each refusal and its source.
     """
 
     limit: int
@@ -50,7 +50,7 @@ class Doorkeeper:
     _all: int = 0
 
     def admits(self, source: str) -> bool:
-        """Count a connection of ``source`` in; False when it is one too many."""
+        """Count a new connection of ``source``; False when it exceeds a limit."""
         site = site_of(source)
         if self._all >= self.limit - self.limit // 4 and (
             self._all >= self.limit or not self.is_known(source)
@@ -63,7 +63,7 @@ class Doorkeeper:
         return True
 
     def leaves(self, source: str) -> None:
-        """A connection that was let in is gone."""
+        """Count an admitted connection as closed."""
         site = site_of(source)
         self._all -= 1
         self._held[site] -= 1
@@ -76,7 +76,7 @@ class ReceiverProtocol(H11Protocol):
 
     def __init__(self, *arguments: Any, doorkeeper: Doorkeeper, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        # uvicorn would have a line for each piece of nonsense; ours is one a minute.
+        # uvicorn would log a line for each malformed input; ours logs one a minute.
         self.logger = _errors
         self._doorkeeper = doorkeeper
         self._source: str | None = None
@@ -87,7 +87,7 @@ class ReceiverProtocol(H11Protocol):
         super().connection_made(transport)
         source = self.client[0] if self.client else ""
         if not self._doorkeeper.admits(source):
-            # Not one byte is read: to say so is all that this connection costs.
+            # No byte is read; sending the refusal is the only cost.
             self._refuse(Refusal.TOO_MANY_CONNECTIONS)
             return
         self._source = source
@@ -107,14 +107,14 @@ class ReceiverProtocol(H11Protocol):
         self._watch()
 
     def on_response_complete(self) -> None:
-        # From here on uvicorn's own timer waits for the next request, until its first byte is there.
+        # From here on uvicorn's own timer runs until the first byte of the next request.
         self._stop_timer()
         super().on_response_complete()
         if self._is_busy:
             self._watch()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not ours
-        """What came is no HTTP."""
+        """Answer input that is not HTTP."""
         self._refuse(Refusal.NO_HTTP)
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -127,7 +127,7 @@ class ReceiverProtocol(H11Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _watch(self) -> None:
-        """A head has its time, from the connection or its first byte; so has a request with its answer."""
+        """Time a request head, from the connection or its first byte, and a whole request."""
         if self.transport.is_closing():
             return
         timed = self.cycle if self._is_busy else None
@@ -145,7 +145,7 @@ class ReceiverProtocol(H11Protocol):
 
 
 def _raw(answer: Answer) -> bytes:
-    """The answer on a connection that has come to its end."""
+    """The raw answer on a connection that is about to be closed."""
     headers = {
         "Content-Type": "application/json",
         "Content-Length": str(len(answer.body)),

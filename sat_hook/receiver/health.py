@@ -1,4 +1,4 @@
-"""``GET …/health`` of the receiver alone: whether callbacks could be stored now."""
+"""``GET …/health`` of the stand-alone receiver: whether callbacks can be stored now."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REMEMBERED_SECONDS = 1.0
 
 
 class Health:
-    """Asks the database at most once in a while, however many ask."""
+    """Checks the database and caches the result, however many requests come."""
 
     def __init__(self, receiver: Receiver, monotonic: Callable[[], float]) -> None:
         self._receiver = receiver
@@ -28,7 +28,7 @@ class Health:
         self._answered_at: float | None = None
 
     async def answer(self, request: Request) -> Response:
-        """200 or 503. How many callbacks come is business: only neighbours are told the figures."""
+        """200 or 503. The counts are internal, so only neighbours get them."""
         is_reachable = await self._is_reachable()
         content: dict[str, Any] = {"status": "ok" if is_reachable else "unavailable"}
         if await self._comes_from_a_neighbour(request):

@@ -1,7 +1,7 @@
 """The inbox: verified callbacks, committed in groups by one thread over one connection.
 
-Requests that wait at the same time share a transaction, and so one flush to disk and one notification per
-account. Who asked learns the outcome only after the commit.
+Requests that wait at the same time share a transaction, so one disk flush and one notification per account.
+Each request gets its outcome only after the commit.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from sat_hook.store.statements import queries
 
 logger = logging.getLogger(__name__)
 
-# A connection that idled through a restart of PostgreSQL fails once; the second try opens a new one.
+# An idle connection fails once after a restart of PostgreSQL; the second try opens a new one.
 TRIES_OF_A_GROUP = 2
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Callback:
-    """One verified callback, exactly as it came. ``body`` may hold a voucher, so no repr shows it."""
+    """One verified callback, exactly as received. ``body`` may hold a voucher, so no repr shows it."""
 
     account: str
     request_id: str
@@ -43,7 +43,7 @@ class Callback:
 
 
 class InboxError(RuntimeError):
-    """The callback was not stored, or nobody knows whether it was: the sender has to try again."""
+    """The callback was not stored, or its outcome is unknown: the sender must retry."""
 
 
 class InboxFullError(InboxError):
@@ -51,7 +51,7 @@ class InboxFullError(InboxError):
 
 
 class InboxUnavailableError(InboxError):
-    """The database did not take the callback in time."""
+    """The database did not store the callback in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ Outcome = bool | InboxUnavailableError
 
 
 class Inbox:
-    """Stores callbacks durably. The thread starts with the first callback, not before.
+    """Stores callbacks durably. The thread starts with the first callback.
 
     :param database: with the role ``sat_receiver``.
     :param waiting_limit: callbacks that may wait for a commit.
@@ -85,10 +85,10 @@ class Inbox:
     async def store(self, callback: Callback, timeout_seconds: float) -> bool:
         """Store ``callback``; returns after its commit.
 
-        :returns: True when these bytes came for the first time.
-        :raises InboxFullError: at once, when too many wait.
-        :raises InboxUnavailableError: when it could not be committed in time (it may still be; the same
-            bytes again are counted as a repetition).
+        :returns: True when these bytes arrived for the first time.
+        :raises InboxFullError: immediately, when too many callbacks wait.
+        :raises InboxUnavailableError: when it was not committed in time. It may still be committed; the
+           same bytes again count as a repetition.
         """
         loop = asyncio.get_running_loop()
         waiting = _Waiting(callback, loop, loop.create_future())
@@ -115,7 +115,7 @@ class Inbox:
             return False
 
     def close(self, timeout_seconds: float = 15.0) -> None:
-        """Commit what waits, then end the thread and its connection. Blocks."""
+        """Commit waiting callbacks, then end the thread and its connection. Blocks."""
         with self._guard:
             self._is_closed = True
             thread, self._thread = self._thread, None
@@ -125,7 +125,7 @@ class Inbox:
         self._database.close()
 
     def _write(self) -> None:
-        """The one writer: takes what waits, commits it, tells everybody."""
+        """The only writer: takes the waiting callbacks, commits them, and reports the outcomes."""
         ends = False
         while not ends:
             first = self._queue.get()
@@ -144,16 +144,16 @@ class Inbox:
             _tell(group, self._outcomes([waiting.callback for waiting in group]))
 
     def _outcomes(self, group: Sequence[Callback]) -> list[Outcome]:
-        """What became of each callback; never raises, because nobody would answer the senders then."""
+        """The outcome of each callback. Never raises, because the senders must get an answer."""
         try:
             return list(self._commit_with_retry(group))
         except StoreUnavailableError as error:
             logger.error("callbacks not stored: %s", error)  # noqa: TRY400 - the text says it all
         except Exception as error:
-            # PostgreSQL's own text may quote the body.
+            # PostgreSQL's message may quote the body.
             logger.error("callbacks not stored: %s", type(error).__name__)  # noqa: TRY400
             if len(group) > 1:
-                # One callback that the database refuses must not cost the others their commit.
+                # One refused callback must not prevent the commit of the others.
                 return [outcome for callback in group for outcome in self._outcomes([callback])]
         return [InboxUnavailableError("the database did not take the callback") for _ in group]
 
@@ -166,7 +166,7 @@ class Inbox:
         return self._commit(group)
 
     def _commit(self, group: Sequence[Callback]) -> list[bool]:
-        # Sorted, so that two receivers with the same callbacks wait for each other in one direction only.
+        # Sorted, so that two receivers with the same callbacks cannot deadlock.
         places = sorted(range(len(group)), key=lambda place: (group[place].account, group[place].digest))
         callbacks = [group[place] for place in places]
         with self._database.transaction() as connection:
@@ -190,7 +190,7 @@ class Inbox:
 
 
 def _tell(group: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
-    """Hand the outcomes to the event loops that wait for them: one call per loop, not per callback."""
+    """Deliver the outcomes to the waiting event loops, with one call per loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[bool], Outcome]]] = {}
     for waiting, outcome in zip(group, outcomes, strict=True):
         by_loop.setdefault(waiting.loop, []).append((waiting.answer, outcome))
@@ -198,7 +198,7 @@ def _tell(group: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
         try:
             loop.call_soon_threadsafe(_settle, answers)
         except RuntimeError:
-            # The loop is closed: the server went away, and so did everybody who waited.
+            # The loop is closed: the server has stopped, and no request waits any more.
             logger.info("%d callbacks were handled after the server had gone", len(answers))
 
 

@@ -1,7 +1,7 @@
-"""The settings as they are now: the file and its keys are read again while the receiver runs.
+"""The current settings: the file and its keys are reread while the receiver runs.
 
-So a key that was added counts, and one that was withdrawn counts no more, within seconds and without a
-restart. What cannot be read changes nothing: the last good settings stay, and the log says so.
+A key that is added or withdrawn takes effect within seconds, without a restart. If reading fails, the last
+good settings stay and the failure is logged.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ logger = logging.getLogger(__name__)
 SettingsSource = Callable[[], ReceiverSettings]
 
 READING_SECONDS = 2.0
-"""How long a callback waits for settings that are being read: a disk that hangs stops no receiver."""
+"""How long a callback waits while settings are read, so that a hanging disk does not stop the receiver."""
 
 
 class CurrentSettings:
-    """Reads again, at most once an interval, when somebody asks; nobody is given older settings than that.
+    """Rereads the settings on demand, at most once per interval. Callers never see settings older than that.
 
-    :param source: reads and checks the settings; runs in a thread of its own.
-    :param adopt: is told of settings that were read, in the event loop.
-    :param monotonic: seconds of a clock that never jumps.
+    :param source: reads and checks the settings, in a dedicated thread.
+    :param adopt: called in the event loop with settings that were read.
+    :param monotonic: seconds of a monotonic clock.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class CurrentSettings:
         self._monotonic = monotonic
         self._read_at = monotonic()
         self._reading: asyncio.Task[None] | None = None
-        # Its own thread: whatever else is slow must not keep a withdrawn key alive.
+        # A dedicated thread: other slow work must not keep a withdrawn key valid.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sat-settings")
         self.is_stale = False
-        """True while the last attempt to read them failed."""
+        """True if the last attempt to read the settings failed."""
 
     async def refresh(self, every_seconds: float) -> None:
-        """Return when the settings are at most so old, or when reading them takes too long."""
+        """Wait until the settings are at most one interval old, or until reading takes too long."""
         now = self._monotonic()
         if now - self._read_at >= every_seconds and self._reading is None:
             self._reading = asyncio.get_running_loop().create_task(self._read(now))
@@ -57,7 +57,7 @@ class CurrentSettings:
                 self._read_at = now
 
     def close(self) -> None:
-        """Let go of the thread."""
+        """End the thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _read(self, began: float) -> None:

@@ -1,4 +1,4 @@
-"""Everything that the receiver ever says. The answers are constants: nothing of an error leaves the house."""
+"""All answers of the receiver. They are constants, so no detail of an error is sent out."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ RETRY_AFTER_SECONDS = 60
 
 
 class Answer(Enum):
-    """An HTTP status and the one word beside it.
+    """An HTTP status and a one-word body.
 
-    A callback is answered with one of the first seven. The last two are for what is no callback at all.
+    A callback gets one of the first seven. The last two are for requests that are not callbacks.
     """
 
     OK = (200, "OK")
@@ -44,11 +44,11 @@ class Answer(Enum):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What stands beside length and type."""
+        """Headers besides length and type."""
         return _HEADERS.get(self, {})
 
     def response(self, *, closes: bool = False) -> Response:
-        """The answer as it goes out. ``closes`` ends the connection, because the rest of it is not read."""
+        """The response to send. ``closes`` ends the connection: the rest of the request is not read."""
         headers = {**self.headers, "Connection": "close"} if closes else self.headers
         return Response(self.body, self.status, headers=headers, media_type="application/json")
 
@@ -61,7 +61,7 @@ _HEADERS = {
 
 
 class Refusal(StrEnum):
-    """Why a request was not taken: for our own log and figures. A sender learns the answer alone."""
+    """Why a request was refused, for our log and counts. The sender gets only the answer."""
 
     BAD_SIGNATURE = "bad_signature"
     UNKNOWN_ACCOUNT = "unknown_account"
@@ -83,20 +83,20 @@ class Refusal(StrEnum):
 
     @property
     def answer(self) -> Answer:
-        """What the sender is told."""
+        """The answer to the sender."""
         return _ANSWERS[self]
 
 
 _ANSWERS = {
     Refusal.BAD_SIGNATURE: Answer.INVALID_SIGNATURE,
-    # An account that is not there has no key that could have signed. Which ones there are is our business.
+    # An unknown account has no key, so it is answered like a bad signature; this hides which accounts exist.
     Refusal.UNKNOWN_ACCOUNT: Answer.INVALID_SIGNATURE,
     Refusal.SOURCE_NOT_ALLOWED: Answer.INVALID_SIGNATURE,
     Refusal.NO_ORDER: Answer.INVALID_PAYLOAD,
     Refusal.BODY_TOO_LARGE: Answer.BODY_TOO_LARGE,
     Refusal.MEDIA_TYPE: Answer.UNSUPPORTED_MEDIA_TYPE,
     Refusal.TOO_MANY_BAD_SIGNATURES: Answer.TOO_MANY_BAD_SIGNATURES,
-    # The network's trouble, as far as we know: the sender shall try again.
+    # Probably a network problem: the sender should retry.
     Refusal.BODY_TOO_SLOW: Answer.UNAVAILABLE,
     Refusal.SENDER_LEFT: Answer.UNAVAILABLE,
     Refusal.MEMORY_FULL: Answer.UNAVAILABLE,
@@ -111,7 +111,7 @@ _ANSWERS = {
 
 
 class Refused(Exception):
-    """The request ends here; ``why`` is for our log, and must hold nothing of the body."""
+    """The request is refused; ``why`` is logged and must not quote the body."""
 
     def __init__(self, refusal: Refusal, why: str = "") -> None:
         super().__init__(refusal.value)
@@ -120,9 +120,10 @@ class Refused(Exception):
 
 
 class Tally:
-    """How many callbacks were kept, how many had come before, and how often each refusal was given.
+    """Counts stored callbacks, repetitions, and refusals by kind.
 
-    Refusals are logged once a minute and kind, with their number: a flood of forgeries floods no log.
+    Refusals are logged once per minute and kind, with a count, so that a flood of forgeries does not flood
+    the log.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -134,12 +135,12 @@ class Tally:
         self._logged_at: dict[Refusal, float] = {}
 
     def keep(self, *, is_new: bool) -> None:
-        """One more callback that is committed, now or earlier."""
+        """Count a callback that was committed, now or earlier."""
         self.kept += is_new
         self.repeated += not is_new
 
     def refuse(self, refusal: Refusal, account: str, source: str, why: str = "") -> None:
-        """One more refusal. ``account`` is the path's word for it, which anybody may have written."""
+        """Count a refusal. ``account`` comes from the path and is untrusted."""
         self.refusals[refusal] += 1
         self._unlogged[refusal] += 1
         now = self._monotonic()

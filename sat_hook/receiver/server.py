@@ -1,4 +1,4 @@
-"""The receiver alone, under uvicorn: for deployments that expose nothing else."""
+"""The stand-alone receiver under uvicorn, for deployments that expose nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sat_hook.receiver.connections import HEAD_BYTES, KEEP_ALIVE_SECONDS, Doorke
 from sat_hook.receiver.live_settings import SettingsSource
 
 DEFAULT_PREFIX = "/sat"
-"""The same paths as in Airflow's API server, so that moving the receiver out needs no news to SAT."""
+"""The same paths as in Airflow's API server, so that SAT needs no new URL when the receiver moves out."""
 
 SHUTDOWN_SECONDS = 20
 CONNECTION_BACKLOG = 1024
@@ -21,13 +21,13 @@ CONNECTION_BACKLOG = 1024
 def make_server(
     source: SettingsSource, *, host: str, port: int, prefix: str = DEFAULT_PREFIX
 ) -> uvicorn.Server:
-    """A server that has bound nothing yet; ``run()`` blocks until SIGINT or SIGTERM.
+    """Make a server that has not bound a port yet; ``run()`` blocks until SIGINT or SIGTERM.
 
-    Logging is the caller's to configure. On the way out the server answers the requests that it has, and
-    commits what they brought.
+    The caller configures logging. On shutdown the server answers its open requests and commits their
+    callbacks.
 
-    :param source: reads the settings: now, and again while the server runs. Its limits on connections are
-        those of now.
+    :param source: reads the settings, now and while the server runs. The limits on connections are taken
+       from the first read.
     :raises ReceiverSettingsError: as ``source`` does.
     """
     limits = source().limits
@@ -45,10 +45,10 @@ def make_server(
             host=host,
             port=port,
             http=cast(Any, partial(ReceiverProtocol, doorkeeper=doorkeeper)),
-            # A request to become a websocket is a GET like any other.
+            # A websocket request is treated as an ordinary GET.
             ws="none",
             h11_max_incomplete_event_size=HEAD_BYTES,
-            # Whose word about the sender is believed is our own setting (trusted_proxies), not uvicorn's.
+            # Our setting trusted_proxies, not uvicorn's, decides which proxies are trusted.
             proxy_headers=False,
             server_header=False,
             access_log=False,

@@ -1,4 +1,4 @@
-"""What the receiver is told: a JSON file, named by the environment variable ``SAT_RECEIVER_CONFIG``.
+"""The receiver's settings: a JSON file named by the environment variable ``SAT_RECEIVER_CONFIG``.
 
 ::
 
@@ -7,8 +7,8 @@
      "allowed_sources": ["52.74.35.225/32"], "trusted_proxies": ["10.0.0.0/8"],
      "limits": {"body_bytes": 262144}}
 
-Relative key paths are relative to the file. ``SAT_RECEIVER_DSN`` may give the DSN instead of the file, so
-that the file can hold no secret at all.
+Key paths are relative to the file. ``SAT_RECEIVER_DSN`` may give the DSN instead, so that the file holds no
+secret.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Limits(_Section):
     body_seconds: float = Field(default=10.0, gt=0, le=120)
     """Longest time for a body to arrive; a slower one is answered 503."""
     unverified_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=4 * 1024**3)
-    """Bodies that are being read, in memory: of strangers together, and of allowed sources; beyond it 503."""
+    """Memory for bodies being read, for unknown and for allowed sources each; beyond it 503."""
     waiting_callbacks: int = Field(default=2000, ge=1, le=100_000)
     """Verified callbacks that may wait for a commit; more are answered 503."""
     group_size: int = Field(default=200, ge=1, le=5000)
@@ -62,20 +62,20 @@ class Limits(_Section):
     bad_signatures_per_minute: int = Field(default=30, ge=1, le=100_000)
     """Bad signatures of one source within a minute, before it is answered 429."""
     remembered_sources: int = Field(default=10_000, ge=1, le=1_000_000)
-    """Sources whose bad signatures are counted; the one not seen for longest is forgotten first."""
+    """Sources whose bad signatures are counted; the least recently seen is dropped first."""
     open_connections: int = Field(default=1000, ge=1, le=100_000)
-    """Connections of the stand-alone server at once, a quarter of them for known senders; then 503."""
+    """Connections of the stand-alone server, a quarter of them reserved for known senders; then 503."""
     connections_per_source: int = Field(default=100, ge=1, le=100_000)
-    """Connections of one address among them, unless it is allowed or a trusted proxy by name; then 503."""
+    """Connections of one address, unless it is on the allow-list or a trusted proxy; then 503."""
     reread_seconds: float = Field(default=10.0, ge=0.1, le=3600)
-    """How old the settings, and with them the keys, may be when a callback is verified."""
+    """Maximum age of the settings and keys when a callback is verified."""
 
 
 DEFAULT_LIMITS = Limits()
 
 
 class AccountKeys(_Section):
-    """SAT's public keys for one account: any of them may have signed, so that keys rotate without a gap."""
+    """SAT's public keys for one account. Any of them may have signed, so keys rotate without downtime."""
 
     public_keys: tuple[str, ...] = ()
     public_key_paths: tuple[Path, ...] = ()
@@ -83,7 +83,7 @@ class AccountKeys(_Section):
 
 
 class ReceiverFile(_Section):
-    """The configuration file as it is written."""
+    """The contents of the configuration file."""
 
     dsn: SecretStr | None = None
     accounts: dict[AccountName, AccountKeys] = Field(min_length=1)
@@ -94,12 +94,12 @@ class ReceiverFile(_Section):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ReceiverSettings:
-    """What the receiver runs with: keys read, networks parsed, DSN looked at but not opened.
+    """The checked settings: keys read, networks parsed, DSN parsed but not opened.
 
-    :param dsn: of the role ``sat_receiver``; shown in no repr.
+    :param dsn: for the role ``sat_receiver``; never shown in a repr.
     :param verifiers: account name → verifier with all of its keys.
-    :param allowed_sources: senders that are heard; empty hears everybody (the signature authenticates).
-    :param trusted_proxies: whose ``X-Forwarded-For`` is believed.
+    :param allowed_sources: accepted senders; empty accepts all (the signature authenticates).
+    :param trusted_proxies: proxies whose ``X-Forwarded-For`` is trusted.
     """
 
     dsn: str
@@ -133,7 +133,7 @@ def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Re
 def load_settings(path: Path, dsn: str | None = None) -> ReceiverSettings:
     """Read and check the file and every key that it names.
 
-    :param dsn: takes the place of the file's.
+    :param dsn: overrides the DSN in the file.
     :raises ReceiverSettingsError: naming the file, the field, what was found and what was expected.
     """
     content = _read(path, "receiver configuration", MAXIMUM_CONFIG_BYTES)
@@ -205,7 +205,7 @@ def _read(path: Path, what: str, limit_bytes: int) -> bytes:
 
 
 def _findings(error: ValidationError) -> str:
-    """Fields and what is wrong with them, without their values: one of them is a password."""
+    """The fields and what is wrong with them, without their values, because one is a password."""
     found = error.errors(include_input=False, include_url=False, include_context=False)
     return "; ".join(
         f"{'.'.join(map(str, entry['loc'])) or 'the file'}: {entry['msg']}" for entry in found[:5]
