@@ -1,1 +1,1 @@
-"""Proves afterwards that the log is whole and that everything derived from it agrees with it."""
+"""Verifies that the log is complete and that everything derived from it agrees with it."""

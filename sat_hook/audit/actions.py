@@ -1,4 +1,4 @@
-"""Who did what: every act of a person is an event whose actor is an Airflow user, found here by its actor."""
+"""Finds what people did: every act of a person is an event whose actor is an Airflow user."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ACTIONS_PER_READ = 1_000
 
 
 class ActionKind(StrEnum):
-    """Tables of an evidence pack; every act of a person is in exactly one of them."""
+    """The tables of an evidence pack; each act of a person is in exactly one of them."""
 
     APPROVALS = "approvals"
     OVERRIDES = "overrides"
@@ -54,7 +54,7 @@ TYPES: dict[ActionKind, tuple[str, ...]] = {
     ActionKind.DELIVERIES: ("GoodsDelivered",),
     ActionKind.EXPORTS: ("ExportHandedOut", "ExportRequested", "ExportWritten"),
 }
-"""What stands in which table, whoever did it. :attr:`ActionKind.ACTIONS` is all else that people did."""
+"""The table of each event type, for any actor. :attr:`ActionKind.ACTIONS` holds all other acts of people."""
 
 TYPES_OF_OTHER_TABLES = tuple(sorted(name for names in TYPES.values() for name in names))
 
@@ -76,7 +76,7 @@ def action_cells(recorded: RecordedEvent, data: str) -> tuple[object, ...]:
 def actions_since(database: Database, since: datetime, user: str | None = None) -> Iterator[RecordedEvent]:
     """What people did since a moment, oldest first, page by page.
 
-    :param user: only this Airflow user's, however the name is written.
+    :param user: only acts of this Airflow user, in any spelling of the name.
     :raises StoreUnavailableError: the database gave up.
     """
     after = 0

@@ -1,4 +1,4 @@
-"""What people are told of a verification: damage, checkpoints that have stopped, signatures not checked."""
+"""Alerts of a verification: damage, stopped checkpoints, unchecked signatures."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sat_hook.store.database import Database
 
 EVERY_ACCOUNT = "*"
 MAXIMUM_FINDINGS_TOLD = 20
-"""Of one verification, an alert each; of the others only the number."""
+"""Most findings of one verification with their own alert; further findings are only counted."""
 LATE_AFTER = timedelta(hours=1)
-"""So long after its event a checkpoint is made and published, or somebody is told."""
+"""Alert when an event has no published checkpoint this long after it was recorded."""
 
 
 @dataclass(slots=True)
 class LogTrouble:
-    """Takes the findings of one verification, any number of them."""
+    """Collects the findings of one verification, any number of them."""
 
     now: datetime
     found: int = 0
@@ -35,7 +35,7 @@ class LogTrouble:
             self._told.append(finding)
 
     def alerts(self) -> list[Alert]:
-        """One for each of the first findings, news once; if there are more, one a day for their number."""
+        """One alert for each of the first findings; if there are more, one a day with their number."""
         alerts = [self._alert(_key(finding), str(finding)) for finding in self._told]
         if self.found > len(self._told):
             text = f"{self.found:,} problems were found in all; run: sat log verify"
@@ -47,7 +47,7 @@ class LogTrouble:
 
 
 def lateness(database: Database, verified: Verification, now: datetime) -> list[Alert]:
-    """Alerts of events that no checkpoint covers for an hour, and of checkpoints that are not published.
+    """Alerts about events without a checkpoint for an hour, and about unpublished checkpoints.
 
     :raises StoreUnavailableError: the database gave up.
     """
@@ -73,9 +73,9 @@ def lateness(database: Database, verified: Verification, now: datetime) -> list[
 
 
 def unchecked_statuses(verified: Verification, keyless: Sequence[str], now: datetime) -> list[Alert]:
-    """An alert a day for each account whose signed statuses could not be checked, because keys are missing.
+    """One alert a day for each account whose signed statuses could not be checked because keys are missing.
 
-    :param keyless: the connections that have no key of SAT's, or cannot be read.
+    :param keyless: the connections that have no SAT key, or cannot be read.
     """
     connections = ", ".join(keyless)
     return [
@@ -92,7 +92,7 @@ def unchecked_statuses(verified: Verification, keyless: Sequence[str], now: date
 
 def _made_at(database: Database, number: int) -> datetime | None:
     for checkpoint in checkpoints_at(database, number):
-        with suppress(UnreadableCheckpointError):  # found by the verification itself
+        with suppress(UnreadableCheckpointError):  # the verification itself reports it
             return checkpoint.text.made_at
     return None
 

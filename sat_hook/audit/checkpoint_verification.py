@@ -1,7 +1,7 @@
-"""Verifies the log against its checkpoints, those against each other, and against what was published.
+"""Verifies the log against its checkpoints, and the checkpoints against each other and the published copies.
 
-A damage that leaves every digest right (an event removed with its whole stream, inserted, moved, or written
-anew with a new digest) is found here, and located to the positions of one checkpoint.
+Damage that keeps every digest correct (an event removed with its whole stream, inserted, moved, or rewritten
+with a new digest) is found here, and located to the positions of one checkpoint.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ CHECKPOINTS_PER_READ = 500
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What somebody who verifies has besides the database.
+    """What a verifier trusts besides the database.
 
-    :param keys: the public audit keys; None: signatures are not looked at.
-    :param published: where checkpoints were published; None: not looked at.
-    :param every_copy: read every published copy and not only the newest, which proves the others.
-    :param sat_keys: SAT's public keys; None: the signatures of its statuses are not looked at.
+    :param keys: the public audit keys; None: signatures are not checked.
+    :param published: where checkpoints were published; None: not checked.
+    :param every_copy: read every published copy, not only the newest, which proves the others.
+    :param sat_keys: SAT's public keys; None: the signatures of its statuses are not checked.
     """
 
     keys: AuditVerifier | None = None
@@ -63,12 +63,12 @@ class Trust:
 class ChainVerified:
     """What was verified.
 
-    :param first_checkpoint: where it began; 1 when everything was looked at.
+    :param first_checkpoint: where it began; 1 when everything was verified.
     :param checkpoints: how many there are.
     :param covered_position: the last position that they cover.
-    :param uncovered_events: newer events, which no checkpoint covers yet; the first of them was recorded at
-        ``uncovered_since``.
-    :param signatures_checked: whether there was a key to check with.
+    :param uncovered_events: newer events without a checkpoint; the first of them was recorded at
+       ``uncovered_since``.
+    :param signatures_checked: whether a key was available.
     """
 
     first_checkpoint: int
@@ -95,7 +95,7 @@ def _is_published(
 
 
 def _described(copy: bytes) -> tuple[str, int | None]:
-    """What a published checkpoint speaks of, and where that begins."""
+    """The range that a published checkpoint covers, and where it begins."""
     try:
         text = Checkpoint.from_bytes(copy).text
     except UnreadableCheckpointError:
@@ -116,9 +116,9 @@ class _Leaf(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a verification begins: at a checkpoint and its first position, after the one before it.
+    """Where a verification begins: at a checkpoint and its first position.
 
-    ``position`` is None when the one before cannot be read: then every event has to be looked at.
+    ``position`` is None when the checkpoint before it cannot be read; then every event is verified.
     """
 
     number: int
@@ -127,15 +127,15 @@ class Start:
 
 
 BEGINNING = Start(1, None, None)
-"""Everything, events included that somebody put below the first position."""
+"""Verifies everything, including events inserted below the first position."""
 
 
 def start_since(connection: Connection, since: datetime, keys: AuditVerifier | None = None) -> Start:
-    """Where to begin for whoever wants to look at what was recorded since then.
+    """Where to begin, to verify everything recorded since then.
 
-    Rows that are no links of the chain, whatever time and number they claim, move the beginning nowhere.
+    Rows that are not links of the chain do not change the beginning, whatever time and number they have.
 
-    :param keys: trusted public keys; None: signatures are not looked at.
+    :param keys: trusted public keys; None: signatures are not checked.
     """
     last = last_checkpoint(OneTransaction(connection), keys)
     if last is None:
@@ -147,7 +147,7 @@ def start_since(connection: Connection, since: datetime, keys: AuditVerifier | N
         return BEGINNING
     after, kept = checkpoints_in(connection, number), checkpoints_in(connection, number - 1)
     linked = (before for before in kept for link in after if is_link(link, before, keys))
-    # Without a link after it, one that is signed is taken, or any; it is verified like the others.
+    # Without a link after it, take a signed one, or else any; it is verified like the others.
     signed = (before for before in kept if keys is None or is_signed(before, keys))
     before = next(chain(linked, signed, kept), None)
     try:
@@ -159,21 +159,21 @@ def start_since(connection: Connection, since: datetime, keys: AuditVerifier | N
 def verify_chain(
     connection: Connection, report: Report, trust: Trust, start: Start = BEGINNING
 ) -> ChainVerified:
-    """Verify every checkpoint, in the snapshot of the connection's transaction; findings are reported.
+    """Verify every checkpoint in the snapshot of the connection's transaction, and report findings.
 
-    :param start: where to begin; of the checkpoint before it, text and signature are verified.
+    :param start: where to begin; for the checkpoint before it, only text and signature are verified.
     """
     return _Chain(connection, report, trust, start).verify()
 
 
 def verify_published(database: Database, checkpoints: int, report: Report, trust: Trust) -> int | None:
-    """Compare what was published with what the database holds; findings are reported.
+    """Compare the published checkpoints with the database, and report findings.
 
-    Each checkpoint is chained to all before it, so the newest published copy proves them, and the others are
-    read only when it does not fit, or on demand.
+    Each checkpoint is chained to all before it, so the newest published copy proves them. The others are read
+    only when it does not match, or on demand.
 
     :param checkpoints: how many of them were verified.
-    :returns: the newest published number; None when there is nowhere to look.
+    :returns: the newest published number; None when there is no place of publication.
     :raises PublicationError: the place of publication cannot be read.
     :raises StoreUnavailableError: the database gave up.
     """
@@ -183,7 +183,7 @@ def verify_published(database: Database, checkpoints: int, report: Report, trust
     newest = beyond = checkpoints
     while (copy := published.read(name_of(beyond + 1))) is not None:
         beyond += 1
-        # Asked now and not in the snapshot of the verification: it may have been made since.
+        # Read now, outside the verification's snapshot: it may have been made since.
         if not checkpoints_at(database, beyond):
             found, position = _described(copy)
             report(_finding(FindingKind.PUBLISHED_BEYOND, beyond, position, found, "it in the database, too"))
@@ -255,12 +255,12 @@ class _Chain:
         return ChainVerified(self._start.number, count, covered, rest, since, self._trust.keys is not None)
 
     def _begin(self) -> tuple[int, int, str, int | None]:
-        """Number, last position and digest of the checkpoint before the first one, and the position after."""
+        """Number, last position and digest of the checkpoint before the start, and the position after it."""
         start = self._start
         if start.number == 1:
             return 0, 0, NOTHING_BEFORE, 1
         if start.before is None:
-            return start.number - 2, 0, "", None  # its absence is then found with the first
+            return start.number - 2, 0, "", None  # its absence is then reported with the first
         self._verify_seal(start.number - 1, start.before, "")
         return start.number - 1, (start.position or 1) - 1, start.before.digest, start.position
 
@@ -318,9 +318,9 @@ class _Chain:
     def _chosen(
         self, number: int, expected: int, candidates: list[Checkpoint], last: Checkpoint | None
     ) -> Checkpoint | None:
-        """The row of a number that is of the chain; the others are found, and left out.
+        """The row with this number that belongs to the chain; other rows are reported and left out.
 
-        Without a good one in its place another row is taken, so that what comes after it can be verified.
+        If no row belongs to it, another row is used, so that later checkpoints can be verified.
         """
         keys = self._trust.keys
         link = chosen(candidates, last, keys)
@@ -363,27 +363,27 @@ class _Chain:
 
 
 class _Ahead:
-    """Leaves with one of them looked at in advance."""
+    """An iterator over leaves with a look-ahead of one."""
 
     def __init__(self, leaves: Iterator[_Leaf]) -> None:
         self._leaves = leaves
         self._next = next(leaves, None)
 
     def up_to(self, position: int) -> Iterator[_Leaf]:
-        """Those up to a position."""
+        """The leaves up to a position."""
         while self._next is not None and self._next.position <= position:
             leaf, self._next = self._next, next(self._leaves, None)
             yield leaf
 
     def skip_to(self, position: int) -> int:
-        """Leave out what stands below a position; returns how many those were."""
+        """Skip the leaves below a position; returns how many were skipped."""
         return sum(1 for _ in self.up_to(position - 1))
 
     @property
     def next_recorded_at(self) -> datetime | None:
-        """When the one that comes next was recorded."""
+        """When the next leaf was recorded."""
         return self._next.recorded_at if self._next is not None else None
 
     def count_rest(self) -> int:
-        """How many are left."""
+        """Count the remaining leaves."""
         return sum(1 for _ in self.up_to(2**63 - 1))

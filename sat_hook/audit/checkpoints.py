@@ -1,9 +1,9 @@
-"""Checkpoints: signed, chained statements of what the log holds up to a closed position (design of the log).
+"""Checkpoints: signed, chained statements of the log's contents up to a settled position.
 
-Each covers a range of positions with the root of a Merkle tree over position, time and digest of its events,
-names the digest of the checkpoint before it, and is signed with the audit key. Published outside the
-database, one checkpoint proves every event up to its last position: nothing below can be changed, removed,
-inserted or moved without a root, a link or a signature that does not fit.
+Each covers a range of positions with the root of a Merkle tree over position, time and digest of its events.
+It contains the digest of the checkpoint before it and is signed with the audit key. One checkpoint published
+outside the database proves every event up to its last position: any change, removal, insertion or move below
+it breaks a root, a link or a signature.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries
 
 MAXIMUM_EVENTS = 1_000
-"""Of one checkpoint: how closely a damage that only checkpoints show can be located."""
+"""Most events of one checkpoint; damage that only checkpoints reveal is located to this many events."""
 MAXIMUM_CHECKPOINTS = 10_000
-"""Of one round; the next goes on."""
+"""Most checkpoints of one round; the next round continues."""
 FORMAT = "sat-checkpoint-1"
 NOTHING_BEFORE = "0" * 64
 PAGE = 500
 
 
 class CheckpointForkedError(RuntimeError):
-    """What was published is not what the database holds: one was altered, or restored from a backup.
+    """The published checkpoints differ from the database: one of them was altered, or restored from a backup.
 
     :param number: a checkpoint that differs; the verification finds the first.
     """
@@ -51,7 +51,7 @@ class CheckpointForkedError(RuntimeError):
 
 
 class CheckpointAheadError(RuntimeError):
-    """The last signed checkpoint covers more than the log has: its end is missing."""
+    """The last signed checkpoint covers more than the log holds: the end of the log is missing."""
 
     def __init__(self, text: CheckpointText, closed: int) -> None:
         super().__init__(
@@ -61,7 +61,7 @@ class CheckpointAheadError(RuntimeError):
 
 
 class UnknownAuditKeyError(RuntimeError):
-    """No kept checkpoint has a trusted signature, though some were published."""
+    """No stored checkpoint has a trusted signature, although some were published."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -71,11 +71,11 @@ class UnknownAuditKeyError(RuntimeError):
 
 
 class UnreadableCheckpointError(ValueError):
-    """A text that is no checkpoint of this release."""
+    """The text is not a checkpoint of this release."""
 
 
 class CheckpointText(BaseModel):
-    """What is signed. Positions are inclusive; ``previous`` is the digest of the checkpoint before it."""
+    """The signed text. Positions are inclusive; ``previous`` is the digest of the checkpoint before it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -93,7 +93,7 @@ class CheckpointText(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint as it is kept: the exact text, its SHA-256, and who signed it."""
+    """A stored checkpoint: the exact text, its SHA-256, and the signing key."""
 
     document: str
     digest: str
@@ -102,9 +102,9 @@ class Checkpoint:
 
     @property
     def text(self) -> CheckpointText:
-        """What it says.
+        """The parsed text.
 
-        :raises UnreadableCheckpointError: it is none of this release's.
+        :raises UnreadableCheckpointError: it is not a checkpoint of this release.
         """
         try:
             return CheckpointText.model_validate_json(self.document)
@@ -112,7 +112,7 @@ class Checkpoint:
             raise UnreadableCheckpointError(f"{error.error_count()} wrong members") from None
 
     def to_bytes(self) -> bytes:
-        """The form in which it is published: JSON, one line."""
+        """The published form: one line of JSON."""
         members = {
             "document": self.document,
             "digest": self.digest,
@@ -123,7 +123,7 @@ class Checkpoint:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Checkpoint:
-        """What was published; raises UnreadableCheckpointError."""
+        """Parse the published form; raises UnreadableCheckpointError."""
         try:
             members = json.loads(content)
             return cls(
@@ -140,16 +140,16 @@ def make_checkpoints(
     keys: AuditVerifier | None = None,
     published: PublishedReader | None = None,
 ) -> list[Checkpoint]:
-    """Cover whatever is new and settled in the log, after the last checkpoint that verifies.
+    """Cover all new settled events of the log, after the last checkpoint that verifies.
 
-    Other rows of the table stop nothing; :func:`stray_checkpoints` names them. An empty list: nothing is new.
-    Safe to run twice at once: a number is given once, and who was slower goes on from there.
+    Invalid rows of the table are skipped; :func:`stray_checkpoints` lists them. An empty list means nothing
+    is new. Safe to run concurrently: each number is used once, and the slower run continues from there.
 
     :param database: as the role sat_writer.
-    :param keys: trusted public keys, older ones too; default: the signer's own.
-    :param published: where checkpoints were published, so that an untrusted beginning is not begun anew.
+    :param keys: trusted public keys, including older ones; default: the signer's key.
+    :param published: where checkpoints were published, so that an untrusted chain is not restarted.
     :raises CheckpointAheadError: the last one that verifies covers more than the log has.
-    :raises UnknownAuditKeyError: none verifies, though what was published is kept.
+    :raises UnknownAuditKeyError: none verifies, although the published ones are stored.
     :raises CheckpointForkedError: none verifies, and something else was published.
     :raises PublicationError: the place of publication cannot be read.
     :raises StoreUnavailableError: the database gave up; what was committed stays.
@@ -181,13 +181,13 @@ def make_checkpoints(
 def publish_checkpoints(
     database: Database, publication: Publication, keys: AuditVerifier | None = None
 ) -> int:
-    """Publish what is not published yet, oldest first; returns how many that were.
+    """Publish the unpublished checkpoints, oldest first; returns how many.
 
-    Each one follows the one that was published before it, and is signed; no other row is ever published.
+    Only signed checkpoints that follow the last published one are published.
 
-    :param keys: trusted public keys; None: signatures are not looked at.
-    :raises CheckpointForkedError: something else was published under a number of ours.
-    :raises PublicationError: the place cannot be read or written; the next round goes on.
+    :param keys: trusted public keys; None: signatures are not checked.
+    :raises CheckpointForkedError: something else was published under one of our numbers.
+    :raises PublicationError: the place cannot be read or written; the next round continues.
     :raises StoreUnavailableError: the database gave up.
     """
     before = require_published(database, publication)
@@ -211,23 +211,23 @@ def publish_checkpoints(
 
 
 def stray_checkpoints(database: Database, keys: AuditVerifier, since: datetime) -> list[Checkpoint]:
-    """What was added to the table since then and is no link of the chain: nobody who may signed it."""
+    """Rows added to the table since then that are not links of the chain: no trusted key signed them."""
     with database.transaction() as connection:
         rows = list(queries("checkpoints").checkpoints_since(connection, since=since))
     return [kept for kept, before in map(_with_previous, rows) if not is_link(kept, before, keys)]
 
 
 def require_published(database: Database, published: PublishedReader) -> int:
-    """See to it that the newest published copy is what the database holds; returns its number, or 0.
+    """Check that the newest published copy matches the database; returns its number, or 0.
 
-    :raises CheckpointForkedError: it is not, or the database does not reach as far.
+    :raises CheckpointForkedError: it does not match, or the database does not reach as far.
     :raises PublicationError: the place cannot be read.
     :raises StoreUnavailableError: the database gave up.
     """
     with database.transaction() as connection:
         number = int(queries("checkpoints").newest_number(connection))
     if published.read(name_of(number + 1)) is not None:
-        # Either a publisher was faster than this look, or the database has lost what it once had.
+        # Either another publisher was faster, or the database has lost data.
         _same(published, number + 1, checkpoints_at(database, number + 1))
     before = last_published(published, number)
     if before:
@@ -236,8 +236,9 @@ def require_published(database: Database, published: PublishedReader) -> int:
 
 
 def last_published(publication: PublishedReader, last_number: int) -> int:
-    """The newest published number up to ``last_number``, 0 when none is. Copies are published in order, so it
-    is found by halving."""
+    """The newest published number up to ``last_number``, 0 when none is. Copies are published in order, so a
+    binary
+    search finds it."""
     if last_number == 0 or publication.read(name_of(last_number)) is not None:
         return last_number
     there, missing = 0, last_number
@@ -251,14 +252,14 @@ def last_published(publication: PublishedReader, last_number: int) -> int:
 
 
 def name_of(number: int) -> str:
-    """Under which name a checkpoint is published: a thousand to a folder."""
+    """The name under which a checkpoint is published: a thousand per folder."""
     return f"{number // 1000:07d}/{number:010d}.json"
 
 
 def last_checkpoint(database: Database, keys: AuditVerifier | None = None) -> Checkpoint | None:
     """The newest link of the chain; None before the first.
 
-    :param keys: trusted public keys; None: signatures are not looked at.
+    :param keys: trusted public keys; None: signatures are not checked.
     """
     after = {"number": 2**63 - 1, "digest": ""}
     with database.transaction() as connection:
@@ -286,7 +287,7 @@ def is_link(kept: Checkpoint, before: Checkpoint | None, keys: AuditVerifier | N
 
 
 def is_signed(kept: Checkpoint, keys: AuditVerifier) -> bool:
-    """Whether a trusted key signed its text."""
+    """Whether a trusted key signed the text."""
     try:
         keys.verify(kept.document.encode("utf-8"), kept.signature, kept.key_id)
     except AuditSignatureError:
@@ -297,23 +298,23 @@ def is_signed(kept: Checkpoint, keys: AuditVerifier) -> bool:
 def chosen(
     candidates: Sequence[Checkpoint], before: Checkpoint | None, keys: AuditVerifier | None
 ) -> Checkpoint | None:
-    """Of those with one number, the link of the chain after ``before``; None when there is none."""
+    """The row of one number that follows ``before`` in the chain; None when there is none."""
     return next((kept for kept in candidates if is_link(kept, before, keys)), None)
 
 
 def checkpoints_at(database: Database, number: int) -> list[Checkpoint]:
-    """What stands under a number: one checkpoint, unless somebody added another row."""
+    """The rows with a number: one checkpoint, unless another row was inserted."""
     with database.transaction() as connection:
         return checkpoints_in(connection, number)
 
 
 def checkpoints_in(connection: Connection, number: int) -> list[Checkpoint]:
-    """The same, in a transaction that is open."""
+    """The same, in an open transaction."""
     return [Checkpoint(*row) for row in queries("checkpoints").checkpoint(connection, number=number)]
 
 
 def each_number(database: Database, after: int = 0) -> Iterator[tuple[int, list[Checkpoint]]]:
-    """Numbers after a number with what stands under each, page by page."""
+    """The numbers after a number with their rows, page by page."""
     while True:
         with database.transaction() as connection:
             rows = list(queries("checkpoints").checkpoints_after(connection, number=after, limit=PAGE))
@@ -324,7 +325,7 @@ def each_number(database: Database, after: int = 0) -> Iterator[tuple[int, list[
 
 
 def by_number(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, list[Checkpoint]]]:
-    """Rows of a page (number, and the columns of a checkpoint), by number."""
+    """Group the rows of a page (number, and the columns of a checkpoint) by number."""
     for number, of_number in groupby(rows, key=lambda row: int(row[0])):
         yield number, [Checkpoint(*row[1:]) for row in of_number]
 
@@ -376,7 +377,7 @@ def _utc(moment: datetime) -> str:
 
 
 def _same(publication: PublishedReader, number: int, ours: Sequence[Checkpoint]) -> bool:
-    """Whether one of ours is published; raises CheckpointForkedError when something else is."""
+    """Whether one of our checkpoints is published; raises CheckpointForkedError when another text is."""
     copy = publication.read(name_of(number))
     if copy is None:
         return False

@@ -1,6 +1,7 @@
-"""Exports: who asked for an evidence pack, that it was written, who took it. Each is an event.
+"""Exports of evidence packs: requested, written, handed out. Each step is an event.
 
-The actor comes from the authenticated route that calls these, never from the caller's own words (law 13).
+The actor comes from the authenticated route that calls these functions, never from the request's body (law
+13).
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ MAXIMUM_PERIOD_DAYS = 400
 
 
 class ExportNotFoundError(StepError):
-    """Nobody asked for an export with this id."""
+    """There is no export with this id."""
 
     is_worth_a_retry = False
 
 
 class ExportRefusedError(StepError):
-    """What was asked for cannot be exported; the text says why."""
+    """The request cannot be exported; the text says why."""
 
     is_worth_a_retry = False
 
@@ -52,7 +53,7 @@ def request_export(
     reason: str,
     provenance: Provenance,
 ) -> Export:
-    """Record that the actor asks for the evidence of a period; what is in the future is left out.
+    """Record the actor's request for the evidence of a period; the future is left out.
 
     :param recorded_before: exclusive.
     :param reason: required for personal data.
@@ -90,28 +91,29 @@ def load_export(store: EventStore, export_id: str) -> Export:
 
 
 def requested_by(store: EventStore, export_id: str) -> str:
-    """The actor who asked for it."""
+    """The actor who requested it."""
     return store.read_stream(StreamId(StreamKind.EXPORT, export_id))[0].provenance.actor
 
 
 def record_written(
     store: EventStore, clock: Clock, export_id: str, written: ExportWritten, provenance: Provenance
 ) -> Export:
-    """Record the written pack, unless the very same one is recorded already."""
+    """Record the written pack, unless the same one is already recorded."""
     return _apply(store, clock, export_id, RecordExportWritten(written), provenance)
 
 
 def hand_out(store: EventStore, clock: Clock, export_id: str, provenance: Provenance) -> Export:
-    """Record that the actor is given the pack; called before the first byte leaves.
+    """Record that the actor receives the pack; called before the first byte is sent.
 
-    One with personal data goes to the actor who asked for it alone: nobody gets that without a reason of
-    their own in the log.
+    A pack with personal data goes only to the actor who requested it, so that every recipient has given a
+    reason in the log.
 
     :raises ExportNotFoundError: there is no such export.
-    :raises ExportRefusedError: its pack is not written yet, or is another's and holds personal data.
+    :raises ExportRefusedError: its pack is not written yet, or another actor requested it with personal
+       data.
     """
     export = load_export(store, export_id)
-    # Compared letter by letter: two spellings of a name are not enough to be given personal data.
+    # Compared exactly: another spelling of the name is not enough to receive personal data.
     if export.with_personal_data and (asker := requested_by(store, export_id)) != provenance.actor:
         raise ExportRefusedError(
             f"export {export_id} with personal data: found {provenance.actor}; expected {asker}, who gave "

@@ -1,4 +1,4 @@
-"""What an audit can find, and where."""
+"""The findings of an audit and their places."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class FindingKind(StrEnum):
-    """Every kind of damage that is looked for."""
+    """The kinds of damage that an audit looks for."""
 
     DIGEST_MISMATCH = "digest_mismatch"
     VERSION_GAP = "version_gap"
@@ -44,9 +44,9 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One problem and its place. No value of a customer is in it.
+    """One problem and its place. It holds no customer's data.
 
-    :param place: the stream, or the table where the problem is in no stream.
+    :param place: the stream, or the table if the problem is not in a stream.
     :param version: version within the stream; None when the problem is not at one event.
     :param position: position in the log, likewise.
     """
@@ -65,12 +65,12 @@ class Finding:
         if self.position is not None:
             where += f" (position {self.position})"
         text = f"{where}: {self.kind.value}: found {self.found}, expected {self.expected}"
-        # Whoever damages a log may write what a terminal obeys.
+        # A damaged log may contain terminal escape sequences.
         return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 Report = Callable[[Finding], None]
-"""Called with each finding as soon as it is found, so that any number of them needs no memory."""
+"""Called with each finding as soon as it is found, so that memory does not grow with their number."""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
-"""The audit key: Ed25519, of its own. It signs checkpoints and evidence packs, and nothing else.
+"""The audit key, a separate Ed25519 key. It signs checkpoints and evidence packs, and nothing else.
 
-Whoever writes events must not be able to sign them anew, so this key is kept apart from the database and from
-the key that signs checkouts. Several public keys are trusted at once: what an older key signed stays proven.
+A writer of events must not be able to sign changed events, so this key is kept apart from the database and
+from the key that signs checkouts. Several public keys can be trusted at once, so older signatures stay valid.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from sat_hook.protocol.signing import MalformedKeyError
 
 
 class AuditSignatureError(Exception):
-    """A signature that proves nothing: made by an unknown key, or over something else."""
+    """The signature is invalid: made by an unknown key, or over other bytes."""
 
 
 class AuditSigner:
     """Signs with the audit key (PKCS#8 PEM, no passphrase).
 
-    :raises MalformedKeyError: when the key cannot be used. Its text quotes nothing of the key.
+    :raises MalformedKeyError: when the key cannot be used. The message does not quote the key.
     """
 
     __slots__ = ("_key", "key_id")
@@ -49,7 +49,7 @@ class AuditSigner:
         return base64.b64encode(self._key.sign(content)).decode("ascii")
 
     def public_key_pem(self) -> bytes:
-        """The public half, as SPKI PEM: what auditors are given."""
+        """The public key as SPKI PEM, for auditors."""
         return _public_pem(self._key.public_key())
 
     def __repr__(self) -> str:

@@ -1,6 +1,6 @@
 """Reads the whole log stream by stream, in constant memory, inside one transaction.
 
-Whoever damages a log may write what Python cannot hold; that is found like any other damage.
+A damaged log may hold values that Python cannot represent; they are reported like any other damage.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from sat_hook.store.statements import queries
 
 ROWS_PER_FETCH = 2000
 NO_TIME = datetime.min.replace(tzinfo=UTC)
-"""Stands for a time that Python does not have. No event has this one, so it fits no digest and no leaf."""
+"""Stands for a time that Python cannot represent. No event has it, so it matches no digest and no leaf."""
 _TIMESTAMPTZ = 1184
 
 
 class Placed(NamedTuple):
-    """One event, and the head that the store keeps for its stream (None when it keeps none)."""
+    """One event, and the head that the store keeps for its stream (None if it keeps none)."""
 
     recorded: RecordedEvent
     head: int | None
@@ -35,10 +35,10 @@ class Placed(NamedTuple):
 def each_stream(
     connection: Connection, report: Report, until: int | None = None, *, first: int | None = None
 ) -> Iterator[tuple[StreamId, Iterable[Placed]]]:
-    """Every stream with its events by version; up to a position, or from one on, if it is given.
+    """Every stream with its events by version, optionally up to or from a position.
 
-    The events are read once, before the next stream. A server-side cursor of the connection's transaction:
-    two thousand rows are in memory, not the log. Events of streams of another kind are reported, left out.
+    Read a stream's events once, before the next stream. A server-side cursor keeps two thousand rows in
+    memory, not the whole log. Events of unknown stream kinds are reported and left out.
     """
     queries("audit").wait_without_limit(connection)
     with connection.cursor(name="sat_streams") as cursor:
@@ -54,7 +54,7 @@ def each_stream(
 
 
 def read_any_time(cursor: Cursor) -> None:
-    """Have a cursor give :data:`NO_TIME` for times before the year 1 or after 9999, and for none."""
+    """Make a cursor return :data:`NO_TIME` for NULL and for times before the year 1 or after 9999."""
     register_type(new_type((_TIMESTAMPTZ,), "SAT_ANY_TIME", _any_time), cursor)
 
 

@@ -1,8 +1,8 @@
-"""Verifies the log: digests, versions, heads, event types, the evidence that events name, and checkpoints.
+"""Verifies the log: digests, versions, heads, event types, referenced evidence, and checkpoints.
 
-Whoever deletes the end of a stream together with its head and its projection, or writes an event anew with a
-new digest, leaves nothing that disagrees but a checkpoint; whoever also makes the checkpoints anew needs the
-audit key, and leaves nothing that disagrees but the published copies.
+If the end of a stream is deleted together with its head and its projection, or an event is rewritten with a
+new digest, only a checkpoint reveals it. Rewriting the checkpoints as well needs the audit key, and then only
+the published copies reveal it.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ EVIDENCE_PER_LOOKUP = 1000
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was looked at and what was found.
+    """What was verified and what was found.
 
-    :param closed_position: everything up to it was settled when the verification began; what came after was
-        verified as far as it was visible.
+    :param closed_position: the settled position when the verification began; later events were verified as
+       far as they were visible.
     :param evidence_read: whether the role was allowed to recompute the digests of signed texts.
-    :param published_number: the newest published checkpoint; None when there was nowhere to look.
-    :param statuses_checked: how many events were held against the signed texts that they rest on; None
-        without SAT's keys, or when the role may not read the texts.
-    :param statuses_unchecked: by account, how many signed statuses and callbacks were not checked, because
-        not all keys of that account are known.
+    :param published_number: the newest published checkpoint; None without a place of publication.
+    :param statuses_checked: how many events were compared with their signed texts; None without SAT's keys,
+       or when the role may not read the texts.
+    :param statuses_unchecked: by account, how many signed statuses and callbacks were not checked because
+       some keys of that account are unknown.
     """
 
     closed_position: int
@@ -71,17 +71,17 @@ class Verification:
 def verify_log(
     database: Database, report: Report, trust: Trust | None = None, *, since: datetime | None = None
 ) -> Verification:
-    """Verify the log in one snapshot, calling ``report`` with every problem as it is found.
+    """Verify the log in one snapshot and call ``report`` with every problem as it is found.
 
-    :param since: only what was recorded since then, from the beginning of its checkpoint, and the signed
-        texts that it names; no heads without events, callbacks and prices. Default: everything.
-    :param database: any role that may read events; a role that may read evidence has its bytes checked too.
-    :param trust: public keys and the place of publication, for what the database cannot prove by itself.
+    :param since: verify only what was recorded since then, from the start of its checkpoint, and the signed
+       texts it refers to; skips heads without events, callbacks and prices. Default: everything.
+    :param database: any role that may read events; if it may read evidence, its bytes are checked too.
+    :param trust: public keys and the place of publication, for what the database alone cannot prove.
     :raises PublicationError: the place of publication cannot be read.
     :raises StoreUnavailableError: the database gave up.
     """
     trust = trust or Trust()
-    # Closing takes the log's lock for an instant and must be over before the snapshot is taken.
+    # Settling takes the log's lock briefly and must finish before the snapshot is taken.
     closed = PostgresEventStore(database).close_position()
     with database.transaction(snapshot=True) as connection:
         start = BEGINNING if since is None else start_since(connection, since, trust.keys)
@@ -155,7 +155,7 @@ class _Verifier:
 
     def _verify_place(self, recorded: RecordedEvent, before: RecordedEvent | None) -> None:
         if before is None and self.first_position is not None:
-            return  # what came before in this stream is older than what is looked at
+            return  # the stream's earlier events are older than the verified range
         expected = before.version + 1 if before else 1
         if recorded.version != expected:
             self._find(

@@ -1,6 +1,6 @@
 """The Merkle tree of a checkpoint (RFC 6962, section 2.1), built leaf by leaf in logarithmic memory.
 
-Leaves and nodes are hashed with different first bytes, so that no node can be passed off as a leaf.
+Leaves and nodes are hashed with different prefixes, so that a node cannot pass as a leaf.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _LEAF, _NODE = b"\x00", b"\x01"
 
 
 def leaf_of(position: int, recorded_at: datetime, digest: str) -> bytes:
-    """What a checkpoint covers of one event: its place and time, which the database gave, and its digest.
+    """The leaf of one event: its position and time, which the database assigned, and its digest.
 
     Canonical JSON: position, time in UTC to the microsecond, hexadecimal digest.
     """
@@ -22,7 +22,7 @@ def leaf_of(position: int, recorded_at: datetime, digest: str) -> bytes:
 
 
 class MerkleTree:
-    """Takes leaves in their order; the root can be asked for at any time."""
+    """Takes leaves in order; the root is available at any time."""
 
     def __init__(self) -> None:
         self.leaves = 0
@@ -30,7 +30,7 @@ class MerkleTree:
         self._peaks: list[tuple[int, bytes]] = []
 
     def add(self, leaf: bytes) -> None:
-        """The next leaf."""
+        """Add the next leaf."""
         self.leaves += 1
         height, root = 0, hashlib.sha256(_LEAF + leaf).digest()
         while self._peaks and self._peaks[-1][0] == height:
@@ -40,7 +40,7 @@ class MerkleTree:
 
     @property
     def root(self) -> str:
-        """The root of what was added, in hexadecimal; of nothing, the digest of nothing."""
+        """The root of the added leaves, in hexadecimal; without leaves, the digest of the empty string."""
         if not self._peaks:
             return hashlib.sha256(b"").hexdigest()
         root = self._peaks[-1][1]

@@ -1,8 +1,8 @@
-"""Writes an evidence pack: a zip file that can be verified with nothing but itself and a public audit key.
+"""Writes an evidence pack: a zip file that can be verified with only itself and a public audit key.
 
-Whole checkpoints are exported, so that each root can be computed again from the pack's own events; a few
-events before and after the period come with them. The same export gives the same bytes, as long as the tables
-beside the log say the same. Rows are streamed: memory does not grow with the period.
+Whole checkpoints are exported, so that each root can be recomputed from the pack's events; this includes a
+few events before and after the period. The same export gives the same bytes while the tables beside the log
+are unchanged. Rows are streamed, so memory does not grow with the period.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SIGNED_TYPES = tuple(
         {name for (name, _), kind in registered_events().items() if "evidence_digest" in kind.model_fields}
     )
 )
-"""Events that name a signed status by its digest."""
+"""Events that refer to a signed status by its digest."""
 
 ALWAYS_VERIFIABLE = (
     "that the manifest was signed with an audit key that you trust, and every file is the one that it names",
@@ -87,7 +87,7 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class _Range:
-    """The checkpoints that have something of the period, and the positions that they cover."""
+    """The checkpoints that overlap the period, and the positions that they cover."""
 
     first_checkpoint: int
     last_checkpoint: int
@@ -99,9 +99,9 @@ class _Range:
 class PackWriter:
     """Writes one pack.
 
-    :param database: as the role sat_writer: signed texts are read when personal data was asked for.
-    :param requested_by: the actor who asked.
-    :param keys: public audit keys: checkpoints that none of them signed are left out. None: all are taken.
+    :param database: as the role sat_writer, because signed texts are read when personal data was requested.
+    :param requested_by: the actor who requested the pack.
+    :param keys: public audit keys; checkpoints that none of them signed are left out. None: all are included.
     """
 
     def __init__(
@@ -208,7 +208,7 @@ class PackWriter:
     def _actions(
         self, pack: zipfile.ZipFile, kind: ActionKind, connection: Connection, covered: _Range | None
     ) -> None:
-        """What people did, of one kind, as a table to be read; the events themselves are in events.jsonl."""
+        """One kind of people's acts as a readable table; the events themselves are in events.jsonl."""
 
         def lines() -> Iterator[bytes]:
             yield _csv_line(ACTION_COLUMNS)
@@ -226,7 +226,7 @@ class PackWriter:
         return text if self._export.with_personal_data else masked_words(text)
 
     def _rows(self, connection: Connection, query: str, covered: _Range | None) -> Iterator[dict[str, Any]]:
-        # What events name goes with the events, everything else with the period.
+        # Evidence goes with the events that refer to it, everything else with the period.
         chosen = {
             "recorded_from": self._export.recorded_from,
             "recorded_before": self._export.recorded_before,
@@ -292,7 +292,7 @@ class PackWriter:
 
 @contextmanager
 def _opened(pack: zipfile.ZipFile, name: str) -> Iterator[Callable[[bytes], object]]:
-    """A member of the zip with nothing in it that depends on when and where it was written."""
+    """Open a member of the zip whose metadata does not depend on when and where it is written."""
     member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
     member.create_system, member.external_attr = 3, 0o644 << 16
     member.compress_type = zipfile.ZIP_DEFLATED
@@ -301,7 +301,7 @@ def _opened(pack: zipfile.ZipFile, name: str) -> Iterator[Callable[[bytes], obje
 
 
 class _Raw(io.RawIOBase):
-    """Hands whole blocks to the zip: compressing line by line is several times slower."""
+    """Passes whole blocks to the zip: compressing line by line is several times slower."""
 
     def __init__(self, file: Any) -> None:
         self._file = file

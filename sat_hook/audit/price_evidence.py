@@ -1,7 +1,7 @@
-"""The evidence of price snapshots against the log: each change is what ``PriceListChanged`` says of it.
+"""Verifies the evidence of price snapshots against the ``PriceListChanged`` events of the log.
 
-The log holds digests, the snapshots hold the lines. A line, a moment or a whole snapshot that was changed,
-removed or inserted past our code fits no digest any more, and is found under the snapshot's number.
+The log holds digests and the snapshots hold the lines. A line, a time or a whole snapshot that was changed,
+removed or inserted outside our code no longer matches a digest, and is reported under the snapshot's number.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROWS_PER_FETCH = 5_000
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """A believed price list as its evidence has it."""
+    """An accepted price list, from its evidence."""
 
     snapshot_id: int
     account: str
@@ -38,17 +38,17 @@ class _Snapshot:
 
 @dataclass(slots=True)
 class _Account:
-    """What an account's list has come to so far."""
+    """The state of an account's list so far."""
 
     listed: dict[str, ListedProduct] = field(default_factory=dict)
     digest: str | None = None
 
 
 def verify_prices(connection: Connection, told: Mapping[int, PriceListChanged], report: Report) -> int:
-    """Compare every believed snapshot with the log; returns how many there were.
+    """Compare every accepted snapshot with the log; returns how many there were.
 
     :param connection: a snapshot of the database; the role may be the reader's.
-    :param told: the log's events by the number of their snapshot.
+    :param told: the log's events by snapshot number.
     """
     accounts: dict[str, _Account] = {}
     seen: set[int] = set()
@@ -71,7 +71,7 @@ def verify_prices(connection: Connection, told: Mapping[int, PriceListChanged], 
             _finding(FindingKind.EVIDENCE_MISSING, number, "no price snapshot", "the one that the log names")
         )
     for name, account in sorted(accounts.items()):
-        # Every step was compared, so the last state stands for all of them.
+        # Every step was compared, so the last state covers them all.
         if account.digest != state_digest(account.listed.values()):
             report(
                 Finding(
@@ -87,14 +87,14 @@ def verify_prices(connection: Connection, told: Mapping[int, PriceListChanged], 
 
 
 def _difference(snapshot: _Snapshot, event: PriceListChanged | None, account: _Account) -> str | None:
-    """What of a snapshot is otherwise than the log has it; None when nothing is."""
+    """How a snapshot differs from the log; None when it does not."""
     if not snapshot.lines and not snapshot.changes and event is None:
         same = account.digest == snapshot.state_digest
         return None if same else "another list without any change"
     if event is None:
         return "changes that the log does not know"
     changes = [
-        # The digest is over code, kind and the product afterwards.
+        # The digest covers code, kind and the product afterwards.
         ProductChange(kind, None, line) if line is not None else _gone(code)
         for code, kind, line in snapshot.lines
     ]
@@ -116,7 +116,7 @@ def _gone(code: str) -> ProductChange:
 
 
 def _each_snapshot(connection: Connection) -> Iterator[_Snapshot]:
-    """The believed snapshots by number, each with its lines; the lines of the whole history never at once."""
+    """The accepted snapshots by number, each with its lines, loaded one snapshot at a time."""
     with connection.cursor(name="price_evidence") as cursor:
         cursor.itersize = ROWS_PER_FETCH
         read_any_time(cursor)

@@ -1,8 +1,8 @@
-"""Where checkpoints are published: a place outside the database, where nothing is ever replaced.
+"""The place of publication of checkpoints: outside the database, and never overwritten.
 
-This is the port and its plain-folder form; object stores are adapted in ``sat_hook/hooks`` and in the command
-``sat``. Whoever runs this for real gives the place a write-once rule (object lock, versions), so that who can
-write to the database cannot also rewrite what was published.
+This module has the port and its plain-folder form; ``sat_hook/hooks`` and the command ``sat`` adapt object
+stores. In production the place needs a write-once rule (object lock, versions), so that a writer of the
+database cannot also rewrite what was published.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class PublicationError(RuntimeError):
 
 
 class PublishedReader(Protocol):
-    """Reads what was published."""
+    """Reads published files."""
 
     def read(self, name: str) -> bytes | None:
         """The bytes under ``name``, or None when there are none.
@@ -28,17 +28,17 @@ class PublishedReader(Protocol):
 
 
 class Publication(PublishedReader, Protocol):
-    """Publishes, too."""
+    """Reads and publishes files."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Publish ``content`` under a name that is free.
+        """Publish ``content`` under an unused name.
 
         :raises PublicationError: it cannot be written.
         """
 
 
 class StoragePath(Protocol):
-    """What is used of a path in an object store: Airflow's ObjectStoragePath and UPath both fit."""
+    """The used part of an object store path; Airflow's ObjectStoragePath and UPath both fit."""
 
     def __truediv__(self, name: str) -> StoragePath:
         """The path below."""
@@ -47,11 +47,11 @@ class StoragePath(Protocol):
         """The content; raises FileNotFoundError."""
 
     def write_bytes(self, data: bytes) -> object:
-        """Write it whole."""
+        """Write the whole content."""
 
 
 class PublishedFolder:
-    """A folder, such as a mounted share; it must know hard links, which never replace a file."""
+    """A folder, for example a mounted share. It must support hard links, which never replace a file."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -74,7 +74,7 @@ class PublishedFolder:
                 file.flush()
                 os.fsync(file.fileno())
             try:
-                # Unlike a rename, a link never replaces what is there.
+                # Unlike a rename, a link never replaces an existing file.
                 os.link(draft, target)
             finally:
                 draft.unlink()
@@ -87,10 +87,10 @@ class PublishedFolder:
 
 
 class PublishedObjects:
-    """A prefix of an object store. An object is written whole or not at all.
+    """A prefix of an object store. An object is written completely or not at all.
 
-    Stores cannot all refuse to replace an object; the publisher looks before it writes, and the store's own
-    write-once rule does the rest.
+    Not every store can refuse to replace an object. The publisher checks before it writes, and the store's
+    write-once rule covers the rest.
     """
 
     def __init__(self, base: StoragePath) -> None:

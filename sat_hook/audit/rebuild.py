@@ -1,4 +1,4 @@
-"""Derived tables against the log: compared aside in one snapshot, or rebuilt from zero (law 5)."""
+"""Compares the derived tables with the log in one snapshot, or rebuilds them from it (law 5)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STREAMS_PER_GROUP = 500
 
 
 class RebuildRefusedError(RuntimeError):
-    """The log cannot be folded, so nothing was rebuilt and everything is as it was. Verify the log first."""
+    """The log cannot be folded, so nothing was rebuilt or changed. Verify the log first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Comparison:
 
     @property
     def is_clean(self) -> bool:
-        """True when every derived row is what the log says."""
+        """True when every derived row agrees with the log."""
         return not self.counts
 
 
@@ -60,7 +60,7 @@ class Rebuilt:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What a stream's events make, and the head that the store keeps for it now."""
+    """The fold of a stream's events, and the head that the store keeps for it now."""
 
     stream: StreamId
     head: int | None
@@ -70,9 +70,9 @@ class Folded:
 
 
 def compare_projections(database: Database, report: Report) -> Comparison:
-    """Fold the whole log aside and compare it with orders, batches and heads, in one snapshot.
+    """Fold the whole log and compare it with orders, batches and heads, in one snapshot.
 
-    Intervals of product prices are compared with the evidence of the price snapshots.
+    Price intervals are compared with the evidence of the price snapshots.
 
     :raises StoreUnavailableError: the database gave up.
     """
@@ -130,7 +130,7 @@ def compare_projections(database: Database, report: Report) -> Comparison:
 def rebuild_projections(database: Database) -> Rebuilt:
     """Empty the derived tables and fill them from the log, in one transaction under the log's lock.
 
-    Appends wait meanwhile; readers see the old rows until the commit.
+    Appends wait until it ends; readers see the old rows until the commit.
 
     :param database: as the schema's owner.
     :raises RebuildRefusedError: the log cannot be folded; nothing was changed.
@@ -176,7 +176,7 @@ def rebuild_projections(database: Database) -> Rebuilt:
 
 
 def each_folded(connection: Connection, report: Report, until: int | None = None) -> Iterator[Folded]:
-    """Every stream that folds, up to a position if one is given; of the others the reason is reported."""
+    """Every stream that folds, up to a position if one is given; for the others the reason is reported."""
     for stream, placed in each_stream(connection, report, until):
         folded = fold_stream(stream, list(placed), report)
         if folded is not None:
@@ -184,7 +184,7 @@ def each_folded(connection: Connection, report: Report, until: int | None = None
 
 
 def fold_stream(stream: StreamId, placed: list[Placed], report: Report) -> Folded | None:
-    """The fold of one stream; its events are few, so they fit into memory together."""
+    """Fold one stream. Its events are few enough to fit into memory."""
     last = placed[-1]
     events = ((item.recorded.event, item.recorded.occurred_at) for item in placed)
     after: Order | Batch | AccountStanding | Export | None
@@ -200,7 +200,7 @@ def fold_stream(stream: StreamId, placed: list[Placed], report: Report) -> Folde
             case StreamKind.EXPORT:
                 after = fold_export(stream.key, events)
     except (UnknownEventError, ValidationError, ValueError) as error:
-        # The texts of validation errors quote values, so only our own reasons are passed on.
+        # Validation errors quote values, so only our own messages are passed on.
         found = type(error).__name__ if isinstance(error, ValidationError) else str(error)
         report(
             Finding(
@@ -220,10 +220,10 @@ def fold_stream(stream: StreamId, placed: list[Placed], report: Report) -> Folde
 def compare_group(
     connection: Connection, group: list[Folded], report: Report, *, same_shape: bool = True
 ) -> None:
-    """Compare folds with the rows and heads that are kept.
+    """Compare folds with the stored rows and heads.
 
-    :param same_shape: False when another release filled the tables: members that only one of the two knows
-        are then no difference.
+    :param same_shape: False when another release filled the tables; members that only one of the two releases
+       knows are then ignored.
     """
     room = queries("audit")
     documents_of = {
@@ -249,13 +249,13 @@ def compare_group(
                 )
             )
         if folded.stream.kind not in kept:
-            continue  # exports have no table: they are few, and folded when they are asked for
+            continue  # exports have no table: they are few and folded on demand
         document = kept[folded.stream.kind].get(folded.stream.key)
         expected = _document(folded)
         if document is None:
             report(Finding(FindingKind.PROJECTION_MISSING, name, version, None, "no row", "a row"))
         elif document != expected:
-            # A member without a value is absent, or null where an older release wrote it.
+            # An unset member is absent, or null if an older release wrote it.
             known = document.keys() | expected.keys()
             compared = known if same_shape else document.keys() & type(folded.after).model_fields.keys()
             members = sorted(m for m in compared if document.get(m) != expected.get(m))
@@ -265,7 +265,7 @@ def compare_group(
 
 
 def _compare_sums(connection: Connection, group: list[Folded], report: Report) -> None:
-    """Compare what is summed of orders with their folds; orders without a row are reported elsewhere."""
+    """Compare the stored sums of orders with their folds; orders without a row are reported elsewhere."""
     orders = {f.stream.key: (f, f.after) for f in group if isinstance(f.after, Order)}
     for key, *sums in queries("audit").sums_of_orders(connection, keys=list(orders)):
         folded, order = orders[key]
@@ -313,7 +313,7 @@ def _document(folded: Folded) -> dict[str, Any]:
 
 
 def projection_shape() -> str:
-    """A fingerprint of what this release keeps in the derived tables."""
+    """A fingerprint of the shape of this release's derived tables."""
     models = (Order, Batch, AccountStanding)
     rows = (OrderSums._fields, OrderMovement._fields)
     schemas = [*(model.model_json_schema() for model in models), *rows]
@@ -321,9 +321,9 @@ def projection_shape() -> str:
 
 
 def rebuild_after_upgrade(database: Database) -> Rebuilt | None:
-    """Rebuild the derived tables when another release's shape is in them; None when there was nothing to do.
+    """Rebuild the derived tables if another release filled them; None when there was nothing to do.
 
-    The shape stands in the schema's comment, so that a restored database brings its own.
+    The shape is stored in the schema's comment, so that a restored database carries it.
 
     :param database: as the schema's owner.
     :raises RebuildRefusedError: the log cannot be folded; nothing was changed.

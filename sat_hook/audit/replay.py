@@ -1,8 +1,7 @@
-"""Replays the log with today's code: the state as of a position, and the reports that were given out.
+"""Replays the log with this release's code: the state as of a position, and the reports that were given out.
 
-Run before a release goes in: whatever it reads differently from the one that ran before is found here, on
-the real log, before it is found by a customer. Nothing is written, and the schema may still be that of the
-release that runs.
+Run it before an upgrade. It finds on the real log what the new release reads differently from the running
+one. It writes nothing, and the schema may still be that of the running release.
 """
 
 from __future__ import annotations
@@ -41,22 +40,23 @@ StateLine = Callable[[str], None]
 
 @dataclass(slots=True)
 class StateReplayed:
-    """What the fold of all streams of a kind came to.
+    """The fold of all streams of a kind.
 
-    ``digest`` is the SHA-256 of their states, one JSON line a stream: two releases that agree have the same.
+    ``digest`` is the SHA-256 of their states, one JSON line per stream: releases that agree have the same
+    digest.
     """
 
     streams: int = 0
     _hash: Any = field(default_factory=hashlib.sha256, repr=False)
 
     def add(self, line: str) -> None:
-        """One more stream."""
+        """Add a stream."""
         self.streams += 1
         self._hash.update(f"{line}\n".encode())
 
     @property
     def digest(self) -> str:
-        """Of everything that was added."""
+        """The digest of all added streams."""
         return str(self._hash.hexdigest())
 
 
@@ -65,10 +65,11 @@ class Replay:
     """What was replayed and what differed.
 
     :param until: the position up to which everything was replayed, recorded at ``moment`` (None: nothing).
-    :param compared: streams whose kept row was compared; ``moved_on`` have later events, so theirs is of now.
+    :param compared: streams whose stored row was compared; ``moved_on`` have later events, so their row is
+       newer.
     :param same_shape: False when another release filled the derived tables; members that only one of the two
-        releases knows were then not compared.
-    :param reports: for each kind of report, how many came out how.
+       releases knows were then not compared.
+    :param reports: the number of reports by kind and verdict.
     """
 
     until: int
@@ -96,14 +97,14 @@ def replay(
     since: int = 0,
     state_line: StateLine | None = None,
 ) -> Replay:
-    """Fold the whole log up to a position, compare with what is kept, and make reports again.
+    """Fold the whole log up to a position, compare it with the stored rows, and recreate reports.
 
-    Read-only, in constant memory; appends go on meanwhile.
+    Read-only and in constant memory; appends are not blocked.
 
     :param database: any role that may read events and derived tables.
     :param until: a settled position; default: the last one.
-    :param since: reports that were given out after this position are made again.
-    :param state_line: gets every stream's state.
+    :param since: recreate the reports that were given out after this position.
+    :param state_line: called with every stream's state.
     :raises UnsettledPositionError: the log does not reach to ``until``.
     :raises StoreUnavailableError: the database gave up.
     """
@@ -147,7 +148,7 @@ def _replay_state(
             replayed.states[folded.stream.kind].add(line)
             if state_line is not None:
                 state_line(line)
-        # What has moved on since is kept as it is now; everything else must be kept as it was then.
+        # Streams with later events have newer rows; all other rows must match the replayed state.
         resting = [folded for folded in group if folded.head is None or folded.head <= folded.version]
         replayed.compared += len(resting)
         replayed.moved_on += len(group) - len(resting)
@@ -178,7 +179,7 @@ def _check(maker: ReportMaker, recorded: RecordedEvent, report: Report) -> Verdi
     try:
         return maker.check(recorded, report)
     except (UnknownEventError, ValidationError, ValueError) as error:
-        # The texts of validation errors quote values, so only our own reasons are passed on.
+        # Validation errors quote values, so only our own messages are passed on.
         found = type(error).__name__ if isinstance(error, ValidationError) else str(error)
         report(
             Finding(

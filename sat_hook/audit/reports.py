@@ -1,6 +1,6 @@
-"""Reports that were given out, made again from the log and compared byte for byte.
+"""Recreates reports that were given out from the log and compares them byte for byte.
 
-Every kind of report has an event that says as of which position it was made and what its digest was.
+Every kind of report has an event with the position as of which it was made, and its digest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sat_hook.domain.event_record import RecordedEvent
 
 
 class Verdict(StrEnum):
-    """What came of making a report again."""
+    """The result of recreating a report."""
 
     EQUAL = "equal"
     DIFFERS = "differs"
@@ -22,13 +22,13 @@ class Verdict(StrEnum):
 
 
 class ReportMaker(Protocol):
-    """Makes one kind of report again."""
+    """Recreates one kind of report."""
 
     name: str
-    """Of the kind, in the plural."""
+    """The plural name of the kind."""
 
     event_type: str
-    """The event that says that such a report was given out."""
+    """The event type of a report that was given out."""
 
     def check(self, recorded: RecordedEvent, report: Report) -> Verdict:
         """Make the report of this event again; report with its place whatever differs."""

@@ -1,8 +1,8 @@
-"""A database that lost what it once had: it was restored to an older state, and says nothing of that itself.
+"""Detects a rollback: a database that was restored to an older state than was published.
 
-What was published knows more than such a database. Orders that were sent in the part that is gone look as if
-they never were; SAT refuses their duplicates only while it remembers them. So nothing is sent until a person
-has looked: the accounts are paused, by an event like any other pause.
+The published checkpoints cover more than such a database holds. Orders that were sent in the lost part look
+unsent, and SAT refuses their duplicates only while it remembers them. So the accounts are paused, by an
+ordinary event, and nothing is sent until a person has checked.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ REASON = (
     "the database is not the one whose checkpoints were published: restored to an older state, or altered"
 )
 WORD_OF_A_PERSON = timedelta(hours=24)
-"""So long somebody who resumed an account has to see to a new place of publication."""
+"""Grace period after a manual resume before the account is paused again."""
 
 
 def detect_rollback(database: Database, published: PublishedReader) -> CheckpointForkedError | None:
-    """How the database falls short of what was published; None when it does not.
+    """How the database is behind the published checkpoints; None when it is not.
 
     :raises PublicationError: the place cannot be read.
     :raises StoreUnavailableError: the database gave up.
@@ -39,9 +39,9 @@ def detect_rollback(database: Database, published: PublishedReader) -> Checkpoin
 
 
 def pause_after_rollback(handler: CommandHandler, account: str, provenance: Provenance) -> bool:
-    """Pause an account, unless it is paused, or a person resumed it from such a pause within a day.
+    """Pause an account, unless it is paused or a person resumed it from such a pause within a day.
 
-    :returns: whether it was paused now.
+    :returns: whether this call paused it.
     :raises StoreUnavailableError: the database gave up.
     """
     if _is_overruled(handler, account):

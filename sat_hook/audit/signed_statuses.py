@@ -1,7 +1,7 @@
-"""Holds the signed statuses that events rest on against SAT's keys, and against those events.
+"""Verifies the signed statuses behind events: against SAT's keys, and against the events.
 
-Whoever may append to the log could write an end on a text that SAT never signed. The pipeline verified each
-text when it came; here it is verified again, with keys that the auditor brings.
+A writer of the log could record an end with a text that SAT never signed. The pipeline verified each text
+when it arrived; here it is verified again, with the auditor's keys.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ _Resting = happened.SignedStatus | happened.StatusMismatched
 
 @dataclass(frozen=True, slots=True)
 class SATKeys:
-    """SAT's public keys, all that ever signed, and since when some of them are believed no more.
+    """SAT's public keys, including all past ones, and since when some are withdrawn.
 
-    :param withdrawn: fingerprint to time (aware): what was recorded from then on is not proven by that key.
+    :param withdrawn: fingerprint to time (aware): that key proves nothing that was recorded from then on.
     :param accounts: the accounts whose keys are all here; None: every account. A text of another account that
-        none of these keys signed may be genuine: it is counted as unchecked.
+       none of these keys signed may be genuine, so it counts as unchecked.
     """
 
     verifiers: Sequence[Verifier]
@@ -60,7 +60,7 @@ class SATKeys:
 
     @classmethod
     def from_pem(cls, pems: Sequence[bytes], withdrawn: Mapping[str, datetime] | None = None) -> SATKeys:
-        """Keys by their PEM; a signature may have either padding.
+        """Load keys from PEM; a signature may have either padding.
 
         :raises MalformedKeyError: when one cannot be used, or a withdrawn one is not among them.
         """
@@ -76,7 +76,7 @@ class SATKeys:
                 raise MalformedKeyError(f"key {name!r} is withdrawn and not among SAT's: {sorted(known)}")
 
     def signer_of(self, body: bytes, signature: str) -> str | None:
-        """The fingerprint of the key that signed the body; None when none of them did."""
+        """The fingerprint of the key that signed the body; None when none did."""
         for verifier in self.verifiers:
             try:
                 return verifier.verify(body, signature)
@@ -85,19 +85,19 @@ class SATKeys:
         return None
 
     def are_all_of(self, account: str) -> bool:
-        """Whether every key that may have signed for the account is here."""
+        """Whether all keys that may have signed for the account are here."""
         return self.accounts is None or account in self.accounts
 
     def is_withdrawn(self, key: str, recorded_at: datetime) -> bool:
-        """Whether the key proves nothing that was recorded then."""
+        """Whether the key was withdrawn at the time of recording."""
         since = self.withdrawn.get(key)
         return since is not None and recorded_at >= since
 
 
 def withdrawn_from(texts: Iterable[str]) -> dict[str, datetime]:
-    """Withdrawn keys as people write them: ``FINGERPRINT=TIME``, in Jakarta's time unless it has an offset.
+    """Parse withdrawn keys: ``FINGERPRINT=TIME``, in Jakarta time unless it has an offset.
 
-    :raises MalformedKeyError: for another text.
+    :raises MalformedKeyError: for any other text.
     """
     withdrawn = {}
     for text in filter(None, (text.strip() for text in texts)):
@@ -114,7 +114,7 @@ def withdrawn_from(texts: Iterable[str]) -> dict[str, datetime]:
 
 @dataclass(slots=True)
 class StatusChecks:
-    """Takes whole streams of events, looks their texts up in groups, and reports what does not fit."""
+    """Takes whole streams of events, looks up their texts in groups, and reports what does not match."""
 
     connection: Connection
     keys: SATKeys
@@ -131,7 +131,7 @@ class StatusChecks:
         return len(self._resting)
 
     def take(self, recorded: RecordedEvent, event: Event) -> None:
-        """The next event of the log."""
+        """Take the next event of the log."""
         if isinstance(event, happened.OrderReceived):
             self._began = str(recorded.stream), event
         elif isinstance(event, happened.SignedStatus | happened.StatusMismatched):
@@ -140,7 +140,7 @@ class StatusChecks:
                 self._sent[self._began[0]] = self._began[1]
 
     def look_up(self) -> None:
-        """Check what was taken, after a whole stream."""
+        """Check the taken events, after a whole stream."""
         self._load_orders()
         digests = list({event.evidence_digest for _, event in self._resting})
         room = queries("audit")
@@ -149,7 +149,7 @@ class StatusChecks:
         for recorded, event in self._resting:
             kept = texts.get(event.evidence_digest)
             if kept is None:
-                continue  # found by the verification of the log
+                continue  # the log verification reports it
             request_id, body, signature = kept
             signer = self.keys.signer_of(body.encode("utf-8"), signature)
             sent = self._sent.get(str(recorded.stream))
@@ -165,7 +165,7 @@ class StatusChecks:
         self._sent.clear()
 
     def look_at_callbacks(self) -> None:
-        """Check the signature of every callback that is kept."""
+        """Check the signature of every stored callback."""
         with self.connection.cursor(name="sat_callbacks") as cursor:
             cursor.itersize = 500
             cursor.execute(queries("audit").kept_callbacks.sql)
@@ -186,12 +186,12 @@ class StatusChecks:
             try:
                 self._sent[stream] = happened.OrderReceived.model_validate_json(data)
             except (ValidationError, UnknownEventError):
-                continue  # found by the verification of the log
+                continue  # the log verification reports it
 
     def _is_proven(
         self, recorded: RecordedEvent, event: _Resting, request_id: str, body: str, signer: str | None
     ) -> bool:
-        """Whether a text proves the event; what does not fit is reported."""
+        """Whether a text proves the event; mismatches are reported."""
         place = str(recorded.stream)
         if signer is None:
             self._find(FindingKind.EVIDENCE_SIGNATURE, place, recorded, *_NOT_SIGNED)
@@ -208,7 +208,7 @@ class StatusChecks:
         return not wrong
 
     def _check_withdrawn(self, proven: Sequence[tuple[RecordedEvent, _Resting, str]]) -> None:
-        """List the end of a stream if every text that proves it was signed with a withdrawn key."""
+        """Report the end of a stream if every text that proves it was signed with a withdrawn key."""
         ends = [item for item in proven if isinstance(item[1], _ENDS)]
         if not ends:
             return
@@ -237,7 +237,7 @@ def _differences(
     told: OrderDetail,
     sent: happened.OrderReceived | None,
 ) -> Iterator[tuple[str, str]]:
-    """What the text says otherwise than the event: found, expected. No value of a customer's."""
+    """How the text differs from the event: found, expected. Without customers' data."""
     if told.request_id != recorded.stream.key or request_id != recorded.stream.key:
         yield "a status of another request id", f"one of {recorded.stream.key}"
     expected = _STATUS_OF.get(type(event)) or _reported(event)
@@ -264,7 +264,7 @@ def _reported(event: Event) -> str:
 
 
 def _plain(text: str) -> str:
-    """As the pipeline wrote it into the event: one printable line of limited length."""
+    """The text as the pipeline records it: one printable line of limited length."""
     return "".join(sign if sign.isprintable() else " " for sign in text)[:500]
 
 
