@@ -1,4 +1,4 @@
-"""``sat-sandbox``: write the keys, serve the judge."""
+"""The command ``sat-sandbox``: writes the keys and serves the judge."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _USER_ERRORS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit status."""
+    """Run the command; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
         if options.command == "keys":

@@ -1,7 +1,7 @@
-"""Callbacks under way: what is due when, repeated until answered 200 (protocol section 9).
+"""Pending callbacks: when each is due, repeated until answered 200 (protocol section 9).
 
-How often and how long SAT repeats a callback is unknown; ours is a few times with doubled waits. Sending is
-left to :mod:`sandbox.courier`; this module only keeps the order of things.
+It is unknown how often and how long SAT repeats a callback; we repeat it a few times and double the wait each
+time. :mod:`sandbox.courier` sends the callbacks; this module only schedules them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REORDER_GAP_SECONDS = 0.05
 
 @dataclass(slots=True)
 class Callback:
-    """One callback to be sent. ``label`` is genuine, duplicate or forged; ``signature`` may be missing."""
+    """One callback to send. ``label`` is genuine, duplicate or forged; ``signature`` may be missing."""
 
     request_id: str
     generation: int
@@ -47,7 +47,7 @@ class Callback:
 
 
 class Outbox:
-    """Which callbacks are due, in order of time."""
+    """The pending callbacks, in order of time."""
 
     def __init__(self, ledger: Ledger, signer: SatSigner, chance: Chance) -> None:
         self._ledger = ledger
@@ -59,7 +59,7 @@ class Outbox:
         self.under_way = 0
 
     def announce(self, order: Order, body: bytes, signature: str, faults: Faults, now: float) -> None:
-        """Plan the callbacks of an order that has just become final, as the faults have it."""
+        """Schedule the callbacks of an order that has just become final, according to the faults."""
         subject = f"{order.request_id}/{order.generation}/{order.status.value}"
 
         target = Target(
@@ -105,13 +105,13 @@ class Outbox:
             self._push(due, callback)
 
     def next_due(self) -> float | None:
-        """When :meth:`take_due` will have something next."""
+        """When :meth:`take_due` will return something next."""
         times = [self._due[0][0]] if self._due else []
         times += [deadline for deadline, _ in self._held]
         return min(times, default=None)
 
     def take_due(self, now: float) -> list[Callback]:
-        """The callbacks to be sent now; each is to be reported by :meth:`answered`."""
+        """The callbacks to send now; report each answer to :meth:`answered`."""
         taken = []
         while self._due and self._due[0][0] <= now:
             taken.append(heapq.heappop(self._due)[2])
@@ -127,7 +127,7 @@ class Outbox:
         return taken
 
     def answered(self, callback: Callback, answer: int | str, policy: Callbacks, now: float) -> None:
-        """Note how a callback was answered (HTTP status, or a transport fault's name); repeat unless 200."""
+        """Record a callback's answer (HTTP status, or a transport fault's name); repeat unless 200."""
         self.under_way -= 1
         callback.attempt += 1
         self._record(callback, answer, now)
@@ -152,7 +152,7 @@ class Outbox:
     def _forge(self, genuine: Callback, rule: CallbackForged) -> Callback:
         old, new = f'"{genuine.status}"'.encode(), f'"{rule.status}"'.encode()
         body = genuine.body.replace(old, new)
-        if body == genuine.body:  # the forger says the same, so at least its bytes differ
+        if body == genuine.body:  # the forged content is the same, so make at least its bytes differ
             body += b" "
         signature: str | None = None
         if rule.manner == "stranger":

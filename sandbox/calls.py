@@ -1,4 +1,4 @@
-"""Which operation a request asks for (protocol section 5), and what faults can be aimed at."""
+"""The operation of a request (protocol section 5), and the targets of faults."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ORDER_PREFIX = "/api/v2/order/"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a rule is drawn for. ``subject`` is what occasions are counted by."""
+    """What a rule is drawn for. Occasions are counted by ``subject``."""
 
     operation: Operation
     subject: str
@@ -46,7 +46,7 @@ class Target:
     product: str = ""
 
     def about(self, subject: str) -> Target:
-        """The same target, counted by something else."""
+        """The same target, counted by another subject."""
         return replace(self, subject=subject)
 
 
@@ -62,7 +62,7 @@ class Call:
 
     @property
     def target(self) -> Target:
-        """What faults are drawn for: the request id, else the client number, else the operation."""
+        """The target of faults: the request id, else the client number, else the operation."""
         number = self.form.client_number if self.form else ""
         product = self.form.product_code if self.form else ""
         return Target(
@@ -75,7 +75,7 @@ class Call:
 
 
 def recognise(request: Request) -> Call | Reply:
-    """The call, or the reply to an unknown path or method. A trailing slash makes no difference."""
+    """The call, or the reply to an unknown path or method. A trailing slash is ignored."""
     path = request.path.rstrip("/")
     methods = _METHODS.get(path)
     if methods is None:

@@ -1,4 +1,4 @@
-"""Products: every code of the protocol's section 10, and three of our own for what no sample shows."""
+"""Products: every code of the protocol's section 10, and three of ours for cases without a sample."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Product:
     admin_fee_rupiah: int = 0
     has_voucher: bool = False
     withdrawn: bool = False
-    """Listed, but refused at checkout: the price list is a moment old."""
+    """Listed, but refused at checkout, because the price list is slightly old."""
 
     def document(self) -> dict[str, Any]:
-        """The resource as the vendor's page spells it: ``product_name`` and ``price``."""
+        """The resource with the vendor page's names: ``product_name`` and ``price``."""
         attributes = {
             "is_inquiry": self.is_inquiry,
             "price": self.price_rupiah,
@@ -96,7 +96,7 @@ class Catalogue:
         self._products[code] = replace(self._products[code], status=status)
 
     def listing(self, codes: Sequence[str], *, inactive_too: bool = True) -> list[Product]:
-        """The products asked for, in the list's order; all of them when no code is given."""
+        """The requested products, in the list's order; all of them without a code."""
         if codes:
             wanted = set(codes)
             return [product for product in self if product.code in wanted]

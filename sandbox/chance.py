@@ -1,8 +1,8 @@
-"""Seeded chance that does not depend on who comes first.
+"""Seeded randomness that does not depend on the order of requests.
 
-A shared generator would tell another story whenever two requests swap places. Here every draw is a digest of
-the seed and of what is being decided (a rule, a request id, the how-manieth time), so the same seed tells the
-same story under any concurrency.
+With a shared generator the results would change whenever two requests swap places. Here every draw is a
+digest of the seed and its subject (a rule, a request id, the number of the occasion), so the same seed gives
+the same results under any concurrency.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _FRACTION_BITS = 53
 
 
 class Chance:
-    """Draws named by their subject. Equal seed and equal subject give the equal draw, always."""
+    """Draws by subject. The same seed and subject always give the same draw."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -32,7 +32,7 @@ class Chance:
         return "".join(str(self.generator(*subject).randrange(10**count)).zfill(count))
 
     def generator(self, *subject: object) -> random.Random:
-        """A generator of its own for this subject, for distributions."""
+        """A separate generator for this subject, for distributions."""
         return random.Random(self._number(subject))  # noqa: S311 - a story to replay, not a secret
 
     def _number(self, subject: tuple[object, ...]) -> int:

@@ -1,4 +1,4 @@
-"""Accepting an order: what is refused, what it costs, when it is a duplicate (protocol 5.5 and 8)."""
+"""Accepts orders: refusals, price and duplicates (protocol 5.5 and 8)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check_out(world: World, call: Call) -> Outcome:
 
 
 def let_quote_change(world: World, product: Product, client_number: str, operation: Operation) -> None:
-    """What may change right after a price was quoted, before the order that relies on it arrives."""
+    """Apply changes after a price was quoted, before the order that relies on it arrives."""
     subject = f"{product.code}/{client_number}" if product.is_inquiry else product.code
     target = Target(operation, subject, client_number=client_number, product=product.code)
     now = world.now()
@@ -67,7 +67,7 @@ def let_quote_change(world: World, product: Product, client_number: str, operati
 
 
 def _as_repeated(world: World, call: Call, entry: Entry) -> Outcome | None:
-    """The answer to an id that is known already, or ``None`` if it counts as new."""
+    """The answer to an already known id, or ``None`` if the id counts as new."""
     if entry.remembered_as_lost:
         return _refused(world, call, refusals.DUPLICATE, duplicate=True)
     order = entry.current
@@ -88,7 +88,7 @@ def _is_remembered(world: World, order: Order) -> bool:
 
 
 def _let_the_world_change(world: World, call: Call) -> None:
-    """Whatever happens on the other side just before this checkout is carried out."""
+    """Apply changes that happen just before this checkout is processed."""
     assert call.form is not None
     if (spend := _drawn(world, call, ForeignSpend)) is not None:
         top = spend.rupiah if spend.to_rupiah is None else max(spend.rupiah, spend.to_rupiah)
@@ -136,7 +136,7 @@ def _accept(world: World, call: Call, form: OrderForm, entry: Entry) -> Outcome:
     world.ledger.write("accepted", now, **order.to_record())
     order = entry.orders[-1]
     world.schedule_order(order)
-    # Encoded before time goes on: the reply says Pending, whatever overtakes it.
+    # Encoded before time advances: the reply says Pending, even if a callback overtakes it.
     reply = Reply(200, encode(order.document(), world.scenario.json_style))
     world.advance()
     return Outcome(reply, after_callback_of=call.request_id if overtakes and world.callback_url else None)

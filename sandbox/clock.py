@@ -1,4 +1,4 @@
-"""Time as the sandbox reads it: one wall clock, handed in, so that a test can own it."""
+"""The sandbox's clock: one wall clock, passed in, so that a test can control it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What tells the time. The product's own clock port has the same method and fits."""
+    """A source of time. The product's clock port has the same method, so it fits."""
 
     def now(self) -> datetime:
         """The time now, aware, in UTC."""
@@ -21,7 +21,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that only moves when advanced."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 5, 1, 0, tzinfo=UTC)) -> None:
         self._now = start
@@ -35,5 +35,5 @@ class ManualClock:
 
 
 def rfc3339(posix_seconds: float) -> str:
-    """UTC with whole seconds and ``Z``: an offset makes the Go SDK refuse the whole order (protocol 5.6)."""
+    """UTC with whole seconds and ``Z``, because the Go SDK refuses an order with an offset (protocol 5.6)."""
     return datetime.fromtimestamp(posix_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""The judge's own routes under ``/_sandbox/``: no token, no faults, never part of SAT's wire."""
+"""The judge's routes under ``/_sandbox/``: without token or faults, and not part of SAT's wire."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _OPENAPI = Path(__file__).with_name("openapi.yaml")
 
 
 class ControlError(Exception):
-    """The judge was asked for something it cannot do; the text says what was expected."""
+    """The judge cannot do what was requested; the text says what was expected."""
 
 
 def control(judge: Judge, request: Request) -> Reply:
-    """Answer one of the judge's own routes."""
+    """Answer one of the judge's routes."""
     judge.world.advance()
     routes = _ROUTES.get(request.path.rstrip("/").removeprefix(PREFIX.rstrip("/")).strip("/"))
     if routes is None:

@@ -1,4 +1,4 @@
-"""Sends the callbacks that are due, and tells the outbox how they were answered."""
+"""Sends the due callbacks and reports their answers to the outbox."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Courier:
         await self._session.close()
 
     def send_due(self) -> None:
-        """Start sending whatever is due now."""
+        """Start sending all callbacks that are due now."""
         for callback in self._world.outbox.take_due(self._world.now()):
             task = asyncio.get_running_loop().create_task(self._send(callback))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def wait_for_answer(self, request_id: str, timeout_seconds: float) -> None:
-        """Until a callback of this request was answered in any way, or the time is up."""
+        """Wait until a callback of this request got any answer, or until the timeout."""
         event = self._answered.setdefault(request_id, asyncio.Event())
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -62,7 +62,7 @@ class Courier:
             event.set()
 
     async def _post(self, callback: Callback, timeout_seconds: float) -> int | str:
-        """The HTTP status, or the name of what went wrong."""
+        """Post a callback; returns the HTTP status or the name of the error."""
         url = self._world.callback_url
         if url is None:
             return "unregistered"

@@ -1,4 +1,4 @@
-"""The prepaid deposit: every rupiah that moves, and the proof after each move that none was made or lost."""
+"""The prepaid deposit: every movement, with a check after each that no rupiah was created or lost."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ MAX_HISTORY = 100_000
 
 
 class ConservationError(AssertionError):
-    """The deposit does not add up. The judge itself is wrong: nothing it said can be trusted."""
+    """The deposit does not add up: the judge itself is wrong, and its results cannot be trusted."""
 
 
 class Movement(StrEnum):
-    """Why rupiah moved, and in which direction."""
+    """The reason and direction of a movement."""
 
     TOP_UP = "top_up"
     CHARGE = "charge"
     REFUND = "refund"
     RECLAIM = "reclaim"
-    """A refund taken back, because a Failed order succeeded after all."""
+    """A refund that is taken back, because a Failed order succeeded after all."""
     FOREIGN_SPEND = "foreign_spend"
-    """Somebody else spent from the same deposit."""
+    """Another party spent from the same deposit."""
 
     @property
     def sign(self) -> int:
@@ -55,7 +55,7 @@ class Deposit:
         self.check()
 
     def check(self) -> None:
-        """Opening plus everything that came, minus everything that went, is what is there.
+        """Check that the opening balance plus credits minus debits equals the balance.
 
         :raises ConservationError: when it is not.
         """
@@ -66,5 +66,5 @@ class Deposit:
             raise ConservationError(f"the deposit holds {self.balance_rupiah} rupiah, expected {expected}")
 
     def balance_at(self, when: float) -> int:
-        """The balance as it stood at a time (the earliest known one, if that is later)."""
+        """The balance at a time (the earliest known one, if that is later)."""
         return self._balances[max(0, bisect_right(self._times, when) - 1)]

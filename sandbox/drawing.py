@@ -1,4 +1,4 @@
-"""Which fault happens now: rules are drawn by seed, rule, subject and occasion, never by order of arrival."""
+"""Draws the faults: by seed, rule, subject and occasion, never by order of arrival."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ R = TypeVar("R", bound=Rule)
 
 
 class Faults:
-    """The rules of one scenario, and how often each has been drawn and has fired."""
+    """The rules of one scenario, and how often each was drawn and fired."""
 
     def __init__(
         self, scenario: Scenario, chance: Chance, started_at: float, on_fired: Callable[[str, str], None]
@@ -63,7 +63,7 @@ class Faults:
         return None
 
     def delay_seconds(self, side: str, target: Target, now: float) -> float:
-        """How long the request (or its reply) is under way; 0 where no delay fires."""
+        """How long the request (or its reply) is delayed; 0 if no delay fires."""
         rule = self.draw(Delay, target, now, lambda rule: rule.side == side)
         if rule is None:
             return 0.0

@@ -1,6 +1,6 @@
-"""The vocabulary of faults, one class per fault; drawing is in :mod:`sandbox.drawing`.
+"""The faults, one class each. :mod:`sandbox.drawing` draws them.
 
-These classes are also the documentation of the fault file's rules; :mod:`sandbox.scenario` reads the file.
+These classes also document the rules of the fault file, which :mod:`sandbox.scenario` reads.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ ORDER_OPERATIONS = (Operation.CHECKOUT,)
 
 
 class Rule(BaseModel):
-    """What every fault has: whom it can hit (all selectors must fit) and how often.
+    """The base of all faults: what it can hit (all selectors must match) and how often.
 
-    ``rate`` is drawn anew at each occasion of a subject (request id, client number, operation) by seed, rule
-    and the occasion's number. ``skip`` lets the first occasions of all pass, ``times`` bounds how often one
-    subject is hit, ``limit`` how often the rule fires in all. Patterns are shell-like (``INV-*``).
+    ``rate`` is drawn at each occasion of a subject (request id, client number, operation) by seed, rule and
+    the occasion's number. ``skip`` skips the first occasions overall, ``times`` limits how often one subject
+    is hit, and ``limit`` how often the rule fires in total. Patterns are shell-like (``INV-*``).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,7 +56,7 @@ class Rule(BaseModel):
 
 
 class RequestLost(Rule):
-    """The request never arrives: nothing is accepted, nobody answers."""
+    """The request never arrives: nothing is accepted, and there is no answer."""
 
     can_hit_any = True
     fault: Literal["request_lost"]
@@ -64,7 +64,7 @@ class RequestLost(Rule):
 
 
 class ResponseLost(Rule):
-    """The request is carried out (a checkout charges) and the answer never comes."""
+    """The request is processed (a checkout is charged), but its answer is lost."""
 
     can_hit_any = True
     fault: Literal["response_lost"]
@@ -72,7 +72,8 @@ class ResponseLost(Rule):
 
 
 class Delay(Rule):
-    """Time on the way there (``side: request``: before anything happens) or back. ``seconds`` is the fixed
+    """A delay of the request (``side: request``, before it is processed) or of the reply. ``seconds`` is the
+    fixed
     value, the mean (exponential) or the median (lognormal); uniform draws from there to ``to_seconds``."""
 
     default_operations = API_OPERATIONS
@@ -93,9 +94,8 @@ class Delay(Rule):
 
 
 class Error(Rule):
-    """An error status before the request is carried out, or after (a checkout has charged by then).
-
-    ``body: sat`` is an S00 in SAT's shape; ``html`` the page of a proxy or firewall in front (protocol 8)."""
+    """An error status before the request is processed, or after it (a checkout is charged by then).
+    ``body: sat`` is an S00 in SAT's form; ``html`` is the page of a proxy or firewall (protocol 8)."""
 
     default_operations = API_OPERATIONS
     can_hit_any = True
@@ -106,7 +106,7 @@ class Error(Rule):
 
 
 class Unauthorized(Rule):
-    """A 401 although the token was good. ``revoke`` forgets every token issued so far."""
+    """A 401 for a valid token. ``revoke`` also revokes every issued token."""
 
     default_operations = API_OPERATIONS
     can_hit_any = True
@@ -115,7 +115,7 @@ class Unauthorized(Rule):
 
 
 class TokenExpiry(Rule):
-    """A token that lives this long only."""
+    """A token with this lifetime."""
 
     default_operations = (Operation.TOKEN,)
     fault: Literal["token_expiry"]
@@ -123,8 +123,9 @@ class TokenExpiry(Rule):
 
 
 class GarbledReply(Rule):
-    """The request is carried out; its answer is a 200 cut short, without data, of another id, with the right
-    id but about another product or client number, with an unknown status, no JSON at all, a 202, or a
+    """The request is processed, but its answer is garbled: a 200 that is truncated, without data, with
+    another id, with the right id but another product or client number, with an unknown status or without
+    JSON; or a 202 or a
     redirect. A status is signed as garbled."""
 
     default_operations = API_OPERATIONS
@@ -144,12 +145,13 @@ class GarbledReply(Rule):
 
 
 class OtherTypes(Rule):
-    """Numbers and flags in another JSON type, or amounts that are none; signed as they are. Callbacks, too,
-    where the rule hits checkouts.
+    """Numbers and flags in another JSON type, or invalid amounts, signed as they are. Applies to callbacks as
+    well when the rule hits checkouts.
 
     ``text``: numbers as text, flags as 0 and 1. ``unreadable``: amounts with thousand marks. ``negative`` and
-    ``absurd``: amounts below zero and far above anything. ``listed`` are patterns of the products that are
-    hit on a list of products."""
+    ``absurd``: amounts below zero and absurdly large. ``listed`` are patterns of the affected products in a
+    list of
+    products."""
 
     default_operations = API_OPERATIONS
     can_hit_any = True
@@ -159,7 +161,7 @@ class OtherTypes(Rule):
 
 
 class BadSignature(Rule):
-    """A status whose signature proves nothing: by a stranger's key, over other bytes, garbage, or missing."""
+    """A status with an invalid signature: by an unknown key, over other bytes, garbage, or missing."""
 
     default_operations = (Operation.STATUS,)
     fault: Literal["bad_signature"]
@@ -167,8 +169,7 @@ class BadSignature(Rule):
 
 
 class StaleFailure(Rule):
-    """A status of an order that has succeeded is answered with a signed Failed, as by a server that missed
-    the end."""
+    """The status of a succeeded order is a signed Failed, as from a server with stale data."""
 
     default_operations = (Operation.STATUS,)
     fault: Literal["stale_failure"]
@@ -179,8 +180,8 @@ class StaleFailure(Rule):
 
 class LateArrival(Rule):
     """A checkout that arrives only after a P02 was answered for it, after a resend, or after some seconds.
-
-    The sender sees a loss. With ``until: resend`` it arrives right after the resend was carried out."""
+    The
+    sender sees a loss. With ``until: resend`` it arrives right after the resend was processed."""
 
     fault: Literal["late_arrival"]
     until: Literal["p02", "resend", "seconds"] = "p02"
@@ -190,16 +191,15 @@ class LateArrival(Rule):
 
 
 class P03ForLost(Rule):
-    """The request is lost, yet its id is remembered: every later send is answered P03, every status P02.
-
-    ``first_send`` says what the sender of the lost one sees."""
+    """The request is lost but its id is remembered: every later send is answered P03, every status P02.
+    ``first_send`` sets what the sender of the lost request sees."""
 
     fault: Literal["p03_for_lost"]
     first_send: Literal["p03", "reset", "silence"] = "p03"
 
 
 class P02ThoughCharged(Rule):
-    """A status asked for a charged order is answered P02, for so long after it was accepted."""
+    """A status query for a charged order is answered P02, for this long after its acceptance."""
 
     default_operations = (Operation.STATUS,)
     fault: Literal["p02_though_charged"]
@@ -216,7 +216,7 @@ class RejectResend(Rule):
 
 
 class ForgottenId(Rule):
-    """A resend finds its id forgotten, as beyond the dedup horizon: it is a new order and charges again."""
+    """A resend whose id was forgotten, as beyond the dedup horizon: a new order that is charged again."""
 
     fault: Literal["forgotten_id"]
 
@@ -228,7 +228,7 @@ class StuckPending(Rule):
 
 
 class Fails(Rule):
-    """The order ends Failed, ``after_seconds`` from acceptance (default: when it would have succeeded)."""
+    """The order ends Failed, ``after_seconds`` after acceptance (default: when it would have succeeded)."""
 
     fault: Literal["fails"]
     after_seconds: Seconds | None = None
@@ -255,7 +255,7 @@ class FailedThenSuccess(Rule):
 
 
 class DelayedRefund(Rule):
-    """A Failed order's money comes back only ``after_seconds`` later."""
+    """A Failed order's refund comes only ``after_seconds`` later."""
 
     fault: Literal["delayed_refund"]
     after_seconds: Seconds = 5.0
@@ -276,7 +276,7 @@ class CallbackDuplicated(Rule):
 
 
 class CallbackMisdirected(Rule):
-    """The callback has the order's id and SAT's signature, and is about another product or client number."""
+    """The callback has the order's id and SAT's signature, but another product or client number."""
 
     fault: Literal["callback_misdirected"]
     manner: Literal["other_product", "other_number"] = "other_number"
@@ -291,17 +291,16 @@ class CallbackDelayed(Rule):
 
 
 class CallbackReordered(Rule):
-    """The callback waits until another one that was due later has been sent, at most ``hold_seconds``."""
+    """The callback waits until a later callback has been sent, at most ``hold_seconds``."""
 
     fault: Literal["callback_reordered"]
     hold_seconds: Seconds = 5.0
 
 
 class CallbackForged(Rule):
-    """Somebody else's callback with ``status``, and the genuine one too unless ``genuine`` is false.
-
-    ``stranger`` is signed by an untrusted key, ``unsigned`` not at all, ``tampered`` carries the genuine
-    signature over other bytes."""
+    """A forged callback with ``status``, plus the genuine one unless ``genuine`` is false. ``stranger`` is
+    signed by
+    an untrusted key, ``unsigned`` has no signature, ``tampered`` has the genuine one over other bytes."""
 
     fault: Literal["callback_forged"]
     manner: Literal["stranger", "unsigned", "tampered"] = "stranger"
@@ -310,16 +309,16 @@ class CallbackForged(Rule):
 
 
 class CallbackBeforeResponse(Rule):
-    """The order ends at once and its callback is answered before the checkout's own reply leaves."""
+    """The order ends at once, and its callback is answered before the checkout's reply is sent."""
 
     fault: Literal["callback_before_response"]
 
 
 class PriceChange(Rule):
     """The price (or this number's bill) changes after it was quoted, or just before the checkout is charged.
-
-    A bill is an inquiry product's; ``at_checkout`` says what an amount that is no longer right leads to. The
-    change stays, and ``times`` (once) bounds it per product or bill."""
+    Bills belong to inquiry products; ``at_checkout`` sets the result of an outdated amount. The change is
+    permanent;
+    ``times`` (once) limits it per product or bill."""
 
     default_operations = (Operation.CHECKOUT, Operation.INQUIRY, Operation.PRODUCTS)
     fault: Literal["price_change"]
@@ -337,7 +336,7 @@ class PriceChange(Rule):
 
 
 class ProductInactive(Rule):
-    """The product goes inactive after it was quoted, or just before the checkout, and stays so."""
+    """The product becomes inactive after it was quoted, or just before the checkout, and stays inactive."""
 
     default_operations = (Operation.CHECKOUT, Operation.INQUIRY, Operation.PRODUCTS)
     fault: Literal["product_inactive"]
@@ -347,7 +346,7 @@ class ProductInactive(Rule):
 
 
 class DepositRunsOut(Rule):
-    """Just before the checkout somebody else spends the deposit down to ``leaving_rupiah``."""
+    """Just before the checkout another party spends the deposit down to ``leaving_rupiah``."""
 
     fault: Literal["deposit_runs_out"]
     leaving_rupiah: Rupiah = 0
@@ -355,7 +354,7 @@ class DepositRunsOut(Rule):
 
 
 class ForeignSpend(Rule):
-    """Just before the checkout somebody else spends from the same deposit."""
+    """Just before the checkout another party spends from the same deposit."""
 
     fault: Literal["foreign_spend"]
     rupiah: Rupiah = 10_000
@@ -363,7 +362,7 @@ class ForeignSpend(Rule):
 
 
 class StaleSaldo(Rule):
-    """The account shows the saldo of ``lag_seconds`` ago."""
+    """The account shows the saldo from ``lag_seconds`` ago."""
 
     default_operations = (Operation.ACCOUNT,)
     fault: Literal["stale_saldo"]

@@ -1,7 +1,7 @@
-"""What the server remembers over a restart: an append-only file of JSON lines.
+"""The server's persistent state: an append-only file of JSON lines.
 
-Each line is written in one piece and handed to the operating system before the reply leaves, so a killed
-server forgets nothing it has answered. A last line that was cut short is dropped at the next start.
+Each line is written in one piece and passed to the operating system before the reply is sent, so a killed
+server keeps everything it has answered. A truncated last line is dropped at the next start.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ class JournalError(Exception):
 
 
 class Journal(Protocol):
-    """Where records go."""
+    """Stores records."""
 
     def append(self, record: dict[str, Any]) -> None:
-        """Keep one record."""
+        """Store one record."""
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Close the journal."""
 
 
 class NoJournal:
-    """Forgets everything: the default."""
+    """Stores nothing: the default."""
 
     def append(self, record: dict[str, Any]) -> None:
         """Drop the record."""
@@ -39,7 +39,7 @@ class NoJournal:
 
 
 class FileJournal:
-    """Appends to a file. One server a file: the descriptor is locked exclusively.
+    """Appends to a file, which it locks exclusively: one server per file.
 
     :raises JournalError: when another server has the file, or it is damaged in the middle.
     """
@@ -55,7 +55,7 @@ class FileJournal:
             raise JournalError(f"{path} is in use by another server") from error
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """The records of earlier runs, in order; the torn end of a killed run is cut off."""
+        """The records of earlier runs, in order; a truncated last line is removed."""
         content = self._path.read_bytes()
         complete = content.rfind(b"\n") + 1
         if complete != len(content):

@@ -1,8 +1,8 @@
-"""The SAT server without a socket: a request goes in, what becomes of it comes out.
+"""The SAT server without a socket: turns a request into its outcome.
 
-Synchronous and single-threaded, so it runs as well under a simulated clock as behind :mod:`sandbox.server`.
-A request passes two points: :meth:`Judge.arrive` (what happens to it on its way there) and, after the delay
-that this names, :meth:`Judge.carry_out` (what SAT does with it, and what happens to the answer).
+Synchronous and single-threaded, so it runs under a simulated clock as well as behind :mod:`sandbox.server`. A
+request passes two steps: :meth:`Judge.arrive` (faults on the way to SAT) and, after the delay that this
+returns, :meth:`Judge.carry_out` (SAT's processing, and faults on the way back).
 """
 
 from __future__ import annotations
@@ -47,25 +47,25 @@ _HTML_PAGE = (
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request that will be carried out, ``delay_seconds`` from now."""
+    """A request that will be processed ``delay_seconds`` from now."""
 
     call: Call
     delay_seconds: float = 0.0
 
 
 class Judge:
-    """One SAT account behind the wire of protocol sections 2 to 9."""
+    """One SAT account behind the wire protocol (sections 2 to 9)."""
 
     def __init__(self, world: World) -> None:
         self.world = world
 
     def answer(self, request: Request) -> Outcome:
-        """Both points at once, for callers to whom delays do not matter."""
+        """Both steps at once, for callers that ignore delays."""
         arrival = self.arrive(request)
         return arrival if isinstance(arrival, Outcome) else self.carry_out(arrival)
 
     def arrive(self, request: Request) -> Arrival | Outcome:
-        """The way there: lost, refused at the door, delayed, held back, or through."""
+        """The way to SAT: the request is lost, refused, delayed, held back, or arrives."""
         world = self.world
         now = world.advance()
         if len(request.body) > MAX_BODY_BYTES:
@@ -99,7 +99,7 @@ class Judge:
         return Arrival(call, world.faults.delay_seconds("request", target, now))
 
     def carry_out(self, arrival: Arrival) -> Outcome:
-        """What SAT does, and the way back: lost, replaced, garbled, delayed, or plain."""
+        """SAT's processing and the way back: the answer is lost, replaced, garbled, delayed, or plain."""
         world, call = self.world, arrival.call
         now = world.advance()
         outcome = self._operate(call, now)
@@ -205,7 +205,7 @@ class Judge:
         return reply.with_headers(**{SIGNATURE_HEADER: forged})
 
     def _sealed(self, call: Call, order: Order, now: float) -> tuple[bytes, str]:
-        """The order's document and its signature; now and then that of a server which missed its success."""
+        """The order's document and signature; with a fault, those of a server with stale data."""
         stale = None
         if order.status is Status.SUCCESS:
             stale = self.world.faults.draw(StaleFailure, _aimed_at(call, order), now)
@@ -242,16 +242,16 @@ class Judge:
                 self._arrive_late(call)
 
     def _arrive_late(self, call: Call) -> None:
-        # Its token was good when it was sent, and its sender has long stopped listening.
+        # Its token was valid when it was sent, and its sender has stopped waiting.
         check_out(self.world, call)
 
     def top_up(self, rupiah: int) -> None:
-        """Somebody pays into the deposit."""
+        """Pay into the deposit."""
         self.world.advance()
         self.world.move(Movement.TOP_UP, rupiah, "judge")
 
     def spend_elsewhere(self, rupiah: int) -> None:
-        """Somebody else spends from the same deposit."""
+        """Spend from the same deposit as another party."""
         self.world.advance()
         self.world.move(Movement.FOREIGN_SPEND, rupiah, "judge")
 
@@ -272,7 +272,7 @@ def _error_page(rule: Error) -> Reply:
 
 def _garble(reply: Reply, manner: str, call: Call, sign: Callable[[bytes], str]) -> Reply:
     if manner == "redirect":
-        # To what looks like the order's answer: who follows takes a GET's body for a checkout's.
+        # The target looks like the order's answer: a client that follows takes a GET's body for a checkout's.
         place = f"/api/v2/order/{quote(call.request_id, safe='')}" if call.request_id else "/api/ping"
         return Reply(302, b"").with_headers(location=place)
     if manner == "accepted_202":

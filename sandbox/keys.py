@@ -30,11 +30,11 @@ class KeyPairs:
 
     @classmethod
     def generate(cls) -> KeyPairs:
-        """Two new pairs of 2048 bit, the size of every known fixture."""
+        """Two new 2048-bit pairs, the size of all known fixtures."""
         return cls(*generate_key_pair(), *generate_key_pair())
 
     def write(self, directory: Path, *, overwrite: bool = False) -> None:
-        """Write the four files; private ones are readable by their owner alone.
+        """Write the four files; private keys are readable only by their owner.
 
         :raises KeyDirectoryError: when one of them exists and ``overwrite`` is false.
         """
@@ -76,7 +76,7 @@ class KeyPairs:
 
 @lru_cache(maxsize=16)
 def sat_signer(keys: KeyPairs) -> SatSigner:
-    """SAT's signer; reading a private key takes longer than a hundred signatures, so it is read once."""
+    """SAT's signer, cached: reading a private key takes longer than a hundred signatures."""
     return SatSigner(keys.sat_private_pem)
 
 
@@ -88,9 +88,9 @@ class PartnerVerifier:
         self._pkcs1v15 = Verifier([client_public_pem], Padding.PKCS1V15)
 
     def verify(self, body: bytes, signature: str | None) -> None:
-        """Check over the raw body.
+        """Check the signature over the raw body.
 
-        :raises sat_hook.protocol.signing.SignatureError: when it proves nothing under either padding.
+        :raises sat_hook.protocol.signing.SignatureError: when it is invalid under both paddings.
         """
         try:
             self._pss.verify(body, signature)
@@ -99,7 +99,7 @@ class PartnerVerifier:
 
 
 class SatSigner:
-    """SAT's own signatures: PSS with the maximum salt, the only one py_sat accepts (or PKCS#1 v1.5)."""
+    """SAT's signatures: PSS with the maximum salt, the only one that py_sat accepts (or PKCS#1 v1.5)."""
 
     def __init__(self, sat_private_pem: bytes, padding: Padding = Padding.PSS) -> None:
         self._signer = Signer(sat_private_pem, padding)
@@ -107,11 +107,11 @@ class SatSigner:
         self._stranger: Signer | None = None
 
     def sign(self, body: bytes) -> str:
-        """The signature header's value for exactly these bytes."""
+        """The signature header for exactly these bytes."""
         return self._signer.sign(body)
 
     def forge(self, body: bytes) -> str:
-        """A well-formed signature by a key that nobody trusts."""
+        """A well-formed signature by an untrusted key."""
         if self._stranger is None:
             self._stranger = Signer(generate_key_pair()[0], self._padding)
         return self._stranger.sign(body)

@@ -1,7 +1,7 @@
-"""The judge's book: every record of what arrived, was accepted, charged, refunded and told, and their sums.
+"""The judge's ledger: records of all arrivals, acceptances, charges, refunds and answers, and their sums.
 
-The book is a fold over records, so a journal read back gives the same book. :meth:`Ledger.write` keeps a
-record and applies it; nothing else changes the book.
+The ledger is a fold over records, so rereading a journal gives the same ledger. Only :meth:`Ledger.write`
+changes it: it stores a record and applies it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sandbox.orders import Order, Status, Turn
 
 @dataclass(slots=True)
 class Entry:
-    """Everything known of one request id."""
+    """Everything known about one request id."""
 
     request_id: str
     product_code: str
@@ -40,7 +40,7 @@ class Entry:
 
 
 class Ledger:
-    """The book of one account."""
+    """The ledger of one account."""
 
     def __init__(self, opening_rupiah: int, now: float, journal: Journal) -> None:
         self.entries: dict[str, Entry] = {}
@@ -59,7 +59,7 @@ class Ledger:
         }
 
     def write(self, kind: str, at: float, **members: Any) -> None:
-        """Keep one record and apply it.
+        """Store one record and apply it.
 
         :raises ConservationError: when the deposit no longer adds up.
         """
@@ -68,7 +68,7 @@ class Ledger:
         self.apply(record)
 
     def apply(self, record: Mapping[str, Any]) -> None:
-        """Apply a record that is kept already; kinds that are not the book's are left to others."""
+        """Apply a stored record; ignores kinds that do not belong to the ledger."""
         applier = self._appliers.get(record["kind"])
         if applier is not None:
             applier(record)
@@ -83,7 +83,7 @@ class Ledger:
         return entry.current if entry else None
 
     def audit(self) -> None:
-        """Check the deposit against every single order, not only against its own sums.
+        """Check the deposit against every order, not only against its own sums.
 
         :raises ConservationError: when they differ.
         """

@@ -1,4 +1,4 @@
-"""One accepted order: what it was charged, what will become of it, and its document (protocol 5.5, 5.6)."""
+"""One accepted order: its charge, its future, and its document (protocol 5.5, 5.6)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Status(StrEnum):
 
 
 class Turn(StrEnum):
-    """One thing that happens to an order after its acceptance."""
+    """One event of an order after its acceptance."""
 
     SUCCEED = "succeed"
     FAIL = "fail"
@@ -30,7 +30,7 @@ class Turn(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A turn at its time (POSIX seconds)."""
+    """A turn and its time (POSIX seconds)."""
 
     at: float
     turn: Turn
@@ -42,7 +42,7 @@ class Step:
 class Order:
     """One acceptance of a request id. ``generation`` counts from 1; more than one means a double charge.
 
-    ``steps`` is the rest of its story, decided at acceptance, in order of time.
+    ``steps`` are its remaining turns, decided at acceptance, in order of time.
     """
 
     request_id: str
@@ -65,16 +65,16 @@ class Order:
     refunds: int = 0
     reclaims: int = 0
     sealed: tuple[JsonStyle, bytes, str] | None = field(default=None, repr=False)
-    """The document's bytes and signature as last sent: signing is by far the dearest thing a status does."""
+    """The last sent document and its signature, cached: signing is by far the slowest part of a status."""
 
     @property
     def net_rupiah(self) -> int:
-        """What the partner has paid for it by now."""
+        """What the partner has paid for it up to now."""
         return self.charged_rupiah * (1 - self.refunds + self.reclaims)
 
     @property
     def is_paid(self) -> bool:
-        """Whether its charge stands (also where the price is 0)."""
+        """Whether its charge stands (even if the price is 0)."""
         return self.refunds == self.reclaims
 
     def document(self) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class Order:
         return {"data": resource("order", self.request_id, attributes)}
 
     def to_record(self) -> dict[str, Any]:
-        """Its acceptance as plain data, for the journal."""
+        """The acceptance as plain data, for the journal."""
         return {
             "request_id": self.request_id,
             "generation": self.generation,
@@ -114,7 +114,7 @@ class Order:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Order:
-        """An acceptance read back."""
+        """Restore an acceptance from the journal."""
         members = {name: value for name, value in record.items() if name not in ("kind", "at", "steps")}
         steps = [Step(at, Turn(turn), code, detail) for at, turn, code, detail in record["steps"]]
         return cls(**members, steps=steps)
@@ -130,7 +130,7 @@ def accept(
     now: float,
     steps: list[Step],
 ) -> Order:
-    """A new order from the partner's form."""
+    """Make a new order from the partner's form."""
     assert form.identifier is not None
     return Order(
         request_id=form.identifier,
@@ -153,7 +153,7 @@ OTHER_PRODUCTS = ("25k-xl", "50k-simpati")
 
 
 def misdirect(attributes: dict[str, Any], manner: str) -> None:
-    """Make a document speak of another product, or of another client number, under the same id."""
+    """Change a document to another product or client number under the same id."""
     if manner == "other_product":
         first, second = OTHER_PRODUCTS
         attributes["product_code"] = second if attributes["product_code"] == first else first

@@ -1,7 +1,7 @@
-"""Every refusal the sandbox can answer, as data, and which of them are our guess.
+"""All refusals of the sandbox as data, and which of them are guesses.
 
 ``guess`` marks codes and bodies that no public source shows: table 4.8 of the vendor's pages could not be
-read (protocol, limits of the evidence). A client must treat them as codes it does not know.
+read (protocol, limits of the evidence). A client must treat them as unknown codes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""SAT's documents with numbers and flags in another JSON type, or with amounts that are none."""
+"""Rewrites SAT's documents with numbers and flags in another JSON type, or with invalid amounts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ABSURD_RUPIAH = 2**40
 
 
 def rewritten(body: bytes, rule: OtherTypes) -> bytes:
-    """The document as the rule writes it; what is no document with data stays as it is."""
+    """The document as the rule rewrites it; anything without data stays unchanged."""
     document = json.loads(body)
     data = document.get("data") if isinstance(document, dict) else None
     if isinstance(data, dict):

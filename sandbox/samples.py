@@ -1,6 +1,6 @@
-"""Sample numbers: what the protocol's section 10 expects of them, and a plausible answer to any other number.
+"""Sample numbers: the answers of the protocol's section 10, and plausible answers for any other number.
 
-Amounts of other numbers come from a digest of product and number alone, so a test can foretell them and two
+Amounts of other numbers come from a digest of product and number only, so a test can predict them, and
 servers agree whatever their seeds.
 """
 
@@ -31,7 +31,7 @@ _digest = Chance(0)
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What an inquiry finds. Rupiah; the sales price is base plus admin fee (protocol 5.4)."""
+    """The result of an inquiry. Rupiah; the sales price is base plus admin fee (protocol 5.4)."""
 
     product_code: str
     client_number: str
@@ -46,7 +46,7 @@ class Bill:
         return self.base_price_rupiah + self.admin_fee_rupiah
 
     def attributes(self, fields: object) -> dict[str, Any]:
-        """The attributes of the inquiry's answer; ``fields`` is the request's own, echoed."""
+        """The attributes of the inquiry's answer; ``fields`` echoes the request's."""
         return {
             "admin_fee": self.admin_fee_rupiah,
             "base_price": self.base_price_rupiah,
@@ -72,7 +72,7 @@ class Goods:
 
 
 def bill_of(product: Product, client_number: str, change_rupiah: int = 0) -> Bill:
-    """The bill of a number; ``change_rupiah`` is what a price change has added to it since."""
+    """The bill of a number; ``change_rupiah`` is what price changes have added."""
     base = _base_rupiah(product, client_number) + change_rupiah
     admin = product.admin_fee_rupiah
     if product.code == "pln-postpaid":
@@ -98,7 +98,7 @@ def fails_at_fulfilment(client_number: str) -> bool:
 
 
 def goods_of(product: Product, client_number: str, request_id: str, price_rupiah: int) -> Goods:
-    """What the order delivers: the samples' own serials, or a serial from the request id's digest."""
+    """What the order delivers: the samples' serials, or a serial from the request id's digest."""
     serial = _digest.digits(12, "serial", request_id)
     if product.code == "pln-prepaid-token-100k" and client_number == "102111106111":
         return Goods("5196 15840828 2085 4701", "5196 1584 0828 2085 4701", "User", 0, [])
@@ -133,7 +133,7 @@ def _base_rupiah(product: Product, client_number: str) -> int:
 
 
 def _pln_lines(client_number: str, base: int, admin: int) -> list[tuple[str, str]]:
-    # Names repeat in another case: whoever folds these lines into a mapping loses two of them (protocol 4).
+    # Names repeat in another case: folding these lines into a mapping loses two of them (protocol 4).
     return [
         ("ID Pelanggan", client_number),
         ("Nama", "TOKOPXXXX UXX"),

@@ -1,7 +1,7 @@
-"""The fault file: settings of the server, and a list of rules under ``faults``. YAML, and so JSON too.
+"""The fault file: settings of the server, and a list of rules under ``faults``. YAML or JSON.
 
-Unknown members and impossible values are refused with the place named, so that a typing error never passes
-for a quiet server.
+Unknown members and impossible values are refused with their place, so that a typing error cannot silently
+disable a fault.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class FaultFileError(Exception):
 
 
 class Fulfilment(BaseModel):
-    """How long an order stays Pending: drawn by seed and request id between the two."""
+    """How long an order stays Pending: drawn between the two values by seed and request id."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,7 +39,7 @@ class Tokens(BaseModel):
 
 
 class Callbacks(BaseModel):
-    """How a callback not answered 200 is repeated: the wait doubles each time (a guess, protocol 9)."""
+    """How a callback without a 200 is repeated: the wait doubles each time (a guess, protocol 9)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,7 +49,7 @@ class Callbacks(BaseModel):
 
 
 class DedupHorizon(BaseModel):
-    """How long an id is remembered: so many seconds, and so many later orders. ``None`` is for ever."""
+    """How long an id is remembered: seconds, and number of later orders. ``None`` means forever."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -58,7 +58,7 @@ class DedupHorizon(BaseModel):
 
 
 class Scenario(BaseModel):
-    """A whole fault file. The empty one is the default: no faults, protocol section 10 as it stands."""
+    """A complete fault file. The default is empty: no faults, plain protocol section 10."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,4 +1,4 @@
-"""The judge behind a socket: aiohttp's plain server, one handler, no framework in between."""
+"""The judge behind a socket: aiohttp's plain server with one handler, without a framework."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SILENCE_SECONDS = 600.0
 
 
 class SandboxService:
-    """Listens, lets time pass, sends callbacks. Use as an asynchronous context manager.
+    """Serves requests, advances time and sends callbacks. Use as an asynchronous context manager.
 
-    :param latency_seconds: added to every reply of the wire, not to the judge's own routes.
+    :param latency_seconds: added to every reply of SAT's wire, not to the judge's routes.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class SandboxService:
         self._heart: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Fails when the judge itself is wrong, its deposit does not add up: nothing it says counts then."""
+        """Fails when the judge itself is wrong: its deposit does not add up, and its results are void."""
 
     @property
     def url(self) -> str:
-        """The base without a path; the API is under ``/api``, tokens at ``/token``."""
+        """The base URL without a path; the API is under ``/api``, tokens at ``/token``."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._port}"
 
@@ -65,7 +65,7 @@ class SandboxService:
         self.world.journal.close()
 
     async def wait_until_broken(self) -> None:
-        """Wait for the judge's own failure, and raise it.
+        """Wait for a failure of the judge itself, and raise it.
 
         :raises ConservationError: when the deposit does not add up.
         """
@@ -74,10 +74,10 @@ class SandboxService:
     def _break(self, error: ConservationError) -> None:
         if not self.broken.done():
             self.broken.set_exception(error)
-            self.broken.exception()  # looked at: nobody may be waiting
+            self.broken.exception()  # retrieved here, because there may be no waiter
 
     async def _beat(self) -> None:
-        """Time passes also when nobody asks."""
+        """Advance time even without requests."""
         while True:
             try:
                 now = self.world.advance()

@@ -1,4 +1,4 @@
-"""What will become of an order: its turns and their times, decided at acceptance and kept in the journal."""
+"""The future of an order: its turns and their times, decided at acceptance and stored in the journal."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def tell(
     elif recovery := faults.draw(FailedThenSuccess, target, now):
         steps = [Step(ready, Turn.FAIL, recovery.code, recovery.detail)]
         late = refund_after()
-        if late <= recovery.after_seconds:  # else the money never came back, so none is taken again
+        if late <= recovery.after_seconds:  # otherwise there was no refund to take back
             steps.append(Step(ready + late, Turn.REFUND))
             steps.append(Step(ready + recovery.after_seconds, Turn.RECLAIM))
         steps.append(Step(ready + recovery.after_seconds, Turn.SUCCEED))

@@ -1,14 +1,14 @@
-"""The judge in tests: in this process (:class:`SandboxServer`) or in its own (:class:`SandboxProcess`).
+"""The judge in tests: in this process (:class:`SandboxServer`) or a separate one (:class:`SandboxProcess`).
 
-Both listen on a free loopback port, are context managers, and share :class:`Bench`, the judge's side of the
-conversation::
+Both listen on a free loopback port, are context managers, and share :class:`Bench`, the client of the judge's
+routes::
 
     with SandboxServer(faults={"faults": [{"fault": "response_lost", "times": 1}]}) as sat:
         ...  # point a client at sat.api_url, sat.token_url, with sat.keys and demo/demo
         assert sat.request("A1")["charged"] == 1
         assert sat.ledger()["deposit"]["conserved"]
 
-Nothing here needs pytest; a fixture is three lines.
+It works without pytest; a fixture takes three lines.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CLIENT_SECRET = "demo"  # noqa: S105 - the documented credentials of a local ser
 
 
 class SandboxError(RuntimeError):
-    """The sandbox did not start, did not stop, or refused what the judge was asked."""
+    """The sandbox did not start, did not stop, or refused a request to the judge."""
 
 
 class Bench:
@@ -56,23 +56,23 @@ class Bench:
 
     @property
     def api_url(self) -> str:
-        """What an SDK calls the base URL."""
+        """The base URL for SDKs."""
         return f"{self.url}/api"
 
     @property
     def token_url(self) -> str:
-        """Where tokens are issued."""
+        """The URL of the token server."""
         return f"{self.url}/token"
 
     def ledger(self, *request_ids: str, totals_only: bool = False) -> dict[str, Any]:
-        """The whole book, or that of some request ids; see ``docs/sandbox.md``."""
+        """The whole ledger, or that of some request ids; see ``docs/sandbox.md``."""
         query = [("request_id", request_id) for request_id in request_ids]
         if totals_only:
             query.append(("totals_only", "1"))
         return self._ask("GET", f"ledger?{urlencode(query)}")
 
     def request(self, request_id: str) -> dict[str, Any]:
-        """The book's entry of one request id.
+        """The ledger's entry of one request id.
 
         :raises KeyError: when it never arrived.
         """
@@ -80,12 +80,12 @@ class Bench:
         return entry
 
     def saldo_rupiah(self) -> int:
-        """What the deposit holds, whatever the account endpoint says."""
+        """The true deposit, whatever the account endpoint shows."""
         saldo: int = self.ledger(totals_only=True)["deposit"]["now_rupiah"]
         return saldo
 
     def set_faults(self, scenario: Mapping[str, Any]) -> dict[str, Any]:
-        """Replace settings and rules while running; ``{}`` is quiet."""
+        """Replace settings and rules while running; ``{}`` removes all faults."""
         return self._ask("PUT", "faults", scenario)
 
     def top_up(self, rupiah: int) -> None:
@@ -93,21 +93,21 @@ class Bench:
         self._ask("POST", "topup", {"rupiah": rupiah})
 
     def spend_elsewhere(self, rupiah: int) -> None:
-        """Let somebody else spend from the deposit."""
+        """Spend from the deposit as another party."""
         self._ask("POST", "spend", {"rupiah": rupiah})
 
     def set_callback_url(self, url: str | None) -> None:
-        """Register where callbacks are posted, or nowhere."""
+        """Set the URL for callbacks, or None for no callbacks."""
         self._ask("PUT", "callback-url", {"url": url})
 
     def revoke_tokens(self) -> None:
-        """Forget every token issued so far."""
+        """Revoke all issued tokens."""
         self._ask("DELETE", "tokens")
 
     def wait_until(
         self, condition: Callable[[dict[str, Any]], bool], timeout_seconds: float = 60.0
     ) -> dict[str, Any]:
-        """Poll the book until the condition holds, and return it.
+        """Poll the ledger until the condition holds, and return it.
 
         :raises SandboxError: when the time is up.
         """
@@ -136,9 +136,9 @@ class Bench:
 
 
 class SandboxServer(Bench):
-    """A sandbox in a thread of this process: quick to start, and its :attr:`world` can be looked at.
+    """A sandbox in a thread of this process: starts quickly, and its :attr:`world` can be inspected.
 
-    ``world`` belongs to the thread; from outside read it only while no request is under way.
+    ``world`` belongs to the thread; from outside read it only while no request is in progress.
     """
 
     def __init__(
@@ -206,11 +206,11 @@ class SandboxServer(Bench):
 
 
 class SandboxProcess(Bench):
-    """``sat-sandbox serve`` as a process of its own, which can be killed and started again.
+    """``sat-sandbox serve`` as a separate process, which can be killed and restarted.
 
-    :param directory: where keys, fault file and journal live; a temporary one by default.
+    :param directory: the folder of keys, fault file and journal; a temporary one by default.
     :param journal: remember everything over :meth:`kill` and :meth:`start`.
-    :param port: kept over restarts once it is known.
+    :param port: kept across restarts once it is known.
     """
 
     def __init__(
@@ -256,7 +256,7 @@ class SandboxProcess(Bench):
     def start(self) -> None:
         """Start the process and wait for its line.
 
-        :raises SandboxError: with what it said instead.
+        :raises SandboxError: with the output of the process.
         """
         self._process = subprocess.Popen(
             self._command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ.copy()
@@ -271,11 +271,11 @@ class SandboxProcess(Bench):
         self._port = int(self.url.rsplit(":", 1)[1])
 
     def stop(self) -> int:
-        """SIGTERM, and its exit status."""
+        """Send SIGTERM; returns the exit status."""
         return self._end(signal.SIGTERM)
 
     def kill(self) -> int:
-        """SIGKILL: what it did not answer, it did not promise."""
+        """Send SIGKILL."""
         return self._end(signal.SIGKILL)
 
     def _end(self, number: signal.Signals) -> int:

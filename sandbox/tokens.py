@@ -92,7 +92,7 @@ class TokenDesk:
                 if token.client_id == client_id and now < token.expires_at:
                     return value, token.expires_at
         self.issued += 1
-        # Earlier tokens stay valid until their own time (vendor's FAQ 12, protocol section 2).
+        # Earlier tokens stay valid until they expire (vendor's FAQ 12, protocol section 2).
         value = f"c:{self._chance.generator('token', client_id, self.issued, now).getrandbits(160):040x}"
         self._live[value] = _Token(client_id, now + lifetime_seconds)
         while len(self._live) > MAX_LIVE_TOKENS:
@@ -124,5 +124,5 @@ def _offered(request: Request, form: Mapping[str, list[str]]) -> Iterator[tuple[
 
 
 def _oauth_error(status: int, error: str) -> Reply:
-    """RFC 6749's shape: what SAT's token server really answers is unknown (protocol section 2)."""
+    """An error as in RFC 6749; SAT's real answer is unknown (protocol section 2)."""
     return Reply(status, encode({"error": error}))

@@ -1,7 +1,7 @@
-"""The judge's view of the book, as plain data: what was posted, accepted, charged, refunded and told.
+"""The judge's view of the ledger as plain data: what was posted, accepted, charged, refunded and answered.
 
-Rupiah are integers, times RFC 3339 in UTC. Client numbers are shown in full (it is a test's view); vouchers
-and serials never are.
+Rupiah are integers, times RFC 3339 in UTC. Client numbers are shown in full, because this is a view for
+tests. Vouchers and serials are never shown.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sandbox.world import ACCOUNT_ID, World
 def ledger_view(
     world: World, request_ids: Collection[str] = (), *, totals_only: bool = False
 ) -> dict[str, Any]:
-    """The whole book, or only some request ids; ``conserved`` is checked against every single order."""
+    """The whole ledger, or only some request ids; ``conserved`` is checked against every order."""
     ledger = world.ledger
     entries: Iterable[Entry] = ledger.entries.values()
     if request_ids:
@@ -122,7 +122,7 @@ def _entry_view(entry: Entry) -> dict[str, Any]:
 
 
 def _business_orders(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """By product, client number and reference: one business order paid under two request ids shows here."""
+    """Orders by product, client number and reference: reveals one business order under two request ids."""
     grouped: dict[tuple[str, str, str], list[Entry]] = {}
     for entry in entries:
         grouped.setdefault((entry.product_code, entry.client_number, entry.reference), []).append(entry)

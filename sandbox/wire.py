@@ -17,7 +17,7 @@ HTML_TYPE = "text/html; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What arrived. ``path`` is raw (percent-encoded) and without the query; header names are lower case."""
+    """A received request. ``path`` is percent-encoded, without the query; header names are lower case."""
 
     method: str
     path: str
@@ -28,7 +28,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is answered."""
+    """The answer."""
 
     status: int
     body: bytes
@@ -41,7 +41,7 @@ class Reply:
 
 
 class Manner(StrEnum):
-    """How a client learns that no answer comes."""
+    """How a missing answer appears to the client."""
 
     RESET = "reset"
     SILENCE = "silence"
@@ -49,9 +49,10 @@ class Manner(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What becomes of one request: a reply after a delay, or none at all.
+    """The outcome of one request: a reply after a delay, or no reply.
 
-    ``after_callback_of``: the reply leaves only when a callback of this request id was answered (or gave up).
+    ``after_callback_of``: the reply is sent only after a callback of this request id was answered (or gave
+    up).
     """
 
     reply: Reply | None
@@ -61,10 +62,10 @@ class Outcome:
 
 
 class JsonStyle(StrEnum):
-    """How documents are serialised. Signatures cover the bytes, so a client must not care."""
+    """How documents are serialised. Signatures cover the bytes, so clients must accept any style."""
 
     SPACED = "spaced"
-    """Python's spacing, ASCII only: the one form that py_sat's callback handler can verify (protocol 11)."""
+    """Python's spacing, ASCII only: the only form that py_sat's callback handler can verify (protocol 11)."""
     COMPACT = "compact"
     COMPACT_NEWLINE = "compact_newline"
     """Compact with a trailing newline, as Go writes."""
@@ -73,7 +74,7 @@ class JsonStyle(StrEnum):
 
 
 def encode(document: object, style: JsonStyle = JsonStyle.SPACED) -> bytes:
-    """The document's bytes; what is signed is what is sent."""
+    """The document's bytes, which are signed and sent."""
     if style is JsonStyle.SPACED:
         return json.dumps(document).encode("ascii")
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=style is not JsonStyle.UTF8)
@@ -86,7 +87,7 @@ def resource(kind: str, identifier: str, attributes: Mapping[str, Any]) -> dict[
 
 
 def refuse(refusal: Refusal, detail: str | None = None) -> Reply:
-    """An error reply in SAT's own shape; ``status`` is a string there (protocol section 8)."""
+    """An error reply in SAT's form, where ``status`` is a string (protocol section 8)."""
     entry = {
         "code": refusal.code,
         "detail": detail or refusal.detail,
@@ -96,7 +97,7 @@ def refuse(refusal: Refusal, detail: str | None = None) -> Reply:
 
 
 class MalformedDocumentError(Exception):
-    """A request body that is no JSON:API document of the expected type; the text says what was found."""
+    """The body is not a JSON:API document of the expected type; the text says what was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class OrderForm:
 
     @property
     def reference(self) -> str:
-        """The partner's own reference, if the wire carries one: a field of that name, or the downline."""
+        """The partner's reference, if the request has one: a field of that name, or the downline."""
         for entry in self.fields or ():
             if entry["name"] == "reference":
                 return entry["value"]
@@ -128,7 +129,7 @@ MAX_AMOUNT_RUPIAH = 10**12
 def parse_form(body: bytes, kind: str) -> OrderForm:
     """Read the document of an inquiry or an order.
 
-    :raises MalformedDocumentError: when it is not one.
+    :raises MalformedDocumentError: when the body is not such a document.
     """
     try:
         document = json.loads(body, parse_constant=_refuse_constant)

@@ -1,4 +1,4 @@
-"""Everything one sandbox holds, and the passing of time in it. No I/O but the journal."""
+"""The state of one sandbox and its passing of time. The only I/O is the journal."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ DEFAULT_SEED = 1
 
 @dataclass(slots=True)
 class BillChange:
-    """How far a number's bill has moved since its first quote, and what an outdated amount leads to."""
+    """How much a number's bill has changed since its first quote, and the result of an outdated amount."""
 
     change_rupiah: int
     at_checkout: str
 
 
 class World:
-    """One SAT account: catalogue, deposit, orders, faults, callbacks under way."""
+    """One SAT account: catalogue, deposit, orders, faults and pending callbacks."""
 
     def __init__(
         self,
@@ -80,24 +80,24 @@ class World:
         return self.clock.now().timestamp()
 
     def advance(self) -> float:
-        """Let everything happen that is due by now, each at its own time; returns now."""
+        """Process everything due by now, each at its own time; returns now."""
         now = self.now()
         while self._agenda and self._agenda[0][0] <= now:
             heapq.heappop(self._agenda)[2]()
         return now
 
     def next_due(self) -> float | None:
-        """When the next thing happens by itself, or ``None``."""
+        """When the next scheduled action is due, or ``None``."""
         times = [self._agenda[0][0]] if self._agenda else []
         callback = self.outbox.next_due()
         return min([*times, *([] if callback is None else [callback])], default=None)
 
     def schedule(self, at: float, happening: Callable[[], None]) -> None:
-        """Let something happen at a time."""
+        """Schedule an action."""
         heapq.heappush(self._agenda, (at, next(self._numbers), happening))
 
     def schedule_order(self, order: Order) -> None:
-        """Put the rest of an order's story on the agenda."""
+        """Schedule the remaining turns of an order."""
         for step in order.steps:
             self.schedule(step.at, lambda order=order, at=step.at: self._turn(order, at))  # type: ignore[misc]
 
@@ -110,12 +110,12 @@ class World:
         return order.sealed[1:]
 
     def bill(self, product: Product, client_number: str) -> Bill:
-        """The bill as it stands."""
+        """The current bill."""
         change = self.bill_changes.get((product.code, client_number))
         return bill_of(product, client_number, change.change_rupiah if change else 0)
 
     def move(self, movement: Movement, rupiah: int, reason: str) -> None:
-        """Top up, or let somebody else spend."""
+        """Top up, or spend as another party."""
         self.ledger.write("moved", self.now(), movement=movement.value, rupiah=rupiah, reason=reason)
 
     def change_price(self, product: Product, client_number: str, rule: PriceChange) -> None:
@@ -141,7 +141,7 @@ class World:
         self._write_and_apply("product_status", product_code=product.code, status=status)
 
     def change_scenario(self, scenario: Scenario) -> None:
-        """New rules from now on; orders that are under way keep the story they have."""
+        """Use new rules from now on; orders in progress keep their scheduled turns."""
         self.scenario = scenario
         self.faults = self._faults(self.now())
 
