@@ -1,1 +1,1 @@
-"""The local stack: embedded PostgreSQL, Airflow and the local SAT server, started and stopped together."""
+"""Starts and stops the local stack: embedded PostgreSQL, Airflow and the local SAT server."""

@@ -1,4 +1,4 @@
-"""``python -m stack setup|up|down|status|demo``: what the Makefile's targets call."""
+"""``python -m stack setup|up|down|status|demo``, called by the Makefile's targets."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import sys
 from rich.console import Console
 
 from stack.airflow_settings import SAT_ACCOUNT
+from stack.errors import StackError
 from stack.layout import Layout
 from stack.lifecycle import Stack
-from stack.trouble import StackError
 
 INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run one command; the exit code is 0 when it did what its name says."""
+    """Run one command; the exit code is 0 on success."""
     parser = argparse.ArgumentParser(prog="python -m stack", description="The local stack of this checkout.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, command in _COMMANDS.items():
         commands.add_parser(name, help=(command.__doc__ or "").splitlines()[0])
     name = parser.parse_args().command
-    # A terminal that closes, or a build that is cancelled, must not leave half a stack behind.
+    # A closed terminal or a cancelled build must not leave a partial stack.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     console = Console(highlight=False)
@@ -53,7 +53,7 @@ def _setup(stack: Stack, console: Console) -> int:
 
 
 def _up(stack: Stack, console: Console) -> int:
-    """Start everything in the background and say where it is."""
+    """Start everything in the background and print the addresses."""
     settings = stack.up()
     passwords = stack.credentials.user_passwords
     lines = {
@@ -71,13 +71,13 @@ def _up(stack: Stack, console: Console) -> int:
 
 
 def _down(stack: Stack, console: Console) -> int:
-    """Stop everything that runs."""
+    """Stop all running parts."""
     console.print("stopped" if stack.down() else "nothing was running")
     return 0
 
 
 def _status(stack: Stack, console: Console) -> int:
-    """Say what runs; exit code 1 unless all of it does."""
+    """Print the state of the parts; exit code 1 unless all run."""
     parts = stack.status()
     for part in parts:
         state = "ready" if part.is_ready else "not ready" if part.pid else "stopped"
@@ -90,8 +90,8 @@ def _status(stack: Stack, console: Console) -> int:
 
 
 def _demo(stack: Stack, console: Console) -> int:
-    """Run the main job once and judge it; leaves running only what ran before."""
-    from stack import demo  # loads the domain, which the other commands do not need
+    """Run the main job once and check it; afterwards stop what this command started."""
+    from stack import demo  # imports the domain, which the other commands do not need
 
     return demo.run(stack, console)
 

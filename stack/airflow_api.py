@@ -1,4 +1,4 @@
-"""The few requests that the demonstration makes to Airflow's REST API."""
+"""The requests of the demonstration to Airflow's REST API."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any
 
 import requests
 
-from stack.trouble import StackError
+from stack.errors import StackError
 
 _TIMEOUT_SECONDS = 30
 
 
 class AirflowApiError(StackError):
-    """Airflow refused a request; the text says which, and with what words."""
+    """Airflow refused a request; the text has the request and Airflow's answer."""
 
 
 class AirflowApi:
@@ -24,7 +24,7 @@ class AirflowApi:
     def __init__(self, url: str, user: str, password: str) -> None:
         self._url = url
         self._http = requests.Session()
-        self._http.trust_env = False  # a proxy has no business between two parts of one machine
+        self._http.trust_env = False  # no proxy between two parts on one machine
         token = self._ask("POST", "/auth/token", json={"username": user, "password": password})
         self._http.headers["Authorization"] = f"Bearer {token['access_token']}"
 
@@ -34,7 +34,7 @@ class AirflowApi:
         return reply.ok
 
     def import_errors(self) -> list[str]:
-        """What is wrong with files in the DAG folder."""
+        """The import errors of files in the DAG folder."""
         errors = self._ask("GET", "/api/v2/importErrors")["import_errors"]
         return [f"{error['filename']}: {error['stack_trace']}" for error in errors]
 
@@ -44,7 +44,7 @@ class AirflowApi:
         return str(run["dag_run_id"])
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """The latest runs, the youngest first."""
+        """The latest runs, newest first."""
         runs: list[dict[str, Any]] = self._ask(
             "GET", f"/api/v2/dags/{dag_id}/dagRuns", params={"order_by": "-run_after", "limit": 20}
         )["dag_runs"]
@@ -60,12 +60,12 @@ class AirflowApi:
         return [str(task["task_id"]) for task in tasks["task_instances"]]
 
     def task_state(self, dag_id: str, run_id: str, task_id: str) -> str | None:
-        """The state of a task that is not mapped; None before it has one."""
+        """The state of an unmapped task; None before it has one."""
         task = self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")
         return None if task["state"] is None else str(task["state"])
 
     def asset_events(self, dag_id: str) -> list[dict[str, Any]]:
-        """The latest events of assets that a DAG has raised, the youngest first."""
+        """The latest asset events of a DAG, newest first."""
         events: list[dict[str, Any]] = self._ask(
             "GET",
             "/api/v2/assets/events",

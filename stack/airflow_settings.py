@@ -1,6 +1,6 @@
-"""How the local stack configures Airflow, and what it tells the parts that run inside it.
+"""The local stack's configuration of Airflow and of the parts that run inside it.
 
-Everything goes through the environment, so that nothing depends on a generated ``airflow.cfg``.
+All settings are environment variables, so nothing depends on a generated ``airflow.cfg``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ APPLICATION_DATABASE = "sat"
 
 @dataclass(frozen=True, slots=True)
 class AirflowSettings:
-    """Everything that the running parts are told about each other."""
+    """What the running parts know about each other."""
 
     layout: Layout
     credentials: Credentials
@@ -30,7 +30,7 @@ class AirflowSettings:
 
     @property
     def airflow_url(self) -> str:
-        """Where people and the command ``sat`` reach Airflow."""
+        """Airflow's address for people and the command ``sat``."""
         return f"http://127.0.0.1:{self.ports.api}"
 
     @property
@@ -40,11 +40,11 @@ class AirflowSettings:
 
     @property
     def callback_url(self) -> str:
-        """Where the SAT server delivers callbacks."""
+        """The address to which the SAT server delivers callbacks."""
         return f"{self.airflow_url}/sat/callbacks/{SAT_ACCOUNT}"
 
     def environment(self) -> dict[str, str]:
-        """What the Airflow processes need besides the caller's own environment."""
+        """The variables that the Airflow processes need besides the caller's environment."""
         passwords = self.credentials.role_passwords
         metadata = (
             f"postgresql+psycopg2://{AIRFLOW_ROLE}:{passwords[AIRFLOW_ROLE]}"
@@ -63,7 +63,7 @@ class AirflowSettings:
                 "SIMPLE_AUTH_MANAGER_USERS": ",".join(":".join(user) for user in AIRFLOW_USERS.items()),
                 "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.layout.airflow_passwords),
                 "TEST_CONNECTION": "Enabled",
-                # The default asks the name service, which may take seconds where there is none.
+                # The default asks the name service, which may take seconds if there is none.
                 "HOSTNAME_CALLABLE": "socket.gethostname",
             },
             "DATABASE": {"SQL_ALCHEMY_CONN": metadata},
@@ -76,9 +76,9 @@ class AirflowSettings:
             },
             "API_AUTH": {"JWT_SECRET": self.credentials.jwt_secret},
             "SCHEDULER": {
-                # The default of one second is most of the time that a chain of short tasks takes.
+                # With the default of one second, a chain of short tasks would spend most of its time waiting.
                 "SCHEDULER_IDLE_SLEEP_TIME": "0.1",
-                # What a stopped or killed stack left running is taken up within a minute instead of five.
+                # Tasks of a stopped or killed stack are resumed within one minute instead of five.
                 "TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
                 "ORPHANED_TASKS_CHECK_INTERVAL": "30",
             },
@@ -108,7 +108,7 @@ class AirflowSettings:
         }
 
     def command_line_environment(self) -> dict[str, str]:
-        """What the command ``sat`` needs besides the caller's own environment."""
+        """The variables that the command ``sat`` needs besides the caller's environment."""
         return {
             "SAT_DB_DSN": self.application.reader_dsn,
             "SAT_OWNER_DSN": self.application.owner_dsn,
@@ -161,8 +161,7 @@ class AirflowSettings:
         }
 
     def write_files(self) -> None:
-        """Write what the parts read from files, each of which holds a secret, and make the account's folder
-        for settlements."""
+        """Write the parts' files, each with a secret, and create the account's settlement folder."""
         (self.layout.settlements / SAT_ACCOUNT).mkdir(mode=0o700, exist_ok=True)
         receiver = {
             "dsn": self.application.receiver_dsn,
@@ -183,6 +182,6 @@ class AirflowSettings:
 
 
 def _as_environment_file(values: dict[str, str]) -> str:
-    """Lines that a shell can read (``set -a; . FILE``), and dotenv readers too."""
+    """Lines that a shell (``set -a; . FILE``) and dotenv readers can read."""
     quoted = {name: "'" + value.replace("'", "'\\''") + "'" for name, value in values.items()}
     return "".join(f"{name}={value}\n" for name, value in quoted.items())

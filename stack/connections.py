@@ -1,4 +1,4 @@
-"""Connections that the stack stores and people edit: what a person changed stays, the rest follows."""
+"""Merges the stack's connections with people's edits: edited values stay, the rest is updated."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Attributes = Mapping[str, Any]
 
 
 def merged(stored: Attributes, current: Attributes, wanted: Attributes) -> dict[str, Any]:
-    """The attributes that a connection is to have.
+    """The new attributes of a connection.
 
-    :param stored: what the stack stored the last time; empty when that is not known.
-    :param current: what the connection says now, which a person may have edited.
-    :param wanted: what the stack would store, such as an address with another port.
+    :param stored: what the stack stored last time; empty when unknown.
+    :param current: the connection's current values, which a person may have edited.
+    :param wanted: what the stack would store, for example an address with another port.
     """
     if not stored:
         return dict(wanted)
@@ -33,7 +33,7 @@ def _chosen(stored: Any, current: Any, wanted: Any) -> Any:
 
 
 def _members(value: Any) -> dict[str, Any] | None:
-    """The members of an extra, which is JSON in a text."""
+    """The members of an extra, which is JSON text."""
     try:
         document = json.loads(value) if isinstance(value, str) else None
     except ValueError:

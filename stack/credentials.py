@@ -1,4 +1,4 @@
-"""The generated passwords and keys of one local stack. Nothing has a default value."""
+"""The generated passwords and keys of one local stack. There are no default values."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from stack.layout import write_private
 
 AIRFLOW_ROLE = "airflow"
 
-#: Login name → role of Airflow's SimpleAuthManager. Two that may trigger and answer, because the maker of a
-#: batch may not approve it. Neither may edit connections, which the role ``op`` may.
+#: Login name → role of Airflow's SimpleAuthManager. Two users may trigger and approve, because the maker of a
+#: batch may not approve it. Neither may edit connections; the role ``op`` may.
 AIRFLOW_USERS = {"admin": "admin", "ops": "user", "approver": "user", "viewer": "viewer"}
 
-#: Who may change the rules of an account: neither of the two is a maker.
+#: Users who may change the rules of an account; neither is a maker.
 AIRFLOW_RIGHTS = {
     "account_rules.propose": {"users": ["admin"]},
     "account_rules.confirm": {"users": ["approver"]},
@@ -26,7 +26,7 @@ AIRFLOW_RIGHTS = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Credentials:
-    """All secrets of the stack; made once and kept, because the databases remember them."""
+    """All secrets of the stack; made once and kept, because the databases store them."""
 
     superuser_password: str
     role_passwords: dict[str, str]
@@ -40,7 +40,7 @@ class Credentials:
 
     @classmethod
     def load_or_make(cls, path: Path) -> Credentials:
-        """Read the file; make it, or what a later release needs besides, when it is missing."""
+        """Read the file; create it, or add secrets that a newer release needs, if missing."""
         kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
         roles, users = kept.get("role_passwords", {}), kept.get("user_passwords", {})
         made = cls(

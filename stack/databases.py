@@ -1,7 +1,7 @@
-"""Makes the databases of a PostgreSQL server: one for the application, one for Airflow's own metadata.
+"""Creates the databases of a PostgreSQL server: one for the application, one for Airflow's metadata.
 
-The application's database belongs to the role ``sat_owner``; the roles that the running parts use
-(``sat_writer``, ``sat_reader``, ``sat_receiver``) get their rights from the migrations.
+The role ``sat_owner`` owns the application's database. The roles of the running parts (``sat_writer``,
+``sat_reader``, ``sat_receiver``) get their privileges from the migrations.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ApplicationDatabase:
 
     @classmethod
     def named(cls, name: str, superuser_dsn: str, passwords: Mapping[str, str]) -> ApplicationDatabase:
-        """The URLs of a database, whether or not it exists.
+        """The URLs of a database, which need not exist.
 
         :param superuser_dsn: URL or key/value string of any database of the server.
         :param passwords: one for ``sat_owner`` and for each of :data:`APPLICATION_ROLES`.
@@ -56,11 +56,11 @@ class ApplicationDatabase:
 
 
 def prepare_application(name: str, superuser_dsn: str, passwords: Mapping[str, str]) -> ApplicationDatabase:
-    """Make roles, database and schema, or bring them up to date; safe to repeat.
+    """Create or update roles, database and schema; safe to repeat.
 
     :raises psycopg2.Error: the server refused.
     """
-    # Here, so that orchestration alone does not load the store.
+    # Imported here, so that orchestration alone does not load the store.
     from sat_hook.audit.rebuild import rebuild_after_upgrade
     from sat_hook.store import migrations
     from sat_hook.store.database import Database
@@ -78,7 +78,7 @@ def prepare_application(name: str, superuser_dsn: str, passwords: Mapping[str, s
 
 
 def ensure_role(superuser_dsn: str, role: str, password: str) -> None:
-    """A role that may log in with this password and has no other privilege of its own."""
+    """Create or update a role that may log in with this password and has no other privilege."""
     with administration(superuser_dsn) as cursor:
         cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
         verb = "ALTER" if cursor.fetchone() else "CREATE"
@@ -90,7 +90,7 @@ def ensure_role(superuser_dsn: str, role: str, password: str) -> None:
 
 
 def ensure_database(superuser_dsn: str, name: str, *, owner: str) -> None:
-    """A database of this owner, which nobody but its owner and the roles it grants may enter."""
+    """Create a database that only its owner and the granted roles may connect to."""
     with administration(superuser_dsn) as cursor:
         cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
         if cursor.fetchone() is None:
@@ -100,7 +100,7 @@ def ensure_database(superuser_dsn: str, name: str, *, owner: str) -> None:
 
 
 def clone_database(superuser_dsn: str, template: str, name: str, *, owner: str) -> None:
-    """A copy of a database that nobody is connected to; tens of milliseconds for a small one."""
+    """Copy a database without open connections; takes tens of milliseconds for a small one."""
     with administration(superuser_dsn) as cursor:
         cursor.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
@@ -110,14 +110,14 @@ def clone_database(superuser_dsn: str, template: str, name: str, *, owner: str) 
 
 
 def drop_database(superuser_dsn: str, name: str) -> None:
-    """Remove a database and end the sessions in it; nothing happens when there is none."""
+    """Remove a database and end its sessions; does nothing if it does not exist."""
     with administration(superuser_dsn) as cursor:
         cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @contextmanager
 def administration(superuser_dsn: str) -> Iterator[Any]:
-    """A cursor for statements that cannot stand inside a transaction (CREATE DATABASE …)."""
+    """A cursor for statements that cannot run inside a transaction (CREATE DATABASE …)."""
     with closing(psycopg2.connect(superuser_dsn)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -125,7 +125,7 @@ def administration(superuser_dsn: str) -> Iterator[Any]:
 
 
 def dsn_of(dsn: str, *, database: str, user: str | None = None, password: str | None = None) -> str:
-    """The same server as ``dsn``, as a URL for another database and, when named, another role."""
+    """The server of ``dsn`` as a URL for another database and, if given, another role."""
     parts = parse_dsn(dsn)
     role = user or parts.get("user", "postgres")
     secret = parts.get("password", "") if user is None else password or ""

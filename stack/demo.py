@@ -1,8 +1,8 @@
-"""The main job, shown: example orders from a file and from a table, paid and accounted for.
+"""The demonstration of the main job: example orders from a file and a table, paid and reconciled.
 
-Everything goes the way a user's batch goes: the file through the command ``sat``, the table's rows through
-the DAG. What is shown meanwhile comes from the projections; the judgement at the end from the result files
-and from the SAT server's own ledger.
+Everything works as for a user's batch: the file goes through the command ``sat``, the table's rows through
+the DAG. The progress comes from the projections. The final check compares the result files with the SAT
+server's ledger.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from rich.table import Table
 from sat_hook.domain.identity import batch_id_of, digest_of
 from stack.airflow_api import AirflowApi
 from stack.airflow_settings import SAT_ACCOUNT, AirflowSettings
+from stack.errors import StackError
 from stack.example_orders import ExampleOrders, Expectation
 from stack.lifecycle import Stack
 from stack.processes import finishing
 from stack.progress import BatchProgress, ProgressDisplay
 from stack.reckoning import ResultRow, differences, read_results, unaccounted
-from stack.trouble import StackError
 
 DAG_ID = "bulk_disbursement"
 CONNECTION = "sat_default"
@@ -46,7 +46,7 @@ _SHOWN_DIFFERENCES = 20
 
 
 class DemoError(StackError):
-    """The demonstration could not go on; the text says at which step, and what was said there."""
+    """The demonstration could not continue; the text has the step and its output."""
 
 
 @dataclass
@@ -64,10 +64,10 @@ class DemoBatch:
 
 
 def run(stack: Stack, console: Console) -> int:
-    """Start what does not run, do the job, judge it, and stop what was started.
+    """Start missing parts, run the job, check it, and stop what was started.
 
     :returns: 0 when every order ended as expected and SAT's ledger agrees, 1 otherwise.
-    :raises StackError: another demonstration runs in this folder; it is left alone.
+    :raises StackError: another demonstration runs in this folder.
     """
     with stack.only("demo"):
         return _run_alone(stack, console)
@@ -100,7 +100,7 @@ class Demonstration:
         self._table_run_id = ""
 
     def show(self, began: float) -> int:
-        """Submit, follow, judge, summarise."""
+        """Submit, follow, check and summarise."""
         with closing(self._reader):
             run_number, orders = self._next_run()
             self._wait_for_dag()
@@ -112,7 +112,7 @@ class Demonstration:
             return self._judge(batches, before, self._ledger(), time.monotonic() - began)
 
     def _next_run(self) -> tuple[int, ExampleOrders]:
-        """The first run whose order ids nobody has used."""
+        """The first run whose order ids are unused."""
         run_number = 1
         while True:
             orders = ExampleOrders.of_run(self._layout.checkout / "examples", run_number)
@@ -136,7 +136,7 @@ class Demonstration:
             time.sleep(_POLL_SECONDS)
 
     def _let_waiting_rows_go_first(self) -> None:
-        """Rows that somebody filled in before would otherwise become part of this run's batch."""
+        """Wait for earlier rows, which would otherwise become part of this run's batch."""
         waiting = "SELECT 1 FROM sat.order_intake WHERE account = %s AND claimed_by IS NULL LIMIT 1"
         if not self._rows(waiting, (SAT_ACCOUNT,)):
             return
@@ -161,7 +161,7 @@ class Demonstration:
         return ledger
 
     def _submit(self, orders: ExampleOrders, run_number: int) -> list[DemoBatch]:
-        """Fill in the table and start its run, then hand in the file as a user would."""
+        """Fill in the table and start its run, then submit the file as a user would."""
         reference = f"demonstration {run_number}"
         self._fill_in_table(orders, reference)
         self._table_run_id = self._airflow.trigger(DAG_ID, {"account": CONNECTION})
@@ -174,7 +174,7 @@ class Demonstration:
         ]
 
     def _sat(self, *arguments: str) -> str:
-        """Run the command ``sat`` as a user would; returns what it said."""
+        """Run the command ``sat`` as a user would; returns its output."""
         done = subprocess.run(
             [str(Path(sys.executable).parent / "sat"), *arguments],
             env={**os.environ, **self._settings.command_line_environment()},
@@ -265,7 +265,7 @@ class Demonstration:
         return 1
 
     def _known_request_ids(self) -> set[str]:
-        """Of every order of the account: a batch of before may still be on its way."""
+        """The request ids of all orders of the account, because an earlier batch may still be running."""
         return {
             row[0]
             for row in self._rows("SELECT request_id FROM sat.orders WHERE account = %s", (SAT_ACCOUNT,))

@@ -1,7 +1,7 @@
-"""The committed example orders, prepared for one more run.
+"""Prepares the committed example orders for another run.
 
-An order id is used once in an account's life: the request id at SAT is derived from it. So every run of the
-demonstration but the first submits the rows under order ids, and for client numbers, of its own.
+An account can use an order id only once, because the request id at SAT is derived from it. So every run of
+the demonstration after the first uses new order ids and client numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PAID_STATES = ("succeeded", "already_known")
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """How one row should end: the state in the result file, and its reason (empty when it succeeds)."""
+    """The expected end of a row: the state in the result file, and its reason (empty when it succeeds)."""
 
     order_id: str
     state: str
@@ -29,7 +29,7 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class ExampleOrders:
-    """One run's rows and their expected ends, in the order of the rows.
+    """One run's rows and their expected ends, in row order.
 
     :param file: the CSV to submit.
     :param table: rows for the table ``order_intake``, by column.
@@ -44,8 +44,8 @@ class ExampleOrders:
     def of_run(cls, examples: Path, run: int) -> ExampleOrders:
         """The rows in ``examples``; from the second run on, order ids end in ``-R2``, ``-R3``, …
 
-        What a run pays, a later one would pay again within days, which the account's rules hold for a person.
-        So a later run pays for other client numbers, where a row is to succeed.
+        The account's rules hold a payment that repeats an earlier one within some days. So later runs use
+        other client numbers for the rows that should succeed.
         """
         expected = _read((examples / "expected.csv").read_text("utf-8"))
         orders = _read((examples / "orders.csv").read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Whether the parts of the stack answer, and waiting until all of them do."""
+"""Checks whether the parts of the stack answer, and waits until all do."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from stack.processes import Service
 
 START_SECONDS = 120
 STUCK_SECONDS = 45
-"""What ran before and does not answer for so long will not. Airflow's scheduler can wait for a worker of its
-own for ever after its database was gone for a moment."""
+"""A part that ran before and does not answer for this long is stuck. Airflow's scheduler can wait forever for
+one
+of its workers after a short loss of its database."""
 _POLL_SECONDS = 0.1
 
 #: Service → its name in the answer of Airflow's health route.
@@ -25,10 +26,10 @@ _HEARTBEATS = {"scheduler": "scheduler", "dag-processor": "dag_processor", "trig
 
 
 class HealthCheck:
-    """Asks the SAT server and Airflow's API; the other parts of Airflow are known by their heartbeats.
+    """Checks the SAT server and Airflow's API directly, and the other parts of Airflow by their heartbeats.
 
-    :param just_started: services whose heartbeat counts only when it is younger than this object, because
-        one of an earlier run may be seconds old.
+    :param just_started: services whose heartbeat counts only if it is newer than this object, because an
+       earlier run's heartbeat may be seconds old.
     """
 
     def __init__(
@@ -39,13 +40,13 @@ class HealthCheck:
         self._just_started = {service.name for service in just_started}
         self._began = datetime.now(UTC)
         self._http = requests.Session()
-        self._http.trust_env = False  # a proxy has no business between two parts of one machine
+        self._http.trust_env = False  # no proxy between two parts on one machine
 
     def wait(self) -> list[Service]:
-        """Return when everything answers, or all but parts that ran before and are stuck.
+        """Return when all parts answer, except parts that ran before and are stuck.
 
-        :returns: those that are stuck.
-        :raises stack.processes.ServiceFailedError: naming the first that ended, or was late.
+        :returns: the stuck parts.
+        :raises stack.processes.ServiceFailedError: naming the first part that ended or was late.
         """
         began = time.monotonic()
         ready: set[str] = set()
@@ -65,7 +66,7 @@ class HealthCheck:
             time.sleep(_POLL_SECONDS)
 
     def ready_now(self, besides: Collection[str] = ()) -> set[str]:
-        """Names of the services that answer now; those named in ``besides`` are not asked."""
+        """Names of the services that answer now; those in ``besides`` are not checked."""
         ready = set()
         ports = self._settings.ports
         if (
@@ -83,10 +84,9 @@ class HealthCheck:
         return ready
 
     def _is_ours(self, name: str, port: int) -> bool:
-        """Whether the stack's own process is the one that listens there.
+        """Whether the stack's process is the one that listens on the port.
 
-        A port that was free when it was chosen may have been taken by another checkout's stack while ours was
-        loading, and that one answers, too.
+        While ours was loading, another checkout's stack may have taken the port, and it would answer as well.
         """
         process = next((service.process() for service in self._services if service.name == name), None)
         if process is None:

@@ -1,7 +1,7 @@
-"""Where the local stack keeps things: everything lies in ``.stack/`` of the checkout.
+"""The files of the local stack, all in ``.stack/`` of the checkout.
 
-The folder itself can be entered by the server's user when PostgreSQL may not run as root; what holds secrets
-inside it is readable by its owner alone.
+The server's user can enter the folder when PostgreSQL cannot run as root. Files with secrets are readable
+only by their owner.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 class Layout:
     """The paths of one stack.
 
-    :param checkout: where ``dags/`` and ``plugins/`` are.
-    :param state: everything the stack writes.
+    :param checkout: the folder with ``dags/`` and ``plugins/``.
+    :param state: the folder for everything that the stack writes.
     """
 
     checkout: Path
@@ -30,7 +30,7 @@ class Layout:
 
     @property
     def postgres(self) -> Path:
-        """Data and log of the embedded server; belongs to the server's user."""
+        """Data and log of the embedded server; owned by the server's user."""
         return self.state / "postgres"
 
     @property
@@ -40,12 +40,12 @@ class Layout:
 
     @property
     def airflow_passwords(self) -> Path:
-        """What SimpleAuthManager reads."""
+        """The password file of SimpleAuthManager."""
         return self.airflow_home / "passwords.json"
 
     @property
     def keys(self) -> Path:
-        """Both key pairs of the SAT server, and the audit key's."""
+        """Both key pairs of the SAT server, and the audit key pair."""
         return self.state / "keys"
 
     @property
@@ -55,17 +55,17 @@ class Layout:
 
     @property
     def audit_public_key(self) -> Path:
-        """What auditors are given."""
+        """The public audit key, for auditors."""
         return self.keys / "audit_public.pem"
 
     @property
     def checkpoints(self) -> Path:
-        """Where checkpoints are published."""
+        """The published checkpoints."""
         return self.state / "checkpoints"
 
     @property
     def sandbox_journal(self) -> Path:
-        """What the SAT server charged, kept over a restart as a real one would."""
+        """The SAT server's journal, which keeps its charges across a restart."""
         return self.state / "sandbox.journal"
 
     @property
@@ -80,56 +80,56 @@ class Layout:
 
     @property
     def spool(self) -> Path:
-        """Submitted files as workers read them (``batches/``), and result files (``results/``)."""
+        """Submitted files for the workers (``batches/``), and result files (``results/``)."""
         return self.state / "spool"
 
     @property
     def settlements(self) -> Path:
-        """Where SAT's settlement files are put, a folder for each account."""
+        """SAT's settlement files, a folder for each account."""
         return self.state / "settlements"
 
     @property
     def demo(self) -> Path:
-        """The files that the last demonstration submitted, and what the command ``sat`` said."""
+        """The files that the last demonstration submitted, and the output of the command ``sat``."""
         return self.state / "demo"
 
     @property
     def credentials(self) -> Path:
-        """Every generated password and key of the stack."""
+        """All generated passwords and keys of the stack."""
         return self.state / "secrets.json"
 
     @property
     def ports(self) -> Path:
-        """The ports taken last time."""
+        """The ports of the last start."""
         return self.state / "ports.json"
 
     @property
     def receiver_settings(self) -> Path:
-        """What SAT_RECEIVER_CONFIG names."""
+        """The file for SAT_RECEIVER_CONFIG."""
         return self.state / "receiver.json"
 
     @property
     def rights(self) -> Path:
-        """What SAT_RIGHTS_FILE names."""
+        """The file for SAT_RIGHTS_FILE."""
         return self.state / "rights.json"
 
     @property
     def command_line_settings(self) -> Path:
-        """What the command ``sat`` reads."""
+        """The settings of the command ``sat``."""
         return self.state / "sat.env"
 
     @property
     def airflow_settings(self) -> Path:
-        """The environment of the Airflow processes, for whoever wants to run ``airflow`` by hand."""
+        """The environment of the Airflow processes, for running ``airflow`` by hand."""
         return self.state / "airflow.env"
 
     @property
     def prepared(self) -> Path:
-        """What the last set-up was made for."""
+        """The inputs of the last set-up."""
         return self.state / "prepared.json"
 
     def make_folders(self) -> None:
-        """Make what is missing.
+        """Create the missing folders.
 
         :raises PermissionError: the folder belongs to another user.
         """
@@ -154,7 +154,7 @@ class Layout:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file at once, readable by its owner alone from its first byte."""
+    """Replace a file atomically, readable only by its owner from the first byte."""
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -16,26 +16,26 @@ from importlib.metadata import version
 from stack.airflow_settings import APPLICATION_DATABASE, METADATA_DATABASE, AirflowSettings
 from stack.credentials import AIRFLOW_ROLE, Credentials
 from stack.databases import ApplicationDatabase, ensure_database, ensure_role, prepare_application
+from stack.errors import StackError
 from stack.health import HealthCheck
 from stack.layout import Layout, write_private
 from stack.ports import Ports
 from stack.postgres import EmbeddedPostgres
 from stack.processes import Service, finishing, stop_all
-from stack.trouble import StackError
 
-# Airflow's triggerer takes ten seconds to end however idle it is, and five at the second signal. Nothing is
-# lost by killing it sooner: triggers only read, and are taken up again.
+# Airflow's triggerer takes ten seconds to end even when idle, five after a second signal. Killing it sooner
+# is safe: triggers only read, and are resumed.
 INSIST_SECONDS = 3
 PATIENCE_SECONDS = 2
 
-#: In the order of their weight: the one that takes longest to load is started first.
+#: The service that takes longest to load is started first.
 SERVICE_NAMES = ("api-server", "scheduler", "dag-processor", "triggerer", "sandbox")
 
 Say = Callable[[str], None]
 
 
 class SetUpError(StackError):
-    """The stack could not be prepared; the text says which step failed, and how."""
+    """The stack could not be prepared; the text says which step failed and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Stack:
 
     @cached_property
     def credentials(self) -> Credentials:
-        """The stack's passwords; made at the first use."""
+        """The stack's passwords; created at first use."""
         return Credentials.load_or_make(self.layout.credentials)
 
     @cached_property
@@ -72,7 +72,7 @@ class Stack:
         return EmbeddedPostgres(self.layout.postgres, self.credentials.superuser_password)
 
     def setup(self) -> None:
-        """Make everything that can be made before the stack runs; a running one is left running."""
+        """Prepare everything that the stack needs before it runs; a running stack keeps running."""
         with self._alone():
             was_running = self.postgres.status() is not None
             try:
@@ -82,10 +82,10 @@ class Stack:
                     self.postgres.stop()
 
     def up(self) -> AirflowSettings:
-        """Start whatever does not run yet and wait until all of it answers.
+        """Start the parts that do not run and wait until all parts answer.
 
-        :raises stack.processes.ServiceFailedError: a process ended or was not ready in time; what this call
-            started is stopped again.
+        :raises stack.processes.ServiceFailedError: a process ended or was not ready in time; the parts that
+            this call started are stopped again.
         """
         with self._alone():
             postgres_was_running = self.postgres.status() is not None
@@ -94,7 +94,7 @@ class Stack:
                 settings = self._prepare()
                 if not self.layout.prepared.exists():
                     self._store_metadata(settings)
-                # The parts know each other by their ports; one that was told of others would call strangers.
+                # The parts find each other by port; a part with outdated ports would call other processes.
                 told = json.dumps(asdict(settings.ports))
                 misled = [
                     service for service in self._services if service.process() and service.told() != told
@@ -106,7 +106,7 @@ class Stack:
                 if missing:
                     self._say("starting " + ", ".join(service.name for service in missing))
                 self._start(missing, settings, told)
-                # Connections that changed, as they do with a port, are stored while Airflow loads.
+                # Changed connections, for example with a new port, are stored while Airflow loads.
                 self._store_metadata(settings)
                 stuck = HealthCheck(settings, self._services, just_started=missing).wait()
                 if stuck:
@@ -124,7 +124,7 @@ class Stack:
             return settings
 
     def down(self) -> bool:
-        """Stop what runs, PostgreSQL last; returns whether anything did."""
+        """Stop all running parts, PostgreSQL last; returns whether any ran."""
         if not self.layout.credentials.exists():
             return False
         with self._alone():
@@ -134,11 +134,11 @@ class Stack:
             return ran
 
     def service(self, name: str) -> Service:
-        """One of the stack's processes; raises KeyError for a name that is none."""
+        """One of the stack's processes; raises KeyError for an unknown name."""
         return {service.name: service for service in self._services}[name]
 
     def settings(self) -> AirflowSettings:
-        """Where the parts are and what they are told, as of the last start.
+        """The addresses and settings of the parts, as of the last start.
 
         :raises SetUpError: there was none.
         """
@@ -148,7 +148,7 @@ class Stack:
         return self._settings(ports)
 
     def status(self) -> list[PartState]:
-        """What runs, and whether it answers; empty when nothing was ever set up."""
+        """The running parts, and whether they answer; empty before the first set-up."""
         ports = Ports.kept(self.layout.ports)
         if ports is None or not self.layout.credentials.exists():
             return []
@@ -183,7 +183,7 @@ class Stack:
         stop_all(services, insist_seconds=INSIST_SECONDS, patience_seconds=PATIENCE_SECONDS)
 
     def _prepare(self) -> AirflowSettings:
-        """Folders, keys, the running PostgreSQL with both databases, and the files that others read."""
+        """Prepare folders, keys, the running PostgreSQL with both databases, and the parts' files."""
         kept = Ports.kept(self.layout.ports)
         server = self.postgres.start(kept.postgres if kept else None)
         owners = {"api": "api-server", "sandbox": "sandbox"}
@@ -196,7 +196,7 @@ class Stack:
         if not (self.layout.keys / "sat_public.pem").exists():
             self._run([sys.executable, "-m", "sandbox", "keys", str(self.layout.keys)])
         if not self.layout.audit_private_key.exists():
-            # Here, so that orchestration alone loads no cryptography.
+            # Imported here, so that orchestration alone does not load cryptography.
             from sat_hook.audit.keys import write_audit_key
 
             write_audit_key(self.layout.keys)
@@ -214,7 +214,7 @@ class Stack:
         return AirflowSettings(self.layout, self.credentials, ports, application)
 
     def _store_metadata(self, settings: AirflowSettings) -> None:
-        """Migrate Airflow's database and store the connections, unless nothing changed since last time."""
+        """Migrate Airflow's database and store the connections, if anything changed since last time."""
         wanted = {"airflow": version("apache-airflow-core"), "connections": settings.connections()}
         prepared = self.layout.prepared
         stored = json.loads(prepared.read_text("utf-8")) if prepared.exists() else {}
@@ -222,7 +222,7 @@ class Stack:
             return
         self._say("preparing Airflow's database and connections")
         known = stored.get("connections")
-        # An earlier release noted no more than a digest.
+        # An earlier release stored only a digest.
         given = {"wanted": wanted["connections"], "stored": known if isinstance(known, dict) else {}}
         self._run(
             [sys.executable, "-m", "stack.metadata"],
@@ -249,9 +249,9 @@ class Stack:
 
     @contextmanager
     def only(self, what: str) -> Iterator[None]:
-        """Let nobody else do ``what`` with this stack meanwhile.
+        """Hold a lock, so that only this process does ``what`` with this stack.
 
-        :raises StackError: somebody does already; the text names the process.
+        :raises StackError: another process does; the text names it.
         """
         self.layout.make_folders()
         with (self.layout.state / f"{what}.lock").open("a+") as lock:
@@ -270,7 +270,7 @@ class Stack:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Let no second command work on the same stack at the same time."""
+        """Hold a lock, so that only one command works on the stack at a time."""
         self.layout.make_folders()
         with (self.layout.state / "lock").open("w") as lock:
             try:
@@ -282,7 +282,7 @@ class Stack:
 
 
 def _environment(settings: AirflowSettings) -> dict[str, str]:
-    """The caller's environment without what it says to some other Airflow, and with the stack's settings."""
+    """The caller's environment without its Airflow settings, and with the stack's settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     exempt = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
     no_proxy = ",".join(filter(None, (exempt, "127.0.0.1", "localhost")))
@@ -290,13 +290,13 @@ def _environment(settings: AirflowSettings) -> dict[str, str]:
 
 
 def _command(service_name: str, settings: AirflowSettings) -> list[str]:
-    """What to run; each as a module of this interpreter, so that PATH does not matter."""
+    """The command of a service, run as a module of this interpreter, so that PATH does not matter."""
     airflow = [sys.executable, "-m", "airflow"]
     match service_name:
         case "api-server":
             return [*airflow, "api-server"]
         case "scheduler" | "triggerer":
-            # Their log servers would listen on every address; on one machine the API server reads the files.
+            # Log servers would listen on all addresses; on one machine the API server reads the files.
             return [*airflow, service_name, "--skip-serve-logs"]
         case "dag-processor":
             return [*airflow, service_name]

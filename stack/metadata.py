@@ -1,7 +1,8 @@
-"""Brings Airflow's metadata database up to date and stores the stack's connections in it.
+"""Migrates Airflow's metadata database and stores the stack's connections in it.
 
-Run as a process of its own (``python -m stack.metadata``) with the stack's environment and the connections as
-JSON on standard input: loading Airflow takes seconds, so it happens once, for both, and only when needed.
+Run as a separate process (``python -m stack.metadata``) with the stack's environment and the connections as
+JSON on standard input. Loading Airflow takes seconds, so it happens once for both steps, and only when
+needed.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ ATTRIBUTES = ("conn_type", "description", "host", "login", "password", "schema",
 
 
 def main() -> None:
-    """Migrate, then bring each connection up to what standard input says; what a person edited stays."""
+    """Migrate, then update the connections from standard input; people's edits stay."""
     given = json.load(sys.stdin)
     initdb()
     store_connections(given["wanted"], given["stored"])
 
 
 def store_connections(wanted: dict[str, dict[str, Any]], stored: dict[str, dict[str, Any]]) -> None:
-    """Insert or replace; passwords and extras are encrypted with the stack's fernet key by the model.
+    """Insert or replace connections. The model encrypts passwords and extras with the stack's fernet key.
 
-    :param stored: what was stored the last time.
+    :param stored: what was stored last time.
     """
     with create_session() as session:
         for conn_id, attributes in wanted.items():

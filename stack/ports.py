@@ -1,4 +1,4 @@
-"""TCP ports of the stack: the same ones each time while they are free."""
+"""TCP ports of the stack, the same ones at each start while they are free."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _USUAL = {"api": 8080, "sandbox": 8090}
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What listens where on loopback."""
+    """The loopback ports of the parts."""
 
     postgres: int
     api: int
@@ -22,10 +22,10 @@ class Ports:
 
     @classmethod
     def choose(cls, path: Path, *, postgres: int, running: Collection[str]) -> Ports:
-        """Settle the ports and remember them in ``path``.
+        """Choose the ports and store them in ``path``.
 
-        :param postgres: where the running server listens.
-        :param running: names of the ports whose owner runs already; they stay.
+        :param postgres: the port of the running server.
+        :param running: names of the ports whose owner already runs; they stay.
         """
         kept: dict[str, int] = json.loads(path.read_text("utf-8")) if path.exists() else {}
         chosen = {"postgres": postgres, **{name: kept[name] for name in running if name in kept}}
@@ -40,5 +40,5 @@ class Ports:
 
     @classmethod
     def kept(cls, path: Path) -> Ports | None:
-        """The ports taken last time, if there was a last time."""
+        """The ports of the last start, if there was one."""
         return cls(**json.loads(path.read_text("utf-8"))) if path.exists() else None

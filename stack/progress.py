@@ -1,4 +1,4 @@
-"""Progress of batches by state: a live bar on a terminal, a line at each change anywhere else."""
+"""Progress of batches by state: a live bar on a terminal, otherwise a line at each change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.text import Text
 BAR_WIDTH = 40
 _PLAIN_SECONDS = 2.0
 
-#: State → (colour, sign); in this order from left to right. What is not listed is shown as waiting.
+#: State → (colour, sign), in this order from left to right. Other states are shown as waiting.
 _LOOKS: Mapping[str, tuple[str, str]] = {
     "succeeded": ("green", "█"),
     "failed": ("red", "█"),
@@ -35,10 +35,10 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
 
 @dataclass
 class BatchProgress:
-    """How the rows of one batch stand.
+    """The rows of one batch by state.
 
-    :param rows: how many there are.
-    :param counts: rows by state; ``set aside`` are rows that became no order.
+    :param rows: the number of rows.
+    :param counts: rows by state; ``set aside`` are rows that did not become orders.
     """
 
     name: str
@@ -48,7 +48,7 @@ class BatchProgress:
 
 
 class ProgressDisplay:
-    """Shows the batches until it is left; call :meth:`update` as often as you like."""
+    """Shows the batches until the context ends; call :meth:`update` as often as you like."""
 
     def __init__(self, console: Console, batches: list[BatchProgress]) -> None:
         self._console = console
@@ -74,7 +74,7 @@ class ProgressDisplay:
             self._live.stop()
 
     def update(self, *, is_last: bool = False) -> None:
-        """Show the batches as they stand now."""
+        """Show the current state of the batches."""
         if self._live:
             self._live.update(self._table(), refresh=is_last)
             return
@@ -102,7 +102,7 @@ def _in_words(batch: BatchProgress) -> str:
 
 
 def _bar(batch: BatchProgress) -> Text:
-    """A bar as wide as all rows; every state that has a row gets its share, rounded so that the sum fits."""
+    """A bar over all rows; each state gets its share, rounded so that the sum fits."""
     bar = Text()
     rows = max(batch.rows, sum(batch.counts.values()), 1)
     done = 0

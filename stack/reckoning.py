@@ -1,6 +1,6 @@
-"""The demonstration's own judgement: do the result file, the expectations and SAT's ledger agree?
+"""The demonstration's check: compares the result file, the expectations and SAT's ledger.
 
-Pure. The result file is what the submitter gets, the ledger is what SAT charged, and neither knows the other.
+Pure. The result file is what the submitter gets; the ledger is what SAT charged. They are independent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NEVER_SENT = frozenset({"rejected", "cancelled", "refused"})
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """What the result file says of one row. Rupiah; None where the file says nothing."""
+    """One row of the result file. Rupiah; None where the file has no value."""
 
     order_id: str
     verdict: str
@@ -33,7 +33,7 @@ class ResultRow:
 
     @property
     def is_repeat(self) -> bool:
-        """True when the row is an order that another row, or an earlier batch, had submitted before."""
+        """True when another row or an earlier batch had already submitted the order."""
         return self.verdict.startswith("already submitted")
 
 
@@ -57,7 +57,7 @@ def read_results(content: bytes) -> list[ResultRow]:
 def differences(
     results: Sequence[ResultRow], expectations: Sequence[Expectation], ledger: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
-    """Everything that is not as it should be, one line each; empty when all is well.
+    """All differences, one line each; empty when everything agrees.
 
     :param ledger: the SAT server's view by request id (``requests`` of ``/_sandbox/ledger``).
     """
@@ -102,7 +102,7 @@ def _disagreement_with_ledger(row: ResultRow, entry: Mapping[str, Any] | None) -
 
 
 def unaccounted(known: Collection[str], before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What SAT was sent between two looks at its ledger that is no recorded order.
+    """Requests that SAT received during the run and that are not recorded orders.
 
     :param known: request ids of all recorded orders.
     :param before: the SAT server's ledger when the run began.

@@ -118,7 +118,7 @@ class Receiver:
         return self._current is not None and self._current.is_stale
 
     async def callback(self, request: Request) -> Response:
-        """Handle one callback; returns one of the first seven :class:`~sat_hook.receiver.responses.Answer`."""
+        """Handle one callback: one of the first seven :class:`~sat_hook.receiver.responses.Answer`."""
         account = str(request.path_params["account"])
         source: Address | None = None
         try:

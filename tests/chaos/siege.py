@@ -31,9 +31,9 @@ from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import LocalSpool
 from stack.airflow_api import AirflowApi, AirflowApiError
+from stack.errors import StackError
 from stack.lifecycle import Stack
 from stack.processes import Service
-from stack.trouble import StackError
 
 _BAD_GATEWAY = {"fault": "error", "operations": ["checkout"], "when": "after", "status": 502, "body": "html"}
 _BUSY = {"fault": "error", "operations": ["status"], "when": "before", "status": 503, "body": "html"}

@@ -39,8 +39,8 @@ from sat_hook.store.spool import LocalSpool
 from sat_hook.triggers.batch import SATBatchTrigger
 from stack.airflow_api import AirflowApi, AirflowApiError
 from stack.airflow_settings import APPLICATION_DATABASE
+from stack.errors import StackError
 from stack.lifecycle import Stack
-from stack.trouble import StackError
 
 ACCOUNT = "demo"
 PRODUCT = "25k-xl"

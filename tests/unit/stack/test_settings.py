@@ -20,11 +20,11 @@ from stack import demo
 from stack.airflow_settings import AirflowSettings
 from stack.credentials import AIRFLOW_USERS, Credentials
 from stack.databases import ApplicationDatabase
+from stack.errors import StackError
 from stack.layout import Layout
 from stack.lifecycle import Stack
 from stack.ports import Ports
 from stack.postgres import free_port
-from stack.trouble import StackError
 
 
 @pytest.fixture
