@@ -31,4 +31,4 @@ class ReportMaker(Protocol):
     """The event type of a report that was given out."""
 
     def check(self, recorded: RecordedEvent, report: Report) -> Verdict:
-        """Make the report of this event again; report with its place whatever differs."""
+        """Recreate the report of this event and report every difference with its place."""
