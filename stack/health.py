@@ -29,7 +29,7 @@ class HealthCheck:
     """Checks the SAT server and Airflow's API directly, and the other parts of Airflow by their heartbeats.
 
     :param just_started: services whose heartbeat counts only if it is newer than this object, because an
-       earlier run's heartbeat may be seconds old.
+        earlier run's heartbeat may be seconds old.
     """
 
     def __init__(

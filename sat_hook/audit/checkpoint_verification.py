@@ -67,7 +67,7 @@ class ChainVerified:
     :param checkpoints: how many there are.
     :param covered_position: the last position that they cover.
     :param uncovered_events: newer events without a checkpoint; the first of them was recorded at
-       ``uncovered_since``.
+        ``uncovered_since``.
     :param signatures_checked: whether a key was available.
     """
 

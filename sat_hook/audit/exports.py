@@ -110,7 +110,7 @@ def hand_out(store: EventStore, clock: Clock, export_id: str, provenance: Proven
 
     :raises ExportNotFoundError: there is no such export.
     :raises ExportRefusedError: its pack is not written yet, or another actor requested it with personal
-       data.
+        data.
     """
     export = load_export(store, export_id)
     # Compared exactly: another spelling of the name is not enough to receive personal data.

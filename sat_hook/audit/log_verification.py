@@ -43,13 +43,13 @@ class Verification:
     """What was verified and what was found.
 
     :param closed_position: the settled position when the verification began; later events were verified as
-       far as they were visible.
+        far as they were visible.
     :param evidence_read: whether the role was allowed to recompute the digests of signed texts.
     :param published_number: the newest published checkpoint; None without a place of publication.
     :param statuses_checked: how many events were compared with their signed texts; None without SAT's keys,
-       or when the role may not read the texts.
+        or when the role may not read the texts.
     :param statuses_unchecked: by account, how many signed statuses and callbacks were not checked because
-       some keys of that account are unknown.
+        some keys of that account are unknown.
     """
 
     closed_position: int
@@ -74,7 +74,7 @@ def verify_log(
     """Verify the log in one snapshot and call ``report`` with every problem as it is found.
 
     :param since: verify only what was recorded since then, from the start of its checkpoint, and the signed
-       texts it refers to; skips heads without events, callbacks and prices. Default: everything.
+        texts it refers to; skips heads without events, callbacks and prices. Default: everything.
     :param database: any role that may read events; if it may read evidence, its bytes are checked too.
     :param trust: public keys and the place of publication, for what the database alone cannot prove.
     :raises PublicationError: the place of publication cannot be read.

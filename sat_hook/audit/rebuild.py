@@ -223,7 +223,7 @@ def compare_group(
     """Compare folds with the stored rows and heads.
 
     :param same_shape: False when another release filled the tables; members that only one of the two releases
-       knows are then ignored.
+        knows are then ignored.
     """
     room = queries("audit")
     documents_of = {

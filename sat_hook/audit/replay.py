@@ -66,9 +66,9 @@ class Replay:
 
     :param until: the position up to which everything was replayed, recorded at ``moment`` (None: nothing).
     :param compared: streams whose stored row was compared; ``moved_on`` have later events, so their row is
-       newer.
+        newer.
     :param same_shape: False when another release filled the derived tables; members that only one of the two
-       releases knows were then not compared.
+        releases knows were then not compared.
     :param reports: the number of reports by kind and verdict.
     """
 

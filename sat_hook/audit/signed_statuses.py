@@ -51,7 +51,7 @@ class SATKeys:
 
     :param withdrawn: fingerprint to time (aware): that key proves nothing that was recorded from then on.
     :param accounts: the accounts whose keys are all here; None: every account. A text of another account that
-       none of these keys signed may be genuine, so it counts as unchecked.
+        none of these keys signed may be genuine, so it counts as unchecked.
     """
 
     verifiers: Sequence[Verifier]

@@ -23,9 +23,9 @@ class PriceList:
     """The products of one answer, by code.
 
     :param contradictory: codes that appear more than once with different lines. None of them is in
-       ``products``, because it is unknown which line counts.
+        ``products``, because it is unknown which line counts.
     :param unreadable: why a line could not be read, by code; these are not in ``products`` either. Lines
-       without a readable code are under ``""``.
+        without a readable code are under ``""``.
     """
 
     products: dict[str, ListedProduct]

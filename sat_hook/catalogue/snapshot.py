@@ -44,7 +44,7 @@ class SnapshotRules:
     """When a snapshot accepts a list, and which changes raise alerts.
 
     :param missing_limit_percent: a list that misses more than this share is not accepted; 100 accepts every
-       list but an empty one.
+        list but an empty one.
     :param jump_percent: a price change of at least this much raises an alert.
     """
 
@@ -81,7 +81,7 @@ def take_snapshot(
 
     :param source: makes the requests, as the account.
     :param alerts: receives alerts about price jumps, in the snapshot's transaction, and about unreadable
-       products.
+        products.
     :raises SATError: when SAT did not return a list; the attempt is stored.
     :raises StoreUnavailableError: when the database is unavailable; nothing is stored.
     """

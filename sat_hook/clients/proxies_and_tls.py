@@ -19,7 +19,7 @@ def ca_bundle(environment: Mapping[str, str] | None = None) -> str:
     """The file or folder of trusted authorities: from the environment, else from certifi.
 
     :raises InvalidSettingsError: when a variable names a missing path; it is safer to stop than to trust
-       other authorities than the operator chose.
+        other authorities than the operator chose.
     """
     for variable in CA_BUNDLE_VARIABLES:
         path = (os.environ if environment is None else environment).get(variable, "")

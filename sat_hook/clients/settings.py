@@ -46,7 +46,7 @@ class AccountSettings:
     :param requests_per_second: ``None`` means no limit.
     :param max_in_flight: most requests at the same time.
     :param limits_are_shared: whether both limits apply to all processes of the account together, where they
-       can share them; otherwise to each process.
+        can share them; otherwise to each process.
     :param max_response_bytes: longer answers are not read to the end.
     :param trust_callbacks: a signed callback ends an order without asking for its status.
     :raises InvalidSettingsError: for a setting that cannot work.

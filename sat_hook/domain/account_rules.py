@@ -31,7 +31,7 @@ class RuleValues(BaseModel):
     The guards' rules and ``approval_over_rupiah`` as in :class:`~sat_hook.domain.guards.AccountRules`.
 
     :param dedup_horizon_hours: how long after its first sending an order may be sent again; None means the
-       deployment's setting.
+        deployment's setting.
     :param trust_callbacks: whether a connection may let a signed callback alone end an order.
     """
 

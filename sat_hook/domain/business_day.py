@@ -33,7 +33,7 @@ class BusinessDay:
     """A business day of an account's books, with that account's cut-off.
 
     :param cut_off_minutes: minutes after midnight WIB at which the day begins; it ends 24 hours later. -60
-       means from 23:00 of the day before until 23:00.
+        means from 23:00 of the day before until 23:00.
     :param opens_minutes: when it begins instead, if the day before had another cut-off.
     """
 

@@ -73,9 +73,9 @@ class AccountRules:
     """The rules that an account, or one run of a batch, sets for sending.
 
     :param approval_over_rupiah: a batch with a higher total needs a person's approval; None means never, 0
-       always.
+        always.
     :param dedup_horizon_hours: how long after its first sending an order may be sent again; None means the
-       deployment's setting.
+        deployment's setting.
     :param trust_callbacks: whether a signed callback alone may end an order.
     """
 

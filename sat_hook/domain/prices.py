@@ -118,7 +118,7 @@ class PriceSnapshot:
     :param listed: how many products are listed, including those that had to be requested by code.
     :param missing: how many products that were listed before are gone.
     :param unconfirmed: how many are not on the list without being confirmed gone, or are on it in a line that
-       cannot be read.
+        cannot be read.
     :param contradictory: how many are on the list twice with different values.
     :param state_digest: digest of all products listed after it (:func:`sat_hook.catalogue`).
     :param missing_limit_percent: how much of the list may be missing before the list is not accepted.

@@ -78,7 +78,7 @@ class SettlementMapping(BaseModel):
     :param refund_words: words of the columns ``status`` and ``kind`` that mark a refund, in any case.
     :param negative_is_refund: a negative amount is a refund; otherwise it is kept as a sale with its sign.
     :param footer_words: a row whose first cell or request id is one of these words, or begins with one, is a
-       total; case and punctuation are ignored.
+        total; case and punctuation are ignored.
     :param footer_rows: how many rows at the end of the file are not orders.
     :param thousands: the thousands separator in amounts, if any.
     :param decimal: the decimal separator; by default a point or a comma that is not ``thousands``.

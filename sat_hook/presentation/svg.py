@@ -11,7 +11,7 @@ def element(name: str, *children: object, **attributes: object) -> Markup:
     """Make an element. Children and attributes are escaped unless they are Markup; floats get one decimal.
 
     :param attributes: ``text_anchor`` is written as ``text-anchor`` and ``class_`` as ``class``; None is left
-       out.
+        out.
     """
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_number(value))}"'

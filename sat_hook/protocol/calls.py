@@ -86,7 +86,7 @@ class Reply(Generic[T]):
 
     :param response: the raw response, as received.
     :param began_at: aware, UTC, taken before the request was written: the answer was true *after* this
-       moment.
+        moment.
     """
 
     value: T

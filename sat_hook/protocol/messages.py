@@ -278,7 +278,7 @@ def parse_errors(body: bytes) -> tuple[ErrorEntry, ...]:
     """Read SAT's error entries, at least one.
 
     :raises UnreadableReplyError: when the body is not a SAT error: HTML of a proxy, ``{"error": …}``, an
-       empty list.
+        empty list.
     """
     entries = _object(_json(body), "the error").get("errors")
     if not isinstance(entries, list) or not entries:

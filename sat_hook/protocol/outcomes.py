@@ -88,10 +88,10 @@ class CheckoutOutcome:
     :param code: the code that decided the outcome, or SAT's first code.
     :param detail: SAT's text, or a sentence about the transport; at most 500 characters.
     :param reported_status: the status in an accepted reply. The reply is not signed, so it does not prove how
-       the order ends.
+        the order ends.
     :param response_digest: SHA-256 of the answer's body; ``None`` if there was no answer.
     :param product_code: the product in an accepted reply, empty when the reply has none; likewise
-       ``client_number``.
+        ``client_number``.
     """
 
     verdict: CheckoutVerdict

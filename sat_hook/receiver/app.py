@@ -278,7 +278,7 @@ def create_app(
     """Make the receiver's app; ``app.state.receiver`` is its :class:`Receiver`.
 
     :param settings: called from a thread at startup or with the first request, and then at the settings'
-       own interval.
+        own interval.
     :param prefix: the path before ``/callbacks/{account}``; begins with a slash or is empty.
     :param with_health: adds ``GET {prefix}/health`` (200 or 503) for load balancers and containers.
     :param monotonic: seconds of a clock that never jumps.

@@ -88,7 +88,7 @@ class Inbox:
         :returns: True when these bytes arrived for the first time.
         :raises InboxFullError: immediately, when too many callbacks wait.
         :raises InboxUnavailableError: when it was not committed in time. It may still be committed; the
-           same bytes again count as a repetition.
+            same bytes again count as a repetition.
         """
         loop = asyncio.get_running_loop()
         waiting = _Waiting(callback, loop, loop.create_future())

@@ -27,7 +27,7 @@ def make_server(
     callbacks.
 
     :param source: reads the settings, now and while the server runs. The limits on connections are taken
-       from the first read.
+        from the first read.
     :raises ReceiverSettingsError: as ``source`` does.
     """
     limits = source().limits

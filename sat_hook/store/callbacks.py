@@ -86,7 +86,7 @@ class CallbackReader:
     """Reads the callbacks of an account's orders by arrival, each once. Its cursor is in ``sat.log_cursors``.
 
     :param settled_seconds: callbacks younger than this are not read yet, because an earlier one may still be
-       uncommitted.
+        uncommitted.
     """
 
     def __init__(self, database: Database, settled_seconds: float = 60.0) -> None:

@@ -58,7 +58,7 @@ class Database:
         """One transaction: committed at the end of the block, rolled back on any exception.
 
         :param durable: False does not wait for the disk, so a server crash may lose the latest commits. For
-           operational tables only.
+            operational tables only.
         :param snapshot: read everything from one REPEATABLE READ, read-only snapshot.
         :raises StoreUnavailableError: when the database cannot be reached, cannot write, or gives up. A
             commit whose answer was lost may have happened; the version check of the next append detects that.
