@@ -1,4 +1,4 @@
-"""An account: decisions that apply to all of it, such as a pause. Pure, built like an order."""
+"""An account: decisions that apply to all of it, like a pause. Pure, built like an order."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What each event of a sent order leaves of it, as one narrow row: the fold's answer, ready to be summed.
+"""The state of a sent order after each of its events, as one narrow row that can be summed.
 
-The store keeps a row with each event (``sat.order_movements``). Closing a day reads these rows and compares
-positions and moments; what an event does to an order's state, price or charge is said by
-:func:`sat_hook.domain.order.evolve` alone.
+The store keeps a row for each event (``sat.order_movements``). Closing a day reads these rows and compares
+positions and times. Only :func:`sat_hook.domain.order.evolve` decides what an event does to an order's state,
+price or charge.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.order import Order, OrderState, evolve
 
 MARK_DIGITS = 15
-"""So many hexadecimal digits of an event's digest are kept as one 60-bit number."""
+"""The number of hexadecimal digits of an event's digest that are kept, as one 60-bit number."""
 
 _REMARKS = (
     happened.StatusNotFound,
@@ -31,7 +31,7 @@ _REMARKS = (
 
 
 class EndProof(StrEnum):
-    """What the end of an order rests on."""
+    """The proof of an order's end."""
 
     NONE = "none"
     SIGNED = "signed"
@@ -43,11 +43,11 @@ class OrderMovement(NamedTuple):
     """An order after one of its events. Rupiah and UTC.
 
     :param sent_at: when it was first sent.
-    :param charged_rupiah: what SAT takes for it; None while SAT has named no amount.
-    :param is_debited: SAT has said that it took the money, whether or not it gave it back.
+    :param charged_rupiah: SAT's charge; None until SAT has sent an amount.
+    :param is_debited: SAT has confirmed that it took the money, even if it was refunded.
     :param contradicts: the event is signed evidence that fits no transition.
-    :param is_remark: the event tells something about the order and does not move it.
-    :param succeeded_rupiah: what a signed Success names; 0 for every other event.
+    :param is_remark: the event adds information but does not change the order's state.
+    :param succeeded_rupiah: the amount of a signed Success; 0 for every other event.
     """
 
     state: OrderState
@@ -66,7 +66,7 @@ class OrderMovement(NamedTuple):
 
 
 class PlacedMovement(NamedTuple):
-    """A movement, and where and when its event stands in the log."""
+    """A movement with the position and time of its event in the log."""
 
     position: int
     request_id: str
@@ -75,19 +75,19 @@ class PlacedMovement(NamedTuple):
     movement: OrderMovement
 
     def row(self) -> dict[str, Any]:
-        """As ``sat.order_movements`` has it."""
+        """The row for ``sat.order_movements``."""
         row = self._asdict()
         del row["movement"]
         return row | self.movement._asdict()
 
 
 def movement_of(after: Order, event: Event) -> OrderMovement | None:
-    """The row of ``event``, after which the order is ``after``; None for an event of an unsent order."""
+    """The row of ``event``, with ``after`` as the order's new state; None for an unsent order's event."""
     if not isinstance(event, happened.SentOrderEvent):
         return None
     named = event.sales_price_rupiah if isinstance(event, happened.OrderSucceeded) else None
     state = after.state
-    # By place and not by name: every append makes these, and half the time goes into names.
+    # Positional arguments: every append makes these, and keyword arguments take twice the time.
     return OrderMovement(
         state,
         _end_proof(after) if state.is_signed_end else EndProof.NONE,
@@ -108,7 +108,7 @@ def movement_of(after: Order, event: Event) -> OrderMovement | None:
 def fold_with_movements(
     request_id: str, events: Iterable[RecordedEvent]
 ) -> tuple[Order | None, list[PlacedMovement]]:
-    """The order after all of its events, and the movements on its way there."""
+    """The order after all of its events, and the movements of these events."""
     order: Order | None = None
     movements: list[PlacedMovement] = []
     for recorded in events:
@@ -123,7 +123,7 @@ def fold_with_movements(
 
 
 def mark_of(digest: str) -> int:
-    """An event's digest as the 60-bit number of its row."""
+    """The start of an event's digest as the 60-bit number of its row."""
     return int(digest[:MARK_DIGITS], 16)
 
 

@@ -1,18 +1,18 @@
-"""Cells that a spreadsheet may show, and words that an event or a log may hold."""
+"""Makes texts safe for spreadsheet cells, events and logs."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-# A name stands in one line, and must be text that UTF-8 can hold.
+# A name is one line of text that UTF-8 can encode.
 CONTROL_IN_NAME = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u00a0\u2028\u2029\ud800-\udfff"
-    # Zero-width characters, and those that turn the direction of writing around.
+    # Zero-width characters, and characters that reverse the writing direction.
     r"\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 )
 MAXIMUM_SHOWN_CHARACTERS = 60
-# Unicode's classes of what has no look of its own, or none that everybody agrees on.
+# Unicode categories of characters without a glyph, or without an agreed one.
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"))
 _CALLED = {
     "\t": "a tab",
@@ -30,7 +30,7 @@ _LONG_NUMBER = re.compile(r"[0-9](?:[ .-]?[0-9]){8,}")
 
 
 def shape_of(text: str) -> str:
-    """What ``text`` looks like without what it says, such as ``13 characters, digits and spaces``."""
+    """Describe ``text`` without its contents, for example ``13 characters, digits and spaces``."""
     kinds = {
         "letters": any(mark.isalpha() for mark in text),
         "digits": any(mark.isdigit() for mark in text),
@@ -46,35 +46,35 @@ def shape_of(text: str) -> str:
 
 
 def has_long_number(text: str) -> bool:
-    """Whether a person's number may be in a text."""
+    """Whether a text may hold a person's number."""
     return _LONG_NUMBER.search(text) is not None
 
 
 def shown(text: str) -> str:
-    """``text`` for a message: quoted and short; only its shape when a number of a person may be in it."""
+    """``text`` for a message, quoted and short; only its shape if it may hold a person's number."""
     if not text or has_long_number(text):
         return shape_of(text)
     return repr(text if len(text) <= MAXIMUM_SHOWN_CHARACTERS else text[: MAXIMUM_SHOWN_CHARACTERS - 3] + "…")
 
 
 def first_control(text: str) -> str:
-    """The first character that no name may hold, in ASCII (``'\\x00'``); empty when there is none."""
+    """The first character that is not allowed in a name, in ASCII (``'\\x00'``); empty when there is none."""
     found = CONTROL_IN_NAME.search(text)
     return ascii(found.group()) if found else ""
 
 
 def one_line(text: str) -> str:
-    """``text`` as a short part of a line: a title of a column, however it was written."""
+    """``text`` as a short part of a line, for example a column title."""
     line = " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
     is_long = len(line) > MAXIMUM_SHOWN_CHARACTERS
     return line[: MAXIMUM_SHOWN_CHARACTERS - 1] + "…" if is_long else line
 
 
 def first_invisible(text: str) -> str:
-    """What the first character is that a person cannot have meant: ``a no-break space ('\\xa0')``.
+    """Name the first character that a person cannot have meant: ``a no-break space ('\\xa0')``.
 
-    Control characters, blanks other than the space, zero-width characters, marks of direction, and what
-    stands for a character that was lost. Empty when there is none.
+    These are control characters, blanks other than the space, zero-width characters, direction marks, and
+    the replacement character. Empty when there is none.
     """
     if text.isascii() and text.isprintable():
         return ""
@@ -86,7 +86,7 @@ def first_invisible(text: str) -> str:
 
 
 def is_misread(text: str) -> bool:
-    """Whether UTF-8 was read as Windows-1252 on its way here: ``Ã©`` where ``é`` was meant."""
+    """Whether UTF-8 was decoded as Windows-1252 on the way: ``Ã©`` instead of ``é``."""
     for run in _NON_ASCII.findall(text):
         try:
             run.encode("cp1252").decode("utf-8")

@@ -1,8 +1,8 @@
-"""CSV that people open in a spreadsheet: no text in it runs as a formula, whatever separator it is split at.
+"""Writes CSV that is safe to open in a spreadsheet: no text runs as a formula, whatever separator is used.
 
-A spreadsheet splits a ``.csv`` at the separator of its region, not at the file's own. So a formula is made
-text not only at the begin of a cell, but behind every mark at which the cell may be split. :func:`plain` is
-the way back: for every text, ``plain(neutral(text)) == text``.
+A spreadsheet splits a ``.csv`` at the separator of its locale, not at the file's. So formulas are neutralised
+at the start of a cell and after every character at which the cell may be split. :func:`plain` reverses this:
+for every text, ``plain(neutral(text)) == text``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 _FORMULA = r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]"
-# A spreadsheet may skip a tab or a line break at the begin of a cell, and run what follows.
+# A spreadsheet may skip a tab or a line break at the start of a cell and run what follows.
 _BEGIN = rf"""(?='*(?:[\t\r\n]|[\s"]*{_FORMULA}))"""
 _EARLIER_BEGIN = re.compile(r"[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 _MARK = r"""([,;\t|\r\n][\s"]*)"""
@@ -22,14 +22,14 @@ _BEHIND_A_MARK, _NEUTRAL_MARK = (re.compile(f"{_MARK}{quote}(?={_FORMULA})") for
 
 
 class TextTarget(Protocol):
-    """What CSV is written to."""
+    """The target of CSV text."""
 
     def write(self, text: str, /) -> object:
-        """Take ``text``."""
+        """Write ``text``."""
 
 
 class SpreadsheetWriter:
-    """Writes rows of CSV: text as text, numbers as numbers, nothing as nothing."""
+    """Writes rows of CSV: text as text, numbers as numbers, None as an empty cell."""
 
     def __init__(
         self, out: TextTarget, delimiter: str = ",", as_text: Callable[[str], str] | None = None
@@ -43,7 +43,7 @@ class SpreadsheetWriter:
 
 
 def neutral(cell: str) -> str:
-    """The cell as text for a spreadsheet: what it would run as a formula gets an apostrophe in front."""
+    """The cell as text for a spreadsheet: a formula gets an apostrophe in front."""
     if cell.isalnum():
         return cell
     begun = f"'{cell}" if _AT_THE_BEGIN.match(cell) else cell
@@ -51,12 +51,12 @@ def neutral(cell: str) -> str:
 
 
 def neutral_at_the_begin(cell: str) -> str:
-    """What earlier releases wrote: only what the cell begins with was made text."""
+    """The form of earlier releases, which neutralised only the start of the cell."""
     return f"'{cell}" if _EARLIER_BEGIN.match(cell) else cell
 
 
 def plain(cell: str) -> str:
-    """The text that :func:`neutral` made ``cell`` from."""
+    """The text from which :func:`neutral` made ``cell``."""
     if "'" not in cell:
         return cell
     begun = _NEUTRAL_MARK.sub(r"\1", cell)

@@ -1,4 +1,4 @@
-"""Files with customers' data or goods: only their owner reads them, and a reader never sees half of one."""
+"""Writes files with customers' data or goods: readable only by their owner, and never seen half-written."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PRIVATE = 0o600
 
 @contextmanager
 def private_file(target: Path) -> Iterator[BinaryIO]:
-    """Write ``target`` with mode 0600, replacing what was there once all of it is on the disk.
+    """Write ``target`` with mode 0600. It replaces an existing file once all bytes are on disk.
 
-    The bytes go to a draft beside it. When the block fails, such as on a full disk, the draft is removed and
-    the target stays as it was. A device or a pipe is written as it is.
+    The bytes go to a draft next to it. If the block fails, for example on a full disk, the draft is removed
+    and the target stays unchanged. A device or a pipe is written directly.
 
     :raises OSError: it cannot be written.
     """

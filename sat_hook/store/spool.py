@@ -1,7 +1,7 @@
-"""The spool: where submitted bytes and result files live. After a submission only the spooled bytes count.
+"""The spool stores submitted bytes and result files. After a submission only the spooled bytes count.
 
-This is the port and its plain-folder form; Airflow's ObjectStoragePath (file, s3, gs, …) is adapted in
-``sat_hook/hooks``.
+This module has the port and its plain-folder form; ``sat_hook/hooks`` adapts Airflow's ObjectStoragePath
+(file, s3, gs, …).
 """
 
 from __future__ import annotations
@@ -16,44 +16,44 @@ from sat_hook.store.private_files import private_file
 
 
 class SpoolError(StepError):
-    """The spooled bytes are not there, or are not the bytes that were submitted."""
+    """The spooled bytes are missing, or differ from the submitted bytes."""
 
 
 class SpoolFileGoneError(SpoolError):
-    """The spool is there, and the file is not any more: removed by retention, archived, or lost."""
+    """The spool is available, but the file is gone: removed by retention, archived, or lost."""
 
 
 class SpoolReader(Protocol):
-    """Blobs by their URI."""
+    """Reads blobs by URI."""
 
     def open(self, uri: str) -> BinaryIO:
         """The bytes at ``uri``.
 
-        :raises SpoolFileGoneError: when the spool is there and has no such file.
+        :raises SpoolFileGoneError: when the spool is available but has no such file.
         :raises SpoolError: when they cannot be read.
         """
 
 
 class Spool(SpoolReader, Protocol):
-    """Named blobs, written whole."""
+    """Stores named blobs, each written completely."""
 
     def write(self, name: str, content: bytes) -> str:
-        """Keep ``content`` under ``name`` (a relative path), replacing what was there.
+        """Store ``content`` under ``name`` (a relative path), replacing an existing blob.
 
-        :returns: the URI by which every worker can read it.
-        :raises SpoolError: when it cannot be kept.
+        :returns: the URI at which every worker can read it.
+        :raises SpoolError: when it cannot be stored.
         """
 
 
 class NamedSpool(Spool, Protocol):
-    """A spool that can be asked for what it keeps by its name."""
+    """A spool that can resolve names."""
 
     def uri_of(self, name: str) -> str:
-        """The URI of what is or would be kept under ``name``."""
+        """The URI of ``name``, whether or not it exists."""
 
 
 class LocalSpool:
-    """A spool in one folder that every process of the deployment sees."""
+    """A spool in one folder that all processes of the deployment share."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
@@ -80,7 +80,7 @@ class LocalSpool:
         try:
             return path.open("rb")
         except FileNotFoundError as error:
-            # A disk that is not mounted has lost nothing.
+            # An unmounted disk does not mean that the file is lost.
             gone = SpoolFileGoneError if self._folder.is_dir() else SpoolError
             raise gone(f"{uri} is not in the spool any more") from error
         except OSError as error:
@@ -88,10 +88,10 @@ class LocalSpool:
 
 
 class AnySpool:
-    """Reads whatever a URI of the log names: for audits, which have no folder of their own.
+    """Reads any URI in the log, for audits, which have no spool folder.
 
-    Object stores are read with the credentials that their fsspec driver finds by itself; the Airflow
-    connection in front of the ``@`` is not looked up. Nothing is ever written.
+    Object stores are read with the credentials that their fsspec driver finds; the Airflow connection before
+    the ``@`` is not used. It never writes.
     """
 
     def write(self, name: str, content: bytes) -> str:
@@ -101,11 +101,11 @@ class AnySpool:
         parts = urlsplit(uri)
         if parts.scheme in ("", "file"):
             path = Path(unquote(parts.path))
-            # The spool itself is a few folders above: batches/ID/DIGEST.csv.
+            # The spool's folder is a few levels up: batches/ID/DIGEST.csv.
             return LocalSpool(path.parents[min(2, len(path.parents) - 1)]).open(path.as_uri())
         plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         try:
-            # Comes with Airflow, without types; who has files only needs neither.
+            # fsspec comes with Airflow and has no types; local files do not need it.
             fsspec = import_module("fsspec")
             return cast("BinaryIO", fsspec.open(plain, "rb").open())
         except FileNotFoundError as error:
