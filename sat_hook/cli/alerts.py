@@ -1,4 +1,4 @@
-"""``sat alerts`` and ``sat looks``: what people were told, and how ended orders were looked at again."""
+"""``sat alerts`` and ``sat rechecks``: what people were told, and how ended orders were asked about again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sat_hook.cli.formatting import MAXIMUM_LISTED, Columns, moment
 
 FOUND_TROUBLE = 1
 ALERTS = Columns("when (WIB)", "kind", "account", "what", "told")
-LOOKS = Columns("day (WIB)", "mark", "account", ">in time", ">late", ">to do", ">missed", ">changed")
+RECHECKS = Columns("day (WIB)", "mark", "account", ">in time", ">late", ">to do", ">missed", ">changed")
 
 
 def alerts(
@@ -37,11 +37,11 @@ def alerts(
     out.print(table if found else "nothing")
 
 
-def looks(
+def rechecks(
     context: typer.Context,
-    days: Annotated[int, typer.Option(min=1, max=3650, help="So many days back")] = 30,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Days back")] = 30,
 ) -> None:
-    """Show how the later looks at ended orders stand, by day and mark. Exit code 1 when some were missed."""
+    """Show how the rechecks of ended orders stand, by day. Exit code 1 when some were missed."""
     from rich.text import Text
 
     from sat_hook.clients.clock import SystemClock
@@ -51,7 +51,7 @@ def looks(
     now = SystemClock().now()
     with database_of(settings_of(context)) as database:
         counts = PostgresRecheckSchedule(database).counts(now, now - timedelta(days=days))
-    table = LOOKS.table()
+    table = RECHECKS.table()
     for count in counts:
         table.add(
             count.due_on.isoformat(),

@@ -54,7 +54,8 @@ app.add_typer(database.app, name="db")
 app.add_typer(receiver.app, name="receiver")
 app.command("replay")(replay.replay)
 app.command("alerts")(alerts.alerts)
-app.command("looks")(alerts.looks)
+app.command("rechecks")(alerts.rechecks)
+app.command("looks", hidden=True)(alerts.rechecks)  # the name of earlier releases
 app.command("pause")(account.pause)
 app.command("resume")(account.resume)
 

@@ -87,6 +87,8 @@ def leaves(command: Any, path: str) -> Iterator[str]:
         yield path
         return
     for name, below in command.commands.items():
+        if below.hidden:
+            continue
         yield from leaves(below, f"{path} {name}")
 
 

@@ -1,4 +1,4 @@
-"""``sat alerts`` and ``sat looks`` on a real database, with the reader's role."""
+"""``sat alerts`` and ``sat rechecks`` on a real database, with the reader's role."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def test_looks_are_counted_and_misses_are_an_exit_code(run: Run, database: Appli
     now = SystemClock().now()
     looks = watch.claim_due(ACCOUNT, (1,), now, now, 10)
     watch.close({looks[0].key: RecheckFinding.SAME}, ended + timedelta(days=1))
-    ran = run("looks", env=env)
+    ran = run("rechecks", env=env)
     assert ran.code == 1
     assert ran.out.split()[-7:] == ["D+1", ACCOUNT, "1", "0", "0", "1", "0"]
     watch.close({looks[1].key: RecheckFinding.SAME}, now)
-    ran = run("looks", env=env)
+    ran = run("rechecks", env=env)
     assert ran.code == 0
     assert ran.out.split()[-7:] == ["D+1", ACCOUNT, "1", "1", "0", "0", "0"]
     opened.close()
