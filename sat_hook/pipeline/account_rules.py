@@ -1,7 +1,7 @@
-"""An account's rules at work: which are in force, what is adopted, and how runs are kept to them.
+"""Apply an account's rules: which are in force, which a run adopts, and which runs are refused.
 
-Every step that lets something through asks here, so that neither a connection nor a run's parameter loosens
-what two people have confirmed.
+Every step that lets orders pass checks the rules here. Neither a connection nor a run's parameter can loosen
+what two people confirmed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ORIGINS = ("AccountRulesAdopted", "AccountRulesConfirmed")
 
 @dataclass(frozen=True, slots=True)
 class AskedRun:
-    """A run that was started, and what it asks for.
+    """A run that was started, and the rules it asks for.
 
     :param run: the DAG's id and the run's.
     :param connection: the account's connection.
@@ -49,7 +49,7 @@ class AskedRun:
 
 
 def rules_of_account(store: EventStore, account: str) -> AccountRules:
-    """The rules that nothing but two people can loosen."""
+    """The rules that only two people can loosen."""
     return standing_of(store, account).rules.in_force
 
 
@@ -58,7 +58,7 @@ def recovery_limits(
 ) -> RecoveryLimits:
     """How long an order may be sent again under these rules; ``asked`` can only be shorter.
 
-    :param deployment: what counts where neither asks for anything.
+    :param deployment: the deployment's value, used when neither sets one.
     """
     hours = rules.dedup_horizon_hours
     limits = asked or deployment or RecoveryLimits()
@@ -73,7 +73,7 @@ def recovery_limits(
 def adopt_rules(
     handler: CommandHandler, account: str, connection: str, asked: AccountRules, provenance: Provenance
 ) -> AccountRules:
-    """The account's rules, after what its connection asks for counts where no people have confirmed any."""
+    """The account's rules. What its connection asks for counts until two people have confirmed rules."""
     standing, _ = handler.apply_to_account(account, AdoptRules(connection, asked), provenance)
     return standing.rules.in_force
 
@@ -87,9 +87,9 @@ def origin_of_rules(store: EventStore, account: str) -> RecordedEvent | None:
 def start_batch_run(
     handler: CommandHandler, batch_id: str, asked: AskedRun, provenance: Provenance
 ) -> AccountRules:
-    """The rules of a run of the batch, once it is recorded who started it and with which rules.
+    """Record who started the batch's run and with which rules; return its rules.
 
-    A try of the same run records nothing again.
+    A retry of the same run records nothing.
 
     :raises RunRefusedError: when the run asks for less than the account does, or its connection pays as the
         client of another account; that is recorded as well.
@@ -118,7 +118,7 @@ def start_batch_run(
 
 
 def refuse_looser_run(handler: CommandHandler, account: str, asked: AskedRun, provenance: Provenance) -> None:
-    """See to it that a run that has no batch yet asks for no less than its account does.
+    """Check that a run that has no batch yet is at least as strict as its account's rules.
 
     :raises RunRefusedError: naming each rule, what was found and what was expected; or that the connection
         pays as the client of another account. It is recorded in the account that has the rules.
@@ -146,14 +146,14 @@ def refuse_account_run(
     looser: Mapping[str, str],
     provenance: Provenance,
 ) -> RunRefusedError:
-    """Record that a run was refused, and why; returns what to raise."""
+    """Record that a run was refused and why; return the error to raise."""
     text = _refusal(account, looser)
     handler.apply_to_account(account, RecordRun(run, parameters, text), provenance)
     return RunRefusedError(text)
 
 
 def rules_asked(of_run: Mapping[str, float | None]) -> AccountRules:
-    """What a run names as rules; a rule that it does not name asks for nothing."""
+    """The rules that a run names. A rule that it does not name asks for nothing."""
     nothing = RuleValues.of(NO_RULES).model_dump()
     named = {name: value for name, value in of_run.items() if value is not None}
     return RuleValues.model_validate({**nothing, **named}).rules

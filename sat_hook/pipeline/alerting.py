@@ -1,10 +1,9 @@
-"""Alerting: what happened is read from the log, noted once for each event, and told to people.
+"""Alerting: read events from the log, note one alert for each, and notify people.
 
-The log is read after a cursor up to a closed position, so nothing is passed over and nothing is noted twice.
-Telling is at least once: a process that dies between the message and its note tells again.
+The log is read from a cursor up to a closed position, so each event is noted exactly once. Messages are sent
+at least once: a process that dies after sending a message and before noting it sends the message again.
 
-What is no event of the log is noted with :func:`raise_alerts`, under a key of its own; it is then told like
-everything else.
+An alert that has no event is noted with :func:`raise_alerts` under its own key, and sent like the others.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from sat_hook.store.alerts import AlertBook
 from sat_hook.store.event_store import EventStore
 
 Tell = Callable[[Sequence[Alert]], object]
-"""Has people told of alerts. The same alert again is no news."""
+"""Raises alerts. Raising the same alert again does nothing."""
 
 ONLY_LOGGED = "no notifier is set (variable sat_alerts): it is in the log of the task notify alone"
 NOT_TRIED = "not tried, because the notifier had failed before"
@@ -30,7 +29,7 @@ NOT_TRIED = "not tried, because the notifier had failed before"
 
 @dataclass(slots=True)
 class TellingReport:
-    """One round: messages that went out, alerts told by them, and what was wrong with the others."""
+    """One round: messages sent, alerts they contained, and the errors of messages that were not sent."""
 
     messages: int = 0
     told: int = 0
@@ -39,20 +38,20 @@ class TellingReport:
 
 
 def no_alerts(alerts: Sequence[Alert]) -> None:
-    """Tells nobody."""
+    """Sends nothing."""
 
 
 def raise_alerts(book: AlertBook, alerts: Sequence[Alert], connection: Connection | None = None) -> int:
-    """Have people told of ``alerts``; a key that was ever raised before is no news. Returns how many are.
+    """Raise ``alerts``; a key that was raised before is skipped. Returns how many are new.
 
-    :param connection: the caller's own transaction, if the alerts are to be undone with it.
+    :param connection: the caller's transaction, if the alerts must roll back with it.
     :raises StoreUnavailableError: when the database is away.
     """
     return book.add(alerts, connection=connection)
 
 
 def collect_alerts(store: EventStore, book: AlertBook, limits: AlertingLimits | None = None) -> int:
-    """Note everything that the log has to tell since the last time; returns how many alerts are new.
+    """Note the alerts of all events since the last call; return how many alerts are new.
 
     :raises StoreUnavailableError: when the database is away; what was noted stays noted.
     """
@@ -76,10 +75,10 @@ def tell_people(
     *,
     reaches_people: bool = True,
 ) -> TellingReport:
-    """Send what nobody was told of yet, one message for each kind and account.
+    """Send the alerts that were not sent yet, one message for each kind and account.
 
-    :param reaches_people: False when ``send`` only writes a log: then nobody was told.
-    :param send: may raise whatever it likes; the message then goes out another time.
+    :param reaches_people: False when ``send`` only writes a log and notifies no person.
+    :param send: may raise any exception; the message is then sent in a later round.
     :raises StoreUnavailableError: when the database is away.
     """
     bounds = limits or AlertingLimits()
@@ -91,8 +90,8 @@ def tell_people(
         keys = [alert.key for alert in alerts]
         trouble = NOT_TRIED if len(report.trouble) >= bounds.failures_to_stop else _sent(send, message)
         if trouble is not None:
-            # Who was not tried is due in the next round. After the same pause it would always stand behind
-            # those that fail.
+            # Messages that were not tried are due in the next round. With the same pause they would always
+            # queue behind those that fail.
             is_tried = trouble != NOT_TRIED
             pause = bounds.pause_seconds(min(tries[key] for key in keys)) if is_tried else 0.0
             book.settle_not_notified(keys, clock.now() + timedelta(seconds=pause), trouble)
@@ -112,6 +111,6 @@ def _sent(send: Callable[[AlertMessage], None], message: AlertMessage) -> str | 
     try:
         send(message)
     except Exception as error:
-        # Whatever a notifier does, the alert is only late. Its words may hold addresses and secrets.
+        # A notifier's error only delays the alert. Its text may hold addresses and secrets.
         return type(error).__name__
     return None

@@ -1,6 +1,6 @@
-"""Approval, maker-checker: somebody other than the maker looks at the batch, and only what was shown is paid.
+"""Approval, maker-checker: a user other than the maker reviews the batch; only what was shown is paid.
 
-What is asked for is pinned by :class:`~sat_hook.domain.batch_events.ApprovalTerms`: the file's digest, the
+A request is pinned by :class:`~sat_hook.domain.batch_events.ApprovalTerms`: the file's digest, the
 number of orders, their sum, and a digest over the request id, the price and the payload (product, client
 number, amounts, fields) of every order that would be sent; for a held order also why it is held, and its
 version.
@@ -48,10 +48,10 @@ WAITING_STATES = (OrderState.QUOTED, OrderState.HELD)
 
 @dataclass(frozen=True, slots=True)
 class ApprovalPolicy:
-    """When a person has to approve.
+    """When a person must approve.
 
-    :param over_rupiah: a batch that costs more than this in all; None is never, 0 is always.
-    :param held_too: held orders are part of what is asked for, and the approval releases them. Without it
+    :param over_rupiah: a batch that costs more than this in total needs approval; None is never, 0 is always.
+    :param held_too: the request includes held orders, and the approval releases them. Without it
         they stay held.
     """
 
@@ -61,7 +61,7 @@ class ApprovalPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequest:
-    """What a person is asked. Nothing in it names whom a payment is for.
+    """The request shown to an approver. It names no customer.
 
     :param maker: the user who submitted the batch; None when a service did.
     :param prices: what each order costs, by request id.
@@ -81,16 +81,16 @@ class ApprovalRequest:
     earlier_terms: ApprovalTerms | None = field(default=None, repr=False)
 
     def is_about(self, terms: ApprovalTerms | None) -> bool:
-        """Whether ``terms`` pin these very orders, in the form of this release or of an earlier one."""
+        """Whether ``terms`` pin exactly these orders, in the form of this release or an earlier one."""
         return terms is not None and terms in (self.terms, self.earlier_terms)
 
 
 def approval_is_needed(store: EventStore, batch: Batch, policy: ApprovalPolicy) -> bool:
     """Whether orders of the batch may only be sent with an approval.
 
-    The smaller threshold counts, that of the policy or that of the account's rules. Once asked, always asked:
-    a later run with another policy does not go around it. The sum is that of the whole batch, with what was
-    sent before, so that releasing it bit by bit does not go around it either.
+    The smaller threshold counts: the policy's or that of the account's rules. A batch that once needed
+    approval always needs it, so a later run with another policy cannot avoid it. The sum covers the whole
+    batch, including orders already sent, so releasing it bit by bit cannot avoid it either.
     """
     if batch.approval_required:
         return True
@@ -111,14 +111,14 @@ def approval_is_needed(store: EventStore, batch: Batch, policy: ApprovalPolicy) 
 def ask_for_approval(
     handler: CommandHandler, batch_id: str, policy: ApprovalPolicy, provenance: Provenance
 ) -> ApprovalRequest | None:
-    """What has to be approved before the batch goes on, recorded as asked for; None when nothing has.
+    """Record and return the approval that the batch needs before it goes on; None when it needs none.
 
-    An approval that was recorded and then cut short is finished first; so are a withdrawal and a rejection,
-    which are final.
+    An interrupted approval, withdrawal or rejection is finished first. A withdrawal and a rejection are
+    final.
 
     :raises BatchStoppedError: when the batch is refused.
     :raises ApprovalRejectedError: when a rejection was recorded and orders were still waiting.
-    :raises ApprovalTermsChangedError: when somebody rejected the batch at this moment.
+    :raises ApprovalTermsChangedError: when a user rejected the batch at the same moment.
     """
     batch = load_batch(handler.store, batch_id)
     if batch.state is BatchState.REFUSED:
@@ -161,8 +161,8 @@ def approve(
 ) -> Batch:
     """Record that the user in ``provenance`` approves the batch as ``terms`` show it.
 
-    :raises ApproverRefusedError: when that user is the maker; recorded, and to be asked again.
-    :raises ApprovalTermsChangedError: when the batch is not what was shown any more; recorded.
+    :raises ApproverRefusedError: when that user is the maker; recorded. Ask again.
+    :raises ApprovalTermsChangedError: when the batch has changed since it was shown; recorded.
     """
     batch = load_batch(handler.store, batch_id)
     approver = user_of(provenance)
@@ -188,7 +188,7 @@ def approve(
         )
     batch, refusal = handler.apply_to_batch(batch_id, ApproveBatch(terms, approver), provenance)
     if refusal is not None and refusal.reason is not RefusalReason.ALREADY_SO:
-        # Nothing is approved order by order that is not approved as a batch.
+        # The batch's approval comes first; only then are its orders approved one by one.
         _refuse(handler, batch, ApprovalRefusal.TERMS_CHANGED, refusal.detail, provenance)
         raise ApprovalTermsChangedError(
             f"batch {batch_id} has changed while it was approved: {refusal.detail}. Nothing was approved; "
@@ -199,9 +199,9 @@ def approve(
 
 
 def reject(handler: CommandHandler, batch_id: str, terms: ApprovalTerms, provenance: Provenance) -> None:
-    """Record that the user in ``provenance`` rejects: every order that was not sent yet ends unsent.
+    """Record that the user in ``provenance`` rejects the batch. Every order not sent yet ends unsent.
 
-    A batch of which nothing was ever sent is refused as a whole. The maker, too, may reject.
+    A batch of which no order was ever sent is refused as a whole. The maker may reject too.
 
     :raises ApprovalRejectedError: always, once everything is recorded: the batch's run ends here.
     """
@@ -213,7 +213,7 @@ def reject(handler: CommandHandler, batch_id: str, terms: ApprovalTerms, provena
 
 
 def _end_rejected(handler: CommandHandler, batch_id: str, rejecter: str, provenance: Provenance) -> None:
-    """End what waits of a rejected batch; begun anew by the next run when it was cut short."""
+    """End the waiting orders of a rejected batch. The next run repeats it when it was interrupted."""
     text = f"user {rejecter!r} rejected the batch"
     for group in grouped(each_order(handler.store, OrderSlice(batch_id, WAITING_STATES))):
         commands = [OrderCommandRequest(order.request_id, _ending(order, text)) for order in group]
@@ -239,9 +239,9 @@ def quotes_digest(
     held: Mapping[str, tuple[str, int]] | None = None,
     payloads: Mapping[str, str] | None = None,
 ) -> str:
-    """SHA-256 (hex) over request ids and prices in rupiah, whatever their order.
+    """SHA-256 (hex) over request ids and prices in rupiah, independent of their order.
 
-    :param payloads: the digest of what each order is for, by request id. The digest then has ``2:`` in front;
+    :param payloads: the digest of each order's payload, by request id. The digest then has ``2:`` in front;
         those of earlier releases have nothing in front, and cover no payloads.
     :param held: why an order is held and its version, by request id. An order that is held later, or again,
         thus makes another digest: no approval is about a hold that its approver was not shown.
@@ -308,7 +308,7 @@ def _to_be_sent(store: EventStore, batch_id: str, policy: ApprovalPolicy) -> Ite
 
 
 def _lacking(store: EventStore, batch_id: str, policy: ApprovalPolicy) -> bool:
-    """Whether an order to be sent is not approved, or not at its price."""
+    """Whether an order that can be sent lacks an approval at its price."""
     return any(
         order.state is OrderState.HELD
         or order.approved_rupiah is None
@@ -326,9 +326,9 @@ def _price(order: Order) -> int:
 def _approve_orders(
     handler: CommandHandler, request: ApprovalRequest, policy: ApprovalPolicy, provenance: Provenance
 ) -> None:
-    """Approve each order at the price that was shown; one that has another price by now refuses.
+    """Approve each order at the price that was shown. An order whose price has changed since refuses.
 
-    So does one that was not held when it was shown and is held by now: no approval releases it.
+    So does an order that was put on hold after it was shown: no approval releases it.
     """
     prices = request.prices
     orders = _to_be_sent(handler.store, request.batch.batch_id, policy)
@@ -358,7 +358,7 @@ def _refuse(
 
 
 def _as_answerer(user: str, provenance: Provenance) -> Provenance:
-    """An answer that is finished by a later try is still that of the user who gave it."""
+    """The provenance of an answer: the user who gave it, even when a later try finishes it."""
     return Provenance(f"{USER_PREFIX}{user}", f"{provenance.cause}, finishing a recorded answer")
 
 

@@ -1,4 +1,4 @@
-"""The balance check: early and plain - does the deposit stand a chance. It reserves nothing."""
+"""The balance check: an early, rough check that the deposit can cover the batch. It reserves nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNSENT = (OrderState.RECEIVED, OrderState.QUOTED)
 
 @dataclass(frozen=True, slots=True)
 class BalanceReport:
-    """Rupiah. ``unpriced`` orders need an inquiry first and count as nothing in the estimate."""
+    """Rupiah. ``unpriced`` orders need an inquiry first and count as 0 in the estimate."""
 
     saldo_rupiah: int
     estimate_rupiah: int
@@ -26,7 +26,7 @@ class BalanceReport:
 
     @property
     def is_short(self) -> bool:
-        """True when the deposit holds less than the orders cost at the least."""
+        """True when the deposit holds less than the lowest possible cost of the orders."""
         return self.estimate_rupiah > self.saldo_rupiah
 
     @property
@@ -41,7 +41,7 @@ class BalanceReport:
 def check_balance(
     handler: CommandHandler, batch_id: str, saldo_rupiah: int, provenance: Provenance
 ) -> BalanceReport:
-    """Compare the deposit with the least that the unsent orders can cost."""
+    """Compare the deposit with the lowest possible cost of the unsent orders."""
     batch = load_batch(handler.store, batch_id)
     estimate = priced = unpriced = 0
     for order in each_order(handler.store, OrderSlice(batch_id, UNSENT)):

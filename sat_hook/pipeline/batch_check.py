@@ -1,5 +1,5 @@
-"""What would become of a file if it were submitted now. The pipeline's own steps say so, on a store that is
-thrown away: nothing is recorded, and SAT is asked for its price list and the deposit alone.
+"""Check a file without submitting it. The pipeline's own steps run on a store that is thrown away: nothing is
+recorded, and SAT is asked only for its price list and the deposit.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ class RowFinding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BatchCheck:
-    """What a file would come to. Rupiah.
+    """The outcome that submitting a file would have. Rupiah.
 
-    :param known_batch: the batch that the file is already; everything below is then left empty.
+    :param known_batch: the batch, if the file was submitted before; everything below is then left empty.
     :param known_rows: rows whose orders were submitted before; they are not paid again.
     :param payable: orders that would be sent.
-    :param total_rupiah: what those cost whose price is listed; ``bills`` are the others.
-    :param free_rupiah: what of the deposit is committed to nothing else.
+    :param total_rupiah: the cost of the orders with a listed price; ``bills`` are the others.
+    :param free_rupiah: the part of the deposit that is not committed.
     :param needs_approval: whether a second person would have to approve; None when that rests on the bills.
     """
 
@@ -97,7 +97,7 @@ class Surroundings:
     """What a check reads besides the file.
 
     :param catalogue: SAT's price list, asked for when a file turns out to have rows.
-    :param deposit: a look at the deposit.
+    :param deposit: an observation of the deposit.
     """
 
     store: EventStore
@@ -121,9 +121,9 @@ def check_batch(
     content: bytes,
     on_bad_rows: BadRowsPolicy = BadRowsPolicy.PROCEED,
 ) -> BatchCheck:
-    """What would become of a file.
+    """Check a file.
 
-    :raises SubmissionRefusedError: it cannot become a batch, or has too many rows to be checked here.
+    :raises SubmissionRefusedError: it cannot become a batch, or has too many rows to check here.
     :raises SATError: SAT does not give its price list or the deposit.
     """
     batch_id = batch_id_of(account, (reference or digest_of(content)).strip())
@@ -162,7 +162,7 @@ def check_batch(
 
 
 def _price(handler: CommandHandler, batch_id: str, lifetime_seconds: float) -> None:
-    """Quote what has a listed price. SAT is not asked for bills: it may count inquiries."""
+    """Quote the orders that have a listed price. Bills are not inquired: SAT may count inquiries."""
     valid_until = handler.clock.now() + timedelta(seconds=lifetime_seconds)
     received = list(each_order(handler.store, OrderSlice(batch_id, (OrderState.RECEIVED,))))
     handler.apply(
@@ -228,7 +228,7 @@ def _findings(trial: _Trial, batch: Batch) -> Iterator[RowFinding]:
 
 
 class _Trial(MemoryEventStore):
-    """The event store as it would become: what is appended stays here, what was there is read through."""
+    """An overlay on the event store: appended events stay here, earlier ones are read from the store."""
 
     def __init__(self, beneath: EventStore, clock: Clock) -> None:
         super().__init__(clock)
@@ -247,7 +247,7 @@ class _Trial(MemoryEventStore):
 
 
 class _TrialLedger:
-    """The guards' ledger over both: what counts already, and what would."""
+    """The guards' ledger over both: what counts already and what this file would add."""
 
     def __init__(self, trial: _Trial, beneath: GuardLedger, batch_id: str) -> None:
         self._memory = MemoryGuardLedger(trial)

@@ -24,17 +24,17 @@ class Chunk:
         return OrderSlice(batch_id, first_row=self.first_row, last_row=self.last_row)
 
     def as_dict(self) -> dict[str, int]:
-        """The form that travels between tasks."""
+        """The form passed between tasks."""
         return {"first_row": self.first_row, "last_row": self.last_row, "orders": self.orders}
 
     @classmethod
     def from_dict(cls, values: dict[str, int]) -> Chunk:
-        """The chunk that travelled."""
+        """The chunk from the form passed between tasks."""
         return cls(values["first_row"], values["last_row"], values["orders"])
 
 
 def plan_chunks(store: EventStore, batch_id: str, chunk_rows: int) -> list[Chunk]:
-    """Cut the orders that can still be sent into chunks of ``chunk_rows``, at most 256 chunks."""
+    """Split the orders that can still be sent into chunks of ``chunk_rows``, at most 256 chunks."""
     if chunk_rows < 1:
         raise ValueError(f"chunk_rows: found {chunk_rows}; expected at least 1")
     rows = [o.row_number for o in each_order(store, OrderSlice(batch_id, WORTH_A_CHUNK))]

@@ -1,4 +1,4 @@
-"""Clocks of machines against the database's: a machine that is too far off sends nothing."""
+"""Compare a machine's clock with the database's. A machine whose clock is too far off sends nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a CSV file separates its cells, and where in it something stands."""
+"""Find the separator of a CSV file, and the row and column of a position in it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _QUOTED = re.compile(r'"[^"]*"')
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The separator of a file, and how many lines stand before its first row (a ``sep=`` line)."""
+    """The separator of a file, and the number of lines before its first row (a ``sep=`` line)."""
 
     delimiter: str
     lines_before: int
 
 
 def dialect_of(text: TextIO, file_name: str) -> Dialect:
-    """Read as far as the first line with a cell, and find the separator; ``text`` begins at its begin again.
+    """Read to the first line with a cell and find the separator; ``text`` is then back at its start.
 
-    A line ``sep=;`` names it. Excel writes that line and hides it, so it is no row of the file. Otherwise it
-    is the mark that splits the header into most cells; a comma when there is none.
+    A line ``sep=;`` names it. Excel writes that line and hides it, so it is not a row of the file. Otherwise
+    the separator is the one that splits the header into the most cells, or a comma when none does.
 
-    :raises OrderFileError: for a ``sep=`` line with a separator that no order file may have.
+    :raises OrderFileError: for a ``sep=`` line with a separator that is not allowed.
     """
     first = line = text.readline(MAXIMUM_HEADER_CHARACTERS)
     named = _SEPARATOR_LINE.fullmatch(first)
@@ -47,7 +47,7 @@ def dialect_of(text: TextIO, file_name: str) -> Dialect:
             f"{file_name}: found separator {mark!a} in the line sep=; expected a comma, a semicolon, a tab "
             "or |",
         )
-    # Within quotes a separator separates nothing.
+    # A separator within quotes is part of the cell.
     bare = _QUOTED.sub("", line)
     return Dialect(mark or max(DELIMITERS, key=bare.count), 0 if named is None else 1)
 

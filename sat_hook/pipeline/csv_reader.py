@@ -1,4 +1,4 @@
-"""The cells of a submitted CSV file, as people and Excel really write them; not what they mean.
+"""Read the cells of a submitted CSV file as people and Excel really write them, without interpreting them.
 
 Rows are numbered as a spreadsheet shows them: the header is row 1, blank lines count, a ``sep=`` line does
 not.
@@ -22,8 +22,8 @@ LONGEST_CELL_CHARACTERS = 100_000
 class Record:
     """One row that is not blank.
 
-    :param may_be_cut: the file ends right behind its last character.
-    :param ends_in_quote: so it does, and the last cell is closed by a quotation mark: it is whole.
+    :param may_be_cut: the file ends directly after the row's last character.
+    :param ends_in_quote: as ``may_be_cut``, but a quotation mark closes the last cell, so the cell is whole.
     """
 
     row_number: int
@@ -33,15 +33,15 @@ class Record:
 
 
 class CsvReader:
-    """A file's header, and its records for one pass.
+    """A file's header and its records, for one pass.
 
-    :param encoding: the codec, for a file that was read before; found when it is None.
-    :raises OrderFileError: for a file that is no text, has no header, or stops being CSV in its header.
+    :param encoding: the codec of a file that was read before; None detects it.
+    :raises OrderFileError: for a file that is not text, has no header, or is not valid CSV in its header.
     """
 
     def __init__(self, content: bytes, file_name: str, encoding: str | None = None) -> None:
         self.file_name = file_name
-        # UTF-16 has a zero byte before or behind the line break.
+        # UTF-16 has a zero byte before or after the line break.
         end = content.rstrip(b"\x00")
         self._ends_whole, self._ends_in_quote = end.endswith((b"\n", b"\r")), end.endswith(b'"')
         self.encoding = encoding or encoding_of(content, file_name)
@@ -57,9 +57,9 @@ class CsvReader:
         self._records = self._each_record()
 
     def records(self) -> Iterator[Record]:
-        """Each row behind the header that is not blank, in order; asked again, it goes on where it was.
+        """Each row after the header that is not blank, in order; a later call continues where this stopped.
 
-        :raises OrderFileError: where the file stops being CSV (an unclosed quote, a giant cell).
+        :raises OrderFileError: where the file is not valid CSV (an unclosed quote, a giant cell).
         """
         return self._records
 
@@ -89,7 +89,7 @@ class CsvReader:
         if cells is None:
             return None
         self._row_number += 1
-        # The csv module has a limit, too, but one that anybody in the process may change.
+        # The csv module also has a limit, but any code in the process can change it.
         longest = max(map(len, cells), default=0)
         if longest > LONGEST_CELL_CHARACTERS:
             raise self._no_csv(

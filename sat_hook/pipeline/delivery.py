@@ -1,4 +1,4 @@
-"""Delivery: vouchers and serials leave only here, when an authorised user asks, and it is recorded first."""
+"""Delivery: the only way to read vouchers and serials. An authorised user asks, and it is recorded first."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def deliver(
 ) -> bytes:
     """The goods of the batch's succeeded orders as a file.
 
-    SAT's text is text for a spreadsheet, too: what would run as a formula has an apostrophe in front.
-    The delivery is an event before the goods leave: whoever saw them stands in the log even if the answer
-    was lost on its way.
+    SAT's text stays text in a spreadsheet: text that would run as a formula gets an apostrophe in front.
+    The delivery is recorded before the goods leave, so the log names the user even if the response is
+    lost on its way.
 
     :param spool: of submissions, for the separator of the submitted file; without it CSV has commas.
     :raises BatchNotFoundError: when there is no such batch.
@@ -76,7 +76,7 @@ def _goods_of(
 
 
 def _delimiter_of(spool: SpoolReader | None, batch: Batch) -> str:
-    """That of the submitted file, which its submitter's spreadsheet reads; a comma when it is not there."""
+    """The separator of the submitted file, which its submitter's spreadsheet reads; else a comma."""
     try:
         return "," if spool is None else SubmittedRows(spool, batch).delimiter
     except (SpoolError, OrderFileError):
@@ -84,7 +84,7 @@ def _delimiter_of(spool: SpoolReader | None, batch: Batch) -> str:
 
 
 def _is_about_another(order: Order, goods: OrderDetail) -> bool:
-    """Whether these are somebody else's goods: logs of earlier releases may rest on such a status."""
+    """Whether these goods belong to another order: logs of earlier releases may rest on such a status."""
     return bool(
         differing_members(order.product_code, order.client_number, goods.product_code, goods.client_number)
     )

@@ -1,4 +1,4 @@
-"""What can go wrong with the pipeline itself. The end of an order is never an exception (law 9)."""
+"""Errors of the pipeline itself. The end of an order is never an exception (law 9)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sat_hook.domain.errors import StepError
 
 
 class PipelineError(StepError):
-    """Base of the pipeline's own trouble: the step did not finish and can be run again."""
+    """Base of the pipeline's errors: the step did not finish and can be run again."""
 
     is_worth_a_retry = True
 
@@ -19,43 +19,43 @@ class OrderNotFoundError(PipelineError):
 
 
 class OrderNotTakenError(PipelineError):
-    """What was ordered cannot become an order; the text says why. Nothing was sent."""
+    """The input cannot become an order; the text says why. Nothing was sent."""
 
     is_worth_a_retry = False
 
 
 class RulesRefusedError(OverrideRefusedError):
-    """The account's rules cannot be changed so; the text says why."""
+    """The account's rules cannot be changed in this way; the text says why."""
 
 
 class RunRefusedError(PipelineError):
-    """The run is looser than the rules of its account; it does nothing."""
+    """The run is less strict than the rules of its account; it does nothing."""
 
     is_worth_a_retry = False
 
 
 class BatchStoppedError(PipelineError):
-    """The batch cannot go on until a person has done something; the text says what."""
+    """The batch cannot go on until a person acts; the text says what to do."""
 
     is_worth_a_retry = False
 
 
 class SATUnavailableError(PipelineError):
-    """SAT did not answer as it should; nothing was concluded about any order."""
+    """SAT gave no usable answer; no order was changed."""
 
 
 class ApproverRefusedError(PipelineError):
-    """The answer to a request for approval does not count, because of who gave it."""
+    """The answer to a request for approval does not count because of the user who gave it."""
 
 
 class ApprovalTermsChangedError(PipelineError):
-    """The batch is not what was shown to its approver any more; another run asks anew."""
+    """The batch has changed since it was shown to its approver; another run asks again."""
 
     is_worth_a_retry = False
 
 
 class ApprovalRejectedError(PipelineError):
-    """A person does not want these orders to be paid."""
+    """A person rejected these orders."""
 
     is_worth_a_retry = False
 
@@ -73,17 +73,17 @@ class AccountPausedError(PipelineError):
 
 
 class ClockApartError(PipelineError):
-    """This machine's clock differs too much from the database's for anything to be sent from here."""
+    """This machine's clock differs too much from the database's; this machine sends nothing."""
 
 
 class NotReservedError(PipelineError):
-    """No funds stand behind any order of the batch, so nothing of it is sent; reserve first."""
+    """No order of the batch has a reservation, so none is sent; reserve first."""
 
     is_worth_a_retry = False
 
 
 class ChunkIncompleteError(PipelineError):
-    """Some orders of the chunk were not sent; they are still quoted and safe to send by another try."""
+    """Some orders of the chunk were not sent; they are still quoted, and another try can safely send them."""
 
 
 class SubmissionRefusedError(ValueError):

@@ -1,4 +1,4 @@
-"""What was handed to people, as a list that they can work through: no customer's number, no voucher."""
+"""Escalated orders as a work list for people: no customer's number, no voucher."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LISTED_ORDERS = 50
 
 @dataclass(frozen=True, slots=True)
 class EscalatedOrders:
-    """The orders of a batch that nobody knows the end of: all of them counted, the first of them listed."""
+    """The escalated orders of a batch: the total count, and a list of the first ones."""
 
     orders: int
     listed: tuple[Order, ...]
@@ -27,7 +27,7 @@ class EscalatedOrders:
         return [order.order_id for order in self.listed]
 
     def lines(self) -> Iterator[str]:
-        """A line for each listed order, by row, and what to do."""
+        """A line for each listed order, by row, followed by what to do."""
         for order in self.listed:
             yield in_words(order)
         if self.orders > len(self.listed):
@@ -47,7 +47,7 @@ def escalated_orders(store: EventStore, batch_id: str) -> EscalatedOrders:
 
 
 def in_words(order: Order) -> str:
-    """One line: which order, since when it is out, what SAT last said, why it was handed over."""
+    """One line: the order, when it was sent, what SAT last said, and why it was escalated."""
     sent = order.first_sent_at
     parts = [
         f"row {order.row_number}: order {order.order_id!r}, {order.product_code}",

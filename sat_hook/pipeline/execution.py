@@ -1,8 +1,8 @@
-"""Execution: the quoted orders of a chunk are sent, each once, as a stream that is kept full.
+"""Execution: send the quoted orders of a chunk, each once, with a fixed number of calls under way.
 
 For every order: intent committed → window checked → request written → outcome committed. Commits are shared
-between orders (:mod:`~sat_hook.pipeline.group_commit`); the calls are concurrent. Nothing here ever sends an
-order that may already have been sent: :mod:`~sat_hook.pipeline.status_polling` asks about such orders.
+between orders (:mod:`~sat_hook.pipeline.group_commit`); the calls are concurrent. This module never sends an
+order that may already have been sent: :mod:`~sat_hook.pipeline.status_polling` asks for its status.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ from sat_hook.store.event_store import OrderSlice, StoreUnavailableError
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What an order must have behind it to be sent, besides a price.
+    """What an order needs besides a price before it is sent.
 
-    :param admitted_only: the guards have let it through; others stay quoted.
-    :param approved_only: a person has approved it at its price or above; others are held.
+    :param admitted_only: the guards admitted it; others stay quoted.
+    :param approved_only: a person approved it at its price or above; others are held.
     :param admitted_today: the guards have let it through on the business day (WIB) on which it is sent, which
         a limit of the day wants; others stay quoted until the guards have looked again.
     """
@@ -64,7 +64,7 @@ class Gate:
 
 @dataclass(slots=True)
 class ExecutionReport:
-    """What became of the chunk's calls."""
+    """The outcomes of the chunk's calls."""
 
     not_admitted: int = 0
     admitted_earlier: int = 0
@@ -110,9 +110,9 @@ class ChunkExecutor:
         self._apart: str | None = None
 
     async def run(self, which: OrderSlice) -> ExecutionReport:
-        """Send every order of the slice that is quoted and has funds behind it; others stay quoted.
+        """Send every quoted order of the slice that has a reservation; others stay quoted.
 
-        :raises NotReservedError: when no funds were ever reserved for the batch.
+        :raises NotReservedError: when the batch never had a reservation.
         :raises AccountPausedError: when a person paused the account; the rest stays quoted.
         :raises ChargedAboveQuoteError: when SAT charged more than was quoted; the rest stays quoted.
         :raises ClockApartError: when this machine's clock is too far off; the rest stays quoted.
@@ -122,7 +122,7 @@ class ChunkExecutor:
         slice_ = OrderSlice(which.batch_id, (OrderState.QUOTED,), which.first_row, which.last_row)
         batch = await self._handler.offload(lambda: load_batch(self._handler.store, which.batch_id))
         if batch.withdrawn is not None:
-            # A withdrawal that was cut short: without this its orders would keep every try from its end.
+            # Finish an interrupted withdrawal: otherwise its orders would make every try fail.
             finish = partial(end_unsent, self._handler, which.batch_id, batch.withdrawn, self._provenance)
             await self._handler.offload(finish)
         orders = orders_of(self._handler, slice_, partial(self._sendable, batch))
@@ -169,7 +169,7 @@ class ChunkExecutor:
         return self._report
 
     def _stop_cause(self) -> StopCause | None:
-        """Why not everything was sent; None when a person wanted it so."""
+        """Why some orders were not sent; None when a person decided so."""
         if self._overcharged is not None:
             return StopCause.OVERCHARGED
         if self._is_breaker_open:
@@ -178,12 +178,12 @@ class ChunkExecutor:
 
     def _raise_alarm(self, which: OrderSlice, unsent: int, cause: StopCause) -> None:
         stopped = ChunkStopped(first_row=which.first_row, last_row=which.last_row, unsent=unsent, cause=cause)
-        # The task fails and says so in any case; the alarm must not stand in for the reason.
+        # The task fails and says so in any case; a failed alert must not hide the reason.
         with suppress(ContentionError, StoreUnavailableError):
             self._handler.apply_to_batch(which.batch_id, ReportStoppedChunk(stopped), self._provenance)
 
     def _sendable(self, batch: Batch, orders: list[Order]) -> list[Order]:
-        """Those of ``orders`` that the guards let through and that have funds behind them."""
+        """The orders that the guards admitted and that have a reservation."""
         admitted = self._admitted(orders)
         reserved = self._reserved(batch, admitted)
         self._report.not_admitted += len(orders) - len(admitted)
@@ -193,7 +193,7 @@ class ChunkExecutor:
     def _admitted(self, orders: list[Order]) -> list[Order]:
         if not self._gate.admitted_only:
             return orders
-        # Released after the guards had looked: the next run of the batch has them looked at again.
+        # Released after the guards had run: the guards check them again in the batch's next run.
         return [order for order in orders if order.admitted_at is not None]
 
     def _reserved(self, batch: Batch, orders: list[Order]) -> list[Order]:
@@ -202,7 +202,7 @@ class ChunkExecutor:
         return [order for order in orders if is_reserved(order, batch.reserved_up_to_row)]
 
     def _is_of_an_earlier_day(self, order: Order) -> bool:
-        """Whether a limit of the day has yet to be asked. A chunk may run past midnight."""
+        """Whether a daily limit is still to be checked. A chunk may run past midnight."""
         if not self._gate.admitted_today:
             return False
         day_start, _ = day_bounds(self._clock.now())
@@ -218,7 +218,7 @@ class ChunkExecutor:
         return self._apart is not None
 
     def _stop_when_approval_matters(self, batch_id: str) -> bool:
-        """Stop when another run asks for an approval that this chunk knew nothing of, or a person said no."""
+        """Stop when another run has asked for an approval since this chunk began, or a person rejected."""
         batch = load_batch(self._handler.store, batch_id)
         if batch.rejecter is not None:
             self._last_failure = f"user {batch.rejecter!r} rejected the batch"
@@ -240,7 +240,7 @@ class ChunkExecutor:
             return
         sending = await sender.send(ready)
         if sending.outcome is None:
-            # Somebody else has it: another try of this task, or a person. It is theirs.
+            # Another try of this task, or a person, has changed the order. Leave it to them.
             self._report.overtaken += 1
             return
         outcome = sending.outcome
@@ -249,7 +249,7 @@ class ChunkExecutor:
             self._stop_when_overcharged(ready, outcome.sales_price_rupiah)
 
     async def _with_fresh_price(self, order: Order, committer: GroupCommitter) -> Order | None:
-        """The order, ready to be sent at a price that was approved; None when it is not to be sent now."""
+        """The order, ready to be sent at an approved price; None when it must not be sent now."""
         command = await self._price_check(order)
         if command is None:
             return order
@@ -284,7 +284,7 @@ class ChunkExecutor:
         return self._unapproved(order, priced.price_rupiah) or priced
 
     def _unapproved(self, order: Order, price_rupiah: int) -> Hold | None:
-        """What stops an order that nobody approved at this price, where an approval is required."""
+        """The command that holds an order when an approval is required and it has none at this price."""
         if not self._gate.approved_only:
             return None
         if order.approved_rupiah is not None and price_rupiah <= order.approved_rupiah:
@@ -297,7 +297,7 @@ class ChunkExecutor:
         )
 
     def _stop_when_overcharged(self, order: Order, charged_rupiah: int | None) -> None:
-        """A prepaid checkout names no amount: a charge above its quote can only be kept from repeating."""
+        """Stop after a charge above the quote: a prepaid checkout names no amount that would prevent it."""
         assert order.quote_rupiah is not None
         if is_above_quote(order.quote_rupiah, charged_rupiah) and not self._overcharged:
             self._stopped = True
@@ -318,7 +318,7 @@ class ChunkExecutor:
             self._failures_in_a_row = 0
         else:
             self._failures_in_a_row += 1
-            # Once stopped, the reason for that is what counts, not what it did to the others.
+            # Once stopped, report the reason for the stop, not its effect on the other orders.
             self._last_failure = self._last_failure if self._stopped else reason
             self._is_breaker_open |= (
                 not self._stopped and self._failures_in_a_row >= self._limits.failures_to_stop

@@ -1,4 +1,4 @@
-"""Submitting a file: what cannot become a batch is refused before anything of it is kept."""
+"""Submit a file. A file that cannot become a batch is refused before anything is stored."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from sat_hook.store.spool import Spool
 
 @dataclass(frozen=True, slots=True)
 class FileSubmission:
-    """A batch and what was found in its file.
+    """A batch and the findings in its file.
 
-    :param findings: None for a file that an earlier release took and this one would refuse.
+    :param findings: None for a file that an earlier release accepted and this one would refuse.
     """
 
     submission: Submission
@@ -44,9 +44,9 @@ def submit_file(
 ) -> FileSubmission:
     """Read the file, spool it and register it as a batch. A file that was submitted before changes nothing.
 
-    :param on_bad_rows: with ``refuse`` a file with bad rows is refused here already.
+    :param on_bad_rows: ``refuse`` refuses a file with bad rows here.
     :raises SubmissionRefusedError: the file cannot become a batch; the text has all the reasons.
-    :raises AccountPausedError: the account is paused, so that nothing of the batch would be sent.
+    :raises AccountPausedError: the account is paused, so none of the batch would be sent.
     """
     known = store.load_batch(batch_id_of(account, (reference or digest_of(content)).strip()))
     findings: FileFindings | None
@@ -71,7 +71,7 @@ def submit_file(
 
 
 def find_in(content: bytes, file_name: str, on_bad_rows: BadRowsPolicy, limits: FileLimits) -> FileFindings:
-    """What is found in a file.
+    """The findings in a file.
 
     :raises SubmissionRefusedError: it cannot become a batch.
     """

@@ -1,9 +1,9 @@
-"""Funding: quoted orders get funds behind them before they are sent, or the batch waits, shrinks, or ends.
+"""Funding: reserve funds for quoted orders before they are sent; otherwise the batch waits, shrinks or ends.
 
-The deposit is somebody else's ledger. What is known of it is one saldo, a little old, and our own log; what
-both allow is decided by the formula of :mod:`sat_hook.domain.funds`, under a lock for each account that spans
-reading what is outstanding and appending what is added. So batches that reserve at once never commit more
-together than the formula allows.
+The deposit is SAT's ledger. We know one saldo, which is a little old, and our own log. The formula of
+:mod:`sat_hook.domain.funds` decides what both allow. A lock for each account spans reading what is
+outstanding and appending what is added, so batches that reserve at the same time never commit more together
+than the formula allows.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What a reservation did. Rupiah.
+    """The result of a reservation. Rupiah.
 
-    ``orders`` and ``reserved_rupiah`` are what it added, ``left_orders`` and ``left_rupiah`` what stays
-    without funds, ``available_rupiah`` what was free before it.
+    ``orders`` and ``reserved_rupiah`` are what it added, ``left_orders`` and ``left_rupiah`` what has no
+    reservation yet, ``available_rupiah`` what was free before it.
     """
 
     batch: Batch
@@ -60,12 +60,12 @@ class Reservation:
 
     @property
     def is_short(self) -> bool:
-        """True when some orders have no funds behind them."""
+        """True when some orders have no reservation."""
         return self.left_orders > 0
 
 
 def observation_of(account: str, reply: Reply[Account], received_at: datetime) -> BalanceObservation:
-    """A look at the deposit, from the answer and its exact bytes."""
+    """An observation of the deposit, from the answer and its exact bytes."""
     return BalanceObservation(
         account=account,
         saldo_rupiah=reply.value.saldo_rupiah,
@@ -78,8 +78,8 @@ def observation_of(account: str, reply: Reply[Account], received_at: datetime) -
 async def look_at_deposit(sat: SATApi, clock: Clock, account: str) -> BalanceObservation:
     """Ask SAT what the deposit holds (a GET); raises SATError.
 
-    The look is dated by ``clock``, which is the database's time. What a saldo includes is compared with times
-    in the log, so a machine whose own clock is wrong must not date it.
+    ``clock``, which is the database's time, dates the observation. It is compared with times in the log, so
+    a machine with a wrong clock must not date it.
     """
     requested_at = clock.now()
     reply = await sat.ask(account_call())
@@ -94,7 +94,7 @@ def record_observation(
     provenance: Provenance,
     limits: FundingLimits | None = None,
 ) -> Movement | None:
-    """Keep a look at a deposit; returns (and records, and logs) what moved besides our own orders."""
+    """Store an observation of a deposit; return, record and log what moved besides our own orders."""
     with store.locked(observation.account) as account:
         return _record(account, clock, observation, provenance, limits or FundingLimits())
 
@@ -108,13 +108,13 @@ def reserve(
     provenance: Provenance,
     limits: FundingLimits | None = None,
 ) -> Reservation:
-    """Set funds aside for the batch's quoted orders that have none, by row number.
+    """Reserve funds for the batch's quoted orders that have no reservation, by row number.
 
-    When the deposit does not reach for all of them: ``partial`` reserves as far as it does; ``wait`` and
-    ``refuse`` reserve nothing (the caller waits, or calls :func:`refuse_batch`). Run again, it goes on where
-    it stood, and changes nothing when nothing is left.
+    When the deposit does not cover all of them, ``partial`` reserves as far as it does; ``wait`` and
+    ``refuse`` reserve nothing (the caller waits, or calls :func:`refuse_batch`). A repeated call continues
+    where the last one stopped, and changes nothing when nothing is left.
 
-    :param observation: a fresh look at the account's deposit; it is recorded here.
+    :param observation: a fresh observation of the account's deposit; it is recorded here.
     :raises BatchStoppedError: when the batch is not one whose orders may be sent.
     """
     limits = limits or FundingLimits()
@@ -126,14 +126,14 @@ def reserve(
                 f"{observation.account!r}'s"
             )
         if batch.withdrawn is not None:
-            # A withdrawal that was cut short: what is left of it gets no funds.
+            # Finish an interrupted withdrawal: its remaining orders get no reservation.
             end_unsent(CommandHandler(account.store, clock), batch_id, batch.withdrawn, provenance)
         if batch.state not in RESERVABLE:
             raise BatchStoppedError(
                 f"batch {batch_id} is {batch.state.value}: funds are reserved for batches that are quoted"
             )
         _record(account, clock, observation, provenance, limits)
-        # Not necessarily the look that was just taken: another task's may have begun later.
+        # Not necessarily our own observation: another task's may have begun later.
         return _reserve(
             account, clock, batch, account.last_observation() or observation, policy, provenance, limits
         )
@@ -142,9 +142,9 @@ def reserve(
 def missing_rupiah(
     store: FundsStore, batch: Batch, observation: BalanceObservation, limits: FundingLimits | None = None
 ) -> int:
-    """How much the deposit lacks for every order of the batch that has no funds behind it; 0 when nothing.
+    """How much the deposit lacks for all orders of the batch without a reservation; 0 when it covers them.
 
-    For waiting only: nothing is recorded and no lock taken, so a reservation may still find it otherwise.
+    For waiting only: it records nothing and takes no lock, so a reservation may still find another result.
     """
     with store.looking(batch.account) as account:
         wanted = sum(order.quote_rupiah for order in account.unreserved(batch.batch_id))
@@ -155,7 +155,7 @@ def missing_rupiah(
 def missing_for(
     store: FundsStore, batches: EventStore, batch_id: str, limits: FundingLimits | None = None
 ) -> int | None:
-    """What :func:`missing_rupiah` says by the newest look at the deposit; None before the first."""
+    """The result of :func:`missing_rupiah` for the newest observation; None before the first."""
     batch = load_batch(batches, batch_id)
     with store.looking(batch.account) as account:
         observation = account.last_observation()
@@ -168,7 +168,7 @@ def lacking_rupiah(
     wanted_rupiah: int,
     limits: FundingLimits | None = None,
 ) -> int:
-    """How much the deposit lacks for ``wanted_rupiah`` to be free now; 0 when nothing. It only looks."""
+    """How much the deposit lacks for ``wanted_rupiah`` to be free now; 0 when it suffices. Reads only."""
     with store.looking(observation.account) as account:
         still_out = account.outstanding(_included_before(observation, limits or FundingLimits()))
     return max(0, wanted_rupiah - funds.available_rupiah(observation, still_out))
@@ -198,7 +198,7 @@ def refuse_batch(handler: CommandHandler, batch_id: str, detail: str, provenance
 
 
 def shortage(reservation: Reservation) -> str:
-    """What is missing, in plain words."""
+    """The missing amount, in words."""
     wanted = reservation.left_rupiah
     free = reservation.available_rupiah - reservation.reserved_rupiah
     return (
@@ -299,7 +299,7 @@ def _reserve(
 
 
 def _renewed(handler: CommandHandler, chosen: list[Unreserved], provenance: Provenance) -> list[Unreserved]:
-    """The chosen orders without those whose renewal is refused: just now held, or dearer."""
+    """The chosen orders, except those whose renewal is refused: just held, or more expensive now."""
     refused: set[str] = set()
     lost = [order for order in chosen if order.must_be_renewed]
     for group in grouped(lost):
@@ -312,6 +312,6 @@ def _renewed(handler: CommandHandler, chosen: list[Unreserved], provenance: Prov
 def _append(handler: CommandHandler, batch: Batch, reserved: FundsReserved, provenance: Provenance) -> Batch:
     after, refusal = handler.apply_to_batch(batch.batch_id, ReserveFunds(reserved), provenance)
     if isinstance(refusal, Refusal):
-        # Leaving the block by an exception takes the renewals back as well.
+        # An exception that leaves the block also rolls the renewals back.
         raise ContentionError(f"batch {batch.batch_id} changed while funds were reserved: {refusal.detail}")
     return after

@@ -1,4 +1,4 @@
-"""A process that has thousands of orders in hand, and Python's garbage collector."""
+"""Tune Python's garbage collector for a process that works on thousands of orders."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _SELDOM = (50_000, 20, 20)
 
 @contextmanager
 def gc_for_bulk_work() -> Iterator[None]:
-    """While the block runs, the collector looks seldom, and never at what was loaded before.
+    """While the block runs, the collector runs rarely and skips all objects created before.
 
-    Orders, events and replies go by counting references. With its usual thresholds the collector looks for
-    cycles among all of them again and again: measured, a twentieth of an order's time.
+    Reference counting frees orders, events and replies. With its usual thresholds the collector searches
+    all of them for cycles again and again: this took a twentieth of an order's time when measured.
     """
     usual = gc.get_threshold()
     gc.freeze()

@@ -1,7 +1,7 @@
 """Vouchers and serials as a file: CSV like the submitted one, or a workbook whose cells are text.
 
 A spreadsheet that opens CSV turns 20 digits into 5,19616E+19 and drops leading zeros. In the workbook every
-cell is text, so that what a customer is told is what SAT gave.
+cell is text, so customers get exactly what SAT gave.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _WIDTHS = (22, 8, 28, 22, 30, 30)
 
 
 class GoodsFormat(StrEnum):
-    """How goods are handed out."""
+    """The file formats for goods."""
 
     CSV = "csv"
     XLSX = "xlsx"
 
     @property
     def media_type(self) -> str:
-        """For an HTTP answer."""
+        """For an HTTP response."""
         if self is GoodsFormat.CSV:
             return "text/csv"
         return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -46,13 +46,13 @@ def goods_file(rows: Iterable[Sequence[str]], file_format: GoodsFormat, delimite
 
 
 def _workbook(rows: Iterable[Sequence[str]]) -> bytes:
-    # Only who asks for a workbook waits for the library.
+    # Imported here: only requests for a workbook need the library.
     import xlsxwriter  # type: ignore[import-untyped]
 
     out = io.BytesIO()
     with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
         sheet: Any = book.add_worksheet("goods")
-        # Text also for whoever edits a cell.
+        # Keeps a cell text when a user edits it.
         text = book.add_format({"num_format": "@"})
         for place, width in enumerate(_WIDTHS):
             sheet.set_column(place, place, width, text)

@@ -1,4 +1,4 @@
-"""Group commits: many concurrent senders share one transaction, none waits for a fixed rhythm."""
+"""Group commits: many concurrent senders share one transaction, without a fixed interval."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FIRST_PAUSE_SECONDS = 0.2
 
 
 class GroupCommitter:
-    """Collects asks from many tasks of one event loop and applies them together, see
-    :class:`~sat_hook.pipeline.micro_batching.Groups`. One order may be asked for once at a time.
+    """Collects commands from many tasks of one event loop and applies them together, see
+    :class:`~sat_hook.pipeline.micro_batching.Groups`. An order may have one command at a time.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class GroupCommitter:
         await self._groups.__aexit__(kind, error, trace)
 
     async def commit(self, ask: OrderCommandRequest, known: Order | None = None) -> OrderCommandResult:
-        """Apply one ask with whoever else is waiting; returns after the transaction was committed.
+        """Apply one command together with all others that wait; return after the transaction has committed.
 
-        :raises StoreUnavailableError: when the database stayed away; whether the commit happened is open,
-            and the version fence of the next ask finds out.
+        :raises StoreUnavailableError: when the database stayed away. Whether the commit happened is unknown;
+            the version fence of the next command finds out.
         """
         return await self._groups.put((ask, known))
 
@@ -63,8 +63,8 @@ class GroupCommitter:
                 )
                 return [done[ask.request_id] for ask in commands]
             except StoreUnavailableError:
-                # Trying again is safe: were the lost commit there after all, the fence turns it into a
-                # conflict, and deciding again sees the order as it is (an intent then reads "in flight").
+                # Trying again is safe: if the lost commit did happen, the fence turns the retry into a
+                # conflict, and the next decision sees the order as it is (an intent then reads "in flight").
                 if not remaining:
                     raise
             await asyncio.sleep(pause)

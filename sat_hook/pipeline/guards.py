@@ -1,7 +1,8 @@
-"""The guards: before approval and before anything is sent, duplicates and orders over a limit are held.
+"""The guards: hold duplicates and orders over a limit, before approval and before anything is sent.
 
-Read, rule and append happen under the account's lock, a group of rows at a time, so that of two batches that
-are guarded at the same moment one sees what the other was let through. Between groups others get their turn.
+Reading, checking and appending happen under the account's lock, a group of rows at a time. Of two batches
+that are guarded at the same moment, one therefore sees which orders of the other were admitted. The lock is
+free between groups.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from sat_hook.store.guards import GuardLedger, LockedAccount
 
 @dataclass(frozen=True, slots=True)
 class GuardReport:
-    """What the guards made of the batch so far, and how many orders they looked at this time."""
+    """The guards' results for the batch so far, and how many orders they checked this time."""
 
     tally: GuardTally
     ruled_on: int
@@ -51,10 +52,10 @@ def guard_batch(
 ) -> GuardReport:
     """Admit or hold every order of the batch that can be sent and was not admitted this business day.
 
-    The account's own rules count whatever ``rules`` say: those can only be stricter.
+    The account's rules always count; ``rules`` can only be stricter.
 
-    Run again it looks only at what has changed: orders that were released, and orders that were admitted on
-    an earlier day and never sent, which count on the day on which they go out.
+    A repeated call checks only what has changed: orders that were released, and orders that were admitted on
+    an earlier day and never sent, which count on the day they are sent.
 
     :raises BatchStoppedError: when the batch is refused.
     """
@@ -78,7 +79,7 @@ def guard_batch(
 
 
 def reopen(handler: CommandHandler, batch_id: str, provenance: Provenance) -> Batch:
-    """Take a completed batch back in hand when it has orders again that can be sent."""
+    """Reopen a completed batch when it has orders again that can be sent."""
     batch = load_batch(handler.store, batch_id)
     if batch.state is not BatchState.COMPLETED:
         return batch
@@ -98,7 +99,7 @@ def _rule_on_group(
 ) -> int:
     now = handler.clock.now()
     day_start, day_end = day_bounds(now)
-    # What was read before the lock may be old: another run of this batch may have been here.
+    # Rows read before the lock may be old: another run of this batch may have changed them.
     current = account.store.load_orders([order.request_id for order in group])
     orders = [order for order in current.values() if needs_ruling(order, day_start)]
     orders.sort(key=lambda order: order.row_number)
@@ -123,7 +124,7 @@ def _rulings(
         return []
     kin: list[Order] = []
     batch_used = day_used = Usage()
-    # A guard that is off costs no question.
+    # A guard that is off makes no query.
     if rules.duplicate_days:
         kin = account.kin(orders, now - timedelta(days=rules.duplicate_days))
     if rules.batch_limit_rupiah is not None or rules.batch_limit_orders is not None:

@@ -1,4 +1,4 @@
-"""Held orders: what people decide about them. The actor comes from the authenticated route (law 13)."""
+"""People's decisions about held orders. The actor comes from the authenticated route (law 13)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sat_hook.store.event_store import OrderSlice, each_order
 
 
 class HeldDecision(StrEnum):
-    """What can be done with a held order: let it go on, or end it unsent."""
+    """The decisions about a held order: let it go on, or end it unsent."""
 
     RELEASE = "release"
     CANCEL = "cancel"
@@ -28,7 +28,7 @@ class HeldDecision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HeldReport:
-    """How many orders of a batch were decided about, and how many are still held."""
+    """The number of orders of a batch that were decided, and the number still held."""
 
     decided: int
     still_held: int
@@ -39,9 +39,8 @@ def decide_held_order(
 ) -> Order:
     """Release or cancel one held order.
 
-    A released order is quoted again, at the price that was found where the price had held it. It goes out
-    with the next run of its batch: the guards look at it once more, and only what held it before is
-    overridden.
+    A released order is quoted again, at the new price if the price had held it. The next run of its batch
+    sends it. The guards check it once more; only the reason that held it before is overridden.
 
     :raises OrderNotFoundError: when there is no such order.
     :raises OverrideRefusedError: when the order is not held, or no reason is given.

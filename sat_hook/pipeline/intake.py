@@ -1,7 +1,7 @@
-"""Intake: the spooled bytes become orders, row by row, in runs that can be repeated.
+"""Intake: turn the spooled bytes into orders, row by row, in runs that can be repeated.
 
-A killed intake goes on after the last recorded run. Orders of a run that was cut short are recognised as
-this batch's own by their row number.
+A killed intake continues after the last recorded run. Row numbers identify the orders of an interrupted run
+as this batch's own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ROWS_A_RUN = 500
 
 @dataclass(frozen=True, slots=True)
 class IntakeReport:
-    """What the intake found; ``was_done_before`` when an earlier run had already read everything."""
+    """The result of the intake; ``was_done_before`` when an earlier run had already read everything."""
 
     batch: Batch
     was_done_before: bool
@@ -49,10 +49,10 @@ def take_in(
 ) -> IntakeReport:
     """Read the batch's spooled bytes into orders.
 
-    A file that is no order file ends the batch as refused, with the reason. The whole file is read once
-    before the first order exists: an order that exists keeps its id for life, so a file that breaks off in
-    the middle must not leave half of its ids behind. Both passes read the bytes whose digest was checked:
-    what happens to the spooled file meanwhile changes no order.
+    A file that is not an order file ends the batch as refused, with the reason. The whole file is read once
+    before the first order exists: an order keeps its id for life, so a file that breaks off in the middle
+    must not leave half of its ids behind. Both passes read the bytes whose digest was checked, so a change
+    of the spooled file in between changes no order.
 
     :raises SpoolError: when the bytes are gone or are not those that were submitted.
     """
@@ -71,9 +71,9 @@ def take_in(
         while not batch.state.is_final and (run := _next_run(file, batch)):
             batch = _take_in_run(handler, batch, file.file_name, run, provenance)
     if batch.withdrawn is not None:
-        # Withdrawn in the middle: what came in with the last run goes, too.
+        # Withdrawn in the middle: also withdraw the orders of the last run.
         end_unsent(handler, batch_id, batch.withdrawn, provenance)
-    # Every row that was counted has its order or its reason, or nothing of the batch goes on.
+    # Every counted row must have an order or a reason; otherwise the batch does not go on.
     assert batch.state.is_final or batch.orders + batch.set_aside == rows
     batch, _ = handler.apply_to_batch(batch_id, CloseIntake(), provenance)
     return IntakeReport(batch, was_done_before=False)
@@ -81,14 +81,14 @@ def take_in(
 
 @dataclass(frozen=True, slots=True)
 class FileFindings:
-    """How many rows a file has, and those of them that cannot become orders, by reason."""
+    """The number of rows of a file, and of those that cannot become orders, by reason."""
 
     rows: int
     needs: tuple[Need, ...]
 
 
 def check_whole(file: OrderFile, on_bad_rows: BadRowsPolicy) -> FileFindings:
-    """Read the file to its end; raises OrderFileError when, as a whole, it may not become orders."""
+    """Read the file to its end; raises OrderFileError when the whole file is refused."""
     rows, refused, first = 0, Counter[str](), ""
     for row in file.rows():
         rows += 1
@@ -157,7 +157,7 @@ def _take_in_run(
         if verdict is not None:
             set_aside.append(verdict)
     for request_id, row, received in repeats:
-        # Only now is it known which order the id stands for: the first row of the run may have been refused.
+        # Which order the id stands for is known only now: the run's first row may have been refused.
         set_aside.append(_repeated(row, received, resolutions[request_id], file_name))
     set_aside.sort(key=lambda item: item.row_number)
     taken = RowsTakenIn(
@@ -167,7 +167,7 @@ def _take_in_run(
         set_aside=tuple(set_aside),
     )
     after, refusal = handler.apply_to_batch(batch.batch_id, TakeInRows(taken), provenance)
-    # Overtaken means that another run of this task has recorded these rows: go on from where it stands.
+    # Overtaken: another run of this task has recorded these rows. Continue from where it stands.
     assert refusal is None or after.last_row_read >= taken.last_row or after.state.is_final
     return after
 
@@ -198,7 +198,7 @@ def _received(batch: Batch, row_number: int, row: OrderRow) -> OrderReceived:
 def _repeated(
     row: FileRow, received: OrderReceived, resolution: OrderCommandResult, file_name: str
 ) -> RowSetAside:
-    """A second row of the same run under one order id: judged against the order that the id stands for."""
+    """Judge a second row of the same run with the same order id against the order that has the id."""
     order = resolution.after
     assert order is not None  # a Receive either makes the order or finds it
     if order.payload_digest == received.payload_digest:
