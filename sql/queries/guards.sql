@@ -20,7 +20,9 @@ FROM sat.orders
 WHERE batch_id = :batch_id AND counted_at IS NOT NULL AND request_id <> ALL (:request_ids);
 
 -- name: used_in_period(account, period_start, period_end)^
--- How many orders of the account began to count in the period, and for how much.
+-- How many orders of the account began to count in the period, and for how much. A row that is not rebuilt after
+-- an upgrade has the last moment: it counts in every period.
 SELECT count(*), coalesce(sum(committed_rupiah), 0)::bigint
 FROM sat.orders
-WHERE account = :account AND counted_at >= :period_start AND counted_at < :period_end;
+WHERE account = :account AND counted_at >= :period_start
+  AND (counted_at < :period_end OR counted_at = '9999-01-01Z');

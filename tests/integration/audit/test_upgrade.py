@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from datetime import timedelta
+
 import psycopg2
 
 from sat_hook.audit import rebuild
-from sat_hook.audit.rebuild import compare_projections, rebuild_after_upgrade
+from sat_hook.audit.rebuild import compare_projections, rebuild_after_upgrade, rebuild_projections
+from sat_hook.domain.funds import ALWAYS
+from sat_hook.domain.guards import Usage
+from sat_hook.shipped import shipped
+from sat_hook.store import migrations
 from sat_hook.store.database import Database
+from sat_hook.store.funds import PostgresFunds
+from sat_hook.store.guards import PostgresGuardLedger
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
-from tests.orders import BY_TEST, T0, change_of, received
+from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, change_of, received
+
+MOST = 1_000_000_000_000
+ADDED = ("20261130081001_order_sums", "20261130083001_order_movements")
+"""The migrations that add derived columns and rows."""
 
 
 def test_an_upgrade_rebuilds_what_an_older_release_left(database: ApplicationDatabase) -> None:
@@ -32,6 +45,41 @@ def test_an_upgrade_rebuilds_what_an_older_release_left(database: ApplicationDat
     assert compare_projections(owner, findings.append).is_clean
     assert rebuild_after_upgrade(owner) is None
     owner.close()
+
+
+def test_until_it_is_rebuilt_an_order_counts_for_the_most_everywhere(database: ApplicationDatabase) -> None:
+    """Between the migration and the rebuild no limit, and no deposit, has room for another order."""
+    with closing(Database(database.writer_dsn)) as opened:
+        PostgresEventStore(opened).append([change_of(None, 1, received(1))], BY_TEST, T0)
+    texts = [(shipped("sql") / "migrations" / f"{name}.sql").read_text("utf-8") for name in ADDED]
+    with (
+        closing(psycopg2.connect(database.owner_dsn)) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        for text in reversed(texts):
+            cursor.execute(text.partition("-- migrate:down")[2])
+        for text in texts:
+            cursor.execute(text.partition("-- migrate:down")[0])
+    migrations.apply_privileges(database.owner_dsn)
+
+    with closing(Database(database.writer_dsn)) as opened:
+        with PostgresFunds(opened).locked(ACCOUNT) as funds:
+            assert funds.outstanding(T0).total_rupiah == MOST
+            assert funds.outstanding(ALWAYS).total_rupiah == MOST
+            assert funds.may_come_back_rupiah(T0) == MOST
+        with PostgresGuardLedger(opened).locked(ACCOUNT) as guards:
+            assert guards.used_by_batch(BATCH, []) == Usage(1, MOST)
+            assert guards.used_in_period(T0, T0 + timedelta(days=1)) == Usage(1, MOST)
+
+    with closing(Database(database.owner_dsn)) as owner:
+        rebuild_projections(owner)
+        assert compare_projections(owner, lambda finding: None).is_clean
+    with (
+        closing(Database(database.writer_dsn)) as opened,
+        PostgresGuardLedger(opened).locked(ACCOUNT) as guards,
+    ):
+        assert guards.used_in_period(T0, T0 + timedelta(days=1)) == Usage()
 
 
 def test_the_shape_is_that_of_every_derived_document() -> None:
