@@ -371,6 +371,9 @@ class BatchRun:
         try:
             return await sat.list_products(self._only_products)
         except ProductNotFoundError:
+            if self._only_products is None:
+                # About the whole catalogue this proves nothing of any product.
+                raise
             # Validation says so of every order that wants it.
             return []
 

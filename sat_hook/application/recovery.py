@@ -56,12 +56,9 @@ async def recover_orders(
         await ports.offload(partial(_free_lost_rows, ports, table))
     if callbacks is not None:
         await ports.offload(partial(_tell_of_misdirected, ports, callbacks))
-    bounds = ports.limits.recovery
-    limits = replace(
-        bounds,
-        dedup_horizon_seconds=horizon,
-        give_up_after_seconds=give_up_after_seconds or bounds.give_up_after_seconds,
-    )
+    limits = replace(ports.limits.recovery, dedup_horizon_seconds=horizon)
+    if give_up_after_seconds is not None:
+        limits = replace(limits, give_up_after_seconds=give_up_after_seconds)
     async with ports.sat() as sat:
         await _look_at_deposit(ports, sat, facts.provenance)
         recovery = Recovery(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -24,12 +24,14 @@ from sat_hook.pipeline.approval import ApprovalPolicy
 from sat_hook.pipeline.funding import look_at_deposit
 from sat_hook.protocol.calls import Call, Reply
 from sat_hook.protocol.endpoints import Environment
+from sat_hook.protocol.errors import ProductNotFoundError
 from sat_hook.protocol.exchange import WireResponse
+from sat_hook.protocol.messages import Product
 from sat_hook.testing.event_store import MemoryEventStore
 from sat_hook.testing.funds import MemoryFunds
 from sat_hook.testing.guards import MemoryGuardLedger
 from sat_hook.testing.poll_schedule import MemoryPollSchedule
-from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock, submitted
+from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock, change_of, received, submitted
 
 TERMS = ApprovalTerms(digest="0" * 64, orders=1, total_rupiah=1, quotes_digest="2:0")
 FACTS = RunFacts(BY_TEST, user="siti", run="bulk_disbursement/r1")
@@ -142,6 +144,33 @@ def test_the_stricter_rule_of_connection_and_run_counts() -> None:
     position = ports.store.close_position()
     run.start()
     assert ports.store.close_position() == position
+
+
+class NoProducts:
+    """A SAT that answers P04, whatever is asked of its catalogue."""
+
+    async def list_products(self, codes: Sequence[str] | None = None) -> list[Product]:
+        raise ProductNotFoundError("P04", codes=("P04",))
+
+
+def test_a_refusal_of_the_whole_catalogue_rejects_no_order() -> None:
+    """It says nothing of any product, so the step fails and the batch stays as it is."""
+    ports = replace(ports_of(), sat=lambda: nullcontext(cast(Any, NoProducts())))
+    ports.store.append([change_of(None, 1, received(1))], BY_TEST, T0)
+    position = ports.store.close_position()
+    run = BatchRun(ports, BATCH, FACTS)
+    for step in (run.validate, run.quote, run.execute):
+        with pytest.raises(ProductNotFoundError):
+            asyncio.run(step())
+    assert ports.store.close_position() == position
+
+
+def test_a_refusal_of_the_only_product_rejects_its_order() -> None:
+    """A batch of one product learns from it that SAT does not have the product."""
+    ports = replace(ports_of(), sat=lambda: nullcontext(cast(Any, NoProducts())))
+    ports.store.append([change_of(None, 1, received(1))], BY_TEST, T0)
+    run = BatchRun(ports, BATCH, FACTS, products=("50k-simpati",))
+    assert asyncio.run(run.validate()).rejected == 1
 
 
 def test_a_look_at_the_deposit_is_dated_by_the_database() -> None:
