@@ -1,7 +1,7 @@
-"""``sat``: the command for people. See ``sat --help``.
+"""``sat``: the command line. See ``sat --help``.
 
-Commands import what they need when they run: ``sat --help`` loads neither a database driver nor pandas, and
-nothing here imports Airflow.
+Each command imports what it needs when it runs: ``sat --help`` loads neither a database driver nor pandas.
+No module here imports Airflow.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ MISTAKE = 2
 
 
 def main() -> None:
-    """Run one command. Exit code 0: done; 1: looked and found trouble; 2: could not be done, the reason is
-    one line on standard error."""
+    """Run one command.
+
+    Exit code 0: done. 1: the command ran and found a problem. 2: it could not run; standard error has the
+    reason in one line."""
     try:
         app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output (head, less) has seen enough.
+        # The reader of our output (head, less) has closed the pipe.
         sys.stderr.close()
         sys.exit(0)
     except Exception as error:

@@ -17,12 +17,12 @@ Account = Annotated[
 
 
 def pause(context: typer.Context, account: Account, reason: Reason) -> None:
-    """Stop all sending from an account within a second. What was sent is still followed to its end."""
+    """Stop all sending from an account within a second. Orders already sent are followed to their end."""
     _change(context, account, "pause", reason)
 
 
 def resume(context: typer.Context, account: Account, reason: Reason) -> None:
-    """Let an account send again, and say what stopped: those batches go on with their next run."""
+    """Let an account send again, and list the stopped batches. They continue with their next run."""
     unsent = _change(context, account, "resume", reason)
     out = console()
     for batch_id, file_name, orders in unsent:

@@ -1,4 +1,4 @@
-"""Accounts as people name them: by their Airflow connection, or by their name in the log."""
+"""Finds accounts by the names people use: their Airflow connection, or their name in the log."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def account_in_log(settings: CommandSettings, named: str, known: Collection[str] = ()) -> str:
-    """The name in the log of an account; Airflow is asked when nothing in the log is called so.
+    """Return an account's name in the log. If the log has no such name, ask Airflow.
 
-    :param known: the accounts that the log has.
+    :param known: the accounts in the log.
     """
     if named in known or not settings.get("SAT_AIRFLOW_URL"):
         return named
@@ -24,14 +24,15 @@ def account_in_log(settings: CommandSettings, named: str, known: Collection[str]
         with airflow_of(settings) as api:
             return api.accounts().get(named, named)
     except CommandError:
-        # The log can be read without Airflow; a name that is none of its own is then refused by the caller.
+        # The log can be read without Airflow. If the name is not in the log, the caller refuses it.
         return named
 
 
 def account_among(settings: CommandSettings, named: str | None, known: Sequence[str]) -> str:
-    """The account in the log that a person named, or the only one of ``known``.
+    """Return the account in the log that a person named, or the only one in ``known``.
 
-    :raises CommandError: it is none of ``known``, or none is named and there is not exactly one.
+    :raises CommandError: the named account is not in ``known``, or no account is named and there is not
+        exactly one.
     """
     if named is None and len(known) == 1:
         return known[0]
@@ -47,9 +48,9 @@ def account_among(settings: CommandSettings, named: str | None, known: Sequence[
 
 
 def account_or_only(api: AirflowApi, named: str | None) -> str:
-    """The account that a person named, or the only one that there is.
+    """Return the account that a person named, or the only one.
 
-    :raises CommandError: none is named, and there is not exactly one.
+    :raises CommandError: no account is named, and there is not exactly one.
     """
     known = sorted(set(api.accounts().values())) if named is None else [named]
     if len(known) != 1:
@@ -59,9 +60,9 @@ def account_or_only(api: AirflowApi, named: str | None) -> str:
 
 
 def connection_named(api: AirflowApi, named: str) -> str:
-    """The Airflow connection of an account; what is neither kind of name is left for Airflow to refuse.
+    """Return the Airflow connection of an account. Any other name is passed on, for Airflow to refuse.
 
-    :raises CommandError: several connections are of the account that is named.
+    :raises CommandError: several connections belong to the named account.
     """
     known = api.accounts()
     found = sorted(connection for connection, account in known.items() if account == named)

@@ -22,14 +22,14 @@ MAXIMUM_NOTE_CHARACTERS = 1000
 WAITS_FOR_FUNDS = "reserve (waits for a top-up of the deposit)"
 
 LOST_DATABASE = "database_unavailable"
-"""The type of the plugin's answer when the application database went away."""
+"""The error type in the plugin's response when the application database is unavailable."""
 
 FINAL_RUN_STATES = frozenset({"success", "failed"})
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What the plugin made of an upload.
+    """The plugin's response to an upload.
 
     :param connection: the Airflow connection that pays.
     :param needs_in_words: how many rows cannot become orders, and why; empty when all can.
@@ -42,10 +42,10 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file from the plugin; ``content`` may hold goods, so no repr shows it.
+    """A file from the plugin. ``content`` may hold goods, so it is left out of the repr.
 
-    ``position`` is that of the log, as of which the file was made, where it matters; ``notice`` is what
-    people should know of it.
+    ``position`` is the log position the file was made from, where it matters. ``notice`` is a message about
+    the file for the user.
     """
 
     name: str
@@ -66,12 +66,12 @@ def _upload_query(
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Leave the headers as they were set."""
+    """Leave the headers unchanged."""
     return request
 
 
 def _step(task_id: str, state: str | None) -> str:
-    """A task as a person is told of it."""
+    """Return a task's name as it is shown to a user."""
     if state == "awaiting_input":
         return f"{task_id} (waits for a person: Required Actions in Airflow)"
     if (task_id, state) == ("reserve", "deferred"):
@@ -80,13 +80,13 @@ def _step(task_id: str, state: str | None) -> str:
 
 
 class AirflowApi:
-    """One person's session with Airflow.
+    """One user's session with Airflow.
 
-    Every method raises :class:`CommandError` with a sentence for that person.
+    Every method raises :class:`CommandError` with a message for that user.
     """
 
     dag_id: ClassVar[str] = DAG_ID
-    """The DAG that the acts belong to: whoever may trigger it may do them."""
+    """The DAG that governs the actions: users who may trigger it may perform them."""
 
     def __init__(self, settings: CommandSettings) -> None:
         self.url = settings.require("SAT_AIRFLOW_URL").rstrip("/")
@@ -94,8 +94,8 @@ class AirflowApi:
             raise CommandError.at("setting SAT_AIRFLOW_URL", repr(self.url), "an http or https URL")
         self._settings = settings
         self._session = requests.Session()
-        # Proxies and CA bundles are taken from the environment. A password in ~/.netrc would replace the
-        # token: requests looks there unless the session brings its own authentication.
+        # Proxies and CA bundles come from the environment. The session sets its own authentication because
+        # requests would otherwise replace the token with a password from ~/.netrc.
         self._session.auth = _as_it_is
         self._token = settings.get("SAT_AIRFLOW_TOKEN")
 
@@ -112,7 +112,7 @@ class AirflowApi:
         file_name: str,
         on_bad_rows: str | None = None,
     ) -> Submitted:
-        """Upload a file; the same bytes again are the same batch."""
+        """Upload a file. The same bytes always give the same batch."""
         query = _upload_query(account, reference, file_name, on_bad_rows)
         document = self._upload("/sat/v1/batches", query, content)
         connection = document.get("connection", account)
@@ -127,7 +127,7 @@ class AirflowApi:
         file_name: str,
         on_bad_rows: str | None = None,
     ) -> dict[str, Any]:
-        """What would become of a file; nothing is recorded."""
+        """Report what a file would become. Records nothing."""
         query = _upload_query(account, reference, file_name, on_bad_rows)
         return self._upload("/sat/v1/batches/check", query, content)
 
@@ -139,11 +139,11 @@ class AirflowApi:
         )
 
     def accounts(self) -> dict[str, str]:
-        """The accounts' names in the log, by their Airflow connections."""
+        """Return the accounts' names in the log, by Airflow connection."""
         return self._document(self._ask("GET", "/sat/v1/accounts"))
 
     def trigger(self, run_id: str, conf: Mapping[str, Any], dag_id: str = DAG_ID, note: str = "") -> bool:
-        """Start a run, with a note for people; False when a run of this id is there already."""
+        """Start a run with a note for its readers. Returns False when a run with this id exists."""
         body: dict[str, Any] = {"logical_date": None, "dag_run_id": run_id, "conf": dict(conf)}
         if note:
             body["note"] = note[:MAXIMUM_NOTE_CHARACTERS]
@@ -151,7 +151,7 @@ class AirflowApi:
         return reply.status_code != 409
 
     def parameters(self) -> list[str]:
-        """The names of the parameters that a run of the DAG takes."""
+        """Return the names of the parameters that a run of the DAG accepts."""
         return sorted(self._document(self._ask("GET", f"/api/v2/dags/{DAG_ID}/details"))["params"])
 
     def set_note(self, run_id: str, note: str) -> None:
@@ -160,17 +160,19 @@ class AirflowApi:
         self._ask("PATCH", path, json={"note": note[:MAXIMUM_NOTE_CHARACTERS]}, accept=(403, 404))
 
     def run(self, run_id: str, dag_id: str = DAG_ID) -> dict[str, Any]:
-        """The run as Airflow describes it."""
+        """Return the run as Airflow describes it."""
         return self._document(self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"))
 
     def tasks(self, run_id: str, state: str) -> list[str]:
-        """Names of the run's tasks in a state, mapped ones once."""
+        """Return the names of the run's tasks in a state. A mapped task is listed once."""
         path = f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}/taskInstances"
         listed = self._document(self._ask("GET", path, query={"state": state}))["task_instances"]
         return list(dict.fromkeys(str(task["task_id"]) for task in listed))
 
     def steps(self, run_id: str) -> list[str]:
-        """What the run is doing: names of tasks that run or are deferred, and of those that ask somebody."""
+        """Return the names of the tasks that are running or deferred, and of those that wait for a person's
+        answer.
+        """
         path = f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}/taskInstances"
         query = {"state": ("running", "deferred", "awaiting_input")}
         listed = self._document(self._ask("GET", path, query=query))["task_instances"]
@@ -181,41 +183,41 @@ class AirflowApi:
         return bool(self._document(self._ask("GET", f"/api/v2/dags/{self.dag_id}"))["is_paused"])
 
     def results(self, batch_id: str, at: int | None = None) -> Download:
-        """The result file as the log stands now, or stood at a position."""
+        """Return the result file as of now, or as of a log position."""
         query = None if at is None else {"at": str(at)}
         reply = self._ask("GET", f"/sat/v1/batches/{batch_id}/results", query=query)
         return downloaded(reply, f"{batch_id}.results.csv")
 
     def deliver(self, batch_id: str, reason: str, file_format: str = "csv") -> Download:
-        """Vouchers and serials, as ``csv`` or ``xlsx``; the delivery is recorded with the user."""
+        """Return vouchers and serials as ``csv`` or ``xlsx``. The delivery is recorded with the user."""
         path = f"/sat/v1/batches/{batch_id}/deliver"
         reply = self._ask("POST", path, json={"reason": reason, "format": file_format})
         return downloaded(reply, f"{batch_id}.goods.{file_format}")
 
     def resolve(self, request_id: str, resolution: str, reason: str) -> dict[str, Any]:
-        """Decide an escalated order; how it stands then."""
+        """Decide an escalated order. Returns the order's new standing."""
         path = f"/sat/v1/orders/{quote(request_id, safe='')}/resolve"
         return self._document(self._ask("POST", path, json={"as": resolution, "reason": reason}))
 
     def decide_held_order(self, request_id: str, decision: str, reason: str) -> dict[str, Any]:
-        """Release or cancel a held order; how it stands then."""
+        """Release or cancel a held order. Returns the order's new standing."""
         path = f"/sat/v1/orders/{quote(request_id, safe='')}/{decision}"
         return self._document(self._ask("POST", path, json={"reason": reason}))
 
     def decide_held_batch(
         self, batch_id: str, decision: str, reason: str, held_for: str | None
     ) -> dict[str, Any]:
-        """Release or cancel the held orders of a batch; how many they were."""
+        """Release or cancel the held orders of a batch. Returns how many there were."""
         body = {"reason": reason, **({} if held_for is None else {"held_for": held_for})}
         return self._document(self._ask("POST", f"/sat/v1/batches/{batch_id}/{decision}", json=body))
 
     def withdraw(self, what: str, identifier: str, reason: str) -> dict[str, Any]:
-        """Withdraw one order (``orders``) or what is unsent of a batch (``batches``)."""
+        """Withdraw one order (``orders``), or every unsent order of a batch (``batches``)."""
         path = f"/sat/v1/{what}/{quote(identifier, safe='')}/withdraw"
         return self._document(self._ask("POST", path, json={"reason": reason}))
 
     def conf_of(self, run_id: str) -> dict[str, Any] | None:
-        """What a run was given; None when there is no such run."""
+        """Return the conf that a run was given, or None when there is no such run."""
         path = f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}"
         reply = self._ask("GET", path, accept=(404,))
         if reply.status_code == 404:
@@ -224,7 +226,7 @@ class AirflowApi:
         return conf if isinstance(conf, dict) else {}
 
     def change_account(self, account: str, change: str, reason: str) -> dict[str, Any]:
-        """Pause or resume an account (by its Airflow connection); how it stands then."""
+        """Pause or resume an account (by its Airflow connection). Returns the account's new standing."""
         path = f"/sat/v1/accounts/{quote(account, safe='')}/{change}"
         return self._document(self._ask("POST", path, json={"reason": reason}))
 
@@ -252,7 +254,7 @@ class AirflowApi:
         return self._document(self._ask("POST", path, json={"reason": reason}))
 
     def run_url(self, run_id: str, dag_id: str = DAG_ID) -> str:
-        """The run in Airflow's pages."""
+        """Return the address of the run in Airflow's UI."""
         return f"{self.url}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
 
     def _ask(
@@ -345,7 +347,7 @@ class AirflowApi:
         return document
 
     def _dag_behind(self, path: str) -> str:
-        """The DAG whose users may do what ``path`` does."""
+        """Return the DAG that governs what ``path`` does: its users may call the route."""
         if path.startswith("/sat/v1/books/"):
             return BOOKS_DAG_ID
         named = re.match(r"/api/v2/dags/(\w+)", path)
@@ -365,7 +367,7 @@ class AirflowApi:
             )
         if status == 503:
             away = detail or f"{self.url}: a part of Airflow is away"
-            # A commit whose answer was lost may have happened.
+            # If the response to a commit was lost, the commit may have happened.
             doubt = ", and look first whether it was done after all" if _kind(reply) == LOST_DATABASE else ""
             return CommandError(f"{away}; try again when it is back{doubt}")
         if status == 500:
@@ -382,7 +384,7 @@ class AirflowApi:
 
 
 def downloaded(reply: requests.Response, name: str) -> Download:
-    """The file in an answer; ``name`` where the answer gives it none."""
+    """Return the file in a response. ``name`` is used where the response gives none."""
     _, marker, encoded = reply.headers.get("Content-Disposition", "").partition("filename*=UTF-8''")
     position = reply.headers.get("X-SAT-Log-Position")
     notice = reply.headers.get("X-SAT-Notice")
@@ -390,7 +392,7 @@ def downloaded(reply: requests.Response, name: str) -> Download:
 
 
 def _kind(reply: requests.Response) -> str | None:
-    """The type in an error's JSON."""
+    """Return the type in an error's JSON."""
     try:
         document = reply.json()
     except requests.JSONDecodeError:
@@ -399,7 +401,7 @@ def _kind(reply: requests.Response) -> str | None:
 
 
 def _detail(reply: requests.Response) -> str:
-    """The reason in an error's JSON, as one line."""
+    """Return the reason in an error's JSON, as one line."""
     try:
         document = reply.json()
     except requests.JSONDecodeError:

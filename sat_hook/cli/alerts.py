@@ -1,4 +1,4 @@
-"""``sat alerts`` and ``sat rechecks``: what people were told, and how ended orders were asked about again."""
+"""``sat alerts`` and ``sat rechecks``: the alerts, and the rechecks of ended orders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def alerts(
     limit: Annotated[int, typer.Option(min=1, max=MAXIMUM_LISTED, help="How many, newest first")] = 50,
     untold: Annotated[bool, typer.Option("--untold", help="Only what nobody was told of yet")] = False,
 ) -> None:
-    """List what people were told of, and what they were not told yet: escalations, reversals, breaks, …"""
+    """List alerts, delivered or not yet: escalations, reversals, breaks, …"""
     from sat_hook.store.alerts import AlertBook
 
     out = console()
@@ -41,7 +41,7 @@ def rechecks(
     context: typer.Context,
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days back")] = 30,
 ) -> None:
-    """Show how the rechecks of ended orders stand, by day. Exit code 1 when some were missed."""
+    """Show the rechecks of ended orders, by day. Exit code 1 when some were missed."""
     from rich.text import Text
 
     from sat_hook.clients.clock import SystemClock

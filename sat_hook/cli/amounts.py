@@ -18,9 +18,9 @@ _GROUPED = (
 
 
 def rupiah_from(text: str, where: str) -> int:
-    """An amount with or without ``Rp`` and separators of thousands.
+    """Read an amount with or without ``Rp`` and thousands separators.
 
-    :raises CommandError: naming ``where``, when it can be read otherwise, or not at all.
+    :raises CommandError: naming ``where``, when the text is ambiguous or is not an amount.
     """
     typed = re.sub(r"(?i)^(rp\.?|idr) ?", "", " ".join(text.split()))
     amount = 0

@@ -1,4 +1,4 @@
-"""What somebody who verifies brings along: public keys, and where checkpoints were published."""
+"""What a verifier supplies: public keys, and the place where checkpoints were published."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _LARGEST_KEY_FILE_BYTES = 65_536
 
 
 def audit_keys(settings: CommandSettings, paths: Sequence[Path]) -> AuditVerifier | None:
-    """The keys in these files, or those that the settings name; None when there are none.
+    """Return the keys in these files, or those in the settings. None when there are none.
 
-    :raises CommandError: a file cannot be read or is no key.
+    :raises CommandError: a file cannot be read, or is not a key.
     """
     from sat_hook.audit.keys import AuditVerifier
     from sat_hook.protocol.signing import MalformedKeyError
@@ -35,10 +35,10 @@ def audit_keys(settings: CommandSettings, paths: Sequence[Path]) -> AuditVerifie
 
 
 def sat_keys(settings: CommandSettings, paths: Sequence[Path], withdrawn: Sequence[str]) -> SATKeys | None:
-    """SAT's keys in these files, or those that the settings name; None when there are none.
+    """Return SAT's keys in these files, or those in the settings. None when there are none.
 
-    :param withdrawn: keys that are believed no more: ``FINGERPRINT=TIME``.
-    :raises CommandError: a file cannot be read or is no key; a text is none.
+    :param withdrawn: keys that are no longer trusted: ``FINGERPRINT=TIME``.
+    :raises CommandError: a file cannot be read, or is not a key; or a text is not ``FINGERPRINT=TIME``.
     """
     from sat_hook.audit.signed_statuses import SATKeys, withdrawn_from
     from sat_hook.protocol.signing import MalformedKeyError
@@ -64,12 +64,12 @@ def _key_files(settings: CommandSettings, name: str, paths: Sequence[Path], expe
 
 
 def published_at(uri: str) -> PublishedReader | None:
-    """The place of publication, to be read; None for an empty text.
+    """Return the place of publication, opened for reading. None for an empty text.
 
-    Object stores are read with the credentials that their fsspec driver finds by itself; an Airflow
-    connection in front of the ``@`` is not looked up.
+    Object stores are read with the credentials that their fsspec driver finds. An Airflow connection in
+    front of the ``@`` is ignored.
 
-    :raises CommandError: nothing here can read such a URI.
+    :raises CommandError: no installed driver can read such a URI.
     """
     from sat_hook.audit.publication import PublishedFolder, PublishedObjects
 

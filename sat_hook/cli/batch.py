@@ -1,4 +1,4 @@
-"""``sat batch``: submit files, follow them, and fetch what became of them."""
+"""``sat batch``: submit files, follow them, and fetch their results."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Reference = Annotated[
 
 
 class OnBadRows(StrEnum):
-    """What the run does when rows are bad."""
+    """What the run does when some rows are bad."""
 
     PROCEED = "proceed"
     WAIT = "wait"
@@ -68,17 +68,17 @@ def submit(
     wait: Wait = False,
     timeout: Timeout = None,
 ) -> None:
-    """Submit a file and run it. A file that was already run changes nothing, and says so.
+    """Submit a file and run it. If the file was already run, say so and change nothing.
 
-    With --wait the exit code is 1 when the run failed. How single orders ended is in the results, not in the
-    exit code.
+    With --wait the exit code is 1 when the run failed. The exit code does not depend on how single orders
+    ended; the results say that.
     """
     settings = settings_of(context)
     content = read_orders(file)
     out = console()
     with airflow_of(settings) as api:
         policy = None if on_bad_rows is None else on_bad_rows.value
-        # Before the file is taken in: a misspelled limit would be no limit.
+        # Checked before the file is submitted: a misspelled limit would be no limit.
         parameters = run_parameters(api, param)
         submitted = api.submit(
             content, account=account, reference=reference, file_name=file.name, on_bad_rows=policy
@@ -111,11 +111,11 @@ def list_batches(
     context: typer.Context,
     limit: Annotated[int, typer.Option(help="How many", min=1, max=MAXIMUM_LISTED)] = 20,
 ) -> None:
-    """The batches submitted last, newest first."""
+    """List the latest batches, newest first."""
     from sat_hook.pipeline.needs import rows_in_need
 
     with store_of(settings_of(context)) as store:
-        # One more than is shown tells whether there are more.
+        # One more than is shown, to tell whether there are more.
         batches = store.recent_batches(limit + 1)
         needs = store.needs([batch.batch_id for batch in batches])
     more, batches = len(batches) > limit, batches[:limit]
@@ -146,16 +146,16 @@ def list_batches(
 
 @app.command("show")
 def show(context: typer.Context, batch_id: BatchId, at: At = None) -> None:
-    """How a batch and its orders stand, or stood at a position of the log."""
+    """Show the state of a batch and its orders, now or at a position of the log."""
     print_summary(settings_of(context), batch_id_from(batch_id), console(), at)
 
 
 @app.command("results")
 def results(context: typer.Context, batch_id: BatchId, output: Output = None, at: At = None) -> None:
-    """The result file: what was submitted, row by row, plus the verdict as it is known now.
+    """Write the result file: the submitted rows, each with its verdict as known now.
 
-    With --at, as it was known at a position of the log: the same bytes at any later time, whatever became of
-    the orders since. `sat batch show` names the position of the file that the run wrote.
+    With --at, the verdicts are those known at a position of the log. That file always has the same bytes,
+    even if the orders have changed since. `sat batch show` names the position of the file that the run wrote.
     """
     with airflow_of(settings_of(context)) as api:
         download = api.results(batch_id_from(batch_id), at)
@@ -169,9 +169,10 @@ def deliver(
     reason: Reason,
     output: Output = None,
 ) -> None:
-    """Vouchers and serials of the succeeded orders. That you got them, and why, is recorded.
+    """Fetch vouchers and serials of the succeeded orders. Your name and reason are recorded.
 
-    An --output that ends with .xlsx is a workbook whose cells are text: a spreadsheet changes no digit of it.
+    If --output ends with .xlsx, the file is a workbook of text cells, so a spreadsheet program changes no
+    digit.
     Otherwise it is CSV with the separator of the submitted file.
     """
     is_workbook = output is not None and output.suffix.lower() == ".xlsx"
@@ -191,7 +192,9 @@ def _say_needs(out: Console, needs_in_words: str, then: str) -> None:
 def _say_already_run(
     api: AirflowApi, settings: CommandSettings, run_id: str, batch_id: str, out: Console
 ) -> None:
-    """Which batch these bytes are, how it stands, and what could be meant by submitting them again."""
+    """Print which batch these bytes are, its state, and what the user may want instead of submitting them
+    again.
+    """
     from sat_hook.cli.airflow_api import FINAL_RUN_STATES
     from sat_hook.pipeline.results import summarise
 
@@ -217,7 +220,10 @@ def _say_already_run(
 
 
 def read_orders(file: Path) -> bytes:
-    """The bytes of a file of orders; raises CommandError when there are none, or too many."""
+    """Return the bytes of a file of orders.
+
+    :raises CommandError: the file is empty or too large.
+    """
     from sat_hook.application.settings import read_settings
 
     most = read_settings().maximum.file_bytes
@@ -232,7 +238,7 @@ def read_orders(file: Path) -> bytes:
 
 
 def _write(download: Download, output: Path | None) -> None:
-    """To a file that only its owner reads, or to standard output as it is."""
+    """Write to a file that only its owner can read, or to standard output unchanged."""
     from sat_hook.store.private_files import private_file
 
     if download.notice:

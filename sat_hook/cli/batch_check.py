@@ -1,4 +1,4 @@
-"""``sat batch check``: what would become of a file, before anything of it is recorded."""
+"""``sat batch check``: what a file would become, before any of it is recorded."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ def check(
     on_bad_rows: Annotated[OnBadRows | None, typer.Option(help="As it would be given to submit")] = None,
     every: Annotated[bool, typer.Option("--all", help=f"Every row, not the first {LISTED_ROWS}")] = False,
 ) -> None:
-    """Say what would become of a file if it were submitted now: rows, prices, deposit, approval, duplicates.
+    """Check a file without submitting it: rows, prices, deposit, approval, duplicates.
 
-    Nothing is recorded, and SAT is asked for its price list and the deposit only: the price of a bill is
-    known when the batch runs. Exit code 0 when every row can be paid, 1 when a row needs you, 2 when the file
-    cannot become a batch.
+    Nothing is recorded. SAT is asked only for its price list and the deposit: the price of a bill is known
+    when
+    the batch runs. Exit code 0 when every row can be paid, 1 when a row needs you, 2 when the file cannot
+    become a batch.
     """
     content, out = read_orders(file), console()
     with airflow_of(settings_of(context)) as api:
@@ -99,7 +100,7 @@ def _print_rows(out: Console, findings: list[list[Any]], file_name: str, *, ever
     shown = findings if every else findings[:LISTED_ROWS]
     table = ROWS.table()
     for row_number, order_id, standing, code, message in shown:
-        # The table has the row already.
+        # The table already has the row.
         words = message.removeprefix(f"{file_name} row {row_number}").lstrip(":, ")
         table.add(f"{row_number:,}", order_id, standing, code, words)
     out.print()

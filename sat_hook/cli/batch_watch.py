@@ -1,4 +1,6 @@
-"""``sat batch watch``: a batch until it is complete, as live bars on a terminal and as lines elsewhere."""
+"""``sat batch watch``: follows a batch until it is complete, with live bars on a terminal and lines
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,8 @@ def watch(
 ) -> None:
     """Watch a batch until it is complete: states, rate, estimated end, rupiah.
 
-    The exit code is 0 when every order has ended, 1 when the batch is complete and something is left for
-    people (held or escalated orders, or a refused batch), 3 when --timeout passed first.
+    The exit code is 0 when every order has ended; 1 when the batch is complete but needs a person (held or
+    escalated orders, or a refused batch); 3 when --timeout passed first.
     """
     from sat_hook.clients.clock import SystemClock
     from sat_hook.pipeline.progress import progress_of
@@ -60,11 +62,13 @@ def watched(
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> BatchProgress:
-    """Show look after look until the batch is complete, or the deadline has passed; returns the last look.
+    """Show the batch's progress until it is complete or the deadline has passed. Returns the last progress
+    shown.
 
-    A database that goes away meanwhile is waited for.
+    If the database goes away meanwhile, wait for it.
 
-    :raises StoreUnavailableError: when it was away at the first look, or for ``LONGEST_ABSENCE_SECONDS``.
+    :raises StoreUnavailableError: the database was unavailable on the first read, or for
+        ``LONGEST_ABSENCE_SECONDS``.
     """
     from sat_hook.store.event_store import StoreUnavailableError
 
@@ -100,7 +104,7 @@ def _display(out: Console, monotonic: Callable[[], float]) -> Iterator[Callable[
 
 
 class Lines:
-    """A line when something changed, at most one in ``LINE_EVERY_SECONDS``, and one at the end."""
+    """Prints a line when something changed, at most one per ``LINE_EVERY_SECONDS``, and one at the end."""
 
     def __init__(self, out: Console, monotonic: Callable[[], float]) -> None:
         self._out = out
@@ -109,7 +113,7 @@ class Lines:
         self._said_at = 0.0
 
     def show(self, progress: BatchProgress) -> None:
-        """Say how the batch stands, if that is worth a line."""
+        """Print the batch's progress, if it is worth a line."""
         from sat_hook.pipeline.progress import in_words
 
         standing, now = (progress.batch.state, progress.counts), self._monotonic()

@@ -1,4 +1,4 @@
-"""Opens an account's books for a command, and shows what stands in them."""
+"""Opens an account's books for a command, and shows their contents."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class BooksContext:
 
 @contextmanager
 def books_context(context: typer.Context, account: str | None) -> Iterator[BooksContext]:
-    """The books of one account, as they stand.
+    """Open the books of one account as they are now.
 
-    :raises CommandError: when it is not clear whose.
+    :raises CommandError: it is not clear which account is meant.
     """
     from sat_hook.clients.clock import SystemClock
     from sat_hook.domain.books import fold_books
@@ -71,7 +71,7 @@ def books_context(context: typer.Context, account: str | None) -> Iterator[Books
 
 
 def show_days(opened: BooksContext) -> None:
-    """The closed days, newest first."""
+    """Show the closed days, newest first."""
     books = opened.books
     if not books.closes:
         opened.out.print(f"account {books.account}: no day is closed yet", markup=False)
@@ -94,7 +94,7 @@ def show_days(opened: BooksContext) -> None:
 
 
 def show_saldo(opened: BooksContext, close: PostedClose) -> None:
-    """The saldo equation of a day."""
+    """Show the saldo equation of a day."""
     saldo = close.event.saldo
     if saldo is None:
         opened.out.print(
@@ -116,7 +116,7 @@ def show_saldo(opened: BooksContext, close: PostedClose) -> None:
 
 
 def show_breaks(opened: BooksContext, close: PostedClose, *, every: bool) -> None:
-    """The breaks of a close: the open and explained ones, or all of them."""
+    """Show the breaks of a close: the open and explained ones, or all of them."""
     books = opened.books
     table = BREAKS.table()
     shown = 0
@@ -142,7 +142,7 @@ def show_breaks(opened: BooksContext, close: PostedClose, *, every: bool) -> Non
 
 
 def show_files(opened: BooksContext, day: date) -> None:
-    """The settlement files of a day, those that do not count included."""
+    """Show the settlement files of a day, including those that do not count."""
     table = FILES.table()
     books = opened.books
     shown = 0
@@ -162,12 +162,12 @@ def show_files(opened: BooksContext, day: date) -> None:
 
 
 def open_breaks(books: AccountBooks, close: PostedClose) -> list[BookedBreak]:
-    """The breaks of a close that nobody has said anything about."""
+    """Return the breaks of a close without a decision."""
     return [item for item in close.breaks if books.standing_of(item, close).value == "open"]
 
 
 def signatures(books: AccountBooks, close: PostedClose) -> str:
-    """Who has signed a close."""
+    """Return who has signed a close."""
     certified, prepared = books.certified.get(close.event.day), books.prepared.get(close.event.day)
     if certified is not None:
         return f"certified by {certified.posted.actor}"
@@ -177,7 +177,7 @@ def signatures(books: AccountBooks, close: PostedClose) -> str:
 
 
 def each_account(context: typer.Context, account: str | None) -> Iterator[BooksContext]:
-    """The books of one account, or those of every account that has a closed day."""
+    """Yield the books of one account, or of every account that has a closed day."""
     if account is None:
         with store_of(settings_of(context)) as store:
             known = store.accounts_with_events()
@@ -190,7 +190,7 @@ def each_account(context: typer.Context, account: str | None) -> Iterator[BooksC
 
 
 def show_versions(opened: BooksContext, day: date) -> None:
-    """The versions of a day's report."""
+    """Show the versions of a day's report."""
     table = VERSIONS.table()
     for item in opened.versions_of(day):
         table.add(str(item.number), moment(item.at)[:19], item.actor, item.what, item.place)

@@ -1,4 +1,4 @@
-"""The tree of commands, and what they share."""
+"""The tree of commands, and the options they share."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ app.command("resume")(account.resume)
 
 @app.command("dags-folder")
 def dags_folder() -> None:
-    """Print the folder of the DAGs that come with this release: for Airflow's dags_folder, or a bundle."""
+    """Print the folder of this release's DAGs, for Airflow's dags_folder or a bundle."""
     print(shipped("dags"))
 
 

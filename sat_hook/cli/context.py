@@ -1,4 +1,4 @@
-"""Opens what a command needs, for as long as it runs."""
+"""Opens what a command needs, for as long as the command runs."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from sat_hook.store.postgres import PostgresEventStore
 
 PLAIN_WIDTH = 10_000
-"""Elsewhere than on a terminal a row is one line, however long it is: for grep, less and files."""
+"""Without a terminal, a row is one line of any length: for grep, less and files."""
 BATCH_ID = re.compile(r"B[A-Z2-7]{25}")
 
 
 def settings_of(context: typer.Context) -> CommandSettings:
-    """The settings of this invocation."""
+    """Return the settings of this invocation."""
     config = context.obj
     assert config is None or isinstance(config, Path)
     return find_settings(config)
 
 
 def dsn_of(settings: CommandSettings, key: str) -> str:
-    """The DSN under ``key``.
+    """Return the DSN under ``key``.
 
-    :raises CommandError: when it is missing or is no DSN.
+    :raises CommandError: it is missing, or is not a DSN.
     """
     from psycopg2 import ProgrammingError
     from psycopg2.extensions import parse_dsn
@@ -44,7 +44,7 @@ def dsn_of(settings: CommandSettings, key: str) -> str:
     try:
         parse_dsn(dsn)
     except ProgrammingError:
-        # libpq's own words quote the DSN, which holds a password.
+        # libpq's own message quotes the DSN, which holds a password.
         raise CommandError.at(
             f"setting {key}", "something else", "a postgresql:// URL or libpq's key=value form"
         ) from None
@@ -53,9 +53,9 @@ def dsn_of(settings: CommandSettings, key: str) -> str:
 
 @contextmanager
 def database_of(settings: CommandSettings, key: str = "SAT_DB_DSN") -> Iterator[Database]:
-    """The application database; with the reader's role unless another is asked for.
+    """Open the application database, with the reader's role by default.
 
-    :raises CommandError: inside the block, when it does not answer.
+    :raises CommandError: inside the block, when the database does not answer.
     """
     from sat_hook.store.database import Database
     from sat_hook.store.event_store import StoreUnavailableError
@@ -69,7 +69,7 @@ def database_of(settings: CommandSettings, key: str = "SAT_DB_DSN") -> Iterator[
 
 @contextmanager
 def store_of(settings: CommandSettings) -> Iterator[PostgresEventStore]:
-    """The event store, to be read."""
+    """Open the event store for reading."""
     from sat_hook.store.postgres import PostgresEventStore
 
     with database_of(settings) as database:
@@ -78,7 +78,7 @@ def store_of(settings: CommandSettings) -> Iterator[PostgresEventStore]:
 
 @contextmanager
 def airflow_of(settings: CommandSettings) -> Iterator[AirflowApi]:
-    """Airflow, as the configured user."""
+    """Open a session with Airflow as the configured user."""
     from sat_hook.cli.airflow_api import AirflowApi
 
     with closing(AirflowApi(settings)) as api:
@@ -86,7 +86,7 @@ def airflow_of(settings: CommandSettings) -> Iterator[AirflowApi]:
 
 
 def console() -> Console:
-    """Standard output: colours and the terminal's width on a terminal, wide plain text elsewhere."""
+    """Return standard output as a console: colours and width of a terminal, or wide plain text."""
     from rich.console import Console
 
     out = Console(highlight=False, soft_wrap=True)
@@ -94,9 +94,9 @@ def console() -> Console:
 
 
 def batch_id_from(text: str) -> str:
-    """A batch id as it was typed.
+    """Read a batch id as the user typed it.
 
-    :raises CommandError: when it is none.
+    :raises CommandError: the text is not a batch id.
     """
     batch_id = text.strip().upper()
     if BATCH_ID.fullmatch(batch_id) is None:

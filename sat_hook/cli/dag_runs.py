@@ -1,4 +1,4 @@
-"""A run of a DAG that a person asks for, and waiting for its end."""
+"""Starts a run of a DAG for a user, and waits for its end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOK_EVERY_SECONDS = 0.5
 
 
 class AskedRun(NamedTuple):
-    """A run and how it stands: ``state`` is None when nobody waited for its end."""
+    """A run and its state. ``state`` is None when the command did not wait for the end."""
 
     run_id: str
     asked_at: datetime
@@ -30,11 +30,11 @@ class AskedRun(NamedTuple):
 def ask_for_run(
     context: typer.Context, out: Console, dag_id: str, conf: dict[str, Any], *, wait: bool, timeout: float
 ) -> AskedRun:
-    """Start a run as the Airflow user of the caller, and say where it is.
+    """Start a run as the caller's Airflow user, and print its address.
 
     :param timeout: seconds to wait at most.
     :raises CommandError: Airflow refuses.
-    :raises typer.Exit: with 3, when the time is over and the run is not.
+    :raises typer.Exit: with code 3, when the run is still going after ``timeout``.
     """
     from sat_hook.cli.airflow_api import FINAL_RUN_STATES
 

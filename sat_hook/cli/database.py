@@ -13,7 +13,7 @@ app = typer.Typer(help="Schema, roles and privileges of the application database
 def migrate(context: typer.Context) -> None:
     """Bring the schema to this release, then apply the privileges (as SAT_OWNER_DSN).
 
-    Where this release keeps other things in the derived tables, they are rebuilt from the log.
+    Derived tables that this release fills differently are rebuilt from the log.
     """
     from sat_hook.audit.rebuild import rebuild_after_upgrade
     from sat_hook.store import migrations
@@ -32,11 +32,12 @@ def migrate(context: typer.Context) -> None:
 
 @app.command("create-roles")
 def create_roles(context: typer.Context) -> None:
-    """Make the roles sat_writer, sat_reader and sat_receiver, or give them new passwords.
+    """Create the roles sat_writer, sat_reader and sat_receiver, or set new passwords.
 
-    As SAT_ADMIN_DSN (a superuser or CREATEROLE; default: SAT_OWNER_DSN). The passwords are read from
-    SAT_WRITER_PASSWORD, SAT_READER_PASSWORD and SAT_RECEIVER_PASSWORD. A superuser also takes away what
-    PostgreSQL lets everybody do and no role needs, in the database that SAT_OWNER_DSN names.
+    Connects as SAT_ADMIN_DSN (a superuser or CREATEROLE; default: SAT_OWNER_DSN). The passwords are read from
+    SAT_WRITER_PASSWORD, SAT_READER_PASSWORD and SAT_RECEIVER_PASSWORD. A superuser also revokes, in the
+    database
+    that SAT_OWNER_DSN names, the privileges that PostgreSQL gives every role and that no role needs.
     """
     from psycopg2.extensions import make_dsn, parse_dsn
 
@@ -48,7 +49,7 @@ def create_roles(context: typer.Context) -> None:
     dsn = dsn_of(settings, key)
     migrations.create_roles(dsn, passwords)
     console().print(f"[green]Roles are ready[/]: {', '.join(migrations.ROLES)}")
-    # Never in another database: Airflow's own, for one, needs what is taken away here.
+    # Only in this database: others, for example Airflow's own, need the privileges that are revoked here.
     name = (
         parse_dsn(dsn_of(settings, "SAT_OWNER_DSN")).get("dbname") if settings.get("SAT_OWNER_DSN") else None
     )

@@ -1,4 +1,4 @@
-"""``sat reconcile report``: the report of a closed day, as files."""
+"""``sat reconcile report``: fetches the report of a closed day as files."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def report(
         int | None, typer.Option(help="An earlier version; default: the newest", min=1)
     ] = None,
 ) -> None:
-    """Fetch the report of a closed day: workbook, page, breaks, with all decisions and signatures so far.
+    """Fetch the report of a closed day: workbook, page and breaks, with all decisions and signatures.
 
-    A version never changes. What came after it is another one, which names those before it.
+    A version never changes. Later decisions and signatures make a new version, which lists the earlier ones.
     """
     named = day_from(day, "DAY").isoformat()
     from sat_hook.cli.books_api import BooksApi

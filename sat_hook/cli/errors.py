@@ -1,4 +1,4 @@
-"""What a person is told when a command cannot be done: one line that says where, found and expected."""
+"""Error messages of commands: one line that says where, what was found and what was expected."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import sys
 
 
 class CommandError(Exception):
-    """The command cannot be done. The text is for the person who typed it and holds no secret."""
+    """The command cannot be done. The text is for the user and holds no secret."""
 
     @classmethod
     def at(cls, where: str, found: str, expected: str) -> CommandError:
-        """The usual form of such a text."""
+        """Make an error in the usual form."""
         return cls(f"{where}: found {found}; expected {expected}")
 
     @classmethod
     def of_system(cls, where: str, error: OSError, expected: str) -> CommandError:
-        """What the operating system said of a file or an address."""
+        """Return the operating system's message about a file or an address."""
         is_directory = isinstance(error, IsADirectoryError)
         found = "a directory" if is_directory else (error.strerror or type(error).__name__).lower()
         return cls.at(where, found, expected)
 
 
-# Errors whose own text was written for people. By module, so that nothing is imported to recognise an error
-# that was never raised: what was not imported cannot have been raised.
+# Errors whose text was written for users. They are listed by module, so that no import is needed to
+# recognise them: an error whose module was not imported cannot have been raised.
 _SPEAKING = {
     "sat_hook.store.event_store": ("StoreUnavailableError", "StoreRefusedError"),
     "sat_hook.store.as_of": ("UnsettledPositionError",),
@@ -36,7 +36,7 @@ _SPEAKING = {
 
 
 def sentence_for(error: Exception) -> str | None:
-    """One line for ``error``, or None for a defect of ours, which deserves its traceback."""
+    """Return one line for ``error``, or None for a defect of ours, which gets its traceback."""
     if isinstance(error, CommandError):
         return str(error)
     for module_name, names in _SPEAKING.items():

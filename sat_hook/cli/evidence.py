@@ -27,7 +27,7 @@ LOOK_EVERY_SECONDS = 1.0
 
 @app.callback()
 def audit() -> None:
-    """Evidence for others, and who did what."""
+    """Evidence packs for auditors, and a list of who did what."""
 
 
 @app.command("export")
@@ -47,9 +47,9 @@ def export(
     reason: Annotated[str, typer.Option(help="Why; it is recorded with your Airflow user")] = "",
     timeout: Annotated[float, typer.Option(help="Wait so many seconds for the pack", min=1)] = 3600,
 ) -> None:
-    """Have an evidence pack of a period written, and fetch it. Both are recorded with your Airflow user.
+    """Write and fetch an evidence pack of a period. Both are recorded with your Airflow user.
 
-    The pack has its own verifier: python verify.py --key PUBLIC_KEY PACK.
+    The pack contains its own verifier: python verify.py --key PUBLIC_KEY PACK.
     """
     from sat_hook.cli.evidence_api import AuditApi
 
@@ -94,7 +94,7 @@ def actions(
     ],
     user: Annotated[str | None, typer.Option(help="Only what this Airflow user did")] = None,
 ) -> None:
-    """List what people did: approvals, decisions, pauses, deliveries, sign-offs, exports, submissions."""
+    """List people's actions: approvals, decisions, pauses, deliveries, sign-offs, exports, submissions."""
     from sat_hook.audit.actions import actions_since
     from sat_hook.cli.formatting import moment
 
@@ -116,7 +116,7 @@ def new_key(
         Path, typer.Argument(help="Where to; made if need be. audit_private.pem must not be there yet")
     ],
 ) -> None:
-    """Make a new audit key: audit_private.pem for the workers, audit_public.pem for auditors."""
+    """Create an audit key: audit_private.pem for the workers, audit_public.pem for auditors."""
     from sat_hook.audit.keys import write_audit_key
 
     try:
@@ -128,7 +128,7 @@ def new_key(
 
 
 def _together(acts: Iterator[RecordedEvent]) -> Iterator[tuple[int, RecordedEvent]]:
-    """One act may be an event for each of a thousand orders: shown once, with their number."""
+    """Group the events of one action, which may be one for each of a thousand orders, and count them."""
 
     def same(act: RecordedEvent) -> tuple[object, ...]:
         return act.provenance, act.type_name, act.occurred_at
@@ -142,7 +142,7 @@ def _together(acts: Iterator[RecordedEvent]) -> Iterator[tuple[int, RecordedEven
 
 
 def _words(act: RecordedEvent) -> str:
-    """The reason that was given, if the event has one; an event of another release may."""
+    """Return the reason in the event, if it has one; an event of another release may not."""
     try:
         members = json.loads(act.data)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The plugin's routes for evidence packs, as the person who runs the command."""
+"""The plugin's routes for evidence packs, called as the user who runs the command."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ DOWNLOAD_SECONDS = 600.0
 
 
 class AuditApi(AirflowApi):
-    """One person's session with Airflow, about evidence.
+    """One user's session with Airflow, for evidence packs.
 
-    Every method raises :class:`CommandError` with a sentence for that person.
+    Every method raises :class:`CommandError` with a message for that user.
     """
 
     dag_id: ClassVar[str] = DAG_ID
@@ -27,7 +27,7 @@ class AuditApi(AirflowApi):
     def ask_for_export(
         self, recorded_from: datetime, recorded_before: datetime, *, with_personal_data: bool, reason: str
     ) -> str:
-        """Ask for the evidence of a period; returns the export's id."""
+        """Request the evidence of a period. Returns the export's id."""
         asked = {
             "recorded_from": recorded_from.isoformat(),
             "recorded_before": recorded_before.isoformat(),
@@ -37,19 +37,21 @@ class AuditApi(AirflowApi):
         return str(self._document(self._ask("POST", "/sat/v1/exports", json=asked))["export_id"])
 
     def start(self, export_id: str) -> None:
-        """Have the pack written; a run that is there already goes on."""
+        """Start the run that writes the pack. If the run exists, it continues."""
         body = {"logical_date": None, "dag_run_id": export_id, "conf": {"export_id": export_id}}
         self._ask("POST", f"/api/v2/dags/{DAG_ID}/dagRuns", json=body, accept=(409,))
 
     def state(self, export_id: str) -> str:
-        """The state of the run that writes the pack."""
+        """Return the state of the run that writes the pack."""
         run: dict[str, Any] = self._document(
             self._ask("GET", f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(export_id, safe='')}")
         )
         return str(run["state"])
 
     def take(self, export_id: str, target: Path) -> str:
-        """Fetch the pack into a file that only its owner reads; returns its SHA-256. It is recorded."""
+        """Download the pack into a file that only its owner can read. Returns its SHA-256. The download is
+        recorded.
+        """
         from sat_hook.store.private_files import private_file
 
         reply = self._ask("POST", f"/sat/v1/exports/{export_id}/pack", seconds=DOWNLOAD_SECONDS, stream=True)

@@ -1,6 +1,6 @@
-"""How tables, amounts, moments, states and customers' numbers look to people.
+"""Formats tables, amounts, times, states and customers' numbers for output.
 
-A table never shortens a value: where it is wider than the terminal, each row is stacked instead.
+A table never shortens a value: if it is wider than the terminal, each row is stacked instead.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ STYLES: dict[str, str] = {
     "failed": "red",
     "reversed": "red",
 }
-"""A colour for every state of an order, by its name: showing the help must not load the domain."""
+"""A colour for every state of an order, by name. Names, because ``--help`` must not load the domain."""
 
 MAXIMUM_LISTED = 1000
-"""Lines of a list that a person asks for."""
+"""Lines shown by a command that lists things."""
 
 
 def rupiah(amount: int | None) -> str:
@@ -42,7 +42,7 @@ def rupiah(amount: int | None) -> str:
 
 
 def moment(at: datetime) -> str:
-    """A moment in Jakarta's time, to the millisecond."""
+    """A time in Jakarta (WIB), to the millisecond."""
     return at.astimezone(WIB).isoformat(" ", "milliseconds").removesuffix("+07:00")
 
 
@@ -52,7 +52,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def plain(value: object) -> str:
-    """A value as text that a terminal can show: no control characters, no line breaks."""
+    """A value as text that is safe for a terminal: no control characters, no line breaks."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return "".join(mark if mark.isprintable() else " " for mark in text)
 
@@ -60,7 +60,7 @@ def plain(value: object) -> str:
 class Columns:
     """The columns of a table, declared once at the top of the module that fills it.
 
-    :param titles: their names; one that begins with ``>`` is a column of figures.
+    :param titles: their names; a name that begins with ``>`` is a column of numbers.
     """
 
     def __init__(self, *titles: str) -> None:
@@ -69,16 +69,16 @@ class Columns:
         DECLARED.append(self)
 
     def table(self) -> Rows:
-        """A table without rows."""
+        """Return a table without rows."""
         return Rows(self)
 
 
 DECLARED: list[Columns] = []
-"""The columns of every table of the command, as far as its module is imported."""
+"""The columns of every table of the commands whose modules are imported."""
 
 
 class Rows:
-    """The rows of a table: padded columns where they fit the terminal, else each row stacked."""
+    """The rows of a table: padded columns if they fit the terminal, otherwise each row stacked."""
 
     GAP = 2
 
@@ -90,7 +90,7 @@ class Rows:
         return len(self._rows)
 
     def add(self, *cells: str | Text, style: str = "") -> None:
-        """Add a row; a ``str`` is shown as it is, whatever markup it seems to hold."""
+        """Add a row. A ``str`` is shown unchanged, even if it looks like markup."""
         from rich.text import Text
 
         row = tuple(cell.copy() if isinstance(cell, Text) else Text(plain(cell)) for cell in cells)
@@ -122,7 +122,7 @@ class Rows:
         return line
 
     def _stacked(self, row: tuple[Text, ...], width: int) -> Iterator[Text]:
-        """Pairs of title and value, as many as fit on a line; a longer value has a line of its own."""
+        """Pairs of title and value, as many as fit on a line. A longer value has its own line."""
         line, indent = _unbroken(), ""
         for title, cell in zip(self._columns.titles, row, strict=True):
             if not cell.plain:
@@ -136,7 +136,7 @@ class Rows:
 
 
 def facts(pairs: Iterable[tuple[str, str | Text]]) -> Iterator[Text]:
-    """Names and values below each other, a line for each, however long the value is."""
+    """Names and values, one pair per line of any length."""
     from rich.text import Text
 
     shown = list(pairs)
@@ -147,7 +147,7 @@ def facts(pairs: Iterable[tuple[str, str | Text]]) -> Iterator[Text]:
 
 
 def _unbroken(*parts: str | Text | tuple[str, str]) -> Text:
-    """Text that no console breaks or cuts: what is too wide, the terminal itself continues below."""
+    """Text that no console breaks or cuts. The terminal itself wraps lines that are too wide."""
     from rich.text import Text
 
     return Text.assemble(*parts, no_wrap=True, overflow="ignore")

@@ -1,4 +1,4 @@
-"""``sat batch run``, ``release``, ``cancel`` and ``withdraw``: what people decide about unsent orders."""
+"""``sat batch run``, ``release``, ``cancel`` and ``withdraw``: decisions about unsent orders."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(
     wait: Wait = False,
     timeout: Timeout = None,
 ) -> None:
-    """Run a batch once more: what is not sent yet, and released orders. Nothing is sent twice.
+    """Run a batch again: unsent and released orders. Nothing is sent twice.
 
     The parameters are those of the first run, unless you give others. With --wait the exit code is 1 when
     the run failed.
@@ -65,7 +65,7 @@ def run(
 
 
 def release(context: typer.Context, batch_id: BatchId, reason: Reason, held_for: HeldFor = None) -> None:
-    """Let the held orders of a batch go on, with its next run. What held them does not hold them again."""
+    """Release the held orders of a batch for its next run. The same cause does not hold them again."""
     done = _decide(context, batch_id, "release", reason, held_for)
     console().print(
         f"{done['decided']} orders are released, {done['still_held']} stay held; they are sent by: "
@@ -80,9 +80,9 @@ def cancel(context: typer.Context, batch_id: BatchId, reason: Reason, held_for: 
 
 
 def withdraw(context: typer.Context, batch_id: BatchId, reason: Reason) -> None:
-    """End every order of a batch that was not sent yet: quoted and reserved ones, too.
+    """End every unsent order of a batch, including quoted and reserved ones.
 
-    What may have been sent cannot be withdrawn and goes on to its end.
+    An order that may have been sent cannot be withdrawn. It continues to its end.
     """
     with airflow_of(settings_of(context)) as api:
         done = api.withdraw("batches", batch_id_from(batch_id), reason)
@@ -92,9 +92,9 @@ def withdraw(context: typer.Context, batch_id: BatchId, reason: Reason) -> None:
 
 
 def run_parameters(api: AirflowApi, texts: list[str] | None) -> dict[str, Any]:
-    """A run's parameters, each of which the DAG has: Airflow would pass over a misspelled limit.
+    """Read a run's parameters. Each must exist in the DAG, because Airflow would ignore a misspelled limit.
 
-    :raises CommandError: as ``parameters_from``, and for a name that is none.
+    :raises CommandError: as ``parameters_from``, and for a name that the DAG does not have.
     """
     given = parameters_from(texts)
     known = api.parameters() if given else []
@@ -107,11 +107,11 @@ def run_parameters(api: AirflowApi, texts: list[str] | None) -> dict[str, Any]:
 
 
 def parameters_from(texts: list[str] | None) -> dict[str, Any]:
-    """``NAME=VALUE`` by name; a value that is JSON (a number, true, null) is taken as such.
+    """Read ``NAME=VALUE`` pairs by name. A value that is JSON (a number, true, null) is read as JSON.
 
-    Amounts may have separators: as JSON ``50.000`` would be fifty.
+    Amounts may have thousands separators: as JSON, ``50.000`` would be fifty.
 
-    :raises CommandError: for a text without a name, and for an amount that is none.
+    :raises CommandError: a text has no name, or an amount cannot be read.
     """
     read: dict[str, Any] = {}
     for text in texts or ():

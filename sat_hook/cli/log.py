@@ -1,4 +1,4 @@
-"""``sat log`` and ``sat projections``: is the log whole, and does what is derived from it agree?"""
+"""``sat log`` and ``sat projections``: check the log, and that derived tables match it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ projections_app = typer.Typer(help="The tables derived from the log.", no_args_i
 
 FOUND_TROUBLE = 1
 LATE_MINUTES = 10
-"""An event that no checkpoint covers after so long deserves a word."""
+"""Report an event that no checkpoint covers this long after it was recorded."""
 
 
 @log_app.callback()
@@ -98,7 +98,7 @@ def verify(
 
 
 def _print_chain(out: Console, verification: Verification) -> None:
-    """What was looked at of the checkpoints; and whether they seem to have stopped."""
+    """Print which checkpoints were verified, and whether they seem to have stopped."""
     from sat_hook.cli.formatting import moment
 
     chain = verification.chain
@@ -133,8 +133,9 @@ def rebuild(
         bool, typer.Option("--check", help="Change nothing: fold the log aside and compare")
     ] = False,
 ) -> None:
-    """Empty the derived tables and fill them from the log; with --check, only compare (exit code 1 when
-    something differs)."""
+    """Empty the derived tables and fill them from the log.
+
+    With --check, only compare (exit code 1 when something differs)."""
     from sat_hook.audit.rebuild import compare_projections, rebuild_projections
 
     out = console()

@@ -1,4 +1,4 @@
-"""``--reason``: the same option, under the same rule, for every command that acts."""
+"""``--reason``: one option, with one rule, for every command that acts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sat_hook.cli.errors import CommandError
 
 
 def _checked(text: str) -> str:
-    """The reason as it will be recorded, so that a poor one is refused before anything is asked or sent.
+    """Return the reason as it will be recorded, so that a poor one is refused before anything is sent.
 
-    :raises CommandError: for one that the pipeline would refuse.
+    :raises CommandError: the pipeline would refuse the reason.
     """
     from sat_hook.commands.errors import ReasonRefusedError
     from sat_hook.commands.reasons import checked_reason

@@ -1,4 +1,4 @@
-"""``sat order``: one order, and those that wait for a person."""
+"""``sat order``: one order, and the orders that wait for a person."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ORDERS = Columns("order", "state", "since (WIB)", "account", "batch", ">row", ">quoted", "reason")
 RESOLUTIONS = ("succeeded", "failed", "resend")
 
-#: What only people take an order out of, by name: showing the help must not load the domain.
+#: States that only a person can take an order out of, by name: ``--help`` must not load the domain.
 FOR_PEOPLE = ("held", "escalated")
 
 app = typer.Typer(help="One order, and those that wait for a person.", no_args_is_help=True)
@@ -35,7 +35,7 @@ app = typer.Typer(help="One order, and those that wait for a person.", no_args_i
 
 @app.callback()
 def order() -> None:
-    """One order, and those that wait for a person."""
+    """One order, and the orders that wait for a person."""
 
 
 @app.command("list")
@@ -50,7 +50,7 @@ def list_orders(
     ] = None,
     limit: Annotated[int, typer.Option(help="How many", min=1, max=MAXIMUM_LISTED)] = 50,
 ) -> None:
-    """List orders of all batches that wait for a person, those that have waited longest first."""
+    """List the orders of all batches that wait for a person, longest wait first."""
     from sat_hook.domain.order import OrderState
 
     names = [state.value for state in OrderState]
@@ -81,7 +81,7 @@ def show(
     context: typer.Context,
     reference: Annotated[str, typer.Argument(metavar="ID", help="A request id, or the submitter's order id")],
 ) -> None:
-    """Show an order and its life: events, and the callbacks that came in between. Numbers are masked."""
+    """Show an order's history: its events and the callbacks between them. Numbers are masked."""
     from sat_hook.domain.event_record import StreamId, StreamKind
     from sat_hook.store.callbacks import PostgresCallbackInbox
 
@@ -104,7 +104,7 @@ def resolve(
     resolution: Annotated[str, typer.Option("--as", help="succeeded, failed or resend")],
     reason: Reason,
 ) -> None:
-    """Decide an escalated order. Later signed evidence may contradict you, and is recorded."""
+    """Decide an escalated order. Later signed evidence that contradicts you is recorded."""
     settings = settings_of(context)
     if resolution not in RESOLUTIONS:
         raise CommandError.at("--as", repr(resolution), " or ".join(RESOLUTIONS))
@@ -125,7 +125,7 @@ def release(
     reference: Annotated[str, typer.Argument(metavar="ID", help="A request id, or the submitter's order id")],
     reason: Reason,
 ) -> None:
-    """Let a held order go on, with the next run of its batch. What held it does not hold it again."""
+    """Release a held order for the next run of its batch. The same cause does not hold it again."""
     standing = _decide_held(context, reference, "release", reason)
     console().print(
         f"order {standing['order_id']} is now {standing['state']}; it is sent by: "
@@ -150,7 +150,7 @@ def withdraw(
     reference: Annotated[str, typer.Argument(metavar="ID", help="A request id, or the submitter's order id")],
     reason: Reason,
 ) -> None:
-    """End an order that was not sent yet, held or not. One that may have been sent is refused."""
+    """End an unsent order, held or not. An order that may have been sent is refused."""
     settings = settings_of(context)
     found = _the_order(settings, reference)
     with airflow_of(settings) as airflow:

@@ -1,4 +1,4 @@
-"""What the commands of ``sat prices`` share: whose history, which time, and how things look."""
+"""What the commands of ``sat prices`` share: choosing account and time, and formatting."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def period_of(opened: PricesContext, since: str, until: str) -> tuple[datetime, 
 
 
 def tell_gaps(opened: PricesContext, start: datetime, end: datetime) -> bool:
-    """Name the times of which no list is known; True when one lasts until the end."""
+    """Print the times for which no list is known. Returns True when one lasts until the end."""
     from sat_hook.catalogue.gaps import gaps_between
     from sat_hook.domain.business_day import span_text
 
@@ -109,7 +109,7 @@ def count_text(number: int | None) -> str:
 
 
 def safe(value: object) -> str:
-    """Text that came over the wire, for a terminal: no markup, no control characters."""
+    """Text from the network made safe for a terminal: no markup, no control characters."""
     from rich.markup import escape
 
     return escape(plain(value))

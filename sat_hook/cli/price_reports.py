@@ -1,4 +1,4 @@
-"""``sat prices chart``, ``week`` and ``margin``: the history of prices as pictures, pages and tables."""
+"""``sat prices chart``, ``week`` and ``margin``: the price history as pictures, pages and tables."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def chart(
     until: Until = "now",
     account: Account = None,
 ) -> None:
-    """Draw a product's price over time. The file stands by itself: it opens in any browser."""
+    """Draw a product's price over time, as one self-contained file for any browser."""
     from sat_hook.catalogue import chart as drawn
 
     if file.suffix not in (".svg", ".html"):
@@ -68,7 +68,7 @@ def week(
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the page (.html) here")] = None,
     account: Account = None,
 ) -> None:
-    """Sum up a week (Monday to Sunday, WIB): what moved, what came and went, how well it was watched."""
+    """Summarise a week (Monday to Sunday, WIB): changes, new and removed products, and gaps in the record."""
     from sat_hook.catalogue.reading import read_week
     from sat_hook.catalogue.weekly import Week
     from sat_hook.catalogue.weekly_page import weekly_page
@@ -117,9 +117,9 @@ def margin(
     ] = None,
     account: Account = None,
 ) -> None:
-    """Report orders with the price that was listed when they were sent, what they cost and earned (CSV).
+    """Report sent orders as CSV: the price listed when each was sent, its cost and its margin.
 
-    The margin is SAT's partner fee of succeeded orders; what your customers pay you is not known here.
+    The margin is SAT's partner fee on succeeded orders. What your customers pay you is not known here.
     """
     from sat_hook.catalogue.margin import ProductMargin, margin_lines, percent_of
     from sat_hook.store.private_files import private_file

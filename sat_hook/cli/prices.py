@@ -1,4 +1,4 @@
-"""``sat prices``: what SAT lists, since when, and what changed."""
+"""``sat prices``: SAT's prices, since when they hold, and what changed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def show(
     ] = "now",
     account: Account = None,
 ) -> None:
-    """Show a product as it was listed at a time, and what it was before and after."""
+    """Show a product as it was listed at a time, and its earlier and later prices."""
     from sat_hook.domain.prices import percent_text
 
     with prices_context(context, account) as opened:
@@ -100,7 +100,7 @@ def changes(
     ] = None,
     account: Account = None,
 ) -> None:
-    """List what changed: prices, names, statuses, and products that came and went."""
+    """List changes: prices, names, statuses, and new and removed products."""
     with prices_context(context, account) as opened:
         start, end = period_of(opened, since, until)
         found = [
@@ -120,7 +120,7 @@ def changes(
 def attempts(
     context: typer.Context, since: Since = "1d", until: Until = "now", account: Account = None
 ) -> None:
-    """List every attempt to read the price list, and the times of which no list is known.
+    """List every attempt to read the price list, and the times for which no list is known.
 
     The exit code is 1 when such a time lasts until the end of the period.
     """
@@ -178,10 +178,10 @@ def snapshot(
 
 
 def _tell_run(context: typer.Context, out: Console, run: AskedRun) -> None:
-    """What the attempts of a run came to, account by account."""
+    """Print the outcome of a run's attempts, account by account."""
     from sat_hook.store.prices import PriceHistory
 
-    # Clocks of two machines may differ.
+    # The clocks of two machines may differ.
     start, end = run.asked_at - timedelta(hours=1), run.asked_at + timedelta(days=1)
     with database_of(settings_of(context)) as database:
         history = PriceHistory(database)
@@ -227,11 +227,11 @@ def _when_not(periods: list[PricePeriod], moment: datetime) -> str:
 
 
 def _tell_freshness(opened: PricesContext, moment: datetime) -> None:
-    """How far the last list up to the moment is away; loudly, when it is too far."""
+    """Print the age of the last list before the moment, prominently when it is too old."""
     from sat_hook.catalogue.gaps import GAP_HOURS
     from sat_hook.domain.business_day import span_text
 
-    just_after = moment + timedelta(microseconds=1)  # a list of this very moment is one
+    just_after = moment + timedelta(microseconds=1)  # a list of this very moment counts
     lists = opened.history.complete_moments(opened.account, just_after, just_after)
     if not lists:
         opened.out.print("[yellow]no price list is known of that time[/]")
@@ -250,7 +250,7 @@ def _changes_table(found: list[RecordedChange]) -> Rows:
 
 
 def _change_rows(recorded: RecordedChange) -> Iterator[tuple[str, ...]]:
-    """A line for each attribute that changed; one for a product that came or went."""
+    """Return a line for each changed attribute, and one for each new or removed product."""
     from sat_hook.domain.prices import ChangeKind, percent_text
 
     change = recorded.change

@@ -1,4 +1,4 @@
-"""``sat reconcile …`` and ``sat topup record``: the books of an account, read and signed."""
+"""``sat reconcile …`` and ``sat topup record``: read and sign the books of an account."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def close(
 
 @app.command("list")
 def list_days(context: typer.Context, account: Named = None) -> None:
-    """List the closed days of each account: their breaks, what is unexplained, who has signed."""
+    """List the closed days of each account: breaks, unexplained amounts and signatures."""
     for opened in each_account(context, account):
         show_days(opened)
 
@@ -94,7 +94,7 @@ def breaks(
     account: Named = None,
     every: Annotated[bool, typer.Option("--all", help="Those too that are resolved or written off")] = False,
 ) -> None:
-    """List the breaks that stand as of the newest closed day, older ones included."""
+    """List the breaks as of the newest closed day, including older ones."""
     with books_context(context, account) as opened:
         if not opened.books.closes:
             opened.out.print(f"account {opened.books.account}: no day is closed yet", markup=False)
@@ -104,25 +104,25 @@ def breaks(
 
 @app.command("explain")
 def explain(context: typer.Context, break_id: BreakId, reason: Reason, account: Named = None) -> None:
-    """Say why a break is there. It is carried on until evidence ends it."""
+    """Explain why a break exists. It is carried forward until evidence ends it."""
     _decide(context, account, break_id, "explain", reason)
 
 
 @app.command("resolve")
 def resolve(context: typer.Context, break_id: BreakId, reason: Reason, account: Named = None) -> None:
-    """Say that a break is settled. It is not carried on."""
+    """Mark a break as settled. It is not carried forward."""
     _decide(context, account, break_id, "resolve", reason)
 
 
 @app.command("write-off")
 def write_off(context: typer.Context, break_id: BreakId, reason: Reason, account: Named = None) -> None:
-    """Give a break's money up. It is not carried on."""
+    """Write off a break's money. It is not carried forward."""
     _decide(context, account, break_id, "write-off", reason)
 
 
 @app.command("files")
 def files(context: typer.Context, day: Day, account: Named = None) -> None:
-    """List the settlement files of a day: which count, and which do not and why."""
+    """List the settlement files of a day: which count, and why the others do not."""
     with books_context(context, account) as opened:
         show_files(opened, day_from(day, "DAY"))
 
@@ -137,7 +137,7 @@ def choose(
     reason: Reason,
     account: Named = None,
 ) -> None:
-    """Say which of several settlement files with the same orders counts, from the next close on."""
+    """Choose which of several settlement files with the same orders counts, from the next close on."""
     from sat_hook.cli.books_api import BooksApi
 
     with closing(BooksApi(settings_of(context))) as airflow:
@@ -159,7 +159,7 @@ def prepare(context: typer.Context, day: Day, reason: Reason, account: Named = N
 
 @app.command("certify")
 def certify(context: typer.Context, day: Day, reason: Reason, account: Named = None) -> None:
-    """Approve a prepared day, as somebody else than its preparer. It is frozen from then on."""
+    """Certify a prepared day, as another person than its preparer. It is frozen from then on."""
     _sign(context, account, day, "certify", reason)
 
 
@@ -193,7 +193,9 @@ def record(
 
 
 def _refuse_a_day_that_is_not_over(context: typer.Context, day: date) -> None:
-    """Say so at once, and not by a red run. A cut-off before midnight may have ended today's already."""
+    """Refuse a day that is not over at once, instead of with a failed run. With a cut-off before midnight,
+    today may be over.
+    """
     from sat_hook.cli.books_api import BooksApi
     from sat_hook.domain.business_day import MAXIMUM_CUT_OFF_MINUTES, BusinessDay
 

@@ -1,4 +1,4 @@
-"""``sat replay``: does today's code read the log as it was read when reports were given out?"""
+"""``sat replay``: checks that today's code reads the log as it was read when reports were published."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def replay(
         Path | None, typer.Option(help="Write the state of every stream to this file, a line of JSON each")
     ] = None,
 ) -> None:
-    """Rebuild state and reports from the log as of then with this release, and compare. Changes nothing.
+    """Rebuild state and reports from the log with this release, and compare. Changes nothing.
 
     Run it with the new release before you deploy it. Exit code 0: nothing differs; 1: something does, and
     each line says what and where; 2: it could not be done.
@@ -86,7 +86,7 @@ def _position(database: Database, option: str, text: str) -> int:
     now = datetime.now(UTC)
     typed = moment_from(text, now, f"{option}, which is no position")
     if typed > now:
-        # The log may still grow below it: what is shown then would not be what was asked for.
+        # Below this position the log may still grow, so the output would not match the requested position.
         raise CommandError.at(option, f"{text!r}, a moment that has not been yet", "one that has")
     return position_at(database, typed)
 
@@ -104,7 +104,7 @@ def _since(database: Database, text: str | None, until: int | None) -> int:
 
 @contextmanager
 def _state_lines(path: Path | None) -> Iterator[StateLine | None]:
-    """Customers' numbers are in it, so only its owner reads the file."""
+    """Write the state lines. They hold customers' numbers, so only the owner can read the file."""
     if path is None:
         yield None
         return

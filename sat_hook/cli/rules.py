@@ -1,4 +1,4 @@
-"""``sat account``: which rules an account has and where from, and how two people change them."""
+"""``sat account``: shows an account's rules and their sources, and lets two people change them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ PROPOSED = Columns("rule", ">now", ">proposed")
 
 @app.command("show")
 def show(context: typer.Context, account: Account) -> None:
-    """Show which rules are in force, where each comes from, and what is proposed."""
+    """Show the rules in force, where each comes from, and what is proposed."""
     with closing(_api(context)) as api:
         _show(api.rules(account))
 
 
 @app.command("propose")
 def propose(context: typer.Context, account: Account, changes: Changes, reason: Reason) -> None:
-    """Propose other rules. They hold once somebody else confirms them."""
+    """Propose a change of rules. It takes effect once another person confirms it."""
     with closing(_api(context)) as api:
         done = api.propose(account, parameters_from(changes), reason)
         _show(api.rules(account))
@@ -50,7 +50,7 @@ def propose(context: typer.Context, account: Account, changes: Changes, reason: 
 
 @app.command("confirm")
 def confirm(context: typer.Context, account: Account, proposal: Proposal, reason: Reason) -> None:
-    """Put a proposal in force, as somebody else than its proposer."""
+    """Put a proposal in force, as another person than its proposer."""
     with closing(_api(context)) as api:
         api.answer(account, proposal, "confirm", reason)
         _show(api.rules(account))
@@ -58,7 +58,7 @@ def confirm(context: typer.Context, account: Account, proposal: Proposal, reason
 
 @app.command("decline")
 def decline(context: typer.Context, account: Account, proposal: Proposal, reason: Reason) -> None:
-    """Take a proposal off the table; its proposer may, too."""
+    """Decline a proposal. Its proposer may do this, too."""
     with closing(_api(context)) as api:
         done = api.answer(account, proposal, "decline", reason)
     console().print(

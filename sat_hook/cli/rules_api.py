@@ -1,4 +1,4 @@
-"""The plugin's routes for an account's rules, as the person who runs the command."""
+"""The plugin's routes for an account's rules, called as the user who runs the command."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from sat_hook.cli.airflow_api import AirflowApi
 
 
 class RulesApi(AirflowApi):
-    """One person's session with Airflow, about an account's rules.
+    """One user's session with Airflow, for an account's rules.
 
-    Every method raises :class:`CommandError` with a sentence for that person.
+    Every method raises :class:`CommandError` with a message for that user.
     """
 
     def rules(self, account: str) -> dict[str, Any]:
-        """Which rules are in force, where each comes from, and what is proposed."""
+        """Return the rules in force, where each comes from, and what is proposed."""
         return self._document(self._ask("GET", self._path(account)))
 
     def propose(self, account: str, changes: Mapping[str, Any], reason: str) -> dict[str, Any]:
-        """Propose rules; the proposal's number and all of its values."""
+        """Propose rules. Returns the proposal's number and all of its values."""
         body = {"changes": dict(changes), "reason": reason}
         return self._document(self._ask("POST", f"{self._path(account)}/proposals", json=body))
 
     def answer(self, account: str, proposal: int, answer: str, reason: str) -> dict[str, Any]:
-        """``confirm`` or ``decline`` a proposal; the account's rules then."""
+        """``confirm`` or ``decline`` a proposal. Returns the account's rules after it."""
         path = f"{self._path(account)}/{proposal}/{answer}"
         return self._document(self._ask("POST", path, json={"reason": reason}))
 

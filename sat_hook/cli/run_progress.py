@@ -1,4 +1,4 @@
-"""Follows a run until it has ended: a live bar for each state on a terminal, plain lines elsewhere."""
+"""Follows a run until it ends: a live bar for each state on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ LOOK_EVERY_SECONDS = 1.0
 LEAST_BAR_CELLS = 10
 MOST_BAR_CELLS = 40
 _BESIDE_BAR_CELLS = 36
-"""A state's name, a number of orders and the time that has passed."""
+"""A state's name, a number of orders and the elapsed time."""
 
 Counts = Callable[[], Sequence[StateCount]]
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One look: how the run stands, what it is doing, and how its orders stand."""
+    """A snapshot of a run: its state, what it is doing, and the states of its orders."""
 
     run_state: str
     steps: tuple[str, ...]
@@ -36,10 +36,10 @@ class Seen:
 
 
 class Display(Protocol):
-    """Shows looks, one after the other."""
+    """Shows snapshots, one after the other."""
 
     def show(self, seen: Seen) -> None:
-        """Show the newest look."""
+        """Show the newest snapshot."""
 
 
 def follow(
@@ -55,15 +55,15 @@ def follow(
 ) -> str | None:
     """Wait for the run's end.
 
-    :param counts: reads how the batch's orders stand.
-    :param missing_rupiah: reads how much the deposit lacks; asked while the run waits for a top-up.
-    :param deadline_seconds: gives up following after so long; the run goes on.
+    :param counts: reads the number of orders in each state.
+    :param missing_rupiah: reads how much the deposit lacks; called while the run waits for a top-up.
+    :param deadline_seconds: stop following after this many seconds; the run continues.
     :returns: the run's final state, or None when the deadline passed first.
     """
     began = monotonic()
     with _display(out) as display:
         while True:
-            # The run's state is read first: counts that are read after its end are final, too.
+            # The run's state is read first: counts read after the run's end are final, too.
             state = str(api.run(run_id)["state"])
             steps = () if state in FINAL_RUN_STATES else tuple(api.steps(run_id))
             if WAITS_FOR_FUNDS in steps and (missing := missing_rupiah()):
@@ -88,7 +88,7 @@ def _display(out: Console) -> Iterator[Display]:
 
 @contextmanager
 def bars(out: Console, title: str) -> Iterator[Bars]:
-    """Live bars on a terminal, the first of them named ``title``."""
+    """Live bars on a terminal; ``title`` names the first."""
     progress = _BarsBelowWords(
         TextColumn("[{task.fields[style]}]{task.description:<12}"),
         BarColumn(bar_width=max(LEAST_BAR_CELLS, min(MOST_BAR_CELLS, out.width - _BESIDE_BAR_CELLS))),
@@ -101,7 +101,7 @@ def bars(out: Console, title: str) -> Iterator[Bars]:
 
 
 class _BarsBelowWords(Progress):
-    """Bars below a paragraph: beside the bar a narrow terminal would cut amounts off."""
+    """Bars below a paragraph: next to the bar, a narrow terminal would cut amounts off."""
 
     words = ""
 
@@ -111,14 +111,14 @@ class _BarsBelowWords(Progress):
 
 
 class _RunElapsed(TimeElapsedColumn):
-    """How long the run has been followed; the bars of the states have no time of their own."""
+    """How long the run has been followed. The bars of the states have no time of their own."""
 
     def render(self, task: Task) -> Text:
         return super().render(task) if task.fields.get("is_run") else Text()
 
 
 class Bars:
-    """One bar for the whole, and one for each state that orders stand in."""
+    """One bar for the whole, and one for each state that has orders."""
 
     def __init__(self, progress: _BarsBelowWords, title: str) -> None:
         self._progress = progress
@@ -140,7 +140,7 @@ class Bars:
 
 
 class Lines:
-    """A line whenever something changed."""
+    """Prints a line for each change."""
 
     def __init__(self, out: Console) -> None:
         self._out = out
@@ -155,7 +155,7 @@ class Lines:
         self._out.print(": ".join(part for part in parts if part), markup=False)
 
     def _is_between_tasks(self, seen: Seen) -> bool:
-        """Whether nothing else is new than that the last task has ended and the next has not begun."""
+        """Whether the only change is that the last task has ended and the next has not begun."""
         last = self._last
         return (
             last is not None

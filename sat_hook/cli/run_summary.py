@@ -1,4 +1,4 @@
-"""Follows a run to its end, and shows what came of its batch."""
+"""Follows a run to its end, and shows the outcome of its batch."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def follow_to_end(
 def print_summary(
     settings: CommandSettings, batch_id: str, out: Console, at: int | None = None
 ) -> BatchSummary:
-    """Show how a batch and its orders stand, or stood at a position of the log."""
+    """Show the states of a batch and its orders, now or at a position of the log."""
     from rich.text import Text
 
     from sat_hook.domain.identity import account_id_of
@@ -125,7 +125,7 @@ def _print_counts(out: Console, counts: Sequence[StateCount]) -> None:
             Text(count.state.value, STYLES[count.state]),
             f"{count.orders:,}",
             rupiah(count.quoted_rupiah),
-            # What a failed order was charged came back: it costs nothing, as in the result file.
+            # The charge of a failed order was refunded: it costs nothing, as in the result file.
             rupiah(0 if count.state is OrderState.FAILED else count.charged_rupiah),
         )
     out.print()
@@ -134,9 +134,9 @@ def _print_counts(out: Console, counts: Sequence[StateCount]) -> None:
 
 
 def exit_as_the_run_did(state: str | None) -> None:
-    """End the command with the exit code of a run in this state; None is one that still runs.
+    """End the command with the exit code for a run in this state. None is a run that is still going.
 
-    :raises typer.Exit: unless the run ended well.
+    :raises typer.Exit: unless the run succeeded.
     """
     if state == "failed":
         raise typer.Exit(RUN_FAILED)

@@ -1,7 +1,7 @@
-"""Where the commands find the database and Airflow: the environment first, then one file of ``NAME=value``.
+"""The commands' settings: from the environment first, then from one file of ``NAME=value``.
 
-The file is named by ``--config`` or ``$SAT_CONFIG``; without either, ``.stack/sat.env`` is looked for in the
-current folder and its parents.
+The file is named by ``--config`` or ``$SAT_CONFIG``. Without either, the current folder and its parents are
+searched for ``.stack/sat.env``.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ KEYS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CommandSettings:
-    """The values of :data:`KEYS` that were found. Most are secrets, so no repr shows any."""
+    """The values found for :data:`KEYS`. Most are secrets, so the repr shows none."""
 
     values: Mapping[str, str]
     places: str
     is_local: bool = False
-    """Whether they are those of the stack of a checkout, which somebody may have stopped."""
+    """Whether the settings are those of a checkout's stack, which may have been stopped."""
 
     def __repr__(self) -> str:
         return f"CommandSettings({', '.join(sorted(self.values))})"
 
     def get(self, key: str) -> str | None:
-        """The value, or None when it is missing or empty."""
+        """Return the value, or None when it is missing or empty."""
         return self.values.get(key) or None
 
     def require(self, key: str) -> str:
-        """The value.
+        """Return the value.
 
-        :raises CommandError: naming the key, where it was looked for and what it should hold.
+        :raises CommandError: naming the key, where it was searched for and what it should hold.
         """
         value = self.get(key)
         if value is None:
@@ -68,11 +68,12 @@ class CommandSettings:
 def find_settings(
     config: Path | None, environment: Mapping[str, str] = os.environ, folder: Path | None = None
 ) -> CommandSettings:
-    """The settings for this invocation.
+    """Return the settings for this invocation.
 
     :param config: the file of ``--config``.
     :param folder: where the search for the usual file begins; default: the current folder.
-    :raises CommandError: the file cannot be read, is somebody else's, or has a line that is no NAME=value.
+    :raises CommandError: the file cannot be read, belongs to another user, or has a line that is not
+        NAME=value.
     """
     named = config or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)
     path = named or _usual_file(folder or Path.cwd())
@@ -84,7 +85,7 @@ def find_settings(
 
 
 def hint_at_stopped_stack(settings: CommandSettings, sentence: str) -> str:
-    """A sentence about nobody who answers, with what to do about it where that is certain."""
+    """A sentence that says nothing answers, and what to do about it where that is certain."""
     return (
         f"{sentence} (the local stack seems to be stopped; start it with: make up)"
         if settings.is_local
@@ -104,7 +105,7 @@ def _read(path: Path) -> dict[str, str]:
     try:
         text = read_trusted(path, MAXIMUM_FILE_BYTES).decode("utf-8")
     except UntrustedFileError as error:
-        # It may say that passwords go to somebody else's server.
+        # A file of another user could send the passwords to that user's server.
         raise CommandError.at(f"{path}", error.found, error.expected) from None
     except OSError as error:
         raise CommandError.of_system(f"{path}", error, "a file of NAME=value lines") from None
@@ -127,7 +128,7 @@ def _assignment(path: Path, number: int, line: str) -> tuple[str, str]:
     except ValueError:
         words = ["", ""]
     if not equals or not name.isidentifier() or len(words) > 1:
-        # The line itself is not shown: it may be half of a password.
+        # The line is not shown: it may be part of a password.
         raise CommandError.at(
             f"{path} line {number}", "something else", "NAME=value, quoted if it has spaces or quotes"
         )

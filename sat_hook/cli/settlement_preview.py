@@ -1,4 +1,4 @@
-"""``sat reconcile preview``: how a settlement file would be read, before it counts."""
+"""``sat reconcile preview``: shows how a settlement file would be read, before it counts."""
 
 from __future__ import annotations
 
@@ -39,10 +39,11 @@ def preview(
         bool, typer.Option("--all", help=f"More than {LISTED_ROWS} rows that are set aside")
     ] = False,
 ) -> None:
-    """Show how a settlement file would be read: its rows, totals, what is set aside and why.
+    """Show how a settlement file would be read: rows, totals, and rows set aside with reasons.
 
-    Needs no database, and nothing is recorded. Exit code 0 when every row can be matched, 1 when a row is set
-    aside or something of the file is in doubt, 2 when the file or the mapping cannot be read.
+    Needs no database and records nothing. Exit code 0 when every row can be matched, 1 when a row is set
+    aside
+    or something in the file is in doubt, 2 when the file or the mapping cannot be read.
     """
     from sat_hook.reconciliation.errors import SettlementRefusedError
     from sat_hook.reconciliation.settlement import mapping_from, read_settlement
@@ -150,8 +151,8 @@ def _aside(rows: SettlementRows, aside: pd.DataFrame) -> object:
 
 
 def _request_id(text: str) -> str:
-    """The text when it has letters and digits, as request ids have; what has not may be a customer's number
-    or name that slipped a column."""
+    """Return the text if it has letters and digits, as request ids do. Other text may be a customer's number
+    or name from a shifted column."""
     from sat_hook.presentation.spreadsheet_cells import has_long_number
     from sat_hook.reconciliation.settlement_cells import OUR_REQUEST_ID
 

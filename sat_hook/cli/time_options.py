@@ -1,4 +1,4 @@
-"""Moments as people type them: in Jakarta's time unless they say otherwise."""
+"""Times as users type them: in Jakarta's time unless they give a zone."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ EXPECTED = (
 
 
 def moment_from(text: str, now: datetime, option: str) -> datetime:
-    """A moment in UTC. A date is its first moment; an age is counted back from ``now``.
+    """Return a moment in UTC. A date is its first moment; an age is counted back from ``now``.
 
-    :raises CommandError: naming ``option``, when the text is no moment.
+    :raises CommandError: naming ``option``, when the text is not a moment.
     """
     typed = text.strip()
     if typed == "now":
@@ -41,9 +41,9 @@ def moment_from(text: str, now: datetime, option: str) -> datetime:
 
 
 def end_from(text: str, now: datetime, option: str) -> datetime:
-    """A moment at which a period ends, in UTC: of a day, however it is spelt, the first moment of the next.
+    """Return the end of a period in UTC. A day, in any notation, ends at the first moment of the next day.
 
-    :raises CommandError: naming ``option``, when the text is no moment.
+    :raises CommandError: naming ``option``, when the text is not a moment.
     """
     moment = moment_from(text, now, option)
     try:
@@ -54,9 +54,9 @@ def end_from(text: str, now: datetime, option: str) -> datetime:
 
 
 def day_from(text: str, option: str) -> date:
-    """A day in Jakarta.
+    """Return a day in Jakarta.
 
-    :raises CommandError: naming ``option``, when the text is no day.
+    :raises CommandError: naming ``option``, when the text is not a day.
     """
     try:
         return datetime.combine(date.fromisoformat(text.strip()), time()).date()

@@ -1,4 +1,4 @@
-"""An order's life as lines of text: its events, with the callbacks that came in between."""
+"""An order's history as lines of text: its events and the callbacks between them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHOWN = frozenset(
         "valid_until",
     }
 )  # fmt: skip
-"""Members of events that are shown. Everything else stays in the log: bodies, fields, names, digests."""
+"""Members of events that are shown. Bodies, fields, names and digests stay in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class Line:
 
     @property
     def when(self) -> str:
-        """The moment, as it is shown."""
+        """The moment, as shown."""
         return moment(self.at)
 
 
 def timeline(order: Order, events: Sequence[RecordedEvent], callbacks: Iterable[CallbackSeen]) -> list[Line]:
-    """Events and callbacks by the moment at which they were recorded."""
+    """Return events and callbacks in the order they were recorded."""
     lines = [
         Line(
             recorded.recorded_at,
@@ -74,7 +74,7 @@ def _detail(order: Order, recorded: RecordedEvent) -> str:
     ]
     text = ", ".join(shown)
     if order.client_number:
-        # Reasons are sentences, and a sentence may quote the number that it is about.
+        # Reasons are sentences, and may quote the number they are about.
         text = text.replace(order.client_number, masked_number(order.client_number))
     return text
 

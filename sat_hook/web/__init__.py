@@ -1,1 +1,3 @@
-"""The JSON API and pages for people, as a FastAPI app. It imports no Airflow: its host knows the users."""
+"""The JSON API and the pages for users, as a FastAPI app. It does not import Airflow: its host knows the
+users.
+"""

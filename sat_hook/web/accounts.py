@@ -33,7 +33,7 @@ _Proposal = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 @views.get("/accounts")
 def list_accounts(accounts: AccountsDep) -> dict[str, str]:
-    """The accounts' names in the log, by their connections."""
+    """Return the accounts' names in the log, by connection."""
     return dict(accounts.by_connection())
 
 
@@ -45,14 +45,14 @@ def pause_or_resume(
     decisions: DecisionsDep,
     reason: Reason,
 ) -> dict[str, Any]:
-    """Stop all sending from an account, or let it send again. The answer says what is not sent yet."""
+    """Stop all sending from an account, or resume it. The response counts what is not sent yet."""
     act = decisions.pause if change == "pause" else decisions.resume
     return asdict(act(account, reason, by(user, change)))
 
 
 @views.get("/accounts/{account}/rules")
 def show_rules(account: AccountPath, rules: RuleBookDep) -> dict[str, Any]:
-    """Which rules are in force and where each comes from, and what is proposed."""
+    """Return the rules in force, where each comes from, and what is proposed."""
     return rules.show(account)
 
 
@@ -64,7 +64,7 @@ def propose_rules(
     changes: Annotated[dict[str, Any], Body()],
     reason: Reason,
 ) -> dict[str, Any]:
-    """Propose the account's rules with some changes. They hold once another person confirms them."""
+    """Propose changes to the account's rules. They take effect once another person confirms them."""
     standing = rules.propose(account, changes, reason, by(user, "propose-rules"))
     proposal = standing.rules.proposal
     assert proposal is not None
@@ -88,7 +88,7 @@ def confirm_rules(
 def decline_rules(
     account: AccountPath, proposal: _Proposal, user: CurrentUser, rules: RuleBookDep, reason: Reason
 ) -> dict[str, Any]:
-    """Take a proposal off the table."""
+    """Decline a proposal."""
     return _in_force(rules.decline(account, proposal, reason, by(user, "decline-rules")))
 
 

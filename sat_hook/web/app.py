@@ -1,4 +1,4 @@
-"""Makes the app."""
+"""Creates the app."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from sat_hook.web.request_guard import guard_requests
 
 
 def create_app(host: Host) -> FastAPI:
-    """The routes for people below ``/v1``, without a page that describes them. Opens nothing.
+    """Create the app with the routes for users below ``/v1``, without a documentation page. Opens no
+    connection.
 
-    Other apps may be mounted in it; they are not guarded.
+    Apps mounted in it are not guarded.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.host = host

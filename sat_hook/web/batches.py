@@ -45,7 +45,7 @@ async def _upload(
     reference: Annotated[str | None, Query(max_length=256)] = None,
     on_bad_rows: Annotated[BadRowsPolicy, Query()] = BadRowsPolicy.PROCEED,
 ) -> OrderUpload:
-    """The file in the body, with what the query says of it. The request guard limits its size."""
+    """The file in the body, with the parameters in the query. The request guard limits its size."""
     try:
         async with asyncio.timeout(UPLOAD_SECONDS):
             content = await request.body()
@@ -59,9 +59,9 @@ _Upload = Annotated[OrderUpload, Depends(_upload)]
 
 @router.post("/batches")
 def submit_batch(upload: _Upload, user: CurrentUser, submissions: SubmissionsDep) -> dict[str, Any]:
-    """Keep the file in the body and register it as a batch. The same file again is the same batch.
+    """Keep the file in the body and register it as a batch. The same file is always the same batch.
 
-    A file that cannot become a batch, or one for a paused account, is refused, and nothing is kept.
+    A file that cannot become a batch, or is for a paused account, is refused and not kept.
     """
     names, found = submissions.submit(upload, by(user, "submit"))
     return {
@@ -76,7 +76,7 @@ def submit_batch(upload: _Upload, user: CurrentUser, submissions: SubmissionsDep
 
 @router.post("/batches/check")
 def check_batch(upload: _Upload, submissions: SubmissionsDep) -> dict[str, Any]:
-    """What would become of the file in the body if it were submitted now. Nothing is recorded."""
+    """Check what the file in the body would become if it were submitted now. Records nothing."""
     names, found = submissions.check(upload)
     return {**_document(found), "connection": names.connection}
 
@@ -87,7 +87,7 @@ def results(
     reports: BatchReportsDep,
     at: Annotated[int | None, Query(ge=1, description="a position of the log; default: the last")] = None,
 ) -> Response:
-    """The result file as of a position of the log: what was submitted, plus the verdicts. No goods."""
+    """Return the result file as of a log position: the submitted rows plus the verdicts. No goods."""
     file = reports.results(batch_id, at)
     headers = {**as_download(file.name), POSITION_HEADER: str(file.position)}
     if file.notice:
@@ -97,7 +97,7 @@ def results(
 
 @views.get("/batches/{batch_id}/progress")
 def progress(batch_id: BatchId, reports: BatchReportsDep) -> HTMLResponse:
-    """How far the batch has come, as a page that renews itself. Counts only."""
+    """Return the batch's progress as a page that reloads itself. Counts only."""
     return HTMLResponse(progress_page(reports.progress(batch_id)), headers=HEADERS)
 
 
@@ -109,7 +109,7 @@ def deliver(
     reason: Reason,
     file_format: Annotated[GoodsFormat, Body(alias="format")] = GoodsFormat.CSV,
 ) -> Response:
-    """Vouchers and serials of the succeeded orders; that they were handed out is recorded first."""
+    """Return vouchers and serials of the succeeded orders. The delivery is recorded first."""
     goods = decisions.deliver(batch_id, file_format, reason, by(user, "deliver"))
     headers = as_download(f"{batch_id}.goods.{file_format.value}")
     return Response(goods, headers=headers, media_type=file_format.media_type)
@@ -119,7 +119,7 @@ def deliver(
 def withdraw_batch(
     batch_id: BatchId, user: CurrentUser, decisions: DecisionsDep, reason: Reason
 ) -> dict[str, str | int]:
-    """End every order of a batch that was not sent yet; what may have been sent goes on to its end."""
+    """End every unsent order of a batch. An order that may have been sent continues to its end."""
     report = decisions.withdraw_batch(batch_id, reason, by(user, "withdraw"))
     return {
         "batch_id": batch_id,
@@ -137,7 +137,7 @@ def decide_held_batch(
     reason: Reason,
     held_for: Annotated[str | None, Body(max_length=50)] = None,
 ) -> dict[str, str | int]:
-    """Release or cancel every held order of a batch, or those that are held for one reason."""
+    """Release or cancel every held order of a batch, or those held for one reason."""
     report = decisions.decide_held_batch(
         batch_id, HeldDecision(decision), held_for, reason, by(user, decision)
     )
@@ -151,7 +151,7 @@ def _findings(found: FileFindings | None) -> dict[str, Any]:
 
 
 def _document(found: BatchCheck) -> dict[str, Any]:
-    """A check as JSON, with words for the rows that need a person."""
+    """Return a check as JSON, with messages for the rows that need a person."""
     document = asdict(found)
     known = document.pop("known_batch")
     document["known_batch"] = known and {"batch_id": known["batch_id"], "state": known["state"]}

@@ -1,4 +1,4 @@
-"""Routes of an account's books: top-ups, breaks, settlement files, reports and signatures of days."""
+"""Routes of an account's books: top-ups, breaks, settlement files, and daily reports and signatures."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def record_top_up(
     credited_at: Annotated[AwareDatetime, Body()],
     reason: _Text,
 ) -> dict[str, str | int | bool]:
-    """Record that the deposit was topped up. The same reference again is the same top-up."""
+    """Record a top-up of the deposit. The same reference is always the same top-up."""
     name, is_new = books.record_top_up(
         account,
         reference=reference,
@@ -78,7 +78,7 @@ def report(
     books: DayBooksDep,
     version: Annotated[int | None, Query(ge=1)] = None,
 ) -> StreamingResponse:
-    """A version of a day's report as a ZIP of its files; it is written when it was not yet."""
+    """Return a version of a day's report as a ZIP of its files, written first if needed."""
     name, kept = books.report(account, day, version)
     number = kept.version.number
     return StreamingResponse(
@@ -95,7 +95,7 @@ def report(
 def choose_settlement(
     account: AccountPath, day: _Day, user: CurrentUser, books: DayBooksDep, file: _Text, reason: _Text
 ) -> dict[str, str | bool]:
-    """Say which of several settlement files with the same orders counts from the next close on."""
+    """Choose which of several settlement files with the same orders counts from the next close on."""
     name, is_new = books.choose_settlement(account, day, file, reason, by(user, "choose"))
     return {"account": name, "day": day.isoformat(), "file": file, "is_new": is_new}
 
@@ -109,7 +109,7 @@ def sign(
     books: DayBooksDep,
     reason: Reason,
 ) -> dict[str, Any]:
-    """Sign the newest close of a day: first its preparer, then another person, who freezes it."""
+    """Sign the newest close of a day: first its preparer, then another person, whose signature freezes it."""
     signed = books.sign(account, day, Signature(signature), reason, by(user, signature))
     return {
         "day": signed.day.isoformat(),

@@ -1,4 +1,4 @@
-"""What the routes depend on: the user, permissions and rights, the services of the application, path ids."""
+"""Dependencies of the routes: the user, permissions and rights, the application's services, path ids."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAXIMUM_BODY_TEXT = 10_000
 
 
 async def host_of(request: Request) -> Host:
-    """The host of the app."""
+    """Return the host of the app."""
     return cast("Host", request.app.state.host)
 
 
@@ -30,7 +30,7 @@ _Host = Annotated[Host, Depends(host_of)]
 
 
 async def current_user(request: Request) -> User:
-    """The user whom the request guard found."""
+    """Return the user that the request guard found."""
     return user_of(request)
 
 
@@ -38,7 +38,7 @@ CurrentUser = Annotated[User, Depends(current_user)]
 
 
 def requires(permission: Permission) -> Any:
-    """A dependency of routes: the user has the permission.
+    """Return a route dependency that requires a permission.
 
     :raises HTTPException: 403.
     """
@@ -51,7 +51,7 @@ def requires(permission: Permission) -> Any:
 
 
 def requires_right(*rights: Right) -> Any:
-    """A dependency of routes: the user has one of these rights.
+    """Return a route dependency that requires one of these rights.
 
     :raises HTTPException: 403, naming the right and where it is given.
     """
@@ -70,7 +70,7 @@ def requires_right(*rights: Right) -> Any:
 
 
 def by(user: User, action: str) -> Provenance:
-    """The provenance of a user's action; the actor is never taken from the caller's words (law 13)."""
+    """Return the provenance of a user's action. The actor never comes from the request's content (law 13)."""
     return Provenance(f"user:{user.name}", f"plugin:{action}")
 
 
@@ -113,5 +113,5 @@ SubmissionsDep = Annotated[Submissions, Depends(_submissions)]
 AccountPath = Annotated[str, Path(max_length=200)]
 BatchId = Annotated[str, Path(pattern="^B[A-Z2-7]{25}$")]
 RequestId = Annotated[str, Path(pattern="^S[A-Z2-7]{31}$")]
-# What a reason has to be is the pipeline's rule, the same for every action. This limit is against floods.
+# The pipeline's rule for reasons applies to every action. This limit only protects against floods.
 Reason = Annotated[str, Body(embed=True, max_length=MAXIMUM_BODY_TEXT)]

@@ -1,4 +1,4 @@
-"""Answers that a person saves as a file."""
+"""Responses that a browser saves as a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BYTES_PER_PART = 256 * 1024
 
 
 def as_download(name: str) -> dict[str, str]:
-    """Headers of an answer that is saved under a name. No cache on its way keeps it."""
+    """Return the headers of a response that is saved under a name. Caches on the way do not keep it."""
     return {
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
@@ -29,16 +29,16 @@ def as_download(name: str) -> dict[str, str]:
 
 
 def parts_of(file: IO[bytes]) -> Iterator[bytes]:
-    """The bytes of a file, part by part; the file is closed at the end."""
+    """Yield the bytes of a file in chunks. The file is closed at the end."""
     with file:
         while part := file.read(_BYTES_PER_PART):
             yield part
 
 
 def archive_of(spool: SpoolReader, report: KeptReport) -> Iterator[bytes]:
-    """The files of a report in a ZIP, part by part.
+    """Yield a ZIP of a report's files in chunks.
 
-    :raises SpoolError: when one cannot be read.
+    :raises SpoolError: a file cannot be read.
     """
     with ExitStack() as on_error:
         archive = on_error.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES))

@@ -1,4 +1,4 @@
-"""Errors as HTTP: a type for programs, and a text for people that holds no secret."""
+"""Errors as HTTP responses: a type for programs, and a text for people that holds no secret."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     SATError: Problem(502, "sat_did_not_answer"),
     StoreUnavailableError: Problem(503, "database_unavailable"),
 }
-"""Errors of the project. A type that is not listed is answered like its nearest listed base."""
+"""Errors of the project. A type that is not listed is answered like its nearest listed base class."""
 
 
 def answer_errors(app: FastAPI, problems: Mapping[type[Exception], Problem]) -> None:
-    """Answer each of these errors as its problem says."""
+    """Answer each of these errors with its problem."""
     for error_type, problem in problems.items():
         app.add_exception_handler(error_type, _answer_as(problem))
 

@@ -1,4 +1,4 @@
-"""Routes of evidence packs: ask for one, take it."""
+"""Routes of evidence packs: request one, download it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ask_for_export(
     with_personal_data: Annotated[bool, Body()] = False,
     reason: Annotated[str, Body(max_length=MAXIMUM_REASON_CHARACTERS)] = "",
 ) -> dict[str, str]:
-    """Record that the user asks for the evidence of a period; the DAG then makes it."""
+    """Record that the user requests the evidence of a period. The DAG then writes the pack."""
     export = packs.request(
         recorded_from=recorded_from,
         recorded_before=recorded_before,
@@ -41,7 +41,7 @@ def ask_for_export(
 def hand_out(
     export_id: Annotated[str, Path(pattern="^X[A-Z2-7]{25}$")], user: CurrentUser, packs: EvidencePacksDep
 ) -> StreamingResponse:
-    """The pack; that the user took it is recorded first."""
+    """Return the pack. The download is recorded first."""
     export, pack = packs.hand_out(export_id, by(user, "export"))
     headers = {
         **as_download(f"{export_id}.zip"),

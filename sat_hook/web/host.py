@@ -1,4 +1,4 @@
-"""What the web application needs of the server that runs it: the installation, its users, and its errors.
+"""What the web application needs from its server: the installation, its users, and its errors.
 
 Airflow's API server is one host (:mod:`sat_hook.plugin.airflow_host`). A test under plain uvicorn is another.
 """
@@ -16,7 +16,7 @@ from sat_hook.web.rights import Holders, Right
 
 
 class Permission(StrEnum):
-    """What a route requires of its user. The host decides who has it."""
+    """What a route requires of its user. The host decides which users have it."""
 
     SEE_BATCHES = "see batches"
     RUN_BATCHES = "run batches"
@@ -36,14 +36,14 @@ class User(Protocol):
         """The names of the user's roles."""
 
     def may(self, permission: Permission) -> bool:
-        """Whether the user has a permission. May block."""
+        """Return whether the user has a permission. May block."""
 
 
 class Problem(NamedTuple):
     """How an error is answered.
 
     :param kind: the type, for programs.
-    :param detail: the text for people; None: the error's own text, which then must hold no secret.
+    :param detail: the text for people. None: the error's own text, which must then hold no secret.
     """
 
     status: int
@@ -59,16 +59,16 @@ class Host(Installation, Protocol):
         """The host's own errors, and how they are answered."""
 
     async def user_of(self, request: Request) -> User:
-        """The user of a request. Reads nothing of its body.
+        """Return the user of a request. Does not read the request's body.
 
         :raises HTTPException: 401 or 403 when the request has none.
         """
 
     def rights(self) -> Mapping[Right, Holders]:
-        """Who has which right.
+        """Return which users and roles have which right.
 
         :raises RightsFileError: the rights cannot be read, so no user has any.
         """
 
     def base_url(self) -> str:
-        """The address by which people reach the server; empty when the host does not know it."""
+        """The address at which users reach the server; empty when the host does not know it."""

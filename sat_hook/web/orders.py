@@ -23,7 +23,7 @@ def resolve(
     resolution: Annotated[str, Body(alias="as", pattern="^(succeeded|failed|resend)$")],
     reason: Reason,
 ) -> dict[str, str]:
-    """Decide an escalated order. Signed evidence that comes later may contradict it, and is recorded."""
+    """Decide an escalated order. Later signed evidence that contradicts it is recorded."""
     order = decisions.resolve(request_id, Resolution(resolution), reason, by(user, "resolve"))
     return {"request_id": request_id, "order_id": order.order_id, "state": order.state.value}
 
@@ -32,7 +32,7 @@ def resolve(
 def withdraw(
     request_id: RequestId, user: CurrentUser, decisions: DecisionsDep, reason: Reason
 ) -> dict[str, str]:
-    """End an order that was not sent yet; one that may have been sent is refused."""
+    """End an unsent order. An order that may have been sent is refused."""
     return _document(decisions.withdraw_order(request_id, reason, by(user, "withdraw")))
 
 
@@ -44,7 +44,7 @@ def decide_held(
     decisions: DecisionsDep,
     reason: Reason,
 ) -> dict[str, str]:
-    """Release or cancel a held order. A released one goes out with the next run of its batch."""
+    """Release or cancel a held order. A released order is sent with the next run of its batch."""
     return _document(
         decisions.decide_held_order(request_id, HeldDecision(decision), reason, by(user, decision))
     )

@@ -1,4 +1,4 @@
-"""The page of a batch's progress: counts, rate, estimated end and rupiah. No script, no customer's data."""
+"""The progress page of a batch: counts, rate, estimated end and rupiah. No script, no customer data."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ HEADERS = {
         + "'"
     ),
 }
-"""What the page is to be served with: nothing on it runs, and nothing from elsewhere is loaded."""
+"""The page's content security: nothing on it runs, and nothing from elsewhere is loaded."""
 
 _TEMPLATES = templates_of("sat_hook.web")
 
 
 def progress_page(progress: BatchProgress) -> str:
-    """The page as HTML; it loads itself again until the batch is complete."""
+    """Return the page as HTML. It reloads itself until the batch is complete."""
     subject, _, reasons = progress.needs_in_words.partition(": ")
     return _TEMPLATES.get_template("progress.html.jinja").render(
         progress=progress,
@@ -54,7 +54,7 @@ def progress_page(progress: BatchProgress) -> str:
 
 
 def _rupiah_of(count: StateCount) -> int:
-    # What a failed order was charged came back: it costs nothing, as in the result file.
+    # The charge of a failed order was refunded: it costs nothing, as in the result file.
     if count.state in (OrderState.FAILED, OrderState.REJECTED, OrderState.CANCELLED):
         return 0
     return count.charged_rupiah if count.state is OrderState.SUCCEEDED else count.quoted_rupiah

@@ -1,11 +1,11 @@
-"""What every request of a person has to pass before a route sees it, in this order:
+"""The checks that every user request passes before a route sees it, in this order:
 
-1. It does not come from another site. A browser sends its login cookie with whatever a foreign page asks for.
+1. It does not come from another site. A browser adds its login cookie to requests that a foreign page makes.
 2. It has a user, whom the host names.
-3. Its body is not larger than a body may be.
+3. Its body is within the size limit.
 
-Nothing of the body is read before that. Which right a user needs is each route's own rule. Mounted apps, such
-as the receiver of callbacks, have rules of their own.
+The body is not read before these checks pass. Each route then checks the right it needs. Mounted apps, for
+example the callback receiver, have their own rules.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def guard_requests(app: FastAPI, host: Host) -> None:
-    """Let nothing reach the routes of ``app`` that does not pass.
+    """Guard the routes of ``app``.
 
-    It stands inside the app's handling of errors, so that its refusals are answered like every other one.
+    The guard is inside the app's error handling, so that its refusals look like every other error response.
     """
     app.router.middleware_stack = RequestGuard(app.router.middleware_stack, app.router.routes, host)
 
 
 def user_of(request: Request) -> User:
-    """The user of a request that has passed the guard."""
+    """Return the user of a request that has passed the guard."""
     return cast("User", request.state.sat_user)
 
 
 class RequestGuard:
     """The guard, as an ASGI app around another one.
 
-    :param routes: those of the app, which may still grow; what is mounted is not guarded.
-    :param host: says who the user is, and by which address people reach the server.
+    :param routes: those of the app, which may still grow; mounted apps are not guarded.
+    :param host: names the user, and the address at which users reach the server.
     """
 
     def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute], host: Host) -> None:
@@ -68,12 +68,12 @@ class RequestGuard:
 
 
 def refuse_cross_site(request: Request, base_url: str) -> None:
-    """Refuse what another site had a browser send.
+    """Refuse a request that another site had a browser send.
 
-    A link that a person follows is let through, if it only looks. A request that brings a cookie instead of a
-    token and changes something has to say where it comes from.
+    A link that a user follows is let through if it only reads. A request that changes something and carries a
+    cookie instead of a token must say where it comes from.
 
-    :param base_url: the address by which people reach the server, which a proxy may have renamed.
+    :param base_url: the address at which users reach the server; a proxy may have changed the request's own.
     :raises HTTPException: 403.
     """
     headers = request.headers
@@ -102,7 +102,7 @@ def _cross_site(found: str) -> HTTPException:
 
 
 def _host_of(url: str) -> str:
-    """Host and port in lower case, without the scheme's own port; empty where there is no host."""
+    """Return host and port in lower case, without the scheme's default port; empty if there is no host."""
     try:
         parts = urlsplit(url.strip().lower())
         host = parts.netloc.rpartition("@")[2]
@@ -115,9 +115,9 @@ def _host_of(url: str) -> str:
 
 
 def _limited(request: Request, receive: Receive, most_bytes: int) -> Receive:
-    """``receive``, which gives out at most what a body may have.
+    """Return a ``receive`` that passes on at most the allowed body size.
 
-    :raises HTTPException: 413, at once where the length is declared.
+    :raises HTTPException: 413, at once if the declared length is too large.
     """
     is_json = "json" in request.headers.get("content-type", "").partition(";")[0].lower()
     limit = MAXIMUM_JSON_BYTES if is_json else most_bytes

@@ -1,4 +1,4 @@
-"""Rights beyond those of running batches, by name: given to users and roles in a file.
+"""Rights beyond those of running batches, given by name to users and roles in a file.
 
 The file that ``SAT_RIGHTS_FILE`` names is JSON::
 
@@ -6,7 +6,7 @@ The file that ``SAT_RIGHTS_FILE`` names is JSON::
      "account_rules.confirm": {"users": ["carl"], "roles": []}}
 
 A user has only the rights that the file gives; without a file no user has any. The file is read for each
-request, and must be one that only its owner or root can write.
+request, and only its owner or root may be able to write it.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ MAXIMUM_RIGHTS_BYTES = 262_144
 
 
 class Right(StrEnum):
-    """What the file can give."""
+    """The rights that the file can give."""
 
     PROPOSE_RULES = "account_rules.propose"
     CONFIRM_RULES = "account_rules.confirm"
 
 
 class Holders(BaseModel):
-    """Who has a right: users by name, and every user with one of the roles."""
+    """The holders of a right: users by name, and every user with one of the roles."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,16 +48,16 @@ class Holders(BaseModel):
 
 
 class RightsFileError(RuntimeError):
-    """The file of rights cannot be used; the text says why. No user has any right meanwhile."""
+    """The rights file cannot be used; the text says why. Until it is fixed, no user has any right."""
 
 
 _FILE = TypeAdapter(dict[str, Holders])
 
 
 def rights_from_environment(environment: Mapping[str, str] = os.environ) -> dict[Right, Holders]:
-    """The rights of the file that ``SAT_RIGHTS_FILE`` names; none without a name.
+    """Return the rights in the file that ``SAT_RIGHTS_FILE`` names; none if it is not set.
 
-    :raises RightsFileError: it cannot be read, can be written by others, or names a right that there is not.
+    :raises RightsFileError: it cannot be read, can be written by others, or names an unknown right.
     """
     name = environment.get(RIGHTS_VARIABLE, "").strip()
     if not name:
@@ -70,7 +70,7 @@ def rights_from_environment(environment: Mapping[str, str] = os.environ) -> dict
     if len(content) > MAXIMUM_RIGHTS_BYTES:
         raise RightsFileError(f"{path}: found more than {MAXIMUM_RIGHTS_BYTES:,} bytes of rights")
     try:
-        # A name that is written twice would count with its last holders alone.
+        # A name that is written twice would count only with its last holders.
         given = _FILE.validate_python(json.loads(content, object_pairs_hook=_once))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -87,7 +87,7 @@ def rights_from_environment(environment: Mapping[str, str] = os.environ) -> dict
 
 
 def has_right(user: User, right: Right, rights: Mapping[Right, Holders]) -> bool:
-    """Whether a user has a right, by name or by a role.
+    """Return whether a user has a right, by name or by a role.
 
     A name that only looks like a holder's (another width, invisible letters) gives no right.
     """
