@@ -1,4 +1,4 @@
-"""The limits of a batch: each named, each with a default, each set per run or per deployment (law 10)."""
+"""The limits of a batch, each with a name and a default, set per run or per deployment (law 10)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pydantic import Field
 
 Count = Annotated[int, Field(gt=0)]
 Number = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-"""What a deployment may set. A caller in code may pass anything; 0 seconds too."""
+"""The values that a deployment may set. Code may pass any value, including 0 seconds."""
 
 
 class BadRowsPolicy(StrEnum):
-    """What a batch with bad rows does: go on with the good ones, wait for a person, or end as a whole."""
+    """The policy for bad rows: go on with the good ones, wait for a person, or end the whole batch."""
 
     PROCEED = "proceed"
     WAIT = "wait"
@@ -24,16 +24,16 @@ class BadRowsPolicy(StrEnum):
 def at_hand(in_flight: int) -> int:
     """How many orders to work on at once so that ``in_flight`` calls are under way.
 
-    While some orders are being committed, as many others keep the wire busy.
+    While some orders are being committed, as many others are in a call.
     """
     return 2 * in_flight
 
 
 @dataclass(frozen=True, slots=True)
 class FileLimits:
-    """How large a file of orders may be. Beyond it a row, or the whole file, is refused.
+    """The maximum size of a file of orders. A row, or the whole file, beyond it is refused.
 
-    :param order_rupiah: the largest amount that a row may name.
+    :param order_rupiah: the largest amount in a row.
     """
 
     file_bytes: Count = 32 * 1024 * 1024
@@ -46,12 +46,12 @@ class FileLimits:
 
 
 FILE_LIMITS = FileLimits()
-"""Those of a deployment that sets none."""
+"""The defaults, for a deployment that sets none."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimLimits:
-    """How long rows of the table belong to the run that claimed them, if no batch takes them in."""
+    """How long claimed rows of the table belong to their run when no batch takes them in."""
 
     lease_seconds: Count = 3600
 
@@ -64,11 +64,11 @@ class ExecutionLimits:
     :param send_window_seconds: an intent may be written this long after it was committed.
     :param reply_timeout_seconds: the longest that a sender waits for a reply; must not be smaller than the
         client's total timeout.
-    :param grace_seconds: what clocks of two machines may differ, and more.
+    :param grace_seconds: more than the clocks of two machines may differ.
     :param group_size: how many orders one commit takes at most.
-    :param group_wait_seconds: how long a commit waits to be joined by others.
-    :param failures_to_stop: so many calls without any order accepted in between stop the chunk.
-    :param quote_lifetime_seconds: how long a price may be relied on.
+    :param group_wait_seconds: how long a commit waits for more orders.
+    :param failures_to_stop: consecutive calls without an accepted order that stop the chunk.
+    :param quote_lifetime_seconds: how long a quote is valid.
     """
 
     in_flight: Count = 64
@@ -83,7 +83,7 @@ class ExecutionLimits:
 
 @dataclass(frozen=True, slots=True)
 class QuotingLimits:
-    """How inquiries are made: at most ``in_flight`` at once, ``tries`` each, a growing pause between.
+    """How inquiries are made: at most ``in_flight`` at once, ``tries`` each, a growing pause between tries.
 
     :param group_size: how many orders one commit takes at most.
     :param group_wait_seconds: how long a commit waits to be joined by others.
@@ -101,12 +101,12 @@ class QuotingLimits:
 class FundingLimits:
     """How a saldo is read.
 
-    :param saldo_lag_seconds: how old a saldo may be at most when SAT answers it, and what clocks of two
-        machines may differ. Too long only delays; too short commits money that is gone already.
+    :param saldo_lag_seconds: the maximum age of a saldo when SAT answers it, plus what clocks of two
+        machines may differ. Too long only delays; too short commits money that is already gone.
     :param refund_wait_seconds: how long after a failure a refund is still expected, before a rise of the
-        saldo is taken for a top-up.
-    :param first_poll_seconds: a batch that waits for funds looks at the deposit after so long, then
-        ``poll_growth`` times later each time, never later than ``longest_poll_seconds``.
+        saldo counts as a top-up.
+    :param first_poll_seconds: the first pause between observations of the deposit while a batch waits for
+        funds. Each pause is ``poll_growth`` times the last, at most ``longest_poll_seconds``.
     """
 
     saldo_lag_seconds: Number = 30.0
@@ -116,19 +116,19 @@ class FundingLimits:
     longest_poll_seconds: Number = 10.0
 
     def pause_seconds(self, looks: int) -> float:
-        """The pause after the ``looks``-th look."""
+        """The pause after the ``looks``-th observation."""
         # The exponent is capped: growth ** 2000 is not a float.
         return min(self.longest_poll_seconds, self.first_poll_seconds * self.poll_growth ** min(looks, 64))
 
 
 @dataclass(frozen=True, slots=True)
 class RecoveryLimits:
-    """How long and how often an order without an end is looked after before people have to.
+    """How long and how often recovery works on an order without an end before it escalates the order.
 
     :param dedup_horizon_seconds: how long after the first sending SAT is trusted to refuse a duplicate id;
-        the real horizon is unknown (protocol section 8). Beyond it nothing is ever sent again.
-    :param attempts: how often one order is sent at most, the first time included.
-    :param give_up_after_seconds: when an order without an end is handed to people.
+        the real horizon is unknown (protocol section 8). After it, an order is never sent again.
+    :param attempts: how often one order is sent at most, including the first time.
+    :param give_up_after_seconds: the age at which an order without an end is escalated.
     """
 
     dedup_horizon_seconds: Number = 6 * 3600.0
@@ -138,14 +138,14 @@ class RecoveryLimits:
 
 @dataclass(frozen=True, slots=True)
 class PollingLimits:
-    """How statuses are asked for.
+    """How order statuses are polled.
 
-    An order is asked about ``first_delay_seconds`` after it went out, then ``growth`` times later each time,
-    never later than ``longest_delay_seconds``; ``lease_seconds`` is how long a claimed order belongs to the
-    poller that claimed it, longer than asking about a whole claim can take. A pass over what is due ends
-    after ``pass_seconds`` at the latest; what is left is due at once in the next. At most ``in_flight``
-    questions are under way; answers are recorded in groups, which wait ``group_wait_seconds`` to be joined by
-    others.
+    An order is first queried ``first_delay_seconds`` after it was sent. Each further delay is ``growth``
+    times the last, at most ``longest_delay_seconds``. ``lease_seconds`` is how long a claimed order belongs
+    to the poller that claimed it; it is longer than the queries of a whole claim can take. A pass over the
+    due orders ends after at most ``pass_seconds``; the rest is due at once in the next pass. At most
+    ``in_flight`` queries are under way. Answers are recorded in groups, which wait ``group_wait_seconds``
+    for more answers.
     """
 
     in_flight: Count = 32
@@ -158,25 +158,25 @@ class PollingLimits:
     group_wait_seconds: Number = 0.005
 
     def delay_seconds(self, polls: int) -> float:
-        """The pause after the ``polls``-th question about one order."""
+        """The pause after the ``polls``-th status query for one order."""
         # The exponent is capped: growth ** 2000 is not a float.
         return min(self.longest_delay_seconds, self.first_delay_seconds * self.growth ** min(polls, 64))
 
 
 @dataclass(frozen=True, slots=True)
 class RecheckLimits:
-    """How ended orders are looked at again.
+    """How ended orders are rechecked.
 
-    :param days: after the business day (WIB) of the end; one look at each.
-    :param hour: of that day (WIB) from which the look is due; it is overdue when the day is over.
-    :param orders: looks of one run at most.
-    :param pass_seconds: of one run at most; what is left is due in the next.
-    :param in_flight: questions at once.
-    :param claim: orders that one run takes at once.
+    :param days: business days (WIB) after that of the end; one recheck on each.
+    :param hour: the hour of that day (WIB) from which the recheck is due; it is overdue when the day is over.
+    :param orders: maximum rechecks of one run.
+    :param pass_seconds: maximum duration of one run; the rest is due in the next.
+    :param in_flight: maximum concurrent status queries.
+    :param claim: orders that one run claims at a time.
     :param lease_seconds: how long a claimed order belongs to the run that claimed it.
-    :param first_pause_seconds: before an order is asked about again that got no proof for an answer; doubled
-        each time, never longer than ``longest_pause_seconds``.
-    :param give_up_after_seconds: a mark that is overdue for so long is closed without an answer.
+    :param first_pause_seconds: the pause before another query when an answer proved nothing; doubled each
+        time, at most ``longest_pause_seconds``.
+    :param give_up_after_seconds: a recheck that is overdue for this long is closed without an answer.
     """
 
     days: tuple[int, ...] = (1, 7)
@@ -191,21 +191,21 @@ class RecheckLimits:
     give_up_after_seconds: Number = 7 * 86_400.0
 
     def pause_seconds(self, tries: int) -> float:
-        """The pause after the ``tries``-th question without an answer."""
+        """The pause after the ``tries``-th query without an answer."""
         # The exponent is capped: 2 ** 2000 is not a float.
         return min(self.longest_pause_seconds, self.first_pause_seconds * 2.0 ** min(tries - 1, 32))
 
 
 @dataclass(frozen=True, slots=True)
 class AlertingLimits:
-    """How people are told.
+    """How alerts are sent.
 
-    :param page: events that are read at once.
-    :param alerts: alerts of one round at most.
-    :param lease_seconds: how long a round has for telling what it has taken.
-    :param failures_to_stop: so many messages that the notifier did not take end the round.
-    :param first_pause_seconds: before a message is tried again; doubled each time, never longer than
-        ``longest_pause_seconds``. It is tried until it goes out.
+    :param page: events read at a time.
+    :param alerts: maximum alerts of one round.
+    :param lease_seconds: how long a round may take to send the alerts that it claimed.
+    :param failures_to_stop: failed messages that end the round.
+    :param first_pause_seconds: the pause before a message is tried again; doubled each time, at most
+        ``longest_pause_seconds``. A message is tried until it is sent.
     """
 
     page: Count = 1000

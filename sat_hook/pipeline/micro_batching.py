@@ -1,4 +1,4 @@
-"""Work that many tasks of one event loop have done together: one transaction instead of a hundred."""
+"""Group the work of many tasks of one event loop: one transaction instead of a hundred."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ R = TypeVar("R")
 
 
 class MicroBatcher(Generic[T, R]):
-    """Collects items and hands them on in groups.
+    """Collects items and processes them in groups.
 
-    A group takes what is waiting, at most ``size``, once ``wait_seconds`` have passed since its first item;
-    what comes while a group is worked on forms the next.
+    A group takes the waiting items, at most ``size``, once ``wait_seconds`` have passed since its first item.
+    Items that arrive while a group is processed form the next.
 
     :param work: takes a group and returns one result for each item, in order. Its error is the error of every
         item of the group.
@@ -43,13 +43,13 @@ class MicroBatcher(Generic[T, R]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Work that is under way in a thread runs to its end; only the wait for it is given up.
+        # Work in a thread runs to its end; only the wait for it is cancelled.
         assert self._task is not None
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def put(self, item: T) -> R:
-        """What became of ``item``, once its group is done; raises what the group's work raised."""
+        """The result of ``item``, once its group is done; raises the error of the group's work."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         self._has_waiting.set()

@@ -1,7 +1,7 @@
-"""Callbacks that SAT signed, with the id of one of our orders, about another product or client number.
+"""Callbacks signed by SAT that name one of our orders but another product or client number.
 
-Such a callback ends nothing, whether callbacks are trusted or not, and the status that is asked for may look
-right. That SAT mixes up orders is news all the same.
+Such a callback ends no order, whether callbacks are trusted or not, and the queried status may look right.
+It still raises an alert, because SAT mixes up orders.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ PAGE = 500
 
 
 def tell_of_misdirected(reader: CallbackReader, account: str, tell: Tell) -> int:
-    """Have people told of the callbacks that came since the last round; returns how many there were.
+    """Raise an alert for each such callback since the last round; return how many there were.
 
-    A round that is cut short tells again of what it had told: the alerts are the same ones.
+    An interrupted round is repeated and raises the same alerts, which are skipped.
 
-    :raises StoreUnavailableError: when the database is away; the next round goes on where this one stood.
+    :raises StoreUnavailableError: when the database is away; the next round continues where this one stopped.
     """
     found = 0
     for _ in range(CALLBACKS_A_ROUND // PAGE):

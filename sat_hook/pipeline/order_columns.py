@@ -1,8 +1,7 @@
-"""What the titles of an order file mean: in English and in Indonesian, however people write them.
+"""The column titles of an order file, in English and Indonesian and in many spellings.
 
 Capitals, spaces, dots, dashes and underscores do not matter, and ``nomor``, ``nomer`` and ``number`` are
-``no``. What is not known refuses the file: an
-``amout_rupiah`` that is silently passed over would be a missing ceiling.
+``no``. An unknown title refuses the file: silently ignoring ``amout_rupiah`` would drop a ceiling.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from sat_hook.pipeline.limits import FILE_LIMITS, FileLimits
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX, OrderFileError
 from sat_hook.presentation.spreadsheet_cells import first_control, one_line, shape_of, shown
 
-# Written by the intake of table rows: why a row cannot be an order whatever its other cells say.
+# Written by the intake of table rows: why a row cannot be an order, independent of its other cells.
 INTAKE_ERROR = "intake_error"
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -177,7 +176,7 @@ NOTES = (
     "alamat",
     "email",
 )
-"""Titles of columns that are the submitter's own: they come back in the results and go nowhere else."""
+"""Titles of the submitter's own columns: they are copied to the results and used nowhere else."""
 
 RESULT_COLUMNS = (
     "sat_verdict",
@@ -189,7 +188,7 @@ RESULT_COLUMNS = (
     "sat_charged_rupiah",
     "sat_fulfilled_at",
 )
-"""The columns that a result file adds; passed over when it is submitted again."""
+"""The columns that a result file adds; ignored when it is submitted again."""
 
 REQUIRED = ("order_id", "product_code", "client_number")
 _EXPECTED = (
@@ -197,12 +196,12 @@ _EXPECTED = (
     "note:<name> for a column of your own"
 )
 _NUMBER = re.compile("nomor|nomer|number")
-# A hint is for a slip of the pen: words that only look alike, such as pesanan and pelanggan, are none.
+# A hint is for a typing error. Words that only look alike (pesanan, pelanggan) get no hint.
 _ALIKE = 0.86
 
 
 def key_of(title: str) -> str:
-    """What is left of a title: no capitals, spaces or marks, and one word for number."""
+    """A title without capitals, spaces and marks, and with one word for number."""
     key = "".join(filter(str.isalnum, unicodedata.normalize("NFKC", title).casefold()))
     return _NUMBER.sub("no", key)
 
@@ -218,7 +217,7 @@ def columns_of(
 ) -> tuple[str, ...]:
     """The column that each title means: a name of ``ALIASES`` or ``RESULT_COLUMNS``, ``field:…``, ``note:…``.
 
-    :raises OrderFileError: for too many, unknown, doubled or missing columns, all of a kind named at once.
+    :raises OrderFileError: for too many, unknown, doubled or missing columns; it names all of one kind.
     """
     where = f"{file_name} row {row_number}"
     if len(titles) > limits.columns:
@@ -241,14 +240,14 @@ def columns_of(
 
 
 def field_name_problem(name: str, limits: FileLimits) -> str | None:
-    """What is expected of a field's name when ``name`` is none; None when it is one."""
+    """The expected form of a field's name when ``name`` is not valid; None when it is."""
     if not 0 < len(name) <= limits.field_name_characters or name != name.strip() or first_control(name):
         return field_names_expected(limits)
     return None
 
 
 def field_names_expected(limits: FileLimits) -> str:
-    """What names of fields may be."""
+    """The allowed names of fields."""
     return (
         f"names of 1 to {limits.field_name_characters} characters without control characters, each once, "
         f"in all not more than fit into {limits.columns} columns"
@@ -256,12 +255,12 @@ def field_names_expected(limits: FileLimits) -> str:
 
 
 def is_result_column(title: str) -> bool:
-    """Whether a title is one that a result file adds."""
+    """Whether a result file adds this title."""
     return _OTHERS.get(key_of(title)) in RESULT_COLUMNS
 
 
 def _column(title: str, where: str, limits: FileLimits) -> str | None:
-    """What a title means; None when it is not known."""
+    """The meaning of a title; None when it is unknown."""
     if len(title) > limits.cell_characters:
         raise _bad_title(where, f"{len(title)} characters", f"at most {limits.cell_characters} characters")
     text = title.strip()
@@ -285,7 +284,7 @@ def _bad_title(where: str, found: str, expected: str) -> OrderFileError:
 
 def _unknown(titles: Sequence[str], columns: Sequence[str | None], missing: Sequence[str]) -> str:
     if len(missing) == len(REQUIRED):
-        # Probably the first order of a file without a header: nothing of it is shown.
+        # Probably the first order of a file without a header: show none of its cells.
         return (
             f"found no title that is known; expected a header in the first row, with the columns {_EXPECTED}"
         )

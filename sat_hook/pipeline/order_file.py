@@ -1,6 +1,6 @@
-"""Reading an order file as people and Excel really write them, without guessing about money or identity.
+"""Read an order file as people and Excel really write it, without guessing about money or identity.
 
-A pure function of bytes: :class:`OrderFile` says for each row which order it is, or what is wrong with it.
+A pure function of bytes: :class:`OrderFile` gives the order of each row, or what is wrong with it.
 Encodings are in :mod:`~sat_hook.pipeline.text_encoding`, separators in :mod:`~sat_hook.pipeline.csv_dialect`,
 titles in :mod:`~sat_hook.pipeline.order_columns`, cells in :mod:`~sat_hook.pipeline.order_rows`.
 """
@@ -18,9 +18,9 @@ from sat_hook.pipeline.order_problems import NOTE_PREFIX, OrderFileError, RowPro
 from sat_hook.pipeline.order_rows import ORDER_ID, OrderRow, order_or_problem
 from sat_hook.presentation.spreadsheet_csv import plain
 
-# What is another order with some characters less; a lower ceiling only refuses.
+# Columns in which a cut cell gives another order. A lower ceiling only refuses.
 _WRONG_WHEN_SHORTER = (*REQUIRED, "amount_rupiah")
-# What the last number of a file is measured against when no row above it has one.
+# The expected length of a file's last number when no row above has one.
 _USUAL_CHARACTERS = {"client_number": 8}
 
 __all__ = ["FileRow", "OrderFile", "OrderFileError", "OrderRow", "RowProblem"]
@@ -28,7 +28,7 @@ __all__ = ["FileRow", "OrderFile", "OrderFileError", "OrderRow", "RowProblem"]
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """One row of the file: its cells as they were, and the order or the problem that they are."""
+    """One row of the file: its original cells, and its order or its problem."""
 
     row_number: int
     cells: tuple[str, ...]
@@ -40,7 +40,7 @@ class OrderFile:
     """An order file for one pass (``with``).
 
     :param stream: the bytes; read whole, once, and closed.
-    :raises OrderFileError: for bytes that are no text, and for a missing or wrong header.
+    :raises OrderFileError: for bytes that are not text, and for a missing or wrong header.
     """
 
     def __init__(self, stream: BinaryIO, file_name: str, limits: FileLimits = FILE_LIMITS) -> None:
@@ -51,7 +51,7 @@ class OrderFile:
         self.delimiter = self._reader.delimiter
         self.header = self._reader.header
         self._columns = columns_of(self.header, file_name, self._reader.header_row, limits)
-        # Our own result file has apostrophes in front of what a spreadsheet would run: they are ours.
+        # Our own result file puts an apostrophe before text that a spreadsheet would run: remove it.
         self._is_result = any(map(is_result_column, self.header))
         self._fewest_cells = len(self.header)
         self._shortest: dict[str, int] = {}
@@ -60,12 +60,12 @@ class OrderFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is open any more."""
+        """Close the file."""
 
     def rows(self) -> Iterator[FileRow]:
-        """Each row that is not blank, in order; asked again, it goes on where it was.
+        """Each row that is not blank, in order; a later call continues where this one stopped.
 
-        :raises OrderFileError: where the file stops being CSV, or ends in the middle of a row.
+        :raises OrderFileError: where the file is not valid CSV, or ends in the middle of a row.
         """
         for record in self._reader.records():
             yield self._row(record)
@@ -106,7 +106,7 @@ class OrderFile:
         return order_or_problem(values, self.limits)
 
     def _cut(self, record: Record, values: dict[str, str]) -> RowProblem | None:
-        """What says that the file was cut off in its last row, which ends without a line break."""
+        """The evidence that the file was cut off in its last row, which ends without a line break."""
         if len(record.cells) < self._fewest_cells:
             raise OrderFileError(
                 "not_csv",
@@ -120,7 +120,7 @@ class OrderFile:
         length = len(values.get(last, ""))
         usual = self._shortest.get(last, _USUAL_CHARACTERS.get(last, 0))
         is_short = last in _WRONG_WHEN_SHORTER and length < usual
-        # A ceiling that was lost with the end of the file must not be taken for one that was never given.
+        # A ceiling lost with the end of the file must not count as one that was never given.
         is_lost = not length and last in values and not last.startswith(NOTE_PREFIX)
         if is_short or is_lost:
             return RowProblem(

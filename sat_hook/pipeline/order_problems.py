@@ -1,4 +1,4 @@
-"""What can be wrong with an order file, and with one of its rows, in words for people."""
+"""Problems of an order file and of its rows, with messages for people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PRIVATE = ("client_number", "downline_id")
 
 
 class OrderFileError(ValueError):
-    """The file as a whole cannot be read as orders. ``code`` is a short name for it."""
+    """The whole file cannot be read as orders. ``code`` is a short name for the problem."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -21,10 +21,10 @@ class OrderFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """What is wrong with one row: where, what was found, what was expected.
+    """The problem of one row: where it is, what was found, what was expected.
 
     :param column: the column's name in this project; ``title`` is what the file calls it.
-    :param is_told: ``found`` is a sentence of ours, which holds nothing of a cell, and is shown as it is.
+    :param is_told: ``found`` is our own sentence without any cell's content, and is shown as it is.
     """
 
     code: str
@@ -35,12 +35,12 @@ class RowProblem:
     is_told: bool = False
 
     def titled(self, title: str) -> RowProblem:
-        """The problem with the column named as the file names it."""
+        """The problem, with the column's title in the file."""
         return replace(self, title=one_line(title))
 
     def message(self, file_name: str, row_number: int) -> str:
-        """One sentence for people. It goes into events and logs, so it holds no number and no value of a
-        customer's: of those only the shape; the result file echoes the cells themselves.
+        """One sentence for people. It goes into events and logs, so it shows only the shape of a customer's
+        number or value. The result file echoes the cells themselves.
         """
         return (
             f"{file_name} row {row_number}, column {self.title or self.column}: found {self._shown()}; "

@@ -1,8 +1,8 @@
-"""One row of an order file: an order, or what is wrong with it in plain words.
+"""One row of an order file: an order, or its problem in plain words.
 
-Whatever would have to be repaired where an amount or an identity could change is refused: ``8.12E+11``,
-``10.000``, ``12500.0``, ``+62812…``. So is what cannot have been meant for SAT: invisible characters, errors
-of a spreadsheet's formulas, text that was read in a wrong encoding. Notes may hold anything.
+A cell is refused when a repair could change an amount or an identity: ``8.12E+11``, ``10.000``, ``12500.0``,
+``+62812…``. Text that cannot be meant for SAT is refused too: invisible characters, errors of a
+spreadsheet's formulas, text read in a wrong encoding. Notes may hold any text.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class OrderRow:
 
 
 def order_or_problem(values: Mapping[str, str], limits: FileLimits = FILE_LIMITS) -> OrderRow | RowProblem:
-    """What a row is, by the names of its columns; blanks around a cell are gone already."""
+    """The order or problem of a row, given by column names; blanks around cells are already removed."""
     for name, value in values.items():
         if value and (problem := _unsuitable(name, value, limits)):
             return problem
@@ -80,7 +80,7 @@ def order_or_problem(values: Mapping[str, str], limits: FileLimits = FILE_LIMITS
 
 
 def _unsuitable(name: str, value: str, limits: FileLimits) -> RowProblem | None:
-    """What is wrong with a cell whatever its column means."""
+    """The problem of a cell, independent of its column."""
     if len(value) > limits.cell_characters:
         return RowProblem("too_long", name, value, f"at most {limits.cell_characters} characters")
     if name.startswith(NOTE_PREFIX):

@@ -1,4 +1,4 @@
-"""From what the wire proved to what the domain is asked: outcomes become commands."""
+"""Turn outcomes of calls to SAT into commands for orders."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def reply_of(outcome: CheckoutOutcome, attempt: int) -> RecordReply:
 def status_command(
     request_id: str, outcome: StatusOutcome, asked_at: datetime, before: Order | None = None
 ) -> OrderCommandRequest | None:
-    """What an answer about a status asks of the order; None when the answer proves nothing.
+    """The command for a status answer; None when the answer proves nothing.
 
-    :param before: the order as it was read before SAT was asked: what was recorded since may be newer than
-        the answer.
+    :param before: the order as it was read before the query. Events recorded since may be newer than the
+        answer.
     """
     if outcome.verdict is StatusVerdict.NOT_FOUND:
         return OrderCommandRequest(request_id, RecordNotFound(asked_at))
@@ -85,7 +85,7 @@ def _unreadable(amounts: Iterable[tuple[str, str]]) -> tuple[UnreadableAmount, .
 
 
 def _clean(text: str | None) -> str | None:
-    """Text from the wire as one printable line: PostgreSQL's jsonb refuses NUL, people refuse the rest."""
+    """SAT's text as one printable line: PostgreSQL's jsonb refuses NUL, and people cannot read the rest."""
     if text is None:
         return None
     if text.isprintable():

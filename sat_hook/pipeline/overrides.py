@@ -1,4 +1,4 @@
-"""What people decide against or instead of the pipeline: ends of escalated orders, pauses of accounts.
+"""People's decisions that override the pipeline: ends of escalated orders, pauses of accounts.
 
 The actor comes from the authenticated route that calls these, never from the caller's own words (law 13).
 """
@@ -36,10 +36,10 @@ def resolve_order(
     provenance: Provenance,
     deployment: RecoveryLimits | None = None,
 ) -> Order:
-    """Decide an escalated order; later signed evidence may still contradict the decision, and is recorded.
+    """Decide an escalated order. Later signed evidence may still contradict the decision; it is recorded.
 
-    A resend is only allowed: recovery asks SAT once more, and sends the same id and body only if SAT still
-    does not know it, inside the time in which SAT refuses duplicates.
+    A resend decision only allows it: recovery asks SAT once more, and sends the same id and body only if SAT
+    still does not know it, within the time in which SAT refuses duplicates.
 
     :raises OrderNotFoundError: when there is no such order.
     :raises OverrideRefusedError: when the order's state does not allow it, or no reason is given.
@@ -82,12 +82,12 @@ def _command(
 def pause_account(
     handler: CommandHandler, account: str, reason: str, provenance: Provenance
 ) -> AccountStanding:
-    """Stop all sending from the account, within a second, wherever it runs."""
+    """Stop all sending from the account, on every machine, within a second."""
     return handler.apply_to_account(account, PauseAccount(checked_reason(reason)), provenance)[0]
 
 
 def resume_account(
     handler: CommandHandler, account: str, reason: str, provenance: Provenance
 ) -> AccountStanding:
-    """Let the account send again; batches that stopped go on when their failed tasks are cleared."""
+    """Let the account send again; stopped batches go on when their failed tasks are cleared."""
     return handler.apply_to_account(account, ResumeAccount(checked_reason(reason)), provenance)[0]

@@ -1,4 +1,4 @@
-"""The kill switch: a paused account sends nothing, within a second, whoever is sending."""
+"""The kill switch: within a second of a pause, no process sends from the account."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ LOOK_EVERY_SECONDS = 0.5
 
 
 class PauseWatch:
-    """Looks at accounts while something is sent from them, and calls ``stop`` once one is paused.
+    """Checks accounts while orders are sent from them, and calls ``stop`` once one is paused.
 
-    :param others: further looks, each of which says whether it has stopped the sending.
+    :param others: further checks, each of which says whether it has stopped the sending.
 
-    The first look is before the block begins; the others follow every half second.
+    The first check is before the block begins; the next ones follow every half second.
     """
 
     def __init__(

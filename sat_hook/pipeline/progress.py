@@ -1,7 +1,7 @@
-"""How far a batch has come: states, rate, estimated end and rupiah, for people who wait for it.
+"""The progress of a batch: states, rate, estimated end and rupiah, for people who wait for it.
 
-Everything is made from one look at the database, so that the triggerer's log, the page and the command say
-the same, and nobody has to have watched from the beginning.
+Everything comes from one read of the database, so the triggerer's log, the page and the command agree, and
+no process needs to watch from the beginning.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FOR_PEOPLE = frozenset({OrderState.HELD, OrderState.ESCALATED})
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """One look at a batch. Rupiah, UTC.
+    """A batch at one moment. Rupiah, UTC.
 
     :param settled: orders that SAT has settled within ``settled_seconds``, which is never longer than
         :data:`RATE_SECONDS`.
@@ -41,7 +41,7 @@ class BatchProgress:
 
     @property
     def rows(self) -> int:
-        """What was submitted: rows that became orders, and rows that did not."""
+        """The submitted rows: those that became orders and those that did not."""
         return max(self.batch.rows, self.orders)
 
     @property
@@ -56,45 +56,45 @@ class BatchProgress:
 
     @property
     def ended(self) -> int:
-        """Orders that have their end."""
+        """Orders that have ended."""
         return sum(count.orders for count in self.counts if count.state.is_final)
 
     @property
     def for_people(self) -> int:
-        """Orders that go no further before a person has decided: held or handed over."""
+        """Orders that wait for a person's decision: held or escalated."""
         return sum(count.orders for count in self.counts if count.state in FOR_PEOPLE)
 
     @property
     def in_flight(self) -> int:
-        """Orders that were sent and have no end yet."""
+        """Orders that were sent and have not ended."""
         return sum(count.orders for count in self.counts if count.state.is_in_flight)
 
     @property
     def to_go(self) -> int:
-        """Orders that the pipeline still has work with: not sent yet, or in flight."""
+        """Orders that the pipeline still works on: not sent yet, or in flight."""
         return self.orders - self.ended - self.for_people
 
     @property
     def quoted_rupiah(self) -> int:
-        """What the orders cost together that are, or may be, paid."""
+        """The total cost of the orders that are, or may be, paid."""
         never = (OrderState.REJECTED, OrderState.CANCELLED)
         return sum(count.quoted_rupiah for count in self.counts if count.state not in never)
 
     @property
     def paid_rupiah(self) -> int:
-        """What the succeeded orders cost."""
+        """The cost of the succeeded orders."""
         return sum(count.charged_rupiah for count in self.counts if count.state is OrderState.SUCCEEDED)
 
     @property
     def per_minute(self) -> float | None:
-        """Orders settled a minute, lately; None when none was."""
+        """Orders settled per minute recently; None when there were none."""
         if not self.settled:
             return None
         return self.settled * 60.0 / max(self.settled_seconds, LEAST_RATE_SECONDS)
 
     @property
     def ends_at(self) -> datetime | None:
-        """When the orders to go will have ended, if it goes on like this; None when nobody can tell."""
+        """The estimated end of the remaining orders at the current rate; None when it cannot be estimated."""
         rate = self.per_minute
         if rate is None or not self.to_go:
             return None
@@ -102,17 +102,17 @@ class BatchProgress:
 
     @property
     def has_exceptions(self) -> bool:
-        """True when something is left for people: orders without an end, or the whole batch refused."""
+        """True when a person must act: orders without an end, or the whole batch refused."""
         return self.for_people > 0 or self.batch.refusal_code is not None
 
 
 def progress_of(store: EventStore, progress: PostgresProgress, clock: Clock, batch_id: str) -> BatchProgress:
-    """One look at the batch.
+    """Read the batch's progress.
 
     :raises BatchNotFoundError: when there is none.
     :raises StoreUnavailableError: when the database is away.
     """
-    # The batch first: counts that are read after its end are final, too.
+    # Read the batch first: counts read after its end are final too.
     batch = load_batch(store, batch_id)
     now = clock.now()
     look = progress.look(batch_id, now - timedelta(seconds=RATE_SECONDS))
@@ -128,7 +128,7 @@ def progress_of(store: EventStore, progress: PostgresProgress, clock: Clock, bat
 
 
 def in_words(progress: BatchProgress) -> str:
-    """One line: how many have ended, how the others stand, how fast it goes, when it ends, what it cost."""
+    """One line: ended orders, states of the others, rate, estimated end, cost."""
     states = ", ".join(f"{count.orders:,} {count.state.value}" for count in progress.counts) or "no orders"
     aside = f", {progress.batch.set_aside:,} set aside" if progress.batch.set_aside else ""
     parts = [f"{progress.ended:,} of {progress.orders:,} orders ended ({states}){aside}"]
@@ -139,7 +139,7 @@ def in_words(progress: BatchProgress) -> str:
 
 
 def pace_in_words(progress: BatchProgress) -> str:
-    """How fast orders end, and when the last one will have."""
+    """The rate at which orders end, and the estimated end of the last."""
     if progress.to_go and not progress.in_flight and not progress.settled:
         return "none under way"
     if progress.per_minute is None or progress.ends_at is None:
@@ -150,6 +150,6 @@ def pace_in_words(progress: BatchProgress) -> str:
 
 
 def end_in_words(ends_at: datetime, now: datetime) -> str:
-    """A moment of today or another day, in Jakarta's time."""
+    """A time in Jakarta, with the date when it is not today."""
     day, _, time = to_the_minute(ends_at).partition(" ")
     return f"{time} WIB" if business_day(ends_at) == business_day(now) else f"{day} {time} WIB"

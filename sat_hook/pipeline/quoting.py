@@ -1,6 +1,6 @@
-"""Quoting: each order learns its price, from the catalogue or, where the product needs it, by inquiry.
+"""Quoting: price each order from the catalogue or, where the product needs it, by inquiry.
 
-Inquiries are free of consequences, so they are simply made again when the answer was no answer.
+Inquiries have no side effects, so an inquiry without an answer is simply repeated.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from sat_hook.protocol.messages import InquiryRequest, NameValue
 from sat_hook.store.event_store import OrderSlice
 
 SILENCE = 200
-"""So many bills in a row without an answer, or all of a smaller slice, and it is SAT that is silent."""
+"""Consecutive unanswered inquiries (or all of a smaller slice) after which SAT is considered down."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuotingReport:
-    """What a chunk's quoting did. Rupiah."""
+    """The result of quoting a chunk. Rupiah."""
 
     quoted: int
     rejected: int
@@ -43,7 +43,7 @@ class QuotingReport:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """SAT gave no usable answer about one bill, in all the tries."""
+    """SAT gave no usable answer about one bill in any of the tries."""
 
     error: SATError
 
@@ -67,7 +67,7 @@ class Quoter:
     async def quote_slice(self, which: OrderSlice, provenance: Provenance) -> QuotingReport:
         """Quote every validated order of the slice that has no price yet.
 
-        :raises SATUnavailableError: when SAT answers nobody; the orders stay as they are for another try.
+        :raises SATUnavailableError: when SAT is down; the orders stay as they are for another try.
         """
         slice_ = OrderSlice(which.batch_id, (OrderState.RECEIVED,), which.first_row, which.last_row)
         orders = orders_of(self._handler, slice_, lambda page: page)
@@ -90,7 +90,7 @@ class Quoter:
 
             await orders.each(quote, at_hand(limits.in_flight), lambda: round_.is_stopped)
             round_.raise_if_silent()
-            # SAT answers others, so it is these bills' billers that do not.
+            # SAT answers other inquiries, so the billers of these bills are down.
             commands = [
                 OrderCommandRequest(order.request_id, _unavailable(answer))
                 for order, answer in round_.unanswered
@@ -149,10 +149,11 @@ class Quoter:
 
 
 class _Round:
-    """One slice as it is priced, and what speaks against SAT being there at all.
+    """One slice while it is priced, and the signs that SAT is down.
 
-    One bill without an answer is the biller's trouble. Every bill of the slice, or ``SILENCE`` of them in a
-    row, or SAT itself not answering, is SAT's, and then nothing is concluded about any order.
+    One bill without an answer means that its biller is down. SAT is considered down when every bill of the
+    slice, or ``SILENCE`` of them in a row, has no answer, or SAT itself does not answer. Then no order is
+    changed.
     """
 
     def __init__(self) -> None:
@@ -163,7 +164,7 @@ class _Round:
         self._in_a_row = 0
 
     def hear(self, order: Order, answer: Quote | Reject | NoAnswer, is_bill: bool) -> None:
-        """What SAT said about one order's price, or that it said nothing in all the tries."""
+        """SAT's answer about one order's price, or the lack of an answer in all tries."""
         self._bills += is_bill
         if isinstance(answer, NoAnswer):
             self.unanswered.append((order, answer))
@@ -174,7 +175,7 @@ class _Round:
             self._in_a_row = 0
 
     def count(self, resolution: OrderCommandResult) -> None:
-        """What became of one order."""
+        """The result for one order."""
         after = resolution.after
         if after is not None and after.state is OrderState.QUOTED:
             self.quoted += 1
@@ -183,7 +184,7 @@ class _Round:
             self.rejected += 1
 
     def raise_if_silent(self) -> None:
-        """:raises SATUnavailableError: when SAT answers nobody."""
+        """:raises SATUnavailableError: when SAT is down."""
         if self.is_stopped or len(self.unanswered) == self._bills > 1:
             raise SATUnavailableError(
                 f"inquiries get no answer ({len(self.unanswered)} of {self._bills}): {self._last.error}"
@@ -197,7 +198,7 @@ class _Round:
 def close_quoting(handler: CommandHandler, batch_id: str, provenance: Provenance) -> Batch:
     """Record that every order of the batch that can be sent has a price.
 
-    :raises SATUnavailableError: when orders are still without one.
+    :raises SATUnavailableError: when orders still lack a price.
     """
     batch = load_batch(handler.store, batch_id)
     if batch.state is not BatchState.VALIDATED:

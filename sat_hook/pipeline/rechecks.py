@@ -1,7 +1,7 @@
-"""After the end: SUCCEEDED and FAILED orders are asked about again, days later.
+"""Rechecks: ask for the status of SUCCEEDED and FAILED orders again, days after their end.
 
-SAT may take a success back, or pay what it called failed. What a look finds is decided like any other signed
-status and is a new event; nothing that was recorded is changed, and nothing is ever sent from here.
+SAT may reverse a success, or pay an order that it called failed. The result of a recheck is decided like any
+other signed status and recorded as a new event. Recorded events never change, and this module never sends.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.protocol.outcomes import StatusOutcome, StatusVerdict
 from sat_hook.store.rechecks import DueRecheck, RecheckCount, RecheckKey, RecheckSchedule
 
-# What says something of an ended order and leaves its state as it is.
+# Events that record a fact about an ended order and leave its state as it is.
 _NEWS = (EvidenceContradicted, ReversalDoubted, StatusMismatched)
 
 
@@ -33,11 +33,11 @@ _NEWS = (EvidenceContradicted, ReversalDoubted, StatusMismatched)
 class RecheckReport:
     """One run over one account.
 
-    :param enrolled: marks of ends that were new in the log, of all accounts.
-    :param asked: orders that were asked about.
-    :param found: findings of the looks that were had.
+    :param enrolled: rechecks scheduled for ends that were new in the log, of all accounts.
+    :param asked: orders whose status was queried.
+    :param found: findings of the rechecks that were answered.
     :param unproven: answers that proved nothing, by reason; they are asked for again.
-    :param given_up: marks that were closed without an answer.
+    :param given_up: rechecks that were closed without an answer.
     """
 
     enrolled: int = 0
@@ -48,7 +48,7 @@ class RecheckReport:
 
 
 class Rechecker:
-    """Has the looks of an account that are due. Two at once share them."""
+    """Makes the due rechecks of an account. Two runs at the same time share them."""
 
     def __init__(
         self,
@@ -66,9 +66,9 @@ class Rechecker:
         self._limits = limits or RecheckLimits()
 
     async def run(self, account: str) -> RecheckReport:
-        """Enroll what has ended, look at what is due, at most as much as one run may.
+        """Schedule rechecks for newly ended orders and make the due ones, up to the limits of one run.
 
-        :raises StoreUnavailableError: when the database is away; whatever was claimed comes due again.
+        :raises StoreUnavailableError: when the database is away; claimed orders come due again.
         """
         report = RecheckReport()
         for days in self._limits.days:
@@ -144,19 +144,19 @@ class Rechecker:
 
 
 def _is_signed_for(order: Order | None) -> bool:
-    """SAT signed once that it knows the order: that it does not find it is no answer then."""
+    """Whether SAT once signed that it knows the order: "not found" is then not an answer."""
     return order is not None and order.evidence_digest is not None
 
 
 def _finding(before: Order | None, done: OrderCommandResult) -> RecheckFinding:
-    """A first signed Failed of a rejected order proves what was known; only another state is news."""
+    """A first signed Failed of a rejected order confirms what was known; only another state is a finding."""
     moved = before is not None and done.after is not None and done.after.state is not before.state
     is_news = any(isinstance(event, _NEWS) for event in done.events)
     return RecheckFinding.CHANGED if moved or is_news else RecheckFinding.SAME
 
 
 def missed_alerts(counts: Sequence[RecheckCount], now: datetime) -> list[Alert]:
-    """An alert for each account, mark and day on which looks were missed."""
+    """An alert for each account, recheck and day on which rechecks were missed."""
     return [
         Alert(
             key=f"final_watch_missed/{count.account}/D+{count.days}/{count.due_on.isoformat()}",

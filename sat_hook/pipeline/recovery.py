@@ -1,7 +1,7 @@
-"""Recovery, the janitor: whatever any batch left without an end is asked about, sent again, or handed over.
+"""Recovery: query, resend or escalate orders that any batch left in flight.
 
-An order is sent again - same id, same body - only when SAT has said, after the last attempt could no longer
-be under way, that it does not know the id, and only while SAT is trusted to refuse a duplicate (law 2).
+An order is sent again (same id, same body) only when SAT has said that it does not know the id, after the
+last attempt could no longer be under way, and only while SAT is trusted to refuse a duplicate (law 2).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class RecoveryReport:
 
 
 class Recovery:
-    """Looks after every order of an account that is in flight, whichever batch it came from."""
+    """Recovers the orders of an account that are in flight, from every batch."""
 
     def __init__(
         self,
@@ -72,11 +72,11 @@ class Recovery:
         self._sending = sending or ExecutionLimits()
 
     async def run(self, account: str) -> RecoveryReport:
-        """Ask about what is due, send again what may be, hand over what will not end by itself.
+        """Query the due orders, resend those that may be, escalate those that will not end by themselves.
 
-        A paused account is only asked about.
+        A paused account's orders are only queried.
 
-        :raises ClockApartError: when this machine's clock is too far off to send anything again.
+        :raises ClockApartError: when this machine's clock is too far off to resend.
         :raises StoreUnavailableError: when the database is away; the next round starts over.
         """
         rules = await self._handler.offload(lambda: rules_of_account(self._handler.store, account))
@@ -120,14 +120,14 @@ class Recovery:
         return order.first_sent_at + timedelta(seconds=self._limits.dedup_horizon_seconds)
 
     def _is_over(self, order: Order, now: datetime) -> bool:
-        """Nothing more will happen by itself: no resend is allowed, or the time is up."""
+        """Whether to escalate: no resend is allowed, or the time is up."""
         if order.settled_after is None or order.may_be_under_way(now):
             return False
         if order.mismatch is not None:
             return True
         began = max(filter(None, (order.first_sent_at, order.resend_allowed_at)), default=now)
         patience = timedelta(seconds=self._limits.give_up_after_seconds)
-        # What was sent in the future was dated by a clock that was ahead.
+        # A send time in the future comes from a clock that was ahead.
         if now >= began + patience or began > now + LONGEST_ATTEMPT:
             return True
         return is_known_to_be_absent(order)

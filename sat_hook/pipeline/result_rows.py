@@ -1,4 +1,4 @@
-"""What the submitter gave, as the rows of a result file echo it: from the spooled file, or from the log."""
+"""The submitter's rows as a result file echoes them, from the spooled file or from the log."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ NOTICE = (
 
 @dataclass(frozen=True, slots=True)
 class ResultForm:
-    """How a release wrote result files, so that theirs can be made again and compared.
+    """The way a release wrote result files, so that they can be made again and compared.
 
     :param as_text: makes a cell text for a spreadsheet.
-    :param single_byte: the encoding that files which are no UTF-8 are read in.
+    :param single_byte: the encoding for files that are not UTF-8.
     """
 
     as_text: Callable[[str], str]
@@ -45,7 +45,7 @@ EARLIER_FORMS = (ResultForm(neutral_at_the_begin, "latin-1"),)
 class GivenRows(Protocol):
     """The rows of a batch by their numbers, in order.
 
-    :param notice: what people should know of them.
+    :param notice: a notice about them for people.
     """
 
     header: list[str]
@@ -59,8 +59,8 @@ class GivenRows(Protocol):
 class SubmittedRows:
     """The rows of the spooled file, without the columns of a result file that was submitted again.
 
-    :raises SpoolFileGoneError: when it is not there any more.
-    :raises SpoolError: when it cannot be read, or is another one.
+    :raises SpoolFileGoneError: when the file is gone.
+    :raises SpoolError: when it cannot be read, or is another file.
     """
 
     notice: str | None = None
@@ -83,7 +83,7 @@ class SubmittedRows:
 
 
 class LoggedRows:
-    """The rows as the log has them: what of each order goes to SAT, and the ids of rows set aside."""
+    """The rows from the log: the parts of each order that go to SAT, and the ids of rows set aside."""
 
     notice: str | None = NOTICE
     delimiter = ","
@@ -93,7 +93,7 @@ class LoggedRows:
         found = dict.fromkeys(name for _, cells in orders for name in cells)
         self.header = list(dict.fromkeys((*REQUIRED, *found)))
         others = [(item.row_number, {"order_id": item.order_id or ""}) for item in aside]
-        # What such a row said is what a later batch corrected.
+        # A later batch corrected the content of such a row.
         others += [
             (earlier.row_number, {"order_id": order.order_id})
             for order in past.moved_on(batch.batch_id)
@@ -125,6 +125,6 @@ def _file_of(content: bytes, file_name: str, form: ResultForm) -> CsvReader:
     try:
         file = CsvReader(content, file_name)
     except OrderFileError:
-        # An earlier release took whatever is no UTF-8 for Latin-1; its rows stay readable.
+        # An earlier release read all files that are not UTF-8 as Latin-1; its rows stay readable.
         return CsvReader(content, file_name, "latin-1")
     return file if file.encoding != SINGLE_BYTE else CsvReader(content, file_name, form.single_byte)

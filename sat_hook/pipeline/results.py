@@ -1,7 +1,7 @@
-"""Results: what the submitter gave, row by row, plus the verdict.
+"""Results: the submitter's rows, each with its verdict.
 
-They are made from the log as of a position. The same position gives the same bytes at any later time,
-whatever became of the orders since.
+They are made from the log as of a position. The same position gives the same bytes at any later time, even
+when the orders have changed since.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ _NOT_READ = ("not read yet", *("" for _ in RESULT_COLUMNS[1:]))
 class ResultFile:
     """A rendered result file: UTF-8 CSV with BOM.
 
-    :param position: of the log, as of which it was rendered.
-    :param summary: of the batch, as of the same position.
-    :param uri: where the file is kept, if it is.
-    :param notice: what people should know of how it was made, if there is anything.
+    :param position: the log position that it was rendered at.
+    :param summary: the batch's summary as of the same position.
+    :param uri: where the file is stored, if it is.
+    :param notice: a notice for people about how it was made, if any.
     """
 
     name: str
@@ -65,7 +65,7 @@ class ResultFile:
 
 @dataclass(frozen=True, slots=True)
 class BatchSummary:
-    """Where a batch stands. Rupiah; ``charged_rupiah`` counts what succeeded."""
+    """The state of a batch. Rupiah; ``charged_rupiah`` counts succeeded orders."""
 
     batch: Batch
     counts: tuple[StateCount, ...]
@@ -73,14 +73,14 @@ class BatchSummary:
 
     @property
     def moved_on(self) -> int:
-        """Orders that were rejected here and belong to a later batch, which received them again."""
+        """Orders that were rejected here and now belong to a later batch that received them again."""
         if self.batch.state is BatchState.SUBMITTED:
             return 0
         return self.batch.orders - sum(count.orders for count in self.counts)
 
     @property
     def rows_in_need(self) -> int:
-        """The rows that a person has to look at."""
+        """The rows that need a person."""
         return rows_in_need(self.needs)
 
     @property
@@ -90,42 +90,42 @@ class BatchSummary:
 
     @property
     def charged_rupiah(self) -> int:
-        """What the succeeded orders cost."""
+        """The cost of the succeeded orders."""
         return sum(count.charged_rupiah for count in self.counts if count.state is OrderState.SUCCEEDED)
 
     def orders_in(self, *states: OrderState) -> int:
-        """How many orders stand in one of ``states``."""
+        """The number of orders in one of ``states``."""
         return sum(count.orders for count in self.counts if count.state in states)
 
     @property
     def orders_by_state(self) -> dict[str, int]:
-        """How many orders stand in each state, by its name; empty ones are left out."""
+        """The number of orders in each state, by its name; states without orders are left out."""
         return {count.state.value: count.orders for count in self.counts}
 
     @property
     def unsent(self) -> int:
-        """Orders that could still be sent and were not."""
+        """Orders that can still be sent."""
         return self.orders_in(OrderState.RECEIVED, OrderState.QUOTED)
 
     @property
     def in_flight(self) -> int:
-        """Orders whose end is not known yet."""
+        """Orders in flight: sent, and not ended yet."""
         return sum(count.orders for count in self.counts if count.state.is_in_flight)
 
     @property
     def is_complete(self) -> bool:
-        """True when nothing is left for the pipeline to do by itself."""
+        """True when the pipeline has nothing left to do by itself."""
         return self.batch.state is not BatchState.SUBMITTED and not self.unsent and not self.in_flight
 
 
 def summarise(store: BatchReader, batch_id: str) -> BatchSummary:
-    """How the orders of a batch stand, or stood in the past; raises BatchNotFoundError."""
+    """The state of a batch's orders, now or in the past; raises BatchNotFoundError."""
     batch = load_batch(store, batch_id)
     return BatchSummary(batch, tuple(store.count_by_state(batch_id)), store.needs([batch_id])[batch_id])
 
 
 def complete(handler: CommandHandler, batch_id: str, provenance: Provenance) -> BatchSummary:
-    """Record the batch as completed when nothing is left to do; returns where it stands."""
+    """Record the batch as completed when nothing is left to do; return its state."""
     summary = summarise(handler.store, batch_id)
     if summary.is_complete and not summary.batch.state.is_final:
         command = Complete(summary.orders_by_state, summary.charged_rupiah)
@@ -137,7 +137,7 @@ def complete(handler: CommandHandler, batch_id: str, provenance: Provenance) -> 
 def write_results(
     handler: CommandHandler, submitted: Spool, results: Spool, batch_id: str, provenance: Provenance
 ) -> ResultFile:
-    """Render the result file, keep it in ``results`` and record where, and as of which position.
+    """Render the result file, store it in ``results``, and record its place and log position.
 
     The same results are recorded once.
     """
@@ -158,12 +158,12 @@ def write_results(
 def render_results(
     past: StoreAsOf, spool: SpoolReader, batch_id: str, form: ResultForm = CURRENT_FORM
 ) -> ResultFile:
-    """The result file as of a position of the log: a function of the log up to there and the spooled bytes.
+    """The result file as of a log position: a function of the log up to there and the spooled bytes.
 
     When the spooled file is gone, the rows are those of the log, and the result's ``notice`` says so.
 
     :raises BatchNotFoundError: when there was no such batch then.
-    :raises SpoolError: when the submitted bytes are out of reach or changed.
+    :raises SpoolError: when the submitted bytes cannot be read or have changed.
     """
     batch = load_batch(past, batch_id)
     tally = StateTally()
@@ -189,7 +189,7 @@ def render_results(
             writer.row((*cells, *verdict))
             rows += 1
     content = out.getvalue().encode("utf-8-sig")
-    # A file system takes 255 bytes for a name, the spool's draft and the suffix included.
+    # A file name may have 255 bytes, including the spool's draft name and the suffix.
     stem = batch.file_name.rsplit(".", 1)[0].encode("utf-8")[:MAXIMUM_STEM_BYTES].decode("utf-8", "ignore")
     summary = BatchSummary(batch, tuple(tally.counts))
     return ResultFile(
@@ -248,7 +248,7 @@ def _counted(orders: Iterator[Order], tally: StateTally) -> Iterator[Order]:
 
 
 def _of_order(verdict: str, order: Order, code: str, message: str) -> tuple[str, ...]:
-    # Empty where SAT signed a price that is none: what it charged is not known.
+    # Empty where SAT signed an invalid price: the charge is unknown.
     charged = order.charged_rupiah if order.state is OrderState.SUCCEEDED else None
     if order.state in (OrderState.FAILED, OrderState.REJECTED, OrderState.CANCELLED):
         charged = 0
@@ -271,7 +271,7 @@ def _of_unread(batch: Batch) -> tuple[str, ...]:
 
 def _of_row_set_aside(item: RowSetAside, known: Order | None) -> tuple[str, ...]:
     if item.verdict is RowVerdict.ALREADY_KNOWN and known is not None:
-        # Verdict and state are of the order that the row stands for; the reason is the row's own.
+        # Verdict and state are those of the row's order; the reason is the row's own.
         verdict = f"already submitted: {VERDICTS[known.state]}"
         return _of_order(verdict, known, item.code, item.message)
     return ("not sent", item.verdict.value, item.code, item.message, "", "", "0", "")

@@ -1,4 +1,4 @@
-"""How people change an account's rules: one proposes them whole, another one confirms or declines.
+"""Changes of an account's rules: one person proposes a complete set, another confirms or declines it.
 
 The actor comes from the authenticated route that calls these (law 13).
 """
@@ -36,10 +36,10 @@ def propose_rules(
     reason: str,
     provenance: Provenance,
 ) -> AccountStanding:
-    """Propose the account's rules with ``changes``; the others stay as they are, and all are recorded.
+    """Propose the account's rules with ``changes``; the other rules stay the same, and all are recorded.
 
-    :param base: what the connection asks for, which counts as long as no people have confirmed rules.
-    :raises RulesRefusedError: for a name or a value that is none, or while another proposal waits.
+    :param base: the connection's rules, which count until two people have confirmed rules.
+    :raises RulesRefusedError: for an invalid name or value, or while another proposal waits.
     """
     standing = standing_of(handler.store, account).rules
     in_force = standing.in_force
@@ -69,9 +69,9 @@ def propose_rules(
 def confirm_rules(
     handler: CommandHandler, account: str, proposal: int, reason: str, provenance: Provenance
 ) -> AccountStanding:
-    """Put a proposal in force, as somebody else than its proposer.
+    """Confirm a proposal, as a person other than its proposer. Its rules are then in force.
 
-    :raises RulesRefusedError: when it does not wait any more, or by its own proposer.
+    :raises RulesRefusedError: when it no longer waits, or when its proposer confirms it.
     """
     command = ConfirmRules(proposal, checked_reason(reason), provenance.actor)
     return _apply(handler, account, command, provenance)
@@ -80,9 +80,9 @@ def confirm_rules(
 def decline_rules(
     handler: CommandHandler, account: str, proposal: int, reason: str, provenance: Provenance
 ) -> AccountStanding:
-    """Take a proposal off the table. Its proposer may, too.
+    """Decline a proposal. Its proposer may do so too.
 
-    :raises RulesRefusedError: when it does not wait any more.
+    :raises RulesRefusedError: when it no longer waits.
     """
     command = DeclineRules(proposal, checked_reason(reason), provenance.actor)
     return _apply(handler, account, command, provenance)

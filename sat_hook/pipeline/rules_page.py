@@ -1,4 +1,4 @@
-"""What is shown of an account's rules: each rule in force, and where it comes from."""
+"""An account's rules as shown to people: each rule in force and its origin."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def rules_as_shown(
     of_connection: AccountRules,
     deployment: RecoveryLimits,
 ) -> dict[str, Any]:
-    """The rules of an account as a document: values, origins, what is proposed.
+    """The rules of an account as a document: values, origins and the proposal.
 
-    :param of_connection: what the connection asks for, which can only be stricter.
+    :param of_connection: the connection's rules, which can only be stricter.
     """
     standing = standing_of(store, account).rules
     own = standing.in_force

@@ -1,4 +1,4 @@
-"""What the pipeline needs of SAT, as a port: the asynchronous client in life, a lying one in simulation."""
+"""The port to SAT: implemented by the asynchronous client, and in simulation by one that lies."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class SATApi(Protocol):
-    """The calls of one account. Those that return an outcome never raise for what the wire does."""
+    """The calls of one account. Calls that return an outcome never raise for network errors."""
 
     async def ask(self, call: Call[T]) -> Reply[T]:
-        """The answer to any question, with its bytes; raises SATError."""
+        """The answer to any call, with its bytes; raises SATError."""
 
     async def list_products(self, codes: Sequence[str] | None = None) -> list[Product]:
         """The catalogue; raises SATError."""
@@ -26,7 +26,7 @@ class SATApi(Protocol):
         """The bill of one client number; raises SATError."""
 
     async def place_order(self, body: bytes, request_id: str, window: SendWindow | None) -> CheckoutOutcome:
-        """Send exactly these bytes once, if the window is still open at the last moment."""
+        """Send exactly these bytes once, if the send window is still open at the last moment."""
 
     async def ask_status(self, request_id: str) -> StatusOutcome:
-        """What became of an order."""
+        """The status of an order."""

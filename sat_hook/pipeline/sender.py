@@ -1,7 +1,7 @@
-"""The one sender: whoever sends an order, first time or again, does it through here.
+"""The only sender: every first sending and every resend of an order goes through this module.
 
 Intent committed → window checked at the last moment → request written → outcome committed. The version fence
-on the intent gives every attempt one sender; the window keeps a sender that was replaced from writing late.
+on the intent gives every attempt one sender. The window stops a replaced sender from writing late.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ _STOPPED = TransportFault(FaultKind.SENDING_STOPPED, sent=False, detail="the sen
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What became of one sending; ``outcome`` is None when the order was somebody else's by then."""
+    """The result of one sending; ``outcome`` is None when the order was changed elsewhere before."""
 
     order: Order | None
     outcome: CheckoutOutcome | None
 
 
 class Sender:
-    """Sends orders of one account, sharing commits with whoever uses the same committer.
+    """Sends orders of one account. Senders with the same committer share its commits.
 
-    However many orders are being sent, at most ``limits.in_flight`` checkouts are under way: the others are
-    committing an intent or an outcome.
+    At most ``limits.in_flight`` checkouts are under way at once; the other orders are committing an intent or
+    an outcome.
 
-    :param is_stopped: asked once more when it is an order's turn to be written; what is stopped then is
-        recorded as never sent.
+    :param is_stopped: checked again just before an order is written; an order stopped then is recorded as
+        never sent.
     """
 
     def __init__(
@@ -63,10 +63,10 @@ class Sender:
     async def send(self, order: Order, resend_until: datetime | None = None) -> Sending:
         """Send ``order`` once.
 
-        :param resend_until: until when SAT is trusted to refuse a duplicate; needed for a second attempt.
+        :param resend_until: until when SAT is trusted to refuse a duplicate; a second attempt needs it.
         :raises StoreUnavailableError: when intent or outcome could not be committed.
         """
-        # Before the commit: the window must not grow while the intent waits, whatever the wall clock does.
+        # Taken before the commit: neither the wait nor a jump of the wall clock may widen the window.
         closes_at = self._clock.boottime_seconds() + self._limits.send_window_seconds
         intent = await self._committer.commit(
             OrderCommandRequest(order.request_id, self._intent(order, resend_until)), order
@@ -91,12 +91,12 @@ class Sender:
         now = self._clock.now()
         send_before = now + timedelta(seconds=self._limits.send_window_seconds)
         settling = self._limits.reply_timeout_seconds + self._limits.grace_seconds
-        # What may have arrived is only ever sent again as it was, whatever it would look like today.
+        # A request that may have arrived is only resent with its original bytes, never rebuilt.
         kept = order.checkout_body if order.may_have_arrived else None
         return RequestCheckout(
             body=kept or checkout_body(order).decode("utf-8"),
             now=now,
-            # A resend leaves inside the time in which SAT refuses duplicates, or not at all.
+            # A resend is written within the time in which SAT refuses duplicates, or not at all.
             send_before=send_before if resend_until is None else min(send_before, resend_until),
             settled_after=send_before + timedelta(seconds=settling),
             resend_until=resend_until,
@@ -105,7 +105,7 @@ class Sender:
 
 
 def _as_recorded(outcome: CheckoutOutcome, recorded: OrderCommandResult) -> CheckoutOutcome:
-    """The outcome as the order took it: a reply that is about something else has accepted nothing."""
+    """The outcome as the order recorded it: a reply about something else does not accept the order."""
     unknown = next((event for event in recorded.events if isinstance(event, CheckoutUnknown)), None)
     if unknown is None or outcome.verdict is CheckoutVerdict.UNKNOWN:
         return outcome
@@ -113,7 +113,7 @@ def _as_recorded(outcome: CheckoutOutcome, recorded: OrderCommandResult) -> Chec
 
 
 def checkout_body(order: Order) -> bytes:
-    """The exact bytes of the order's checkout: what is stored, signed and sent, always the same.
+    """The exact bytes of the order's checkout. The same bytes are stored, signed and sent.
 
     Prepaid products carry no amount; bills carry the inquiry's sales price (protocol section 5.5).
     """

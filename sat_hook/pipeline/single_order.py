@@ -1,8 +1,7 @@
-"""One order for somebody else's DAG: a batch of one row, on the very way that every batch goes.
+"""One order for another team's DAG: a batch of one row that takes the same steps as every batch.
 
-So that nothing has to be said again about intents, request ids, funds, guards, pauses and restarts: a single
-order is submitted, taken in, priced, guarded, reserved and sent by the same steps, each of which can be
-repeated.
+Intents, request ids, funds, guards, pauses and restarts therefore need no second implementation: the same
+steps submit, read, price, guard, reserve and send a single order, and each can be repeated.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _IN_WORDS_OF_SAT = frozenset({OrderState.FAILED, OrderState.REVERSED})
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SingleOrder:
-    """What is ordered, as a row of an order file has it. Rupiah."""
+    """The order, with the columns of an order file. Rupiah."""
 
     order_id: str
     product_code: str
@@ -52,7 +51,7 @@ class SingleOrder:
         return f"SingleOrder(order_id={self.order_id!r}, product_code={self.product_code!r})"
 
     def as_file(self) -> bytes:
-        """A CSV file with one row; the same order is the same bytes."""
+        """A CSV file with one row; the same order gives the same bytes."""
         cells: dict[str, object] = {
             "order_id": self.order_id,
             "product_code": self.product_code,
@@ -104,7 +103,7 @@ def take_single(
     provenance: Provenance,
     limits: FileLimits,
 ) -> Order:
-    """The order as it stands; it begins here unless it was begun before, in this batch or another one.
+    """The order's current state. It is created here unless this batch or another created it before.
 
     :raises OrderNotTakenError: when the row cannot become an order, or its order id stands for another order.
     """
@@ -112,7 +111,7 @@ def take_single(
     if batch.state is BatchState.REFUSED and not batch.orders:
         raise OrderNotTakenError(f"order {wanted.order_id!r}: {batch.refusal_message}")
     for item in rows_set_aside(handler.store, batch_id):
-        # The very same order, known from another batch, is that order; anything else did not become one.
+        # The same order from another batch is that order; any other row did not become an order.
         if item.verdict is RowVerdict.REFUSED:
             raise OrderNotTakenError(item.message)
     return load_order(handler.store, request_id_of(batch.account, wanted.order_id))
@@ -129,7 +128,7 @@ def load_order(store: EventStore, request_id: str) -> Order:
 async def ask_now(
     handler: CommandHandler, sat: SATApi, request_id: str, provenance: Provenance
 ) -> tuple[StatusOutcome, Order | None]:
-    """Ask SAT about one order and record what the answer proves; the order is None when it is not ours."""
+    """Query one order's status and record what the answer proves; the order is None when it is not ours."""
 
     def load() -> Order | None:
         return handler.orders_before_asking([request_id]).get(request_id)
@@ -149,13 +148,13 @@ async def ask_now(
 
 
 def conclude(handler: CommandHandler, order: Order, provenance: Provenance) -> None:
-    """Close the batch of an order that came alone, once nothing is left to do with it."""
+    """Complete the batch of a single order, once nothing is left to do."""
     if load_batch(handler.store, order.batch_id).source is BatchSource.OPERATOR:
         complete(handler, order.batch_id, provenance)
 
 
 def standing(order: Order) -> dict[str, Any]:
-    """How an order stands, for other tasks: no voucher, no serial, no customer's name or number. Rupiah."""
+    """An order's state for other tasks: no voucher, no serial, no customer's name or number. Rupiah."""
     return {
         "order_id": order.order_id,
         "request_id": order.request_id,
@@ -173,7 +172,7 @@ def standing(order: Order) -> dict[str, Any]:
 
 
 def reason_of(order: Order) -> str | None:
-    """Why the order stands as it does, without the customer's number or name, which SAT may quote."""
+    """The reason for the order's state, without the customer's number or name, which SAT may quote."""
     detail = order.reason_detail and order.reason_detail.replace(order.client_number, MASK)
-    # SAT writes numbers in forms of its own: +62 812-… for 0812…
+    # SAT writes numbers in its own forms: +62 812-… for 0812…
     return masked_person(detail) if detail and order.state in _IN_WORDS_OF_SAT else detail

@@ -1,6 +1,6 @@
-"""Finality: orders in flight are asked about until a signed status ends them.
+"""Status polling: query orders in flight until a signed status ends them.
 
-Only GETs go out from here, so it may run in a trigger, twice at once, or after anybody's crash (law 7).
+This module sends only GETs, so it may run in a trigger, twice at once, or after any crash (law 7).
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from sat_hook.store.poll_schedule import DuePoll, PollSchedule, PollScope
 
 IN_FLIGHT = tuple(state for state in OrderState if state.is_in_flight)
 JITTER = 0.2
-# Whoever is due longest is asked about first, and nobody is due for so long.
+# Orders that are due longest come first; no order is due for longer than this.
 BEFORE_ALL_OTHERS = timedelta(days=3650)
 
 
 @dataclass(frozen=True, slots=True)
 class PollReport:
-    """One round of questions.
+    """One round of status queries.
 
-    :param asked: how many orders were asked about.
+    :param asked: how many orders were queried.
     :param ended: how many of them ended by the answers.
     :param unproven: how many answers proved nothing, by reason.
     """
@@ -68,14 +68,14 @@ class _Answer:
 
     @property
     def ask(self) -> OrderCommandRequest | None:
-        """What it asks of the order; None when it proves nothing."""
+        """The command for the order; None when the answer proves nothing."""
         return status_command(self.request_id, self.outcome, self.asked_at, self.claimed.order)
 
 
 class StatusPoller:
-    """Asks about orders of a batch or an account, each on its own schedule.
+    """Queries orders of a batch or an account, each on its own schedule.
 
-    :param trusted: ends orders by their callbacks before anything is asked; None asks about every order.
+    :param trusted: ends orders by their callbacks before any query; None queries every order.
     """
 
     def __init__(
@@ -96,9 +96,9 @@ class StatusPoller:
         self._clock: Clock = handler.clock
 
     async def poll_due(self, scope: PollScope, provenance: Provenance) -> PollReport:
-        """Ask about every order of the scope that is due now, callbacks first.
+        """Query every order of the scope that is due now, callbacks first.
 
-        :raises StoreUnavailableError: when the database is away; whoever was claimed comes due again.
+        :raises StoreUnavailableError: when the database is away; claimed orders come due again.
         """
         await self._handler.offload(lambda: self._enroll(scope))
         began = self._clock.now()
@@ -107,8 +107,8 @@ class StatusPoller:
 
         async def claim() -> list[_Claimed] | None:
             nonlocal ended
-            # One pass over what was due when it began. What comes due again meanwhile is the next pass's:
-            # whoever waits for this one has a deadline to look at, and orders to hand over.
+            # One pass over the orders that were due when it began. Orders that come due again meanwhile
+            # belong to the next pass: the caller has a deadline to check and orders to escalate.
             if (self._clock.now() - began).total_seconds() >= self._limits.pass_seconds:
                 return None
             found = await self._handler.offload(partial(self._claim, scope, began))
@@ -139,7 +139,7 @@ class StatusPoller:
         return PollReport(asked, ended, unproven)
 
     async def seconds_to_next(self, scope: PollScope) -> float | None:
-        """How long nothing is due; None when nothing is scheduled at all."""
+        """Seconds until the next order is due; None when none is scheduled."""
         due = await self._handler.offload(lambda: self._schedule.next_due(scope))
         return None if due is None else max(0.0, (due - self._clock.now()).total_seconds())
 
@@ -150,8 +150,8 @@ class StatusPoller:
         self._schedule.hasten(scope, now - BEFORE_ALL_OTHERS)
 
     def _claim(self, scope: PollScope, began: datetime) -> tuple[list[_Claimed], int] | None:
-        """Orders to be asked about now, and how many more their callbacks ended; None when nothing is due."""
-        # Thousands may be due: what callbacks came for meanwhile does not queue behind them.
+        """Orders to query now, and how many more their callbacks ended; None when none is due."""
+        # Thousands may be due: orders with new callbacks do not queue behind them.
         self._schedule.hasten(scope, self._clock.now() - BEFORE_ALL_OTHERS)
         lease_until = self._clock.now() + timedelta(seconds=self._limits.lease_seconds)
         claimed = self._schedule.claim_due(scope, began, lease_until, self._limits.claim)
@@ -159,12 +159,12 @@ class StatusPoller:
             return None
         told = self._end_by_callbacks(claimed, lease_until)
         left = [poll for poll in claimed if poll.request_id not in told]
-        # Read while others are asked about. Whatever happens to an order meanwhile, its version tells.
+        # Read while other orders are queried. The version shows if an order changes meanwhile.
         orders = self._handler.store.load_orders([poll.request_id for poll in left])
         return [_Claimed(poll, lease_until, orders.get(poll.request_id)) for poll in left], len(told)
 
     def _end_by_callbacks(self, claimed: list[DuePoll], lease_until: datetime) -> frozenset[str]:
-        """Those whose callback is taken at its word, where the account's connection wants that."""
+        """The orders ended by a trusted callback, if the account's connection trusts callbacks."""
         if self._trusted is None:
             return frozenset()
         ended = self._trusted.end(self._handler, [poll.request_id for poll in claimed])
@@ -172,7 +172,7 @@ class StatusPoller:
         return ended
 
     def _record(self, answers: list[_Answer], provenance: Provenance) -> list[bool]:
-        """Which of the orders ended by these answers; the others come due again."""
+        """The orders that these answers ended; the others come due again."""
         known = {a.request_id: a.claimed.order for a in answers if a.claimed.order is not None}
         done: dict[int, OrderCommandResult] = {}
         orders: dict[str, Order] = {}
@@ -181,7 +181,7 @@ class StatusPoller:
             resolved = self._handler.apply(commands.values(), provenance, {**known, **orders})
             done.update({place: resolved[ask.request_id] for place, ask in commands.items()})
             orders.update({key: found.after for key, found in resolved.items() if found.after is not None})
-        # Something was recorded while SAT was asked, and may be newer: SAT is asked again.
+        # An event was recorded during the query and may be newer than the answer: query again.
         old = {answers[place].request_id for place, resolution in done.items() if resolution.is_old}
         silent = [answer.request_id for answer in answers if answer.request_id not in orders]
         if silent:
@@ -207,15 +207,15 @@ class StatusPoller:
         ]
 
     def _due_after(self, polls: int) -> datetime:
-        # Jitter spreads orders that went out together, so that SAT is not asked in waves.
+        # Jitter spreads orders that were sent together, so that queries do not come in waves.
         factor = 1 + JITTER * (2 * self._chance.random() - 1)
         return self._clock.now() + timedelta(seconds=self._limits.delay_seconds(polls) * factor)
 
 
 def _one_of_each_order(answers: Sequence[_Answer]) -> Iterator[list[int]]:
-    """The places of the answers, oldest question first; no order twice in one list.
+    """The indexes of the answers, oldest query first; no order twice in one list.
 
-    An order that a callback hastened may be asked about again before its first answer is there.
+    An order whose callback made it due may be queried again before its first answer arrives.
     """
     waiting = sorted(range(len(answers)), key=lambda place: answers[place].asked_at)
     while waiting:
@@ -228,15 +228,15 @@ def _one_of_each_order(answers: Sequence[_Answer]) -> Iterator[list[int]]:
 
 
 def orders_in_flight(handler: CommandHandler, batch_id: str) -> int:
-    """How many orders of the batch are still in flight."""
+    """The number of orders of the batch still in flight."""
     counts = handler.store.count_by_state(batch_id)
     return sum(count.orders for count in counts if count.state.is_in_flight)
 
 
 def escalate_in_flight(handler: CommandHandler, batch_id: str, reason: str, provenance: Provenance) -> int:
-    """Hand every order that is still in flight to people; returns how many.
+    """Escalate every order that is still in flight; return how many.
 
-    An order whose last attempt may still be under way is not handed over: whoever sent it looks after it.
+    An order whose last attempt may still be under way is not escalated: its sender still works on it.
     """
     escalated = 0
     orders = list(each_order(handler.store, OrderSlice(batch_id, IN_FLIGHT)))

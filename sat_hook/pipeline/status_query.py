@@ -1,4 +1,4 @@
-"""Asking about given orders once, whatever their schedule: only GETs go out from here (law 7)."""
+"""Query the status of given orders once, outside their schedule. Sends only GETs (law 7)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GROUP = 200
 
 @dataclass(frozen=True, slots=True)
 class AskedReport:
-    """One round: how many were asked about, how many changed by it, what proved nothing."""
+    """One round: how many orders were queried, how many changed, which answers proved nothing."""
 
     asked: int = 0
     changed: int = 0
@@ -35,9 +35,9 @@ async def ask_about(
     provenance: Provenance,
     in_flight: int = 32,
 ) -> AskedReport:
-    """Ask for the status of each order, and record what the signed answers prove.
+    """Query the status of each order and record what the signed answers prove.
 
-    :param in_flight: questions at the same time.
+    :param in_flight: maximum concurrent queries.
     :raises StoreUnavailableError: when the database is away; what was recorded stays.
     """
     gate = asyncio.Semaphore(in_flight)
@@ -45,7 +45,7 @@ async def ask_about(
 
     async def ask(request_id: str, before: Order | None) -> OrderCommandRequest | None:
         async with gate:
-            # An answer is as old as its question: what it says may have changed while it was under way.
+            # An answer is dated by its query: the status may have changed while the answer was under way.
             asked_at = handler.clock.now()
             outcome = await sat.ask_status(request_id)
         if outcome.verdict is StatusVerdict.UNREADABLE:

@@ -1,4 +1,4 @@
-"""Submission: bytes become a batch. Nothing is read yet but their size and digest."""
+"""Submission: register bytes as a batch. Only their size and digest are read yet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sat_hook.store.spool import Spool
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The batch that the bytes are. ``is_new`` is False when these very bytes had been submitted before."""
+    """The batch of the bytes. ``is_new`` is False when the same bytes were submitted before."""
 
     batch_id: str
     digest: str
@@ -44,8 +44,8 @@ def submit(
 ) -> Submission:
     """Spool ``content`` and register it as a batch.
 
-    The batch's key is account and reference; the reference defaults to the digest, so the same file twice is
-    the same batch, and a file that repeats every month is run again by naming it.
+    The batch's key is its account and reference. The reference defaults to the digest, so the same file twice
+    is the same batch. To pay a file again, for example every month, give it a new reference.
 
     :raises SubmissionRefusedError: empty, too large, a name or reference with control characters, or a
         reference that names other contents.
@@ -59,7 +59,7 @@ def submit(
     digest = digest_of(content)
     key = (reference or digest).strip()
     batch_id = batch_id_of(account, key)
-    # The name is the digest: the same bytes land on themselves, and other bytes can never replace them.
+    # The name is the digest: the same bytes have the same name, and other bytes can never replace them.
     uri = spool.write(f"batches/{batch_id}/{digest}.csv", content)
     submitted = BatchSubmitted(
         account=account,
@@ -80,7 +80,7 @@ def submit(
 
 
 def submitted_name(content: bytes, file_name: str, limits: FileLimits) -> str:
-    """The name under which a file is kept, without folders.
+    """The name that a file is stored under, without folders.
 
     :raises SubmissionRefusedError: the name has control characters, the file is empty or too large.
     """

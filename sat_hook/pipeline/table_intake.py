@@ -1,8 +1,8 @@
-"""Rows of ``order_intake`` become a spooled file, and from there on a batch like any other.
+"""Turn rows of ``order_intake`` into a spooled file, which then becomes a batch like any other.
 
-A claimed row belongs to its run until a batch has taken it in. A run that comes to nothing frees its rows:
-at once when it fails, within the hour when it was killed (:func:`free_lost_rows`). Should such a run wake up
-after all, its batch finds the orders already submitted, because an order id is one order for ever.
+A claimed row belongs to its run until a batch has read it. The rows of a run that ends without a batch are
+freed: at once when it fails, within the hour when it was killed (:func:`free_lost_rows`). If such a run wakes
+up later, its batch finds the orders already submitted, because an order id means one order for ever.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ def submit_claimed_rows(
 ) -> Submission | None:
     """Claim the rows that wait for ``account`` and submit them as one batch; None when there are none.
 
-    Whatever goes wrong, the rows are free for the next run. Rows that are refused together keep no others
+    After any error the rows are free for the next run. Rows that are refused together do not stop other rows
     from being submitted.
 
-    :param claim: a name that every try of the same run shares, such as the run's id.
-    :param tell: has people told, of rows that are refused.
+    :param claim: a name that every try of the same run shares, for example the run's id.
+    :param tell: raises an alert for rows that are refused.
     :raises SubmissionRefusedError: when their batch reference already names another batch, or they are too
         large together, and no other rows wait.
     :raises SpoolError: when they cannot be spooled.
     """
     if not (rows := intake.claimed(account, claim)):
-        # A run has one batch: one whose rows were given back goes on with what it submitted.
+        # A run has one batch: a run whose rows were freed continues with the batch that it submitted.
         known = store.load_batch(batch_id_of(account, _reference(None, claim)))
         if known is not None:
             return Submission(known.batch_id, known.digest, known.spool_uri, is_new=False)
@@ -84,7 +84,7 @@ def submit_claimed_rows(
             intake.release(account, claim)
             refused[reference] = error
         except BaseException:
-            # A database that is away keeps them claimed: then they are freed like those of a killed run.
+            # When the database is away they stay claimed, and are freed like those of a killed run.
             with suppress(StoreUnavailableError):
                 intake.release(account, claim)
             raise
@@ -97,7 +97,7 @@ def submit_claimed_rows(
 def _refused_rows(
     account: str, reference: str, rows: int, error: SubmissionRefusedError, clock: Clock
 ) -> Alert:
-    """The alert about rows that are refused together: one a business day (WIB) for each reference."""
+    """The alert about rows that are refused together: one per business day (WIB) and reference."""
     day = business_day(clock.now())
     named = f"with batch reference {reference!r}" if reference else "without a batch reference"
     return Alert(
@@ -110,7 +110,7 @@ def _refused_rows(
 
 
 def settle_rows(intake: OrderIntake, claim: str, batch: Batch) -> None:
-    """Put down that the batch took the claim's rows in, or free those of which it made no order."""
+    """Record that the batch read the claim's rows; free the rows that became no order."""
     if _has_read(batch):
         intake.settle(batch.account, claim, batch.batch_id)
     else:
@@ -125,9 +125,9 @@ def free_lost_rows(
     claims: ClaimLimits | None = None,
     limits: FileLimits = FILE_LIMITS,
 ) -> list[Alert]:
-    """Free rows whose run came to nothing: killed, out of the database's reach, without its spooled file.
+    """Free rows of runs that ended without a batch: killed, without database, or without spooled file.
 
-    :param tell: has people told, before a claim is freed: afterwards nothing shows that it ever was.
+    :param tell: raises the alert before a claim is freed; afterwards no trace of the claim is left.
     :returns: an alert for each claim that was freed.
     :raises StoreUnavailableError: when the database is away.
     """
@@ -174,16 +174,16 @@ class _Quoted(csv.excel):
 
 
 def _as_csv(rows: list[IntakeRow], limits: FileLimits) -> bytes:
-    """The rows as a file whose header can always be read: what a row does wrong becomes its own error."""
+    """The rows as a file with a header that can always be read; errors of a row affect only that row."""
     names, errors = _field_names(rows, limits)
     titles = [*COLUMNS, *(FIELD_PREFIX + name for name in names), *([INTAKE_ERROR] if errors else [])]
     out = io.StringIO(newline="")
-    # A mark in a name must not be taken for the file's separator.
+    # A character in a name must not count as the file's separator.
     dialect = _Quoted if any(mark in name for name in names for mark in DELIMITERS) else csv.excel
     csv.writer(out, dialect).writerow(titles)
     writer = csv.writer(out, lineterminator="\r\n")
     for place, row in enumerate(rows):
-        # A row of blanks would be skipped as a blank line; a row that somebody filled in gets its verdict.
+        # A row of blanks would be skipped as a blank line, but every row of the table needs a verdict.
         cells = [
             row.order_id or "?",
             row.product_code,
@@ -194,15 +194,15 @@ def _as_csv(rows: list[IntakeRow], limits: FileLimits) -> bytes:
             *(row.fields.get(name, "") for name in names),
             *([errors.get(place, "")] if errors else []),
         ]
-        # One character too many is enough for the row to be refused as too long.
+        # One extra character is enough for the row to be refused as too long.
         writer.writerow([cell[: limits.cell_characters + 1] for cell in cells])
     return out.getvalue().encode("utf-8")
 
 
 def _field_names(rows: list[IntakeRow], limits: FileLimits) -> tuple[list[str], dict[int, str]]:
-    """The columns that the rows' fields need, and by the place of a row what is wrong with its names.
+    """The columns that the rows' fields need, and the errors in field names by row index.
 
-    Columns are given to the rows in their order; a row whose names do not fit any more is in error.
+    Columns are assigned to rows in order; a row whose names no longer fit is in error.
     """
     room = limits.columns - len(COLUMNS) - 1
     names: set[str] = set()

@@ -1,8 +1,8 @@
-"""Which encoding a submitted file is in: found, never guessed in a way that could change what is sent.
+"""Detect the encoding of a submitted file, without a guess that could change what is sent.
 
 A byte order mark decides. Without one the file is UTF-8, or Windows-1252 when none of its characters is
-UTF-8. A file that is UTF-8 but for some bytes, or that ends in the middle of a character, is refused with its
-place: read in another encoding it would become text that its writer did not mean.
+UTF-8. A file that is UTF-8 except for some bytes, or that ends in the middle of a character, is refused with
+the place: in another encoding it would read as text that its writer did not mean.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sat_hook.pipeline.order_problems import OrderFileError
 
 SINGLE_BYTE = "cp1252"
 
-# UTF-32 first: its mark begins with that of UTF-16.
+# UTF-32 first: its byte order mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -40,7 +40,7 @@ _SAVE_AGAIN = "expected one encoding throughout - save it again as 'CSV UTF-8'"
 def encoding_of(content: bytes, file_name: str) -> str:
     """The name of the codec that reads ``content`` without an error.
 
-    :raises OrderFileError: another kind of file, or bytes of no single encoding, with row, column and offset.
+    :raises OrderFileError: for another kind of file, or mixed encodings, with row, column and offset.
     """
     start = content[:64].lstrip()
     for magic, what in _OTHER_FORMATS:
@@ -74,7 +74,7 @@ def _checked(content: bytes, encoding: str, file_name: str) -> str:
 
 
 def _undecodable(content: bytes, error: UnicodeDecodeError, encoding: str, file_name: str) -> OrderFileError:
-    # With a byte order mark the codec counts from behind the mark.
+    # With a byte order mark the codec counts from after the mark.
     start = error.start + len(content) - len(error.object)
     before = content[:start].decode(encoding, "ignore").lstrip("\ufeff")
     where = f"{file_name} {place_behind(before)}"

@@ -1,8 +1,8 @@
-"""Callbacks taken at their word: what the connection of an account may opt in to (law 6).
+"""Trusted callbacks, which an account's connection may opt in to (law 6).
 
-Without it a callback only makes its order due, and a status that is asked for ends it. With it the callback
-itself is the signed evidence. Its bytes are verified here once more, with the keys of the connection: what
-the receiver wrote into the inbox proves nothing by itself.
+By default a callback only makes its order due, and a queried status ends the order. A trusted callback is
+itself the signed evidence. Its bytes are verified here again with the connection's keys: the receiver's inbox
+alone proves nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class TrustedCallbacks:
     """Ends orders of one account by the callbacks that came for them, if the account's rules allow it.
 
     :param account: the name in the streams; callbacks that came on another account's path do not count.
-    :param verifier: the connection's, with SAT's current keys; without one nothing is believed.
+    :param verifier: the connection's, with SAT's current keys; without one no callback is trusted.
     """
 
     inbox: CallbackInbox
@@ -40,7 +40,7 @@ class TrustedCallbacks:
     verifier: Verifier | None
 
     def end(self, handler: CommandHandler, request_ids: Sequence[str]) -> frozenset[str]:
-        """Which of the orders ended; the others have to be asked about. Blocks.
+        """The orders that ended; the others must be queried. Blocks.
 
         :raises StoreUnavailableError: when the database is away.
         """
@@ -49,7 +49,7 @@ class TrustedCallbacks:
         came: dict[str, list[KeptCallback]] = {}
         for callback in self.inbox.callbacks_of(self.account, request_ids, CALLBACKS_READ_PER_ORDER):
             came.setdefault(callback.request_id, []).append(callback)
-        # The version that was read fences the end; an order that moves on meanwhile is decided again.
+        # The version that was read fences the end; an order that changes meanwhile is decided again.
         own = {
             key: order
             for key, order in handler.store.load_orders(came).items()
@@ -66,7 +66,7 @@ class TrustedCallbacks:
         )
 
     def _ask(self, handler: CommandHandler, callbacks: Sequence[KeptCallback]) -> OrderCommandRequest | None:
-        """The end that every callback of an order agrees on. When one says otherwise, SAT is asked."""
+        """The end that all callbacks of an order agree on. When they disagree, SAT is queried."""
         if len(callbacks) >= CALLBACKS_READ_PER_ORDER:
             return None
         commands = []
@@ -86,7 +86,7 @@ class TrustedCallbacks:
         if outcome.verdict is not StatusVerdict.SIGNED:
             logger.warning("A callback of the inbox is not taken at its word: %s", outcome.reason)
             return None
-        # PostgreSQL's clock said when it came. Ahead of ours, it must not make later answers look older.
+        # PostgreSQL's clock dated its arrival. If that clock is ahead, later answers must not look older.
         came_at = min(callback.received_at, handler.clock.now())
         ask = status_command(callback.request_id, outcome, came_at)
         if ask is None or not isinstance(ask.command, RecordStatus):
@@ -95,5 +95,5 @@ class TrustedCallbacks:
 
 
 def _what(status: RecordStatus) -> tuple[str, str, str]:
-    """What callbacks of one order have to agree on."""
+    """The values that all callbacks of one order must agree on."""
     return status.status, status.product_code, status.client_number

@@ -1,4 +1,4 @@
-"""Validation: every order gets a verdict from the catalogue before anything is asked or paid."""
+"""Validation: check every order against the catalogue before any inquiry or payment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sat_hook.store.event_store import OrderSlice, each_order
 
 @dataclass(frozen=True, slots=True)
 class ValidationReport:
-    """How many orders may go on and how many ended here."""
+    """The number of orders that go on, and of those that ended here."""
 
     batch: Batch
     valid: int
@@ -30,9 +30,9 @@ class ValidationReport:
 
 
 def catalogue_of(products: Iterable[Product]) -> dict[str, CatalogueEntry]:
-    """The product list as the rules want it, by code.
+    """The product list for the rules, by code.
 
-    A product that could not be read is there with the reason, also when another line about it could be.
+    A product that could not be read is listed with the reason, even when another line about it was readable.
     """
     catalogue: dict[str, CatalogueEntry] = {}
     for product in products:
@@ -57,7 +57,7 @@ def validate_orders(
     provenance: Provenance,
     on_bad_rows: BadRowsPolicy = BadRowsPolicy.PROCEED,
 ) -> ValidationReport:
-    """Judge every order of the batch that has no verdict yet.
+    """Validate every order of the batch that has no verdict yet.
 
     :raises BatchStoppedError: when rows are bad and the policy is to wait for a person.
     """

@@ -1,7 +1,7 @@
-"""Withdrawal: a person does not want orders to be paid after all that were not sent yet.
+"""Withdrawal: a person ends orders that were not sent yet.
 
-Deciding and sending are decided by the same order's version, so an order is either withdrawn or sent, whoever
-comes first. Funds that stood behind a withdrawn order are free at once.
+Withdrawing and sending are fenced by the same version of the order, so the first one wins and an order is
+either withdrawn or sent. The reservation of a withdrawn order is free at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ REFUSAL_CODE = "withdrawn"
 
 @dataclass(frozen=True, slots=True)
 class WithdrawalReport:
-    """How many orders of a batch were withdrawn, and how many may have been sent and go on."""
+    """The number of orders withdrawn from a batch, and of those that may have been sent and go on."""
 
     withdrawn: int
     may_have_been_sent: int
@@ -54,14 +54,14 @@ def withdraw_order(handler: CommandHandler, request_id: str, reason: str, proven
 def withdraw_batch(
     handler: CommandHandler, batch_id: str, reason: str, provenance: Provenance
 ) -> WithdrawalReport:
-    """End every order of a batch that was not sent yet. What may have been sent goes on to its end.
+    """End every order of a batch that was not sent yet. Orders that may have been sent go on to their end.
 
-    The batch is marked first, so no run takes in rows, reserves or asks for approval meanwhile. A withdrawal
-    that was cut short is finished when it is asked for again, or by the next task of the batch. A batch of
-    which nothing was ever sent is refused as a whole.
+    The batch is marked first, so no run reads rows, reserves or asks for approval meanwhile. An interrupted
+    withdrawal is finished when it is requested again, or by the next task of the batch. A batch of which no
+    order was ever sent is refused as a whole.
 
     :raises BatchNotFoundError: when there is no such batch.
-    :raises OverrideRefusedError: when nothing of it is left to withdraw, or no reason is given.
+    :raises OverrideRefusedError: when no order is left to withdraw, or no reason is given.
     """
     reason = checked_reason(reason)
     batch = load_batch(handler.store, batch_id)
@@ -74,7 +74,7 @@ def withdraw_batch(
     handler.apply_to_batch(batch_id, WithdrawBatch(reason), provenance)
     refuse = RefuseBatch(REFUSAL_CODE, f"withdrawn: {reason}")
     if batch.state is BatchState.SUBMITTED:
-        # Its intake stops, wherever it is; none of its orders can have been sent.
+        # Its intake stops at once; none of its orders can have been sent.
         handler.apply_to_batch(batch_id, refuse, provenance)
     withdrawn = end_unsent(handler, batch_id, reason, provenance)
     counts = handler.store.count_by_state(batch_id)
@@ -85,7 +85,7 @@ def withdraw_batch(
 
 
 def end_unsent(handler: CommandHandler, batch_id: str, reason: str, provenance: Provenance) -> int:
-    """Withdraw what is unsent of a batch that is marked as withdrawn; returns how many orders that were."""
+    """Withdraw the unsent orders of a batch that is marked as withdrawn; return their number."""
     withdrawn = 0
     for group in grouped(each_order(handler.store, OrderSlice(batch_id, UNSENT))):
         commands = [OrderCommandRequest(order.request_id, Withdraw(reason)) for order in group]

@@ -1,4 +1,4 @@
-"""Work for many tasks of one event loop, fetched a page at a time while earlier pages are worked on."""
+"""A work queue for many tasks of one event loop, which fetches the next page while tasks work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGE = 500
 
 
 class WorkQueue(Generic[T]):
-    """Items for many tasks, each handed out once and in order; the next page is fetched ahead.
+    """Gives each item to one of many tasks, in order, and fetches the next page ahead.
 
     :param fetch: the next page, which may be empty; None when there are no more. Called once at a time.
     """
@@ -37,11 +37,10 @@ class WorkQueue(Generic[T]):
         at_once: int,
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Have the items handled, at most ``at_once`` at a time, until there are no more or ``is_stopped``.
+        """Process the items, at most ``at_once`` at a time, until there are no more or ``is_stopped``.
 
-        Not a task group: after an error nothing more is handed out, and what is under way is brought to its
-        end before the error is raised. A call whose task were cancelled would have an outcome that nobody
-        knows.
+        After an error no further item is started, and running calls finish before the error is raised. A task
+        group would cancel them instead, and a cancelled call has an unknown outcome.
         """
         workers: list[asyncio.Future[None]] = []
         errors: list[BaseException] = []
@@ -73,7 +72,7 @@ class WorkQueue(Generic[T]):
             raise errors[0]
 
     async def count_rest(self) -> int:
-        """How many items were not handed out."""
+        """The number of items that were not started."""
         count = 0
         while await self._next() is not None:
             count += 1
@@ -91,7 +90,7 @@ class WorkQueue(Generic[T]):
 
     async def _take_page(self) -> None:
         fetching = self._fetching or asyncio.ensure_future(self._fetch())
-        # Over, unless this page comes: an error is raised once, and ends the feed.
+        # Done, unless this page arrives: an error is raised once and ends the queue.
         self._fetching, self._is_over = None, True
         page = await fetching
         if page is not None:
@@ -107,7 +106,7 @@ def orders_of(
 ) -> WorkQueue[Order]:
     """The orders of a slice in row order.
 
-    :param choose: which orders of a page are handed out; runs in the event loop's thread.
+    :param choose: selects the orders of a page; runs in the event loop's thread.
     """
     after_row = 0
 
