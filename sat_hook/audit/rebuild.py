@@ -22,7 +22,7 @@ from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.export import Export, fold_export
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order
-from sat_hook.domain.order_movements import OrderMovement, PlacedMovement, fold_with_movements
+from sat_hook.domain.order_movements import OrderMovement, PlacedMovement, fold_with_movements, moving_types
 from sat_hook.domain.order_sums import OrderSums, sums_of
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore, as_json, projection_row
@@ -90,7 +90,9 @@ def compare_projections(database: Database, report: Report) -> Comparison:
                     FindingKind.PROJECTION_WITHOUT_EVENTS, stream, None, None, f"a row in {table}", "no row"
                 )
             )
-        for position, request_id in queries("audit").movements_without_events(connection):
+        for position, request_id in queries("audit").movements_without_events(
+            connection, types=moving_types()
+        ):
             stream = str(StreamId(StreamKind.ORDER, request_id))
             counted(
                 Finding(

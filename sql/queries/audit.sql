@@ -120,11 +120,12 @@ FROM sat.accounts AS a
 WHERE NOT EXISTS (SELECT FROM sat.events AS e WHERE e.stream = 'account/' || a.account_id)
 ORDER BY 1, 2;
 
--- name: movements_without_events()
--- The first movement of each order at a position where the log has no event of that order.
+-- name: movements_without_events(types)
+-- The first movement of each order at a position where the log has no event of that order that leaves one.
 SELECT min(m.position), m.request_id
 FROM sat.order_movements AS m
-LEFT JOIN sat.events AS e ON e.position = m.position AND e.stream = 'order/' || m.request_id
+LEFT JOIN sat.events AS e
+    ON e.position = m.position AND e.stream = 'order/' || m.request_id AND e.type = ANY (:types)
 WHERE e.position IS NULL
 GROUP BY m.request_id
 ORDER BY 1;

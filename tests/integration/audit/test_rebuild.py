@@ -90,6 +90,16 @@ def test_projections_agree_with_the_log(filled: ApplicationDatabase) -> None:
             FindingKind.PROJECTION_MISSING,
             FIRST,
         ),
+        (
+            # The position is that of an event of this order, but this event leaves no movement.
+            f"""INSERT INTO sat.order_movements
+            SELECT (jsonb_populate_record(m, jsonb_build_object('position', e.position))).*
+            FROM sat.order_movements AS m
+            JOIN sat.events AS e ON e.stream = '{FIRST}' AND e.type = 'OrderReceived'
+            WHERE m.request_id = '{KEY}' LIMIT 1""",
+            FindingKind.PROJECTION_WITHOUT_EVENTS,
+            FIRST,
+        ),
         (f"DELETE FROM sat.orders WHERE request_id = '{KEY}'", FindingKind.PROJECTION_MISSING, FIRST),
         ("DELETE FROM sat.batches", FindingKind.PROJECTION_MISSING, BATCH_STREAM),
         (
