@@ -1,1 +1,1 @@
-"""Reconciliation: the business day of an account is closed against everything that can be held beside it."""
+"""Reconciliation: closes an account's business day and compares its books with every other source."""

@@ -1,4 +1,4 @@
-"""Prior-period adjustments: later evidence about certified days, posted in the open one."""
+"""Prior-period adjustments: later evidence about certified days, posted in the open day."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _SUCCEEDED = OrderState.SUCCEEDED.value
 def adjustments_of(
     connection: Connection, books: AccountBooks, rows: pd.DataFrame, span: Span, reader: MovementReader
 ) -> tuple[Adjustment, ...]:
-    """What became of orders and top-ups of certified days since the last close that could say so.
+    """Return what changed for orders and top-ups of certified days since the last close that could report it.
 
-    That is the last close for a day that was certified before it; for one that was certified after the days
-    that follow it had been closed, it is its own.
+    For a day certified before the last close, that is the last close. For a day certified after later days
+    had been closed, it is the day's own close.
 
     :param rows: the ledger of the day.
     """
@@ -101,6 +101,6 @@ def _of_top_ups(books: AccountBooks, span: Span, days: set[date], since: int) ->
 
 
 def _certified_day(books: AccountBooks, moment: datetime, days: set[date]) -> date | None:
-    """Which of the certified ``days`` a moment is in, by the cut-offs that they were closed with."""
+    """Return which of the certified ``days`` a moment is in, by the cut-offs they were closed with."""
     day = day_of(books, moment, 0)
     return day if day in days else None

@@ -1,4 +1,4 @@
-"""What people do with the books. The actor comes from the authenticated route, never from here (law 13)."""
+"""People's actions on the books. The authenticated route supplies the actor (law 13)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAXIMUM_REFERENCE_CHARACTERS = 100
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """How a day stands after a signature."""
+    """A day's signatures after one was added."""
 
     day: date
     position: int
@@ -39,9 +39,9 @@ def top_up(
     note: str,
     provenance: Provenance,
 ) -> bool:
-    """Record that the deposit was topped up; False when it was known already.
+    """Record that the deposit was topped up. Returns False when the top-up was known already.
 
-    :raises BooksRefusedError: for an amount, moment or reference that cannot be.
+    :raises BooksRefusedError: the amount, moment or reference is not possible.
     """
     reference = " ".join(reference.split())
     if not 0 < len(reference) <= MAXIMUM_REFERENCE_CHARACTERS or not reference.isprintable():
@@ -62,9 +62,9 @@ def top_up(
 def settle_break(
     keeper: BookKeeper, account: str, break_id: str, state: BreakState, reason: str, provenance: Provenance
 ) -> bool:
-    """Explain, resolve or write off a break; False when it stood like that already.
+    """Explain, resolve or write off a break. Returns False when the break already has this decision.
 
-    :raises BooksRefusedError: when there is no such break, or it has ended.
+    :raises BooksRefusedError: there is no such break, or it has ended.
     """
     event = BreakDecided(account=account, break_id=break_id, state=state, reason=reason)
     return bool(keeper.post(account, DecideBreak(event), provenance))
@@ -73,12 +73,13 @@ def settle_break(
 def choose_file(
     keeper: BookKeeper, account: str, day: date, file: str, reason: str, provenance: Provenance
 ) -> bool:
-    """Say which of several settlement files with the same orders counts; False when it was said before.
+    """Choose which of several settlement files with the same orders counts. Returns False when already
+    chosen.
 
-    It counts from the next close on, and the others do not.
+    The file counts from the next close on, and the others do not.
 
     :param file: its name, or the first characters of its digest.
-    :raises BooksRefusedError: when there is nothing to choose, or it is not clear which file is meant.
+    :raises BooksRefusedError: there is nothing to choose, or it is not clear which file is meant.
     """
     return bool(keeper.post(account, ChooseSettlement(day, file, reason), provenance))
 
@@ -86,19 +87,19 @@ def choose_file(
 def prepare(keeper: BookKeeper, account: str, day: date, note: str, provenance: Provenance) -> Signed:
     """Sign the newest close of a day as its preparer.
 
-    :raises BooksRefusedError: when it is not closed, or a control break is open.
+    :raises BooksRefusedError: the day is not closed, or a control break is open.
     """
     keeper.post(account, PrepareDay(day, note), provenance)
     return standing(keeper, account, day)
 
 
 def certify(keeper: BookKeeper, account: str, day: date, note: str, provenance: Provenance) -> Signed:
-    """Approve a prepared day as somebody else; it is frozen at its position from then on.
+    """Certify a prepared day as another person. From then on the day is frozen at its position.
 
-    Where the log is kept under checkpoints the certificate names the one over that position.
+    If the log is kept under checkpoints, the certificate names the checkpoint over that position.
 
-    :raises BooksRefusedError: when nobody prepared it, it was closed again since, it is the same person, or
-        there is no checkpoint over it yet.
+    :raises BooksRefusedError: the day is not prepared, was closed again since, has the same person as
+        preparer, or has no checkpoint over it yet.
     """
     close = keeper.books(account).closes.get(day)
     position = close.event.position if close is not None else None
@@ -116,9 +117,9 @@ def certify(keeper: BookKeeper, account: str, day: date, note: str, provenance: 
 
 
 def standing(keeper: BookKeeper, account: str, day: date) -> Signed:
-    """Who has signed a day.
+    """Return who has signed a day.
 
-    :raises BooksRefusedError: when nobody has.
+    :raises BooksRefusedError: the day has no signature.
     """
     books = keeper.books(account)
     prepared, certified = books.prepared.get(day), books.certified.get(day)

@@ -1,4 +1,4 @@
-"""Keeps the books of accounts: reads them from the log, and adds to them under the stream's version."""
+"""Reads accounts' books from the log, and appends to them under the stream's version."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ class BookKeeper:
         self._handler = CommandHandler(store, clock)
 
     def recorded(self, account: str) -> list[RecordedEvent]:
-        """The account's stream, by version."""
+        """Return the account's stream, by version."""
         return self.store.read_stream(_stream(account))
 
     def books(self, account: str) -> AccountBooks:
-        """The books as they stand."""
+        """Return the books as they are now."""
         return fold_books(account, self.recorded(account))
 
     def post(self, account: str, command: BooksCommand, provenance: Provenance) -> tuple[Event, ...]:
-        """Add what a command comes to; returns the events, none when it was so already.
+        """Append the events of a command. Returns them; none when nothing changed.
 
-        :raises BooksRefusedError: when the books do not allow it.
-        :raises NotReproducedError: when a close differs from an earlier one at the same position.
-        :raises ContentionError: when the books kept changing.
+        :raises BooksRefusedError: the books do not allow it.
+        :raises NotReproducedError: a close differs from an earlier one at the same position.
+        :raises ContentionError: the books kept changing.
         """
         result = self._handler.apply_to(books_aggregate(account), account_id_of(account), command, provenance)
         if result.refusal is None or result.refusal.reason is RefusalReason.ALREADY_SO:
@@ -52,10 +52,10 @@ class BookKeeper:
         raise BooksRefusedError(result.refusal.detail)
 
     def observe(self, event: DepositObserved, provenance: Provenance) -> tuple[Event, ...]:
-        """Add a look at a deposit; nothing when a later one is there already.
+        """Append an observation of a deposit, unless the books have a later one.
 
-        :raises ClocksApartError: when it was dated by a clock that differs from the database's: one that is
-            ahead would outrank every look until its moment has come.
+        :raises ClocksApartError: it was dated by a clock that differs from the database's. With a clock that
+            is ahead, it would outrank every observation until its moment has come.
         """
         with self.store.database.transaction() as connection:
             now: datetime = queries("reconciliation").database_time(connection)
@@ -67,7 +67,7 @@ class BookKeeper:
         return self.post(event.account, RecordObservation(event), provenance)
 
     def input_position(self, day: date) -> int:
-        """The last settled position that may change the close of ``day``; 0 when the log is empty."""
+        """Return the last settled position that may change the close of ``day``; 0 when the log is empty."""
         closed = self.store.close_position()
         with self.store.database.transaction() as connection:
             found = queries("reconciliation").input_position(

@@ -1,4 +1,4 @@
-"""Breaks as they are found: each with an id that is the same every day it is found again."""
+"""Makes breaks, each with an id that stays the same on every day it is found."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from sat_hook.reconciliation.model import Break
 
 MAXIMUM_TEXT_CHARACTERS = 120
 MAXIMUM_ITEMISED = 10_000
-"""So many breaks of one rule have a line each; what is more becomes one break with their number and sum."""
+"""Maximum number of breaks of one rule that are itemised. The rest becomes one break with their number and
+sum.
+"""
 REST = "rest:"
 
 
@@ -19,7 +21,7 @@ REST = "rest:"
 class BreakFactory:
     """Makes the breaks of one match of one account's day.
 
-    :param day: the day that the breaks are about, and were first seen on unless they are known from before.
+    :param day: the day that the breaks are about, and the first day of those not known from before.
     """
 
     account: str
@@ -39,9 +41,10 @@ class BreakFactory:
         order: tuple[str, str] | None = None,
         evidence: BreakEvidence | None = None,
     ) -> Break:
-        """A break. ``rule`` and ``subject`` make its identity; its category may change from day to day.
+        """Return a break. ``rule`` and ``subject`` make its identity; its category may change from day to
+        day.
 
-        :param order: request id and order id, where it is about an order.
+        :param order: request id and order id, if the break is about an order.
         """
         return Break(
             break_id=break_id_of(self.account, self.match.value, rule, subject),
@@ -60,7 +63,9 @@ class BreakFactory:
         )
 
     def rest(self, rule: str, category: BreakCategory, what: str, count: int, amount_rupiah: int) -> Break:
-        """The one break for everything beyond :data:`MAXIMUM_ITEMISED`; it stands until the day agrees."""
+        """Return the one break for everything beyond :data:`MAXIMUM_ITEMISED`. It stands until the day
+        agrees.
+        """
         return self.found(
             rule,
             f"{REST}{rule}:{self.day.isoformat()}",
@@ -71,6 +76,6 @@ class BreakFactory:
 
 
 def printable(text: str) -> str:
-    """Somebody else's text as one short line."""
+    """Return foreign text as one short line."""
     clean = "".join(character if character.isprintable() else " " for character in text)
     return clean if len(clean) <= MAXIMUM_TEXT_CHARACTERS else f"{clean[: MAXIMUM_TEXT_CHARACTERS - 1]}…"

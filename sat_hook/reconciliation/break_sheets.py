@@ -1,4 +1,4 @@
-"""The sheets of the breaks: one line each, and their ageing as formulas over those lines."""
+"""The sheets of the breaks: one line per break, and their ageing as formulas over those lines."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ _HEADER_ROWS = 2
 
 
 class BreakSheet:
-    """Where the breaks stand in the workbook; formulas name their cells."""
+    """The breaks' place in the workbook; formulas name their cells."""
 
     def __init__(self, close: DayClose) -> None:
         self._close = close
 
     def cells(self, name: str) -> str:
-        """The cells of a column, such as ``breaks!$B$3:$B$12``."""
+        """The cells of a column, for example ``breaks!$B$3:$B$12``."""
         last = _HEADER_ROWS + len(self._close.breaks) - 1
         return reference(BREAKS, BREAK_COLUMNS.index(name), _HEADER_ROWS, last)
 
     def in_state(self, state: str) -> Formula:
-        """How many breaks are in a state."""
+        """The number of breaks in a state."""
         found = sum(1 for item in self._close.breaks if item.state.value == state)
         return Formula(f'=COUNTIFS({self.cells("state")},"{state}")', found)
 
@@ -63,7 +63,7 @@ class BreakSheet:
         return Formula(f'=SUMIFS({self.cells("size_rupiah")},{self.cells("carried_on")},"yes")', size)
 
     def write(self, book: Any, formats: Formats) -> None:
-        """Write the sheet: what the filter leaves is counted and added up above the titles."""
+        """Write the sheet. The number and sum of the filtered rows are above the titles."""
         columns = list(COLUMNS.values())
         sheet = Sheet(book, formats, BREAKS, [column.width for column in columns])
         breaks = self._close.breaks
@@ -95,7 +95,7 @@ class BreakSheet:
 
 
 class AgeingSheet:
-    """How old the breaks are that stay in the books: their number, their size and what they come to."""
+    """The age of the breaks that stay in the books: their number, size and net amount."""
 
     def __init__(self, close: DayClose, breaks: BreakSheet) -> None:
         self._aged = ageing(close)

@@ -1,6 +1,6 @@
 """The breaks and the orders of a closed day as CSV: UTF-8 with BOM, CRLF, moments in WIB.
 
-Text that a spreadsheet would run as a formula gets an apostrophe in front; amounts are plain whole rupiah.
+Text that a spreadsheet would run as a formula gets a leading apostrophe. Amounts are plain whole rupiah.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _WIB_OFFSET = np.timedelta64(WIB.utcoffset(None), "s")
 
 
 def render_breaks(close: DayClose) -> bytes:
-    """The day's breaks as CSV, a line each."""
+    """Return the day's breaks as CSV, one line each."""
     out = io.StringIO(newline="")
     out.write(_BYTE_ORDER_MARK)
     writer = SpreadsheetWriter(out)
@@ -63,7 +63,7 @@ def render_breaks(close: DayClose) -> bytes:
 
 
 def break_cells(item: Break, close: DayClose) -> tuple[str | int, ...]:
-    """The cells of a break under :data:`BREAK_COLUMNS`, not neutralised; numbers are numbers."""
+    """Return the cells of a break under :data:`BREAK_COLUMNS`, not neutralised; numbers are numbers."""
     return (
         item.break_id,
         item.state.value,
@@ -94,10 +94,10 @@ def break_cells(item: Break, close: DayClose) -> tuple[str | int, ...]:
 
 
 def write_orders(orders: pd.DataFrame, out: IO[bytes]) -> None:
-    """The day's orders as CSV, a part at a time: a million of them need no second copy in memory."""
+    """Write the day's orders as CSV in parts: a million of them need no second copy in memory."""
     names = [f"{name}_wib" if _is_moment(name) else name for name in ORDER_COLUMNS]
     out.write((_BYTE_ORDER_MARK + ",".join(names) + "\r\n").encode("utf-8"))
-    # A row from a template takes half the time of the csv module's; only text may have to be quoted.
+    # Filling a template takes half the time of the csv module; only text may need quotes.
     row = ",".join(["%s"] * len(ORDER_COLUMNS)) + "\r\n"
     for start in range(0, len(orders), _ORDERS_AT_A_TIME):
         columns = [_quoted(cells) for cells in order_columns(orders.iloc[start : start + _ORDERS_AT_A_TIME])]
@@ -105,14 +105,14 @@ def write_orders(orders: pd.DataFrame, out: IO[bytes]) -> None:
 
 
 def order_columns(orders: pd.DataFrame) -> list[list[str] | list[int]]:
-    """The columns of the orders as cells for a spreadsheet: neutral text, whole numbers, moments in WIB."""
+    """Return the order columns as cells for a spreadsheet: neutral text, whole numbers, moments in WIB."""
     columns: list[list[str] | list[int]] = []
     for name, kind in ORDER_COLUMNS.items():
         column = orders[name]
         if _is_moment(name):
             columns.append(_moments(column))
         elif kind == "category":
-            # A word for each category, not for each order; the code of nothing is -1, the last word.
+            # One word per category instead of per order. The code of a missing value is -1, the last word.
             words = np.array([*(neutral(str(word)) for word in column.cat.categories), ""], dtype=object)
             columns.append(words[column.cat.codes.to_numpy()].tolist())
         elif kind == "str":
@@ -125,7 +125,7 @@ def order_columns(orders: pd.DataFrame) -> list[list[str] | list[int]]:
 
 
 def _quoted(cells: list[str] | list[int]) -> Sequence[str | int]:
-    """The cells of a column as CSV holds them."""
+    """Return the cells of a column as written in CSV."""
     texts = [cell for cell in cells if isinstance(cell, str)]
     whole = "".join(texts)
     if not any(mark in whole for mark in _TO_BE_QUOTED):
@@ -148,7 +148,7 @@ def _moments(column: pd.Series) -> list[str]:
 
 
 def yes_or_no(value: bool) -> str:
-    """A truth as people write it."""
+    """Return a truth value as a word."""
     return "yes" if value else "no"
 
 

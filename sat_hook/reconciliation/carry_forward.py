@@ -1,4 +1,4 @@
-"""Breaks of earlier days in today's close: carried on with their first day, ended only by evidence."""
+"""Earlier days' breaks in today's close: carried forward with their first day, ended only by evidence."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from sat_hook.reconciliation.model import Break
 SERVICE = "service:reconciliation"
 
 Judge = Callable[[date, Sequence[Break]], Iterable[Break]]
-"""Makes one match of one earlier day again for the subjects of its breaks; returns what it finds now."""
+"""Repeats one match of an earlier day for the subjects of its breaks. Returns what it finds now."""
 
 
 def break_of(booked: BookedBreak) -> Break:
-    """A break from the books."""
+    """Return a break from the books."""
     return Break(**{name: getattr(booked, name) for name in BookedBreak.model_fields})
 
 
 def booked_of(item: Break) -> BookedBreak:
-    """A break for the books."""
+    """Return a break for the books."""
     return BookedBreak(**{name: getattr(item, name) for name in BookedBreak.model_fields})
 
 
@@ -38,10 +38,10 @@ def carry(
     judges: dict[MatchKind, Judge],
     before: int,
 ) -> list[Break]:
-    """Today's breaks together with those of earlier days, each once.
+    """Combine today's breaks with those of earlier days, each once.
 
     :param found: what today's matches found.
-    :param judges: how breaks on signed statuses and settlement files are judged again.
+    :param judges: repeat the matches with signed statuses and settlement files for earlier breaks.
     :param before: the position of the last close.
     """
     now = {item.break_id: item for item in found}
@@ -73,11 +73,11 @@ def carry(
 
 
 def decided(books: AccountBooks, items: Iterable[Break], cut_off_minutes: int) -> list[Break]:
-    """The breaks with what people said about them; evidence that ended one has the last word."""
+    """Return the breaks with people's decisions. Evidence that ended a break takes precedence."""
     result = []
     for item in items:
         decision = books.decisions.get(item.break_id)
-        # What was said about an earlier break of the same subject does not count for a new one.
+        # A decision about an earlier break of the same subject does not apply to a new one.
         began = BusinessDay(item.first_seen, cut_off_minutes).opens_at
         if decision is None or decision.posted.at < began or item.state.is_final:
             result.append(item)

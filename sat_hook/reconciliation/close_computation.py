@@ -1,4 +1,4 @@
-"""Computes the close of an account's WIB day: a function of the log up to a position; nothing is written."""
+"""Computes the close of an account's WIB day as a function of the log up to a position. Writes nothing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from sat_hook.store.database import Database
 from sat_hook.store.statements import queries
 
 REFUND_DAYS = 35
-"""Refunds are looked for in the files of so many days after the sale."""
+"""Refunds are searched for in the files of this many days after the sale."""
 
 
 def compute_close(
@@ -58,14 +58,14 @@ def compute_close(
     position: int,
     reader: MovementReader | None = None,
 ) -> DayClose:
-    """The close of a day as of a position; nothing is written.
+    """Compute the close of a day as of a position. Writes nothing.
 
     :param recorded: the account's stream.
     :param reader: of movements; by default the rows that appends have kept.
     """
     books = fold_books(account, recorded, up_to=position, for_day=day.day)
     shelf = SettlementCache(keep)
-    # A transaction that stands still while a file is read would be ended by many installations.
+    # Many installations would end a transaction that idles while a file is read.
     shelf.put(files_near(books, day.day))
     with database.transaction(snapshot=True) as connection:
         queries("reconciliation").read_in_bulk(connection)
@@ -73,7 +73,7 @@ def compute_close(
 
 
 class _Closing:
-    """One computation: what its steps share."""
+    """The shared state of one computation's steps."""
 
     def __init__(
         self,
@@ -232,7 +232,9 @@ class _Closing:
         return day_of(self._books, moment, self._day.cut_off_minutes)
 
     def _named(self, day: date, request_ids: pd.Series[str]) -> set[str]:
-        """Which of some orders the files that count for a day have; far ones are not kept in memory."""
+        """Return which of some orders are in the files that count for a day. Files of distant days are not
+        kept in memory.
+        """
         found: set[str] = set()
         for posted in self._books.settlements_of(day):
             theirs = sold(self._shelf.passing(posted).frame)
@@ -240,12 +242,12 @@ class _Closing:
         return found
 
     def _rows_of(self, posted: PostedSettlement, request_ids: pd.Series[str]) -> pd.DataFrame:
-        """The rows of some orders in a file; a far one is not kept in memory."""
+        """Return the rows of some orders in a file. A file of a distant day is not kept in memory."""
         frame = self._shelf.passing(posted).frame
         return frame[frame["request_id"].isin(request_ids)]
 
     def _late_settlements(self) -> list[Break]:
-        """What files that came after their day was certified show: prior-period adjustments of today."""
+        """Return what files show that came after their day was certified, as adjustments of today."""
         found: list[Break] = []
         for day, certificate in sorted(self._books.certified.items()):
             since = self._books.told_up_to(certificate)
@@ -269,8 +271,8 @@ class _Closing:
         return found
 
     def _late_successes(self, rows: pd.DataFrame) -> list[Break]:
-        """Orders of earlier days that succeeded in this one, and that neither the files of their own day nor
-        any since have. Asked for once the day's own files are there."""
+        """Orders of earlier days that succeeded in this one, and that are missing from their own day's files
+        and all later ones. Checked once the day's own files have come."""
         opens_at, closes_at = pd.Timestamp(self._day.opens_at), pd.Timestamp(self._day.closes_at)
         is_news = (rows["ended_at"] >= opens_at) | (rows["before_state"] != OrderState.SUCCEEDED.value)
         is_late = (rows["sent_at"] < opens_at) & (rows["ended_at"] < closes_at) & is_news
@@ -302,7 +304,8 @@ class _Closing:
     def _with_earlier(self, found: Sequence[Break]) -> list[Break]:
         carried: list[Break] = []
         if self._last is not None:
-            # What a person ended is not carried; but while the evidence stands it is no new break either.
+            # A break that a person ended is not carried; but while its evidence stands, it is not a new break
+            # either.
             again = self._books.given_up_in(self._last, {item.break_id for item in found})
             carried = [break_of(booked) for booked in (*self._books.carried_from(self._last), *again)]
         together = carry(
@@ -339,7 +342,7 @@ class _Closing:
         ids = [item.request_id for item in items if item.request_id]
         rows = self._look_up(ids)
         business_day = closed_day(self._books, day, self._day.cut_off_minutes)
-        # The ledger says of which day an order is by the span it is read for; here it is an earlier one.
+        # The ledger takes an order's day from the span it is read for; here the day is an earlier one.
         rows["is_sent_in_day"] = rows["sent_at"].between(
             pd.Timestamp(business_day.opens_at), pd.Timestamp(business_day.closes_at), inclusive="left"
         )
@@ -363,7 +366,7 @@ class _Closing:
     def _refunds_since(
         self, day: date, request_ids: Collection[str]
     ) -> tuple[list[SettlementImported], list[SettlementRows]]:
-        """Refunds of some orders of an earlier day in the files since, today's included."""
+        """Return refunds of some orders of an earlier day in the files since then, including today's."""
         last = min((self._day.day - day).days, REFUND_DAYS) if request_ids else 0
         days = dict.fromkeys([*(day + timedelta(days=since) for since in range(1, last + 1)), self._day.day])
         later, found = [], []
@@ -378,7 +381,7 @@ class _Closing:
 
 
 def _orders(rows: pd.DataFrame, settled: SettlementMatch, breaks: Sequence[Break]) -> pd.DataFrame:
-    """The rows as the report shows them."""
+    """Return the rows as the report shows them."""
     named = pd.Series([item.request_id for item in breaks if item.request_id], dtype="str").value_counts()
     count = rows["request_id"].map(named).fillna(0) if len(named) else 0
     orders = rows.assign(evidence=rows["end_proof"], settlement=settled.standing, breaks=count)

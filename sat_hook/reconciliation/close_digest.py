@@ -1,4 +1,4 @@
-"""The digest of a closed day: equal exactly when the result is. What people sign."""
+"""The digest of a closed day, which people sign. Two digests are equal exactly when the results are."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sat_hook.reconciliation.model import DayClose
 
 
 def digest_of_close(close: DayClose) -> str:
-    """SHA-256 (hex) over everything in ``close``, its orders included.
+    """Return the SHA-256 (hex) over everything in ``close``, including its orders.
 
-    It depends on values alone, not on how a release of pandas keeps them.
+    It depends only on values, not on how a release of pandas stores them.
     """
     digest = hashlib.sha256()
     rest = {field.name: getattr(close, field.name) for field in fields(close) if field.name != "orders"}
@@ -54,7 +54,7 @@ def _plain(value: object) -> object:
         return value.isoformat()
     if is_dataclass(value) and not isinstance(value, type):
         members = {field.name: getattr(value, field.name) for field in fields(value)}
-        # What was added to a result later must not change the digests of those that have nothing of it.
+        # Members added later must not change the digest of a result without them.
         late = [field.name for field in fields(value) if field.metadata.get("absent_when_none")]
         return {name: member for name, member in members.items() if member is not None or name not in late}
     raise TypeError(type(value).__name__)

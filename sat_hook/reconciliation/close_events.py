@@ -1,4 +1,4 @@
-"""What the books keep of a close."""
+"""The events that the books keep of a close."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BREAKS_PER_EVENT = 500
 
 
 def record_of_close(close: DayClose, digest: str) -> RecordClose:
-    """What the books are to keep of a close: what it came to, and its breaks in parts."""
+    """Return the events for a close: its result, and its breaks in parts."""
     adjusted: dict[date, int] = {}
     for day in (
         *(item.certified_day for item in close.adjustments),

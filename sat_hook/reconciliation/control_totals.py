@@ -1,4 +1,4 @@
-"""The fourth match: the log counted twice, and the chain of days."""
+"""The fourth match: counts the log in two ways, and checks the chain of days."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sat_hook.store.statements import queries
 
 
 def day_in_the_log(connection: Connection, span: Span) -> Tally:
-    """The day's events of all accounts, counted without any fold."""
+    """Count the day's events of all accounts without any fold."""
     ((events, mark, total, sendings),) = queries("reconciliation").day_in_the_log(
         connection,
         types=moving_types(),
@@ -31,7 +31,7 @@ def day_in_the_log(connection: Connection, span: Span) -> Tally:
 
 
 def tally_of(rows: pd.DataFrame) -> Tally:
-    """What the rows of a report come to."""
+    """Return the tally of a report's rows."""
     return Tally(
         events=int(rows["day_events"].sum()),
         mark=int(np.bitwise_xor.reduce(rows["day_mark"].to_numpy())),
@@ -47,7 +47,7 @@ def control_totals(
     in_transit_rupiah: int,
     yesterday: PostedClose | None,
 ) -> tuple[ControlTotal, ...]:
-    """The log and the report side by side, and the opening beside yesterday's closing."""
+    """Return the totals of log and report side by side, and the opening beside yesterday's closing."""
     ours, report = log.without(ledger.foreign), tally_of(ledger.rows)
     totals = [
         ControlTotal("events of the day's orders", f"{ours.events:,}", f"{report.events:,}"),
@@ -80,7 +80,7 @@ def control_breaks(
     closing: SaldoPoint | None,
     last: PostedClose | None,
 ) -> Iterator[Break]:
-    """What of it does not hold."""
+    """Return the breaks for totals that disagree."""
     for total in controls:
         if not total.agrees:
             yield finder.found(
@@ -113,7 +113,7 @@ def control_breaks(
 
 
 def totals_of(controls: Sequence[ControlTotal], breaks: int) -> MatchTotals:
-    """The match in numbers."""
+    """Return the match in numbers."""
     agreeing = sum(1 for total in controls if total.agrees)
     return MatchTotals(
         kind=MatchKind.CONTROL,

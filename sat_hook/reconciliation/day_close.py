@@ -1,6 +1,6 @@
-"""Closes an account's WIB day: picks the position, keeps a certified day as it is, records what came out.
+"""Closes an account's WIB day: picks the position, keeps a certified day unchanged, records the result.
 
-The result itself is :func:`sat_hook.reconciliation.close_computation.compute_close`.
+:func:`sat_hook.reconciliation.close_computation.compute_close` computes the result.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sat_hook.reconciliation.settlement_cache import SettlementCache
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A close, its digest, and whether the books learned something new by it."""
+    """A close, its digest, and whether it added something new to the books."""
 
     close: DayClose
     digest: str
@@ -39,12 +39,12 @@ def close_day(
 ) -> Closed:
     """Close a day at the newest position that matters to it, and record the result.
 
-    A day that is certified stays as it is: it is computed again at its own position. A settlement file that
-    cannot be read any more is set aside, and the day is closed without it.
+    A certified day does not change: it is computed again at its own position. A settlement file that can no
+    longer be read is set aside, and the day is closed without it.
 
-    :raises SettlementLostError: when a certified day cannot be computed again without such a file.
-    :raises BooksRefusedError: when the day is certified with another cut-off.
-    :raises NotReproducedError: when the same position has come to another result before.
+    :raises SettlementLostError: a certified day cannot be computed again without such a file.
+    :raises BooksRefusedError: the day is certified with another cut-off.
+    :raises NotReproducedError: the same position gave another result before.
     """
     _welcome_back(keeper, keep, account, day.day, provenance)
     while True:
@@ -67,7 +67,7 @@ def close_day(
 
 
 def _welcome_back(keeper: BookKeeper, keep: Keep, account: str, day: date, provenance: Provenance) -> None:
-    """Let files count again that could not be read from where they are kept, and now can."""
+    """Let files that had become unreadable count again once they can be read."""
     books = keeper.books(account)
     for near in (day - timedelta(days=1), day, day + timedelta(days=1)):
         for posted in books.registered_of(near):

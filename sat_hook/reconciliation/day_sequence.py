@@ -1,4 +1,4 @@
-"""The chain of days: where each begins, and which ones have to be closed again."""
+"""The sequence of days: where each begins, and which ones must be closed again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ONE_DAY = timedelta(days=1)
 
 
 def day_in_chain(books: AccountBooks, day: date, cut_off_minutes: int) -> BusinessDay:
-    """A day that begins where the day before ended, so that a cut-off can move and no hour is lost."""
+    """Return a day that begins where the day before ended: a changed cut-off loses no hour."""
     yesterday = books.closes.get(day - ONE_DAY)
     if yesterday is None or yesterday.event.cut_off_minutes == cut_off_minutes:
         return BusinessDay(day, cut_off_minutes)
@@ -20,13 +20,13 @@ def day_in_chain(books: AccountBooks, day: date, cut_off_minutes: int) -> Busine
 
 
 def closed_day(books: AccountBooks, day: date, cut_off_minutes: int) -> BusinessDay:
-    """An earlier day with the cut-offs that it was closed with; ``cut_off_minutes`` where it was not."""
+    """Return an earlier day with the cut-offs it was closed with; ``cut_off_minutes`` if it has none."""
     known = books.closes.get(day)
     return day_in_chain(books, day, cut_off_minutes if known is None else known.event.cut_off_minutes)
 
 
 def day_of(books: AccountBooks, moment: datetime, cut_off_minutes: int) -> date:
-    """The day that a moment is in, by the cut-offs that days were closed with."""
+    """Return the day that a moment is in, by the cut-offs that days were closed with."""
     near = BusinessDay.of(moment, cut_off_minutes).day
     for day in (near, near - ONE_DAY, near + ONE_DAY):
         known = closed_day(books, day, cut_off_minutes)
@@ -36,13 +36,15 @@ def day_of(books: AccountBooks, moment: datetime, cut_off_minutes: int) -> date:
 
 
 def nearer_days(own: date, other: date) -> list[date]:
-    """The days whose files an order of ``own`` is expected in sooner than in the file of ``other``."""
+    """Return the days whose files are likelier than the file of ``other`` to have an order of ``own``."""
     by_nearness = [own, own - ONE_DAY, own + ONE_DAY]
     return by_nearness[: by_nearness.index(other)] if other in by_nearness else by_nearness
 
 
 def days_to_close(books: AccountBooks, day: date) -> list[date]:
-    """``day``, and before it those closed days whose books have changed since, with all that follow them."""
+    """Return ``day``, preceded by the first uncertified day whose books have changed since its close and all
+    that follow it.
+    """
     waiting = [closed for closed in sorted(books.closes) if closed < day and closed not in books.certified]
     for place, earlier in enumerate(waiting):
         if _has_changed(books, books.closes[earlier]):
@@ -51,7 +53,7 @@ def days_to_close(books: AccountBooks, day: date) -> list[date]:
 
 
 def _has_changed(books: AccountBooks, close: PostedClose) -> bool:
-    """Whether something was recorded after a close that belongs into its day, or the day before it anew."""
+    """Whether an event after a close belongs to its day, or the day before was closed again."""
     day, since, saldo_terms = close.event.day, close.event.position, close.event.saldo
     before = books.before(day)
     if before is not None and before.posted.position > since:

@@ -1,4 +1,4 @@
-"""The third match: the deposit between two looks at it, against what our orders and top-ups explain."""
+"""The third match: compares the change between two observations of the deposit with orders and top-ups."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sat_hook.reconciliation.break_factory import BreakFactory
 from sat_hook.reconciliation.model import Break, MatchTotals, SaldoEquation, SaldoPoint, TopUp
 
 NEAR_CUT_OFF = timedelta(hours=2)
-"""A look at the deposit counts for a cut-off that is no further away."""
+"""Maximum distance of an observation of the deposit from the cut-off that it counts for."""
 RULE = "equation"
 
 
 def look_near(books: AccountBooks, moment: datetime) -> SaldoPoint | None:
-    """The look that stands for a cut-off: the first one from then on, else the last one before."""
+    """Return the observation for a cut-off: the first one at or after it, else the last one before."""
     looks = [look for look in books.observations if abs(look.event.requested_at - moment) <= NEAR_CUT_OFF]
     after = [look for look in looks if look.event.requested_at >= moment]
     chosen = after[0] if after else looks[-1] if looks else None
@@ -36,7 +36,7 @@ def look_near(books: AccountBooks, moment: datetime) -> SaldoPoint | None:
 
 
 def opening_look(books: AccountBooks, day: BusinessDay, yesterday: PostedClose | None) -> SaldoPoint | None:
-    """The opening of a day: yesterday's closing, where yesterday was closed with one."""
+    """Return a day's opening observation: yesterday's closing one, if yesterday was closed with one."""
     if yesterday is not None and yesterday.event.saldo is not None:
         saldo = yesterday.event.saldo
         found = [
@@ -55,12 +55,12 @@ def opening_look(books: AccountBooks, day: BusinessDay, yesterday: PostedClose |
 
 
 def top_ups_between(books: AccountBooks, after: datetime, up_to: datetime) -> list[PostedTopUp]:
-    """The recorded top-ups that were credited in a span (its end included)."""
+    """Return the recorded top-ups credited in a span, including its end."""
     return [posted for posted in books.top_ups if after < posted.event.credited_at <= up_to]
 
 
 def shown_top_up(posted: PostedTopUp) -> TopUp:
-    """A top-up for the report."""
+    """Return a top-up for the report."""
     return TopUp(
         reference=posted.event.reference,
         rupiah=posted.event.amount_rupiah,
@@ -73,9 +73,9 @@ def shown_top_up(posted: PostedTopUp) -> TopUp:
 def equation_of(
     opening: SaldoPoint, closing: SaldoPoint, rows: pd.DataFrame, top_ups_rupiah: int, in_transit_rupiah: int
 ) -> SaldoEquation:
-    """The equation of the ledger ``rows``.
+    """Return the equation of the ledger ``rows``.
 
-    :param in_transit_rupiah: at the opening; as yesterday's close had it, where there is one.
+    :param in_transit_rupiah: at the opening; from yesterday's close, if there is one.
     """
     uncertain = rows[rows["is_uncertain_at_close"]]
     return SaldoEquation(
@@ -91,7 +91,7 @@ def equation_of(
 
 
 def terms_of(equation: SaldoEquation) -> SaldoTerms:
-    """The equation as the books keep it."""
+    """Return the equation for the books."""
     return SaldoTerms(
         opening_observed_at=equation.opening.observed_at,
         opening_rupiah=equation.opening.saldo_rupiah,
@@ -107,7 +107,7 @@ def terms_of(equation: SaldoEquation) -> SaldoTerms:
 
 
 def judge_equation(finder: BreakFactory, equation: SaldoEquation) -> Break | None:
-    """The break, when a single rupiah is unexplained."""
+    """Return a break if even one rupiah is unexplained."""
     found = equation.unexplained_rupiah
     if found == 0:
         return None
@@ -130,7 +130,7 @@ def judge_equation(finder: BreakFactory, equation: SaldoEquation) -> Break | Non
 
 
 def totals_of(equation: SaldoEquation | None, breaks: int) -> MatchTotals:
-    """The match in numbers."""
+    """Return the match in numbers."""
     if equation is None:
         note = "The deposit was not looked at near both cut-offs; nothing could be compared."
         return MatchTotals(MatchKind.SALDO, False, note, 0, 0, 0, 0, 0, 0, breaks)
@@ -152,13 +152,14 @@ def totals_of(equation: SaldoEquation | None, breaks: int) -> MatchTotals:
 def carry_equation(
     carried: Break, books: AccountBooks, today: Break | None, before: int
 ) -> tuple[Break, bool]:
-    """A break of an earlier equation as it stands now, and whether it cancels out today's.
+    """Return an earlier equation's break as it stands now, and whether it cancels out today's.
 
-    It ends when top-ups recorded since explain all of it. It also ends when it was a matter of the moment of
-    the closing look, and today, which opens with that look, lacks exactly what was too much. Two movements of
-    one size that no order explains are no such matter, nor is an opposite on any other day.
+    The break ends when top-ups recorded since explain all of it. It also ends when it came from the moment of
+    the closing observation: today opens with that observation and lacks exactly the amount that was too much.
+    This does not apply to two unexplained movements of the same size, nor to an opposite amount on any other
+    day.
 
-    :param before: what was recorded after this position is new since the last close.
+    :param before: events recorded after this position are new since the last close.
     """
     close = books.closes.get(carried.day)
     terms = close.event.saldo if close is not None else None

@@ -1,4 +1,4 @@
-"""The sheet of the saldo: from the opening to the closing observation, step by step, by formulas."""
+"""The sheet of the saldo: the steps from the opening to the closing observation, as formulas."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ _VALUE = "a value, not a formula"
 
 
 class SaldoSheet:
-    """The waterfall. A step is a formula over the orders where they are inside and come to the same."""
+    """The waterfall. A step is a formula over the orders if they are in the workbook and give the same
+    amount.
+    """
 
     def __init__(self, close: DayClose, orders: OrderSheet | None) -> None:
         self._close = close
         self._orders = orders
 
     def unexplained(self) -> Formula | None:
-        """The cell with what nothing explains; None when the deposit was not observed at both ends."""
+        """The cell with the unexplained amount; None when the deposit was not observed at both ends."""
         saldo = self._close.saldo
         if saldo is None:
             return None
@@ -93,7 +95,7 @@ class SaldoSheet:
         sheet.inside.conditional_format(_UNEXPLAINED, 0, _UNEXPLAINED, 1, look)
 
     def _of_orders(self, name: str, rupiah: int, sign: int) -> tuple[Cell, str]:
-        """A term as the sum of a column, and where it comes from."""
+        """A term as the sum of a column, and its source."""
         if self._orders is None:
             return sign * rupiah, f"the orders in their own file: {_VALUE}"
         if int(self._close.orders[name].sum()) != rupiah:

@@ -1,4 +1,4 @@
-"""What can go wrong with a reconciliation itself. A break is a result, never an exception."""
+"""Errors of the reconciliation itself. A break is a result, never an exception."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from sat_hook.domain.errors import StepError
 
 
 class ReconciliationError(StepError):
-    """Base of the reconciliation's own trouble: nothing was recorded, and it can be run again."""
+    """Base of the reconciliation's own errors. Nothing was recorded, and the step can be run again."""
 
     is_worth_a_retry = True
 
 
 class ClocksApartError(ReconciliationError):
-    """A machine's clock differs from the database's: what it dates cannot stand in books."""
+    """A machine's clock differs from the database's, so its times cannot be recorded in the books."""
 
 
 class BooksRefusedError(ReconciliationError):
-    """What was asked for is not possible as the books stand; the text says found and expected."""
+    """The books do not allow the action; the text says what was found and what was expected."""
 
     is_worth_a_retry = False
 
 
 class NotReproducedError(ReconciliationError):
-    """The same day at the same position came to another result than before: nobody may sign it."""
+    """The same day at the same position gave another result than before, so it must not be signed."""
 
     is_worth_a_retry = False
 
@@ -35,7 +35,7 @@ class SettlementRefusedError(ReconciliationError):
 
 
 class SettlementLostError(SettlementRefusedError):
-    """A file that was taken in cannot be read any more from where it is kept."""
+    """The stored copy of an imported file can no longer be read."""
 
     def __init__(self, settlement: SettlementImported, text: str) -> None:
         super().__init__(text)

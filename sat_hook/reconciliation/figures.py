@@ -11,7 +11,7 @@ from sat_hook.domain.breaks import BreakCategory
 from sat_hook.domain.order import OrderState
 from sat_hook.reconciliation.model import AGE_BANDS, Break, DayClose
 
-#: Columns of ``DayClose.orders`` that are added up, and what a finance person calls them.
+#: Columns of ``DayClose.orders`` that are added up, and their names in finance.
 TOTALLED: dict[str, str] = {
     "quote_rupiah": "Quoted",
     "charged_rupiah": "Price",
@@ -26,15 +26,15 @@ BANDS: tuple[str, ...] = tuple(name for _, name in AGE_BANDS)
 
 
 def by_product_and_state(orders: pd.DataFrame) -> pd.DataFrame:
-    """One row a product and state that occur: ``product_code``, ``state``, ``orders``, and the totals.
+    """One row per product and state that occurs: ``product_code``, ``state``, ``orders``, and the totals.
 
-    Ordered by product code, then as a life goes (the order of OrderState).
+    Ordered by product code, then by stage of life (the order of OrderState).
     """
     return _counted(orders, ["product_code", "state"])
 
 
 def by_state(orders: pd.DataFrame) -> pd.DataFrame:
-    """One row a state that occurs: ``state``, ``orders``, and the totals; as a life goes."""
+    """One row per state that occurs: ``state``, ``orders``, and the totals, by stage of life."""
     return _counted(orders, ["state"])
 
 
@@ -58,10 +58,10 @@ def carried_on(breaks: Sequence[Break]) -> tuple[Break, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Aged:
-    """Breaks that are carried on, of one category and age band.
+    """Carried-forward breaks of one category and age band.
 
-    :param net_rupiah: the sum of their amounts, signed.
-    :param gross_rupiah: the sum of their sizes: what a surplus cannot hide.
+    :param net_rupiah: the sum of their signed amounts.
+    :param gross_rupiah: the sum of their sizes, so that a surplus cannot hide a shortage.
     """
 
     category: BreakCategory
@@ -72,7 +72,7 @@ class Aged:
 
 
 def ageing(close: DayClose) -> tuple[Aged, ...]:
-    """Every category in every age band, zeros too: categories in their order, from young to old."""
+    """Every category in every age band, including zeros; categories in their order, from young to old."""
     held: dict[tuple[BreakCategory, str], list[int]] = {}
     for item in carried_on(close.breaks):
         held.setdefault((item.category, item.age_band(close.day)), []).append(item.amount_rupiah)
@@ -86,7 +86,7 @@ def ageing(close: DayClose) -> tuple[Aged, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What one wants to know first.
+    """The most important figures of a day.
 
     :param unexplained_rupiah: of the saldo equation; None when the deposit was not observed at both ends.
     :param failed_controls: totals that must agree and do not.
@@ -103,7 +103,7 @@ class Headline:
 
     @property
     def is_clean(self) -> bool:
-        """True when nothing waits for anybody."""
+        """Whether nothing in the day needs a person."""
         return not (
             self.open_breaks or self.unexplained_rupiah or self.failed_controls or self.matches_not_made
         ) and (self.unexplained_rupiah is not None)
@@ -128,7 +128,7 @@ class Headline:
 
 
 def headline(close: DayClose) -> Headline:
-    """The day's headline."""
+    """Return the day's headline."""
     carried = carried_on(close.breaks)
     opened = len(close.open_breaks)
     return Headline(

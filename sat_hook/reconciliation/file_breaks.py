@@ -1,4 +1,4 @@
-"""Settlement files that do not count, as breaks: each file costs itself and no day."""
+"""Breaks for settlement files that do not count. A bad file affects only itself, never the close of a day."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WHAT = {
 
 
 def break_of_file(event: SettlementSetAside, position: int | None = None) -> Break:
-    """The break of a file that stands aside; other bytes or another cause are another break."""
+    """Return the break of a file that was set aside. Other bytes or another cause make another break."""
     return BreakFactory(event.account, MatchKind.SETTLEMENT, event.day).found(
         "file",
         f"{event.cause.value}:{event.name}:{event.digest}",
@@ -36,7 +36,7 @@ def break_of_file(event: SettlementSetAside, position: int | None = None) -> Bre
 
 
 def file_breaks(books: AccountBooks, day: date) -> Iterator[Break]:
-    """What stands aside when a day is closed, files about earlier days included."""
+    """Return breaks for the files set aside at a day's close, including files about earlier days."""
     for item in books.set_aside.values():
         if item.event.day <= day:
             yield replace(
@@ -47,9 +47,9 @@ def file_breaks(books: AccountBooks, day: date) -> Iterator[Break]:
 
 
 def doubts(finder: BreakFactory, files: Sequence[tuple[PostedSettlement, SettlementRows]]) -> Iterator[Break]:
-    """What a person has to look at in files that count, such as a sheet that was not read."""
+    """Return what a person must check in files that count, for example a sheet that was not read."""
     for posted, rows in files:
-        # What was read before such things were noticed stays as it was signed.
+        # Files that were read before doubts were recorded stay as they were signed.
         for note in rows.notes if not posted.is_earlier else ():
             if note.is_doubt:
                 yield finder.found(

@@ -1,4 +1,4 @@
-"""Reports of closed days where they are kept: a version that was written once is never written again."""
+"""The stored reports of closed days. A version is written once and never again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sat_hook.store.spool import NamedSpool, SpoolError, SpoolFileGoneError
 
 @dataclass(frozen=True, slots=True)
 class KeptReport:
-    """A version of a report, and the URIs of its files by their names."""
+    """A version of a report, and the URIs of its files by name."""
 
     version: Version
     files: dict[str, str]
@@ -30,10 +30,10 @@ class KeptReport:
 def keep_report(
     spool: NamedSpool, recorded: Sequence[RecordedEvent], versions: Sequence[Version], close: DayClose
 ) -> KeptReport:
-    """Write the newest of ``versions``, unless it is there.
+    """Write the newest of ``versions``, unless it exists.
 
     :param recorded: the account's stream.
-    :param close: what the day came to, as it was recorded.
+    :param close: the day's result as it was recorded.
     """
     version = versions[-1]
     found = _found(spool, version)
@@ -41,7 +41,7 @@ def keep_report(
         return found
     with tempfile.TemporaryDirectory(prefix="sat-report-") as folder:
         written = write_report(as_decided(close, recorded, version), Path(folder), versions)
-        # The workbook comes last: where it is, the others are.
+        # The workbook is written last: if it exists, the others do.
         files = {
             file.name: spool.write(f"{version.place}/{file.name}", file.path.read_bytes())
             for file in reversed(written)
@@ -57,12 +57,12 @@ def report_of(
     number: int | None = None,
     most_orders: int | None = None,
 ) -> KeptReport:
-    """A version of a day's report, made when it was not written yet.
+    """Return a version of a day's report, written first if it is missing.
 
     :param number: the version; by default the newest.
-    :param most_orders: a larger day is not made here.
-    :raises BooksRefusedError: when there is no such version, or the day is too large to be made here.
-    :raises NotReproducedError: when the log does not come to what was recorded any more.
+    :param most_orders: a day with more orders is not made here.
+    :raises BooksRefusedError: there is no such version, or the day is too large to be made here.
+    :raises NotReproducedError: the log no longer gives the recorded result.
     """
     recorded = keeper.recorded(account)
     versions = versions_of(recorded, day)
@@ -84,7 +84,7 @@ def report_of(
 
 
 def _found(spool: NamedSpool, version: Version) -> KeptReport | None:
-    """The files of a version where all of them are kept; the orders are not always a file."""
+    """Return a version's files if all of them exist. The orders are not always a file."""
     workbook, page, breaks, orders = names_of(version.close.account, version.close.day)
     kept: dict[str, str] = {}
     for name in (workbook, page, breaks, orders):
@@ -95,7 +95,7 @@ def _found(spool: NamedSpool, version: Version) -> KeptReport | None:
             if name != orders:
                 return None
         except SpoolError:
-            # There may be no folder at all yet; a store that is away is heard of when it is written to.
+            # The folder may not exist yet. If the store is unavailable, writing to it raises the error.
             return None
         else:
             kept[name] = uri

@@ -1,8 +1,8 @@
-"""Our ledger of a day: every order that moved, as the log has it at a position, as one frame.
+"""Our ledger of a day: one frame with every order that moved, as the log has it at a position.
 
-Each event of a sent order has left a row that says how the order stands after it
-(:mod:`sat_hook.domain.order_movements`). The ledger takes for each order the last row before each cut, and
-adds up what happened in the day; no event is interpreted here. Amounts are int64 rupiah throughout.
+Each event of a sent order has left a row with the order's standing after it
+(:mod:`sat_hook.domain.order_movements`). For each order, the ledger takes the last row before each cut and
+adds up the day's events. It interprets no event. Amounts are int64 rupiah throughout.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sat_hook.store.statements import queries
 
 UNSENT = "unsent"
 SKEW = timedelta(hours=1)
-"""So far apart may the clocks of those be who record the events of one order."""
+"""Maximum clock skew between hosts that record one order's events."""
 STREAMS_PER_STATEMENT = 50_000
 
 _STATES = (UNSENT, *(state.value for state in OrderState))
@@ -51,13 +51,14 @@ _RECEIVED_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From where to where a ledger is read.
+    """The span that a ledger covers.
 
-    :param opens_at: the cut-offs of the day.
-    :param opening_at: the moments of the two looks at the deposit; the cut-offs where nobody looked.
-    :param position: nothing after it is read.
-    :param before: the position at which the last day before was closed; 0 for the first.
-    :param follows: that was the very day before, and the opening is its closing: as it was known then.
+    :param opens_at: the start cut-off of the day; ``closes_at`` is the end cut-off.
+    :param opening_at: the moment of the opening observation of the deposit, ``closing_at`` that of the
+        closing one; the cut-offs if there is no observation.
+    :param position: events after it are not read.
+    :param before: the position at which the last earlier day was closed; 0 for the first.
+    :param follows: whether that was the day directly before. The opening is then its closing, as known then.
     """
 
     opens_at: datetime
@@ -70,23 +71,23 @@ class Span:
 
     @property
     def opening_position(self) -> int:
-        """Up to where the opening is read."""
+        """The log position up to which the opening is read."""
         return self.before if self.follows else self.position
 
     @property
     def ends_at(self) -> datetime:
-        """What was sent from then on is of a later day."""
+        """Orders sent from this moment on belong to a later day."""
         return max(self.closes_at, self.closing_at)
 
     @property
     def since(self) -> datetime:
-        """From when on events are read in bulk."""
+        """The moment from which events are read in bulk."""
         return min(self.opens_at, self.opening_at) - SKEW
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What events of a day come to, however they are counted: how many, sum, digest, first sendings."""
+    """The totals of a day's events, however they are counted: number, sum, digest, first sendings."""
 
     events: int = 0
     mark: int = 0
@@ -94,7 +95,7 @@ class Tally:
     sendings: int = 0
 
     def without(self, other: Tally) -> Tally:
-        """This tally less a part of it."""
+        """This tally without a part of it."""
         return Tally(
             self.events - other.events,
             self.mark ^ other.mark,
@@ -105,7 +106,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The orders of an account in a span, what other accounts did meanwhile, and orders without a beginning.
+    """An account's orders in a span, the totals of other accounts, and orders without a beginning.
 
     :param rows: see :func:`_rows_of`.
     """
@@ -116,13 +117,13 @@ class Ledger:
 
 
 def read_ledger(connection: Connection, account: str, span: Span, reader: MovementReader) -> Ledger:
-    """Every order of the account that was sent, moved or in transit within the span.
+    """Return every order of the account that was sent, moved or in transit within the span.
 
     :param connection: inside one snapshot, with rights on ``sat.events`` and ``sat.orders``.
     """
     moves = _by_order(reader.since(connection, span.since, span.position), span)
     came = moves["sent_us"] >= _microseconds(span.since)
-    # Those that were sent before are read from their beginning, as are those that merely waited.
+    # Orders that were sent earlier, or that only waited, are read from their beginning.
     waiting = {row[0] for row in queries("reconciliation").in_flight(connection, account=account)}
     waiting.update(reader.moved_after(connection, span.position, span.ends_at))
     earlier = sorted({*moves.loc[~came, "request_id"], *(waiting - set(moves["request_id"]))})
@@ -146,9 +147,9 @@ def read_ledger(connection: Connection, account: str, span: Span, reader: Moveme
 
 
 def _places(moves: pd.DataFrame, received: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.intp]]:
-    """For each move the row of its order's beginning, -1 where there is none.
+    """For each movement, the row of its order's beginning; -1 if there is none.
 
-    :raises pandas.errors.InvalidIndexError: when an order began twice.
+    :raises pandas.errors.InvalidIndexError: an order began twice.
     """
     places = pd.Index(received["request_id"]).get_indexer(pd.Index(moves["request_id"]))
     return np.asarray(places, dtype=np.intp)
@@ -157,7 +158,7 @@ def _places(moves: pd.DataFrame, received: pd.DataFrame) -> np.ndarray[Any, np.d
 def ledger_of(
     connection: Connection, account: str, span: Span, request_ids: Iterable[str], reader: MovementReader
 ) -> pd.DataFrame:
-    """The ledger's rows of these orders, whenever they moved; those unknown to the account are absent."""
+    """Return the ledger's rows of these orders, whenever they moved, without those unknown to the account."""
     groups = _streams_of(sorted(set(request_ids)))
     empty: list[list[str]] = [[]]
     moves = [
@@ -215,7 +216,7 @@ def _received(
 
 
 def _by_order(movements: pd.DataFrame, span: Span) -> pd.DataFrame:
-    """One row an order: how it stands now and at each cut, and what its events of the day come to."""
+    """One row per order: its standing now and at each cut, and the totals of its events of the day."""
     if not movements["position"].is_monotonic_increasing:
         movements = movements.sort_values("position", ignore_index=True)
     orders, request_ids = pd.factorize(movements["request_id"])
@@ -223,14 +224,14 @@ def _by_order(movements: pd.DataFrame, span: Span) -> pd.DataFrame:
     position, occurred = movements["position"].to_numpy(), movements["occurred_us"].to_numpy()
     states = np.array([_STATES.index(name) for name in movements["state"].cat.categories], dtype="int8")
     state = states[movements["state"].cat.codes.to_numpy()]
-    # A remark tells of an order and does not move it.
+    # A remark is about an order and does not move it.
     moves = movements["is_remark"].to_numpy() == 0
 
     def last(chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> np.ndarray[Any, np.dtype[np.intp]]:
-        """The place of each order's last row among the chosen ones; -1 where there is none."""
+        """The place of each order's last row among the chosen ones; -1 if there is none."""
         places = np.flatnonzero(chosen)
         found = np.full(size, -1)
-        # Rows are in the order of their positions, and of several values for one place the last one stays.
+        # Rows are ordered by position. Of several values for one place, the last one remains.
         found[orders[places]] = places
         return found
 
@@ -282,26 +283,26 @@ def _by_order(movements: pd.DataFrame, span: Span) -> pd.DataFrame:
 
 
 def _rows_of(read: pd.DataFrame, span: Span) -> pd.DataFrame:
-    """The ledger's rows, ordered by request id.
+    """Return the ledger's rows, ordered by request id.
 
-    Beside the columns of :data:`~sat_hook.reconciliation.model.ORDER_COLUMNS` up to
+    Besides the columns of :data:`~sat_hook.reconciliation.model.ORDER_COLUMNS` up to
     ``in_transit_closing_rupiah``: ``before_state``, ``before_rupiah`` (as of the day before), ``end_proof``
     (an :class:`EndProof`), ``contradicted``, ``mismatched``, ``is_uncertain_at_close``, ``client_mark`` (60
-    bits of the MD5 of the client number), and what the order's events of the day come to: ``day_events``,
+    bits of the MD5 of the client number), and the totals of the order's events of the day: ``day_events``,
     ``day_mark``, ``day_rupiah``.
     """
     read = read.sort_values("request_id", ignore_index=True)
     state, opening, closing = (read[name].to_numpy() for name in ("state", "opening_state", "closing_state"))
     was_debited = read["was_debited"]
     charged = read["charge"].where(read["charge"] >= 0, read["price"])
-    # What never left, and what was refused at once, took nothing.
+    # Orders that were never sent or were refused at once took no money.
     is_free = np.isin(state, _NEVER_SENT) | ((state == _GIVEN_BACK[0]) & ~was_debited)
     charged = charged.where(~is_free, 0)
     booked = charged.where(charged != 0, read["price"])
     in_transit = [np.isin(states, IN_TRANSIT) for states in (opening, closing)]
     has_succeeded = (closing == _SUCCEEDED) & (opening != _SUCCEEDED)
     was_given_back = np.isin(closing, _GIVEN_BACK) & ~np.isin(opening, _GIVEN_BACK) & was_debited
-    passed = was_given_back & (opening != _SUCCEEDED)  # taken and given back between the two looks
+    passed = was_given_back & (opening != _SUCCEEDED)  # taken and given back between the two observations
     valued_before = read["before_charge"].where(read["before_charge"] >= 0, read["price"])
     closing_us = int(span.closing_at.timestamp() * 1_000_000)
     return pd.DataFrame(
@@ -344,7 +345,7 @@ def _rows_of(read: pd.DataFrame, span: Span) -> pd.DataFrame:
 
 
 def _belongs(rows: pd.DataFrame, span: Span) -> pd.Series[bool]:
-    """Which orders are the day's: sent or ended in it, in transit or moved between the looks, or changed."""
+    """Select a day's orders: sent, ended or changed in it; in transit or moved between the observations."""
     is_sent = rows["sent_at"] < pd.Timestamp(span.ends_at)
     is_money = rows[list(_TERMS)].ne(0).any(axis=1)
     has_changed = (rows["before_state"] != rows["state"]) & (rows["before_state"] != UNSENT)

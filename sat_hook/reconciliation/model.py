@@ -1,4 +1,4 @@
-"""What closing a day results in. Frozen; rupiah are whole (int64 in frames), moments UTC, days WIB.
+"""The result of closing a day. Frozen; rupiah are whole (int64 in frames), moments UTC, days WIB.
 
 Everything here follows from the log up to ``DayClose.position`` and from evidence that it names: the same day
 and the same position give an equal result.
@@ -43,7 +43,7 @@ AGE_BANDS: tuple[tuple[int | None, str], ...] = (
     (None, "over 30 days"),
 )
 
-#: The columns of ``DayClose.orders`` and their types. One row an order that was sent, ended, or in transit
+#: The columns of ``DayClose.orders`` and their types. One row per order that was sent, ended, or in transit
 #: in the day; ordered by request id.
 ORDER_COLUMNS: dict[str, str] = {
     "request_id": "str",
@@ -51,14 +51,14 @@ ORDER_COLUMNS: dict[str, str] = {
     "batch_id": "category",
     "row_number": "int32",
     "product_code": "category",
-    "client_number": "str",  # masked, such as 0812***789
+    "client_number": "str",  # masked, for example 0812***789
     "state": "category",  # an OrderState's value, as the log says at the position
     "state_at_close": "category",  # likewise at the closing observation; "unsent" before the first sending
     "sent_at": "datetime64[us, UTC]",
-    "ended_at": "datetime64[us, UTC]",  # of the first end; NaT while there is none
+    "ended_at": "datetime64[us, UTC]",  # of the first end; NaT until there is one
     "is_sent_in_day": "bool",  # first sent between the cut-offs; the others came from earlier days
     "quote_rupiah": "int64",
-    "charged_rupiah": "int64",  # what SAT takes for it; the quote while SAT has not said
+    "charged_rupiah": "int64",  # what SAT takes for it; the quote until SAT has named the charge
     "admin_fee_rupiah": "int64",
     "partner_fee_rupiah": "int64",
     # Between the two observations of the saldo; the sums are the terms of the saldo equation.
@@ -96,10 +96,11 @@ class WaterfallLine:
 class SaldoEquation:
     """Opening + top-ups - debits + refunds ± in transit = closing, between two observations.
 
-    In transit is what was sent and had not ended at an observation: it has left the deposit by our books.
-    Every term is a magnitude; ``in_transit_opening_rupiah`` comes back, ``in_transit_closing_rupiah`` goes.
-    ``may_drift_rupiah`` is how much of the unexplained may be a matter of the moment: orders whose debit or
-    refund cannot be dated more exactly than around the observations. Nothing is forgiven for it.
+    In transit are orders that were sent and had not ended at an observation: in our books, their money has
+    left the deposit. Every term is a magnitude; ``in_transit_opening_rupiah`` comes back,
+    ``in_transit_closing_rupiah`` goes. ``may_drift_rupiah`` is how much of the unexplained amount may be a
+    matter of timing: orders whose debit or refund cannot be dated more exactly than around the observations.
+    It excuses no difference.
     """
 
     opening: SaldoPoint
@@ -113,7 +114,7 @@ class SaldoEquation:
 
     @property
     def expected_rupiah(self) -> int:
-        """What the closing saldo should be."""
+        """The closing saldo that the other terms give."""
         return (
             self.opening.saldo_rupiah
             + self.top_ups_rupiah
@@ -150,7 +151,7 @@ class SaldoEquation:
 
 @dataclass(frozen=True, slots=True)
 class MatchTotals:
-    """One of the four matches in numbers. ``theirs`` is what our books were held against.
+    """One of the four matches in numbers. ``theirs`` is what our books were compared with.
 
     ``note`` says in one sentence what was compared, or why nothing was (no settlement file yet).
     """
@@ -169,7 +170,7 @@ class MatchTotals:
 
 @dataclass(frozen=True, slots=True)
 class ControlTotal:
-    """A total counted twice, in the log and in the report. Values are shown as text: numbers, digests."""
+    """A total counted in the log and in the report. Values are shown as text: numbers, digests."""
 
     name: str
     in_the_log: str
@@ -177,7 +178,7 @@ class ControlTotal:
 
     @property
     def agrees(self) -> bool:
-        """Whether both ways gave the same."""
+        """Whether both counts are equal."""
         return self.in_the_log == self.in_the_report
 
 
@@ -194,7 +195,7 @@ class SettlementFile:
 
 @dataclass(frozen=True, slots=True)
 class TopUp:
-    """A top-up as somebody recorded it."""
+    """A top-up as a person recorded it."""
 
     reference: str
     rupiah: int
@@ -205,14 +206,14 @@ class TopUp:
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """A difference that somebody has to explain. It keeps its first day however often it is carried on.
+    """A difference that a person must explain. It keeps its first day, however often it is carried forward.
 
     :param day: the day that it is about; earlier than ``DayClose.day`` when it was carried forward.
-    :param amount_rupiah: theirs less ours, all of it for what one side alone has; 0 where no money is at
+    :param amount_rupiah: theirs less ours; the whole amount if only one side has it; 0 if no money is at
         stake.
     :param what: one sentence.
     :param is_adjustment: about a certified day, posted in this one: a prior-period adjustment.
-    :param subject: what makes it the same break again: a request id, a row of a file, a day.
+    :param subject: identifies the break when it is found again: a request id, a row of a file, a day.
     """
 
     break_id: str
@@ -246,7 +247,7 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """Evidence that changes what a certified day had reported; it counts in this day (prior period)."""
+    """Evidence that changes a certified day's reported result. It counts in this day (prior period)."""
 
     certified_day: date
     request_id: str
@@ -287,5 +288,5 @@ class DayClose:
 
     @property
     def open_breaks(self) -> tuple[Break, ...]:
-        """The breaks that nobody has explained, resolved or written off."""
+        """The breaks that are not explained, resolved or written off."""
         return tuple(item for item in self.breaks if item.state is BreakState.OPEN)

@@ -1,7 +1,7 @@
 """The movements of orders up to a position, as one frame: kept rows, or the log folded again.
 
-Closing a day reads the rows that each append has kept. A replay folds the log instead, so that it shows what
-today's fold makes of it whatever release kept the rows, and needs no table that the log's release lacks.
+Closing a day reads the rows kept by each append. A replay folds the log instead: it shows the result of
+today's fold, whichever release kept the rows, and needs no table that the log's release lacks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ROWS_PER_FETCH = 2_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-#: One row a movement, in any order. Moments are microseconds since 1970, -1 where there is none; a charge of
+#: One row per movement, in any order. Moments are microseconds since 1970, -1 if there is none. A charge of
 #: -1 is not known.
 MOVEMENT_COLUMNS = {
     "request_id": "str",
@@ -51,17 +51,17 @@ class MovementReader(Protocol):
     """Reads movements inside the connection's snapshot, as :data:`MOVEMENT_COLUMNS`."""
 
     def since(self, connection: Connection, moment: datetime, position: int) -> pd.DataFrame:
-        """What happened since a moment; of these orders also earlier movements, or not."""
+        """Return the movements since a moment; of these orders also earlier movements, or not."""
 
     def of_streams(self, connection: Connection, streams: Sequence[str], position: int) -> pd.DataFrame:
-        """All movements of these orders."""
+        """Return all movements of these orders."""
 
     def moved_after(self, connection: Connection, position: int, sent_before: datetime) -> list[str]:
-        """Request ids of the orders that were sent before a moment and moved after a position."""
+        """Return request ids of the orders that were sent before a moment and moved after a position."""
 
 
 class KeptMovements:
-    """:class:`MovementReader` of the rows that appends have kept."""
+    """:class:`MovementReader` of the rows kept by appends."""
 
     def since(self, connection: Connection, moment: datetime, position: int) -> pd.DataFrame:
         statement = queries("reconciliation").movements_since.sql
@@ -78,7 +78,7 @@ class KeptMovements:
 
 
 class FoldedMovements:
-    """:class:`MovementReader` of the log itself: every order is folded."""
+    """:class:`MovementReader` of the log itself: folds every order."""
 
     def since(self, connection: Connection, moment: datetime, position: int) -> pd.DataFrame:
         statement = queries("reconciliation").events_of_moved_orders.sql
@@ -98,7 +98,7 @@ class FoldedMovements:
 def copied(
     connection: Connection, statement: str, arguments: dict[str, Any], types: dict[str, str]
 ) -> pd.DataFrame:
-    """The result of a statement as a frame: COPY into a file and from there, so that it is there once."""
+    """Return a statement's result as a frame, copied through a file so that memory holds it once."""
     with connection.cursor() as cursor, tempfile.TemporaryFile() as file:
         bound = cursor.mogrify(statement, arguments).decode("utf-8").rstrip().rstrip(";")
         cursor.copy_expert(f"COPY ({bound}) TO STDOUT (FORMAT csv)", file)

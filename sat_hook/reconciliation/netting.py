@@ -1,8 +1,8 @@
-"""Refunds in settlement files: rows of their own, which are added to the sale that they are about.
+"""Adds refunds, which are rows of their own in settlement files, to the sale that they are about.
 
-A sale and a refund of the same amount come to nothing; a smaller refund leaves a smaller charge. What is left
-over for an order is one row again, or none of it is paired with anything. A refund whose sale stands in the
-file of another day stays a row of its own.
+A sale and a refund of the same amount cancel out; a smaller refund leaves a smaller charge. If more than one
+sale is left for an order, none of its rows is paired. A refund whose sale is in the file of another day stays
+a row of its own.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import pandas as pd
 from sat_hook.domain.settlement_mapping import RowKind
 
 REFUNDED = "failed"
-"""The status of an order of which the file takes nothing in the end, as of one that failed."""
+"""The status of an order whose rows in the file add up to nothing, the same as for a failed one."""
 
 
 def sold(frame: pd.DataFrame) -> pd.Series[str]:
-    """The request ids of a file's rows that are no refunds."""
+    """Return the request ids of a file's rows that are not refunds."""
     ids: pd.Series[str] = frame.loc[frame["kind"] != RowKind.REFUND.value, "request_id"]
     return ids
 
 
 def taken_of(orders: pd.DataFrame, files: Sequence[pd.DataFrame]) -> pd.Series[int]:
-    """What the rows of several files take of some orders, as these stand in ``orders``; one whose sale is in
-    none of them counts as charged."""
+    """Return what the rows of several files charge for some orders. An order whose sale is in none of them
+    counts as charged, as it stands in ``orders``."""
     taken = orders.set_index("request_id")["charged_rupiah"].astype("int64")
     for frame in files:
         taken[taken.index.isin(sold(frame[_takes(frame)]))] = 0
@@ -42,7 +42,7 @@ def _takes(frame: pd.DataFrame) -> pd.Series[bool]:
 
 
 def netted(theirs: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the day's files with every refund added to its sale.
+    """Return the rows of the day's files with every refund added to its sale.
 
     :returns: the same columns without ``moment``, and ``netted_rupiah`` (what refunds took from ``rupiah``,
         not positive), ``is_refund_alone`` (no sale in these files), ``other_rows`` (of the same file).
@@ -64,15 +64,15 @@ def netted(theirs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _net(rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
-    """What the rows of one order come to."""
+    """Return the net of one order's rows."""
     sales = [row for row in rows if row.kind != RowKind.REFUND.value]
-    # A refund that is on its way has not happened.
+    # A refund that is still pending does not count.
     refunds = [row for row in rows if row.kind == RowKind.REFUND.value and row.status != "pending"]
     first, cancelled = [*sales, *refunds][:1], 0
     for refund in list(refunds):
         same = [sale for sale in sales if sale.rupiah == -refund.rupiah]
         if same:
-            # Of several the one that took something.
+            # Of several rows, take the one that charged something.
             sales.remove(next((sale for sale in same if sale.status != REFUNDED), same[0]))
             refunds.remove(refund)
             cancelled += refund.rupiah

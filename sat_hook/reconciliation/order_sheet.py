@@ -44,8 +44,8 @@ _EPOCH_DAYS = 25_569  # 1970-01-01 as a spreadsheet's day number
 _MICROSECONDS_A_DAY = 86_400_000_000
 _WIB_MICROSECONDS = 7 * 3_600_000_000
 
-# What a spreadsheet reads as a number, a date, a time or a truth, once digits and marks are gone. A criterion
-# that it reads so is compared as one, and finds other cells than its own text.
+# Words that a spreadsheet reads as a number, date, time or truth value, after digits and marks are removed. A
+# criterion that it reads that way is compared as that value, and finds other cells than its own text.
 _READ_AS_VALUES = re.compile(
     "|e|am?|pm?|true|false|benar|salah"
     "|jan(uar[yi])?|feb(ruar[yi])?|mar(ch|et)?|apr(il)?|ma[yi]|mei|june?|juni|july?|juli"
@@ -56,10 +56,10 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:/-]{0,99}", re.ASCII)
 
 
 def is_plain_criterion(word: str, others: Sequence[str]) -> bool:
-    """Whether COUNTIFS and SUMIFS find ``word``, itself and nothing else, among the cells ``others``.
+    """Whether COUNTIFS and SUMIFS find only ``word`` among the cells ``others``.
 
-    They read wildcards and comparisons, do not tell capitals from small letters, and compare what looks like
-    a number or a date as one (``0100`` finds ``100``).
+    These functions read wildcards and comparisons, ignore case, and compare text that looks like a number or
+    a date as one (``0100`` finds ``100``).
     """
     if not _PLAIN.fullmatch(word) or _READ_AS_VALUES.fullmatch(re.sub(r"[^A-Za-z]", "", word)):
         return False
@@ -67,18 +67,18 @@ def is_plain_criterion(word: str, others: Sequence[str]) -> bool:
 
 
 class OrderSheet:
-    """Where the orders stand in the workbook; formulas name their cells."""
+    """The orders' place in the workbook; formulas name their cells."""
 
     def __init__(self, orders: pd.DataFrame) -> None:
         self._orders = orders
 
     def cells(self, name: str) -> str:
-        """The cells of a column, such as ``orders!$P$3:$P$202``."""
+        """The cells of a column, for example ``orders!$P$3:$P$202``."""
         last = _HEADER_ROWS + len(self._orders) - 1
         return reference(ORDERS, list(COLUMNS).index(name), _HEADER_ROWS, last)
 
     def write(self, book: Any, formats: Formats) -> None:
-        """Write the sheet: what the filter leaves is added up above the titles."""
+        """Write the sheet. The sums of the filtered rows are above the titles."""
         columns = list(COLUMNS.values())
         sheet = Sheet(book, formats, ORDERS, [column.width for column in columns])
         totals: list[Formula | str | None] = [None] * len(columns)
@@ -97,7 +97,7 @@ class OrderSheet:
         )
 
     def _write_rows(self, sheet: Sheet, kinds: Sequence[Kind]) -> None:
-        # Cell by cell and by their types: this is most of the time that a workbook takes.
+        # Written cell by cell and by type: this is most of the time that a workbook takes.
         values = [
             _day_numbers(self._orders[name]) if kind is Kind.MOMENT else cells
             for name, kind, cells in zip(ORDER_COLUMNS, kinds, order_columns(self._orders), strict=True)
@@ -112,7 +112,7 @@ class OrderSheet:
 
 
 def _day_numbers(column: pd.Series) -> list[float | None]:
-    """Moments as a spreadsheet counts them: days and their parts, in WIB."""
+    """Return moments as a spreadsheet stores them: days and fractions of days, in WIB."""
     at = column.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
     days = (at.astype("int64") + _WIB_MICROSECONDS) / _MICROSECONDS_A_DAY + _EPOCH_DAYS
     return [None if is_none else day for is_none, day in zip(np.isnat(at), days.tolist(), strict=True)]

@@ -1,4 +1,4 @@
-"""The report of a closed day as one HTML page: charts and tables, light and dark, nothing from elsewhere."""
+"""The report of a closed day as one self-contained HTML page: charts and tables, light and dark."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from sat_hook.reconciliation.model import BreakCategory, DayClose, SaldoEquation
 from sat_hook.reconciliation.versions import Version
 
 MAXIMUM_BREAKS = 500
-"""Breaks in the page; the others are in the files."""
+"""Maximum number of breaks in the page; the others are in the files."""
 MAXIMUM_LINES = 300
-"""Lines of products and states in the page's table."""
+"""Maximum number of product and state lines in the page's table."""
 MAXIMUM_ORDERS = 200
-"""Orders in the page: only those that somebody may have to look at."""
+"""Maximum number of orders in the page: only those that may need a person."""
 MAXIMUM_BARS = 12
-"""Products with a bar of their own."""
+"""Number of products with a bar of their own."""
 
 UNEXPLAINED = "Unexplained"
 """The label of the waterfall's step that must be 0."""
@@ -73,16 +73,16 @@ _GROUP_OF: dict[str, Meaning] = {state.value: colour for colour, _, states in _G
 
 @dataclass(frozen=True, slots=True)
 class LinkedFile:
-    """A file that lies beside the page."""
+    """A file beside the page."""
 
     name: str
     what: str
 
 
 def render_page(close: DayClose, files: Sequence[LinkedFile], versions: Sequence[Version] = ()) -> bytes:
-    """The page of a closed day, UTF-8.
+    """Render the page of a closed day, UTF-8.
 
-    :param files: those that lie beside it; it links to them by their names.
+    :param files: the files beside it; the page links to them by name.
     :param versions: those of the report up to this one.
     """
     aged = ageing(close)
@@ -124,7 +124,7 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _to_look_at(orders: pd.DataFrame) -> pd.DataFrame:
-    """The orders that have not ended, or that a break names."""
+    """Return the orders that have not ended, or that a break names."""
     ended = [state.value for state in OrderState if state.is_final]
     found = orders[(orders["breaks"] > 0) | ~orders["state"].isin(ended)]
     return found[
@@ -150,7 +150,7 @@ def _waterfall(saldo: SaldoEquation) -> Markup:
 
 
 def _changes(saldo: SaldoEquation) -> Markup:
-    """The steps between the observations alone: beside a large saldo they are too thin to compare."""
+    """Return only the steps between the observations: beside a large saldo they are too thin to compare."""
     steps, opening = [], saldo.opening.saldo_rupiah
     for line in saldo.waterfall[1:-1]:
         after = line.after_rupiah - opening
@@ -207,7 +207,7 @@ def _breaks_by_age(aged: Sequence[Aged]) -> Markup:
 
 
 def _products(lines: pd.DataFrame) -> Markup:
-    """A bar a product, the dearest first; the rest together."""
+    """Return a bar per product, by falling cost; the rest together."""
     sizes = lines.groupby("product_code")["charged_rupiah"].sum()
     ranked = [str(code) for code, _ in sorted(sizes.items(), key=lambda item: (-int(item[1]), str(item[0])))]
     shown = ranked if len(ranked) <= MAXIMUM_BARS else ranked[: MAXIMUM_BARS - 1]
@@ -230,6 +230,6 @@ def _product_bar(label: str, lines: pd.DataFrame) -> Bar:
 
 
 _TEMPLATES = templates_of("sat_hook.reconciliation")
-# A cell of a frame may hold pandas' own nothing.
+# A cell of a frame may hold pandas' own missing value.
 _TEMPLATES.filters["wib"] = lambda moment: "" if pd.isna(moment) else in_wib(moment)
 _TEMPLATES.filters["short_digest"] = lambda digest: f"{digest[:12]}…" if digest else ""

@@ -34,7 +34,7 @@ class ReportFile:
 
 
 def names_of(account: str, day: date) -> tuple[str, str, str, str]:
-    """The names of a report's files: workbook, page, breaks, orders."""
+    """Return the names of a report's files: workbook, page, breaks, orders."""
     safe = _NOT_IN_A_NAME.sub("_", account)[:_LONGEST_ACCOUNT]
     stem = f"reconciliation-{safe}-{day.isoformat()}"
     return f"{stem}.xlsx", f"{stem}.html", f"{stem}-breaks.csv", f"{stem}-orders.csv"
@@ -44,11 +44,11 @@ def write_report(close: DayClose, folder: Path, versions: Sequence[Version] = ()
     """Write the report into ``folder`` (which exists), replacing an earlier one of the same day.
 
     The same day gives the same bytes. The orders get a file of their own when the workbook has no room for
-    them; it is written a part at a time.
+    them; it is written in parts.
 
     :param versions: those up to the one that is written: who closed, decided and signed.
-    :returns: the files: workbook, page, breaks, and the orders where they are a file.
-    :raises OSError: when the folder cannot be written to.
+    :returns: the files: workbook, page, breaks, and the orders if they are a file.
+    :raises OSError: the folder cannot be written to.
     """
     workbook, page, breaks, orders = (folder / name for name in names_of(close.account, close.day))
     linked = [

@@ -1,7 +1,7 @@
-"""The provider's settlement file: kept under its digest, and read as a frame by an agreed mapping.
+"""Keeps the provider's settlement file under its digest, and reads it as a frame by an agreed mapping.
 
-CSV, or a workbook (XLSX). Everything is read as text first: nothing is repaired where money or identity could
-change, it is a row that is set aside and says why.
+CSV, or a workbook (XLSX). Everything is read as text first. A row that cannot be read exactly is set aside
+with the reason; nothing is repaired where money or identity could change.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ class Keep(Protocol):
     """Where files are kept; a spool fits."""
 
     def write(self, name: str, content: bytes) -> str:
-        """Keep ``content``; returns its URI."""
+        """Keep ``content``. Returns its URI."""
 
     def open(self, uri: str) -> BinaryIO:
-        """The bytes at a URI."""
+        """Open the bytes at a URI."""
 
 
 def mapping_from(text: str | bytes) -> SettlementMapping:
-    """A mapping from its JSON.
+    """Read a mapping from its JSON.
 
-    :raises SettlementRefusedError: with each member that is wrong: what was found, and what is expected.
+    :raises SettlementRefusedError: naming each wrong member, what was found, and what is expected.
     """
     try:
         said = text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff")
@@ -73,9 +73,9 @@ def keep_settlement(
     mapping: SettlementMapping,
     replaces_earlier: bool = False,
 ) -> SettlementImported:
-    """Keep a file's bytes and describe them; the books decide whether it is new.
+    """Keep a file's bytes and describe them. The books decide whether it is new.
 
-    :raises SettlementRefusedError: when the file cannot be read by the mapping.
+    :raises SettlementRefusedError: the file cannot be read by the mapping.
     """
     if not name.isprintable() or len(name) > MAXIMUM_NAME_CHARACTERS:
         raise SettlementRefusedError(
@@ -100,9 +100,9 @@ def keep_settlement(
 
 
 def load_settlement(keep: Keep, imported: SettlementImported) -> SettlementRows:
-    """A file that was imported, read again from where it is kept.
+    """Read an imported file again from its stored copy.
 
-    :raises SettlementRefusedError: when its bytes are not those any more.
+    :raises SettlementRefusedError: its bytes have changed.
     """
     with keep.open(imported.uri) as file:
         content = file.read()
@@ -114,9 +114,9 @@ def load_settlement(keep: Keep, imported: SettlementImported) -> SettlementRows:
 
 
 def read_settlement(content: bytes, name: str, mapping: SettlementMapping) -> SettlementRows:
-    """The rows of a file.
+    """Read the rows of a file.
 
-    :raises SettlementRefusedError: when it is no such file, or lacks a column of the mapping.
+    :raises SettlementRefusedError: it is not such a file, or lacks a column of the mapping.
     """
     if not content or len(content) > MAXIMUM_FILE_BYTES:
         raise SettlementRefusedError(
@@ -147,7 +147,7 @@ def _read(
 
 
 def _said_of(error: ErrorDetails) -> str:
-    """One thing that is wrong with a mapping."""
+    """Return the message for one error in a mapping."""
     place = ".".join(str(part) for part in error["loc"])
     found = repr(error["input"])
     if len(found) > MAXIMUM_SHOWN_CHARACTERS:

@@ -1,4 +1,4 @@
-"""Settlement files in memory while a day is closed; those near the day are read before the database."""
+"""Keeps settlement files in memory while a day is closed. Those near the day are read before the database."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class SettlementCache:
         self._refunds: dict[int, SettlementRows] = {}
 
     def put(self, files: Iterable[PostedSettlement]) -> None:
-        """Read files that are wanted for sure.
+        """Read files that are certainly needed.
 
-        :raises SettlementLostError: when one cannot be read any more.
+        :raises SettlementLostError: a file can no longer be read.
         """
         for posted in files:
             self.rows(posted)
 
     def rows(self, posted: PostedSettlement) -> SettlementRows:
-        """The rows of a file, read once.
+        """Return the rows of a file, read once.
 
-        :raises SettlementLostError: when it cannot be read any more.
+        :raises SettlementLostError: it can no longer be read.
         """
         # The same bytes may have been read by two mappings.
         place = posted.posted.position
@@ -42,9 +42,9 @@ class SettlementCache:
         return self._rows[place]
 
     def refunds(self, posted: PostedSettlement) -> SettlementRows:
-        """The refunds of a file, read once; its other rows are not kept in memory.
+        """Return the refunds of a file, read once. Its other rows are not kept in memory.
 
-        :raises SettlementLostError: when it cannot be read any more.
+        :raises SettlementLostError: it can no longer be read.
         """
         place = posted.posted.position
         if place not in self._refunds:
@@ -54,9 +54,9 @@ class SettlementCache:
         return self._refunds[place]
 
     def passing(self, posted: PostedSettlement) -> SettlementRows:
-        """The rows of a file that is not kept in memory.
+        """Return the rows of a file without keeping it in memory.
 
-        :raises SettlementLostError: when it cannot be read any more.
+        :raises SettlementLostError: it can no longer be read.
         """
         if posted.posted.position in self._rows:
             return self._rows[posted.posted.position]
@@ -67,7 +67,7 @@ class SettlementCache:
 
 
 def files_near(books: AccountBooks, day: date) -> list[PostedSettlement]:
-    """The files that closing a day reads in any case: its own, its neighbours', and late ones."""
+    """Return the files that every close of a day reads: its own, its neighbours', and late ones."""
     late = [
         certified
         for certified, certificate in books.certified.items()

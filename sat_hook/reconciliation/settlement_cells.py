@@ -1,7 +1,7 @@
-"""What the cells of a settlement file say: amounts, statuses, moments, client numbers.
+"""Reads the cells of a settlement file: amounts, statuses, moments, client numbers.
 
-Every reader here is total: a text is read wholly by the mapping, or it is none. Nothing is repaired where
-money or identity could change, and no float touches money.
+Every reader here accepts any text: it reads all of it by the mapping, or rejects it. Nothing is repaired
+where money or identity could change, and no float touches money.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from sat_hook.domain.settlement_mapping import (
 MAXIMUM_ROW_RUPIAH = 10**12
 """Sums of the rows of a file fit into 64 bits."""
 NO_RUPIAH = -(2**63)
-"""Stands for an amount that is none."""
+"""Stands for text that is not an amount."""
 DECIMAL_MARKS = ".,"
 NO_VALUE = "\x00="
 """Stands in a workbook's cell whose formula has no value."""
 OUR_REQUEST_ID = re.compile("S[A-Z2-7]{31}")
 REQUEST_ID = re.compile(r"[!-~]{1,64}")
-"""Whoever made it: without blanks and control characters, which no request id has."""
+"""A request id of any maker: without blanks and control characters, which no request id has."""
 
 MOBILE_NUMBER = re.compile(r"(?:\+?62|0)?8[0-9]{7,12}")
-"""Also without its zero, as a workbook keeps it that took it for an amount."""
+"""Also without its leading zero, which a workbook drops when it reads the text as a number."""
 
 NO_REQUEST_ID = "no request id"
 NO_USABLE_ID = "no usable request id"
@@ -67,7 +67,7 @@ class Amounts(dict[str, int]):
         return found
 
     def trouble(self, text: str) -> str:
-        """Why a text is no amount."""
+        """Return why a text is not an amount."""
         if text == NO_VALUE:
             return NO_FORMULA_VALUE
         return NO_AMOUNT if self._read(text) is None else TOO_LARGE
@@ -94,8 +94,8 @@ class Amounts(dict[str, int]):
 
 
 def _amount(mapping: SettlementMapping) -> str:
-    """A whole amount as a pattern. Where thousands have a mark it stands before three digits, or it is none:
-    52.5 with thousands by a point is no 525."""
+    """Return the pattern of a whole amount. A thousands mark must stand before three digits: with a point as
+    the mark, 52.5 is not read as 525."""
     thousands, marks = mapping.thousands, mapping.decimal or DECIMAL_MARKS.replace(mapping.thousands, "")
     if not mapping.thousands and not mapping.decimal:
         marks = DECIMAL_MARKS
@@ -111,14 +111,14 @@ def _amount(mapping: SettlementMapping) -> str:
 
 
 class Standing(NamedTuple):
-    """What the words of a row say."""
+    """What the words of a row mean."""
 
     status: str
     is_refund: bool
 
 
 class Standings(dict[tuple[str, str], int]):
-    """What the words of status and kind say, as a place in ``said``; each pair is looked up once."""
+    """What the words for status and kind mean, as a place in ``said``. Each pair is looked up once."""
 
     def __init__(self, mapping: SettlementMapping) -> None:
         super().__init__()
@@ -138,8 +138,8 @@ class Standings(dict[tuple[str, str], int]):
 
 
 class ClientNumbers(NamedTuple):
-    """What of client numbers is compared: 60 bits of the MD5 of each (the ledger has the same), those of
-    another form that is as good, and the digits that a masked one shows, with ``*`` for the others."""
+    """The compared parts of client numbers: 60 bits of the MD5 of each (the ledger has the same), those of an
+    equivalent form, and the digits that a masked number shows, with ``*`` for the others."""
 
     marks: NDArray[np.int64]
     alternatives: NDArray[np.int64]
@@ -189,7 +189,7 @@ def _marks(numbers: list[str]) -> NDArray[np.int64]:
 
 
 def client_differs(pairs: pd.DataFrame) -> pd.Series[bool]:
-    """Where the file names another client number than the ledger.
+    """Return where the file names another client number than the ledger.
 
     A masked number is compared by what both sides show: the ledger's first four and last three digits.
 
@@ -225,12 +225,12 @@ _PLACES = {
 
 
 def moments_of(mapping: SettlementMapping, texts: Iterable[str]) -> list[datetime | None]:
-    """The moments that texts say, as UTC without a zone; None for one that says none."""
+    """Return the moments in texts, as UTC without a zone; None for a text without one."""
     year, month, day = _PLACES[mapping.date_order]
 
     def read(text: str) -> datetime | None:
         found = _MOMENT.fullmatch(text)
-        # A year of four digits stands where the mapping has it, or the order is not the mapping's.
+        # The four-digit year must be where the mapping has it; otherwise the order is not the mapping's.
         if found is None or len(found[year]) != 4:
             return None
         minutes = 60 * mapping.utc_offset_hours if found["zone"] is None else _offset(found["zone"])

@@ -1,4 +1,4 @@
-"""The rows of a settlement file that is text: streamed, and one damaged row costs itself."""
+"""Streams the rows of a settlement text file. A damaged row affects only itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAXIMUM_LINE_BYTES = 1024 * 1024
 MAXIMUM_LINES_OF_A_ROW = 50
 _ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252", "cp500")
 _END = "\x00end"
-"""Follows the last line: a row of its own, unless a quotation mark is open."""
+"""A sentinel after the last line: it is a row of its own, unless a quotation mark is open."""
 
 
 class Chunk(NamedTuple):
@@ -32,9 +32,10 @@ class Chunk(NamedTuple):
 
 
 def csv_chunks(content: bytes, name: str, mapping: SettlementMapping) -> Iterator[Chunk]:
-    """All rows of a file, its header included. Bytes that are no text in the encoding stay as surrogates.
+    """Yield all rows of a file, including its header. Bytes that are not valid in the encoding stay as
+    surrogates.
 
-    :raises SettlementRefusedError: when the file is no text in the mapping's encoding, or has no lines.
+    :raises SettlementRefusedError: the file is not text in the mapping's encoding, or has no lines.
     """
     # EBCDIC has its own byte for the end of a line.
     ends = {b"\n", b"\r", *(mark.encode(mapping.encoding) for mark in "\n\r")}
@@ -49,7 +50,7 @@ def csv_chunks(content: bytes, name: str, mapping: SettlementMapping) -> Iterato
 
 
 def hint_at_encoding(content: bytes, mapping: SettlementMapping) -> str:
-    """In which other encoding a file has the columns of a mapping."""
+    """Return another encoding in which a file has the columns of a mapping."""
     for encoding in _ENCODINGS:
         try:
             # Unlike decode, it refuses UTF-16 and UTF-32 without their mark, as the reader will.
@@ -84,10 +85,10 @@ class _Reading:
             if has_end:
                 rows.pop()
             is_last = has_end or (not is_torn and len(rows) < ROWS_OF_A_CHUNK)
-            # Without the end as a row of its own, a quotation mark is open there.
+            # If the sentinel is not a row of its own, a quotation mark is open there.
             is_open = is_last and not has_end and rows != []
             if is_torn or is_open or reader.line_num - before - has_end > len(rows):
-                # Cells of several lines, or a quotation mark without its partner: line by line.
+                # Cells with several lines, or an unpaired quotation mark: read line by line.
                 lines = list(islice(raw, before - raw_at, reader.line_num - raw_at))
                 raw_at = reader.line_num
                 yield self._numbered(*self._carefully(lines))
@@ -114,7 +115,7 @@ class _Reading:
         )
 
     def _carefully(self, lines: list[str]) -> tuple[list[list[str]], dict[int, str]]:
-        """The rows of some lines, and by place what is wrong with them."""
+        """Return the rows of some lines, and by place what is wrong with them."""
         rows: list[list[str]] = []
         troubles: dict[int, str] = {}
         at = 0
@@ -130,7 +131,9 @@ class _Reading:
         return rows, troubles
 
     def _row_at(self, lines: list[str], at: int) -> tuple[list[str] | None, int]:
-        """The row that begins at a line and how many lines it has; None when a quotation mark is a stray."""
+        """Return the row that begins at a line and its number of lines; None when it has a stray quotation
+        mark.
+        """
         some = lines[at : at + MAXIMUM_LINES_OF_A_ROW]
         reader = self._reader(chain(some, (_END,)))
         try:
@@ -142,7 +145,7 @@ class _Reading:
             return cells, used
         if used > len(some):
             return None, 1
-        # A cell of several lines is one; but whole rows between two quotation marks are no cell.
+        # A cell may have several lines; but whole rows between two quotation marks are not a cell.
         widths = [len(self._without_quotes(line)) for line in some[:used]]
         has_rows = self._width in widths[1:-1] or set(widths) == {self._width}
         if self._width is not None and (has_rows or len(cells) != self._width):
@@ -156,9 +159,9 @@ class _Reading:
             return []
 
     def _no_text(self) -> SettlementRefusedError:
-        """For an encoding whose damage cannot be set aside, such as UTF-16."""
+        """The error for an encoding whose damage cannot be set aside, for example UTF-16."""
         encoding, place = self._mapping.encoding, ""
-        # Some codecs say no place, and some know no replacement.
+        # Some codecs give no place, and some have no replacement character.
         with suppress(UnicodeError):
             try:
                 self._content.decode(encoding)

@@ -1,4 +1,4 @@
-"""What the match with settlement files finds, as breaks: a rule each, with the place in the file."""
+"""The findings of the match with settlement files, as breaks: one rule each, with the place in the file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sat_hook.reconciliation.settlement_rows import SettlementRows
 from sat_hook.reconciliation.status_match import OPEN
 
 DRIFT = timedelta(hours=2)
-"""An order sent so near to a cut-off may stand in the neighbouring day's file. Amounts never drift."""
+"""An order sent this close to a cut-off may be in the neighbouring day's file. Amounts never drift."""
 
 _GROUP = {
     OrderState.SUCCEEDED.value: "succeeded",
@@ -36,15 +36,16 @@ _GROUP = {
 
 @dataclass(frozen=True, slots=True)
 class DayFiles:
-    """The files that count for a day, and those of its neighbours as far as they have come.
+    """The files that count for a day, and those of its neighbours that have come.
 
-    :param imported: of the day, in the order of their coming.
-    :param rows: their rows, likewise.
-    :param find_near: which of some request ids the files of the day before and the day after have.
-    :param find_own: which of some orders (request id, when sent) stand in files nearer to their own days.
-    :param find_taken: what the files of the days before took of some orders (request id, when sent, charged),
-        refunds included; what was charged, where they do not have the sale.
-    :param next_has_come: a file of the day after is there.
+    :param imported: of the day, in order of arrival.
+    :param rows: their rows, in the same order.
+    :param find_near: returns which of some request ids the files of the day before and the day after have.
+    :param find_own: returns which of some orders (request id, when sent) are in files nearer to their own
+        days.
+    :param find_taken: returns what the files of the days before charged for some orders (request id, when
+        sent, charged), refunds included; the charged amount, if they do not have the sale.
+    :param next_has_come: whether a file of the day after is there.
     """
 
     imported: tuple[SettlementImported, ...]
@@ -56,7 +57,7 @@ class DayFiles:
 
     @property
     def all_rows(self) -> pd.DataFrame:
-        """The rows of all files, with the place of each one's file."""
+        """Return the rows of all files, with the place of each one's file."""
         return pd.concat(
             [rows.frame.assign(file=place) for place, rows in enumerate(self.rows)], ignore_index=True
         )
@@ -70,7 +71,7 @@ def _itemised(
     what: str,
     amount: pd.Series[int],
 ) -> tuple[pd.DataFrame, tuple[Break, ...]]:
-    """The rows that get a break each, and the one break for all others."""
+    """Return the rows that get a break each, and the one break for all others."""
     left = len(found) - MAXIMUM_ITEMISED
     if left <= 0:
         return found, ()
@@ -106,7 +107,9 @@ def unreadable(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Ite
 
 
 def _id_shown(imported: SettlementImported, row: Any) -> str:
-    """The id of a row that is set aside, or its place: a cell that is no id of ours may be a customer's."""
+    """Return the id of a row that is set aside, or its place: a cell that is not one of our ids may hold
+    customer data.
+    """
     is_shown = row.request_id and (
         imported.mapping.reads_as_before or OUR_REQUEST_ID.fullmatch(row.request_id)
     )
@@ -178,17 +181,17 @@ def again(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Iterator
 
 
 def _groups(rows: pd.DataFrame) -> pd.Series[str]:
-    """How our ledger has orders, in the words of settlement files."""
+    """Return our ledger's orders in the terms of settlement files."""
     return rows["state"].astype("str").map(_GROUP).fillna("failed")
 
 
 def _rows_of(row: Any) -> list[int]:
-    """The rows of a file that a line is made of."""
+    """Return the file's rows that a line was made from."""
     return sorted([row.file_row, *(row.other_rows or ())])
 
 
 def _charges(rows: pd.DataFrame) -> pd.Series[int]:
-    """What rows of the file take: one that says failed takes nothing."""
+    """Return what rows of the file charge. A row that says failed charges nothing."""
     return rows["rupiah"].where(rows["status"] != "failed", 0)
 
 
@@ -238,7 +241,7 @@ def missing(finder: BreakFactory, day: BusinessDay, files: DayFiles, rows: pd.Da
 
 
 def refunds(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Iterator[Break]:
-    """Refunds of orders whose sale these files do not have: held against what earlier files took."""
+    """Return breaks of refunds whose sale is not in these files, compared with what earlier files charged."""
     if rows.empty:
         return
     is_paid = ~_groups(rows).eq("failed")
@@ -265,7 +268,7 @@ def refunds(finder: BreakFactory, files: DayFiles, rows: pd.DataFrame) -> Iterat
 
 
 def is_of_refund(item: Break, account: str) -> bool:
-    """Whether a break is about a refund whose sale stands in an earlier file."""
+    """Whether a break is about a refund whose sale is in an earlier file."""
     return item.break_id == break_id_of(account, item.match.value, "refund", item.subject)
 
 
@@ -274,7 +277,7 @@ def differences(
 ) -> Iterator[Break]:
     group = _groups(pairs)
     is_paid = (group == "succeeded") & (pairs["status"] == "succeeded")
-    # Only what a file says is compared: another one of the day may say more.
+    # Only what a file says is compared: another file of the day may say more.
     with_product = [place for place, rows in enumerate(files.rows) if rows.has_product]
     with_client = [place for place, rows in enumerate(files.rows) if rows.has_client]
     is_other_day = ~pairs["sent_at"].between(
@@ -332,7 +335,7 @@ def _difference(finder: BreakFactory, files: DayFiles, rule: str, row: Any) -> B
             ours, theirs = str(row.client_number), "another number"
     return finder.found(
         rule,
-        # A guest may be in several files: each time it is another break.
+        # A row of another day may be in several files: each is a break of its own.
         f"{row.request_id}:{finder.day}" if row.is_guest else row.request_id,
         category,
         what,

@@ -1,4 +1,4 @@
-"""What a settlement file really is: one whose name says something else is refused in words."""
+"""Detects a settlement file's real format, and refuses one that does not match its name."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _BEGINNINGS = {
 
 
 def is_workbook(content: bytes, name: str) -> bool:
-    """Whether a file is to be read as a workbook, else as text.
+    """Return True if a file is a workbook, False if it is text.
 
-    :raises SettlementRefusedError: when it is neither, or is named like the other one; says what it is.
+    :raises SettlementRefusedError: it is neither, or is named like the other one; the text says what it is.
     """
     is_named_so = name.lower().endswith(_WORKBOOKS)
     if content.startswith(_COMPOUND):
@@ -59,7 +59,7 @@ def is_workbook(content: bytes, name: str) -> bool:
 
 
 def _of_compound(content: bytes) -> str:
-    """Old workbooks and encrypted new ones have the same container; the names of its streams differ."""
+    """Old workbooks and encrypted new ones have the same container, but other stream names."""
     has = {
         stream: stream.encode("utf-16-le") in content
         for stream in ("EncryptedPackage", "Workbook", "Book", "WordDocument")
@@ -74,7 +74,7 @@ def _of_compound(content: bytes) -> str:
 
 
 def _of_zip(content: bytes) -> str | None:
-    """What is wrong with a zip archive; None for a workbook."""
+    """Return what is wrong with a zip archive; None for a workbook."""
     # Counted before the library makes an object of each.
     entries = content.count(b"PK\x01\x02")
     if entries > MAXIMUM_ZIP_ENTRIES:

@@ -1,7 +1,7 @@
-"""The header of a settlement file: where the mapping's columns are, or what was found in words.
+"""Finds the mapping's columns in the header of a settlement file, or describes what was found instead.
 
-A row that should have been a header may be a customer's: of a cell only its shape is said, unless every word
-of it is one that headers are made of.
+A row in the place of the header may be customer data. Only the shape of a cell is described, unless all its
+words are common in headers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class MissingColumnsError(SettlementRefusedError):
 
 
 def wanted_columns(mapping: SettlementMapping) -> dict[str, str]:
-    """The columns that a mapping names, by what they are."""
+    """Return the columns that a mapping names, by their meaning."""
     named = {
         "request_id": mapping.request_id,
         "amount": mapping.amount_rupiah,
@@ -56,7 +56,7 @@ def wanted_columns(mapping: SettlementMapping) -> dict[str, str]:
 
 
 def names_in(row: Iterable[str]) -> list[str]:
-    """The names of a header row; those at its end that are empty are none."""
+    """Return the names of a header row, without empty ones at its end."""
     names = [cell.removeprefix("\ufeff").strip() for cell in row]
     while names and not names[-1]:
         names.pop()
@@ -64,11 +64,11 @@ def names_in(row: Iterable[str]) -> list[str]:
 
 
 def places_of(names: Sequence[str], name: str, mapping: SettlementMapping) -> dict[str, int]:
-    """Where the columns of a mapping are.
+    """Return the places of a mapping's columns.
 
     :param name: of the file.
-    :raises MissingColumnsError: when one is not there.
-    :raises SettlementRefusedError: when one is there twice: gross and net under one name.
+    :raises MissingColumnsError: a column is not there.
+    :raises SettlementRefusedError: a column is there twice, for example gross and net under one name.
     """
     wanted = wanted_columns(mapping)
     if len(names) > MAXIMUM_COLUMNS:
@@ -96,7 +96,7 @@ def has_columns(row: Iterable[str], mapping: SettlementMapping) -> bool:
 
 
 def hint_at_header(first_rows: Iterable[tuple[int, list[str]]], mapping: SettlementMapping) -> str:
-    """Where the columns are, when another row or another delimiter has them."""
+    """Return where the columns are, if another row or another delimiter has them."""
     for number, row in first_rows:
         if has_columns(row, mapping):
             return f'; row {number} has them: "header_row": {number}'

@@ -1,4 +1,4 @@
-"""Takes the provider's settlement files in as they lie in a folder: a bad one costs itself, and no other."""
+"""Imports the provider's settlement files from a folder. A bad file affects only itself."""
 
 from __future__ import annotations
 
@@ -47,45 +47,46 @@ from sat_hook.store.spool import SpoolError
 MAPPING_FILE = "mapping.json"
 FOLDER = "the folder of settlement files"
 LOOKED_INTO_AGAIN = timedelta(days=35)
-"""Files of so many days are read every night: one whose bytes were changed may look the same from outside."""
+"""Files of this many days are read every night: size and time may not show that the bytes have changed."""
 MAXIMUM_REASON_CHARACTERS = 400
 SAME_ROWS = 0.5
-"""Two files of a day that share so much of the smaller one are the same orders downloaded twice."""
-# Not about one file: whoever runs the step tries again.
+"""Two files of a day that share at least this part of the smaller one are two downloads of the same orders.
+"""
+# These errors are not about one file: the whole step is tried again.
 _NOT_OF_A_FILE = (StoreUnavailableError, psycopg2.Error, ContentionError, SpoolError)
 
 _log = logging.getLogger(__name__)
 
 
 class File(Protocol):
-    """A file in a folder; a path of any object store fits."""
+    """A file in a folder. A path of any object store fits."""
 
     @property
     def name(self) -> str:
         """Its name in the folder."""
 
     def stat(self) -> Any:
-        """Size and time, as far as its store knows them."""
+        """Return size and time, as far as its store knows them."""
 
     def read_bytes(self) -> bytes:
-        """All of it."""
+        """Return all its bytes."""
 
     def is_dir(self) -> bool:
-        """Whether it is a folder."""
+        """Return whether it is a folder."""
 
 
 class Folder(Protocol):
     """Where an account's files arrive."""
 
     def iterdir(self) -> Iterable[Any]:
-        """What is in it."""
+        """Return the entries of the folder."""
 
 
 @dataclass(slots=True)
 class Arrivals:
-    """What came of a night's look into the folder.
+    """The result of reading the folder on one night.
 
-    :param aside: what was set aside and was not known to be.
+    :param aside: files newly set aside.
     """
 
     found: int = 0
@@ -94,12 +95,12 @@ class Arrivals:
 
 
 class _PassedOverError(Exception):
-    """A file that is not ready, or none of the provider's."""
+    """A file that is not ready, or does not come from the provider."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Takes files in for one account's books.
+    """Imports files for one account's books.
 
     :param day: the WIB day of the run; how far back unchanged files are read again counts from it.
     """
@@ -111,10 +112,11 @@ class Intake:
     provenance: Provenance
 
     def take_in(self, folder: Folder) -> Arrivals:
-        """Take in what has come. A file that cannot be used is set aside, and the others go on.
+        """Import the files that have arrived. A file that cannot be used is set aside, and the others
+        continue.
 
-        :raises StoreUnavailableError: when the database gave up.
-        :raises SpoolError: when files cannot be kept.
+        :raises StoreUnavailableError: the database is unavailable.
+        :raises SpoolError: files cannot be stored.
         """
         arrivals = Arrivals()
         try:
@@ -126,14 +128,14 @@ class Intake:
         files = [path for path in there if path.name != MAPPING_FILE and not _is_passed_over(path)]
         arrivals.found = len(files)
         mapping = self._mapping(arrivals, [path for path in there if path.name == MAPPING_FILE])
-        # What replaces comes after what it replaces, and a copy after its original, even in one night.
+        # A replacement comes after the file it replaces, and a copy after its original, even in one night.
         for path in sorted(files, key=lambda path: (is_correction(path.name), is_copy(path.name), path.name)):
             self._one(arrivals, path, mapping)
         self._clear_what_is_gone({shown(path.name) for path in files}, has_mapping=mapping is not None)
         return arrivals
 
     def _mapping(self, arrivals: Arrivals, described: Sequence[File]) -> SettlementMapping | None:
-        """How files are read; None while that cannot be told."""
+        """Return the mapping; None while it cannot be determined."""
         try:
             return mapping_from(described[0].read_bytes() if described else "")
         except SettlementRefusedError as error:
@@ -185,7 +187,7 @@ class Intake:
                 raise
             self._set_aside(arrivals, name, str(error), day, digest)
         except Exception as error:
-            # A library may fail at a file in a way that no one has thought of; its words may quote a cell.
+            # A library may fail at a file with an unexpected error, whose text may quote a cell.
             reason = f"{name}: found {type(error).__name__} when reading it; expected a CSV or XLSX file"
             self._set_aside(arrivals, name, reason, day, digest)
 
@@ -224,7 +226,7 @@ class Intake:
             arrivals.imported += 1
 
     def _rivals(self, books: AccountBooks, event: SettlementImported) -> list[PostedSettlement]:
-        """The files of the day that count already what this one would count again."""
+        """Return the day's files whose orders this one would count again."""
         counting = [item for item in books.settlements_of(event.day) if item.event.digest != event.digest]
         alike = [item for item in counting if family_of(item.event.name) == family_of(event.name)]
         if alike or is_correction(event.name) or not counting:
@@ -233,7 +235,7 @@ class Intake:
         return [item for item in counting if _shares_rows(rows, _rows_of(self.keep, item.event))]
 
     def _ask(self, arrivals: Arrivals, event: SettlementImported, rivals: Sequence[PostedSettlement]) -> None:
-        """Have a person choose."""
+        """Let a person choose."""
         counts = ", ".join(f"{item.event.name} ({item.event.digest[:8]})" for item in rivals)
         asked = SettlementSetAside(
             account=self.account,
@@ -247,7 +249,7 @@ class Intake:
         self._post_aside(arrivals, asked)
 
     def _changed(self, path: File, day: date, known: PostedSettlement) -> bytes | None:
-        """The bytes of a file, unless they are those that were taken in last under its name."""
+        """Return the bytes of a file, unless they are those last imported under its name."""
         size, changed_at = seen_from_outside(path)
         is_old = day < self.day - LOOKED_INTO_AGAIN
         has_its_size = size == known.event.size_bytes
@@ -279,7 +281,9 @@ class Intake:
         self.keeper.post(self.account, ClearSettlement(name, reason), self.provenance)
 
     def _clear_what_is_gone(self, there: set[str], *, has_mapping: bool) -> None:
-        """What nobody has to look at any more; a file whose kept bytes are lost is another matter."""
+        """Clear set-aside files that are gone and need no person. A file whose stored copy is lost is another
+        case.
+        """
         books = self.keeper.books(self.account)
         registered = {item.event.digest for item in books.settlements}
         for name, item in books.set_aside.items():
@@ -290,12 +294,12 @@ class Intake:
 
 
 def seen_from_outside(path: File) -> tuple[int | None, datetime | None]:
-    """Size and time of a file, as far as its store tells them in a way that can be relied on."""
+    """Return size and time of a file, as far as its store gives them reliably."""
     try:
         seen = path.stat()
         size, moment = seen.st_size, seen.st_mtime
     except Exception:
-        # Stores answer with what they have: a missing or odd answer only means that the bytes are read.
+        # Stores give what they have. A missing or odd value only means that the bytes are read.
         return None, None
     known_size = size if isinstance(size, int) and size > 0 else None
     if isinstance(moment, datetime):
@@ -308,7 +312,9 @@ def seen_from_outside(path: File) -> tuple[int | None, datetime | None]:
 
 
 def _is_passed_over(path: File) -> bool:
-    """Whether it is a program's own, or a folder: only a name that no settlement file has is asked about."""
+    """Whether it is a program's own file, or a folder. Only a name that no settlement file has is checked
+    further.
+    """
     name = shown(path.name)
     if is_of_a_program(path.name):
         _log.info("%s is passed over: it is a program's own, or still on its way", name)
@@ -323,14 +329,14 @@ def _is_folder(path: File) -> bool:
     try:
         return path.is_dir()
     except Exception:
-        # What cannot be told is said to a person.
+        # If this cannot be determined, a person is alerted.
         return False
 
 
 def _whole(path: File) -> bytes:
-    """All bytes of a file that nobody is writing any more.
+    """Return all bytes of a file that is no longer being written.
 
-    :raises _PassedOverError: when it is empty, or has another size after it was read than before.
+    :raises _PassedOverError: it is empty, or its size changed while it was read.
     """
     before, _ = seen_from_outside(path)
     content = path.read_bytes()
@@ -343,7 +349,7 @@ def _whole(path: File) -> bytes:
 
 
 def _rows_of(keep: Keep, event: SettlementImported) -> set[tuple[str, str]]:
-    """Sales and refunds of orders, whatever their amounts: a second download may have others."""
+    """Return sales and refunds of orders without their amounts: a second download may have other amounts."""
     frame = load_settlement(keep, event).kept
     return set(zip(frame["request_id"].tolist(), frame["kind"].tolist(), strict=True))
 

@@ -1,4 +1,4 @@
-"""The second match: our ledger against the provider's settlement files. One to one, or not at all."""
+"""The second match: pairs our ledger with the provider's settlement files, strictly one to one."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sat_hook.reconciliation.netting import netted
 from sat_hook.reconciliation.settlement_findings import DRIFT, DayFiles
 
 Lookup = Callable[[Collection[str]], pd.DataFrame]
-"""The ledger's rows of some orders, whenever they moved."""
+"""Returns the ledger's rows of some orders, whenever they moved."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettlementMatch:
-    """The breaks, the totals, and what became of each order (by request id) where it was not matched."""
+    """The breaks, the totals, and the outcome of each unmatched order (by request id)."""
 
     breaks: tuple[Break, ...]
     totals: MatchTotals
@@ -32,7 +32,7 @@ class SettlementMatch:
 
 
 def no_file(rows: pd.DataFrame) -> SettlementMatch:
-    """Nothing has come yet: nothing is a break for it."""
+    """Return the result while no file has come: without breaks."""
     expected = rows[_is_expected(rows)]
     return SettlementMatch(
         (),
@@ -55,10 +55,10 @@ def no_file(rows: pd.DataFrame) -> SettlementMatch:
 def match_settlement(
     finder: BreakFactory, day: BusinessDay, rows: pd.DataFrame, files: DayFiles, look_up: Lookup
 ) -> SettlementMatch:
-    """Hold the day's orders against the day's files.
+    """Match the day's orders with the day's files.
 
-    A refund is added to its sale first. A request id that stands in them more than once even so is reported
-    and paired with nothing.
+    A refund is added to its sale first. A request id that still occurs more than once after that is reported
+    and not paired.
 
     :param rows: the ledger of the day.
     """
@@ -70,7 +70,7 @@ def match_settlement(
     # Strings are looked up once; the rest is arithmetic on places.
     place = pd.Index(rows["request_id"]).get_indexer(pd.Index(theirs["request_id"]))
     is_ours = place >= 0
-    # One to one, or pandas fails: nothing is paired by luck.
+    # One to one, or pandas fails: no pair is a matter of chance.
     paired = theirs[is_single & is_ours].set_index(place[is_single & is_ours])
     pairs = rows.merge(
         paired.drop(columns="request_id"),
@@ -155,7 +155,8 @@ def _is_well_inside(rows: pd.DataFrame, day: BusinessDay) -> pd.Series[bool]:
 def late_missing(
     finder: BreakFactory, day: BusinessDay, rows: pd.DataFrame, files: DayFiles, later: Collection[str]
 ) -> tuple[Break, ...]:
-    """What is in no file of a day whose match was made while nobody knew that these orders would succeed.
+    """Return orders that are in no file of a day, and whose success was not yet known when the day was
+    matched.
 
     :param rows: orders of the day that have succeeded since.
     :param later: those of them that other files have.

@@ -1,4 +1,4 @@
-"""What the name of a settlement file says: its day, and whether it is a correction or a second download."""
+"""Reads the name of a settlement file: its day, and whether it is a correction or a second download."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAXIMUM_NAME_CHARACTERS = 200
 CORRECTED = "corrected"
 SUFFIXES = (".csv", ".txt", ".tsv", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 # fmt: off
-# Uploads and downloads that go on, and what systems and senders leave beside files.
+# Unfinished uploads and downloads, and what systems and senders leave beside files.
 _OF_PROGRAMS = frozenset((
     "part", "partial", "crdownload", "download", "opdownload", "filepart", "tmp", "temp", "swp", "lock",
     "db", "ini", "lnk", "ok", "done", "md5", "sha1", "sha256", "sha512", "sig",
@@ -21,7 +21,7 @@ _PACKED = frozenset((
 ))
 # fmt: on
 _DAY_IN_NAME = re.compile(r"(?<![0-9])(20[0-9]{2})(-?)([01][0-9])\2([0-3][0-9])(?![0-9])")
-# What browsers and file managers add to a second file of one name.
+# Marks that browsers and file managers add to a second file of one name.
 _COPY = re.compile(
     r"(?:\s*\([0-9]{1,3}\)"
     r"|\s*\((?:another\s|[0-9]{1,3}(?:st|nd|rd|th)\s)?(?:copy|salinan)(?:\s[0-9]{1,3})?\)"
@@ -33,7 +33,7 @@ _COPY = re.compile(
 
 
 def day_in_name(name: str) -> date | None:
-    """The day that a file's name says, if it says a single one."""
+    """Return the day in a file's name, if it names exactly one."""
     days = set()
     for year, _, month, day in _DAY_IN_NAME.findall(name):
         with suppress(ValueError):
@@ -42,18 +42,18 @@ def day_in_name(name: str) -> date | None:
 
 
 def shown(name: str) -> str:
-    """A name as the books keep it: what cannot be printed is replaced, what is too long is cut."""
+    """Return a name as the books keep it: unprintable characters are replaced, and a long name is cut."""
     printable = "".join(character if character.isprintable() else "?" for character in name)
     return printable[:MAXIMUM_NAME_CHARACTERS]
 
 
 def is_of_a_program(name: str) -> bool:
-    """Whether a file is none of the provider's, by its name: the mark of an open workbook, half an upload."""
+    """Whether the name shows a program's own file: the mark of an open workbook, or half an upload."""
     return name.startswith((".", "~")) or name.endswith("~") or _ending_of(name) in _OF_PROGRAMS
 
 
 def why_unreadable(name: str) -> str | None:
-    """Why a file cannot be read, by its name; None for one that may be a settlement file."""
+    """Return why a file cannot be read, by its name; None for one that may be a settlement file."""
     if name.lower().endswith(SUFFIXES):
         return None
     ending = _ending_of(name)
@@ -67,7 +67,7 @@ def _ending_of(name: str) -> str:
 
 
 def is_correction(name: str) -> bool:
-    """Whether a file says that it replaces what came before for its day."""
+    """Whether a file says that it replaces earlier ones for its day."""
     return CORRECTED in name.lower()
 
 
@@ -77,7 +77,7 @@ def is_copy(name: str) -> bool:
 
 
 def family_of(name: str) -> str:
-    """The name without its ending and without what marks a second download of the same file."""
+    """Return the name without its ending and without the marks of a second download."""
     stem = name.rpartition(".")[0].strip()
     while (shorter := _COPY.sub("", stem).strip()) != stem:
         stem = shorter

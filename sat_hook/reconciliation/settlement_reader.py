@@ -1,4 +1,6 @@
-"""A settlement file's rows as a frame: chunk by chunk, each row good, set aside with a reason, or a total."""
+"""Reads a settlement file's rows into a frame, chunk by chunk: each row good, set aside with a reason, or a
+total.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ from sat_hook.reconciliation.settlement_totals import judge_totals
 
 MAXIMUM_ROWS = 5_000_000
 MAXIMUM_CHARACTERS = 200
-"""Of an id or a product code; longer ones are none."""
+"""Maximum length of an id or a product code; a longer text is not one."""
 MAXIMUM_SAMPLES, FIRST_SAMPLES = 200, 10
 _UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 _FRAME = {
@@ -81,7 +83,7 @@ class RowReader:
         """Read some rows.
 
         :raises MissingColumnsError: at the header, when it lacks a column of the mapping.
-        :raises SettlementRefusedError: when there are more rows than the limit.
+        :raises SettlementRefusedError: there are more rows than the limit.
         """
         numbers, rows = chunk.numbers, chunk.rows
         if not rows:
@@ -103,9 +105,9 @@ class RowReader:
             self._read(numbers, rows, chunk.troubles)
 
     def done(self, notes: tuple[SettlementNote, ...] = ()) -> SettlementRows:
-        """The rows of all chunks, and what was noticed beside ``notes``.
+        """Return the rows of all chunks, with notes added to ``notes``.
 
-        :raises MissingColumnsError: when there was no row at all.
+        :raises MissingColumnsError: there was no row at all.
         """
         if not self._places:
             places_of([], self._name, self._mapping)
@@ -137,7 +139,7 @@ class RowReader:
             self._keep(numbers, texts, _odd(texts["request_id"]) if left_out else odd, troubles)
 
     def _level(self, numbers: Sequence[int], rows: list[list[str]], troubles: dict[int, str]) -> None:
-        """Make all rows as wide as the header; what does not fit is a row's trouble."""
+        """Make all rows as wide as the header. A row that does not fit is in trouble."""
         width = self._width
         if set(map(len, rows)) <= {width}:
             return
@@ -150,18 +152,18 @@ class RowReader:
     def _is_left_out(
         self, at: int, number: int, row: list[str], texts: dict[str, list[str]], troubles: dict[int, str]
     ) -> bool:
-        """Whether a row is blank where the mapping looks, or a total."""
+        """Whether a row is blank in the mapped columns, or a total."""
         cells = {ours: column[at] for ours, column in texts.items()}
         if number in troubles:
             return False
         first = _first_of(row)
         if not any(cells.values()) and self._footer.match(first) is None:
             return True
-        # Beside the word for a total may stand how many rows it is of.
+        # A total may have its number of rows beside its word.
         is_count = bool(cells["request_id"]) and not any(map(str.isalpha, cells["request_id"]))
         label = first if is_count else cells["request_id"] or first
         found = self._footer.match(label)
-        # With a status it is about an order, unless nothing but a total has such a name.
+        # A row with a status is about an order, unless only a total has such a name.
         words = (cells.get("status", ""), cells.get("kind", ""))
         is_said = (
             self._mapping.status is not None and self._standings.said[self._standings[words]].status != ""
@@ -219,7 +221,7 @@ class RowReader:
             self._samples[numbers[at]] = {ours: column[at] for ours, column in texts.items()}
 
     def _judge_texts(self, texts: dict[str, list[str]], odd: list[int], why: NDArray[np.int8]) -> None:
-        """Whether ids can be used, and texts be kept: no report and no database holds every character."""
+        """Check that ids are usable and texts can be kept: no report or database holds every character."""
         ids, products = texts["request_id"], texts.get("product_code", [])
         if products and (not _is_plain(products) or max(map(len, products)) > MAXIMUM_CHARACTERS):
             for at, product in enumerate(products):
@@ -234,8 +236,8 @@ class RowReader:
                     ids[at] = ""
 
     def _is_usable(self, request_id: str) -> bool:
-        """Whether a text may be a request id. A customer's number is none; nor is, where no status says that
-        a row is about an order, a text without a digit, which names a total or a part of the file."""
+        """Whether a text may be a request id. A customer's number may not. If no status shows that the row is
+        about an order, neither may a text without a digit, which names a total or a part of the file."""
         if REQUEST_ID.fullmatch(request_id) is None:
             return False
         if self._mapping.reads_as_before:
@@ -261,7 +263,7 @@ class RowReader:
             **arrays,
             **{name: texts for name, texts in self._texts.items() if texts},
             "kind": kinds[np.where(is_refund, 2, status == "")],
-            # Money that comes back is there, or on its way: that its sale failed is another matter.
+            # A refund is done or pending; the failure of its sale is another matter.
             "status": np.where(is_refund & (status == "failed"), "succeeded", status),
             "trouble": np.array(self._reasons, dtype=object)[arrays["trouble"]],
         }
@@ -276,8 +278,8 @@ class RowReader:
         )
 
     def _without_footer(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[SettlementNote]]:
-        """The frame without the last rows that the mapping calls a footer. A row that reads as an order
-        stays: a file may come without its footer."""
+        """Return the frame without the last rows that the mapping calls a footer. A row that reads as an
+        order stays: a file may come without its footer."""
         if not self._last_rows:
             return frame, []
         is_last = frame["file_row"] >= self._last_rows[0]
@@ -300,8 +302,8 @@ class RowReader:
 
 
 def _footer_pattern(mapping: SettlementMapping) -> re.Pattern[str]:
-    """A word for a total, however its parts are joined. Behind it stands nothing but marks, or something that
-    is no part of a word or of an id."""
+    """Return the pattern of a word for a total, however its parts are joined. After it may come only marks,
+    or something that is not part of a word or of an id."""
     words = sorted(mapping.footer_words, key=len, reverse=True)
     if not words:
         return re.compile("(?!)")
@@ -315,12 +317,12 @@ def _first_of(row: Sequence[str]) -> str:
 
 
 def _odd(request_ids: list[str]) -> list[int]:
-    """The places of what is no request id of ours at first sight."""
+    """Return the places of texts that do not look like our request ids."""
     is_ours = OUR_REQUEST_ID.fullmatch
     return [at for at, request_id in enumerate(request_ids) if not is_ours(request_id)]
 
 
 def _is_plain(texts: list[str]) -> bool:
-    """Whether no text has a character that cannot be kept; seen at once for nearly all."""
+    """Whether all texts have only characters that can be kept; one fast check decides nearly all cases."""
     together = "".join(texts)
     return together.isascii() and "\x00" not in together

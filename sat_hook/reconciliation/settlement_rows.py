@@ -1,4 +1,4 @@
-"""A settlement file as it was read: its rows as a frame, its totals, and what was noticed about it."""
+"""A settlement file as it was read: its rows as a frame, its totals, and notes about it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 
 class NoteKind(StrEnum):
-    """What was noticed about a settlement file."""
+    """Kinds of notes about a settlement file."""
 
     OTHER_SHEETS = "other sheets"
     FORMULAS_WITHOUT_VALUE = "formulas without a value"
@@ -23,7 +23,7 @@ class NoteKind(StrEnum):
 
 
 class SettlementNote(NamedTuple):
-    """Something about a file as a whole; ``is_doubt`` when a person has to look at it."""
+    """A note about a file as a whole; ``is_doubt`` when a person must check it."""
 
     kind: NoteKind
     text: str
@@ -31,7 +31,7 @@ class SettlementNote(NamedTuple):
 
 
 class TotalRow(NamedTuple):
-    """A row that adds others up, or closes the file; ``rupiah`` where it has an amount."""
+    """A row that adds others up, or closes the file; ``rupiah`` if it has an amount."""
 
     file_row: int
     rupiah: int | None
@@ -39,13 +39,13 @@ class TotalRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SettlementRows:
-    """A file as a frame, one row for each of its rows about an order; totals and footers are beside it.
+    """A file as a frame, one row for each of its rows about an order; totals and footers are separate.
 
     Columns: ``file_row`` (as a spreadsheet counts), ``request_id``, ``rupiah`` (int64; of a refund it is
     negative), ``kind`` (a :class:`RowKind`: sale, refund or unknown), ``status`` (succeeded, failed,
     pending), ``product_code``, ``client_mark``, ``client_alternative``, ``client_shown`` (of the client
-    number, see ``settlement_cells.client_differs``; 0 and empty where the mapping has none), ``moment`` (UTC,
-    NaT where none), ``trouble`` (why the row is set aside; empty when it is good).
+    number, see ``settlement_cells.client_differs``; 0 and empty if the mapping has none), ``moment`` (UTC,
+    NaT if none), ``trouble`` (why the row is set aside; empty when it is good).
 
     :param samples: the cells of the first rows and of some that are set aside, by row and column of the
         mapping, as the file has them: for a person who looks at the file, never for a report.

@@ -1,4 +1,4 @@
-"""Which sheet of a settlement workbook is read, and what of the workbook is not."""
+"""Chooses the sheet of a settlement workbook that is read, and notes what is not read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SheetReading:
     """One sheet of a workbook, as a mapping chooses it.
 
     :param name: of the file.
-    :raises SettlementRefusedError: when the workbook cannot be opened, or has no such sheet.
+    :raises SettlementRefusedError: the workbook cannot be opened, or has no such sheet.
     """
 
     def __init__(self, content: bytes, name: str, mapping: SettlementMapping) -> None:
@@ -34,15 +34,15 @@ class SheetReading:
         self._sheet = chosen[0]
 
     def chunks(self) -> Iterator[Chunk]:
-        """The rows of the sheet."""
+        """Yield the rows of the sheet."""
         return self._book.chunks(self._sheet, self._facts)
 
     def notes(self) -> tuple[SettlementNote, ...]:
-        """What was noticed; once the rows were read."""
+        """Return the notes, once the rows were read."""
         return tuple(self._notes())
 
     def hint(self) -> str:
-        """Which other sheet has the columns of the mapping."""
+        """Return which other sheet has the columns of the mapping."""
         alike = [sheet for sheet in self._others() if self._is_alike(sheet)]
         return f'; the sheet {alike[0].name!r} has them: "sheet": "{alike[0].name}"' if alike else ""
 

@@ -1,4 +1,4 @@
-"""Whether the totals of a settlement file agree with its rows."""
+"""Checks whether the totals of a settlement file agree with its rows."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ MAXIMUM_TOTALS_JUDGED = 50
 
 
 def judge_totals(totals: Sequence[TotalRow], frame: pd.DataFrame) -> list[SettlementNote]:
-    """What totals say about the rows above them: the sum of the sales, or what refunds leave of it, of all
-    rows or of those since the last total; or their count."""
+    """Compare totals with the rows above them: the sum of the sales, or of sales less refunds, of all rows or
+    of those since the last total; or their number."""
     good = frame[frame["trouble"] == ""]
     agreed: list[str] = []
     doubtful: list[str] = []
@@ -45,7 +45,7 @@ def judge_totals(totals: Sequence[TotalRow], frame: pd.DataFrame) -> list[Settle
 
 
 def _sums_of(rows: pd.DataFrame) -> set[int]:
-    """What a total may say about rows: what they add up to, with or without signs, and how many they are."""
+    """Return the values that a total of rows may have: their sums, signed or not, and their number."""
     is_sale, is_paid = rows["kind"] == RowKind.SALE.value, rows["status"] == "succeeded"
     found = set()
     for chosen in (rows, rows[is_paid], rows[is_sale], rows[is_sale & is_paid]):

@@ -1,4 +1,4 @@
-"""The rows of a settlement workbook (XLSX), bounded in memory before anything is unpacked.
+"""Reads the rows of a settlement workbook (XLSX). Memory is bounded before anything is unpacked.
 
 Sheets are streamed. Numbers stay the text that the file has: no float touches money, and no size of a number,
 a cell, a row or a sheet is trusted.
@@ -36,7 +36,7 @@ MAXIMUM_SHEETS = 200
 MAXIMUM_SHEET_BYTES = 1024**3
 MAXIMUM_STRINGS_BYTES = 256 * 1024**2
 MAXIMUM_RATIO = 200
-"""A part of a megabyte or more is not smaller than a 200th of itself, packed: honest sheets are a tenth."""
+"""A part of a megabyte or more must not pack below a 200th of its size: ordinary sheets pack to a tenth."""
 FREE_OF_RATIO_BYTES = 1024**2
 _ROWS_OF_A_CHUNK = 10_000
 _UNREADABLE = "\x00unreadable"
@@ -49,7 +49,7 @@ _TORN = (
     zlib.error,
     expat.ExpatError,
     ValueError,
-    # A part that is missing, or XML that says it is in an encoding that there is none of.
+    # A part is missing, or its XML names an unknown encoding.
     LookupError,
     NotImplementedError,
     RuntimeError,
@@ -68,7 +68,7 @@ class Sheet:
 
 @dataclass(slots=True)
 class Workbook:
-    """A workbook that was opened: its sheets with rows, in order.
+    """An open workbook: its sheets with rows, in order.
 
     :raises SettlementRefusedError: from every method, when the file is torn or larger than the limits.
     """
@@ -81,7 +81,7 @@ class Workbook:
     is_1904: bool = False
 
     def chunks(self, sheet: Sheet, facts: SheetFacts) -> Iterator[Chunk]:
-        """The rows of a sheet that have cells, the header included; what is noticed goes to ``facts``."""
+        """Yield the rows of a sheet that have cells, including the header. Notes go to ``facts``."""
         rows = SheetRows(self._value_of, facts)
         try:
             for _ in fed(self.archive, sheet.part, MAXIMUM_SHEET_BYTES, rows.handlers()):
@@ -94,7 +94,7 @@ class Workbook:
         yield _chunk(rows.taken())
 
     def first_rows(self, sheet: Sheet, count: int) -> list[list[str]]:
-        """The first rows of a sheet that have cells."""
+        """Return the first rows of a sheet that have cells."""
         rows: list[list[str]] = []
         for chunk in self.chunks(sheet, SheetFacts()):
             rows += chunk.rows
@@ -105,7 +105,7 @@ class Workbook:
     def _value_of(self, kind: str, style: str, text: str, facts: SheetFacts) -> str:
         match kind:
             case "s":
-                # A place, and none before the first.
+                # A place; there is none before the first.
                 place = int(text) if text.isascii() and text.isdigit() and len(text) < MAXIMUM_DIGITS else -1
                 return self.strings[place] if 0 <= place < len(self.strings) else _UNREADABLE
             case "str" | "inlineStr" | "d":
@@ -121,9 +121,9 @@ class Workbook:
 
 
 def open_workbook(content: bytes, name: str) -> Workbook:
-    """Open a workbook: everything but its sheets is read, after its sizes were looked at.
+    """Open a workbook: check its sizes, then read everything except its sheets.
 
-    :raises SettlementRefusedError: when it is torn, locked, or unpacks to more than the limits.
+    :raises SettlementRefusedError: it is torn, locked, or unpacks to more than the limits.
     """
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
@@ -136,7 +136,7 @@ def open_workbook(content: bytes, name: str) -> Workbook:
 
 
 def _torn(name: str) -> SettlementRefusedError:
-    # The libraries' own words may quote a cell, which may be a customer's.
+    # The libraries' messages may quote a cell, which may be customer data.
     return SettlementRefusedError(
         f"{name}: found a workbook that is cut or damaged; expected a CSV or XLSX file: get it again"
     )
@@ -189,7 +189,7 @@ def _described(book: Workbook) -> Workbook:
 
 
 def _relations(book: Workbook, parts: dict[str, str], of: str) -> dict[str, tuple[str, str]]:
-    """Kind and part of what a part refers to, by key; of the whole archive without a part."""
+    """Return kind and part of a part's references, by key; of the whole archive without a part."""
     folder, base = posixpath.split(of)
     found: dict[str, tuple[str, str]] = {}
 
@@ -203,7 +203,7 @@ def _relations(book: Workbook, parts: dict[str, str], of: str) -> dict[str, tupl
 
 
 def _date_styles(archive: zipfile.ZipFile, part: str) -> frozenset[int]:
-    """The places of the styles that show a number as a date."""
+    """Return the places of the styles that show a number as a date."""
     formats = dict(BUILTIN_FORMATS)
     found: list[int] = []
     is_cell_style = False
@@ -224,8 +224,8 @@ def _date_styles(archive: zipfile.ZipFile, part: str) -> frozenset[int]:
 
 
 def _number(text: str, is_date: bool, is_1904: bool) -> str:
-    """A number as amounts are read: whole ones as digits. What is not whole has an exponent, so that no mark
-    of a mapping makes an amount of it."""
+    """Return a number in the form that amounts are read in: a whole number as digits. Any other number has an
+    exponent, so that no mark of a mapping makes an amount of it."""
     if _NUMBER.fullmatch(text) is None:
         return text
     try:

@@ -1,4 +1,4 @@
-"""The XML of a workbook's parts, parsed as it is unpacked: no part is in memory as a whole."""
+"""Parses the XML of a workbook's parts while it is unpacked: no part is in memory as a whole."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ MAXIMUM_CELL_CHARACTERS = 32_767
 _READ_BYTES = 64 * 1024
 _MAXIMUM_TOKEN_BYTES = 1024**2
 MAXIMUM_PART_BYTES = 16 * 1024**2
-"""Of what describes a workbook: its sheets, relations, styles."""
+"""The size limit of the parts that describe a workbook: sheets, relations, styles."""
 MAXIMUM_DIGITS = 20
 
 
 class WorkbookLimitError(Exception):
-    """A limit would be passed; the text says found and expected."""
+    """A limit would be exceeded; the text says what was found and what was expected."""
 
 
 @dataclass(slots=True)
 class SheetFacts:
-    """What was noticed while a sheet was read."""
+    """Notes made while a sheet was read."""
 
     formulas_without_value: int = 0
     error_cells: int = 0
@@ -45,7 +45,7 @@ def read_whole(archive: zipfile.ZipFile, part: str, start: Callable[[str, dict[s
 
 
 def fed(archive: zipfile.ZipFile, part: str, limit: int, handlers: Handlers) -> Iterator[None]:
-    """Feed a part to a parser, some bytes at a time; the size that the archive claims is not believed."""
+    """Feed a part to a parser in small pieces. The size that the archive claims is not trusted."""
     parser = expat.ParserCreate()
     parser.buffer_text = True
     start, end, text = handlers
@@ -108,7 +108,7 @@ class SharedStrings:
 
 
 class SheetRows:
-    """Collects the rows of a sheet, one at a time; blank ones are none."""
+    """Collects the rows of a sheet, one at a time, without blank ones."""
 
     def __init__(self, value_of: Callable[[str, str, str, SheetFacts], str], facts: SheetFacts) -> None:
         self.found: list[tuple[int, list[str]]] = []
@@ -123,7 +123,7 @@ class SheetRows:
         return self._start, self._end, self._characters
 
     def taken(self) -> list[tuple[int, list[str]]]:
-        """The rows since the last time."""
+        """Return the rows since the last call."""
         rows, self.found = self.found, []
         return rows
 
@@ -197,7 +197,7 @@ class SheetRows:
 
 
 def _column(reference: str) -> int:
-    """The column of a reference such as ``AB12``, counted from 1."""
+    """Return the column of a reference, for example ``AB12``, counted from 1."""
     place = 0
     for mark in reference[:4]:
         if not "A" <= mark <= "Z":

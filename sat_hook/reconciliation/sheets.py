@@ -1,4 +1,4 @@
-"""What the sheets of a workbook are written with: formats, columns, formulas with values, rows in order.
+"""Tools for writing the sheets of a workbook: formats, columns, formulas with values, rows in order.
 
 The workbook is in XlsxWriter's constant-memory mode: a row is gone once the next one has begun, so everything
 here writes downwards.
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sat_hook.presentation.spreadsheet_csv import neutral
 
 LONGEST_TEXT = 32_000
-"""Characters; a cell holds 32,767, and one that would not fit is left out whole by the library."""
+"""Characters; a cell holds 32,767, and the library drops a longer text completely."""
 _PAPER_A4 = 9
 
 
@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 
 class Formula(NamedTuple):
-    """A formula, and what it comes to."""
+    """A formula and its value."""
 
     text: str
     value: int
@@ -50,7 +50,7 @@ class Column:
 
 
 class Formats:
-    """The formats of a workbook: for every kind a plain one and one for totals."""
+    """The formats of a workbook: a plain one and one for totals, for every kind."""
 
     _NUMBERS: dict[Kind, str] = {  # noqa: RUF012 - nobody changes it
         Kind.COUNT: "#,##0",
@@ -67,7 +67,7 @@ class Formats:
             look: dict[str, Any] = dict(base)
             if kind in self._NUMBERS:
                 look["num_format"] = self._NUMBERS[kind]
-            # A day stands below its title, not at the far side of a wide column.
+            # A day is aligned with its title, not with the far side of a wide column.
             look["align"] = "right" if kind in (Kind.COUNT, Kind.RUPIAH) else "left"
             look["text_wrap"] = kind is Kind.PROSE
             self.plain[kind] = book.add_format(look)
@@ -128,7 +128,7 @@ class Sheet:
         self.row += 1
 
     def fact(self, label: str, cell: Cell, kind: Kind) -> None:
-        """A row of a label and what it says."""
+        """A row of a label and its value."""
         self.inside.write_string(self.row, 0, label, self.formats.label)
         self._write(1, cell, self.formats.plain[kind])
         self.row += 1
@@ -169,6 +169,6 @@ def letter(column: int) -> str:
 
 
 def reference(sheet: str, column: int, first_row: int, last_row: int) -> str:
-    """A fixed stretch of a column, rows from 0: ``'saldo waterfall'!$B$4:$B$9``."""
+    """A fixed range in a column, rows from 0: ``'saldo waterfall'!$B$4:$B$9``."""
     name = sheet if sheet.isalnum() else f"'{sheet}'"
     return f"{name}!${letter(column)}${first_row + 1}:${letter(column)}${max(first_row, last_row) + 1}"

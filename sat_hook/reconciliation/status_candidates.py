@@ -1,4 +1,4 @@
-"""Which orders are asked about again before a day is closed: open, disputed, unsigned; never all of them."""
+"""Selects orders for a status query before a day is closed: open, disputed, unsigned; never all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ MAXIMUM_ORDERS = 20_000
 def orders_to_ask(
     keeper: BookKeeper, account: str, day: BusinessDay, limit: int = MAXIMUM_ORDERS
 ) -> list[str]:
-    """Request ids: without an end, named by a carried break, or ended by a person since the day began.
+    """Return request ids of orders without an end, named by a carried break, or ended by a person since the
+    day began.
 
     Disputed ones come first, because a day has room for ``limit`` questions.
     """

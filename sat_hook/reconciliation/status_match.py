@@ -1,4 +1,4 @@
-"""The first match: ends in our ledger against the signed statuses that are kept, and what has none."""
+"""The first match: compares ends in our ledger with stored signed statuses, and finds ends without one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _WORDS: dict[str, tuple[BreakCategory, str]] = {
 _COLUMNS = {
     "request_id": "str",
     "position": "int64",
-    "digest": "str",  # empty where it agrees
+    "digest": "str",  # empty if it agrees
     "our_status": "category",
     "our_rupiah": "int64",
     "their_status": "category",
@@ -56,7 +56,7 @@ class EvidenceMatch:
 def match_evidence(
     connection: Connection, finder: BreakFactory, rows: pd.DataFrame, span: Span
 ) -> EvidenceMatch:
-    """Hold the signed ends of the day against what is kept.
+    """Compare the signed ends of the day with the stored evidence.
 
     :param rows: the ledger of the day.
     """
@@ -82,7 +82,7 @@ def match_evidence(
 def judge_again(
     connection: Connection, finder: BreakFactory, rows: pd.DataFrame, span: Span
 ) -> tuple[Break, ...]:
-    """The same match for orders of earlier days whose breaks are still carried."""
+    """Repeat the match for orders of earlier days whose breaks are still carried."""
     signed = _signed_ends(connection, span, rows["request_id"].tolist())
     return tuple(_judge(finder, rows, signed, span))
 
@@ -118,7 +118,7 @@ def _judge(finder: BreakFactory, rows: pd.DataFrame, signed: pd.DataFrame, span:
         lost = -int(left["charged_rupiah"].sum())
         yield finder.rest("evidence", BreakCategory.MATCHING, what, len(left), lost)
         places = places.iloc[:MAXIMUM_ITEMISED]
-    row: Any  # named by the columns, so of no type of its own
+    row: Any  # named by the columns, so it has no type of its own
     for row in places.itertuples(index=False):
         order = (str(row.request_id), str(row.order_id))
         evidence = BreakEvidence(positions=(int(row.last_position),))

@@ -1,4 +1,4 @@
-"""Versions of a closed day's report: each close, decision and signature makes one; none ever changes."""
+"""Versions of a closed day's report. Each close, decision and signature makes one; none ever changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sat_hook.reconciliation.model import DayClose
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of a day's report, by what made it.
+    """A version of a day's report, and what made it.
 
     :param number: counts from 1 over all closes of the day.
     :param position: of the event that made it.
@@ -37,13 +37,13 @@ class Version:
 
     @property
     def place(self) -> str:
-        """Where it is kept, below the results: what came after a close stands beside that close's report."""
+        """Its folder below the results. Versions after a close are beside that close's report."""
         of_close = f"reconciliation/{self.close.account}/{self.close.day}/{self.close.position}"
         return of_close if self.position == self.closed_at else f"{of_close}/version-{self.number}"
 
 
 def versions_of(recorded: Iterable[RecordedEvent], day: date) -> list[Version]:
-    """The versions of a day's report, the oldest first.
+    """Return the versions of a day's report, oldest first.
 
     :param recorded: the account's stream.
     """
@@ -81,9 +81,9 @@ def _what(event: object, day: date, break_ids: set[str]) -> str | None:
 
 
 def version_numbered(versions: list[Version], day: date, number: int | None) -> Version:
-    """The version of a number; the newest one by default.
+    """Return the version with a number; the newest one by default.
 
-    :raises BooksRefusedError: when there is none.
+    :raises BooksRefusedError: there is none.
     """
     if not versions:
         raise BooksRefusedError(f"{day}: found no close; expected a day that is closed")
@@ -95,7 +95,7 @@ def version_numbered(versions: list[Version], day: date, number: int | None) -> 
 
 
 def as_decided(close: DayClose, recorded: Iterable[RecordedEvent], version: Version) -> DayClose:
-    """The close with what people said about its breaks since, up to a version."""
+    """Return the close with people's later decisions about its breaks, up to a version."""
     said = {
         item.event.break_id: item
         for item in recorded

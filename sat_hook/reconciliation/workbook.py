@@ -38,21 +38,21 @@ _TOTALS = (
 
 
 def render_workbook(close: DayClose, orders_file: str, versions: Sequence[Version] = ()) -> bytes:
-    """The workbook of a closed day.
+    """Render the workbook of a closed day.
 
     :param orders_file: the name of the CSV with the orders, which the workbook names when it has no room for
         them (see :func:`has_orders_inside`).
     :param versions: those of the report up to this one.
     """
     out = io.BytesIO()
-    # The rows wait in files; a folder of their own takes them along whatever happens.
+    # The rows wait in files. Their own folder is removed with them in every case.
     with tempfile.TemporaryDirectory(prefix="sat-workbook-") as folder:
         book = xlsxwriter.Workbook(out, {"constant_memory": True, "tmpdir": folder})
         book.set_properties(
             {
                 "title": f"Nightly reconciliation {close.day.isoformat()}",
                 "subject": f"account {close.account}, log position {close.position}",
-                # The moment that the day ended: a clock would make every rendering another file.
+                # The moment that the day ended: with the current time, every rendering would be another file.
                 "created": close.business_day.closes_at.astimezone(UTC).replace(tzinfo=None),
             }
         )
@@ -87,7 +87,7 @@ def _write_where_orders_are(book: Any, formats: Formats, close: DayClose, orders
 
 
 class _ProductSheet:
-    """One line a product and state, by formulas where the orders are inside."""
+    """One line per product and state, by formulas if the orders are in the workbook."""
 
     _FIRST = 2
 
