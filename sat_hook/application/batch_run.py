@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 from sat_hook.application.errors import BatchRefusedError
@@ -21,6 +21,7 @@ from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import ApprovalTerms, ShortFundsPolicy
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.funds import BalanceObservation
+from sat_hook.domain.guards import AccountRules
 from sat_hook.pipeline.account_rules import (
     AskedRun,
     refuse_looser_run,
@@ -161,9 +162,18 @@ class BatchRun:
         self._by = facts.provenance
         self._offload = ports.offload
         self._of_run = dict(rules or {})
-        self.asked = ports.rules.stricter(rules_asked(self._of_run))
-        self.policy = ApprovalPolicy(self.asked.approval_over_rupiah, approve_held)
+        self._approve_held = approve_held
         self._only_products = products
+
+    @cached_property
+    def asked(self) -> AccountRules:
+        """The stricter of what connection and run ask for; raises whatever reading the connection raises."""
+        return self.ports.rules().stricter(rules_asked(self._of_run))
+
+    @property
+    def policy(self) -> ApprovalPolicy:
+        """What needs an approval, as far as the connection and the run ask for it."""
+        return ApprovalPolicy(self.asked.approval_over_rupiah, self._approve_held)
 
     def own_batch(self) -> Batch:
         """The batch as it stands. Blocks.
@@ -418,7 +428,7 @@ def asked_run(ports: Ports, facts: RunFacts, rules: RunRules | None) -> AskedRun
         facts.run,
         ports.connection,
         ports.settings.client,
-        ports.rules,
+        ports.rules(),
         dict(rules or {}),
         facts.parameters,
     )

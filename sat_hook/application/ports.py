@@ -78,7 +78,8 @@ class Ports:
 
     :param connection: the name of the account's connection, for the log and for error texts.
     :param settings: the account at SAT.
-    :param rules: what the connection asks for before anything is sent.
+    :param rules: reads what the connection asks for before anything is sent. Steps that send nothing do not
+        call it, so a rule that cannot be read does not stop orders in flight from being followed.
     :param handler: decides every command; it has the event store, the clock, and how blocking work is done.
     :param sat: opens a client of the account.
     :param submissions: the spool of what was submitted.
@@ -91,7 +92,7 @@ class Ports:
 
     connection: str
     settings: AccountSettings
-    rules: AccountRules
+    rules: Callable[[], AccountRules]
     handler: CommandHandler
     sat: OpenSAT
     funds: FundsStore
@@ -171,7 +172,7 @@ def ports_on(
     limits: StepLimits,
     rollback: Callable[[], CheckpointForkedError | None] = lambda: None,
     connection: str = "",
-    rules: AccountRules = NO_RULES,
+    rules: Callable[[], AccountRules] = lambda: NO_RULES,
 ) -> Ports:
     """The ports of an account on the application database."""
     inbox = PostgresCallbackInbox(database)

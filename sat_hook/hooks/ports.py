@@ -36,5 +36,5 @@ def ports_of(hook: SATHook, application: ApplicationHook) -> Ports:
         limits=StepLimits.of(application.settings, settings),
         rollback=rollback,
         connection=hook.sat_conn_id,
-        rules=hook.asked_rules(),
+        rules=hook.asked_rules,
     )

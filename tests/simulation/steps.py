@@ -133,7 +133,7 @@ class Steps:
         return Ports(
             connection=settings.account,
             settings=settings,
-            rules=self._asked_rules,
+            rules=lambda: self._asked_rules,
             handler=self.handler(process),
             sat=lambda: self.client(process, settings),
             funds=GuardedFunds(self.funds, process, self.watch),

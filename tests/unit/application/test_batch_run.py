@@ -58,7 +58,7 @@ def ports_of(account: str = ACCOUNT, rules: AccountRules = NO_RULES) -> Ports:
     return Ports(
         connection="sat_default",
         settings=settings,
-        rules=rules,
+        rules=lambda: rules,
         handler=CommandHandler(store, clock),
         sat=sat,
         funds=MemoryFunds(store),

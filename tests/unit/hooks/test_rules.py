@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from sat_hook.application.batch_run import BatchRun, RunFacts
+from sat_hook.application.settings import DeploymentSettings
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.guards import AccountRules, GuardRules
+from sat_hook.hooks.ports import ports_of
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.sat_connection import EXTRA_FIELDS, GUARD_FIELDS, SATConnectionError
 from sat_hook.operators.rules import limit_of, limits_of
 from sat_hook.provider import get_provider_info
+from sat_hook.testing.event_store import MemoryEventStore
+from tests.orders import BATCH, BY_TEST, T0, ManualClock, submitted
+
+ADDRESSES = {
+    "environment": "custom",
+    "base_url": "http://127.0.0.1:9/api",
+    "token_url": "http://127.0.0.1:9/token",
+}
 
 
 @pytest.fixture
@@ -41,6 +55,23 @@ def test_a_rule_that_is_no_number_is_named(connection: Any, value: object) -> No
     """Connection, field, found and expected: a limit that cannot be read is never no limit."""
     with pytest.raises(SATConnectionError, match=r"field day_limit_rupiah: found .*whole number"):
         connection(day_limit_rupiah=value).rules()
+
+
+def test_a_rule_that_cannot_be_read_stops_only_what_needs_rules(connection: Any) -> None:
+    """Orders in flight are still followed and handed over; nothing starts, is admitted or is sent."""
+    clock = ManualClock()
+    store = MemoryEventStore(clock)
+    hook = connection(account="demo", day_limit_rupiah="many", **ADDRESSES)
+    handler = CommandHandler(store, clock)
+    application = SimpleNamespace(database=None, handler=handler, settings=DeploymentSettings())
+    store.append([submitted()], BY_TEST, T0)
+    run = BatchRun(ports_of(hook, cast(Any, application)), BATCH, RunFacts(BY_TEST))
+    assert run.in_flight() == 0
+    assert run.hand_over("no end") == 0
+    for step in (run.start, run.guard, run.ask_approval, lambda: asyncio.run(run.execute())):
+        with pytest.raises(SATConnectionError, match="field day_limit_rupiah"):
+            step()
+    assert store.close_position() == 1
 
 
 def test_every_rule_has_its_field_in_the_form() -> None:
