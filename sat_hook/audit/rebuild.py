@@ -149,6 +149,7 @@ def rebuild_projections(database: Database) -> Rebuilt:
         room.lock_log(connection)
         room.empty_derived_tables(connection)
         room.refill_product_prices(connection)
+        room.collect_movements(connection)
         for group in grouped(each_folded(connection, Counted(refuse)), STREAMS_PER_GROUP):
             rebuilt.update(folded.stream.kind for folded in group)
             room.refill_heads(
@@ -174,6 +175,7 @@ def rebuild_projections(database: Database) -> Rebuilt:
                     keys=[folded.stream.key for folded in chosen],
                     documents=[Json(_document(folded)) for folded in chosen],
                 )
+        room.put_movements_in_order(connection)
     return Rebuilt(rebuilt[StreamKind.ORDER], rebuilt[StreamKind.BATCH])
 
 

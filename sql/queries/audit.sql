@@ -162,11 +162,20 @@ FROM jsonb_to_recordset(:orders::jsonb) AS o (
     refundable_until timestamptz, counted_at timestamptz
 );
 
+-- name: collect_movements()!
+-- Movements come stream by stream, and are put in order when all are there.
+CREATE UNLOGGED TABLE sat.refilled_movements (LIKE sat.order_movements);
+
 -- name: refill_movements(movements)!
 -- Movements as the events of their orders say.
-INSERT INTO sat.order_movements
+INSERT INTO sat.refilled_movements
 SELECT m.*
 FROM jsonb_populate_recordset(NULL::sat.order_movements, :movements::jsonb) AS m;
+
+-- name: put_movements_in_order()!
+-- A day is found by summaries of ranges of pages, which tell days apart only if rows are stored by their time.
+INSERT INTO sat.order_movements SELECT * FROM sat.refilled_movements ORDER BY position;
+DROP TABLE sat.refilled_movements;
 
 -- name: refill_batches(keys, documents)!
 -- Batches as their events say.

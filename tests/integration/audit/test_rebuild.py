@@ -194,6 +194,16 @@ def test_a_rebuild_from_zero_is_identical(
     assert compare(filled, Found()).is_clean
 
 
+def test_a_rebuild_keeps_movements_where_their_index_finds_them(filled: ApplicationDatabase) -> None:
+    """On disk they stand by position, as appends write them: a day is a few pages, not some of every page."""
+    rebuild_as(filled.owner_dsn)
+    with closing(psycopg2.connect(filled.owner_dsn)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT position FROM sat.order_movements ORDER BY ctid")
+        positions = [position for (position,) in cursor.fetchall()]
+    assert len(positions) == ORDERS
+    assert positions == sorted(positions)
+
+
 def test_orders_go_on_after_a_rebuild(filled: ApplicationDatabase) -> None:
     """Heads are right, so the next append of a stream is accepted."""
     rebuild_as(filled.owner_dsn)
