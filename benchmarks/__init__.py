@@ -1,1 +1,1 @@
-"""How fast the pipeline is, measured against py-sat-sdk and against what the wire alone allows."""
+"""Measures the pipeline's speed against py-sat-sdk and against the limit of the wire."""

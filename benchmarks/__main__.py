@@ -25,7 +25,7 @@ IN_FLIGHT = 256
 SMALL_IN_FLIGHT = 64
 CALLS_PER_ORDER = 3
 
-# Threads, and so many orders that each thread has enough of them.
+# Number of threads, and enough orders for each of them.
 PY_SAT_RUNS = {1: 40, 8: 320, 32: 1200, 128: 1800}
 
 TARGETS = {
@@ -35,13 +35,13 @@ TARGETS = {
 }
 MEMORY_TARGET_MEGABYTES = 400
 QUIET_CORES = 0.15
-"""Above this much work of others the figures are called noisy."""
+"""Figures are marked as noisy above this much work of other processes."""
 
 console = Console()
 
 
 def main() -> None:
-    """Measure everything once, the main comparison several times in turn."""
+    """Measure everything once, and the main comparison in several rounds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--orders", type=int, default=10_000, help="of the main comparison")
     parser.add_argument("--rounds", type=int, default=3, help="of the main comparison; medians count")
@@ -57,7 +57,7 @@ def main() -> None:
 
 def _measure(folder: Path, orders: int, rounds: int) -> dict[str, Any]:
     console.print(f"signing {orders} statuses beforehand")
-    # PostgreSQL may run as another user, who has to pass through here.
+    # PostgreSQL may run as another user, who must be able to enter this folder.
     folder.chmod(0o755)
     keys, statuses = Keys.made_in(folder), folder / "statuses.tsv"
     write_statuses(statuses, keys, orders)
@@ -81,7 +81,7 @@ def _report(bench: Bench, statuses: Path, orders: int, rounds: int) -> dict[str,
     }
     best = max(py_sat, key=lambda threads: py_sat[threads].orders_per_second)
     py_sat_best, bare, one = Series([py_sat[best]]), Series(), Series()
-    # In turn, so that whatever else the machine does meets all of them.
+    # In turn, so that other work on the machine affects all of them.
     for number in range(rounds):
         bare.runs.append(_told("bare limit", bench.bare(orders, IN_FLIGHT)))
         one.runs.append(_told("one task process", bench.pipeline(orders, IN_FLIGHT)))

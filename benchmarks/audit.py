@@ -1,6 +1,6 @@
-"""``python -m benchmarks.audit``: what checkpoints, their verification and an evidence pack cost.
+"""``python -m benchmarks.audit``: measures checkpoints, their verification and an evidence pack.
 
-Memory is the highest of this process so far, the log's rows included that it appended itself.
+Memory is the peak of this process so far, including the log rows that it appended itself.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def main() -> None:
     events = parser.parse_args().events
     with tempfile.TemporaryDirectory(prefix="sat-bench-") as name:
         folder = Path(name)
-        # PostgreSQL may run as another user, who has to pass through here.
+        # PostgreSQL may run as another user, who must be able to enter this folder.
         folder.chmod(0o755)
         server = EmbeddedPostgres(folder / "postgres", "bench")
         server.start()
@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def measure(application: ApplicationDatabase, folder: Path, events: int) -> None:
-    """All of it once, on one log."""
+    """Measure all of it once, on one log."""
     table = Table("what", "seconds", "events a second", "MB at most", title=f"{events:,} events")
 
     @contextmanager
@@ -143,7 +143,7 @@ def fill(database: Database, events: int) -> None:
 
 
 def write(database: Database, signer: AuditSigner, path: Path) -> None:
-    """A pack of everything."""
+    """Write a pack of everything."""
     store, now = PostgresEventStore(database), datetime.now(UTC)
     export = request_export(
         store,
@@ -158,7 +158,7 @@ def write(database: Database, signer: AuditSigner, path: Path) -> None:
 
 
 def verify(pack: Path, signer: AuditSigner, folder: Path) -> None:
-    """With the pack's own script."""
+    """Verify with the pack's own script."""
     (folder / "public.pem").write_bytes(signer.public_key_pem())
     with zipfile.ZipFile(pack) as opened:
         (folder / "verify.py").write_bytes(opened.read("verify.py"))
@@ -167,7 +167,7 @@ def verify(pack: Path, signer: AuditSigner, folder: Path) -> None:
 
 
 def refuse() -> Callable[[Finding], None]:
-    """Nothing is damaged here."""
+    """Fail: the benchmark damages nothing."""
 
     def report(finding: Finding) -> None:
         raise AssertionError(finding)

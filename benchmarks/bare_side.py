@@ -1,6 +1,6 @@
 """The bare limit: the same three calls, signed and verified, in one asyncio process; no database, no rules.
 
-Plain aiohttp and cryptography, as one would write it for a single afternoon: nothing of the product is used.
+Plain aiohttp and cryptography, as for a quick script. It uses no code of the product.
 """
 
 from __future__ import annotations

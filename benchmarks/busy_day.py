@@ -1,6 +1,6 @@
-"""A busy business day, written straight into the database: what a day of the pipeline leaves, only faster.
+"""A busy business day, written straight into the database: the result of a day of the pipeline, but faster.
 
-The events and the rows of their movements; `sat projections rebuild --check` finds the movements right.
+Writes the events and the rows of their movements; `sat projections rebuild --check` confirms the movements.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from stack.databases import ApplicationDatabase
 ACCOUNT = "bench"
 SALDO_RUPIAH = 100_000_000_000
 
-# One order a number: 95 % succeed, 4 % fail and are given back, 1 % are under way at the cut-off. Seven
-# events each, in the order of their times, with the signed status that the last one names.
+# One order per number: 95 % succeed, 4 % fail and are refunded, 1 % are in flight at the cut-off. Seven
+# events each, ordered by time, with the signed status that the last one names.
 _ORDERS = """
 CREATE TEMPORARY TABLE lives AS
 SELECT
@@ -101,7 +101,7 @@ DROP TABLE lives, proofs;
 
 
 def write_orders(database: ApplicationDatabase, day: BusinessDay, orders: int) -> None:
-    """The events and the signed statuses of so many orders, spread over the day."""
+    """Write this many orders' events and signed statuses, spread over the day."""
     spacing: timedelta = (day.closes_at - day.opens_at - timedelta(minutes=2)) / orders
     opens: datetime = day.opens_at
     connection = psycopg2.connect(database.owner_dsn)

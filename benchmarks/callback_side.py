@@ -1,7 +1,7 @@
-"""SAT's side of the callbacks: signs them beforehand, sends each at its moment, notes when it was answered.
+"""SAT's side of the callbacks: signs them in advance, sends each at its time, records when it was answered.
 
-The load is open: a callback is sent when its moment has come, whether or not earlier ones were answered, and
-its latency counts from that moment. A receiver that falls behind cannot slow its own measurement down.
+The load is open: a callback is sent at its time even if earlier ones are unanswered, and its latency counts
+from that time. A receiver that falls behind cannot slow down its own measurement.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DRAIN_SECONDS = 30.0
 
 @dataclass
 class Sending:
-    """One measurement under way."""
+    """One measurement in progress."""
 
     requests: deque[bytes]
     latencies: list[float] = field(default_factory=list)
@@ -40,18 +40,18 @@ class Sending:
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     def send(self, due: float) -> None:
-        """The next callback, which was due then; it waits here when every connection is busy."""
+        """Send the next callback that is due. It waits here when every connection is busy."""
         request = self.requests.popleft()
         self.unanswered += 1
         self.most_unanswered = max(self.most_unanswered, self.unanswered)
         if self.idle:
-            # The one that idled longest: none idles long enough to be closed.
+            # The connection that idled longest: none idles long enough to be closed.
             self.idle.popleft().send(due, request)
         else:
             self.waiting.append((due, request))
 
     def answered(self, connection: Connection, due: float, status: int) -> None:
-        """One is through; the connection takes the next that waits."""
+        """Handle an answer: the connection takes the next waiting callback."""
         self.latencies.append(time.perf_counter() - due)
         self.statuses[status] += 1
         self.unanswered -= 1
@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - for whatever reason
         if self in self._sending.idle:
-            # The receiver closes what it has not heard of for a while.
+            # The receiver closes connections that are idle for a while.
             self._sending.idle.remove(self)
         else:
             self._sending.answered(self, self._due, 0)
@@ -109,7 +109,7 @@ async def _send_all(url: str, requests: deque[bytes], rate: float, connections: 
     for _ in range(count):
         # Arrivals of many independent orders: exponential gaps.
         due += chance.expovariate(rate)
-        # Also when it is late: the answers have to be let in between.
+        # Also when it is late: answers must be read in between.
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         sending.send(due)
     sent_seconds = time.perf_counter() - began
@@ -130,7 +130,7 @@ async def _send_all(url: str, requests: deque[bytes], rate: float, connections: 
 
 
 def _signed(arguments: tuple[bytes, str, int, int]) -> list[bytes]:
-    """Ready-made requests for the orders with these numbers."""
+    """Return signed requests for the orders with these numbers."""
     private_pem, url, first, count = arguments
     signer, address = Signer(private_pem), urlsplit(url)
     requests = []

@@ -1,4 +1,6 @@
-"""How many requests a second the stub can serve: statuses, pipelined, so that its delay does not count."""
+"""Measures how many requests a second the stub can serve: pipelined statuses, so that its delay does not
+count.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ async def _load(url: str, requests: int, answer_bytes: int) -> float:
 
 
 def main() -> None:
-    """Ask ``--requests`` times for the status of the first order."""
+    """Ask for the status of the first order ``--requests`` times."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load_side", description=__doc__)
     parser.add_argument("--url", required=True)
     parser.add_argument("--statuses", type=Path, required=True)

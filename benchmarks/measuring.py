@@ -1,4 +1,4 @@
-"""Runs sides against the stub and the database, and keeps what was measured."""
+"""Runs sides against the stub and the database, and keeps the measurements."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PASSWORDS = dict.fromkeys((APPLICATION_OWNER, *APPLICATION_ROLES), "bench")
 class Run:
     """One measured run.
 
-    :param others_cores: how many processors somebody else kept busy meanwhile; noise, when it is not near 0.
+    :param others_cores: how many processors other processes kept busy during it; it is noise if not near 0.
     :param processor_milliseconds: per order, by side.
     """
 
@@ -58,7 +58,7 @@ class Series:
         return median(run.orders_per_second for run in self.runs)
 
     def as_dict(self) -> dict[str, Any]:
-        """For the report."""
+        """Return the series for the report."""
         speeds = [run.orders_per_second for run in self.runs]
         return {
             "orders": self.runs[0].orders,
@@ -82,12 +82,12 @@ class Bench:
 
     @classmethod
     def prepared(cls, stub: ServedStub, keys: Keys, server: EmbeddedPostgres) -> Bench:
-        """With a migrated database that the runs copy."""
+        """Prepare a migrated database that the runs copy."""
         prepare_application(TEMPLATE, server.dsn(), PASSWORDS)
         return cls(stub, keys, server)
 
     def durability(self) -> dict[str, str]:
-        """The server's own words about its commits."""
+        """Return the server's settings for the durability of commits."""
         with psycopg2.connect(self.server.dsn()) as connection, connection.cursor() as cursor:
             said = {}
             for setting in ("server_version", "fsync", "synchronous_commit", "full_page_writes"):
@@ -97,17 +97,17 @@ class Bench:
         return said
 
     def bare(self, orders: int, in_flight: int) -> Run:
-        """The wire alone."""
+        """Run the wire alone."""
         return self._run(
             [["benchmarks.bare_side", *self._peer(orders), "--in-flight", str(in_flight)]], False
         )
 
     def py_sat(self, orders: int, threads: int) -> Run:
-        """py-sat-sdk."""
+        """Run py-sat-sdk."""
         return self._run([["benchmarks.py_sat_side", *self._peer(orders), "--threads", str(threads)]], False)
 
     def pipeline(self, orders: int, in_flight: int, processes: int = 1) -> Run:
-        """The product, on a database of its own; ``orders`` is the sum over all processes."""
+        """Run the product on its own database; ``orders`` is the sum over all processes."""
         share = orders // processes
         with self._database() as database:
             commands = [
@@ -123,7 +123,7 @@ class Bench:
             return self._run(commands, True)
 
     def headroom(self, requests: int, statuses: Path) -> float:
-        """Requests a second that the stub serves at most."""
+        """Measure the most requests a second that the stub serves."""
         command = ["benchmarks.load_side", "--url", self.stub.url, "--statuses", str(statuses)]
         with started([*command, "--requests", str(requests)]) as side:
             side.line()

@@ -1,7 +1,7 @@
 """The product: one task process that takes the orders of one batch from their quotes to their ends.
 
-The run of a batch as the operators have it, with commits that PostgreSQL has flushed. The clock starts after
-intake and validation, which call SAT for nothing but its catalogue.
+It runs the batch as the operators do, with commits that PostgreSQL has flushed. The clock starts after intake
+and validation, which call SAT only for its catalogue.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ BY_BENCH = Provenance("service:bench", "bench")
 
 
 class Memory:
-    """The resident set as it grows: at the start, and after each phase."""
+    """The growth of the resident memory: at the start, and after each phase."""
 
     def __init__(self) -> None:
         self.megabytes: dict[str, float] = {}
 
     def note(self, phase: str) -> None:
-        """How much is resident now."""
+        """Record the resident memory now."""
         with Path("/proc/self/statm").open() as file:
             pages = int(file.read().split()[1])
         self.megabytes[phase] = round(pages * resource.getpagesize() / 1e6, 1)
 
     @property
     def peak_megabytes(self) -> float:
-        """The most that ever was."""
+        """Return the peak."""
         unit = 1 if sys.platform == "darwin" else 1024
         return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
 
@@ -82,7 +82,7 @@ class Bench:
         self.memory = Memory()
 
     async def measured(self) -> dict[str, object]:
-        """Everything; returns what was measured."""
+        """Run everything. Returns the measurements."""
         seconds: dict[str, float] = {}
         began = time.perf_counter()
         await asyncio.to_thread(self.run.intake)
@@ -142,7 +142,7 @@ class Bench:
 
 
 def main() -> None:
-    """One process' share of a run."""
+    """Run one process' share of a run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pipeline_side", description=__doc__)
     parser.add_argument("--url", required=True)
     parser.add_argument("--keys", type=Path, required=True)

@@ -1,6 +1,6 @@
-"""``python -m benchmarks.prices``: what a price snapshot costs us, apart from waiting for SAT.
+"""``python -m benchmarks.prices``: measures our cost of a price snapshot, without waiting for SAT.
 
-Counted is everything from the received bytes to the commit: reading, comparing, digests, PostgreSQL.
+It includes everything from the received bytes to the commit: reading, comparing, digests, PostgreSQL.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NAME = "bench_prices"
 
 
 class Clock:
-    """An hour passes with each snapshot."""
+    """Advances by an hour with each snapshot."""
 
     def __init__(self) -> None:
         self.moment = datetime(2026, 11, 2, tzinfo=UTC)
@@ -43,19 +43,19 @@ class Clock:
         return self.moment
 
     def boottime_seconds(self) -> float:
-        """Not asked for."""
+        """Not used."""
         return 0.0
 
 
 class Source:
-    """A SAT whose answers are ready: the whole list, and no product by name."""
+    """A SAT with prepared answers: the whole list, and no product by name."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.whole = b""
 
     def ask(self, call: Call[T]) -> Reply[T]:
-        """The answer, as a client reads it."""
+        """Return the answer as a client reads it."""
         unknown = b'{"errors": [{"code": "P04", "detail": "Product not found", "status": "400"}]}'
         is_whole = not call.request.query
         reply = WireResponse(200, {}, self.whole) if is_whole else WireResponse(400, {}, unknown)
@@ -63,7 +63,7 @@ class Source:
 
 
 def body_of(numbers: Iterable[int], dearer: int = 0) -> bytes:
-    """A price list; products below ``dearer`` cost more."""
+    """Return a price list; products below ``dearer`` cost more."""
     lines = [
         {
             "type": "product",
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=20_000)
     count = parser.parse_args().products
     with tempfile.TemporaryDirectory(prefix="sat-bench-") as folder:
-        # PostgreSQL may run as another user, who has to pass through here.
+        # PostgreSQL may run as another user, who must be able to enter this folder.
         Path(folder).chmod(0o755)
         server = EmbeddedPostgres(Path(folder) / "postgres", "bench")
         server.start()
@@ -110,7 +110,7 @@ def main() -> None:
 
 
 def measure(database: Database, count: int) -> list[tuple[str, int, float, float]]:
-    """Name, changes, seconds and processor seconds of each kind of snapshot."""
+    """Yield name, changes, seconds and processor seconds of each kind of snapshot."""
     clock = Clock()
     source = Source(clock)
     history, alerts = PriceHistory(database), AlertBook(database)

@@ -1,4 +1,4 @@
-"""Every side of a measurement is a process of its own, which ends with the benchmark however that ends."""
+"""Runs every side of a measurement as a process of its own, which ends with the benchmark in every case."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 class BenchmarkError(RuntimeError):
-    """A side of the measurement did not do what it was asked to; its own words stand above this one's."""
+    """A side of the measurement failed; its own output is above this error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Side:
     process: subprocess.Popen[str]
 
     def line(self) -> str:
-        """The next line that it prints.
+        """Return the next line that it prints.
 
-        :raises BenchmarkError: when it ended instead.
+        :raises BenchmarkError: the side ended instead.
         """
         assert self.process.stdout is not None
         line = self.process.stdout.readline().strip()
@@ -41,7 +41,7 @@ class Side:
         return json.loads(self.line())
 
     def go(self) -> None:
-        """Let it begin: it waits for a line once it has prepared everything."""
+        """Let the side begin: it waits for a line once it has prepared everything."""
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
@@ -49,7 +49,7 @@ class Side:
 
 @contextmanager
 def started(command: Sequence[str]) -> Iterator[Side]:
-    """``python -m`` *command*; closing its standard input is what ends it."""
+    """Start ``python -m`` *command*. Closing its standard input ends it."""
     environment = {**os.environ, "OAUTHLIB_INSECURE_TRANSPORT": "1", "NO_PROXY": "127.0.0.1"}
     environment.pop("PYTHONASYNCIODEBUG", None)
     with subprocess.Popen(
@@ -68,11 +68,11 @@ def started(command: Sequence[str]) -> Iterator[Side]:
 
 
 def ready() -> None:
-    """In a side: everything is prepared; returns when the measurement begins."""
+    """In a side: report that everything is prepared. Returns when the measurement begins."""
     print("ready", flush=True)
     sys.stdin.readline()
 
 
 def told(document: object) -> None:
-    """In a side: what was measured."""
+    """In a side: report the measurements."""
     print(json.dumps(document), flush=True)

@@ -1,4 +1,4 @@
-"""Who used the processor meanwhile: the sides, and everybody else on the machine (known on Linux only)."""
+"""Measures the processor time of the sides and of all other processes on the machine (Linux only)."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Seconds of processor time up to now."""
+    """Processor time used up to now, in seconds."""
 
     by_side: Mapping[str, float]
     machine: float | None
 
     @classmethod
     def now(cls, pids: Mapping[str, int]) -> Usage:
-        """The usage of some processes, their children included, and of the whole machine."""
+        """Return the usage of some processes, including their children, and of the whole machine."""
         by_side = {
             name: _of_process(pid) + sum(map(_of_process, _children(pid))) for name, pid in pids.items()
         }
         return cls(by_side, _of_machine())
 
     def since(self, before: Usage) -> Usage:
-        """What was used between two moments."""
+        """Return the usage between two moments."""
         by_side = {name: max(0.0, used - before.by_side[name]) for name, used in self.by_side.items()}
         known = self.machine is not None and before.machine is not None
         return Usage(by_side, self.machine - before.machine if known else None)  # type: ignore[operator]
 
     @property
     def others(self) -> float | None:
-        """What nobody of the sides used."""
+        """The usage of processes that are not sides."""
         return None if self.machine is None else max(0.0, self.machine - sum(self.by_side.values()))
 
 
 def _of_process(pid: int) -> float:
-    """With the children that it has waited for."""
+    """Including the children that it has waited for."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()
     except OSError:

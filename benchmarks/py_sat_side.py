@@ -1,7 +1,7 @@
 """py-sat-sdk in a pool of threads: inquiry, checkout and one status for each order, one after the other.
 
-Each thread has a client of its own. Sharing one would let its pool of ten connections throw away and reopen
-the others' for most requests; this way every thread keeps its connection, which is the SDK at its best.
+Each thread has its own client. With a shared one, its pool of ten connections would drop and reopen
+connections for most requests. This way every thread keeps its connection, which shows the SDK at its best.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ with warnings.catch_warnings():
 
 
 def _client(url: str, keys: Keys) -> SATClient:
-    silent = logging.Logger("py_sat", logging.CRITICAL)  # its debug log costs time that is not its point
+    silent = logging.Logger("py_sat", logging.CRITICAL)  # its debug log would cost time
     config = SATClientConfig(
         client_id="bench",
         client_secret="bench",  # noqa: S106 - of a stub that asks for none

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.receiver``: durable callbacks a second, and how long each takes; a table and JSON.
+"""``python -m benchmarks.receiver``: durable callbacks a second, and the latency of each; a table and JSON.
 
 Everything runs on two cores: the receiver as ``sat receiver serve`` runs it, PostgreSQL with fsync, and the
-sender. A callback counts when it was answered 200, and every one that counts has to be found in the inbox.
+sender. A callback counts when it was answered 200, and every one that counts must be in the inbox.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ START_SECONDS = 30.0
 
 FAST_RATE, FAST_GOAL = 1_150.0, 1_000.0
 STEADY_RATE, STEADY_GOAL_MILLISECONDS = 300.0, 50.0
-# More than can be sent: what comes out is the most that goes in.
+# More than can be sent, so the result is the receiver's maximum.
 FLOOD_RATE = 20_000.0
 CONNECTIONS = 64
 QUIET_CORES = 0.15
-"""Above this much work of others the figures are called noisy."""
+"""Figures are marked as noisy above this much work of other processes."""
 
 console = Console(width=110)
 
 
 def main() -> None:
-    """Measure a steady load, a fast one, and the most that can be taken."""
+    """Measure a steady load, a fast one, and the maximum."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.receiver", description=__doc__)
     parser.add_argument("--seconds", type=float, default=15.0, help="of the steady and of the fast load")
     parser.add_argument("--output", type=Path, default=CHECKOUT / "build" / "bench-receiver.json")
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def _measure(folder: Path, seconds: float) -> dict[str, Any]:
-    # PostgreSQL may run as another user, who has to pass through here.
+    # PostgreSQL may run as another user, who must be able to enter this folder.
     folder.chmod(0o755)
     private_pem, public_pem = generate_key_pair()
     (folder / "private.pem").write_bytes(private_pem)
@@ -115,7 +115,7 @@ class _Bench:
         self._sent = 0
 
     def run(self, callbacks: int, rate: float) -> dict[str, Any]:
-        """Send that many distinct callbacks, and look whether each that was acknowledged is kept."""
+        """Send that many distinct callbacks, and check that each acknowledged one is kept."""
         command = [
             "benchmarks.callback_side",
             *("--url", self._url),
@@ -172,7 +172,7 @@ class _Bench:
 
 @contextmanager
 def _receiver(folder: Path, database: ApplicationDatabase) -> Iterator[tuple[str, int]]:
-    """``sat receiver serve``: its callback URL and process id."""
+    """Start ``sat receiver serve``. Yields its callback URL and process id."""
     settings = folder / "receiver.json"
     content = {"dsn": database.receiver_dsn, "accounts": {ACCOUNT: {"public_key_paths": ["public.pem"]}}}
     settings.write_text(json.dumps(content), "utf-8")
@@ -226,7 +226,7 @@ def _show(report: dict[str, Any]) -> None:
             name,
             "all at once" if is_flood else f"{run['offered_per_second']:,.0f}",
             f"{run['kept_per_second']:,.0f}",
-            # Of a flood they say how long it was, and nothing of the receiver.
+            # Of a flood they say how long it was, and nothing about the receiver.
             *(
                 "" if is_flood else f"{run[f'{name}_milliseconds']:,.1f}"
                 for name in ("p50", "p99", "highest")

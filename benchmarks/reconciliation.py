@@ -1,9 +1,9 @@
 """``python -m benchmarks.reconciliation`` closes days of 10,000, 100,000 and 1,000,000 orders.
 
-For each: a database of its own with the day's log and signed statuses, a settlement file with a row for every
-success, two looks at the deposit. Measured is a process of its own that closes the day once and writes the
-report: seconds by the clock and of processors, and the largest memory, of that process and of the PostgreSQL
-process that serves it. Writes ``build/reconciliation.json``.
+Each day has its own database with the day's log and signed statuses, a settlement file with a row for every
+success, and two observations of the deposit. A separate process closes the day once and writes the report.
+For it, and for the PostgreSQL process that serves it, elapsed and processor seconds and peak memory are
+measured. Writes ``build/reconciliation.json``.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ SHOWN_SECONDS = ("close_seconds", "report_seconds", "total_seconds", "processor_
 
 
 class FixedClock:
-    """Shortly after the cut-off."""
+    """Shows a time shortly after the cut-off."""
 
     def now(self) -> datetime:
         return DAY.closes_at.astimezone(UTC) + timedelta(minutes=30)
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def _measure(folder: Path, sizes: list[int]) -> list[dict[str, Any]]:
-    # PostgreSQL may run as another user, who has to pass through here.
+    # PostgreSQL may run as another user, who must be able to enter this folder.
     folder.chmod(0o755)
     server = EmbeddedPostgres(folder / "postgres", "bench", durable=False)
     server.start()
@@ -107,7 +107,7 @@ def _measure(folder: Path, sizes: list[int]) -> list[dict[str, Any]]:
 
 
 def prepare_books(database: ApplicationDatabase, folder: Path) -> None:
-    """Two looks at the deposit that agree with the orders, and a settlement file that agrees, too."""
+    """Write two observations of the deposit and a settlement file that all agree with the orders."""
     with psycopg2.connect(database.owner_dsn) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT request_id, (body::jsonb #>> '{data,attributes,sales_price}')::bigint,"
@@ -155,7 +155,7 @@ def _run(database: ApplicationDatabase, folder: Path) -> dict[str, Any]:
 
 
 class Largest(threading.Thread):
-    """Watches how much memory the server's process for ``sat-bench-close`` has of its own."""
+    """Watches the private memory of the server's process for ``sat-bench-close``."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         super().__init__(daemon=True)
@@ -189,7 +189,7 @@ def _close(dsn: str, folder: Path) -> dict[str, Any]:
         size = sum(file.size_bytes for file in files)
     assert closed.close.saldo is not None
     assert closed.close.saldo.unexplained_rupiah == 0
-    # What had not ended by the cut-off is in transit; nothing else may differ.
+    # Orders that had not ended by the cut-off are in transit; nothing else may differ.
     assert closed.close.breaks == (), closed.close.breaks[:3]
     return {
         "rows": len(closed.close.orders),

@@ -1,7 +1,7 @@
 """A SAT that costs next to nothing: fixed answers after a fixed delay, in a process of its own.
 
-It keeps no book and checks no signature; the real local server does both and is for tests. Statuses are
-signed before the clock starts, so that neither side of a comparison waits for somebody else's RSA.
+It has no ledger and checks no signature; the real local server does both and is for tests. Statuses are
+signed before the clock starts, so that neither side of a comparison waits for SAT's RSA.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _answer(body: bytes, signature: str = "", status: str = "200 OK") -> bytes:
 
 
 def answer_of(status: SignedStatus) -> bytes:
-    """The whole HTTP answer to the question for this status."""
+    """Return the whole HTTP response to the query for this status."""
     return _answer(status.body, status.signature)
 
 
@@ -108,7 +108,7 @@ class _Stub:
         }
 
     def answer(self, request: bytes, head: int) -> tuple[bytes, float]:
-        """The answer, and after how many seconds it leaves."""
+        """Return the answer, and the seconds until it is sent."""
         path = request[request.find(b" ") + 1 : request.find(b" HTTP/")].partition(b"?")[0]
         status = self._statuses.get(path)
         if status is not None:
@@ -141,7 +141,7 @@ def _order(body: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ServedStub:
-    """The running stub: its address, such as ``http://127.0.0.1:4321``, and its process."""
+    """The running stub: its address, for example ``http://127.0.0.1:4321``, and its process."""
 
     url: str
     pid: int
@@ -149,7 +149,7 @@ class ServedStub:
 
 @contextmanager
 def serving(statuses: Path, latency_seconds: float) -> Iterator[ServedStub]:
-    """The stub in a process of its own."""
+    """Run the stub in a process of its own."""
     command = ["benchmarks.stub", "--statuses", str(statuses), "--latency-seconds", str(latency_seconds)]
     with started(command) as stub:
         yield ServedStub(stub.line(), stub.process.pid)

@@ -1,4 +1,4 @@
-"""What every side of a benchmark agrees on: orders, prices, keys, and the statuses that SAT has signed."""
+"""The data that every side of a benchmark shares: orders, prices, keys, and SAT's signed statuses."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class SignedStatus(NamedTuple):
 
 @dataclass(frozen=True)
 class Keys:
-    """Where the PEM files of both sides lie."""
+    """The folder with the PEM files of both sides."""
 
     folder: Path
 
     @classmethod
     def made_in(cls, folder: Path) -> Keys:
-        """Two new key pairs."""
+        """Make two new key pairs."""
         for owner in ("client", "sat"):
             private, public = generate_key_pair()
             (folder / f"{owner}_private.pem").write_bytes(private)
@@ -62,7 +62,7 @@ def client_number(number: int) -> str:
 
 
 def settings(url: str, keys: Keys, in_flight: int) -> AccountSettings:
-    """The account as the pipeline's client sees it."""
+    """Return the account's settings for the pipeline's client."""
     return AccountSettings(
         account=ACCOUNT,
         environment=Environment.CUSTOM,
@@ -86,7 +86,7 @@ def write_statuses(path: Path, keys: Keys, orders: int) -> None:
 
 
 def read_statuses(path: Path) -> dict[str, SignedStatus]:
-    """What :func:`write_statuses` wrote, by request id."""
+    """Read the statuses of :func:`write_statuses`, by request id."""
     statuses = {}
     with path.open(encoding="ascii") as lines:
         for line in lines:

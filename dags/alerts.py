@@ -1,9 +1,9 @@
-"""Tells people what they have to look at: orders handed to them, reversals, late successes, contradicting
-evidence, charges above a quote, stopped chunks, foreign spending, and what other DAGs raise.
+"""Alerts people to what needs them: escalated orders, reversals, late successes, contradicting evidence,
+charges above a quote, stopped chunks, foreign spending, and alerts that other DAGs raise.
 
-Everything that is an event of the log is told once, however often this DAG runs. Other DAGs can be scheduled
-on the assets ``sat://alerts/order_escalated``, ``sat://alerts/order_reversed`` and so on; people are reached
-through the notifier that the Airflow Variable ``sat_alerts`` names, else by this DAG's log.
+Each event of the log is sent once, however often this DAG runs. Other DAGs can be scheduled on the assets
+``sat://alerts/order_escalated``, ``sat://alerts/order_reversed`` and so on. People are notified through the
+notifier that the Airflow Variable ``sat_alerts`` names; without one, alerts go to this DAG's log.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ with DAG(
     )
     notify = SATNotifyOperator(
         task_id="notify",
-        # What was collected before is told even while collecting has trouble.
+        # Alerts collected earlier are sent even while collecting fails.
         trigger_rule="all_done",
         doc_md="Send what people were not told yet through the configured notifier.",
     )

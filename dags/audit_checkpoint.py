@@ -1,9 +1,8 @@
-"""Signs what is new in the log, every minute, and publishes it outside the database.
+"""Signs new events of the log every minute, and publishes the checkpoints outside the database.
 
-A checkpoint covers a closed range of positions and is chained to the one before it, so that nothing that
-stands below the last published one can be changed, removed, inserted or moved without being found
-(`sat log verify`). A minute without news costs a look. A failure is worth somebody's night when it says that
-two logs were found.
+A checkpoint covers a closed range of positions and is chained to the one before it. A change, removal,
+insertion or move below the last published checkpoint is therefore always found (`sat log verify`). A minute
+without new events costs one read. A failure that reports two logs is worth waking a person for.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Writes an evidence pack: what was recorded in a period, signed, to be verified offline by somebody else.
+"""Writes an evidence pack: the signed records of a period, which another party can verify offline.
 
-Ask for one with `sat audit export --from DAY --to DAY`: that goes through an authenticated route, which
-records who asks, and why if with personal data, and starts this DAG with the export's id. The pack is kept
-where result files are kept, and is handed out by the same command, which is recorded, too.
+Request one with `sat audit export --from DAY --to DAY`. The command calls an authenticated route, which
+records the user (and, for personal data, the reason) and starts this DAG with the export's id. The pack is
+stored beside the result files. The same command downloads it, and the download is recorded, too.
 """
 
 from __future__ import annotations

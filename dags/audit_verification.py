@@ -1,8 +1,8 @@
-"""Verifies the log every night, as `sat log verify` does, and has people told of whatever is wrong.
+"""Verifies the log every night, as `sat log verify` does, and alerts people to any problem.
 
-Digests, versions, every checkpoint and their chain, the newest published copy: on Sundays (WIB) of everything
-that was ever recorded, on other days of the last two days. Damage is an alert and a red task, until somebody
-has looked; checkpoints that have stopped are an alert a day.
+It checks digests, versions, every checkpoint and their chain, and the newest published copy: on Sundays (WIB)
+for the whole log, on other days for the last two days. Damage is an alert and a failed task until a person
+has looked at it; stopped checkpoints are one alert a day.
 """
 
 from __future__ import annotations

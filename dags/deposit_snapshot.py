@@ -1,7 +1,7 @@
-"""Looks at each account's deposit once an hour, so that every day has a saldo at both of its cut-offs.
+"""Reads each account's deposit once an hour, so that every day has a saldo at both of its cut-offs.
 
-The looks are in the account's books; what moves between two of them has to be explained by orders and
-recorded top-ups (`nightly_reconciliation`). A cut-off that is no full hour needs a schedule that meets it.
+The observations are in the account's books. Orders and recorded top-ups must explain the difference between
+two of them (`nightly_reconciliation`). A cut-off that is not a full hour needs a schedule that meets it.
 """
 
 from __future__ import annotations

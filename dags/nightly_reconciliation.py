@@ -1,13 +1,13 @@
 """Closes the Jakarta business day (WIB): our books against signed statuses, settlement file, saldo and log.
 
-Runs at 00:30 WIB for the day that has just ended; a run that comes late closes the day that it was scheduled
-for, and `day` names any other one. For each account: look at the deposit, ask again about what is open,
-disputed or unsigned, take in the settlement files that have come, close, and write the report (workbook,
-page, CSV). Running it again changes nothing unless more is known; then the days concerned are closed again,
-in order. A certified day stays as it is. docs/read-a-reconciliation.md says how to read it.
+Runs at 00:30 WIB for the day that has just ended. A late run closes the day it was scheduled for, and `day`
+names any other one. For each account: read the deposit; ask for the status of open, disputed or unsigned
+orders; import the settlement files that have come; close; and write the report (workbook, page, CSV). Running
+it again changes nothing unless more is known; then the affected days are closed again, in order. A certified
+day does not change. See docs/read-a-reconciliation.md for how to read the report.
 
-The day closes whatever became of the steps before: a SAT that does not answer, or a settlement file that
-cannot be used, is a break in the report. A run with a step that failed is red all the same.
+The day closes even if earlier steps fail: a SAT that does not answer, or a settlement file that cannot be
+used, is a break in the report. A run with a failed step still fails.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ with DAG(
             doc_md="Match, write the report, record the breaks.",
             **shared,
         )
-        # The last task makes the state of a run, and closing succeeds whatever failed before.
+        # The last task decides the run's state, and closing succeeds even if an earlier step failed.
         done = EmptyOperator(
             task_id="done",
             trigger_rule="none_failed",

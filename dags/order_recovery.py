@@ -1,8 +1,8 @@
-"""Looks after every order that any batch left without an end: the janitor.
+"""Recovers orders that a batch left without an end.
 
-Every five minutes, for each account: ask for the status of what is due, send again what SAT provably does not
-know (same request id, same body, only while SAT refuses duplicates), hand over to people what will not end by
-itself. It may run beside any batch; the log's version fence gives every order one sender.
+Every five minutes, for each account: ask for the statuses that are due; send again what SAT provably does not
+know (same request id, same body, only while SAT refuses duplicates); escalate orders that will not end
+without a person. It may run beside any batch: the log's version fence gives every order one sender.
 """
 
 from __future__ import annotations

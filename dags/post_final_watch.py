@@ -1,9 +1,9 @@
-"""Looks at orders again that succeeded or failed one and seven days ago.
+"""Rechecks orders that succeeded or failed one and seven days ago.
 
-SAT may take a success back, or pay what it called failed. Every hour, for each account: ask for the status of
-every order whose business day (WIB) it is. What has changed is a new event of the order and an alert; nothing
-is ever sent from here. An order whose day has passed without an answer was missed: that is a warning in the
-log and an alert, and it is asked about all the same, for a week.
+SAT may reverse a success, or pay an order it called failed. Every hour, for each account: ask for the status
+of every order whose business day (WIB) it is. A change is a new event of the order and an alert. This DAG
+never sends an order. An order whose day has passed without an answer was missed: that is a warning in the log
+and an alert, and its status is still asked for during a week.
 """
 
 from __future__ import annotations

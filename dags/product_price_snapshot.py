@@ -1,8 +1,8 @@
 """Keeps the history of product prices: what SAT listed, since when, until when.
 
-Once an hour, and whenever somebody asks (`sat prices snapshot`). Of the lists only changes are kept, of the
-attempts every one. Changes are events of the asset `sat://product_prices`, with the list of them; jumps of
-prices are alerts. A list that fails, or of which too much is missing, fails the task and changes nothing.
+Runs once an hour, and on request (`sat prices snapshot`). Only changes of the lists are kept, but every
+attempt is. Changes are events of the asset `sat://product_prices`, with the list of them; price jumps are
+alerts. A list that fails, or that lacks too much, fails the task and changes nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Sums up each week of product prices in one page: what moved, what came and went, how well it was watched.
+"""Summarises each week of product prices on one page: changes, new and removed products, and gaps in the
+record.
 
 Every Monday morning (WIB), for each account, beside the result files: `prices/ACCOUNT/2026-W47.html`. The
 same week gives the same page; `sat prices week` shows it on a terminal.

@@ -1,4 +1,4 @@
-"""The steps of a batch run in this process, one after the other, as the DAG runs them."""
+"""Runs the steps of a batch in this process, one after the other, as the DAG does."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ QUICK_QUOTES = QuotingLimits(tries=2, first_pause_seconds=0.01)
 
 
 def account_settings(server: SandboxServer, **changes: object) -> AccountSettings:
-    """The sandbox's demo account."""
+    """Return settings for the sandbox's demo account."""
     values: dict[str, object] = {
         "account": ACCOUNT,
         "environment": Environment.CUSTOM,
@@ -84,7 +84,7 @@ class Line:
 
     @property
     def ports(self) -> Ports:
-        """The account, the line's database and its SAT server; in a hurry."""
+        """Return the account's ports on the line's database and SAT server, with short waits."""
         return ports_on(
             self.store.database,
             self.handler,
@@ -101,7 +101,7 @@ class Line:
         )
 
     def run_of(self, batch_id: str) -> BatchRun:
-        """The run of a batch that a test is."""
+        """Return the run of a batch that a test stands for."""
         return BatchRun(self.ports, batch_id, RunFacts(BY_TEST, run="tests/line"))
 
     def submit(
@@ -126,7 +126,7 @@ class Line:
         )
 
     def take_in(self, batch_id: str, policy: BadRowsPolicy = BadRowsPolicy.PROCEED) -> None:
-        """Intake and validation."""
+        """Run intake and validation."""
         run = self.run_of(batch_id)
         run.intake(policy)
         asyncio.run(run.validate(policy))
@@ -145,16 +145,16 @@ class Line:
     def reserve(
         self, batch_id: str, policy: ShortFundsPolicy = ShortFundsPolicy.PARTIAL, lag_seconds: float = 0.0
     ) -> Reservation:
-        """Look at the deposit and set funds aside."""
+        """Read the deposit and reserve funds."""
         limits = FundingLimits(saldo_lag_seconds=lag_seconds)
         return asyncio.run(self.run_of(batch_id).reserve(policy, limits))
 
     def look(self) -> BalanceObservation:
-        """What SAT says that the deposit holds."""
+        """Return the deposit as SAT reports it."""
         return asyncio.run(self.ports.look_at_deposit())
 
     def execute(self, batch_id: str, chunk_rows: int = 100, *, reserve_first: bool = True) -> None:
-        """Let the guards look, and send every chunk, one after the other, as far as the deposit reaches."""
+        """Run the guards, and send every chunk in turn, as far as the deposit reaches."""
         run = self.run_of(batch_id)
         run.guard()
         if reserve_first:
@@ -171,7 +171,7 @@ class Line:
         limits: ExecutionLimits | None = None,
         handler: CommandHandler | None = None,
     ) -> ExecutionReport:
-        """Send the whole batch as one chunk behind a gate of the test's own, without guards or funds."""
+        """Send the whole batch as one chunk behind the test's own gate, without guards or funds."""
 
         async def execute() -> ExecutionReport:
             async with AsyncSATClient(self.settings, SystemClock()) as sat:
@@ -192,7 +192,7 @@ class Line:
         return self.run_of(batch_id).results()[:2]
 
     def run(self, content: bytes, *, name: str = "orders.csv") -> str:
-        """All the steps; returns the batch id."""
+        """Run all the steps. Returns the batch id."""
         batch_id = self.submit(content, name=name).batch_id
         self.take_in(batch_id)
         self.quote(batch_id)
@@ -201,7 +201,7 @@ class Line:
         return batch_id
 
     def batch(self, batch_id: str) -> Batch:
-        """How a batch stands."""
+        """Return the state of a batch."""
         return load_batch(self.store, batch_id)
 
     def orders(self, batch_id: str) -> dict[str, Order]:
@@ -218,7 +218,7 @@ class Line:
 def line_of(
     writer_dsn: str, folder: Path, faults: dict[str, object] | None = None, **changes: object
 ) -> Iterator[Line]:
-    """A line with a SAT server of its own in this process."""
+    """Open a line with its own SAT server in this process."""
     with SandboxServer(seed=7, faults=faults) as server:
         database = Database(writer_dsn, "tests")
         try:

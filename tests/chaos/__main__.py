@@ -1,4 +1,4 @@
-"""``make chaos``: ten kills and more on a stack of its own; the last line is the verdict."""
+"""``make chaos``: ten or more kills on a stack of its own; the last line is the verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests with real kills share."""
+"""Fixtures of the tests with real kills."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.chaos.siege import Siege
 
 @pytest.fixture(scope="session")
 def siege(running_stack: Stack) -> Siege:
-    """A batch in the middle of which a task was killed, while SAT lied; its orders are still to end."""
+    """A batch whose task was killed midway while SAT lied; its orders have not ended yet."""
     siege = Siege(running_stack, random.Random(), lambda line: print(line, file=sys.stderr))
     siege.lay(batches=1, orders=200, kills=1)
     return siege

@@ -1,7 +1,8 @@
-"""Thousands of orders wait at once: what the real trigger asks and costs, and how soon a callback is heard.
+"""Thousands of orders wait at once: measures the real trigger's queries and cost, and its response to
+callbacks.
 
-``python -m tests.chaos.many_waiting --orders 5000 --seconds 120``. The trigger runs in this process as the
-triggerer runs it, against a PostgreSQL and a SAT of their own, which answers Pending and nothing else.
+``python -m tests.chaos.many_waiting --orders 5000 --seconds 120``. The trigger runs in this process as in the
+triggerer, against its own PostgreSQL and a SAT that only answers Pending.
 """
 
 from __future__ import annotations
@@ -42,11 +43,12 @@ PATIENCE_SECONDS = 250.0
 
 @dataclass
 class Measured:
-    """What was seen while orders waited.
+    """Measurements made while orders waited.
 
     :param questions: statuses asked for, and ``most`` those about one order.
     :param cpu_seconds: of the process that the trigger ran in.
-    :param longest_pause_seconds: for which the event loop, and with it every other trigger, stood still.
+    :param longest_pause_seconds: the longest time that the event loop, and so every other trigger, was
+        blocked.
     :param heard_seconds: from a callback to the recorded end of its order, the slowest first.
     """
 
@@ -81,7 +83,7 @@ class ManyWaiting:
     orders: int
 
     def put_in_flight(self) -> None:
-        """Every order as after an accepted checkout, a moment ago."""
+        """Put every order in the state just after an accepted checkout."""
         opened = Database(self.database.writer_dsn)
         store = PostgresEventStore(opened)
         now = SystemClock().now()
@@ -114,8 +116,8 @@ class ManyWaiting:
         opened.close()
 
     async def wait(self, seconds: float, callbacks_after: Sequence[float] = ()) -> Measured:
-        """Let the trigger wait for so long, with a callback at these moments, and until those led to ends."""
-        # Imported late: whoever runs this as a program has no Airflow to read before its environment is set.
+        """Let the trigger wait this long, with a callback at these moments, and until those led to ends."""
+        # Imported late: a program that runs this module must set its environment before it imports Airflow.
         from sat_hook.triggers.batch import SATBatchTrigger
 
         measured = Measured(self.orders)
@@ -157,12 +159,12 @@ class ManyWaiting:
         began = time.monotonic()
         for number, moment in enumerate(moments, 1):
             await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
-            # From the end of the list: nobody would get to them soon by himself.
+            # From the end of the list: the schedule alone would not reach these soon.
             key = stream_of(self.orders + 1 - number).key
             measured.heard_seconds.append(await asyncio.to_thread(self._call_back_and_wait, key))
 
     def _call_back_and_wait(self, key: str) -> float:
-        """What the receiver does for one callback, and how long its order then takes to end."""
+        """Do the receiver's work for one callback, and measure how long its order then takes to end."""
         requests.post(f"{self.url}/ended", json=[key], timeout=10)
         connection = psycopg2.connect(self.database.superuser_dsn)
         connection.autocommit = True
@@ -186,7 +188,7 @@ class ManyWaiting:
 
 @contextmanager
 def many_waiting(database: ApplicationDatabase, folder: Path, orders: int) -> Iterator[ManyWaiting]:
-    """So many orders in flight in ``database``."""
+    """Set up this many orders in flight in ``database``."""
     sat_private, sat_public = generate_key_pair()
     client_private, _ = generate_key_pair()
     for name, pem in (
@@ -235,7 +237,7 @@ def _db(dsn: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Measure, and say what was seen."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.many_waiting", description=__doc__)
     parser.add_argument("--orders", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=120)

@@ -1,6 +1,6 @@
-"""A SAT that answers statuses and nothing else, in a process of its own, so that its work is not ours.
+"""A SAT that only answers statuses, in a process of its own, so that its work is not counted as ours.
 
-Every order is Pending, and signed, until somebody posts its id to ``/ended``; then it is a Success.
+Every order is Pending, with a signature, until its id is posted to ``/ended``; then it is a Success.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Real kills in the middle of real batches, with the SAT server lying meanwhile; its ledger is the judge.
+"""Kills processes in the middle of real batches while the SAT server lies; its ledger is the judge.
 
-Bounded in count and time; ends only processes of the stack that it was given, by pid.
+The kills are limited in number and time, and only hit processes of the given stack, by pid.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _TASK = re.compile(r"^airflow worker -- (LocalExecutor: )?[0-9a-f-]{36}")
 
 @dataclass
 class Verdict:
-    """What the siege ended with."""
+    """The result of the siege."""
 
     kills: dict[str, int] = field(default_factory=dict)
     orders: dict[str, int] = field(default_factory=dict)
@@ -75,12 +75,12 @@ class Verdict:
 
 
 class Siege:
-    """Batches under way on a running stack, and the kills that interrupt them."""
+    """Batches in progress on a running stack, and the kills that interrupt them."""
 
     def __init__(self, stack: Stack, chance: random.Random, say: Callable[[str], None]) -> None:
         self._stack = stack
         self._chance = chance
-        # No number twice: the guards would hold the second order for a person.
+        # Every number is used once: the guards would hold a second order for a person.
         self._numbers = itertools.count(chance.randrange(10**8))
         self._say = say
         settings = stack.settings()
@@ -93,14 +93,14 @@ class Siege:
         self._began = 0.0
 
     def lay(self, *, batches: int, orders: int, kills: int) -> None:
-        """Submit, kill, tell the truth again."""
+        """Submit, kill, and then let SAT tell the truth again."""
         self._began = time.monotonic()
         self._lie(LIES)
         for _ in range(batches):
             self._submit(orders)
         for number in range(kills):
             if all(summarise(self._store, batch_id).is_complete for batch_id in self._batches):
-                # A kill counts only in the middle of something.
+                # A kill counts only in the middle of work.
                 self._submit(orders)
             self._until(lambda: any(order.state in SENT for order in self._orders()), 300)
             self._kill(VICTIMS[number % len(VICTIMS)])
@@ -108,7 +108,7 @@ class Siege:
         self._lie(TRUTH)
 
     def lift(self, seconds: float) -> Verdict:
-        """Wait for the ends of all orders, so long at most, and judge."""
+        """Wait at most this long for the ends of all orders, and judge."""
         findings = self._wait_for_ends(time.monotonic() + seconds)
         verdict = Verdict(self._kills, self._counts(), time.monotonic() - self._began, findings)
         verdict.findings.extend(self._judge())
@@ -145,12 +145,12 @@ class Siege:
         self._batches[batch.batch_id] = self._api().trigger("bulk_disbursement", conf)
 
     def _kill(self, victim: str) -> None:
-        """Kill one process of the kind while orders are on their way."""
+        """Kill one process of the kind while orders are in flight."""
         self._until(lambda: self._find(victim) is not None, 60)
         process = self._find(victim)
         if process is None:
             self._say(f"no {victim} runs at this moment; the scheduler is killed instead")
-            # It may have died of an earlier victim, a moment after it was looked at.
+            # It may have died with an earlier victim, just after it was looked up.
             self._repair()
             victim = "scheduler"
             process = self._find(victim)
@@ -173,12 +173,12 @@ class Siege:
         return self._stack.service(name)
 
     def _repair(self) -> None:
-        """Whoever supervises in production starts what died, as often as it takes; here the stack does."""
+        """Restart what died, as often as needed. In production a supervisor does it; here the stack does."""
         for remaining in reversed(range(5)):
             try:
                 self._stack.up()
             except StackError as error:
-                # What depended on the victim may die of it a moment later.
+                # Processes that depended on the victim may die a moment later.
                 self._say(f"not up yet: {str(error).splitlines()[0]}")
                 if not remaining:
                     raise
@@ -188,7 +188,7 @@ class Siege:
     # How it ends
 
     def _wait_for_ends(self, deadline: float) -> list[str]:
-        """Clear what failed and run recovery, as people and the schedule do, until everything has ended."""
+        """Clear failed tasks and run recovery, as people and the schedule do, until everything has ended."""
         recovered = 0.0
         while time.monotonic() < deadline:
             if all(summarise(self._store, batch_id).is_complete for batch_id in self._batches):

@@ -1,7 +1,7 @@
 """The story of one batch that waits: everything that can happen to callbacks and processes, and its end.
 
-``python -m tests.chaos.story --orders 5000`` tells it on a stack of its own, with so many orders deferred at
-once, and says what they cost Airflow's triggerer.
+``python -m tests.chaos.story --orders 5000`` runs it on its own stack with this many orders deferred at once,
+and prints their cost for Airflow's triggerer.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from tests.running_stack import NOTICE_QUICKLY, stack_in
 
 
 def sizes_of(held: int) -> dict[str, int]:
-    """How many orders each group has; ``held`` of them wait until everything was killed."""
+    """Return the number of orders in each group; ``held`` of them wait until everything was killed."""
     return {**dict.fromkeys(FAULTS, 4), **dict.fromkeys(FORGED, 2), "held": held, "unheard": 20, "rung": 20}
 
 
 @dataclass
 class Waited:
-    """The batch at its end, and what was seen on the way."""
+    """The batch at its end, and what was observed before it."""
 
     batch: WaitingBatch
     foretold: list[int]
@@ -37,7 +37,7 @@ class Waited:
 
 
 def story(batch: WaitingBatch) -> Waited:
-    """Submit, wait, run the trigger twice, kill what waits, tell the truth, ring."""
+    """Submit, wait, run the trigger twice, kill what waits, stop the faults, send callbacks."""
     batch.lie()
     foretold = batch.call_back(batch.keys("foretold"))
     batch.submit()
@@ -49,7 +49,7 @@ def story(batch: WaitingBatch) -> Waited:
         batch.until(lambda: all(s.is_final for s in batch.states(*others)), 30, "ends that SAT told of")
     batch.until_idle()
     batch.kill("triggerer")
-    # The receiver keeps these and rings, and nobody hears it.
+    # The receiver keeps these and sends notifications that nothing receives.
     unheard = batch.call_back(batch.keys("unheard"))
     batch.kill("postgres")
     batch.repair()
@@ -76,7 +76,7 @@ def story(batch: WaitingBatch) -> Waited:
 
 
 def main() -> int:
-    """Tell the story with many orders, and judge it."""
+    """Run the story with many orders, and judge it."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.story", description=__doc__)
     parser.add_argument("--orders", type=int, default=5000)
     wanted = parser.parse_args()

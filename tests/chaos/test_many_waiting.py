@@ -1,4 +1,4 @@
-"""Five thousand orders wait at once, for real: asked about on schedule, heard when a callback comes."""
+"""Five thousand orders really wait at once: their status is asked on schedule, and callbacks are noticed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ SECONDS = 7.0
 
 
 def most_questions(seconds: float) -> int:
-    """How often the schedule lets one order be asked about in so long, if chance makes every pause short."""
+    """Return the most status queries per order that the schedule allows in this time, with the shortest
+    random pauses.
+    """
     limits = PollingLimits()
     asked, moment = 0, limits.first_delay_seconds
     while moment <= seconds:
@@ -27,11 +29,13 @@ def most_questions(seconds: float) -> int:
 async def test_five_thousand_waiting_orders_are_asked_about_on_schedule(
     database: ApplicationDatabase, tmp_path: Path
 ) -> None:
-    """No order more often than its schedule has it, all of them at least once, and callbacks in between."""
+    """No order is asked about more often than its schedule says, all of them at least once, callbacks in
+    between.
+    """
     with many_waiting(database, tmp_path, ORDERS) as many:
         measured = await many.wait(SECONDS, [2.5, 4.0])
     print(measured, file=sys.stderr)
-    # A callback asks out of turn, once.
+    # A callback adds one query outside the schedule.
     assert measured.most <= most_questions(measured.seconds) + 1
     assert measured.questions <= ORDERS * most_questions(measured.seconds) + 2
     assert len(measured.heard_seconds) == 2

@@ -1,7 +1,8 @@
-"""A batch waits under a real Airflow: callbacks go every way they can, and what it waits in is killed.
+"""A batch waits under a real Airflow: callbacks arrive in every way they can, and the waiting processes are
+killed.
 
-One batch shows it all, because a batch of its own for each way would take minutes. ``waited`` is its story;
-the tests look at what each part of it has left behind.
+One batch covers everything, because a batch for each way would take minutes. ``waited`` is its story; each
+test looks at one part of the result.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ SIZES = sizes_of(held=100)
 
 @pytest.fixture(scope="module")
 def waited(running_stack: Stack, siege: Siege) -> Iterator[Waited]:
-    """The whole story, once; meanwhile the orders of another batch, whose task was killed, end."""
+    """The whole story, once. At the same time, the orders of another batch, whose task was killed, end."""
     del siege
-    # Limits that only a failure reaches: a machine may have other work, too.
+    # Limits that only a failure reaches: the machine may have other work, too.
     batch = WaitingBatch(running_stack, SIZES, lambda line: print(line, file=sys.stderr), patience=8.0)
     try:
         yield story(batch)
@@ -38,13 +39,13 @@ def waited(running_stack: Stack, siege: Siege) -> Iterator[Waited]:
 
 
 def test_every_order_ends_once_and_as_sat_says(waited: Waited) -> None:
-    """The ledger is the judge: charged once, and called what it is."""
+    """By SAT's ledger, every order was charged at most once, and its recorded end is true."""
     assert waited.batch.judge() == []
     assert len(list(waited.batch.each_order())) == sum(SIZES.values())
 
 
 def test_the_log_is_whole_after_the_kills(waited: Waited) -> None:
-    """Every digest and every derived row."""
+    """Every digest and every derived row is right."""
     findings: list[str] = []
     verify_log(waited.batch.database, lambda finding: findings.append(str(finding)))
     compare_projections(waited.batch.database, lambda finding: findings.append(str(finding)))
@@ -53,12 +54,14 @@ def test_the_log_is_whole_after_the_kills(waited: Waited) -> None:
 
 @pytest.mark.parametrize("group", ["plain", "lost", "doubled", "reordered", "stale"])
 def test_whatever_becomes_of_a_callback_the_order_succeeds(waited: Waited, group: str) -> None:
-    """In time, never, four times, in another order, long after the end."""
+    """The order succeeds if its callback comes in time, never, four times, out of order, or long after the
+    end.
+    """
     assert waited.batch.states(group) == {OrderState.SUCCEEDED}
 
 
 def test_a_callback_before_the_checkouts_own_answer_is_kept_and_believed_in_time(waited: Waited) -> None:
-    """It came first, and the order is pending until SAT was asked."""
+    """The callback came first, and the order stays pending until SAT is asked."""
     for key in waited.batch.keys("early"):
         types = [recorded.type_name for recorded in waited.batch.events(key)]
         assert types.index("CheckoutRequested") < types.index("OrderSucceeded")
@@ -71,14 +74,14 @@ def test_a_callback_before_the_checkouts_own_answer_is_kept_and_believed_in_time
 
 
 def test_a_lost_callback_leaves_no_trace_but_the_end(waited: Waited) -> None:
-    """Polling found it."""
+    """Polling found the end."""
     keys = waited.batch.keys("lost")
     rows = waited.batch.rows("SELECT 1 FROM sat.callback_inbox WHERE request_id = ANY (%s)", keys)
     assert rows == []
 
 
 def test_a_doubled_callback_is_kept_once_and_counted(waited: Waited) -> None:
-    """One arrival, the others are repeats of it."""
+    """One arrival is kept; the others count as repeats of it."""
     ledger = waited.batch.ledger(waited.batch.keys("doubled"))["requests"]
     for key in waited.batch.keys("doubled"):
         rows = waited.batch.rows(
@@ -86,7 +89,7 @@ def test_a_doubled_callback_is_kept_once_and_counted(waited: Waited) -> None:
             " USING (account, digest) WHERE i.request_id = %s",
             key,
         )
-        # Four; what was not answered within SAT's five seconds is sent once more.
+        # Four; a callback not answered within SAT's five seconds is sent once more.
         sent = len(ledger[key]["callbacks"])
         assert sent >= 4
         assert rows == [(sent - 1,)]
@@ -94,7 +97,7 @@ def test_a_doubled_callback_is_kept_once_and_counted(waited: Waited) -> None:
 
 @pytest.mark.parametrize("group", FORGED)
 def test_a_forged_success_is_refused_and_the_order_fails_as_sat_says(waited: Waited, group: str) -> None:
-    """Another's key, no signature, a signature over other bytes: nothing of it is kept."""
+    """A wrong key, no signature, a signature over other bytes: none of these callbacks is kept."""
     keys = waited.batch.keys(group)
     assert waited.batch.states(group) == {OrderState.FAILED}
     assert waited.batch.rows("SELECT 1 FROM sat.callback_inbox WHERE request_id = ANY (%s)", keys) == []
@@ -105,13 +108,13 @@ def test_a_forged_success_is_refused_and_the_order_fails_as_sat_says(waited: Wai
 
 
 def test_a_callback_older_than_the_end_changes_nothing(waited: Waited) -> None:
-    """It is kept, answered by a question, and the stream has grown by nothing."""
+    """It is kept and leads to a status query, but adds nothing to the stream."""
     for key in waited.batch.keys("stale"):
         assert waited.batch.events(key)[-1].type_name == "OrderSucceeded"
 
 
 def test_a_callback_for_an_order_that_nobody_knows_yet_waits_for_it(waited: Waited) -> None:
-    """It came before the order was submitted; it was matched, and led to a question."""
+    """A callback that came before its order was submitted is matched later, and leads to a status query."""
     keys = waited.batch.keys("foretold")
     assert set(waited.foretold) == {200}
     assert waited.batch.states("foretold") == {OrderState.SUCCEEDED}
@@ -121,20 +124,22 @@ def test_a_callback_for_an_order_that_nobody_knows_yet_waits_for_it(waited: Wait
 
 
 def test_callbacks_that_nobody_was_listening_for_are_found_in_the_queue(waited: Waited) -> None:
-    """The triggerer was dead when the notification came; the queue was not."""
+    """The triggerer was dead when the notification came, but the callback stayed in the queue."""
     assert set(waited.unheard) == {200}
     assert waited.batch.states("unheard") == {OrderState.SUCCEEDED}
 
 
 def test_the_wait_goes_on_after_triggerer_and_database_were_killed(waited: Waited) -> None:
-    """The trigger was taken up again, connected again, asked again, and received notifications again."""
+    """The trigger resumes, reconnects, asks for statuses, and receives notifications again."""
     assert waited.questions_after_the_kills > 0
     assert set(waited.rung) == {200}
     print(f"rung, and ended after {waited.seconds_to_ring:.1f} s; {waited.load}", file=sys.stderr)
 
 
 def test_a_reversal_is_found_by_looking_again_and_people_are_told(waited: Waited) -> None:
-    """SAT told nobody: the look of a later day finds it, and it is an asset event with the batch's name."""
+    """SAT sends no callback: the recheck on a later day finds the reversal and sends an asset event naming
+    the batch.
+    """
     batch = waited.batch
     assert batch.states("taken_back") == {OrderState.REVERSED}
     told = batch.rows(
@@ -145,16 +150,16 @@ def test_a_reversal_is_found_by_looking_again_and_people_are_told(waited: Waited
     events = [
         event for event in batch.api().asset_events("alerts") if batch.batch_id in event["extra"]["batches"]
     ]
-    # One, or two where the schedule's own run came in between.
+    # One, or two if the schedule's own run came in between.
     assert {event["uri"] for event in events} == {"sat://alerts/order_reversed"}
     assert sum(event["extra"]["alerts"] for event in events) == SIZES["taken_back"]
 
 
 def test_waiting_asks_on_schedule_however_many_ask(waited: Waited) -> None:
-    """Two instances of the trigger share the questions: no order is asked about more often for it."""
+    """Two instances of the trigger share the status queries: no order is asked about more often."""
     assert waited.second == GAVE_UP
     silent = len(waited.batch.keys(*SILENT))
-    # 2 seconds after the first, then 1.7 times later each time, a fifth sooner by chance.
+    # 2 seconds after the first, then 1.7 times later each time, up to a fifth sooner by chance.
     most, moment, delay = 1, 0.0, 2.0 * 0.8
     while moment + delay <= waited.load.seconds:
         most, moment, delay = most + 1, moment + delay, delay * 1.7

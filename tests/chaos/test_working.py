@@ -1,7 +1,7 @@
 """One real kill in every test run; ``make chaos`` does many.
 
-What a killed task leaves in doubt is not sent again before all its timeouts have passed, a minute later.
-Another batch waits and is killed meanwhile: that is why this file comes after ``test_waiting``.
+An order left in doubt by a killed task is sent again a minute later at the earliest, after all its timeouts.
+Another batch waits and is killed in the meantime: that is why this file comes after ``test_waiting``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A batch that waits under a real Airflow, while its callbacks go every way they can and its processes die.
+"""A batch that waits under a real Airflow, while its callbacks arrive in every way and its processes die.
 
-The groups of the batch differ in what becomes of their callbacks. Statuses of some groups are not answered
-until everything has been killed that was to be killed. The SAT server's ledger is the judge.
+The groups of the batch differ in what happens to their callbacks. For some groups, statuses are not answered
+until all planned kills are done. The SAT server's ledger is the judge.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SUPERVISED_EVERY_SECONDS = 20.0
 PRICE_RUPIAH = 30_000  # more than it costs, for topping up
 TRUTH: dict[str, Any] = {"faults": []}
 
-#: What becomes of the callbacks of each group, besides what the group's name says by itself.
+#: What happens to the callbacks of each group, if its name does not say so.
 FAULTS: dict[str, list[dict[str, Any]]] = {
     "plain": [],
     "early": [{"fault": "callback_before_response"}],
@@ -60,12 +60,12 @@ FAULTS: dict[str, list[dict[str, Any]]] = {
     "unsigned": [{"fault": "fails"}, {"fault": "callback_forged", "manner": "unsigned", "genuine": False}],
     "tampered": [{"fault": "fails"}, {"fault": "callback_forged", "manner": "tampered", "genuine": False}],
     "foretold": [{"fault": "callback_dropped"}],
-    # Success, and a minute later Failed after all, which SAT tells nobody.
+    # Success, and a minute later Failed, without a callback.
     "taken_back": [
         {"fault": "callback_dropped"},
         {"fault": "success_then_reversed", "after_seconds": 60.0},
     ],
-    # Nobody learns their end before the kills: statuses are not answered, SAT's own callbacks are lost.
+    # Their end stays hidden until the kills: statuses are not answered, SAT's own callbacks are lost.
     "held": [{"fault": "callback_dropped"}],
     "unheard": [{"fault": "callback_dropped"}],
     "rung": [{"fault": "callback_dropped"}],
@@ -73,7 +73,7 @@ FAULTS: dict[str, list[dict[str, Any]]] = {
 FORGED = ("stranger", "unsigned", "tampered")
 SILENT = ("held", "unheard", "rung")
 ENDS = ("OrderSucceeded", "OrderFailed", "OrderReversed")
-#: What order and ledger have to say when these are the ends in an order's stream.
+#: What order and ledger must show for these ends in an order's stream.
 TRUE_AFTER = {
     "OrderSucceeded": (OrderState.SUCCEEDED, "Success"),
     "OrderFailed": (OrderState.FAILED, "Failed"),
@@ -84,7 +84,7 @@ _BUSY = {"fault": "error", "operations": ["status"], "when": "before", "status":
 
 @dataclass
 class Load:
-    """What the triggerer cost while orders waited."""
+    """The triggerer's cost while orders waited."""
 
     seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -99,10 +99,10 @@ class Load:
 
 @dataclass
 class WaitingBatch:
-    """One batch on a running stack, and what is done to it while it waits.
+    """One batch on a running stack, and the actions on it while it waits.
 
     :param sizes: how many orders each group has; a group that is not named has none.
-    :param patience: so many times the usual time for everything.
+    :param patience: factor on the usual time for everything.
     """
 
     stack: Stack
@@ -131,7 +131,7 @@ class WaitingBatch:
         return [request_id_of(ACCOUNT, order_id) for order_id in self.order_ids(*groups)]
 
     def lie(self) -> None:
-        """Tell the SAT server what to do with whom."""
+        """Give the SAT server its faults for each group."""
         rules = [
             {**fault, "name": f"{group} {number}", "client_numbers": [f"{self._number_of(group)}*"]}
             for group, faults in FAULTS.items()
@@ -143,11 +143,11 @@ class WaitingBatch:
         self._put_faults({"faults": rules})
 
     def _number_of(self, group: str) -> str:
-        """How the clients' numbers of a group begin."""
+        """Return the prefix of a group's client numbers."""
         return f"0817{int(self.mark, 16) % 100:02d}{list(FAULTS).index(group):02d}"
 
     def tell_the_truth(self) -> None:
-        """No fault any more, what was lost stays lost."""
+        """Stop all faults. What was lost stays lost."""
         self._put_faults(TRUTH)
 
     def submit(self) -> None:
@@ -176,14 +176,14 @@ class WaitingBatch:
         self.run_id = self.api().trigger("bulk_disbursement", conf)
 
     def until_dags_are_read(self, *dag_ids: str) -> None:
-        """A stack that was started a moment ago has not read all of its files."""
+        """Wait until Airflow has read all DAG files; a stack that has just started has not."""
         api = self.api()
         self.until(lambda: all(api.has_dag(dag_id) for dag_id in dag_ids), 60, "DAGs read")
 
-    # What is seen of it
+    # What is observed of it
 
     def orders(self, *groups: str) -> list[Order]:
-        """The orders of these groups as they stand."""
+        """Return the orders of these groups."""
         return list(self.store.load_orders(self.keys(*groups)).values())
 
     def states(self, *groups: str) -> set[OrderState]:
@@ -199,27 +199,27 @@ class WaitingBatch:
         return each_order(self.store, OrderSlice(self.batch_id))
 
     def is_deferred(self) -> bool:
-        """Whether the wait of the run is with the triggerer."""
+        """Whether the run's wait is with the triggerer."""
         return self._task_state("wait") == "deferred"
 
     def is_complete(self) -> bool:
-        """Whether the log says that nothing is left to wait for, and the run has ended."""
+        """Whether the log has nothing left to wait for, and the run has ended."""
         return summarise(self.store, self.batch_id).is_complete and self._task_state("results") == "success"
 
     def ledger(self, keys: Collection[str] = ()) -> dict[str, Any]:
-        """The SAT server's book, of all orders or of few."""
+        """Return the SAT server's ledger, of all orders or of some."""
         query = [("request_id", key) for key in keys]
         reply = requests.get(f"{self.settings.sandbox_url}/_sandbox/ledger", params=query, timeout=90)
         document: dict[str, Any] = reply.json()
         return document
 
     def fired(self, name: str) -> int:
-        """How often a fault of the present scenario was had."""
+        """Return how often a fault of the present scenario was applied."""
         reply = requests.get(f"{self.settings.sandbox_url}/_sandbox/faults", timeout=90).json()
         return int(reply["fired"].get(name, 0))
 
     def rows(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
-        """Rows of the application's database, as a superuser sees them."""
+        """Return rows of the application's database, read as a superuser."""
         connection = psycopg2.connect(self.stack.postgres.dsn(APPLICATION_DATABASE))
         try:
             with connection, connection.cursor() as cursor:
@@ -231,7 +231,7 @@ class WaitingBatch:
     # What happens to it
 
     def call_back(self, keys: Iterable[str], status: str = "Success") -> list[int]:
-        """Genuine callbacks, sent to the receiver; the answers to them."""
+        """Send genuine callbacks to the receiver. Returns the responses."""
         with requests.Session() as http:
             http.trust_env = False
             answers = []
@@ -247,7 +247,7 @@ class WaitingBatch:
         return answers
 
     def kill(self, victim: str) -> None:
-        """SIGKILL to one part of the stack, by its process id."""
+        """Send SIGKILL to one part of the stack, by its process id."""
         if victim == "postgres":
             server = self.stack.postgres.status()
             assert server is not None
@@ -261,7 +261,7 @@ class WaitingBatch:
         self.until(lambda: not _is_alive(process), 10, f"{victim} is gone")
 
     def until_idle(self, name: str = "silent") -> None:
-        """Wait until nobody asks at the moment: a killed process keeps what it has claimed for a while."""
+        """Wait until no status query is running: a killed process keeps its claims for a while."""
         last, since = -1, time.monotonic()
         while time.monotonic() - since < 0.8:
             if (now := self.fired(name)) != last:
@@ -269,12 +269,12 @@ class WaitingBatch:
             time.sleep(0.1)
 
     def repair(self) -> None:
-        """Whoever supervises in production starts what died, as often as it takes; here the stack does."""
+        """Restart what died, as often as needed. In production a supervisor does it; here the stack does."""
         for remaining in reversed(range(5)):
             try:
                 self.stack.up()
             except (StackError, psycopg2.OperationalError) as error:
-                # What depended on the victim may die of it a moment later.
+                # Processes that depended on the victim may die a moment later.
                 self.say(f"not up yet: {str(error).splitlines()[0]}")
                 if not remaining:
                     raise
@@ -284,9 +284,9 @@ class WaitingBatch:
     def until(
         self, condition: Callable[[], bool], seconds: float, what: str, *, is_supervised: bool = False
     ) -> float:
-        """Wait for ``condition``; how long it took.
+        """Wait for ``condition``. Returns how long it took.
 
-        :param is_supervised: meanwhile somebody starts again what has died or got stuck, as in production.
+        :param is_supervised: restart what dies or gets stuck in the meantime, as in production.
         """
         began = repaired = time.monotonic()
         while not condition():
@@ -300,9 +300,9 @@ class WaitingBatch:
         return time.monotonic() - began
 
     def second_instance(self, seconds: float) -> str:
-        """Run the very trigger in this process, too, beside Airflow's own, and let it give up in peace.
+        """Run the same trigger in this process, beside Airflow's own, and let it end normally.
 
-        One that is cut off keeps what it has claimed until its lease is over, which takes minutes of a test.
+        A trigger that is cut off keeps its claims until its lease is over, which would take minutes.
         """
         trigger = SATBatchTrigger(
             batch_id=self.batch_id,
@@ -324,7 +324,9 @@ class WaitingBatch:
             return asyncio.run(run())
 
     def look_again(self, *groups: str) -> None:
-        """As if days had passed: the DAG that looks at ended orders, then the one that tells of it."""
+        """Pretend that days have passed: run the DAG that rechecks ended orders, then the one that sends
+        alerts.
+        """
         PostgresRecheckSchedule(self.database).enroll(1, 6)
         self.rows(
             "UPDATE sat.final_watch SET due_at = now() - interval '1 hour', next_try_at = now(),"
@@ -337,7 +339,7 @@ class WaitingBatch:
 
     @contextmanager
     def measured(self) -> Iterator[Load]:
-        """What the triggerer costs and asks until the end of the block."""
+        """Measure the triggerer's cost and queries until the end of the block."""
         load = Load()
         found = self.stack.service("triggerer").session()
         before = sum(_cpu_seconds(process) for process in found)
@@ -350,7 +352,7 @@ class WaitingBatch:
     # How it is judged
 
     def judge(self) -> list[str]:
-        """Each order charged once or not at all, each end true, each stream with one end."""
+        """Check that each order was charged at most once, each end is true, and each stream has one end."""
         ledger = self.ledger()
         findings = [] if ledger["deposit"]["conserved"] else ["the deposit does not add up"]
         for order in self.each_order():

@@ -1,7 +1,7 @@
-"""``python -m tests.golden``: record a golden history, or say what today's code makes of one.
+"""``python -m tests.golden``: record a golden history, or compare one with today's code.
 
-record NAME…    play the story and write tests/golden/NAME.json; one that exists is never written again
-expect NAME…    keep its events, renew what they come to: read the difference before you commit it
+record NAME…    play the story and write tests/golden/NAME.json; an existing file is never written again
+expect NAME…    keep its events, renew their results: read the difference before you commit it
 missing         event types and schema versions that are in no history
 """
 
@@ -48,11 +48,11 @@ def main(arguments: list[str]) -> int:
 
 
 def stories() -> dict[str, Story]:
-    """Every story, by the name of its history."""
+    """Return every story, by the name of its history."""
     from tests.golden import office_stories, withdrawal_stories
     from tests.golden.stories import STORIES
 
-    assert office_stories.story  # importing them tells their stories
+    assert office_stories.story  # importing them registers their stories
     assert withdrawal_stories.story
     return STORIES
 

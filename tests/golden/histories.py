@@ -1,6 +1,6 @@
-"""Golden histories: logs of single lives, as they were stored once, and what they came to then.
+"""Golden histories: the stored log of one life each, and the states and results it gave then.
 
-A file is written once. Its events are never touched again: they are what logs out there hold.
+A file is written once. Its events never change: real logs hold the same events.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class MemorySpool:
 
 
 class RecordedLog:
-    """A log that is only read."""
+    """A read-only log."""
 
     def __init__(self, events: Iterable[RecordedEvent]) -> None:
         self.events = list(events)
@@ -72,7 +72,7 @@ class History:
     """One golden history.
 
     :param submitted: the spooled files by URI.
-    :param states: what each stream came to.
+    :param states: the state of each stream.
     :param results: the result file of each batch, as of the last event.
     """
 
@@ -95,21 +95,21 @@ class History:
 
 
 def states_of(history: History) -> dict[str, dict[str, Any]]:
-    """What today's code makes of each stream."""
+    """Return each stream's state by today's code."""
     states = {}
     for stream, events in history.streams():
         folded = fold_stream(stream, [Placed(event, events[-1].version) for event in events], _refuse)
         assert folded is not None
         states[str(stream)] = folded.after.model_dump(mode="json")
         if isinstance(folded.after, AccountStanding) and any(isinstance(e.event, BooksEvent) for e in events):
-            # They stand in the account's stream and have a fold of their own.
+            # They are in the account's stream and have their own fold.
             books = fold_books(folded.after.account, events)
             states[f"books/{stream.key}"] = TypeAdapter(AccountBooks).dump_python(books, mode="json")
     return states
 
 
 def results_of(history: History) -> dict[str, str]:
-    """The result files that today's code makes."""
+    """Return the result files by today's code."""
     store = cast(EventStore, RecordedLog(history.events))
     spool = MemorySpool({uri: text.encode("utf-8") for uri, text in history.submitted.items()})
     past = as_of_position(store, store.close_position())
@@ -124,19 +124,19 @@ def results_of(history: History) -> dict[str, str]:
 
 
 def names() -> list[str]:
-    """Of the committed histories."""
+    """Return the names of the committed histories."""
     return sorted(path.stem for path in FOLDER.glob("*.json"))
 
 
 def load(name: str) -> History:
-    """A committed history."""
+    """Load a committed history."""
     document = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
     events = tuple(_event_from(row) for row in document.pop("events"))
     return History(events=events, **document)
 
 
 def save(name: str, history: History) -> None:
-    """Write a history, one line of text for one of a file."""
+    """Write a history; each line of a file is one line of the text."""
     document = {
         "title": history.title,
         "events": [_event_as_row(event) for event in history.events],
@@ -150,7 +150,7 @@ def save(name: str, history: History) -> None:
 
 
 def missing_types() -> set[tuple[str, int]]:
-    """Name and schema version of every event of the code that no history holds."""
+    """Return name and schema version of every event in the code that no history holds."""
     for module in pkgutil.iter_modules(domain.__path__, f"{domain.__name__}."):
         importlib.import_module(module.name)
     return set(registered_events()) - {key for name in names() for key in load(name).event_types}

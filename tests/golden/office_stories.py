@@ -1,4 +1,4 @@
-"""Lives of what stands beside the orders: the books of an account, its price list, an evidence pack."""
+"""Stories of streams beside the orders: an account's books, its price list, an evidence pack."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Office(Planted):
 
 @story("A day of the books: closed with a break, explained, prepared and certified; evidence after it")
 def day_certified(line: Line) -> None:
-    """The day after posts what came late as an adjustment of the certified one."""
+    """The next day posts late evidence as an adjustment of the certified day."""
     day = Office(line.store, Path(), "books", kept=line.spool)
     day.ordinary_day()
     day.top_up(1_000_000)
@@ -71,7 +71,7 @@ def day_certified(line: Line) -> None:
 
 @story("A settlement file with a refund and a total, read by a mapping that names more than its columns")
 def settlement_imported(line: Line) -> None:
-    """Taken in, not closed: what a match makes of it is another story."""
+    """The file is imported but not closed: its match is another story."""
     day = Office(line.store, Path(), "books", kept=line.spool)
     refund = day.settlement_row("good-1", -PRICE, "Refund")
     day.settle(day.settlement_row("good-1"), refund, day.settlement_row("good-2"), f"TOTAL,{PRICE},,,")

@@ -1,4 +1,4 @@
-"""The lives that the golden histories tell, lived once more by ``python -m tests.golden record NAME``.
+"""The stories of the golden histories, played again by ``python -m tests.golden record NAME``.
 
 Each is played with the real pipeline on PostgreSQL against the local SAT server. A story may stop working as
 the code changes; its history stays.
@@ -56,7 +56,7 @@ ENDS_SOON = {"fulfilment": {"min_seconds": 0.15, "max_seconds": 0.2}}
 
 @dataclass(frozen=True)
 class Story:
-    """What happens, and the SAT that it happens with."""
+    """What happens, and the SAT it happens with."""
 
     title: str
     play: Callable[[Line], None]
@@ -78,12 +78,12 @@ def story(title: str, **scenario: object) -> Callable[[Callable[[Line], None]], 
 
 
 def always(fault: str, **more: object) -> list[dict[str, object]]:
-    """A scenario's rules: this fault at every occasion."""
+    """Return a scenario's rules: this fault every time."""
     return [{"fault": fault, **more}]
 
 
 def ready(line: Line, content: str = ONE, **rules: int | None) -> str:
-    """A batch that is quoted, guarded and funded."""
+    """Return a batch that is quoted, guarded and funded."""
     batch_id = line.submit(content.encode()).batch_id
     line.take_in(batch_id)
     check_balance(line.handler, batch_id, line.look().saldo_rupiah, BY_TEST)
@@ -94,7 +94,7 @@ def ready(line: Line, content: str = ONE, **rules: int | None) -> str:
 
 
 def guard(line: Line, batch_id: str, **rules: int | None) -> None:
-    """Let the guards look."""
+    """Run the guards."""
     ledger = PostgresGuardLedger(line.store.database)
     guard_batch(line.handler, ledger, batch_id, GuardRules(**rules), BY_TEST)  # type: ignore[arg-type]
 
@@ -126,7 +126,7 @@ def only_order(line: Line, batch_id: str) -> Order:
 
 
 def look_again(line: Line, order: Order) -> None:
-    """Ask SAT once more how an order stands, whatever is known of it."""
+    """Ask SAT for the order's status again, regardless of its state."""
     asked_at = SystemClock().now()
     with BlockingSATClient(line.settings, SystemClock()) as sat:
         ask = status_command(order.request_id, sat.ask_status(order.request_id), asked_at)
@@ -135,7 +135,7 @@ def look_again(line: Line, order: Order) -> None:
 
 
 def escalated(line: Line) -> Order:
-    """An order whose request never arrived, and that recovery handed to people."""
+    """Return an order whose request never arrived and that recovery escalated."""
     batch_id = ready(line)
     lose_requests(line, batch_id)
     for seconds in (3, 6):
@@ -152,7 +152,7 @@ def decide(line: Line, order: Order, resolution: Resolution, reason: str) -> Non
 
 @story("Paid at the first attempt; the goods are delivered")
 def paid(line: Line) -> None:
-    """The life that nearly every order has."""
+    """The usual life of an order."""
     batch_id = pay(line)
     deliver(line.store, batch_id, reason="sent to the shop", provenance=BY_OPS, clock=SystemClock())
 
@@ -188,19 +188,19 @@ def file_refused(line: Line) -> None:
 
 @story("Refused by SAT at checkout, definitely")
 def refused_by_sat(line: Line) -> None:
-    """P04 to the only transmission there was."""
+    """SAT answers P04 to the only transmission."""
     pay(line, f"{HEADER}INV-1,voucher-game-50k,081200000001\n")
 
 
 @story("Failed at SAT, and signed so", faults=always("fails", code="S02", detail="Product is not available"))
 def failed(line: Line) -> None:
-    """The money comes back."""
+    """The money is refunded."""
     pay(line)
 
 
 @story("Failed, and a success after all", faults=always("failed_then_success", after_seconds=0.3))
 def failed_then_success(line: Line) -> None:
-    """The late success is an event of its own; the results that were written stay what they were."""
+    """The late success is an event of its own; results already written stay the same."""
     batch_id = pay(line)
     order = only_order(line, batch_id)
     line.server.wait_until(lambda book: book["requests"][order.request_id]["status"] == "Success")
@@ -210,7 +210,7 @@ def failed_then_success(line: Line) -> None:
 
 @story("Paid, reversed, and contradicted", faults=always("success_then_reversed", after_seconds=0.3))
 def reversed_and_contradicted(line: Line) -> None:
-    """A signed Failed after a signed Success; a further Success is kept. Since then it is a doubt."""
+    """A signed Failed after a signed Success; a further Success is recorded, and the order is in doubt."""
     batch_id = pay(line)
     order = only_order(line, batch_id)
     line.server.wait_until(lambda book: book["requests"][order.request_id]["status"] == "Failed")
@@ -225,7 +225,7 @@ def reversed_and_contradicted(line: Line) -> None:
     faults=always("stale_failure", skip=1),
 )
 def reversal_doubted(line: Line) -> None:
-    """A signed Failed that was old: the next Success is asked for once more before it counts."""
+    """A signed Failed that was old: the next Success is confirmed by another query before it counts."""
     batch_id = pay(line)
     order = only_order(line, batch_id)
     for _ in range(2):
@@ -240,7 +240,7 @@ def reversal_doubted(line: Line) -> None:
     faults=always("garbled_reply", manner="other_number", operations=["status"]),
 )
 def told_of_another_number(line: Line) -> None:
-    """The order's id and a good signature, and yet no end of this order."""
+    """A status with the order's id and a good signature but another number does not end this order."""
     batch_id = ready(line)
     line.execution = AT_ONCE
     send(line, batch_id)
@@ -258,7 +258,7 @@ def answer_lost(line: Line) -> None:
 
 @story("The request was lost, P02, sent again as it was, paid once")
 def request_lost_and_sent_again(line: Line) -> None:
-    """Recovery sends again only on SAT's word."""
+    """Recovery sends again only when SAT says that it does not know the order."""
     batch_id = ready(line)
     lose_requests(line, batch_id)
     for seconds in (3, 6):
@@ -269,7 +269,7 @@ def request_lost_and_sent_again(line: Line) -> None:
 
 @story("Stuck at SAT, escalated, ended as succeeded by a person", faults=always("stuck_pending"))
 def succeeded_by_operator(line: Line) -> None:
-    """No end in a day."""
+    """The order has no end after a day."""
     batch_id = ready(line)
     line.execution = AT_ONCE
     send(line, batch_id)
@@ -289,7 +289,7 @@ def succeeded_by_operator(line: Line) -> None:
 
 @story("Escalated, ended as failed by a person, contradicted by a signed success")
 def operator_contradicted(line: Line) -> None:
-    """Signed evidence has the last word, also over people."""
+    """Signed evidence takes precedence, also over people."""
     order = escalated(line)
     decide(line, order, Resolution.FAILED, "SAT says that it has no trace")
     signed = RecordStatus("Success", Shifted(timedelta(seconds=9)).now(), "e" * 64, sales_price_rupiah=52_000)
@@ -310,7 +310,7 @@ def resend_allowed(line: Line) -> None:
 
 @story("Held as a duplicate in a completed batch, released, reserved anew and paid")
 def held_and_released(line: Line) -> None:
-    """The batch is taken in hand once more."""
+    """The batch runs once more."""
     batch_id = pay(line, f"{ONE}INV-2,50k-simpati,081200000001\n")
     decide_held_batch(line.handler, batch_id, HeldDecision.RELEASE, "two phones, two top-ups", BY_OPS)
     guard(line, batch_id)
@@ -330,7 +330,7 @@ def held_and_cancelled(line: Line) -> None:
 
 @story("Approved by a second person: the maker's own answer does not count, the checker's does")
 def approved(line: Line) -> None:
-    """With a held row that the approval releases."""
+    """A batch with a held row that the approval releases."""
     policy = ApprovalPolicy(over_rupiah=0, held_too=True)
     batch_id = by_maker(line)
     request = ask_for_approval(line.handler, batch_id, policy, BY_TEST)
@@ -393,7 +393,7 @@ def unknown_amounts(line: Line) -> None:
 
 @story("Not one byte left; quoted still, sent later and paid")
 def not_sent(line: Line) -> None:
-    """Connections that are refused prove it; the breaker stops the chunk."""
+    """Refused connections prove that nothing was sent; the breaker stops the chunk."""
     batch_id = ready(line)
     catalogue = dict(catalogue_of(line.products()))
     at_sat = line.settings
@@ -410,7 +410,7 @@ def not_sent(line: Line) -> None:
 
 @story("An account: paused and resumed, spent from by others, topped up")
 def account(line: Line) -> None:
-    """Nothing of a batch in it."""
+    """An account's stream without a batch."""
     no_lag = FundingLimits(saldo_lag_seconds=0.0)
     pause_account(line.handler, ACCOUNT, "fraud alarm", BY_OPS)
     resume_account(line.handler, ACCOUNT, "all clear", BY_OPS)
@@ -461,7 +461,7 @@ def by_maker(line: Line) -> str:
 
 
 def nobody_listens(line: Line):  # type: ignore[no-untyped-def]
-    """The account's settings with an address at which connections are refused."""
+    """Return the account's settings with an address that refuses connections."""
     from dataclasses import replace
 
     return replace(line.settings, base_url="http://127.0.0.1:1/api")

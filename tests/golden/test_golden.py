@@ -1,4 +1,4 @@
-"""Today's code reads yesterday's logs as they were read: every golden history comes to what it came to."""
+"""Today's code reads old logs as before: every golden history gives its recorded states and results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HISTORIES = names()
 
 @pytest.mark.parametrize("name", HISTORIES)
 def test_a_history_is_as_it_was_recorded(name: str) -> None:
-    """Nobody has edited it: digests fit, versions have no gap, positions grow."""
+    """It was not edited: digests fit, versions have no gap, positions grow."""
     history = load(name)
     for recorded in history.events:
         assert recorded.computed_digest() == recorded.digest, recorded.position
@@ -24,7 +24,7 @@ def test_a_history_is_as_it_was_recorded(name: str) -> None:
 
 @pytest.mark.parametrize("name", HISTORIES)
 def test_a_history_comes_to_the_same_states(name: str) -> None:
-    """Every member that was known when it was recorded has its value; newer members may have any."""
+    """Every recorded member has its recorded value; newer members may have any."""
     history = load(name)
     today = states_of(history)
     assert today.keys() == history.states.keys()
@@ -60,7 +60,7 @@ def test_every_story_was_recorded() -> None:
 
 
 def test_a_history_is_never_recorded_again(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is out there in logs does not change because we would like it to."""
+    """Existing logs do not change with the code."""
     assert main(["record", HISTORIES[0]]) == 2
     assert "never written again" in capsys.readouterr().out
     assert main(["record", "no-such-story"]) == 2

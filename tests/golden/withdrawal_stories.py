@@ -1,4 +1,4 @@
-"""Lives of what a person withdraws."""
+"""Stories of withdrawals by a person."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TWO = f"{ONE}INV-2,50k-simpati,081200000002\n"
 
 @story("Quoted and reserved: one order withdrawn, the other paid")
 def withdrawn(line: Line) -> None:
-    """The batch goes on with what is left."""
+    """The batch continues with the other orders."""
     batch_id = ready(line, TWO)
     order = line.orders(batch_id)["INV-1"]
     withdraw_order(line.handler, order.request_id, "the customer paid elsewhere", PERSON)
@@ -24,7 +24,7 @@ def withdrawn(line: Line) -> None:
 
 @story("Quoted and reserved: the whole batch withdrawn")
 def batch_withdrawn(line: Line) -> None:
-    """Nothing of it was ever sent, so it is refused as a whole."""
+    """None of it was ever sent, so it is refused as a whole."""
     batch_id = ready(line, TWO)
     withdraw_batch(line.handler, batch_id, "the file was the wrong one", PERSON)
     line.finish(batch_id)

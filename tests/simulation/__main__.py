@@ -26,7 +26,7 @@ SHOWN_FAILURES = 5
 
 @dataclass(slots=True)
 class Tally:
-    """What became of a range of seeds. ``failures`` are pairs of seed and what was broken."""
+    """The results of a range of seeds. ``failures`` are pairs of seed and broken invariant."""
 
     seeds: int = 0
     orders: int = 0
@@ -35,7 +35,7 @@ class Tally:
     failures: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, other: Tally) -> None:
-        """Sum up."""
+        """Add another tally."""
         self.seeds += other.seeds
         self.orders += other.orders
         self.boundaries += other.boundaries
@@ -58,7 +58,7 @@ def run_range(first: int, count: int) -> Tally:
 
 
 def run_one(seed: int, *, traced: bool = False) -> Verdict:
-    """One seed, in memory, or (a smaller batch of it) on the database that the environment names."""
+    """Run one seed in memory, or a smaller batch of it on the database that the environment names."""
     backend = backend_of_environment()
     if backend is None:
         return run_seed(seed, traced=traced)
@@ -66,7 +66,7 @@ def run_one(seed: int, *, traced: bool = False) -> Verdict:
 
 
 def prepare_worker() -> None:
-    """Once in a process: keys, and a collector that does not look at what never goes away."""
+    """Prepare a worker process once: keys, and a garbage collector that skips permanent objects."""
     key_pairs()
     gc.collect()
     gc.freeze()
@@ -74,7 +74,7 @@ def prepare_worker() -> None:
 
 
 def run_many(first: int, count: int, jobs: int) -> Iterator[Tally]:
-    """Run the seeds on ``jobs`` processes; yields a tally for each task, in order."""
+    """Run the seeds on ``jobs`` processes. Yields a tally for each task, in order."""
     starts = range(first, first + count, SEEDS_A_TASK)
     counts = [min(SEEDS_A_TASK, first + count - start) for start in starts]
     if jobs == 1:
@@ -86,7 +86,7 @@ def run_many(first: int, count: int, jobs: int) -> Iterator[Tally]:
 
 
 def show(seed: int) -> None:
-    """Replay one seed and tell the story of the order that is about."""
+    """Replay one seed and print the story of the affected order."""
     verdict = run_one(seed, traced=True)
     print(f"seed {seed}")
     print(verdict.story())
@@ -94,7 +94,7 @@ def show(seed: int) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run as the command line says; 0 when every law held in every seed."""
+    """Run the command line. Returns 0 when every law held in every seed."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=2000, help="how many")
     parser.add_argument("--first-seed", type=int, default=1, help="the first of them")

@@ -1,7 +1,7 @@
-"""What the seeds of a test run have to be through, or the simulation proves less than it says.
+"""What must happen in the seeds of a test run; otherwise the simulation proves less than it says.
 
-Names are those of the counters that ``make simulate`` prints. A name that does not appear any more means that
-the weather, the line or the product has changed: find out which before taking it off this list.
+Names are those of the counters that ``make simulate`` prints. If a name no longer appears, the weather, the
+line or the product has changed: find out which before you remove it from this list.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import sandbox.faults
 from sandbox.faults import Rule
 
-# A SAT that forgets an id although its horizon has not passed breaks what every client has to rely on. The
-# horizon itself is simulated: what is sent again after it is charged again.
+# A SAT that forgets an id before its horizon has passed breaks an assumption that every client relies on. The
+# horizon itself is simulated: a request sent again after it is charged again.
 NEVER_DRAWN = frozenset({"forgotten_id"})
 
 
 def kinds_of_fault() -> set[str]:
-    """Every kind of fault that the local SAT server knows."""
+    """Return every kind of fault that the local SAT server can produce."""
     rules = [kind for kind in vars(sandbox.faults).values() if isinstance(kind, type)]
     names = {
         kind.model_fields["fault"].annotation
@@ -198,7 +198,7 @@ people:withdraw too late
 people:top-up
 """.strip().splitlines()
 
-# Two things have to go wrong one after the other for these.
+# These need two faults, one after the other.
 RARE = """
 transition:rejected -OrderReceived-> received
 fault:reject_resend
@@ -208,7 +208,7 @@ transition:succeeded -EvidenceContradicted-> succeeded
 transition:succeeded -StatusMismatched-> succeeded
 """.strip().splitlines()
 
-# So much has to come together for these that not even thousands of seeds have to see them.
+# These need so many coincidences that even thousands of seeds may lack them.
 SELDOM = """
 transition:escalated -OrderSucceeded-> succeeded
 transition:escalated -OrderFailed-> failed

@@ -8,21 +8,21 @@ from datetime import datetime
 from sat_hook.store.callbacks import KeptCallback
 
 TRUSTING_EVERY = 4
-"""The account of one seed in so many takes callbacks at their word."""
+"""One seed in this many has an account that trusts callbacks."""
 
 
 class SimulatedInbox:
-    """Callbacks as they were kept, in memory."""
+    """The stored callbacks, in memory."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._kept: dict[str, list[KeptCallback]] = {}
 
     def keep(self, request_id: str, body: bytes, signature: str) -> None:
-        """One that came for the first time."""
+        """Keep a callback that came for the first time."""
         callback = KeptCallback(request_id, body, signature, self._now())
         self._kept.setdefault(request_id, []).append(callback)
 
     def callbacks_of(self, account: str, request_ids: Sequence[str], limit: int) -> list[KeptCallback]:
-        """A simulation has one account."""
+        """Return all callbacks: a simulation has one account."""
         return [callback for key in request_ids for callback in self._kept.get(key, [])[-limit:]]

@@ -1,4 +1,6 @@
-"""What the watch knows: of every order, of the account, of what SAT told; and how it says what is broken."""
+"""What the watch knows of every order, of the account and of SAT's answers, and its reports of broken
+invariants.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from tests.simulation.weather import Weather
 
 
 class BrokenInvariantError(AssertionError):
-    """Something happened that must never happen."""
+    """An invariant does not hold."""
 
     def __init__(self, what: str, subject: str) -> None:
         super().__init__(f"{what} ({subject})")
@@ -61,7 +63,7 @@ class Known:
 
 
 class Knowledge:
-    """What was seen in one run."""
+    """What was observed in one run."""
 
     def __init__(
         self,
@@ -90,13 +92,13 @@ class Knowledge:
         self._prices: dict[bytes, dict[str, int]] = {}
 
     def count(self, what: str) -> None:
-        """One more of something that has to happen now and then."""
+        """Count an event that must happen now and then."""
         self.counters[what] += 1
 
     def broken(self, what: str, subject: str) -> None:
-        """Remember the first break and stop whoever is running.
+        """Record the first broken invariant and stop the running process.
 
-        :raises BrokenInvariantError: always. It may be swallowed on its way, so the run looks here as well.
+        :raises BrokenInvariantError: always. Other code may swallow it, so the run checks the record as well.
         """
         error = BrokenInvariantError(what, subject)
         self.note("WATCH", f"BROKEN: {error}")
@@ -109,5 +111,5 @@ class Knowledge:
             self.broken(what, subject)
 
     def has_funds(self, order: Order) -> bool:
-        """Whether funds stand behind a quoted order."""
+        """Whether a quoted order has reserved funds."""
         return order.row_number <= self._reserved_up_to[order.batch_id] and not order.must_be_reserved_again

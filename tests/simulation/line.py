@@ -1,4 +1,4 @@
-"""What Airflow does: steps as processes, tried again, given up, replaced, run twice at once; and people."""
+"""Plays Airflow's part (steps as processes: retried, given up, replaced, run twice at once) and people's."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ T = TypeVar("T")
 TRIES = 200
 ROUNDS_OF_PEOPLE = 6
 LONGEST_BEFORE_WITHDRAWAL_SECONDS = 90.0
-#: What ends a run of the DAG: another try of the step would fail as well.
+#: Ends a run of the DAG: another try of the step would fail as well.
 FOR_GOOD = (BatchStoppedError, BatchRefusedError, ApprovalRejectedError)
 
 
 @dataclass
 class Line(Steps):
-    """The way of batches through the steps, and the people around them."""
+    """Takes batches through the steps, with the people around them."""
 
     async def run(self) -> None:
-        """Everything, until nothing is left to do and every zombie has come to rest."""
+        """Run everything until no work is left and every zombie has stopped."""
         weather = self.plan.weather
         background = [
             asyncio.ensure_future(work)
@@ -100,12 +100,12 @@ class Line(Steps):
         await withdrawing
 
     def _marked_successful(self) -> frozenset[str]:
-        """Steps that a person marks as successful in Airflow, which then never run."""
+        """Return steps that a person marks as successful in Airflow, which then never run."""
         rate = self.plan.weather.marked_successful
         return frozenset(name for name in ("guard", "approve") if self.storm.strikes(rate))
 
     async def _run_once(self, batch: Batch, batch_id: str, marked: frozenset[str]) -> None:
-        """One run of the DAG. A step that fails for good ends it, but for the wait and the results."""
+        """Run the DAG once. A step that fails for good ends it, except for the wait and the results."""
         goes_on = True
         chunks: list[Chunk] = []
         for name in STEPS:
@@ -128,7 +128,7 @@ class Line(Steps):
                 await self.step("execute on a backup", partial(self._execute_on_the_backup, batch_id))
 
     async def step(self, name: str, work: Callable[[Process], Awaitable[T]]) -> T | None:
-        """Try a step as Airflow does, until it succeeds; None when it fails for good."""
+        """Try a step as Airflow does until it succeeds. Returns None when it fails for good."""
         for _ in range(TRIES):
             copies = 2 if self.storm.strikes(self.plan.weather.run_twice) else 1
             if copies == 2:
@@ -155,7 +155,7 @@ class Line(Steps):
             case Killed():
                 await asyncio.sleep(self.chance.uniform(0, 30))
             case ShortOfFundsError():
-                # A while later somebody pays in.
+                # A while later a person tops up the deposit.
                 await asyncio.sleep(self.chance.uniform(1, 120))
                 self.sat.judge.top_up(20_000_000)
                 self.watch.count("people:top-up")
@@ -172,7 +172,7 @@ class Line(Steps):
         if self.watch.first_break is not None:
             raise self.watch.first_break
 
-    # Those around it.
+    # Beside the batches.
 
     async def _calm_down(self) -> None:
         await asyncio.sleep(self.plan.weather.storm_seconds)
@@ -180,7 +180,7 @@ class Line(Steps):
         self.watch.note("weather", "the storm is over")
 
     async def _janitor(self) -> None:
-        # Now and then the janitor was switched off for longer than SAT is trusted to know an id.
+        # Now and then recovery was off for longer than SAT is trusted to know an id.
         late = self.chance.random() < 0.08
         await asyncio.sleep(RECOVERY.dedup_horizon_seconds + 300 if late else self.chance.uniform(5, 90))
         while True:
@@ -188,7 +188,7 @@ class Line(Steps):
             await asyncio.sleep(300 if self.storm.is_over else self.chance.uniform(20, 120))
 
     async def _in_background(self, name: str, work: Callable[[Process], Awaitable[None]]) -> None:
-        """One run of what comes again by itself, whatever becomes of this one."""
+        """Run a recurring job once, whatever its result."""
         process = self.process(name)
         end = await process.run(work(process))
         if end.zombie is not None:
@@ -199,7 +199,7 @@ class Line(Steps):
             raise end.error
 
     async def _curious(self, wanted: bool) -> None:
-        """Somebody who asks about orders again and again, ended ones too."""
+        """A user who asks about orders again and again, including ended ones."""
         while wanted and not self.storm.is_over:
             await asyncio.sleep(self.chance.uniform(5, 40))
             self.watch.count("people:ask again")
@@ -217,7 +217,7 @@ class Line(Steps):
             await ask_about(handler, sat, sent, by(process))
 
     async def _doubts_settled(self) -> None:
-        """Wait for the janitor, as long as an order was taken back and called successful again."""
+        """Wait for recovery while an order was reversed and then called successful again."""
         for _ in range(ROUNDS_OF_PEOPLE):
             taken_back = self.store.orders_of_account(self.account, (OrderState.REVERSED,))
             if self.storm.is_over and not any(order.doubted_at for order in taken_back):
@@ -242,7 +242,7 @@ class Line(Steps):
         self._resumed.set()
 
     async def _withdrawal(self, batch_id: str) -> None:
-        """Somebody does not want the batch, or an order of it, to be paid after all."""
+        """A person withdraws the batch, or one order of it."""
         if self.chance.random() >= self.plan.weather.withdraw:
             return
         await asyncio.sleep(self.chance.uniform(0, LONGEST_BEFORE_WITHDRAWAL_SECONDS))
@@ -270,13 +270,13 @@ class Line(Steps):
         return True
 
     async def _people(self, process: Process, *, batch_id: str, is_last: bool) -> bool:
-        """People look at what was held or handed to them; True when the batch has to go on."""
+        """People decide held and escalated orders. Returns True when the batch must run again."""
         handler = self.handler(process)
 
         def look() -> bool:
             orders = list(each_order(handler.store, OrderSlice(batch_id)))
             if any(order.state is OrderState.QUOTED for order in orders):
-                # Paid as far as the deposit reached; somebody pays in for the rest.
+                # Paid as far as the deposit reached; a person tops it up for the rest.
                 self.sat.judge.top_up(20_000_000)
                 self.watch.count("people:top-up")
             now = handler.clock.now()

@@ -88,12 +88,12 @@ class SimulatedSAT:
         self._receive = receive
 
     def stop_faults(self) -> None:
-        """From now on SAT is honest. What is under way keeps its story."""
+        """Make SAT honest from now on. Orders in flight keep their faults."""
         self.fired.update(self.world.faults.fired)
         self.world.change_scenario(self.world.scenario.model_copy(update={"faults": ()}))
 
     def serve(self, request: Request) -> asyncio.Future[WireResponse | TransportFault]:
-        """Take a request in; the future is what comes back, if anything does."""
+        """Accept a request. The returned future is the response, if there is one."""
         answer: asyncio.Future[WireResponse | TransportFault] = asyncio.get_running_loop().create_future()
         self._spawn(self._serve(request, answer))
         return answer
@@ -123,7 +123,7 @@ class SimulatedSAT:
             )
         elif arrival.loss is Manner.RESET:
             answer.set_result(TransportFault(FaultKind.CONNECTION_RESET, sent=True, detail="reset"))
-        # Silence: the future stays open, and the client's own patience ends the wait.
+        # No response: the future stays open, and the client's own timeout ends the wait.
 
     def _judged(self) -> None:
         self._watch.judged(self.world)
@@ -183,7 +183,7 @@ class SimulatedSAT:
 
 
 class _Inbox:
-    """Stands where the receiver's inbox stands."""
+    """Replaces the receiver's inbox."""
 
     def __init__(self, keep: Callable[[str, str, bytes, str], bool]) -> None:
         self._keep = keep
@@ -229,7 +229,7 @@ def _asgi(account: str, callback: Callback) -> AsgiRequest:
 
 
 class SimulatedTransport:
-    """Stands where aiohttp stands in the real client, with the same promise: faults, never exceptions."""
+    """Replaces aiohttp in the real client, with the same promise: faults, never exceptions."""
 
     def __init__(
         self, sat: SimulatedSAT, process: Process, watch: Watch, storm: Storm, settings: AccountSettings
@@ -289,14 +289,15 @@ class SimulatedTransport:
         asked_at = process.time.seconds
         if is_checkout:
             self._watch.written(process, request, self._settings.account)
-            # A process that stops between the look at its window and the write: the provider's dedup's case.
+            # A process that stops between the check of its send window and the write: SAT's deduplication
+            # covers this case.
             frozen_before = process.frozen_until
             await process.gate("as a checkout is written")
             self._watch.left(process, request, was_frozen=process.frozen_until > frozen_before)
         answer = self._sat.serve(_incoming(base_url, request))
         if is_checkout:
             await process.gate("after a checkout was sent")
-        # Shielded: the reply to somebody who has stopped listening is still on its way.
+        # Shielded: the reply to a client that no longer listens is still on its way.
         reply = await asyncio.shield(answer)
         if is_checkout:
             self._watch.answered(process, request, reply)
@@ -323,14 +324,14 @@ def client_of(
     storm: Storm,
     settings: AccountSettings,
 ) -> AsyncSATClient:
-    """The real client of one process, with the simulated wire below it."""
+    """Return the real client of one process, on the simulated wire."""
     client = AsyncSATClient(settings, process.clock)
     client._transport = SimulatedTransport(sat, process, watch, storm, settings)  # type: ignore[assignment]
     return client
 
 
 def settings_of(account: str, seals: Seals) -> AccountSettings:
-    """The account's settings; limits as in life."""
+    """Return the account's settings, with real limits."""
     return AccountSettings(
         account=account,
         environment=Environment.CUSTOM,
@@ -344,5 +345,5 @@ def settings_of(account: str, seals: Seals) -> AccountSettings:
 
 
 def other_account(account: str) -> str:
-    """Another account of the same installation, at the same SAT."""
+    """Return another account of the same installation, at the same SAT."""
     return f"{account}-other"

@@ -1,6 +1,6 @@
-"""The same simulation on the real store: one database, an account of its own for every seed.
+"""The same simulation on the real store: one database, and a new account for every seed.
 
-The DSNs come by environment variables, because they hold passwords.
+The DSNs come from environment variables, because they hold passwords.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FINGERPRINT = "simulated"
 
 @cache
 def backend_of_environment() -> MakeBackend | None:
-    """The database that the environment names, opened once in a process; None when it names none."""
+    """Return the database that the environment names, opened once per process; None when it names none."""
     writer, receiver = os.environ.get(WRITER_VARIABLE), os.environ.get(RECEIVER_VARIABLE)
     if not writer or not receiver:
         return None
@@ -34,14 +34,14 @@ def backend_of_environment() -> MakeBackend | None:
 
 
 class StoreInVirtualTime(PostgresEventStore):
-    """The real store, whose machine keeps the simulation's time; ``recorded_at`` is PostgreSQL's own."""
+    """The real store on a machine that keeps the simulation's time; ``recorded_at`` is PostgreSQL's own."""
 
     def __init__(self, database: Database, clock: VirtualClock) -> None:
         super().__init__(database)
         self._clock = clock
 
     def database_time(self) -> datetime:
-        """What a right clock shows in the simulation."""
+        """Return the time of a correct clock in the simulation."""
         return self._clock.now()
 
 
@@ -54,7 +54,7 @@ class PostgresBackend:
         self._inbox = queries("inbox")
 
     def make(self) -> MakeBackend:
-        """What :func:`tests.simulation.simulation.run_seed` takes."""
+        """Return a backend for :func:`tests.simulation.simulation.run_seed`."""
 
         def backend(clock: VirtualClock) -> Backend:
             return Backend(
@@ -68,7 +68,7 @@ class PostgresBackend:
         return backend
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._writer.close()
         self._receiver.close()
 

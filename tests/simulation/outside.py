@@ -1,4 +1,4 @@
-"""What a process reaches database and spool through: each call is a boundary, and may meet trouble."""
+"""A process' access to database and spool: each call is a boundary, where a fault may happen."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ LONGEST_COMMIT_SECONDS = 0.02
 
 
 class Offloading:
-    """Blocking work done in place, with the time it takes, and the process frozen around it now and then."""
+    """Runs blocking work in place, lets its time pass, and sometimes freezes the process around it."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
 
     async def __call__(self, work: Callable[[], T]) -> T:
-        # Every fourth takes its time, so that everybody overtakes everybody at some time.
+        # Every fourth one is slow, so that every process overtakes every other at some time.
         chance = self._process.chance
         slow = chance.random() < 0.25
         await asyncio.sleep(chance.uniform(SHORTEST_COMMIT_SECONDS, LONGEST_COMMIT_SECONDS) if slow else 0)
@@ -62,7 +62,7 @@ class GuardedStore:
         conflicts = self._base.append(changes, provenance, occurred_at)
         self._watch.appended(self._process, changes, conflicts, provenance, occurred_at)
         if isinstance(self._base, MemoryEventStore):
-            # On PostgreSQL this is looked at once, at the end: a read for every append would cost too much.
+            # On PostgreSQL this is checked once, at the end: a read for every append would cost too much.
             for change in changes:
                 if change.stream.kind is StreamKind.ORDER:
                     self._watch.projected(change.stream.key, self._base.orders.get(change.stream.key))
@@ -74,7 +74,7 @@ class GuardedStore:
         self._alive()
         orders = self._base.load_orders(request_ids)
         for request_id in orders:
-            # A read, and then somebody else's commit before ours: one thread shows it as a read of the past.
+            # A read, and then another process' commit before ours: on one thread, this is a read of the past.
             earlier = self._watch.before_the_last_commit(request_id, self._process)
             if earlier is not None and self._storm.strikes(self._watch.weather.stale_read):
                 self._watch.count("store:read overtaken by a commit")
@@ -98,13 +98,13 @@ class GuardedStore:
             self._alive()
             return method(*args, **kwargs)
 
-        # Kept, so that the next call finds it without coming here.
+        # Kept, so that the next call finds it without a boundary.
         self.__dict__[name] = read
         return read
 
 
 class GuardedFunds:
-    """The funds as one process sees them: what happens under the lock happens as a whole, or not at all."""
+    """The funds as one process sees them. Everything under the lock happens, or nothing."""
 
     def __init__(self, base: FundsStore, process: Process, watch: Watch) -> None:
         self._base = base
@@ -125,7 +125,7 @@ class GuardedFunds:
 
 
 class GuardedGuards:
-    """The guards' ledger as one process sees it; under its lock everything happens or nothing."""
+    """The guards' ledger as one process sees it. Everything under its lock happens, or nothing."""
 
     def __init__(self, base: GuardLedger, process: Process, watch: Watch) -> None:
         self._base = base
@@ -141,7 +141,7 @@ class GuardedGuards:
 
 
 class _WatchedAccount:
-    """An account under its lock. A kill in here would leave nothing behind, so there is none."""
+    """An account under its lock. A kill in here would leave no trace, so there is none."""
 
     def __init__(self, opened: AccountFunds | LockedAccount, process: Process, watch: Watch) -> None:
         self._opened = opened
@@ -206,7 +206,7 @@ class GuardedSchedule:
 
 
 class MemorySpool:
-    """Blobs in a dictionary; whole or not at all, like the real ones."""
+    """Blobs in a dictionary; written completely or not at all, like the real ones."""
 
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}

@@ -1,8 +1,8 @@
-"""Processes that can be killed, frozen, or run twice at once, and what they reach the outside through.
+"""Processes that can be killed, frozen, or run twice at once, and their access to the outside.
 
-A process touches the world at boundaries only: a commit, a request, a file. At each it may be killed (then
-nothing of it reaches the outside any more) or frozen (then it goes on later, as if nothing had happened,
-while others may have taken its place).
+A process touches the world only at boundaries: a commit, a request, a file. At each it may be killed (from
+then on nothing from it reaches the outside) or frozen (it continues later without noticing, and others may
+have taken its place).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LONGEST_FREEZE_SECONDS = 240.0
 
 
 class Killed(BaseException):
-    """SIGKILL: no handler of the product may see it as its own, so it is no Exception."""
+    """SIGKILL. Not an Exception, so that no handler of the product catches it."""
 
 
 class Fate:
@@ -36,7 +36,7 @@ class Fate:
 
 @dataclass
 class Census:
-    """Numbers the boundaries of a run in the order in which they are passed."""
+    """Numbers the boundaries of a run in the order they are passed."""
 
     fate: Fate
     passed: int = 0
@@ -44,7 +44,7 @@ class Census:
     keep_labels: bool = False
 
     def pass_(self, process: Process, label: str) -> None:
-        """One more boundary."""
+        """Count one more boundary."""
         number = self.passed
         self.passed += 1
         if self.keep_labels:
@@ -53,7 +53,7 @@ class Census:
 
 
 class KilledAt(Fate):
-    """Stops the process that passes boundary ``number``; everything else passes."""
+    """Stops the process that passes boundary ``number``; all others pass."""
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -66,7 +66,7 @@ class KilledAt(Fate):
 
 
 class Storm(Fate):
-    """Kills and freezes by chance, until the storm is over."""
+    """Kills and freezes at random, until the storm is over."""
 
     def __init__(
         self, weather: Weather, chance: random.Random, time: VirtualTime, counters: Counter[str]
@@ -78,11 +78,11 @@ class Storm(Fate):
 
     @property
     def is_over(self) -> bool:
-        """True once nothing goes wrong any more."""
+        """Whether all faults have ended."""
         return self._time.seconds >= self._weather.storm_seconds
 
     def strikes(self, rate: float) -> bool:
-        """True when a fault of this rate happens now."""
+        """Whether a fault with this rate happens now."""
         return rate > 0 and not self.is_over and self._chance.random() < rate
 
     def at(self, number: int, process: Process, label: str) -> None:
@@ -115,34 +115,40 @@ class Process:
     _given_up: asyncio.Event = field(default_factory=asyncio.Event)
 
     def boundary(self, label: str) -> None:
-        """Pass one boundary; raises :class:`Killed` when the process is dead or dies here."""
+        """Pass one boundary.
+
+        :raises Killed: the process is dead or dies here.
+        """
         if self.is_dead:
             raise Killed
         self.census.pass_(self, label)
 
     async def gate(self, label: str) -> None:
-        """Pass one boundary; a process that was frozen stands here until it thaws."""
+        """Pass one boundary. A frozen process stays here until it thaws."""
         await self.thawed()
         self.boundary(label)
         await self.thawed()
 
     async def thawed(self) -> None:
-        """Return when the process is not frozen; raises :class:`Killed` when it is dead."""
+        """Return when the process is not frozen.
+
+        :raises Killed: it is dead.
+        """
         while self.time.seconds < self.frozen_until and not self.is_dead:  # noqa: ASYNC110
-            # It may be frozen again meanwhile, so it looks again afterwards.
+            # It may be frozen again in the meantime, so check again afterwards.
             await asyncio.sleep(self.frozen_until - self.time.seconds)
         if self.is_dead:
             raise Killed
 
     def die(self, label: str) -> None:
-        """Stop existing, here and now."""
+        """Stop existing at once."""
         self.note(self.name, f"killed {label}")
         self.is_dead = True
         self._death.set()
         raise Killed
 
     def freeze(self, seconds: float) -> None:
-        """Stand still for ``seconds``; after a missed heartbeat the process is given up by its supervisor."""
+        """Stand still for ``seconds``. After a missed heartbeat the supervisor gives the process up."""
         self.note(self.name, f"frozen for {seconds:.1f} s")
         self.frozen_until = self.time.seconds + seconds
         self.last_frozen_at = self.time.seconds
@@ -173,14 +179,14 @@ class Process:
 
 
 async def _bury(task: asyncio.Future[T]) -> None:
-    # Cancelling runs finally clauses, which a SIGKILL would not; they reach nothing outside any more.
+    # Cancelling runs finally clauses, which a SIGKILL would not. They no longer reach the outside.
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Ended(Generic[T]):
-    """How a process ended: with a value, with an error, or given up while it goes on as a zombie."""
+    """How a process ended: with a value, with an error, or given up while it continues as a zombie."""
 
     value: T | None
     error: BaseException | None

@@ -1,4 +1,4 @@
-"""Bodies that went over the wire, read as far as they can be; nonsense is nothing."""
+"""Reads bodies from the wire as far as possible; an unreadable body gives nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sat_hook.protocol.exchange import TransportFault, WireResponse
 
 
 def attributes_of(body: bytes) -> dict[str, Any]:
-    """The attributes of a document with one item; empty when it is none."""
+    """Return the attributes of a document with one item; empty if it is not one."""
     try:
         attributes = json.loads(body)["data"]["attributes"]
     except (ValueError, KeyError, TypeError):
@@ -18,7 +18,7 @@ def attributes_of(body: bytes) -> dict[str, Any]:
 
 
 def id_of(body: bytes) -> str | None:
-    """The id of a document with one item."""
+    """Return the id of a document with one item."""
     try:
         return str(json.loads(body)["data"]["id"])
     except (ValueError, KeyError, TypeError):
@@ -26,7 +26,7 @@ def id_of(body: bytes) -> str | None:
 
 
 def codes_of(reply: WireResponse | TransportFault | None) -> frozenset[str]:
-    """The codes of an error document."""
+    """Return the codes of an error document."""
     if not isinstance(reply, WireResponse):
         return frozenset()
     try:

@@ -1,7 +1,7 @@
 """Signatures that cost a microsecond instead of a millisecond, in the shape of the real ones.
 
-RSA would be nine tenths of the simulation's time and finds nothing here that its own tests do not find. One
-seed in fifty runs with the real thing all the same.
+RSA would take nine tenths of the simulation's time, and finds nothing here that its own tests do not find.
+One seed in fifty still runs with real signatures.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ REAL_EVERY = 50
 
 
 class Seal:
-    """Signs like a private key: only who holds the same secret can do it."""
+    """Signs like a private key: signing needs the secret."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
@@ -29,7 +29,7 @@ class Seal:
         return base64.b64encode(hmac.digest(self._secret, body, hashlib.sha256)).decode("ascii")
 
     def forge(self, body: bytes) -> str:
-        """A well-formed seal by somebody whom nobody trusts."""
+        """Return a well-formed seal by an untrusted signer."""
         return Seal(b"a stranger").sign(body)
 
 
@@ -42,7 +42,7 @@ class SealVerifier:
         self._seal = seal
 
     def verify(self, body: bytes, signature: str | None) -> str:
-        """The fingerprint; raises as :class:`sat_hook.protocol.signing.Verifier` does."""
+        """Return the fingerprint. Raises as :class:`sat_hook.protocol.signing.Verifier` does."""
         if signature is None or not signature.strip():
             raise SignatureMissingError("the signature header is missing or empty")
         if not hmac.compare_digest(signature.encode(), self._seal.sign(body).encode()):
@@ -62,13 +62,13 @@ class Seals:
 
 @cache
 def key_pairs() -> KeyPairs:
-    """Real keys, made once in a process: the sandbox wants some even where they are not used."""
+    """Return real keys, made once per process: the sandbox needs some even if they are not used."""
     return KeyPairs.generate()
 
 
 @cache
 def real_seals() -> Seals:
-    """RSA, as in life."""
+    """Return RSA signatures, as in production."""
     keys = key_pairs()
     return Seals(
         Signer(keys.client_private_pem),
@@ -80,6 +80,6 @@ def real_seals() -> Seals:
 
 @cache
 def quick_seals() -> Seals:
-    """The quick stand-ins."""
+    """Return the quick stand-ins."""
     partner, sat = Seal(b"the partner"), Seal(b"sat itself")
     return Seals(partner, SealVerifier(partner), sat, SealVerifier(sat))

@@ -1,4 +1,4 @@
-"""One seed, from the first draw to the verdict."""
+"""Runs one seed, from the first draw to the verdict."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SELDOM_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Where the log is kept: a store, a schedule, and the receiver's one act."""
+    """The storage of the log: a store, a schedule, and the receiver's one action."""
 
     store: EventStore
     schedule: PollSchedule
@@ -56,7 +56,7 @@ class Backend:
 
 
 def memory_backend(clock: VirtualClock) -> Backend:
-    """Everything in dictionaries."""
+    """Return a backend with everything in dictionaries."""
     store = MemoryEventStore(clock)
     schedule = MemoryPollSchedule(store)
     return Backend(
@@ -73,7 +73,7 @@ MakeBackend = Callable[[VirtualClock], Backend]
 
 @dataclass(slots=True)
 class Verdict:
-    """What became of one seed. ``digest`` covers the whole story, so that a replay can be compared."""
+    """The result of one seed. ``digest`` covers the whole story, so that replays can be compared."""
 
     seed: int
     broken: BaseException | None
@@ -87,11 +87,11 @@ class Verdict:
 
     @property
     def subject(self) -> str:
-        """The order that the break is about, where it is about one."""
+        """The order that the broken invariant is about, if it is about one."""
         return self.broken.subject if isinstance(self.broken, BrokenInvariantError) else ""
 
     def story(self) -> str:
-        """What happened, in order; only what is about the order of the break, where there is one."""
+        """What happened, in order; only the events of the affected order, if there is one."""
         subject = self.subject
         lines = []
         for seconds, who, what in self.notes:
@@ -113,14 +113,14 @@ def run_seed(
     traced: bool = False,
     account: str | None = None,
 ) -> Verdict:
-    """Simulate one seed; never raises for anything that the simulated world does.
+    """Simulate one seed. Never raises for anything that the simulated world does.
 
-    :param plan: instead of the one that the seed draws.
-    :param fate: instead of the storm that the plan's weather makes.
+    :param plan: replaces the plan that the seed draws.
+    :param fate: replaces the storm of the plan's weather.
     :param traced: keep the story and the names of the boundaries.
     """
     plan = plan or draw_plan(seed)
-    # Nobody pauses the account in most seeds; looking for it every half second would take most of the time.
+    # In most seeds the account is never paused; a check every half second would take most of the time.
     looks = pause_watch.LOOK_EVERY_SECONDS if plan.weather.pause else SELDOM_SECONDS
     with _without_surroundings(), patch.object(pause_watch, "LOOK_EVERY_SECONDS", looks):
         return _Run(seed, plan, fate, backend, traced, account or f"seed{seed}").verdict()
@@ -128,7 +128,7 @@ def run_seed(
 
 @contextmanager
 def _without_surroundings() -> Iterator[None]:
-    """This machine's logs, proxies and authorities are no part of a simulated world."""
+    """Hide this machine's logs, proxies and certificate authorities from the simulated world."""
     was = async_transport.proxy_of, async_transport.ca_bundle, logging.root.manager.disable
     async_transport.proxy_of = lambda url: None
     async_transport.ca_bundle = lambda environment=None: ""
@@ -181,7 +181,7 @@ class _Run:
         broken = self._watch.first_break or broken
         line = self._line
         if line is None:
-            # Not even the world could be made: no finding of the simulation.
+            # The world could not be made: this is not a finding of the simulation.
             raise RuntimeError(f"seed {self._seed} cannot begin") from broken
         log = self._log() if broken is None else []
         return Verdict(
@@ -205,7 +205,7 @@ class _Run:
             self._notes.append((self._time.seconds, who, what))
 
     def _trusted(self, sat: SimulatedSAT) -> TrustedCallbacks | None:
-        """What a connection with trust_callbacks has."""
+        """Return the rules of a connection with trust_callbacks."""
         if self._seed % TRUSTING_EVERY:
             return None
         return TrustedCallbacks(sat.inbox, self._account, self._seals.sat_verifier)  # type: ignore[arg-type]
@@ -312,7 +312,7 @@ class _Run:
         store = self._line.store
         if isinstance(store, MemoryEventStore):
             return store.log
-        # A database that many seeds share: what began with this run, and is about its account.
+        # In a database that many seeds share: only rows of this run's account, since the run began.
         own = {*self._watch.known, *self._line.batch_ids}
         rows: list[RecordedEvent] = []
         after, end = self._log_began_at, store.close_position()
@@ -332,7 +332,7 @@ def _digest(log: list[RecordedEvent], counters: Counter[str]) -> str:
 
 
 def seeds_per_second(first: int, count: int) -> float:
-    """How fast this machine goes, one process."""
+    """Measure this machine's speed with one process."""
     began = real_time.perf_counter()
     for seed in range(first, first + count):
         run_seed(seed)

@@ -74,12 +74,12 @@ BY_APPROVER = Provenance("user:budi", "an approval")
 
 
 class ShortOfFundsError(RuntimeError):
-    """The deposit does not reach: Airflow's task is deferred until somebody pays in."""
+    """The deposit is too low: Airflow's task is deferred until a top-up."""
 
 
 @dataclass
 class Steps:
-    """One account with its database, its SAT, and what a process does with them."""
+    """One account with its database and its SAT, and the actions of a process on them."""
 
     plan: Plan
     account: str
@@ -103,7 +103,7 @@ class Steps:
     _resumed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def process(self, name: str) -> Process:
-        """A new process on some machine, whose clock is a little wrong, and now and then very."""
+        """Start a process on a machine whose clock is slightly wrong, and sometimes very wrong."""
         weather = self.plan.weather
         wrong = self.chance.uniform(-weather.skew_seconds, weather.skew_seconds)
         if self.storm.strikes(weather.wrong_clock):
@@ -114,17 +114,17 @@ class Steps:
         return Process(f"{name}#{number}", self.time, clock, self.census, self.chance, self.watch.note)
 
     def handler(self, process: Process) -> CommandHandler:
-        """The command handler as ``process`` has it."""
+        """Return the command handler of ``process``."""
         store = GuardedStore(self.store, process, self.storm, self.watch)
         clock = shared_clock(store, process.clock)  # type: ignore[arg-type]
         return CommandHandler(store, clock, Offloading(process))  # type: ignore[arg-type]
 
     def client(self, process: Process, settings: AccountSettings | None = None) -> AsyncSATClient:
-        """The client as ``process`` has it."""
+        """Return the client of ``process``."""
         return client_of(self.sat, process, self.watch, self.storm, settings or self.settings)
 
     def ports(self, process: Process) -> Ports:
-        """The account as ``process`` has it. Now and then a run names another account's connection."""
+        """Return the account's ports of ``process``. Sometimes a run names another account's connection."""
         settings, spool = self.settings, GuardedSpool(self.spool, process)
         if self.storm.strikes(self.plan.weather.wrong_account):
             self.watch.count("process:another account's connection")
@@ -149,7 +149,7 @@ class Steps:
         )
 
     def run_of(self, process: Process, batch_id: str) -> BatchRun:
-        """The batch's run, as ``process`` has it."""
+        """Return the batch's run in ``process``."""
         return self._run(self.ports(process), process, batch_id)
 
     def _run(self, ports: Ports, process: Process, batch_id: str) -> BatchRun:
@@ -177,7 +177,7 @@ class Steps:
         return done.batch_id
 
     async def _do(self, name: str, batch_id: str, process: Process, chunk: Chunk | None = None) -> bool:
-        """One step of the batch's run; False when the run does not go on from here."""
+        """Do one step of the batch's run. Returns False when the run ends here."""
         run = self.run_of(process, batch_id)
         match name:
             case "quote":
@@ -195,7 +195,7 @@ class Steps:
             case "wait":
                 await self._wait(run)
             case _:
-                # Those that call nobody.
+                # Steps that call no service.
                 await run.ports.offload(getattr(run, name))
         return True
 
@@ -204,7 +204,7 @@ class Steps:
         return await run.ports.offload(partial(run.plan_chunks, chunk_rows))
 
     async def _approve(self, run: BatchRun, process: Process) -> bool:
-        """Somebody answers after a while, and not always as one should."""
+        """A person answers after a while, and sometimes wrongly."""
         chance, offload = process.chance, run.ports.offload
         request = await offload(run.ask_approval)
         if request is None:
@@ -235,7 +235,7 @@ class Steps:
 
     @property
     def _asked_rules(self) -> AccountRules:
-        """What connection and run ask for: the account's rules, or nothing."""
+        """Return the rules that connection and run ask for, or none."""
         return NO_RULES if self.plan.weather.connection_is_loose else self._account_rules
 
     async def _reserve(self, run: BatchRun) -> None:
@@ -247,7 +247,7 @@ class Steps:
             self.backup = copy_of(self.store)
 
     async def _execute_on_the_backup(self, batch_id: str, process: Process) -> None:
-        """Somebody restores an older backup by mistake, sees orders that were not sent, and has them sent."""
+        """A person restores an older backup by mistake, sees orders that were not sent, and sends them."""
         restored, self.backup = self.backup, None
         if restored is None or not isinstance(self.store, MemoryEventStore):
             return
@@ -302,17 +302,17 @@ class Steps:
 
 
 def by(process: Process) -> Provenance:
-    """The provenance of what a process does by itself."""
+    """Return the provenance of a process' own actions."""
     return Provenance("service:airflow", process.name)
 
 
 def facts_of(process: Process) -> RunFacts:
-    """What a process knows of its run."""
+    """Return what a process knows of its run."""
     return RunFacts(by(process), run="bulk_disbursement/simulated")
 
 
 def copy_of(store: MemoryEventStore) -> MemoryEventStore:
-    """A backup: nothing that happens to one store afterwards shows in the other."""
+    """Return a backup: later changes to one store do not show in the other."""
     made = copy(store)
     for name, value in vars(store).items():
         if isinstance(value, dict | list):

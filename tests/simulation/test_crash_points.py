@@ -20,7 +20,7 @@ ROWS = (
     "O-5,speedy-indihome,530000000005,,\n"
     "O-6,no-such-product,081200000006,,\n"
 )
-# One order of each sort of trouble, so that asking, sending again and rejecting have crash points too.
+# One order with each kind of fault, so that status queries, resending and rejecting have crash points too.
 FAULTS = [
     {"fault": "response_lost", "client_numbers": ["081200000003"], "operations": ["checkout"], "times": 1},
     {"fault": "request_lost", "client_numbers": ["530000000005"], "operations": ["checkout"], "times": 1},
@@ -57,7 +57,7 @@ BOUNDARIES = {
 WEATHER = replace(
     CALM,
     storm_seconds=600.0,
-    operator=0.0,  # nobody guesses the end of an order that was handed over
+    operator=0.0,  # no person guesses the end of an escalated order
     scenario=scenario_of(
         {"seed": 4, "faults": FAULTS, "fulfilment": {"min_seconds": 1.0, "max_seconds": 5.0}}
     ),
@@ -79,7 +79,7 @@ def test_the_undisturbed_batch_passes_every_kind_of_boundary(undisturbed: Verdic
 
 
 def test_stopped_at_every_boundary_the_batch_still_ends_as_it_must(undisturbed: Verdict) -> None:
-    """The process dies at boundary n, for every n; whoever comes after it pays every order exactly once."""
+    """If the process dies at boundary n, for every n, its successor still pays every order exactly once."""
     stopped: Counter[str] = Counter()
     for number in range(undisturbed.boundaries):
         fate = KilledAt(number)
@@ -88,7 +88,7 @@ def test_stopped_at_every_boundary_the_batch_still_ends_as_it_must(undisturbed: 
         assert fate.hit is not None, f"boundary {number} was never passed"
         assert verdict.broken is None, f"{where}: {verdict.broken}"
         assert {**verdict.ends, "O-4": EXPECTED["O-4"]} == EXPECTED, where
-        # After a send that may have arrived not even a listed rejection is an end: people get that order.
+        # After a send that may have arrived, even a listed rejection is not an end: a person gets that order.
         assert verdict.ends["O-4"] in ("failed", "escalated"), where
         stopped[fate.hit.partition(": ")[2]] += 1
     assert set(stopped) == BOUNDARIES

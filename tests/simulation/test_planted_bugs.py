@@ -1,4 +1,4 @@
-"""Bugs planted on purpose are found: what watches over the laws can see."""
+"""Bugs planted on purpose are found, so the watch over the laws works."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEEDS = 400
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_planted_bug_is_found(bug: PlantedBug) -> None:
-    """Within so many seeds the watch says what is broken, in the words that fit."""
+    """Within a limited number of seeds the watch reports the broken invariant in the expected words."""
     with bug.planted_in():
         for seed in range(1, SEEDS + 1):
             broken = run_seed(seed).broken
@@ -28,7 +28,7 @@ def test_a_planted_bug_is_found(bug: PlantedBug) -> None:
 
 
 def test_there_are_enough_of_them() -> None:
-    """Twenty at least, each with a name of its own."""
+    """There are at least twenty, each with its own name."""
     assert len({bug.name for bug in BUGS}) == len(BUGS) >= 20
 
 

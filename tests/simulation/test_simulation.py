@@ -1,4 +1,4 @@
-"""Many small worlds, each told by a number: whatever goes wrong in them, the laws hold."""
+"""Many small worlds, one per seed: whatever faults they have, the laws hold."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tests.simulation.simulation import run_seed
 
 SEEDS_IN_MEMORY = 300
 SEEDS_ON_POSTGRES = 60
-#: Seeds in which something happens that three hundred may lack. A change of the simulation gives other seeds
-#: other days; then more seeds are run until everything was seen, and this list is worth renewing.
+#: Seeds with events that three hundred may lack. A change of the simulation gives other seeds other events;
+#: then more seeds are run until everything was seen, and this list should be renewed.
 REMARKABLE_SEEDS = (758,)
 SEEDS_AT_ONCE = 100
 SEEDS_AT_MOST = 2000
 
 
 def unseen(tally: Tally) -> list[str]:
-    """What has to happen and did not."""
+    """Return required events that did not happen."""
     stopped = [name for name in tally.counters if name.startswith("process:")]
     return [
         *(name for name in (*EVERY_THOUSAND_SEEDS, *RARE) if not tally.counters[name]),
@@ -38,7 +38,7 @@ def unseen(tally: Tally) -> list[str]:
 
 @pytest.fixture(scope="module")
 def seen() -> Tally:
-    """Hundreds of seeds on the in-memory store, and more until everything was seen that has to happen."""
+    """Run hundreds of seeds on the in-memory store, and more until every required event was seen."""
     total = Tally()
     for tally in run_many(1, SEEDS_IN_MEMORY, jobs=2):
         total.add(tally)
@@ -61,20 +61,20 @@ def test_the_laws_hold_whatever_goes_wrong(seen: Tally) -> None:
 
 @pytest.mark.timeout(1800)
 def test_what_should_go_wrong_does_go_wrong(seen: Tally) -> None:
-    """Every fault, transition, code, reason and boundary: where nothing happens every law holds."""
+    """Every fault, transition, code, reason and boundary occurs: without events, every law would hold."""
     assert unseen(seen) == []
 
 
 @pytest.mark.timeout(1800)
 def test_nothing_happens_that_is_not_listed(seen: Tally) -> None:
-    """A new fault, transition or code of SAT's has to be put on the list, or nobody would miss it later."""
+    """A new fault, transition or code of SAT must be added to the list, or its loss would go unnoticed."""
     listed = {*EVERY_THOUSAND_SEEDS, *RARE, *SELDOM, "code:None"}
     kinds = ("fault:", "transition:", "code:")
     assert sorted(name for name in seen.counters if name.startswith(kinds) and name not in listed) == []
 
 
 def test_every_kind_of_fault_is_on_the_list() -> None:
-    """Whatever the local SAT server can do wrong is drawn, or it is said why it is not."""
+    """Every fault of the local SAT server is drawn, or there is a stated reason why not."""
     rare = {name.removeprefix("fault:") for name in RARE if name.startswith("fault:")}
     drawn = {name.split(":")[0] for name in (*FAULTS, *rare)}
     assert kinds_of_fault() - drawn == NEVER_DRAWN
@@ -88,7 +88,7 @@ def test_a_seed_replays_exactly() -> None:
 
 @pytest.mark.timeout(1800)
 def test_the_laws_hold_on_postgresql(database: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same worlds on the real store: one database, an account of its own for every seed."""
+    """The laws hold in the same worlds on the real store: one database, a new account for every seed."""
     monkeypatch.setenv(WRITER_VARIABLE, database.writer_dsn)
     monkeypatch.setenv(RECEIVER_VARIABLE, database.receiver_dsn)
     total = Tally()

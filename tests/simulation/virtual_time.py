@@ -1,4 +1,6 @@
-"""Time that passes only when everybody waits: a clock, and an event loop that jumps from timer to timer."""
+"""Virtual time, which passes only when every task waits: a clock, and an event loop that jumps from timer to
+timer.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +13,23 @@ BOOT_SECONDS = 1000.0
 
 
 class StandstillError(RuntimeError):
-    """Everybody waits and nothing will ever happen: a deadlock of what is simulated."""
+    """Every task waits and no timer is left: the simulated system has a deadlock."""
 
 
 class VirtualTime:
-    """The seconds that have passed since the simulation began, the same for everybody."""
+    """The seconds since the simulation began, the same for all processes."""
 
     def __init__(self, start: datetime) -> None:
         self.start = start.astimezone(UTC)
         self.seconds = 0.0
 
     def at(self, posix_seconds: float) -> float:
-        """The virtual second of a POSIX time."""
+        """Return the virtual second of a POSIX time."""
         return posix_seconds - self.start.timestamp()
 
 
 class VirtualClock:
-    """The two readings of one machine's clock; ``skew_seconds`` is how wrong its wall clock is."""
+    """The two readings of one machine's clock; ``skew_seconds`` is the error of its wall clock."""
 
     def __init__(self, time: VirtualTime, skew_seconds: float = 0.0) -> None:
         self._time = time
@@ -35,7 +37,7 @@ class VirtualClock:
 
     @property
     def skew_seconds(self) -> float:
-        """How far ahead its wall clock is."""
+        """How far its wall clock is ahead."""
         return self._skew_seconds
 
     def now(self) -> datetime:
@@ -46,7 +48,7 @@ class VirtualClock:
 
 
 class _Idle:
-    """Stands where the selector of a real loop stands: instead of waiting, time moves on."""
+    """Replaces the selector of a real loop: instead of waiting, it advances time."""
 
     def __init__(self, time: VirtualTime) -> None:
         self._time = time
@@ -67,7 +69,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._virtual_time = time
         self._selector = _Idle(time)
         self._clock_resolution = 1e-6
-        # Tasks of killed processes end with exceptions that nobody collects; that is what a kill means.
+        # Tasks of killed processes end with exceptions that are never collected; a kill has no handler.
         self.set_exception_handler(lambda loop, context: None)
 
     def time(self) -> float:
@@ -76,7 +78,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: object, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
-        """Threads would break the replay, so their work is done in place."""
+        """Run the work in place: threads would break the replay."""
         future = self.create_future()
         try:
             future.set_result(func(*args))
@@ -85,14 +87,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return future
 
     def _process_events(self, events: list[Any]) -> None:
-        """There are none."""
+        """Do nothing: there are no events."""
 
     def _write_to_self(self) -> None:
-        """Nobody sleeps in a selector that had to be woken."""
+        """Do nothing: no selector sleeps."""
 
 
 def run_virtually(time: VirtualTime, main: Callable[[], Any]) -> Any:
-    """Run a coroutine function to its end; whatever is still running then is cancelled."""
+    """Run a coroutine function to its end, then cancel everything that is still running."""
     loop = VirtualLoop(time)
     try:
         return loop.run_until_complete(main())

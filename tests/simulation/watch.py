@@ -1,8 +1,8 @@
-"""What must hold after every step, checked by somebody who trusts neither the pipeline nor SAT.
+"""Checks the invariants after every step, and trusts neither the pipeline nor SAT.
 
-The watch sees every committed change, every checkout that is written and every answer that comes back, and
-it folds the events by itself. It knows the rules from the design's laws; it asks the product's code for
-nothing but the fold of an event and the parsing of a body.
+The watch sees every committed change, every checkout that is written and every response, and folds the events
+itself. It knows the rules from the design's laws. From the product's code it uses only the fold of an event
+and the parsing of a body.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Watch(WatchedEvents, WatchedWire):
     """The invariants of one run."""
 
     def before_the_last_commit(self, request_id: str, process: Process) -> Order | None:
-        """The order as it was before somebody else's last commit, or None."""
+        """Return the order as it was before another process' last commit, or None."""
         known = self.known.get(request_id)
         if known is None or known.last_writer is process:
             return None
         return known.before
 
     def begins_at(self, stream: StreamId, version: int) -> None:
-        """A stream has events from before the watch began."""
+        """Note a stream that has events from before the watch began."""
         self._versions[stream] = version
 
     def appended(
@@ -47,7 +47,7 @@ class Watch(WatchedEvents, WatchedWire):
         provenance: Provenance,
         occurred_at: datetime,
     ) -> None:
-        """Changes were committed, but for the conflicting ones."""
+        """Check committed changes; conflicting ones are excluded."""
         for change in changes:
             stream = change.stream
             if stream in conflicts:
@@ -127,7 +127,7 @@ class Watch(WatchedEvents, WatchedWire):
         self.require(change.after == known.order, "the projection is not the fold of the events", request_id)
 
     def projected(self, request_id: str, stored: Order | None) -> None:
-        """What the store shows of an order right after a change of it."""
+        """Check what the store shows of an order right after a change of it."""
         self.require(
             stored == self.known[request_id].order, "the projection is not the fold of the log", request_id
         )

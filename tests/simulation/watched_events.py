@@ -1,4 +1,4 @@
-"""What must hold of every event of an order."""
+"""Invariants of an order's events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RIGHT_WITHIN = timedelta(seconds=2.5)
 
 
 class WatchedEvents(WatchedGuards):
-    """Checks of events against what was sent, answered and signed."""
+    """Checks events against what was sent, answered and signed."""
 
     def _check_event(
         self,
@@ -109,7 +109,7 @@ class WatchedEvents(WatchedGuards):
         doc = json.loads(event.body)
         self.require(doc["data"]["id"] == request_id, "an intent for another request id", request_id)
         if self._paused_at is not None and process.last_frozen_at < self._paused_at:
-            # Who stood still when the account was paused looks a second after it goes on.
+            # A process that was frozen when the account was paused checks a second after it resumes.
             late = self._time.seconds - max(self._paused_at, process.frozen_until)
             self.require(late <= PAUSE_SECONDS, "an intent of a paused account", request_id)
         first = next((e for e, _ in known.events if isinstance(e, happened.CheckoutRequested)), None)
@@ -150,7 +150,7 @@ class WatchedEvents(WatchedGuards):
         )
 
     def _check_given_up(self, request_id: str) -> None:
-        """Giving up is for orders that do not end, not for those that nobody asked about."""
+        """Only orders that do not end may be given up, not those whose status was never asked for."""
         assert self.world is not None
         charged = self.world.ledger.order(request_id)
         if charged is None or charged.status is Status.PENDING:
@@ -225,7 +225,7 @@ class WatchedEvents(WatchedGuards):
         order = known.order
         assert order is not None
         self.require(known.sent, "a status of an order that was never sent", request_id)
-        # In true time: whatever the clocks of those who asked say. What a callback says is not dated at all.
+        # In true time, whatever the clocks of the asking processes say. A callback's content has no date.
         asked_at = known.told_at.get((process.name, event.evidence_digest))
         if asked_at is not None:
             self.require(
@@ -237,6 +237,6 @@ class WatchedEvents(WatchedGuards):
 
 
 def _names_another(order: Order | None, detail: OrderDetail) -> bool:
-    """The local SAT server writes both as they were sent, or lies about one of them."""
+    """The local SAT server writes both as they were sent, or falsifies one of them."""
     assert order is not None
     return (detail.product_code, detail.client_number) != (order.product_code, order.client_number)

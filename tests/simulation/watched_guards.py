@@ -1,4 +1,4 @@
-"""What must hold of guards, limits, approvals and funds."""
+"""Invariants of guards, limits, approvals and funds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.simulation.knowledge import Knowledge, Known
 
 
 class WatchedGuards(Knowledge):
-    """Checks of what may be sent at all."""
+    """Checks what may be sent."""
 
     def _check_approver(self, batch_id: str, provenance: Provenance) -> None:
         self.require(provenance.actor.startswith("user:"), "approved by nobody", batch_id)
@@ -20,7 +20,7 @@ class WatchedGuards(Knowledge):
         self.require(not is_same_person(provenance.actor, maker), "approved by its maker", batch_id)
 
     def _check_guards(self, request_id: str, known: Known, price_rupiah: int) -> None:
-        """What a person released is that person's; everything else keeps to the limits."""
+        """An order that a person released is that person's decision; all others keep to the limits."""
         order, rules = known.order, self.weather.rules
         assert order is not None
         self.require(order.admitted_at is not None, "an intent that no guard let through", request_id)
@@ -32,14 +32,14 @@ class WatchedGuards(Knowledge):
             )
         if known.was_released:
             return
-        # Of two twins it is enough that a person let one through, knowing of the other.
+        # Of two twins it is enough that a person released one, knowing of the other.
         kept = [
             other.order
             for key, other in self.known.items()
             if key != request_id
             and other.order is not None
             and not other.was_released
-            # What SAT called failed freed its place; that it was paid after all is SAT's doing.
+            # An order that SAT called failed freed its place; that it was paid after all is SAT's doing.
             and not other.was_given_back
             and _may_cost(other.order)
         ]
@@ -71,7 +71,7 @@ class WatchedGuards(Knowledge):
         )
 
     def _committed(self, included_before: datetime) -> Callable[[Known], int]:
-        """What each order may still take from a saldo that includes what came before a moment."""
+        """Return what each order may still take from a saldo that includes everything before a moment."""
 
         def rupiah(known: Known) -> int:
             order = known.order
@@ -98,9 +98,9 @@ def _may_cost(order: Order) -> bool:
 
 
 def _at_least(order: Order) -> int:
-    """What an order uses of a limit at the least: its quote, whatever a reply names.
+    """Return the least an order uses of a limit: its quote, whatever a reply names.
 
-    A charge above the quote is SAT's doing, and may come after the guards had looked at the next order.
+    A charge above the quote is SAT's doing, and may come after the guards have checked the next order.
     """
     return order.quote_rupiah or 0
 

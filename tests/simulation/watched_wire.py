@@ -1,4 +1,4 @@
-"""What must hold of every checkout that is written, of its reply, and of the money that SAT took."""
+"""Invariants of every written checkout, of its reply, and of the money that SAT took."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ EXECUTION_GRACE_SECONDS = 10.0
 
 
 class WatchedWire(Knowledge):
-    """Checks of the wire, and the judge."""
+    """Checks the wire, with SAT's judge."""
 
     def written(self, process: Process, request: WireRequest, account: str) -> None:
-        """A checkout is about to be written, on behalf of ``account``."""
+        """A checkout for ``account`` is about to be written."""
         body = request.body.decode("utf-8")
         request_id = json.loads(body)["data"]["id"]
         known = self.known.get(request_id)
@@ -55,7 +55,7 @@ class WatchedWire(Knowledge):
         self.count(f"sent:attempt {order.attempt}")
 
     def left(self, process: Process, request: WireRequest, *, was_frozen: bool) -> None:
-        """The checkout that was about to be written has left."""
+        """The checkout that was about to be written was sent."""
         known = self.known[json.loads(request.body)["data"]["id"]]
         item = next(item for item in reversed(known.sent) if item.process is process)
         item.left = True
@@ -84,7 +84,7 @@ class WatchedWire(Knowledge):
         reply: WireResponse | TransportFault,
         asked_at_seconds: float,
     ) -> None:
-        """The answer to a question reached the process."""
+        """The answer to a status query reached the process."""
         if not isinstance(reply, WireResponse):
             return
         if request.path.startswith("/v2/order/"):

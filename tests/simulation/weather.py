@@ -1,4 +1,4 @@
-"""What one seed is like: its batches, and how often each thing goes wrong, drawn anew for every seed."""
+"""The conditions of one seed: its batches, and the rate of each fault, drawn separately for every seed."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MIDNIGHT_WIB = datetime(2026, 11, 2, 17, 0, tzinfo=UTC)
 SHORTEST_STORM_SECONDS = 60.0
 LONGEST_STORM_SECONDS = 360.0
 SMALL_ROWS = 4
-# A clock that runs badly, that nobody set, or that is read in another zone, such as Jakarta's (7 hours).
+# A clock that runs badly, was never set, or is read in another zone, for example Jakarta's (7 hours).
 WRONG_CLOCKS_SECONDS = (-25_200.0, -600.0, -15.0, 15.0, 600.0, 25_200.0)
 SMALL_STORM_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """The rates of one seed. Everything but ``scenario`` hits our own side: processes, sockets, database."""
+    """The rates of one seed. All but ``scenario`` affect our own side: processes, sockets, database."""
 
     start: datetime
     storm_seconds: float
@@ -53,7 +53,7 @@ class Weather:
     approval_over_rupiah: int | None = None
     approve_held: bool = False
     connection_is_loose: bool = False
-    """Whether runs and the connection ask for none of the account's rules, which count all the same."""
+    """Whether runs and the connection ask for none of the account's rules, which apply all the same."""
     answer_badly: float = 0.0
     release_held: float = 0.5
     operator: float = 0.5
@@ -61,12 +61,12 @@ class Weather:
     wrong_account: float = 0.0
     marked_successful: float = 0.0
     restored: bool = False
-    """Whether somebody restores an older backup by mistake, and has its orders sent."""
+    """Whether a person restores an older backup by mistake, and sends its orders."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One file, and how it is cut."""
+    """One file, and its division into chunks."""
 
     reference: str
     content: bytes
@@ -83,10 +83,10 @@ class Plan:
 
 
 def draw_plan(seed: int) -> Plan:
-    """The plan of a seed; the same seed gives the same plan for ever."""
-    # A mixed seed: neighbouring seeds of random.Random give related first draws.
+    """Return the plan of a seed. The same seed always gives the same plan."""
+    # Mixed, because neighbouring seeds of random.Random give related first draws.
     chance = random.Random(seed * 0x9E3779B97F4A7C15 + 0x1F123BB5)
-    # Drawn apart, so that a seed's other weather is what it was.
+    # Drawn separately, so that the seed's other weather does not change.
     apart = random.Random(seed ^ 0x10053)
     weather = replace(
         draw_weather(chance),
@@ -99,7 +99,7 @@ def draw_plan(seed: int) -> Plan:
 
 
 def draw_small_plan(seed: int) -> Plan:
-    """The seed's plan cut to what a real database does in a moment: one small batch, a short storm."""
+    """Return the seed's plan cut to what a real database does in a moment: one small batch, a short storm."""
     plan = draw_plan(seed)
     first = plan.batches[0]
     rows = first.content.decode().splitlines(keepends=True)
@@ -109,7 +109,7 @@ def draw_small_plan(seed: int) -> Plan:
 
 
 def draw_batches(chance: random.Random) -> tuple[Batch, ...]:
-    """One batch of 3 to 8 orders, sometimes a second one that repeats an order of the first."""
+    """Return one batch of 3 to 8 orders, sometimes with a second one that repeats an order of the first."""
     rows = [_row(chance, number) for number in range(1, chance.randint(3, 8) + 1)]
     if chance.random() < 0.1:
         rows.append(rows[0])
@@ -124,7 +124,7 @@ def draw_batches(chance: random.Random) -> tuple[Batch, ...]:
         more.append(rows[0])
     if chance.random() < 0.3:
         more.append(rows[0].replace("O-1,", "O-31,"))
-    # What the first batch could not know, corrected under the same ids.
+    # Rows that failed in the first batch, corrected under the same ids.
     more += [row.replace(MISTYPED, PREPAID[0]) for row in rows[1:] if MISTYPED in row]
     return first, Batch("second", (HEADER + "".join(more)).encode(), chance.choice((2, 8)))
 
@@ -135,7 +135,7 @@ def _row(chance: random.Random, number: int) -> str:
         product = chance.choice(PREPAID)
         return f"O-{number},{product},0812{number:03d}{chance.randrange(10**5):05d},,\n"
     if draw < 0.88:
-        # Each failing order needs a number of its own: the same bill paid twice would be a double charge.
+        # Each failing order needs its own number: the same bill paid twice would be a double charge.
         fails = chance.random() < 0.1 and number in (1, 21)
         client = FAILING_NUMBER if fails and number == 1 else f"53{number:03d}{chance.randrange(10**7):07d}"
         return f"O-{number},{chance.choice(BILLS)},{client},,\n"
@@ -145,7 +145,7 @@ def _row(chance: random.Random, number: int) -> str:
 
 
 def draw_weather(chance: random.Random) -> Weather:
-    """A kind of weather; one seed in twelve is calm but for a single sort of trouble."""
+    """Draw the weather. One seed in twelve is calm except for a single kind of fault."""
     start = MIDNIGHT_WIB - timedelta(seconds=chance.uniform(0, 240))
     if chance.random() < 0.25:
         start += timedelta(hours=chance.uniform(0, 24))
@@ -182,7 +182,7 @@ def draw_weather(chance: random.Random) -> Weather:
 
 
 def _rules(chance: random.Random) -> GuardRules:
-    """Limits that some orders of the seed run into."""
+    """Return limits that some orders of the seed exceed."""
 
     def now_and_then(*limits: int) -> int | None:
         return chance.choice(limits) if chance.random() < 0.15 else None
@@ -286,14 +286,14 @@ def _forgery(chance: random.Random) -> dict[str, Any]:
 
 
 def _name(fault: str, more: dict[str, Any]) -> str:
-    """What the counters call it: the fault and what tells its forms apart."""
+    """Return the counter's name: the fault, and what distinguishes its forms."""
     keys = ("manner", "when", "until", "first_send", "side", "moment", "status")
     parts = [str(more[key]) for key in keys if key in more]
     return ":".join([fault, *parts])
 
 
 def calm(scenario: Scenario) -> Scenario:
-    """The same SAT without any fault: what is under way keeps its story, nothing new goes wrong."""
+    """Return the same SAT without any fault: orders in flight keep their story, no new fault begins."""
     return scenario.model_copy(update={"faults": ()})
 
 

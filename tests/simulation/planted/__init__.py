@@ -1,4 +1,4 @@
-"""Bugs planted on purpose: the simulation has to find each of them, or it proves nothing."""
+"""Bugs planted on purpose. The simulation must find each of them, or it proves nothing."""
 
 from tests.simulation.planted import evidence, guards, intents, verdicts
 from tests.simulation.planted.planting import BUGS, PlantedBug

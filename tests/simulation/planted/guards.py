@@ -1,4 +1,4 @@
-"""Bugs in what may be sent at all: prices, funds, limits, duplicates, approval, the kill switch."""
+"""Bugs in what may be sent: prices, funds, limits, duplicates, approval, the kill switch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _price_envelope_ignored(stack: ExitStack) -> None:
     real = ChunkExecutor._price_check
 
     async def check(self: ChunkExecutor, order: Order) -> Any:
-        # A quote that has run out is renewed all the same, or the order would never be sent.
+        # An expired quote is renewed all the same, or the order would never be sent.
         assert order.quote_valid_until is not None
         return await real(self, order) if self._clock.now() >= order.quote_valid_until else None
 
@@ -114,7 +114,7 @@ def _cheap_reply_frees_the_limit(stack: ExitStack) -> None:
     def counted(order: Order) -> int:
         return (order.quote_rupiah if order.charged_rupiah is None else order.charged_rupiah) or 0
 
-    # Few worlds have both limits of rupiah and replies that are too cheap.
+    # Few worlds have both limits in rupiah and replies that are too cheap.
     tight = GuardRules(batch_limit_rupiah=150_000, day_limit_rupiah=200_000)
     stack.enter_context(patch("tests.simulation.weather._rules", lambda chance: tight))
     world_with(stack, CHEAP_REPLIES)

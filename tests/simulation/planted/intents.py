@@ -1,4 +1,4 @@
-"""Bugs in sending: the intent before the call, one id for life, when the same is sent again (laws 1, 2)."""
+"""Bugs in sending: the intent before the call, one id for life, when a request is sent again (laws 1, 2)."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def _resend_before_deadline(stack: ExitStack) -> None:
     real = decisions._record_not_found
 
     def record(order: Order, command: asked.RecordNotFound) -> Any:
-        # The order's own deadline is taken away for the decision.
+        # The order's own deadline is removed for the decision.
         passed = None if order.settled_after is None else command.asked_at
         return real(order.model_copy(update={"settled_after": passed}), command)
 

@@ -1,7 +1,7 @@
 """A bug planted on purpose, and the tools to plant it.
 
-Every bug is put into the product's own code for the time of a ``with`` block. Where two checks guard the same
-law, the bug takes both away: it is the law that has to be watched, not the check.
+Every bug is put into the product's own code for the time of a ``with`` block. If two checks guard the same
+law, the bug removes both: the watch must watch the law, not the check.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Plant = Callable[[ExitStack], None]
 
 @dataclass(frozen=True, slots=True)
 class PlantedBug:
-    """A bug, and how the watch says it when it finds it (the beginning of the text)."""
+    """A bug, and the beginning of the watch's message when it finds it."""
 
     name: str
     planted: str
@@ -32,7 +32,7 @@ class PlantedBug:
 
     @contextmanager
     def planted_in(self) -> Iterator[None]:
-        """The product with this bug."""
+        """Run the block with this bug in the product."""
         with ExitStack() as stack:
             self.plant(stack)
             yield
@@ -42,7 +42,7 @@ BUGS: list[PlantedBug] = []
 
 
 def bug(name: str, planted: str, found_as: str) -> Callable[[Plant], Plant]:
-    """Registers a function that plants a bug."""
+    """Register a function that plants a bug."""
 
     def register(plant: Plant) -> Plant:
         BUGS.append(PlantedBug(name, planted, found_as, plant))
@@ -52,7 +52,7 @@ def bug(name: str, planted: str, found_as: str) -> Callable[[Plant], Plant]:
 
 
 def world_with(stack: ExitStack, fault: dict[str, Any]) -> None:
-    """Every seed has this fault of SAT's as well: few draw what the bug needs to show."""
+    """Add this fault of SAT to every seed: few draw what the bug needs to show."""
 
     def more(content: dict[str, Any]) -> Scenario:
         return scenario_of({**content, "faults": [*content["faults"], fault]})

@@ -1,4 +1,4 @@
-"""Bugs in reading answers: unknown is a state, and no failure (law 3)."""
+"""Bugs in reading answers: unknown is a state, not a failure (law 3)."""
 
 from __future__ import annotations
 
