@@ -1,1 +1,1 @@
-"""The use cases, whole: what people and tasks do, without Airflow, HTTP or a terminal."""
+"""The complete use cases of people and tasks, without Airflow, HTTP or a terminal."""

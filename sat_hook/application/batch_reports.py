@@ -1,4 +1,4 @@
-"""How a batch stands: its result file and its progress."""
+"""A batch's result file and progress."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sat_hook.store.progress import PostgresProgress
 
 @dataclass(frozen=True, slots=True)
 class BatchReports:
-    """Reads batches. Changes nothing."""
+    """Reads batches without changing them."""
 
     installation: Installation
 
     def results(self, batch_id: str, position: int | None) -> ResultFile:
-        """The result file as of a position of the log; as of now without one. It holds no goods.
+        """The result file as of a log position, or as of now without one. It holds no goods.
 
-        :raises BatchNotFoundError: there was no such batch then.
+        :raises BatchNotFoundError: there was no such batch at that position.
         :raises UnsettledPositionError: the log is not settled up to there.
         """
         store = self.installation.store()
@@ -29,7 +29,7 @@ class BatchReports:
         return render_results(past, self.installation.submissions(), batch_id)
 
     def progress(self, batch_id: str) -> BatchProgress:
-        """How far the batch has come.
+        """The batch's progress.
 
         :raises BatchNotFoundError: there is no such batch.
         """

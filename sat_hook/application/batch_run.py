@@ -1,8 +1,8 @@
-"""One run of a batch, from submitted rows to a result file: each method is one step, and can be repeated.
+"""One run of a batch, from submitted rows to a result file. Each method is one step and can be repeated.
 
-The rules of the run and of the account's connection are merged here, the gate of the execution is chosen
-here, and every step makes sure that the batch is the connection's own. The steps find out by themselves what
-is left to do, whoever ran before them.
+This module merges the rules of the run with those of the account's connection, and chooses the conditions for
+sending. Every step checks that the batch belongs to the connection's account, and finds out by itself what is
+left to do.
 """
 
 from __future__ import annotations
@@ -77,11 +77,11 @@ STEPS = (
     "wait",
     "results",
 )
-"""A run's steps in their order, by the ids of their tasks."""
+"""A run's steps in order, by task id."""
 STEPS_OF_CHUNKS = ("quote", "execute")
-"""Steps that work on one chunk each, many at once."""
+"""Steps that work on one chunk each, many at the same time."""
 STEPS_AFTER_ALL = ("wait", "results")
-"""Steps that come whatever became of those before."""
+"""Steps that run even when earlier steps failed."""
 
 RunRules = Mapping[str, float | None]
 """The rules that a run names, by name; None, or no name, asks for nothing."""
@@ -89,13 +89,13 @@ RunRules = Mapping[str, float | None]
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What a step knows of the run that it belongs to.
+    """The run that a step belongs to.
 
     :param provenance: the try of the task.
     :param user: the Airflow user who started the run; None where the schedule did.
     :param run: the DAG's id and the run's, as the log names a run.
     :param claim: the name under which every try of this run claims rows of ``order_intake``.
-    :param parameters: what the run was given, as text.
+    :param parameters: the run's parameters, as text.
     """
 
     provenance: Provenance
@@ -106,16 +106,16 @@ class RunFacts:
 
     @property
     def asker(self) -> Provenance:
-        """The try of the task; its actor is the user where a person started the run."""
+        """The try of the task. Its actor is the user when a person started the run."""
         return Provenance(f"user:{self.user}", self.provenance.cause) if self.user else self.provenance
 
 
 class WaitRound(NamedTuple):
-    """One round of questions about orders that are in flight.
+    """One round of status queries for orders in flight.
 
-    :param polled: what was asked, and what it ended.
-    :param left: how many of those that are waited for have no end yet.
-    :param pause_seconds: until the next question is due; None when nothing is scheduled.
+    :param polled: the queries, and the orders that they ended.
+    :param left: how many of the awaited orders have not ended.
+    :param pause_seconds: the time until the next query is due; None when none is scheduled.
     """
 
     polled: PollReport
@@ -124,7 +124,7 @@ class WaitRound(NamedTuple):
 
 
 class BatchResults(NamedTuple):
-    """How a batch stands, its result file, and the orders that only people can end."""
+    """A batch's state, its result file, and its escalated orders."""
 
     summary: BatchSummary
     file: ResultFile
@@ -135,15 +135,14 @@ class BatchRun:
     """The steps of one batch, run for one account.
 
     Coroutines call SAT; the other steps only block on the database and the spools. Every step raises
-    :class:`~sat_hook.application.errors.WrongAccountError` when the batch is another account's,
-    :class:`~sat_hook.domain.errors.StepError` for the pipeline's own trouble, ``SATError`` where it
+    :class:`~sat_hook.application.errors.WrongAccountError` when the batch belongs to another account,
+    :class:`~sat_hook.domain.errors.StepError` for the pipeline's own errors, ``SATError`` where it
     calls SAT, and ``StoreUnavailableError`` when the database is away.
 
     :param ports: the account that pays.
-    :param rules: what the run itself asks for; the connection and the account may ask for more.
-    :param approve_held: whether held orders are asked for as well, and released by the approval.
-    :param products: the only product codes in the batch, where that is known; by default the whole catalogue
-        is read.
+    :param rules: the run's own rules; those of the connection and the account may be stricter.
+    :param approve_held: whether the approval includes held orders and releases them.
+    :param products: the only product codes in the batch, if known; by default the whole catalogue is read.
     """
 
     def __init__(
@@ -176,18 +175,18 @@ class BatchRun:
         return ApprovalPolicy(self.asked.approval_over_rupiah, self._approve_held)
 
     def own_batch(self) -> Batch:
-        """The batch as it stands. Blocks.
+        """The batch's current state. Blocks.
 
-        :raises WrongAccountError: when it is not the connection's own.
+        :raises WrongAccountError: when it belongs to another account than the connection's.
         """
         batch = load_batch(self.ports.store, self.batch_id)
         self.ports.require_account(batch.account, f"batch {self.batch_id}")
         return batch
 
     def start(self) -> None:
-        """Record who started the run with which rules; a run that began before records nothing again.
+        """Record who started the run and with which rules. A run that began before records nothing.
 
-        :raises RunRefusedError: when it is looser than the account's rules; that is recorded as well.
+        :raises RunRefusedError: when it is less strict than the account's rules; the refusal is recorded too.
         """
         self.own_batch()
         asked = asked_run(self.ports, self._facts, self._of_run)
@@ -198,9 +197,9 @@ class BatchRun:
     ) -> IntakeReport:
         """Start the run, and read the submitted rows into orders.
 
-        :param claimed: the table whose rows this run has claimed, if it did: they are settled, or freed.
-        :raises MissingKeyError: when the account's orders could not be sent, or not end.
-        :raises RunRefusedError: when the run is looser than the account's rules.
+        :param claimed: the table whose rows this run has claimed, if any; the rows are then settled or freed.
+        :raises MissingKeyError: when a key is missing that is needed to send orders or to end them.
+        :raises RunRefusedError: when the run is less strict than the account's rules.
         """
         self.ports.require_keys()
         self.start()
@@ -213,7 +212,7 @@ class BatchRun:
         return report
 
     async def validate(self, on_bad_rows: BadRowsPolicy = BadRowsPolicy.PROCEED) -> ValidationReport:
-        """Give every order a verdict from SAT's catalogue; alert people of products that are unreadable."""
+        """Validate every order against SAT's catalogue; raise an alert for unreadable products."""
         await self._offload(self.own_batch)
         async with self.ports.sat() as sat:
             products = await self._products(sat)
@@ -229,7 +228,7 @@ class BatchRun:
     async def check_balance(
         self, policy: ShortFundsPolicy = ShortFundsPolicy.WAIT, limits: FundingLimits | None = None
     ) -> BalanceReport:
-        """Compare the deposit, early, with the least that the orders can cost.
+        """Compare the deposit early with the lowest possible cost of the orders.
 
         :raises BatchRefusedError: when it is less and the policy is to refuse.
         """
@@ -248,7 +247,7 @@ class BatchRun:
         return report
 
     def plan_chunks(self, chunk_rows: int) -> list[Chunk]:
-        """Cut the orders that can still be sent into contiguous runs of rows."""
+        """Split the orders that can still be sent into contiguous ranges of rows."""
         self.own_batch()
         return plan_chunks(self.ports.store, self.batch_id, chunk_rows)
 
@@ -266,15 +265,15 @@ class BatchRun:
         return close_quoting(self.ports.handler, self.batch_id, self._by)
 
     def guard(self) -> GuardReport:
-        """Hold business duplicates and what is over a limit, and admit the rest."""
+        """Hold business duplicates and orders over a limit, and admit the rest."""
         self.own_batch()
         rules = self.asked.guards
         return guard_batch(self.ports.handler, self.ports.guards, self.batch_id, rules, self._by)
 
     def ask_approval(self) -> ApprovalRequest | None:
-        """What a second person has to approve before the batch goes on; None when nothing.
+        """The approval that the batch needs from a second person before it goes on; None when it needs none.
 
-        :raises ApprovalRejectedError: when a person had rejected the batch.
+        :raises ApprovalRejectedError: when a person has rejected the batch.
         """
         self.own_batch()
         return ask_for_approval(self.ports.handler, self.batch_id, self.policy, self._by)
@@ -282,9 +281,9 @@ class BatchRun:
     def answer_approval(self, terms: ApprovalTerms, by: Provenance, *, approves: bool) -> None:
         """Record the answer to a request that showed ``terms``, under its user's name.
 
-        :raises ApprovalRejectedError: when it is a rejection, once that is recorded.
+        :raises ApprovalRejectedError: when it is a rejection, after it was recorded.
         :raises ApproverRefusedError: when that user must not approve this batch; ask again.
-        :raises ApprovalTermsChangedError: when the batch is not what was shown any more.
+        :raises ApprovalTermsChangedError: when the batch has changed since it was shown.
         """
         self.own_batch()
         if not approves:
@@ -294,11 +293,11 @@ class BatchRun:
     async def reserve(
         self, policy: ShortFundsPolicy = ShortFundsPolicy.WAIT, limits: FundingLimits | None = None
     ) -> Reservation:
-        """Set funds aside for the quoted orders; only those are sent.
+        """Reserve funds for the quoted orders; only orders with a reservation are sent.
 
-        When the deposit does not reach and the policy is to wait, nothing is reserved: the caller waits.
+        When the deposit does not suffice and the policy is to wait, nothing is reserved and the caller waits.
 
-        :raises BatchRefusedError: when it does not reach and the policy is to refuse.
+        :raises BatchRefusedError: when it does not suffice and the policy is to refuse.
         """
         await self._offload(self.own_batch)
         seen = await self.ports.look_at_deposit()
@@ -316,9 +315,8 @@ class BatchRun:
     async def execute(self, rows: Chunk | None = None) -> ExecutionReport:
         """Send the quoted orders of a chunk, or of the whole batch, each once.
 
-        Only orders that the guards admitted are sent and, where the rules want an approval, only approved
-        ones, whatever became of the steps before. If the database was rolled back, the account is paused
-        first.
+        Only orders that the guards admitted are sent and, where the rules require an approval, only approved
+        ones, even when earlier steps failed. If the database was rolled back, the account is paused first.
 
         :raises AccountPausedError: when the account is paused; the rest stays quoted.
         """
@@ -342,10 +340,10 @@ class BatchRun:
         )
 
     async def wait(self, sat: SATApi, left: Callable[[], int] | None = None) -> WaitRound:
-        """One round of the wait for the batch: ask about every order that is due.
+        """One round of the wait for the batch: query every order that is due.
 
         :param sat: the client; a wait takes many rounds and keeps it open.
-        :param left: counts what is waited for; by default the batch's orders in flight.
+        :param left: counts the awaited orders; by default the batch's orders in flight.
         """
         ports, scope = self.ports, PollScope(batch_id=self.batch_id)
         poller = StatusPoller(
@@ -356,12 +354,12 @@ class BatchRun:
         return WaitRound(polled, remaining, await poller.seconds_to_next(scope))
 
     def in_flight(self) -> int:
-        """How many orders of the batch have been sent and have no end yet."""
+        """The number of the batch's orders that were sent and have not ended."""
         self.own_batch()
         return orders_in_flight(self.ports.handler, self.batch_id)
 
     def hand_over(self, reason: str) -> int:
-        """Hand the orders that are still in flight to people.
+        """Escalate the orders that are still in flight.
 
         :returns: how many stay in flight, because their last attempt may still be under way.
         """
@@ -384,7 +382,7 @@ class BatchRun:
             if self._only_products is None:
                 # About the whole catalogue this proves nothing of any product.
                 raise
-            # Validation says so of every order that wants it.
+            # Validation reports this for every order that needs it.
             return []
 
     def _slice(self, rows: Chunk | None) -> OrderSlice:
@@ -401,8 +399,8 @@ def submit_waiting_rows(
     """Submit the rows of ``order_intake`` that wait for the account as a batch of the run.
 
     :returns: the batch id; None when no row waits.
-    :raises MissingKeyError: when the account's orders could not be sent, or not end.
-    :raises RunRefusedError: when the run is looser than the account's rules; no row is claimed then.
+    :raises MissingKeyError: when a key is missing that is needed to send orders or to end them.
+    :raises RunRefusedError: when the run is less strict than the account's rules; no row is claimed then.
     :raises SubmissionRefusedError: when the rows cannot become one batch.
     """
     ports.require_keys()
@@ -414,7 +412,7 @@ def submit_waiting_rows(
         ports.clock,
         account=ports.account,
         claim=facts.claim,
-        # The person who has the table's rows paid is the maker of their batch, as Airflow authenticated them.
+        # The user who starts the run for the table's rows is the maker, as authenticated by Airflow.
         provenance=facts.asker,
         tell=ports.alert,
         limits=ports.limits.files,
@@ -423,7 +421,7 @@ def submit_waiting_rows(
 
 
 def asked_run(ports: Ports, facts: RunFacts, rules: RunRules | None) -> AskedRun:
-    """What the run asks for, as the log records it."""
+    """The run's rules, as the log records them."""
     return AskedRun(
         facts.run,
         ports.connection,

@@ -1,6 +1,6 @@
-"""What people do with an account's books: top-ups, breaks, settlement files, signatures, reports.
+"""People's actions on an account's books: top-ups, breaks, settlement files, sign-offs, reports.
 
-The actor of each event comes from the provenance that the caller is given (law 13).
+The actor of each event comes from the provenance that the caller passes (law 13).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from sat_hook.reconciliation.kept_reports import KeptReport
 
 MAXIMUM_ORDERS_ON_REQUEST = 100_000
-"""A report of more orders is made by the DAG: the API server has other things to do."""
+"""The DAG makes reports with more orders, to keep the API server free."""
 
 
 class Signature(StrEnum):
-    """How a day is signed: first by its preparer, then by another person, who freezes it."""
+    """The two signatures of a day: one person prepares it, then another certifies and freezes it."""
 
     PREPARE = "prepare"
     CERTIFY = "certify"
@@ -49,7 +49,7 @@ class DayBooks:
         reason: str,
         provenance: Provenance,
     ) -> tuple[str, bool]:
-        """Record that a deposit was topped up; returns the account, and whether the reference is new."""
+        """Record a top-up of a deposit; return the account, and whether the reference is new."""
         account = self._account_of(named)
         is_new = book_commands.top_up(
             self._keeper(),
@@ -65,7 +65,7 @@ class DayBooks:
     def decide_break(
         self, named: str, break_id: str, state: BreakState, reason: str, provenance: Provenance
     ) -> bool:
-        """Explain, resolve or write off a break; False when it stood like that already."""
+        """Explain, resolve or write off a break; False when it already had that state."""
         keeper, account = self._keeper(), self._account_of(named)
         return book_commands.settle_break(
             keeper, account, break_id, state, checked_reason(reason), provenance
@@ -74,7 +74,7 @@ class DayBooks:
     def choose_settlement(
         self, named: str, day: date, file: str, reason: str, provenance: Provenance
     ) -> tuple[str, bool]:
-        """Say which of several settlement files with the same orders counts from the next close on."""
+        """Choose which of several settlement files with the same orders counts from the next close on."""
         account = self._account_of(named)
         is_new = book_commands.choose_file(
             self._keeper(), account, day, file, checked_reason(reason), provenance
@@ -89,7 +89,7 @@ class DayBooks:
         return act(self._keeper(), self._account_of(named), day, checked_reason(reason), provenance)
 
     def report(self, named: str, day: date, version: int | None) -> tuple[str, KeptReport]:
-        """A version of a day's report, the newest without a number; it is written when it was not yet.
+        """A version of a day's report, the newest by default. It is written if it does not exist yet.
 
         :raises BooksRefusedError: there is no such version, or the day is too large to be written here.
         """

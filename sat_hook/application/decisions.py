@@ -1,6 +1,6 @@
-"""What people decide about orders, batches and accounts, and the goods that they take.
+"""People's decisions about orders, batches and accounts, and the delivery of goods.
 
-The actor of each event comes from the provenance that the caller is given (law 13).
+The actor of each event comes from the provenance that the caller passes (law 13).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from sat_hook.store.clock import shared_clock
 
 @dataclass(frozen=True, slots=True)
 class SendingState:
-    """Whether an account may send, and what of it is not sent yet.
+    """Whether an account may send, and its orders that are not sent yet.
 
-    :param unsent: batches that are not complete: id, file name, orders that are not sent yet.
+    :param unsent: incomplete batches: id, file name, number of unsent orders.
     """
 
     account: str
@@ -34,12 +34,12 @@ class SendingState:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """Decisions of people. Each needs a reason, and is an event of the order, batch or account."""
+    """People's decisions. Each needs a reason, and is recorded as an event of the order, batch or account."""
 
     installation: Installation
 
     def resolve(self, request_id: str, resolution: Resolution, reason: str, provenance: Provenance) -> Order:
-        """Decide an escalated order. Signed evidence that comes later may contradict it, and is recorded."""
+        """Decide an escalated order. Later signed evidence may contradict the decision; it is recorded."""
         return overrides.resolve_order(
             self._handler(),
             request_id,
@@ -52,7 +52,7 @@ class Decisions:
     def decide_held_order(
         self, request_id: str, decision: HeldDecision, reason: str, provenance: Provenance
     ) -> Order:
-        """Release or cancel a held order. A released one goes out with the next run of its batch."""
+        """Release or cancel a held order. The next run of its batch sends a released order."""
         return held_orders.decide_held_order(self._handler(), request_id, decision, reason, provenance)
 
     def decide_held_batch(
@@ -63,7 +63,7 @@ class Decisions:
         reason: str,
         provenance: Provenance,
     ) -> HeldReport:
-        """Release or cancel every held order of a batch, or those that are held for one reason."""
+        """Release or cancel every held order of a batch, or those held for one reason."""
         return held_orders.decide_held_batch(
             self._handler(), batch_id, decision, reason, provenance, held_orders.hold_reason(held_for)
         )
@@ -73,7 +73,7 @@ class Decisions:
         return withdrawal.withdraw_order(self._handler(), request_id, reason, provenance)
 
     def withdraw_batch(self, batch_id: str, reason: str, provenance: Provenance) -> WithdrawalReport:
-        """End every order of a batch that was not sent yet. What may have been sent goes on to its end."""
+        """End every order of a batch that was not sent yet. Orders that may have been sent go on."""
         return withdrawal.withdraw_batch(self._handler(), batch_id, reason, provenance)
 
     def pause(self, named: str, reason: str, provenance: Provenance) -> SendingState:
@@ -89,7 +89,7 @@ class Decisions:
         return self._sending_state(account, is_paused=standing.is_paused)
 
     def deliver(self, batch_id: str, file_format: GoodsFormat, reason: str, provenance: Provenance) -> bytes:
-        """Vouchers and serials of the succeeded orders. The delivery is recorded before they leave."""
+        """Vouchers and serials of the succeeded orders. The delivery is recorded before they are returned."""
         store = self.installation.store()
         return delivery.deliver(
             store,

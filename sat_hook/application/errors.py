@@ -1,4 +1,4 @@
-"""What stops a use case, as types; adapters translate them, and the texts are for people."""
+"""Errors that stop a use case. Adapters translate the types; the texts are for people."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from sat_hook.pipeline.errors import PipelineError
 
 
 class ApplicationError(PipelineError):
-    """Base: a person has to change something first, and no retry helps."""
+    """Base: a person must change something first; a retry does not help."""
 
     is_worth_a_retry = False
 
 
 class WrongAccountError(ApplicationError):
-    """The connection is that of another account than the order's or the batch's; nothing was done."""
+    """The connection belongs to another account than the order or batch; nothing was done."""
 
 
 class MissingKeyError(ApplicationError):
-    """The connection lacks a key without which no order can be sent, or none can end."""
+    """The connection lacks a key that is needed to send orders or to end them."""
 
 
 class BatchRefusedError(ApplicationError):
-    """The deposit does not reach and the policy is to refuse: the batch has ended."""
+    """The deposit does not suffice and the policy is to refuse: the batch has ended."""

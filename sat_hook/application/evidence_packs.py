@@ -1,4 +1,4 @@
-"""Evidence packs: asked for by a person, handed out to a person. Making one is a task's work."""
+"""Evidence packs: a person requests and downloads them; a task writes them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class EvidencePacks:
         reason: str,
         provenance: Provenance,
     ) -> Export:
-        """Record that the actor asks for the evidence of a period.
+        """Record that the actor requests the evidence of a period.
 
         :raises ExportRefusedError: the period is empty or too long.
         """
@@ -43,7 +43,7 @@ class EvidencePacks:
         )
 
     def hand_out(self, export_id: str, provenance: Provenance) -> tuple[Export, BinaryIO]:
-        """The pack, which the caller closes. It is opened first, then the hand-out is recorded.
+        """The pack, which the caller closes. It is opened first, then the download is recorded.
 
         :raises ExportNotFoundError: there is no such export.
         :raises ExportRefusedError: the pack is not written yet, or belongs to another person.

@@ -1,7 +1,7 @@
-"""Where the application runs: its event store, its spools and its accounts, as ports.
+"""The environment of the application as ports: its event store, its spools and its accounts.
 
-Airflow's API server is one installation (:mod:`sat_hook.plugin.airflow_host`). A test, or a server of another
-kind, is another.
+Airflow's API server is one installation (:mod:`sat_hook.plugin.airflow_host`). A test, or another kind of
+server, is another.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from sat_hook.store.spool import NamedSpool
 
 
 class SATConnection(Protocol):
-    """An account's connection to SAT, with blocking calls. Nothing is read before it is needed."""
+    """An account's connection to SAT, with blocking calls. It is read when it is first needed."""
 
     def settings(self) -> AccountSettings:
         """The connection as settings."""
 
     def rules(self) -> AccountRules:
-        """What the connection asks for before anything is sent from its account."""
+        """The connection's rules for sending from its account."""
 
     def asked_rules(self) -> AccountRules:
-        """The same, with whether the connection trusts callbacks."""
+        """The connection's rules, and whether it trusts callbacks."""
 
     def ask(self, call: Call[T]) -> Reply[T]:
-        """Any question, with the raw response at hand; raises SATError."""
+        """Make any call and return its result with the raw response; raises SATError."""
 
     def list_product(self, codes: Sequence[str] | None = None) -> list[Product]:
         """The catalogue, or the products with these codes; raises SATError."""
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close everything that was opened."""
 
 
 class AccountDirectory(Protocol):
@@ -57,11 +57,11 @@ class AccountDirectory(Protocol):
         """The accounts' names in the log, by their connections."""
 
     def connect(self, connection: str, database: Database | None = None) -> SATConnection:
-        """The connection, opened. With a database its limits hold for all processes together."""
+        """Open the connection. With a database, its limits are shared by all processes."""
 
 
 class Installation(Protocol):
-    """What the services of the application work with. Each is looked up for each use: it may change."""
+    """The dependencies of the application's services. Each is looked up on each use: it may change."""
 
     @property
     def accounts(self) -> AccountDirectory:
@@ -71,13 +71,13 @@ class Installation(Protocol):
         """The limits that the deployment sets."""
 
     def store(self) -> PostgresEventStore:
-        """The event store; raises nothing yet, connections are made when they are needed."""
+        """The event store. It connects when it is first used, so it does not raise here."""
 
     def submissions(self) -> NamedSpool:
-        """Where submitted files are kept."""
+        """The spool of submitted files."""
 
     def results(self) -> NamedSpool:
-        """Where result files, reports and evidence packs are kept."""
+        """The spool of result files, reports and evidence packs."""
 
 
 class AccountNames(NamedTuple):
@@ -90,5 +90,5 @@ class AccountNames(NamedTuple):
 def names_of(accounts: AccountDirectory, named: str) -> AccountNames:
     """Both names of an account, by either of them."""
     account = accounts.account_of(named)
-    # Only a name that is the log's already may be no connection.
+    # A name that is already the log's may not be a connection's name.
     return AccountNames(account, named if named != account else accounts.connection_of(named))

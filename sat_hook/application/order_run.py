@@ -1,4 +1,4 @@
-"""Buying one thing once: a batch of one row, through the steps of every batch."""
+"""Pay one order once: a batch of one row, with the steps of every batch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class Bought(NamedTuple):
-    """How the order stands, and the reservation that has to be waited for, if the deposit does not reach."""
+    """The order's state, and the reservation to wait for when the deposit does not suffice."""
 
     order: Order
     short: Reservation | None = None
@@ -35,15 +35,15 @@ class Bought(NamedTuple):
 async def buy(
     ports: Ports, wanted: SingleOrder, facts: RunFacts, rules: RunRules, on_short_funds: ShortFundsPolicy
 ) -> Bought:
-    """Buy once, whatever was done about the order before.
+    """Pay the order once, even when earlier tries have worked on it.
 
-    An order that was sent before is asked about instead. One that belongs to another batch is left to it.
+    An order that was sent before is queried instead. An order that belongs to another batch is left to it.
 
-    :param on_short_funds: wait: the order stays quoted and the caller waits; else the order ends.
-    :raises MissingKeyError: when the order could not be sent, or not end.
+    :param on_short_funds: wait: the order stays quoted and the caller waits; otherwise the order ends.
+    :raises MissingKeyError: when a key is missing that is needed to send the order or to end it.
     :raises SubmissionRefusedError: when its order id has control characters.
     :raises OrderNotTakenError: when it cannot become an order, or its order id stands for another order.
-    :raises RunRefusedError: when the run is looser than the account's rules.
+    :raises RunRefusedError: when the run is less strict than the account's rules.
     :raises PipelineError: when it was not sent, for the pipeline's own reasons.
     """
     own_batch, order = await ports.offload(partial(_taken, ports, wanted, facts))
@@ -61,9 +61,9 @@ async def buy(
 
 
 def _taken(ports: Ports, wanted: SingleOrder, facts: RunFacts) -> tuple[str, Order]:
-    """The batch of this very order, and the order; both begin here unless they were begun before."""
+    """The batch of this order, and the order; both are created here unless they exist."""
     ports.require_keys()
-    # The person who started the run is the maker, as Airflow authenticated them.
+    # The user who started the run is the maker, as authenticated by Airflow.
     submission = submit_single(
         ports.store, ports.submissions, ports.clock, ports.account, wanted, facts.asker, ports.limits.files
     )
@@ -76,9 +76,9 @@ def _taken(ports: Ports, wanted: SingleOrder, facts: RunFacts) -> tuple[str, Ord
 async def _send(
     ports: Ports, order: Order, facts: RunFacts, rules: RunRules, on_short_funds: ShortFundsPolicy
 ) -> Reservation | None:
-    """The steps of the order's batch; returns a reservation that is short and has to be waited for."""
+    """Run the steps of the order's batch; return a reservation that is short and must be waited for."""
     async with ports.sat() as sat:
-        # One client, and with it one token, for all the steps.
+        # One client, and so one token, for all steps.
         opened = replace(ports, sat=lambda: nullcontext(sat))
         run = BatchRun(opened, order.batch_id, facts, rules, products=(order.product_code,))
         await ports.offload(run.start)
@@ -103,11 +103,11 @@ async def _send(
 async def ask_status(
     ports: Ports, request_id: str, provenance: Provenance
 ) -> tuple[StatusOutcome, Order | None]:
-    """Ask SAT about one order, and record what the answer proves.
+    """Query one order's status and record what the answer proves.
 
-    The order is None when the account's log does not have it: then it is only asked about.
+    The order is None when the account's log does not have it; it is then only queried.
 
-    :raises WrongAccountError: when the order is another account's; SAT is not asked then.
+    :raises WrongAccountError: when the order belongs to another account; SAT is not called then.
     """
     known = await ports.offload(lambda: ports.store.load_orders([request_id]).get(request_id))
     if known is not None:
@@ -117,10 +117,10 @@ async def ask_status(
 
 
 def own_order(ports: Ports, request_id: str) -> Order:
-    """The order as it stands. Blocks.
+    """The order's current state. Blocks.
 
     :raises OrderNotFoundError: when there is none.
-    :raises WrongAccountError: when it is another account's.
+    :raises WrongAccountError: when it belongs to another account.
     """
     order = load_order(ports.store, request_id)
     ports.require_account(order.account, f"order {request_id}")
@@ -128,6 +128,6 @@ def own_order(ports: Ports, request_id: str) -> Order:
 
 
 def hand_over(ports: Ports, order: Order, reason: str, provenance: Provenance) -> Order:
-    """Hand an order without an end to people; it stays as it is while its last attempt may be under way."""
+    """Escalate an order in flight. It stays as it is while its last attempt may be under way."""
     command = OrderCommandRequest(order.request_id, Escalate(reason, ports.clock.now()))
     return ports.handler.apply([command], provenance)[order.request_id].after or order

@@ -1,4 +1,4 @@
-"""What the use cases of one account need from outside: its log, its deposit, SAT, spools, time and chance."""
+"""The ports of one account's use cases: its log, its deposit, SAT, spools, time and randomness."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ OpenSAT = Callable[[], AbstractAsyncContextManager[SATApi]]
 
 @dataclass(frozen=True, slots=True)
 class StepLimits:
-    """How the steps that call SAT work."""
+    """Settings of the steps that call SAT."""
 
     quoting: QuotingLimits = field(default_factory=QuotingLimits)
     execution: ExecutionLimits = field(default_factory=ExecutionLimits)
@@ -56,7 +56,7 @@ class StepLimits:
 
     @classmethod
     def of(cls, deployment: DeploymentSettings, settings: AccountSettings) -> StepLimits:
-        """The deployment's, within what the account's connection allows."""
+        """The deployment's settings, within the limits of the account's connection."""
         return cls(
             quoting=deployment.quoting,
             execution=replace(
@@ -74,20 +74,20 @@ class StepLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """One account's surroundings.
+    """The ports of one account.
 
     :param connection: the name of the account's connection, for the log and for error texts.
     :param settings: the account at SAT.
-    :param rules: reads what the connection asks for before anything is sent. Steps that send nothing do not
-        call it, so a rule that cannot be read does not stop orders in flight from being followed.
-    :param handler: decides every command; it has the event store, the clock, and how blocking work is done.
+    :param rules: reads the connection's rules for sending. Steps that send nothing do not call it, so a rule
+        that cannot be read does not stop orders in flight from being followed.
+    :param handler: decides every command; holds the event store, the clock and the way to run blocking work.
     :param sat: opens a client of the account.
-    :param submissions: the spool of what was submitted.
+    :param submissions: the spool of submitted files.
     :param results: the spool of result files.
     :param rollback: how the database falls short of its published checkpoints, or None; see
         :func:`~sat_hook.audit.rollback_detection.detect_rollback`.
-    :param alert: has people told.
-    :param trusted: ends orders by their callbacks; None asks about every order.
+    :param alert: raises alerts.
+    :param trusted: ends orders by their callbacks; None queries every order.
     """
 
     connection: str
@@ -123,23 +123,23 @@ class Ports:
 
     @property
     def offload(self) -> Offload:
-        """How blocking work is done from within an event loop."""
+        """The way to run blocking work from an event loop."""
         return self.handler.offload
 
     async def look_at_deposit(self) -> BalanceObservation:
-        """What SAT says that the deposit holds; raises SATError. Nothing is recorded."""
+        """The deposit as reported by SAT; raises SATError. Records nothing."""
         async with self.sat() as sat:
             return await look_at_deposit(sat, self.clock, self.account)
 
     def require_account(self, owner: str, what: str) -> None:
         """Refuse an order or a batch of another account than the connection's.
 
-        SAT knows an order by its own account alone. Asked on behalf of another one, it says that there is no
-        such order, which would look like leave to send it again.
+        SAT knows an order only under its own account. A query from another account would return "no such
+        order", which would look like permission to send it again.
 
         :param owner: the account's name in the log.
         :param what: the order or batch, for the error.
-        :raises WrongAccountError: when it is the connection of another account.
+        :raises WrongAccountError: when the connection belongs to another account.
         """
         if owner != self.account:
             raise WrongAccountError(
@@ -148,7 +148,7 @@ class Ports:
             )
 
     def require_keys(self) -> None:
-        """Make sure that the account's orders could be sent and could end.
+        """Check that the account has the keys to send orders and to end them.
 
         :raises MissingKeyError: naming the connection's field.
         """

@@ -1,4 +1,4 @@
-"""The janitor's round over one account: whatever any batch left without an end."""
+"""One round of recovery for one account: the orders that any batch left in flight."""
 
 from __future__ import annotations
 
@@ -37,17 +37,18 @@ async def recover_orders(
     horizon_seconds: float | None = None,
     give_up_after_seconds: float | None = None,
 ) -> RecoveryReport:
-    """Look after every order of the account that is in flight, as :mod:`sat_hook.pipeline.recovery` does.
+    """Recover every order of the account that is in flight, see :mod:`sat_hook.pipeline.recovery`.
 
-    If the database was rolled back, the account is paused first. Its deposit is looked at, and rows of
-    ``order_intake`` whose run came to nothing are freed.
+    If the database was rolled back, the account is paused first. The deposit is observed, and rows of
+    ``order_intake`` are freed when their run ended without a batch.
 
-    :param table: ``order_intake``, where there is one.
-    :param callbacks: the callbacks of the account's orders, where a receiver keeps them; people are told of
-        those about something else.
-    :param horizon_seconds: how long after its first sending an order may be sent again; None is what the
-        account's rules say.
-    :param give_up_after_seconds: when an order without an end is handed to people; None is the deployment's.
+    :param table: ``order_intake``, if there is one.
+    :param callbacks: the callbacks of the account's orders, if a receiver stores them; misdirected ones raise
+        an alert.
+    :param horizon_seconds: how long after its first sending an order may be sent again; None uses the
+        account's rules.
+    :param give_up_after_seconds: the age at which an order without an end is escalated; None uses the
+        deployment's setting.
     :raises RunRefusedError: when the run asks for a longer horizon than the account's rules.
     """
     horizon = await ports.offload(partial(_horizon_seconds, ports, facts, horizon_seconds))
@@ -76,7 +77,7 @@ async def recover_orders(
 
 
 def _horizon_seconds(ports: Ports, facts: RunFacts, asked: float | None) -> float:
-    """How long after its first sending an order may be sent again. What a person asked for is recorded."""
+    """How long after its first sending an order may be sent again. A person's own value is recorded."""
     rules = rules_of_account(ports.store, ports.account)
     longest = recovery_limits(rules, deployment=ports.limits.recovery).dedup_horizon_seconds
     if asked is not None and asked > longest:
@@ -90,7 +91,7 @@ def _horizon_seconds(ports: Ports, facts: RunFacts, asked: float | None) -> floa
 
 
 def _free_lost_rows(ports: Ports, table: OrderIntake) -> None:
-    """Free rows whose run came to nothing, for the next run, and alert people."""
+    """Free rows of runs that ended without a batch, for the next run, and raise alerts."""
     if freed := free_lost_rows(
         ports.store, table, ports.account, ports.alert, ports.limits.claims, ports.limits.files
     ):
@@ -98,13 +99,13 @@ def _free_lost_rows(ports: Ports, table: OrderIntake) -> None:
 
 
 def _tell_of_misdirected(ports: Ports, callbacks: CallbackReader) -> None:
-    """Alert people of callbacks that are about something else than the order with their id."""
+    """Raise alerts for misdirected callbacks: their content does not match the order with their id."""
     if found := tell_of_misdirected(callbacks, ports.account, ports.alert):
         _log.warning("%s callbacks are about another product or number than their order.", found)
 
 
 async def _look_at_deposit(ports: Ports, sat: SATApi, provenance: Provenance) -> None:
-    """Keep what the deposit holds; trouble with it keeps no order from being looked after."""
+    """Store an observation of the deposit. An error here does not stop the recovery of orders."""
     try:
         seen = await look_at_deposit(sat, ports.clock, ports.account)
     except SATError as error:

@@ -1,4 +1,4 @@
-"""Closed days, computed again at their own positions: the reconciliation's part of ``sat replay``."""
+"""Compute closed days again at their own log positions: the reconciliation's part of ``sat replay``."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ MAXIMUM_BREAKS_NAMED = 5
 
 
 class ClosedDays:
-    """:class:`~sat_hook.audit.reports.ReportMaker` of what closing a day came to.
+    """A :class:`~sat_hook.audit.reports.ReportMaker` for the results of closing a day.
 
-    Orders are folded from the log with today's code, whatever release kept the rows of their movements.
-
-    Signed texts are read again, so a role that may not read them compares nothing.
+    Orders are folded from the log with the current code; stored rows of movements are not used. Signed texts
+    are read again, so a role without the right to read them compares nothing.
     """
 
     name = "closed days"
@@ -41,7 +40,7 @@ class ClosedDays:
         self._keep = keep
 
     def check(self, recorded: RecordedEvent, report: Report) -> Verdict:
-        """Close the day of this event again; report with its place whatever differs."""
+        """Close the day of this event again; report each difference with its place."""
         event = recorded.event
         assert isinstance(event, DayClosed)
         with self._store.database.transaction() as connection:
@@ -81,7 +80,7 @@ class ClosedDays:
 def _breaks_of(
     recorded: RecordedEvent, event: DayClosed, stream: list[RecordedEvent]
 ) -> dict[str, BookedBreak]:
-    """The breaks that were recorded with the close: in the events that follow it."""
+    """The breaks recorded with the close, in the events that follow it."""
     found: dict[str, BookedBreak] = {}
     for later in stream[recorded.version :]:
         part = later.event
@@ -92,7 +91,7 @@ def _breaks_of(
 
 
 def _differences(event: DayClosed, booked: dict[str, BookedBreak], close: DayClose) -> Iterator[str]:
-    """What a person sees first: numbers, the saldo equation, and which breaks."""
+    """The main results for people: numbers, the saldo equation, and the breaks."""
     now = {item.break_id: booked_of(item) for item in close.breaks}
     open_now = sum(1 for item in close.breaks if item.state is BreakState.OPEN)
     if len(close.orders) != event.orders:

@@ -1,4 +1,4 @@
-"""Result files that were given out, made again from the log: the batches' part of ``sat replay``."""
+"""Make delivered result files again from the log: the batches' part of ``sat replay``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAXIMUM_LINES_NAMED = 5
 
 
 class ResultFiles:
-    """The result files of batches, and the summaries that were recorded with them."""
+    """The result files of batches, and the summaries recorded with them."""
 
     name = "result files"
     event_type = BatchResultsWritten.__name__
@@ -52,7 +52,7 @@ class ResultFiles:
         return Verdict.EQUAL if file.digest == event.digest else Verdict.SUMS_ONLY
 
     def _check_without_position(self, recorded: RecordedEvent, event: ResultsWrittenSomewhen) -> Verdict:
-        """Usually nothing happened between making the file and noting it; else nobody can tell."""
+        """Compare as of the position before the event. A difference there proves nothing."""
         try:
             digest = self._render(recorded, recorded.position - 1, event.digest).digest
         except (SpoolError, BatchNotFoundError):
@@ -60,7 +60,7 @@ class ResultFiles:
         return Verdict.EQUAL if digest == event.digest else Verdict.NOT_COMPARABLE
 
     def _render(self, recorded: RecordedEvent, position: int, digest: str) -> ResultFile:
-        """The file as this release writes it, or as an earlier one did when that is what was given out."""
+        """The file as this release writes it, or as an earlier release did if that is the delivered form."""
         batch_id = recorded.stream.key
         file = render_results(as_of_position(self._store, position), self._spool, batch_id)
         for form in EARLIER_FORMS if file.digest != digest else ():
@@ -90,7 +90,7 @@ class ResultFiles:
             )
 
     def _where(self, event: BatchResultsWritten, file: ResultFile) -> str:
-        """Lines and columns that differ from the file that was given out, while it is still there."""
+        """Lines and columns that differ from the delivered file, if it still exists."""
         try:
             with self._spool.open(event.uri) as stream:
                 kept = stream.read()
@@ -106,7 +106,7 @@ class ResultFiles:
 
 
 def _places(before: bytes, after: bytes) -> Iterator[str]:
-    """``line 3 column sat_state``; no cell is shown, because most of them are the customer's."""
+    """``line 3 column sat_state``. Cells are not shown, because most hold customer data."""
     left, right = (
         csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter=_delimiter(content))
         for content in (before, after)
@@ -126,7 +126,7 @@ def _places(before: bytes, after: bytes) -> Iterator[str]:
 
 
 def _delimiter(content: bytes) -> str:
-    """Results keep that of the submitted file; their own columns tell which it was."""
+    """The separator, which results take from the submitted file. The result's own columns show it."""
     head = content[: content.find(b"\n")]
     return next((mark for mark in ",;\t|" if f"{mark}sat_state".encode() in head), ",")
 

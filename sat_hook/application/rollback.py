@@ -1,4 +1,4 @@
-"""Before anything is sent: is this the database whose checkpoints were published, or an older one?"""
+"""Check before sending that the database is not older than its published checkpoints."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _log = logging.getLogger(__name__)
 
 
 def pause_if_rolled_back(ports: Ports, provenance: Provenance) -> None:
-    """Pause the account if more was published than the database knows; the sender then sees the pause.
+    """Pause the account if the database is older than what was published; the sender then sees the pause.
 
-    A place of publication that cannot be read keeps no order from being paid: the DAG ``audit_checkpoint``
-    reads it each minute and fails meanwhile.
+    An unreadable place of publication does not stop payments: the DAG ``audit_checkpoint`` reads it each
+    minute and fails meanwhile.
 
     :raises StoreUnavailableError: the database gave up.
     """
@@ -30,7 +30,7 @@ def pause_if_rolled_back(ports: Ports, provenance: Provenance) -> None:
     except StoreUnavailableError:
         raise
     except Exception as error:
-        # Object stores have errors of their own; their words may hold addresses and secrets.
+        # Object stores raise their own errors, whose text may hold addresses and secrets.
         _log.warning("What was published could not be looked at: %s", type(error).__name__)
         return
     if found is not None:
@@ -44,7 +44,7 @@ def report_rollback(
     found: CheckpointForkedError,
     provenance: Provenance,
 ) -> None:
-    """Alert people that there are two logs, and pause these accounts until a person resumes them.
+    """Raise the alert that there are two logs, and pause these accounts until a person resumes them.
 
     :raises StoreUnavailableError: the database gave up.
     """

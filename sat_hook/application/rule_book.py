@@ -1,6 +1,6 @@
-"""An account's rules: shown, proposed by one person, confirmed or declined by another.
+"""An account's rules: show them, propose a change, confirm or decline it as another person.
 
-The actor of each event comes from the provenance that the caller is given (law 13).
+The actor of each event comes from the provenance that the caller passes (law 13).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class RuleBook:
     installation: Installation
 
     def show(self, named: str) -> dict[str, Any]:
-        """Which rules are in force, where each comes from, and what is proposed."""
+        """The rules in force, the origin of each, and the proposal."""
         accounts = self.installation.accounts
         account, connection = accounts.account_of(named), accounts.connection_of(named)
         return rules_as_shown(
@@ -40,16 +40,16 @@ class RuleBook:
     def propose(
         self, named: str, changes: Mapping[str, Any], reason: str, provenance: Provenance
     ) -> AccountStanding:
-        """Propose the rules with some changes. They hold once another person confirms them."""
+        """Propose the rules with some changes. They are in force once another person confirms them."""
         base = self._asked_by(self.installation.accounts.connection_of(named))
         return propose_rules(self._handler(), self._account_of(named), base, changes, reason, provenance)
 
     def confirm(self, named: str, proposal: int, reason: str, provenance: Provenance) -> AccountStanding:
-        """Put a proposal in force, as another person than its proposer."""
+        """Confirm a proposal, as a person other than its proposer. Its rules are then in force."""
         return confirm_rules(self._handler(), self._account_of(named), proposal, reason, provenance)
 
     def decline(self, named: str, proposal: int, reason: str, provenance: Provenance) -> AccountStanding:
-        """Take a proposal off the table."""
+        """Decline a proposal."""
         return decline_rules(self._handler(), self._account_of(named), proposal, reason, provenance)
 
     def _asked_by(self, connection: str) -> AccountRules:

@@ -1,4 +1,4 @@
-"""What a deployment sets by environment variables: read once for a task, a trigger, an app or a command."""
+"""A deployment's settings from environment variables, read once for a task, trigger, app or command."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from sat_hook.pipeline.limits import (
 
 PREFIX = "SAT_"
 NOT_BY_VARIABLE = frozenset({"days"})
-"""Members that are no single number; a task's parameter sets them."""
+"""Members that are not a single number; a task's parameter sets them."""
 
 
 class BadLimitError(ValueError):
-    """An environment variable does not hold the kind of number that its limit is, or names no limit."""
+    """An environment variable has the wrong kind of number for its limit, or names an unknown limit."""
 
 
 class DeploymentSettings(BaseSettings):
     """The limits of a deployment. ``SAT_<GROUP>_<NAME>`` sets one; an empty variable is not set.
 
-    What a caller passes still counts more: a run's parameter, a connection's own setting.
+    A caller's value takes precedence: a run's parameter, or a connection's own setting.
     """
 
     model_config = SettingsConfigDict(
@@ -61,8 +61,8 @@ class DeploymentSettings(BaseSettings):
 def read_settings() -> DeploymentSettings:
     """The settings of this process.
 
-    :raises BadLimitError: for a value that is no number above zero, or not a whole one where the limit is
-        whole, and for a misspelled variable.
+    :raises BadLimitError: for a value that is not a number above zero, or not a whole number where the limit
+        is one, and for a misspelled variable.
     """
     try:
         return DeploymentSettings()

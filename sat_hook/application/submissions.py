@@ -1,4 +1,4 @@
-"""Submitting a file of orders, and checking what would become of it."""
+"""Submit a file of orders, or check it without submitting."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sat_hook.store.guards import PostgresGuardLedger
 
 @dataclass(frozen=True, slots=True)
 class OrderUpload:
-    """A file of orders, as it was uploaded.
+    """An uploaded file of orders.
 
     :param account: its account, by its connection or by its name in the log.
     """
@@ -38,15 +38,15 @@ class OrderUpload:
 
 @dataclass(frozen=True, slots=True)
 class Submissions:
-    """Takes files in."""
+    """Accepts files."""
 
     installation: Installation
 
     def submit(self, upload: OrderUpload, provenance: Provenance) -> tuple[AccountNames, FileSubmission]:
-        """Keep the file and register it as a batch. The same file again is the same batch.
+        """Store the file and register it as a batch. The same file again is the same batch.
 
-        :raises SubmissionRefusedError: the file cannot become a batch; nothing is kept.
-        :raises AccountPausedError: the account is paused; nothing is kept.
+        :raises SubmissionRefusedError: the file cannot become a batch; nothing is stored.
+        :raises AccountPausedError: the account is paused; nothing is stored.
         """
         names, store = names_of(self.installation.accounts, upload.account), self.installation.store()
         submitted = submit_file(
@@ -64,7 +64,7 @@ class Submissions:
         return names, submitted
 
     def check(self, upload: OrderUpload) -> tuple[AccountNames, BatchCheck]:
-        """What would become of the file if it were submitted now. Nothing is recorded.
+        """Check the file without submitting it. Records nothing.
 
         :raises SubmissionRefusedError: the file cannot become a batch.
         :raises SATError: SAT's price list or the deposit cannot be read.
