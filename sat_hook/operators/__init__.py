@@ -1,1 +1,1 @@
-"""Operators: each adapts one step of the pipeline to Airflow and has no rules of its own."""
+"""Operators: each adapts one step of the pipeline to Airflow. They contain no rules."""

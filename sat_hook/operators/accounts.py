@@ -1,4 +1,4 @@
-"""Which accounts a scheduled DAG works for: a parameter of its runs, and the task that maps the rest."""
+"""The accounts of a scheduled DAG: a parameter of its runs, and the task that maps the other tasks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from airflow.sdk import Param, task
 
-#: Ids of connections, separated by commas: those that scheduled runs work for.
+#: Ids of the connections that scheduled runs work for, separated by commas.
 ACCOUNTS_VARIABLE = "SAT_ACCOUNTS"
 
 
 def accounts_of_installation() -> list[str]:
     """The connections that pay, as ``SAT_ACCOUNTS`` names them; ``sat_default`` when it names none.
 
-    A scheduled run has nobody who could give it another parameter.
+    A scheduled run always uses the default of its parameters.
     """
     named = (name.strip() for name in os.environ.get(ACCOUNTS_VARIABLE, "").split(","))
     return list(dict.fromkeys(name for name in named if name)) or ["sat_default"]

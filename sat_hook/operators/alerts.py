@@ -1,11 +1,11 @@
-"""Telling people: asset events for other DAGs, and a notifier of the operator's choice.
+"""Alerts: asset events for other DAGs, and a notifier that the operator chooses.
 
-Both read the book of alerts (:mod:`sat_hook.pipeline.alerting`). To raise an alert from a task of one's own::
+Both read the alerts noted by :mod:`sat_hook.pipeline.alerting`. To raise an alert from your own task::
 
     application = ApplicationHook(db_conn_id)
     raise_alerts(application.alerts, [Alert(key="price_jump/…", kind=AlertKind.PRICE_JUMP, …)])
 
-Events of the log need nothing of the kind: :mod:`sat_hook.domain.alerts` says which of them are news.
+Events of the log need no call: :mod:`sat_hook.domain.alerts` says which of them raise an alert.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sat_hook.domain.alerts import Alert, AlertKind, AlertMessage, messages_of
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.pipeline.alerting import collect_alerts, tell_people
 
-#: The Airflow Variable that names the notifier; ``AIRFLOW_VAR_SAT_ALERTS`` in the environment does the same.
+#: The Airflow Variable that names the notifier; or set ``AIRFLOW_VAR_SAT_ALERTS`` in the environment.
 NOTIFIER_VARIABLE = "sat_alerts"
 ALERTS = AssetAlias("sat_alerts", group="sat")
 #: The XCom that holds the keys of the alerts that were announced.
@@ -31,7 +31,7 @@ ANNOUNCED_AT_ONCE = 1000
 
 
 class NotifierConfigurationError(ValueError):
-    """The variable does not say which notifier to call, or with what."""
+    """The variable does not name a notifier that can be created."""
 
 
 def asset_of(kind: AlertKind) -> Asset:
@@ -40,12 +40,12 @@ def asset_of(kind: AlertKind) -> Asset:
 
 
 class SATCollectAlertsOperator(BaseOperator):
-    """Note what the log has to tell since the last run, and raise an asset event for each kind of it.
+    """Note the alerts since the last run, and raise an asset event for each kind.
 
-    The events' extra: ``alerts`` (their number), ``accounts``, ``batches`` and the message's ``text``, as far
-    as it goes. An asset event is raised for each alert, whether or not a notifier takes it. Airflow takes it
-    together with this task's success; only then may :class:`SATSettleAnnouncedOperator` put down that it was,
-    whom the keys are handed to as XCom ``announced``. Until then the next run raises it again.
+    The events' extra: ``alerts`` (their number), ``accounts``, ``batches`` and the message's ``text``, which
+    may be cut. Every alert is part of an asset event, whether or not a notifier accepts it. Airflow stores
+    the event together with this task's success; only then may :class:`SATSettleAnnouncedOperator`, which gets
+    the keys as XCom ``announced``, record it. Until then the next run raises it again.
 
     :param db_conn_id: the application database's connection.
     """
@@ -57,7 +57,7 @@ class SATCollectAlertsOperator(BaseOperator):
         self.db_conn_id = db_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        """One round; returns how many alerts of each kind were announced."""
+        """Run one round; return how many alerts of each kind were announced."""
         application = ApplicationHook(self.db_conn_id, "sat alerts")
         book = application.alerts
         collect_alerts(application.store, book, application.settings.alerting)
@@ -75,7 +75,7 @@ class SATCollectAlertsOperator(BaseOperator):
 
 
 class SATSettleAnnouncedOperator(BaseOperator):
-    """Put down which alerts have their asset event, after the task that raised them has succeeded.
+    """Record which alerts have their asset event, after the task that raised them has succeeded.
 
     :param keys: XCom ``announced`` of :class:`SATCollectAlertsOperator` (templated).
     :param db_conn_id: the application database's connection.
@@ -90,7 +90,7 @@ class SATSettleAnnouncedOperator(BaseOperator):
         self.db_conn_id = db_conn_id
 
     def execute(self, context: Context) -> int:
-        """Returns how many alerts there were."""
+        """Record them; return how many alerts there were."""
         del context
         application = ApplicationHook(self.db_conn_id, "sat alerts")
         keys = [str(key) for key in self.keys or ()]
@@ -108,13 +108,12 @@ def _extra(alerts: list[Alert]) -> dict[str, Any]:
 
 
 class SATNotifyOperator(BaseOperator):
-    """Tell people what they were not told yet, through the notifier that the variable ``sat_alerts`` names.
+    """Send the alerts that were not sent yet, through the notifier that the variable ``sat_alerts`` names.
 
     The variable holds JSON: ``{"notifier": "import.path.of.a.BaseNotifier", "kwargs": {…}}``. The notifier's
     templated arguments may use ``{{ alert.subject }}``, ``{{ alert.text }}``, ``{{ alert.kind }}``,
-    ``{{ alert.account }}`` and ``{{ alert.count }}``. Without the variable everything is a warning in this
-    task's log. What a notifier does not take is tried again by later runs; the task then fails, and nothing
-    but this task.
+    ``{{ alert.account }}`` and ``{{ alert.count }}``. Without the variable every alert is a warning in this
+    task's log. When a notifier fails, only this task fails, and later runs try the message again.
 
     :param db_conn_id: the application database's connection.
     """
@@ -127,7 +126,7 @@ class SATNotifyOperator(BaseOperator):
         self.db_conn_id = db_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        """One round; returns how many alerts were told, and by how many messages."""
+        """Run one round; return how many alerts were sent, and in how many messages."""
         application = ApplicationHook(self.db_conn_id, "sat alerts")
         configuration = Variable.get(NOTIFIER_VARIABLE, default=None, deserialize_json=True)
         try:
@@ -140,7 +139,7 @@ class SATNotifyOperator(BaseOperator):
             if notifier is None:
                 self.log.warning("%s\n%s", message.subject, message.text)
                 return
-            # A copy: notifiers write their fields into what they are given.
+            # A copy: notifiers write their fields into the context.
             notifier(Context(**{**context, "alert": message}))  # type: ignore[typeddict-unknown-key]
 
         report = tell_people(
@@ -161,9 +160,9 @@ class SATNotifyOperator(BaseOperator):
 
 
 def notifier_of(configuration: Any) -> BaseNotifier | None:
-    """A notifier as the variable says, made anew for each message; None when there is none.
+    """The notifier that the variable names, a new one for each message; None without the variable.
 
-    :raises NotifierConfigurationError: when it names none that can be made.
+    :raises NotifierConfigurationError: when it does not name a notifier that can be created.
     """
     if configuration is None:
         return None
@@ -184,7 +183,7 @@ def notifier_of(configuration: Any) -> BaseNotifier | None:
         raise NotifierConfigurationError(
             f"variable {NOTIFIER_VARIABLE}: {path} cannot be imported ({type(error).__name__})"
         ) from error
-    # Looked at before it is called: whoever may set a variable may not call whatever is installed.
+    # Check the class before calling it: a user who may set a variable must not call arbitrary code.
     if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
         raise NotifierConfigurationError(f"variable {NOTIFIER_VARIABLE}: {path} is no notifier")
     try:

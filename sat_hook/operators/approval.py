@@ -27,16 +27,15 @@ SHOWN_PRODUCTS = 20
 
 
 class SATApproveOperator(SATBatchOperator, HITLOperator):
-    """Ask a person to approve the batch, where the rules want it, and wait for the answer.
+    """Ask a person to approve the batch, if the rules require it, and wait for the answer.
 
-    Who may answer is Airflow's to say (whoever may answer required actions of this DAG); that it is not the
-    batch's maker is seen to here. The text of the approving option carries a digest over every order and its
-    price, so an answer to anything but what is shown now is refused by the API itself, and the batch is
-    looked at again before the answer counts.
+    Airflow decides who may answer (users who may answer required actions of this DAG). This operator refuses
+    the batch's maker. The text of the approving option carries a digest over every order and its price, so
+    the API refuses an answer to an older request, and the batch is checked again before the answer counts.
 
-    :param approval_over_rupiah: a batch that costs more in all needs an approval; 0 always, none never
-        (templated). The account's connection may say so, too; the stricter of both counts.
-    :param approve_held: held orders are asked for as well, and the approval releases them (templated).
+    :param approval_over_rupiah: a batch that costs more in total needs an approval; 0 always, none never
+        (templated). The account's connection may set it too; the stricter of both counts.
+    :param approve_held: the request includes held orders, and the approval releases them (templated).
     """
 
     template_fields: Sequence[str] = (
@@ -52,18 +51,18 @@ class SATApproveOperator(SATBatchOperator, HITLOperator):
         approve_held: bool | str = False,
         **kwargs: Any,
     ) -> None:
-        # What is really shown is made when the batch is known.
+        # The real text is made when the batch is known.
         super().__init__(subject="Approve a batch of orders", options=[REJECT], **kwargs)
         self.approval_over_rupiah = approval_over_rupiah
         self.approve_held = approve_held
 
     def execute(self, context: Context) -> Any:
-        """Ask, unless nothing has to be approved."""
+        """Ask for the approval, if the batch needs one."""
         with failing_for_good(self.sat_conn_id):
             return self._ask(self.run_of(facts_of(context)), context)
 
     def answered(self, context: Context, event: dict[str, Any], terms: dict[str, Any]) -> Any:
-        """The answer has come: see whether it counts, and record it under its user's name."""
+        """Check whether the answer counts, and record it under its user's name."""
         if "error" in event:
             self.process_trigger_event_error(event)
         asked_for = ApprovalTerms.model_validate(terms)
@@ -104,9 +103,9 @@ class SATApproveOperator(SATBatchOperator, HITLOperator):
         )
 
     def _show(self, request: ApprovalRequest, context: Context) -> None:
-        """Put the request before people.
+        """Show the request in Airflow.
 
-        :raises AirflowFailException: when Airflow goes on showing an older one, which it keeps for the life
+        :raises AirflowFailException: when Airflow still shows an older request, which it keeps for the life
             of this run's task.
         """
         from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
@@ -151,7 +150,7 @@ def subject_of(request: ApprovalRequest) -> str:
 
 
 def body_of(request: ApprovalRequest) -> str:
-    """What the approver has to know, as Markdown: sums and digests, nobody's name or number."""
+    """The request for the approver, as Markdown: sums and digests, no customer's name or number."""
     batch, terms = request.batch, request.terms
     maker = f"user {_plain(request.maker)}" if request.maker else "a service: whoever may, may approve"
     lines = [
@@ -185,12 +184,12 @@ def body_of(request: ApprovalRequest) -> str:
 
 
 def _plain(text: str) -> str:
-    """Somebody else's words as code, so that they cannot pose as ours."""
+    """Foreign text as inline code, so that it cannot look like ours."""
     return "`" + "".join(c if c.isprintable() and c not in "`|" else "?" for c in text) + "`"
 
 
 def _answered_by(event: Mapping[str, Any], task: Provenance) -> Provenance:
-    """The answering user, as Airflow authenticated them; a service when Airflow names nobody."""
+    """The answering user, as authenticated by Airflow; a service when Airflow names no user."""
     user = event.get("responded_by_user") or {}
     name = str(user.get("name") or user.get("id") or "")
     at = event.get("responded_at")

@@ -55,11 +55,11 @@ from sat_hook.pipeline.alerting import raise_alerts
 SUNDAY = 6
 MAXIMUM_FINDINGS_LOGGED = 1_000
 STRAYS_SINCE = timedelta(hours=2)
-"""How far back a run looks for rows that are no checkpoints. The nightly verification sees them all."""
+"""How far back a run looks for rows that are not checkpoints. The nightly verification checks all rows."""
 
 
 class SATCheckpointOperator(BaseOperator):
-    """Sign what is new in the log, and publish what is not published yet. Twice at once does no harm.
+    """Sign new events of the log, and publish unpublished checkpoints. Two runs at once are harmless.
 
     :param db_conn_id: the application database's connection.
     :param audit_conn_id: the connection with the audit key.
@@ -75,7 +75,7 @@ class SATCheckpointOperator(BaseOperator):
         self.audit_conn_id = audit_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        """One round; returns its counts."""
+        """Run one round; return its counts."""
         application = ApplicationHook(self.db_conn_id, "sat audit")
         made, published = _checkpoints(application, self.audit_conn_id, provenance_of(context))
         self.log.info("Made %s checkpoints, published %s.", made, published)
@@ -83,14 +83,15 @@ class SATCheckpointOperator(BaseOperator):
 
 
 class SATVerifyLogOperator(BaseOperator):
-    """Verify the log as ``sat log verify`` does, and have people told of whatever is wrong.
+    """Verify the log as ``sat log verify`` does, and raise alerts for its findings.
 
-    Damage fails the task, each time until somebody has looked; it is told once. Checkpoints that have stopped
-    and signatures that could not be checked are told each day, and fail nothing: nothing wrong was found.
+    Damage fails the task on every run until a person resolves it, and raises one alert. Stopped checkpoints
+    and signatures that could not be checked raise an alert each day without failing the task, because no
+    damage was found.
 
-    :param everything: look at all that was ever recorded; None: on Sundays (WIB), else at the last days
-        (templated).
-    :param days: how many those are, from the beginning of a checkpoint.
+    :param everything: verify all that was ever recorded; None: everything on Sundays (WIB), else the last
+        days (templated).
+    :param days: the number of those days, from the beginning of a checkpoint.
     :param db_conn_id: the application database's connection.
     :param audit_conn_id: the connection with the audit key; its extra names older public keys.
     """
@@ -114,7 +115,7 @@ class SATVerifyLogOperator(BaseOperator):
         self.audit_conn_id = audit_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
-        """Verify; returns what was looked at."""
+        """Verify the log; return what was verified."""
         application = ApplicationHook(self.db_conn_id, "sat verify")
         now = SystemClock().now()
         sat_keys, keyless = sat_status_keys(accounts_of_installation(), self.audit_conn_id)
@@ -137,7 +138,7 @@ class SATVerifyLogOperator(BaseOperator):
         raise_alerts(application.alerts, [*findings.alerts(), *unproven])
         scope = f"{verified.events:,} events from checkpoint {verified.chain.first_checkpoint:,} on"
         if not verified.is_clean:
-            # No retry makes the log whole: people have to look.
+            # A retry cannot repair the log: a person must act.
             raise AirflowFailException(f"{findings.found:,} problems in {scope}; run: sat log verify")
         self.log.info("The log is whole: %s, %s checkpoints.", scope, verified.chain.checkpoints)
         self.log.info("Signed statuses held against SAT's keys: %s.", verified.statuses_checked)
@@ -149,17 +150,17 @@ class SATVerifyLogOperator(BaseOperator):
         }
 
     def is_everything(self, now: datetime) -> bool:
-        """Whether a run that begins ``now`` looks at all that was ever recorded."""
+        """Whether a run that begins ``now`` verifies everything."""
         if self.everything in (None, "", "None"):
             return now.astimezone(WIB).weekday() == SUNDAY
         return str(self.everything).lower() == "true"
 
 
 class SATExportOperator(BaseOperator):
-    """Write the evidence pack that somebody asked for, and keep it where result files are kept.
+    """Write a requested evidence pack, and store it beside the result files.
 
-    Who asked, for which period, and whether with personal data, stands in the log; this only does it. Run
-    again it writes the same pack.
+    The log holds the requester, the period, and whether to include personal data. A repeated run writes the
+    same pack.
 
     :param export_id: what the request's route returned (templated).
     :param db_conn_id: the application database's connection.
@@ -183,13 +184,13 @@ class SATExportOperator(BaseOperator):
         self.audit_conn_id = audit_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Write it; returns its size and digest."""
+        """Write the pack; return its size and digest."""
         application, signer = ApplicationHook(self.db_conn_id, "sat export"), audit_signer(self.audit_conn_id)
         try:
             export = load_export(application.store, self.export_id)
         except ExportNotFoundError as error:
             raise AirflowFailException(f"{error}; ask for one with: sat audit export") from error
-        # Everything of the period is settled and covered before it is read.
+        # All events of the period are settled and covered by checkpoints before they are read.
         _checkpoints(application, self.audit_conn_id, provenance_of(context))
         keys = audit_verifier(self.audit_conn_id)
         asker = requested_by(application.store, self.export_id)
@@ -242,7 +243,7 @@ def _checkpoints(application: ApplicationHook, audit_conn_id: str, provenance: P
     except (CheckpointAheadError, UnknownAuditKeyError) as error:
         trouble = error
         _damaged(application, f"next_checkpoint/{error}", f"no checkpoint can be made: {error}")
-    # No retry makes two logs one, or mends one: people have to look.
+    # A retry cannot merge two logs or repair one: a person must act.
     raise AirflowFailException(str(trouble)) from trouble
 
 

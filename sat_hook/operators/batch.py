@@ -1,7 +1,7 @@
 """The steps of a batch as operators: intake, validation, chunks, quotes, guards, execution, results.
 
 Each finds out by itself what is left to do, so it can be cleared, retried, or run twice at once. XCom
-carries ids and counts only. What the steps do is :class:`sat_hook.application.batch_run.BatchRun`.
+carries only ids and counts. :class:`sat_hook.application.batch_run.BatchRun` implements the steps.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class SATBatchOperator(BaseOperator):
         self.db_conn_id = db_conn_id
 
     def execute(self, context: Context) -> Any:
-        """Run the step. Trouble that a retry cannot cure fails the task at once, with its reason."""
+        """Run the step. An error that a retry cannot fix fails the task at once, with its reason."""
         with failing_for_good(self.sat_conn_id):
             return self.step(self.run_of(facts_of(context)))
 
@@ -70,7 +70,7 @@ class SATBatchOperator(BaseOperator):
         raise NotImplementedError
 
     def run_of(self, facts: RunFacts) -> BatchRun:
-        """The run of the batch that this task is a step of.
+        """The batch's run that this task belongs to.
 
         :raises AirflowSkipException: when intake found that nothing waits to be paid.
         :raises AirflowFailException: when intake itself did not succeed.
@@ -89,7 +89,7 @@ class SATBatchOperator(BaseOperator):
 
     @property
     def run_rules(self) -> dict[str, int | None]:
-        """The run's own rules, as far as this step is given them."""
+        """The run's own rules that were given to this step."""
         return {}
 
     def with_sat(self, work: Coroutine[Any, Any, T]) -> T:
@@ -98,7 +98,7 @@ class SATBatchOperator(BaseOperator):
             return asyncio.run(work)
 
     def fail_if_refused(self, batch: Batch) -> None:
-        """A batch that is refused goes no further; its reason is the task's."""
+        """Fail the task when the batch is refused, with the batch's reason."""
         if batch.state is BatchState.REFUSED:
             raise AirflowFailException(f"batch {batch.batch_id} is refused: {batch.refusal_message}")
 
@@ -106,11 +106,11 @@ class SATBatchOperator(BaseOperator):
 class SATIntakeOperator(SATBatchOperator):
     """Read the submitted rows into orders; returns the batch id.
 
-    :param batch_id: a batch that was submitted before (its bytes are spooled); empty to claim the rows that
-        wait in ``order_intake``.
+    :param batch_id: a batch that was submitted before (its bytes are spooled); empty claims the waiting
+        rows of ``order_intake``.
     :param on_bad_rows: ``proceed``, ``wait`` or ``refuse`` (templated).
 
-    Who started the run with which rules is recorded. A run whose parameters are looser than the account's
+    The log records who started the run and with which rules. A run that is less strict than the account's
     rules is refused.
     """
 
@@ -158,7 +158,7 @@ class SATIntakeOperator(SATBatchOperator):
 
 
 class SATValidateOperator(SATBatchOperator):
-    """Give every order a verdict from SAT's catalogue.
+    """Validate every order against SAT's catalogue.
 
     :param on_bad_rows: ``proceed``, ``wait`` or ``refuse`` (templated).
     """
@@ -177,7 +177,7 @@ class SATValidateOperator(SATBatchOperator):
 
 
 class SATPlanChunksOperator(SATBatchOperator):
-    """Cut the batch into contiguous runs of rows, one for each mapped task.
+    """Split the batch into contiguous ranges of rows, one for each mapped task.
 
     :param chunk_rows: orders in a chunk (templated).
     """
@@ -236,15 +236,15 @@ class SATCloseQuotesOperator(SATBatchOperator):
 
 
 class SATExecuteOperator(SATChunkOperator):
-    """Send the quoted orders of a chunk, each once. What may have been sent is never sent again here.
+    """Send the quoted orders of a chunk, each once. Orders that may have been sent are never sent again here.
 
-    Only orders that the guards admitted are sent and, where the rules want an approval, only those that a
-    person approved: whatever became of the tasks before this one.
+    Only orders that the guards admitted are sent and, where the rules require an approval, only those that a
+    person approved, even when earlier tasks failed.
 
-    :param approval_over_rupiah: a batch that costs more in all needs an approval; 0 always, none never
-        (templated). The account's connection may say so, too; the stricter of both counts.
-    :param rules: the run's own rules by name, as the guards have them (templated). With a limit of the day an
-        order is only sent on the business day (WIB) on which the guards let it through.
+    :param approval_over_rupiah: a batch that costs more in total needs an approval; 0 always, none never
+        (templated). The account's connection may set it too; the stricter of both counts.
+    :param rules: the run's own rules by name, as for the guards (templated). With a daily limit an order is
+        only sent on the business day (WIB) on which the guards admitted it.
     """
 
     template_fields: Sequence[str] = (*SATChunkOperator.template_fields, "approval_over_rupiah", "rules")
@@ -292,10 +292,9 @@ class SATExecuteOperator(SATChunkOperator):
 class SATResultsOperator(SATBatchOperator):
     """Write the result file and close the batch.
 
-    Runs whatever became of the chunks. It fails only for the pipeline's own trouble: when orders were left
-    unsent, or the wait for them broke off. The ends of orders never fail it: a batch with orders that nobody
-    knows the end of is complete, with these as its exceptions. Returns counts, and the order ids of the first
-    exceptions.
+    Runs even when chunks failed. It fails only for the pipeline's own errors: when orders were left unsent,
+    or the wait for them was interrupted. The ends of orders never fail it: a batch with escalated orders is
+    complete, with these as its exceptions. Returns counts, and the order ids of the first exceptions.
     """
 
     operator_extra_links: Collection[BaseOperatorLink] = (BatchProgressLink(),)
@@ -338,7 +337,7 @@ class SATResultsOperator(SATBatchOperator):
 
 
 def describe(summary: BatchSummary) -> str:
-    """The states of a batch's orders and the rows that became none, for a log line."""
+    """The states of a batch's orders and the rows that became no order, for a log line."""
     states = [f"{count.orders} {count.state.value}" for count in summary.counts] or ["no orders"]
     states += [f"{summary.batch.set_aside} rows set aside"] if summary.batch.set_aside else []
     return ", ".join(states)

@@ -1,4 +1,4 @@
-"""Funds as operators: an early look at the deposit, and the reservation before money may move."""
+"""Operators for funds: an early check of the deposit, and the reservation before orders are sent."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from sat_hook.triggers.funds import GAVE_UP, SATFundsTrigger
 
 
 class SATCheckBalanceOperator(SATBatchOperator):
-    """Say early, and in plain words, when the deposit does not stand a chance.
+    """Report early when the deposit cannot cover the batch.
 
-    Where the policy is to refuse, the batch ends here; else the reservation waits, or pays in part.
+    If the policy is ``refuse``, the batch ends here; otherwise the reservation waits, or covers a part.
 
     :param on_short_funds: ``wait``, ``partial`` or ``refuse`` (templated).
     :param saldo_lag_seconds: how old a saldo may be when SAT answers it, and clocks may differ (templated);
@@ -61,10 +61,10 @@ class SATCheckBalanceOperator(SATBatchOperator):
 
 
 class SATReserveFundsOperator(SATBatchOperator):
-    """Set funds aside for the batch's quoted orders; only those are sent.
+    """Reserve funds for the batch's quoted orders; only orders with a reservation are sent.
 
-    When the deposit does not reach for all of them: ``wait`` defers until it does, ``partial`` reserves as
-    far as it reaches by row number, ``refuse`` ends the batch. Returns what was reserved and what was left.
+    When the deposit does not cover all of them, ``wait`` defers until it does, ``partial`` reserves as far as
+    it reaches by row number, and ``refuse`` ends the batch. Returns what was reserved and what was left.
 
     :param on_short_funds: ``wait``, ``partial`` or ``refuse`` (templated).
     :param wait_for_funds_hours: how long to wait at most (templated); then the task fails and, cleared, waits
@@ -98,7 +98,7 @@ class SATReserveFundsOperator(SATBatchOperator):
         return self._reserve(run)
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
-        """The deposit seems to reach: look again and reserve, or go on waiting until the same deadline."""
+        """The deposit seems to suffice: observe it again and reserve, or wait on until the same deadline."""
         if event["end"] == GAVE_UP:
             missing = event["missing_rupiah"]
             amount = "unknown: it could not be looked at" if missing is None else rupiah(missing)
@@ -133,7 +133,7 @@ class SATReserveFundsOperator(SATBatchOperator):
 
 
 def limits_of_lag(deployment: FundingLimits, saldo_lag_seconds: float | str | None) -> FundingLimits:
-    """The deployment's limits with the lag that a task was given, if it was given one."""
+    """The deployment's limits, with the task's own lag if it has one."""
     if saldo_lag_seconds is None:
         return deployment
     return replace(deployment, saldo_lag_seconds=float(saldo_lag_seconds))
@@ -145,7 +145,7 @@ def defer_until_funded(
     deadline: str,
     limits: FundingLimits,
 ) -> NoReturn:
-    """Defer a task until the deposit reaches for the batch, or the deadline passes; its ``resume`` goes on.
+    """Defer a task until the deposit covers the batch or the deadline passes; ``resume`` then continues.
 
     :raises TaskDeferred: always.
     """

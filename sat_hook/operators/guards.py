@@ -11,11 +11,11 @@ from sat_hook.operators.rules import limits_of
 
 
 class SATGuardOperator(SATBatchOperator):
-    """Hold business duplicates and what is over a limit; admit the rest. Only admitted orders are sent.
+    """Hold business duplicates and orders over a limit; admit the rest. Only admitted orders are sent.
 
     :param rules: the run's own rules by name (templated): ``duplicate_days``, ``order_limit_rupiah``,
         ``batch_limit_rupiah``, ``batch_limit_orders``, ``day_limit_rupiah``, ``day_limit_orders``. The
-        account's connection may have rules, too, and the account itself has; the strictest counts.
+        account's connection and the account itself may have rules too; the strictest counts.
     """
 
     template_fields: Sequence[str] = (*SATBatchOperator.template_fields, "rules")

@@ -1,4 +1,4 @@
-"""What a bill costs, for DAGs of one's own."""
+"""The price of a bill, for your own DAGs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sat_hook.protocol.messages import InquiryRequest, NameValue
 
 
 class SATInquiryOperator(BaseOperator):
-    """Ask what a bill costs (free of consequences). Returns prices in rupiah, nobody's name or number.
+    """Ask SAT for the amount of a bill. It has no side effects and returns only prices, in rupiah.
 
     :param product_code: as SAT lists it (templated).
-    :param client_number: whose bill (rendered when the task runs, kept nowhere).
-    :param amount_rupiah: for open payments: how much of it (templated).
-    :param fields: what the product wants besides, by name (rendered when the task runs, kept nowhere).
+    :param client_number: the bill's client number (rendered when the task runs, never stored).
+    :param amount_rupiah: for open payments: the amount to pay (templated).
+    :param fields: further fields of the product, by name (rendered when the task runs, never stored).
     :param downline_id: passed on to SAT (templated).
     :param sat_conn_id: the account's connection (templated).
     :param db_conn_id: the application database's connection, for limits that all workers share.
@@ -52,7 +52,7 @@ class SATInquiryOperator(BaseOperator):
         self.db_conn_id = db_conn_id
 
     def execute(self, context: Context) -> dict[str, int | str | None]:
-        """Ask once; a refusal for good fails the task at once, with SAT's codes."""
+        """Ask once; a final refusal fails the task at once, with SAT's codes."""
         request = InquiryRequest(
             product_code=self.product_code,
             client_number=str(self.render_template(self.client_number, context)).strip(),

@@ -1,4 +1,4 @@
-"""Links that a task shows in Airflow's pages, also while it waits deferred."""
+"""Links that a task shows in Airflow's pages, also while it is deferred."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class BatchProgressLink(BaseOperatorLink):
-    """Leads to the page of the task's batch: counts, rate, estimated end."""
+    """Links to the page of the task's batch: counts, rate, estimated end."""
 
     name = "Batch progress"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The page's path on the server that shows the link, whatever name people reach it by."""
+        """The page's path on the server that shows the link, independent of the server's host name."""
         del ti_key  # the operator's fields are rendered by now
         batch_id = getattr(operator, "batch_id", None)
         return progress_path(batch_id) if batch_id and batch_id != "None" else ""
 
 
 def progress_path(batch_id: str) -> str:
-    """The path of a batch's progress page, below what Airflow itself is served below."""
+    """The path of a batch's progress page, below Airflow's own base path."""
     below = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
     return f"{below}/sat/v1/batches/{batch_id}/progress"

@@ -1,4 +1,4 @@
-"""Buying one thing once, for DAGs of one's own: the checkout goes the way of a batch with one row."""
+"""Pay one order once, for your own DAGs: the order is a batch with one row."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from sat_hook.triggers.funds import GAVE_UP
 
 
 class SATCheckoutOperator(SATBatchOperator):
-    """Buy once. Returns how the order stands then, which is rarely its end: SATOrderSensor waits for that.
+    """Pay once. Returns the order's state, which is rarely its end: SATOrderSensor waits for the end.
 
-    The order id is the promise: the same id again, by a retry, a cleared task, another run or another DAG,
-    is the same order, and is not paid again. A try that finds the order sent asks SAT for its status instead.
-    The same id with anything else in it fails the task. How the order ends never fails it.
+    The order id prevents double payment: the same id again, by a retry, a cleared task, another run or
+    another DAG, is the same order and is not paid again. A try that finds the order sent queries its status
+    instead. The same id with other contents fails the task. The order's end never fails it.
 
-    Guards, limits, approval, pauses and funds of the account count as for every batch. An order that is held
-    waits for a person; released, it goes out with the next try of this task, or by ``sat batch run``.
+    Guards, limits, approval, pauses and funds of the account apply as for every batch. A held order waits for
+    a person; when released, the next try of this task or ``sat batch run`` sends it.
 
     :param order_id: your own id, unique for ever within the account (templated).
     :param product_code: as SAT lists it (templated).
-    :param client_number: whom it is for (rendered when the task runs, kept nowhere but in the order).
-    :param max_rupiah: the most that it may cost; above it nothing is sent (templated).
+    :param client_number: the customer's number (rendered when the task runs, stored only in the order).
+    :param max_rupiah: the maximum price; above it the order is not sent (templated).
     :param amount_rupiah: for bills: the bill must be exactly this (templated).
-    :param fields: what the product wants besides, by name (rendered like the client number).
+    :param fields: further fields of the product, by name (rendered like the client number).
     :param downline_id: passed on to SAT (templated).
-    :param rules: the run's own rules by name, as SATGuardOperator has them (templated).
+    :param rules: the run's own rules by name, as for SATGuardOperator (templated).
     :param on_short_funds: ``wait`` for a top-up, deferred, or ``refuse``, which ends the order (templated).
     :param wait_for_funds_hours: how long to wait at most (templated); then the task fails and can be cleared.
     :param sat_conn_id: the account's connection (templated).
@@ -90,11 +90,11 @@ class SATCheckoutOperator(SATBatchOperator):
         self.wait_for_funds_hours = wait_for_funds_hours
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """One try; every step of it finds out by itself what is left to do."""
+        """Make one try; every step finds out by itself what is left to do."""
         return self._buy(context)
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """The deposit seems to reach: go on, or wait on until the same deadline."""
+        """The deposit seems to suffice: go on, or wait on until the same deadline."""
         if event["end"] == GAVE_UP:
             raise AirflowFailException(
                 f"order {self.order_id!r} waited {self.wait_for_funds_hours} hours for funds. Top up and "
@@ -120,7 +120,7 @@ class SATCheckoutOperator(SATBatchOperator):
     def _wanted(self, context: Context) -> SingleOrder:
         order_id = text_or_none(self.order_id)
         if order_id is None:
-            # One id for every order whose id was not there would be one order for all of them.
+            # A missing id must fail: orders that all share one empty id would be one order.
             raise AirflowFailException("order_id: found nothing; expected an id of your own, unique for ever")
         maximum = limit_of("max_rupiah", self.max_rupiah)
         if not maximum:

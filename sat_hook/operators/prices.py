@@ -1,4 +1,4 @@
-"""Prices as operators: read the list and keep what changed, announce it, sum up the week."""
+"""Operators for prices: read the list and store changes, announce them, write the weekly page."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ DEFAULTS = SnapshotRules()
 
 
 class PriceListDoubtedError(RuntimeError):
-    """A price list came that is not believed. It is kept as an attempt, and changes nothing."""
+    """The price list is not plausible. It is stored as an attempt, and changes no price."""
 
 
 class SATSnapshotPricesOperator(BaseOperator):
-    """Read the price list of an account and keep what changed; returns counts.
+    """Read the price list of an account and store what changed; return counts.
 
-    A list that fails, or of which too much is missing, fails the task after it was kept as an attempt. Jumps
-    of prices are noted as alerts.
+    A list that cannot be read, or lacks too many products, is stored as an attempt and fails the task. Price
+    jumps raise alerts.
 
     :param sat_conn_id: the account's connection (templated).
     :param db_conn_id: the application database's connection.
-    :param missing_limit_percent: a list of which more is missing is not believed (templated).
-    :param jump_percent: people are told of a price that moved by at least that much (templated).
+    :param missing_limit_percent: a list that lacks more products than this is not accepted (templated).
+    :param jump_percent: a price that moved by at least this much raises an alert (templated).
     """
 
     template_fields: Sequence[str] = ("sat_conn_id", "missing_limit_percent", "jump_percent")
@@ -111,14 +111,14 @@ class SATSnapshotPricesOperator(BaseOperator):
 
 
 class SATAnnouncePricesOperator(BaseOperator):
-    """Announce changes of an account's prices that nobody announced yet, as events of its outlets.
+    """Announce an account's unannounced price changes, as events of the task's outlets.
 
-    Skipped when nothing changed, so that whoever waits for the asset is not woken. The extra of the event is
-    described in :func:`sat_hook.catalogue.announcement.announcement_of`.
+    The task is skipped when nothing changed, so DAGs that wait for the asset do not run. See
+    :func:`sat_hook.catalogue.announcement.announcement_of` for the event's extra.
 
     :param sat_conn_id: the account's connection (templated).
     :param db_conn_id: the application database's connection.
-    :param jump_percent: from which move on a change is called a jump (templated).
+    :param jump_percent: a change of at least this much is called a jump (templated).
     """
 
     template_fields: Sequence[str] = ("sat_conn_id", "jump_percent")
@@ -138,11 +138,11 @@ class SATAnnouncePricesOperator(BaseOperator):
         self.jump_percent = jump_percent
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Fill in the extra of the outlets' events; returns counts."""
+        """Fill in the extra of the outlets' events; return counts."""
         history = PriceHistory(ApplicationHook(self.db_conn_id, "sat prices").database)
         account = SATHook(self.sat_conn_id).settings().account
         ti = context["ti"]
-        # The same for every try of this task, and for no other: what a try that died had noted is told again.
+        # The same for every try of this task only: changes that a dead try had noted are announced again.
         announcer = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}[{ti.map_index}]"
         waiting = history.unannounced(account, announcer)
         if not waiting:
@@ -163,7 +163,7 @@ class SATSummarisePricesOperator(BaseOperator):
 
     :param sat_conn_id: the account's connection (templated).
     :param db_conn_id: the application database's connection.
-    :param day: a day (WIB) of the week, such as ``2026-11-23``; empty for the last week that is over
+    :param day: a day (WIB) of the week, for example ``2026-11-23``; empty for the last complete week
         (templated).
     """
 

@@ -1,4 +1,4 @@
-"""Looking at ended orders again, as an operator."""
+"""Rechecks of ended orders, as operators."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ REPORTED_DAYS = 30
 
 
 class SATRecheckOrdersOperator(BaseOperator):
-    """Ask about orders of an account again that succeeded or failed days ago. Only asks; sends nothing.
+    """Recheck an account's orders that succeeded or failed days ago. It only queries and never sends.
 
-    A reversal, a late success or a contradiction that it finds is a new event of the order. It can run
-    beside anything, and twice at once.
+    A reversal, a late success or a contradiction is recorded as a new event of the order. It can run beside
+    any other task, and twice at once.
 
     :param sat_conn_id: the account's connection (templated).
     :param db_conn_id: the application database's connection.
-    :param days: how many business days (WIB) after its end an order is looked at (templated, a list or its
+    :param days: how many business days (WIB) after its end an order is rechecked (templated, a list or its
         text).
-    :param hour: the hour (WIB) of that day from which it is (templated).
-    :param orders: looks of one run at most (templated).
+    :param hour: the hour (WIB) of that day from which the recheck is due (templated).
+    :param orders: maximum rechecks of one run (templated).
 
-    What is not given is the deployment's.
+    Parameters that are not given use the deployment's settings.
     """
 
     template_fields: Sequence[str] = ("sat_conn_id", "days", "hour", "orders")
@@ -62,7 +62,7 @@ class SATRecheckOrdersOperator(BaseOperator):
         self.orders = orders
 
     def execute(self, context: Context) -> dict[str, int]:
-        """One run; returns its counts."""
+        """Run once; return the counts."""
         application = ApplicationHook(self.db_conn_id, "sat watch")
         ports = task_ports(self.sat_conn_id, application)
         deployment = application.settings.final_watch
@@ -94,8 +94,8 @@ class SATRecheckOrdersOperator(BaseOperator):
         )
 
     def _report_marks(self, application: ApplicationHook) -> int:
-        """Say how the marks of the last days stand, whosever they are: an account may be looked after by
-        nobody."""
+        """Report the rechecks of the last days of all accounts, including accounts that no run works
+        for."""
         now = application.handler.clock.now()
         counts = application.final_watch.counts(now, now - timedelta(days=REPORTED_DAYS))
         for count in counts:

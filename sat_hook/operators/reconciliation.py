@@ -1,6 +1,6 @@
-"""The nightly reconciliation as operators: look at the deposit, ask again, take files in, close the day.
+"""The nightly reconciliation as operators: observe the deposit, query, read settlement files, close the day.
 
-What needs pandas is imported when a step runs: a DAG file must load without it.
+Modules that need pandas are imported when a step runs: a DAG file must load without it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 SETTLEMENTS_URI_VARIABLE = "SAT_SETTLEMENTS_URI"
 NOT_NAMED = "None"
-"""What the day of a run renders as whose first task failed."""
+"""The rendered day of a run whose first task failed."""
 MAXIMUM_ASKED = 20_000
 MAXIMUM_ALERTS = 1_000
 
@@ -69,7 +69,7 @@ class SATBooksOperator(BaseOperator):
         self.db_conn_id = db_conn_id
 
     def execute(self, context: Context) -> Any:
-        """Run the step. Trouble that a retry cannot cure fails the task at once, with its reason.
+        """Run the step. An error that a retry cannot fix fails the task at once, with its reason.
 
         :raises AirflowSkipException: when the run closes no day.
         """
@@ -87,7 +87,7 @@ class SATBooksOperator(BaseOperator):
     def business_day(self) -> BusinessDay:
         """The day of this run.
 
-        :raises AirflowFailException: when it is none.
+        :raises AirflowFailException: when it is not a day.
         """
         try:
             return BusinessDay(date.fromisoformat(self.day), int(self.cut_off_minutes))
@@ -101,10 +101,10 @@ class SATBooksOperator(BaseOperator):
 
 
 class SATNameDayOperator(BaseOperator):
-    """Says which WIB day a run closes; returns it as ``YYYY-MM-DD``.
+    """Returns the WIB day that a run closes, as ``YYYY-MM-DD``.
 
-    :param day: that day, when somebody named one (templated); else the last one that had ended when the run
-        was due, however late it runs.
+    :param day: the day (templated); by default the last one that had ended when the run was due, however late
+        it runs.
     :param cut_off_minutes: a day begins so many minutes after midnight WIB (templated).
     """
 
@@ -144,9 +144,9 @@ class SATNameDayOperator(BaseOperator):
 
 
 class SATObserveDepositOperator(SATBooksOperator):
-    """Look at an account's deposit and keep the look in its books; returns the saldo.
+    """Observe an account's deposit and store the observation in its books; return the saldo.
 
-    Looks on a schedule, one of them at the cut-off, are the ends of the saldo equations.
+    Scheduled observations, one of them at the cut-off, are the two ends of the saldo equations.
     """
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
@@ -166,9 +166,9 @@ class SATObserveDepositOperator(SATBooksOperator):
 
 
 class SATAskAgainOperator(SATBooksOperator):
-    """Ask about orders that are open, disputed or without a signature, before the day is closed.
+    """Query orders that are open, disputed or without a signature, before the day is closed.
 
-    :param orders: at most so many (templated).
+    :param orders: the maximum number of orders (templated).
     """
 
     template_fields: Sequence[str] = (*SATBooksOperator.template_fields, "orders")
@@ -196,17 +196,17 @@ class SATAskAgainOperator(SATBooksOperator):
 
 
 class SATImportSettlementsOperator(SATBooksOperator):
-    """Take the provider's settlement files in that have come: each once, under its digest.
+    """Read the provider's new settlement files, each once, under its digest.
 
-    Looked for in ``<uri>/<account>/``: CSV or XLSX with the day in the name (``2026-11-22`` or ``20261122``).
-    A name with ``corrected`` replaces what came before for the day, and so does a file that comes again under
-    its name with other bytes, when it is the day's only one. Where two files have the same orders a person
-    has to choose. How to read them stands in ``mapping.json`` beside them.
+    The files are in ``<uri>/<account>/``: CSV or XLSX with the day in the name (``2026-11-22`` or
+    ``20261122``). A name with ``corrected`` replaces the day's earlier files. So does a file of the same name
+    with other bytes, when it is the day's only one. When two files have the same orders, a person must
+    choose. ``mapping.json`` beside the files says how to read them.
 
     :param settlements_uri: the folder or object store (templated); by default the environment variable
         ``SAT_SETTLEMENTS_URI``. Skipped when there is neither.
 
-    A file that cannot be used is set aside: a break of its own, and an alert. The others are taken in.
+    A file that cannot be used is set aside, with its own break and an alert. The other files are read.
     """
 
     template_fields: Sequence[str] = (*SATBooksOperator.template_fields, "settlements_uri")
@@ -238,9 +238,9 @@ class SATImportSettlementsOperator(SATBooksOperator):
 
 
 class SATCloseDayOperator(SATBooksOperator):
-    """Close an account's day and write its report; earlier days of which more is known now are closed again.
+    """Close an account's day and write its report; close earlier days again when new facts are known.
 
-    Returns counts and where the report is. New breaks raise an alert. Runs again with the same result.
+    Returns counts and the place of the report. New breaks raise an alert. A repeated run has the same result.
     """
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, Any]:
@@ -264,7 +264,7 @@ class SATCloseDayOperator(SATBooksOperator):
             except Exception as error:
                 if day == self.business_day.day:
                     raise
-                # The day keeps its last close, and those after it are closed all the same.
+                # This day keeps its last close; the days after it are still closed.
                 self.log.exception("%s could not be closed again.", day)
                 failed = failed or error
         assert closed is not None
@@ -310,7 +310,7 @@ class SATCloseDayOperator(SATBooksOperator):
 
 
 def _tell(application: ApplicationHook, account: str, breaks: Sequence[Break]) -> None:
-    """Have people told of new breaks, each once."""
+    """Raise an alert for new breaks, each once."""
     alerts = [
         Alert(
             key=f"break/{item.break_id}",

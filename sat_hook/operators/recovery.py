@@ -1,4 +1,4 @@
-"""The janitor's round over one account, as an operator."""
+"""One round of recovery for one account, as an operator."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from sat_hook.store.callbacks import CallbackReader
 
 
 class SATRecoverOrdersOperator(BaseOperator):
-    """Look after every order of an account that is in flight, whichever batch it came from.
+    """Recover every order of an account that is in flight, from every batch.
 
-    Asks for statuses, sends again what SAT provably does not know (same id, same body), and hands over to
-    people what will not end by itself. It can run beside any batch, and twice at once.
+    It queries statuses, resends orders that SAT provably does not know (same id, same body), and escalates
+    orders that will not end by themselves. It can run beside any batch, and twice at once.
 
     :param sat_conn_id: the account's connection (templated).
     :param db_conn_id: the application database's connection.
     :param dedup_horizon_hours: how long after its first sending an order may be sent again (templated); none
-        is what the account's rules say. It can only be shorter than those.
-    :param give_up_after_hours: when an order without an end is handed to people (templated).
+        uses the account's rules. It can only be shorter than those.
+    :param give_up_after_hours: the age at which an order without an end is escalated (templated).
     """
 
     template_fields: Sequence[str] = ("sat_conn_id", "dedup_horizon_hours", "give_up_after_hours")
@@ -48,7 +48,7 @@ class SATRecoverOrdersOperator(BaseOperator):
         self.give_up_after_hours = give_up_after_hours
 
     def execute(self, context: Context) -> dict[str, int]:
-        """One round; returns its counts."""
+        """Run one round; return its counts."""
         text = str(self.dedup_horizon_hours).strip()
         application = ApplicationHook(self.db_conn_id, "sat recovery")
         with failing_for_good(self.sat_conn_id):

@@ -1,4 +1,4 @@
-"""A run's own rules, as its rendered parameters name them. :mod:`sat_hook.application` holds them to."""
+"""A run's own rules, from its rendered parameters. :mod:`sat_hook.application` enforces the account's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["APPROVAL_FIELD", "GUARD_FIELDS", "RUN_RULES", "limit_of", "limits_of
 def limits_of(values: Mapping[str, Any], known: Sequence[str] = GUARD_FIELDS) -> dict[str, int | None]:
     """A run's rules by name, from parameters or their rendered text.
 
-    :raises AirflowFailException: for a name that is not ``known``, or a value that is no number.
+    :raises AirflowFailException: for a name that is not ``known``, or a value that is not a number.
     """
     unknown = sorted(values.keys() - set(known))
     if unknown:
@@ -28,9 +28,9 @@ def limits_of(values: Mapping[str, Any], known: Sequence[str] = GUARD_FIELDS) ->
 
 
 def limit_of(name: str, value: object) -> int | None:
-    """A limit as a parameter or its rendered text; nothing, or ``None``, is no limit.
+    """A limit as a parameter or its rendered text; empty or ``None`` means no limit.
 
-    :raises AirflowFailException: when it is no whole number from 0 on.
+    :raises AirflowFailException: when it is not a whole number of at least 0.
     """
     text = "" if value is None else str(value).strip()
     if text in ("", "None"):

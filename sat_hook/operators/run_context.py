@@ -1,4 +1,4 @@
-"""What operators and sensors have to know of the run that they are in, and how its trouble ends a task."""
+"""The run that an operator or sensor belongs to, and how errors end its task."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAXIMUM_PARAMETER_CHARACTERS = 200
 
 
 def provenance_of(context: Context) -> Provenance:
-    """Which try of which task it is."""
+    """The task and its try."""
     ti = context["ti"]
     mapped = f"[{ti.map_index}]" if ti.map_index is not None and ti.map_index >= 0 else ""
     return Provenance(
@@ -32,7 +32,7 @@ def provenance_of(context: Context) -> Provenance:
 
 
 def facts_of(context: Context) -> RunFacts:
-    """The run of ``context``: which try of which task, who started it, with what."""
+    """The run of ``context``: its task and try, who started it, and its parameters."""
     ti, dag_run = context["ti"], context.get("dag_run")
     conf = getattr(dag_run, "conf", None) or {}
     return RunFacts(
@@ -40,13 +40,13 @@ def facts_of(context: Context) -> RunFacts:
         user=getattr(dag_run, "triggering_user_name", None),
         run=f"{ti.dag_id}/{ti.run_id}",
         claim=ti.run_id,
-        # What a person or another program set, no defaults.
+        # Values that a person or another program set, without defaults.
         parameters={str(name): _shortened(value) for name, value in sorted(conf.items())},
     )
 
 
 def asked_by(context: Context) -> Provenance:
-    """The try of the task; its actor is the Airflow user where a person started the run."""
+    """The try of the task. Its actor is the Airflow user when a person started the run."""
     return facts_of(context).asker
 
 
@@ -57,9 +57,9 @@ def _shortened(value: object) -> str:
 
 @contextmanager
 def failing_for_good(sat_conn_id: str) -> Iterator[None]:
-    """Trouble that a retry cannot cure fails the task at once, with its reason; any other is raised as it is.
+    """Fail the task at once, with the reason, for an error that a retry cannot fix; raise others unchanged.
 
-    :raises AirflowFailException: for such trouble of the pipeline, the books or SAT.
+    :raises AirflowFailException: for such an error of the pipeline, the books or SAT.
     """
     try:
         yield
@@ -89,9 +89,9 @@ def required_batch(batch_id: str | None) -> str:
 
 
 def refuse_unknown_parameters(conf: Mapping[str, Any] | None, known: Iterable[str]) -> None:
-    """Airflow passes over a parameter that it does not know; a misspelled limit would then be no limit.
+    """Refuse unknown parameters. Airflow ignores them, so a misspelled limit would have no effect.
 
-    :raises AirflowFailException: naming the parameter, and the one that was probably meant.
+    :raises AirflowFailException: naming the parameter, and the one probably meant.
     """
     names = sorted(known)
     for name in conf or {}:

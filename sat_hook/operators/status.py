@@ -1,4 +1,4 @@
-"""How one order stands at SAT, for DAGs of one's own."""
+"""The status of one order at SAT, for your own DAGs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sat_hook.protocol.outcomes import StatusVerdict
 
 
 class SATStatusOperator(BaseOperator):
-    """Ask SAT how one order stands, and record what the answer proves. Returns how it stands then.
+    """Query one order's status at SAT, and record what the answer proves. Returns the order's state.
 
-    An order that is not in our log (paid by other means) is only asked about: ``state`` is None, and
-    ``reported_status`` is SAT's signed word, or None where SAT proved nothing. An order of another account
-    than the connection's fails the task.
+    An order that is not in our log (paid by other means) is only queried: ``state`` is None, and
+    ``reported_status`` is SAT's signed status, or None when the answer proved nothing. An order of another
+    account than the connection's fails the task.
 
     :param order_id: the submitter's id (templated); or else
     :param request_id: the id at SAT (templated).
@@ -50,7 +50,7 @@ class SATStatusOperator(BaseOperator):
         self.db_conn_id = db_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """One question; an answer that proves nothing fails no task."""
+        """Query once. An answer that proves nothing does not fail the task."""
         application = ApplicationHook(self.db_conn_id, "sat status")
         provenance = provenance_of(context)
         with failing_for_good(self.sat_conn_id):

@@ -1,7 +1,7 @@
-"""What tasks for single orders are given, as values: rendered when they run.
+"""The values given to tasks for single orders, rendered when they run.
 
-A client number and the extra fields of an order are no template fields: Airflow keeps and shows those of
-every run. So they are rendered in the task itself and kept nowhere but in the order.
+A client number and the extra fields of an order are not template fields, because Airflow stores and shows
+those of every run. The task itself renders them, and they are stored only in the order.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sat_hook.domain.identity import request_id_of
 
 
 def order_meant(account: str, order_id: str | None, request_id: str | None) -> str:
-    """The request id that a task means by one of two parameters.
+    """The request id, from one of a task's two parameters.
 
     :raises AirflowFailException: when both or none are given.
     """
@@ -28,7 +28,7 @@ def order_meant(account: str, order_id: str | None, request_id: str | None) -> s
 
 
 def text_or_none(value: object) -> str | None:
-    """A rendered text; nothing, or ``None``, is nothing."""
+    """A rendered text; None when it is empty or ``None``."""
     text = "" if value is None else str(value).strip()
     return None if text in ("", "None") else text
 
