@@ -71,9 +71,9 @@ def prepare_application(name: str, superuser_dsn: str, passwords: Mapping[str, s
     ensure_database(superuser_dsn, name, owner=APPLICATION_OWNER)
     migrations.restrict_catalog(application.superuser_dsn)
     migrations.migrate(application.owner_dsn)
-    migrations.apply_privileges(application.owner_dsn)
     with closing(Database(application.owner_dsn, "stack")) as database:
         rebuild_after_upgrade(database)
+    migrations.apply_privileges(application.owner_dsn)
     return application
 
 

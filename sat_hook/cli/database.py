@@ -14,6 +14,7 @@ def migrate(context: typer.Context) -> None:
     """Bring the schema to this release, then apply the privileges (as SAT_OWNER_DSN).
 
     Derived tables that this release fills differently are rebuilt from the log.
+    Privileges come last, so that no role uses a new table before it is filled.
     """
     from sat_hook.audit.rebuild import rebuild_after_upgrade
     from sat_hook.store import migrations
@@ -21,10 +22,10 @@ def migrate(context: typer.Context) -> None:
     settings = settings_of(context)
     dsn = dsn_of(settings, "SAT_OWNER_DSN")
     migrations.migrate(dsn)
-    migrations.apply_privileges(dsn)
     out = console()
     with database_of(settings, "SAT_OWNER_DSN") as database:
         rebuilt = rebuild_after_upgrade(database)
+    migrations.apply_privileges(dsn)
     out.print("[green]The schema is this release's[/], with its privileges")
     if rebuilt is not None and rebuilt.orders:
         out.print(f"The derived tables were rebuilt from the log: {rebuilt.orders} orders")

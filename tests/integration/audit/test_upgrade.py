@@ -6,6 +6,7 @@ from contextlib import closing
 from datetime import timedelta
 
 import psycopg2
+import pytest
 
 from sat_hook.audit import rebuild
 from sat_hook.audit.rebuild import compare_projections, rebuild_after_upgrade, rebuild_projections
@@ -18,7 +19,9 @@ from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.guards import PostgresGuardLedger
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
+from tests.integration.audit.damage import damage, fill
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, change_of, received
+from tests.unit.cli.running import runner
 
 MOST = 1_000_000_000_000
 ADDED = ("20261130081001_order_sums", "20261130083001_order_movements")
@@ -80,6 +83,24 @@ def test_until_it_is_rebuilt_an_order_counts_for_the_most_everywhere(database: A
         PostgresGuardLedger(opened).locked(ACCOUNT) as guards,
     ):
         assert guards.used_in_period(T0, T0 + timedelta(days=1)) == Usage()
+
+
+def test_nobody_uses_a_new_table_before_it_is_filled(
+    database: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """If the log cannot be folded, `sat db migrate` fails and gives no role a privilege on an empty table."""
+    fill(database)
+    damage(
+        database,
+        "DELETE FROM sat.events WHERE type = 'OrderReceived'",
+        "COMMENT ON SCHEMA sat IS 'the shape of an older release'",
+        "REVOKE ALL ON sat.order_movements FROM sat_writer, sat_reader",
+    )
+    run = runner(monkeypatch, capsys)
+    assert run("db", "migrate", env={"SAT_OWNER_DSN": database.owner_dsn}).code != 0
+    with closing(psycopg2.connect(database.owner_dsn)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT has_table_privilege('sat_writer', 'sat.order_movements', 'SELECT, INSERT')")
+        assert cursor.fetchone() == (False,)
 
 
 def test_the_shape_is_that_of_every_derived_document() -> None:
