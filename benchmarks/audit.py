@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def measure(application: ApplicationDatabase, folder: Path, events: int) -> None:
-    """Measure all of it once, on one log."""
+    """Measure everything once, on one log."""
     table = Table("what", "seconds", "events a second", "MB at most", title=f"{events:,} events")
 
     @contextmanager

@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self._sending.idle.append(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - for whatever reason
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the reason does not matter
         if self in self._sending.idle:
             # The receiver closes connections that are idle for a while.
             self._sending.idle.remove(self)

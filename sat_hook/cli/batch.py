@@ -172,8 +172,7 @@ def deliver(
     """Fetch vouchers and serials of the succeeded orders. Your name and reason are recorded.
 
     If --output ends with .xlsx, the file is a workbook of text cells, so a spreadsheet program changes no
-    digit.
-    Otherwise it is CSV with the separator of the submitted file.
+    digit. Otherwise it is CSV with the separator of the submitted file.
     """
     is_workbook = output is not None and output.suffix.lower() == ".xlsx"
     with airflow_of(settings_of(context)) as api:

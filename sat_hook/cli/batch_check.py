@@ -29,9 +29,8 @@ def check(
     """Check a file without submitting it: rows, prices, deposit, approval, duplicates.
 
     Nothing is recorded. SAT is asked only for its price list and the deposit: the price of a bill is known
-    when
-    the batch runs. Exit code 0 when every row can be paid, 1 when a row needs you, 2 when the file cannot
-    become a batch.
+    when the batch runs. Exit code 0 when every row can be paid, 1 when a row needs you, 2 when the file
+    cannot become a batch.
     """
     content, out = read_orders(file), console()
     with airflow_of(settings_of(context)) as api:

@@ -65,7 +65,7 @@ def watched(
     """Show the batch's progress until it is complete or the deadline has passed. Returns the last progress
     shown.
 
-    If the database goes away meanwhile, wait for it.
+    If the database goes away in between, wait for it.
 
     :raises StoreUnavailableError: the database was unavailable on the first read, or for
         ``LONGEST_ABSENCE_SECONDS``.

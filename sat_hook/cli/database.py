@@ -37,8 +37,7 @@ def create_roles(context: typer.Context) -> None:
 
     Connects as SAT_ADMIN_DSN (a superuser or CREATEROLE; default: SAT_OWNER_DSN). The passwords are read from
     SAT_WRITER_PASSWORD, SAT_READER_PASSWORD and SAT_RECEIVER_PASSWORD. A superuser also revokes, in the
-    database
-    that SAT_OWNER_DSN names, the privileges that PostgreSQL gives every role and that no role needs.
+    database that SAT_OWNER_DSN names, the privileges that PostgreSQL gives every role and that no role needs.
     """
     from psycopg2.extensions import make_dsn, parse_dsn
 

@@ -48,7 +48,7 @@ def replay(
         Path | None, typer.Option(help="Write the state of every stream to this file, a line of JSON each")
     ] = None,
 ) -> None:
-    """Rebuild state and reports from the log with this release, and compare. Changes nothing.
+    """Rebuild past state and reports from the log with this release, and compare. Changes nothing.
 
     Run it with the new release before you deploy it. Exit code 0: nothing differs; 1: something does, and
     each line says what and where; 2: it could not be done.

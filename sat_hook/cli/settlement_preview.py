@@ -42,8 +42,7 @@ def preview(
     """Show how a settlement file would be read: rows, totals, and rows set aside with reasons.
 
     Needs no database and records nothing. Exit code 0 when every row can be matched, 1 when a row is set
-    aside
-    or something in the file is in doubt, 2 when the file or the mapping cannot be read.
+    aside or something in the file is in doubt, 2 when the file or the mapping cannot be read.
     """
     from sat_hook.reconciliation.errors import SettlementRefusedError
     from sat_hook.reconciliation.settlement import mapping_from, read_settlement

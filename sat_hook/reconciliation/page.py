@@ -150,7 +150,7 @@ def _waterfall(saldo: SaldoEquation) -> Markup:
 
 
 def _changes(saldo: SaldoEquation) -> Markup:
-    """Return only the steps between the observations: beside a large saldo they are too thin to compare."""
+    """Chart the steps between the observations alone: beside a large saldo they are too thin to compare."""
     steps, opening = [], saldo.opening.saldo_rupiah
     for line in saldo.waterfall[1:-1]:
         after = line.after_rupiah - opening

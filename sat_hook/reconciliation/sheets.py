@@ -52,7 +52,7 @@ class Column:
 class Formats:
     """The formats of a workbook: a plain one and one for totals, for every kind."""
 
-    _NUMBERS: dict[Kind, str] = {  # noqa: RUF012 - nobody changes it
+    _NUMBERS: dict[Kind, str] = {  # noqa: RUF012 - never changed
         Kind.COUNT: "#,##0",
         Kind.RUPIAH: "#,##0;[Red]-#,##0;0",
         Kind.DAY: "yyyy-mm-dd",

@@ -188,7 +188,7 @@ class Line(Steps):
             await asyncio.sleep(300 if self.storm.is_over else self.chance.uniform(20, 120))
 
     async def _in_background(self, name: str, work: Callable[[Process], Awaitable[None]]) -> None:
-        """Run a recurring job once, whatever its result."""
+        """Run a recurring job once. Its expected errors are ignored."""
         process = self.process(name)
         end = await process.run(work(process))
         if end.zombie is not None:

@@ -1,4 +1,4 @@
-"""Many small worlds, one per seed: whatever faults they have, the laws hold."""
+"""Many small worlds, one per seed: the laws hold through every fault."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ class WatchedEvents(WatchedGuards):
         order = known.order
         assert order is not None
         self.require(known.sent, "a status of an order that was never sent", request_id)
-        # In true time, whatever the clocks of the asking processes say. A callback's content has no date.
+        # In true time, not by the clocks of the asking processes. A callback's content has no date.
         asked_at = known.told_at.get((process.name, event.evidence_digest))
         if asked_at is not None:
             self.require(

@@ -98,7 +98,7 @@ def _may_cost(order: Order) -> bool:
 
 
 def _at_least(order: Order) -> int:
-    """Return the least an order uses of a limit: its quote, whatever a reply names.
+    """Return the least an order uses of a limit: its quote, even if a reply names another amount.
 
     A charge above the quote is SAT's doing, and may come after the guards have checked the next order.
     """
