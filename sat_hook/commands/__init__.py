@@ -1,1 +1,1 @@
-"""Commands: one loop that loads a state, has it decided, appends the events and retries."""
+"""Commands: one loop that loads a state, calls its decider, appends the events and retries on conflict."""

@@ -1,4 +1,4 @@
-"""The kinds of streams as the command handler sees them: rules, how a state is read, what is kept of it."""
+"""The kinds of streams for the command handler: decider, loading of states, stored documents."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Aggregate(Generic[State, Command]):
     """A kind of stream.
 
     :param decider: its rules.
-    :param load: the states of those streams that exist, by key.
-    :param document: what the store keeps of a state beside the events.
+    :param load: the states of the existing streams, by key.
+    :param document: the part of a state that the store keeps beside the events.
     """
 
     decider: Decider[State, Command]
@@ -55,7 +55,7 @@ def account_aggregate(account: str) -> Aggregate[AccountStanding, AccountCommand
 
 
 def books_aggregate(account: str) -> Aggregate[AccountLedger, BooksCommand]:
-    """The books of the account with this name: the same stream, read whole."""
+    """The books of the account with this name: the same stream, read completely."""
     return Aggregate(books_decider(account), partial(_load_ledgers, account), lambda ledger: ledger.standing)
 
 
@@ -88,7 +88,7 @@ def _load_ledgers(account: str, store: EventStore, keys: Collection[str]) -> Map
     ledgers: dict[str, AccountLedger] = {}
     for key, standing in _load_accounts(store, keys).items():
         recorded = store.read_stream(StreamId(StreamKind.ACCOUNT, key))
-        # Both readings stand at one version, whatever was appended between the two reads.
+        # Fold the books up to the state's version: events may be appended between the two reads.
         seen = (item for item in recorded if item.version <= standing.version)
         ledgers[key] = AccountLedger(standing, fold_books(account, seen))
     return ledgers

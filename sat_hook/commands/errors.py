@@ -1,4 +1,4 @@
-"""What can go wrong when a command is decided."""
+"""Errors of deciding a command."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sat_hook.domain.errors import StepError
 
 
 class ContentionError(StepError):
-    """A stream kept changing while a command for it was decided; something else is working on it."""
+    """A stream kept changing while a command for it was decided; another process is working on it."""
 
 
 class BatchNotFoundError(StepError):
@@ -16,10 +16,10 @@ class BatchNotFoundError(StepError):
 
 
 class OverrideRefusedError(StepError):
-    """What a person asked for is not possible as things stand; the text says why."""
+    """A person's request is not possible in the current state; the text says why."""
 
     is_worth_a_retry = False
 
 
 class ReasonRefusedError(OverrideRefusedError):
-    """The reason says nothing, too much, or cannot be printed."""
+    """The reason is empty, too long, or not printable."""

@@ -1,7 +1,7 @@
-"""The command handler: every change to a stream is decided here, whoever asks for it (law 4).
+"""The command handler decides every change to a stream, for all callers (law 4).
 
-A state is read, the stream's :class:`~sat_hook.domain.decision.Decider` decides, and the events are appended
-under the version that was read. Whatever lost a race is read and decided again.
+It reads a state, lets the stream's :class:`~sat_hook.domain.decision.Decider` decide, and appends the events
+under the version that it read. A command that lost a race is read and decided again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ StateOf = TypeVar("StateOf", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class OrderCommandRequest:
-    """A command for one order, with the evidence that it rests on."""
+    """A command for one order, with its evidence."""
 
     request_id: str
     command: OrderCommand
@@ -49,7 +49,7 @@ class OrderCommandRequest:
 
 @dataclass(frozen=True, slots=True)
 class CommandResult(Generic[StateOf]):
-    """What a command came to: the state as it now stands, and either new events or the refusal."""
+    """The result of a command: the current state, and either new events or the refusal."""
 
     after: StateOf
     events: tuple[Event, ...]
@@ -62,7 +62,7 @@ class CommandResult(Generic[StateOf]):
 
     @property
     def is_old(self) -> bool:
-        """True when the evidence may be older than what the log has."""
+        """True when the evidence may be older than the log."""
         return self.refusal is not None and self.refusal.reason is RefusalReason.STALE_EVIDENCE
 
 
@@ -72,7 +72,7 @@ OrderCommandResult = CommandResult[Order | None]
 class CommandHandler:
     """Decides and appends, for many streams at once. Safe to use from several threads.
 
-    :param offload: how asynchronous steps have this, which blocks, done.
+    :param offload: runs the handler, which blocks, for asynchronous steps.
     """
 
     def __init__(self, store: EventStore, clock: Clock, offload: Offload | None = None) -> None:
@@ -81,7 +81,7 @@ class CommandHandler:
         self.offload: Offload = offload or _in_thread
 
     def orders_before_asking(self, request_ids: Iterable[str]) -> dict[str, Order]:
-        """The orders as they stand, and with them the time at which SAT is asked about them. Blocks."""
+        """The orders' current states, and the time at which SAT is queried about them. Blocks."""
         look_at_clock(self.clock)
         return self.store.load_orders(request_ids)
 
@@ -94,7 +94,7 @@ class CommandHandler:
         """Decide commands of many orders and append the events in one transaction (more, after a lost race).
 
         :param requests: at most one for each order.
-        :param known: states that the caller has just read or made; they save a read and are fenced anyway.
+        :param known: states that the caller has just read or made. They save a read and are still fenced.
         :returns: a result for each request id.
         :raises ContentionError: when an order kept changing for ten rounds.
         """
@@ -121,8 +121,8 @@ class CommandHandler:
     ) -> tuple[Batch, Refusal | None]:
         """Decide one command of a batch.
 
-        :returns: the batch as it now stands, and the refusal when nothing was changed.
-        :raises BatchNotFoundError: when there is no such batch and the command does not begin one.
+        :returns: the batch's current state, and the refusal when nothing was changed.
+        :raises BatchNotFoundError: when there is no such batch and the command does not create one.
         """
         result = self.apply_to(BATCHES, batch_id, command, provenance)
         if result.after is None:
@@ -132,7 +132,7 @@ class CommandHandler:
     def apply_to_account(
         self, account: str, command: AccountCommand, provenance: Provenance
     ) -> tuple[AccountStanding, Refusal | None]:
-        """Decide one command of an account; returns where it stands, and the refusal if nothing changed."""
+        """Decide one command of an account; return its state, and the refusal if nothing changed."""
         result = self.apply_to(account_aggregate(account), account_id_of(account), command, provenance)
         return result.after, result.refusal
 
@@ -155,7 +155,7 @@ class CommandHandler:
             if unread := [key for key in waiting if key not in states]:
                 states.update(aggregate.load(self.store, unread))
             changed: list[tuple[Change, State]] = []
-            # One moment for the fold and for the log: a rebuild has only the log's.
+            # The fold and the log use the same time, because a rebuild has only the log's.
             moment = self.clock.now()
             for key, command in waiting.items():
                 before = states[key] if key in states else decider.initial_state(key)
@@ -193,7 +193,7 @@ async def _in_thread(work: Callable[[], T]) -> T:
 
 
 def standing_of(store: EventStore, account: str) -> AccountStanding:
-    """Where an account stands; one about which nothing was ever decided may send."""
+    """An account's state. An account without events may send."""
     return store.load_account(account_id_of(account)) or new_account(account)
 
 

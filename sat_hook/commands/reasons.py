@@ -1,4 +1,4 @@
-"""The reason that a person gives for an action: one rule for every action that asks for one."""
+"""The reason that a person gives for an action: one rule for every action that needs one."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ MAXIMUM_REASON_CHARACTERS = 500
 
 
 def checked_reason(reason: str) -> str:
-    """The reason as it is recorded, on one line. The rule of every action that asks for one.
+    """The reason as recorded, on one line.
 
-    :raises ReasonRefusedError: when it says nothing, or too much.
+    :raises ReasonRefusedError: when it is empty or too long.
     """
     text = " ".join(reason.split())
     if not MINIMUM_REASON_CHARACTERS <= len(text) <= MAXIMUM_REASON_CHARACTERS:

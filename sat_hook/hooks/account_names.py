@@ -1,4 +1,4 @@
-"""The two names of an account: its Airflow connection and its name in the log. People may use either."""
+"""The two names of an account: its Airflow connection and its name in the log. Users may use either."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AirflowAccounts:
     def connection_of(self, named: str) -> str:
         """The connection of an account, by either name. A name that is neither is returned as it is.
 
-        :raises AirflowNotFoundException: several connections are of the account that is named.
+        :raises AirflowNotFoundException: several connections belong to the named account.
         """
         known = self.by_connection()
         if named in known:
@@ -55,7 +55,7 @@ class AirflowAccounts:
         return of_account[0] if of_account else named
 
     def by_connection(self) -> dict[str, str]:
-        """Accounts by their connections, as far as Airflow can list those: its database and environment."""
+        """Accounts by connection, for the connections that Airflow can list: its database and environment."""
         with create_session() as session:
             ids = set(session.scalars(select(Connection.conn_id).where(Connection.conn_type == "sat")))
         ids |= {name.removeprefix(_PREFIX).lower() for name in os.environ if name.startswith(_PREFIX)}

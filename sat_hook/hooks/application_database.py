@@ -1,4 +1,4 @@
-"""The application database through an Airflow connection, and what the pipeline keeps there."""
+"""The application database through an Airflow connection, and the pipeline's stores in it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ LISTEN_EXTRAS = {"listen_host": "host", "listen_port": "port", "listen_database"
 
 
 class DatabaseWays(NamedTuple):
-    """How to reach the application database, and how to listen there when that is another way."""
+    """The DSN of the application database, and the DSN for listening when it differs."""
 
     dsn: str
     listen_dsn: str | None
 
 
 class ApplicationHook(BaseHook):
-    """Opens the application database that connection ``sat_db`` (type postgres, role sat_writer) names.
+    """Opens the application database of connection ``sat_db`` (type postgres, role sat_writer).
 
     It is the pipeline's own database, never Airflow's metadata.
 
@@ -55,7 +55,7 @@ class ApplicationHook(BaseHook):
         self._ways: DatabaseWays | None = None
 
     async def aconnect(self) -> None:
-        """Fetch the connection from within an event loop, where the lazy way would block it."""
+        """Fetch the connection from an event loop, which lazy loading would block."""
         self._ways = ways_of(await self.aget_connection(self.db_conn_id))
 
     @asynccontextmanager
@@ -71,27 +71,27 @@ class ApplicationHook(BaseHook):
             await asyncio.to_thread(give_back, *way)
 
     async def has_moved(self) -> bool:
-        """Whether the connection says something else by now, such as a new password.
+        """Whether the connection has changed, for example its password.
 
-        False as long as nobody can tell, because Airflow itself cannot be asked.
+        False while this is unknown because Airflow cannot be reached.
         """
         try:
             return ways_of(await self.aget_connection(self.db_conn_id)) != self._ways
         except Exception as error:
-            # Whatever kept it from being read may name the server and its user.
+            # The error's text may name the server and its user.
             self.log.warning("Connection %s could not be read: %s", self.db_conn_id, type(error).__name__)
             return False
 
     @cached_property
     def database(self) -> Database:
-        """The database; raises nothing yet, connections are made when they are needed."""
+        """The database. It connects when it is first used, so it does not raise here."""
         if self._ways is None:
             self._ways = ways_of(self.get_connection(self.db_conn_id))
         return Database(self._ways.dsn, self.component, listen_dsn=self._ways.listen_dsn)
 
     @cached_property
     def settings(self) -> DeploymentSettings:
-        """The limits that the deployment sets; raises BadLimitError."""
+        """The deployment's limits; raises BadLimitError."""
         return read_settings()
 
     @cached_property
@@ -101,32 +101,32 @@ class ApplicationHook(BaseHook):
 
     @cached_property
     def handler(self) -> CommandHandler:
-        """The command handler, on the database's time."""
+        """The command handler, with the database's clock."""
         clock = StoreClock(self.store, SystemClock())
         if not _is_in_event_loop():
-            # A trigger asks for the time from its threads, and what is away is told by whoever needs it.
+            # A trigger asks for the time in its threads; code that needs the database reports its absence.
             with suppress(StoreUnavailableError):
                 clock.measure()
         return CommandHandler(self.store, clock)
 
     @cached_property
     def funds(self) -> PostgresFunds:
-        """Deposits: looks at them, and what is committed of them."""
+        """Deposits: their observations and their committed amounts."""
         return PostgresFunds(self.database)
 
     @cached_property
     def alerts(self) -> AlertBook:
-        """What people have to be told."""
+        """Alerts."""
         return AlertBook(self.database)
 
     @cached_property
     def progress(self) -> PostgresProgress:
-        """How far batches have come."""
+        """The progress of batches."""
         return PostgresProgress(self.database)
 
     @cached_property
     def final_watch(self) -> PostgresRecheckSchedule:
-        """When ended orders are looked at again."""
+        """The rechecks of ended orders."""
         return PostgresRecheckSchedule(self.database)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The audit key and the place where checkpoints are published, as Airflow is told about them."""
+"""The audit key and the place where checkpoints are published, from Airflow's configuration."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def audit_signer(connection_id: str = AUDIT_CONNECTION) -> AuditSigner:
 
 def audit_verifier(connection_id: str = AUDIT_CONNECTION) -> AuditVerifier:
     """A verifier that trusts the connection's own key, and older ones: the files ``public_key_paths`` in its
-    extra, separated by commas. What an older key signed is proven by that alone.
+    extra, separated by commas. Only an older key verifies the checkpoints that it signed.
 
     :raises AirflowNotFoundException: there is no such connection.
     :raises SATConnectionError: as for :func:`audit_signer`; or a public key cannot be used.
@@ -93,7 +93,7 @@ def sat_status_keys(
         try:
             settings = settings_of(BaseHook.get_connection(named_connection), named_connection)
         except Exception:
-            # Airflow has a kind of error for each backend.
+            # Each of Airflow's backends raises its own error.
             keyless.append(named_connection)
             continue
         if settings.verifier is None:
@@ -116,7 +116,7 @@ def sat_status_keys(
 def checkpoint_publication() -> Publication:
     """Where checkpoints are published (environment variable ``SAT_CHECKPOINTS_URI``).
 
-    :raises PublicationError: nothing is configured.
+    :raises PublicationError: no place is configured.
     """
     uri = os.environ.get(CHECKPOINTS_URI_VARIABLE, "").strip()
     if not uri:

@@ -1,4 +1,4 @@
-"""The ports of an account, made from two Airflow connections: its own and the application database's."""
+"""The ports of an account, from two Airflow connections: its own and the application database's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sat_hook.hooks.spool import results_spool, submissions_spool
 
 
 def task_ports(sat_conn_id: str, application: ApplicationHook) -> Ports:
-    """The ports of the account that a connection names, for a task. Both connections are read here.
+    """The ports of a connection's account, for a task. Both connections are read here.
 
     :raises SATConnectionError: when the account's connection cannot work.
     """
@@ -20,7 +20,7 @@ def task_ports(sat_conn_id: str, application: ApplicationHook) -> Ports:
 
 
 def ports_of(hook: SATHook, application: ApplicationHook) -> Ports:
-    """The ports of the account of ``hook``. From within an event loop, connect both hooks first."""
+    """The ports of the account of ``hook``. In an event loop, connect both hooks first."""
 
     def rollback() -> CheckpointForkedError | None:
         return detect_rollback(application.database, checkpoint_publication())

@@ -78,14 +78,14 @@ def _limits(settings: AccountSettings) -> _Limits:
 
 
 class SATHook(BaseHook):
-    """Talks to SAT on behalf of one Airflow connection of type ``sat``.
+    """Calls SAT with one Airflow connection of type ``sat``.
 
     :param sat_conn_id: the connection: login is the client id, password its secret, the rest is in the
         extra fields (environment, URLs, keys, timeouts, limits).
-    :param database: the application database. With it, limits that the connection names hold for all
-        processes of the account together; without it, for each process.
+    :param database: the application database. With it, all processes of the account share the
+        connection's limits; without it, each process has its own.
 
-    Nothing is read or connected before it is needed. Hooks of different connections share nothing.
+    The hook reads and connects on first use. Hooks of different connections share nothing.
     """
 
     conn_name_attr = "sat_conn_id"
@@ -113,7 +113,7 @@ class SATHook(BaseHook):
         return self._settings
 
     def rules(self) -> AccountRules:
-        """What the connection asks for before anything is sent from its account.
+        """The connection's rules for sending from its account.
 
         :raises SATConnectionError: naming the field, what was found and what was expected.
         """
@@ -124,7 +124,7 @@ class SATHook(BaseHook):
         return replace(self.rules(), trust_callbacks=self.settings().trust_callbacks)
 
     async def asettings(self) -> AccountSettings:
-        """The same from within an event loop (triggers), where :meth:`settings` would block it."""
+        """The settings, for an event loop (triggers), which :meth:`settings` would block."""
         if self._connection is None:
             self._connection = await self.aget_connection(self.sat_conn_id)
         return self.settings()
@@ -166,11 +166,11 @@ class SATHook(BaseHook):
             self._client = None
 
     def ask(self, call: Call[T]) -> Reply[T]:
-        """Any question with the raw response at hand, e.g. ``hook.ask(account_call())``."""
+        """Make any call and return its result with the raw response, e.g. ``hook.ask(account_call())``."""
         return self.get_conn().ask(call)
 
     def ping(self) -> Ping:
-        """Is SAT there. :raises SATError: typed."""
+        """Check that SAT answers. :raises SATError: typed."""
         return self.get_conn().ping()
 
     def account(self) -> Account:
@@ -182,13 +182,13 @@ class SATHook(BaseHook):
         return self.get_conn().list_products(codes)
 
     def inquiry(self, request: InquiryRequest) -> Inquiry:
-        """What a bill costs. :raises SATError: typed."""
+        """Ask for the amount of a bill. :raises SATError: typed."""
         return self.get_conn().inquiry(request)
 
     def checkout(self, request: OrderRequest) -> OrderDetail:
-        """Buy, once. After an OutcomeUnknownError only :meth:`check_status` may follow.
+        """Place an order, once. After an OutcomeUnknownError only :meth:`check_status` may follow.
 
-        :raises SATError: typed; ``sent`` and ``definite`` say what is certain.
+        :raises SATError: typed; ``sent`` and ``definite`` tell what is certain.
         """
         return self.get_conn().checkout(request)
 
@@ -201,9 +201,9 @@ class SATHook(BaseHook):
         return self.get_conn().check_status(request_id, sent)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Token, ping, environment, account, keys; in plain words.
+        """Test token, ping, environment, account and keys; return a message for people.
 
-        The words do not name the connection: Airflow tests a copy of it under a name that nobody knows.
+        The message does not name the connection, because Airflow tests a copy of it under a random name.
         """
         try:
             settings = self.settings()

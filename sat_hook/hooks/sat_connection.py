@@ -1,4 +1,4 @@
-"""Reads an Airflow connection of type ``sat`` into settings, and says precisely what is wrong with it."""
+"""Read an Airflow connection of type ``sat`` into settings, with precise errors."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ T = TypeVar("T")
 class SATConnectionError(ValueError):
     """A connection that cannot work.
 
-    :param connection_id: which one.
-    :param field: which of its fields.
-    :param found: what is there, never a secret.
-    :param expected: what should be there.
+    :param connection_id: the connection's id.
+    :param field: the field's name.
+    :param found: the value found, never a secret.
+    :param expected: the expected value.
     """
 
     def __init__(self, connection_id: str, field: str, found: str, expected: str) -> None:
@@ -78,7 +78,7 @@ class SATConnectionError(ValueError):
 
 
 class AirflowConnection(Protocol):
-    """What is read of an Airflow connection."""
+    """The parts of an Airflow connection that are read."""
 
     conn_type: Any
     host: Any
@@ -103,7 +103,7 @@ def settings_of(connection: AirflowConnection, connection_id: str) -> AccountSet
 
 
 def rules_of(connection: AirflowConnection, connection_id: str) -> AccountRules:
-    """What the connection asks for before anything is sent from its account. A run can only be stricter.
+    """The connection's rules for sending from its account. A run can only be stricter.
 
     :raises SATConnectionError: naming the connection and the field, what was found and what was expected.
     """
@@ -117,7 +117,7 @@ def pem_blocks(text: str) -> list[str]:
     """
     blocks = []
     for label, body in _PEM.findall(text.replace("\\r", "").replace("\\n", "\n")):
-        # A block with headers ("Proc-Type: …") cannot be put together again from one line.
+        # A block with headers ("Proc-Type: …") cannot be restored from one line.
         packed = (
             body if ":" in body else "\n" + "\n".join(re.findall(r".{1,64}", re.sub(r"\s", "", body))) + "\n"
         )
@@ -133,7 +133,7 @@ class _Reader:
         if not isinstance(extra, dict):
             raise self._wrong("extra", "something else", "a JSON object")
         self._extra = self._unprefixed(extra)
-        # A misspelt limit would be no limit.
+        # A misspelt limit would have no effect.
         for name in sorted(self._extra.keys() - EXTRA_FIELDS):
             near = difflib.get_close_matches(str(name).lower(), EXTRA_FIELDS, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
@@ -169,7 +169,7 @@ class _Reader:
         self._put(values, "requests_per_second", float)
         self._put(values, "max_in_flight", int)
         self._put(values, "max_response_bytes", int)
-        # Whoever names a limit means the account, not each of its processes.
+        # A configured limit applies to the account, not to each of its processes.
         values["limits_are_shared"] = bool(self._text("requests_per_second") or self._text("max_in_flight"))
         try:
             return AccountSettings(**values)
@@ -179,7 +179,7 @@ class _Reader:
 
     def rules(self) -> AccountRules:
         guards = {name: self._limit(name) for name in GUARD_FIELDS}
-        # A connection that says nothing of duplicates leaves it to the run.
+        # A connection without a setting for duplicates leaves it to the run.
         guards["duplicate_days"] = guards["duplicate_days"] or 0
         return AccountRules(GuardRules(**guards), self._limit("approval_over_rupiah"))  # type: ignore[arg-type]
 

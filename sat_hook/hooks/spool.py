@@ -1,4 +1,4 @@
-"""The spool on Airflow's ObjectStoragePath: ``file://``, ``s3://``, ``gs://`` and whatever fsspec knows."""
+"""The spool on Airflow's ObjectStoragePath: ``file://``, ``s3://``, ``gs://`` and others of fsspec."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESULTS_URI_VARIABLE = "SAT_RESULTS_URI"
 
 
 class ObjectStorageSpool:
-    """A spool below one URI of an object store, whose writes are whole or not at all."""
+    """A spool below one URI of an object store with atomic writes."""
 
     def __init__(self, base_uri: str) -> None:
         self._base_uri = base_uri.rstrip("/")
@@ -47,7 +47,7 @@ class ObjectStorageSpool:
 
 
 def spool_at(base_uri: str) -> NamedSpool:
-    """The spool at a URI. A plain folder gets the form that never shows half a file."""
+    """The spool at a URI. A plain folder gets the kind that never shows half a file."""
     parts = urlsplit(base_uri)
     if parts.scheme in ("", "file"):
         return LocalSpool(Path(unquote(parts.path)))
@@ -55,7 +55,7 @@ def spool_at(base_uri: str) -> NamedSpool:
 
 
 class _SpoolOfVariable:
-    """The spool that an environment variable names, read when it is used: most steps need no spool."""
+    """The spool named by an environment variable. It is read on use, because most steps need no spool."""
 
     def __init__(self, variable: str) -> None:
         self._variable = variable
@@ -74,21 +74,21 @@ class _SpoolOfVariable:
 
 
 def submissions_spool() -> NamedSpool:
-    """Where submitted bytes are kept (environment variable ``SAT_SPOOL_URI``)."""
+    """The spool of submitted files (environment variable ``SAT_SPOOL_URI``)."""
     return _SpoolOfVariable(SPOOL_URI_VARIABLE)
 
 
 def results_spool() -> NamedSpool:
-    """Where result files are kept (environment variable ``SAT_RESULTS_URI``)."""
+    """The spool of result files (environment variable ``SAT_RESULTS_URI``)."""
     return _SpoolOfVariable(RESULTS_URI_VARIABLE)
 
 
 def exports_folder() -> Path | None:
-    """Where evidence packs are kept (``exports/`` below ``SAT_RESULTS_URI``), if that is a folder.
+    """The folder of evidence packs (``exports/`` below ``SAT_RESULTS_URI``), if that is a folder.
 
-    Packs are written beside where they will stand: they may be larger than what is left in /tmp.
+    Packs are written in their final folder, because they may be larger than the free space in /tmp.
 
-    :raises SpoolError: it cannot be made.
+    :raises SpoolError: it cannot be created.
     """
     parts = urlsplit(_exports_uri())
     if parts.scheme not in ("", "file"):
@@ -102,9 +102,9 @@ def exports_folder() -> Path | None:
 
 
 def keep_export(pack: Path) -> str:
-    """Keep a written evidence pack, without reading it into memory; returns its URI.
+    """Store a written evidence pack without reading it into memory; return its URI.
 
-    :raises SpoolError: it cannot be kept.
+    :raises SpoolError: it cannot be stored.
     """
     folder = exports_folder()
     uri = f"{_exports_uri()}/{pack.name}"
@@ -112,7 +112,7 @@ def keep_export(pack: Path) -> str:
         if folder is not None:
             # It may hold customers' data and vouchers. Airflow's processes share a user, or at least a group.
             pack.chmod(0o640)
-            # A rename in one file system: nobody is ever given half a pack.
+            # A rename within one file system is atomic: readers never get half a pack.
             return pack.replace(folder / pack.name).resolve().as_uri()
         with pack.open("rb") as source, ObjectStoragePath(uri).open("wb") as kept:
             shutil.copyfileobj(source, kept)

@@ -27,7 +27,7 @@ RECEIVER_VARIABLE = "SAT_RECEIVER_CONFIG"
 
 
 class BuiltOnFirstRequest:
-    """An ASGI app that is made when the first request comes."""
+    """An ASGI app that is built on the first request."""
 
     def __init__(self, build: Callable[[], FastAPI]) -> None:
         self._build = build

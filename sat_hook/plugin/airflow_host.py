@@ -33,9 +33,9 @@ _CHECKS = {
     Permission.KEEP_BOOKS: requires_access_dag("POST", DagAccessEntity.RUN, "nightly_reconciliation"),
     Permission.EXPORT_EVIDENCE: requires_access_dag("POST", DagAccessEntity.RUN, "audit_export"),
 }
-"""A permission is that for the runs of a DAG: to see them, or to start one."""
+"""Permissions are those of a DAG's runs: to see them, or to start one."""
 
-# Airflow looks up users and connections there before anything of ours runs; its text names the server.
+# Airflow looks up users and connections there before our code runs; its text names the server.
 _AWAY = Problem(
     503,
     "airflow_database_unavailable",
@@ -56,7 +56,7 @@ class AirflowUser:
 
     @property
     def roles(self) -> Iterable[str]:
-        """As the auth managers of Airflow keep them: one by name, or several as objects."""
+        """Roles in the forms of Airflow's auth managers: one name, or several objects."""
         if role := getattr(self._user, "role", None):
             yield str(role)
         for several in getattr(self._user, "roles", None) or ():
@@ -71,7 +71,7 @@ class AirflowUser:
 
 
 class AirflowHost:
-    """What the web application is given by Airflow."""
+    """Airflow's services for the web application."""
 
     errors: Mapping[type[Exception], Problem] = {
         SATConnectionError: Problem(422, "connection_unusable"),
@@ -97,7 +97,7 @@ class AirflowHost:
         return rights_from_environment()
 
     def store(self) -> PostgresEventStore:
-        """That of the connection ``sat_db``. Looked up each time: a new password needs no restart."""
+        """The database of connection ``sat_db``, read on each use: a new password needs no restart."""
         return _store_at(ways_of(BaseHook.get_connection(DEFAULT_CONNECTION)).dsn)
 
     def submissions(self) -> NamedSpool:

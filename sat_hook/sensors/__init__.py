@@ -1,1 +1,1 @@
-"""Sensors: they wait for the ends of orders without holding a worker."""
+"""Sensors: wait for the ends of orders without holding a worker."""

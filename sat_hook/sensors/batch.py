@@ -23,10 +23,10 @@ SETTLING_SECONDS = 60.0
 
 
 class SATBatchSensor(BaseOperator):
-    """Wait until no order of the batch is in flight; hand the rest to people when the deadline passes.
+    """Wait until no order of the batch is in flight; escalate the rest when the deadline passes.
 
-    It runs whatever became of the chunks, and no end of an order fails it. While it waits, the task's log and
-    the link "Batch progress" tell how far the batch has come. Returns how many orders were handed over.
+    It runs even when chunks failed, and no end of an order fails it. While it waits, the task's log and the
+    link "Batch progress" show the progress. Returns how many orders were escalated.
 
     :param batch_id: the batch (templated).
     :param sat_conn_id: the account's connection (templated).
@@ -54,7 +54,7 @@ class SATBatchSensor(BaseOperator):
         self.give_up_after_hours = give_up_after_hours
 
     def execute(self, context: Context) -> int:
-        """Look once, then defer with an absolute deadline."""
+        """Check once, then defer with an absolute deadline."""
         with failing_for_good(self.sat_conn_id):
             run = self._run(context)
             if in_flight := run.in_flight():
@@ -63,13 +63,13 @@ class SATBatchSensor(BaseOperator):
             return self._told(run)
 
     def resume(self, context: Context, event: dict[str, Any]) -> int:
-        """The wait is over; returns how many orders were handed to people."""
+        """The wait is over; returns how many orders were escalated."""
         with failing_for_good(self.sat_conn_id):
             run = self._run(context)
             if event["end"] == GAVE_UP:
                 left = run.hand_over(f"no end after {self.give_up_after_hours} hours of waiting")
                 if left:
-                    # Their senders may still be at it; the batch is complete only after them.
+                    # Their senders may still be working; the batch is complete only after them.
                     self.log.info("The last attempt of %s orders may still be under way: waiting on.", left)
                     self._wait(run.ports, timedelta(seconds=SETTLING_SECONDS))
             return self._told(run)
@@ -89,7 +89,7 @@ class SATBatchSensor(BaseOperator):
         return found.orders
 
     def _wait(self, ports: Ports, duration: timedelta) -> None:
-        # By the database's time, as the triggerer has it: the clocks of both machines may differ.
+        # In the database's time, like the triggerer: the clocks of both machines may differ.
         self.defer(
             trigger=SATBatchTrigger(
                 batch_id=self.batch_id,

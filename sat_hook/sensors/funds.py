@@ -1,4 +1,4 @@
-"""The wait for a deposit, for DAGs of one's own: deferred, and without reserving anything."""
+"""The wait for a deposit, for your own DAGs. It is deferred and reserves nothing."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from sat_hook.triggers.funds import GAVE_UP, SATFundsTrigger
 
 
 class SATFundsSensor(BaseOperator):
-    """Wait until so much of an account's deposit is free: saldo less what our own orders still take of it.
+    """Wait until an amount of an account's deposit is free: the saldo less what our own orders still need.
 
-    Free now is not reserved: :class:`~sat_hook.operators.funds.SATReserveFundsOperator` does that.
+    It does not reserve the amount: :class:`~sat_hook.operators.funds.SATReserveFundsOperator` does that.
 
-    :param rupiah: how much has to be free (templated).
+    :param rupiah: the amount that must be free (templated).
     :param sat_conn_id: the account's connection (templated).
     :param db_conn_id: the application database's connection.
     :param give_up_after_hours: how long to wait at most (templated); then the task fails.
@@ -54,7 +54,7 @@ class SATFundsSensor(BaseOperator):
         self.saldo_lag_seconds = saldo_lag_seconds
 
     def execute(self, context: Context) -> None:
-        """Look once, then defer with an absolute deadline."""
+        """Check once, then defer with an absolute deadline."""
         with failing_for_good(self.sat_conn_id):
             ports = task_ports(self.sat_conn_id, ApplicationHook(self.db_conn_id))
             limits = limits_of_lag(ports.limits.funding, self.saldo_lag_seconds)
@@ -79,7 +79,7 @@ class SATFundsSensor(BaseOperator):
 
     def resume(self, context: Context, event: dict[str, Any]) -> None:
         """The wait is over."""
-        del context  # nothing of the run is needed any more
+        del context  # not needed
         if event["end"] == GAVE_UP:
             raise AirflowFailException(
                 f"waited {self.give_up_after_hours} hours for {rupiah(int(self.rupiah))} to be free"

@@ -26,16 +26,16 @@ SETTLING_SECONDS = 60.0
 
 
 class SATOrderSensor(BaseOperator):
-    """Wait until an order has its end; hand it to people when the deadline passes. Returns how it stands.
+    """Wait until an order has ended; escalate it when the deadline passes. Returns its state.
 
-    An order that is held, or waits to be sent, is waited for, too: a person may let it go on. When the
-    deadline passes first, it stays as it is.
+    It also waits for an order that is held or not sent yet, because a person may release it. When the
+    deadline passes first, such an order stays as it is.
 
     :param order_id: the submitter's id (templated); or else
     :param request_id: the id at SAT (templated).
     :param give_up_after_hours: how long to wait at most (templated).
-    :param fail_unless_paid: fail the task when the order ends in any other way. By default no end of an
-        order fails a task: look at ``state`` of what is returned.
+    :param fail_unless_paid: fail the task unless the order was paid. By default no end of an order fails
+        the task: check ``state`` of the result.
     :param sat_conn_id: the account's connection (templated).
     :param db_conn_id: the application database's connection.
     """
@@ -65,7 +65,7 @@ class SATOrderSensor(BaseOperator):
         self.batch_id: str | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Look once, then defer with an absolute deadline."""
+        """Check once, then defer with an absolute deadline."""
         ports, order = self._found()
         if not is_over(order.state):
             self.log.info("Order %r is %s: waiting for its end.", order.order_id, order.state.value)
@@ -101,7 +101,7 @@ class SATOrderSensor(BaseOperator):
         return standing(order)
 
     def _wait(self, ports: Ports, order: Order, duration: timedelta) -> None:
-        # By the database's time, as the triggerer has it: the clocks of both machines may differ.
+        # In the database's time, like the triggerer: the clocks of both machines may differ.
         self.defer(
             trigger=SATOrderTrigger(
                 request_id=order.request_id,

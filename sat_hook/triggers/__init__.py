@@ -1,1 +1,1 @@
-"""Triggers: asynchronous waits. They may run twice at once, so only GETs leave from here (law 7)."""
+"""Triggers: asynchronous waits. They may run twice at once, so they send only GETs (law 7)."""

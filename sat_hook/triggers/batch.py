@@ -1,4 +1,4 @@
-"""Wait for the ends of a batch's orders, inside the triggerer, and say meanwhile how far it has come."""
+"""Wait for the ends of a batch's orders, inside the triggerer, and log the progress meanwhile."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ STILL_SECONDS = 1800.0
 
 @dataclass(slots=True)
 class Reporting:
-    """When the next line about the progress is due: soon at first, then ever more seldom.
+    """The schedule of progress lines: frequent at first, then less and less often.
 
-    A day's wait is some hundred lines: at most one in ``LONGEST_PAUSE_SECONDS`` in the end, and one in
-    ``STILL_SECONDS`` while nothing changes.
+    A wait of a day logs about a hundred lines: in the end at most one per ``LONGEST_PAUSE_SECONDS``, and one
+    per ``STILL_SECONDS`` while nothing changes.
     """
 
     pause_seconds: float = FIRST_PAUSE_SECONDS
@@ -31,11 +31,11 @@ class Reporting:
     said: object = None
 
     def is_time_to_look(self, now_seconds: float) -> bool:
-        """Whether a line may be due, so that a look is worth its while."""
+        """Whether a line may be due, so that the progress should be read."""
         return self.said_at is None or now_seconds - self.said_at >= self.pause_seconds
 
     def is_news(self, standing: object, now_seconds: float) -> bool:
-        """Whether ``standing`` has to be told now; then the next line is due later."""
+        """Whether to log ``standing`` now. If so, the next line is scheduled."""
         if self.said_at is not None:
             if standing == self.said and now_seconds - self.said_at < STILL_SECONDS:
                 return False
@@ -45,9 +45,9 @@ class Reporting:
 
 
 class SATBatchTrigger(SATOrderWaitTrigger):
-    """Fires when no order of the batch is in flight any more, or when the deadline has passed.
+    """Fires when no order of the batch is in flight, or when the deadline has passed.
 
-    Its lines appear in the log of the task that waits.
+    Its lines appear in the log of the waiting task.
 
     :param batch_id: the batch.
     :param sat_conn_id: the account's connection.

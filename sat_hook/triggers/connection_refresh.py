@@ -1,4 +1,4 @@
-"""Connections as they are now: a wait may last for days, and keys and secrets change meanwhile."""
+"""Refresh connections during a wait: it may last for days, and keys and secrets change meanwhile."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sat_hook.hooks.sat_connection import SATConnectionError
 from sat_hook.store.database import Database
 
 REREAD_SECONDS = 60.0
-"""Within so long a key that was added counts, and one that was withdrawn counts no more."""
+"""Maximum delay until an added key is used and a withdrawn key is no longer used."""
 
 
 async def changed_connection(hook: SATHook, database: Database, log: Any) -> SATHook | None:
-    """The account's connection as it is now, if it is another one than ``hook`` has.
+    """The account's current connection, if it differs from that of ``hook``.
 
-    What cannot be read or used changes nothing, and the log says so; nor does the connection of another
-    account, or to another SAT: there, nobody knows the orders and the deposit that are waited for.
+    A connection that cannot be read or used is logged and ignored. So is a connection of another account or
+    to another SAT, which does not know the awaited orders and deposit.
 
     :param database: the application database, for limits that all processes of the account share.
     """
@@ -27,7 +27,7 @@ async def changed_connection(hook: SATHook, database: Database, log: Any) -> SAT
     try:
         after = await again.asettings()
     except Exception as error:
-        # Its text is Airflow's or somebody else's, and what it holds is not known.
+        # The text comes from Airflow or another library and may hold secrets.
         why = str(error) if isinstance(error, SATConnectionError) else type(error).__name__
         log.warning("Connection %s could not be read again, the last good one stays: %s", name, why)
         return None
@@ -39,7 +39,7 @@ async def changed_connection(hook: SATHook, database: Database, log: Any) -> SAT
             *_whose(before),
         )
         return None
-    # Keys are told by their fingerprints; the secret is in no repr.
+    # Keys are compared by fingerprint; no repr contains the secret.
     if (repr(after), after.client_secret) == (repr(before), before.client_secret):
         return None
     log.info("Connection %s has changed: going on with what it says now.", name)

@@ -1,7 +1,7 @@
-"""Wait for funds, inside the triggerer: the deposit is looked at, nothing is reserved and nothing recorded.
+"""Wait for funds, inside the triggerer: observe the deposit, without reserving or recording anything.
 
-Two instances at once are harmless (law 7): both only look. Whether funds are really there is decided again
-under the account's lock, in the task that this wakes.
+Two instances at once are harmless (law 7), because both only read. The task that this wakes checks the funds
+again under the account's lock.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ GAVE_UP = "gave_up"
 
 
 class SATFundsTrigger(BaseTrigger):
-    """Fires when the deposit reaches, or when the deadline has passed.
+    """Fires when the deposit suffices, or when the deadline has passed.
 
     :param sat_conn_id: the account's connection.
     :param db_conn_id: the application database's connection.
     :param deadline: ISO 8601 with offset; when to stop waiting.
     :param saldo_lag_seconds: how old a saldo may be when SAT answers it.
-    :param batch_id: wait for every order of this batch that has no funds behind it; or else
-    :param wanted_rupiah: wait for so much that is free.
+    :param batch_id: wait until every order of this batch without a reservation is covered; or else
+    :param wanted_rupiah: wait until this amount is free.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Listens to PostgreSQL notifications on an account's channel, inside an event loop.
 
-The receiver sends them. They only hasten a wait: a waiting trigger also reads the tables now and then. All
-listeners of an event loop share one connection to a database. A thread makes the connection, which blocks.
+The receiver sends them. They only shorten a wait: a waiting trigger also polls the tables. All listeners of
+an event loop share one connection to a database. A thread opens the connection, because that blocks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class NotificationListener:
-    """Waits for a notification or for a time, whichever comes first. Losing the connection loses no order."""
+    """Waits for a notification or a timeout, whichever is first. A lost connection loses no order."""
 
     def __init__(self, database: Database, channel: str) -> None:
         self.channel = channel
@@ -44,9 +44,9 @@ class NotificationListener:
         self._listener.leave(self)
 
     async def wait(self, seconds: float) -> None:
-        """Return when it rang (after a short pause, so that a burst wakes once) or after ``seconds``.
+        """Return on a notification (after a short pause, so that a burst wakes once) or after ``seconds``.
 
-        A cut connection rings, too: something may have been missed.
+        A lost connection also wakes the waiter, because a notification may have been missed.
         """
         assert self._listener is not None
         with suppress(TimeoutError):
@@ -61,7 +61,7 @@ class NotificationListener:
 
 
 class _Listener:
-    """The connection that listens for all bells of one event loop and database, as long as there are any."""
+    """The connection that listens for all waiters of one event loop and database, while there are any."""
 
     def __init__(self, database: Database) -> None:
         self.listeners: set[NotificationListener] = set()
@@ -70,26 +70,26 @@ class _Listener:
         self._heard: set[str] = set()
         self._connecting: asyncio.Task[None] | None = None
         self._rests_until = 0.0
-        # A connection that was cut has no file number any more; the event loop still knows it by that.
+        # A lost connection no longer has a file number, but the event loop still needs that number.
         self._watched_fileno: int | None = None
 
     async def listen(self) -> None:
-        """Listen on the channels of all bells. When the database is away, a later call tries again."""
+        """Listen on the channels of all waiters. When the database is away, a later call tries again."""
         while self._missing() and time.monotonic() >= self._rests_until:
             if self._connecting is None:
                 self._connecting = asyncio.create_task(self._connect())
-            # Several wait for it: one that is cancelled does not stop it.
+            # Several tasks wait for it: cancelling one of them does not stop it.
             await asyncio.shield(self._connecting)
 
     @property
     def seconds_to_retry(self) -> float | None:
-        """When :meth:`listen` is worth another call; None while it listens, or never will."""
+        """When to call :meth:`listen` again; None while it listens, or when it never will."""
         if not self._missing() or self._rests_until == float("inf"):
             return None
         return max(0.0, self._rests_until - time.monotonic())
 
     def leave(self, listener: NotificationListener) -> None:
-        """A listener leaves; the last one closes the connection."""
+        """Remove a listener; the last one closes the connection."""
         self.listeners.discard(listener)
         if not self.listeners and self._connecting is None:
             self._drop()
@@ -121,10 +121,10 @@ class _Listener:
         elif self._connection is not None:
             self._watched_fileno = self._connection.fileno()
             asyncio.get_running_loop().add_reader(self._watched_fileno, self._on_readable)
-            self._on_readable()  # what came while nobody watched
+            self._on_readable()  # notifications that arrived before the reader was added
 
     def _listen_on(self, channels: set[str]) -> bool:
-        """Blocks; runs in a thread. False when notifications cannot be heard on this way."""
+        """Blocks; runs in a thread. False when this connection cannot receive notifications."""
         for channel in sorted(channels):
             if self._connection is None:
                 self._connection = self._database.listen(channel)

@@ -12,9 +12,9 @@ __all__ = ["ENDED", "GAVE_UP", "SATOrderTrigger"]
 
 
 class SATOrderTrigger(SATOrderWaitTrigger):
-    """Fires when the order has its end or was handed to people, or when the deadline has passed.
+    """Fires when the order has ended or was escalated, or when the deadline has passed.
 
-    It asks about whatever of the order's batch is due, and shares that with whoever else waits for the batch.
+    It queries all due orders of the order's batch, and shares them with other waits for the same batch.
 
     :param request_id: the order.
     :param batch_id: the order's batch.
@@ -47,5 +47,5 @@ class SATOrderTrigger(SATOrderWaitTrigger):
 
 
 def is_over(state: OrderState) -> bool:
-    """Whether nothing more is to be waited for: it has its end, or people have to find it out."""
+    """Whether the wait is over: the order has ended or is escalated."""
     return state.is_final or state is OrderState.ESCALATED

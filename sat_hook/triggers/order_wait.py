@@ -1,7 +1,7 @@
-"""Following orders to their ends, inside the triggerer: what the waits for a batch and for an order share.
+"""Wait for the ends of orders, inside the triggerer: the common part of waiting for a batch or an order.
 
-Woken by the account's notification channel, else by the poll schedule. Notifications only hasten: everything
-is found again in the tables when they are lost. Database calls run in threads, never on the loop.
+The account's notification channel or the poll schedule wakes the wait. Notifications only shorten it: if they
+are lost, the tables still show every change. Database calls run in threads, never on the loop.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sat_hook.store.poll_schedule import callback_channel
 from sat_hook.triggers.connection_refresh import REREAD_SECONDS, changed_connection
 from sat_hook.triggers.notifications import DEBOUNCE_SECONDS, NotificationListener
 
-# Also how late this instance notices that another one, or a task, has brought about what it waits for.
+# Also the maximum delay until this instance notices that another one, or a task, has ended the wait.
 LONGEST_SLEEP_SECONDS = 5.0
 TROUBLE_PAUSE_SECONDS = 5.0
 
@@ -35,11 +35,11 @@ GAVE_UP = "gave_up"
 
 
 class SATOrderWaitTrigger(BaseTrigger):
-    """Base of the triggers that ask for statuses until what they wait for is there, or a deadline has passed.
+    """Base of the triggers that query statuses until their condition holds or a deadline has passed.
 
     Two instances at once are harmless: they share the due orders, and every end is fenced by version.
 
-    :param batch_id: the batch whose orders are asked about.
+    :param batch_id: the batch whose orders are queried.
     :param sat_conn_id: the account's connection.
     :param db_conn_id: the application database's connection.
     :param deadline: ISO 8601 with offset; when to stop waiting.
@@ -61,14 +61,14 @@ class SATOrderWaitTrigger(BaseTrigger):
         )
 
     def left(self, application: ApplicationHook) -> int:
-        """How much of what is waited for is still to come. Blocks; runs in a thread.
+        """How many of the awaited orders are left. Blocks; runs in a thread.
 
         :raises StoreUnavailableError: when the database is away.
         """
         raise NotImplementedError
 
     def news(self, application: ApplicationHook) -> str | None:
-        """What people who look at the task's log are told now, if anything. Blocks; runs in a thread.
+        """The next line for the task's log, if any is due. Blocks; runs in a thread.
 
         :raises StoreUnavailableError: when the database is away.
         """
@@ -82,7 +82,7 @@ class SATOrderWaitTrigger(BaseTrigger):
         yield event
 
     async def _connected(self) -> TriggerEvent | None:
-        """How the wait ended; None when the application database is to be reached in another way by now."""
+        """How the wait ended; None when the connection to the application database has changed."""
         application = ApplicationHook(self.db_conn_id, "sat trigger")
         async with application.shared() as database:
             hook = SATHook(self.sat_conn_id, database)
@@ -134,6 +134,6 @@ class SATOrderWaitTrigger(BaseTrigger):
                 if changed is not None:
                     return changed
                 reread_at = time.monotonic() + REREAD_SECONDS
-            # Nothing may be scheduled: an order that is held was not sent yet.
+            # Possibly no query is scheduled: a held order was not sent yet.
             pause = LONGEST_SLEEP_SECONDS if pause is None else max(pause, DEBOUNCE_SECONDS)
             await listener.wait(min(remaining, LONGEST_SLEEP_SECONDS, pause))
