@@ -166,7 +166,7 @@ class BatchRun:
 
     @cached_property
     def asked(self) -> AccountRules:
-        """The stricter of what connection and run ask for; raises whatever reading the connection raises."""
+        """The stricter of the connection's and run's rules; raises the errors of reading the connection."""
         return self.ports.rules().stricter(rules_asked(self._of_run))
 
     @property
