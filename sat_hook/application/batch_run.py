@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import NamedTuple
 
-from sat_hook.application.errors import BatchRefusedError
+from sat_hook.application.errors import BatchRefusedError, WrongAccountError
 from sat_hook.application.ports import Ports
 from sat_hook.application.rollback import pause_if_rolled_back
 from sat_hook.commands.handler import load_batch
@@ -24,6 +24,7 @@ from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.guards import AccountRules
 from sat_hook.pipeline.account_rules import (
     AskedRun,
+    owner_of_client,
     refuse_looser_run,
     rules_asked,
     rules_of_account,
@@ -331,7 +332,13 @@ class BatchRun:
 
     def _gate(self) -> Gate:
         batch = self.own_batch()
-        pause_if_rolled_back(self.ports, self._by)
+        ports = self.ports
+        if owner := owner_of_client(ports.store, ports.account, ports.settings.client):
+            raise WrongAccountError(
+                f"connection {ports.connection} pays as the client of account {owner!r}; "
+                f"expected a client of account {ports.account!r}"
+            )
+        pause_if_rolled_back(ports, self._by)
         rules = self.asked.stricter(rules_of_account(self.ports.store, batch.account))
         return Gate(
             admitted_only=True,
@@ -346,6 +353,8 @@ class BatchRun:
         :param left: counts the awaited orders; by default the batch's orders in flight.
         """
         ports, scope = self.ports, PollScope(batch_id=self.batch_id)
+        # A connection is read again during a long wait, and may name another account then.
+        await self._offload(self.own_batch)
         poller = StatusPoller(
             ports.handler, ports.schedule, sat, ports.chance, ports.limits.polling, ports.trusted
         )

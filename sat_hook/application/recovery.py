@@ -11,6 +11,7 @@ from sat_hook.application.ports import Ports
 from sat_hook.application.rollback import pause_if_rolled_back
 from sat_hook.domain.event_record import Provenance
 from sat_hook.pipeline.account_rules import (
+    owner_of_client,
     record_account_run,
     recovery_limits,
     refuse_account_run,
@@ -39,8 +40,9 @@ async def recover_orders(
 ) -> RecoveryReport:
     """Recover every order of the account that is in flight, see :mod:`sat_hook.pipeline.recovery`.
 
-    If the database was rolled back, the account is paused first. The deposit is observed, and rows of
-    ``order_intake`` are freed when their run ended without a batch.
+    Nothing is sent again while the connection pays as the client of another account; orders that SAT does not
+    know are then escalated. If the database was rolled back, the account is paused first. The deposit is
+    observed, and rows of ``order_intake`` are freed when their run ended without a batch.
 
     :param table: ``order_intake``, if there is one.
     :param callbacks: the callbacks of the account's orders, if a receiver stores them; misdirected ones raise
@@ -52,11 +54,12 @@ async def recover_orders(
     :raises RunRefusedError: when the run asks for a longer horizon than the account's rules.
     """
     horizon = await ports.offload(partial(_horizon_seconds, ports, facts, horizon_seconds))
+    owner = await ports.offload(partial(owner_of_client, ports.store, ports.account, ports.settings.client))
+    if owner is not None:
+        # SAT does not know these orders under that client; a resend would be paid from another deposit.
+        _log.error("Connection %s pays as the client of account %r: no resends.", ports.connection, owner)
+        horizon = 0.0
     await ports.offload(partial(pause_if_rolled_back, ports, facts.provenance))
-    if table is not None:
-        await ports.offload(partial(_free_lost_rows, ports, table))
-    if callbacks is not None:
-        await ports.offload(partial(_tell_of_misdirected, ports, callbacks))
     limits = replace(ports.limits.recovery, dedup_horizon_seconds=horizon)
     if give_up_after_seconds is not None:
         limits = replace(limits, give_up_after_seconds=give_up_after_seconds)
@@ -73,7 +76,13 @@ async def recover_orders(
             sending=ports.limits.execution,
             trusted=ports.trusted,
         )
-        return await recovery.run(ports.account)
+        report = await recovery.run(ports.account)
+    # After the orders: trouble with these keeps no order from being followed.
+    if table is not None:
+        await ports.offload(partial(_free_lost_rows, ports, table))
+    if callbacks is not None:
+        await ports.offload(partial(_tell_of_misdirected, ports, callbacks))
+    return report
 
 
 def _horizon_seconds(ports: Ports, facts: RunFacts, asked: float | None) -> float:

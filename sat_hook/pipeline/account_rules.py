@@ -101,7 +101,7 @@ def start_batch_run(
         handler.apply_to_batch(batch_id, RecordBatchRun(refused), provenance)
         return RunRefusedError(text)
 
-    if owner := _other_owner(handler.store, account, asked):
+    if owner := owner_of_client(handler.store, account, asked.client):
         raise refuse(_of_another_account(account, owner, asked))
     handler.apply_to_account(account, BindClient(asked.connection, asked.client), provenance)
     of_account = adopt_rules(handler, account, asked.connection, asked.of_connection, provenance)
@@ -123,7 +123,7 @@ def refuse_looser_run(handler: CommandHandler, account: str, asked: AskedRun, pr
     :raises RunRefusedError: naming each rule, what was found and what was expected; or that the connection
         pays as the client of another account. It is recorded in the account that has the rules.
     """
-    if owner := _other_owner(handler.store, account, asked):
+    if owner := owner_of_client(handler.store, account, asked.client):
         text = _of_another_account(account, owner, asked)
         handler.apply_to_account(owner, RecordRun(asked.run, asked.parameters, text), provenance)
         raise RunRefusedError(text)
@@ -159,15 +159,15 @@ def rules_asked(of_run: Mapping[str, float | None]) -> AccountRules:
     return RuleValues.model_validate({**nothing, **named}).rules
 
 
-def _other_owner(store: EventStore, account: str, asked: AskedRun) -> str | None:
-    """The account that pays as the client of this run, when it is another one.
+def owner_of_client(store: EventStore, account: str, client: str) -> str | None:
+    """The account that pays as this client, when it is another one.
 
     Rules, duplicates, funds and request ids are kept by the account's name: another name for the same deposit
     would have none of them.
     """
-    if asked.client in standing_of(store, account).clients:
+    if client in standing_of(store, account).clients:
         return None
-    return next((owner for owner in store.accounts_of_client(asked.client) if owner != account), None)
+    return next((owner for owner in store.accounts_of_client(client) if owner != account), None)
 
 
 def _of_another_account(account: str, owner: str, asked: AskedRun) -> str:

@@ -17,6 +17,7 @@ from sat_hook.application.errors import MissingKeyError, WrongAccountError
 from sat_hook.application.ports import Ports, StepLimits
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.commands.handler import CommandHandler
+from sat_hook.domain.account import BindClient
 from sat_hook.domain.batch_events import ApprovalTerms, BatchRunStarted
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.guards import NO_RULES, AccountRules, GuardRules
@@ -99,6 +100,26 @@ def test_no_step_touches_another_account_s_batch(step: str) -> None:
     with pytest.raises(WrongAccountError, match="belongs to account 'demo'; connection sat_default is"):
         STEPS[step](BatchRun(ports, BATCH, FACTS))
     assert ports.store.close_position() == 1
+
+
+def bound_elsewhere() -> Ports:
+    """The ports of the batch's account, whose connection has the client id of another account."""
+    ports = ports_of()
+    bind = BindClient("sat_other", ports.settings.client)
+    ports.handler.apply_to_account("other", bind, BY_TEST)
+    return ports
+
+
+def test_nothing_is_sent_as_the_client_of_another_account() -> None:
+    """The money would come from the other deposit, where SAT knows none of these orders."""
+    with pytest.raises(WrongAccountError, match="pays as the client of account 'other'"):
+        asyncio.run(BatchRun(bound_elsewhere(), BATCH, FACTS).execute())
+
+
+def test_a_wait_asks_nothing_as_another_account() -> None:
+    """A connection is read again while a batch waits; SAT would say that it knows no such order."""
+    with pytest.raises(WrongAccountError, match="belongs to account 'demo'"):
+        asyncio.run(BatchRun(ports_of("other"), BATCH, FACTS).wait(cast(Any, None), lambda: 1))
 
 
 def test_an_account_without_keys_takes_nothing_in() -> None:
