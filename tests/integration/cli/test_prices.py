@@ -19,9 +19,10 @@ from sat_hook.domain.event import Event
 from sat_hook.protocol.errors import ReplyTimeoutError
 from sat_hook.protocol.exchange import FaultKind, TransportFault
 from sat_hook.store.database import Database
+from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
-from tests.orders import BY_TEST, T0, change_of, received
+from tests.orders import BY_TEST, T0, received, stream_of
 from tests.price_lists import product
 from tests.price_shop import HOUR, LIST, Shop
 from tests.unit.cli.running import Run, runner
@@ -199,10 +200,8 @@ def order(shop: Shop, number: int, sent_after_hours: float, *end: Event) -> None
     validated = happened.OrderValidated(is_inquiry=False, list_price_rupiah=52_000)
     with closing(Database(shop.database.writer_dsn)) as database:
         store = PostgresEventStore(database)
-        change = change_of(None, number, received(number), validated, quoted, requested, *end)
-        # What an event says of the time is when it was appended; the document is the fold with that time.
-        document = change.after.model_copy(update={"first_sent_at": sent_at})
-        store.append([type(change)(change.stream, 0, change.events, document)], BY_TEST, sent_at)
+        events = (received(number), validated, quoted, requested, *end)
+        store.append([Change.of_order(stream_of(number).key, None, events, sent_at)], BY_TEST, sent_at)
 
 
 def succeeded(charged_rupiah: int, fee_rupiah: int | None) -> Event:
