@@ -1,5 +1,32 @@
 -- migrate:up
 
+-- What an order counts for in limits and for its account's deposit: the row OrderSums of
+-- sat_hook/domain/order_sums.py, written with the document. Rows of an older release count for the most there
+-- is until `sat db migrate` has rebuilt them, so that nothing is promised on what is not known.
+DROP INDEX sat.orders_quoted, sat.orders_debit_proven, sat.orders_given_back, sat.orders_counted,
+    sat.orders_same_business;
+ALTER TABLE sat.orders
+    DROP COLUMN debit_proven_at,
+    DROP COLUMN counted_at,
+    ADD COLUMN committed_rupiah bigint NOT NULL DEFAULT 1000000000000,
+    ADD COLUMN is_reservable boolean NOT NULL DEFAULT false,
+    ADD COLUMN outstanding_until timestamptz DEFAULT '9999-01-01Z',
+    ADD COLUMN refundable_until timestamptz DEFAULT '9999-01-01Z',
+    ADD COLUMN counted_at timestamptz DEFAULT '9999-01-01Z';
+ALTER TABLE sat.orders
+    ALTER COLUMN committed_rupiah DROP DEFAULT,
+    ALTER COLUMN is_reservable DROP DEFAULT,
+    ALTER COLUMN outstanding_until DROP DEFAULT,
+    ALTER COLUMN refundable_until DROP DEFAULT,
+    ALTER COLUMN counted_at DROP DEFAULT;
+
+-- What is open and what is recent; never the whole history.
+CREATE INDEX orders_reservable ON sat.orders (account, batch_id, row_number) WHERE is_reservable;
+CREATE INDEX orders_outstanding ON sat.orders (account, outstanding_until) WHERE outstanding_until IS NOT NULL;
+CREATE INDEX orders_refundable ON sat.orders (account, refundable_until) WHERE refundable_until IS NOT NULL;
+CREATE INDEX orders_counted ON sat.orders (account, counted_at) WHERE counted_at IS NOT NULL;
+CREATE INDEX orders_same_business ON sat.orders (account, product_code, client_number, counted_at);
+
 -- Derived. One row for each event of a sent order: the order as the fold has it after that event. Closing a day
 -- reads these rows and folds nothing. `sat db migrate` fills them from the log.
 CREATE TABLE sat.order_movements (
@@ -161,9 +188,14 @@ BEGIN
 END
 $$;
 
-DROP FUNCTION sat.packed_amount(bigint, bigint);
+DROP FUNCTION sat.packed_amount(bigint, bigint), sat.committed_rupiah(bigint, bigint);
 
 -- migrate:down
+CREATE FUNCTION sat.committed_rupiah(quote_rupiah bigint, charged_rupiah bigint) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT greatest(quote_rupiah, CASE WHEN charged_rupiah BETWEEN 0 AND 1000000000000 THEN charged_rupiah END, 0)
+$$;
+
 CREATE FUNCTION sat.packed_amount(version bigint, rupiah bigint) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT version << 40 | CASE
@@ -180,8 +212,8 @@ DROP FUNCTION sat.append_events(jsonb, jsonb, jsonb, jsonb, jsonb, jsonb, jsonb)
 CREATE FUNCTION sat.append_events(
     p_heads    jsonb,  -- [{stream, expected_version}]
     p_events   jsonb,  -- [{stream, version, type, schema_version, data, actor, cause, occurred_at, digest}]
-    p_orders   jsonb,  -- [{stream, document}] the order after its events, with the numbers of OrderSums beside it
-    p_batches  jsonb,  -- [{stream, document}] the batch after its events
+    p_orders   jsonb,  -- [{stream, document}] the order after its events
+    p_batches  jsonb,  -- [{stream, document}] likewise
     p_accounts jsonb,  -- [{stream, document}] likewise
     p_evidence jsonb   -- [{stream, digest, request_id, body, signature, key_fingerprint, observed_at}]
 ) RETURNS text[] LANGUAGE plpgsql AS $$
@@ -240,25 +272,12 @@ BEGIN
     ORDER BY v.digest
     ON CONFLICT (digest) DO NOTHING;
 
-    INSERT INTO sat.orders (
-        request_id, document, committed_rupiah, is_reservable, outstanding_until, refundable_until, counted_at
-    )
-    SELECT
-        o.document ->> 'request_id', o.document, o.committed_rupiah, o.is_reservable, o.outstanding_until,
-        o.refundable_until, o.counted_at
-    FROM jsonb_to_recordset(p_orders) AS o (
-        stream text, document jsonb, committed_rupiah bigint, is_reservable boolean, outstanding_until timestamptz,
-        refundable_until timestamptz, counted_at timestamptz
-    )
+    INSERT INTO sat.orders (request_id, document)
+    SELECT o.document ->> 'request_id', o.document
+    FROM jsonb_to_recordset(p_orders) AS o (stream text, document jsonb)
     WHERE o.stream = ANY (accepted)
     ORDER BY o.stream
-    ON CONFLICT (request_id) DO UPDATE SET
-        document = EXCLUDED.document,
-        committed_rupiah = EXCLUDED.committed_rupiah,
-        is_reservable = EXCLUDED.is_reservable,
-        outstanding_until = EXCLUDED.outstanding_until,
-        refundable_until = EXCLUDED.refundable_until,
-        counted_at = EXCLUDED.counted_at;
+    ON CONFLICT (request_id) DO UPDATE SET document = EXCLUDED.document;
 
     INSERT INTO sat.batches (batch_id, document)
     SELECT b.document ->> 'batch_id', b.document
@@ -281,5 +300,25 @@ BEGIN
     RETURN refused;
 END
 $$;
+
+DROP INDEX sat.orders_same_business, sat.orders_counted, sat.orders_refundable, sat.orders_outstanding,
+    sat.orders_reservable;
+ALTER TABLE sat.orders
+    DROP COLUMN counted_at,
+    DROP COLUMN refundable_until,
+    DROP COLUMN outstanding_until,
+    DROP COLUMN is_reservable,
+    DROP COLUMN committed_rupiah,
+    ADD COLUMN debit_proven_at timestamptz GENERATED ALWAYS AS (sat.moment(document ->> 'debit_proven_at')) STORED,
+    ADD COLUMN counted_at timestamptz GENERATED ALWAYS AS (
+        sat.moment(coalesce(document ->> 'admitted_at', document ->> 'first_sent_at'))
+    ) STORED;
+CREATE INDEX orders_quoted ON sat.orders (account, batch_id, row_number) WHERE state = 'quoted';
+CREATE INDEX orders_debit_proven ON sat.orders (account, debit_proven_at) WHERE debit_proven_at IS NOT NULL;
+CREATE INDEX orders_given_back ON sat.orders
+    (account, greatest(debit_proven_at, sat.moment(document ->> 'evidence_at')))
+    WHERE state IN ('failed', 'reversed');
+CREATE INDEX orders_same_business ON sat.orders (account, product_code, client_number, counted_at);
+CREATE INDEX orders_counted ON sat.orders (account, counted_at) WHERE counted_at IS NOT NULL;
 
 DROP TABLE sat.order_movements;
