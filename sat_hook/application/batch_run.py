@@ -359,7 +359,8 @@ class BatchRun:
             ports.handler, ports.schedule, sat, ports.chance, ports.limits.polling, ports.trusted
         )
         polled = await poller.poll_due(scope, self._by)
-        remaining = await self._offload(left or self.in_flight)
+        in_flight = partial(orders_in_flight, ports.handler, self.batch_id)
+        remaining = await self._offload(left or in_flight)
         return WaitRound(polled, remaining, await poller.seconds_to_next(scope))
 
     def in_flight(self) -> int:

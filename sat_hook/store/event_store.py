@@ -222,14 +222,6 @@ def each_order_of_account(
         after = orders[-1].request_id
 
 
-def each_recorded(store: EventStore, up_to_position: int, page: int = 5000) -> Iterator[RecordedEvent]:
-    """The log up to a closed position, page by page."""
-    after = 0
-    while recorded := store.read_log(after, up_to_position, page):
-        yield from recorded
-        after = recorded[-1].position
-
-
 NEEDING_STATES = (OrderState.REJECTED, OrderState.HELD, OrderState.ESCALATED)
 """States of orders that need a person: to correct, to release or to decide."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -16,23 +16,10 @@ from sat_hook.store.as_of import UnsettledPositionError, as_of_now, as_of_positi
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change, EventStore, OrderSlice, each_order
 from sat_hook.store.postgres import PostgresEventStore, position_at
-from sat_hook.testing.event_store import MemoryEventStore
-from tests.orders import BATCH, BY_TEST, T0, ManualClock, change_of, received, stream_of, submitted
+from tests.orders import BATCH, BY_TEST, T0, change_of, received, stream_of, submitted
 
 REJECTED = order_events.OrderRejected(reason=order_events.RejectionReason.UNKNOWN_PRODUCT, detail="")
 OTHER_BATCH = "B" + "A" * 25
-
-
-@pytest.fixture(params=["memory", "postgres"])
-def store(request: pytest.FixtureRequest) -> Iterator[EventStore]:
-    """Each store in turn."""
-    if request.param == "memory":
-        yield MemoryEventStore(ManualClock())
-        return
-    make: Callable[[], object] = request.getfixturevalue("new_database")
-    database = Database(make().writer_dsn)  # type: ignore[attr-defined]
-    yield PostgresEventStore(database)
-    database.close()
 
 
 def closed_intake(store: EventStore) -> Change:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
-import pytest
-
 from sat_hook.domain import batch_events
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.batch import Batch, evolve_batch
 from sat_hook.domain.order import OrderState
 from sat_hook.store.as_of import as_of_now
-from sat_hook.store.database import Database
 from sat_hook.store.event_store import (
     Change,
     EventStore,
@@ -19,26 +14,13 @@ from sat_hook.store.event_store import (
     OrderSlice,
     StatusEvidence,
     each_order,
-    each_recorded,
     needs_of,
 )
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.testing.event_store import MemoryEventStore
-from tests.orders import BATCH, BY_TEST, T0, ManualClock, change_of, received, stream_of, submitted
+from tests.orders import BATCH, BY_TEST, T0, change_of, received, stream_of, submitted
 
 VALIDATED = happened.OrderValidated(is_inquiry=False, list_price_rupiah=52_000)
-
-
-@pytest.fixture(params=["memory", "postgres"])
-def store(request: pytest.FixtureRequest) -> Iterator[EventStore]:
-    """Each store in turn."""
-    if request.param == "memory":
-        yield MemoryEventStore(ManualClock())
-        return
-    make: Callable[[], object] = request.getfixturevalue("new_database")
-    database = Database(make().writer_dsn)  # type: ignore[attr-defined]
-    yield PostgresEventStore(database)
-    database.close()
 
 
 def test_appended_events_come_back_as_written(store: EventStore) -> None:
@@ -164,8 +146,10 @@ def test_the_log_is_read_up_to_a_closed_position(store: EventStore) -> None:
     closed = store.close_position()
     store.append([change_of(None, 4, received(4))], BY_TEST, T0)
 
-    streams = [recorded.stream for recorded in each_recorded(store, closed, page=2)]
-    assert streams == [stream_of(1), stream_of(2), stream_of(3)]
+    first = store.read_log(0, closed, 2)
+    second = store.read_log(first[-1].position, closed, 2)
+    assert [recorded.stream for recorded in [*first, *second]] == [stream_of(1), stream_of(2), stream_of(3)]
+    assert store.read_log(second[-1].position, closed, 2) == []
 
 
 def test_an_empty_append_is_nothing(store: EventStore) -> None:
