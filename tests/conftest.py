@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck
@@ -18,6 +19,7 @@ from stack.lifecycle import Stack
 from tests import fuzzing
 from tests.postgres import DatabaseTemplate, server_for_tests
 from tests.running_stack import stack_for_tests
+from tests.unit.cli.running import Run, runner
 
 # Hundreds of processes read the same modules, and pytest rewrites each test: done once, it is kept.
 sys.dont_write_bytecode = False
@@ -101,3 +103,10 @@ def running_stack() -> Iterator[Stack]:
     """Airflow, PostgreSQL and the SAT server, started when the first test asks for them (15 seconds)."""
     with stack_for_tests() as stack:
         yield stack
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs the command far from any checkout."""
+    monkeypatch.chdir(tmp_path)
+    return runner(monkeypatch, capsys)

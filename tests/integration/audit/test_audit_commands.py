@@ -20,14 +20,7 @@ from tests.integration.audit.damage import damage
 from tests.integration.audit.keeping import Notary, rewrite_event
 from tests.integration.audit.test_signed_statuses import FINGERPRINT, OTHER, PUBLIC, SAT, Ledger, text
 from tests.orders import ACCOUNT, BATCH, T0, ManualClock, submitted
-from tests.unit.cli.running import Run, runner
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs the command far from any checkout."""
-    monkeypatch.chdir(tmp_path)
-    return runner(monkeypatch, capsys)
+from tests.unit.cli.running import Run
 
 
 @pytest.fixture

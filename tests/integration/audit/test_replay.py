@@ -37,7 +37,7 @@ from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import Found, damage
 from tests.orders import BY_TEST, T0
 from tests.pipeline import Line, line_of
-from tests.unit.cli.running import Run, runner
+from tests.unit.cli.running import Run
 
 NUMBER = "081211000001"
 CONTENT = (
@@ -297,13 +297,6 @@ def test_the_future_is_not_replayed(finished: Finished) -> None:
     """The log has to reach there."""
     with pytest.raises(UnsettledPositionError):
         finished.replay(until=finished.position + 1)
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs the command far from any checkout."""
-    monkeypatch.chdir(tmp_path)
-    return runner(monkeypatch, capsys)
 
 
 def test_the_exit_code_is_the_verdict(run: Run, finished: Finished, tmp_path: Path) -> None:

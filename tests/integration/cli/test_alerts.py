@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
-
-import pytest
 
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.alerts import Alert, AlertKind
@@ -18,14 +15,7 @@ from sat_hook.store.rechecks import PostgresRecheckSchedule
 from stack.databases import ApplicationDatabase
 from tests.integration.store.test_rechecks import REQUESTED, SUCCEEDED, Kept
 from tests.orders import ACCOUNT, T0
-from tests.unit.cli.running import Run, runner
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs the command far from any checkout."""
-    monkeypatch.chdir(tmp_path)
-    return runner(monkeypatch, capsys)
+from tests.unit.cli.running import Run
 
 
 def test_alerts_are_listed_with_whether_people_were_told(run: Run, database: ApplicationDatabase) -> None:

@@ -16,18 +16,11 @@ from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.reconciliation.planting import CLOSES, DAY, SECOND, Planted
-from tests.unit.cli.running import Run, runner
+from tests.unit.cli.running import Run
 from tests.unit.cli.scripted_airflow import PASSWORD, ScriptedAirflow, scripted_airflow
 
 DETAILS = "GET /api/v2/dags/nightly_reconciliation/details"
 TODAY = BusinessDay.of(datetime.now(UTC)).day
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs the command far from any checkout."""
-    monkeypatch.chdir(tmp_path)
-    return runner(monkeypatch, capsys)
 
 
 @pytest.fixture

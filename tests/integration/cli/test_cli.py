@@ -26,17 +26,10 @@ from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase, drop_database, dsn_of, ensure_database
 from tests.integration.audit.damage import damage, fill
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, stream_of, submitted
-from tests.unit.cli.running import Run, runner
+from tests.unit.cli.running import Run
 from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, RUNS, ScriptedAirflow, scripted_airflow
 
 OTHER_BATCH = "B" + "C" * 25
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs the command far from any checkout."""
-    monkeypatch.chdir(tmp_path)
-    return runner(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -6,9 +6,6 @@ import asyncio
 import random
 import time
 from datetime import timedelta
-from pathlib import Path
-
-import pytest
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.clock import SystemClock
@@ -26,14 +23,7 @@ from tests.integration.calling_back import call_back
 from tests.integration.pipeline.test_steps import ready
 from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line
-from tests.unit.cli.running import Run, runner
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs the command far from any checkout."""
-    monkeypatch.chdir(tmp_path)
-    return runner(monkeypatch, capsys)
+from tests.unit.cli.running import Run
 
 
 def look(line: Line, batch_id: str) -> BatchProgress:

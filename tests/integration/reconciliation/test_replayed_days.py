@@ -19,7 +19,7 @@ from sat_hook.store.spool import AnySpool
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import Found, damage
 from tests.integration.reconciliation.planting import CLOSES, PRICE, SECOND, Planted
-from tests.unit.cli.running import Run, runner
+from tests.unit.cli.running import Run
 
 
 @pytest.fixture
@@ -89,13 +89,6 @@ def test_without_its_settlement_file_a_day_cannot_be_compared(
     found = Found()
     replayed(database.owner_dsn, found)
     assert [finding.kind for finding in found.findings] == [FindingKind.REPORT_UNAVAILABLE]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs the command far from any checkout."""
-    monkeypatch.chdir(tmp_path)
-    return runner(monkeypatch, capsys)
 
 
 @pytest.mark.usefixtures("closed")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.cli.running import Run, runner
+from tests.unit.cli.running import Run
 from tests.unit.cli.scripted_airflow import PASSWORD, ScriptedAirflow, scripted_airflow
 
 PATH = "/sat/v1/accounts/sat_default/rules"
@@ -43,13 +42,6 @@ def shown(**more: Any) -> dict[str, Any]:
         "proposal": None,
         **more,
     }
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs the command far from any checkout."""
-    monkeypatch.chdir(tmp_path)
-    return runner(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,24 +16,10 @@ from sat_hook.cli.run_progress import Lines, Seen, follow
 from sat_hook.cli.settings import CommandSettings
 from sat_hook.domain.order import OrderState
 from sat_hook.store.event_store import StateCount
-from tests.unit.cli.running import Run, runner
-from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, ScriptedAirflow, scripted_airflow
+from tests.unit.cli.running import Run
+from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, ScriptedAirflow
 
 CSV = b"order_id,product_code,client_number\nA1,50k-simpati,081211311111\n"
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs the command far from any checkout."""
-    monkeypatch.chdir(tmp_path)
-    return runner(monkeypatch, capsys)
-
-
-@pytest.fixture
-def airflow() -> Iterator[ScriptedAirflow]:
-    """A scripted Airflow."""
-    with scripted_airflow() as script:
-        yield script
 
 
 @pytest.fixture

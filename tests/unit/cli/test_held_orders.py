@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.held_orders import parameters_from
-from tests.unit.cli.running import Run, runner
-from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, RUNS, ScriptedAirflow, scripted_airflow
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs the command far from any checkout."""
-    monkeypatch.chdir(tmp_path)
-    return runner(monkeypatch, capsys)
-
-
-@pytest.fixture
-def airflow() -> Iterator[ScriptedAirflow]:
-    """A scripted Airflow."""
-    with scripted_airflow() as script:
-        yield script
+from tests.unit.cli.running import Run
+from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, RUNS, ScriptedAirflow
 
 
 def env(airflow: ScriptedAirflow) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from sat_hook.cli import settlement_preview
-from tests.unit.cli.running import Run, runner
+from tests.unit.cli.running import Run
 
 ORDER = "SAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA2"
 CSV = (
@@ -23,13 +23,6 @@ MAPPING = (
     '{"request_id": "ID", "amount_rupiah": "Nilai", "status": "Status", "client_number": "Nomor",'
     ' "delimiter": ";", "prefix": "Rp", "thousands": ".", "refund_words": ["retur"]}'
 )
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs the command far from any checkout, without a database."""
-    monkeypatch.chdir(tmp_path)
-    return runner(monkeypatch, capsys)
 
 
 @pytest.fixture
