@@ -164,6 +164,7 @@ class BatchRun:
         self._of_run = dict(rules or {})
         self._approve_held = approve_held
         self._only_products = products
+        self._is_own = False
 
     @cached_property
     def asked(self) -> AccountRules:
@@ -353,8 +354,10 @@ class BatchRun:
         :param left: counts the awaited orders; by default the batch's orders in flight.
         """
         ports, scope = self.ports, PollScope(batch_id=self.batch_id)
-        # A connection is read again during a long wait, and may name another account then.
-        await self._offload(self.own_batch)
+        if not self._is_own:
+            # The caller's connection may name another account when it is read again during a long wait.
+            await self._offload(self.own_batch)
+            self._is_own = True
         poller = StatusPoller(
             ports.handler, ports.schedule, sat, ports.chance, ports.limits.polling, ports.trusted
         )
