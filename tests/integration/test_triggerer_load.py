@@ -156,12 +156,13 @@ async def test_thousands_that_wait_cost_a_few_statements_a_look(
         calls.by_thread.clear()
         waiting = SATBatchTrigger(batch_id=batch_id, deadline=deadline(seconds), **CONNECTIONS)
         began = time.thread_time()
-        end, _ = await asyncio.gather(fired(waiting), asyncio.to_thread(ring_for, database, seconds - 1))
+        end, rings = await asyncio.gather(fired(waiting), asyncio.to_thread(ring_for, database, seconds - 1))
         loop_seconds = time.thread_time() - began
     assert end == GAVE_UP
     # Debounced: a look each fifth of a second at most, and a handful of short transactions a look.
     looks = seconds / 0.2 + seconds / LONGEST_SLEEP_SECONDS + 2
-    assert calls.by_thread.total() < looks * 25
+    # How many notifications were sent depends on the machine, and the trigger does not send them.
+    assert calls.by_thread.total() - rings < looks * 14
     assert loop_seconds < seconds / 4, "the loop is free for other triggers"
 
 
@@ -208,13 +209,15 @@ def multiply(database: ApplicationDatabase, batch_id: str) -> None:
     connection.close()
 
 
-def ring_for(database: ApplicationDatabase, seconds: float) -> None:
-    """Notifications all the time, as from a busy receiver."""
+def ring_for(database: ApplicationDatabase, seconds: float) -> int:
+    """Notifications all the time, as from a busy receiver; returns how many."""
     connection = psycopg2.connect(database.receiver_dsn)
     connection.autocommit = True
-    until = time.monotonic() + seconds
+    until, rings = time.monotonic() + seconds, 0
     with connection.cursor() as cursor:
         while time.monotonic() < until:
             cursor.execute("SELECT pg_notify(sat.callback_channel('demo'), '')")
+            rings += 1
             time.sleep(0.01)
     connection.close()
+    return rings
