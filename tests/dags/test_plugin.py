@@ -467,7 +467,7 @@ def test_rules_are_changed_by_two_people_with_the_right(airflow: Airflow) -> Non
     number = proposed.json()["proposal"]
     answer = f"{path}/{number}/confirm"
     own = airflow.request("POST", answer, json=reason)
-    assert (own.status_code, "somebody else" in own.text) == (409, True), own.text
+    assert (own.status_code, "expected another person to confirm" in own.text) == (409, True), own.text
     assert airflow.request("POST", answer, user="viewer", json=reason).status_code == 403
     assert airflow.request("POST", answer, user="carl", json={"reason": ""}).status_code == 422
     confirmed = airflow.request("POST", answer, user="carl", json=reason)
