@@ -40,7 +40,7 @@ from sat_hook.pipeline.errors import (
     ApproverRefusedError,
     BatchStoppedError,
 )
-from sat_hook.pipeline.withdrawal import end_unsent
+from sat_hook.pipeline.withdrawal import finish_withdrawal
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
 
 WAITING_STATES = (OrderState.QUOTED, OrderState.HELD)
@@ -124,7 +124,7 @@ def ask_for_approval(
     if batch.state is BatchState.REFUSED:
         raise BatchStoppedError(f"batch {batch_id} was refused: {batch.refusal_message}")
     if batch.withdrawn is not None:
-        end_unsent(handler, batch_id, batch.withdrawn, provenance)
+        finish_withdrawal(handler, batch, provenance)
         return None
     if batch.rejecter is not None:
         waiting = sum(_orders_in(handler.store, batch_id, state) for state in WAITING_STATES)

@@ -40,7 +40,7 @@ from sat_hook.pipeline.pause_watch import PauseWatch
 from sat_hook.pipeline.quoting import NoAnswer, Quoter
 from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.sender import Sender
-from sat_hook.pipeline.withdrawal import end_unsent
+from sat_hook.pipeline.withdrawal import finish_withdrawal
 from sat_hook.pipeline.work_queue import orders_of
 from sat_hook.protocol.errors import plain_code
 from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict
@@ -121,10 +121,8 @@ class ChunkExecutor:
         """
         slice_ = OrderSlice(which.batch_id, (OrderState.QUOTED,), which.first_row, which.last_row)
         batch = await self._handler.offload(lambda: load_batch(self._handler.store, which.batch_id))
-        if batch.withdrawn is not None:
-            # Finish an interrupted withdrawal: otherwise its orders would make every try fail.
-            finish = partial(end_unsent, self._handler, which.batch_id, batch.withdrawn, self._provenance)
-            await self._handler.offload(finish)
+        # Otherwise the orders of an interrupted withdrawal would make every try fail.
+        await self._handler.offload(partial(finish_withdrawal, self._handler, batch, self._provenance))
         orders = orders_of(self._handler, slice_, partial(self._sendable, batch))
         async with (
             GroupCommitter(

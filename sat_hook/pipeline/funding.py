@@ -32,7 +32,7 @@ from sat_hook.domain.rupiah import rupiah
 from sat_hook.pipeline.errors import BatchStoppedError
 from sat_hook.pipeline.limits import FundingLimits
 from sat_hook.pipeline.sat_api import SATApi
-from sat_hook.pipeline.withdrawal import end_unsent
+from sat_hook.pipeline.withdrawal import finish_withdrawal
 from sat_hook.protocol.calls import Reply, account_call
 from sat_hook.protocol.messages import Account
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
@@ -125,9 +125,8 @@ def reserve(
                 f"batch {batch_id} belongs to account {batch.account!r}; this deposit is "
                 f"{observation.account!r}'s"
             )
-        if batch.withdrawn is not None:
-            # Finish an interrupted withdrawal: its remaining orders get no reservation.
-            end_unsent(CommandHandler(account.store, clock), batch_id, batch.withdrawn, provenance)
+        # The remaining orders of an interrupted withdrawal get no reservation.
+        finish_withdrawal(CommandHandler(account.store, clock), batch, provenance)
         if batch.state not in RESERVABLE:
             raise BatchStoppedError(
                 f"batch {batch_id} is {batch.state.value}: funds are reserved for batches that are quoted"

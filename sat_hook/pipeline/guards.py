@@ -30,7 +30,7 @@ from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_events import HoldReason
 from sat_hook.pipeline.account_rules import rules_of_account
 from sat_hook.pipeline.errors import BatchStoppedError
-from sat_hook.pipeline.withdrawal import end_unsent
+from sat_hook.pipeline.withdrawal import finish_withdrawal
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
 from sat_hook.store.guards import GuardLedger, LockedAccount
 
@@ -63,9 +63,7 @@ def guard_batch(
     if batch.state is BatchState.REFUSED:
         raise BatchStoppedError(f"batch {batch_id} was refused: {batch.refusal_message}")
     rules = rules_of_account(handler.store, batch.account).guards.stricter(rules)
-    if batch.withdrawn is not None:
-        # A withdrawal that was cut short.
-        end_unsent(handler, batch_id, batch.withdrawn, provenance)
+    finish_withdrawal(handler, batch, provenance)
     reopen(handler, batch_id, provenance)
     quoted = each_order(handler.store, OrderSlice(batch_id, (OrderState.QUOTED,)))
     day_start, _ = day_bounds(handler.clock.now())

@@ -24,7 +24,7 @@ from sat_hook.domain.order_events import OrderReceived
 from sat_hook.pipeline.limits import FILE_LIMITS, BadRowsPolicy, FileLimits
 from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.pipeline.order_file import FileRow, OrderFile, OrderFileError, OrderRow, RowProblem
-from sat_hook.pipeline.withdrawal import end_unsent
+from sat_hook.pipeline.withdrawal import finish_withdrawal
 from sat_hook.store.event_store import Need, in_order_of_rows
 from sat_hook.store.spool import Spool, SpoolError, SpoolReader
 
@@ -70,9 +70,8 @@ def take_in(
     with OrderFile(BytesIO(content), batch.file_name, limits) as file:
         while not batch.state.is_final and (run := _next_run(file, batch)):
             batch = _take_in_run(handler, batch, file.file_name, run, provenance)
-    if batch.withdrawn is not None:
-        # Withdrawn in the middle: also withdraw the orders of the last run.
-        end_unsent(handler, batch_id, batch.withdrawn, provenance)
+    # Withdrawn in the middle: also withdraw the orders of the last run.
+    finish_withdrawal(handler, batch, provenance)
     # Every counted row must have an order or a reason; otherwise the batch does not go on.
     assert batch.state.is_final or batch.orders + batch.set_aside == rows
     batch, _ = handler.apply_to_batch(batch_id, CloseIntake(), provenance)

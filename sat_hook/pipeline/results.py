@@ -20,6 +20,7 @@ from sat_hook.domain.order import Order, OrderState
 from sat_hook.pipeline.needs import needs_in_words, rows_in_need
 from sat_hook.pipeline.order_columns import RESULT_COLUMNS
 from sat_hook.pipeline.result_rows import CURRENT_FORM, GivenRows, LoggedRows, ResultForm, SubmittedRows
+from sat_hook.pipeline.withdrawal import finish_withdrawal
 from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter
 from sat_hook.store.as_of import StateTally, StoreAsOf, as_of_now
 from sat_hook.store.event_store import BatchReader, Need, OrderSlice, StateCount, each_order
@@ -125,7 +126,11 @@ def summarise(store: BatchReader, batch_id: str) -> BatchSummary:
 
 
 def complete(handler: CommandHandler, batch_id: str, provenance: Provenance) -> BatchSummary:
-    """Record the batch as completed when nothing is left to do; return its state."""
+    """Record the batch as completed when nothing is left to do; return its state.
+
+    An interrupted withdrawal is finished first: other steps do not run for a refused batch.
+    """
+    finish_withdrawal(handler, load_batch(handler.store, batch_id), provenance)
     summary = summarise(handler.store, batch_id)
     if summary.is_complete and not summary.batch.state.is_final:
         command = Complete(summary.orders_by_state, summary.charged_rupiah)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.commands.reasons import checked_reason
-from sat_hook.domain.batch import BatchState
+from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import RefuseBatch, WithdrawBatch
 from sat_hook.domain.decision import Refusal, RefusalReason
 from sat_hook.domain.event_record import Provenance
@@ -76,7 +76,7 @@ def withdraw_batch(
     if batch.state is BatchState.SUBMITTED:
         # Its intake stops at once; none of its orders can have been sent.
         handler.apply_to_batch(batch_id, refuse, provenance)
-    withdrawn = end_unsent(handler, batch_id, reason, provenance)
+    withdrawn = _end_unsent(handler, batch_id, reason, provenance)
     counts = handler.store.count_by_state(batch_id)
     sent = sum(count.orders for count in counts if not count.state.was_never_sent)
     if not sent:
@@ -84,8 +84,13 @@ def withdraw_batch(
     return WithdrawalReport(withdrawn, sent)
 
 
-def end_unsent(handler: CommandHandler, batch_id: str, reason: str, provenance: Provenance) -> int:
-    """Withdraw the unsent orders of a batch that is marked as withdrawn; return their number."""
+def finish_withdrawal(handler: CommandHandler, batch: Batch, provenance: Provenance) -> None:
+    """Withdraw the unsent orders of a batch whose withdrawal was interrupted; other batches do not change."""
+    if batch.withdrawn is not None:
+        _end_unsent(handler, batch.batch_id, batch.withdrawn, provenance)
+
+
+def _end_unsent(handler: CommandHandler, batch_id: str, reason: str, provenance: Provenance) -> int:
     withdrawn = 0
     for group in grouped(each_order(handler.store, OrderSlice(batch_id, UNSENT))):
         commands = [OrderCommandRequest(order.request_id, Withdraw(reason)) for order in group]

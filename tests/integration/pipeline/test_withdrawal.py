@@ -6,12 +6,14 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from sat_hook.domain.batch_commands import WithdrawBatch
+from sat_hook.domain.batch_commands import RefuseBatch, WithdrawBatch
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.order import OrderState
+from sat_hook.pipeline import intake
 from sat_hook.pipeline.errors import ChunkIncompleteError
 from sat_hook.pipeline.withdrawal import withdraw_batch
 from stack.databases import ApplicationDatabase
@@ -88,3 +90,19 @@ def test_a_task_finishes_a_withdrawal_that_was_cut_short(line: Line) -> None:
     line.execute(batch_id, reserve_first=False)
     assert {order.reason_code for order in line.orders(batch_id).values()} == {"withdrawn"}
     assert line.server.ledger()["requests"] == {}
+
+
+def test_the_results_finish_a_withdrawal_that_was_cut_short_during_intake(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Intake and withdrawal are killed in the middle. No other step of a refused batch runs; results do."""
+    batch_id = line.submit(b"order_id,product_code,client_number\nA1,25k-xl,081800000001\n").batch_id
+    with monkeypatch.context() as killed:
+        killed.setattr(intake, "RowsTakenIn", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            line.take_in(batch_id)
+    assert [order.state for order in line.orders(batch_id).values()] == [OrderState.RECEIVED]
+    line.handler.apply_to_batch(batch_id, WithdrawBatch("the file was the wrong one"), PERSON)
+    line.handler.apply_to_batch(batch_id, RefuseBatch("withdrawn", "the file was the wrong one"), PERSON)
+    summary, _ = line.finish(batch_id)
+    assert summary.orders_by_state == {"cancelled": 1}
