@@ -17,8 +17,15 @@ AIRFLOW_ROLE = "airflow"
 #: batch may not approve it. Neither may edit connections; the role ``op`` may.
 AIRFLOW_USERS = {"admin": "admin", "ops": "user", "approver": "user", "viewer": "viewer"}
 
-#: Users who may change the rules of an account; neither is a maker.
+#: ``ops`` makes and decides, ``approver`` checks. Neither proposer nor confirmer of account rules is a maker.
 AIRFLOW_RIGHTS = {
+    "submit": {"users": ["ops"]},
+    "decide": {"users": ["ops", "approver"]},
+    "deliver": {"users": ["ops"]},
+    "approve": {"users": ["approver"]},
+    "finance": {"users": ["ops", "approver", "admin"]},
+    "sign_off": {"users": ["ops", "approver", "admin"]},
+    "audit": {"users": ["ops", "approver", "admin"]},
     "account_rules.propose": {"users": ["admin"]},
     "account_rules.confirm": {"users": ["approver"]},
 }

@@ -9,12 +9,12 @@ from pathlib import Path
 from fastapi import HTTPException, Request
 
 from sat_hook.application.installation import AccountDirectory, SATConnection
+from sat_hook.application.rights import Right
 from sat_hook.application.settings import DeploymentSettings, read_settings
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import LocalSpool
-from sat_hook.web.host import Permission, Problem
-from sat_hook.web.rights import Holders, Right
+from sat_hook.web.host import Problem, User
 
 
 class UntouchedError(Exception):
@@ -27,15 +27,11 @@ class UnknownNameError(Exception):
 
 @dataclass(frozen=True)
 class FakeUser:
-    """A user with every permission, unless others are given."""
+    """A user with every right, unless others are given."""
 
     name: str
-    permissions: frozenset[Permission] = frozenset(Permission)
+    rights: frozenset[Right] = frozenset(Right)
     roles: Iterable[str] = ()
-
-    def may(self, permission: Permission) -> bool:
-        """Whether it was given."""
-        return permission in self.permissions
 
 
 @dataclass
@@ -76,12 +72,10 @@ class FakeHost:
         *users: FakeUser,
         store: PostgresEventStore | None = None,
         folder: Path | None = None,
-        rights: Mapping[Right, Holders] | None = None,
         base_url: str = "",
     ) -> None:
         self.users = {user.name: user for user in users}
         self.accounts: AccountDirectory = FakeAccounts()
-        self.given_rights = rights or {}
         self.address = base_url
         self._store = store
         self._folder = folder
@@ -102,9 +96,9 @@ class FakeHost:
         """As given."""
         return self.address
 
-    def rights(self) -> Mapping[Right, Holders]:
-        """As given."""
-        return self.given_rights
+    def rights_of(self, user: User) -> frozenset[Right]:
+        """As given with the user."""
+        return self.users[user.name].rights
 
     def store(self) -> PostgresEventStore:
         """As given."""

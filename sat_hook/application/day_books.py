@@ -1,6 +1,6 @@
 """People's actions on an account's books: top-ups, breaks, settlement files, sign-offs, reports.
 
-The actor of each event comes from the provenance that the caller passes (law 13).
+Each needs a right of the person, who is the actor of its event (law 13).
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sat_hook.application.installation import Installation
+from sat_hook.application.person import Person
+from sat_hook.application.rights import Right
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.breaks import BreakState
-from sat_hook.domain.event_record import Provenance
 from sat_hook.reconciliation import book_commands
 from sat_hook.reconciliation.book_commands import Signed
 from sat_hook.reconciliation.bookkeeper import BookKeeper
@@ -26,6 +27,13 @@ MAXIMUM_ORDERS_ON_REQUEST = 100_000
 """The DAG makes reports with more orders, to keep the API server free."""
 
 
+_ACTIONS = {
+    BreakState.EXPLAINED: "explain",
+    BreakState.RESOLVED: "resolve",
+    BreakState.WRITTEN_OFF: "write-off",
+}
+
+
 class Signature(StrEnum):
     """The two signatures of a day: one person prepares it, then another certifies and freezes it."""
 
@@ -35,7 +43,10 @@ class Signature(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DayBooks:
-    """The books of accounts. Accounts are named by their connections or by their names in the log."""
+    """The books of accounts. Accounts are named by their connections or by their names in the log.
+
+    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right for it.
+    """
 
     installation: Installation
 
@@ -47,9 +58,10 @@ class DayBooks:
         amount_rupiah: int,
         credited_at: datetime,
         reason: str,
-        provenance: Provenance,
+        person: Person,
     ) -> tuple[str, bool]:
         """Record a top-up of a deposit; return the account, and whether the reference is new."""
+        person.require(Right.FINANCE)
         account = self._account_of(named)
         is_new = book_commands.top_up(
             self._keeper(),
@@ -58,41 +70,41 @@ class DayBooks:
             amount_rupiah=amount_rupiah,
             credited_at=credited_at,
             note=checked_reason(reason),
-            provenance=provenance,
+            provenance=person.by("top-up"),
         )
         return account, is_new
 
-    def decide_break(
-        self, named: str, break_id: str, state: BreakState, reason: str, provenance: Provenance
-    ) -> bool:
+    def decide_break(self, named: str, break_id: str, state: BreakState, reason: str, person: Person) -> bool:
         """Explain, resolve or write off a break; False when it already had that state."""
+        person.require(Right.FINANCE)
         keeper, account = self._keeper(), self._account_of(named)
         return book_commands.settle_break(
-            keeper, account, break_id, state, checked_reason(reason), provenance
+            keeper, account, break_id, state, checked_reason(reason), person.by(_ACTIONS[state])
         )
 
     def choose_settlement(
-        self, named: str, day: date, file: str, reason: str, provenance: Provenance
+        self, named: str, day: date, file: str, reason: str, person: Person
     ) -> tuple[str, bool]:
         """Choose which of several settlement files with the same orders counts from the next close on."""
+        person.require(Right.FINANCE)
         account = self._account_of(named)
         is_new = book_commands.choose_file(
-            self._keeper(), account, day, file, checked_reason(reason), provenance
+            self._keeper(), account, day, file, checked_reason(reason), person.by("choose")
         )
         return account, is_new
 
-    def sign(
-        self, named: str, day: date, signature: Signature, reason: str, provenance: Provenance
-    ) -> Signed:
+    def sign(self, named: str, day: date, signature: Signature, reason: str, person: Person) -> Signed:
         """Sign the newest close of a day."""
+        person.require(Right.SIGN_OFF)
         act = book_commands.prepare if signature is Signature.PREPARE else book_commands.certify
-        return act(self._keeper(), self._account_of(named), day, checked_reason(reason), provenance)
+        return act(self._keeper(), self._account_of(named), day, checked_reason(reason), person.by(signature))
 
-    def report(self, named: str, day: date, version: int | None) -> tuple[str, KeptReport]:
+    def report(self, named: str, day: date, version: int | None, person: Person) -> tuple[str, KeptReport]:
         """A version of a day's report, the newest by default. It is written if it does not exist yet.
 
         :raises BooksRefusedError: there is no such version, or the day is too large to be written here.
         """
+        person.require(Right.FINANCE, Right.SIGN_OFF, Right.AUDIT)
         # pandas is loaded by the first report, not with the server.
         from sat_hook.reconciliation.kept_reports import report_of
 

@@ -1,6 +1,6 @@
 """People's decisions about orders, batches and accounts, and the delivery of goods.
 
-The actor of each event comes from the provenance that the caller passes (law 13).
+Each needs a right of the person, who is the actor of its event (law 13).
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sat_hook.application.installation import Installation
+from sat_hook.application.person import Person
+from sat_hook.application.rights import Right
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler
-from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order
 from sat_hook.pipeline import delivery, held_orders, overrides, withdrawal
 from sat_hook.pipeline.goods_file import GoodsFormat
@@ -34,26 +35,33 @@ class SendingState:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """People's decisions. Each needs a reason, and is recorded as an event of the order, batch or account."""
+    """People's decisions. Each needs a reason, and is recorded as an event of the order, batch or account.
+
+    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right for it.
+    """
 
     installation: Installation
 
-    def resolve(self, request_id: str, resolution: Resolution, reason: str, provenance: Provenance) -> Order:
+    def resolve(self, request_id: str, resolution: Resolution, reason: str, person: Person) -> Order:
         """Decide an escalated order. Later signed evidence may contradict the decision; it is recorded."""
+        person.require(Right.DECIDE)
         return overrides.resolve_order(
             self._handler(),
             request_id,
             resolution,
             reason,
-            provenance,
+            person.by("resolve"),
             self.installation.settings().recovery,
         )
 
     def decide_held_order(
-        self, request_id: str, decision: HeldDecision, reason: str, provenance: Provenance
+        self, request_id: str, decision: HeldDecision, reason: str, person: Person
     ) -> Order:
         """Release or cancel a held order. The next run of its batch sends a released order."""
-        return held_orders.decide_held_order(self._handler(), request_id, decision, reason, provenance)
+        person.require(Right.DECIDE)
+        return held_orders.decide_held_order(
+            self._handler(), request_id, decision, reason, person.by(decision)
+        )
 
     def decide_held_batch(
         self,
@@ -61,41 +69,52 @@ class Decisions:
         decision: HeldDecision,
         held_for: str | None,
         reason: str,
-        provenance: Provenance,
+        person: Person,
     ) -> HeldReport:
         """Release or cancel every held order of a batch, or those held for one reason."""
+        person.require(Right.DECIDE)
         return held_orders.decide_held_batch(
-            self._handler(), batch_id, decision, reason, provenance, held_orders.hold_reason(held_for)
+            self._handler(),
+            batch_id,
+            decision,
+            reason,
+            person.by(decision),
+            held_orders.hold_reason(held_for),
         )
 
-    def withdraw_order(self, request_id: str, reason: str, provenance: Provenance) -> Order:
-        """End an order that was not sent yet."""
-        return withdrawal.withdraw_order(self._handler(), request_id, reason, provenance)
+    def withdraw_order(self, request_id: str, reason: str, person: Person) -> Order:
+        """End an order that was not sent yet. Its maker may, and a person who decides."""
+        person.require(Right.SUBMIT, Right.DECIDE)
+        return withdrawal.withdraw_order(self._handler(), request_id, reason, person.by("withdraw"))
 
-    def withdraw_batch(self, batch_id: str, reason: str, provenance: Provenance) -> WithdrawalReport:
+    def withdraw_batch(self, batch_id: str, reason: str, person: Person) -> WithdrawalReport:
         """End every order of a batch that was not sent yet. Orders that may have been sent go on."""
-        return withdrawal.withdraw_batch(self._handler(), batch_id, reason, provenance)
+        person.require(Right.SUBMIT, Right.DECIDE)
+        return withdrawal.withdraw_batch(self._handler(), batch_id, reason, person.by("withdraw"))
 
-    def pause(self, named: str, reason: str, provenance: Provenance) -> SendingState:
+    def pause(self, named: str, reason: str, person: Person) -> SendingState:
         """Stop all sending from an account."""
+        person.require(Right.PAUSE)
         account, handler = self.installation.accounts.account_of(named), self._handler()
-        standing = overrides.pause_account(handler, account, reason, provenance)
+        standing = overrides.pause_account(handler, account, reason, person.by("pause"))
         return self._sending_state(account, is_paused=standing.is_paused)
 
-    def resume(self, named: str, reason: str, provenance: Provenance) -> SendingState:
+    def resume(self, named: str, reason: str, person: Person) -> SendingState:
         """Let an account send again."""
+        person.require(Right.PAUSE)
         account, handler = self.installation.accounts.account_of(named), self._handler()
-        standing = overrides.resume_account(handler, account, reason, provenance)
+        standing = overrides.resume_account(handler, account, reason, person.by("resume"))
         return self._sending_state(account, is_paused=standing.is_paused)
 
-    def deliver(self, batch_id: str, file_format: GoodsFormat, reason: str, provenance: Provenance) -> bytes:
+    def deliver(self, batch_id: str, file_format: GoodsFormat, reason: str, person: Person) -> bytes:
         """Vouchers and serials of the succeeded orders. The delivery is recorded before they are returned."""
+        person.require(Right.DELIVER)
         store = self.installation.store()
         return delivery.deliver(
             store,
             batch_id,
             reason=reason,
-            provenance=provenance,
+            provenance=person.by("deliver"),
             clock=shared_clock(store, SystemClock()),
             file_format=file_format,
             spool=self.installation.submissions(),

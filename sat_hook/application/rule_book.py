@@ -1,6 +1,6 @@
 """An account's rules: show them, propose a change, confirm or decline it as another person.
 
-The actor of each event comes from the provenance that the caller passes (law 13).
+Each needs a right of the person, who is the actor of its event (law 13).
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sat_hook.application.installation import Installation
+from sat_hook.application.person import Person
+from sat_hook.application.rights import Right
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.account import AccountStanding
-from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import AccountRules
 from sat_hook.pipeline.rule_changes import confirm_rules, decline_rules, propose_rules
 from sat_hook.pipeline.rules_page import rules_as_shown
@@ -21,12 +22,16 @@ from sat_hook.pipeline.rules_page import rules_as_shown
 
 @dataclass(frozen=True, slots=True)
 class RuleBook:
-    """The rules of accounts. Accounts are named by their connections or by their names in the log."""
+    """The rules of accounts. Accounts are named by their connections or by their names in the log.
+
+    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right for it.
+    """
 
     installation: Installation
 
-    def show(self, named: str) -> dict[str, Any]:
+    def show(self, named: str, person: Person) -> dict[str, Any]:
         """The rules in force, the origin of each, and the proposal."""
+        person.require(Right.VIEW)
         accounts = self.installation.accounts
         account, connection = accounts.account_of(named), accounts.connection_of(named)
         return rules_as_shown(
@@ -37,20 +42,24 @@ class RuleBook:
             self.installation.settings().recovery,
         )
 
-    def propose(
-        self, named: str, changes: Mapping[str, Any], reason: str, provenance: Provenance
-    ) -> AccountStanding:
+    def propose(self, named: str, changes: Mapping[str, Any], reason: str, person: Person) -> AccountStanding:
         """Propose the rules with some changes. They are in force once another person confirms them."""
+        person.require(Right.PROPOSE_RULES)
         base = self._asked_by(self.installation.accounts.connection_of(named))
-        return propose_rules(self._handler(), self._account_of(named), base, changes, reason, provenance)
+        by = person.by("propose-rules")
+        return propose_rules(self._handler(), self._account_of(named), base, changes, reason, by)
 
-    def confirm(self, named: str, proposal: int, reason: str, provenance: Provenance) -> AccountStanding:
+    def confirm(self, named: str, proposal: int, reason: str, person: Person) -> AccountStanding:
         """Confirm a proposal, as a person other than its proposer. Its rules are then in force."""
-        return confirm_rules(self._handler(), self._account_of(named), proposal, reason, provenance)
+        person.require(Right.CONFIRM_RULES)
+        by = person.by("confirm-rules")
+        return confirm_rules(self._handler(), self._account_of(named), proposal, reason, by)
 
-    def decline(self, named: str, proposal: int, reason: str, provenance: Provenance) -> AccountStanding:
+    def decline(self, named: str, proposal: int, reason: str, person: Person) -> AccountStanding:
         """Decline a proposal."""
-        return decline_rules(self._handler(), self._account_of(named), proposal, reason, provenance)
+        person.require(Right.PROPOSE_RULES, Right.CONFIRM_RULES)
+        by = person.by("decline-rules")
+        return decline_rules(self._handler(), self._account_of(named), proposal, reason, by)
 
     def _asked_by(self, connection: str) -> AccountRules:
         return self.installation.accounts.connect(connection).asked_rules()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from pydantic import ValidationError, field_validator
@@ -40,6 +40,9 @@ class DeploymentSettings(BaseSettings):
         env_prefix=PREFIX, env_nested_delimiter="_", env_nested_max_split=1, frozen=True
     )
 
+    rights_file: str = ""
+    rights_from_auth_manager: bool = False
+
     maximum: FileLimits = FileLimits()
     claim: ClaimLimits = ClaimLimits()
     execution: ExecutionLimits = ExecutionLimits()
@@ -75,6 +78,7 @@ def variables() -> set[str]:
     return {
         f"{PREFIX}{group}_{member.name}".upper()
         for group, field in DeploymentSettings.model_fields.items()
+        if is_dataclass(field.default)
         for member in fields(field.default)
         if member.name not in NOT_BY_VARIABLE
     }

@@ -7,8 +7,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from sat_hook.application.installation import AccountNames, Installation, names_of
+from sat_hook.application.person import Person
+from sat_hook.application.rights import Right
 from sat_hook.clients.clock import SystemClock
-from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.pipeline.account_rules import rules_of_account
 from sat_hook.pipeline.batch_check import BatchCheck, Surroundings, check_batch
@@ -42,12 +43,14 @@ class Submissions:
 
     installation: Installation
 
-    def submit(self, upload: OrderUpload, provenance: Provenance) -> tuple[AccountNames, FileSubmission]:
+    def submit(self, upload: OrderUpload, person: Person) -> tuple[AccountNames, FileSubmission]:
         """Store the file and register it as a batch. The same file again is the same batch.
 
         :raises SubmissionRefusedError: the file cannot become a batch; nothing is stored.
         :raises AccountPausedError: the account is paused; nothing is stored.
+        :raises RightMissingError: the person may not submit.
         """
+        person.require(Right.SUBMIT)
         names, store = names_of(self.installation.accounts, upload.account), self.installation.store()
         submitted = submit_file(
             store,
@@ -57,18 +60,20 @@ class Submissions:
             reference=upload.reference,
             file_name=upload.file_name,
             content=upload.content,
-            provenance=provenance,
+            provenance=person.by("submit"),
             on_bad_rows=upload.on_bad_rows,
             limits=self.installation.settings().maximum,
         )
         return names, submitted
 
-    def check(self, upload: OrderUpload) -> tuple[AccountNames, BatchCheck]:
+    def check(self, upload: OrderUpload, person: Person) -> tuple[AccountNames, BatchCheck]:
         """Check the file without submitting it. Records nothing.
 
         :raises SubmissionRefusedError: the file cannot become a batch.
         :raises SATError: SAT's price list or the deposit cannot be read.
+        :raises RightMissingError: the person may not submit.
         """
+        person.require(Right.SUBMIT)
         names = names_of(self.installation.accounts, upload.account)
         with self._surroundings_of(names.connection) as around:
             found = check_batch(

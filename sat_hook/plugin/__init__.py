@@ -22,6 +22,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
 RECEIVER_VARIABLE = "SAT_RECEIVER_CONFIG"
 
@@ -57,8 +58,16 @@ def build_app() -> FastAPI:
     return app
 
 
+def lock_airflow(app: ASGIApp) -> ASGIApp:
+    """Airflow's own app behind the lock on its buttons and API."""
+    from sat_hook.plugin.airflow_door import AirflowDoor
+
+    return AirflowDoor(app)
+
+
 class SATPlugin(AirflowPlugin):
-    """Registers the app."""
+    """Registers the app, the console's pages in Airflow's navigation, and the lock."""
 
     name = "sat"
     fastapi_apps = [{"app": BuiltOnFirstRequest(build_app), "url_prefix": "/sat", "name": "sat"}]  # noqa: RUF012
+    fastapi_root_middlewares = [{"middleware": lock_airflow, "name": "sat"}]  # noqa: RUF012

@@ -5,35 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.core_api.security import bearer_scheme, get_user, requires_access_dag
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
 from airflow.configuration import conf
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
-from fastapi import HTTPException
 from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.requests import Request
 
 from sat_hook.application.installation import AccountDirectory
+from sat_hook.application.rights import Right, RightsFileError, rights_in, rights_of
+from sat_hook.application.runs import Runs
 from sat_hook.application.settings import DeploymentSettings, read_settings
 from sat_hook.hooks import spool
 from sat_hook.hooks.account_names import AirflowAccounts
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ways_of
 from sat_hook.hooks.sat_connection import SATConnectionError
+from sat_hook.plugin.airflow_door import AIRFLOW_APP
+from sat_hook.plugin.airflow_runs import AirflowRuns
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import NamedSpool
-from sat_hook.web.host import Permission, Problem, User
-from sat_hook.web.rights import Holders, Right, rights_from_environment
-
-_CHECKS = {
-    Permission.SEE_BATCHES: requires_access_dag("GET", DagAccessEntity.RUN, "bulk_disbursement"),
-    Permission.RUN_BATCHES: requires_access_dag("POST", DagAccessEntity.RUN, "bulk_disbursement"),
-    Permission.KEEP_BOOKS: requires_access_dag("POST", DagAccessEntity.RUN, "nightly_reconciliation"),
-    Permission.EXPORT_EVIDENCE: requires_access_dag("POST", DagAccessEntity.RUN, "audit_export"),
-}
-"""Permissions are those of a DAG's runs: to see them, or to start one."""
+from sat_hook.web.host import Problem, User
 
 # Airflow looks up users and connections there before our code runs; its text names the server.
 _AWAY = Problem(
@@ -46,28 +41,20 @@ _AWAY = Problem(
 class AirflowUser:
     """A user of Airflow, for one request."""
 
-    def __init__(self, user: BaseUser, request: Request) -> None:
-        self._user = user
-        self._request = request
+    def __init__(self, user: BaseUser) -> None:
+        self.airflow_user = user
 
     @property
     def name(self) -> str:
-        return str(self._user.get_name())
+        return str(self.airflow_user.get_name())
 
     @property
     def roles(self) -> Iterable[str]:
         """Roles in the forms of Airflow's auth managers: one name, or several objects."""
-        if role := getattr(self._user, "role", None):
+        if role := getattr(self.airflow_user, "role", None):
             yield str(role)
-        for several in getattr(self._user, "roles", None) or ():
+        for several in getattr(self.airflow_user, "roles", None) or ():
             yield str(getattr(several, "name", several))
-
-    def may(self, permission: Permission) -> bool:
-        try:
-            _CHECKS[permission](self._request, self._user)
-        except HTTPException:
-            return False
-        return True
 
 
 class AirflowHost:
@@ -88,13 +75,18 @@ class AirflowHost:
         return self._settings
 
     async def user_of(self, request: Request) -> User:
-        return AirflowUser(await get_user(request, None, await bearer_scheme(request)), request)
+        return AirflowUser(await get_user(request, None, await bearer_scheme(request)))
+
+    def runs(self, request: Request) -> Runs:
+        return AirflowRuns(request.scope[AIRFLOW_APP], request)
 
     def base_url(self) -> str:
         return str(conf.get("api", "base_url", fallback=""))
 
-    def rights(self) -> Mapping[Right, Holders]:
-        return rights_from_environment()
+    def rights_of(self, user: User) -> frozenset[Right]:
+        if self._settings.rights_from_auth_manager and isinstance(user, AirflowUser):
+            return _rights_by_auth_manager(user.airflow_user)
+        return rights_of(user.name, user.roles, rights_in(self._settings.rights_file))
 
     def store(self) -> PostgresEventStore:
         """The database of connection ``sat_db``, read on each use: a new password needs no restart."""
@@ -105,6 +97,24 @@ class AirflowHost:
 
     def results(self) -> NamedSpool:
         return spool.results_spool()
+
+
+def _rights_by_auth_manager(user: BaseUser) -> frozenset[Right]:
+    """The rights that Airflow's auth manager gives as custom views named ``SAT <right>``.
+
+    :raises RightsFileError: with the simple auth manager, which gives every custom view to every user.
+    """
+    manager = get_auth_manager()
+    if isinstance(manager, SimpleAuthManager):
+        raise RightsFileError(
+            "SAT_RIGHTS_FROM_AUTH_MANAGER: found Airflow's simple auth manager, which knows no rights; "
+            "expected another auth manager, or SAT_RIGHTS_FILE"
+        )
+    return frozenset(
+        right
+        for right in Right
+        if manager.is_authorized_custom_view(method="GET", resource_name=f"SAT {right}", user=user)
+    )
 
 
 @lru_cache(maxsize=4)

@@ -24,8 +24,6 @@ def create_app(host: Host) -> FastAPI:
         batches.router,
         orders.router,
         accounts.router,
-        batches.views,
-        accounts.views,
         days.router,
         exports.router,
     ):

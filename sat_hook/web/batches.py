@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
+from sat_hook.application.rights import Right
 from sat_hook.application.submissions import OrderUpload
 from sat_hook.pipeline.batch_check import BatchCheck
 from sat_hook.pipeline.goods_file import GoodsFormat
@@ -19,33 +20,32 @@ from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.web.dependencies import (
     BatchId,
     BatchReportsDep,
-    CurrentUser,
+    CurrentPerson,
     DecisionsDep,
     Reason,
     SubmissionsDep,
-    by,
-    requires,
 )
 from sat_hook.web.downloads import as_download
-from sat_hook.web.host import Permission
 from sat_hook.web.progress_page import HEADERS, progress_page
 
 UPLOAD_SECONDS = 120
 POSITION_HEADER = "X-SAT-Log-Position"
 NOTICE_HEADER = "X-SAT-Notice"
 
-router = APIRouter(dependencies=[requires(Permission.RUN_BATCHES)])
-views = APIRouter(dependencies=[requires(Permission.SEE_BATCHES)])
+router = APIRouter()
 
 
 async def _upload(
     request: Request,
+    person: CurrentPerson,
     account: Annotated[str, Query(max_length=200, description="an Airflow connection of type sat")],
     file_name: Annotated[str, Query(max_length=255)] = "orders.csv",
     reference: Annotated[str | None, Query(max_length=256)] = None,
     on_bad_rows: Annotated[BadRowsPolicy, Query()] = BadRowsPolicy.PROCEED,
 ) -> OrderUpload:
     """The file in the body, with the parameters in the query. The request guard limits its size."""
+    # A person who may not submit uploads nothing.
+    person.require(Right.SUBMIT)
     try:
         async with asyncio.timeout(UPLOAD_SECONDS):
             content = await request.body()
@@ -58,12 +58,12 @@ _Upload = Annotated[OrderUpload, Depends(_upload)]
 
 
 @router.post("/batches")
-def submit_batch(upload: _Upload, user: CurrentUser, submissions: SubmissionsDep) -> dict[str, Any]:
+def submit_batch(upload: _Upload, person: CurrentPerson, submissions: SubmissionsDep) -> dict[str, Any]:
     """Keep the file in the body and register it as a batch. The same file is always the same batch.
 
     A file that cannot become a batch, or is for a paused account, is refused and not kept.
     """
-    names, found = submissions.submit(upload, by(user, "submit"))
+    names, found = submissions.submit(upload, person)
     return {
         "batch_id": found.submission.batch_id,
         "digest": found.submission.digest,
@@ -75,52 +75,53 @@ def submit_batch(upload: _Upload, user: CurrentUser, submissions: SubmissionsDep
 
 
 @router.post("/batches/check")
-def check_batch(upload: _Upload, submissions: SubmissionsDep) -> dict[str, Any]:
+def check_batch(upload: _Upload, person: CurrentPerson, submissions: SubmissionsDep) -> dict[str, Any]:
     """Check what the file in the body would become if it were submitted now. Records nothing."""
-    names, found = submissions.check(upload)
+    names, found = submissions.check(upload, person)
     return {**_document(found), "connection": names.connection}
 
 
 @router.get("/batches/{batch_id}/results")
 def results(
     batch_id: BatchId,
+    person: CurrentPerson,
     reports: BatchReportsDep,
     at: Annotated[int | None, Query(ge=1, description="a position of the log; default: the last")] = None,
 ) -> Response:
     """Return the result file as of a log position: the submitted rows plus the verdicts. No goods."""
-    file = reports.results(batch_id, at)
+    file = reports.results(batch_id, at, person)
     headers = {**as_download(file.name), POSITION_HEADER: str(file.position)}
     if file.notice:
         headers[NOTICE_HEADER] = file.notice
     return Response(file.content, headers=headers, media_type="text/csv")
 
 
-@views.get("/batches/{batch_id}/progress")
-def progress(batch_id: BatchId, reports: BatchReportsDep) -> HTMLResponse:
+@router.get("/batches/{batch_id}/progress")
+def progress(batch_id: BatchId, person: CurrentPerson, reports: BatchReportsDep) -> HTMLResponse:
     """Return the batch's progress as a page that reloads itself. Counts only."""
-    return HTMLResponse(progress_page(reports.progress(batch_id)), headers=HEADERS)
+    return HTMLResponse(progress_page(reports.progress(batch_id, person)), headers=HEADERS)
 
 
 @router.post("/batches/{batch_id}/deliver")
 def deliver(
     batch_id: BatchId,
-    user: CurrentUser,
+    person: CurrentPerson,
     decisions: DecisionsDep,
     reason: Reason,
     file_format: Annotated[GoodsFormat, Body(alias="format")] = GoodsFormat.CSV,
 ) -> Response:
     """Return vouchers and serials of the succeeded orders. The delivery is recorded first."""
-    goods = decisions.deliver(batch_id, file_format, reason, by(user, "deliver"))
+    goods = decisions.deliver(batch_id, file_format, reason, person)
     headers = as_download(f"{batch_id}.goods.{file_format.value}")
     return Response(goods, headers=headers, media_type=file_format.media_type)
 
 
 @router.post("/batches/{batch_id}/withdraw")
 def withdraw_batch(
-    batch_id: BatchId, user: CurrentUser, decisions: DecisionsDep, reason: Reason
+    batch_id: BatchId, person: CurrentPerson, decisions: DecisionsDep, reason: Reason
 ) -> dict[str, str | int]:
     """End every unsent order of a batch. An order that may have been sent continues to its end."""
-    report = decisions.withdraw_batch(batch_id, reason, by(user, "withdraw"))
+    report = decisions.withdraw_batch(batch_id, reason, person)
     return {
         "batch_id": batch_id,
         "withdrawn": report.withdrawn,
@@ -132,15 +133,13 @@ def withdraw_batch(
 def decide_held_batch(
     batch_id: BatchId,
     decision: Annotated[str, Path(pattern="^(release|cancel)$")],
-    user: CurrentUser,
+    person: CurrentPerson,
     decisions: DecisionsDep,
     reason: Reason,
     held_for: Annotated[str | None, Body(max_length=50)] = None,
 ) -> dict[str, str | int]:
     """Release or cancel every held order of a batch, or those held for one reason."""
-    report = decisions.decide_held_batch(
-        batch_id, HeldDecision(decision), held_for, reason, by(user, decision)
-    )
+    report = decisions.decide_held_batch(batch_id, HeldDecision(decision), held_for, reason, person)
     return {"batch_id": batch_id, "decided": report.decided, "still_held": report.still_held}
 
 

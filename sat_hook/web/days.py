@@ -14,16 +14,13 @@ from sat_hook.domain.breaks import BreakState
 from sat_hook.web.dependencies import (
     MAXIMUM_BODY_TEXT,
     AccountPath,
-    CurrentUser,
+    CurrentPerson,
     DayBooksDep,
     Reason,
-    by,
-    requires,
 )
 from sat_hook.web.downloads import archive_of, as_download
-from sat_hook.web.host import Permission
 
-router = APIRouter(prefix="/books/{account}", dependencies=[requires(Permission.KEEP_BOOKS)])
+router = APIRouter(prefix="/books/{account}")
 
 _Day = Annotated[date, Path()]
 _Text = Annotated[str, Body(max_length=MAXIMUM_BODY_TEXT)]
@@ -37,7 +34,7 @@ _STATES = {
 @router.post("/top-ups")
 def record_top_up(
     account: AccountPath,
-    user: CurrentUser,
+    person: CurrentPerson,
     books: DayBooksDep,
     amount_rupiah: Annotated[int, Body(gt=0, strict=True)],
     reference: _Text,
@@ -51,7 +48,7 @@ def record_top_up(
         amount_rupiah=amount_rupiah,
         credited_at=credited_at,
         reason=reason,
-        provenance=by(user, "top-up"),
+        person=person,
     )
     return {"account": name, "reference": reference, "amount_rupiah": amount_rupiah, "is_new": is_new}
 
@@ -61,13 +58,13 @@ def decide_break(
     account: AccountPath,
     break_id: Annotated[str, Path(pattern="^K[A-Z2-7]{15}$")],
     decision: Annotated[str, Path(pattern="^(explain|resolve|write-off)$")],
-    user: CurrentUser,
+    person: CurrentPerson,
     books: DayBooksDep,
     reason: Reason,
 ) -> dict[str, str | bool]:
     """Explain, resolve or write off a break."""
     state = _STATES[decision]
-    is_new = books.decide_break(account, break_id, state, reason, by(user, decision))
+    is_new = books.decide_break(account, break_id, state, reason, person)
     return {"break_id": break_id, "state": state.value, "is_new": is_new}
 
 
@@ -75,11 +72,12 @@ def decide_break(
 def report(
     account: AccountPath,
     day: _Day,
+    person: CurrentPerson,
     books: DayBooksDep,
     version: Annotated[int | None, Query(ge=1)] = None,
 ) -> StreamingResponse:
     """Return a version of a day's report as a ZIP of its files, written first if needed."""
-    name, kept = books.report(account, day, version)
+    name, kept = books.report(account, day, version, person)
     number = kept.version.number
     return StreamingResponse(
         archive_of(books.installation.results(), kept),
@@ -93,10 +91,10 @@ def report(
 
 @router.post("/days/{day}/settlement")
 def choose_settlement(
-    account: AccountPath, day: _Day, user: CurrentUser, books: DayBooksDep, file: _Text, reason: _Text
+    account: AccountPath, day: _Day, person: CurrentPerson, books: DayBooksDep, file: _Text, reason: _Text
 ) -> dict[str, str | bool]:
     """Choose which of several settlement files with the same orders counts from the next close on."""
-    name, is_new = books.choose_settlement(account, day, file, reason, by(user, "choose"))
+    name, is_new = books.choose_settlement(account, day, file, reason, person)
     return {"account": name, "day": day.isoformat(), "file": file, "is_new": is_new}
 
 
@@ -105,12 +103,12 @@ def sign(
     account: AccountPath,
     day: _Day,
     signature: Annotated[str, Path(pattern="^(prepare|certify)$")],
-    user: CurrentUser,
+    person: CurrentPerson,
     books: DayBooksDep,
     reason: Reason,
 ) -> dict[str, Any]:
     """Sign the newest close of a day: first its preparer, then another person, whose signature freezes it."""
-    signed = books.sign(account, day, Signature(signature), reason, by(user, signature))
+    signed = books.sign(account, day, Signature(signature), reason, person)
     return {
         "day": signed.day.isoformat(),
         "position": signed.position,

@@ -1,22 +1,21 @@
-"""Dependencies of the routes: the user, permissions and rights, the application's services, path ids."""
+"""Dependencies of the routes: the person, the application's services, path ids."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
-from fastapi import Body, Depends, HTTPException, Path, Request
+from fastapi import Body, Depends, Path, Request
 
 from sat_hook.application.batch_reports import BatchReports
 from sat_hook.application.day_books import DayBooks
 from sat_hook.application.decisions import Decisions
 from sat_hook.application.evidence_packs import EvidencePacks
 from sat_hook.application.installation import AccountDirectory
+from sat_hook.application.person import Person
 from sat_hook.application.rule_book import RuleBook
 from sat_hook.application.submissions import Submissions
-from sat_hook.domain.event_record import Provenance
-from sat_hook.web.host import Host, Permission, User
+from sat_hook.web.host import Host
 from sat_hook.web.request_guard import user_of
-from sat_hook.web.rights import RIGHTS_VARIABLE, Right, has_right
 
 MAXIMUM_BODY_TEXT = 10_000
 
@@ -29,49 +28,13 @@ async def host_of(request: Request) -> Host:
 _Host = Annotated[Host, Depends(host_of)]
 
 
-async def current_user(request: Request) -> User:
-    """Return the user that the request guard found."""
-    return user_of(request)
+def current_person(request: Request, host: _Host) -> Person:
+    """Return the user that the request guard found, with the user's rights."""
+    user = user_of(request)
+    return Person(user.name, host.rights_of(user))
 
 
-CurrentUser = Annotated[User, Depends(current_user)]
-
-
-def requires(permission: Permission) -> Any:
-    """Return a route dependency that requires a permission.
-
-    :raises HTTPException: 403.
-    """
-
-    def check_permission(user: CurrentUser) -> None:
-        if not user.may(permission):
-            raise HTTPException(403, "Forbidden")
-
-    return Depends(check_permission)
-
-
-def requires_right(*rights: Right) -> Any:
-    """Return a route dependency that requires one of these rights.
-
-    :raises HTTPException: 403, naming the right and where it is given.
-    """
-
-    def check_right(user: CurrentUser, host: _Host) -> None:
-        given = host.rights()
-        if not any(has_right(user, right, given) for right in rights):
-            wanted = " or ".join(rights)
-            raise HTTPException(
-                403,
-                f"user {user.name!r} lacks the right {wanted}, which the file named by "
-                f"{RIGHTS_VARIABLE} gives",
-            )
-
-    return Depends(check_right)
-
-
-def by(user: User, action: str) -> Provenance:
-    """Return the provenance of a user's action. The actor never comes from the request's content (law 13)."""
-    return Provenance(f"user:{user.name}", f"plugin:{action}")
+CurrentPerson = Annotated[Person, Depends(current_person)]
 
 
 async def _accounts(host: _Host) -> AccountDirectory:

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from sat_hook.application.person import RightMissingError
+from sat_hook.application.rights import RightsFileError
 from sat_hook.audit.exports import ExportNotFoundError
 from sat_hook.commands.errors import BatchNotFoundError, ReasonRefusedError
 from sat_hook.domain.errors import StepError
@@ -15,7 +17,6 @@ from sat_hook.protocol.errors import SATError
 from sat_hook.store.as_of import UnsettledPositionError
 from sat_hook.store.event_store import StoreRefusedError, StoreUnavailableError
 from sat_hook.web.host import Problem
-from sat_hook.web.rights import RightsFileError
 
 PROBLEMS: Mapping[type[Exception], Problem] = {
     SubmissionRefusedError: Problem(422, "submission_refused"),
@@ -23,6 +24,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     StoreRefusedError: Problem(422, "value_refused"),
     UnsettledPositionError: Problem(422, "position_not_settled"),
     RightsFileError: Problem(403, "rights_unusable"),
+    RightMissingError: Problem(403, "right_missing"),
     BatchNotFoundError: Problem(404, "batch_not_found"),
     OrderNotFoundError: Problem(404, "order_not_found"),
     ExportNotFoundError: Problem(404, "export_not_found"),

@@ -8,18 +8,17 @@ from fastapi import APIRouter, Body, Path
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 
-from sat_hook.web.dependencies import CurrentUser, EvidencePacksDep, by, requires
+from sat_hook.web.dependencies import CurrentPerson, EvidencePacksDep
 from sat_hook.web.downloads import as_download, parts_of
-from sat_hook.web.host import Permission
 
 MAXIMUM_REASON_CHARACTERS = 500
 
-router = APIRouter(prefix="/exports", dependencies=[requires(Permission.EXPORT_EVIDENCE)])
+router = APIRouter(prefix="/exports")
 
 
 @router.post("")
 def ask_for_export(
-    user: CurrentUser,
+    person: CurrentPerson,
     packs: EvidencePacksDep,
     recorded_from: Annotated[AwareDatetime, Body()],
     recorded_before: Annotated[AwareDatetime, Body()],
@@ -32,17 +31,17 @@ def ask_for_export(
         recorded_before=recorded_before,
         with_personal_data=with_personal_data,
         reason=reason,
-        provenance=by(user, "export"),
+        person=person,
     )
     return {"export_id": export.export_id, "recorded_before": export.recorded_before.isoformat()}
 
 
 @router.post("/{export_id}/pack")
 def hand_out(
-    export_id: Annotated[str, Path(pattern="^X[A-Z2-7]{25}$")], user: CurrentUser, packs: EvidencePacksDep
+    export_id: Annotated[str, Path(pattern="^X[A-Z2-7]{25}$")], person: CurrentPerson, packs: EvidencePacksDep
 ) -> StreamingResponse:
     """Return the pack. The download is recorded first."""
-    export, pack = packs.hand_out(export_id, by(user, "export"))
+    export, pack = packs.hand_out(export_id, person)
     headers = {
         **as_download(f"{export_id}.zip"),
         "Content-Length": str(export.size_bytes),

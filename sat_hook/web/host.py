@@ -6,22 +6,13 @@ Airflow's API server is one host (:mod:`sat_hook.plugin.airflow_host`). A test u
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from starlette.requests import Request
 
 from sat_hook.application.installation import Installation
-from sat_hook.web.rights import Holders, Right
-
-
-class Permission(StrEnum):
-    """What a route requires of its user. The host decides which users have it."""
-
-    SEE_BATCHES = "see batches"
-    RUN_BATCHES = "run batches"
-    KEEP_BOOKS = "keep books"
-    EXPORT_EVIDENCE = "export evidence"
+from sat_hook.application.rights import Right
+from sat_hook.application.runs import Runs
 
 
 class User(Protocol):
@@ -34,9 +25,6 @@ class User(Protocol):
     @property
     def roles(self) -> Iterable[str]:
         """The names of the user's roles."""
-
-    def may(self, permission: Permission) -> bool:
-        """Return whether the user has a permission. May block."""
 
 
 class Problem(NamedTuple):
@@ -64,11 +52,14 @@ class Host(Installation, Protocol):
         :raises HTTPException: 401 or 403 when the request has none.
         """
 
-    def rights(self) -> Mapping[Right, Holders]:
-        """Return which users and roles have which right.
+    def rights_of(self, user: User) -> frozenset[Right]:
+        """Return the rights of a user. May block.
 
         :raises RightsFileError: the rights cannot be read, so no user has any.
         """
+
+    def runs(self, request: Request) -> Runs:
+        """Return the runs that the user of a request may see and start."""
 
     def base_url(self) -> str:
         """The address at which users reach the server; empty when the host does not know it."""

@@ -89,7 +89,11 @@ def airflow(
         },
     }
     rights = folder / "rights.json"
-    given = {"account_rules.propose": {"users": ["ops"]}, "account_rules.confirm": {"users": ["ops", "carl"]}}
+    given = {
+        "decide": {"users": ["ops"]},
+        "account_rules.propose": {"users": ["ops"]},
+        "account_rules.confirm": {"users": ["ops", "carl"]},
+    }
     rights.write_text(json.dumps(given), "utf-8")
     variables = {
         **environment(folder, connections),
@@ -136,7 +140,7 @@ def test_nothing_describes_the_routes(airflow: Airflow, path: str) -> None:
         ("POST", f"/sat/v1/exports/X{'A' * 25}/pack"),
     ],
 )
-def test_actions_need_a_user_who_may_run_batches(airflow: Airflow, method: str, path: str) -> None:
+def test_actions_need_a_user_with_the_right(airflow: Airflow, method: str, path: str) -> None:
     """Nobody 401, a viewer 403; and neither leaves a trace."""
     assert airflow.request(method, path, user=None, json={"reason": "curious"}).status_code == 401
     assert airflow.request(method, path, user="viewer", json={"reason": "curious"}).status_code == 403

@@ -1,4 +1,4 @@
-"""Rights by name: given to users and roles in a file, and to nobody without one."""
+"""Rights by name: given to users and roles in a file, with defaults that separate maker and checker."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from sat_hook.application.rights import DEFAULTS, Right, RightsFileError, rights_in, rights_of
 from sat_hook.web.app import create_app
-from sat_hook.web.rights import Holders, Right, RightsFileError, has_right, rights_from_environment
 from tests.web_host import FakeHost, FakeUser, UntouchedError
 
 GIVEN = {
@@ -18,12 +18,12 @@ GIVEN = {
 }
 
 
-def written(folder: Path, content: object, mode: int = 0o600) -> dict[str, str]:
-    """An environment that names a file with that content."""
+def written(folder: Path, content: object, mode: int = 0o600) -> str:
+    """The path of a file with that content."""
     path = folder / "rights.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
     path.chmod(mode)
-    return {"SAT_RIGHTS_FILE": str(path)}
+    return str(path)
 
 
 @pytest.mark.parametrize(
@@ -44,17 +44,39 @@ def written(folder: Path, content: object, mode: int = 0o600) -> dict[str, str]:
 )
 def test_a_right_is_a_name_s_or_a_role_s(tmp_path: Path, who: FakeUser, may: bool) -> None:
     """In any case of letters; a name that only looks like the holder's may be somebody else's."""
-    rights = rights_from_environment(written(tmp_path, GIVEN))
-    assert has_right(who, Right.PROPOSE_RULES, rights) is may
+    holders = rights_in(written(tmp_path, GIVEN))
+    assert (Right.PROPOSE_RULES in rights_of(who.name, who.roles, holders)) is may
 
 
-def test_nobody_has_what_is_not_given(tmp_path: Path) -> None:
-    """No variable, an empty file of rights, another right: nobody, administrators included."""
-    admin = FakeUser("admin", roles=["ADMIN"])
-    for environment in ({}, {"SAT_RIGHTS_FILE": " "}, written(tmp_path, {})):
-        assert not has_right(admin, Right.CONFIRM_RULES, rights_from_environment(environment))
-    rights = rights_from_environment(written(tmp_path, GIVEN))
-    assert not has_right(FakeUser("rosa"), Right.CONFIRM_RULES, rights)
+@pytest.mark.parametrize(
+    ("role", "may", "may_not"),
+    [
+        ("Viewer", {Right.VIEW}, {Right.VIEW_NUMBERS, Right.SUBMIT, Right.PAUSE}),
+        ("user", {Right.SUBMIT, Right.DELIVER}, {Right.APPROVE, Right.DECIDE, Right.FINANCE}),
+        ("Op", {Right.APPROVE, Right.DECIDE, Right.SIGN_OFF}, {Right.SUBMIT, Right.DELIVER}),
+        ("admin", {Right.SUBMIT, Right.APPROVE}, {Right.PROPOSE_RULES, Right.CONFIRM_RULES}),
+        ("Disbursement", set(), set(Right)),
+    ],
+)
+def test_without_a_file_makers_and_checkers_are_apart(
+    role: str, may: set[Right], may_not: set[Right]
+) -> None:
+    """By Airflow's roles; an unknown role has no right, and no role changes the rules of an account."""
+    rights = rights_of("rosa", [role], rights_in(""))
+    assert may <= rights
+    assert not may_not & rights
+
+
+def test_a_right_that_the_file_names_has_no_other_holders(tmp_path: Path) -> None:
+    """Administrators included; rights that it leaves out keep their defaults."""
+    holders = rights_in(written(tmp_path, {"submit": {"users": ["rosa"]}, "approve": {}}))
+    assert Right.SUBMIT in rights_of("rosa", [], holders)
+    admin = rights_of("admin", ["admin"], holders)
+    assert not {Right.SUBMIT, Right.APPROVE} & admin
+    assert {right for right, default in DEFAULTS.items() if "admin" in default.roles} - admin == {
+        Right.SUBMIT,
+        Right.APPROVE,
+    }
 
 
 @pytest.mark.parametrize(
@@ -74,21 +96,20 @@ def test_nobody_has_what_is_not_given(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_used_gives_nothing(tmp_path: Path, content: str, text: str) -> None:
     """Nobody has any right meanwhile, and the text says what is wrong."""
     with pytest.raises(RightsFileError, match=text):
-        rights_from_environment(written(tmp_path, content))
+        rights_in(written(tmp_path, content))
 
 
 def test_a_file_that_others_can_write_gives_nothing(tmp_path: Path) -> None:
     """Otherwise they would give themselves what they want."""
     with pytest.raises(RightsFileError, match="chmod go-w"):
-        rights_from_environment(written(tmp_path, GIVEN, 0o666))
+        rights_in(written(tmp_path, GIVEN, 0o666))
     with pytest.raises(RightsFileError, match="No such file"):
-        rights_from_environment({"SAT_RIGHTS_FILE": str(tmp_path / "nowhere.json")})
+        rights_in(str(tmp_path / "nowhere.json"))
 
 
 async def test_a_route_says_which_right_is_lacking() -> None:
     """403 with the right's name; one of several is enough."""
-    rights = {Right.PROPOSE_RULES: Holders(users=("Rosa",))}
-    app = create_app(FakeHost(FakeUser("rosa"), rights=rights))
+    app = create_app(FakeHost(FakeUser("rosa", frozenset({Right.PROPOSE_RULES}))))
     client = httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://test", headers={"authorization": "Bearer rosa"}
     )

@@ -6,14 +6,17 @@ import json
 import subprocess
 import sys
 
+from sat_hook.application.person import RightMissingError
+from sat_hook.application.rights import Right
+
 PROGRAM = """
 import json, sys, threading, time, urllib.error, urllib.request
 import uvicorn
+from sat_hook.application.rights import Right
 from sat_hook.web.app import create_app
-from sat_hook.web.host import Permission
 from tests.web_host import FakeHost, FakeUser
 
-host = FakeHost(FakeUser("ops"), FakeUser("viewer", frozenset({Permission.SEE_BATCHES})))
+host = FakeHost(FakeUser("ops"), FakeUser("viewer", frozenset({Right.VIEW})))
 server = uvicorn.Server(uvicorn.Config(create_app(host), port=0, log_level="warning"))
 thread = threading.Thread(target=server.run)
 thread.start()
@@ -44,7 +47,7 @@ print(json.dumps({"answers": answers, "airflow": sorted(m for m in sys.modules i
 
 
 def test_it_runs_under_plain_uvicorn() -> None:
-    """Its users, permissions and errors are those of its host, and no module of Airflow is loaded."""
+    """Its users, rights and errors are those of its host, and no module of Airflow is loaded."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
@@ -52,6 +55,9 @@ def test_it_runs_under_plain_uvicorn() -> None:
     assert said["answers"] == [
         [200, {"sat_default": "demo"}],
         [401, {"detail": "Not authenticated"}],
-        [403, {"detail": "Forbidden"}],
+        [
+            403,
+            {"type": "right_missing", "detail": str(RightMissingError("viewer", Right.PAUSE))},
+        ],
         [422, {"type": "connection_not_found", "detail": "account: found 'nowhere'"}],
     ]

@@ -1,39 +1,45 @@
-"""Rights beyond those of running batches, given by name to users and roles in a file.
+"""The rights of people, given to users and roles in a file, with defaults by Airflow's role names.
 
 The file that ``SAT_RIGHTS_FILE`` names is JSON::
 
-    {"account_rules.propose": {"users": ["rosa"], "roles": ["finance"]},
-     "account_rules.confirm": {"users": ["carl"], "roles": []}}
+    {"submit": {"users": ["rosa"], "roles": ["disbursement"]},
+     "approve": {"users": ["carl"], "roles": []}}
 
-A user has only the rights that the file gives; without a file no user has any. The file is read for each
-request, and only its owner or root may be able to write it.
+A right that the file names belongs to the listed holders only; for every other right :data:`DEFAULTS` count.
+The file is read for each request, and only its owner or root may be able to write it.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from sat_hook.domain.people import is_same_login
 from sat_hook.store.trusted_file import read_trusted
 
-if TYPE_CHECKING:
-    from sat_hook.web.host import User
-
 RIGHTS_VARIABLE = "SAT_RIGHTS_FILE"
 MAXIMUM_RIGHTS_BYTES = 262_144
 
 
 class Right(StrEnum):
-    """The rights that the file can give."""
+    """What a person may do. Whoever makes a batch never approves it, whatever rights they have."""
 
+    VIEW = "view"
+    VIEW_NUMBERS = "view_numbers"
+    SUBMIT = "submit"
+    APPROVE = "approve"
+    DECIDE = "decide"
+    DELIVER = "deliver"
+    PAUSE = "pause"
+    FINANCE = "finance"
+    SIGN_OFF = "sign_off"
+    AUDIT = "audit"
     PROPOSE_RULES = "account_rules.propose"
     CONFIRM_RULES = "account_rules.confirm"
 
@@ -47,6 +53,25 @@ class Holders(BaseModel):
     roles: tuple[str, ...] = ()
 
 
+def _roles(*names: str) -> Holders:
+    return Holders(roles=names)
+
+
+DEFAULTS: Mapping[Right, Holders] = {
+    Right.VIEW: _roles("viewer", "user", "op", "admin"),
+    Right.VIEW_NUMBERS: _roles("user", "op", "admin"),
+    Right.SUBMIT: _roles("user", "admin"),
+    Right.APPROVE: _roles("op", "admin"),
+    Right.DECIDE: _roles("op", "admin"),
+    Right.DELIVER: _roles("user", "admin"),
+    Right.PAUSE: _roles("user", "op", "admin"),
+    Right.FINANCE: _roles("op", "admin"),
+    Right.SIGN_OFF: _roles("op", "admin"),
+    Right.AUDIT: _roles("op", "admin"),
+}
+"""The holders of rights that no file gives: role ``user`` makes, ``op`` checks. Account rules need a file."""
+
+
 class RightsFileError(RuntimeError):
     """The rights file cannot be used; the text says why. Until it is fixed, no user has any right."""
 
@@ -54,14 +79,14 @@ class RightsFileError(RuntimeError):
 _FILE = TypeAdapter(dict[str, Holders])
 
 
-def rights_from_environment(environment: Mapping[str, str] = os.environ) -> dict[Right, Holders]:
-    """Return the rights in the file that ``SAT_RIGHTS_FILE`` names; none if it is not set.
+def rights_in(name: str) -> Mapping[Right, Holders]:
+    """Return the holders of every right: those of the file, and :data:`DEFAULTS` for rights it leaves out.
 
+    :param name: the path of the file; empty for none.
     :raises RightsFileError: it cannot be read, can be written by others, or names an unknown right.
     """
-    name = environment.get(RIGHTS_VARIABLE, "").strip()
     if not name:
-        return {}
+        return DEFAULTS
     path = Path(name)
     try:
         content = read_trusted(path, MAXIMUM_RIGHTS_BYTES + 1)
@@ -83,19 +108,20 @@ def rights_from_environment(environment: Mapping[str, str] = os.environ) -> dict
             near = difflib.get_close_matches(right, list(Right), n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise RightsFileError(f"{path}: found right {right!r}{hint}; expected one of {', '.join(Right)}")
-    return {Right(right): holders for right, holders in given.items()}
+    return {**DEFAULTS, **{Right(right): holders for right, holders in given.items()}}
 
 
-def has_right(user: User, right: Right, rights: Mapping[Right, Holders]) -> bool:
-    """Return whether a user has a right, by name or by a role.
+def rights_of(name: str, roles: Iterable[str], holders: Mapping[Right, Holders]) -> frozenset[Right]:
+    """Return the rights of a user, by name or by a role.
 
     A name that only looks like a holder's (another width, invisible letters) gives no right.
     """
-    holders = rights.get(right)
-    if holders is None:
-        return False
-    return any(is_same_login(user.name, holder) for holder in holders.users) or any(
-        is_same_login(role, holder) for role in user.roles for holder in holders.roles
+    own_roles = tuple(roles)
+    return frozenset(
+        right
+        for right, holding in holders.items()
+        if any(is_same_login(name, user) for user in holding.users)
+        or any(is_same_login(role, held) for role in own_roles for held in holding.roles)
     )
 
 

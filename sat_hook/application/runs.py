@@ -1,0 +1,76 @@
+"""The port through which use cases start and answer runs, as the person who acts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+BATCH_DAG = "bulk_disbursement"
+
+
+class RunState(StrEnum):
+    """The state of a run, in Airflow's words."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        """True when the run does nothing more."""
+        return self in (RunState.SUCCESS, RunState.FAILED)
+
+
+class Run(NamedTuple):
+    """A run as Airflow describes it.
+
+    :param url: its page in Airflow's UI, relative to the server.
+    """
+
+    dag_id: str
+    run_id: str
+    state: RunState
+    run_after: datetime
+    conf: Mapping[str, Any]
+    url: str
+
+
+class RunsError(RuntimeError):
+    """Airflow refused a request about a run, or did not answer; the text holds Airflow's reason.
+
+    :ivar status: the HTTP status.
+    """
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class Runs(Protocol):
+    """Airflow's runs, on behalf of a person, whose permissions in Airflow count. Every method blocks.
+
+    Each raises :class:`RunsError` where Airflow refuses.
+    """
+
+    def start(
+        self,
+        dag_id: str,
+        run_id: str,
+        conf: Mapping[str, Any],
+        *,
+        note: str = "",
+        at: datetime | None = None,
+    ) -> bool:
+        """Start a run now, or at a time (aware). Returns False when a run with this id exists."""
+
+    def find(self, dag_id: str, run_id: str) -> Run | None:
+        """The run; None when there is none."""
+
+    def cancel(self, dag_id: str, run_id: str) -> None:
+        """End a run that has not begun."""
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
+        """Answer a task that waits for a person with one of its options."""

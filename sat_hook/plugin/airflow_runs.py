@@ -1,0 +1,102 @@
+"""Airflow's runs through its REST API, called in this process as the user of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from anyio import from_thread
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from sat_hook.application.runs import Run, RunsError, RunState
+
+ANSWER_SECONDS = 60.0
+MAXIMUM_NOTE_CHARACTERS = 1000
+TOKEN_COOKIE = "_token"  # noqa: S105 - its name
+
+
+class AirflowRuns:
+    """The runs that a request's user may see and start.
+
+    Airflow checks the user's permissions as if the user had called its API. The methods block, so they are
+    called from a worker thread of the server.
+
+    :param airflow: Airflow's own app.
+    :param request: its token is passed on.
+    """
+
+    def __init__(self, airflow: ASGIApp, request: Request) -> None:
+        self._airflow = airflow
+        token = request.headers.get("authorization") or f"Bearer {request.cookies.get(TOKEN_COOKIE, '')}"
+        self._headers = {"authorization": token, "host": request.headers.get("host", "localhost")}
+
+    def start(
+        self,
+        dag_id: str,
+        run_id: str,
+        conf: Mapping[str, Any],
+        *,
+        note: str = "",
+        at: datetime | None = None,
+    ) -> bool:
+        body: dict[str, Any] = {"logical_date": None, "dag_run_id": run_id, "conf": dict(conf)}
+        if note:
+            body["note"] = note[:MAXIMUM_NOTE_CHARACTERS]
+        if at is not None:
+            body["run_after"] = at.astimezone(UTC).isoformat()
+        return self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", body, accept=409) is not None
+
+    def find(self, dag_id: str, run_id: str) -> Run | None:
+        run = self._ask("GET", _path(dag_id, run_id), accept=404)
+        if run is None:
+            return None
+        return Run(
+            dag_id,
+            run_id,
+            RunState(run["state"]),
+            datetime.fromisoformat(run["run_after"]),
+            run.get("conf") or {},
+            f"/dags/{dag_id}/runs/{quote(run_id, safe='')}",
+        )
+
+    def cancel(self, dag_id: str, run_id: str) -> None:
+        self._ask("PATCH", _path(dag_id, run_id), {"state": RunState.FAILED})
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
+        path = f"{_path(dag_id, run_id)}/taskInstances/{quote(task_id, safe='')}/-1/hitlDetails"
+        self._ask("PATCH", path, {"chosen_options": [option], "params_input": {}})
+
+    def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, accept: int = 0
+    ) -> dict[str, Any] | None:
+        """Return the answer; None for the status in ``accept``."""
+        reply = from_thread.run(self._send, method, path, body)
+        if reply.status_code == accept:
+            return None
+        if not reply.is_success:
+            raise RunsError(reply.status_code, _detail(reply))
+        answer: dict[str, Any] = reply.json()
+        return answer
+
+    async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
+        transport = httpx.ASGITransport(self._airflow)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://airflow", headers=self._headers, timeout=ANSWER_SECONDS
+        ) as client:
+            return await client.request(method, path, json=body)
+
+
+def _path(dag_id: str, run_id: str) -> str:
+    return f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
+
+
+def _detail(reply: httpx.Response) -> str:
+    try:
+        detail = reply.json().get("detail", "")
+    except (ValueError, AttributeError):
+        detail = ""
+    return f"Airflow answered {reply.status_code}: {detail or reply.reason_phrase}"
