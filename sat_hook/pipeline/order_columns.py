@@ -224,7 +224,7 @@ def columns_of(
         raise OrderFileError(
             "too_many_columns", f"{where}: found {len(titles)} columns; expected at most {limits.columns}"
         )
-    columns = [_column(title, f"{where}, column {place}", limits) for place, title in enumerate(titles, 1)]
+    columns = [column_of(title, f"{where}, column {place}", limits) for place, title in enumerate(titles, 1)]
     known = tuple(name for name in columns if name is not None)
     missing = [name for name in REQUIRED if name not in known]
     if len(known) < len(columns):
@@ -259,8 +259,12 @@ def is_result_column(title: str) -> bool:
     return _OTHERS.get(key_of(title)) in RESULT_COLUMNS
 
 
-def _column(title: str, where: str, limits: FileLimits) -> str | None:
-    """The meaning of a title; None when it is unknown."""
+def column_of(title: str, where: str, limits: FileLimits = FILE_LIMITS) -> str | None:
+    """The meaning of a title; None when it is unknown.
+
+    :param where: its place, for the error.
+    :raises OrderFileError: it is too long, has control characters, or names a field that no field may have.
+    """
     if len(title) > limits.cell_characters:
         raise _bad_title(where, f"{len(title)} characters", f"at most {limits.cell_characters} characters")
     text = title.strip()

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sat_hook.domain.client_numbers import number_shape_of
+from sat_hook.pipeline.cell_marks import mark_problem
 from sat_hook.pipeline.limits import FILE_LIMITS, FileLimits
 from sat_hook.pipeline.order_columns import INTAKE_ERROR, field_names_expected
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX, RowProblem
@@ -101,6 +102,8 @@ def _unsuitable(name: str, value: str, limits: FileLimits) -> RowProblem | None:
             "a value - mend the formula, or widen the column, and export the file again",
             is_told=True,
         )
+    if problem := mark_problem(name, value):
+        return problem
     if is_misread(value):
         return RowProblem(
             "misread_text",

@@ -25,14 +25,13 @@ from sat_hook.domain.settlement_mapping import (
     NegativeForm,
     SettlementMapping,
 )
+from sat_hook.spreadsheets.workbook_xml import NO_VALUE
 
 MAXIMUM_ROW_RUPIAH = 10**12
 """Sums of the rows of a file fit into 64 bits."""
 NO_RUPIAH = -(2**63)
 """Stands for text that is not an amount."""
 DECIMAL_MARKS = ".,"
-NO_VALUE = "\x00="
-"""Stands in a workbook's cell whose formula has no value."""
 OUR_REQUEST_ID = re.compile("S[A-Z2-7]{31}")
 REQUEST_ID = re.compile(r"[!-~]{1,64}")
 """A request id of any maker: without blanks and control characters, which no request id has."""

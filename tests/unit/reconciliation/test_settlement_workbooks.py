@@ -12,10 +12,10 @@ import pytest
 import xlsxwriter
 
 from sat_hook.domain.settlement_mapping import SettlementMapping
-from sat_hook.reconciliation import settlement_workbook, settlement_xml
 from sat_hook.reconciliation.errors import SettlementRefusedError
 from sat_hook.reconciliation.settlement import read_settlement
 from sat_hook.reconciliation.settlement_rows import NoteKind, SettlementRows
+from sat_hook.spreadsheets import workbook, workbook_xml
 from tests.unit.reconciliation.test_settlement_fuzzing import packed, row_of, text_cell
 
 NAMES = ("request_id", "amount", "status")
@@ -128,11 +128,11 @@ def test_a_workbook_is_bounded_before_it_is_unpacked(rows: str) -> None:
 @pytest.mark.parametrize(
     ("module", "limit", "value", "text"),
     [
-        (settlement_workbook, "MAXIMUM_SHEET_BYTES", 1_000, "expected at most 1,000"),
-        (settlement_xml, "MAXIMUM_PART_BYTES", 10, "found a part that unpacks to over 10 bytes"),
-        (settlement_xml, "MAXIMUM_SHEET_ROWS", 20, "found more rows than 20"),
-        (settlement_xml, "MAXIMUM_COLUMNS", 2, "found a cell in column 3 of row 1"),
-        (settlement_workbook, "MAXIMUM_SHEETS", 1, "found 2 sheets"),
+        (workbook, "MAXIMUM_SHEET_BYTES", 1_000, "expected at most 1,000"),
+        (workbook_xml, "MAXIMUM_PART_BYTES", 10, "found a part that unpacks to over 10 bytes"),
+        (workbook_xml, "MAXIMUM_SHEET_ROWS", 20, "found more rows than 20"),
+        (workbook_xml, "MAXIMUM_COLUMNS", 2, "found a cell in column 3 of row 1"),
+        (workbook, "MAXIMUM_SHEETS", 1, "found 2 sheets"),
     ],
 )
 def test_each_limit_of_a_workbook_is_held(
@@ -157,7 +157,7 @@ def test_shared_texts_are_read_and_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         sheet.write_row(3, 1, (2, "Failed"))
     rows = read(out.getvalue())
     assert rows.kept[["request_id", "rupiah"]].values.tolist() == [["S1", 52_000], ["S2", 1], ["S3", 2]]
-    monkeypatch.setattr(settlement_xml, "MAXIMUM_STRINGS", 3)
+    monkeypatch.setattr(workbook_xml, "MAXIMUM_STRINGS", 3)
     with pytest.raises(SettlementRefusedError, match="found more than 3 texts"):
         read(out.getvalue())
 

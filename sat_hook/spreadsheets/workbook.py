@@ -1,28 +1,28 @@
-"""Reads the rows of a settlement workbook (XLSX). Memory is bounded before anything is unpacked.
+"""Opens a workbook (XLSX) and reads its rows. Memory is bounded before anything is unpacked.
 
-Sheets are streamed. Numbers stay the text that the file has: no float touches money, and no size of a number,
-a cell, a row or a sheet is trusted.
+Sheets are streamed. A cell is given as the file has it, with its style: no size of a number, a cell, a row or
+a sheet is trusted. A library that gives cells as Python values cannot serve here: a float no longer has the
+digits of the file, and a value no longer shows whether it came from a formula or is shown as 8.1E+11.
 """
 
 from __future__ import annotations
 
 import io
 import posixpath
-import re
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from xml.parsers import expat
 
 from openpyxl.styles.numbers import BUILTIN_FORMATS, is_date_format
 from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, from_excel
 
-from sat_hook.reconciliation.errors import SettlementRefusedError
-from sat_hook.reconciliation.settlement_csv import Chunk
-from sat_hook.reconciliation.settlement_xml import (
+from sat_hook.spreadsheets.workbook_xml import (
     MAXIMUM_DIGITS,
+    CellReader,
+    RawCell,
     SharedStrings,
     SheetFacts,
     SheetRows,
@@ -39,8 +39,8 @@ MAXIMUM_RATIO = 200
 """A part of a megabyte or more must not pack below a 200th of its size: ordinary sheets pack to a tenth."""
 FREE_OF_RATIO_BYTES = 1024**2
 _ROWS_OF_A_CHUNK = 10_000
-_UNREADABLE = "\x00unreadable"
-_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?")
+UNREADABLE = "\x00unreadable"
+"""Stands in a cell that refers to a text that is not there."""
 _DATES_END = 2_958_466
 """The serial number of the day after 9999-12-31."""
 # What the libraries raise for archives that are cut, torn or locked.
@@ -66,90 +66,108 @@ class Sheet:
     part: str
 
 
+class WorkbookError(ValueError):
+    """A workbook cannot be read; the text says what was found and what was expected, without its name."""
+
+
+class WorkbookTornError(WorkbookError):
+    """A workbook is cut or damaged, or no workbook at all."""
+
+
+NumberedRows = list[tuple[int, list[str]]]
+"""Rows with cells, each with its number as a spreadsheet counts."""
+
+
 @dataclass(slots=True)
 class Workbook:
     """An open workbook: its sheets with rows, in order.
 
-    :raises SettlementRefusedError: from every method, when the file is torn or larger than the limits.
+    :param formats: how each style shows a number, by its place.
+    :raises WorkbookError: from every method, when the file is torn or larger than the limits.
     """
 
-    name: str
     archive: zipfile.ZipFile
     sheets: tuple[Sheet, ...] = ()
     strings: list[str] = field(default_factory=list)
+    formats: tuple[str, ...] = ()
     date_styles: frozenset[int] = frozenset()
     is_1904: bool = False
 
-    def chunks(self, sheet: Sheet, facts: SheetFacts) -> Iterator[Chunk]:
-        """Yield the rows of a sheet that have cells, including the header. Notes go to ``facts``."""
-        rows = SheetRows(self._value_of, facts)
+    def chunks(self, sheet: Sheet, value_of: CellReader, facts: SheetFacts) -> Iterator[NumberedRows]:
+        """Yield the rows of a sheet that have cells, including the header. Notes go to ``facts``.
+
+        :param value_of: reads a cell that has a value.
+        """
+        rows = SheetRows(value_of, facts)
         try:
             for _ in fed(self.archive, sheet.part, MAXIMUM_SHEET_BYTES, rows.handlers()):
                 if len(rows.found) >= _ROWS_OF_A_CHUNK:
-                    yield _chunk(rows.taken())
+                    yield rows.taken()
         except WorkbookLimitError as error:
-            raise SettlementRefusedError(f"{self.name}, sheet {sheet.name!r}: {error}") from None
+            raise WorkbookError(f"sheet {sheet.name!r}: {error}") from None
         except _TORN:
-            raise _torn(self.name) from None
-        yield _chunk(rows.taken())
+            raise WorkbookTornError from None
+        yield rows.taken()
 
-    def first_rows(self, sheet: Sheet, count: int) -> list[list[str]]:
+    def first_rows(self, sheet: Sheet, count: int, value_of: CellReader) -> list[list[str]]:
         """Return the first rows of a sheet that have cells."""
         rows: list[list[str]] = []
-        for chunk in self.chunks(sheet, SheetFacts()):
-            rows += chunk.rows
+        for chunk in self.chunks(sheet, value_of, SheetFacts()):
+            rows += (cells for _, cells in chunk)
             if len(rows) >= count:
                 break
         return rows[:count]
 
-    def _value_of(self, kind: str, style: str, text: str, facts: SheetFacts) -> str:
-        match kind:
-            case "s":
-                # A place; there is none before the first.
-                place = int(text) if text.isascii() and text.isdigit() and len(text) < MAXIMUM_DIGITS else -1
-                return self.strings[place] if 0 <= place < len(self.strings) else _UNREADABLE
-            case "str" | "inlineStr" | "d":
-                return text
-            case "b":
-                return {"1": "True", "0": "False"}.get(text, text)
-            case "e":
-                facts.error_cells += 1
-                return ""
-            case _:
-                is_date = style.isdigit() and len(style) < MAXIMUM_DIGITS and int(style) in self.date_styles
-                return _number(text, is_date, self.is_1904)
+    def shared_text(self, cell: RawCell) -> str:
+        """Return the text that a cell refers to."""
+        # A place; there is none before the first.
+        text = cell.text
+        place = int(text) if text.isascii() and text.isdigit() and len(text) < MAXIMUM_DIGITS else -1
+        return self.strings[place] if 0 <= place < len(self.strings) else UNREADABLE
+
+    def is_date(self, cell: RawCell) -> bool:
+        """Whether the style of a cell shows a number as a date."""
+        return _place(cell.style) in self.date_styles
+
+    def format_of(self, cell: RawCell) -> str:
+        """Return how the style of a cell shows a number."""
+        place = _place(cell.style)
+        return self.formats[place] if 0 <= place < len(self.formats) else "General"
+
+    def date_text(self, number: Decimal) -> str | None:
+        """Return the date that a serial number stands for; None beyond the year 9999.
+
+        :raises ValueError: it stands for no date.
+        """
+        epoch = CALENDAR_MAC_1904 if self.is_1904 else CALENDAR_WINDOWS_1900
+        return str(from_excel(float(number), epoch)) if 0 <= number < _DATES_END else None
 
 
-def open_workbook(content: bytes, name: str) -> Workbook:
+def open_workbook(content: bytes, strings_bytes: int = MAXIMUM_STRINGS_BYTES) -> Workbook:
     """Open a workbook: check its sizes, then read everything except its sheets.
 
-    :raises SettlementRefusedError: it is torn, locked, or unpacks to more than the limits.
+    :param strings_bytes: the most that the texts that its sheets share may unpack to.
+    :raises WorkbookError: it is torn, locked, or unpacks to more than the limits.
     """
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
-        _refuse_bombs(archive)
-        return _described(Workbook(name, archive))
+        _refuse_bombs(archive, strings_bytes)
+        return _described(Workbook(archive), strings_bytes)
     except WorkbookLimitError as error:
-        raise SettlementRefusedError(f"{name}: {error}") from None
+        raise WorkbookError(str(error)) from None
     except _TORN:
-        raise _torn(name) from None
+        # The libraries' messages may quote a cell, which may be customer data.
+        raise WorkbookTornError from None
 
 
-def _torn(name: str) -> SettlementRefusedError:
-    # The libraries' messages may quote a cell, which may be customer data.
-    return SettlementRefusedError(
-        f"{name}: found a workbook that is cut or damaged; expected a CSV or XLSX file: get it again"
-    )
-
-
-def _refuse_bombs(archive: zipfile.ZipFile) -> None:
+def _refuse_bombs(archive: zipfile.ZipFile, strings_bytes: int) -> None:
     for info in archive.infolist():
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise WorkbookLimitError(
                 "found a part that is packed in an unusual way; expected an XLSX workbook"
             )
         is_strings = info.filename.endswith("sharedStrings.xml")
-        limit = MAXIMUM_STRINGS_BYTES if is_strings else MAXIMUM_SHEET_BYTES
+        limit = strings_bytes if is_strings else MAXIMUM_SHEET_BYTES
         is_dense = info.file_size > MAXIMUM_RATIO * max(info.compress_size, 1)
         if info.file_size > limit or (is_dense and info.file_size > FREE_OF_RATIO_BYTES):
             raise WorkbookLimitError(
@@ -158,7 +176,7 @@ def _refuse_bombs(archive: zipfile.ZipFile) -> None:
             )
 
 
-def _described(book: Workbook) -> Workbook:
+def _described(book: Workbook, strings_bytes: int) -> Workbook:
     parts = {info.filename.lstrip("/"): info.filename for info in book.archive.infolist()}
     read_whole(book.archive, parts["[Content_Types].xml"], lambda *_: None)
     (main,) = [part for kind, part in _relations(book, parts, "").values() if kind == "officeDocument"]
@@ -181,10 +199,13 @@ def _described(book: Workbook) -> Workbook:
     for kind, part in targets.values():
         if kind == "sharedStrings" and part in parts:
             strings = SharedStrings(book.strings)
-            for _ in fed(book.archive, parts[part], MAXIMUM_STRINGS_BYTES, strings.handlers()):
+            for _ in fed(book.archive, parts[part], strings_bytes, strings.handlers()):
                 pass
         if kind == "styles" and part in parts:
-            book.date_styles = _date_styles(book.archive, parts[part])
+            book.formats = _formats(book.archive, parts[part])
+            book.date_styles = frozenset(
+                place for place, code in enumerate(book.formats) if is_date_format(code)
+            )
     return book
 
 
@@ -202,8 +223,8 @@ def _relations(book: Workbook, parts: dict[str, str], of: str) -> dict[str, tupl
     return found
 
 
-def _date_styles(archive: zipfile.ZipFile, part: str) -> frozenset[int]:
-    """Return the places of the styles that show a number as a date."""
+def _formats(archive: zipfile.ZipFile, part: str) -> tuple[str, ...]:
+    """Return the number format of each cell style, by its place."""
     formats = dict(BUILTIN_FORMATS)
     found: list[int] = []
     is_cell_style = False
@@ -218,27 +239,8 @@ def _date_styles(archive: zipfile.ZipFile, part: str) -> frozenset[int]:
             found.append(small_number(attributes.get("numFmtId")))
 
     read_whole(archive, part, style)
-    return frozenset(
-        place for place, code in enumerate(found) if is_date_format(formats.get(code, "General"))
-    )
+    return tuple(formats.get(code, "General") for code in found)
 
 
-def _number(text: str, is_date: bool, is_1904: bool) -> str:
-    """Return a number in the form that amounts are read in: a whole number as digits. Any other number has an
-    exponent, so that no mark of a mapping makes an amount of it."""
-    if _NUMBER.fullmatch(text) is None:
-        return text
-    try:
-        number = Decimal(text)
-        if abs(number.adjusted()) > MAXIMUM_DIGITS:
-            return text
-        if is_date:
-            epoch = CALENDAR_MAC_1904 if is_1904 else CALENDAR_WINDOWS_1900
-            return str(from_excel(float(number), epoch)) if 0 <= number < _DATES_END else text
-        return str(int(number)) if number == number.to_integral_value() else f"{number:E}"
-    except (InvalidOperation, ValueError, OverflowError):
-        return text
-
-
-def _chunk(rows: list[tuple[int, list[str]]]) -> Chunk:
-    return Chunk([number for number, _ in rows], [row for _, row in rows], {})
+def _place(style: str) -> int:
+    return int(style) if style.isdigit() and len(style) < MAXIMUM_DIGITS else -1

@@ -5,10 +5,8 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 from xml.parsers import expat
-
-from sat_hook.reconciliation.settlement_cells import NO_VALUE
 
 MAXIMUM_STRINGS = 5_000_000
 MAXIMUM_SHEET_ROWS = 1_048_576
@@ -19,6 +17,8 @@ _MAXIMUM_TOKEN_BYTES = 1024**2
 MAXIMUM_PART_BYTES = 16 * 1024**2
 """The size limit of the parts that describe a workbook: sheets, relations, styles."""
 MAXIMUM_DIGITS = 20
+NO_VALUE = "\x00="
+"""Stands in a cell whose formula has no value."""
 
 
 class WorkbookLimitError(Exception):
@@ -107,10 +107,30 @@ class SharedStrings:
             self._text.append(text)
 
 
+CellReader = Callable[["RawCell", SheetFacts], str]
+"""Gives the text of a cell; empty for a cell that counts as blank."""
+
+
+class RawCell(NamedTuple):
+    """A cell with a value, as the file has it.
+
+    :param kind: the type of its value (``n`` for a number, ``s`` for a shared string).
+    :param style: the place of its style.
+    :param row: its row, as a spreadsheet counts; ``column`` counts from 1.
+    """
+
+    kind: str
+    style: str
+    text: str
+    is_formula: bool
+    row: int
+    column: int
+
+
 class SheetRows:
     """Collects the rows of a sheet, one at a time, without blank ones."""
 
-    def __init__(self, value_of: Callable[[str, str, str, SheetFacts], str], facts: SheetFacts) -> None:
+    def __init__(self, value_of: CellReader, facts: SheetFacts) -> None:
         self.found: list[tuple[int, list[str]]] = []
         self._value_of, self._facts = value_of, facts
         self._row, self._number, self._place = list[str](), 0, 0
@@ -169,16 +189,16 @@ class SheetRows:
             self._row = []
 
     def _keep(self) -> None:
-        text = "".join(self._text)
+        text, kind = "".join(self._text), self._kind
         if not text:
-            if not self._is_formula or self._kind == "str":
+            if not self._is_formula or kind == "str":
                 return
             self._facts.formulas_without_value += 1
-            text = NO_VALUE
-        else:
-            text = self._value_of(self._kind, self._style, text, self._facts)
-            if not text:
-                return
+            text, kind = NO_VALUE, "n"
+        cell = RawCell(kind, self._style, text, self._is_formula, self._number, self._place)
+        text = self._value_of(cell, self._facts)
+        if not text:
+            return
         if self._place > MAXIMUM_COLUMNS:
             raise WorkbookLimitError(
                 f"found a cell in column {self._place:,} of row {self._number:,}; expected at most "
