@@ -13,7 +13,7 @@ from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.pipeline.account_rules import rules_of_account
 from sat_hook.pipeline.batch_check import BatchCheck, Surroundings, check_batch
-from sat_hook.pipeline.file_submission import FileSubmission, submit_file
+from sat_hook.pipeline.file_submission import FileSubmission, order_file, submit_file
 from sat_hook.pipeline.funding import observation_of
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.validation import catalogue_of
@@ -75,13 +75,15 @@ class Submissions:
         """
         person.require(Right.SUBMIT)
         names = names_of(self.installation.accounts, upload.account)
+        limits = self.installation.settings().maximum
+        content, _ = order_file(upload.content, upload.file_name, limits)
         with self._surroundings_of(names.connection) as around:
             found = check_batch(
                 around,
                 account=names.account,
                 reference=upload.reference,
                 file_name=upload.file_name,
-                content=upload.content,
+                content=content,
                 on_bad_rows=upload.on_bad_rows,
             )
         return names, found

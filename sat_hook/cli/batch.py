@@ -40,7 +40,7 @@ Output = Annotated[
 ]
 
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="A CSV file of orders")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A CSV or XLSX file of orders")]
 Account = Annotated[
     str, typer.Option(help="The account that pays: its Airflow connection, or its name in the log")
 ]
@@ -230,7 +230,7 @@ def read_orders(file: Path) -> bytes:
         with file.open("rb") as stream:
             content = stream.read(most + 1)
     except OSError as error:
-        raise CommandError.of_system(str(file), error, "a CSV file of orders") from None
+        raise CommandError.of_system(str(file), error, "a CSV or XLSX file of orders") from None
     if len(content) > most:
         raise CommandError.at(str(file), f"more than {most:,} bytes", "a smaller file, or several")
     return content

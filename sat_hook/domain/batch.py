@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sat_hook.domain import batch_events as happened
 from sat_hook.domain import legacy_events as legacy
@@ -94,6 +94,9 @@ class Batch(BaseModel):
     rejecter: str | None = None
     withdrawn: str | None = None
     """Why a person withdrew the batch."""
+    upload_digest: str | None = None
+    """The upload that the file was made from, if it is not the file itself."""
+    starts_at: AwareDatetime | None = None
 
     @property
     def rows(self) -> int:
@@ -175,7 +178,7 @@ def _decide_letting_through(
 
 def _submit(batch: Batch | None, command: Submit) -> Decision:
     if batch is None:
-        return (command.submitted,)
+        return (command.submitted, *command.preparations)
     if batch.digest == command.submitted.digest:
         return Refusal(reason=RefusalReason.ALREADY_SO, detail=f"the same bytes are batch {batch.batch_id}")
     return Refusal(
@@ -288,6 +291,10 @@ BATCH_DECIDER: Decider[Batch | None, BatchCommand] = Decider(
 
 def _change(batch: Batch, event: Event) -> dict[str, object]:
     match event:
+        case happened.OrderFileMended():
+            return {"upload_digest": event.upload_digest}
+        case happened.BatchStartPlanned():
+            return {"starts_at": event.starts_at}
         case happened.RowsTakenIn():
             return {
                 "last_row_read": event.last_row,

@@ -9,9 +9,10 @@ from sat_hook.domain import batch_events as happened
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Register spooled bytes as a batch."""
+    """Register spooled bytes as a batch, with how they were made and when they shall be paid."""
 
     submitted: happened.BatchSubmitted
+    preparations: tuple[happened.OrderFileMended | happened.BatchStartPlanned, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,56 @@ class BatchSubmitted(Event):
     size_bytes: int
 
 
+class ColumnMeaning(BaseModel):
+    """Which column of an order file a title of the upload was read as."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    column: str
+
+
+class CellChange(BaseModel):
+    """A cell that a person changed before the batch was submitted.
+
+    ``place`` counts the columns of the upload from 1. ``changed_at`` is by the application's clock.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    row_number: int
+    place: int
+    column: str
+    cell_before: str
+    cell_after: str
+    changed_by: str
+    changed_at: AwareDatetime
+
+
+@register
+class OrderFileMended(Event):
+    """The batch's file was made from an upload that people mapped, changed or took rows out of.
+
+    ``upload_digest`` is the SHA-256 of the upload. ``columns`` are those mapped by hand. ``left_out`` names
+    the rows that were set aside, for example ``3-5,9``. Rows have the same numbers in both files.
+    """
+
+    upload_name: str
+    upload_format: str
+    upload_digest: str
+    upload_bytes: int
+    columns: tuple[ColumnMeaning, ...]
+    cell_changes: tuple[CellChange, ...]
+    left_out: str
+
+
+@register
+class BatchStartPlanned(Event):
+    """The batch was submitted to start later. Its run begins at that time, unless it is withdrawn before."""
+
+    starts_at: AwareDatetime
+
+
 @register
 class RowsTakenIn(Event):
     """A contiguous run of rows was read: the number that became orders, and the rows set aside.

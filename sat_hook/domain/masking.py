@@ -22,6 +22,8 @@ _LEAST_MASKED = 4
 PERSONAL = frozenset(
     {
         "body",
+        "cell_after",
+        "cell_before",
         "client_name",
         "client_number",
         "downline_id",
@@ -39,7 +41,7 @@ PERSONAL = frozenset(
 IN_WORDS = frozenset({"detail", "error_detail", "message", "note", "ours", "reason", "theirs", "what"})
 """Members with free text that may quote a customer's number."""
 
-NAMES = frozenset({"file_name", "name", "reference", "spool_uri", "uri"})
+NAMES = frozenset({"file_name", "name", "reference", "spool_uri", "title", "upload_name", "uri"})
 """Members with names that people gave to things."""
 
 SET_ASIDE = "set_aside"

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.batch_commands import Submit
-from sat_hook.domain.batch_events import BatchSource, BatchSubmitted
+from sat_hook.domain.batch_events import BatchSource, BatchStartPlanned, BatchSubmitted, OrderFileMended
 from sat_hook.domain.decision import RefusalReason
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import batch_id_of, digest_of
@@ -41,12 +41,14 @@ def submit(
     content: bytes,
     provenance: Provenance,
     limits: FileLimits = FILE_LIMITS,
+    preparations: tuple[OrderFileMended | BatchStartPlanned, ...] = (),
 ) -> Submission:
     """Spool ``content`` and register it as a batch.
 
     The batch's key is its account and reference. The reference defaults to the digest, so the same file twice
     is the same batch. To pay a file again, for example every month, give it a new reference.
 
+    :param preparations: how the file was made and when it shall be paid; recorded with a new batch.
     :raises SubmissionRefusedError: empty, too large, a name or reference with control characters, or a
         reference that names other contents.
     """
@@ -70,7 +72,9 @@ def submit(
         digest=digest,
         size_bytes=len(content),
     )
-    batch, refusal = CommandHandler(store, clock).apply_to_batch(batch_id, Submit(submitted), provenance)
+    batch, refusal = CommandHandler(store, clock).apply_to_batch(
+        batch_id, Submit(submitted, preparations), provenance
+    )
     if refusal is not None and refusal.reason is RefusalReason.ORDER_ID_REUSED:
         raise SubmissionRefusedError(
             f"{name}: batch reference {key!r} already names batch {batch_id} with other contents "

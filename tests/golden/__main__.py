@@ -49,10 +49,11 @@ def main(arguments: list[str]) -> int:
 
 def stories() -> dict[str, Story]:
     """Return every story, by the name of its history."""
-    from tests.golden import office_stories, withdrawal_stories
+    from tests.golden import office_stories, upload_stories, withdrawal_stories
     from tests.golden.stories import STORIES
 
     assert office_stories.story  # importing them registers their stories
+    assert upload_stories.story
     assert withdrawal_stories.story
     return STORIES
 

@@ -85,12 +85,17 @@ def always(fault: str, **more: object) -> list[dict[str, object]]:
 def ready(line: Line, content: str = ONE, **rules: int | None) -> str:
     """Return a batch that is quoted, guarded and funded."""
     batch_id = line.submit(content.encode()).batch_id
+    prepare(line, batch_id, **rules)
+    return batch_id
+
+
+def prepare(line: Line, batch_id: str, **rules: int | None) -> None:
+    """Take a batch in, quote it, guard it and reserve its funds."""
     line.take_in(batch_id)
     check_balance(line.handler, batch_id, line.look().saldo_rupiah, BY_TEST)
     line.quote(batch_id)
     guard(line, batch_id, **rules)
     line.reserve(batch_id)
-    return batch_id
 
 
 def guard(line: Line, batch_id: str, **rules: int | None) -> None:
