@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from fastapi import HTTPException, Request
 
 from sat_hook.application.installation import AccountDirectory, SATConnection
 from sat_hook.application.rights import Right
+from sat_hook.application.runs import Run, RunState
 from sat_hook.application.settings import DeploymentSettings, read_settings
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
@@ -62,6 +65,46 @@ class FakeAccounts:
         return self.connections[connection]
 
 
+@dataclass
+class FakeRuns:
+    """Runs that are noted down and never start."""
+
+    started: dict[str, Run] = field(default_factory=dict)
+    answered: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def start(
+        self,
+        dag_id: str,
+        run_id: str,
+        conf: Mapping[str, Any],
+        *,
+        note: str = "",
+        at: datetime | None = None,
+    ) -> bool:
+        """Once for each id."""
+        del note
+        if run_id in self.started:
+            return False
+        after = at or datetime.now(UTC)
+        url = f"/dags/{dag_id}/runs/{run_id}"
+        self.started[run_id] = Run(dag_id, run_id, RunState.QUEUED, after, conf, url)
+        return True
+
+    def find(self, dag_id: str, run_id: str) -> Run | None:
+        """As started."""
+        del dag_id
+        return self.started.get(run_id)
+
+    def cancel(self, dag_id: str, run_id: str) -> None:
+        """It has failed then, as in Airflow."""
+        self.started[run_id] = self.started[run_id]._replace(dag_id=dag_id, state=RunState.FAILED)
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
+        """Noted down."""
+        del dag_id
+        self.answered.append((run_id, task_id, option))
+
+
 class FakeHost:
     """Users by bearer token or cookie; a store and folders where they are given."""
 
@@ -77,6 +120,7 @@ class FakeHost:
         self.users = {user.name: user for user in users}
         self.accounts: AccountDirectory = FakeAccounts()
         self.address = base_url
+        self.airflow = FakeRuns()
         self._store = store
         self._folder = folder
 
@@ -91,6 +135,11 @@ class FakeHost:
         if name not in self.users:
             raise HTTPException(401, "Not authenticated")
         return self.users[name]
+
+    def runs(self, request: Request) -> FakeRuns:
+        """The same for every user."""
+        del request
+        return self.airflow
 
     def base_url(self) -> str:
         """As given."""

@@ -71,3 +71,22 @@ class SATPlugin(AirflowPlugin):
     name = "sat"
     fastapi_apps = [{"app": BuiltOnFirstRequest(build_app), "url_prefix": "/sat", "name": "sat"}]  # noqa: RUF012
     fastapi_root_middlewares = [{"middleware": lock_airflow, "name": "sat"}]  # noqa: RUF012
+    external_views = [  # noqa: RUF012
+        {
+            "name": "Disbursements",
+            "href": "/sat/console/",
+            "url_route": "disbursements",
+            "destination": "nav",
+            "nav_top_level": True,
+            "icon": "/sat/console/static/icon.svg",
+            "icon_dark_mode": "/sat/console/static/icon-dark.svg",
+        },
+        {
+            "name": "Batch",
+            "href": "/sat/console/runs/{DAG_ID}/{RUN_ID}",
+            "url_route": "disbursement_batch",
+            "destination": "dag_run",
+            "icon": "/sat/console/static/icon.svg",
+            "icon_dark_mode": "/sat/console/static/icon-dark.svg",
+        },
+    ]

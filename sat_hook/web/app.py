@@ -5,14 +5,17 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from sat_hook.web import accounts, batches, days, exports, orders
+from sat_hook.web.console import home
+from sat_hook.web.console.site import PREFIX, mount_files, show_errors_as_pages
 from sat_hook.web.errors import PROBLEMS, answer_errors
 from sat_hook.web.host import Host
 from sat_hook.web.request_guard import guard_requests
 
 
 def create_app(host: Host) -> FastAPI:
-    """Create the app with the routes for users below ``/v1``, without a documentation page. Opens no
-    connection.
+    """Create the app: the routes for programs below ``/v1``, the console's pages below ``/console``.
+
+    Opens no connection.
 
     Apps mounted in it are not guarded.
     """
@@ -28,4 +31,8 @@ def create_app(host: Host) -> FastAPI:
         exports.router,
     ):
         app.include_router(router, prefix="/v1")
+    for page in (home.router,):
+        app.include_router(page, prefix=PREFIX, include_in_schema=False)
+    mount_files(app)
+    show_errors_as_pages(app)
     return app

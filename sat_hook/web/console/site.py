@@ -1,0 +1,238 @@
+"""What all pages share: the layout, the person's language, security headers, files, and errors as pages."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from http import HTTPStatus
+from importlib.resources import files
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+import jinja2
+from fastapi import Depends, FastAPI
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.requests import Request
+from starlette.staticfiles import StaticFiles
+
+from sat_hook.application.person import Person, RightMissingError
+from sat_hook.application.rights import Right
+from sat_hook.presentation.templates import templates_of
+from sat_hook.web.console.language import OWN_NAMES, Language, Wording, wording_of
+from sat_hook.web.dependencies import current_person
+
+PREFIX = "/console"
+HTMX = "htmx-2.0.11.min.js"
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+    ),
+}
+"""The pages' content security: only the console's own files run, and only own pages frame it."""
+
+
+class NavigationItem(NamedTuple):
+    """An entry of the navigation. ``rights``: one of them is needed to see it."""
+
+    path: str
+    title: str
+    rights: tuple[Right, ...]
+
+
+def _(text: str) -> str:
+    """Mark a text for translation; it is translated when it is shown."""
+    return text
+
+
+NAVIGATION = (
+    NavigationItem("/", _("Needs you"), (Right.VIEW,)),
+    NavigationItem("/new", _("New batch"), (Right.SUBMIT,)),
+    NavigationItem("/batches", _("Batches"), (Right.VIEW,)),
+    NavigationItem("/orders", _("Orders"), (Right.VIEW,)),
+    NavigationItem("/approvals", _("Approvals"), (Right.VIEW,)),
+    NavigationItem("/deliveries", _("Deliveries"), (Right.DELIVER,)),
+    NavigationItem("/products", _("Products"), (Right.VIEW,)),
+    NavigationItem("/accounts", _("Accounts"), (Right.VIEW,)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The console for one request: its person, language and addresses."""
+
+    request: Request
+    person: Person
+    wording: Wording
+
+    def url(self, path: str, **query: object) -> str:
+        """The address of a page of the mounted console. None and empty values in a query are left out."""
+        given = [(name, value) for name, value in query.items() if value is not None and value != ""]
+        tail = f"?{urlencode(given, doseq=True)}" if given else ""
+        return f"{self.request.scope.get('root_path', '')}{PREFIX}{path}{tail}"
+
+    def page(self, template: str, status: int = 200, **context: Any) -> HTMLResponse:
+        """Render a page, or a part of one when the template is a part."""
+        environment = _environment(self.wording.language)
+        html = environment.get_template(f"{template}.html.jinja").render(
+            site=self,
+            person=self.person,
+            navigation=[item for item in NAVIGATION if self.person.rights.intersection(item.rights)],
+            here=self.request.url.path,
+            now=datetime.now(UTC),
+            **context,
+        )
+        return HTMLResponse(html, status, headers=HEADERS)
+
+    def go(self, path: str, **query: object) -> Response:
+        """Send the browser to another page after a form."""
+        return go_to(self.request, self.url(path, **query))
+
+    @property
+    def is_part(self) -> bool:
+        """Whether only a part of the page is asked for."""
+        return self.request.headers.get("hx-request") == "true"
+
+    @property
+    def languages(self) -> list[tuple[str, str, bool]]:
+        """The languages: code, own name, and whether it is the present one."""
+        return [(code.value, OWN_NAMES[code], code is self.wording.language) for code in Language]
+
+    @property
+    def right(self) -> type[Right]:
+        """The rights, for templates."""
+        return Right
+
+
+def go_to(request: Request, address: str) -> Response:
+    """Send the browser to an address: by htmx's header when htmx asks."""
+    if request.headers.get("hx-request") == "true":
+        return Response(status_code=204, headers={"HX-Redirect": address})
+    return RedirectResponse(address, 303)
+
+
+def site_of(request: Request, person: Annotated[Person, Depends(current_person)]) -> Site:
+    """The console for a request."""
+    return Site(request, person, wording_of(request))
+
+
+SiteDep = Annotated[Site, Depends(site_of)]
+
+
+def mount_files(app: FastAPI) -> None:
+    """Serve the console's own scripts, styles and images; they need no user."""
+    app.mount(f"{PREFIX}/static", StaticFiles(packages=[(__package__, "static")]), "console-static")
+
+
+def is_page(request: Request) -> bool:
+    """Whether a request is for a page of the console."""
+    path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+    return path == PREFIX or path.startswith(f"{PREFIX}/")
+
+
+def show_errors_as_pages(app: FastAPI) -> None:
+    """Answer errors of the console's routes with pages, and those of other routes as before."""
+    for error_type, handler in list(app.exception_handlers.items()):
+        app.add_exception_handler(error_type, _as_page(handler))
+
+
+def _as_page(handler: Callable[..., Any]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, error: Exception) -> Response:
+        answered = handler(request, error)
+        response: Response = await answered if inspect.isawaitable(answered) else answered
+        if not is_page(request):
+            return response
+        if response.status_code == 401:
+            # The login leads back to the page.
+            return go_to(request, _login_address(request))
+        return _error_page(request, error, response)
+
+    return answer
+
+
+def _error_page(request: Request, error: Exception, answered: Response) -> Response:
+    wording = wording_of(request)
+    detail = ""
+    if isinstance(error, RightMissingError):
+        said = wording.text(
+            _("You lack the right %(right)s. The person who manages rights can give it to you.")
+        )
+        detail = said % {"right": " / ".join(error.rights)}
+    else:
+        with suppress(ValueError):
+            found = json.loads(bytes(answered.body)).get("detail", "")
+            incomplete = wording.text(_("The address or the form is incomplete."))
+            detail = found if isinstance(found, str) else incomplete
+    if detail == HTTPStatus(answered.status_code).phrase:
+        detail = ""  # the title says it
+    site = Site(request, Person("", frozenset()), wording)
+    return site.page(
+        "error", answered.status_code, error_title=_title(answered.status_code, wording), detail=detail
+    )
+
+
+def _login_address(request: Request) -> str:
+    # Airflow is one level above the place where the app is mounted.
+    base = request.scope.get("root_path", "").removesuffix("/sat")
+    back = request.headers.get("hx-current-url") if request.method != "GET" else None
+    return f"{base}/api/v2/auth/login?next={quote(back or str(request.url), safe='')}"
+
+
+def _title(status: int, wording: Wording) -> str:
+    titles = {
+        403: _("You may not do this"),
+        404: _("There is no such page"),
+        409: _("This is not possible now"),
+        413: _("This is too large"),
+        422: _("This cannot be used"),
+        502: _("SAT did not answer"),
+        503: _("A database is away"),
+    }
+    return wording.text(titles.get(status) or _("Something went wrong"))
+
+
+@cache
+def _environment(language: Language) -> jinja2.Environment:
+    """The templates with the texts and figures of a language."""
+    wording = Wording(language)
+    environment = templates_of("sat_hook.web.console")
+    environment.globals.update(
+        {
+            "_": wording.text,
+            "ngettext": wording.count,
+            "language": language.value,
+            "htmx": HTMX,
+            "version": _version(),
+        }
+    )
+    environment.filters.update(
+        {
+            "rupiah": wording.rupiah,
+            "number": wording.number,
+            "wib": wording.time,
+            "clock": wording.clock,
+            "day": wording.day,
+            "duration": wording.duration,
+        }
+    )
+    environment.filters["ago"] = wording.ago
+    return environment
+
+
+@cache
+def _version() -> str:
+    """Changes with the content of the console's own files, so that browsers fetch a new one."""
+    digest = hashlib.sha256()
+    for name in ("console.css", "console.js"):
+        digest.update(files(__package__).joinpath("static", name).read_bytes())
+    return digest.hexdigest()[:12]

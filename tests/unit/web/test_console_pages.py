@@ -1,0 +1,84 @@
+"""What all pages of the console share: the way to the login, errors as pages, the language, the headers."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from sat_hook.web.app import create_app
+from sat_hook.web.console.site import HEADERS
+from tests.web_host import FakeHost, FakeUser
+
+
+def client_of(host: FakeHost, user: str = "ops", **headers: str) -> httpx.AsyncClient:
+    """A browser with a user's cookie, at the address where Airflow mounts the app."""
+    app = FastAPI()
+    app.mount("/sat", create_app(host))
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app),
+        base_url="http://test",
+        cookies={"_token": user},
+        headers={"sec-fetch-site": "same-origin", "accept-language": "en", **headers},
+    )
+
+
+async def test_without_a_user_a_page_leads_to_the_login_and_back() -> None:
+    """A page by a redirect, a part of a page by htmx's header with the page around it."""
+    host = FakeHost(FakeUser("ops"))
+    async with client_of(host, "stranger") as client:
+        page = await client.get("/sat/console/?a=1")
+        part = await client.get("/sat/console/", headers={"hx-request": "true"})
+    login = "/api/v2/auth/login?next=http%3A%2F%2Ftest%2Fsat%2Fconsole%2F"
+    assert (page.status_code, page.headers["location"]) == (303, f"{login}%3Fa%3D1")
+    assert (part.status_code, part.headers["hx-redirect"]) == (204, login)
+
+
+async def test_a_missing_right_is_a_page_that_names_it() -> None:
+    """In the person's language, with the way back."""
+    host = FakeHost(FakeUser("nobody", frozenset()))
+    async with client_of(host, "nobody") as client:
+        english = await client.get("/sat/console/")
+        indonesian = await client.get("/sat/console/", headers={"accept-language": "id-ID,id;q=0.9"})
+    assert (english.status_code, "You lack the right view." in english.text) == (403, True)
+    assert "Anda tidak punya hak view." in indonesian.text
+
+
+async def test_an_unknown_page_says_so() -> None:
+    """As a page, not as JSON."""
+    async with client_of(FakeHost(FakeUser("ops"))) as client:
+        answer = await client.get("/sat/console/nowhere")
+        api = await client.get("/sat/v1/nowhere")
+    assert (answer.status_code, "There is no such page" in answer.text) == (404, True)
+    assert api.json()["detail"] == "Not Found"
+
+
+async def test_the_chosen_language_is_kept() -> None:
+    """And the person is back on the page they came from; another site's address is not followed."""
+    async with client_of(FakeHost(FakeUser("ops")), origin="http://test") as client:
+        for referer, back in (
+            ("http://test/sat/console/batches?state=held", "/sat/console/batches?state=held"),
+            ("http://evil.example/elsewhere", "/sat/console/"),
+        ):
+            answer = await client.post(
+                "/sat/console/language", data={"language": "id"}, headers={"referer": referer}
+            )
+            assert (answer.status_code, answer.headers["location"]) == (303, back)
+        page = await client.get("/sat/console/")
+    assert '<html lang="id">' in page.text
+
+
+@pytest.mark.parametrize("path", ["/sat/console/", "/sat/console/nowhere"])
+async def test_a_page_allows_only_its_own_files(path: str) -> None:
+    """And only pages of the same server may frame it."""
+    async with client_of(FakeHost(FakeUser("ops"))) as client:
+        answer = await client.get(path)
+    assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+    assert "unsafe" not in answer.headers["content-security-policy"]
+
+
+async def test_the_consoles_files_need_no_user() -> None:
+    """The login page's neighbours: scripts and styles hold nothing secret."""
+    async with client_of(FakeHost()) as client:
+        for name in ("console.css", "console.js", "htmx-2.0.11.min.js", "icon.svg"):
+            assert (await client.get(f"/sat/console/static/{name}")).status_code == 200, name

@@ -1,0 +1,93 @@
+"""Every text of the console is there in both languages, and nothing on a page runs or styles by itself."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from babel.messages.extract import extract
+from jinja2.ext import babel_extract
+
+from sat_hook.web.console.language import Language, Wording, catalogs_of
+
+CONSOLE = Path(str(files("sat_hook.web.console")))
+TEMPLATES = sorted(CONSOLE.glob("templates/*.jinja"))
+PYTHON = sorted(CONSOLE.glob("*.py"))
+OPTIONS = {"trim_blocks": "true", "lstrip_blocks": "true"}
+FIELDS = re.compile(r"%\(\w+\)s|%%")
+WORDS_ANY_LANGUAGE_HAS = frozenset({"ID", "EN", "CSV", "XLSX", "SAT", "JSON", "WIB", "Rp"})
+
+
+def used_texts() -> dict[str, str]:
+    """Every text in templates and modules, with the file that uses it. Plural forms count by the first."""
+    used = {}
+    for path in (*TEMPLATES, *PYTHON):
+        method = "python" if path.suffix == ".py" else babel_extract
+        keywords = {"_": None, "text": None, "ngettext": (1, 2), "count": (1, 2)}
+        source = BytesIO(path.read_bytes())
+        for _, text, _, _ in extract(method, source, keywords, options=OPTIONS):
+            used[text[0] if isinstance(text, tuple) else text] = path.name
+    return {text: path for text, path in used.items() if text}
+
+
+def translated_texts() -> dict[str, list[tuple[str, tuple[str, ...]]]]:
+    """Every Indonesian text, by the English one: the files that have it, with its forms there."""
+    texts: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+    for name, catalog in catalogs_of(Language.INDONESIAN).items():
+        for message in catalog:
+            if message.id:
+                english = message.id[0] if isinstance(message.id, tuple | list) else message.id
+                forms = message.string if isinstance(message.string, tuple | list) else (message.string,)
+                texts.setdefault(english, []).append((name, tuple(map(str, forms))))
+    return texts
+
+
+def test_every_text_is_there_in_indonesian() -> None:
+    """None is missing, none is empty, and none that no page uses is kept."""
+    used, translated = used_texts(), translated_texts()
+    assert {text: path for text, path in used.items() if text not in translated} == {}
+    assert [text for text, forms in translated.items() if not all(all(one[1]) for one in forms)] == []
+    assert sorted(set(translated) - set(used)) == []
+
+
+def test_a_text_is_translated_once() -> None:
+    """One file has it, so that it reads the same on every page."""
+    twice = {text: [name for name, _ in found] for text, found in translated_texts().items()}
+    assert {text: names for text, names in twice.items() if len(names) > 1} == {}
+
+
+def test_a_translation_has_the_fields_of_its_text() -> None:
+    """A name in ``%(name)s`` is never translated or lost."""
+    for text, found in translated_texts().items():
+        for _, forms in found:
+            for form in forms:
+                assert set(FIELDS.findall(form)) == set(FIELDS.findall(text)), text
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_a_template_holds_no_text_of_its_own(path: Path) -> None:
+    """What a person reads goes through the translations."""
+    source = re.sub(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", " ", path.read_text("utf-8"), flags=re.DOTALL)
+    told = re.findall(r"""(?:title|aria-label|placeholder|alt|data-name)=["']([^"']*)["']""", source)
+    shown = re.sub(r"<(?:[^>\"']|\"[^\"]*\"|'[^']*')*>", " ", source, flags=re.DOTALL)
+    words = re.findall(r"[A-Za-z]{2,}", re.sub(r"&\w+;", " ", " ".join((shown, *told))))
+    assert [word for word in words if word not in WORDS_ANY_LANGUAGE_HAS] == []
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_a_template_runs_and_styles_nothing(path: Path) -> None:
+    """The content security policy would stop it: scripts and styles are files."""
+    source = path.read_text("utf-8")
+    assert re.findall(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:|\bhx-on", source) == []
+
+
+def test_figures_are_written_as_the_language_does() -> None:
+    """Rupiah, counts, days and times."""
+    indonesian, english = Wording(Language.INDONESIAN), Wording(Language.ENGLISH)
+    assert indonesian.rupiah(1_250_000) == "Rp\u00a01.250.000"
+    assert english.rupiah(-1_250_000) == "−Rp\u00a01,250,000"
+    assert english.count("%(num)s row", "%(num)s rows", 1) == "1 row"
+    assert english.count("%(num)s row", "%(num)s rows", 1200) == "1,200 rows"
