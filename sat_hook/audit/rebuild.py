@@ -18,7 +18,7 @@ from sat_hook.audit.log_reader import Placed, each_stream
 from sat_hook.domain.account import AccountStanding, fold_account
 from sat_hook.domain.batch import Batch, fold_batch
 from sat_hook.domain.event import UnknownEventError
-from sat_hook.domain.event_record import StreamId, StreamKind
+from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.export import Export, fold_export
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order
@@ -60,13 +60,19 @@ class Rebuilt:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """The fold of a stream's events, and the head that the store keeps for it now."""
+    """The fold of a stream's events, the first and the last of them, and the head that the store keeps."""
 
     stream: StreamId
     head: int | None
-    version: int
+    first: RecordedEvent
+    last: RecordedEvent
     after: Order | Batch | AccountStanding | Export
     movements: tuple[PlacedMovement, ...] = ()
+
+    @property
+    def version(self) -> int:
+        """The version that the stream's head must have."""
+        return self.last.version
 
 
 def compare_projections(database: Database, report: Report) -> Comparison:
@@ -158,23 +164,27 @@ def rebuild_projections(database: Database) -> Rebuilt:
                 versions=[folded.version for folded in group],
             )
             orders = [
-                projection_row(folded.stream, folded.after)
+                {**projection_row(folded.stream, folded.after), "changed_at": folded.last.occurred_at}
                 for folded in group
                 if folded.stream.kind is StreamKind.ORDER
             ]
             room.refill_orders(connection, orders=as_json(orders, exclude_none=True))
             movements = [moved.row() for folded in group for moved in folded.movements]
             room.refill_movements(connection, movements=as_json(movements, exclude_none=True))
-            for kind, refill in (
-                (StreamKind.BATCH, room.refill_batches),
-                (StreamKind.ACCOUNT, room.refill_accounts),
-            ):
-                chosen = [folded for folded in group if folded.stream.kind is kind]
-                refill(
-                    connection,
-                    keys=[folded.stream.key for folded in chosen],
-                    documents=[Json(_document(folded)) for folded in chosen],
-                )
+            batches = [folded for folded in group if folded.stream.kind is StreamKind.BATCH]
+            room.refill_batches(
+                connection,
+                keys=[folded.stream.key for folded in batches],
+                documents=[Json(_document(folded)) for folded in batches],
+                submitted_by=[folded.first.provenance.actor for folded in batches],
+                submitted_at=[folded.first.occurred_at for folded in batches],
+            )
+            accounts = [folded for folded in group if folded.stream.kind is StreamKind.ACCOUNT]
+            room.refill_accounts(
+                connection,
+                keys=[folded.stream.key for folded in accounts],
+                documents=[Json(_document(folded)) for folded in accounts],
+            )
         room.put_movements_in_order(connection)
     return Rebuilt(rebuilt[StreamKind.ORDER], rebuilt[StreamKind.BATCH])
 
@@ -218,7 +228,7 @@ def fold_stream(stream: StreamId, placed: list[Placed], report: Report) -> Folde
         )
         return None
     assert after is not None
-    return Folded(stream, last.head, last.recorded.version, after, tuple(movements))
+    return Folded(stream, last.head, placed[0].recorded, last.recorded, after, tuple(movements))
 
 
 def compare_group(
@@ -241,6 +251,7 @@ def compare_group(
     }
     if same_shape:
         _compare_sums(connection, group, report)
+        _compare_submissions(connection, group, report)
         _compare_movements(connection, group, report)
     for folded in group:
         name, version = str(folded.stream), folded.version
@@ -271,11 +282,25 @@ def compare_group(
 def _compare_sums(connection: Connection, group: list[Folded], report: Report) -> None:
     """Compare the stored sums of orders with their folds; orders without a row are reported elsewhere."""
     orders = {f.stream.key: (f, f.after) for f in group if isinstance(f.after, Order)}
-    for key, *sums in queries("audit").sums_of_orders(connection, keys=list(orders)):
+    for key, changed_at, *sums in queries("audit").sums_of_orders(connection, keys=list(orders)):
         folded, order = orders[key]
-        kept, expected = OrderSums(*sums)._asdict(), sums_of(order)._asdict()
+        kept = {"changed_at": changed_at, **OrderSums(*sums)._asdict()}
+        expected = {"changed_at": folded.last.occurred_at, **sums_of(order)._asdict()}
         if members := sorted(name for name in kept if kept[name] != expected[name]):
             report(_differs(folded, members))
+
+
+def _compare_submissions(connection: Connection, group: list[Folded], report: Report) -> None:
+    """Compare who submitted each batch, and when, with its first event."""
+    batches = {folded.stream.key: folded for folded in group if folded.stream.kind is StreamKind.BATCH}
+    for key, actor, moment in queries("audit").submissions_of_batches(connection, keys=list(batches)):
+        folded = batches[key]
+        wrong = {
+            "submitted_by": actor != folded.first.provenance.actor,
+            "submitted_at": moment != folded.first.occurred_at,
+        }
+        if any(wrong.values()):
+            report(_differs(folded, (name for name, differs in wrong.items() if differs)))
 
 
 def _compare_movements(connection: Connection, group: list[Folded], report: Report) -> None:
@@ -319,7 +344,7 @@ def _document(folded: Folded) -> dict[str, Any]:
 def projection_shape() -> str:
     """A fingerprint of the shape of this release's derived tables."""
     models = (Order, Batch, AccountStanding)
-    rows = (OrderSums._fields, OrderMovement._fields)
+    rows = (OrderSums._fields, OrderMovement._fields, ("changed_at",), ("submitted_by", "submitted_at"))
     schemas = [*(model.model_json_schema() for model in models), *rows]
     return hashlib.sha256(json.dumps(schemas, sort_keys=True).encode("utf-8")).hexdigest()
 

@@ -82,12 +82,17 @@ class Signer:
         scheme = _SIGNING_SCHEMES[self.padding]
         return base64.b64encode(self._key.sign(body, scheme, hashes.SHA256())).decode("ascii")
 
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the public key."""
+        return fingerprint(self._key.public_key())
+
     def public_key_pem(self) -> bytes:
         """The public key as SPKI PEM, to be uploaded to SAT's console."""
         return _public_pem(self._key.public_key())
 
     def __repr__(self) -> str:
-        return f"Signer(key={fingerprint(self._key.public_key())}, padding={self.padding.value})"
+        return f"Signer(key={self.fingerprint}, padding={self.padding.value})"
 
 
 class Verifier:

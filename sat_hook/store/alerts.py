@@ -158,7 +158,12 @@ class AlertBook:
         """The newest alerts, sent or not."""
         with self._database.transaction() as connection:
             rows = list(self._alerts.recent_alerts(connection, limit=limit))
-        return [ToldAlert(_alert(row[:7]), *row[7:]) for row in rows]
+        return [told_alert(row) for row in rows]
+
+
+def told_alert(row: Sequence[Any]) -> ToldAlert:
+    """A row of the alerts' queries as an alert with its delivery state."""
+    return ToldAlert(_alert(row[:7]), *row[7:])
 
 
 def _alert(row: Sequence[Any]) -> Alert:

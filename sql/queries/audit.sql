@@ -83,8 +83,8 @@ ORDER BY 1, 2;
 SELECT request_id, document FROM sat.orders WHERE request_id = ANY (:keys);
 
 -- name: sums_of_orders(keys)
--- What is summed of these orders, as OrderSums.
-SELECT request_id, committed_rupiah, is_reservable, outstanding_until, refundable_until, counted_at
+-- When these orders changed last, and what is summed of them, as OrderSums.
+SELECT request_id, changed_at, committed_rupiah, is_reservable, outstanding_until, refundable_until, counted_at
 FROM sat.orders
 WHERE request_id = ANY (:keys);
 
@@ -100,6 +100,10 @@ WHERE position = ANY (:positions);
 -- name: documents_of_batches(keys)
 -- The projections of these batches.
 SELECT batch_id, document FROM sat.batches WHERE batch_id = ANY (:keys);
+
+-- name: submissions_of_batches(keys)
+-- Who submitted these batches, and when.
+SELECT batch_id, submitted_by, submitted_at FROM sat.batches WHERE batch_id = ANY (:keys);
 
 -- name: documents_of_accounts(keys)
 -- The projections of these accounts.
@@ -152,13 +156,14 @@ SELECT * FROM unnest(:streams::text[], :versions::integer[]);
 -- name: refill_orders(orders)!
 -- Orders as their events say.
 INSERT INTO sat.orders (
-    request_id, document, committed_rupiah, is_reservable, outstanding_until, refundable_until, counted_at
+    request_id, document, changed_at, committed_rupiah, is_reservable, outstanding_until, refundable_until,
+    counted_at
 )
 SELECT
-    o.document ->> 'request_id', o.document, o.committed_rupiah, o.is_reservable, o.outstanding_until,
-    o.refundable_until, o.counted_at
+    o.document ->> 'request_id', o.document, o.changed_at, o.committed_rupiah, o.is_reservable,
+    o.outstanding_until, o.refundable_until, o.counted_at
 FROM jsonb_to_recordset(:orders::jsonb) AS o (
-    document jsonb, committed_rupiah bigint, is_reservable boolean, outstanding_until timestamptz,
+    document jsonb, changed_at timestamptz, committed_rupiah bigint, is_reservable boolean, outstanding_until timestamptz,
     refundable_until timestamptz, counted_at timestamptz
 );
 
@@ -177,10 +182,11 @@ FROM jsonb_populate_recordset(NULL::sat.order_movements, :movements::jsonb) AS m
 INSERT INTO sat.order_movements SELECT * FROM sat.refilled_movements ORDER BY position;
 DROP TABLE sat.refilled_movements;
 
--- name: refill_batches(keys, documents)!
+-- name: refill_batches(keys, documents, submitted_by, submitted_at)!
 -- Batches as their events say.
-INSERT INTO sat.batches (batch_id, document)
-SELECT * FROM unnest(:keys::text[], :documents::jsonb[]);
+INSERT INTO sat.batches (batch_id, document, submitted_by, submitted_at)
+SELECT *
+FROM unnest(:keys::text[], :documents::jsonb[], :submitted_by::text[], :submitted_at::timestamptz[]);
 
 -- name: refill_accounts(keys, documents)!
 -- Accounts as their events say.

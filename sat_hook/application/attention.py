@@ -1,0 +1,300 @@
+"""What needs a person, what deposits hold, and how accounts stand."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from sat_hook.application.batch_standing import awaits_approval
+from sat_hook.application.installation import AccountNames, Installation, names_of
+from sat_hook.domain.account import AccountPaused, AccountStanding, new_account
+from sat_hook.domain.batch_events import ApprovalRequested
+from sat_hook.domain.business_day import business_day, midnight
+from sat_hook.domain.event_record import StreamId, StreamKind
+from sat_hook.domain.funds import available_rupiah
+from sat_hook.domain.order import OrderState
+from sat_hook.domain.people import user_named
+from sat_hook.pipeline.rules_page import rules_as_shown
+from sat_hook.store.funds import PostgresFunds
+from sat_hook.store.listings import FoundBatch, ListingStore, SaldoPoint
+
+
+class NeedKind(StrEnum):
+    """What needs a person."""
+
+    APPROVALS = "approvals"
+    HELD = "held"
+    ESCALATED = "escalated"
+    SHORT_OF_FUNDS = "short_of_funds"
+    PAUSED = "paused"
+    ALERTS = "alerts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeedRow:
+    """Something of an account that needs a person.
+
+    :param count: batches, orders, accounts or alerts.
+    :param since: since when the oldest of them.
+    :param batch_ids: the batches, for approvals and funds; the oldest first.
+    :param missing_rupiah: what the deposit lacks for them, for funds.
+    :param code: the kind of the alerts, for alerts.
+    """
+
+    kind: NeedKind
+    account: str
+    count: int
+    since: datetime | None
+    batch_ids: tuple[str, ...] = ()
+    missing_rupiah: int | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositRow:
+    """An account's deposit. Rupiah; None before its first observation.
+
+    :param saldo_rupiah: what it held when it was observed last.
+    :param reserved_rupiah: reserved for orders that are not sent yet.
+    :param sent_rupiah: of sent orders whose debit that observation may not show yet.
+    :param free_rupiah: the rest; negative when others spent reserved funds.
+    :param days: what it held at the end of each of the last days on which it was observed.
+    """
+
+    account: str
+    connection: str | None
+    observed_at: datetime | None
+    saldo_rupiah: int | None
+    reserved_rupiah: int | None
+    sent_rupiah: int | None
+    free_rupiah: int | None
+    days: tuple[SaldoPoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRow:
+    """An account as a list shows it.
+
+    :param connection: its Airflow connection; None when there is none any more.
+    :param paused_at: since when nothing is sent; None when the account may send.
+    :param last_callback_at: when a verified callback came last; None when none of the newest callbacks of all
+        accounts is its.
+    :param last_answer_at: when SAT last answered with a saldo or a price list.
+    """
+
+    account: str
+    connection: str | None
+    is_paused: bool
+    pause_reason: str | None
+    paused_at: datetime | None
+    paused_by: str | None
+    last_callback_at: datetime | None
+    last_answer_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRow:
+    """A key of an account.
+
+    :param use: ``signs_requests`` for our own, ``verifies_statuses`` for SAT's.
+    :param fingerprint: the first 16 hexadecimal digits of SHA-256 over the public key.
+    :param last_used_at: when a callback last came that it signed; None when that is not known.
+    """
+
+    use: str
+    fingerprint: str
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountDetails:
+    """An account with its rules in force and their origins, and its keys."""
+
+    row: AccountRow
+    rules: Mapping[str, Any]
+    keys: tuple[KeyRow, ...]
+
+
+class AccountFunds(NamedTuple):
+    """What an account's deposit held and what is out of it; None before the first observation."""
+
+    observed_at: datetime | None = None
+    saldo_rupiah: int | None = None
+    reserved_rupiah: int | None = None
+    sent_rupiah: int | None = None
+    free_rupiah: int | None = None
+
+
+def funds_of(installation: Installation, account: str) -> AccountFunds:
+    """The deposit of an account, as it was observed last."""
+    with PostgresFunds(installation.store().database).looking(account) as looked:
+        observation = looked.last_observation()
+        if observation is None:
+            return AccountFunds()
+        lag_seconds = installation.settings().funding.saldo_lag_seconds
+        out = looked.outstanding(observation.includes_before(lag_seconds))
+    return AccountFunds(
+        observation.requested_at,
+        observation.saldo_rupiah,
+        out.reserved_rupiah,
+        out.sent_rupiah,
+        available_rupiah(observation, out),
+    )
+
+
+def needs(installation: Installation, store: ListingStore) -> tuple[NeedRow, ...]:
+    """What needs a person, by kind and account; what nothing needs is left out."""
+    order = list(NeedKind)
+    rows = [*_batches_in_need(installation, store), *_orders_in_need(store), *_accounts_in_need(store)]
+    return tuple(sorted(rows, key=lambda row: (order.index(row.kind), row.account, row.code or "")))
+
+
+def _batches_in_need(installation: Installation, store: ListingStore) -> Iterator[NeedRow]:
+    quoted = sorted(store.quoted_batches(), key=lambda found: found.submitted_at)
+    awaiting, unpaid = defaultdict(list), defaultdict(list)
+    for found in quoted:
+        if awaits_approval(found.batch):
+            awaiting[found.batch.account].append(found)
+        elif found.batch.withdrawn is None and found.batch.rejecter is None:
+            unpaid[found.batch.account].append(found)
+    for account, batches in awaiting.items():
+        asked = store.last_events(
+            [StreamId(StreamKind.BATCH, found.batch.batch_id) for found in batches],
+            [ApprovalRequested.__name__],
+        )
+        yield NeedRow(
+            kind=NeedKind.APPROVALS,
+            account=account,
+            count=len(batches),
+            since=min((event.at for event in asked.values()), default=None),
+            batch_ids=_ids(batches),
+        )
+    for account, batches in unpaid.items():
+        counts = store.counts([found.batch.batch_id for found in batches])
+        free = funds_of(installation, account).free_rupiah
+        if free is None:
+            continue
+        short = [found for found in batches if counts[found.batch.batch_id].unreserved_rupiah > max(0, free)]
+        if short:
+            wanted = sum(counts[found.batch.batch_id].unreserved_rupiah for found in short)
+            yield NeedRow(
+                kind=NeedKind.SHORT_OF_FUNDS,
+                account=account,
+                count=len(short),
+                since=short[0].submitted_at,
+                batch_ids=_ids(short),
+                missing_rupiah=wanted - max(0, free),
+            )
+
+
+def _ids(batches: list[FoundBatch]) -> tuple[str, ...]:
+    return tuple(found.batch.batch_id for found in batches)
+
+
+def _orders_in_need(store: ListingStore) -> Iterator[NeedRow]:
+    for waiting in store.orders_for_people():
+        kind = NeedKind.HELD if waiting.state is OrderState.HELD else NeedKind.ESCALATED
+        yield NeedRow(kind=kind, account=waiting.account, count=waiting.orders, since=waiting.since)
+
+
+def _accounts_in_need(store: ListingStore) -> Iterator[NeedRow]:
+    paused = [standing for standing in store.standings() if standing.is_paused]
+    since = store.last_events([_stream_of(standing) for standing in paused], [AccountPaused.__name__])
+    for standing in paused:
+        at = since.get(_stream_of(standing))
+        yield NeedRow(
+            kind=NeedKind.PAUSED, account=standing.account, count=1, since=None if at is None else at.at
+        )
+    for alerts in store.untold_alerts():
+        yield NeedRow(
+            kind=NeedKind.ALERTS,
+            account=alerts.account,
+            count=alerts.alerts,
+            since=alerts.since,
+            code=alerts.kind,
+        )
+
+
+def deposits(installation: Installation, store: ListingStore, days: int) -> tuple[DepositRow, ...]:
+    """The deposit of every account."""
+    today = business_day(installation.store().database_time())
+    since = midnight(today - timedelta(days=days - 1))
+    return tuple(
+        DepositRow(
+            account=account,
+            connection=connection,
+            **funds_of(installation, account)._asdict(),
+            days=tuple(store.daily_observations(account, since, days)),
+        )
+        for account, connection in _connections(installation, store).items()
+    )
+
+
+def accounts(installation: Installation, store: ListingStore) -> tuple[AccountRow, ...]:
+    """Every account that has a connection, a batch or another event."""
+    connections = _connections(installation, store)
+    standings = {standing.account: standing for standing in store.standings()}
+    return tuple(
+        _account_row(store, standings.get(account) or new_account(account), connection)
+        for account, connection in connections.items()
+    )
+
+
+def account_details(installation: Installation, store: ListingStore, named: str) -> AccountDetails:
+    """One account; the errors of an unusable connection are the installation's."""
+    names: AccountNames = names_of(installation.accounts, named)
+    connection = installation.accounts.connect(names.connection)
+    settings = connection.settings()
+    events = installation.store()
+    standings = {standing.account: standing for standing in store.standings()}
+    called_back = store.last_callback(names.account)
+    used = {} if called_back is None else {called_back[1]: called_back[0]}
+    verifying = () if settings.verifier is None else settings.verifier.fingerprints
+    signing = () if settings.signer is None else (settings.signer.fingerprint,)
+    return AccountDetails(
+        row=_account_row(store, standings.get(names.account) or new_account(names.account), names.connection),
+        rules=rules_as_shown(
+            events,
+            names.account,
+            names.connection,
+            connection.asked_rules(),
+            installation.settings().recovery,
+        ),
+        keys=(
+            *(KeyRow(use="signs_requests", fingerprint=key, last_used_at=None) for key in signing),
+            *(
+                KeyRow(use="verifies_statuses", fingerprint=key, last_used_at=used.get(key))
+                for key in verifying
+            ),
+        ),
+    )
+
+
+def _account_row(store: ListingStore, standing: AccountStanding, connection: str | None) -> AccountRow:
+    stream = _stream_of(standing)
+    paused = store.last_events([stream], [AccountPaused.__name__]).get(stream) if standing.is_paused else None
+    called_back = store.last_callback(standing.account)
+    return AccountRow(
+        account=standing.account,
+        connection=connection,
+        is_paused=standing.is_paused,
+        pause_reason=standing.pause_reason,
+        paused_at=None if paused is None else paused.at,
+        paused_by=None if paused is None else user_named(paused.actor) or paused.actor,
+        last_callback_at=None if called_back is None else called_back[0],
+        last_answer_at=store.last_answer(standing.account),
+    )
+
+
+def _stream_of(standing: AccountStanding) -> StreamId:
+    return StreamId(StreamKind.ACCOUNT, standing.account_id)
+
+
+def _connections(installation: Installation, store: ListingStore) -> dict[str, str | None]:
+    """Every account by its name in the log, with its connection."""
+    connections = {account: name for name, account in installation.accounts.by_connection().items()}
+    return {account: connections.get(account) for account in sorted({*store.accounts(), *connections})}

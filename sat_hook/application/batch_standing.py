@@ -1,0 +1,163 @@
+"""How a batch stands, in the few words that people use for it, and the row of a list of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sat_hook.domain.batch import Batch, BatchState
+from sat_hook.domain.order import OrderState
+from sat_hook.domain.people import user_named
+from sat_hook.store.event_store import NEEDING_STATES
+from sat_hook.store.listings import BatchCounts, BatchFilter, FoundBatch
+
+
+class BatchStanding(StrEnum):
+    """How a batch stands."""
+
+    CHECKING = "checking"
+    AWAITING_APPROVAL = "awaiting_approval"
+    SHORT_OF_FUNDS = "short_of_funds"
+    PAYING = "paying"
+    COMPLETE = "complete"
+    WITHDRAWN = "withdrawn"
+    REJECTED = "rejected"
+    REFUSED = "refused"
+
+
+def awaits_approval(batch: Batch) -> bool:
+    """Whether a person must approve or reject the batch before more of it is paid."""
+    return (
+        batch.state is BatchState.QUOTED
+        and batch.rejecter is None
+        and batch.withdrawn is None
+        and batch.asked_for is not None
+        and batch.asked_for != batch.approved
+    )
+
+
+def standing_of(batch: Batch, counts: BatchCounts, available_rupiah: int | None) -> BatchStanding:
+    """How a batch stands.
+
+    :param available_rupiah: what is free of its account's deposit; None when that is not known.
+    """
+    if batch.withdrawn is not None:
+        return BatchStanding.WITHDRAWN
+    if batch.rejecter is not None:
+        return BatchStanding.REJECTED
+    match batch.state:
+        case BatchState.REFUSED:
+            return BatchStanding.REFUSED
+        case BatchState.COMPLETED:
+            return BatchStanding.COMPLETE
+        case BatchState.QUOTED:
+            if awaits_approval(batch):
+                return BatchStanding.AWAITING_APPROVAL
+            if available_rupiah is not None and counts.unreserved_rupiah > max(0, available_rupiah):
+                return BatchStanding.SHORT_OF_FUNDS
+            return BatchStanding.PAYING
+        case _:
+            return BatchStanding.CHECKING
+
+
+_STATES: Mapping[BatchStanding, tuple[BatchState, ...]] = {
+    BatchStanding.CHECKING: (BatchState.SUBMITTED, BatchState.RECEIVED, BatchState.VALIDATED),
+    BatchStanding.AWAITING_APPROVAL: (BatchState.QUOTED,),
+    BatchStanding.SHORT_OF_FUNDS: (BatchState.QUOTED,),
+    BatchStanding.PAYING: (BatchState.QUOTED,),
+    BatchStanding.COMPLETE: (BatchState.COMPLETED,),
+    BatchStanding.REFUSED: (BatchState.REFUSED,),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchQuery:
+    """Selects batches. None selects all. ``since`` and ``before`` are moments (aware).
+
+    :param text: a part of the file's name or of the reference.
+    :param maker: the user who submitted it.
+    """
+
+    text: str | None = None
+    standing: BatchStanding | None = None
+    maker: str | None = None
+    account: str | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+
+    def filter(self, account: str | None) -> BatchFilter:
+        """What of it the database finds: every batch that may stand so.
+
+        :param account: the account's name in the log.
+        """
+        standing = self.standing
+        return BatchFilter(
+            account=account,
+            submitted_by=None if self.maker is None else f"user:{self.maker}",
+            text=self.text,
+            since=self.since,
+            before=self.before,
+            states=None if standing is None else _STATES.get(standing),
+            is_withdrawn=None if standing is None else standing is BatchStanding.WITHDRAWN,
+            # A batch that was rejected may also be withdrawn.
+            is_rejected=(
+                None if standing in (None, BatchStanding.WITHDRAWN) else standing is BatchStanding.REJECTED
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRow:
+    """A batch as a list shows it. Rupiah.
+
+    :param maker: the user who submitted it; None when a service did.
+    :param rows: the rows that were read: orders, and rows that became none.
+    :param orders: how many orders are in each state; states without one are left out.
+    :param quoted_rupiah: the quotes of its orders, but for those that were rejected or cancelled.
+    :param paid_rupiah: what SAT charged for the orders that succeeded.
+    :param needs_rows: the rows that need a person: refused, rejected, held or escalated.
+    """
+
+    batch_id: str
+    file_name: str
+    reference: str
+    maker: str | None
+    submitted_at: datetime
+    account: str
+    standing: BatchStanding
+    rows: int
+    orders: Mapping[OrderState, int]
+    quoted_rupiah: int
+    paid_rupiah: int
+    needs_rows: int
+
+
+_WILL_NOT_BE_PAID = (OrderState.REJECTED, OrderState.CANCELLED)
+
+
+def row_of(
+    found: FoundBatch, counts: BatchCounts, refused_rows: int, available_rupiah: int | None
+) -> BatchRow:
+    """The row of a batch."""
+    batch = found.batch
+    orders = {count.state: count.orders for count in counts.states}
+    return BatchRow(
+        batch_id=batch.batch_id,
+        file_name=batch.file_name,
+        reference=batch.reference,
+        maker=user_named(found.submitted_by),
+        submitted_at=found.submitted_at,
+        account=batch.account,
+        standing=standing_of(batch, counts, available_rupiah),
+        rows=max(batch.rows, sum(orders.values())),
+        orders=orders,
+        quoted_rupiah=sum(
+            count.quoted_rupiah for count in counts.states if count.state not in _WILL_NOT_BE_PAID
+        ),
+        paid_rupiah=sum(
+            count.charged_rupiah for count in counts.states if count.state is OrderState.SUCCEEDED
+        ),
+        needs_rows=refused_rows + sum(orders.get(state, 0) for state in NEEDING_STATES),
+    )

@@ -1,0 +1,62 @@
+"""Cursors: where the next page of a list begins, as an opaque text for its caller."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypeVar, cast
+
+MAXIMUM_CURSOR_CHARACTERS = 1_000
+
+_Member = TypeVar("_Member", bound="str | int | datetime")
+
+
+class CursorError(ValueError):
+    """A cursor that is not of this list; the text says what to do."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "cursor: found one of another list, filter or sort; expected the one that came with the page "
+            "before, or none to begin again"
+        )
+
+
+def cursor_of(name: str, place: Sequence[str | int | datetime]) -> str:
+    """The cursor of a place in the list ``name``. Equal lists, filters and sorts have equal names."""
+    members = [member.isoformat() if isinstance(member, datetime) else member for member in place]
+    text = json.dumps([name, *members], ensure_ascii=False, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode("utf-8")).decode("ascii").rstrip("=")
+
+
+def place_of(name: str, cursor: str, *kinds: type[_Member]) -> list[str | int | datetime]:
+    """The place that a cursor of the list ``name`` holds: one member of each kind.
+
+    :raises CursorError: it is another list's, or nobody's.
+    """
+    if len(cursor) > MAXIMUM_CURSOR_CHARACTERS:
+        raise CursorError
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        found = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (UnicodeError, binascii.Error, ValueError, RecursionError):
+        raise CursorError from None
+    if not isinstance(found, list) or len(found) != len(kinds) + 1 or found[0] != name:
+        raise CursorError
+    return [_member(value, kind) for value, kind in zip(found[1:], kinds, strict=True)]
+
+
+def _member(value: object, kind: type[_Member]) -> str | int | datetime:
+    if kind is datetime and isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            raise CursorError from None
+        if moment.tzinfo is None:
+            raise CursorError
+        return moment
+    if type(value) is not kind or (isinstance(value, int) and not -(2**63) <= value < 2**63):
+        raise CursorError
+    return cast("str | int", value)

@@ -1,0 +1,313 @@
+"""What the console and the API list: batches, orders, what needs a person, deposits, products, accounts.
+
+Reads only. Every list comes in pages: the cursor of a page begins the next one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+from sat_hook.application.attention import (
+    AccountDetails,
+    AccountRow,
+    DepositRow,
+    NeedRow,
+    account_details,
+    accounts,
+    deposits,
+    funds_of,
+    needs,
+)
+from sat_hook.application.batch_details import BatchDetails, batch_details
+from sat_hook.application.batch_standing import (
+    BatchQuery,
+    BatchRow,
+    awaits_approval,
+    row_of,
+)
+from sat_hook.application.cursors import cursor_of, place_of
+from sat_hook.application.installation import Installation
+from sat_hook.application.order_details import OrderDetails, OrderRow, history_of, order_row
+from sat_hook.commands.errors import BatchNotFoundError
+from sat_hook.domain.batch import BatchState
+from sat_hook.domain.event_record import StreamId, StreamKind
+from sat_hook.domain.people import user_named
+from sat_hook.domain.prices import PricePeriod
+from sat_hook.pipeline.errors import OrderNotFoundError
+from sat_hook.store.callbacks import PostgresCallbackInbox
+from sat_hook.store.listings import (
+    MAXIMUM_COUNTED,
+    BatchCounts,
+    BatchPlace,
+    ChangePlace,
+    FoundBatch,
+    FoundOrder,
+    FoundProduct,
+    ListingStore,
+    OrderFilter,
+    OrderPlace,
+    OrderSort,
+)
+from sat_hook.store.prices import PriceHistory
+
+MAXIMUM_PAGE = 200
+USUAL_PAGE = 50
+DEPOSIT_DAYS = 30
+
+T = TypeVar("T")
+
+
+class Viewer(Protocol):
+    """The person who looks."""
+
+    def has(self, right: Any) -> bool:
+        """Whether the person has a right."""
+
+    def require(self, right: Any) -> None:
+        """Raise the error of a missing right."""
+
+
+class ListingRefusedError(ValueError):
+    """A list cannot be made so. The text says what was found and expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A page of a list.
+
+    :param next: the cursor of the next page; None at the end.
+    """
+
+    items: tuple[T, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPage(Page[OrderRow]):
+    """A page of orders. A page over all batches may be short, or empty, while there is a next one.
+
+    :param count: how many orders there are; None where they are not counted.
+    :param is_more: whether there are more than ``count``.
+    """
+
+    count: int | None = None
+    is_more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listings:
+    """The lists. Each method raises the person's error of a missing right, and CursorError."""
+
+    installation: Installation
+
+    def batches(
+        self, query: BatchQuery, person: Viewer, *, cursor: str | None = None, limit: int = USUAL_PAGE
+    ) -> Page[BatchRow]:
+        """A page of batches, the newest first."""
+        person.require("view")
+        name = _name("batches", query)
+        after = None if cursor is None else BatchPlace(*cast("Any", place_of(name, cursor, datetime, str)))
+        account = None if query.account is None else self._account_of(query.account)
+        store, limit = self._store(), _limited(limit)
+        rows: list[BatchRow] = []
+        while True:
+            found = store.batches(query.filter(account), after, limit + 1)
+            rows += [
+                row
+                for row in self._rows_of(store, found[:limit])
+                if query.standing is None or row.standing is query.standing
+            ]
+            if len(found) <= limit and len(rows) <= limit:
+                return Page(tuple(rows), None)
+            if len(rows) >= limit:
+                last = rows[limit - 1]
+                return Page(tuple(rows[:limit]), cursor_of(name, (last.submitted_at, last.batch_id)))
+            after = BatchPlace(found[limit - 1].submitted_at, found[limit - 1].batch.batch_id)
+
+    def batch(self, batch_id: str, person: Viewer) -> BatchDetails:
+        """One batch with its steps, approval, runs, results and history.
+
+        :raises BatchNotFoundError: there is no such batch.
+        """
+        person.require("view")
+        store = self._store()
+        found = store.batches_of([batch_id])
+        if not found:
+            raise BatchNotFoundError(f"batch: found no {batch_id}")
+        (row,) = self._rows_of(store, list(found.values()))
+        needs = self.installation.store().needs([batch_id])[batch_id]
+        return batch_details(found[batch_id].batch, row, needs, store.batch_events(batch_id))
+
+    def orders(
+        self,
+        which: OrderFilter,
+        person: Viewer,
+        *,
+        sort: OrderSort | None = None,
+        descending: bool = False,
+        cursor: str | None = None,
+        limit: int = USUAL_PAGE,
+        counted: bool = False,
+    ) -> OrderPage:
+        """A page of the orders of a batch, or of all batches.
+
+        Orders of all batches are sorted by their last change, the newest first, unless an index serves the
+        filter: an id, a client number, or states in which few orders are.
+
+        :param sort: the row in a batch, the last change elsewhere, unless another is given.
+        :param counted: whether to count them, up to :data:`MAXIMUM_COUNTED`.
+        :raises ListingRefusedError: the orders cannot be sorted so.
+        """
+        person.require("view")
+        if which.client_number is not None:
+            person.require("view_numbers")
+        name = _name("orders", which, sort, descending)
+        if which.account is not None:
+            which = replace(which, account=self._account_of(which.account))
+        store, limit = self._store(), _limited(limit)
+        if which.is_narrow:
+            sort = sort or (OrderSort.CHANGED if which.batch_id is None else OrderSort.ROW)
+            place = None if cursor is None else place_of(name, cursor, int, str, str, int)
+            after = None if place is None else OrderPlace(*cast("Any", place))
+            found = store.orders(which, sort, after, limit, descending=descending, counted=counted)
+        else:
+            if sort not in (None, OrderSort.CHANGED) or (sort and not descending):
+                raise ListingRefusedError(
+                    f"sort: found {sort} {'descending' if descending else 'ascending'} over all batches; "
+                    "expected changed descending, or one batch, an id, or states that few orders are in"
+                )
+            place = None if cursor is None else place_of(name, cursor, datetime, str)
+            since = None if place is None else ChangePlace(*cast("Any", place))
+            found = store.orders_changed(which, since, limit)
+        sees_numbers = person.has("view_numbers")
+        return OrderPage(
+            tuple(order_row(order, with_number=sees_numbers) for order in found.orders),
+            None if found.following is None else cursor_of(name, found.following),
+            None if found.count is None else min(found.count, MAXIMUM_COUNTED),
+            found.count is not None and found.count > MAXIMUM_COUNTED,
+        )
+
+    def order(self, request_id: str, person: Viewer) -> OrderDetails:
+        """One order with its history, evidence, callbacks, price and alerts.
+
+        :raises OrderNotFoundError: there is no such order.
+        """
+        person.require("view")
+        events, listings = self.installation.store(), self._store()
+        order = events.load_orders([request_id]).get(request_id)
+        if order is None:
+            raise OrderNotFoundError(f"order: found no {request_id}")
+        recorded = events.read_stream(StreamId(StreamKind.ORDER, request_id))
+        batch = listings.batches_of([order.batch_id]).get(order.batch_id)
+        found = FoundOrder(order, recorded[-1].occurred_at, "" if batch is None else batch.batch.file_name)
+        sent_at = order.first_sent_at or recorded[0].occurred_at
+        return OrderDetails(
+            row=order_row(found, with_number=person.has("view_numbers")),
+            maker=None if batch is None else user_named(batch.submitted_by),
+            history=history_of(recorded),
+            evidence=tuple(listings.evidence_of(request_id)),
+            callbacks=tuple(PostgresCallbackInbox(events.database).seen_of(order.account, request_id)),
+            price=PriceHistory(events.database).at(order.account, order.product_code, sent_at),
+            alerts=tuple(listings.alerts_about([f"event/{item.position}" for item in recorded])),
+        )
+
+    def deposits(self, person: Viewer, days: int = DEPOSIT_DAYS) -> tuple[DepositRow, ...]:
+        """What each account's deposit holds, and how much of it is reserved."""
+        person.require("view")
+        return deposits(self.installation, self._store(), days)
+
+    def needs_you(self, person: Viewer) -> tuple[NeedRow, ...]:
+        """What needs a person: approvals, held and escalated orders, funds, pauses, untold alerts."""
+        person.require("view")
+        return needs(self.installation, self._store())
+
+    def accounts(self, person: Viewer) -> tuple[AccountRow, ...]:
+        """The accounts: whether each may send, and when SAT was heard of last."""
+        person.require("view")
+        return accounts(self.installation, self._store())
+
+    def account(self, named: str, person: Viewer) -> AccountDetails:
+        """One account with its rules, their origins, and its keys, by either of its names."""
+        person.require("view")
+        return account_details(self.installation, self._store(), named)
+
+    def products(
+        self,
+        person: Viewer,
+        *,
+        text: str | None = None,
+        account: str | None = None,
+        cursor: str | None = None,
+        limit: int = USUAL_PAGE,
+    ) -> Page[FoundProduct]:
+        """A page of products as they were listed last, by account and code.
+
+        :param text: a part of the code, the name or the operator's name.
+        """
+        person.require("view")
+        name = _name("products", text, account)
+        place = None if cursor is None else place_of(name, cursor, str, str)
+        store, limit = self._store(), _limited(limit)
+        of = PriceHistory(store.database).accounts() if account is None else [self._account_of(account)]
+        found = store.products(of, text, cast("Any", None if place is None else tuple(place)), limit + 1)
+        if len(found) <= limit:
+            return Page(tuple(found), None)
+        last = found[limit - 1]
+        return Page(tuple(found[:limit]), cursor_of(name, (last.account, last.product.code)))
+
+    def prices(self, account: str, code: str, person: Viewer) -> list[PricePeriod]:
+        """Every listing of one product, the oldest first; empty for a product that was never listed."""
+        person.require("view")
+        return PriceHistory(self.installation.store().database).periods(self._account_of(account), code)
+
+    def _rows_of(self, store: ListingStore, found: Sequence[FoundBatch]) -> list[BatchRow]:
+        counts = store.counts([one.batch.batch_id for one in found])
+        with_others = [one.batch.batch_id for one in found if one.batch.set_aside]
+        refused = store.refused_rows(with_others) if with_others else {}
+        available = self._available(found, counts)
+        return [
+            row_of(
+                one,
+                counts[one.batch.batch_id],
+                refused.get(one.batch.batch_id, 0),
+                available.get(one.batch.account),
+            )
+            for one in found
+        ]
+
+    def _available(
+        self, found: Sequence[FoundBatch], counts: dict[str, BatchCounts]
+    ) -> dict[str, int | None]:
+        """What is free of the deposits of those accounts whose batches may wait for funds."""
+        wanting = {
+            one.batch.account
+            for one in found
+            if one.batch.state is BatchState.QUOTED
+            and not awaits_approval(one.batch)
+            and counts[one.batch.batch_id].unreserved_rupiah
+        }
+        return {account: funds_of(self.installation, account).free_rupiah for account in wanting}
+
+    def _account_of(self, named: str) -> str:
+        return self.installation.accounts.account_of(named)
+
+    def _store(self) -> ListingStore:
+        return ListingStore(self.installation.store().database)
+
+
+def _name(kind: str, *asked: Any) -> str:
+    """The name of a list for its cursors: a cursor begins a page of the same list only."""
+    members = [asdict(one) if hasattr(one, "__dataclass_fields__") else one for one in asked]
+    text = json.dumps(members, default=str, sort_keys=True)
+    return f"{kind}/{hashlib.sha256(text.encode('utf-8')).hexdigest()[:16]}"
+
+
+def _limited(limit: int) -> int:
+    if not 1 <= limit <= MAXIMUM_PAGE:
+        raise ListingRefusedError(f"limit: found {limit}; expected 1 to {MAXIMUM_PAGE}")
+    return limit
