@@ -112,8 +112,10 @@ SELECT
         THEN jsonb_build_object('quote_rupiah', 5000 + o.n %% 97 * 1000) ELSE '{}' END
     || CASE WHEN t.document ? 'charged_rupiah'
         THEN jsonb_build_object('charged_rupiah', 5000 + o.n %% 97 * 1000) ELSE '{}' END,
-    o.submitted_at + o.row_number / 500 * interval '2 s' + interval '1 min',
-    t.committed_rupiah, t.is_reservable, t.outstanding_until, t.refundable_until, t.counted_at
+    m.changed_at, t.committed_rupiah, t.is_reservable,
+    CASE WHEN t.outstanding_until > %(now)s THEN t.outstanding_until ELSE t.outstanding_until - m.age END,
+    CASE WHEN t.refundable_until > %(now)s THEN t.refundable_until ELSE t.refundable_until - m.age END,
+    t.counted_at - m.age
 FROM (
     SELECT
         n, batch, 'S' || left(translate(upper(md5(n::text)), '0189', 'GHIJ'), 31) AS request_id,
@@ -125,6 +127,10 @@ FROM (
         SELECT CASE WHEN n <= %(largest)s THEN 0 ELSE (n - %(largest)s - 1) / %(others)s + 1 END AS batch
     ) AS b
 ) AS o
+CROSS JOIN LATERAL (
+    SELECT made.at AS changed_at, %(now)s::timestamptz - made.at AS age
+    FROM (SELECT o.submitted_at + o.row_number / 500 * interval '2 s' + interval '1 min') AS made (at)
+) AS m
 JOIN (
     SELECT
         sum(r.share) OVER (ORDER BY r.place) - r.share AS first, sum(r.share) OVER (ORDER BY r.place) AS past,
@@ -180,6 +186,13 @@ _REST = """
 INSERT INTO sat.accounts (account_id, document)
 VALUES (
     %(account_id)s, jsonb_build_object('account_id', %(account_id)s, 'account', %(account)s, 'version', 1)
+);
+INSERT INTO sat.price_snapshots (
+    account, outcome, asked_at, ended_at, listed, changes, state_digest, missing_limit_percent, actor, cause
+)
+VALUES (
+    %(account)s, 'complete', %(now)s, %(now)s, %(products)s, %(products)s, %(digest)s, 30, 'service:bench',
+    'bench'
 );
 INSERT INTO sat.products (account, product_code, first_seen_at)
 SELECT %(account)s, 'P' || n, %(now)s::timestamptz - interval '90 days'

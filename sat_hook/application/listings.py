@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from sat_hook.application.attention import (
     AccountDetails,
@@ -33,6 +33,8 @@ from sat_hook.application.batch_standing import (
 from sat_hook.application.cursors import cursor_of, place_of
 from sat_hook.application.installation import Installation
 from sat_hook.application.order_details import OrderDetails, OrderRow, history_of, order_row
+from sat_hook.application.person import Person
+from sat_hook.application.rights import Right
 from sat_hook.commands.errors import BatchNotFoundError
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.event_record import StreamId, StreamKind
@@ -60,16 +62,6 @@ USUAL_PAGE = 50
 DEPOSIT_DAYS = 30
 
 T = TypeVar("T")
-
-
-class Viewer(Protocol):
-    """The person who looks."""
-
-    def has(self, right: Any) -> bool:
-        """Whether the person has a right."""
-
-    def require(self, right: Any) -> None:
-        """Raise the error of a missing right."""
 
 
 class ListingRefusedError(ValueError):
@@ -101,15 +93,19 @@ class OrderPage(Page[OrderRow]):
 
 @dataclass(frozen=True, slots=True)
 class Listings:
-    """The lists. Each method raises the person's error of a missing right, and CursorError."""
+    """The lists.
+
+    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right to view, and
+    those that take a cursor :class:`~sat_hook.application.cursors.CursorError`.
+    """
 
     installation: Installation
 
     def batches(
-        self, query: BatchQuery, person: Viewer, *, cursor: str | None = None, limit: int = USUAL_PAGE
+        self, query: BatchQuery, person: Person, *, cursor: str | None = None, limit: int = USUAL_PAGE
     ) -> Page[BatchRow]:
         """A page of batches, the newest first."""
-        person.require("view")
+        person.require(Right.VIEW)
         name = _name("batches", query)
         after = None if cursor is None else BatchPlace(*cast("Any", place_of(name, cursor, datetime, str)))
         account = None if query.account is None else self._account_of(query.account)
@@ -129,12 +125,12 @@ class Listings:
                 return Page(tuple(rows[:limit]), cursor_of(name, (last.submitted_at, last.batch_id)))
             after = BatchPlace(found[limit - 1].submitted_at, found[limit - 1].batch.batch_id)
 
-    def batch(self, batch_id: str, person: Viewer) -> BatchDetails:
+    def batch(self, batch_id: str, person: Person) -> BatchDetails:
         """One batch with its steps, approval, runs, results and history.
 
         :raises BatchNotFoundError: there is no such batch.
         """
-        person.require("view")
+        person.require(Right.VIEW)
         store = self._store()
         found = store.batches_of([batch_id])
         if not found:
@@ -146,7 +142,7 @@ class Listings:
     def orders(
         self,
         which: OrderFilter,
-        person: Viewer,
+        person: Person,
         *,
         sort: OrderSort | None = None,
         descending: bool = False,
@@ -163,9 +159,9 @@ class Listings:
         :param counted: whether to count them, up to :data:`MAXIMUM_COUNTED`.
         :raises ListingRefusedError: the orders cannot be sorted so.
         """
-        person.require("view")
+        person.require(Right.VIEW)
         if which.client_number is not None:
-            person.require("view_numbers")
+            person.require(Right.VIEW_NUMBERS)
         name = _name("orders", which, sort, descending)
         if which.account is not None:
             which = replace(which, account=self._account_of(which.account))
@@ -184,7 +180,7 @@ class Listings:
             place = None if cursor is None else place_of(name, cursor, datetime, str)
             since = None if place is None else ChangePlace(*cast("Any", place))
             found = store.orders_changed(which, since, limit)
-        sees_numbers = person.has("view_numbers")
+        sees_numbers = person.has(Right.VIEW_NUMBERS)
         return OrderPage(
             tuple(order_row(order, with_number=sees_numbers) for order in found.orders),
             None if found.following is None else cursor_of(name, found.following),
@@ -192,12 +188,12 @@ class Listings:
             found.count is not None and found.count > MAXIMUM_COUNTED,
         )
 
-    def order(self, request_id: str, person: Viewer) -> OrderDetails:
+    def order(self, request_id: str, person: Person) -> OrderDetails:
         """One order with its history, evidence, callbacks, price and alerts.
 
         :raises OrderNotFoundError: there is no such order.
         """
-        person.require("view")
+        person.require(Right.VIEW)
         events, listings = self.installation.store(), self._store()
         order = events.load_orders([request_id]).get(request_id)
         if order is None:
@@ -207,7 +203,7 @@ class Listings:
         found = FoundOrder(order, recorded[-1].occurred_at, "" if batch is None else batch.batch.file_name)
         sent_at = order.first_sent_at or recorded[0].occurred_at
         return OrderDetails(
-            row=order_row(found, with_number=person.has("view_numbers")),
+            row=order_row(found, with_number=person.has(Right.VIEW_NUMBERS)),
             maker=None if batch is None else user_named(batch.submitted_by),
             history=history_of(recorded),
             evidence=tuple(listings.evidence_of(request_id)),
@@ -216,29 +212,29 @@ class Listings:
             alerts=tuple(listings.alerts_about([f"event/{item.position}" for item in recorded])),
         )
 
-    def deposits(self, person: Viewer, days: int = DEPOSIT_DAYS) -> tuple[DepositRow, ...]:
+    def deposits(self, person: Person, days: int = DEPOSIT_DAYS) -> tuple[DepositRow, ...]:
         """What each account's deposit holds, and how much of it is reserved."""
-        person.require("view")
+        person.require(Right.VIEW)
         return deposits(self.installation, self._store(), days)
 
-    def needs_you(self, person: Viewer) -> tuple[NeedRow, ...]:
+    def needs_you(self, person: Person) -> tuple[NeedRow, ...]:
         """What needs a person: approvals, held and escalated orders, funds, pauses, untold alerts."""
-        person.require("view")
+        person.require(Right.VIEW)
         return needs(self.installation, self._store())
 
-    def accounts(self, person: Viewer) -> tuple[AccountRow, ...]:
+    def accounts(self, person: Person) -> tuple[AccountRow, ...]:
         """The accounts: whether each may send, and when SAT was heard of last."""
-        person.require("view")
+        person.require(Right.VIEW)
         return accounts(self.installation, self._store())
 
-    def account(self, named: str, person: Viewer) -> AccountDetails:
+    def account(self, named: str, person: Person) -> AccountDetails:
         """One account with its rules, their origins, and its keys, by either of its names."""
-        person.require("view")
+        person.require(Right.VIEW)
         return account_details(self.installation, self._store(), named)
 
     def products(
         self,
-        person: Viewer,
+        person: Person,
         *,
         text: str | None = None,
         account: str | None = None,
@@ -249,7 +245,7 @@ class Listings:
 
         :param text: a part of the code, the name or the operator's name.
         """
-        person.require("view")
+        person.require(Right.VIEW)
         name = _name("products", text, account)
         place = None if cursor is None else place_of(name, cursor, str, str)
         store, limit = self._store(), _limited(limit)
@@ -260,9 +256,9 @@ class Listings:
         last = found[limit - 1]
         return Page(tuple(found[:limit]), cursor_of(name, (last.account, last.product.code)))
 
-    def prices(self, account: str, code: str, person: Viewer) -> list[PricePeriod]:
+    def prices(self, account: str, code: str, person: Person) -> list[PricePeriod]:
         """Every listing of one product, the oldest first; empty for a product that was never listed."""
-        person.require("view")
+        person.require(Right.VIEW)
         return PriceHistory(self.installation.store().database).periods(self._account_of(account), code)
 
     def _rows_of(self, store: ListingStore, found: Sequence[FoundBatch]) -> list[BatchRow]:

@@ -421,11 +421,11 @@ class ListingStore:
         assert found is None or isinstance(found, datetime)
         return found
 
-    def _accounts_of(self, connection: Connection, which: OrderFilter) -> list[str]:
+    def _accounts_of(self, connection: Connection, which: OrderFilter) -> list[str] | None:
         if which.account is not None:
             return [which.account]
         if which.batch_id is not None:
-            return []
+            return None
         return [account for (account,) in self._listings.accounts(connection)]
 
 

@@ -100,6 +100,9 @@ found AS NOT MATERIALIZED (
     SELECT batch_id, row_number, state, reason_code, product_code, quote_rupiah, charged_rupiah, changed_at
     FROM sat.orders
     WHERE :way = 'batch' AND batch_id = :batch_id
+      AND (:accounts::text[] IS NULL OR EXISTS (
+          SELECT FROM sat.batches AS b WHERE b.batch_id = :batch_id AND b.account = ANY (:accounts)
+      ))
       AND (:text_pattern::text IS NULL OR order_id LIKE :text_pattern
            OR request_id BETWEEN :request_from AND :request_to)
       AND (:client_number::text IS NULL OR client_number = :client_number)
@@ -183,7 +186,12 @@ LEFT JOIN (
     page AS p
     JOIN sat.orders AS o USING (batch_id, row_number)
     JOIN sat.batches AS b USING (batch_id)
-) ON true;
+) ON true
+ORDER BY
+    CASE WHEN NOT :descending THEN p.number END, CASE WHEN :descending THEN p.number END DESC,
+    CASE WHEN NOT :descending THEN p.word END, CASE WHEN :descending THEN p.word END DESC,
+    CASE WHEN NOT :descending THEN o.batch_id END, CASE WHEN :descending THEN o.batch_id END DESC,
+    CASE WHEN NOT :descending THEN o.row_number END, CASE WHEN :descending THEN o.row_number END DESC;
 
 -- name: orders_changed(accounts, states, product_code, reason_code, least_rupiah, most_rupiah, after_at, after_request, looked, limit)
 -- The orders of all batches that changed last, the newest change first. At most so many are looked at: what is found

@@ -1,0 +1,119 @@
+"""What needs a person, what deposits hold, how accounts stand, and the products of their lists."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sat_hook.application.attention import NeedKind
+from sat_hook.domain import order_events
+from sat_hook.domain.account import PauseAccount, ResumeAccount
+from sat_hook.domain.alerts import Alert, AlertKind
+from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.prices import ChangeKind, ListedProduct, PriceSnapshot, ProductChange, SnapshotOutcome
+from sat_hook.store.alerts import AlertBook
+from sat_hook.store.prices import PriceHistory
+from tests.integration.listings.conftest import HELD, PRICES, SEER, SENT, Office
+from tests.orders import ACCOUNT, T0
+
+BY_PAULA = Provenance("user:paula", "plugin:pause")
+
+
+def test_nothing_needs_nobody(office: Office) -> None:
+    """A batch on its way is not on the list, and a deposit that nobody looked at is short of nothing."""
+    office.batch("november")
+    assert office.lists.needs_you(SEER) == ()
+
+
+def test_everything_that_waits_is_on_the_list(office: Office) -> None:
+    """By kind and account, with how many there are, since when, and what is missing."""
+    awaiting, short = office.batch("awaiting"), office.batch("short", (900_000,))
+    office.ask_for_approval(awaiting)
+    asked_at = office.clock.now()
+    office.happen(office.order_of("awaiting", 2), HELD)
+    held_at = office.clock.now()
+    office.happen(office.order_of("awaiting", 3), SENT, order_events.OrderEscalated(reason="late"))
+    escalated_at = office.clock.now()
+    office.happen(office.order_of("awaiting", 4), HELD)
+    office.observe(100_000)
+    office.handler.apply_to_account(ACCOUNT, PauseAccount("the bank is closed"), BY_PAULA)
+    told, untold = (
+        Alert(key, AlertKind.PRICE_JUMP, ACCOUNT, "a price moved", T0) for key in ("told", "untold")
+    )
+    book = AlertBook(office.store.database)
+    book.add([told, untold])
+    book.settle_notified(["told"], T0)
+    found = [
+        (row.kind, row.account, row.count, row.since, row.batch_ids, row.missing_rupiah, row.code)
+        for row in office.lists.needs_you(SEER)
+    ]
+    missing = 900_000 - (100_000 - PRICES[1])
+    assert found == [
+        (NeedKind.APPROVALS, ACCOUNT, 1, asked_at, (awaiting,), None, None),
+        (NeedKind.HELD, ACCOUNT, 2, held_at, (), None, None),
+        (NeedKind.ESCALATED, ACCOUNT, 1, escalated_at, (), None, None),
+        (NeedKind.SHORT_OF_FUNDS, ACCOUNT, 1, T0 + timedelta(seconds=120), (short,), missing, None),
+        (NeedKind.PAUSED, ACCOUNT, 1, office.clock.now(), (), None, None),
+        (NeedKind.ALERTS, ACCOUNT, 1, T0, (), None, "price_jump"),
+    ]
+
+
+def test_a_deposit_has_what_is_free_of_it_and_a_point_for_each_day(office: Office) -> None:
+    """The newest look of each day counts; an account that nobody looked at has no numbers."""
+    office.clock.advance((office.store.database_time() - T0).total_seconds())
+    office.batch("november")
+    office.happen(office.order_of("november", 2), SENT)
+    for saldo, days_ago in ((1, 40), (300_000, 2), (250_000, 2), (200_000, 1)):
+        office.clock.advance(1)
+        office.observe(saldo, days_ago=days_ago)
+    demo, other = sorted(office.lists.deposits(SEER), key=lambda row: row.account != ACCOUNT)
+    assert (demo.account, demo.connection, demo.saldo_rupiah) == (ACCOUNT, "sat_default", 200_000)
+    assert (demo.reserved_rupiah, demo.sent_rupiah, demo.free_rupiah) == (0, PRICES[0], 200_000 - PRICES[0])
+    assert [point.saldo_rupiah for point in demo.days] == [250_000, 200_000]
+    assert (other.account, other.saldo_rupiah, other.days) == ("another", None, ())
+
+
+def test_an_account_says_whether_it_is_paused_and_why(office: Office) -> None:
+    """By whom and since when, until it is resumed; and when SAT answered last."""
+    office.handler.apply_to_account(ACCOUNT, PauseAccount("the bank is closed"), BY_PAULA)
+    office.observe(1)
+    another, demo = office.lists.accounts(SEER)
+    assert (another.account, another.is_paused, another.last_answer_at) == ("another", False, None)
+    assert (demo.is_paused, demo.pause_reason, demo.paused_by) == (True, "the bank is closed", "paula")
+    assert (demo.paused_at, demo.last_answer_at) == (office.clock.now(), office.clock.now())
+    assert demo.last_callback_at is None
+    office.handler.apply_to_account(ACCOUNT, ResumeAccount("open again"), BY_PAULA)
+    _, demo = office.lists.accounts(SEER)
+    assert (demo.is_paused, demo.paused_at, demo.paused_by) == (False, None, None)
+
+
+def test_products_are_found_by_code_name_and_operator(office: Office) -> None:
+    """As they were listed last, also those that are gone; page by page."""
+    first = [
+        ListedProduct(f"{code}-10k", f"Pulsa {code} 10", 10_000, False, 1, operator, "pulsa")
+        for code, operator in (("three", "Tri"), ("xl", "XL"), ("isat", "Indosat"))
+    ]
+    later = first[0]._replace(price_rupiah=10_500)
+
+    def keep(hours: int, *changes: ProductChange) -> None:
+        at = T0 + timedelta(hours=hours)
+        snapshot = PriceSnapshot(
+            ACCOUNT, SnapshotOutcome.COMPLETE, at, at, 30, "service:test", "test",
+            listed=3, changes=len(changes), state_digest="0" * 64,
+        )  # fmt: skip
+        with PriceHistory(office.store.database).locked(ACCOUNT) as history:
+            history.keep(snapshot, changes)
+
+    keep(0, *(ProductChange(ChangeKind.APPEARED, None, product) for product in first))
+    keep(1, ProductChange(ChangeKind.CHANGED, first[0], later))
+    keep(2, ProductChange(ChangeKind.DISAPPEARED, first[1], None))
+    page = office.lists.products(SEER, limit=2)
+    assert [found.product.code for found in page.items] == ["isat-10k", "three-10k"]
+    (last,) = office.lists.products(SEER, limit=2, cursor=page.next).items
+    assert (last.product.code, last.gone_at) == ("xl-10k", T0 + timedelta(hours=2))
+    assert page.items[1].product == later
+    assert page.items[1].changed_at == T0 + timedelta(hours=1)
+    for text, expected in (("THREE", 1), ("pulsa", 3), ("indo", 1), ("%", 0)):
+        assert len(office.lists.products(SEER, text=text).items) == expected
+    assert office.lists.products(SEER, account="other").items == ()
+    periods = office.lists.prices("sat_default", "three-10k", SEER)
+    assert [period.product.price_rupiah for period in periods] == [10_000, 10_500]

@@ -1,0 +1,110 @@
+"""However many orders there are, a list reads those that it shows, by an index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg2.extensions
+import pytest
+from psycopg2.extensions import connection as Connection
+
+from benchmarks.console_data import ACCOUNT, Sizes, batch_of_number, fill
+from sat_hook.application.batch_standing import BatchQuery, BatchStanding
+from sat_hook.application.listings import Listings
+from sat_hook.domain.order import OrderState
+from sat_hook.store import listings as store_listings
+from sat_hook.store.database import Database
+from sat_hook.store.listings import OrderFilter, OrderSort
+from sat_hook.store.postgres import PostgresEventStore
+from stack.databases import ApplicationDatabase
+from tests.integration.listings.conftest import READER
+from tests.web_host import FakeAccounts, FakeHost
+
+SIZES = Sizes(orders=20_000, largest=1_000, others=500, products=500, alerts=100, callbacks=1_000)
+LARGEST = batch_of_number(0)
+
+
+class ExplainedDatabase(Database):
+    """Keeps the plan of each statement."""
+
+    plans: list[str]
+
+    def _connect(self, dsn: str) -> Connection:
+        connection = super()._connect(dsn)
+        plans = self.plans
+
+        class ExplainingCursor(psycopg2.extensions.cursor):
+            def execute(self, query: Any, arguments: Any = None) -> None:
+                text = self.mogrify(query, arguments).decode()
+                if "sat." in text:
+                    super().execute(f"EXPLAIN {text}")
+                    plans.append("\n".join([text, *(row[0] for row in self.fetchall())]))
+                super().execute(query, arguments)
+
+        connection.cursor_factory = ExplainingCursor
+        return connection
+
+
+@pytest.fixture(scope="module")
+def explained(module_database: ApplicationDatabase) -> Iterator[tuple[Listings, ExplainedDatabase]]:
+    """The lists over a database that says how it reads."""
+    fill(module_database.owner_dsn, SIZES)
+    database = ExplainedDatabase(module_database.writer_dsn)
+    database.plans = []
+    host = FakeHost(store=PostgresEventStore(database))
+    host.accounts = FakeAccounts({"sat_default": ACCOUNT})
+    yield Listings(host), database
+    database.close()
+
+
+def an_order(lists: Listings) -> str:
+    """The request id of one."""
+    return lists.orders(OrderFilter(batch_id=LARGEST), READER, limit=1).items[0].request_id
+
+
+def orders(sort: OrderSort | None = None, **filters: Any) -> Callable[[Listings], object]:
+    """A list of orders."""
+    return lambda lists: lists.orders(OrderFilter(**filters), READER, sort=sort, counted=True)
+
+
+LISTS: dict[str, Callable[[Listings], object]] = {
+    "batches": lambda lists: lists.batches(BatchQuery(), READER),
+    "batches by text": lambda lists: lists.batches(BatchQuery(text="orders-7"), READER),
+    "batches by standing": lambda lists: lists.batches(BatchQuery(standing=BatchStanding.PAYING), READER),
+    "a batch": lambda lists: lists.batch(LARGEST, READER),
+    "all orders": orders(),
+    "all orders that failed": orders(states=(OrderState.FAILED,), reason_code="S02"),
+    **{f"a batch by {sort}": orders(sort, batch_id=LARGEST) for sort in OrderSort},
+    "a batch, filtered": orders(
+        batch_id=LARGEST, states=(OrderState.FAILED,), reason_code="S02", text="INV-9"
+    ),
+    "orders for people": orders(states=(OrderState.HELD, OrderState.ESCALATED)),
+    "orders in flight": orders(states=(OrderState.PENDING,)),
+    "by order id": orders(text="INV-77"),
+    "by request id": orders(text="SAB"),
+    "by number": orders(client_number="081200000777"),
+    "an order": lambda lists: lists.order(an_order(lists), READER),
+    "needs": lambda lists: lists.needs_you(READER),
+    "deposits": lambda lists: lists.deposits(READER),
+    "products": lambda lists: lists.products(READER, text="pulsa p7"),
+    "prices": lambda lists: lists.prices(ACCOUNT, "P7", READER),
+    "accounts": lambda lists: lists.accounts(READER),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_no_list_reads_everything(
+    explained: tuple[Listings, ExplainedDatabase], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Orders and events are read by an index; and the list is not empty, so this is no plan for nothing."""
+    lists, database = explained
+    monkeypatch.setattr(store_listings, "MAXIMUM_LOOKED_AT", 500)
+    database.plans.clear()
+    found = LISTS[name](lists)
+    assert getattr(found, "items", found)
+    assert database.plans
+    for plan in database.plans:
+        assert "Seq Scan on orders" not in plan, plan
+        assert "Seq Scan on events" not in plan, plan
+        assert "Seq Scan on status_evidence" not in plan, plan
