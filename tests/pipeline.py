@@ -177,7 +177,13 @@ class Line:
             async with AsyncSATClient(self.settings, SystemClock()) as sat:
                 known = catalogue_of(await sat.list_products()) if catalogue is None else catalogue
                 executor = ChunkExecutor(
-                    handler or self.handler, sat, known, BY_TEST, limits or self.execution, gate
+                    handler or self.handler,
+                    sat,
+                    known,
+                    BY_TEST,
+                    limits or self.execution,
+                    QuotingLimits(),
+                    gate or Gate(),
                 )
                 return await executor.run(OrderSlice(batch_id))
 

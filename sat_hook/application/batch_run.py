@@ -227,16 +227,13 @@ class BatchRun:
         self.ports.alert(unreadable_products(self.ports.account, unread, self.ports.clock.now()))
         return report
 
-    async def check_balance(
-        self, policy: ShortFundsPolicy = ShortFundsPolicy.WAIT, limits: FundingLimits | None = None
-    ) -> BalanceReport:
+    async def check_balance(self, policy: ShortFundsPolicy, limits: FundingLimits) -> BalanceReport:
         """Compare the deposit early with the lowest possible cost of the orders.
 
         :raises BatchRefusedError: when it is less and the policy is to refuse.
         """
         await self._offload(self.own_batch)
         seen = await self.ports.look_at_deposit()
-        limits = limits or self.ports.limits.funding
         return await self._offload(partial(self._balance_checked, seen, policy, limits))
 
     def _balance_checked(
@@ -292,9 +289,7 @@ class BatchRun:
             reject(self.ports.handler, self.batch_id, terms, by)
         approve(self.ports.handler, self.batch_id, self.policy, terms, by)
 
-    async def reserve(
-        self, policy: ShortFundsPolicy = ShortFundsPolicy.WAIT, limits: FundingLimits | None = None
-    ) -> Reservation:
+    async def reserve(self, policy: ShortFundsPolicy, limits: FundingLimits) -> Reservation:
         """Reserve funds for the quoted orders; only orders with a reservation are sent.
 
         When the deposit does not suffice and the policy is to wait, nothing is reserved and the caller waits.
@@ -303,7 +298,6 @@ class BatchRun:
         """
         await self._offload(self.own_batch)
         seen = await self.ports.look_at_deposit()
-        limits = limits or self.ports.limits.funding
         return await self._offload(partial(self._reserved, seen, policy, limits))
 
     def _reserved(
@@ -325,9 +319,9 @@ class BatchRun:
         gate = await self._offload(self._gate)
         async with self.ports.sat() as sat:
             catalogue = catalogue_of(await self._products(sat))
-            limits = self.ports.limits.execution
+            limits = self.ports.limits
             executor = ChunkExecutor(
-                self.ports.handler, sat, catalogue, self._by, limits, gate, self.ports.limits.quoting
+                self.ports.handler, sat, catalogue, self._by, limits.execution, limits.quoting, gate
             )
             return await executor.run(self._slice(rows))
 

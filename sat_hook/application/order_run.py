@@ -90,8 +90,9 @@ async def _send(
         if guarded.state is not OrderState.QUOTED:
             return None
         waits = on_short_funds is ShortFundsPolicy.WAIT
+        policy = ShortFundsPolicy.WAIT if waits else ShortFundsPolicy.REFUSE
         try:
-            found = await run.reserve(ShortFundsPolicy.WAIT if waits else ShortFundsPolicy.REFUSE)
+            found = await run.reserve(policy, ports.limits.funding)
         except BatchRefusedError:
             return None
         if found.is_short:

@@ -11,9 +11,9 @@ from sat_hook.application.ports import Ports
 from sat_hook.application.rollback import pause_if_rolled_back
 from sat_hook.domain.event_record import Provenance
 from sat_hook.pipeline.account_rules import (
+    dedup_horizon_seconds,
     owner_of_client,
     record_account_run,
-    recovery_limits,
     refuse_account_run,
     rules_of_account,
 )
@@ -88,7 +88,7 @@ async def recover_orders(
 def _horizon_seconds(ports: Ports, facts: RunFacts, asked: float | None) -> float:
     """How long after its first sending an order may be sent again. A person's own value is recorded."""
     rules = rules_of_account(ports.store, ports.account)
-    longest = recovery_limits(rules, deployment=ports.limits.recovery).dedup_horizon_seconds
+    longest = dedup_horizon_seconds(rules, ports.limits.recovery)
     if asked is not None and asked > longest:
         looser = {"dedup_horizon_hours": f"found {asked / 3600:g}; expected at most {longest / 3600:g}"}
         raise refuse_account_run(

@@ -7,7 +7,7 @@ what two people confirmed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sat_hook.commands.handler import CommandHandler, load_batch, standing_of
 from sat_hook.domain.account import BindClient
@@ -53,21 +53,10 @@ def rules_of_account(store: EventStore, account: str) -> AccountRules:
     return standing_of(store, account).rules.in_force
 
 
-def recovery_limits(
-    rules: AccountRules, asked: RecoveryLimits | None = None, deployment: RecoveryLimits | None = None
-) -> RecoveryLimits:
-    """How long an order may be sent again under these rules; ``asked`` can only be shorter.
-
-    :param deployment: the deployment's value, used when neither sets one.
-    """
+def dedup_horizon_seconds(rules: AccountRules, deployment: RecoveryLimits) -> float:
+    """How long after its first sending an order may be sent again: by the rules, else by the deployment."""
     hours = rules.dedup_horizon_hours
-    limits = asked or deployment or RecoveryLimits()
-    if hours is None:
-        return limits
-    seconds = hours * 3600.0
-    if asked is not None:
-        seconds = min(seconds, asked.dedup_horizon_seconds)
-    return replace(limits, dedup_horizon_seconds=seconds)
+    return deployment.dedup_horizon_seconds if hours is None else hours * 3600.0
 
 
 def adopt_rules(

@@ -50,16 +50,15 @@ def raise_alerts(book: AlertBook, alerts: Sequence[Alert], connection: Connectio
     return book.add(alerts, connection=connection)
 
 
-def collect_alerts(store: EventStore, book: AlertBook, limits: AlertingLimits | None = None) -> int:
+def collect_alerts(store: EventStore, book: AlertBook, limits: AlertingLimits) -> int:
     """Note the alerts of all events since the last call; return how many alerts are new.
 
     :raises StoreUnavailableError: when the database is away; what was noted stays noted.
     """
-    page = (limits or AlertingLimits()).page
     closed = store.close_position()
     after = book.read_up_to()
     new = 0
-    while candidates := book.candidates(after, closed, page):
+    while candidates := book.candidates(after, closed, limits.page):
         found = (alert_of(c.recorded, c.earlier_ends, c.account, c.batch_id) for c in candidates)
         after = candidates[-1].recorded.position
         new += book.add([alert for alert in found if alert is not None], read_up_to=after)
@@ -71,7 +70,7 @@ def tell_people(
     book: AlertBook,
     clock: Clock,
     send: Callable[[AlertMessage], None],
-    limits: AlertingLimits | None = None,
+    limits: AlertingLimits,
     *,
     reaches_people: bool = True,
 ) -> TellingReport:
@@ -81,19 +80,18 @@ def tell_people(
     :param send: may raise any exception; the message is then sent in a later round.
     :raises StoreUnavailableError: when the database is away.
     """
-    bounds = limits or AlertingLimits()
     now = clock.now()
-    claimed = book.claim(now, now + timedelta(seconds=bounds.lease_seconds), bounds.alerts)
+    claimed = book.claim(now, now + timedelta(seconds=limits.lease_seconds), limits.alerts)
     tries = {item.alert.key: item.tries for item in claimed}
     report = TellingReport()
     for message, alerts in messages_of([item.alert for item in claimed]):
         keys = [alert.key for alert in alerts]
-        trouble = NOT_TRIED if len(report.trouble) >= bounds.failures_to_stop else _sent(send, message)
+        trouble = NOT_TRIED if len(report.trouble) >= limits.failures_to_stop else _sent(send, message)
         if trouble is not None:
             # Messages that were not tried are due in the next round. With the same pause they would always
             # queue behind those that fail.
             is_tried = trouble != NOT_TRIED
-            pause = bounds.pause_seconds(min(tries[key] for key in keys)) if is_tried else 0.0
+            pause = limits.pause_seconds(min(tries[key] for key in keys)) if is_tried else 0.0
             book.settle_not_notified(keys, clock.now() + timedelta(seconds=pause), trouble)
             report.not_told += len(keys)
             report.trouble.append(f"{message.subject}: {trouble}")

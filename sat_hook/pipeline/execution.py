@@ -86,18 +86,17 @@ class ChunkExecutor:
         sat: SATApi,
         catalogue: Mapping[str, CatalogueEntry],
         provenance: Provenance,
-        limits: ExecutionLimits | None = None,
-        gate: Gate | None = None,
-        quoting: QuotingLimits | None = None,
+        limits: ExecutionLimits,
+        quoting: QuotingLimits,
+        gate: Gate,
     ) -> None:
         self._handler = handler
         self._clock: Clock = handler.clock
         self._sat = sat
         self._provenance = provenance
-        self._limits = limits or ExecutionLimits()
-        self._gate = gate or Gate()
-        lifetime = self._limits.quote_lifetime_seconds
-        quoting = replace(quoting or QuotingLimits(), quote_lifetime_seconds=lifetime)
+        self._limits = limits
+        self._gate = gate
+        quoting = replace(quoting, quote_lifetime_seconds=limits.quote_lifetime_seconds)
         self._quoter = Quoter(handler, sat, catalogue, quoting)
         self._catalogue = catalogue
         self._report = ExecutionReport()

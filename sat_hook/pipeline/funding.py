@@ -92,11 +92,11 @@ def record_observation(
     clock: Clock,
     observation: BalanceObservation,
     provenance: Provenance,
-    limits: FundingLimits | None = None,
+    limits: FundingLimits,
 ) -> Movement | None:
     """Store an observation of a deposit; return, record and log what moved besides our own orders."""
     with store.locked(observation.account) as account:
-        return _record(account, clock, observation, provenance, limits or FundingLimits())
+        return _record(account, clock, observation, provenance, limits)
 
 
 def reserve(
@@ -106,7 +106,7 @@ def reserve(
     observation: BalanceObservation,
     policy: ShortFundsPolicy,
     provenance: Provenance,
-    limits: FundingLimits | None = None,
+    limits: FundingLimits,
 ) -> Reservation:
     """Reserve funds for the batch's quoted orders that have no reservation, by row number.
 
@@ -117,7 +117,6 @@ def reserve(
     :param observation: a fresh observation of the account's deposit; it is recorded here.
     :raises BatchStoppedError: when the batch is not one whose orders may be sent.
     """
-    limits = limits or FundingLimits()
     with store.locked(observation.account) as account:
         batch = load_batch(account.store, batch_id)
         if batch.account != observation.account:
@@ -139,7 +138,7 @@ def reserve(
 
 
 def missing_rupiah(
-    store: FundsStore, batch: Batch, observation: BalanceObservation, limits: FundingLimits | None = None
+    store: FundsStore, batch: Batch, observation: BalanceObservation, limits: FundingLimits
 ) -> int:
     """How much the deposit lacks for all orders of the batch without a reservation; 0 when it covers them.
 
@@ -147,13 +146,11 @@ def missing_rupiah(
     """
     with store.looking(batch.account) as account:
         wanted = sum(order.quote_rupiah for order in account.unreserved(batch.batch_id))
-        still_out = account.outstanding(_included_before(observation, limits or FundingLimits()))
+        still_out = account.outstanding(_included_before(observation, limits))
     return max(0, wanted - funds.available_rupiah(observation, still_out)) if wanted else 0
 
 
-def missing_for(
-    store: FundsStore, batches: EventStore, batch_id: str, limits: FundingLimits | None = None
-) -> int | None:
+def missing_for(store: FundsStore, batches: EventStore, batch_id: str, limits: FundingLimits) -> int | None:
     """The result of :func:`missing_rupiah` for the newest observation; None before the first."""
     batch = load_batch(batches, batch_id)
     with store.looking(batch.account) as account:
@@ -165,11 +162,11 @@ def lacking_rupiah(
     store: FundsStore,
     observation: BalanceObservation,
     wanted_rupiah: int,
-    limits: FundingLimits | None = None,
+    limits: FundingLimits,
 ) -> int:
     """How much the deposit lacks for ``wanted_rupiah`` to be free now; 0 when it suffices. Reads only."""
     with store.looking(observation.account) as account:
-        still_out = account.outstanding(_included_before(observation, limits or FundingLimits()))
+        still_out = account.outstanding(_included_before(observation, limits))
     return max(0, wanted_rupiah - funds.available_rupiah(observation, still_out))
 
 

@@ -15,7 +15,7 @@ from sat_hook.domain.account import AccountStanding, PauseAccount, ResumeAccount
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import AllowResend, EndByOperator, OperatorEnd, OrderCommand
-from sat_hook.pipeline.account_rules import recovery_limits, rules_of_account
+from sat_hook.pipeline.account_rules import dedup_horizon_seconds, rules_of_account
 from sat_hook.pipeline.errors import OrderNotFoundError
 from sat_hook.pipeline.limits import RecoveryLimits
 
@@ -34,7 +34,7 @@ def resolve_order(
     resolution: Resolution,
     reason: str,
     provenance: Provenance,
-    deployment: RecoveryLimits | None = None,
+    deployment: RecoveryLimits,
 ) -> Order:
     """Decide an escalated order. Later signed evidence may still contradict the decision; it is recorded.
 
@@ -68,14 +68,13 @@ def _command(
     resolution: Resolution,
     reason: str,
     handler: CommandHandler,
-    deployment: RecoveryLimits | None,
+    deployment: RecoveryLimits,
 ) -> OrderCommand:
     now = handler.clock.now()
     if resolution is not Resolution.RESEND:
         return EndByOperator(OperatorEnd(resolution.value), reason, now)
     rules = rules_of_account(handler.store, order.account)
-    limits = recovery_limits(rules, deployment=deployment)
-    horizon = timedelta(seconds=limits.dedup_horizon_seconds)
+    horizon = timedelta(seconds=dedup_horizon_seconds(rules, deployment))
     return AllowResend(reason, now, (order.first_sent_at or now) + horizon)
 
 

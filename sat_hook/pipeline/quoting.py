@@ -56,12 +56,12 @@ class Quoter:
         handler: CommandHandler,
         sat: SATApi,
         catalogue: Mapping[str, CatalogueEntry],
-        limits: QuotingLimits | None = None,
+        limits: QuotingLimits,
     ) -> None:
         self._handler = handler
         self._sat = sat
         self._catalogue = catalogue
-        self._limits = limits or QuotingLimits()
+        self._limits = limits
         self._clock: Clock = handler.clock
 
     async def quote_slice(self, which: OrderSlice, provenance: Provenance) -> QuotingReport:

@@ -56,14 +56,14 @@ class Rechecker:
         watch: RecheckSchedule,
         sat: SATApi,
         provenance: Provenance,
-        limits: RecheckLimits | None = None,
+        limits: RecheckLimits,
     ) -> None:
         self._handler = handler
         self._clock = handler.clock
         self._watch = watch
         self._sat = sat
         self._provenance = provenance
-        self._limits = limits or RecheckLimits()
+        self._limits = limits
 
     async def run(self, account: str) -> RecheckReport:
         """Schedule rechecks for newly ended orders and make the due ones, up to the limits of one run.

@@ -19,7 +19,6 @@ from sat_hook.domain.order import LONGEST_ATTEMPT, Order, OrderState
 from sat_hook.domain.order_commands import Escalate
 from sat_hook.domain.ports import Randomness
 from sat_hook.domain.same_order import mismatch_in_words
-from sat_hook.pipeline.account_rules import recovery_limits, rules_of_account
 from sat_hook.pipeline.clock_skew import clock_is_apart
 from sat_hook.pipeline.errors import ClockApartError
 from sat_hook.pipeline.group_commit import GroupCommitter
@@ -48,7 +47,10 @@ class RecoveryReport:
 
 
 class Recovery:
-    """Recovers the orders of an account that are in flight, from every batch."""
+    """Recovers the orders of an account that are in flight, from every batch.
+
+    :param limits: within the account's rules (:func:`~sat_hook.pipeline.account_rules.dedup_horizon_seconds`).
+    """
 
     def __init__(
         self,
@@ -58,9 +60,9 @@ class Recovery:
         chance: Randomness,
         provenance: Provenance,
         *,
-        limits: RecoveryLimits | None = None,
-        polling: PollingLimits | None = None,
-        sending: ExecutionLimits | None = None,
+        limits: RecoveryLimits,
+        polling: PollingLimits,
+        sending: ExecutionLimits,
         trusted: TrustedCallbacks | None = None,
     ) -> None:
         self._handler = handler
@@ -68,8 +70,8 @@ class Recovery:
         self._poller = StatusPoller(handler, schedule, sat, chance, polling, trusted)
         self._sat = sat
         self._provenance = provenance
-        self._limits = limits or RecoveryLimits()
-        self._sending = sending or ExecutionLimits()
+        self._limits = limits
+        self._sending = sending
 
     async def run(self, account: str) -> RecoveryReport:
         """Query the due orders, resend those that may be, escalate those that will not end by themselves.
@@ -79,8 +81,6 @@ class Recovery:
         :raises ClockApartError: when this machine's clock is too far off to resend.
         :raises StoreUnavailableError: when the database is away; the next round starts over.
         """
-        rules = await self._handler.offload(lambda: rules_of_account(self._handler.store, account))
-        self._limits = recovery_limits(rules, self._limits)
         report = RecoveryReport()
         polled = await self._poller.poll_due(PollScope(account=account), self._provenance)
         report.asked, report.ended = polled.asked, polled.ended

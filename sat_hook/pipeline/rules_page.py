@@ -13,7 +13,7 @@ from sat_hook.domain.account_rules import (
 )
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.guards import NO_RULES, AccountRules
-from sat_hook.pipeline.account_rules import origin_of_rules, recovery_limits
+from sat_hook.pipeline.account_rules import dedup_horizon_seconds, origin_of_rules
 from sat_hook.pipeline.limits import RecoveryLimits
 from sat_hook.store.event_store import EventStore
 
@@ -64,8 +64,7 @@ def rules_as_shown(
         "are_confirmed": standing.are_confirmed,
         "origin": origin,
         "rules": shown,
-        "dedup_horizon_hours": recovery_limits(own, deployment=deployment).dedup_horizon_seconds
-        / SECONDS_PER_HOUR,
+        "dedup_horizon_hours": dedup_horizon_seconds(own, deployment) / SECONDS_PER_HOUR,
         "proposal": None if proposal is None else proposal.model_dump(),
     }
 

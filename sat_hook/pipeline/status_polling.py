@@ -84,14 +84,14 @@ class StatusPoller:
         schedule: PollSchedule,
         sat: SATApi,
         chance: Randomness,
-        limits: PollingLimits | None = None,
+        limits: PollingLimits,
         trusted: TrustedCallbacks | None = None,
     ) -> None:
         self._handler = handler
         self._schedule = schedule
         self._sat = sat
         self._chance = chance
-        self._limits = limits or PollingLimits()
+        self._limits = limits
         self._trusted = trusted
         self._clock: Clock = handler.clock
 

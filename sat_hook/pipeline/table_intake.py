@@ -121,9 +121,9 @@ def free_lost_rows(
     store: EventStore,
     intake: OrderIntake,
     account: str,
-    tell: Tell = no_alerts,
-    claims: ClaimLimits | None = None,
-    limits: FileLimits = FILE_LIMITS,
+    tell: Tell,
+    claims: ClaimLimits,
+    limits: FileLimits,
 ) -> list[Alert]:
     """Free rows of runs that ended without a batch: killed, without database, or without spooled file.
 
@@ -132,8 +132,7 @@ def free_lost_rows(
     :raises StoreUnavailableError: when the database is away.
     """
     alerts = []
-    lease_seconds = (claims or ClaimLimits()).lease_seconds
-    for claim in intake.claims_without_batch(account, lease_seconds, MAXIMUM_CLAIMS_FREED):
+    for claim in intake.claims_without_batch(account, claims.lease_seconds, MAXIMUM_CLAIMS_FREED):
         rows = intake.claimed(account, claim.claimed_by)
         if not rows:
             continue

@@ -152,7 +152,7 @@ def decide(line: Line, order: Order, resolution: Resolution, reason: str) -> Non
     """A person ends an escalated order, or has it sent again."""
     handler = line.handler
     handler.clock = Shifted(timedelta(seconds=8))
-    resolve_order(handler, order.request_id, resolution, reason, BY_OPS)
+    resolve_order(handler, order.request_id, resolution, reason, BY_OPS, RecoveryLimits())
 
 
 @story("Paid at the first attempt; the goods are delivered")
@@ -288,6 +288,7 @@ def succeeded_by_operator(line: Line) -> None:
         Resolution.SUCCEEDED,
         "seen in SAT's console",
         BY_OPS,
+        RecoveryLimits(),
     )
     line.finish(batch_id)
 

@@ -29,6 +29,7 @@ from sat_hook.operators.alerts import (
     SATSettleAnnouncedOperator,
 )
 from sat_hook.pipeline.alerting import collect_alerts, raise_alerts, tell_people
+from sat_hook.pipeline.limits import AlertingLimits
 from sat_hook.store.event_store import Change
 from stack.databases import ApplicationDatabase
 from tests.integration.store.test_rechecks import FAILED, PENDING, REJECTED, REQUESTED, SUCCEEDED, signed
@@ -57,11 +58,11 @@ class Kept:
 
     def collect(self) -> int:
         """Read the log."""
-        return collect_alerts(self.application.store, self.application.alerts)
+        return collect_alerts(self.application.store, self.application.alerts, AlertingLimits())
 
     def tell(self) -> int:
         """Tell people; how many alerts they were told of."""
-        return tell_people(self.application.alerts, self.clock, self.sent.append).told
+        return tell_people(self.application.alerts, self.clock, self.sent.append, AlertingLimits()).told
 
     def kinds(self) -> list[AlertKind]:
         """What was noted so far, oldest first."""
@@ -203,7 +204,7 @@ def test_a_notifier_that_fails_is_tried_again_later(kept: Kept) -> None:
         kept.sent.append(message)
 
     book = kept.application.alerts
-    report = tell_people(book, kept.clock, send)
+    report = tell_people(book, kept.clock, send, AlertingLimits())
     assert (report.told, report.not_told) == (1, 1)
     assert "secret" not in str(report)
     assert {told.trouble for told in book.recent()} == {None, "RuntimeError"}
@@ -225,7 +226,7 @@ def test_messages_that_nobody_takes_do_not_silence_the_others(kept: Kept) -> Non
         kept.sent.append(message)
 
     for _ in range(24):
-        tell_people(kept.application.alerts, kept.clock, send)
+        tell_people(kept.application.alerts, kept.clock, send, AlertingLimits())
         kept.clock.advance(300)
     assert [message.account for message in kept.sent] == ["d"]
 

@@ -187,7 +187,7 @@ class Steps:
             case "validate":
                 await run.validate()
             case "check_balance":
-                await run.check_balance()
+                await run.check_balance(ShortFundsPolicy.WAIT, run.ports.limits.funding)
             case "approve":
                 return await self._approve(run, process)
             case "reserve":
@@ -240,7 +240,7 @@ class Steps:
 
     async def _reserve(self, run: BatchRun) -> None:
         policy = self.chance.choice((ShortFundsPolicy.WAIT, ShortFundsPolicy.PARTIAL))
-        found = await run.reserve(policy)
+        found = await run.reserve(policy, run.ports.limits.funding)
         if found.is_short and (policy is ShortFundsPolicy.WAIT or not found.batch.reserved_up_to_row):
             raise ShortOfFundsError
         if self.plan.weather.restored and self.backup is None and isinstance(self.store, MemoryEventStore):

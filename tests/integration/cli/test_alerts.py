@@ -8,6 +8,7 @@ from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.rechecks import RecheckFinding
 from sat_hook.pipeline.alerting import tell_people
+from sat_hook.pipeline.limits import AlertingLimits
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
@@ -34,7 +35,7 @@ def test_alerts_are_listed_with_whether_people_were_told(run: Run, database: App
     assert "no, 0 tries" in ran.out
     assert "price_jump" not in ran.out
     # Without a notifier a line in a log was all: nobody was told.
-    tell_people(book, SystemClock(), lambda _: None, reaches_people=False)
+    tell_people(book, SystemClock(), lambda _: None, AlertingLimits(), reaches_people=False)
     for arguments in (("alerts",), ("alerts", "--untold")):
         ran = run(*arguments, env=env)
         assert "no: no notifier is set (variable sat_alerts)" in ran.out

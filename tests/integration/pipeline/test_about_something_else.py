@@ -21,6 +21,7 @@ from sat_hook.domain.order_commands import RecordStatus
 from sat_hook.pipeline.alerting import collect_alerts, raise_alerts
 from sat_hook.pipeline.delivery import deliver
 from sat_hook.pipeline.errors import BatchStoppedError
+from sat_hook.pipeline.limits import AlertingLimits, RecoveryLimits
 from sat_hook.pipeline.misdirected_callbacks import tell_of_misdirected
 from sat_hook.pipeline.outcome_commands import status_command
 from sat_hook.pipeline.overrides import Resolution, resolve_order
@@ -77,7 +78,7 @@ def ask(line: Line, order: Order) -> Order:
 def told(line: Line) -> list[AlertKind]:
     """What people are told of."""
     book = AlertBook(line.store.database)
-    collect_alerts(line.store, book)
+    collect_alerts(line.store, book, AlertingLimits())
     return sorted(shown.alert.kind for shown in book.recent(100))
 
 
@@ -114,7 +115,8 @@ def test_while_the_attempt_is_under_way_it_is_unknown_and_then_recovery_hands_it
     assert (order.state, order.reason_code) == (OrderState.ESCALATED, STATUS_MISMATCH)
     handler = line.handler
     handler.clock = Shifted(timedelta(seconds=90))
-    now = resolve_order(handler, order.request_id, Resolution.FAILED, "SAT paid another order", BY_TEST)
+    reason = "SAT paid another order"
+    now = resolve_order(handler, order.request_id, Resolution.FAILED, reason, BY_TEST, RecoveryLimits())
     assert now.state is OrderState.FAILED
 
 

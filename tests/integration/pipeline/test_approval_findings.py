@@ -31,7 +31,7 @@ from sat_hook.pipeline.errors import (
 )
 from sat_hook.pipeline.execution import ChunkExecutor, Gate
 from sat_hook.pipeline.guards import guard_batch
-from sat_hook.pipeline.limits import ExecutionLimits
+from sat_hook.pipeline.limits import ExecutionLimits, QuotingLimits
 from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict
 from sat_hook.store.event_store import OrderSlice
 from sat_hook.store.guards import PostgresGuardLedger
@@ -176,7 +176,9 @@ def test_a_chunk_under_way_stops_when_approval_matters(line: Line, answer: str) 
     sat = Slow()
     listed = {"25k-xl": _entry(line, batch_id)}
     gate = Gate(True, answer == "rejected")
-    executor = ChunkExecutor(line.handler, sat, listed, BY_TEST, ExecutionLimits(in_flight=1), gate)  # type: ignore[arg-type]
+    executor = ChunkExecutor(
+        line.handler, sat, listed, BY_TEST, ExecutionLimits(in_flight=1), QuotingLimits(), gate
+    )  # type: ignore[arg-type]
     text = "approval is required" if answer == "asked" else "'mia' rejected"
     with pytest.raises(ChunkIncompleteError, match=f"2 orders .*{text}"):
         asyncio.run(executor.run(OrderSlice(batch_id)))
@@ -214,7 +216,7 @@ def test_a_limit_of_the_day_is_not_gone_around_by_waiting(line: Line, limited: b
 
     def send() -> int:
         gate = Gate(True, False, GuardRules(day_limit_orders=2 if limited else None).limits_the_day)
-        executor = ChunkExecutor(handler, sat, listed, BY_TEST, gate=gate)  # type: ignore[arg-type]
+        executor = ChunkExecutor(handler, sat, listed, BY_TEST, ExecutionLimits(), QuotingLimits(), gate)  # type: ignore[arg-type]
         return asyncio.run(executor.run(OrderSlice(batch_id))).admitted_earlier
 
     assert (send(), sat.sent) == ((2, 0) if limited else (0, 2))

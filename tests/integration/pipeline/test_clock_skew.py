@@ -132,12 +132,15 @@ def test_a_person_decides_an_order_that_was_dated_ahead(line: Line) -> None:
     async def recover() -> None:
         async with AsyncSATClient(line.settings, SystemClock()) as sat:
             schedule = PostgresPollSchedule(line.store.database)
-            recovery = Recovery(line.handler, schedule, sat, random.Random(1), BY_TEST, limits=limits)
+            recovery = Recovery(
+                line.handler, schedule, sat, random.Random(1), BY_TEST, limits=limits, polling=QUICK_POLLS,
+                sending=AT_ONCE,
+            )  # fmt: skip
             await recovery.run(ACCOUNT)
 
     asyncio.run(recover())
     assert only(line, batch_id).state is OrderState.ESCALATED
     decided = resolve_order(
-        line.handler, order.request_id, Resolution.FAILED, "SAT has no trace of it", BY_TEST
+        line.handler, order.request_id, Resolution.FAILED, "SAT has no trace of it", BY_TEST, limits
     )
     assert decided.state is OrderState.FAILED

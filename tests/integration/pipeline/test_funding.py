@@ -242,9 +242,9 @@ def test_what_a_deposit_lacks_and_what_is_unsent_can_be_read(
     batch_id = quoted(line, 3, "S")
     with closing(Database(database.reader_dsn)) as reading:
         funds, store = PostgresFunds(reading), PostgresEventStore(reading)
-        assert missing_for(funds, store, batch_id) is None
+        assert missing_for(funds, store, batch_id, NO_LAG) is None
         short = line.reserve(batch_id, WAIT)
-        assert missing_for(funds, store, batch_id) == 2 * PRICE
+        assert missing_for(funds, store, batch_id, NO_LAG) == 2 * PRICE
         assert store.unsent_of_account(ACCOUNT) == [(batch_id, "orders.csv", 3)]
         assert store.unsent_of_account("other") == []
     assert shortage(short).endswith(f"so Rp {2 * PRICE:,} are missing")

@@ -15,6 +15,7 @@ from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.pipeline.alerting import collect_alerts
 from sat_hook.pipeline.errors import ChargedAboveQuoteError
+from sat_hook.pipeline.limits import AlertingLimits
 from sat_hook.pipeline.outcome_commands import status_command
 from sat_hook.protocol.exchange import WireResponse
 from sat_hook.protocol.outcomes import classify_status
@@ -44,7 +45,7 @@ def line_with(database: ApplicationDatabase, folder: Path, *faults: dict[str, ob
 def alerts(line: Line) -> dict[AlertKind, list[str]]:
     """What people are told, by kind."""
     book = AlertBook(line.store.database)
-    collect_alerts(line.store, book)
+    collect_alerts(line.store, book, AlertingLimits())
     told: dict[AlertKind, list[str]] = {}
     for alert in book.unannounced(100):
         told.setdefault(alert.kind, []).append(alert.text)

@@ -14,6 +14,7 @@ from sat_hook.domain.batch import BatchState
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_commands import Escalate
 from sat_hook.pipeline.escalations import LISTED_ORDERS, escalated_orders
+from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.pipeline.progress import BatchProgress, progress_of
 from sat_hook.pipeline.status_polling import StatusPoller, escalate_in_flight
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
@@ -88,7 +89,7 @@ async def ask_for_account(line: Line) -> None:
     """A round of the janitor's questions."""
     async with AsyncSATClient(line.settings, SystemClock()) as sat:
         schedule = PostgresPollSchedule(line.store.database)
-        poller = StatusPoller(line.handler, schedule, sat, random.Random(1))
+        poller = StatusPoller(line.handler, schedule, sat, random.Random(1), PollingLimits())
         await poller.poll_due(PollScope(account=ACCOUNT), BY_TEST)
 
 

@@ -218,15 +218,17 @@ def test_people_resolve_what_the_pipeline_could_not(line: Line) -> None:
     later.clock = Shifted(timedelta(seconds=8))
 
     with pytest.raises(OverrideRefusedError, match="reason"):
-        resolve_order(later, first.request_id, Resolution.FAILED, " ", BY_TEST)
+        resolve_order(later, first.request_id, Resolution.FAILED, " ", BY_TEST, RecoveryLimits())
     with pytest.raises(OrderNotFoundError):
-        resolve_order(later, "S" + "A" * 31, Resolution.FAILED, "not there", BY_TEST)
-    failed = resolve_order(later, first.request_id, Resolution.FAILED, "SAT says so", BY_TEST)
+        resolve_order(later, "S" + "A" * 31, Resolution.FAILED, "not there", BY_TEST, RecoveryLimits())
+    failed = resolve_order(
+        later, first.request_id, Resolution.FAILED, "SAT says so", BY_TEST, RecoveryLimits()
+    )
     assert (failed.state, failed.ended_by_operator) == (OrderState.FAILED, True)
     with pytest.raises(OverrideRefusedError, match="expected an escalated order"):
-        resolve_order(later, first.request_id, Resolution.FAILED, "SAT says so", BY_TEST)
+        resolve_order(later, first.request_id, Resolution.FAILED, "SAT says so", BY_TEST, RecoveryLimits())
 
-    resolve_order(later, second.request_id, Resolution.RESEND, "SAT has no trace", BY_TEST)
+    resolve_order(later, second.request_id, Resolution.RESEND, "SAT has no trace", BY_TEST, RecoveryLimits())
     for seconds in (9, 12):
         recover(line, ahead=timedelta(seconds=seconds), limits=RecoveryLimits(attempts=1))
     recover_until_ended(line, batch_id)

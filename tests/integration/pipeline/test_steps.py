@@ -32,10 +32,10 @@ from sat_hook.pipeline.errors import (
     SATUnavailableError,
     SubmissionRefusedError,
 )
-from sat_hook.pipeline.execution import ChunkExecutor
+from sat_hook.pipeline.execution import ChunkExecutor, Gate
 from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.intake import take_in
-from sat_hook.pipeline.limits import BadRowsPolicy, ExecutionLimits
+from sat_hook.pipeline.limits import BadRowsPolicy, ExecutionLimits, QuotingLimits
 from sat_hook.pipeline.results import render_results, rows_set_aside, summarise
 from sat_hook.pipeline.status_polling import escalate_in_flight, orders_in_flight
 from sat_hook.pipeline.validation import catalogue_of, validate_orders
@@ -283,7 +283,15 @@ def test_two_tasks_of_one_chunk_send_each_order_once(line: Line) -> None:
         async with AsyncSATClient(line.settings, SystemClock()) as sat:
             catalogue = catalogue_of(await sat.list_products())
             executors = (
-                ChunkExecutor(line.handler, sat, catalogue, BY_TEST, ExecutionLimits(in_flight=16))
+                ChunkExecutor(
+                    line.handler,
+                    sat,
+                    catalogue,
+                    BY_TEST,
+                    ExecutionLimits(in_flight=16),
+                    QuotingLimits(),
+                    Gate(),
+                )
                 for _ in range(2)
             )
             await asyncio.gather(*(executor.run(OrderSlice(batch_id)) for executor in executors))

@@ -9,7 +9,7 @@ from sat_hook.domain.batch_events import ChunkStopped, StopCause
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.pipeline.alerting import collect_alerts
 from sat_hook.pipeline.errors import AccountPausedError, ChargedAboveQuoteError, ChunkIncompleteError
-from sat_hook.pipeline.limits import ExecutionLimits
+from sat_hook.pipeline.limits import AlertingLimits, ExecutionLimits
 from sat_hook.pipeline.overrides import pause_account
 from sat_hook.store.alerts import AlertBook
 from tests.integration.pipeline.test_steps import ready
@@ -37,7 +37,7 @@ def test_an_open_breaker_is_told(line: Line) -> None:
     assert stopped.cause is StopCause.BREAKER
     assert 20 < stopped.unsent < 40
     book = AlertBook(line.store.database)
-    assert collect_alerts(line.store, book) == 1
+    assert collect_alerts(line.store, book, AlertingLimits()) == 1
     alert = book.recent()[0].alert
     assert (alert.kind, alert.account, alert.batch_id) == (AlertKind.CHUNK_STOPPED, ACCOUNT, batch_id)
 
@@ -52,7 +52,7 @@ def test_a_charge_above_the_quote_is_told_twice_over(line: Line) -> None:
         line.execute(batch_id)
     assert [stopped.cause for stopped in stops(line, batch_id)] == [StopCause.OVERCHARGED]
     book = AlertBook(line.store.database)
-    collect_alerts(line.store, book)
+    collect_alerts(line.store, book, AlertingLimits())
     kinds = {told.alert.kind for told in book.recent()}
     assert kinds == {AlertKind.CHARGED_ABOVE_QUOTE, AlertKind.CHUNK_STOPPED}
 

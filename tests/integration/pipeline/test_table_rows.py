@@ -20,7 +20,7 @@ from sat_hook.domain.batch import BatchState
 from sat_hook.pipeline.alerting import Tell, no_alerts, raise_alerts
 from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.pipeline.intake import take_in
-from sat_hook.pipeline.limits import BadRowsPolicy, ClaimLimits
+from sat_hook.pipeline.limits import FILE_LIMITS, BadRowsPolicy, ClaimLimits
 from sat_hook.pipeline.results import render_results
 from sat_hook.pipeline.submission import Submission
 from sat_hook.pipeline.table_intake import (
@@ -166,7 +166,13 @@ def let_the_lease_pass(database: ApplicationDatabase) -> None:
 
 def freed(line: Line) -> list[AlertKind]:
     """What people are told after a round of the janitor."""
-    return [alert.kind for alert in free_lost_rows(line.store, OrderIntake(line.store.database), ACCOUNT)]
+    return [alert.kind for alert in free(line, no_alerts)]
+
+
+def free(line: Line, tell: Tell) -> list[Alert]:
+    """A round of the janitor."""
+    intake = OrderIntake(line.store.database)
+    return free_lost_rows(line.store, intake, ACCOUNT, tell, ClaimLimits(), FILE_LIMITS)
 
 
 @pytest.mark.parametrize("trouble", [SpoolError("the bucket is away"), SystemExit(143), MemoryError()])
@@ -205,7 +211,7 @@ def test_rows_are_freed_only_once_people_are_told(line: Line, database: Applicat
         raise SystemExit(143)
 
     with pytest.raises(SystemExit):
-        free_lost_rows(line.store, intake, ACCOUNT, die)
+        free(line, die)
     assert freed(line) == [AlertKind.INTAKE_ROWS_FREED]
     assert rows_that_wait(line) == ["T-1"]
 

@@ -18,11 +18,12 @@ from sat_hook.application.ports import Ports, StepLimits
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.account import BindClient
-from sat_hook.domain.batch_events import ApprovalTerms, BatchRunStarted
+from sat_hook.domain.batch_events import ApprovalTerms, BatchRunStarted, ShortFundsPolicy
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.guards import NO_RULES, AccountRules, GuardRules
 from sat_hook.pipeline.approval import ApprovalPolicy
 from sat_hook.pipeline.funding import look_at_deposit
+from sat_hook.pipeline.limits import FundingLimits
 from sat_hook.protocol.calls import Call, Reply
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.errors import ProductNotFoundError
@@ -78,14 +79,14 @@ def ports_of(account: str = ACCOUNT, rules: AccountRules = NO_RULES) -> Ports:
 STEPS: dict[str, Callable[[BatchRun], Any]] = {
     "start": lambda run: run.start(),
     "validate": lambda run: asyncio.run(run.validate()),
-    "check_balance": lambda run: asyncio.run(run.check_balance()),
+    "check_balance": lambda run: asyncio.run(run.check_balance(ShortFundsPolicy.WAIT, FundingLimits())),
     "plan_chunks": lambda run: run.plan_chunks(1),
     "quote": lambda run: asyncio.run(run.quote()),
     "close_quotes": lambda run: run.close_quotes(),
     "guard": lambda run: run.guard(),
     "ask_approval": lambda run: run.ask_approval(),
     "answer_approval": lambda run: run.answer_approval(TERMS, BY_TEST, approves=True),
-    "reserve": lambda run: asyncio.run(run.reserve()),
+    "reserve": lambda run: asyncio.run(run.reserve(ShortFundsPolicy.WAIT, FundingLimits())),
     "execute": lambda run: asyncio.run(run.execute()),
     "in_flight": lambda run: run.in_flight(),
     "hand_over": lambda run: run.hand_over("no end"),
