@@ -15,7 +15,7 @@ from sat_hook.operators.audit import SATExportOperator
 
 with DAG(
     "audit_export",
-    description="Write the evidence pack that somebody asked for",
+    description="Write the evidence pack that a user asked for",
     schedule=None,
     catchup=False,
     max_active_runs=2,

@@ -193,7 +193,7 @@ with DAG(
         task_id="approve",
         approval_over_rupiah="{{ params.approval_over_rupiah }}",
         approve_held="{{ params.approve_held }}",
-        doc_md="Wait for somebody other than the maker to approve, where the rules want it.",
+        doc_md="Wait until a user other than the maker approves, where the rules require it.",
     )
     reserve = SATReserveFundsOperator(
         task_id="reserve",

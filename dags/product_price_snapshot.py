@@ -70,7 +70,7 @@ with DAG(
             jump_percent="{{ params.jump_percent }}",
             outlets=[PRODUCT_PRICES],
             map_index_template="{{ task.sat_conn_id }}",
-            doc_md="Tell whoever waits for the asset what changed; skipped when nothing did.",
+            doc_md="Announce the changes to the asset's consumers; skipped when nothing changed.",
         )
         snapshot >> announce
 

@@ -1,5 +1,5 @@
 -- What PostgreSQL lets everybody do and this application's roles need not: take locks that others wait for, store
--- large objects, wake whoever listens, write into the transaction log. Applied in the application's database by
+-- large objects, send notifications, write into the transaction log. Applied in the application's database by
 -- `sat db create-roles`, as a superuser: the functions are the server's own. Idempotent.
 --
 -- LISTEN and NOTIFY are statements, too, and no privilege stops those. A notification only says "look".

@@ -25,7 +25,7 @@ def give_connections(
 ) -> None:
     """``sat_test`` leads to the line's SAT server, ``sat_test_db`` to its database.
 
-    :param of_account: further fields of the account's connection, such as its rules.
+    :param of_account: further fields of the account's connection, for example its rules.
     """
     sat = _connection_to(line.server, "demo", folder, **of_account)
     dsn = parse_dsn(database.writer_dsn)

@@ -61,8 +61,8 @@ MASKED_VERIFIABLE = (
     'that text, actor, cause and time of every event without "masked": true are those of its digest',
     'of an event with "masked": true: its place, time of recording and original digest; that the shown text '
     "is the original one without customers' data is the exporter's word, under the manifest's signature",
-    "a digest hides a customer's number only from whoever does not try all numbers: treat this pack as "
-    "pseudonymous",
+    "a digest does not hide a customer's number from a reader who tries all numbers: treat this pack "
+    "as pseudonymous",
 )
 
 

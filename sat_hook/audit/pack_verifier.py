@@ -6,7 +6,7 @@
 
 Needs Python 3.11 or newer and the package "cryptography" (pip install cryptography), for signatures. It is
 written without any code of the program that made the pack, so that a mistake there is not repeated here, and
-it believes nothing that the pack says of itself: a manifest is the word of whoever holds the audit key.
+it believes nothing that the pack says of itself: a manifest is a claim by the holder of the audit key.
 Exit code 0: everything that is listed as verified, is; 1: something is wrong, each line says what and where;
 2: it could not be done.
 """
@@ -80,7 +80,7 @@ EXPORTERS_WORD = (
 )
 NOT_PUBLISHED = (
     "not compared with published checkpoints (--published): that this is the log that was published, and "
-    "that nothing of the period was left out, is the word of whoever holds the audit key"
+    "that nothing of the period was left out, rests on trust in the holder of the audit key"
 )
 
 
@@ -750,7 +750,7 @@ def check_shape(manifest: dict[str, Any]) -> None:
 
 
 def plain(text: str) -> str:
-    """Without what a terminal would obey: names in a zip are whoever's who made it."""
+    """The text without control characters: a zip's author chooses its names."""
     return "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape", "backslashreplace").decode("ascii")
         for sign in text

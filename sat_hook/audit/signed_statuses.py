@@ -106,7 +106,7 @@ def withdrawn_from(texts: Iterable[str]) -> dict[str, datetime]:
             since = datetime.fromisoformat(moment.strip())
         except ValueError:
             raise MalformedKeyError(
-                f"found {text!r}; expected FINGERPRINT=TIME, such as 0123456789abcdef=2026-11-23T14:30"
+                f"found {text!r}; expected FINGERPRINT=TIME, for example 0123456789abcdef=2026-11-23T14:30"
             ) from None
         withdrawn[key.strip()] = since if since.tzinfo else since.replace(tzinfo=WIB)
     return withdrawn

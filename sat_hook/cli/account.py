@@ -12,7 +12,7 @@ from sat_hook.cli.options import Reason
 
 Account = Annotated[
     str,
-    typer.Argument(help="The account: its Airflow connection, such as sat_default, or its name in the log"),
+    typer.Argument(help="An account: its Airflow connection (sat_default) or its name in the log"),
 ]
 
 

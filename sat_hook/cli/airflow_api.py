@@ -326,10 +326,10 @@ class AirflowApi:
                 self.url, f"no answer in {seconds:.0f} seconds", "Airflow's API server"
             ) from None
         except requests.ConnectionError:
-            nobody = CommandError.at(
-                f"{self.url} (SAT_AIRFLOW_URL)", "nobody who answers", "Airflow's API server (does it run?)"
+            refused = CommandError.at(
+                f"{self.url} (SAT_AIRFLOW_URL)", "no answer", "Airflow's API server (does it run?)"
             )
-            raise CommandError(hint_at_stopped_stack(self._settings, str(nobody))) from None
+            raise CommandError(hint_at_stopped_stack(self._settings, str(refused))) from None
         except requests.RequestException as error:
             raise CommandError.at(
                 f"{self.url} (SAT_AIRFLOW_URL)", type(error).__name__, "Airflow's API server"

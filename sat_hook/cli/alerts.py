@@ -18,7 +18,7 @@ RECHECKS = Columns("day (WIB)", "mark", "account", ">in time", ">late", ">to do"
 def alerts(
     context: typer.Context,
     limit: Annotated[int, typer.Option(min=1, max=MAXIMUM_LISTED, help="How many, newest first")] = 50,
-    untold: Annotated[bool, typer.Option("--untold", help="Only what nobody was told of yet")] = False,
+    untold: Annotated[bool, typer.Option("--untold", help="Only alerts that were not sent yet")] = False,
 ) -> None:
     """List alerts, delivered or not yet: escalations, reversals, breaks, …"""
     from sat_hook.store.alerts import AlertBook

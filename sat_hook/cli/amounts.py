@@ -7,7 +7,7 @@ import re
 from sat_hook.cli.errors import CommandError
 
 MAXIMUM_RUPIAH = 10**15
-EXPECTED = "whole rupiah above 0, such as 50000000, 50.000.000 or Rp50,000,000"
+EXPECTED = "whole rupiah above 0: 50000000, 50.000.000 or Rp50,000,000"
 
 _PLAIN = re.compile(r"[1-9][0-9]{0,20}")
 _GROUPED = (

@@ -93,9 +93,7 @@ def submit(
         else:
             _say_already_run(api, settings, run_id, submitted.batch_id, out)
         if api.is_paused():
-            out.print(
-                "[yellow]The DAG bulk_disbursement is paused[/]: the run waits until somebody resumes it"
-            )
+            out.print("[yellow]The DAG bulk_disbursement is paused[/]: the run waits until a user resumes it")
         if not wait:
             out.print(f"Look at it with: sat batch show {submitted.batch_id}")
             return
@@ -212,7 +210,7 @@ def _say_already_run(
     if is_anything_left:
         out.print(f"To send what is left of it, run it once more: sat batch run {batch_id}", markup=False)
     out.print(
-        "To pay other orders with the same file, such as next month's, name it and give the orders new ids "
+        "To pay other orders with the same file (next month's), name it and give the orders new ids "
         "(an order id is one order for ever): sat batch submit FILE --reference NAME",
         markup=False,
     )

@@ -19,7 +19,7 @@ from sat_hook.cli.time_options import day_from
 
 def report(
     context: typer.Context,
-    day: Annotated[str, typer.Argument(metavar="DAY", help="The WIB day, such as 2026-11-22")],
+    day: Annotated[str, typer.Argument(metavar="DAY", help="The WIB day, for example 2026-11-22")],
     account: Named = None,
     output: Annotated[Path, typer.Option(help="A folder for the files, or the name of a .zip")] = Path(),
     version: Annotated[

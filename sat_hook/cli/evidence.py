@@ -63,9 +63,7 @@ def export(
         out.print(f"asked for export {export_id}")
         airflow.start(export_id)
         if airflow.is_paused():
-            out.print(
-                "[yellow]The DAG audit_export is paused[/]: the pack waits until somebody switches it on"
-            )
+            out.print("[yellow]The DAG audit_export is paused[/]: the pack waits until a user switches it on")
         deadline = time.monotonic() + timeout
         while (state := airflow.state(export_id)) not in ("success", "failed"):
             if time.monotonic() > deadline:
@@ -89,9 +87,7 @@ def export(
 @app.command("actions")
 def actions(
     context: typer.Context,
-    since: Annotated[
-        str, typer.Option(metavar="DAY", help="A day (WIB), a time, or an age such as 12h or 7d")
-    ],
+    since: Annotated[str, typer.Option(metavar="DAY", help="A day (WIB), a time, or an age like 12h or 7d")],
     user: Annotated[str | None, typer.Option(help="Only what this Airflow user did")] = None,
 ) -> None:
     """List people's actions: approvals, decisions, pauses, deliveries, sign-offs, exports, submissions."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sat_hook.domain.prices import PricePeriod
     from sat_hook.store.prices import PriceHistory
 
-Code = Annotated[str, typer.Argument(metavar="CODE", help="The product's code, such as 50k-simpati")]
+Code = Annotated[str, typer.Argument(metavar="CODE", help="The product's code, for example 50k-simpati")]
 Account = Annotated[
     str | None,
     typer.Option(help="Whose prices: the account's connection or name; needed if several have some"),
@@ -68,7 +68,7 @@ def periods_of(opened: PricesContext, code: str) -> list[PricePeriod]:
     periods = opened.history.periods(opened.account, code)
     if not periods:
         similar = opened.history.similar_codes(opened.account, code)
-        hint = f" (such as {', '.join(similar)})" if similar else ""
+        hint = f" (for example {', '.join(similar)})" if similar else ""
         raise CommandError.at("CODE", repr(code), f"a product that was ever listed{hint}")
     return periods
 

@@ -63,7 +63,7 @@ def week(
     context: typer.Context,
     of: Annotated[
         str | None,
-        typer.Option(metavar="DAY", help="A day of the week, such as 2026-11-23 (default: last week)"),
+        typer.Option(metavar="DAY", help="A day of the week, for example 2026-11-23 (default: last week)"),
     ] = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the page (.html) here")] = None,
     account: Account = None,

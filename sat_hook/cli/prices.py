@@ -94,7 +94,7 @@ def changes(
     context: typer.Context,
     since: Since,
     until: Until = "now",
-    product: Annotated[str, typer.Option(metavar="PATTERN", help="Only these codes, such as '*-xl'")] = "*",
+    product: Annotated[str, typer.Option(metavar="PATTERN", help="Only these codes, like '*-xl'")] = "*",
     jump_percent: Annotated[
         int | None, typer.Option(min=1, help="Only prices that moved by at least that much at once")
     ] = None,

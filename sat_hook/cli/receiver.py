@@ -44,7 +44,7 @@ def serve(
     )
 
     if prefix and (not prefix.startswith("/") or prefix.endswith("/") or "{" in prefix):
-        raise CommandError.at("--prefix", repr(prefix), "nothing, or a path such as /sat")
+        raise CommandError.at("--prefix", repr(prefix), "nothing, or a path like /sat")
 
     def source() -> ReceiverSettings:
         return (

@@ -37,7 +37,7 @@ FOUND_TROUBLE = 1
 app = typer.Typer(no_args_is_help=True, help="Close days, read their breaks, decide and sign them.")
 topup_app = typer.Typer(no_args_is_help=True, help="Top-ups of deposits.")
 
-Day = Annotated[str, typer.Argument(metavar="DAY", help="The WIB day, such as 2026-11-22")]
+Day = Annotated[str, typer.Argument(metavar="DAY", help="The WIB day, for example 2026-11-22")]
 BreakId = Annotated[str, typer.Argument(metavar="BREAK", help="The break's id (see: sat reconcile breaks)")]
 
 
@@ -170,7 +170,7 @@ app.command("report")(report)
 def record(
     context: typer.Context,
     amount: Annotated[
-        str, typer.Argument(metavar="RUPIAH", help="Whole rupiah, such as 50000000 or 50.000.000")
+        str, typer.Argument(metavar="RUPIAH", help="Whole rupiah, for example 50000000 or 50.000.000")
     ],
     reference: Annotated[str, typer.Option(help="The bank's reference; it counts once")],
     reason: Reason,
@@ -234,4 +234,4 @@ def _sign(context: typer.Context, account: str | None, day: str, signature: str,
         f"{signed['day']} at position {signed['position']} (result {signed['result_digest'][:16]}…), "
         f"{signed['open_breaks']} breaks open"
     )
-    out.print(f"prepared by {signed['prepared_by']}, certified by {signed['certified_by'] or 'nobody yet'}")
+    out.print(f"prepared by {signed['prepared_by']}, certified by {signed['certified_by'] or 'no one yet'}")

@@ -111,20 +111,20 @@ class AccountSettings:
         given: str = getattr(self, setting).strip()
         if not given:
             if default is None:
-                raise InvalidSettingsError(setting, "nothing", "an URL, because the environment is custom")
+                raise InvalidSettingsError(setting, "nothing", "a URL, because the environment is custom")
             return default
         try:
             parts = urlsplit(given)
             host = parts.hostname
             _ = parts.port
         except ValueError:
-            raise InvalidSettingsError(setting, "no URL", "an URL such as https://host/api") from None
+            raise InvalidSettingsError(setting, "no URL", "a URL like https://host/api") from None
         if parts.username is not None or parts.password is not None:
-            raise InvalidSettingsError(setting, "credentials in the URL", "an URL without them")
+            raise InvalidSettingsError(setting, "credentials in the URL", "a URL without them")
         if parts.scheme not in ("http", "https") or not host:
-            raise InvalidSettingsError(setting, repr(given), "an URL such as https://host/api")
+            raise InvalidSettingsError(setting, repr(given), "a URL like https://host/api")
         if parts.query or parts.fragment:
-            raise InvalidSettingsError(setting, "a query or fragment", "an URL without them")
+            raise InvalidSettingsError(setting, "a query or fragment", "a URL without them")
         if parts.scheme == "http" and self.environment is not Environment.CUSTOM:
             raise InvalidSettingsError(setting, "http://", "https://, because money and secrets travel there")
         return given.rstrip("/")

@@ -176,7 +176,7 @@ class AsyncSharedLimiter:
         self._offload: Offload = offload or _in_thread
         self._sleep = sleep
         self._waiting: deque[asyncio.Future[float]] = deque()
-        self._somebody_waits = asyncio.Event()
+        self._has_waiters = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
     async def acquire(self) -> None:
@@ -208,7 +208,7 @@ class AsyncSharedLimiter:
     async def _turn(self) -> float:
         turn: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
-        self._somebody_waits.set()
+        self._has_waiters.set()
         if self._keeper is None:
             self._keeper = asyncio.get_running_loop().create_task(self._keep_lease())
         try:
@@ -231,7 +231,7 @@ class AsyncSharedLimiter:
     async def _keep_lease(self) -> None:
         """Ask when a request waits, and renew while requests are in flight; runs until :meth:`close`."""
         while True:
-            self._somebody_waits.clear()
+            self._has_waiters.clear()
             if self._waiting or not self._share.is_idle:
                 await self._ask(len(self._waiting))
                 self._admit_waiting()
@@ -242,7 +242,7 @@ class AsyncSharedLimiter:
                 continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(RENEWAL_SECONDS):
-                    await self._somebody_waits.wait()
+                    await self._has_waiters.wait()
 
     async def _ask(self, waiting: int) -> None:
         share = self._share

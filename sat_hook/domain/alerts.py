@@ -69,7 +69,7 @@ _HEADLINES = {
     AlertKind.CHARGED_ABOVE_QUOTE: "orders charged above their quote",
     AlertKind.AMOUNT_UNKNOWN: "orders of which SAT names an amount that is none",
     AlertKind.CHUNK_STOPPED: "stopped chunks: not everything was sent",
-    AlertKind.FOREIGN_SPEND: "deposit spent by somebody else",
+    AlertKind.FOREIGN_SPEND: "deposit spent by another party",
     AlertKind.FINAL_WATCH_MISSED: "ended orders that were not looked at again in time",
     AlertKind.RECONCILIATION_BREAK: "breaks of the reconciliation",
     AlertKind.INTAKE_ROWS_FREED: "table rows whose run came to nothing, free again",

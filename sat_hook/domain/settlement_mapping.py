@@ -129,21 +129,21 @@ class SettlementMapping(BaseModel):
     @classmethod
     def _one_mark(cls, mark: str) -> str:
         if len(mark) > 1 or mark.isalnum() or mark in ("-", "+", "(", ")"):
-            raise ValueError("expected one mark or none, such as '.' or ','")
+            raise ValueError("expected one mark or none, for example '.' or ','")
         return mark
 
     @field_validator("prefix", "suffix")
     @classmethod
     def _no_digits(cls, affix: str) -> str:
         if any(mark.isdigit() for mark in affix) or affix.strip() in ("-", "+", "(", ")"):
-            raise ValueError("expected a word without digits, such as 'Rp', and no sign")
+            raise ValueError("expected a word without digits, for example 'Rp', and no sign")
         return affix.strip()
 
     @field_validator("delimiter")
     @classmethod
     def _one_delimiter(cls, delimiter: str) -> str:
         if len(delimiter) != 1 or delimiter in '"\r\n\0':
-            raise ValueError("expected one mark, such as ';'")
+            raise ValueError("expected one mark, for example ';'")
         return delimiter
 
     @field_validator("encoding")
@@ -153,14 +153,14 @@ class SettlementMapping(BaseModel):
             codecs.lookup(encoding)
             "1".encode(encoding)
         except (LookupError, ValueError):
-            raise ValueError("expected the encoding of a text, such as utf-8-sig or cp1252") from None
+            raise ValueError("expected the encoding of a text, for example utf-8-sig or cp1252") from None
         return encoding
 
     @field_validator("mask_marks")
     @classmethod
     def _no_digit_masks(cls, marks: str) -> str:
         if any(mark.isdigit() for mark in marks):
-            raise ValueError("expected marks that are no digits, such as '*'")
+            raise ValueError("expected marks that are no digits, for example '*'")
         return marks
 
     @model_validator(mode="after")

@@ -122,7 +122,7 @@ def checkpoint_publication() -> Publication:
     if not uri:
         raise PublicationError(
             f"environment variable {CHECKPOINTS_URI_VARIABLE}: found nothing; expected a URI outside the "
-            "database, such as s3://bucket/checkpoints or file:///mnt/worm/checkpoints"
+            "database, for example s3://bucket/checkpoints or file:///mnt/worm/checkpoints"
         )
     parts = urlsplit(uri)
     if parts.scheme in ("", "file"):

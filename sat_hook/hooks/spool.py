@@ -130,6 +130,6 @@ def _configured(variable: str) -> str:
     if not uri:
         raise SpoolError(
             f"environment variable {variable}: found nothing; expected a URI that every worker can reach, "
-            "such as s3://bucket/sat or file:///var/lib/sat"
+            "for example s3://bucket/sat or file:///var/lib/sat"
         )
     return uri

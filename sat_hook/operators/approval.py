@@ -152,7 +152,7 @@ def subject_of(request: ApprovalRequest) -> str:
 def body_of(request: ApprovalRequest) -> str:
     """The request for the approver, as Markdown: sums and digests, no customer's name or number."""
     batch, terms = request.batch, request.terms
-    maker = f"user {_plain(request.maker)}" if request.maker else "a service: whoever may, may approve"
+    maker = f"user {_plain(request.maker)}" if request.maker else "a service: any approver will do"
     lines = [
         "| | |",
         "|---|---|",

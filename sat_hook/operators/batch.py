@@ -319,8 +319,8 @@ class SATResultsOperator(SATBatchOperator):
             )
         if summary.in_flight:
             raise AirflowFailException(
-                f"{summary.in_flight} orders of batch {self.batch} are still under way, and nobody waits for "
-                "them here: see the failed task wait, and clear it with what follows it. The DAG "
+                f"{summary.in_flight} orders of batch {self.batch} are still under way, and no task waits "
+                "for them: see the failed task wait, and clear it with what follows it. The DAG "
                 "order_recovery follows them meanwhile"
             )
         return {

@@ -102,8 +102,8 @@ class SATSnapshotPricesOperator(BaseOperator):
         self.log.info("%s products are listed, %s changed.", snapshot.listed, len(report.changes))
         if snapshot.unconfirmed:
             self.log.warning(
-                "%s products are not on the list, and nobody could say that they are gone: they stay as they "
-                "were.",
+                "%s products are not on the list, and SAT did not confirm that they are gone: they stay as "
+                "they were.",
                 snapshot.unconfirmed,
             )
         if report.jumps:

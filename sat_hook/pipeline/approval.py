@@ -167,11 +167,11 @@ def approve(
     batch = load_batch(handler.store, batch_id)
     approver = user_of(provenance)
     if approver is None:
-        _refuse(handler, batch, ApprovalRefusal.NO_USER, "nobody is named who answered", provenance)
+        _refuse(handler, batch, ApprovalRefusal.NO_USER, "the answer names no user", provenance)
         raise ApproverRefusedError(f"batch {batch_id}: the answer names no user, so it does not count")
     maker = maker_of(handler.store, batch_id)
     if maker is not None and is_same_person(approver, maker):
-        text = f"user {approver!r} submitted the batch; expected somebody else to approve it"
+        text = f"user {approver!r} submitted the batch; expected another user to approve it"
         _refuse(handler, batch, ApprovalRefusal.OWN_BATCH, text, provenance)
         raise ApproverRefusedError(f"batch {batch_id}: {text}")
     request = _request(handler.store, batch, policy)

@@ -236,8 +236,8 @@ def _record(
 def _tell(account: str, movement: Movement) -> None:
     if movement.kind is MovementKind.FOREIGN_SPEND:
         _log.warning(
-            "Account %s: the deposit holds Rp %s; our own orders explain no less than Rp %s. Somebody else "
-            "seems to spend from it.",
+            "Account %s: the deposit holds Rp %s; our own orders explain no less than Rp %s. Another "
+            "party seems to spend from it.",
             account,
             f"{movement.found_rupiah:,}",
             f"{movement.expected_rupiah:,}",

@@ -86,8 +86,8 @@ def decide_held_batch(
     if not decided:
         for_what = f" for {held_for.value}" if held_for else ""
         raise OverrideRefusedError(
-            f"batch {batch_id}: found no order held{for_what}; expected at least one. Orders that wait for "
-            "nobody and were not sent are ended by: sat batch withdraw"
+            f"batch {batch_id}: found no order held{for_what}; expected at least one. Orders that "
+            "were not sent and are not held are ended by: sat batch withdraw"
         )
     if decision is HeldDecision.RELEASE:
         reopen(handler, batch_id, provenance)

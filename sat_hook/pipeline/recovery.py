@@ -49,7 +49,7 @@ class RecoveryReport:
 class Recovery:
     """Recovers the orders of an account that are in flight, from every batch.
 
-    :param limits: within the account's rules (:func:`~sat_hook.pipeline.account_rules.dedup_horizon_seconds`).
+    :param limits: within the account's rules.
     """
 
     def __init__(

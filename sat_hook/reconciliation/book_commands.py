@@ -124,7 +124,7 @@ def standing(keeper: BookKeeper, account: str, day: date) -> Signed:
     books = keeper.books(account)
     prepared, certified = books.prepared.get(day), books.certified.get(day)
     if prepared is None:
-        raise BooksRefusedError(f"{day}: found nobody's signature; expected a day that was prepared")
+        raise BooksRefusedError(f"{day}: found no signature; expected a day that was prepared")
     return Signed(
         day=day,
         position=prepared.event.position,

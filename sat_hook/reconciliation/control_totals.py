@@ -106,7 +106,7 @@ def control_breaks(
                 f"{name} look",
                 day.day.isoformat(),
                 BreakCategory.CONTROL,
-                f"nobody looked at the deposit near the {name} cut-off",
+                f"the deposit was not observed near the {name} cut-off",
                 ours="no saldo",
                 theirs="a saldo",
             )

@@ -72,7 +72,7 @@ class SheetReading:
             )
             yield SettlementNote(NoteKind.FORMULAS_WITHOUT_VALUE, text, is_doubt=True)
         if facts.error_cells:
-            text = f"cells with an error such as #N/A, which count as empty: {facts.error_cells:,}"
+            text = f"cells with an error like #N/A, which count as empty: {facts.error_cells:,}"
             yield SettlementNote(NoteKind.ERROR_CELLS, text)
         if facts.hidden_rows:
             text = f"hidden rows, which are read like the others: {facts.hidden_rows:,}"

@@ -104,7 +104,7 @@ class _Listener:
                 if not await asyncio.to_thread(self._listen_on, missing):
                     self._rests_until = float("inf")
                     logger.warning(
-                        "Nobody is woken by callbacks: the application database is reached through a pooler. "
+                        "Callbacks wake no waiting task: the application database is behind a pooler. "
                         "Waits look every few seconds. Give its connection the extra fields listen_host and "
                         "listen_port, which lead to PostgreSQL itself."
                     )

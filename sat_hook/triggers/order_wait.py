@@ -117,7 +117,7 @@ class SATOrderWaitTrigger(BaseTrigger):
                 self.log.warning("The application database is away, waiting for it: %s", error)
                 await asyncio.sleep(TROUBLE_PAUSE_SECONDS)
                 if await application.has_moved():
-                    self.log.info("Connection %s has changed: connecting anew.", self.db_conn_id)
+                    self.log.info("Connection %s has changed: reconnecting.", self.db_conn_id)
                     return None
                 continue
             if polled.unproven:

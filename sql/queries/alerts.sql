@@ -44,7 +44,7 @@ ON CONFLICT (key) DO NOTHING
 RETURNING key;
 
 -- name: claim_alerts_to_notify(now, lease_until, limit)
--- Alerts that nobody was told of yet; until the lease ends nobody else gets them.
+-- Lease alerts that were not sent yet.
 WITH claimed AS (
     UPDATE sat.alerts
     SET next_try_at = :lease_until, tries = tries + 1
@@ -65,7 +65,7 @@ SELECT * FROM claimed ORDER BY alert_id;
 UPDATE sat.alerts SET notified_at = :now, trouble = NULL WHERE key = ANY (:keys);
 
 -- name: settle_logged(keys, now, trouble)!
--- Nobody was told, and nobody will be: there is a line in a task's log, and the reason for that.
+-- Not sent, and never will be: the alert is in a task's log, with the reason.
 UPDATE sat.alerts SET notified_at = :now, trouble = :trouble WHERE key = ANY (:keys);
 
 -- name: settle_not_notified(keys, next_try_at, trouble)!

@@ -135,7 +135,7 @@ GROUP BY m.request_id
 ORDER BY 1;
 
 -- name: lock_log()!
--- Nobody appends and nobody closes a position until this transaction ends.
+-- Lock out appends and closed positions until this transaction ends.
 SELECT pg_advisory_xact_lock(sat.log_lock_key());
 
 -- name: wait_without_limit()!
@@ -143,7 +143,7 @@ SELECT pg_advisory_xact_lock(sat.log_lock_key());
 SET LOCAL statement_timeout = 0;
 
 -- name: empty_derived_tables()!
--- Deleted and not truncated: whoever reads meanwhile goes on seeing what was there.
+-- Deleted and not truncated: concurrent readers keep their snapshot.
 WITH orders AS (DELETE FROM sat.orders), movements AS (DELETE FROM sat.order_movements), batches AS (DELETE FROM sat.batches),
     accounts AS (DELETE FROM sat.accounts), prices AS (DELETE FROM sat.product_prices)
 DELETE FROM sat.stream_heads;

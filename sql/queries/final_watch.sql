@@ -1,5 +1,5 @@
 -- name: watch_cursor(reader)$
--- Up to which position the log has been read for one mark; whoever else reads for it waits.
+-- Up to which position the log has been read for one mark; locks out other readers of it.
 WITH kept AS (
     INSERT INTO sat.log_cursors (reader, position) VALUES (:reader, 0)
     ON CONFLICT (reader) DO UPDATE SET position = log_cursors.position
@@ -32,7 +32,7 @@ ON CONFLICT (end_position, days) DO NOTHING
 RETURNING end_position;
 
 -- name: claim_looks(account, days, now, lease_until, limit)
--- Take looks that are due; until the lease ends nobody else gets them.
+-- Lease rechecks that are due.
 UPDATE sat.final_watch AS w
 SET next_try_at = :lease_until, tries = w.tries + 1
 FROM (

@@ -1,5 +1,5 @@
 -- name: lock_funds(account)!
--- Nobody else reserves from this account, or records a look at its deposit, until this transaction ends.
+-- Lock reservations and deposit observations of this account until this transaction ends.
 SELECT pg_advisory_xact_lock(sat.funds_lock_class(), hashtext(:account));
 
 -- name: record_observation(account, saldo_rupiah, requested_at, received_at, response_digest, is_compared)!

@@ -1,6 +1,6 @@
 -- name: claim_rows(account, claimed_by, limit, passed_over)!
 -- Mark unclaimed rows of an account as this claimer's. The claim is the run's own name, so that a second try
--- of the same run finds the same rows and nobody else takes them. Rows with a batch reference in `passed_over`
+-- of the same run finds the same rows and no other run takes them. Rows with a batch reference in `passed_over`
 -- ('' is none) are left alone.
 UPDATE sat.order_intake
 SET claimed_by = :claimed_by, claimed_at = clock_timestamp()

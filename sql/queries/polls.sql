@@ -53,7 +53,7 @@ WHERE q.account = :account
   AND NOT EXISTS (SELECT FROM sat.orders AS o WHERE o.request_id = q.request_id AND o.account = q.account);
 
 -- name: claim_due(batch_id, account, now, lease_until, limit)
--- Take orders that are due; until the lease ends nobody else gets them.
+-- Lease orders that are due.
 UPDATE sat.poll_schedule AS p
 SET due_at = :lease_until, polls = p.polls + 1
 WHERE p.request_id IN (

@@ -1,9 +1,9 @@
 -- name: hold_log()!
--- Nobody rebuilds what is derived until this transaction ends.
+-- Keep rebuilds out until this transaction ends.
 SELECT pg_advisory_xact_lock_shared(sat.log_lock_key());
 
 -- name: lock_history(account)!
--- Nobody else records a price list of this account until this transaction ends.
+-- Lock the account's price lists until this transaction ends.
 SELECT pg_advisory_xact_lock(sat.price_lock_class(), hashtext(:account));
 
 -- name: last_complete_at(account)$
@@ -126,7 +126,7 @@ WHERE p.account = :account AND p.product_code = :product_code
 ORDER BY lower(h.valid);
 
 -- name: similar_codes(account, product_code, limit)
--- Codes of the account that contain what somebody typed, or begin like it.
+-- Codes of the account that contain the typed text, or begin like it.
 SELECT product_code FROM sat.products
 WHERE account = :account
   AND (strpos(lower(product_code), lower(:product_code)) > 0
@@ -164,7 +164,7 @@ WHERE p.account = :account AND h.valid @> :at::timestamptz
 ORDER BY p.product_code;
 
 -- name: unannounced(account, announced_by)
--- Snapshots with changes that nobody announced, or that this very run did in an earlier try; the oldest first.
+-- Snapshots whose changes are not announced, or were announced by an earlier try of this run; oldest first.
 SELECT s.snapshot_id, s.asked_at, s.changes
 FROM sat.price_snapshots AS s
 LEFT JOIN sat.price_announcements AS a USING (snapshot_id)

@@ -158,7 +158,7 @@ def test_connection_is_added_and_works(page: Page, airflow: Airflow) -> None:
         ("sat_key", {"private_key": "no key at all"}, "field private_key: found 0 private keys"),
         ("sat_no_file", {"private_key": "", "private_key_path": "/nowhere/k.pem"}, "No such file"),
         ("sat_path", {"base_url": "{sat}/wrong"}, "is the base URL that of a SAT server (it ends in /api)?"),
-        ("sat_slip", {"base_url": "127.0.0.1/api"}, "expected an URL such as https://host/api"),
+        ("sat_slip", {"base_url": "127.0.0.1/api"}, "expected a URL like https://host/api"),
         (
             "sat_down",
             {"base_url": f"{CLOSED_PORT}/api", "token_url": f"{CLOSED_PORT}/token"},

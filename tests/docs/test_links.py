@@ -28,7 +28,7 @@ def test_links_resolve(which: Page) -> None:
 
 @pytest.mark.parametrize("which", pages(), ids=lambda one: one.name)
 def test_named_files_exist(which: Page) -> None:
-    """A span such as `docs/deploy.md` or `stack/` that begins with a folder of ours names something."""
+    """A span like `docs/deploy.md` or `stack/` that begins with a folder of ours names something."""
     for span in which.spans():
         if PATH.fullmatch(span) and span.split("/")[0] in FOLDERS and "/" in span:
             assert (CHECKOUT / span).exists(), f"{which.name}: {span}"

@@ -15,7 +15,7 @@ class WatchedGuards(Knowledge):
     """Checks what may be sent."""
 
     def _check_approver(self, batch_id: str, provenance: Provenance) -> None:
-        self.require(provenance.actor.startswith("user:"), "approved by nobody", batch_id)
+        self.require(provenance.actor.startswith("user:"), "approved by no user", batch_id)
         maker = self._makers.get(batch_id, "")
         self.require(not is_same_person(provenance.actor, maker), "approved by its maker", batch_id)
 
@@ -27,7 +27,7 @@ class WatchedGuards(Knowledge):
         if order.batch_id in self._asked_for:
             self.require(
                 order.approved_rupiah is not None and price_rupiah <= order.approved_rupiah,
-                "an intent that nobody approved",
+                "an intent without an approval",
                 request_id,
             )
         if known.was_released:

@@ -110,7 +110,7 @@ def test_mistakes_are_one_line(sat: Run) -> None:
     for words, expected in (
         (
             ("show", "50k-simpatty"),
-            "found '50k-simpatty'; expected a product that was ever listed (such as 50k-",
+            "found '50k-simpatty'; expected a product that was ever listed (for example 50k-",
         ),
         (("show", "50k-simpati", "--at", "noon"), "--at: found 'noon'; expected a time like"),
         (("show", "50k-simpati", "--account", "north"), "--account: found 'north'; expected one of demo"),

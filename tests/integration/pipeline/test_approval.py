@@ -179,10 +179,10 @@ def test_an_approval_is_recorded_under_its_user_order_by_order() -> None:
 
 @pytest.mark.parametrize("name", ["mia", "Mia", "MIA", "ｍｉａ", " mia ", "m\u200bia", "mi\u00ada"])
 def test_nobody_approves_their_own_batch(name: str) -> None:
-    """Refused and recorded under the maker's name; somebody else's answer still counts afterwards."""
+    """Refused and recorded under the maker's name; another user's answer still counts afterwards."""
     desk = Desk(*TWO)
     terms = desk.asked()
-    with pytest.raises(ApproverRefusedError, match="expected somebody else"):
+    with pytest.raises(ApproverRefusedError, match="expected another user"):
         desk.approve(terms, Provenance(f"user:{name}", "answer"))
     [(actor, data)] = desk.events("ApprovalRefused")
     assert actor == f"user:{name}"

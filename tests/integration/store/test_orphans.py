@@ -69,7 +69,7 @@ def test_appends_go_on_while_a_position_is_closed_behind_an_orphan(
 
 
 def test_an_orphan_is_ended_by_the_server(database: ApplicationDatabase) -> None:
-    """Sessions that set nothing, such as psql, have the defaults of their roles: a minute."""
+    """Sessions that set nothing, for example psql, have the defaults of their roles: a minute."""
     with closing(psycopg2.connect(database.superuser_dsn)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT rolname, rolconfig FROM pg_roles WHERE rolname = ANY (%s)", (list(ROLES),))
         found = {role: set(config) for role, config in cursor.fetchall()}

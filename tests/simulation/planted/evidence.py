@@ -163,7 +163,9 @@ def _classify_status_by(stack: ExitStack, wrong: Callable[..., Any]) -> None:
 
 
 @bug(
-    "bad signature accepted", "a status counts whoever signed it", "a status whose evidence SAT did not sign"
+    "bad signature accepted",
+    "a status counts without a check of its signature",
+    "a status whose evidence SAT did not sign",
 )
 def _bad_signature_accepted(stack: ExitStack) -> None:
     world_with(stack, {"fault": "bad_signature", "rate": 0.2, "name": "stranger", "manner": "stranger"})

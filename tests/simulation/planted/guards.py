@@ -142,7 +142,7 @@ def _maker_approves(stack: ExitStack) -> None:
 @bug(
     "approval not waited for",
     "approval is asked for, and the batch goes on",
-    "an intent that nobody approved",
+    "an intent without an approval",
 )
 def _approval_not_waited_for(stack: ExitStack) -> None:
     real = BatchRun.ask_approval

@@ -148,7 +148,7 @@ def _resend_before_deadline(stack: ExitStack) -> None:
     )
 
 
-@bug("resend with another body", "the body is made anew for every attempt", "a resend with another body")
+@bug("resend with another body", "every attempt builds its own body", "a resend with another body")
 def _resend_with_another_body(stack: ExitStack) -> None:
     real_body = sender.checkout_body
 

@@ -172,7 +172,7 @@ def _acceptance_as_success(stack: ExitStack) -> None:
 
 @bug(
     "unknown status taken as success",
-    "a signed status that nobody knows ends the order",
+    "an unlisted signed status ends the order",
     "OrderSucceeded on a status",
 )
 def _unknown_status_as_success(stack: ExitStack) -> None:
@@ -198,7 +198,7 @@ def _escalation_as_failure(stack: ExitStack) -> None:
     decide_by(stack, asked.Escalate, escalate)
 
 
-@bug("nobody is told", "orders that do not end are left as they are", "an order never ends")
+@bug("no escalation", "orders that do not end are left as they are", "an order never ends")
 def _nobody_is_told(stack: ExitStack) -> None:
     async def escalate(self: Recovery, orders: list[Order], now: datetime) -> int:
         return 0

@@ -258,7 +258,7 @@ MISTAKES = [
     (["batch", "submit", "."], {}, ".: found a directory; expected"),
     (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_URL": ""}, "setting SAT_AIRFLOW_URL"),
     (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_URL": "ftp://x"}, "expected an http or https URL"),
-    (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_URL": "http://127.0.0.1:1"}, "nobody who answers"),
+    (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_URL": "http://127.0.0.1:1"}, "no answer"),
     (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_PASSWORD": "wrong-secret"}, "HTTP 401 for user 'ops'"),
     (["batch", "results", "nonsense"], {}, "ID: found 'nonsense'; expected a batch id"),
     (["batch", "show", BATCH_ID], {}, "setting SAT_DB_DSN"),
