@@ -6,7 +6,7 @@ import os
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from pydantic import ValidationError, field_validator
+from pydantic import SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sat_hook.pipeline.limits import (
@@ -27,21 +27,37 @@ NOT_BY_VARIABLE = frozenset({"days"})
 
 
 class BadLimitError(ValueError):
-    """An environment variable has the wrong kind of number for its limit, or names an unknown limit."""
+    """An environment variable has a value of the wrong kind, or names an unknown limit."""
 
 
 class DeploymentSettings(BaseSettings):
-    """The limits of a deployment. ``SAT_<GROUP>_<NAME>`` sets one; an empty variable is not set.
+    """A deployment's places and limits. An empty variable is not set.
 
-    A caller's value takes precedence: a run's parameter, or a connection's own setting.
+    ``SAT_<GROUP>_<NAME>`` sets a limit. A caller's value takes precedence: a run's parameter, or a
+    connection's own setting.
+
+    :param accounts: the connections that scheduled DAGs work for, separated by commas.
+    :param rights_file: see :mod:`sat_hook.application.rights`.
+    :param receiver_config: the receiver's file, see :mod:`sat_hook.receiver.settings`.
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="_", env_nested_max_split=1, frozen=True
+        env_prefix=PREFIX,
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_ignore_empty=True,
+        frozen=True,
     )
 
+    accounts: str = ""
+    spool_uri: str = ""
+    results_uri: str = ""
+    settlements_uri: str = ""
+    checkpoints_uri: str = ""
     rights_file: str = ""
     rights_from_auth_manager: bool = False
+    receiver_config: str = ""
+    receiver_dsn: SecretStr = SecretStr("")
 
     maximum: FileLimits = FileLimits()
     claim: ClaimLimits = ClaimLimits()
@@ -55,7 +71,9 @@ class DeploymentSettings(BaseSettings):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _without_empty(cls, group: Any) -> Any:
+    def _stripped(cls, group: Any) -> Any:
+        if isinstance(group, str):
+            return group.strip()
         if not isinstance(group, dict):
             return group
         return {name: text.strip() for name, text in group.items() if text.strip()}
@@ -88,6 +106,8 @@ def _in_words(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     group, *member = (str(part) for part in first["loc"])
     variable = "_".join((PREFIX.rstrip("_"), group, *member)).upper()
+    if not member:
+        return f"environment variable {variable}: found {first['input']!r}; expected true or false"
     if variable not in variables():
         mine = sorted(name for name in variables() if name.startswith(f"{PREFIX}{group}_".upper()))
         return f"environment variable {variable}: no such limit; there are {mine}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -29,7 +30,7 @@ def settings_of(context: typer.Context) -> CommandSettings:
     """Return the settings of this invocation."""
     config = context.obj
     assert config is None or isinstance(config, Path)
-    return find_settings(config)
+    return find_settings(config, os.environ, Path.cwd())
 
 
 def dsn_of(settings: CommandSettings, key: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -35,22 +35,19 @@ def serve(
     import logging
     import socket
 
+    from sat_hook.application.settings import read_settings
     from sat_hook.receiver.server import CONNECTION_BACKLOG, make_server
-    from sat_hook.receiver.settings import (
-        DSN_VARIABLE,
-        ReceiverSettings,
-        load_settings,
-        settings_from_environment,
-    )
+    from sat_hook.receiver.settings import load_settings
 
     if prefix and (not prefix.startswith("/") or prefix.endswith("/") or "{" in prefix):
         raise CommandError.at("--prefix", repr(prefix), "nothing, or a path like /sat")
 
-    def source() -> ReceiverSettings:
-        return (
-            load_settings(settings, os.environ.get(DSN_VARIABLE)) if settings else settings_from_environment()
+    deployment = read_settings()
+    if not (named := settings or deployment.receiver_config):
+        raise CommandError.at(
+            "environment variable SAT_RECEIVER_CONFIG", "nothing", "the path of the receiver's JSON file"
         )
-
+    source = partial(load_settings, Path(named), deployment.receiver_dsn.get_secret_value())
     loaded = source()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -6,7 +6,6 @@ searched for ``.stack/sat.env``.
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,18 +64,16 @@ class CommandSettings:
         return value
 
 
-def find_settings(
-    config: Path | None, environment: Mapping[str, str] = os.environ, folder: Path | None = None
-) -> CommandSettings:
+def find_settings(config: Path | None, environment: Mapping[str, str], folder: Path) -> CommandSettings:
     """Return the settings for this invocation.
 
     :param config: the file of ``--config``.
-    :param folder: where the search for the usual file begins; default: the current folder.
+    :param folder: where the search for the usual file begins.
     :raises CommandError: the file cannot be read, belongs to another user, or has a line that is not
         NAME=value.
     """
     named = config or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)
-    path = named or _usual_file(folder or Path.cwd())
+    path = named or _usual_file(folder)
     from_file = _read(path) if path is not None else {}
     from_environment = {key: environment[key] for key in KEYS if environment.get(key)}
     where = str(path) if path is not None else f"no {USUAL_FILE} here or above"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Mapping
 from pathlib import Path
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
@@ -15,14 +14,14 @@ CA_BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", 
 """In order of precedence."""
 
 
-def ca_bundle(environment: Mapping[str, str] | None = None) -> str:
+def ca_bundle() -> str:
     """The file or folder of trusted authorities: from the environment, else from certifi.
 
     :raises InvalidSettingsError: when a variable names a missing path; it is safer to stop than to trust
         other authorities than the operator chose.
     """
     for variable in CA_BUNDLE_VARIABLES:
-        path = (os.environ if environment is None else environment).get(variable, "")
+        path = os.environ.get(variable, "")
         if path:
             if not Path(path).exists():
                 raise InvalidSettingsError(variable, f"{path!r}, which does not exist", "a CA bundle")

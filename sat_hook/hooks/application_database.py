@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from airflow.sdk import BaseHook, Connection
 from psycopg2.extensions import make_dsn
 
-from sat_hook.application.settings import DeploymentSettings, read_settings
+from sat_hook.application.settings import read_settings
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.store.alerts import AlertBook
@@ -44,6 +44,7 @@ class ApplicationHook(BaseHook):
 
     :param db_conn_id: the connection's id.
     :param component: shown as ``application_name`` in PostgreSQL.
+    :raises BadLimitError: when an environment variable of the deployment is wrong or misspelled.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class ApplicationHook(BaseHook):
         self.db_conn_id = db_conn_id
         self.component = component
         self._ways: DatabaseWays | None = None
+        self.settings = read_settings()
 
     async def aconnect(self) -> None:
         """Fetch the connection from an event loop, which lazy loading would block."""
@@ -88,11 +90,6 @@ class ApplicationHook(BaseHook):
         if self._ways is None:
             self._ways = ways_of(self.get_connection(self.db_conn_id))
         return Database(self._ways.dsn, self.component, listen_dsn=self._ways.listen_dsn)
-
-    @cached_property
-    def settings(self) -> DeploymentSettings:
-        """The deployment's limits; raises BadLimitError."""
-        return read_settings()
 
     @cached_property
     def store(self) -> PostgresEventStore:

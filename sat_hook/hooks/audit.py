@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
@@ -10,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from airflow.sdk import BaseHook, ObjectStoragePath
 
+from sat_hook.application.settings import DeploymentSettings
 from sat_hook.audit.keys import AuditSigner, AuditVerifier
 from sat_hook.audit.publication import (
     Publication,
@@ -23,7 +23,6 @@ from sat_hook.hooks.sat_connection import SATConnectionError, pem_blocks, settin
 from sat_hook.protocol.signing import MalformedKeyError, Verifier
 
 AUDIT_CONNECTION = "sat_audit"
-CHECKPOINTS_URI_VARIABLE = "SAT_CHECKPOINTS_URI"
 _LARGEST_KEY_FILE_BYTES = 65_536
 
 
@@ -113,15 +112,15 @@ def sat_status_keys(
     return keys, keyless
 
 
-def checkpoint_publication() -> Publication:
-    """Where checkpoints are published (environment variable ``SAT_CHECKPOINTS_URI``).
+def checkpoint_publication(deployment: DeploymentSettings) -> Publication:
+    """Where checkpoints are published.
 
     :raises PublicationError: no place is configured.
     """
-    uri = os.environ.get(CHECKPOINTS_URI_VARIABLE, "").strip()
+    uri = deployment.checkpoints_uri
     if not uri:
         raise PublicationError(
-            f"environment variable {CHECKPOINTS_URI_VARIABLE}: found nothing; expected a URI outside the "
+            "environment variable SAT_CHECKPOINTS_URI: found nothing; expected a URI outside the "
             "database, for example s3://bucket/checkpoints or file:///mnt/worm/checkpoints"
         )
     parts = urlsplit(uri)

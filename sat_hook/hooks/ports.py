@@ -23,7 +23,7 @@ def ports_of(hook: SATHook, application: ApplicationHook) -> Ports:
     """The ports of the account of ``hook``. In an event loop, connect both hooks first."""
 
     def rollback() -> CheckpointForkedError | None:
-        return detect_rollback(application.database, checkpoint_publication())
+        return detect_rollback(application.database, checkpoint_publication(application.settings))
 
     settings = hook.settings()
     return ports_on(
@@ -31,8 +31,8 @@ def ports_of(hook: SATHook, application: ApplicationHook) -> Ports:
         application.handler,
         settings,
         hook.async_client,
-        submissions=submissions_spool(),
-        results=results_spool(),
+        submissions=submissions_spool(application.settings),
+        results=results_spool(application.settings),
         limits=StepLimits.of(application.settings, settings),
         rollback=rollback,
         connection=hook.sat_conn_id,

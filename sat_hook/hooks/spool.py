@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -10,10 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 from airflow.sdk import ObjectStoragePath
 
+from sat_hook.application.settings import DeploymentSettings
 from sat_hook.store.spool import LocalSpool, NamedSpool, SpoolError, SpoolFileGoneError
-
-SPOOL_URI_VARIABLE = "SAT_SPOOL_URI"
-RESULTS_URI_VARIABLE = "SAT_RESULTS_URI"
 
 
 class ObjectStorageSpool:
@@ -54,11 +51,12 @@ def spool_at(base_uri: str) -> NamedSpool:
     return ObjectStorageSpool(base_uri)
 
 
-class _SpoolOfVariable:
-    """The spool named by an environment variable. It is read on use, because most steps need no spool."""
+class _ConfiguredSpool:
+    """The spool that an environment variable names. It may be missing, because most steps need no spool."""
 
-    def __init__(self, variable: str) -> None:
+    def __init__(self, variable: str, uri: str) -> None:
         self._variable = variable
+        self._uri = uri
 
     def write(self, name: str, content: bytes) -> str:
         return self._spool().write(name, content)
@@ -70,27 +68,27 @@ class _SpoolOfVariable:
         return self._spool().open(uri)
 
     def _spool(self) -> NamedSpool:
-        return spool_at(_configured(self._variable))
+        return spool_at(_configured(self._variable, self._uri))
 
 
-def submissions_spool() -> NamedSpool:
-    """The spool of submitted files (environment variable ``SAT_SPOOL_URI``)."""
-    return _SpoolOfVariable(SPOOL_URI_VARIABLE)
+def submissions_spool(deployment: DeploymentSettings) -> NamedSpool:
+    """The spool of submitted files."""
+    return _ConfiguredSpool("SAT_SPOOL_URI", deployment.spool_uri)
 
 
-def results_spool() -> NamedSpool:
-    """The spool of result files (environment variable ``SAT_RESULTS_URI``)."""
-    return _SpoolOfVariable(RESULTS_URI_VARIABLE)
+def results_spool(deployment: DeploymentSettings) -> NamedSpool:
+    """The spool of result files."""
+    return _ConfiguredSpool("SAT_RESULTS_URI", deployment.results_uri)
 
 
-def exports_folder() -> Path | None:
+def exports_folder(deployment: DeploymentSettings) -> Path | None:
     """The folder of evidence packs (``exports/`` below ``SAT_RESULTS_URI``), if that is a folder.
 
     Packs are written in their final folder, because they may be larger than the free space in /tmp.
 
     :raises SpoolError: it cannot be created.
     """
-    parts = urlsplit(_exports_uri())
+    parts = urlsplit(_exports_uri(deployment))
     if parts.scheme not in ("", "file"):
         return None
     folder = Path(unquote(parts.path))
@@ -101,13 +99,13 @@ def exports_folder() -> Path | None:
     return folder
 
 
-def keep_export(pack: Path) -> str:
+def keep_export(deployment: DeploymentSettings, pack: Path) -> str:
     """Store a written evidence pack without reading it into memory; return its URI.
 
     :raises SpoolError: it cannot be stored.
     """
-    folder = exports_folder()
-    uri = f"{_exports_uri()}/{pack.name}"
+    folder = exports_folder(deployment)
+    uri = f"{_exports_uri(deployment)}/{pack.name}"
     try:
         if folder is not None:
             # It may hold customers' data and vouchers. Airflow's processes share a user, or at least a group.
@@ -121,12 +119,11 @@ def keep_export(pack: Path) -> str:
     return uri
 
 
-def _exports_uri() -> str:
-    return f"{_configured(RESULTS_URI_VARIABLE).rstrip('/')}/exports"
+def _exports_uri(deployment: DeploymentSettings) -> str:
+    return f"{_configured('SAT_RESULTS_URI', deployment.results_uri).rstrip('/')}/exports"
 
 
-def _configured(variable: str) -> str:
-    uri = os.environ.get(variable, "").strip()
+def _configured(variable: str, uri: str) -> str:
     if not uri:
         raise SpoolError(
             f"environment variable {variable}: found nothing; expected a URI that every worker can reach, "

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from airflow.sdk import Param, task
 
-#: Ids of the connections that scheduled runs work for, separated by commas.
-ACCOUNTS_VARIABLE = "SAT_ACCOUNTS"
+from sat_hook.application.settings import read_settings
 
 
 def accounts_of_installation() -> list[str]:
@@ -16,7 +14,7 @@ def accounts_of_installation() -> list[str]:
 
     A scheduled run always uses the default of its parameters.
     """
-    named = (name.strip() for name in os.environ.get(ACCOUNTS_VARIABLE, "").split(","))
+    named = (name.strip() for name in read_settings().accounts.split(","))
     return list(dict.fromkeys(name for name in named if name)) or ["sat_default"]
 
 

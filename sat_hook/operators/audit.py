@@ -119,7 +119,8 @@ class SATVerifyLogOperator(BaseOperator):
         application = ApplicationHook(self.db_conn_id, "sat verify")
         now = SystemClock().now()
         sat_keys, keyless = sat_status_keys(accounts_of_installation(), self.audit_conn_id)
-        trust = Trust(audit_verifier(self.audit_conn_id), checkpoint_publication(), sat_keys=sat_keys)
+        published = checkpoint_publication(application.settings)
+        trust = Trust(audit_verifier(self.audit_conn_id), published, sat_keys=sat_keys)
         since = None if self.is_everything(now) else now - timedelta(days=self.days)
         findings = LogTrouble(now)
 
@@ -194,10 +195,11 @@ class SATExportOperator(BaseOperator):
         _checkpoints(application, self.audit_conn_id, provenance_of(context))
         keys = audit_verifier(self.audit_conn_id)
         asker = requested_by(application.store, self.export_id)
-        with tempfile.TemporaryDirectory(prefix=".draft-", dir=exports_folder()) as folder:
+        place = exports_folder(application.settings)
+        with tempfile.TemporaryDirectory(prefix=".draft-", dir=place) as folder:
             path = Path(folder) / f"{self.export_id}.zip"
             written = PackWriter(application.database, export, asker, signer, keys).write(path)
-            uri = keep_export(path)
+            uri = keep_export(application.settings, path)
         record_written(
             application.store,
             SystemClock(),
@@ -223,7 +225,8 @@ class SATExportOperator(BaseOperator):
 
 
 def _checkpoints(application: ApplicationHook, audit_conn_id: str, provenance: Provenance) -> tuple[int, int]:
-    clock, database, publication = SystemClock(), application.database, checkpoint_publication()
+    clock, database = SystemClock(), application.database
+    publication = checkpoint_publication(application.settings)
     signer, keys = audit_signer(audit_conn_id), audit_verifier(audit_conn_id)
     trouble: Exception
     try:

@@ -190,13 +190,14 @@ class SATSummarisePricesOperator(BaseOperator):
         week = Week.of(date.fromisoformat(self.day)) if self.day else Week.last_before(now)
         if week.since >= now:
             raise AirflowFailException(f"parameter day: found {self.day}; expected a week that has begun")
-        history = PriceHistory(ApplicationHook(self.db_conn_id, "sat prices").database)
+        application = ApplicationHook(self.db_conn_id, "sat prices")
+        history = PriceHistory(application.database)
         account = SATHook(self.sat_conn_id).settings().account
         summary = read_week(history, account, week, now)
         if not summary.was_watched:
             self.log.warning("No price list of week %s is known.", week.name)
         name = f"prices/{quote(account, safe='')}/{week.name}.html"
-        uri = results_spool().write(name, weekly_page(summary).encode("utf-8"))
+        uri = results_spool(application.settings).write(name, weekly_page(summary).encode("utf-8"))
         self.log.info(
             "Week %s: %s dearer, %s cheaper, %s came, %s went. Page: %s",
             week.name,

@@ -6,7 +6,6 @@ Modules that need pandas are imported when a step runs: a DAG file must load wit
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime
@@ -30,11 +29,11 @@ from sat_hook.pipeline.status_query import AskedReport, ask_about
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.model import Break
 from sat_hook.store.alerts import AlertBook
+from sat_hook.store.spool import NamedSpool
 
 if TYPE_CHECKING:
     from sat_hook.reconciliation.day_close import Closed
 
-SETTLEMENTS_URI_VARIABLE = "SAT_SETTLEMENTS_URI"
 NOT_NAMED = "None"
 """The rendered day of a run whose first task failed."""
 MAXIMUM_ASKED = 20_000
@@ -219,15 +218,16 @@ class SATImportSettlementsOperator(SATBooksOperator):
         from sat_hook.reconciliation.file_breaks import break_of_file
         from sat_hook.reconciliation.settlement_intake import Intake
 
-        uri = (self.settlements_uri or os.environ.get(SETTLEMENTS_URI_VARIABLE, "")).rstrip("/")
+        uri = (self.settlements_uri or application.settings.settlements_uri).rstrip("/")
         if not uri:
-            raise AirflowSkipException(f"no settlement files: {SETTLEMENTS_URI_VARIABLE} is not set")
+            raise AirflowSkipException("no settlement files: SAT_SETTLEMENTS_URI is not set")
         account = self.account(application)
         folder = ObjectStoragePath(uri) / account
         if not folder.exists():
             raise AirflowSkipException(f"no settlement files: there is no {folder}")
         keeper = BookKeeper(application.store, application.handler.clock)
-        intake = Intake(keeper, results_spool(), account, self.business_day.day, provenance)
+        kept = results_spool(application.settings)
+        intake = Intake(keeper, kept, account, self.business_day.day, provenance)
         arrivals = intake.take_in(folder)
         _tell(application, account, [break_of_file(event) for event in arrivals.aside])
         return {
@@ -248,7 +248,7 @@ class SATCloseDayOperator(SATBooksOperator):
         from sat_hook.reconciliation.day_sequence import days_to_close
 
         keeper = BookKeeper(application.store, application.handler.clock)
-        account, spool = self.account(application), results_spool()
+        account, spool = self.account(application), results_spool(application.settings)
         closed: Closed | None = None
         uris: list[str] = []
         failed: Exception | None = None
@@ -259,7 +259,7 @@ class SATCloseDayOperator(SATBooksOperator):
             minutes = int(self.cut_off_minutes) if known is None else known.event.cut_off_minutes
             try:
                 closed = close_day(keeper, spool, account, BusinessDay(day, minutes), provenance)
-                uris = self._write(keeper, closed)
+                uris = self._write(keeper, spool, closed)
                 self._tell_of(application, closed)
             except Exception as error:
                 if day == self.business_day.day:
@@ -281,7 +281,7 @@ class SATCloseDayOperator(SATBooksOperator):
             "report": uris,
         }
 
-    def _write(self, keeper: BookKeeper, closed: Closed) -> list[str]:
+    def _write(self, keeper: BookKeeper, spool: NamedSpool, closed: Closed) -> list[str]:
         from sat_hook.reconciliation.kept_reports import keep_report
         from sat_hook.reconciliation.versions import versions_of
 
@@ -293,7 +293,7 @@ class SATCloseDayOperator(SATBooksOperator):
             for version in versions_of(recorded, close.day)
             if version.close.position <= close.position
         ]
-        return sorted(keep_report(results_spool(), recorded, versions, close).files.values())
+        return sorted(keep_report(spool, recorded, versions, close).files.values())
 
     def _tell_of(self, application: ApplicationHook, closed: Closed) -> None:
         close = closed.close

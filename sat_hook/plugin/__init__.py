@@ -14,8 +14,9 @@ built with the first request to the API server.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
@@ -23,8 +24,6 @@ from airflow.plugins_manager import AirflowPlugin
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp
-
-RECEIVER_VARIABLE = "SAT_RECEIVER_CONFIG"
 
 
 class BuiltOnFirstRequest:
@@ -49,12 +48,14 @@ def build_app() -> FastAPI:
     """The app behind ``/sat``."""
     from sat_hook.plugin.airflow_host import AirflowHost
     from sat_hook.receiver.app import create_app as create_receiver
-    from sat_hook.receiver.settings import settings_from_environment
+    from sat_hook.receiver.settings import load_settings
     from sat_hook.web.app import create_app
 
-    app = create_app(AirflowHost())
-    if os.environ.get(RECEIVER_VARIABLE):
-        app.mount("", create_receiver(settings_from_environment))
+    host = AirflowHost()
+    app, deployment = create_app(host), host.settings()
+    if deployment.receiver_config:
+        dsn = deployment.receiver_dsn.get_secret_value()
+        app.mount("", create_receiver(partial(load_settings, Path(deployment.receiver_config), dsn)))
     return app
 
 

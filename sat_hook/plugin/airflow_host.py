@@ -93,10 +93,10 @@ class AirflowHost:
         return _store_at(ways_of(BaseHook.get_connection(DEFAULT_CONNECTION)).dsn)
 
     def submissions(self) -> NamedSpool:
-        return spool.submissions_spool()
+        return spool.submissions_spool(self._settings)
 
     def results(self) -> NamedSpool:
-        return spool.results_spool()
+        return spool.results_spool(self._settings)
 
 
 def _rights_by_auth_manager(user: BaseUser) -> frozenset[Right]:

@@ -13,7 +13,6 @@ secret.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
@@ -27,8 +26,6 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints,
 from sat_hook.protocol.signing import MalformedKeyError, Padding, Verifier
 from sat_hook.store.trusted_file import UntrustedFileError, read_trusted
 
-CONFIG_VARIABLE = "SAT_RECEIVER_CONFIG"
-DSN_VARIABLE = "SAT_RECEIVER_DSN"
 MAXIMUM_CONFIG_BYTES = 1024 * 1024
 MAXIMUM_KEY_BYTES = 16 * 1024
 
@@ -116,21 +113,7 @@ class ReceiverSettings:
         )
 
 
-def settings_from_environment(environment: Mapping[str, str] = os.environ) -> ReceiverSettings:
-    """The settings of the file that ``SAT_RECEIVER_CONFIG`` names.
-
-    :raises ReceiverSettingsError: when the variable is not set, or as :func:`load_settings`.
-    """
-    name = environment.get(CONFIG_VARIABLE, "")
-    if not name:
-        raise ReceiverSettingsError(
-            f"the environment variable {CONFIG_VARIABLE} is not set; "
-            "expected the path of the receiver's JSON file"
-        )
-    return load_settings(Path(name), environment.get(DSN_VARIABLE))
-
-
-def load_settings(path: Path, dsn: str | None = None) -> ReceiverSettings:
+def load_settings(path: Path, dsn: str = "") -> ReceiverSettings:
     """Read and check the file and every key that it names.
 
     :param dsn: overrides the DSN in the file.
@@ -178,7 +161,7 @@ def _checked_dsn(path: Path, dsn: str) -> str:
     if not dsn:
         raise ReceiverSettingsError(
             f"{path}: dsn: found nothing, expected the DSN of the role sat_receiver "
-            f"(here or in {DSN_VARIABLE})"
+            "(here or in SAT_RECEIVER_DSN)"
         )
     try:
         parse_dsn(dsn)

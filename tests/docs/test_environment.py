@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import is_dataclass
 
-from sat_hook.application.settings import variables
+from sat_hook.application.settings import DeploymentSettings, variables
 from sat_hook.cli.settings import CONFIG_VARIABLE, KEYS
-from sat_hook.hooks.audit import CHECKPOINTS_URI_VARIABLE
-from sat_hook.hooks.spool import RESULTS_URI_VARIABLE, SPOOL_URI_VARIABLE
-from sat_hook.operators.accounts import ACCOUNTS_VARIABLE
-from sat_hook.operators.reconciliation import SETTLEMENTS_URI_VARIABLE
-from sat_hook.receiver.settings import CONFIG_VARIABLE as RECEIVER_CONFIG_VARIABLE
-from sat_hook.receiver.settings import DSN_VARIABLE
 from tests.docs.pages import CHECKOUT, first_codes, page, pages
 
 OURS = re.compile(r"\bSAT_[A-Z_]+[A-Z]\b")
@@ -44,16 +39,9 @@ def test_variables_of_the_command_are_listed() -> None:
 
 
 def test_variables_of_airflows_processes_are_listed() -> None:
-    """Spool, results, checkpoints and the receiver."""
-    expected = {
-        ACCOUNTS_VARIABLE,
-        SPOOL_URI_VARIABLE,
-        RESULTS_URI_VARIABLE,
-        SETTLEMENTS_URI_VARIABLE,
-        CHECKPOINTS_URI_VARIABLE,
-        RECEIVER_CONFIG_VARIABLE,
-        DSN_VARIABLE,
-    }
+    """Spool, results, checkpoints, rights and the receiver."""
+    fields = DeploymentSettings.model_fields.items()
+    expected = {f"SAT_{name}".upper() for name, field in fields if not is_dataclass(field.default)}
     assert first_codes(DEPLOY.section("Environment")) == expected
 
 

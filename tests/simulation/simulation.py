@@ -131,7 +131,7 @@ def _without_surroundings() -> Iterator[None]:
     """Hide this machine's logs, proxies and certificate authorities from the simulated world."""
     was = async_transport.proxy_of, async_transport.ca_bundle, logging.root.manager.disable
     async_transport.proxy_of = lambda url: None
-    async_transport.ca_bundle = lambda environment=None: ""
+    async_transport.ca_bundle = lambda: ""
     logging.disable(logging.CRITICAL)
     try:
         yield

@@ -15,6 +15,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk import Connection as AirflowConnection
 from airflow.sdk.exceptions import AirflowFailException
 
+from sat_hook.application.settings import read_settings
 from sat_hook.audit.checkpoints import name_of
 from sat_hook.audit.exports import load_export, request_export
 from sat_hook.audit.keys import AuditSigner, new_audit_key
@@ -370,14 +371,14 @@ def test_the_key_may_be_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_an_object_store_is_a_place_of_publication(monkeypatch: pytest.MonkeyPatch) -> None:
     """Through Airflow's own paths; a name that is free reads as nothing."""
     monkeypatch.setenv("SAT_CHECKPOINTS_URI", "memory://bucket/checkpoints")
-    publication = checkpoint_publication()
+    publication = checkpoint_publication(read_settings())
     assert publication.read(name_of(1)) is None
     publication.write(name_of(1), b"one")
-    assert checkpoint_publication().read(name_of(1)) == b"one"
+    assert checkpoint_publication(read_settings()).read(name_of(1)) == b"one"
 
 
 def test_a_place_must_be_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints that stay in the database prove nothing against whoever owns it."""
     monkeypatch.setenv("SAT_CHECKPOINTS_URI", " ")
     with pytest.raises(PublicationError, match="SAT_CHECKPOINTS_URI: found nothing"):
-        checkpoint_publication()
+        checkpoint_publication(read_settings())

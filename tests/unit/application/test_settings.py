@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+from collections.abc import Callable
+from dataclasses import is_dataclass
 
 import pytest
 
 from sat_hook.application.ports import StepLimits
 from sat_hook.application.settings import BadLimitError, DeploymentSettings, read_settings, variables
 from sat_hook.clients.settings import AccountSettings
+from sat_hook.hooks.application_database import ApplicationHook
+from sat_hook.operators.accounts import accounts_of_installation
 from sat_hook.pipeline.limits import ExecutionLimits, RecheckLimits
 from sat_hook.protocol.endpoints import Environment
 
@@ -41,7 +43,8 @@ def test_each_variable_sets_its_limit_alone(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setenv(variable, "3")
         changed = {
             f"SAT_{group}_{name}".upper(): value
-            for group in DeploymentSettings.model_fields
+            for group, field in DeploymentSettings.model_fields.items()
+            if is_dataclass(field.default)
             for name, value in vars_of(read_settings(), group).items()
             if value != vars_of(default, group)[name]
         }
@@ -86,10 +89,23 @@ def test_a_misspelled_limit_is_refused(monkeypatch: pytest.MonkeyPatch, variable
 
 def test_other_variables_are_not_ours_to_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """The prefix is shared with addresses, folders and secrets."""
+    assert read_with(monkeypatch, SAT_OWNER_DSN="dbname=x", SAT_FINAL="3") == DeploymentSettings()
+
+
+def test_a_switch_is_on_or_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty one is off."""
+    assert not read_with(monkeypatch, SAT_RIGHTS_FROM_AUTH_MANAGER="").rights_from_auth_manager
+    with pytest.raises(BadLimitError, match="AUTH_MANAGER: found 'maybe'; expected true or false"):
+        read_with(monkeypatch, SAT_RIGHTS_FROM_AUTH_MANAGER="maybe")
+
+
+def test_places_are_the_deployments_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without surrounding blanks, and a DSN without its text."""
     settings = read_with(
-        monkeypatch, SAT_SPOOL_URI="file:///spool", SAT_ACCOUNTS="sat_default", SAT_FINAL="3"
+        monkeypatch, SAT_SPOOL_URI=" file:///spool ", SAT_RECEIVER_DSN="password=very-secret"
     )
-    assert settings == read_settings()
+    assert (settings.spool_uri, settings.results_uri) == ("file:///s", "")
+    assert "very-secret" not in repr(settings)
 
 
 def test_a_connection_counts_more_than_the_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,13 +126,11 @@ def test_a_connection_counts_more_than_the_deployment(monkeypatch: pytest.Monkey
     assert (limits.files.rows, limits.claims.lease_seconds, limits.quoting.tries) == (7, 60, 2)
 
 
-def test_a_wrong_limit_stops_airflows_processes() -> None:
-    """Whatever imports an adapter fails at once, before anything is sent."""
-    done = subprocess.run(
-        [sys.executable, "-c", "import sat_hook.hooks"],
-        env={"SAT_RECOVERY_ATTEMPTS": "three"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode != 0
-    assert "environment variable SAT_RECOVERY_ATTEMPTS: found 'three'" in done.stderr
+@pytest.mark.parametrize("begin", [ApplicationHook, accounts_of_installation])
+def test_a_wrong_limit_stops_airflows_processes(
+    monkeypatch: pytest.MonkeyPatch, begin: Callable[[], object]
+) -> None:
+    """Tasks, triggers and DAG files fail at once, before anything is sent."""
+    monkeypatch.setenv("SAT_RECOVERY_ATTEMPTS", "three")
+    with pytest.raises(BadLimitError, match="environment variable SAT_RECOVERY_ATTEMPTS: found 'three'"):
+        begin()

@@ -272,7 +272,7 @@ MISTAKES = [
     (["db", "create-roles"], {}, "setting SAT_WRITER_PASSWORD"),
     (["db", "migrate"], {"SAT_OWNER_DSN": "postgresql://u:very-secret@127.0.0.1:1/d"}, "dbmate ended with"),
     (["--config", "no.env", "batch", "list"], {}, "no.env: found no such file"),
-    (["receiver", "serve"], {}, "SAT_RECEIVER_CONFIG is not set"),
+    (["receiver", "serve"], {}, "SAT_RECEIVER_CONFIG: found nothing"),
     (
         ["receiver", "serve", "--settings", "no.json"],
         {},

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from sat_hook.protocol.signing import Padding, Signer, generate_key_pair
 from sat_hook.receiver.settings import (
-    CONFIG_VARIABLE,
-    DSN_VARIABLE,
     ReceiverSettingsError,
     load_settings,
-    settings_from_environment,
 )
 
 PRIVATE_PEM, PUBLIC_PEM = generate_key_pair()
@@ -44,9 +40,7 @@ def test_keys_by_path_and_by_text_are_all_trusted(tmp_path: Path) -> None:
 
 def test_the_dsn_may_come_from_the_environment(tmp_path: Path) -> None:
     """A file without secrets, and a secret from where secrets come from."""
-    path = written(tmp_path, dsn=None)
-    environment: Mapping[str, str] = {CONFIG_VARIABLE: str(path), DSN_VARIABLE: DSN}
-    assert settings_from_environment(environment).dsn == DSN
+    assert load_settings(written(tmp_path, dsn=None), DSN).dsn == DSN
 
 
 def test_secrets_are_masked(tmp_path: Path) -> None:
@@ -83,9 +77,7 @@ def test_a_mistake_is_named(tmp_path: Path, changes: dict[str, object], field: s
 
 
 def test_no_file_and_no_json_are_named_too(tmp_path: Path) -> None:
-    """The variable, the missing file, the file that is no JSON."""
-    with pytest.raises(ReceiverSettingsError, match=CONFIG_VARIABLE):
-        settings_from_environment({})
+    """The missing file, the file that is no JSON."""
     with pytest.raises(ReceiverSettingsError, match=r"receiver\.json.*No such file"):
         load_settings(tmp_path / "receiver.json")
     (tmp_path / "receiver.json").write_text("dsn=very-secret", "utf-8")

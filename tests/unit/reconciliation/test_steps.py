@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from sat_hook.application.settings import DeploymentSettings
 from sat_hook.clients.clock import SystemClock
-from sat_hook.operators import reconciliation
 from sat_hook.operators.reconciliation import (
     SATAskAgainOperator,
     SATBooksOperator,
@@ -102,13 +102,15 @@ def store(database: ApplicationDatabase) -> Iterator[PostgresEventStore]:
 @pytest.fixture
 def take_in(store: PostgresEventStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs the step over ``tmp_path/files``."""
-    monkeypatch.setenv("SAT_RESULTS_URI", (tmp_path / "kept").as_uri())
     monkeypatch.setattr(SATImportSettlementsOperator, "account", lambda *_: ACCOUNT)
     task = SATImportSettlementsOperator(
         task_id="settlements", day="2026-11-22", settlements_uri=(tmp_path / "files").as_uri()
     )
     application: Any = SimpleNamespace(
-        store=store, database=store.database, handler=SimpleNamespace(clock=SystemClock())
+        store=store,
+        database=store.database,
+        handler=SimpleNamespace(clock=SystemClock()),
+        settings=DeploymentSettings(results_uri=(tmp_path / "kept").as_uri()),
     )
     return lambda: task.step(application, BY_TEST)
 
@@ -209,11 +211,8 @@ def test_a_file_that_cannot_be_used_is_told_at_once(
     assert "Budi" not in alert.alert.text
 
 
-def test_without_a_place_for_files_the_step_is_skipped(
-    store: PostgresEventStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_place_for_files_the_step_is_skipped() -> None:
     """Files may never come."""
-    monkeypatch.delenv(reconciliation.SETTLEMENTS_URI_VARIABLE, raising=False)
     task = SATImportSettlementsOperator(task_id="settlements")
     with pytest.raises(AirflowSkipException, match="is not set"):
-        task.step(SimpleNamespace(store=store), BY_TEST)  # type: ignore[arg-type]
+        task.step(SimpleNamespace(settings=DeploymentSettings(settlements_uri="")), BY_TEST)  # type: ignore[arg-type]
