@@ -365,7 +365,7 @@ class BatchRun:
         self.own_batch()
         return orders_in_flight(self.ports.handler, self.batch_id)
 
-    def hand_over(self, reason: str) -> int:
+    def escalate(self, reason: str) -> int:
         """Escalate the orders that are still in flight.
 
         :returns: how many stay in flight, because their last attempt may still be under way.

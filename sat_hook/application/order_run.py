@@ -128,7 +128,7 @@ def own_order(ports: Ports, request_id: str) -> Order:
     return order
 
 
-def hand_over(ports: Ports, order: Order, reason: str, provenance: Provenance) -> Order:
+def escalate_order(ports: Ports, order: Order, reason: str, provenance: Provenance) -> Order:
     """Escalate an order in flight. It stays as it is while its last attempt may be under way."""
     command = OrderCommandRequest(order.request_id, Escalate(reason, ports.clock.now()))
     return ports.handler.apply([command], provenance)[order.request_id].after or order

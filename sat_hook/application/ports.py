@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from random import SystemRandom
 
 from sat_hook.application.errors import MissingKeyError, WrongAccountError
@@ -17,7 +16,6 @@ from sat_hook.domain.alerts import Alert
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.guards import NO_RULES, AccountRules
 from sat_hook.domain.ports import Clock, Offload, Randomness
-from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.funding import look_at_deposit
 from sat_hook.pipeline.limits import (
     ClaimLimits,
@@ -188,7 +186,7 @@ def ports_on(
         submissions=submissions,
         results=results,
         rollback=rollback,
-        alert=partial(raise_alerts, AlertBook(database)),
+        alert=AlertBook(database).add,
         chance=SystemRandom(),
         trusted=TrustedCallbacks(inbox, settings.account, settings.verifier)
         if settings.trust_callbacks

@@ -3,7 +3,7 @@
 An alert's text holds request ids, batch ids, row numbers and rupiah. It never holds a customer's name or
 number, a voucher, or text received over the wire. To alert on another event, add its kind here, its type to
 :data:`ALERTING_TYPES` and its line to :func:`alert_kind` and :func:`_text`. Alerts that are not events are
-    raised by :func:`sat_hook.pipeline.alerting.raise_alerts`.
+    raised by :class:`sat_hook.store.alerts.AlertBook`.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ class ApplicationHook(BaseHook):
         return PostgresProgress(self.database)
 
     @cached_property
-    def final_watch(self) -> PostgresRecheckSchedule:
+    def rechecks(self) -> PostgresRecheckSchedule:
         """The rechecks of ended orders."""
         return PostgresRecheckSchedule(self.database)
 

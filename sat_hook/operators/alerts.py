@@ -3,7 +3,7 @@
 Both read the alerts noted by :mod:`sat_hook.pipeline.alerting`. To raise an alert from your own task::
 
     application = ApplicationHook(db_conn_id)
-    raise_alerts(application.alerts, [Alert(key="price_jump/…", kind=AlertKind.PRICE_JUMP, …)])
+    application.alerts.add([Alert(key="price_jump/…", kind=AlertKind.PRICE_JUMP, …)])
 
 Events of the log need no call: :mod:`sat_hook.domain.alerts` says which of them raise an alert.
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,6 @@ from sat_hook.hooks.audit import (
 from sat_hook.hooks.spool import exports_folder, keep_export
 from sat_hook.operators.accounts import accounts_of_installation
 from sat_hook.operators.run_context import provenance_of
-from sat_hook.pipeline.alerting import raise_alerts
 
 SUNDAY = 6
 MAXIMUM_FINDINGS_LOGGED = 1_000
@@ -136,7 +134,7 @@ class SATVerifyLogOperator(BaseOperator):
         ]
         for alert in unproven:
             self.log.warning("%s", alert.text)
-        raise_alerts(application.alerts, [*findings.alerts(), *unproven])
+        application.alerts.add([*findings.alerts(), *unproven])
         scope = f"{verified.events:,} events from checkpoint {verified.chain.first_checkpoint:,} on"
         if not verified.is_clean:
             # A retry cannot repair the log: a person must act.
@@ -241,7 +239,7 @@ def _checkpoints(application: ApplicationHook, audit_conn_id: str, provenance: P
         return len(made), publish_checkpoints(database, publication, keys)
     except CheckpointForkedError as error:
         trouble = error
-        alert = partial(raise_alerts, application.alerts)
+        alert = application.alerts.add
         report_rollback(application.handler, alert, accounts_of(database), error, provenance)
     except (CheckpointAheadError, UnknownAuditKeyError) as error:
         trouble = error
@@ -253,4 +251,4 @@ def _checkpoints(application: ApplicationHook, audit_conn_id: str, provenance: P
 def _damaged(application: ApplicationHook, key: str, text: str) -> None:
     now = SystemClock().now()
     alert = Alert(f"log_damaged/{key}", AlertKind.LOG_DAMAGED, EVERY_ACCOUNT, text, now)
-    raise_alerts(application.alerts, [alert])
+    application.alerts.add([alert])

@@ -17,7 +17,6 @@ from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationH
 from sat_hook.hooks.ports import task_ports
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.run_context import provenance_of
-from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.limits import RecheckLimits
 from sat_hook.pipeline.rechecks import Rechecker, RecheckReport, missed_alerts
 from sat_hook.store.rechecks import RecheckCount, RecheckSchedule
@@ -66,7 +65,7 @@ class SATRecheckOrdersOperator(BaseOperator):
         application = ApplicationHook(self.db_conn_id, "sat watch")
         ports = task_ports(self.sat_conn_id, application)
         deployment = application.settings.final_watch
-        report = asyncio.run(self._look(ports, application.final_watch, deployment, provenance_of(context)))
+        report = asyncio.run(self._look(ports, application.rechecks, deployment, provenance_of(context)))
         found = {finding.value: report.found[finding] for finding in RecheckFinding}
         self.log.info("Looked at %s orders: %s.", report.asked, found)
         if report.unproven:
@@ -97,13 +96,13 @@ class SATRecheckOrdersOperator(BaseOperator):
         """Report the rechecks of the last days of all accounts, including accounts that no run works
         for."""
         now = application.handler.clock.now()
-        counts = application.final_watch.counts(now, now - timedelta(days=REPORTED_DAYS))
+        counts = application.rechecks.counts(now, now - timedelta(days=REPORTED_DAYS))
         for count in counts:
             if count.missed:
                 self.log.warning(_line(count))
             elif count.waiting or count.late:
                 self.log.info(_line(count))
-        raise_alerts(application.alerts, missed_alerts(counts, now))
+        application.alerts.add(missed_alerts(counts, now))
         return sum(count.missed for count in counts)
 
 

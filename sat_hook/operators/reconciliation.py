@@ -23,7 +23,6 @@ from sat_hook.hooks.ports import task_ports
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool
 from sat_hook.operators.run_context import asked_by, failing_for_good
-from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.funding import record_observation
 from sat_hook.pipeline.status_query import AskedReport, ask_about
 from sat_hook.reconciliation.bookkeeper import BookKeeper
@@ -322,7 +321,7 @@ def _tell(application: ApplicationHook, account: str, breaks: Sequence[Break]) -
         )
         for item in breaks[:MAXIMUM_ALERTS]
     ]
-    raise_alerts(AlertBook(application.database), alerts)
+    AlertBook(application.database).add(alerts)
 
 
 def _line(item: Break) -> str:

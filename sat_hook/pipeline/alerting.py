@@ -3,7 +3,7 @@
 The log is read from a cursor up to a closed position, so each event is noted exactly once. Messages are sent
 at least once: a process that dies after sending a message and before noting it sends the message again.
 
-An alert that has no event is noted with :func:`raise_alerts` under its own key, and sent like the others.
+An alert without an event is added to the book under its own key, and sent like the others.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-
-from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.alerts import Alert, AlertMessage, alert_of, messages_of
 from sat_hook.domain.ports import Clock
@@ -39,15 +37,6 @@ class TellingReport:
 
 def no_alerts(alerts: Sequence[Alert]) -> None:
     """Sends nothing."""
-
-
-def raise_alerts(book: AlertBook, alerts: Sequence[Alert], connection: Connection | None = None) -> int:
-    """Raise ``alerts``; a key that was raised before is skipped. Returns how many are new.
-
-    :param connection: the caller's transaction, if the alerts must roll back with it.
-    :raises StoreUnavailableError: when the database is away.
-    """
-    return book.add(alerts, connection=connection)
 
 
 def collect_alerts(store: EventStore, book: AlertBook, limits: AlertingLimits) -> int:

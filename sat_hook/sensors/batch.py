@@ -67,7 +67,7 @@ class SATBatchSensor(BaseOperator):
         with failing_for_good(self.sat_conn_id):
             run = self._run(context)
             if event["end"] == GAVE_UP:
-                left = run.hand_over(f"no end after {self.give_up_after_hours} hours of waiting")
+                left = run.escalate(f"no end after {self.give_up_after_hours} hours of waiting")
                 if left:
                     # Their senders may still be working; the batch is complete only after them.
                     self.log.info("The last attempt of %s orders may still be under way: waiting on.", left)

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from sat_hook.application.order_run import hand_over, own_order
+from sat_hook.application.order_run import escalate_order, own_order
 from sat_hook.application.ports import Ports
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
@@ -77,7 +77,7 @@ class SATOrderSensor(BaseOperator):
         ports, order = self._found()
         if event["end"] == GAVE_UP and order.state.is_in_flight:
             reason = f"no end after {self.give_up_after_hours} hours of waiting"
-            order = hand_over(ports, order, reason, provenance_of(context))
+            order = escalate_order(ports, order, reason, provenance_of(context))
             if order.state.is_in_flight:
                 self.log.info("The last attempt may still be under way: waiting on.")
                 self._wait(ports, order, timedelta(seconds=SETTLING_SECONDS))

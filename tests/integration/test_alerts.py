@@ -28,7 +28,7 @@ from sat_hook.operators.alerts import (
     SATNotifyOperator,
     SATSettleAnnouncedOperator,
 )
-from sat_hook.pipeline.alerting import collect_alerts, raise_alerts, tell_people
+from sat_hook.pipeline.alerting import collect_alerts, tell_people
 from sat_hook.pipeline.limits import AlertingLimits
 from sat_hook.store.event_store import Change
 from stack.databases import ApplicationDatabase
@@ -218,7 +218,7 @@ def test_messages_that_nobody_takes_do_not_silence_the_others(kept: Kept) -> Non
     """Three accounts' messages fail for good, and stop each round; the fourth's is told all the same."""
     for number, account in enumerate(["a", "b", "c", "d"]):
         alert = Alert(f"jump/{number}", AlertKind.PRICE_JUMP, account, "a jump", T0)
-        raise_alerts(kept.application.alerts, [alert])
+        kept.application.alerts.add([alert])
 
     def send(message: AlertMessage) -> None:
         if message.account != "d":
@@ -251,13 +251,13 @@ def test_others_raise_alerts_under_a_key_of_their_own(kept: Kept) -> None:
 
     def raise_in_vain() -> None:
         with kept.application.database.transaction() as connection:
-            raise_alerts(book, [alert], connection)
+            book.add([alert], connection=connection)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         raise_in_vain()
-    assert raise_alerts(book, [alert, alert]) == 1
-    assert raise_alerts(book, [alert]) == 0
+    assert book.add([alert, alert]) == 1
+    assert book.add([alert]) == 0
     assert kept.tell() == 1
 
 

@@ -284,7 +284,7 @@ class Steps:
                     return
                 remaining = deadline - self.time.seconds
                 if remaining <= 0:
-                    if not await run.ports.offload(partial(run.hand_over, "no end in sight")):
+                    if not await run.ports.offload(partial(run.escalate, "no end in sight")):
                         return
                     deadline = self.time.seconds + SETTLING_SECONDS
                     continue

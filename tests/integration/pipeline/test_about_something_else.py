@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.order import STATUS_MISMATCH, Order, OrderState
 from sat_hook.domain.order_commands import RecordStatus
-from sat_hook.pipeline.alerting import collect_alerts, raise_alerts
+from sat_hook.pipeline.alerting import collect_alerts
 from sat_hook.pipeline.delivery import deliver
 from sat_hook.pipeline.errors import BatchStoppedError
 from sat_hook.pipeline.limits import AlertingLimits, RecoveryLimits
@@ -200,7 +199,7 @@ def test_people_are_told_of_a_callback_about_something_else(waiting: WaitingOrde
     assert waiting.order(key).state is OrderState.SUCCEEDED
     book = AlertBook(waiting.store.database)
     reader = CallbackReader(waiting.store.database, settled_seconds=0)
-    tell = partial(raise_alerts, book)
+    tell = book.add
     assert tell_of_misdirected(CallbackReader(waiting.store.database), ACCOUNT, tell) == 0, "still settling"
     assert tell_of_misdirected(reader, "somebody else", tell) == 0
     assert [tell_of_misdirected(reader, ACCOUNT, tell) for _ in range(2)] == [2, 0]

@@ -17,7 +17,6 @@ from sat_hook.domain.event import Event
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.ports import SendWindow
 from sat_hook.domain.rechecks import RecheckFinding
-from sat_hook.pipeline.alerting import raise_alerts
 from sat_hook.pipeline.limits import RecheckLimits
 from sat_hook.pipeline.rechecks import Rechecker, RecheckReport, missed_alerts
 from sat_hook.protocol.messages import Account, Inquiry, InquiryRequest, OrderDetail, Product
@@ -273,6 +272,6 @@ def test_a_miss_is_told_once(database: ApplicationDatabase) -> None:
     world.watch.enroll(1, 6)
     world.clock.advance(3 * DAY)
     alerts = missed_alerts(world.watch.counts(world.clock.now(), BEGIN), world.clock.now())
-    assert raise_alerts(AlertBook(opened), alerts) == 1
-    assert raise_alerts(AlertBook(opened), alerts) == 0
+    assert AlertBook(opened).add(alerts) == 1
+    assert AlertBook(opened).add(alerts) == 0
     opened.close()

@@ -17,7 +17,7 @@ import pytest
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.batch import BatchState
-from sat_hook.pipeline.alerting import Tell, no_alerts, raise_alerts
+from sat_hook.pipeline.alerting import Tell, no_alerts
 from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import FILE_LIMITS, BadRowsPolicy, ClaimLimits
@@ -123,7 +123,7 @@ def test_rows_that_cannot_be_submitted_hold_up_no_others(line: Line, database: A
         assert [alert.kind for alert in told] == [AlertKind.INTAKE_ROWS_REFUSED] * 2
     assert "'november'" in told[0].text
     book = AlertBook(line.store.database)
-    assert (raise_alerts(book, told), raise_alerts(book, told)) == (2, 0)
+    assert (book.add(told), book.add(told)) == (2, 0)
     with pytest.raises(SubmissionRefusedError, match="november"):
         claimed(line, "run3")
     assert rows_that_wait(line) == ["T-1"]

@@ -204,7 +204,7 @@ def _nobody_is_told(stack: ExitStack) -> None:
         return 0
 
     stack.enter_context(patch.object(Recovery, "_escalate", escalate))
-    stack.enter_context(patch.object(BatchRun, "hand_over", lambda self, reason: 0))
+    stack.enter_context(patch.object(BatchRun, "escalate", lambda self, reason: 0))
 
 
 @bug(

@@ -89,7 +89,7 @@ STEPS: dict[str, Callable[[BatchRun], Any]] = {
     "reserve": lambda run: asyncio.run(run.reserve(ShortFundsPolicy.WAIT, FundingLimits())),
     "execute": lambda run: asyncio.run(run.execute()),
     "in_flight": lambda run: run.in_flight(),
-    "hand_over": lambda run: run.hand_over("no end"),
+    "escalate": lambda run: run.escalate("no end"),
     "results": lambda run: run.results(),
 }
 

@@ -67,7 +67,7 @@ def test_a_rule_that_cannot_be_read_stops_only_what_needs_rules(connection: Any)
     store.append([submitted()], BY_TEST, T0)
     run = BatchRun(ports_of(hook, cast(Any, application)), BATCH, RunFacts(BY_TEST))
     assert run.in_flight() == 0
-    assert run.hand_over("no end") == 0
+    assert run.escalate("no end") == 0
     for step in (run.start, run.guard, run.ask_approval, lambda: asyncio.run(run.execute())):
         with pytest.raises(SATConnectionError, match="field day_limit_rupiah"):
             step()
