@@ -13,9 +13,8 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
-from sat_hook.catalogue.gaps import GAP_HOURS, gaps_between
 from sat_hook.domain.business_day import WIB, business_day, day_text, midnight, moment_text, span_text
-from sat_hook.domain.prices import PricePeriod, percent_text, price_text
+from sat_hook.domain.prices import GAP_HOURS, PricePeriod, gaps_between, percent_text, price_text
 from sat_hook.presentation.colours import AMBER, BLUE, GREY, MIST, RED, VIOLET, custom_properties
 from sat_hook.presentation.svg import element, joined, line, rectangle, round_step
 from sat_hook.presentation.templates import templates_of

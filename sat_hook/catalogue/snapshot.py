@@ -8,17 +8,16 @@ and the rest of the list counts.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sat_hook.catalogue.absence_check import Confirmation, PriceSource, confirm
 from sat_hook.catalogue.comparison import after_changes, compare, missing_from
-from sat_hook.catalogue.jumps import jump_alerts
 from sat_hook.catalogue.price_list import PriceListRefusedError, price_list_of
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.account import ReportPriceList
-from sat_hook.domain.alerts import unreadable_products
+from sat_hook.domain.alerts import Alert, AlertKind, unreadable_products
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.prices import (
@@ -28,6 +27,7 @@ from sat_hook.domain.prices import (
     ProductChange,
     SnapshotOutcome,
     changes_digest,
+    percent_text,
     state_digest,
 )
 from sat_hook.protocol.calls import products_call
@@ -238,3 +238,36 @@ class _Attempt:
 def _one_line(text: str) -> str:
     printable = "".join(mark if mark.isprintable() else " " for mark in text)
     return printable[:MAXIMUM_REASON_CHARACTERS]
+
+
+MAXIMUM_SHOWN_CODE_CHARACTERS = 64
+
+
+def jump_alerts(snapshot: PriceSnapshot, changes: Sequence[ProductChange], jump_percent: int) -> list[Alert]:
+    """An alert for each price jump, under a key that is never reused."""
+    return [
+        Alert(
+            key=f"price_jump/{snapshot.snapshot_id}/{change.code}",
+            kind=AlertKind.PRICE_JUMP,
+            account=snapshot.account,
+            text=f"{_shown(change.code)}: {_words(change)}",
+            occurred_at=snapshot.asked_at,
+            subject=_shown(change.code),
+        )
+        for change in changes
+        if change.is_jump(jump_percent)
+    ]
+
+
+def _words(change: ProductChange) -> str:
+    prices = change.prices_rupiah
+    assert prices is not None
+    before, after = prices
+    texts = ["no price" if price is None else f"{price:,}" for price in prices]
+    return f"{texts[0]} → {texts[1]} rupiah ({percent_text(before, after)})"
+
+
+def _shown(code: str) -> str:
+    """The code as one printable line. SAT's codes are printable, but the wire is untrusted."""
+    printable = "".join(mark if mark.isprintable() else "?" for mark in code)
+    return printable[:MAXIMUM_SHOWN_CODE_CHARACTERS]

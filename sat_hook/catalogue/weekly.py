@@ -1,4 +1,4 @@
-"""A week of prices: what moved, what came and went, and how complete the data is. Pure."""
+"""A week of prices: what moved, what came and went, and how complete the data is."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 
-from sat_hook.catalogue.gaps import GAP_HOURS, gaps_between
 from sat_hook.domain.business_day import business_day, midnight
 from sat_hook.domain.prices import (
+    GAP_HOURS,
     ChangeKind,
     ListedProduct,
     PriceSnapshot,
     RecordedChange,
     SnapshotOutcome,
+    gaps_between,
 )
+from sat_hook.store.prices import PriceHistory
 
 WEEK = timedelta(days=7)
 
@@ -169,3 +171,21 @@ def _share(move: Move) -> Fraction:
 
 def _sorted(products: Iterable[ListedProduct]) -> tuple[ListedProduct, ...]:
     return tuple(sorted(products, key=lambda product: product.code))
+
+
+def read_week(history: PriceHistory, account: str, week: Week, now: datetime) -> WeekSummary:
+    """Summarise a week of an account's prices, up to now if it is not over.
+
+    :raises StoreUnavailableError: when the database is away.
+    """
+    until = min(now, week.until)
+    return summary_of(
+        account,
+        week,
+        now,
+        before=history.listed_at(account, week.since),
+        after=history.listed_at(account, until),
+        changes=history.changes(account, week.since, until),
+        attempts=history.snapshots(account, week.since, until),
+        moments=history.complete_moments(account, week.since, until),
+    )

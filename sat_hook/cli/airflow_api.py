@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
-from urllib.parse import quote, unquote, urlsplit
+from typing import Any
+from urllib.parse import quote, unquote
 
 import requests
 
-from sat_hook.cli.errors import CommandError
-from sat_hook.cli.settings import CommandSettings, hint_at_stopped_stack
+from sat_hook.cli.airflow_session import DAG_ID, AirflowSession
 
-DAG_ID = "bulk_disbursement"
 BOOKS_DAG_ID = "nightly_reconciliation"
-CONNECT_SECONDS = 5.0
-ANSWER_SECONDS = 60.0
 UPLOAD_SECONDS = 180.0
 MAXIMUM_NOTE_CHARACTERS = 1000
 WAITS_FOR_FUNDS = "reserve (waits for a top-up of the deposit)"
-
-LOST_DATABASE = "database_unavailable"
-"""The error type in the plugin's response when the application database is unavailable."""
 
 FINAL_RUN_STATES = frozenset({"success", "failed"})
 
@@ -65,11 +57,6 @@ def _upload_query(
     return query | ({} if on_bad_rows is None else {"on_bad_rows": on_bad_rows})
 
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Leave the headers unchanged."""
-    return request
-
-
 def _step(task_id: str, state: str | None) -> str:
     """Return a task's name as it is shown to a user."""
     if state == "awaiting_input":
@@ -79,29 +66,8 @@ def _step(task_id: str, state: str | None) -> str:
     return task_id
 
 
-class AirflowApi:
-    """One user's session with Airflow.
-
-    Every method raises :class:`CommandError` with a message for that user.
-    """
-
-    dag_id: ClassVar[str] = DAG_ID
-    """The DAG that governs the actions: users who may trigger it may perform them."""
-
-    def __init__(self, settings: CommandSettings) -> None:
-        self.url = settings.require("SAT_AIRFLOW_URL").rstrip("/")
-        if urlsplit(self.url).scheme not in ("http", "https"):
-            raise CommandError.at("setting SAT_AIRFLOW_URL", repr(self.url), "an http or https URL")
-        self._settings = settings
-        self._session = requests.Session()
-        # Proxies and CA bundles come from the environment. The session sets its own authentication because
-        # requests would otherwise replace the token with a password from ~/.netrc.
-        self._session.auth = _as_it_is
-        self._token = settings.get("SAT_AIRFLOW_TOKEN")
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._session.close()
+class AirflowApi(AirflowSession):
+    """What one user asks of Airflow and of the plugin."""
 
     def submit(
         self,
@@ -140,7 +106,7 @@ class AirflowApi:
 
     def accounts(self) -> dict[str, str]:
         """Return the accounts' names in the log, by Airflow connection."""
-        return self._document(self._ask("GET", "/sat/v1/accounts"))
+        return self._get("/sat/v1/accounts")
 
     def trigger(self, run_id: str, conf: Mapping[str, Any], dag_id: str = DAG_ID, note: str = "") -> bool:
         """Start a run with a note for its readers. Returns False when a run with this id exists."""
@@ -152,35 +118,35 @@ class AirflowApi:
 
     def parameters(self) -> list[str]:
         """Return the names of the parameters that a run of the DAG accepts."""
-        return sorted(self._document(self._ask("GET", f"/api/v2/dags/{DAG_ID}/details"))["params"])
+        return sorted(self._get(f"/api/v2/dags/{DAG_ID}/details")["params"])
 
     def set_note(self, run_id: str, note: str) -> None:
         """Replace the note of a run, if the user may."""
-        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}"
-        self._ask("PATCH", path, json={"note": note[:MAXIMUM_NOTE_CHARACTERS]}, accept=(403, 404))
+        body = {"note": note[:MAXIMUM_NOTE_CHARACTERS]}
+        self._ask("PATCH", _run_path(run_id), json=body, accept=(403, 404))
 
     def run(self, run_id: str, dag_id: str = DAG_ID) -> dict[str, Any]:
         """Return the run as Airflow describes it."""
-        return self._document(self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"))
+        return self._get(_run_path(run_id, dag_id))
 
     def tasks(self, run_id: str, state: str) -> list[str]:
         """Return the names of the run's tasks in a state. A mapped task is listed once."""
-        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}/taskInstances"
-        listed = self._document(self._ask("GET", path, query={"state": state}))["task_instances"]
+        path = f"{_run_path(run_id)}/taskInstances"
+        listed = self._get(path, {"state": state})["task_instances"]
         return list(dict.fromkeys(str(task["task_id"]) for task in listed))
 
     def steps(self, run_id: str) -> list[str]:
         """Return the names of the tasks that are running or deferred, and of those that wait for a person's
         answer.
         """
-        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}/taskInstances"
+        path = f"{_run_path(run_id)}/taskInstances"
         query = {"state": ("running", "deferred", "awaiting_input")}
-        listed = self._document(self._ask("GET", path, query=query))["task_instances"]
+        listed = self._get(path, query)["task_instances"]
         return list(dict.fromkeys(_step(str(task["task_id"]), task.get("state")) for task in listed))
 
     def is_paused(self) -> bool:
         """Whether the DAG is paused, so that runs only queue."""
-        return bool(self._document(self._ask("GET", f"/api/v2/dags/{self.dag_id}"))["is_paused"])
+        return bool(self._get(f"/api/v2/dags/{self.dag_id}")["is_paused"])
 
     def results(self, batch_id: str, at: int | None = None) -> Download:
         """Return the result file as of now, or as of a log position."""
@@ -197,29 +163,28 @@ class AirflowApi:
     def resolve(self, request_id: str, resolution: str, reason: str) -> dict[str, Any]:
         """Decide an escalated order. Returns the order's new standing."""
         path = f"/sat/v1/orders/{quote(request_id, safe='')}/resolve"
-        return self._document(self._ask("POST", path, json={"as": resolution, "reason": reason}))
+        return self._post(path, {"as": resolution, "reason": reason})
 
     def decide_held_order(self, request_id: str, decision: str, reason: str) -> dict[str, Any]:
         """Release or cancel a held order. Returns the order's new standing."""
         path = f"/sat/v1/orders/{quote(request_id, safe='')}/{decision}"
-        return self._document(self._ask("POST", path, json={"reason": reason}))
+        return self._post(path, {"reason": reason})
 
     def decide_held_batch(
         self, batch_id: str, decision: str, reason: str, held_for: str | None
     ) -> dict[str, Any]:
         """Release or cancel the held orders of a batch. Returns how many there were."""
         body = {"reason": reason, **({} if held_for is None else {"held_for": held_for})}
-        return self._document(self._ask("POST", f"/sat/v1/batches/{batch_id}/{decision}", json=body))
+        return self._post(f"/sat/v1/batches/{batch_id}/{decision}", body)
 
     def withdraw(self, what: str, identifier: str, reason: str) -> dict[str, Any]:
         """Withdraw one order (``orders``), or every unsent order of a batch (``batches``)."""
         path = f"/sat/v1/{what}/{quote(identifier, safe='')}/withdraw"
-        return self._document(self._ask("POST", path, json={"reason": reason}))
+        return self._post(path, {"reason": reason})
 
     def conf_of(self, run_id: str) -> dict[str, Any] | None:
         """Return the conf that a run was given, or None when there is no such run."""
-        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(run_id, safe='')}"
-        reply = self._ask("GET", path, accept=(404,))
+        reply = self._ask("GET", _run_path(run_id), accept=(404,))
         if reply.status_code == 404:
             return None
         conf = self._document(reply).get("conf")
@@ -228,7 +193,7 @@ class AirflowApi:
     def change_account(self, account: str, change: str, reason: str) -> dict[str, Any]:
         """Pause or resume an account (by its Airflow connection). Returns the account's new standing."""
         path = f"/sat/v1/accounts/{quote(account, safe='')}/{change}"
-        return self._document(self._ask("POST", path, json={"reason": reason}))
+        return self._post(path, {"reason": reason})
 
     def record_top_up(
         self, account: str, *, amount_rupiah: int, reference: str, credited_at: str, reason: str
@@ -241,144 +206,62 @@ class AirflowApi:
             "reason": reason,
         }
         path = f"/sat/v1/books/{quote(account, safe='')}/top-ups"
-        return self._document(self._ask("POST", path, json=body))
+        return self._post(path, body)
 
     def decide_break(self, account: str, break_id: str, decision: str, reason: str) -> dict[str, Any]:
         """Explain, resolve or write off a break of the reconciliation."""
         path = f"/sat/v1/books/{quote(account, safe='')}/breaks/{quote(break_id, safe='')}/{decision}"
-        return self._document(self._ask("POST", path, json={"reason": reason}))
+        return self._post(path, {"reason": reason})
 
     def sign_day(self, account: str, day: str, signature: str, reason: str) -> dict[str, Any]:
         """Sign a closed day as its preparer (``prepare``) or approver (``certify``)."""
         path = f"/sat/v1/books/{quote(account, safe='')}/days/{quote(day, safe='')}/{signature}"
-        return self._document(self._ask("POST", path, json={"reason": reason}))
+        return self._post(path, {"reason": reason})
+
+    def cut_off_minutes(self) -> int:
+        """Return the cut-off with which the DAG closes days; midnight if the DAG does not say."""
+        answer = self._ask("GET", f"/api/v2/dags/{BOOKS_DAG_ID}/details", accept=(404,))
+        parameters = self._document(answer).get("params")
+        described = parameters.get("cut_off_minutes") if isinstance(parameters, dict) else None
+        value = described.get("value") if isinstance(described, dict) else described
+        return value if isinstance(value, int) else 0
+
+    def report(self, account: str, day: str, version: int | None) -> Download:
+        """Return a version of a day's report as a ZIP; the newest by default."""
+        path = f"/sat/v1/books/{quote(account, safe='')}/days/{quote(day, safe='')}/report"
+        query = None if version is None else {"version": str(version)}
+        reply = self._ask("GET", path, query=query, seconds=UPLOAD_SECONDS)
+        return downloaded(reply, f"reconciliation-{day}.zip")
+
+    def choose_settlement(self, account: str, day: str, file: str, reason: str) -> dict[str, Any]:
+        """Choose which settlement file of a day counts."""
+        path = f"/sat/v1/books/{quote(account, safe='')}/days/{quote(day, safe='')}/settlement"
+        return self._post(path, {"file": file, "reason": reason})
+
+    def rules(self, account: str) -> dict[str, Any]:
+        """Return the rules in force, where each comes from, and what is proposed."""
+        return self._get(_rules_of(account))
+
+    def propose_rules(self, account: str, changes: Mapping[str, Any], reason: str) -> dict[str, Any]:
+        """Propose rules. Returns the proposal's number and all of its values."""
+        body = {"changes": dict(changes), "reason": reason}
+        return self._post(f"{_rules_of(account)}/proposals", body)
+
+    def answer_proposal(self, account: str, proposal: int, answer: str, reason: str) -> dict[str, Any]:
+        """``confirm`` or ``decline`` a proposal. Returns the account's rules after it."""
+        return self._post(f"{_rules_of(account)}/{proposal}/{answer}", {"reason": reason})
 
     def run_url(self, run_id: str, dag_id: str = DAG_ID) -> str:
         """Return the address of the run in Airflow's UI."""
         return f"{self.url}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
 
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str | Sequence[str]] | None = None,
-        json: object = None,
-        body: bytes | None = None,
-        content_type: str | None = None,
-        seconds: float = ANSWER_SECONDS,
-        accept: tuple[int, ...] = (),
-        stream: bool = False,
-    ) -> requests.Response:
-        logged_in_now = self._token is None
-        if self._token is None:
-            self._token = self._log_in()
 
-        def send() -> requests.Response:
-            headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json, text/csv"}
-            if content_type is not None:
-                headers["Content-Type"] = content_type
-            return self._send(
-                method,
-                path,
-                params=query,
-                json=json,
-                data=body,
-                headers=headers,
-                seconds=seconds,
-                stream=stream,
-            )
+def _run_path(run_id: str, dag_id: str = DAG_ID) -> str:
+    return f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
 
-        reply = send()
-        if reply.status_code == 401 and not logged_in_now and self._settings.get("SAT_AIRFLOW_PASSWORD"):
-            # A long wait outlives its token.
-            self._token = self._log_in()
-            reply = send()
-        if reply.ok or reply.status_code in accept:
-            return reply
-        raise self._refusal(reply, path)
 
-    def _log_in(self) -> str:
-        user = self._settings.require("SAT_AIRFLOW_USER")
-        password = self._settings.require("SAT_AIRFLOW_PASSWORD")
-        reply = self._send(
-            "POST", "/auth/token", json={"username": user, "password": password}, seconds=ANSWER_SECONDS
-        )
-        if not reply.ok:
-            raise CommandError.at(
-                f"logging in to {self.url}",
-                f"HTTP {reply.status_code} for user {user!r}",
-                "a user and password that Airflow knows (SAT_AIRFLOW_USER, SAT_AIRFLOW_PASSWORD)",
-            )
-        return str(self._document(reply)["access_token"])
-
-    def _send(self, method: str, path: str, *, seconds: float, **more: Any) -> requests.Response:
-        try:
-            return self._session.request(
-                method,
-                f"{self.url}{path}",
-                timeout=(CONNECT_SECONDS, seconds),
-                allow_redirects=False,
-                **more,
-            )
-        except requests.Timeout:
-            raise CommandError.at(
-                self.url, f"no answer in {seconds:.0f} seconds", "Airflow's API server"
-            ) from None
-        except requests.ConnectionError:
-            refused = CommandError.at(
-                f"{self.url} (SAT_AIRFLOW_URL)", "no answer", "Airflow's API server (does it run?)"
-            )
-            raise CommandError(hint_at_stopped_stack(self._settings, str(refused))) from None
-        except requests.RequestException as error:
-            raise CommandError.at(
-                f"{self.url} (SAT_AIRFLOW_URL)", type(error).__name__, "Airflow's API server"
-            ) from None
-
-    def _document(self, reply: requests.Response) -> dict[str, Any]:
-        try:
-            document = reply.json()
-        except requests.JSONDecodeError:
-            document = None
-        if not isinstance(document, dict):
-            raise CommandError.at(
-                f"{self.url} (SAT_AIRFLOW_URL)", "an answer that is no JSON object", "Airflow's API server"
-            )
-        return document
-
-    def _dag_behind(self, path: str) -> str:
-        """Return the DAG that a request of Airflow's API is about."""
-        named = re.match(r"/api/v2/dags/(\w+)", path)
-        return named[1] if named else self.dag_id
-
-    def _refusal(self, reply: requests.Response, path: str) -> CommandError:
-        status, detail, dag_id = reply.status_code, _detail(reply), self._dag_behind(path)
-        if status == 401:
-            return CommandError.at(
-                self.url, "a token that Airflow refuses", "a valid SAT_AIRFLOW_TOKEN, or user and password"
-            )
-        if status == 403 and path.startswith("/sat/") and detail:
-            return CommandError(detail)
-        if status == 403:
-            return CommandError.at(
-                self.url, "a user who may not do this", f"one who may trigger the DAG {dag_id}"
-            )
-        if status == 503:
-            away = detail or f"{self.url}: a part of Airflow is away"
-            # If the response to a commit was lost, the commit may have happened.
-            doubt = ", and look first whether it was done after all" if _kind(reply) == LOST_DATABASE else ""
-            return CommandError(f"{away}; try again when it is back{doubt}")
-        if status == 500:
-            return CommandError.at(
-                self.url,
-                f"HTTP 500 for {path}",
-                "success (its database may be away; the log of the API server says why)",
-            )
-        if status == 404 and path.startswith("/sat/") and detail in ("", "Not Found"):
-            return CommandError.at(self.url, "no route /sat/v1", "an Airflow with the plugin sat_plugin")
-        if status == 404 and path.startswith("/api/") and "dagRun" not in detail and dag_id in detail:
-            return CommandError.at(self.url, f"no DAG {dag_id}", "an Airflow that has loaded it")
-        return CommandError(detail or f"{self.url}: found HTTP {status} for {path}; expected success")
+def _rules_of(account: str) -> str:
+    return f"/sat/v1/accounts/{quote(account, safe='')}/rules"
 
 
 def downloaded(reply: requests.Response, name: str) -> Download:
@@ -387,29 +270,3 @@ def downloaded(reply: requests.Response, name: str) -> Download:
     position = reply.headers.get("X-SAT-Log-Position")
     notice = reply.headers.get("X-SAT-Notice")
     return Download(unquote(encoded) if marker else name, reply.content, position, notice)
-
-
-def _kind(reply: requests.Response) -> str | None:
-    """Return the type in an error's JSON."""
-    try:
-        document = reply.json()
-    except requests.JSONDecodeError:
-        return None
-    return document.get("type") if isinstance(document, dict) else None
-
-
-def _detail(reply: requests.Response) -> str:
-    """Return the reason in an error's JSON, as one line."""
-    try:
-        document = reply.json()
-    except requests.JSONDecodeError:
-        return ""
-    detail = document.get("detail", document.get("message", "")) if isinstance(document, dict) else ""
-    if isinstance(detail, list):
-        # FastAPI's validation errors.
-        detail = "; ".join(
-            f"{'.'.join(map(str, entry.get('loc', [])[1:]))}: {entry.get('msg')}"
-            for entry in detail
-            if isinstance(entry, dict)
-        )
-    return " ".join(str(detail).split())

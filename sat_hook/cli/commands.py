@@ -22,7 +22,6 @@ from sat_hook.cli import (
     receiver,
     reconcile,
     replay,
-    rules,
     settlement_preview,
 )
 from sat_hook.shipped import shipped
@@ -42,7 +41,7 @@ batch.app.command("cancel")(held_orders.cancel)
 batch.app.command("withdraw")(held_orders.withdraw)
 app.add_typer(batch.app, name="batch")
 app.add_typer(order.app, name="order")
-app.add_typer(rules.app, name="account")
+app.add_typer(account.app, name="account")
 app.add_typer(log.log_app, name="log")
 app.add_typer(evidence.app, name="audit")
 app.add_typer(log.projections_app, name="projections")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -12,7 +11,7 @@ import typer
 
 from sat_hook.cli.accounts import account_or_only
 from sat_hook.cli.books import Named
-from sat_hook.cli.context import console, settings_of
+from sat_hook.cli.context import airflow_of, console, settings_of
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.time_options import day_from
 
@@ -31,9 +30,7 @@ def report(
     A version never changes. Later decisions and signatures make a new version, which lists the earlier ones.
     """
     named = day_from(day, "DAY").isoformat()
-    from sat_hook.cli.books_api import BooksApi
-
-    with closing(BooksApi(settings_of(context))) as airflow:
+    with airflow_of(settings_of(context)) as airflow:
         fetched = airflow.report(account_or_only(airflow, account), named, version)
     out = console()
     try:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
-from urllib.parse import quote
+from typing import ClassVar
 
 from sat_hook.cli.airflow_api import AirflowApi
 from sat_hook.cli.errors import CommandError
@@ -34,19 +33,15 @@ class AuditApi(AirflowApi):
             "with_personal_data": with_personal_data,
             "reason": reason,
         }
-        return str(self._document(self._ask("POST", "/sat/v1/exports", json=asked))["export_id"])
+        return str(self._post("/sat/v1/exports", asked)["export_id"])
 
     def start(self, export_id: str) -> None:
         """Start the run that writes the pack. If the run exists, it continues."""
-        body = {"logical_date": None, "dag_run_id": export_id, "conf": {"export_id": export_id}}
-        self._ask("POST", f"/api/v2/dags/{DAG_ID}/dagRuns", json=body, accept=(409,))
+        self.trigger(export_id, {"export_id": export_id}, DAG_ID)
 
     def state(self, export_id: str) -> str:
         """Return the state of the run that writes the pack."""
-        run: dict[str, Any] = self._document(
-            self._ask("GET", f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(export_id, safe='')}")
-        )
-        return str(run["state"])
+        return str(self.run(export_id, DAG_ID)["state"])
 
     def take(self, export_id: str, target: Path) -> str:
         """Download the pack into a file that only its owner can read. Returns its SHA-256. The download is

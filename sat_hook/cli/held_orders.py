@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sat_hook.cli.accounts import connection_named
-from sat_hook.cli.amounts import rupiah_from
 from sat_hook.cli.context import airflow_of, batch_id_from, console, settings_of
 from sat_hook.cli.errors import CommandError
-from sat_hook.cli.options import Reason
+from sat_hook.cli.options import Reason, rupiah_from
 from sat_hook.cli.run_summary import Timeout, Wait, exit_as_the_run_did, follow_to_end, print_summary
 
 if TYPE_CHECKING:

@@ -83,8 +83,8 @@ def period_of(opened: PricesContext, since: str, until: str) -> tuple[datetime, 
 
 def tell_gaps(opened: PricesContext, start: datetime, end: datetime) -> bool:
     """Print the times for which no list is known. Returns True when one lasts until the end."""
-    from sat_hook.catalogue.gaps import gaps_between
     from sat_hook.domain.business_day import span_text
+    from sat_hook.domain.prices import gaps_between
 
     moments = opened.history.complete_moments(opened.account, start, end)
     gaps = gaps_between(moments, start, end)

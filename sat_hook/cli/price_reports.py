@@ -69,8 +69,7 @@ def week(
     account: Account = None,
 ) -> None:
     """Summarise a week (Monday to Sunday, WIB): changes, new and removed products, and gaps in the record."""
-    from sat_hook.catalogue.reading import read_week
-    from sat_hook.catalogue.weekly import Week
+    from sat_hook.catalogue.weekly import Week, read_week
     from sat_hook.catalogue.weekly_page import weekly_page
     from sat_hook.domain.prices import percent_text
 

@@ -228,8 +228,8 @@ def _when_not(periods: list[PricePeriod], moment: datetime) -> str:
 
 def _tell_freshness(opened: PricesContext, moment: datetime) -> None:
     """Print the age of the last list before the moment, prominently when it is too old."""
-    from sat_hook.catalogue.gaps import GAP_HOURS
     from sat_hook.domain.business_day import span_text
+    from sat_hook.domain.prices import GAP_HOURS
 
     just_after = moment + timedelta(microseconds=1)  # a list of this very moment counts
     lists = opened.history.complete_moments(opened.account, just_after, just_after)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from contextlib import closing
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 import typer
 
 from sat_hook.cli.accounts import account_or_only
-from sat_hook.cli.amounts import rupiah_from
 from sat_hook.cli.books import (
     BooksContext,
     Named,
@@ -27,7 +25,7 @@ from sat_hook.cli.dag_runs import ask_for_run
 from sat_hook.cli.day_reports import report
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.formatting import rupiah
-from sat_hook.cli.options import Reason
+from sat_hook.cli.options import Reason, rupiah_from
 from sat_hook.cli.time_options import day_from, moment_from
 
 DAG_ID = "nightly_reconciliation"
@@ -138,9 +136,7 @@ def choose(
     account: Named = None,
 ) -> None:
     """Choose which of several settlement files with the same orders counts, from the next close on."""
-    from sat_hook.cli.books_api import BooksApi
-
-    with closing(BooksApi(settings_of(context))) as airflow:
+    with airflow_of(settings_of(context)) as airflow:
         account = account_or_only(airflow, account)
         chosen = airflow.choose_settlement(account, day_from(day, "DAY").isoformat(), file, reason)
     state = "chosen" if chosen["is_new"] else "chosen before"
@@ -196,12 +192,11 @@ def _refuse_a_day_that_is_not_over(context: typer.Context, day: date) -> None:
     """Refuse a day that is not over at once, instead of with a failed run. With a cut-off before midnight,
     today may be over.
     """
-    from sat_hook.cli.books_api import BooksApi
     from sat_hook.domain.business_day import MAXIMUM_CUT_OFF_MINUTES, BusinessDay
 
     now, minutes = datetime.now(UTC), -MAXIMUM_CUT_OFF_MINUTES
     if BusinessDay(day, minutes).closes_at <= now < BusinessDay(day, MAXIMUM_CUT_OFF_MINUTES).closes_at:
-        with closing(BooksApi(settings_of(context))) as airflow:
+        with airflow_of(settings_of(context)) as airflow:
             minutes = airflow.cut_off_minutes()
     if BusinessDay(day, minutes).closes_at > now:
         raise CommandError(f"DAY: {day} is not over yet in Jakarta (WIB); expected a day that has ended")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -197,3 +197,20 @@ def changes_digest(changes: Iterable[ProductChange]) -> str:
 def _digest(document: object) -> str:
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+GAP_HOURS = 3
+"""A longer time without a list is a gap, in which the listings are unknown. Lists are read every hour."""
+
+
+def gaps_between(
+    moments: Sequence[datetime], since: datetime, until: datetime, gap_hours: float = GAP_HOURS
+) -> list[tuple[datetime, datetime]]:
+    """The spans in [since, until] between two lists, or after the last one, that are longer than allowed.
+
+    :param moments: when lists were requested, oldest first; one before ``since`` may be included.
+    """
+    longest = timedelta(hours=gap_hours)
+    ends = [*moments[1:], until]
+    spans = [(start, end) for start, end in zip(moments, ends, strict=False) if end - start > longest]
+    return [(max(start, since), end) for start, end in spans if end > since]

@@ -12,9 +12,8 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sat_hook.catalogue.announcement import announcement_of
-from sat_hook.catalogue.reading import read_week
 from sat_hook.catalogue.snapshot import SnapshotReport, SnapshotRules, take_snapshot
-from sat_hook.catalogue.weekly import Week
+from sat_hook.catalogue.weekly import Week, read_week
 from sat_hook.catalogue.weekly_page import weekly_page
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.prices import SnapshotOutcome

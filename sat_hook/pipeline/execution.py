@@ -26,7 +26,6 @@ from sat_hook.domain.order_commands import Hold, OrderCommand, Reject
 from sat_hook.domain.order_events import HoldReason
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.pricing import CatalogueEntry
-from sat_hook.pipeline.clock_skew import clock_is_apart
 from sat_hook.pipeline.errors import (
     AccountPausedError,
     ChargedAboveQuoteError,
@@ -44,6 +43,7 @@ from sat_hook.pipeline.withdrawal import finish_withdrawal
 from sat_hook.pipeline.work_queue import orders_of
 from sat_hook.protocol.errors import plain_code
 from sat_hook.protocol.outcomes import CheckoutOutcome, CheckoutVerdict
+from sat_hook.store.clock import clock_is_apart
 from sat_hook.store.event_store import OrderSlice, StoreUnavailableError
 
 

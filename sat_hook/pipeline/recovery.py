@@ -19,7 +19,6 @@ from sat_hook.domain.order import LONGEST_ATTEMPT, Order, OrderState
 from sat_hook.domain.order_commands import Escalate
 from sat_hook.domain.ports import Randomness
 from sat_hook.domain.same_order import mismatch_in_words
-from sat_hook.pipeline.clock_skew import clock_is_apart
 from sat_hook.pipeline.errors import ClockApartError
 from sat_hook.pipeline.group_commit import GroupCommitter
 from sat_hook.pipeline.limits import ExecutionLimits, PollingLimits, RecoveryLimits
@@ -28,6 +27,7 @@ from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.sender import Sender
 from sat_hook.pipeline.status_polling import StatusPoller
 from sat_hook.pipeline.trusted_callbacks import TrustedCallbacks
+from sat_hook.store.clock import clock_is_apart
 from sat_hook.store.event_store import each_order_of_account
 from sat_hook.store.poll_schedule import PollSchedule, PollScope
 

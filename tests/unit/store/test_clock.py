@@ -6,8 +6,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sat_hook.pipeline.clock_skew import clock_is_apart
-from sat_hook.store.clock import AGREEMENT, MEASURE_EVERY_SECONDS, StoreClock, look_at_clock, shared_clock
+from sat_hook.store.clock import (
+    AGREEMENT,
+    MEASURE_EVERY_SECONDS,
+    StoreClock,
+    clock_is_apart,
+    look_at_clock,
+    shared_clock,
+)
 from tests.orders import T0, ManualClock
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sat_hook.cli.amounts import rupiah_from
 from sat_hook.cli.errors import CommandError
+from sat_hook.cli.options import rupiah_from
 
 
 @pytest.mark.parametrize(
