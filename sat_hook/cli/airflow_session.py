@@ -21,7 +21,7 @@ LOST_DATABASE = "database_unavailable"
 
 
 class AirflowSession:
-    """Requests to Airflow as one user. Every method raises :class:`CommandError` with a message for the user."""
+    """Requests to Airflow as one user. Every method raises :class:`CommandError`, with a message."""
 
     dag_id: ClassVar[str] = DAG_ID
     """The DAG that governs the actions: users who may trigger it may perform them."""

@@ -104,7 +104,7 @@ def test_places_are_the_deployments_too(monkeypatch: pytest.MonkeyPatch) -> None
     settings = read_with(
         monkeypatch, SAT_SPOOL_URI=" file:///spool ", SAT_RECEIVER_DSN="password=very-secret"
     )
-    assert (settings.spool_uri, settings.results_uri) == ("file:///s", "")
+    assert (settings.spool_uri, settings.results_uri) == ("file:///spool", "")
     assert "very-secret" not in repr(settings)
 
 
