@@ -35,6 +35,9 @@ AT_ONCE = ExecutionLimits(
 POLLS = replace(QUICK_POLLS, first_delay_seconds=1.0)
 
 
+DEFAULT = RecoveryLimits()
+
+
 class Shifted(SystemClock):
     """The system's clock, some time ahead on its wall face."""
 
@@ -46,7 +49,7 @@ class Shifted(SystemClock):
 
 
 def recover(
-    line: Line, *, ahead: timedelta = timedelta(seconds=3), limits: RecoveryLimits | None = None
+    line: Line, *, ahead: timedelta = timedelta(seconds=3), limits: RecoveryLimits = DEFAULT
 ) -> RecoveryReport:
     """One round of recovery, ``ahead`` of now."""
 
@@ -218,17 +221,17 @@ def test_people_resolve_what_the_pipeline_could_not(line: Line) -> None:
     later.clock = Shifted(timedelta(seconds=8))
 
     with pytest.raises(OverrideRefusedError, match="reason"):
-        resolve_order(later, first.request_id, Resolution.FAILED, " ", BY_TEST, RecoveryLimits())
+        resolve_order(later, first.request_id, Resolution.FAILED, " ", BY_TEST, DEFAULT)
     with pytest.raises(OrderNotFoundError):
-        resolve_order(later, "S" + "A" * 31, Resolution.FAILED, "not there", BY_TEST, RecoveryLimits())
+        resolve_order(later, "S" + "A" * 31, Resolution.FAILED, "not there", BY_TEST, DEFAULT)
     failed = resolve_order(
         later, first.request_id, Resolution.FAILED, "SAT says so", BY_TEST, RecoveryLimits()
     )
     assert (failed.state, failed.ended_by_operator) == (OrderState.FAILED, True)
     with pytest.raises(OverrideRefusedError, match="expected an escalated order"):
-        resolve_order(later, first.request_id, Resolution.FAILED, "SAT says so", BY_TEST, RecoveryLimits())
+        resolve_order(later, first.request_id, Resolution.FAILED, "SAT says so", BY_TEST, DEFAULT)
 
-    resolve_order(later, second.request_id, Resolution.RESEND, "SAT has no trace", BY_TEST, RecoveryLimits())
+    resolve_order(later, second.request_id, Resolution.RESEND, "SAT has no trace", BY_TEST, DEFAULT)
     for seconds in (9, 12):
         recover(line, ahead=timedelta(seconds=seconds), limits=RecoveryLimits(attempts=1))
     recover_until_ended(line, batch_id)
