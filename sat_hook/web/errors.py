@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from sat_hook.application.person import RightMissingError
 from sat_hook.application.rights import RightsFileError
+from sat_hook.application.runs import RunsError
 from sat_hook.audit.exports import ExportNotFoundError
 from sat_hook.commands.errors import BatchNotFoundError, ReasonRefusedError
 from sat_hook.domain.errors import StepError
@@ -29,6 +30,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     OrderNotFoundError: Problem(404, "order_not_found"),
     ExportNotFoundError: Problem(404, "export_not_found"),
     StepError: Problem(409, "not_possible"),
+    RunsError: Problem(502, "airflow_refused"),
     SATError: Problem(502, "sat_did_not_answer"),
     StoreUnavailableError: Problem(503, "database_unavailable"),
 }

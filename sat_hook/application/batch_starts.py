@@ -1,0 +1,117 @@
+"""Start the run of a batch as a person: now or at a time, and again for what is left of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sat_hook.application.installation import Installation
+from sat_hook.application.person import Person
+from sat_hook.application.rights import Right
+from sat_hook.application.runs import BATCH_DAG, Run, Runs
+from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.handler import load_batch
+from sat_hook.domain.batch_events import ShortFundsPolicy
+from sat_hook.domain.errors import StepError
+from sat_hook.pipeline.limits import BadRowsPolicy
+from sat_hook.store.clock import shared_clock
+
+
+class StartRefusedError(StepError):
+    """The run cannot be started or cancelled; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPolicies:
+    """What a run does with bad rows, and when the deposit is too small."""
+
+    on_bad_rows: BadRowsPolicy = BadRowsPolicy.PROCEED
+    on_short_funds: ShortFundsPolicy = ShortFundsPolicy.WAIT
+
+    def conf(self) -> dict[str, Any]:
+        """The run's parameters."""
+        return {"on_bad_rows": self.on_bad_rows.value, "on_short_funds": self.on_short_funds.value}
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStarts:
+    """Starts runs of ``bulk_disbursement``. Every run pays from the account that the batch names.
+
+    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right to submit,
+    :class:`~sat_hook.commands.errors.BatchNotFoundError`, and
+    :class:`~sat_hook.application.runs.RunsError` where Airflow refuses.
+    """
+
+    installation: Installation
+
+    def start(
+        self,
+        batch_id: str,
+        person: Person,
+        runs: Runs,
+        policies: RunPolicies | None = None,
+        *,
+        note: str = "",
+        at: datetime | None = None,
+    ) -> Run:
+        """Start the first run of a batch. If it was started before, return that run and change nothing.
+
+        :param at: when it begins; None is now.
+        :param note: the run's note for readers in Airflow.
+        """
+        person.require(Right.SUBMIT)
+        run_id = first_run_of(batch_id)
+        conf = {**self._conf(batch_id), **(policies or RunPolicies()).conf()}
+        runs.start(BATCH_DAG, run_id, conf, note=note, at=at)
+        return _found(runs, run_id)
+
+    def run_again(self, batch_id: str, person: Person, runs: Runs) -> Run:
+        """Run a batch once more with the parameters of its first run. Nothing is sent twice.
+
+        :raises StartRefusedError: another run of the batch began within the same second.
+        """
+        person.require(Right.SUBMIT)
+        first = runs.find(BATCH_DAG, first_run_of(batch_id))
+        conf: Mapping[str, Any] = {**(first.conf if first else {}), **self._conf(batch_id)}
+        now = shared_clock(self.installation.store(), SystemClock()).now()
+        run_id = f"{first_run_of(batch_id)}_{now:%Y%m%dT%H%M%S}"
+        if not runs.start(BATCH_DAG, run_id, conf):
+            raise StartRefusedError(f"run {run_id}: found a run of this name; expected none, try again")
+        return _found(runs, run_id)
+
+    def cancel(self, batch_id: str, person: Person, runs: Runs) -> Run:
+        """End the first run of a batch before it begins.
+
+        :raises StartRefusedError: there is none, or it has begun.
+        """
+        person.require(Right.SUBMIT)
+        run = self.first_run(batch_id, person, runs)
+        now = shared_clock(self.installation.store(), SystemClock()).now()
+        if run is None or run.state.is_final or run.run_after <= now:
+            found = "no run" if run is None else f"a run that is {run.state}"
+            raise StartRefusedError(f"batch {batch_id}: found {found}; expected one that begins later")
+        runs.cancel(BATCH_DAG, run.run_id)
+        return _found(runs, run.run_id)
+
+    def first_run(self, batch_id: str, person: Person, runs: Runs) -> Run | None:
+        """The first run of a batch, which may begin later; None when none was started."""
+        person.require(Right.VIEW)
+        return runs.find(BATCH_DAG, first_run_of(batch_id))
+
+    def _conf(self, batch_id: str) -> dict[str, Any]:
+        batch = load_batch(self.installation.store(), batch_id)
+        return {"batch_id": batch_id, "account": self.installation.accounts.connection_of(batch.account)}
+
+
+def first_run_of(batch_id: str) -> str:
+    """The id of a batch's first run."""
+    return f"batch_{batch_id}"
+
+
+def _found(runs: Runs, run_id: str) -> Run:
+    run = runs.find(BATCH_DAG, run_id)
+    if run is None:
+        raise StartRefusedError(f"run {run_id}: found none after it was started; look in Airflow")
+    return run

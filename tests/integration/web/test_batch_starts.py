@@ -1,0 +1,78 @@
+"""Runs of a batch, started by people: once, at a time, again, and not without the right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sat_hook.application.batch_starts import BatchStarts, RunPolicies, StartRefusedError
+from sat_hook.application.person import Person, RightMissingError
+from sat_hook.application.rights import Right
+from sat_hook.application.runs import RunState
+from sat_hook.commands.errors import BatchNotFoundError
+from sat_hook.domain.batch_events import ShortFundsPolicy
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
+from stack.databases import ApplicationDatabase
+from tests.orders import BATCH, BY_TEST, T0, submitted
+from tests.web_host import FakeHost, FakeRuns
+
+ROSA = Person("rosa", frozenset({Right.VIEW, Right.SUBMIT}))
+VERA = Person("vera", frozenset({Right.VIEW}))
+
+
+@pytest.fixture
+def starts(database: ApplicationDatabase) -> Iterator[BatchStarts]:
+    """A log with one batch."""
+    with closing(Database(database.writer_dsn, "tests")) as connected:
+        store = PostgresEventStore(connected)
+        assert store.append([submitted()], BY_TEST, T0) == frozenset()
+        yield BatchStarts(FakeHost(store=store))
+
+
+def test_a_batch_is_started_once(starts: BatchStarts) -> None:
+    """With the account's connection and the policies; a second start finds the first."""
+    runs = FakeRuns()
+    policies = RunPolicies(on_short_funds=ShortFundsPolicy.PARTIAL)
+    run = starts.start(BATCH, ROSA, runs, policies)
+    assert run.conf == {
+        "batch_id": BATCH,
+        "account": "sat_default",
+        "on_bad_rows": "proceed",
+        "on_short_funds": "partial",
+    }
+    assert starts.start(BATCH, ROSA, runs) == run
+    assert list(runs.started) == [f"batch_{BATCH}"]
+    again = starts.run_again(BATCH, ROSA, runs)
+    assert (again.conf, again.run_id != run.run_id) == (run.conf, True)
+
+
+def test_a_start_at_a_time_can_be_cancelled_until_then(starts: BatchStarts) -> None:
+    """Afterwards, and without a run, there is nothing to cancel."""
+    runs, later = FakeRuns(), datetime.now(UTC) + timedelta(hours=2)
+    with pytest.raises(StartRefusedError, match="found no run"):
+        starts.cancel(BATCH, ROSA, runs)
+    assert starts.start(BATCH, ROSA, runs, at=later).run_after == later
+    assert starts.cancel(BATCH, ROSA, runs).state is RunState.FAILED
+    with pytest.raises(StartRefusedError, match="a run that is failed"):
+        starts.cancel(BATCH, ROSA, runs)
+    begun = FakeRuns()
+    starts.start(BATCH, ROSA, begun, at=datetime.now(UTC) - timedelta(seconds=1))
+    with pytest.raises(StartRefusedError, match="a run that is queued"):
+        starts.cancel(BATCH, ROSA, begun)
+
+
+def test_nothing_starts_without_the_right_or_a_batch(starts: BatchStarts) -> None:
+    """No run is left behind."""
+    runs = FakeRuns()
+    for act in (starts.start, starts.run_again, starts.cancel):
+        with pytest.raises(RightMissingError, match="submit"):
+            act(BATCH, VERA, runs)
+    for act in (starts.start, starts.run_again):
+        with pytest.raises(BatchNotFoundError):
+            act("B" + "A" * 25, ROSA, runs)
+    assert runs.started == {}
+    assert starts.first_run(BATCH, VERA, runs) is None
