@@ -11,6 +11,7 @@ from sat_hook.application.day_books import DayBooks
 from sat_hook.application.decisions import Decisions
 from sat_hook.application.evidence_packs import EvidencePacks
 from sat_hook.application.installation import AccountDirectory
+from sat_hook.application.listings import Listings
 from sat_hook.application.person import Person
 from sat_hook.application.rule_book import RuleBook
 from sat_hook.application.submissions import Submissions
@@ -57,6 +58,10 @@ async def _evidence_packs(host: _Host) -> EvidencePacks:
     return EvidencePacks(host)
 
 
+async def _listings(host: _Host) -> Listings:
+    return Listings(host)
+
+
 async def _rule_book(host: _Host) -> RuleBook:
     return RuleBook(host)
 
@@ -70,6 +75,7 @@ BatchReportsDep = Annotated[BatchReports, Depends(_batch_reports)]
 DayBooksDep = Annotated[DayBooks, Depends(_day_books)]
 DecisionsDep = Annotated[Decisions, Depends(_decisions)]
 EvidencePacksDep = Annotated[EvidencePacks, Depends(_evidence_packs)]
+ListingsDep = Annotated[Listings, Depends(_listings)]
 RuleBookDep = Annotated[RuleBook, Depends(_rule_book)]
 SubmissionsDep = Annotated[Submissions, Depends(_submissions)]
 

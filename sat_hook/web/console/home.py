@@ -1,27 +1,64 @@
-"""The first page, and the choice of language."""
+"""The first page: what needs a person, the deposits, today's batches; and the choice of language."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
-from sat_hook.application.rights import Right
+from sat_hook.application.attention import DepositRow, NeedKind, NeedRow
+from sat_hook.application.batch_standing import BatchQuery
+from sat_hook.domain.business_day import day_bounds
+from sat_hook.web.console import words
 from sat_hook.web.console.language import COOKIE, Language
-from sat_hook.web.console.site import SiteDep, go_to
+from sat_hook.web.console.site import Site, SiteDep, go_to
+from sat_hook.web.console.sparkline import sparkline
+from sat_hook.web.dependencies import ListingsDep
 
 YEAR_SECONDS = 365 * 24 * 3600
+SHOWN_BATCHES = 10
 
 router = APIRouter()
 
+_PLACES: Mapping[NeedKind, tuple[str, Mapping[str, str]]] = {
+    NeedKind.APPROVALS: ("/approvals", {}),
+    NeedKind.HELD: ("/orders", {"state": "held"}),
+    NeedKind.ESCALATED: ("/orders", {"state": "escalated"}),
+    NeedKind.SHORT_OF_FUNDS: ("/batches", {"standing": "short_of_funds"}),
+    NeedKind.PAUSED: ("/accounts", {}),
+    NeedKind.ALERTS: ("/accounts", {}),
+}
+"""Where each need is acted on."""
+
 
 @router.get("/")
-def home(site: SiteDep) -> Response:
-    """What waits for people, the deposits, and today's batches."""
-    site.person.require(Right.VIEW)
-    return site.page("home")
+def home(site: SiteDep, listings: ListingsDep) -> Response:
+    """What waits for people, each account's deposit, and the batches of today."""
+    start, end = day_bounds(datetime.now(UTC))
+    needs = listings.needs_you(site.person)
+    return site.page(
+        "home",
+        needs=[(need, words.NEEDS[need.kind], _place(site, need)) for need in needs],
+        deposits=[(deposit, _picture(site, deposit)) for deposit in listings.deposits(site.person)],
+        batches=listings.batches(BatchQuery(since=start, before=end), site.person, limit=SHOWN_BATCHES),
+        words=words,
+    )
+
+
+def _place(site: Site, need: NeedRow) -> str:
+    path, query = _PLACES[need.kind]
+    if need.kind is NeedKind.PAUSED:
+        return site.url(f"{path}/{need.account}")
+    return site.url(path, **query, account=need.account)
+
+
+def _picture(site: Site, deposit: DepositRow) -> str:
+    label = site.wording.text("Saldo on the last days")
+    return sparkline([point.saldo_rupiah for point in deposit.days], label)
 
 
 @router.post("/language")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import httpx
-import pytest
 from fastapi import FastAPI
 
 from sat_hook.web.app import create_app
@@ -64,15 +63,14 @@ async def test_the_chosen_language_is_kept() -> None:
                 "/sat/console/language", data={"language": "id"}, headers={"referer": referer}
             )
             assert (answer.status_code, answer.headers["location"]) == (303, back)
-        page = await client.get("/sat/console/")
+        page = await client.get("/sat/console/nowhere")
     assert '<html lang="id">' in page.text
 
 
-@pytest.mark.parametrize("path", ["/sat/console/", "/sat/console/nowhere"])
-async def test_a_page_allows_only_its_own_files(path: str) -> None:
+async def test_a_page_allows_only_its_own_files() -> None:
     """And only pages of the same server may frame it."""
     async with client_of(FakeHost(FakeUser("ops"))) as client:
-        answer = await client.get(path)
+        answer = await client.get("/sat/console/nowhere")
     assert {name: answer.headers[name] for name in HEADERS} == HEADERS
     assert "unsafe" not in answer.headers["content-security-policy"]
 
