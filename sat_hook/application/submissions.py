@@ -108,6 +108,5 @@ class Submissions:
                 catalogue=lambda: catalogue_of(sat.list_product()),
                 deposit=deposit,
                 files=deployment.maximum,
-                quoting=deployment.quoting,
                 funding=deployment.funding,
             )

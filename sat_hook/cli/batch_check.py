@@ -98,7 +98,7 @@ def _print_rows(out: Console, findings: list[list[Any]], file_name: str, *, ever
         return
     shown = findings if every else findings[:LISTED_ROWS]
     table = ROWS.table()
-    for row_number, order_id, standing, code, message in shown:
+    for row_number, order_id, standing, code, message, *_ in shown:
         # The table already has the row.
         words = message.removeprefix(f"{file_name} row {row_number}").lstrip(":, ")
         table.add(f"{row_number:,}", order_id, standing, code, words)

@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
+
+MAXIMUM_SHAPES_KEPT = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ NO_PHONE_PRODUCTS = ("pln-*", "pdam-*", "bpjs-*", "pgn-*", "pbb-*", "samsat-*", 
 _MOBILE = re.compile(r"(?:0|62)8[1-9][0-9]{6,10}")
 
 
+@lru_cache(MAXIMUM_SHAPES_KEPT)
 def number_shape_of(product_code: str) -> NumberShape | None:
     """The shape of a product's client numbers; None when unknown."""
     return next((shape for shape in NUMBER_SHAPES if fnmatchcase(product_code, shape.product_pattern)), None)

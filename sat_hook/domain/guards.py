@@ -111,10 +111,14 @@ class Usage:
 
 
 class Ruling(NamedTuple):
-    """The guards' decision about one order."""
+    """The guards' decision about one order.
+
+    :param earlier: the order that it duplicates.
+    """
 
     request_id: str
     command: Admit | Hold
+    earlier: Order | None = None
 
 
 def smaller_limit(one: int | None, other: int | None) -> int | None:
@@ -187,11 +191,10 @@ def rule_on(
     day_start, _ = day_bounds(now)
     rulings = []
     for order in orders:
-        hold = _duplicate(order, earlier.get(_key(order), ()), rules) or _over_limit(
-            order, batch_used, day_used, rules
-        )
+        other = _duplicate(order, earlier.get(_key(order), ()), rules)
+        hold = _over_limit(order, batch_used, day_used, rules) if other is None else _held_for(other, rules)
         if hold is not None:
-            rulings.append(Ruling(order.request_id, hold))
+            rulings.append(Ruling(order.request_id, hold, other))
             continue
         rulings.append(Ruling(order.request_id, Admit(day_start)))
         batch_used = batch_used.plus(amount_of(order))
@@ -210,7 +213,7 @@ def _is_recent(order: Order, rules: GuardRules, now: datetime) -> bool:
     return since is not None and now - since < timedelta(days=rules.duplicate_days)
 
 
-def _duplicate(order: Order, earlier: Iterable[Order], rules: GuardRules) -> Hold | None:
+def _duplicate(order: Order, earlier: Iterable[Order], rules: GuardRules) -> Order | None:
     if not rules.duplicate_days or HoldReason.BUSINESS_DUPLICATE in order.overridden:
         return None
     for other in earlier:
@@ -221,12 +224,16 @@ def _duplicate(order: Order, earlier: Iterable[Order], rules: GuardRules) -> Hol
             # or by a run with narrower rules.
             continue
         if other.request_id != order.request_id and is_same_business(order, other):
-            return Hold(
-                HoldReason.BUSINESS_DUPLICATE,
-                f"the same product, client number and amount as order {other.order_id!r} (row "
-                f"{other.row_number} of batch {other.batch_id}) of the last {rules.duplicate_days} days",
-            )
+            return other
     return None
+
+
+def _held_for(other: Order, rules: GuardRules) -> Hold:
+    return Hold(
+        HoldReason.BUSINESS_DUPLICATE,
+        f"the same product, client number and amount as order {other.order_id!r} (row "
+        f"{other.row_number} of batch {other.batch_id}) of the last {rules.duplicate_days} days",
+    )
 
 
 def _over_limit(order: Order, batch_used: Usage, day_used: Usage, rules: GuardRules) -> Hold | None:

@@ -16,6 +16,8 @@ from collections.abc import Iterable
 REQUEST_ID_LENGTH = 32
 BATCH_ID_LENGTH = 26
 BREAK_ID_LENGTH = 16
+_ENCODED_BYTES = 20
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def request_id_of(account: str, order_id: str) -> str:
@@ -65,8 +67,9 @@ def digest_of(content: bytes) -> str:
 def _derive(prefix: str, length: int, *parts: str) -> str:
     # A JSON array, not a join: ("a", "b-c") and ("a-b", "c") must differ.
     digest = hashlib.sha256(_canonical(list(parts))).digest()
-    return prefix + base64.b32encode(digest).decode("ascii")[: length - len(prefix)]
+    # Each 5 bytes give 8 characters, whatever follows them.
+    return prefix + base64.b32encode(digest[:_ENCODED_BYTES]).decode("ascii")[: length - len(prefix)]
 
 
 def _canonical(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    return _ENCODER.encode(value).encode("utf-8")

@@ -1,57 +1,65 @@
-"""Check a file without submitting it. The pipeline's own steps run on a store that is thrown away: nothing is
-recorded, and SAT is asked only for its price list and the deposit.
+"""Check a file without submitting it: the outcome of each row, prices, deposit, guards and approval.
+
+Every rule is that of the pipeline: the same deciders and folds, row by row in memory. Nothing is recorded, no
+id is used, and SAT is asked only for its price list and the deposit.
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from io import BytesIO
-from typing import BinaryIO, NamedTuple
+from itertools import islice
+from typing import NamedTuple, TypeVar
 
-from sat_hook.commands.handler import CommandHandler, OrderCommandRequest
-from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
-from sat_hook.domain.batch_events import BatchSource, RowVerdict
-from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
+from sat_hook.domain.batch_events import BatchSubmitted, RowVerdict
+from sat_hook.domain.business_day import day_bounds
+from sat_hook.domain.decision import Refusal
+from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.funds import BalanceObservation, available_rupiah
-from sat_hook.domain.guards import AccountRules, Usage
-from sat_hook.domain.identity import account_id_of, batch_id_of, digest_of
-from sat_hook.domain.order import Order, OrderState
-from sat_hook.domain.order_commands import Quote
-from sat_hook.domain.order_events import QuoteSource
+from sat_hook.domain.guards import NO_RULES, AccountRules, Usage, amount_of, rule_on
+from sat_hook.domain.identity import account_id_of, batch_id_of, digest_of, request_id_of
+from sat_hook.domain.order import Order, OrderState, evolve
+from sat_hook.domain.order_commands import Hold, OrderCommand, Quote, Receive, Reject
+from sat_hook.domain.order_decisions import decide
+from sat_hook.domain.order_events import QuoteSource, RejectionReason
+from sat_hook.domain.people import USER_PREFIX
 from sat_hook.domain.ports import Clock
-from sat_hook.domain.pricing import CatalogueEntry
-from sat_hook.pipeline.approval import ApprovalPolicy, approval_is_needed
+from sat_hook.domain.pricing import CatalogueEntry, SimilarCodes
+from sat_hook.pipeline import row_findings
 from sat_hook.pipeline.errors import SubmissionRefusedError
 from sat_hook.pipeline.file_submission import find_in
-from sat_hook.pipeline.guards import guard_batch
-from sat_hook.pipeline.intake import take_in
-from sat_hook.pipeline.limits import FILE_LIMITS, BadRowsPolicy, FileLimits, FundingLimits, QuotingLimits
+from sat_hook.pipeline.gc_tuning import gc_for_bulk_work
+from sat_hook.pipeline.intake import each_row, received_from, set_aside_by
+from sat_hook.pipeline.limits import FILE_LIMITS, BadRowsPolicy, FileLimits, FundingLimits
 from sat_hook.pipeline.needs import needs_in_words
-from sat_hook.pipeline.results import BatchSummary, rows_set_aside, summarise
-from sat_hook.pipeline.submission import submit
-from sat_hook.pipeline.validation import validate_orders
-from sat_hook.store.event_store import NEEDING_STATES, EventStore, Need, OrderSlice, each_order
+from sat_hook.pipeline.order_file import FileRow, OrderFile, OrderFileError, RowProblem
+from sat_hook.pipeline.row_findings import Light, Origin, RowFinding
+from sat_hook.pipeline.submission import submitted_name
+from sat_hook.pipeline.validation import verdict_on
+from sat_hook.store.event_store import EventStore, Need, in_order_of_rows
 from sat_hook.store.funds import FundsStore
-from sat_hook.store.guards import GuardLedger, LockedAccount
-from sat_hook.testing.event_store import MemoryEventStore
-from sat_hook.testing.guards import MemoryGuardLedger
+from sat_hook.store.guards import GuardLedger
 
-MAXIMUM_CHECKED_ROWS = 10_000
-_CHECK = Provenance("service:check", "check")
+READ_AT_ONCE = 5_000
+ORIGINS_READ = 20
+_NEEDING = (RowVerdict.REFUSED.value, OrderState.REJECTED.value, OrderState.HELD.value)
+T = TypeVar("T")
 
 
-class RowFinding(NamedTuple):
-    """A row that needs a person, with no customer's number in its message."""
+class ProductTotal(NamedTuple):
+    """The payable orders of one product.
 
-    row_number: int
-    order_id: str
-    standing: str
-    code: str
-    message: str
+    :param price_rupiah: the listed price; None for bills, whose total is not known.
+    """
+
+    product_code: str
+    orders: int
+    price_rupiah: int | None
+    rupiah: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,10 @@ class BatchCheck:
     :param total_rupiah: the cost of the orders with a listed price; ``bills`` are the others.
     :param free_rupiah: the part of the deposit that is not committed.
     :param needs_approval: whether a second person would have to approve; None when that rests on the bills.
+    :param findings: rows that need a person or are not paid again. ``remarks`` are rows that can be paid and
+        are worth a look: bills, and rows that the free deposit does not reach.
+    :param row_numbers: of every row that was read, in order; ``lights`` has a letter for each
+        (:attr:`Light.letter`).
     """
 
     account: str
@@ -80,6 +92,11 @@ class BatchCheck:
     approval_over_rupiah: int | None = None
     needs: tuple[Need, ...] = ()
     findings: tuple[RowFinding, ...] = ()
+    products: tuple[ProductTotal, ...] = ()
+    rules: AccountRules = NO_RULES
+    remarks: tuple[RowFinding, ...] = field(default=(), repr=False)
+    row_numbers: tuple[int, ...] = field(default=(), repr=False)
+    lights: bytes = field(default=b"", repr=False)
 
     @property
     def needs_in_words(self) -> str:
@@ -108,7 +125,6 @@ class Surroundings:
     catalogue: Callable[[], Mapping[str, CatalogueEntry]]
     deposit: Callable[[], BalanceObservation]
     files: FileLimits = FILE_LIMITS
-    quoting: QuotingLimits = field(default_factory=QuotingLimits)
     funding: FundingLimits = field(default_factory=FundingLimits)
 
 
@@ -121,177 +137,234 @@ def check_batch(
     content: bytes,
     on_bad_rows: BadRowsPolicy = BadRowsPolicy.PROCEED,
 ) -> BatchCheck:
-    """Check a file.
+    """Check an order file.
 
-    :raises SubmissionRefusedError: it cannot become a batch, or has too many rows to check here.
+    :raises SubmissionRefusedError: it cannot become a batch.
     :raises SATError: SAT does not give its price list or the deposit.
     """
-    batch_id = batch_id_of(account, (reference or digest_of(content)).strip())
+    digest = digest_of(content)
+    batch_id = batch_id_of(account, (reference or digest).strip())
     known = around.store.load_batch(batch_id)
-    if known is not None and known.digest == digest_of(content):
+    if known is not None and known.digest == digest:
         return BatchCheck(account, known_batch=known)
-    found = find_in(content, file_name, on_bad_rows, around.files)
-    if found.rows > MAXIMUM_CHECKED_ROWS:
-        raise SubmissionRefusedError(
-            f"{file_name}: found {found.rows:,} rows; expected at most {MAXIMUM_CHECKED_ROWS:,}, which "
-            "is the most that is checked without a run"
+    if on_bad_rows is BadRowsPolicy.REFUSE:
+        find_in(content, file_name, on_bad_rows, around.files)
+    with gc_for_bulk_work():
+        return _checked(
+            _Check(around, account, batch_id, submitted_name(content, file_name, around.files)),
+            content,
+            on_bad_rows,
         )
-    trial, spool = _Trial(around.store, around.clock), _OneBlob()
-    submit(
-        trial,
-        spool,
-        around.clock,
-        account=account,
-        reference=reference,
-        source=BatchSource.FILE,
-        file_name=file_name,
-        content=content,
-        provenance=_CHECK,
-        limits=around.files,
-    )
-    handler = CommandHandler(trial, around.clock)
-    take_in(handler, spool, batch_id, _CHECK, on_bad_rows, around.files)
-    validated = validate_orders(handler, batch_id, around.catalogue(), _CHECK)
-    if validated.rejected and on_bad_rows is BadRowsPolicy.REFUSE:
-        summary = summarise(trial, batch_id)
-        first = next(_findings(trial, summary.batch))
-        raise SubmissionRefusedError(f"{summary.needs_in_words}; the first: {first.message}")
-    _price(handler, batch_id, around.quoting.quote_lifetime_seconds)
-    guard_batch(handler, _TrialLedger(trial, around.ledger, batch_id), batch_id, around.rules.guards, _CHECK)
-    return _conclude(around, trial, summarise(trial, batch_id))
 
 
-def _price(handler: CommandHandler, batch_id: str, lifetime_seconds: float) -> None:
-    """Quote the orders that have a listed price. Bills are not inquired: SAT may count inquiries."""
-    valid_until = handler.clock.now() + timedelta(seconds=lifetime_seconds)
-    received = list(each_order(handler.store, OrderSlice(batch_id, (OrderState.RECEIVED,))))
-    handler.apply(
-        [
-            OrderCommandRequest(
-                order.request_id, Quote(order.list_price_rupiah, QuoteSource.CATALOGUE, None, valid_until)
-            )
-            for order in received
-            if not order.is_inquiry and order.list_price_rupiah is not None
-        ],
-        _CHECK,
-        {order.request_id: order for order in received},
-    )
+def _checked(check: _Check, content: bytes, on_bad_rows: BadRowsPolicy) -> BatchCheck:
+    check.read(content)
+    check.validate()
+    if on_bad_rows is BadRowsPolicy.REFUSE and check.found:
+        needs, first = needs_in_words(check.rows, check.needs()), min(check.found, key=_by_row)
+        raise SubmissionRefusedError(f"{needs}; the first: {first.message}")
+    check.guard()
+    return check.conclude()
 
 
-def _conclude(around: Surroundings, trial: _Trial, summary: BatchSummary) -> BatchCheck:
-    batch = summary.batch
-    standing = around.store.load_account(account_id_of(batch.account))
-    quoted = [count for count in summary.counts if count.state is OrderState.QUOTED]
-    bills = summary.orders_in(OrderState.RECEIVED)
-    over_rupiah = around.rules.approval_over_rupiah
-    needs_approval: bool | None = approval_is_needed(trial, batch, ApprovalPolicy(over_rupiah))
-    if bills and over_rupiah is not None and not needs_approval:
-        needs_approval = None
-    observation = around.deposit()
-    with around.funds.looking(batch.account) as funds:
-        before = observation.includes_before(around.funding.saldo_lag_seconds)
-        free = available_rupiah(observation, funds.outstanding(before))
-    aside = list(rows_set_aside(trial, batch.batch_id))
-    return BatchCheck(
-        account=batch.account,
-        pause_reason=standing.pause_reason if standing is not None and standing.is_paused else None,
-        rows=batch.rows,
-        known_rows=sum(row.verdict is RowVerdict.ALREADY_KNOWN for row in aside),
-        payable=sum(count.orders for count in quoted) + bills,
-        bills=bills,
-        total_rupiah=sum(count.quoted_rupiah for count in quoted),
-        saldo_rupiah=observation.saldo_rupiah,
-        free_rupiah=free,
-        needs_approval=needs_approval,
-        approval_over_rupiah=over_rupiah,
-        needs=summary.needs,
-        findings=tuple(_findings(trial, batch)),
-    )
+class _Check:
+    """The rows of a file on their way through the rules."""
 
+    def __init__(self, around: Surroundings, account: str, batch_id: str, file_name: str) -> None:
+        self.file_name = file_name
+        self.found: list[RowFinding] = []
+        self._around, self._account, self._batch_id = around, account, batch_id
+        self._now = around.clock.now()
+        self._row_numbers: list[int] = []
+        self._received: list[Order] = []
+        self._quoted: list[Order] = []
+        self._bills: list[Order] = []
+        self._origins: dict[str, Origin] = {}
+        self._seen: dict[str, Order] = {}
 
-def _findings(trial: _Trial, batch: Batch) -> Iterator[RowFinding]:
-    found = [
-        RowFinding(row.row_number, row.order_id or "", row.verdict.value, row.code, row.message)
-        for row in rows_set_aside(trial, batch.batch_id)
-    ]
-    found += [
-        RowFinding(
-            order.row_number,
-            order.order_id,
-            order.state.value,
-            order.reason_code or "",
-            f"{batch.file_name} row {order.row_number}: {order.reason_detail}",
+    @property
+    def rows(self) -> int:
+        """The rows of the file."""
+        return len(self._row_numbers)
+
+    def read(self, content: bytes) -> None:
+        """Read the rows, and receive those that can be orders."""
+        try:
+            with OrderFile(BytesIO(content), self.file_name, self._around.files) as file:
+                rows = each_row(file)
+                while group := list(islice(rows, READ_AT_ONCE)):
+                    self._receive(group)
+        except OrderFileError as error:
+            raise SubmissionRefusedError(str(error)) from None
+
+    def _receive(self, group: Sequence[FileRow]) -> None:
+        request_ids = {
+            row.row_number: request_id_of(self._account, row.outcome.order_id)
+            for row in group
+            if not isinstance(row.outcome, RowProblem)
+        }
+        known = self._around.store.load_orders(set(request_ids.values()) - self._seen.keys())
+        for row in group:
+            self._row_numbers.append(row.row_number)
+            if isinstance(row.outcome, RowProblem):
+                self.found.append(
+                    row_findings.of_problem(row.row_number, row.order_id, row.outcome, self.file_name)
+                )
+                continue
+            request_id = request_ids[row.row_number]
+            received = received_from(self._account, self._batch_id, row.row_number, row.outcome)
+            before = self._seen.get(request_id) or known.get(request_id)
+            decision = decide(before, Receive(received))
+            if isinstance(decision, Refusal):
+                assert before is not None  # only an order can refuse
+                aside = set_aside_by(row, received, before, decision.reason, self.file_name)
+                self.found.append(row_findings.of_row_set_aside(aside, before, self._origin_of(before)))
+                continue
+            for event in decision:
+                before = evolve(before, request_id, event, self._now)
+            assert before is not None
+            self._seen[request_id] = before
+            self._received.append(before)
+
+    def validate(self) -> None:
+        """Judge the orders by the catalogue, and quote those that have a listed price."""
+        catalogue = self._around.catalogue()
+        similar = SimilarCodes(catalogue)
+        active = SimilarCodes(code for code, entry in catalogue.items() if entry.is_active)
+        valid_until = self._now + timedelta(days=1)
+        for order in self._received:
+            verdict = verdict_on(order, catalogue, similar)
+            if isinstance(verdict, Reject):
+                entry = catalogue.get(order.product_code)
+                near = similar.to(order.product_code) if entry is None else None
+                if verdict.reason is RejectionReason.INACTIVE_PRODUCT:
+                    near = active.to(order.product_code)
+                self.found.append(row_findings.of_rejection(order, verdict, entry, near, self.file_name))
+            elif verdict.is_inquiry:
+                self._bills.append(self._after(order, verdict))
+            else:
+                price = verdict.list_price_rupiah
+                quote = Quote(price, QuoteSource.CATALOGUE, None, valid_until)
+                self._quoted.append(self._after(self._after(order, verdict), quote))
+
+    def _after(self, order: Order, command: OrderCommand) -> Order:
+        decision = decide(order, command)
+        assert not isinstance(decision, Refusal), decision
+        for event in decision:
+            order = evolve(order, order.request_id, event, self._now)
+        return order
+
+    def guard(self) -> None:
+        """Ask the guards, who read what counts already and lock nothing."""
+        rules, kin, day_used = self._around.rules.guards, list[Order](), Usage()
+        with self._around.ledger.reading(self._account) as account:
+            if rules.duplicate_days:
+                since = self._now - timedelta(days=rules.duplicate_days)
+                for group in _groups(self._quoted):
+                    kin += account.kin(group, since)
+            if rules.limits_the_day:
+                day_used = account.used_in_period(*day_bounds(self._now))
+        orders = {order.request_id: order for order in self._quoted}
+        self._quoted = []
+        for ruling in rule_on(list(orders.values()), kin, Usage(), day_used, rules, self._now):
+            order, command = orders[ruling.request_id], ruling.command
+            if isinstance(command, Hold):
+                origin = self._origin_of(ruling.earlier) if ruling.earlier is not None else None
+                self.found.append(row_findings.of_hold(order, ruling, command, origin, self.file_name))
+            else:
+                self._quoted.append(order)
+
+    def needs(self) -> tuple[Need, ...]:
+        """The rows that need a person, by reason."""
+        counted = Counter((one.standing, one.code) for one in self.found if one.standing in _NEEDING)
+        return in_order_of_rows(Need(standing, code, rows) for (standing, code), rows in counted.items())
+
+    def conclude(self) -> BatchCheck:
+        """Compare with the deposit and the threshold of approval."""
+        around, total = self._around, sum(map(amount_of, self._quoted))
+        standing = around.store.load_account(account_id_of(self._account))
+        observation = around.deposit()
+        with around.funds.looking(self._account) as funds:
+            before = observation.includes_before(around.funding.saldo_lag_seconds)
+            free = available_rupiah(observation, funds.outstanding(before))
+        over_rupiah = around.rules.approval_over_rupiah
+        needs_approval: bool | None = over_rupiah is not None and total > over_rupiah
+        if self._bills and over_rupiah is not None and not needs_approval:
+            needs_approval = None
+        remarks = sorted(self._remarks(free), key=_by_row)
+        return BatchCheck(
+            account=self._account,
+            pause_reason=standing.pause_reason if standing is not None and standing.is_paused else None,
+            rows=self.rows,
+            known_rows=sum(one.standing == RowVerdict.ALREADY_KNOWN.value for one in self.found),
+            payable=len(self._quoted) + len(self._bills),
+            bills=len(self._bills),
+            total_rupiah=total,
+            saldo_rupiah=observation.saldo_rupiah,
+            free_rupiah=free,
+            needs_approval=needs_approval,
+            approval_over_rupiah=over_rupiah,
+            needs=self.needs(),
+            findings=tuple(sorted(self.found, key=_by_row)),
+            products=self._products(),
+            rules=around.rules,
+            remarks=tuple(remarks),
+            row_numbers=tuple(self._row_numbers),
+            lights=self._lights(remarks),
         )
-        for order in each_order(trial, OrderSlice(batch.batch_id, NEEDING_STATES))
-    ]
-    yield from sorted(found)
+
+    def _remarks(self, free_rupiah: int) -> Iterator[RowFinding]:
+        """The bills, and the rows that the free deposit does not reach."""
+        for order in self._bills:
+            yield row_findings.of_bill(order, self.file_name)
+        for order in self._quoted:
+            free_rupiah -= amount_of(order)
+            if free_rupiah < 0:
+                yield row_findings.of_short_funds(order, self.file_name)
+
+    def _products(self) -> tuple[ProductTotal, ...]:
+        totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        for order in self._quoted:
+            totals[order.product_code][0] += 1
+            totals[order.product_code][1] += amount_of(order)
+        prices = {order.product_code: order.quote_rupiah for order in self._quoted}
+        priced = [ProductTotal(code, n, prices[code], rupiah) for code, (n, rupiah) in totals.items()]
+        bills = Counter(order.product_code for order in self._bills)
+        unpriced = [ProductTotal(code, number, None, 0) for code, number in bills.items()]
+        return tuple(sorted(priced + unpriced, key=lambda one: (-one.rupiah, one.product_code)))
+
+    def _lights(self, remarks: Iterable[RowFinding]) -> bytes:
+        lights = dict.fromkeys(self._row_numbers, Light.GREEN)
+        for finding in (*remarks, *self.found):
+            lights[finding.row_number] = finding.light
+        return b"".join(light.letter for light in lights.values())
+
+    def _origin_of(self, order: Order) -> Origin | None:
+        """Where an earlier order came from; None for one of this file, or after many others."""
+        batch_id = order.batch_id
+        if batch_id == self._batch_id:
+            return None
+        if batch_id not in self._origins and len(self._origins) < ORIGINS_READ:
+            self._origins[batch_id] = _origin(self._around.store, batch_id)
+        return self._origins.get(batch_id) or Origin("", "", "")
 
 
-class _Trial(MemoryEventStore):
-    """An overlay on the event store: appended events stay here, earlier ones are read from the store."""
-
-    def __init__(self, beneath: EventStore, clock: Clock) -> None:
-        super().__init__(clock)
-        self._beneath = beneath
-
-    def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
-        wanted = list(request_ids)
-        unseen = [request_id for request_id in wanted if request_id not in self.orders]
-        for request_id, order in self._beneath.load_orders(unseen).items() if unseen else ():
-            self.orders[request_id] = order
-            self._heads[StreamId(StreamKind.ORDER, request_id)] = order.version
-        return super().load_orders(wanted)
-
-    def load_account(self, account_id: str) -> AccountStanding | None:
-        return super().load_account(account_id) or self._beneath.load_account(account_id)
+def _origin(store: EventStore, batch_id: str) -> Origin:
+    for recorded in store.read_stream(StreamId(StreamKind.BATCH, batch_id)):
+        if isinstance(event := recorded.event, BatchSubmitted):
+            maker = recorded.provenance.actor.removeprefix(USER_PREFIX)
+            return Origin(event.file_name, maker, _iso(recorded.recorded_at))
+    return Origin("", "", "")
 
 
-class _TrialLedger:
-    """The guards' ledger over both: what counts already and what this file would add."""
-
-    def __init__(self, trial: _Trial, beneath: GuardLedger, batch_id: str) -> None:
-        self._memory = MemoryGuardLedger(trial)
-        self._beneath = beneath
-        self._batch_id = batch_id
-
-    @contextmanager
-    def locked(self, account: str) -> Iterator[LockedAccount]:
-        with self._memory.locked(account) as trial, self._beneath.locked(account) as beneath:
-            yield _TrialAccount(trial, beneath, self._batch_id)
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
 
 
-class _TrialAccount:
-    def __init__(self, trial: LockedAccount, beneath: LockedAccount, batch_id: str) -> None:
-        self._trial = trial
-        self._beneath = beneath
-        self._batch_id = batch_id
-        self.store: EventStore = trial.store
-
-    def kin(self, orders: Sequence[Order], since: datetime) -> list[Order]:
-        own = {order.request_id: order for order in self._trial.kin(orders, since)}
-        return [*own.values(), *(o for o in self._beneath.kin(orders, since) if o.request_id not in own)]
-
-    def used_by_batch(self, batch_id: str, without: Sequence[str]) -> Usage:
-        return self._trial.used_by_batch(batch_id, without)
-
-    def used_in_period(self, start: datetime, end: datetime) -> Usage:
-        counted, added = (
-            self._beneath.used_in_period(start, end),
-            self._trial.used_by_batch(self._batch_id, ()),
-        )
-        return Usage(counted.orders + added.orders, counted.rupiah + added.rupiah)
+def _groups(orders: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(orders), READ_AT_ONCE):
+        yield orders[start : start + READ_AT_ONCE]
 
 
-class _OneBlob:
-    """A spool for one submission."""
-
-    def __init__(self) -> None:
-        self._content = b""
-
-    def write(self, name: str, content: bytes) -> str:
-        self._content = content
-        return f"check:{name}"
-
-    def open(self, uri: str) -> BinaryIO:
-        del uri  # there is only one
-        return BytesIO(self._content)
+def _by_row(finding: RowFinding) -> tuple[int, str]:
+    return finding.row_number, finding.code

@@ -7,6 +7,7 @@ as this batch's own.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
@@ -86,9 +87,9 @@ class FileFindings:
     needs: tuple[Need, ...]
 
 
-def check_whole(file: OrderFile, on_bad_rows: BadRowsPolicy) -> FileFindings:
-    """Read the file to its end; raises OrderFileError when the whole file is refused."""
-    rows, refused, first = 0, Counter[str](), ""
+def each_row(file: OrderFile) -> Iterator[FileRow]:
+    """Every row of the file; raises OrderFileError when the whole file is refused."""
+    rows = 0
     for row in file.rows():
         rows += 1
         if rows > file.limits.rows:
@@ -96,11 +97,19 @@ def check_whole(file: OrderFile, on_bad_rows: BadRowsPolicy) -> FileFindings:
                 "too_many_rows",
                 f"{file.file_name}: found more than {file.limits.rows:,} rows; expected at most that many",
             )
+        yield row
+    if rows == 0:
+        raise OrderFileError("empty", f"{file.file_name}: found a header and no rows; expected at least one")
+
+
+def check_whole(file: OrderFile, on_bad_rows: BadRowsPolicy) -> FileFindings:
+    """Read the file to its end; raises OrderFileError when the whole file is refused."""
+    rows, refused, first = 0, Counter[str](), ""
+    for row in each_row(file):
+        rows += 1
         if isinstance(row.outcome, RowProblem):
             refused[row.outcome.code] += 1
             first = first or row.outcome.message(file.file_name, row.row_number)
-    if rows == 0:
-        raise OrderFileError("empty", f"{file.file_name}: found a header and no rows; expected at least one")
     needs = in_order_of_rows(Need(RowVerdict.REFUSED.value, code, number) for code, number in refused.items())
     if needs and on_bad_rows is BadRowsPolicy.REFUSE:
         raise OrderFileError("bad_row", f"{needs_in_words(rows, needs)}; the first: {first}")
@@ -139,7 +148,7 @@ def _take_in_run(
             set_aside.append(_refused(row, row.outcome.code, row.outcome.message(file_name, row.row_number)))
             continue
         request_id = request_id_of(batch.account, row.outcome.order_id)
-        received = _received(batch, row.row_number, row.outcome)
+        received = received_from(batch.account, batch.batch_id, row.row_number, row.outcome)
         if request_id in commands:
             repeats.append((request_id, row, received))
             continue
@@ -171,11 +180,12 @@ def _take_in_run(
     return after
 
 
-def _received(batch: Batch, row_number: int, row: OrderRow) -> OrderReceived:
+def received_from(account: str, batch_id: str, row_number: int, row: OrderRow) -> OrderReceived:
+    """The event of a row that becomes an order."""
     return OrderReceived(
-        account=batch.account,
+        account=account,
         order_id=row.order_id,
-        batch_id=batch.batch_id,
+        batch_id=batch_id,
         row_number=row_number,
         product_code=row.product_code,
         client_number=row.client_number,
@@ -211,7 +221,17 @@ def _verdict(
     order = resolution.after
     if resolution.refusal is None or order is None or _is_own(order, received):
         return None
-    if resolution.refusal.reason is RefusalReason.SAME_ORDER:
+    return set_aside_by(row, received, order, resolution.refusal.reason, file_name)
+
+
+def set_aside_by(
+    row: FileRow, received: OrderReceived, order: Order, reason: RefusalReason, file_name: str
+) -> RowSetAside:
+    """The verdict on a row whose order id another order has.
+
+    :param reason: why that order did not take the row in.
+    """
+    if reason is RefusalReason.SAME_ORDER:
         return _known(row, order, file_name)
     return _reused(row, order.batch_id, order.row_number, received.batch_id, file_name)
 

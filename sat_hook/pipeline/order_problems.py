@@ -43,11 +43,13 @@ class RowProblem:
         number or value. The result file echoes the cells themselves.
         """
         return (
-            f"{file_name} row {row_number}, column {self.title or self.column}: found {self._shown()}; "
+            f"{file_name} row {row_number}, column {self.title or self.column}: found {self.shown_found}; "
             f"expected {self.expected}"
         )
 
-    def _shown(self) -> str:
+    @property
+    def shown_found(self) -> str:
+        """What was found, without a customer's number or value."""
         if self.is_told:
             return self.found
         is_private = self.column in _PRIVATE or self.column.startswith((FIELD_PREFIX, NOTE_PREFIX))

@@ -72,7 +72,11 @@ def validate_orders(
     similar = SimilarCodes(catalogue)
     for group in grouped(unjudged):
         known = {order.request_id: order for order in group}
-        handler.apply([_verdict(order, catalogue, similar) for order in group], provenance, known)
+        handler.apply(
+            [OrderCommandRequest(order.request_id, verdict_on(order, catalogue, similar)) for order in group],
+            provenance,
+            known,
+        )
     counts = {count.state: count.orders for count in handler.store.count_by_state(batch_id)}
     rejected = counts.get(OrderState.REJECTED, 0)
     valid = sum(counts.values()) - rejected - counts.get(OrderState.CANCELLED, 0)
@@ -89,17 +93,18 @@ def validate_orders(
     return ValidationReport(batch, valid, rejected)
 
 
-def _verdict(
+def verdict_on(
     order: Order, catalogue: Mapping[str, CatalogueEntry], similar: SimilarCodes
-) -> OrderCommandRequest:
+) -> Validate | Reject:
+    """The catalogue's verdict on an order."""
     entry = catalogue.get(order.product_code)
     rejection = judge_row(order, entry)
     if rejection is not None:
         meant = similar.to(order.product_code) if entry is None else None
         hint = f" (did you mean {meant!r}?)" if meant else ""
-        return OrderCommandRequest(order.request_id, Reject(rejection.reason, f"{rejection.detail}{hint}"))
+        return Reject(rejection.reason, f"{rejection.detail}{hint}")
     assert entry is not None
-    return OrderCommandRequest(order.request_id, Validate(entry.is_inquiry, entry.price_rupiah or 0))
+    return Validate(entry.is_inquiry, entry.price_rupiah or 0)
 
 
 def _refuse_batch(handler: CommandHandler, batch: Batch, bad: int, provenance: Provenance) -> Batch:

@@ -45,6 +45,9 @@ class GuardLedger(Protocol):
         :raises StoreUnavailableError: when the database gave up, or another holder kept the lock too long.
         """
 
+    def reading(self, account: str) -> AbstractContextManager[LockedAccount]:
+        """Like :meth:`locked`, without the lock: for checks that append nothing."""
+
 
 class PostgresGuardLedger:
     """:class:`GuardLedger` on the application database."""
@@ -56,6 +59,11 @@ class PostgresGuardLedger:
     def locked(self, account: str) -> Iterator[LockedAccount]:
         with self._database.transaction() as connection:
             queries("guards").lock_account(connection, account=account)
+            yield _LockedAccount(connection, account)
+
+    @contextmanager
+    def reading(self, account: str) -> Iterator[LockedAccount]:
+        with self._database.transaction() as connection:
             yield _LockedAccount(connection, account)
 
 

@@ -23,6 +23,8 @@ class MemoryGuardLedger:
     def locked(self, account: str) -> Iterator[LockedAccount]:
         yield _MemoryAccount(self._store, account)
 
+    reading = locked
+
 
 class _MemoryAccount:
     def __init__(self, store: MemoryEventStore, account: str) -> None:

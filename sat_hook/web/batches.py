@@ -152,6 +152,9 @@ def _findings(found: FileFindings | None) -> dict[str, Any]:
 def _document(found: BatchCheck) -> dict[str, Any]:
     """Return a check as JSON, with messages for the rows that need a person."""
     document = asdict(found)
+    # For the pages of a draft, which ask for some rows at a time.
+    for name in ("remarks", "row_numbers", "lights"):
+        document.pop(name)
     known = document.pop("known_batch")
     document["known_batch"] = known and {"batch_id": known["batch_id"], "state": known["state"]}
     return {**document, "missing_rupiah": found.missing_rupiah, "needs_in_words": found.needs_in_words}

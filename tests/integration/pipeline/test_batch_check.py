@@ -10,7 +10,7 @@ from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.guards import AccountRules, GuardRules
-from sat_hook.pipeline.batch_check import MAXIMUM_CHECKED_ROWS, BatchCheck, Surroundings, check_batch
+from sat_hook.pipeline.batch_check import BatchCheck, Surroundings, check_batch
 from sat_hook.pipeline.errors import AccountPausedError, SubmissionRefusedError
 from sat_hook.pipeline.file_submission import FileSubmission, submit_file
 from sat_hook.pipeline.limits import BadRowsPolicy
@@ -126,13 +126,6 @@ def test_a_check_says_that_the_account_is_paused(line: Line) -> None:
     """Everything else is said as well: the pause may be over when the file is submitted."""
     pause_account(line.handler, ACCOUNT, "a look first", BY_TEST)
     assert check(line, MIXED).pause_reason == "a look first"
-
-
-def test_a_check_has_a_limit(line: Line) -> None:
-    """It is made within a request."""
-    rows = "".join(f"A-{number},50k-simpati,\n" for number in range(MAXIMUM_CHECKED_ROWS + 1))
-    with pytest.raises(SubmissionRefusedError, match="found 10,001 rows; expected at most 10,000"):
-        check(line, (HEADER + rows).encode())
 
 
 @pytest.mark.parametrize("act", [check, submit], ids=["check", "submit"])
