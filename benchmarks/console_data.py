@@ -185,7 +185,7 @@ WHERE i.indrelid IN ('sat.orders'::regclass, 'sat.events'::regclass)
 _REST = """
 INSERT INTO sat.accounts (account_id, document)
 VALUES (
-    %(account_id)s, jsonb_build_object('account_id', %(account_id)s, 'account', %(account)s, 'version', 1)
+    %(account_id)s, jsonb_build_object('account_id', %(account_id)s, 'account', %(account)s, 'version', 0)
 );
 INSERT INTO sat.price_snapshots (
     account, outcome, asked_at, ended_at, listed, changes, state_digest, missing_limit_percent, actor, cause

@@ -17,6 +17,7 @@ from sat_hook.store.listings import BatchCounts, BatchFilter, FoundBatch
 class BatchStanding(StrEnum):
     """How a batch stands."""
 
+    SCHEDULED = "scheduled"
     CHECKING = "checking"
     AWAITING_APPROVAL = "awaiting_approval"
     SHORT_OF_FUNDS = "short_of_funds"
@@ -58,11 +59,14 @@ def standing_of(batch: Batch, counts: BatchCounts, available_rupiah: int | None)
             if available_rupiah is not None and counts.unreserved_rupiah > max(0, available_rupiah):
                 return BatchStanding.SHORT_OF_FUNDS
             return BatchStanding.PAYING
+        case BatchState.SUBMITTED if batch.starts_at is not None and not batch.last_row_read:
+            return BatchStanding.SCHEDULED
         case _:
             return BatchStanding.CHECKING
 
 
 _STATES: Mapping[BatchStanding, tuple[BatchState, ...]] = {
+    BatchStanding.SCHEDULED: (BatchState.SUBMITTED,),
     BatchStanding.CHECKING: (BatchState.SUBMITTED, BatchState.RECEIVED, BatchState.VALIDATED),
     BatchStanding.AWAITING_APPROVAL: (BatchState.QUOTED,),
     BatchStanding.SHORT_OF_FUNDS: (BatchState.QUOTED,),
@@ -113,6 +117,7 @@ class BatchRow:
     """A batch as a list shows it. Rupiah.
 
     :param maker: the user who submitted it; None when a service did.
+    :param starts_at: when its run shall begin, if that was planned.
     :param rows: the rows that were read: orders, and rows that became none.
     :param orders: how many orders are in each state; states without one are left out.
     :param quoted_rupiah: the quotes of its orders, but for those that were rejected or cancelled.
@@ -127,6 +132,7 @@ class BatchRow:
     submitted_at: datetime
     account: str
     standing: BatchStanding
+    starts_at: datetime | None
     rows: int
     orders: Mapping[OrderState, int]
     quoted_rupiah: int
@@ -151,6 +157,7 @@ def row_of(
         submitted_at=found.submitted_at,
         account=batch.account,
         standing=standing_of(batch, counts, available_rupiah),
+        starts_at=batch.starts_at,
         rows=max(batch.rows, sum(orders.values())),
         orders=orders,
         quoted_rupiah=sum(

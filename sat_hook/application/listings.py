@@ -1,6 +1,7 @@
 """What the console and the API list: batches, orders, what needs a person, deposits, products, accounts.
 
-Reads only. Every list comes in pages: the cursor of a page begins the next one.
+Reads only, except that a search by a client's number is recorded. Every list comes in pages: the cursor of a
+page begins the next one.
 """
 
 from __future__ import annotations
@@ -35,13 +36,18 @@ from sat_hook.application.installation import Installation
 from sat_hook.application.order_details import OrderDetails, OrderRow, history_of, order_row
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
+from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import BatchNotFoundError
+from sat_hook.commands.handler import CommandHandler
+from sat_hook.domain.account import RecordSearch
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.event_record import StreamId, StreamKind
+from sat_hook.domain.masking import masked_number
 from sat_hook.domain.people import user_named
 from sat_hook.domain.prices import PricePeriod
 from sat_hook.pipeline.errors import OrderNotFoundError
 from sat_hook.store.callbacks import PostgresCallbackInbox
+from sat_hook.store.clock import shared_clock
 from sat_hook.store.listings import (
     MAXIMUM_COUNTED,
     BatchCounts,
@@ -49,6 +55,7 @@ from sat_hook.store.listings import (
     ChangePlace,
     FoundBatch,
     FoundOrder,
+    FoundOrders,
     FoundProduct,
     ListingStore,
     OrderFilter,
@@ -155,6 +162,8 @@ class Listings:
         Orders of all batches are sorted by their last change, the newest first, unless an index serves the
         filter: an id, a client number, or states in which few orders are.
 
+        A search by client number is recorded in the log before its result is returned.
+
         :param sort: the row in a batch, the last change elsewhere, unless another is given.
         :param counted: whether to count them, up to :data:`MAXIMUM_COUNTED`.
         :raises ListingRefusedError: the orders cannot be sorted so.
@@ -170,7 +179,12 @@ class Listings:
             sort = sort or (OrderSort.CHANGED if which.batch_id is None else OrderSort.ROW)
             place = None if cursor is None else place_of(name, cursor, int, str, str, int)
             after = None if place is None else OrderPlace(*cast("Any", place))
-            found = store.orders(which, sort, after, limit, descending=descending, counted=counted)
+            is_search = which.client_number is not None and cursor is None
+            found = store.orders(
+                which, sort, after, limit, descending=descending, counted=counted or is_search
+            )
+            if is_search:
+                self._record_search(store, which, found, person)
         else:
             if sort not in (None, OrderSort.CHANGED) or (sort and not descending):
                 raise ListingRefusedError(
@@ -260,6 +274,22 @@ class Listings:
         """Every listing of one product, the oldest first; empty for a product that was never listed."""
         person.require(Right.VIEW)
         return PriceHistory(self.installation.store().database).periods(self._account_of(account), code)
+
+    def _record_search(
+        self, store: ListingStore, which: OrderFilter, found: FoundOrders, person: Person
+    ) -> None:
+        """Record who searched by which number, in each account whose orders were searched."""
+        assert which.client_number is not None
+        assert found.count is not None
+        if which.batch_id is not None:
+            searched = [one.batch.account for one in store.batches_of([which.batch_id]).values()]
+        else:
+            searched = store.accounts() if which.account is None else [which.account]
+        events = self.installation.store()
+        handler = CommandHandler(events, shared_clock(events, SystemClock()))
+        search = RecordSearch(masked_number(which.client_number), min(found.count, MAXIMUM_COUNTED))
+        for account in searched:
+            handler.apply_to_account(account, search, person.by("search"))
 
     def _rows_of(self, store: ListingStore, found: Sequence[FoundBatch]) -> list[BatchRow]:
         counts = store.counts([one.batch.batch_id for one in found])

@@ -97,6 +97,18 @@ class AccountClientBound(Event):
     client: str
 
 
+@register
+class ClientNumberSearched(Event):
+    """A person searched the account's orders by a client's number, which is kept masked.
+
+    ``orders`` is how many were found, up to the number that is counted.
+    """
+
+    account: str
+    client_number: str
+    orders: int
+
+
 class AccountStanding(BaseModel):
     """The fold of an account's events. An account without events may send.
 
@@ -161,7 +173,17 @@ class ReportPriceList:
     state_digest: str
 
 
-AccountCommand = PauseAccount | ResumeAccount | BindClient | ReportMovement | ReportPriceList | RulesCommand
+@dataclass(frozen=True, slots=True)
+class RecordSearch:
+    """Record that a person searched by a client's number, given masked."""
+
+    client_number: str
+    orders: int
+
+
+AccountCommand = (
+    PauseAccount | ResumeAccount | BindClient | ReportMovement | ReportPriceList | RecordSearch | RulesCommand
+)
 
 
 def decide_account(standing: AccountStanding, command: AccountCommand) -> Decision:
@@ -181,6 +203,8 @@ def decide_account(standing: AccountStanding, command: AccountCommand) -> Decisi
             if client in standing.clients:
                 return Refusal(reason=RefusalReason.ALREADY_SO)
             return (AccountClientBound(account=standing.account, connection=connection, client=client),)
+        case RecordSearch(client_number=number, orders=orders):
+            return (ClientNumberSearched(account=standing.account, client_number=number, orders=orders),)
         case ReportMovement():
             return _report_movement(standing, command)
         case ReportPriceList():
@@ -238,7 +262,7 @@ def evolve_account(standing: AccountStanding, event: Event) -> AccountStanding:
             }
         case AccountClientBound():
             change = {"clients": (*standing.clients, event.client)}
-        case PriceListChanged():
+        case PriceListChanged() | ClientNumberSearched():
             change = {}
         case RulesEvent():
             change = {"rules": evolve_rules(standing.rules, event)}

@@ -30,17 +30,22 @@ WHERE state NOT IN ('refused', 'completed') AND state = 'quoted';
 
 -- name: order_counts(batch_ids)
 -- How the orders of some batches stand, and what of their quotes has no reservation.
-SELECT
-    o.batch_id, o.state, count(*),
-    coalesce(sum(o.quote_rupiah), 0)::bigint,
-    coalesce(sum(o.charged_rupiah), 0)::bigint,
-    coalesce(sum(o.quote_rupiah) FILTER (
-        WHERE o.state = 'quoted' AND NOT (o.is_reservable AND o.row_number <= b.reserved_up_to_row)
-    ), 0)::bigint
+SELECT b.batch_id, o.state, o.orders, o.quoted, o.charged, o.unreserved
 FROM sat.batches AS b
-JOIN sat.orders AS o USING (batch_id)
-WHERE b.batch_id = ANY (:batch_ids)
-GROUP BY o.batch_id, o.state;
+CROSS JOIN LATERAL (
+    SELECT
+        state,
+        count(*) AS orders,
+        coalesce(sum(quote_rupiah), 0)::bigint AS quoted,
+        coalesce(sum(charged_rupiah), 0)::bigint AS charged,
+        coalesce(sum(quote_rupiah) FILTER (
+            WHERE state = 'quoted' AND NOT (is_reservable AND row_number <= b.reserved_up_to_row)
+        ), 0)::bigint AS unreserved
+    FROM sat.orders
+    WHERE batch_id = b.batch_id
+    GROUP BY state
+) AS o
+WHERE b.batch_id = ANY (:batch_ids);
 
 -- name: refused_rows(streams)
 -- How many rows of these batches became no order and no other batch's either. The text is counted, not parsed: a

@@ -26,7 +26,7 @@ GROUP BY state;
 
 -- name: needs(batch_ids, streams, states)
 -- The rows of some batches that need a person, by reason: refused rows, and orders in these states.
-SELECT batch_id, state, coalesce(document ->> 'reason_code', ''), count(*)
+SELECT batch_id, state, coalesce(reason_code, ''), count(*)
 FROM sat.orders
 WHERE batch_id = ANY (:batch_ids) AND state = ANY (:states)
 GROUP BY 1, 2, 3

@@ -11,6 +11,7 @@ from sat_hook.audit.exports import hand_out, record_written, request_export
 from sat_hook.catalogue.snapshot import take_snapshot
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
+from sat_hook.domain.account import RecordSearch
 from sat_hook.domain.books_commands import ClearSettlement, ReplaceSettlements, SetSettlementAside
 from sat_hook.domain.books_events import SetAsideCause, SettlementSetAside
 from sat_hook.domain.breaks import BreakState
@@ -180,3 +181,10 @@ def account_clients(line: Line) -> None:
         if account != ACCOUNT:
             with suppress(RunRefusedError):
                 refuse_looser_run(line.handler, account, asked, ASKER)
+
+
+@story("A person searches an account's orders by a client's number")
+def number_searched(line: Line) -> None:
+    """Who searched, with the number masked, and how many orders there were."""
+    rosa = Provenance("user:rosa", "plugin:search")
+    line.handler.apply_to_account(ACCOUNT, RecordSearch("0817******78", 3), rosa)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from sat_hook.application.listings import ListingRefusedError, OrderPage
 from sat_hook.application.order_details import OrderRow
-from sat_hook.application.person import Person
+from sat_hook.application.person import Person, RightMissingError
+from sat_hook.audit.actions import actions_since
 from sat_hook.domain import order_events
 from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.event_record import StreamId, StreamKind
@@ -167,3 +170,24 @@ def test_an_order_has_its_history_price_and_alerts(busy: Office) -> None:
     assert (found.price, found.evidence, found.callbacks) == (None, (), ())
     with pytest.raises(OrderNotFoundError):
         busy.lists.order("S" + "A" * 31, SEER)
+
+
+def test_a_search_by_number_is_recorded(office: Office) -> None:
+    """It needs the right to see numbers, finds whole numbers only, and leaves an event of the person."""
+    batch_id = office.batch("november")
+    which = OrderFilter(client_number="08121000002")
+    with pytest.raises(RightMissingError, match="view_numbers"):
+        office.lists.orders(which, SEER)
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    assert [row.order_id for row in all_of(office, which, READER)] == ["november-3"]
+    assert all_of(office, OrderFilter(client_number="0812100000"), READER) == []
+    inside = OrderFilter(client_number="08121000002", batch_id=batch_id)
+    assert [row.order_id for row in all_of(office, inside, READER)] == ["november-3"]
+    found = [
+        (act.type_name, act.provenance.actor, json.loads(act.data))
+        for act in actions_since(office.store.database, before, user="nora")
+    ]
+    assert [name for name, _, _ in found] == ["ClientNumberSearched"] * 3
+    assert {actor for _, actor, _ in found} == {"user:nora"}
+    assert found[0][2] == {"account": "demo", "client_number": "0812*****02", "orders": 1}
+    assert found[1][2]["orders"] == 0
