@@ -7,6 +7,7 @@ from typing import Annotated, cast
 from fastapi import Body, Depends, Path, Request
 
 from sat_hook.application.batch_reports import BatchReports
+from sat_hook.application.batch_starts import BatchStarts
 from sat_hook.application.day_books import DayBooks
 from sat_hook.application.decisions import Decisions
 from sat_hook.application.evidence_packs import EvidencePacks
@@ -14,6 +15,7 @@ from sat_hook.application.installation import AccountDirectory
 from sat_hook.application.listings import Listings
 from sat_hook.application.person import Person
 from sat_hook.application.rule_book import RuleBook
+from sat_hook.application.runs import Runs
 from sat_hook.application.submissions import Submissions
 from sat_hook.web.host import Host
 from sat_hook.web.request_guard import user_of
@@ -40,6 +42,14 @@ CurrentPerson = Annotated[Person, Depends(current_person)]
 
 async def _accounts(host: _Host) -> AccountDirectory:
     return host.accounts
+
+
+async def _batch_starts(host: _Host) -> BatchStarts:
+    return BatchStarts(host)
+
+
+async def _runs(request: Request, host: _Host) -> Runs:
+    return host.runs(request)
 
 
 async def _batch_reports(host: _Host) -> BatchReports:
@@ -72,11 +82,13 @@ async def _submissions(host: _Host) -> Submissions:
 
 AccountsDep = Annotated[AccountDirectory, Depends(_accounts)]
 BatchReportsDep = Annotated[BatchReports, Depends(_batch_reports)]
+BatchStartsDep = Annotated[BatchStarts, Depends(_batch_starts)]
 DayBooksDep = Annotated[DayBooks, Depends(_day_books)]
 DecisionsDep = Annotated[Decisions, Depends(_decisions)]
 EvidencePacksDep = Annotated[EvidencePacks, Depends(_evidence_packs)]
 ListingsDep = Annotated[Listings, Depends(_listings)]
 RuleBookDep = Annotated[RuleBook, Depends(_rule_book)]
+RunsDep = Annotated[Runs, Depends(_runs)]
 SubmissionsDep = Annotated[Submissions, Depends(_submissions)]
 
 AccountPath = Annotated[str, Path(max_length=200)]

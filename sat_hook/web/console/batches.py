@@ -1,0 +1,169 @@
+"""The list of batches, and the page of one: live progress, its steps, its orders."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query
+from fastapi.responses import Response
+
+from sat_hook.application.batch_details import BatchDetails, BatchStep
+from sat_hook.application.batch_standing import BatchQuery, BatchStanding
+from sat_hook.application.rights import Right
+from sat_hook.domain.business_day import midnight
+from sat_hook.domain.order import OrderState
+from sat_hook.store.listings import OrderSort
+from sat_hook.web.console import words
+from sat_hook.web.console.order_filters import OrderChoiceDep
+from sat_hook.web.console.site import SiteDep
+from sat_hook.web.dependencies import (
+    BatchId,
+    BatchReportsDep,
+    BatchStartsDep,
+    DecisionsDep,
+    ListingsDep,
+    RunsDep,
+)
+
+router = APIRouter(prefix="/batches")
+
+_Text = Annotated[str, Query(max_length=128)]
+
+SEGMENTS = (
+    ("good", (OrderState.SUCCEEDED,)),
+    (
+        "busy",
+        (
+            OrderState.RECEIVED,
+            OrderState.QUOTED,
+            OrderState.SUBMITTING,
+            OrderState.PENDING,
+            OrderState.UNKNOWN,
+        ),
+    ),
+    ("wait", (OrderState.HELD, OrderState.ESCALATED)),
+    ("bad", (OrderState.FAILED, OrderState.REJECTED, OrderState.CANCELLED, OrderState.REVERSED)),
+)
+"""The parts of a batch's bar: paid, being paid, waiting for you, not paid."""
+
+
+@router.get("")
+def list_batches(
+    site: SiteDep,
+    listings: ListingsDep,
+    text: _Text = "",
+    standing: Annotated[str, Query(pattern="^[a-z_]{0,30}$")] = "",
+    maker: _Text = "",
+    account: _Text = "",
+    since: Annotated[str, Query(pattern=r"^(\d{4}-\d\d-\d\d)?$")] = "",
+    until: Annotated[str, Query(pattern=r"^(\d{4}-\d\d-\d\d)?$")] = "",
+    cursor: str | None = None,
+) -> Response:
+    """Batches by file, reference, state, maker, account and day; the newest first."""
+    chosen = {
+        "text": text,
+        "standing": standing,
+        "maker": maker,
+        "account": account,
+        "since": since,
+        "until": until,
+    }
+    query = BatchQuery(
+        text=text.strip() or None,
+        standing=BatchStanding(standing) if standing in list(BatchStanding) else None,
+        maker=maker.strip() or None,
+        account=account or None,
+        since=midnight(date.fromisoformat(since)) if since else None,
+        before=midnight(date.fromisoformat(until) + timedelta(days=1)) if until else None,
+    )
+    found = listings.batches(query, site.person, cursor=cursor)
+    return site.page(
+        "batches",
+        rows=found.items,
+        older=site.url("/batches", **chosen, cursor=found.next) if found.next else "",
+        chosen=chosen,
+        accounts=[row.account for row in listings.accounts(site.person)],
+        words=words,
+    )
+
+
+@router.get("/{batch_id}")
+def batch(
+    batch_id: BatchId,
+    site: SiteDep,
+    listings: ListingsDep,
+    reports: BatchReportsDep,
+    starts: BatchStartsDep,
+    runs: RunsDep,
+    choice: OrderChoiceDep,
+) -> Response:
+    """One batch. Its upper part renews itself until the batch is complete."""
+    details = listings.batch(batch_id, site.person)
+    orders = listings.orders(
+        choice.filter(batch_id),
+        site.person,
+        sort=choice.sort or OrderSort.ROW,
+        descending=choice.descending,
+        cursor=choice.cursor,
+        counted=True,
+    )
+    return site.page(
+        "batch",
+        batch=details.row,
+        details=details,
+        progress=reports.progress(batch_id, site.person),
+        segments=segments_of(details),
+        steps=list(BatchStep),
+        run=starts.first_run(batch_id, site.person, runs),
+        orders=orders,
+        choice=choice,
+        place=f"/batches/{batch_id}",
+        older=site.url(f"/batches/{batch_id}", **choice.query, cursor=orders.next) if orders.next else "",
+        results=f"{site.request.scope.get('root_path', '')}/v1/batches/{batch_id}/results",
+        sorts=list(OrderSort),
+        states=list(OrderState),
+        words=words,
+        today=datetime.now(UTC),
+    )
+
+
+@router.post("/{batch_id}/withdraw")
+def withdraw(
+    batch_id: BatchId, site: SiteDep, decisions: DecisionsDep, reason: Annotated[str, Form()]
+) -> Response:
+    """End every unsent order of the batch."""
+    decisions.withdraw_batch(batch_id, reason, site.person)
+    return site.go(f"/batches/{batch_id}")
+
+
+@router.post("/{batch_id}/run")
+def run_again(batch_id: BatchId, site: SiteDep, starts: BatchStartsDep, runs: RunsDep) -> Response:
+    """Run what is left of the batch; its first run when there was none."""
+    if starts.first_run(batch_id, site.person, runs) is None:
+        starts.start(batch_id, site.person, runs)
+    else:
+        starts.run_again(batch_id, site.person, runs)
+    return site.go(f"/batches/{batch_id}")
+
+
+@router.post("/{batch_id}/cancel-start")
+def cancel_start(
+    batch_id: BatchId,
+    site: SiteDep,
+    starts: BatchStartsDep,
+    decisions: DecisionsDep,
+    runs: RunsDep,
+    reason: Annotated[str, Form()],
+) -> Response:
+    """Withdraw a batch whose run begins later, and end that run."""
+    site.person.require(Right.SUBMIT)
+    decisions.withdraw_batch(batch_id, reason, site.person)
+    starts.cancel(batch_id, site.person, runs)
+    return site.go(f"/batches/{batch_id}")
+
+
+def segments_of(details: BatchDetails) -> list[tuple[int, str]]:
+    """How many orders each part of the bar stands for, with its tone."""
+    counts = details.row.orders
+    return [(sum(counts.get(state, 0) for state in states), tone) for tone, states in SEGMENTS]
