@@ -16,11 +16,11 @@ from sat_hook.reconciliation.close_computation import compute_close
 from sat_hook.reconciliation.close_digest import digest_of_close
 from sat_hook.reconciliation.errors import ReconciliationError
 from sat_hook.reconciliation.model import DayClose
-from sat_hook.reconciliation.movements import FoldedMovements
 from sat_hook.reconciliation.settlement import Keep
+from sat_hook.store.days import RefoldedDayReader
+from sat_hook.store.evidence import Evidence
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import SpoolError
-from sat_hook.store.statements import queries
 
 MAXIMUM_BREAKS_NAMED = 5
 
@@ -44,7 +44,7 @@ class ClosedDays:
         event = recorded.event
         assert isinstance(event, DayClosed)
         with self._store.database.transaction() as connection:
-            if not queries("audit").may_read_evidence(connection):
+            if not Evidence(connection).may_read_bytes():
                 return Verdict.NOT_COMPARABLE
         stream = self._store.read_stream(recorded.stream)
         day = BusinessDay(event.day, event.cut_off_minutes)
@@ -56,10 +56,10 @@ class ClosedDays:
                 event.account,
                 day,
                 event.position,
-                FoldedMovements(),
+                RefoldedDayReader,
             )
         except (ReconciliationError, SpoolError) as error:
-            report(_finding(FindingKind.REPORT_UNAVAILABLE, recorded, str(error), "what it was made from"))
+            report(Finding.at(FindingKind.REPORT_UNAVAILABLE, recorded, str(error), "what it was made from"))
             return Verdict.DIFFERS
         digest = digest_of_close(close)
         if digest == event.result_digest:
@@ -67,7 +67,7 @@ class ClosedDays:
         booked = _breaks_of(recorded, event, stream)
         where = "; ".join(_differences(event, booked, close)) or "other orders, matches or controls"
         report(
-            _finding(
+            Finding.at(
                 FindingKind.REPORT_DIFFERS,
                 recorded,
                 f"day {event.day} with digest {digest[:12]}…: {where}",
@@ -112,7 +112,3 @@ def _differences(event: DayClosed, booked: dict[str, BookedBreak], close: DayClo
     members = sorted(one for one in terms.keys() | recorded.keys() if terms.get(one) != recorded.get(one))
     if members:
         yield f"other {', '.join(members)}"
-
-
-def _finding(kind: FindingKind, recorded: RecordedEvent, found: str, expected: str) -> Finding:
-    return Finding(kind, str(recorded.stream), recorded.version, recorded.position, found, expected)

@@ -42,7 +42,7 @@ class ResultFiles:
         try:
             file = self._render(recorded, event.position, event.digest)
         except (SpoolError, BatchNotFoundError) as error:
-            report(_finding(FindingKind.REPORT_UNAVAILABLE, recorded, str(error), "what it was made from"))
+            report(Finding.at(FindingKind.REPORT_UNAVAILABLE, recorded, str(error), "what it was made from"))
             return Verdict.DIFFERS
         differences = list(self._differences(recorded, event, file))
         for finding in differences:
@@ -73,7 +73,7 @@ class ResultFiles:
         self, recorded: RecordedEvent, event: BatchResultsWritten, file: ResultFile
     ) -> Iterator[Finding]:
         if file.digest != event.digest and file.notice is None:
-            yield _finding(
+            yield Finding.at(
                 FindingKind.REPORT_DIFFERS,
                 recorded,
                 f"{file.rows} rows with digest {file.digest[:12]}…{self._where(event, file)}",
@@ -82,7 +82,7 @@ class ResultFiles:
         summary = file.summary
         found = (summary.orders_by_state, summary.charged_rupiah)
         if found != (event.counts, event.charged_rupiah):
-            yield _finding(
+            yield Finding.at(
                 FindingKind.SUMMARY_DIFFERS,
                 recorded,
                 f"{_counted(summary.orders_by_state)}, {summary.charged_rupiah} rupiah",
@@ -133,7 +133,3 @@ def _delimiter(content: bytes) -> str:
 
 def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or "no orders"
-
-
-def _finding(kind: FindingKind, recorded: RecordedEvent, found: str, expected: str) -> Finding:
-    return Finding(kind, str(recorded.stream), recorded.version, recorded.position, found, expected)

@@ -10,12 +10,10 @@ from sat_hook.domain.books_events import BooksEvent
 from sat_hook.domain.event import registered_events
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.people import USER_PREFIX, is_same_person
+from sat_hook.store import log
 from sat_hook.store.database import Database
-from sat_hook.store.postgres import recorded_from_row
-from sat_hook.store.statements import queries
 
 ACTION_COLUMNS = ("position", "recorded_at", "actor", "cause", "stream", "version", "type", "data")
-ACTIONS_PER_READ = 1_000
 
 
 class ActionKind(StrEnum):
@@ -79,20 +77,6 @@ def actions_since(database: Database, since: datetime, user: str | None = None) 
     :param user: only acts of this Airflow user, in any spelling of the name.
     :raises StoreUnavailableError: the database gave up.
     """
-    after = 0
-    while True:
-        with database.transaction() as connection:
-            rows = list(
-                queries("actions").actions_since(
-                    connection,
-                    since=since,
-                    after_position=after,
-                    limit=ACTIONS_PER_READ,
-                )
-            )
-        if not rows:
-            return
-        for recorded in map(recorded_from_row, rows):
-            if user is None or is_same_person(recorded.provenance.actor, f"{USER_PREFIX}{user}"):
-                yield recorded
-        after = rows[-1][0]
+    for recorded in log.actions_since(database, since):
+        if user is None or is_same_person(recorded.provenance.actor, f"{USER_PREFIX}{user}"):
+            yield recorded

@@ -7,11 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sat_hook.audit.checkpoints import UnreadableCheckpointError, checkpoints_at
 from sat_hook.audit.findings import Finding
 from sat_hook.audit.log_verification import Verification
 from sat_hook.domain.alerts import MAXIMUM_TEXT_CHARACTERS, Alert, AlertKind
 from sat_hook.domain.business_day import business_day, to_the_minute
+from sat_hook.domain.checkpoint import UnreadableCheckpointError
+from sat_hook.store.checkpoints import CheckpointTable
 from sat_hook.store.database import Database
 
 EVERY_ACCOUNT = "*"
@@ -91,7 +92,7 @@ def unchecked_statuses(verified: Verification, keyless: Sequence[str], now: date
 
 
 def _made_at(database: Database, number: int) -> datetime | None:
-    for checkpoint in checkpoints_at(database, number):
+    for checkpoint in CheckpointTable(database).at(number):
         with suppress(UnreadableCheckpointError):  # the verification itself reports it
             return checkpoint.text.made_at
     return None

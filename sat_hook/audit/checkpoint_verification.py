@@ -11,18 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
-from typing import NamedTuple
 
 from psycopg2.extensions import connection as Connection
 
 from sat_hook.audit.checkpoints import (
-    NOTHING_BEFORE,
-    Checkpoint,
-    CheckpointText,
-    UnreadableCheckpointError,
-    by_number,
-    checkpoints_at,
-    checkpoints_in,
     chosen,
     is_link,
     is_signed,
@@ -32,15 +24,17 @@ from sat_hook.audit.checkpoints import (
 )
 from sat_hook.audit.findings import Finding, FindingKind, Report
 from sat_hook.audit.keys import AuditSignatureError, AuditVerifier
-from sat_hook.audit.log_reader import read_any_time
 from sat_hook.audit.merkle import MerkleTree, leaf_of
 from sat_hook.audit.publication import PublishedReader
 from sat_hook.audit.signed_statuses import SATKeys
+from sat_hook.domain.checkpoint import (
+    NOTHING_BEFORE,
+    Checkpoint,
+    CheckpointText,
+    UnreadableCheckpointError,
+)
+from sat_hook.store.checkpoints import CheckpointTable, Leaf
 from sat_hook.store.database import Database, OneTransaction
-from sat_hook.store.statements import queries
-
-ROWS_PER_FETCH = 5_000
-CHECKPOINTS_PER_READ = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +76,7 @@ class ChainVerified:
 def _is_published(
     database: Database, number: int, published: PublishedReader, report: Report | None = None
 ) -> bool:
-    ours, copy = checkpoints_at(database, number), published.read(name_of(number))
+    ours, copy = CheckpointTable(database).at(number), published.read(name_of(number))
     if copy in [kept.to_bytes() for kept in ours]:
         return True
     if report is not None and copy is None:
@@ -108,12 +102,6 @@ def _finding(kind: FindingKind, number: int, position: int | None, found: str, e
     return Finding(kind, f"checkpoint {number}", None, position, found, expected)
 
 
-class _Leaf(NamedTuple):
-    position: int
-    recorded_at: datetime
-    content: bytes
-
-
 @dataclass(frozen=True, slots=True)
 class Start:
     """Where a verification begins: at a checkpoint and its first position.
@@ -137,15 +125,14 @@ def start_since(connection: Connection, since: datetime, keys: AuditVerifier | N
 
     :param keys: trusted public keys; None: signatures are not checked.
     """
-    last = last_checkpoint(OneTransaction(connection), keys)
+    table = CheckpointTable(OneTransaction(connection))
+    last = last_checkpoint(table, keys)
     if last is None:
         return BEGINNING
-    room = queries("checkpoints")
-    claimed = int(room.first_number_since(connection, since=since))
-    number = min(claimed, last.text.number + 1)
+    number = min(table.first_number_since(since), last.text.number + 1)
     if number == 1:
         return BEGINNING
-    after, kept = checkpoints_in(connection, number), checkpoints_in(connection, number - 1)
+    after, kept = table.at(number), table.at(number - 1)
     linked = (before for before in kept for link in after if is_link(link, before, keys))
     # Without a link after it, take a signed one, or else any; it is verified like the others.
     signed = (before for before in kept if keys is None or is_signed(before, keys))
@@ -184,7 +171,7 @@ def verify_published(database: Database, checkpoints: int, report: Report, trust
     while (copy := published.read(name_of(beyond + 1))) is not None:
         beyond += 1
         # Read now, outside the verification's snapshot: it may have been made since.
-        if not checkpoints_at(database, beyond):
+        if not CheckpointTable(database).at(beyond):
             found, position = _described(copy)
             report(_finding(FindingKind.PUBLISHED_BEYOND, beyond, position, found, "it in the database, too"))
     newest = last_published(published, checkpoints)
@@ -198,17 +185,16 @@ def verify_published(database: Database, checkpoints: int, report: Report, trust
 
 class _Chain:
     def __init__(self, connection: Connection, report: Report, trust: Trust, start: Start) -> None:
-        self._connection = connection
+        self._table = CheckpointTable(OneTransaction(connection))
         self._report = report
         self._trust = trust
         self._start = start
-        self._room = queries("checkpoints")
 
     def verify(self) -> ChainVerified:
         count, covered, before, next_position = self._begin()
-        leaves = _Ahead(self._leaves())
+        leaves = _Ahead(self._table.leaves(self._start.position, any_time=True))
         last = self._start.before
-        for number, candidates in self._checkpoints():
+        for number, candidates in self._table.after(self._start.number - 1):
             checkpoint = self._chosen(number, count + 1, candidates, last)
             if checkpoint is None:
                 continue
@@ -296,7 +282,7 @@ class _Chain:
     def _verify_range(self, number: int, text: CheckpointText, leaves: _Ahead) -> None:
         tree = MerkleTree()
         for leaf in leaves.up_to(text.last_position):
-            tree.add(leaf.content)
+            tree.add(leaf_of(*leaf))
         if (tree.leaves, tree.root) == (text.events, text.root):
             return
         where = f"positions {text.first_position} to {text.last_position}"
@@ -339,25 +325,6 @@ class _Chain:
                 )
         return link
 
-    def _checkpoints(self) -> Iterator[tuple[int, list[Checkpoint]]]:
-        after = self._start.number - 1
-        while rows := list(
-            self._room.checkpoints_after(self._connection, number=after, limit=CHECKPOINTS_PER_READ)
-        ):
-            yield from by_number(rows)
-            after = rows[-1][0]
-
-    def _leaves(self) -> Iterator[_Leaf]:
-        with self._connection.cursor(name="sat_leaves") as cursor:
-            cursor.itersize = ROWS_PER_FETCH
-            read_any_time(cursor)
-            if self._start.position is None:
-                cursor.execute(self._room.every_leaf.sql)
-            else:
-                cursor.execute(self._room.leaves_from.sql, {"position": self._start.position})
-            for position, recorded_at, digest in cursor:
-                yield _Leaf(position, recorded_at, leaf_of(position, recorded_at, digest))
-
     def _find(self, kind: FindingKind, number: int, position: int | None, found: str, expected: str) -> None:
         self._report(_finding(kind, number, position, found, expected))
 
@@ -365,11 +332,11 @@ class _Chain:
 class _Ahead:
     """An iterator over leaves with a look-ahead of one."""
 
-    def __init__(self, leaves: Iterator[_Leaf]) -> None:
+    def __init__(self, leaves: Iterator[Leaf]) -> None:
         self._leaves = leaves
         self._next = next(leaves, None)
 
-    def up_to(self, position: int) -> Iterator[_Leaf]:
+    def up_to(self, position: int) -> Iterator[Leaf]:
         """The leaves up to a position."""
         while self._next is not None and self._next.position <= position:
             leaf, self._next = self._next, next(self._leaves, None)

@@ -10,30 +10,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import Any
-
-from psycopg2.extensions import connection as Connection
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from sat_hook.audit.keys import AuditSignatureError, AuditSigner, AuditVerifier
 from sat_hook.audit.merkle import MerkleTree, leaf_of
 from sat_hook.audit.publication import Publication, PublicationError, PublishedReader
+from sat_hook.domain.checkpoint import (
+    NOTHING_BEFORE,
+    Checkpoint,
+    CheckpointText,
+    UnreadableCheckpointError,
+)
 from sat_hook.domain.ports import Clock
-from sat_hook.store.database import Database, OneTransaction
+from sat_hook.store.checkpoints import CheckpointTable
+from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.statements import queries
 
 MAXIMUM_EVENTS = 1_000
 """Most events of one checkpoint; damage that only checkpoints reveal is located to this many events."""
 MAXIMUM_CHECKPOINTS = 10_000
 """Most checkpoints of one round; the next round continues."""
-FORMAT = "sat-checkpoint-1"
-NOTHING_BEFORE = "0" * 64
-PAGE = 500
 
 
 class CheckpointForkedError(RuntimeError):
@@ -70,69 +68,6 @@ class UnknownAuditKeyError(RuntimeError):
         )
 
 
-class UnreadableCheckpointError(ValueError):
-    """The text is not a checkpoint of this release."""
-
-
-class CheckpointText(BaseModel):
-    """The signed text. Positions are inclusive; ``previous`` is the digest of the checkpoint before it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: str = Field(default=FORMAT, pattern=f"^{FORMAT}$")
-    number: int = Field(gt=0)
-    first_position: int = Field(gt=0)
-    last_position: int = Field(gt=0)
-    events: int = Field(gt=0)
-    root: str
-    previous: str
-    recorded_from: AwareDatetime
-    recorded_to: AwareDatetime
-    made_at: AwareDatetime
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A stored checkpoint: the exact text, its SHA-256, and the signing key."""
-
-    document: str
-    digest: str
-    key_id: str
-    signature: str
-
-    @property
-    def text(self) -> CheckpointText:
-        """The parsed text.
-
-        :raises UnreadableCheckpointError: it is not a checkpoint of this release.
-        """
-        try:
-            return CheckpointText.model_validate_json(self.document)
-        except ValidationError as error:
-            raise UnreadableCheckpointError(f"{error.error_count()} wrong members") from None
-
-    def to_bytes(self) -> bytes:
-        """The published form: one line of JSON."""
-        members = {
-            "document": self.document,
-            "digest": self.digest,
-            "key_id": self.key_id,
-            "signature": self.signature,
-        }
-        return (json.dumps(members, separators=(",", ":")) + "\n").encode("utf-8")
-
-    @classmethod
-    def from_bytes(cls, content: bytes) -> Checkpoint:
-        """Parse the published form; raises UnreadableCheckpointError."""
-        try:
-            members = json.loads(content)
-            return cls(
-                *(str(members[name]) for name in ("document", "digest", "key_id", "signature")),
-            )
-        except (ValueError, KeyError, TypeError):
-            raise UnreadableCheckpointError("the published copy is no JSON of a checkpoint") from None
-
-
 def make_checkpoints(
     database: Database,
     signer: AuditSigner,
@@ -158,22 +93,15 @@ def make_checkpoints(
     closed = PostgresEventStore(database).close_position()
     made: list[Checkpoint] = []
     while len(made) < MAXIMUM_CHECKPOINTS:
-        with database.transaction() as connection:
-            queries("checkpoints").lock_checkpoints(connection)
-            before = last_checkpoint(OneTransaction(connection), keys)
+        with CheckpointTable(database).locked() as table:
+            before = last_checkpoint(table, keys)
             if before is None and published is not None and published.read(name_of(1)) is not None:
                 require_published(database, published)
                 raise UnknownAuditKeyError
-            checkpoint = _next(connection, before, closed, signer, clock)
+            checkpoint = _next(table, before, closed, signer, clock)
             if checkpoint is None:
                 break
-            queries("checkpoints").keep_checkpoint(
-                connection,
-                document=checkpoint.document,
-                digest=checkpoint.digest,
-                key_id=checkpoint.key_id,
-                signature=checkpoint.signature,
-            )
+            table.keep(checkpoint)
         made.append(checkpoint)
     return made
 
@@ -194,7 +122,7 @@ def publish_checkpoints(
     copy = publication.read(name_of(before)) if before else None
     last = Checkpoint.from_bytes(copy) if copy is not None else None
     published = 0
-    for number, candidates in each_number(database, before):
+    for number, candidates in CheckpointTable(database).after(before):
         checkpoint = chosen(candidates, last, keys)
         if checkpoint is None:
             break
@@ -212,9 +140,8 @@ def publish_checkpoints(
 
 def stray_checkpoints(database: Database, keys: AuditVerifier, since: datetime) -> list[Checkpoint]:
     """Rows added to the table since then that are not links of the chain: no trusted key signed them."""
-    with database.transaction() as connection:
-        rows = list(queries("checkpoints").checkpoints_since(connection, since=since))
-    return [kept for kept, before in map(_with_previous, rows) if not is_link(kept, before, keys)]
+    rows = CheckpointTable(database).since(since)
+    return [kept for kept, before in rows if not is_link(kept, before, keys)]
 
 
 def require_published(database: Database, published: PublishedReader) -> int:
@@ -224,21 +151,22 @@ def require_published(database: Database, published: PublishedReader) -> int:
     :raises PublicationError: the place cannot be read.
     :raises StoreUnavailableError: the database gave up.
     """
-    with database.transaction() as connection:
-        number = int(queries("checkpoints").newest_number(connection))
+    table = CheckpointTable(database)
+    number = table.newest_number()
     if published.read(name_of(number + 1)) is not None:
         # Either another publisher was faster, or the database has lost data.
-        _same(published, number + 1, checkpoints_at(database, number + 1))
+        _same(published, number + 1, table.at(number + 1))
     before = last_published(published, number)
     if before:
-        _same(published, before, checkpoints_at(database, before))
+        _same(published, before, table.at(before))
     return before
 
 
 def last_published(publication: PublishedReader, last_number: int) -> int:
-    """The newest published number up to ``last_number``, 0 when none is. Copies are published in order, so a
-    binary
-    search finds it."""
+    """The newest published number up to ``last_number``, 0 when none is.
+
+    Copies are published in order, so a binary search finds it.
+    """
     if last_number == 0 or publication.read(name_of(last_number)) is not None:
         return last_number
     there, missing = 0, last_number
@@ -256,20 +184,12 @@ def name_of(number: int) -> str:
     return f"{number // 1000:07d}/{number:010d}.json"
 
 
-def last_checkpoint(database: Database, keys: AuditVerifier | None = None) -> Checkpoint | None:
+def last_checkpoint(table: CheckpointTable, keys: AuditVerifier | None = None) -> Checkpoint | None:
     """The newest link of the chain; None before the first.
 
     :param keys: trusted public keys; None: signatures are not checked.
     """
-    after = {"number": 2**63 - 1, "digest": ""}
-    with database.transaction() as connection:
-        while rows := list(queries("checkpoints").newest_checkpoints(connection, **after, limit=PAGE)):
-            for row in rows:
-                kept, before = _with_previous(row)
-                if is_link(kept, before, keys):
-                    return kept
-            after = {"number": rows[-1][0], "digest": rows[-1][2]}
-    return None
+    return next((kept for kept, before in table.newest() if is_link(kept, before, keys)), None)
 
 
 def is_link(kept: Checkpoint, before: Checkpoint | None, keys: AuditVerifier | None) -> bool:
@@ -302,61 +222,28 @@ def chosen(
     return next((kept for kept in candidates if is_link(kept, before, keys)), None)
 
 
-def checkpoints_at(database: Database, number: int) -> list[Checkpoint]:
-    """The rows with a number: one checkpoint, unless another row was inserted."""
-    with database.transaction() as connection:
-        return checkpoints_in(connection, number)
-
-
-def checkpoints_in(connection: Connection, number: int) -> list[Checkpoint]:
-    """The same, in an open transaction."""
-    return [Checkpoint(*row) for row in queries("checkpoints").checkpoint(connection, number=number)]
-
-
-def each_number(database: Database, after: int = 0) -> Iterator[tuple[int, list[Checkpoint]]]:
-    """The numbers after a number with their rows, page by page."""
-    while True:
-        with database.transaction() as connection:
-            rows = list(queries("checkpoints").checkpoints_after(connection, number=after, limit=PAGE))
-        if not rows:
-            return
-        yield from by_number(rows)
-        after = rows[-1][0]
-
-
-def by_number(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, list[Checkpoint]]]:
-    """Group the rows of a page (number, and the columns of a checkpoint) by number."""
-    for number, of_number in groupby(rows, key=lambda row: int(row[0])):
-        yield number, [Checkpoint(*row[1:]) for row in of_number]
-
-
-def _with_previous(row: Sequence[Any]) -> tuple[Checkpoint, Checkpoint | None]:
-    return Checkpoint(*row[1:5]), Checkpoint(*row[5:9]) if row[5] is not None else None
-
-
 def _next(
-    connection: Connection, before: Checkpoint | None, closed: int, signer: AuditSigner, clock: Clock
+    table: CheckpointTable, before: Checkpoint | None, closed: int, signer: AuditSigner, clock: Clock
 ) -> Checkpoint | None:
-    room = queries("checkpoints")
     number, after = (before.text.number, before.text.last_position) if before else (0, 0)
     if before is not None and after > closed:
         raise CheckpointAheadError(before.text, closed)
-    leaves = list(room.leaves_after(connection, position=after, up_to_position=closed, limit=MAXIMUM_EVENTS))
+    leaves = list(table.leaves(after + 1, closed, limit=MAXIMUM_EVENTS))
     if not leaves:
         return None
     tree = MerkleTree()
-    for position, recorded_at, digest in leaves:
-        tree.add(leaf_of(position, recorded_at, digest))
+    for leaf in leaves:
+        tree.add(leaf_of(*leaf))
     return _signed(
         CheckpointText(
             number=number + 1,
             first_position=after + 1,
-            last_position=leaves[-1][0],
+            last_position=leaves[-1].position,
             events=len(leaves),
             root=tree.root,
             previous=before.digest if before else NOTHING_BEFORE,
-            recorded_from=min(leaf[1] for leaf in leaves),
-            recorded_to=max(leaf[1] for leaf in leaves),
+            recorded_from=min(leaf.recorded_at for leaf in leaves),
+            recorded_to=max(leaf.recorded_at for leaf in leaves),
             made_at=clock.now(),
         ),
         signer,

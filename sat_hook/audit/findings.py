@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from sat_hook.domain.event_record import RecordedEvent
+
 
 class FindingKind(StrEnum):
     """The kinds of damage that an audit looks for."""
@@ -58,6 +60,13 @@ class Finding:
     found: str
     expected: str
 
+    @classmethod
+    def at(cls, kind: FindingKind, where: RecordedEvent | str, found: str, expected: str) -> Finding:
+        """A problem of one event, or of a place that is no event."""
+        if isinstance(where, str):
+            return cls(kind, where, None, None, found, expected)
+        return cls(kind, str(where.stream), where.version, where.position, found, expected)
+
     def __str__(self) -> str:
         where = self.place
         if self.version is not None:
@@ -83,3 +92,10 @@ class Counted:
     def __call__(self, finding: Finding) -> None:
         self.counts[finding.kind] += 1
         self.report(finding)
+
+
+def report_unplaced(report: Report, version: int, position: int) -> None:
+    """Report an event whose stream is of no kind of this release."""
+    found = "an event of no stream of this release"
+    expected = "one of an order, a batch, an account or an export"
+    report(Finding(FindingKind.UNKNOWN_EVENT, "a stream of another kind", version, position, found, expected))

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from psycopg2.extensions import connection as Connection
 from pydantic import ValidationError
@@ -23,8 +24,7 @@ from sat_hook.audit.checkpoint_verification import (
     verify_chain,
     verify_published,
 )
-from sat_hook.audit.findings import Counted, Finding, FindingKind, Report
-from sat_hook.audit.log_reader import Placed, each_stream
+from sat_hook.audit.findings import Counted, Finding, FindingKind, Report, report_unplaced
 from sat_hook.audit.price_evidence import verify_prices
 from sat_hook.audit.signed_statuses import StatusChecks
 from sat_hook.domain.account import PriceListChanged
@@ -32,8 +32,10 @@ from sat_hook.domain.event import UnknownEventError
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.order_events import SignedStatus, StatusMismatched
 from sat_hook.store.database import Database
+from sat_hook.store.evidence import Evidence
+from sat_hook.store.log import Placed, each_stream
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.statements import queries
+from sat_hook.store.projections import DerivedTables
 
 EVIDENCE_PER_LOOKUP = 1000
 
@@ -85,11 +87,10 @@ def verify_log(
     closed = PostgresEventStore(database).close_position()
     with database.transaction(snapshot=True) as connection:
         start = BEGINNING if since is None else start_since(connection, since, trust.keys)
-        evidence_read = bool(queries("audit").may_read_evidence(connection))
+        evidence = Evidence(connection)
+        evidence_read = evidence.may_read_bytes()
         counted = Counted(report)
-        checks = (
-            StatusChecks(connection, trust.sat_keys, counted) if trust.sat_keys and evidence_read else None
-        )
+        checks = StatusChecks(evidence, trust.sat_keys, counted) if trust.sat_keys and evidence_read else None
         verifier = _Verifier(connection, counted, start.position, evidence_read, checks)
         verifier.verify_streams()
         if start is BEGINNING:
@@ -127,7 +128,8 @@ class _Verifier:
     _named: dict[str, RecordedEvent] = field(default_factory=dict)
 
     def verify_streams(self) -> None:
-        for _, placed in each_stream(self.connection, self.report, first=self.first_position):
+        unplaced = partial(report_unplaced, self.report)
+        for _, placed in each_stream(self.connection, unplaced, first_position=self.first_position):
             self.streams += 1
             last: Placed | None = None
             for item in placed:
@@ -144,13 +146,13 @@ class _Verifier:
             self.checks.look_up()
 
     def verify_heads(self) -> None:
-        for stream, version in queries("audit").heads_without_events(self.connection):
-            self._find(FindingKind.HEAD_WITHOUT_EVENTS, stream, None, f"head {version}, no event", "no head")
+        for stream, version in DerivedTables(self.connection).heads_without_events():
+            self._find(FindingKind.HEAD_WITHOUT_EVENTS, stream, f"head {version}, no event", "no head")
 
     def verify_evidence(self) -> None:
         if not self.may_read_evidence:
             return
-        for table, digest, computed in queries("audit").changed_evidence(self.connection):
+        for table, digest, computed in Evidence(self.connection).changed():
             self._changed(table, digest, computed)
 
     def _verify_place(self, recorded: RecordedEvent, before: RecordedEvent | None) -> None:
@@ -160,7 +162,6 @@ class _Verifier:
         if recorded.version != expected:
             self._find(
                 FindingKind.VERSION_GAP,
-                str(recorded.stream),
                 recorded,
                 f"version {recorded.version} after {before.version if before else 'the beginning'}",
                 f"version {expected}",
@@ -168,7 +169,6 @@ class _Verifier:
         if before is not None and recorded.position < before.position:
             self._find(
                 FindingKind.VERSION_ORDER,
-                str(recorded.stream),
                 recorded,
                 f"position {recorded.position}",
                 f"one after {before.position}, the position of version {before.version}",
@@ -179,7 +179,6 @@ class _Verifier:
         if computed != recorded.digest:
             self._find(
                 FindingKind.DIGEST_MISMATCH,
-                str(recorded.stream),
                 recorded,
                 f"contents with digest {computed}",
                 f"digest {recorded.digest}",
@@ -189,7 +188,6 @@ class _Verifier:
         except UnknownEventError:
             self._find(
                 FindingKind.UNKNOWN_EVENT,
-                str(recorded.stream),
                 recorded,
                 f"type {recorded.type_name!r} with schema version {recorded.schema_version}",
                 "a type of this release",
@@ -197,7 +195,6 @@ class _Verifier:
         except ValidationError as error:
             self._find(
                 FindingKind.UNREADABLE_EVENT,
-                str(recorded.stream),
                 recorded,
                 f"{error.error_count()} wrong members",
                 f"the members of {recorded.type_name}",
@@ -215,42 +212,28 @@ class _Verifier:
     def _verify_head(self, last: Placed) -> None:
         recorded, head = last
         if head is None:
-            self._find(
-                FindingKind.HEAD_MISSING, str(recorded.stream), None, "no head", f"head {recorded.version}"
-            )
+            self._find(FindingKind.HEAD_MISSING, str(recorded.stream), "no head", f"head {recorded.version}")
         elif head != recorded.version:
             self._find(
                 FindingKind.HEAD_MISMATCH,
                 str(recorded.stream),
-                None,
                 f"head {head}",
                 f"head {recorded.version}, the last version in the log",
             )
 
     def _look_up_evidence(self) -> None:
-        kept = {row[0] for row in queries("audit").kept_evidence(self.connection, digests=list(self._named))}
-        for digest, recorded in self._named.items():
-            if digest not in kept:
-                self._find(
-                    FindingKind.EVIDENCE_MISSING,
-                    str(recorded.stream),
-                    recorded,
-                    "no signed text",
-                    f"the one with digest {digest}",
-                )
+        evidence, digests = Evidence(self.connection), list(self._named)
+        for digest in evidence.missing_texts(digests):
+            recorded, expected = self._named[digest], f"the one with digest {digest}"
+            self._find(FindingKind.EVIDENCE_MISSING, recorded, "no signed text", expected)
         if self.first_position is not None and self.may_read_evidence:
-            changed = queries("audit").changed_texts(self.connection, digests=list(self._named))
-            for digest, computed in changed:
+            for digest, computed in evidence.changed_texts(digests):
                 self._changed("status_evidence", digest, computed)
         self._named.clear()
 
     def _changed(self, table: str, digest: str, computed: str) -> None:
         found = f"text with digest {computed}"
-        self._find(FindingKind.EVIDENCE_CHANGED, f"{table}/{digest}", None, found, digest)
+        self._find(FindingKind.EVIDENCE_CHANGED, f"{table}/{digest}", found, digest)
 
-    def _find(
-        self, kind: FindingKind, place: str, recorded: RecordedEvent | None, found: str, expected: str
-    ) -> None:
-        version = recorded.version if recorded else None
-        position = recorded.position if recorded else None
-        self.report(Finding(kind, place, version, position, found, expected))
+    def _find(self, kind: FindingKind, where: RecordedEvent | str, found: str, expected: str) -> None:
+        self.report(Finding.at(kind, where, found, expected))

@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -22,19 +22,20 @@ from typing import Any
 from psycopg2.extensions import connection as Connection
 
 from sat_hook.audit.actions import ACTION_COLUMNS, TYPES, TYPES_OF_OTHER_TABLES, ActionKind, action_cells
-from sat_hook.audit.checkpoints import Checkpoint, CheckpointText, is_signed
+from sat_hook.audit.checkpoints import is_signed
 from sat_hook.audit.keys import AuditSigner, AuditVerifier
+from sat_hook.domain.checkpoint import CheckpointText
 from sat_hook.domain.event import registered_events
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.export import Export
 from sat_hook.domain.masking import masked_data, masked_words
 from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter
-from sat_hook.store.database import Database
-from sat_hook.store.postgres import recorded_from_row
-from sat_hook.store.statements import queries
+from sat_hook.store.checkpoints import CheckpointTable
+from sat_hook.store.database import Database, OneTransaction
+from sat_hook.store.evidence import PACK_TABLES, Evidence
+from sat_hook.store.log import events_between
 
 FORMAT = "sat-evidence-pack-1"
-ROWS_PER_FETCH = 2_000
 COMPRESSION_LEVEL = 6
 VERIFIER = "pack_verifier.py"
 SIGNED_TYPES = tuple(
@@ -130,7 +131,6 @@ class PackWriter:
             self._database.transaction(snapshot=True) as connection,
             zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION_LEVEL) as pack,
         ):
-            queries("audit").wait_without_limit(connection)
             covered = self._covered(connection)
             self._plain(pack, "README.txt", _read_me(self._export).encode("utf-8"))
             self._plain(pack, "verify.py", (files("sat_hook.audit") / VERIFIER).read_bytes())
@@ -138,8 +138,8 @@ class PackWriter:
             events = self._lines(pack, "events.jsonl", self._events(connection, covered))
             for kind in ActionKind:
                 self._actions(pack, kind, connection, covered)
-            for name, query in self._tables().items():
-                self._lines(pack, f"{name}.jsonl", self._rows(connection, query, covered))
+            for name in PACK_TABLES:
+                self._lines(pack, f"{name}.jsonl", self._rows(connection, name, covered))
             self._seal(pack, self._manifest(covered, events.rows))
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -154,12 +154,8 @@ class PackWriter:
     def _covered(self, connection: Connection) -> _Range | None:
         first: CheckpointText | None = None
         last: CheckpointText | None = None
-        period = {
-            "recorded_from": self._export.recorded_from,
-            "recorded_before": self._export.recorded_before,
-        }
-        for row in _each_row(connection, "checkpoints_of_period", period):
-            kept = Checkpoint(*row.values())
+        stored = CheckpointTable(OneTransaction(connection))
+        for kept in stored.of_period(self._export.recorded_from, self._export.recorded_before):
             if self._keys is None or is_signed(kept, self._keys):
                 last = kept.text
                 first = first or last
@@ -167,27 +163,16 @@ class PackWriter:
             return None
         return _Range(first.number, last.number, first.first_position, last.last_position, first.previous)
 
-    def _tables(self) -> dict[str, str]:
-        bodies = "_with_bytes" if self._export.with_personal_data else ""
-        return {
-            "callbacks": f"callbacks{bodies}",
-            "signed_statuses": f"signed_statuses{bodies}",
-            "deposits": "deposits",
-            "price_snapshots": "price_snapshots",
-            "price_changes": "price_changes",
-        }
-
     def _checkpoints(self, connection: Connection, covered: _Range | None) -> Iterator[dict[str, Any]]:
         if covered is None:
             return
-        chosen = {"first_number": covered.first_checkpoint, "last_number": covered.last_checkpoint}
-        for row in _each_row(connection, "checkpoints_of_pack", chosen):
-            kept = Checkpoint(*row.values())
+        stored = CheckpointTable(OneTransaction(connection))
+        for kept in stored.each(covered.first_checkpoint, covered.last_checkpoint):
             if self._keys is None or is_signed(kept, self._keys):
                 yield asdict(kept)
 
     def _events(self, connection: Connection, covered: _Range | None) -> Iterator[dict[str, Any]]:
-        for recorded in _each_event(connection, covered):
+        for recorded in _events_of(connection, covered):
             data, is_masked = self._shown(recorded.data)
             self._masked_events += is_masked
             yield {
@@ -212,9 +197,8 @@ class PackWriter:
 
         def lines() -> Iterator[bytes]:
             yield _csv_line(ACTION_COLUMNS)
-            query = "events_of_types" if kind in TYPES else "events_of_people"
-            types = list(TYPES.get(kind, TYPES_OF_OTHER_TABLES))
-            for recorded in _each_event(connection, covered, query, types=types):
+            types, besides = TYPES.get(kind), None if kind in TYPES else TYPES_OF_OTHER_TABLES
+            for recorded in _events_of(connection, covered, types=types, people_besides=besides):
                 yield _csv_line(action_cells(recorded, self._shown(recorded.data)[0]))
 
         self._member(pack, f"{kind.value}.csv", lines(), rows_besides=1)
@@ -225,24 +209,19 @@ class PackWriter:
     def _words(self, text: str) -> str:
         return text if self._export.with_personal_data else masked_words(text)
 
-    def _rows(self, connection: Connection, query: str, covered: _Range | None) -> Iterator[dict[str, Any]]:
-        # Evidence goes with the events that refer to it, everything else with the period.
-        chosen = {
-            "recorded_from": self._export.recorded_from,
-            "recorded_before": self._export.recorded_before,
-            "first_position": covered.first_position if covered else 1,
-            "last_position": covered.last_position if covered else 0,
-            "types": list(SIGNED_TYPES),
-        }
-        for row in _each_row(connection, query, chosen):
-            yield {
-                name: _utc(value)
-                if isinstance(value, datetime)
-                else value.replace("\n", "")
-                if name.endswith("_base64")
-                else value
-                for name, value in row.items()
-            }
+    def _rows(self, connection: Connection, table: str, covered: _Range | None) -> Iterator[dict[str, Any]]:
+        rows = Evidence(connection).table(
+            table,
+            with_bytes=self._export.with_personal_data,
+            # Evidence goes with the events that refer to it, everything else with the period.
+            recorded_from=self._export.recorded_from,
+            recorded_before=self._export.recorded_before,
+            first_position=covered.first_position if covered else 1,
+            last_position=covered.last_position if covered else 0,
+            types=list(SIGNED_TYPES),
+        )
+        for row in rows:
+            yield {name: _utc(of) if isinstance(of, datetime) else of for name, of in row.items()}
 
     def _manifest(self, covered: _Range | None, events: int) -> dict[str, Any]:
         export = self._export
@@ -314,24 +293,12 @@ class _Raw(io.RawIOBase):
         return len(block)
 
 
-def _each_event(
-    connection: Connection, covered: _Range | None, query: str = "events_between", **more: Any
+def _events_of(
+    connection: Connection, covered: _Range | None, **chosen: Sequence[str] | None
 ) -> Iterator[RecordedEvent]:
     if covered is None:
-        return
-    chosen = {"first_position": covered.first_position, "last_position": covered.last_position, **more}
-    for row in _each_row(connection, query, chosen):
-        yield recorded_from_row(tuple(row.values()))
-
-
-def _each_row(connection: Connection, query: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    with connection.cursor(name=f"sat_{query}") as cursor:
-        cursor.itersize = ROWS_PER_FETCH
-        cursor.execute(getattr(queries("evidence_pack"), query).sql, parameters)
-        names: list[str] = []
-        for row in cursor:
-            names = names or [column.name for column in cursor.description or ()]
-            yield dict(zip(names, row, strict=True))
+        return iter(())
+    return events_between(connection, covered.first_position - 1, covered.last_position, **chosen)
 
 
 def _csv_line(cells: Iterable[object]) -> bytes:

@@ -6,34 +6,15 @@ removed or inserted outside our code no longer matches a digest, and is reported
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import groupby
-from typing import Any
 
 from psycopg2.extensions import connection as Connection
 
 from sat_hook.audit.findings import Finding, FindingKind, Report
-from sat_hook.audit.log_reader import read_any_time
 from sat_hook.domain.account import PriceListChanged
 from sat_hook.domain.prices import ChangeKind, ListedProduct, ProductChange, changes_digest, state_digest
-from sat_hook.store.statements import queries
-
-ROWS_PER_FETCH = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """An accepted price list, from its evidence."""
-
-    snapshot_id: int
-    account: str
-    asked_at: datetime
-    listed: int
-    changes: int
-    state_digest: str
-    lines: list[tuple[str, ChangeKind, ListedProduct | None]]
+from sat_hook.store.evidence import Evidence, ListEvidence
 
 
 @dataclass(slots=True)
@@ -53,7 +34,7 @@ def verify_prices(connection: Connection, told: Mapping[int, PriceListChanged], 
     accounts: dict[str, _Account] = {}
     seen: set[int] = set()
     count = 0
-    for snapshot in _each_snapshot(connection):
+    for snapshot in Evidence(connection).price_lists():
         count += 1
         seen.add(snapshot.snapshot_id)
         account = accounts.setdefault(snapshot.account, _Account())
@@ -64,29 +45,21 @@ def verify_prices(connection: Connection, told: Mapping[int, PriceListChanged], 
                 account.listed[code] = line
         event = told.get(snapshot.snapshot_id)
         if found := _difference(snapshot, event, account):
-            report(_finding(FindingKind.EVIDENCE_CHANGED, snapshot.snapshot_id, found, "what the log says"))
+            place = f"price_snapshots/{snapshot.snapshot_id}"
+            report(Finding.at(FindingKind.EVIDENCE_CHANGED, place, found, "what the log says"))
         account.digest = snapshot.state_digest
     for number in sorted(told.keys() - seen):
-        report(
-            _finding(FindingKind.EVIDENCE_MISSING, number, "no price snapshot", "the one that the log names")
-        )
+        place, expected = f"price_snapshots/{number}", "the one that the log names"
+        report(Finding.at(FindingKind.EVIDENCE_MISSING, place, "no price snapshot", expected))
     for name, account in sorted(accounts.items()):
         # Every step was compared, so the last state covers them all.
         if account.digest != state_digest(account.listed.values()):
-            report(
-                Finding(
-                    FindingKind.EVIDENCE_CHANGED,
-                    f"price list of {name}",
-                    None,
-                    None,
-                    "another list than the last snapshot digested",
-                    "the sum of all changes",
-                )
-            )
+            place, found = f"price list of {name}", "another list than the last snapshot digested"
+            report(Finding.at(FindingKind.EVIDENCE_CHANGED, place, found, "the sum of all changes"))
     return count
 
 
-def _difference(snapshot: _Snapshot, event: PriceListChanged | None, account: _Account) -> str | None:
+def _difference(snapshot: ListEvidence, event: PriceListChanged | None, account: _Account) -> str | None:
     """How a snapshot differs from the log; None when it does not."""
     if not snapshot.lines and not snapshot.changes and event is None:
         same = account.digest == snapshot.state_digest
@@ -113,24 +86,3 @@ def _difference(snapshot: _Snapshot, event: PriceListChanged | None, account: _A
 def _gone(code: str) -> ProductChange:
     line = ListedProduct(code, "", None, False, 0, "", "")
     return ProductChange(ChangeKind.DISAPPEARED, line, None)
-
-
-def _each_snapshot(connection: Connection) -> Iterator[_Snapshot]:
-    """The accepted snapshots by number, each with its lines, loaded one snapshot at a time."""
-    with connection.cursor(name="price_evidence") as cursor:
-        cursor.itersize = ROWS_PER_FETCH
-        read_any_time(cursor)
-        cursor.execute(queries("audit").price_evidence.sql)
-        for head, rows in groupby(cursor, key=lambda row: row[:6]):
-            lines = [_line(row) for row in rows if row[6] is not None]
-            number, account, asked_at, listed, changes, digest = head
-            yield _Snapshot(number, account, asked_at, listed, changes, digest, lines)
-
-
-def _line(row: tuple[Any, ...]) -> tuple[str, ChangeKind, ListedProduct | None]:
-    code, kind = row[6], ChangeKind(row[7])
-    return code, kind, None if kind is ChangeKind.DISAPPEARED else ListedProduct(code, *row[8:14])
-
-
-def _finding(kind: FindingKind, number: int, found: str, expected: str) -> Finding:
-    return Finding(kind, f"price_snapshots/{number}", None, None, found, expected)

@@ -7,26 +7,26 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from psycopg2.extensions import connection as Connection
-from psycopg2.extras import Json
 from pydantic import ValidationError
 
-from sat_hook.audit.findings import Counted, Finding, FindingKind, Report
-from sat_hook.audit.log_reader import Placed, each_stream
+from sat_hook.audit.findings import Counted, Finding, FindingKind, Report, report_unplaced
 from sat_hook.domain.account import AccountStanding, fold_account
 from sat_hook.domain.batch import Batch, fold_batch
 from sat_hook.domain.event import UnknownEventError
-from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
-from sat_hook.domain.export import Export, fold_export
+from sat_hook.domain.event_record import StreamId, StreamKind
+from sat_hook.domain.export import fold_export
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order
-from sat_hook.domain.order_movements import OrderMovement, PlacedMovement, fold_with_movements, moving_types
-from sat_hook.domain.order_sums import OrderSums, sums_of
+from sat_hook.domain.order_movements import OrderMovement, PlacedMovement, fold_with_movements
+from sat_hook.domain.order_sums import OrderSums
 from sat_hook.store.database import Database
-from sat_hook.store.postgres import PostgresEventStore, as_json, projection_row
-from sat_hook.store.statements import queries
+from sat_hook.store.event_store import Document
+from sat_hook.store.log import Placed, each_stream
+from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.projections import SUBMISSION_COLUMNS, DerivedTables, Folded, emptied_tables
 
 STREAMS_PER_GROUP = 500
 
@@ -58,23 +58,6 @@ class Rebuilt:
     batches: int
 
 
-@dataclass(frozen=True, slots=True)
-class Folded:
-    """The fold of a stream's events, the first and the last of them, and the head that the store keeps."""
-
-    stream: StreamId
-    head: int | None
-    first: RecordedEvent
-    last: RecordedEvent
-    after: Order | Batch | AccountStanding | Export
-    movements: tuple[PlacedMovement, ...] = ()
-
-    @property
-    def version(self) -> int:
-        """The version that the stream's head must have."""
-        return self.last.version
-
-
 def compare_projections(database: Database, report: Report) -> Comparison:
     """Fold the whole log and compare it with orders, batches and heads, in one snapshot.
 
@@ -86,52 +69,21 @@ def compare_projections(database: Database, report: Report) -> Comparison:
     counted = Counted(report)
     compared: Counter[StreamKind] = Counter()
     with database.transaction(snapshot=True) as connection:
-        queries("audit").keep_derived_tables_in_place(connection)
+        tables = DerivedTables(connection)
+        tables.keep_in_place()
         for group in grouped(each_folded(connection, counted), STREAMS_PER_GROUP):
             compared.update(folded.stream.kind for folded in group)
-            compare_group(connection, group, counted)
-        for table, stream in queries("audit").projections_without_events(connection):
-            counted(
-                Finding(
-                    FindingKind.PROJECTION_WITHOUT_EVENTS, stream, None, None, f"a row in {table}", "no row"
-                )
-            )
-        for position, request_id in queries("audit").movements_without_events(
-            connection, types=moving_types()
-        ):
-            stream = str(StreamId(StreamKind.ORDER, request_id))
-            counted(
-                Finding(
-                    FindingKind.PROJECTION_WITHOUT_EVENTS,
-                    stream,
-                    None,
-                    position,
-                    "a row in order_movements",
-                    "no row",
-                )
-            )
-        for stream, version in queries("audit").heads_without_events(connection):
-            counted(
-                Finding(
-                    FindingKind.HEAD_WITHOUT_EVENTS,
-                    stream,
-                    None,
-                    None,
-                    f"head {version}, no event",
-                    "no head",
-                )
-            )
-        for (product,) in queries("audit").differing_product_prices(connection):
-            counted(
-                Finding(
-                    FindingKind.PROJECTION_DIFFERS,
-                    f"product_prices of {product or 'an unknown product'}",
-                    None,
-                    None,
-                    "other intervals",
-                    "what the price snapshots found",
-                )
-            )
+            compare_group(tables, group, counted)
+        for table, stream, position in tables.rows_without_events():
+            kind, found = FindingKind.PROJECTION_WITHOUT_EVENTS, f"a row in {table}"
+            counted(Finding(kind, stream, None, position, found, "no row"))
+        for stream, version in tables.heads_without_events():
+            found = f"head {version}, no event"
+            counted(Finding.at(FindingKind.HEAD_WITHOUT_EVENTS, stream, found, "no head"))
+        for product in tables.differing_prices():
+            place = f"product_prices of {product or 'an unknown product'}"
+            expected = "what the price snapshots found"
+            counted(Finding.at(FindingKind.PROJECTION_DIFFERS, place, "other intervals", expected))
     return Comparison(closed, compared[StreamKind.ORDER], compared[StreamKind.BATCH], counted.counts)
 
 
@@ -144,54 +96,21 @@ def rebuild_projections(database: Database) -> Rebuilt:
     :raises RebuildRefusedError: the log cannot be folded; nothing was changed.
     :raises StoreUnavailableError: the database gave up; nothing was changed.
     """
-    room = queries("audit")
     rebuilt: Counter[StreamKind] = Counter()
 
     def refuse(finding: Finding) -> None:
         raise RebuildRefusedError(str(finding))
 
-    with database.transaction() as connection:
-        room.wait_without_limit(connection)
-        room.lock_log(connection)
-        room.empty_derived_tables(connection)
-        room.refill_product_prices(connection)
-        room.collect_movements(connection)
+    with emptied_tables(database) as (connection, tables):
         for group in grouped(each_folded(connection, Counted(refuse)), STREAMS_PER_GROUP):
             rebuilt.update(folded.stream.kind for folded in group)
-            room.refill_heads(
-                connection,
-                streams=[str(folded.stream) for folded in group],
-                versions=[folded.version for folded in group],
-            )
-            orders = [
-                {**projection_row(folded.stream, folded.after), "changed_at": folded.last.occurred_at}
-                for folded in group
-                if folded.stream.kind is StreamKind.ORDER
-            ]
-            room.refill_orders(connection, orders=as_json(orders, exclude_none=True))
-            movements = [moved.row() for folded in group for moved in folded.movements]
-            room.refill_movements(connection, movements=as_json(movements, exclude_none=True))
-            batches = [folded for folded in group if folded.stream.kind is StreamKind.BATCH]
-            room.refill_batches(
-                connection,
-                keys=[folded.stream.key for folded in batches],
-                documents=[Json(_document(folded)) for folded in batches],
-                submitted_by=[folded.first.provenance.actor for folded in batches],
-                submitted_at=[folded.first.occurred_at for folded in batches],
-            )
-            accounts = [folded for folded in group if folded.stream.kind is StreamKind.ACCOUNT]
-            room.refill_accounts(
-                connection,
-                keys=[folded.stream.key for folded in accounts],
-                documents=[Json(_document(folded)) for folded in accounts],
-            )
-        room.put_movements_in_order(connection)
+            tables.refill(group)
     return Rebuilt(rebuilt[StreamKind.ORDER], rebuilt[StreamKind.BATCH])
 
 
 def each_folded(connection: Connection, report: Report, until: int | None = None) -> Iterator[Folded]:
     """Every stream that folds, up to a position if one is given; for the others the reason is reported."""
-    for stream, placed in each_stream(connection, report, until):
+    for stream, placed in each_stream(connection, partial(report_unplaced, report), last_position=until):
         folded = fold_stream(stream, list(placed), report)
         if folded is not None:
             yield folded
@@ -201,7 +120,7 @@ def fold_stream(stream: StreamId, placed: list[Placed], report: Report) -> Folde
     """Fold one stream. Its events are few enough to fit into memory."""
     last = placed[-1]
     events = ((item.recorded.event, item.recorded.occurred_at) for item in placed)
-    after: Order | Batch | AccountStanding | Export | None
+    after: Document | None
     movements: list[PlacedMovement] = []
     try:
         match stream.kind:
@@ -216,57 +135,35 @@ def fold_stream(stream: StreamId, placed: list[Placed], report: Report) -> Folde
     except (UnknownEventError, ValidationError, ValueError) as error:
         # Validation errors quote values, so only our own messages are passed on.
         found = type(error).__name__ if isinstance(error, ValidationError) else str(error)
-        report(
-            Finding(
-                FindingKind.STREAM_DOES_NOT_FOLD,
-                str(stream),
-                last.recorded.version,
-                last.recorded.position,
-                found,
-                "events that follow each other",
-            )
-        )
+        kind, expected = FindingKind.STREAM_DOES_NOT_FOLD, "events that follow each other"
+        report(Finding.at(kind, last.recorded, found, expected))
         return None
     assert after is not None
     return Folded(stream, last.head, placed[0].recorded, last.recorded, after, tuple(movements))
 
 
 def compare_group(
-    connection: Connection, group: list[Folded], report: Report, *, same_shape: bool = True
+    tables: DerivedTables, group: list[Folded], report: Report, *, same_shape: bool = True
 ) -> None:
     """Compare folds with the stored rows and heads.
 
     :param same_shape: False when another release filled the tables; members that only one of the two releases
         knows are then ignored.
     """
-    room = queries("audit")
-    documents_of = {
-        StreamKind.ORDER: room.documents_of_orders,
-        StreamKind.BATCH: room.documents_of_batches,
-        StreamKind.ACCOUNT: room.documents_of_accounts,
-    }
-    kept = {
-        kind: dict(read(connection, keys=[f.stream.key for f in group if f.stream.kind is kind]))
-        for kind, read in documents_of.items()
-    }
+    kept = tables.documents(group)
     if same_shape:
-        _compare_sums(connection, group, report)
-        _compare_submissions(connection, group, report)
-        _compare_movements(connection, group, report)
+        _compare_columns(tables, group, report)
+        _compare_movements(tables, group, report)
     for folded in group:
         name, version = str(folded.stream), folded.version
         if folded.head is None:
             report(Finding(FindingKind.HEAD_MISSING, name, version, None, "no head", f"head {version}"))
         elif folded.head != version:
-            report(
-                Finding(
-                    FindingKind.HEAD_MISMATCH, name, version, None, f"head {folded.head}", f"head {version}"
-                )
-            )
-        if folded.stream.kind not in kept:
-            continue  # exports have no table: they are few and folded on demand
-        document = kept[folded.stream.kind].get(folded.stream.key)
-        expected = _document(folded)
+            kind, found = FindingKind.HEAD_MISMATCH, f"head {folded.head}"
+            report(Finding(kind, name, version, None, found, f"head {version}"))
+        if folded.stream.kind is StreamKind.EXPORT:
+            continue  # exports have no table
+        document, expected = kept.get(folded.stream), folded.document
         if document is None:
             report(Finding(FindingKind.PROJECTION_MISSING, name, version, None, "no row", "a row"))
         elif document != expected:
@@ -279,72 +176,40 @@ def compare_group(
             report(_differs(folded, members))
 
 
-def _compare_sums(connection: Connection, group: list[Folded], report: Report) -> None:
-    """Compare the stored sums of orders with their folds; orders without a row are reported elsewhere."""
-    orders = {f.stream.key: (f, f.after) for f in group if isinstance(f.after, Order)}
-    for key, changed_at, *sums in queries("audit").sums_of_orders(connection, keys=list(orders)):
-        folded, order = orders[key]
-        kept = {"changed_at": changed_at, **OrderSums(*sums)._asdict()}
-        expected = {"changed_at": folded.last.occurred_at, **sums_of(order)._asdict()}
+def _compare_columns(tables: DerivedTables, group: list[Folded], report: Report) -> None:
+    """Compare what is stored beside the documents; streams without a row are reported elsewhere."""
+    stored = tables.columns(group)
+    for folded in group:
+        expected = folded.columns
+        kept = stored.get(folded.stream, expected)
         if members := sorted(name for name in kept if kept[name] != expected[name]):
             report(_differs(folded, members))
 
 
-def _compare_submissions(connection: Connection, group: list[Folded], report: Report) -> None:
-    """Compare who submitted each batch, and when, with its first event."""
-    batches = {folded.stream.key: folded for folded in group if folded.stream.kind is StreamKind.BATCH}
-    for key, actor, moment in queries("audit").submissions_of_batches(connection, keys=list(batches)):
-        folded = batches[key]
-        wrong = {
-            "submitted_by": actor != folded.first.provenance.actor,
-            "submitted_at": moment != folded.first.occurred_at,
-        }
-        if any(wrong.values()):
-            report(_differs(folded, (name for name, differs in wrong.items() if differs)))
-
-
-def _compare_movements(connection: Connection, group: list[Folded], report: Report) -> None:
+def _compare_movements(tables: DerivedTables, group: list[Folded], report: Report) -> None:
     """Compare what each event has left of its order; a stream is reported once."""
-    positions = [moved.position for folded in group for moved in folded.movements]
-    kept = {row[0]: row for row in queries("audit").movements_at(connection, positions=positions)}
+    kept = tables.movements_at([moved.position for folded in group for moved in folded.movements])
     for folded in group:
         for moved in folded.movements:
             expected = tuple(moved.row().values())
             if (row := kept.get(moved.position)) != expected:
                 found = "no row in order_movements" if row is None else "another row in order_movements"
-                report(
-                    Finding(
-                        FindingKind.PROJECTION_MISSING if row is None else FindingKind.PROJECTION_DIFFERS,
-                        str(folded.stream),
-                        folded.version,
-                        moved.position,
-                        found,
-                        "the fold of the stream's events",
-                    )
-                )
+                kind = FindingKind.PROJECTION_MISSING if row is None else FindingKind.PROJECTION_DIFFERS
+                place, wanted = str(folded.stream), "the fold of the stream's events"
+                report(Finding(kind, place, folded.version, moved.position, found, wanted))
                 break
 
 
 def _differs(folded: Folded, members: Iterable[str]) -> Finding:
-    return Finding(
-        FindingKind.PROJECTION_DIFFERS,
-        str(folded.stream),
-        folded.version,
-        None,
-        f"other values in {', '.join(members)}",
-        "the fold of the stream's events",
-    )
-
-
-def _document(folded: Folded) -> dict[str, Any]:
-    """What the store keeps of a fold."""
-    return folded.after.model_dump(mode="json", exclude_none=folded.stream.kind is StreamKind.ORDER)
+    name, found = str(folded.stream), f"other values in {', '.join(members)}"
+    expected = "the fold of the stream's events"
+    return Finding(FindingKind.PROJECTION_DIFFERS, name, folded.version, None, found, expected)
 
 
 def projection_shape() -> str:
     """A fingerprint of the shape of this release's derived tables."""
     models = (Order, Batch, AccountStanding)
-    rows = (OrderSums._fields, OrderMovement._fields, ("changed_at",), ("submitted_by", "submitted_at"))
+    rows = (OrderSums._fields, OrderMovement._fields, ("changed_at",), SUBMISSION_COLUMNS)
     schemas = [*(model.model_json_schema() for model in models), *rows]
     return hashlib.sha256(json.dumps(schemas, sort_keys=True).encode("utf-8")).hexdigest()
 
@@ -358,12 +223,11 @@ def rebuild_after_upgrade(database: Database) -> Rebuilt | None:
     :raises RebuildRefusedError: the log cannot be folded; nothing was changed.
     :raises StoreUnavailableError: the database gave up; nothing was changed.
     """
-    room, wanted = queries("audit"), projection_shape()
+    wanted = projection_shape()
     with database.transaction() as connection:
-        found = room.kept_shape(connection)
-    if found == wanted:
-        return None
+        if DerivedTables(connection).shape() == wanted:
+            return None
     rebuilt = rebuild_projections(database)
     with database.transaction() as connection:
-        room.keep_shape(connection, shape=wanted)
+        DerivedTables(connection).keep_shape(wanted)
     return rebuilt

@@ -20,7 +20,6 @@ from pydantic import ValidationError
 from sat_hook.audit.findings import Counted, Finding, FindingKind, Report
 from sat_hook.audit.rebuild import (
     STREAMS_PER_GROUP,
-    Folded,
     compare_group,
     each_folded,
     projection_shape,
@@ -30,9 +29,10 @@ from sat_hook.domain.event import UnknownEventError
 from sat_hook.domain.event_record import RecordedEvent, StreamKind
 from sat_hook.domain.grouping import grouped
 from sat_hook.store.as_of import UnsettledPositionError
-from sat_hook.store.database import Database
-from sat_hook.store.postgres import PostgresEventStore, recorded_from_row
-from sat_hook.store.statements import queries
+from sat_hook.store.database import Database, OneTransaction
+from sat_hook.store.log import events_between
+from sat_hook.store.postgres import PostgresEventStore, recorded_at
+from sat_hook.store.projections import DerivedTables, Folded
 
 StateLine = Callable[[str], None]
 """Takes one stream's state as a line of JSON."""
@@ -116,13 +116,13 @@ def replay(
         )
     counted = Counted(report)
     with database.transaction(snapshot=True) as connection:
-        queries("replay").keep_folded_tables_in_place(connection)
-        kept_shape = queries("audit").kept_shape(connection)
+        tables = DerivedTables(connection)
+        tables.keep_folded_in_place()
         replayed = Replay(
             until=until,
-            moment=queries("past").recorded_at(connection, position=until),
+            moment=recorded_at(OneTransaction(connection), until),
             since=since,
-            same_shape=kept_shape in (None, projection_shape()),
+            same_shape=tables.shape() in (None, projection_shape()),
             states={kind: StateReplayed() for kind in StreamKind},
             compared=0,
             moved_on=0,
@@ -152,7 +152,7 @@ def _replay_state(
         resting = [folded for folded in group if folded.head is None or folded.head <= folded.version]
         replayed.compared += len(resting)
         replayed.moved_on += len(group) - len(resting)
-        compare_group(connection, resting, report, same_shape=replayed.same_shape)
+        compare_group(DerivedTables(connection), resting, report, same_shape=replayed.same_shape)
 
 
 def _state_of(folded: Folded) -> str:
@@ -163,14 +163,9 @@ def _state_of(folded: Folded) -> str:
 def _reports_given_out(
     connection: Connection, replayed: Replay, makers: Sequence[ReportMaker]
 ) -> dict[str, list[RecordedEvent]]:
-    rows = queries("replay").events_of_types(
-        connection,
-        types=[maker.event_type for maker in makers],
-        after_position=replayed.since,
-        up_to_position=replayed.until,
-    )
+    types = [maker.event_type for maker in makers]
     events: dict[str, list[RecordedEvent]] = {}
-    for recorded in map(recorded_from_row, rows):
+    for recorded in events_between(connection, replayed.since, replayed.until, types=types):
         events.setdefault(recorded.type_name, []).append(recorded)
     return events
 
@@ -181,14 +176,6 @@ def _check(maker: ReportMaker, recorded: RecordedEvent, report: Report) -> Verdi
     except (UnknownEventError, ValidationError, ValueError) as error:
         # Validation errors quote values, so only our own messages are passed on.
         found = type(error).__name__ if isinstance(error, ValidationError) else str(error)
-        report(
-            Finding(
-                FindingKind.REPORT_UNAVAILABLE,
-                str(recorded.stream),
-                recorded.version,
-                recorded.position,
-                found,
-                "events that this release reads",
-            )
-        )
+        expected = "events that this release reads"
+        report(Finding.at(FindingKind.REPORT_UNAVAILABLE, recorded, found, expected))
         return Verdict.DIFFERS

@@ -16,7 +16,6 @@ from sat_hook.domain.account import AccountPaused, AccountResumed, PauseAccount
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.identity import account_id_of
 from sat_hook.store.database import Database
-from sat_hook.store.statements import queries
 
 REASON = (
     "the database is not the one whose checkpoints were published: restored to an older state, or altered"
@@ -47,12 +46,6 @@ def pause_after_rollback(handler: CommandHandler, account: str, provenance: Prov
     if _is_overruled(handler, account):
         return False
     return handler.apply_to_account(account, PauseAccount(REASON), provenance)[1] is None
-
-
-def accounts_of(database: Database) -> list[str]:
-    """Every account that ever had a batch, by name."""
-    with database.transaction() as connection:
-        return [row[0] for row in queries("accounts").accounts_with_batches(connection)]
 
 
 def _is_overruled(handler: CommandHandler, account: str) -> bool:

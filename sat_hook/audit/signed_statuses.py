@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from psycopg2.extensions import connection as Connection
 from pydantic import ValidationError
 
 from sat_hook.audit.findings import Finding, FindingKind, Report
@@ -31,7 +30,7 @@ from sat_hook.protocol.signing import (
     SignatureMissingError,
     Verifier,
 )
-from sat_hook.store.statements import queries
+from sat_hook.store.evidence import Evidence
 
 SUCCESS, FAILED = "Success", "Failed"
 _STATUS_OF: dict[type[Event], str] = {
@@ -116,7 +115,7 @@ def withdrawn_from(texts: Iterable[str]) -> dict[str, datetime]:
 class StatusChecks:
     """Takes whole streams of events, looks up their texts in groups, and reports what does not match."""
 
-    connection: Connection
+    evidence: Evidence
     keys: SATKeys
     report: Report
     checked: int = 0
@@ -142,9 +141,7 @@ class StatusChecks:
     def look_up(self) -> None:
         """Check the taken events, after a whole stream."""
         self._load_orders()
-        digests = list({event.evidence_digest for _, event in self._resting})
-        room = queries("audit")
-        texts = {row[0]: row[1:] for row in room.signed_texts(self.connection, digests=digests)}
+        texts = self.evidence.signed_texts(list({event.evidence_digest for _, event in self._resting}))
         proven: dict[str, list[tuple[RecordedEvent, _Resting, str]]] = {}
         for recorded, event in self._resting:
             kept = texts.get(event.evidence_digest)
@@ -166,23 +163,19 @@ class StatusChecks:
 
     def look_at_callbacks(self) -> None:
         """Check the signature of every stored callback."""
-        with self.connection.cursor(name="sat_callbacks") as cursor:
-            cursor.itersize = 500
-            cursor.execute(queries("audit").kept_callbacks.sql)
-            for account, digest, body, signature in cursor:
-                if self.keys.signer_of(bytes(body), signature) is not None:
-                    continue
-                if self.keys.are_all_of(account):
-                    place = f"callback_inbox/{digest}"
-                    self._find(FindingKind.EVIDENCE_SIGNATURE, place, None, *_NOT_SIGNED)
-                else:
-                    self.unchecked[account] += 1
+        for account, digest, body, signature in self.evidence.callbacks():
+            if self.keys.signer_of(body, signature) is not None:
+                continue
+            if self.keys.are_all_of(account):
+                self._find(FindingKind.EVIDENCE_SIGNATURE, f"callback_inbox/{digest}", *_NOT_SIGNED)
+            else:
+                self.unchecked[account] += 1
 
     def _load_orders(self) -> None:
         missing = {str(recorded.stream) for recorded, _ in self._resting} - self._sent.keys()
         if not missing:
             return
-        for stream, data in queries("audit").first_events(self.connection, streams=sorted(missing)):
+        for stream, data in self.evidence.beginnings(sorted(missing)).items():
             try:
                 self._sent[stream] = happened.OrderReceived.model_validate_json(data)
             except (ValidationError, UnknownEventError):
@@ -192,19 +185,18 @@ class StatusChecks:
         self, recorded: RecordedEvent, event: _Resting, request_id: str, body: str, signer: str | None
     ) -> bool:
         """Whether a text proves the event; mismatches are reported."""
-        place = str(recorded.stream)
         if signer is None:
-            self._find(FindingKind.EVIDENCE_SIGNATURE, place, recorded, *_NOT_SIGNED)
+            self._find(FindingKind.EVIDENCE_SIGNATURE, recorded, *_NOT_SIGNED)
             return False
         try:
             told = parse_order(body.encode("utf-8"))
         except UnreadableReplyError as error:
             found = f"a text that is no status ({error})"
-            self._find(FindingKind.EVIDENCE_CONTRADICTS, place, recorded, found, "a status of this order")
+            self._find(FindingKind.EVIDENCE_CONTRADICTS, recorded, found, "a status of this order")
             return False
-        wrong = list(_differences(recorded, event, request_id, told, self._sent.get(place)))
+        wrong = list(_differences(recorded, event, request_id, told, self._sent.get(str(recorded.stream))))
         for found, expected in wrong:
-            self._find(FindingKind.EVIDENCE_CONTRADICTS, place, recorded, found, expected)
+            self._find(FindingKind.EVIDENCE_CONTRADICTS, recorded, found, expected)
         return not wrong
 
     def _check_withdrawn(self, proven: Sequence[tuple[RecordedEvent, _Resting, str]]) -> None:
@@ -217,14 +209,10 @@ class StatusChecks:
         if all(self.keys.is_withdrawn(signer, placed.recorded_at) for placed, _, signer in same):
             since = self.keys.withdrawn[key].isoformat()
             found = f"an end that rests on key {key} alone, which is withdrawn since {since}"
-            place = str(recorded.stream)
-            self._find(FindingKind.EVIDENCE_KEY_WITHDRAWN, place, recorded, found, "another signed status")
+            self._find(FindingKind.EVIDENCE_KEY_WITHDRAWN, recorded, found, "another signed status")
 
-    def _find(
-        self, kind: FindingKind, place: str, recorded: RecordedEvent | None, found: str, expected: str
-    ) -> None:
-        version, position = (recorded.version, recorded.position) if recorded is not None else (None, None)
-        self.report(Finding(kind, place, version, position, found, expected))
+    def _find(self, kind: FindingKind, where: RecordedEvent | str, found: str, expected: str) -> None:
+        self.report(Finding.at(kind, where, found, expected))
 
 
 _NOT_SIGNED = ("a text that none of SAT's keys signed", "a signature of one of them")

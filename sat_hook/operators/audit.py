@@ -32,7 +32,6 @@ from sat_hook.audit.exports import ExportNotFoundError, load_export, record_writ
 from sat_hook.audit.findings import Finding
 from sat_hook.audit.log_verification import verify_log
 from sat_hook.audit.pack import PackWriter
-from sat_hook.audit.rollback_detection import accounts_of
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.business_day import WIB
@@ -239,8 +238,8 @@ def _checkpoints(application: ApplicationHook, audit_conn_id: str, provenance: P
         return len(made), publish_checkpoints(database, publication, keys)
     except CheckpointForkedError as error:
         trouble = error
-        alert = application.alerts.add
-        report_rollback(application.handler, alert, accounts_of(database), error, provenance)
+        accounts = application.store.accounts_with_batches()
+        report_rollback(application.handler, application.alerts.add, accounts, error, provenance)
     except (CheckpointAheadError, UnknownAuditKeyError) as error:
         trouble = error
         _damaged(application, f"next_checkpoint/{error}", f"no checkpoint can be made: {error}")

@@ -31,10 +31,11 @@ from sat_hook.protocol.signing import SIGNATURE_HEADER, SignatureError, Verifier
 from sat_hook.receiver.body_reader import Bodies
 from sat_hook.receiver.client_addresses import Address, BadSignatures, Sources
 from sat_hook.receiver.health import Health
-from sat_hook.receiver.inbox import Callback, Inbox, InboxError
+from sat_hook.receiver.inbox import Inbox, InboxError
 from sat_hook.receiver.live_settings import CurrentSettings, SettingsSource
 from sat_hook.receiver.responses import Answer, Refusal, Refused, Tally
 from sat_hook.receiver.settings import ReceiverSettings, ReceiverSettingsError
+from sat_hook.store.callbacks import Callback
 from sat_hook.store.database import Database
 
 logger = logging.getLogger(__name__)

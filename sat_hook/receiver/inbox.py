@@ -13,33 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-import psycopg2
-
+from sat_hook.store.callbacks import Callback, CallbackTable
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import StoreUnavailableError
-from sat_hook.store.statements import queries
 
 logger = logging.getLogger(__name__)
 
 # An idle connection fails once after a restart of PostgreSQL; the second try opens a new one.
 TRIES_OF_A_GROUP = 2
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Callback:
-    """One verified callback, exactly as received. ``body`` may hold a voucher, so no repr shows it."""
-
-    account: str
-    request_id: str
-    digest: str
-    body: bytes
-    signature: str
-    key_fingerprint: str
-    content_type: str
-    remote_address: str
-
-    def __repr__(self) -> str:
-        return f"Callback(account={self.account}, request_id={self.request_id}, digest={self.digest})"
 
 
 class InboxError(RuntimeError):
@@ -73,10 +54,9 @@ class Inbox:
     """
 
     def __init__(self, database: Database, *, waiting_limit: int, group_limit: int) -> None:
-        self._database = database
+        self._table = CallbackTable(database)
         self._waiting_limit = waiting_limit
         self._group_limit = group_limit
-        self._queries = queries("inbox")
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._guard = threading.Lock()
@@ -108,11 +88,7 @@ class Inbox:
 
     def is_reachable(self) -> bool:
         """Whether the database answers now. Blocks."""
-        try:
-            with self._database.transaction() as connection:
-                return bool(self._queries.is_reachable(connection))
-        except (StoreUnavailableError, psycopg2.Error):
-            return False
+        return self._table.is_reachable()
 
     def close(self, timeout_seconds: float = 15.0) -> None:
         """Commit waiting callbacks, then end the thread and its connection. Blocks."""
@@ -122,7 +98,7 @@ class Inbox:
         if thread is not None:
             self._queue.put(None)
             thread.join(timeout_seconds)
-        self._database.close()
+        self._table.close()
 
     def _write(self) -> None:
         """The only writer: takes the waiting callbacks, commits them, and reports the outcomes."""
@@ -160,33 +136,10 @@ class Inbox:
     def _commit_with_retry(self, group: Sequence[Callback]) -> list[bool]:
         for _ in range(TRIES_OF_A_GROUP - 1):
             try:
-                return self._commit(group)
+                return self._table.receive(group)
             except StoreUnavailableError:
                 continue
-        return self._commit(group)
-
-    def _commit(self, group: Sequence[Callback]) -> list[bool]:
-        # Sorted, so that two receivers with the same callbacks cannot deadlock.
-        places = sorted(range(len(group)), key=lambda place: (group[place].account, group[place].digest))
-        callbacks = [group[place] for place in places]
-        with self._database.transaction() as connection:
-            rows = list(
-                self._queries.receive_callbacks(
-                    connection,
-                    accounts=[c.account for c in callbacks],
-                    request_ids=[c.request_id for c in callbacks],
-                    digests=[c.digest for c in callbacks],
-                    bodies=[psycopg2.Binary(c.body) for c in callbacks],
-                    signatures=[c.signature for c in callbacks],
-                    key_fingerprints=[c.key_fingerprint for c in callbacks],
-                    content_types=[c.content_type for c in callbacks],
-                    remote_addresses=[c.remote_address for c in callbacks],
-                )
-            )
-        is_new = [False] * len(group)
-        for place, row in zip(places, rows, strict=True):
-            is_new[place] = row[0]
-        return is_new
+        return self._table.receive(group)
 
 
 def _tell(group: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:

@@ -8,24 +8,21 @@ from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
-from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.books import AccountBooks
 from sat_hook.domain.order import OrderState
-from sat_hook.domain.order_events import END_TYPES
 from sat_hook.reconciliation.break_factory import printable
 from sat_hook.reconciliation.day_sequence import day_of
 from sat_hook.reconciliation.ledger import Span, ledger_of
 from sat_hook.reconciliation.model import Adjustment
-from sat_hook.reconciliation.movements import MovementReader
-from sat_hook.store.statements import queries
+from sat_hook.store.days import DayReader
 
 FINAL = tuple(state.value for state in OrderState if state.is_final)
 _SUCCEEDED = OrderState.SUCCEEDED.value
 
 
 def adjustments_of(
-    connection: Connection, books: AccountBooks, rows: pd.DataFrame, span: Span, reader: MovementReader
+    reader: DayReader, books: AccountBooks, rows: pd.DataFrame, span: Span
 ) -> tuple[Adjustment, ...]:
     """Return what changed for orders and top-ups of certified days since the last close that could report it.
 
@@ -38,20 +35,10 @@ def adjustments_of(
     found: list[Adjustment] = []
     for since in sorted(set(told.values())):
         days = {day for day, position in told.items() if position == since}
-        if since != span.before:
-            ended_again = [
-                row[0]
-                for row in queries("reconciliation").ended_again(
-                    connection, since=since, position=span.position, ends=list(END_TYPES)
-                )
-            ]
-            own_span = replace(span, before=since, follows=False)
-            changed = (
-                ledger_of(connection, books.account, own_span, ended_again, reader) if ended_again else None
-            )
-        else:
-            changed = rows
-        if changed is not None:
+        if since == span.before:
+            found += _of_orders(books, rows, days)
+        elif ended_again := reader.ended_again(since):
+            changed = ledger_of(reader, replace(span, before=since, follows=False), ended_again)
             found += _of_orders(books, changed, days)
         found += _of_top_ups(books, span, days, since)
     return tuple(found)

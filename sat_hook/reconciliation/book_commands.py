@@ -11,7 +11,7 @@ from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.event_record import Provenance
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.errors import BooksRefusedError
-from sat_hook.store.statements import queries
+from sat_hook.store.checkpoints import CheckpointTable
 
 MAXIMUM_REFERENCE_CHARACTERS = 100
 
@@ -103,14 +103,15 @@ def certify(keeper: BookKeeper, account: str, day: date, note: str, provenance: 
     """
     close = keeper.books(account).closes.get(day)
     position = close.event.position if close is not None else None
-    checkpoint = _checkpoint(keeper, position) if position is not None else None
+    checkpoints = CheckpointTable(keeper.store.database)
+    checkpoint = checkpoints.covering(position) if position is not None else None
     command = CertifyDay(
         day,
         provenance.actor,
         note,
         position,
         checkpoint,
-        needs_checkpoint=checkpoint is None and _is_sealed(keeper),
+        needs_checkpoint=checkpoint is None and checkpoints.newest_number() > 0,
     )
     keeper.post(account, command, provenance)
     return standing(keeper, account, day)
@@ -134,14 +135,3 @@ def standing(keeper: BookKeeper, account: str, day: date) -> Signed:
         checkpoint=certified.event.checkpoint if certified else None,
         open_breaks=prepared.event.open_breaks,
     )
-
-
-def _is_sealed(keeper: BookKeeper) -> bool:
-    with keeper.store.database.transaction() as connection:
-        return bool(queries("reconciliation").has_checkpoints(connection))
-
-
-def _checkpoint(keeper: BookKeeper, position: int) -> str | None:
-    with keeper.store.database.transaction() as connection:
-        found = queries("reconciliation").covering_checkpoint(connection, position=position)
-    return str(found) if found else None

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 from sat_hook.commands.aggregates import books_aggregate
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.books import AccountBooks, fold_books
 from sat_hook.domain.books_commands import BooksCommand, RecordObservation
-from sat_hook.domain.books_events import BOOKKEEPING, DepositObserved
+from sat_hook.domain.books_events import DepositObserved
 from sat_hook.domain.decision import RefusalReason
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.ports import Clock
 from sat_hook.reconciliation.errors import BooksRefusedError, ClocksApartError, NotReproducedError
+from sat_hook.store.days import input_position
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.statements import queries
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
@@ -57,8 +57,7 @@ class BookKeeper:
         :raises ClocksApartError: it was dated by a clock that differs from the database's. With a clock that
             is ahead, it would outrank every observation until its moment has come.
         """
-        with self.store.database.transaction() as connection:
-            now: datetime = queries("reconciliation").database_time(connection)
+        now = self.store.database_time()
         if abs(now - event.received_at) > CLOCK_TOLERANCE:
             raise ClocksApartError(
                 f"the deposit of account {event.account!r}: found a look of {event.received_at:%F %T} UTC on "
@@ -68,12 +67,7 @@ class BookKeeper:
 
     def input_position(self, day: date) -> int:
         """Return the last settled position that may change the close of ``day``; 0 when the log is empty."""
-        closed = self.store.close_position()
-        with self.store.database.transaction() as connection:
-            found = queries("reconciliation").input_position(
-                connection, closed_position=closed, day=day.isoformat(), bookkeeping=list(BOOKKEEPING)
-            )
-        return int(found or 0)
+        return input_position(self.store.database, self.store.close_position(), day)
 
 
 def _stream(account: str) -> StreamId:

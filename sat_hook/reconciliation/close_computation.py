@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pandas as pd
-from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.books import AccountBooks, PostedSettlement, fold_books
 from sat_hook.domain.books_events import SettlementImported
@@ -21,7 +20,7 @@ from sat_hook.reconciliation.break_factory import BreakFactory
 from sat_hook.reconciliation.carry_forward import break_of, carry, decided
 from sat_hook.reconciliation.day_sequence import closed_day, day_in_chain, day_of, nearer_days
 from sat_hook.reconciliation.file_breaks import doubts, file_breaks
-from sat_hook.reconciliation.ledger import Ledger, Span, ledger_of, read_ledger
+from sat_hook.reconciliation.ledger import Ledger, Span, Tally, ledger_of, read_ledger
 from sat_hook.reconciliation.model import (
     ORDER_COLUMNS,
     Break,
@@ -29,7 +28,6 @@ from sat_hook.reconciliation.model import (
     SaldoEquation,
     SettlementFile,
 )
-from sat_hook.reconciliation.movements import KeptMovements, MovementReader
 from sat_hook.reconciliation.netting import sold, taken_of
 from sat_hook.reconciliation.settlement import Keep
 from sat_hook.reconciliation.settlement_cache import SettlementCache, files_near
@@ -43,7 +41,7 @@ from sat_hook.reconciliation.settlement_match import (
 from sat_hook.reconciliation.settlement_rows import SettlementRows
 from sat_hook.reconciliation.status_match import judge_again, match_evidence
 from sat_hook.store.database import Database
-from sat_hook.store.statements import queries
+from sat_hook.store.days import DayReader
 
 REFUND_DAYS = 35
 """Refunds are searched for in the files of this many days after the sale."""
@@ -56,35 +54,27 @@ def compute_close(
     account: str,
     day: BusinessDay,
     position: int,
-    reader: MovementReader | None = None,
+    reader: type[DayReader] = DayReader,
 ) -> DayClose:
     """Compute the close of a day as of a position. Writes nothing.
 
     :param recorded: the account's stream.
-    :param reader: of movements; by default the rows that appends have kept.
+    :param reader: where movements come from; by default the rows that appends have kept.
     """
     books = fold_books(account, recorded, up_to=position, for_day=day.day)
     shelf = SettlementCache(keep)
     # Many installations would end a transaction that idles while a file is read.
     shelf.put(files_near(books, day.day))
-    with database.transaction(snapshot=True) as connection:
-        queries("reconciliation").read_in_bulk(connection)
-        return _Closing(connection, shelf, books, day, position, reader or KeptMovements()).close()
+    with reader.opened(database, account, position) as opened:
+        return _Closing(opened, shelf, books, day).close()
 
 
 class _Closing:
     """The shared state of one computation's steps."""
 
     def __init__(
-        self,
-        connection: Connection,
-        shelf: SettlementCache,
-        books: AccountBooks,
-        day: BusinessDay,
-        position: int,
-        reader: MovementReader,
+        self, reader: DayReader, shelf: SettlementCache, books: AccountBooks, day: BusinessDay
     ) -> None:
-        self._connection = connection
         self._reader = reader
         self._shelf = shelf
         self._books = books
@@ -101,15 +91,15 @@ class _Closing:
             closes_at=day.closes_at,
             opening_at=self._opening.observed_at if self._opening else day.opens_at,
             closing_at=self._closing.observed_at if self._closing else day.closes_at,
-            position=position,
+            position=reader.position,
             before=self._last.event.position if self._last is not None else 0,
             follows=self._yesterday is not None,
         )
 
     def close(self) -> DayClose:
-        ledger = read_ledger(self._connection, self._books.account, self._span, self._reader)
-        log = control_totals.day_in_the_log(self._connection, self._span)
-        signed = match_evidence(self._connection, self._finder(MatchKind.EVIDENCE), ledger.rows, self._span)
+        ledger = read_ledger(self._reader, self._span)
+        log = Tally(*self._reader.totals(self._span.opens_at, self._span.closes_at))
+        signed = match_evidence(self._reader, self._finder(MatchKind.EVIDENCE), ledger.rows, self._span)
         settled = self._settle(self._day, ledger)
         equation, in_transit = self._equation(ledger)
         broken = deposit_match.judge_equation(self._finder(MatchKind.SALDO), equation) if equation else None
@@ -148,7 +138,7 @@ class _Closing:
                 for posted in self._books.settlements_of(self._day.day)
             ),
             top_ups=tuple(deposit_match.shown_top_up(posted) for posted in top_ups),
-            adjustments=adjustments_of(self._connection, self._books, ledger.rows, self._span, self._reader),
+            adjustments=adjustments_of(self._reader, self._books, ledger.rows, self._span),
         )
 
     def _finder(self, match: MatchKind, day: date | None = None) -> BreakFactory:
@@ -184,7 +174,7 @@ class _Closing:
         return doubts(finder, [(posted, self._shelf.rows(posted)) for posted in files])
 
     def _look_up(self, request_ids: Collection[str]) -> pd.DataFrame:
-        return ledger_of(self._connection, self._books.account, self._span, request_ids, self._reader)
+        return ledger_of(self._reader, self._span, request_ids)
 
     def _files_of(self, day: date) -> DayFiles | None:
         files = self._books.settlements_of(day)
@@ -263,7 +253,7 @@ class _Closing:
                 self._span.position,
                 0,
             )
-            ledger = read_ledger(self._connection, self._books.account, span, self._reader)
+            ledger = read_ledger(self._reader, span)
             found += [
                 replace(item, first_seen=self._day.day, is_adjustment=True)
                 for item in self._settle(business_day, ledger).breaks
@@ -333,7 +323,7 @@ class _Closing:
 
     def _judge_evidence(self, day: date, items: Sequence[Break]) -> Iterable[Break]:
         rows = self._look_up([item.request_id for item in items if item.request_id])
-        return judge_again(self._connection, self._finder(MatchKind.EVIDENCE, day), rows, self._span)
+        return judge_again(self._reader, self._finder(MatchKind.EVIDENCE, day), rows, self._span)
 
     def _judge_settlement(self, day: date, items: Sequence[Break]) -> Iterable[Break]:
         files = self._files_of(day)

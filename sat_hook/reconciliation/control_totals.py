@@ -6,28 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.books import PostedClose
 from sat_hook.domain.breaks import BreakCategory, MatchKind
 from sat_hook.domain.business_day import BusinessDay
-from sat_hook.domain.order_movements import moving_types
 from sat_hook.reconciliation.break_factory import BreakFactory
-from sat_hook.reconciliation.ledger import Ledger, Span, Tally
+from sat_hook.reconciliation.ledger import Ledger, Tally
 from sat_hook.reconciliation.model import Break, ControlTotal, MatchTotals, SaldoPoint
-from sat_hook.store.statements import queries
-
-
-def day_in_the_log(connection: Connection, span: Span) -> Tally:
-    """Count the day's events of all accounts without any fold."""
-    ((events, mark, total, sendings),) = queries("reconciliation").day_in_the_log(
-        connection,
-        types=moving_types(),
-        position=span.position,
-        opens_at=span.opens_at,
-        closes_at=span.closes_at,
-    )
-    return Tally(int(events), int(mark), int(total), int(sendings))
 
 
 def tally_of(rows: pd.DataFrame) -> Tally:

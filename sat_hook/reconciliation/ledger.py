@@ -7,25 +7,21 @@ adds up the day's events. It interprets no event. Amounts are int64 rupiah throu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from psycopg2.extensions import connection as Connection
 
-from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_movements import EndProof
-from sat_hook.reconciliation.movements import MovementReader, copied
-from sat_hook.store.statements import queries
+from sat_hook.store.days import DayReader
 
 UNSENT = "unsent"
 SKEW = timedelta(hours=1)
 """Maximum clock skew between hosts that record one order's events."""
-STREAMS_PER_STATEMENT = 50_000
 
 _STATES = (UNSENT, *(state.value for state in OrderState))
 IN_TRANSIT = tuple(
@@ -36,17 +32,6 @@ _ENDED = tuple(_STATES.index(state.value) for state in OrderState if state.is_si
 _SUCCEEDED = _STATES.index(OrderState.SUCCEEDED.value)
 _NEVER_SENT = tuple(_STATES.index(state.value) for state in OrderState if state.was_never_sent)
 _GIVEN_BACK = (_STATES.index(OrderState.FAILED.value), _STATES.index(OrderState.REVERSED.value))
-
-_RECEIVED_TYPES = {
-    "request_id": "str",
-    "account": "category",
-    "order_id": "str",
-    "batch_id": "category",
-    "row_number": "int32",
-    "product_code": "category",
-    "client_number": "str",
-    "client_mark": "int64",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,34 +101,23 @@ class Ledger:
     lost: tuple[str, ...]
 
 
-def read_ledger(connection: Connection, account: str, span: Span, reader: MovementReader) -> Ledger:
-    """Return every order of the account that was sent, moved or in transit within the span.
-
-    :param connection: inside one snapshot, with rights on ``sat.events`` and ``sat.orders``.
-    """
-    moves = _by_order(reader.since(connection, span.since, span.position), span)
+def read_ledger(reader: DayReader, span: Span) -> Ledger:
+    """Return every order of the account that was sent, moved or in transit within the span."""
+    moves = _by_order(reader.movements_since(span.since), span)
     came = moves["sent_us"] >= _microseconds(span.since)
     # Orders that were sent earlier, or that only waited, are read from their beginning.
-    waiting = {row[0] for row in queries("reconciliation").in_flight(connection, account=account)}
-    waiting.update(reader.moved_after(connection, span.position, span.ends_at))
-    earlier = sorted({*moves.loc[~came, "request_id"], *(waiting - set(moves["request_id"]))})
-    parts = [
-        moves[came],
-        *(
-            _by_order(reader.of_streams(connection, group, span.position), span)
-            for group in _streams_of(earlier)
-        ),
-    ]
+    waiting = reader.waiting(span.ends_at)
+    earlier = {*moves.loc[~came, "request_id"], *(waiting - set(moves["request_id"]))}
+    parts = [moves[came], *(_by_order(group, span) for group in reader.movements_of(earlier))]
     del moves
     moves = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     del parts
-    received = _received(connection, span, since=span.since, streams=())
+    received = reader.beginnings_since(span.since)
     places = _places(moves, received)
     if absent := moves.loc[places < 0, "request_id"].tolist():
-        late = [_received(connection, span, since=None, streams=group) for group in _streams_of(absent)]
-        received = pd.concat([received, *late], ignore_index=True)
+        received = pd.concat([received, reader.beginnings_of(absent)], ignore_index=True)
         places = _places(moves, received)
-    return _of_account(moves, received, places, account, span)
+    return _of_account(moves, received, places, reader.account, span)
 
 
 def _places(moves: pd.DataFrame, received: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.intp]]:
@@ -155,20 +129,13 @@ def _places(moves: pd.DataFrame, received: pd.DataFrame) -> np.ndarray[Any, np.d
     return np.asarray(places, dtype=np.intp)
 
 
-def ledger_of(
-    connection: Connection, account: str, span: Span, request_ids: Iterable[str], reader: MovementReader
-) -> pd.DataFrame:
+def ledger_of(reader: DayReader, span: Span, request_ids: Collection[str]) -> pd.DataFrame:
     """Return the ledger's rows of these orders, whenever they moved, without those unknown to the account."""
-    groups = _streams_of(sorted(set(request_ids)))
-    empty: list[list[str]] = [[]]
-    moves = [
-        _by_order(reader.of_streams(connection, group, span.position), span) for group in groups or empty
-    ]
-    received = [_received(connection, span, since=None, streams=group) for group in groups or empty]
+    moves = [_by_order(group, span) for group in reader.movements_of(request_ids)]
     joined = pd.concat(moves, ignore_index=True).merge(
-        pd.concat(received, ignore_index=True), on="request_id", how="inner", validate="one_to_one"
+        reader.beginnings_of(request_ids), on="request_id", how="inner", validate="one_to_one"
     )
-    return _rows_of(joined[joined["account"] == account], span)
+    return _rows_of(joined[joined["account"] == reader.account], span)
 
 
 def _of_account(
@@ -197,22 +164,6 @@ def _of_account(
     del joined, others
     rows = _rows_of(ours, span)
     return Ledger(rows[_belongs(rows, span)].reset_index(drop=True), foreign, lost)
-
-
-def _streams_of(request_ids: Sequence[str]) -> list[list[str]]:
-    streams = (f"order/{request_id}" for request_id in request_ids)
-    return list(grouped(streams, STREAMS_PER_STATEMENT))
-
-
-def _received(
-    connection: Connection, span: Span, *, since: datetime | None, streams: Sequence[str]
-) -> pd.DataFrame:
-    arguments = {
-        "since": "infinity" if since is None else since,
-        "streams": list(streams),
-        "position": span.position,
-    }
-    return copied(connection, queries("reconciliation").received.sql, arguments, _RECEIVED_TYPES)
 
 
 def _by_order(movements: pd.DataFrame, span: Span) -> pd.DataFrame:

@@ -6,8 +6,8 @@ from sat_hook.domain.breaks import MatchKind
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.status_match import OPEN_STATES
+from sat_hook.store.days import ended_by_people
 from sat_hook.store.event_store import each_order_of_account
-from sat_hook.store.statements import queries
 
 MAXIMUM_ORDERS = 20_000
 
@@ -28,13 +28,7 @@ def orders_to_ask(
         for item in carried
         if item.request_id and item.match in (MatchKind.EVIDENCE, MatchKind.SETTLEMENT)
     ]
-    with keeper.store.database.transaction() as connection:
-        unsigned = [
-            row[0]
-            for row in queries("reconciliation").ended_by_people(
-                connection, account=account, since=day.opens_at
-            )
-        ]
+    unsigned = ended_by_people(keeper.store.database, account, day.opens_at)
     still_open = (order.request_id for order in each_order_of_account(keeper.store, account, OPEN_STATES))
     wanted = dict.fromkeys((*disputed, *unsigned, *still_open))
     known = keeper.store.load_orders(disputed)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, MatchKind
 from sat_hook.domain.order import OrderState
@@ -16,8 +15,7 @@ from sat_hook.domain.rupiah import rupiah
 from sat_hook.reconciliation.break_factory import MAXIMUM_ITEMISED, BreakFactory
 from sat_hook.reconciliation.ledger import Span
 from sat_hook.reconciliation.model import Break, MatchTotals
-from sat_hook.reconciliation.movements import copied
-from sat_hook.store.statements import queries
+from sat_hook.store.days import DayReader
 
 OPEN_STATES = (OrderState.SUBMITTING, OrderState.PENDING, OrderState.UNKNOWN, OrderState.ESCALATED)
 OPEN = tuple(state.value for state in OPEN_STATES)
@@ -33,18 +31,6 @@ _WORDS: dict[str, tuple[BreakCategory, str]] = {
 }
 
 
-_COLUMNS = {
-    "request_id": "str",
-    "position": "int64",
-    "digest": "str",  # empty if it agrees
-    "our_status": "category",
-    "our_rupiah": "int64",
-    "their_status": "category",
-    "their_rupiah": "int64",
-    "finding": "category",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class EvidenceMatch:
     """The breaks of the match, and its totals."""
@@ -53,14 +39,12 @@ class EvidenceMatch:
     totals: MatchTotals
 
 
-def match_evidence(
-    connection: Connection, finder: BreakFactory, rows: pd.DataFrame, span: Span
-) -> EvidenceMatch:
+def match_evidence(reader: DayReader, finder: BreakFactory, rows: pd.DataFrame, span: Span) -> EvidenceMatch:
     """Compare the signed ends of the day with the stored evidence.
 
     :param rows: the ledger of the day.
     """
-    signed = _signed_ends(connection, span, ())
+    signed = _last_ends(reader.signed_ends(span.opens_at, span.closes_at))
     signed = signed[signed["request_id"].isin(rows["request_id"])]
     breaks = tuple(_judge(finder, rows, signed, span))
     kept, agreed = signed[signed["finding"] != "missing"], signed[signed["finding"] == "agrees"]
@@ -79,22 +63,13 @@ def match_evidence(
     return EvidenceMatch(breaks, totals)
 
 
-def judge_again(
-    connection: Connection, finder: BreakFactory, rows: pd.DataFrame, span: Span
-) -> tuple[Break, ...]:
+def judge_again(reader: DayReader, finder: BreakFactory, rows: pd.DataFrame, span: Span) -> tuple[Break, ...]:
     """Repeat the match for orders of earlier days whose breaks are still carried."""
-    signed = _signed_ends(connection, span, rows["request_id"].tolist())
+    signed = _last_ends(reader.signed_ends_of(rows["request_id"]))
     return tuple(_judge(finder, rows, signed, span))
 
 
-def _signed_ends(connection: Connection, span: Span, request_ids: Sequence[str]) -> pd.DataFrame:
-    arguments = {
-        "streams": [f"order/{request_id}" for request_id in request_ids],
-        "position": span.position,
-        "opens_at": "infinity" if request_ids else span.opens_at,
-        "closes_at": span.closes_at,
-    }
-    ends = copied(connection, queries("reconciliation").signed_ends.sql, arguments, _COLUMNS)
+def _last_ends(ends: pd.DataFrame) -> pd.DataFrame:
     if ends["request_id"].is_unique:
         return ends
     # Of several ends of one order the last one counts.

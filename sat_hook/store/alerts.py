@@ -12,8 +12,8 @@ from psycopg2.extensions import connection as Connection
 from sat_hook.domain.alerts import ALERTING_AFTER_AN_END, ALERTING_TYPES, ENDS, Alert, AlertKind
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.store.database import Database
-from sat_hook.store.postgres import recorded_from_row
-from sat_hook.store.statements import queries
+from sat_hook.store.log import recorded_from_row
+from sat_hook.store.statements import queries, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +63,20 @@ class AlertBook:
 
     def read_up_to(self) -> int:
         """The position up to which the log has been read."""
-        with self._database.transaction() as connection:
-            return int(self._alerts.alerts_cursor(connection) or 0)
+        return int(run(self._database, self._alerts.alerts_cursor) or 0)
 
     def candidates(self, after_position: int, up_to_position: int, limit: int = 1000) -> list[Candidate]:
         """A page of the events that may raise alerts, by position."""
-        with self._database.transaction() as connection:
-            rows = list(
-                self._alerts.alerting_events(
-                    connection,
-                    after_position=after_position,
-                    up_to_position=up_to_position,
-                    types=list(ALERTING_TYPES),
-                    after_an_end=list(ALERTING_AFTER_AN_END),
-                    ends=list(ENDS),
-                    limit=limit,
-                )
-            )
+        rows = run(
+            self._database,
+            self._alerts.alerting_events,
+            after_position=after_position,
+            up_to_position=up_to_position,
+            types=list(ALERTING_TYPES),
+            after_an_end=list(ALERTING_AFTER_AN_END),
+            ends=list(ENDS),
+            limit=limit,
+        )
         return [
             Candidate(recorded_from_row(row[:11]), frozenset(row[11]), row[12], row[13] or None)
             for row in rows
@@ -121,44 +118,34 @@ class AlertBook:
 
     def claim(self, now: datetime, lease_until: datetime, limit: int) -> list[OpenAlert]:
         """Claim unsent alerts; no other caller gets them before ``lease_until``."""
-        with self._database.transaction() as connection:
-            rows = list(
-                self._alerts.claim_alerts_to_notify(connection, now=now, lease_until=lease_until, limit=limit)
-            )
+        statement = self._alerts.claim_alerts_to_notify
+        rows = run(self._database, statement, now=now, lease_until=lease_until, limit=limit)
         return [OpenAlert(_alert(row[1:8]), row[8]) for row in rows]
 
     def settle_notified(self, keys: Collection[str], now: datetime) -> None:
         """Record that these were sent."""
-        with self._database.transaction() as connection:
-            self._alerts.settle_notified(connection, keys=list(keys), now=now)
+        run(self._database, self._alerts.settle_notified, keys=list(keys), now=now)
 
     def settle_logged(self, keys: Collection[str], now: datetime, trouble: str) -> None:
         """Record that these were only written to a task's log."""
-        with self._database.transaction() as connection:
-            self._alerts.settle_logged(connection, keys=list(keys), now=now, trouble=trouble)
+        run(self._database, self._alerts.settle_logged, keys=list(keys), now=now, trouble=trouble)
 
     def settle_not_notified(self, keys: Collection[str], next_try_at: datetime, trouble: str) -> None:
         """Record that the notifier did not accept these."""
-        with self._database.transaction() as connection:
-            self._alerts.settle_not_notified(
-                connection, keys=list(keys), next_try_at=next_try_at, trouble=trouble
-            )
+        chosen = {"keys": list(keys), "next_try_at": next_try_at, "trouble": trouble}
+        run(self._database, self._alerts.settle_not_notified, **chosen)
 
     def unannounced(self, limit: int) -> list[Alert]:
         """Alerts that have no asset event yet, oldest first."""
-        with self._database.transaction() as connection:
-            return [_alert(row[:7]) for row in self._alerts.alerts_to_announce(connection, limit=limit)]
+        return [_alert(row[:7]) for row in run(self._database, self._alerts.alerts_to_announce, limit=limit)]
 
     def settle_announced(self, keys: Collection[str], now: datetime) -> None:
         """Record that the asset events of these were emitted."""
-        with self._database.transaction() as connection:
-            self._alerts.settle_announced(connection, keys=list(keys), now=now)
+        run(self._database, self._alerts.settle_announced, keys=list(keys), now=now)
 
     def recent(self, limit: int = 50) -> list[ToldAlert]:
         """The newest alerts, sent or not."""
-        with self._database.transaction() as connection:
-            rows = list(self._alerts.recent_alerts(connection, limit=limit))
-        return [told_alert(row) for row in rows]
+        return [told_alert(row) for row in run(self._database, self._alerts.recent_alerts, limit=limit)]
 
 
 def told_alert(row: Sequence[Any]) -> ToldAlert:

@@ -1,4 +1,4 @@
-"""Reads the receiver's inbox for the pipeline: verified callbacks of orders, exactly as received."""
+"""The inbox of verified callbacks: written by the receiver, read by the pipeline, exactly as received."""
 
 from __future__ import annotations
 
@@ -7,8 +7,73 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+import psycopg2
+
 from sat_hook.store.database import Database
-from sat_hook.store.statements import queries
+from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.statements import queries, run
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Callback:
+    """One verified callback, exactly as received. ``body`` may hold a voucher, so no repr shows it."""
+
+    account: str
+    request_id: str
+    digest: str
+    body: bytes
+    signature: str
+    key_fingerprint: str
+    content_type: str
+    remote_address: str
+
+    def __repr__(self) -> str:
+        return f"Callback(account={self.account}, request_id={self.request_id}, digest={self.digest})"
+
+
+class CallbackTable:
+    """Writes ``sat.callback_inbox``, with the role ``sat_receiver``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._inbox = queries("inbox")
+
+    def is_reachable(self) -> bool:
+        """Whether the database answers now, and could store a callback."""
+        try:
+            return bool(run(self._database, self._inbox.is_reachable))
+        except (StoreUnavailableError, psycopg2.Error):
+            return False
+
+    def receive(self, group: Sequence[Callback]) -> list[bool]:
+        """Store a group of callbacks in one transaction, and wake their accounts.
+
+        :returns: for each callback, in the order given, whether its bytes arrived for the first time.
+        :raises StoreUnavailableError: the database gave up; the callbacks may be stored.
+        """
+        # Sorted, so that two receivers with the same callbacks cannot deadlock.
+        places = sorted(range(len(group)), key=lambda place: (group[place].account, group[place].digest))
+        callbacks = [group[place] for place in places]
+        rows = run(
+            self._database,
+            self._inbox.receive_callbacks,
+            accounts=[c.account for c in callbacks],
+            request_ids=[c.request_id for c in callbacks],
+            digests=[c.digest for c in callbacks],
+            bodies=[psycopg2.Binary(c.body) for c in callbacks],
+            signatures=[c.signature for c in callbacks],
+            key_fingerprints=[c.key_fingerprint for c in callbacks],
+            content_types=[c.content_type for c in callbacks],
+            remote_addresses=[c.remote_address for c in callbacks],
+        )
+        is_new = [False] * len(group)
+        for place, row in zip(places, rows, strict=True):
+            is_new[place] = row[0]
+        return is_new
+
+    def close(self) -> None:
+        """Close the database's connections."""
+        self._database.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +116,8 @@ class PostgresCallbackInbox:
         self._inbox = queries("inbox")
 
     def callbacks_of(self, account: str, request_ids: Sequence[str], limit: int) -> list[KeptCallback]:
-        with self._database.transaction() as connection:
-            rows = list(
-                self._inbox.callbacks_of_orders(
-                    connection, account=account, request_ids=list(request_ids), limit=limit
-                )
-            )
+        chosen = {"account": account, "request_ids": list(request_ids), "limit": limit}
+        rows = run(self._database, self._inbox.callbacks_of_orders, **chosen)
         return [
             KeptCallback(request_id, bytes(body), signature, received_at)
             for request_id, body, signature, received_at in rows
@@ -64,8 +125,7 @@ class PostgresCallbackInbox:
 
     def seen_of(self, account: str, request_id: str) -> list[CallbackSeen]:
         """The callbacks that came for one order of ``account``, by arrival."""
-        with self._database.transaction() as connection:
-            rows = list(self._inbox.callbacks_of_order(connection, account=account, request_id=request_id))
+        rows = run(self._database, self._inbox.callbacks_of_order, account=account, request_id=request_id)
         return [CallbackSeen(*row) for row in rows]
 
 
@@ -96,12 +156,8 @@ class CallbackReader:
 
     def read_new(self, account: str, limit: int) -> list[CallbackWithOrder]:
         """The next callbacks."""
-        with self._database.transaction() as connection:
-            rows = list(
-                self._inbox.callbacks_with_orders(
-                    connection, account=account, settled_seconds=self._settled_seconds, limit=limit
-                )
-            )
+        chosen = {"account": account, "settled_seconds": self._settled_seconds, "limit": limit}
+        rows = run(self._database, self._inbox.callbacks_with_orders, **chosen)
         return [
             CallbackWithOrder(inbox_id, request_id, bytes(body), *rest)
             for inbox_id, request_id, body, *rest in rows
@@ -109,5 +165,4 @@ class CallbackReader:
 
     def move_on(self, account: str, inbox_id: int) -> None:
         """Advance the cursor to this callback."""
-        with self._database.transaction() as connection:
-            self._inbox.callbacks_were_read(connection, account=account, inbox_id=inbox_id)
+        run(self._database, self._inbox.callbacks_were_read, account=account, inbox_id=inbox_id)

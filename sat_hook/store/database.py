@@ -59,7 +59,8 @@ class Database:
 
         :param durable: False does not wait for the disk, so a server crash may lose the latest commits. For
             operational tables only.
-        :param snapshot: read everything from one REPEATABLE READ, read-only snapshot.
+        :param snapshot: read everything from one REPEATABLE READ, read-only snapshot, without a limit on the
+            time of a statement: it serves those who read a whole day or the whole log.
         :raises StoreUnavailableError: when the database cannot be reached, cannot write, or gives up. A
             commit whose answer was lost may have happened; the version check of the next append detects that.
         :raises StoreRefusedError: when it refuses a value, for example a NUL; rolled back.
@@ -205,7 +206,7 @@ def _opened(connection: Connection, snapshot: bool, durable: bool) -> bool:
     connection.set_session(isolation_level=isolation, readonly=True if snapshot else "default")
     idle = IDLE_IN_SNAPSHOT_MILLISECONDS if snapshot else IDLE_IN_TRANSACTION_MILLISECONDS
     settings = {
-        "statement_timeout": str(STATEMENT_TIMEOUT_MILLISECONDS),
+        "statement_timeout": "0" if snapshot else str(STATEMENT_TIMEOUT_MILLISECONDS),
         "lock_timeout": str(LOCK_TIMEOUT_MILLISECONDS),
         "idle_in_transaction_session_timeout": str(idle),
         "timezone": "UTC",

@@ -21,7 +21,7 @@ from sat_hook.domain.prices import ListedProduct
 from sat_hook.store.alerts import ToldAlert, told_alert
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import StateCount
-from sat_hook.store.postgres import recorded_from_row
+from sat_hook.store.log import recorded_from_row
 from sat_hook.store.statements import queries
 
 MAXIMUM_COUNTED = 10_000

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sat_hook.store.database import Database
-from sat_hook.store.statements import queries
+from sat_hook.store.statements import queries, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,29 +64,22 @@ class OrderIntake:
 
     def claimed(self, account: str, claimed_by: str) -> list[IntakeRow]:
         """The rows of this claim; claims nothing."""
-        with self._database.transaction() as connection:
-            rows = list(self._intake.claimed_rows(connection, account=account, claimed_by=claimed_by))
+        rows = run(self._database, self._intake.claimed_rows, account=account, claimed_by=claimed_by)
         return _intake_rows(rows)
 
     def settle(self, account: str, claimed_by: str, batch_id: str) -> None:
         """Record which batch received the claim's rows."""
-        with self._database.transaction() as connection:
-            self._intake.settle_rows(connection, account=account, claimed_by=claimed_by, batch_id=batch_id)
+        chosen = {"account": account, "claimed_by": claimed_by, "batch_id": batch_id}
+        run(self._database, self._intake.settle_rows, **chosen)
 
     def release(self, account: str, claimed_by: str) -> None:
         """Release the claim's rows for another run, except rows that a batch has received."""
-        with self._database.transaction() as connection:
-            self._intake.release_rows(connection, account=account, claimed_by=claimed_by)
+        run(self._database, self._intake.release_rows, account=account, claimed_by=claimed_by)
 
     def claims_without_batch(self, account: str, older_than_seconds: float, limit: int) -> list[Claim]:
         """Claims without a batch yet, the oldest first."""
-        with self._database.transaction() as connection:
-            return [
-                Claim(*row)
-                for row in self._intake.claims_without_batch(
-                    connection, account=account, seconds=older_than_seconds, limit=limit
-                )
-            ]
+        chosen = {"account": account, "seconds": older_than_seconds, "limit": limit}
+        return [Claim(*row) for row in run(self._database, self._intake.claims_without_batch, **chosen)]
 
 
 def _intake_rows(rows: Iterable[Sequence[Any]]) -> list[IntakeRow]:

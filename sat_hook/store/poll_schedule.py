@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from sat_hook.store.database import Database
-from sat_hook.store.statements import queries
+from sat_hook.store.statements import queries, run
 
 # An escalated order may still end by itself, and its callback may have been lost.
 LATE_PAUSE_SECONDS = 3600.0
@@ -97,12 +97,8 @@ class PostgresPollSchedule:
                 )
 
     def hasten(self, scope: PollScope, now: datetime) -> int:
-        with self._database.transaction() as connection:
-            return len(
-                list(
-                    self._polls.hasten(connection, batch_id=scope.batch_id, account=scope.account, due_at=now)
-                )
-            )
+        chosen = {"batch_id": scope.batch_id, "account": scope.account, "due_at": now}
+        return len(run(self._database, self._polls.hasten, **chosen))
 
     def claim_due(self, scope: PollScope, now: datetime, lease_until: datetime, limit: int) -> list[DuePoll]:
         with self._database.transaction(durable=False) as connection:
@@ -134,11 +130,9 @@ class PostgresPollSchedule:
             self._polls.forget(connection, request_ids=list(request_ids), lease_until=lease_until)
 
     def next_due(self, scope: PollScope) -> datetime | None:
-        with self._database.transaction() as connection:
-            due: datetime | None = self._polls.next_due(
-                connection, batch_id=scope.batch_id, account=scope.account
-            )
-            return due
+        chosen = {"batch_id": scope.batch_id, "account": scope.account}
+        due: datetime | None = run(self._database, self._polls.next_due, **chosen)
+        return due
 
 
 def late_due_at(due_at: datetime) -> datetime:

@@ -36,7 +36,8 @@ from sat_hook.store.event_store import (
     StoreBusyError,
     in_order_of_rows,
 )
-from sat_hook.store.statements import queries
+from sat_hook.store.log import recorded_from_row
+from sat_hook.store.statements import queries, run
 
 CLOSING_SECONDS = 90.0
 CLOSING_PAUSE_SECONDS = 1.0
@@ -58,101 +59,85 @@ class PostgresEventStore:
         if not changes:
             return frozenset()
         arguments = _append_arguments(changes, provenance, occurred_at)
-        with self.database.transaction() as connection:
-            conflicts = self._events.append_events(connection, **arguments)
+        conflicts = run(self.database, self._events.append_events, **arguments)
         return frozenset(StreamId.parse(name) for name in conflicts)
 
     def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
-        with self.database.transaction() as connection:
-            rows = list(self._orders.load_orders(connection, request_ids=list(request_ids)))
+        rows = run(self.database, self._orders.load_orders, request_ids=list(request_ids))
         orders = (Order.model_validate_json(row[0]) for row in rows)
         return {order.request_id: order for order in orders}
 
     def load_batch(self, batch_id: str) -> Batch | None:
-        with self.database.transaction() as connection:
-            rows = list(self._batches.load_batch(connection, batch_id=batch_id))
+        rows = run(self.database, self._batches.load_batch, batch_id=batch_id)
         return Batch.model_validate(rows[0][0]) if rows else None
 
     def load_account(self, account_id: str) -> AccountStanding | None:
-        with self.database.transaction() as connection:
-            rows = list(self._accounts.load_account(connection, account_id=account_id))
+        rows = run(self.database, self._accounts.load_account, account_id=account_id)
         return AccountStanding.model_validate(rows[0][0]) if rows else None
 
     def accounts_of_client(self, client: str) -> list[str]:
-        with self.database.transaction() as connection:
-            return [row[0] for row in self._accounts.accounts_of_client(connection, client=client)]
+        return [row[0] for row in run(self.database, self._accounts.accounts_of_client, client=client)]
 
     def orders_of_batch(self, which: OrderSlice, after_row: int = 0, limit: int = 1000) -> list[Order]:
-        with self.database.transaction() as connection:
-            rows = list(
-                self._orders.orders_of_batch(
-                    connection,
-                    batch_id=which.batch_id,
-                    states=[state.value for state in which.states],
-                    first_row=which.first_row,
-                    last_row=which.last_row,
-                    after_row=after_row,
-                    limit=limit,
-                )
-            )
+        rows = run(
+            self.database,
+            self._orders.orders_of_batch,
+            batch_id=which.batch_id,
+            states=[state.value for state in which.states],
+            first_row=which.first_row,
+            last_row=which.last_row,
+            after_row=after_row,
+            limit=limit,
+        )
         return [Order.model_validate_json(row[0]) for row in rows]
 
     def orders_of_account(
         self, account: str, states: Sequence[OrderState], after_request_id: str = "", limit: int = 1000
     ) -> list[Order]:
-        with self.database.transaction() as connection:
-            rows = list(
-                self._orders.orders_of_account(
-                    connection,
-                    account=account,
-                    states=[state.value for state in states],
-                    after_request_id=after_request_id,
-                    limit=limit,
-                )
-            )
+        rows = run(
+            self.database,
+            self._orders.orders_of_account,
+            account=account,
+            states=[state.value for state in states],
+            after_request_id=after_request_id,
+            limit=limit,
+        )
         return [Order.model_validate_json(row[0]) for row in rows]
 
     def count_by_state(self, batch_id: str) -> list[StateCount]:
-        with self.database.transaction() as connection:
-            rows = list(self._orders.count_by_state(connection, batch_id=batch_id))
+        rows = run(self.database, self._orders.count_by_state, batch_id=batch_id)
         counts = {row[0]: StateCount(OrderState(row[0]), row[1], row[2], row[3]) for row in rows}
         return [counts[state.value] for state in OrderState if state.value in counts]
 
     def needs(self, batch_ids: Sequence[str]) -> dict[str, tuple[Need, ...]]:
-        with self.database.transaction() as connection:
-            rows = list(
-                self._orders.needs(
-                    connection,
-                    batch_ids=list(batch_ids),
-                    streams=[str(StreamId(StreamKind.BATCH, batch_id)) for batch_id in batch_ids],
-                    states=[state.value for state in NEEDING_STATES],
-                )
-            )
+        rows = run(
+            self.database,
+            self._orders.needs,
+            batch_ids=list(batch_ids),
+            streams=[str(StreamId(StreamKind.BATCH, batch_id)) for batch_id in batch_ids],
+            states=[state.value for state in NEEDING_STATES],
+        )
         found: dict[str, list[Need]] = {batch_id: [] for batch_id in batch_ids}
         for batch_id, standing, code, number in rows:
             found[batch_id].append(Need(standing, code, number))
         return {batch_id: in_order_of_rows(needs) for batch_id, needs in found.items()}
 
     def read_stream(self, stream: StreamId) -> list[RecordedEvent]:
-        with self.database.transaction() as connection:
-            rows = list(self._events.read_stream(connection, stream=str(stream)))
+        rows = run(self.database, self._events.read_stream, stream=str(stream))
         return [recorded_from_row(row) for row in rows]
 
     def read_log(self, after_position: int, up_to_position: int, limit: int) -> list[RecordedEvent]:
-        with self.database.transaction() as connection:
-            rows = list(
-                self._events.read_log(
-                    connection,
-                    after_position=after_position,
-                    up_to_position=up_to_position,
-                    limit=limit,
-                )
-            )
+        rows = run(
+            self.database,
+            self._events.read_log,
+            after_position=after_position,
+            up_to_position=up_to_position,
+            limit=limit,
+        )
         return [recorded_from_row(row) for row in rows]
 
     def database_time(self) -> datetime:
-        with self.database.transaction() as connection:
-            now: datetime = self._events.database_time(connection)
+        now: datetime = run(self.database, self._events.database_time)
         return now
 
     def close_position(self) -> int:
@@ -160,8 +145,7 @@ class PostgresEventStore:
         give_up = time.monotonic() + CLOSING_SECONDS
         while True:
             try:
-                with self.database.transaction() as connection:
-                    return int(self._events.close_position(connection))
+                return int(run(self.database, self._events.close_position))
             except StoreBusyError:
                 if time.monotonic() >= give_up:
                     raise
@@ -172,8 +156,7 @@ class PostgresEventStore:
 
     def find_orders(self, reference: str) -> list[Order]:
         """Orders by request id or by the submitter's order id (several when accounts share one)."""
-        with self.database.transaction() as connection:
-            rows = list(self._orders.find_order(connection, reference=reference))
+        rows = run(self.database, self._orders.find_order, reference=reference)
         return [Order.model_validate_json(row[0]) for row in rows]
 
     def orders_standing(
@@ -181,38 +164,36 @@ class PostgresEventStore:
     ) -> list[tuple[Order, datetime]]:
         """Orders of all batches in these states, and since when (UTC); the longest first."""
         names = [state.value for state in states]
-        with self.database.transaction() as connection:
-            rows = list(self._orders.orders_standing(connection, states=names, account=account, limit=limit))
+        rows = run(self.database, self._orders.orders_standing, states=names, account=account, limit=limit)
         return [(Order.model_validate_json(row[0]), row[1]) for row in rows]
 
     def count_standing(self, states: Sequence[OrderState], account: str | None) -> dict[OrderState, int]:
         """How many orders of all batches are in these states; empty states are left out."""
         names = [state.value for state in states]
-        with self.database.transaction() as connection:
-            counts = dict(self._orders.count_standing(connection, states=names, account=account))
+        counts = dict(run(self.database, self._orders.count_standing, states=names, account=account))
         return {state: counts[state.value] for state in OrderState if state.value in counts}
+
+    def accounts_with_batches(self) -> list[str]:
+        """The accounts that ever had a batch, by name."""
+        return [row[0] for row in run(self.database, self._accounts.accounts_with_batches)]
 
     def accounts_with_events(self) -> list[str]:
         """The accounts of which something was ever recorded, by name."""
-        with self.database.transaction() as connection:
-            return [row[0] for row in self._accounts.accounts_with_events(connection)]
+        return [row[0] for row in run(self.database, self._accounts.accounts_with_events)]
 
     def recent_batches(self, limit: int = 20) -> list[Batch]:
         """The most recently submitted batches, newest first."""
-        with self.database.transaction() as connection:
-            rows = list(self._batches.recent_batches(connection, limit=limit))
+        rows = run(self.database, self._batches.recent_batches, limit=limit)
         return [Batch.model_validate(row[0]) for row in rows]
 
     def unsent_of_account(self, account: str, limit: int = 20) -> list[tuple[str, str, int]]:
         """Incomplete batches of the account: id, file name, number of unsent orders."""
-        with self.database.transaction() as connection:
-            rows = list(self._batches.unsent_of_account(connection, account=account, limit=limit))
+        rows = run(self.database, self._batches.unsent_of_account, account=account, limit=limit)
         return [(batch_id, file_name, orders) for batch_id, file_name, orders in rows]
 
     def status_evidence(self, digests: Sequence[str]) -> dict[str, str]:
         """Signed status texts by digest, for deliveries only: they hold vouchers. Needs the writer role."""
-        with self.database.transaction() as connection:
-            return dict(self._orders.status_evidence_of(connection, digests=list(digests)))
+        return dict(run(self.database, self._orders.status_evidence_of, digests=list(digests)))
 
 
 class PostgresAsOf(StoreAsOf):
@@ -221,30 +202,23 @@ class PostgresAsOf(StoreAsOf):
     def __init__(self, database: Database, position: int) -> None:
         super().__init__(position)
         self._database = database
+        self._past = queries("past")
 
     def _received(self, batch_id: str, after_position: int, up_to_position: int) -> list[tuple[int, str]]:
-        with self._database.transaction() as connection:
-            rows = queries("past").orders_received(
-                connection, batch_id=batch_id, after_position=after_position, up_to_position=up_to_position
-            )
-            return [(row_number, StreamId.parse(stream).key) for stream, row_number in rows]
+        chosen = {"after_position": after_position, "up_to_position": up_to_position}
+        rows = run(self._database, self._past.orders_received, batch_id=batch_id, **chosen)
+        return [(row_number, StreamId.parse(stream).key) for stream, row_number in rows]
 
     def _events_of(self, streams: Sequence[StreamId]) -> Iterable[RecordedEvent]:
-        with self._database.transaction() as connection:
-            rows = queries("past").read_streams_until(
-                connection, streams=[str(stream) for stream in streams], up_to_position=self.position
-            )
-            return [recorded_from_row(row) for row in rows]
+        names, until = [str(stream) for stream in streams], self.position
+        rows = run(self._database, self._past.read_streams_until, streams=names, up_to_position=until)
+        return [recorded_from_row(row) for row in rows]
 
     def _folded(self, request_ids: Sequence[str]) -> dict[str, Order]:
         # Reports of large batches spend most of their time here, so only what a fold needs is built.
         streams = {str(StreamId(StreamKind.ORDER, key)): key for key in request_ids}
-        with self._database.transaction() as connection:
-            rows = list(
-                queries("past").facts_of_streams_until(
-                    connection, streams=list(streams), up_to_position=self.position
-                )
-            )
+        statement, until = self._past.facts_of_streams_until, self.position
+        rows = run(self._database, statement, streams=list(streams), up_to_position=until)
         found: dict[str, Order] = {}
         for stream, facts in groupby(rows, key=itemgetter(0)):
             events = ((parse_event(name, version, data), at) for _, name, version, data, at in facts)
@@ -252,23 +226,6 @@ class PostgresAsOf(StoreAsOf):
             assert order is not None
             found[order.request_id] = order
         return found
-
-
-def recorded_from_row(row: Sequence[Any]) -> RecordedEvent:
-    """A row of the event queries as a recorded event."""
-    position, stream, version, type_name, schema_version, data, actor, cause, occurred, recorded, digest = row
-    return RecordedEvent(
-        position=position,
-        stream=StreamId.parse(stream),
-        version=version,
-        type_name=type_name,
-        schema_version=schema_version,
-        data=data,
-        provenance=Provenance(actor, cause),
-        occurred_at=occurred,
-        recorded_at=recorded,
-        digest=digest,
-    )
 
 
 def _append_arguments(
@@ -373,14 +330,12 @@ def as_json(rows: list[dict[str, Any]], *, exclude_none: bool = False) -> str:
 def position_at(database: Database, moment: datetime) -> int:
     """The last settled position recorded by ``moment`` (aware); 0 when there is none."""
     settled = PostgresEventStore(database).close_position()
-    with database.transaction() as connection:
-        return int(queries("past").position_at(connection, moment=moment, up_to_position=settled))
+    return int(run(database, queries("past").position_at, moment=moment, up_to_position=settled))
 
 
 def recorded_at(database: Database, position: int | None = None) -> datetime | None:
     """When the last event, up to a position if given, was recorded; None when there is none."""
     last = PostgresEventStore(database).close_position() if position is None else position
-    with database.transaction() as connection:
-        found = queries("past").recorded_at(connection, position=last)
+    found = run(database, queries("past").recorded_at, position=last)
     assert found is None or isinstance(found, datetime)
     return found

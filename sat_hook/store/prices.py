@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import starmap
 from typing import Any
 
 from psycopg2.extensions import connection as Connection
@@ -28,7 +29,7 @@ from sat_hook.domain.prices import (
 from sat_hook.store.database import Database, OneTransaction
 from sat_hook.store.event_store import EventStore
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.statements import queries
+from sat_hook.store.statements import queries, run, streamed
 
 MAXIMUM_SIMILAR_CODES = 5
 
@@ -155,66 +156,53 @@ class PriceHistory:
 
     def accounts(self) -> list[str]:
         """Accounts whose prices were ever requested."""
-        with self._database.transaction() as connection:
-            return [account for (account,) in self._prices.accounts(connection)]
+        return [account for (account,) in run(self._database, self._prices.accounts)]
 
     def snapshots(
         self, account: str, since: datetime, until: datetime, limit: int = 10_000
     ) -> list[PriceSnapshot]:
         """The attempts in [since, until), newest first."""
-        with self._database.transaction() as connection:
-            rows = self._prices.snapshots_between(
-                connection, account=account, since=since, until=until, limit=limit
-            )
-            return [_snapshot_from(account, row) for row in rows]
+        chosen = {"account": account, "since": since, "until": until, "limit": limit}
+        rows = run(self._database, self._prices.snapshots_between, **chosen)
+        return [_snapshot_from(account, row) for row in rows]
 
     def complete_moments(self, account: str, since: datetime, until: datetime) -> list[datetime]:
         """When the accepted lists in [since, until) were requested, preceded by the last one before it."""
-        with self._database.transaction() as connection:
-            rows = self._prices.complete_moments(connection, account=account, since=since, until=until)
-            return [moment for (moment,) in rows]
+        statement = self._prices.complete_moments
+        rows = run(self._database, statement, account=account, since=since, until=until)
+        return [moment for (moment,) in rows]
 
     def at(self, account: str, code: str, moment: datetime) -> PricePeriod | None:
         """One product as it was listed at a moment; None when it was not."""
-        with self._database.transaction() as connection:
-            rows = list(self._prices.product_at(connection, account=account, product_code=code, at=moment))
+        rows = run(self._database, self._prices.product_at, account=account, product_code=code, at=moment)
         return _period_from(rows[0]) if rows else None
 
     def periods(self, account: str, code: str) -> list[PricePeriod]:
         """Every listing of one product, oldest first."""
-        with self._database.transaction() as connection:
-            rows = self._prices.product_history(connection, account=account, product_code=code)
-            return [_period_from(row) for row in rows]
+        rows = run(self._database, self._prices.product_history, account=account, product_code=code)
+        return [_period_from(row) for row in rows]
 
     def similar_codes(self, account: str, text: str) -> list[str]:
         """A few codes similar to ``text``."""
-        with self._database.transaction() as connection:
-            rows = self._prices.similar_codes(
-                connection, account=account, product_code=text, limit=MAXIMUM_SIMILAR_CODES
-            )
-            return [code for (code,) in rows]
+        chosen = {"account": account, "product_code": text, "limit": MAXIMUM_SIMILAR_CODES}
+        return [code for (code,) in run(self._database, self._prices.similar_codes, **chosen)]
 
     def changes(
         self, account: str, since: datetime, until: datetime, limit: int = 1_000_000
     ) -> list[RecordedChange]:
         """The changes in [since, until), oldest first."""
-        with self._database.transaction() as connection:
-            rows = self._prices.changes_between(
-                connection, account=account, since=since, until=until, limit=limit
-            )
-            return [_change_from(row) for row in rows]
+        chosen = {"account": account, "since": since, "until": until, "limit": limit}
+        return [_change_from(row) for row in run(self._database, self._prices.changes_between, **chosen)]
 
     def listed_at(self, account: str, moment: datetime) -> dict[str, ListedProduct]:
         """The whole price list of a moment, by code."""
-        with self._database.transaction() as connection:
-            rows = self._prices.listed_at(connection, account=account, at=moment)
-            return {row[0]: ListedProduct(*row) for row in rows}
+        rows = run(self._database, self._prices.listed_at, account=account, at=moment)
+        return {row[0]: ListedProduct(*row) for row in rows}
 
     def unannounced(self, account: str, announced_by: str) -> list[Unannounced]:
         """Snapshots whose changes are unannounced, or were announced by ``announced_by`` itself."""
-        with self._database.transaction() as connection:
-            rows = self._prices.unannounced(connection, account=account, announced_by=announced_by)
-            return [Unannounced(*row) for row in rows]
+        rows = run(self._database, self._prices.unannounced, account=account, announced_by=announced_by)
+        return [Unannounced(*row) for row in rows]
 
     def changes_of(self, account: str, snapshot: Unannounced) -> list[RecordedChange]:
         """The changes of one snapshot."""
@@ -224,20 +212,15 @@ class PriceHistory:
 
     def mark_announced(self, snapshot_ids: Sequence[int], announced_by: str, at: datetime) -> None:
         """Mark these changes as announced; earlier announcements keep their announcer."""
-        with self._database.transaction() as connection:
-            self._prices.mark_announced(
-                connection, snapshot_ids=list(snapshot_ids), announced_by=announced_by, announced_at=at
-            )
+        chosen = {"snapshot_ids": list(snapshot_ids), "announced_by": announced_by, "announced_at": at}
+        run(self._database, self._prices.mark_announced, **chosen)
 
     def margins(self, account: str, since: datetime, until: datetime) -> Iterator[OrderMargin]:
         """Orders that were first sent in [since, until), oldest first."""
-        period = {"account": account, "since": since, "until": until}
-        # A server-side cursor: a month may hold millions of orders.
-        with self._database.transaction() as connection, connection.cursor(name="margins") as cursor:
-            cursor.itersize = 5_000
-            cursor.execute(self._prices.margins.sql, period)
-            for row in cursor:
-                yield OrderMargin(*row)
+        with self._database.transaction() as connection:
+            # Streamed: a month may hold millions of orders.
+            rows = streamed(connection, self._prices.margins, account=account, since=since, until=until)
+            yield from starmap(OrderMargin, rows)
 
 
 def _known(connection: Connection, account: str) -> dict[str, KnownProduct]:

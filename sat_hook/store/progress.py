@@ -8,7 +8,7 @@ from datetime import datetime
 from sat_hook.domain.order import OrderState
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import StateCount
-from sat_hook.store.statements import queries
+from sat_hook.store.statements import queries, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,7 @@ class PostgresProgress:
 
         :raises StoreUnavailableError: when the database is away.
         """
-        with self._database.transaction() as connection:
-            rows = list(self._progress.look(connection, batch_id=batch_id, since=since))
+        rows = run(self._database, self._progress.look, batch_id=batch_id, since=since)
         place = {state: number for number, state in enumerate(OrderState)}
         counts = [StateCount(OrderState(row[0]), row[1], row[2], row[3]) for row in rows]
         firsts = [row[5] for row in rows if row[5] is not None]

@@ -11,7 +11,7 @@ from sat_hook.domain.order_events import END_TYPES
 from sat_hook.domain.rechecks import RecheckFinding
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.statements import queries
+from sat_hook.store.statements import queries, run
 
 POSITIONS_AT_ONCE = 50_000
 
@@ -113,43 +113,38 @@ class PostgresRecheckSchedule:
     def claim_due(
         self, account: str, days: Sequence[int], now: datetime, lease_until: datetime, limit: int
     ) -> list[DueRecheck]:
-        with self._database.transaction() as connection:
-            rows = self._watch.claim_looks(
-                connection, account=account, days=list(days), now=now, lease_until=lease_until, limit=limit
-            )
-            return [DueRecheck(RecheckKey(row[0], row[1]), row[2], row[3]) for row in rows]
+        chosen = {"account": account, "days": list(days), "limit": limit}
+        rows = run(self._database, self._watch.claim_looks, now=now, lease_until=lease_until, **chosen)
+        return [DueRecheck(RecheckKey(row[0], row[1]), row[2], row[3]) for row in rows]
 
     def close(self, findings: Mapping[RecheckKey, RecheckFinding], now: datetime) -> None:
         if not findings:
             return
-        with self._database.transaction() as connection:
-            self._watch.close_looks(
-                connection,
-                end_positions=[key.end_position for key in findings],
-                days=[key.days for key in findings],
-                findings=[finding.value for finding in findings.values()],
-                now=now,
-            )
+        run(
+            self._database,
+            self._watch.close_looks,
+            end_positions=[key.end_position for key in findings],
+            days=[key.days for key in findings],
+            findings=[finding.value for finding in findings.values()],
+            now=now,
+        )
 
     def postpone(self, next_try: Mapping[RecheckKey, tuple[datetime, str]]) -> None:
         if not next_try:
             return
-        with self._database.transaction() as connection:
-            self._watch.postpone_looks(
-                connection,
-                end_positions=[key.end_position for key in next_try],
-                days=[key.days for key in next_try],
-                next_try_ats=[moment for moment, _ in next_try.values()],
-                troubles=[trouble for _, trouble in next_try.values()],
-            )
+        run(
+            self._database,
+            self._watch.postpone_looks,
+            end_positions=[key.end_position for key in next_try],
+            days=[key.days for key in next_try],
+            next_try_ats=[moment for moment, _ in next_try.values()],
+            troubles=[trouble for _, trouble in next_try.values()],
+        )
 
     def give_up(self, account: str, overdue_before: datetime, now: datetime) -> int:
-        with self._database.transaction() as connection:
-            rows = self._watch.give_up_looks(
-                connection, account=account, overdue_before=overdue_before, now=now
-            )
-            return len(list(rows))
+        chosen = {"account": account, "overdue_before": overdue_before, "now": now}
+        return len(run(self._database, self._watch.give_up_looks, **chosen))
 
     def counts(self, now: datetime, since: datetime) -> list[RecheckCount]:
-        with self._database.transaction() as connection:
-            return [RecheckCount(*row) for row in self._watch.count_looks(connection, now=now, since=since)]
+        rows = run(self._database, self._watch.count_looks, now=now, since=since)
+        return [RecheckCount(*row) for row in rows]

@@ -1,16 +1,74 @@
-"""The named SQL statements of ``sql/queries``, loaded once."""
+"""The named SQL statements of ``sql/queries``, loaded once, and results that are too large for memory."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 import aiosql
+from psycopg2.extensions import PYDATETIMETZ, new_type, register_type
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+from psycopg2.extras import RealDictCursor
 
 from sat_hook.shipped import shipped
+from sat_hook.store.database import Database
+
+ROWS_PER_FETCH = 2_000
+NO_TIME = datetime.min.replace(tzinfo=UTC)
+"""Stands for a time that Python cannot represent. No event has it, so it matches no digest and no leaf."""
+_TIMESTAMPTZ = 1184
 
 
 @cache
 def queries(room: str) -> Any:
     """The named statements of ``sql/queries/<room>.sql``, for psycopg2."""
     return aiosql.from_path(shipped("sql") / "queries" / f"{room}.sql", "psycopg2")
+
+
+def run(database: Database, statement: Any, **arguments: Any) -> Any:
+    """Run a named statement in a transaction of its own. Returns its rows as a list, or its one value.
+
+    :param statement: one of :func:`queries`.
+    :raises StoreUnavailableError: the database gave up.
+    """
+    with database.transaction() as connection:
+        result = statement(connection, **arguments)
+        return list(result) if isinstance(result, Iterator) else result
+
+
+def streamed(
+    connection: Connection,
+    statement: Any,
+    *,
+    any_time: bool = False,
+    by_name: bool = False,
+    rows_per_fetch: int | None = None,
+    **arguments: Any,
+) -> Iterator[Any]:
+    """Stream the rows of a named statement through a server-side cursor: memory holds one fetch of them.
+
+    :param statement: one of :func:`queries`.
+    :param any_time: return NULL and times before the year 1 or after 9999 as :data:`NO_TIME`. A damaged table
+        may hold them.
+    :param by_name: return dicts, not tuples.
+    """
+    factory = RealDictCursor if by_name else Cursor
+    cursor = connection.cursor(name=f"sat_{statement.__name__}", cursor_factory=factory)
+    cursor.itersize = rows_per_fetch or ROWS_PER_FETCH
+    if any_time:
+        register_type(new_type((_TIMESTAMPTZ,), "SAT_ANY_TIME", _any_time), cursor)
+    cursor.execute(statement.sql, arguments)
+    for row in cursor:  # noqa: UP028 - "yield from" closes an abandoned cursor, whose transaction may be over
+        yield row
+    cursor.close()
+
+
+def _any_time(text: str | bytes | None, cursor: Cursor) -> datetime:
+    try:
+        found: datetime | None = PYDATETIMETZ(text, cursor)
+    except (ValueError, OverflowError):
+        return NO_TIME
+    return NO_TIME if found is None else found

@@ -25,9 +25,35 @@ ORDER BY c.number, c.recorded_at;
 -- The highest number in the table, 0 when there is none.
 SELECT coalesce(max(number), 0) FROM sat.checkpoints;
 
--- name: checkpoint(number)
--- What stands under a number, oldest first.
-SELECT document, digest, key_id, signature FROM sat.checkpoints WHERE number = :number ORDER BY recorded_at;
+-- name: first_number_since(since)$
+-- The first checkpoint with events that were recorded since then; after the last one when there is none.
+SELECT coalesce(
+    min(number) FILTER (WHERE CASE WHEN pg_input_is_valid(document::jsonb ->> 'recorded_to', 'timestamptz')
+        THEN (document::jsonb ->> 'recorded_to')::timestamptz >= :since END),
+    max(number) + 1, 1
+)
+FROM sat.checkpoints;
+
+-- name: covering_checkpoint(position)$
+-- The digest of the checkpoint over a position, if there is one already. Of several rows that say so, the one
+-- that another one names, or that covers least.
+SELECT c.digest
+FROM sat.checkpoints AS c
+WHERE c.first_position <= :position AND c.last_position >= :position
+ORDER BY
+    EXISTS (
+        SELECT FROM sat.checkpoints AS n
+        WHERE n.number = c.number + 1 AND n.document::jsonb ->> 'previous' = c.digest
+    ) DESC,
+    c.last_position - c.first_position
+LIMIT 1;
+
+-- name: checkpoints_between(first_number, last_number)
+-- What stands under a range of numbers, by number, oldest first.
+SELECT document, digest, key_id, signature
+FROM sat.checkpoints
+WHERE number BETWEEN :first_number AND :last_number
+ORDER BY number, recorded_at;
 
 -- name: checkpoints_after(number, limit)
 -- A page of what stands in the table, by number: all of a number or nothing.
@@ -37,33 +63,29 @@ WHERE number > :number
 ORDER BY number
 FETCH FIRST :limit ROWS WITH TIES;
 
+-- name: checkpoints_of_period(recorded_from, recorded_before)
+-- What says of itself that it has events that were recorded in a period, by number.
+SELECT document, digest, key_id, signature
+FROM sat.checkpoints
+WHERE CASE
+    WHEN pg_input_is_valid(document::jsonb ->> 'recorded_to', 'timestamptz')
+        AND pg_input_is_valid(document::jsonb ->> 'recorded_from', 'timestamptz')
+    THEN (document::jsonb ->> 'recorded_to')::timestamptz >= :recorded_from
+        AND (document::jsonb ->> 'recorded_from')::timestamptz < :recorded_before
+END
+ORDER BY number, recorded_at;
+
 -- name: keep_checkpoint(document, digest, key_id, signature)!
 -- Keep a checkpoint, unless it is kept already.
 INSERT INTO sat.checkpoints (document, digest, key_id, signature)
 VALUES (:document, :digest, :key_id, :signature)
 ON CONFLICT DO NOTHING;
 
--- name: leaves_after(position, up_to_position, limit)
--- What a checkpoint covers of each event, by position.
+-- name: leaves(first_position, last_position, limit)
+-- What a checkpoint covers of each event, by position; NULL is no limit.
 SELECT position, recorded_at, digest
 FROM sat.events
-WHERE position > :position AND position <= :up_to_position
+WHERE (:first_position::bigint IS NULL OR position >= :first_position)
+  AND (:last_position::bigint IS NULL OR position <= :last_position)
 ORDER BY position
 LIMIT :limit;
-
--- name: every_leaf()
--- What checkpoints cover of each event, by position: the whole log.
-SELECT position, recorded_at, digest FROM sat.events ORDER BY position;
-
--- name: leaves_from(position)
--- The same from a position on.
-SELECT position, recorded_at, digest FROM sat.events WHERE position >= :position ORDER BY position;
-
--- name: first_number_since(since)$
--- The first checkpoint with events that were recorded since then; after the last one when there is none.
-SELECT coalesce(
-    min(number) FILTER (WHERE CASE WHEN pg_input_is_valid(document::jsonb ->> 'recorded_to', 'timestamptz')
-        THEN (document::jsonb ->> 'recorded_to')::timestamptz >= :since END),
-    max(number) + 1, 1
-)
-FROM sat.checkpoints;

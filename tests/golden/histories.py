@@ -20,7 +20,6 @@ from pydantic import TypeAdapter
 
 from sat_hook import domain
 from sat_hook.audit.findings import Finding
-from sat_hook.audit.log_reader import Placed
 from sat_hook.audit.rebuild import fold_stream
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
@@ -31,6 +30,7 @@ from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, St
 from sat_hook.pipeline.results import render_results
 from sat_hook.store.as_of import as_of_position
 from sat_hook.store.event_store import EventStore
+from sat_hook.store.log import Placed
 from sat_hook.store.spool import SpoolError
 from sat_hook.testing.event_store import MemoryAsOf
 

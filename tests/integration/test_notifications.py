@@ -11,7 +11,8 @@ import psycopg2
 import pytest
 
 from sat_hook.domain.identity import digest_of
-from sat_hook.receiver.inbox import Callback, Inbox
+from sat_hook.receiver.inbox import Inbox
+from sat_hook.store.callbacks import Callback
 from sat_hook.store.database import Database
 from sat_hook.store.poll_schedule import callback_channel
 from sat_hook.triggers.notifications import DEBOUNCE_SECONDS, NotificationListener

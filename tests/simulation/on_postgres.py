@@ -10,12 +10,12 @@ import os
 from datetime import datetime
 from functools import cache
 
+from sat_hook.store.callbacks import Callback, CallbackTable
 from sat_hook.store.database import Database
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.guards import PostgresGuardLedger
 from sat_hook.store.poll_schedule import PostgresPollSchedule
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.statements import queries
 from tests.simulation.simulation import Backend, MakeBackend
 from tests.simulation.virtual_time import VirtualClock
 
@@ -51,7 +51,7 @@ class PostgresBackend:
     def __init__(self, writer_dsn: str, receiver_dsn: str) -> None:
         self._writer = Database(writer_dsn, "simulation")
         self._receiver = Database(receiver_dsn, "simulation receiver")
-        self._inbox = queries("inbox")
+        self._inbox = CallbackTable(self._receiver)
 
     def make(self) -> MakeBackend:
         """Return a backend for :func:`tests.simulation.simulation.run_seed`."""
@@ -74,18 +74,7 @@ class PostgresBackend:
 
     def _receive(self, account: str, request_id: str, digest: str, body: bytes, signature: str) -> bool:
         assert digest == hashlib.sha256(body).hexdigest()
-        with self._receiver.transaction() as connection:
-            rows = list(
-                self._inbox.receive_callbacks(
-                    connection,
-                    accounts=[account],
-                    request_ids=[request_id],
-                    digests=[digest],
-                    bodies=[body],
-                    signatures=[signature],
-                    key_fingerprints=[FINGERPRINT],
-                    content_types=["application/vnd.api+json"],
-                    remote_addresses=[""],
-                )
-            )
-        return bool(rows[0][0])
+        content_type = "application/vnd.api+json"
+        callback = Callback(account, request_id, digest, body, signature, FINGERPRINT, content_type, "")
+        [is_new] = self._inbox.receive([callback])
+        return is_new

@@ -12,13 +12,15 @@ from typing import Any
 import psycopg2
 
 from sat_hook.audit.checkpoint_verification import Trust
-from sat_hook.audit.checkpoints import Checkpoint, make_checkpoints, publish_checkpoints
+from sat_hook.audit.checkpoints import make_checkpoints, publish_checkpoints
 from sat_hook.audit.keys import AuditSigner, AuditVerifier, new_audit_key
 from sat_hook.audit.log_verification import Verification, verify_log
 from sat_hook.audit.publication import PublishedFolder
+from sat_hook.domain.checkpoint import Checkpoint
 from sat_hook.domain.event_record import event_digest
 from sat_hook.store.database import Database
-from sat_hook.store.postgres import PostgresEventStore, recorded_from_row
+from sat_hook.store.log import recorded_from_row
+from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import Found
 from tests.orders import BY_TEST, T0, ManualClock, change_of, received

@@ -468,7 +468,7 @@ def only_kinds(found: Found) -> set[FindingKind]:
 
 def test_many_rows_of_one_number_hide_nothing(notary: Notary, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many there are, the one that is signed is found among them."""
-    monkeypatch.setattr("sat_hook.audit.checkpoints.PAGE", 3)
+    monkeypatch.setattr("sat_hook.store.checkpoints.PAGE", 3)
     for extra in range(10):
         add_junk(notary, {"number": 3, "events": 5 + extra}, named=False)
     notary.append(60, 1)

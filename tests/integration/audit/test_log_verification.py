@@ -10,7 +10,6 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from sat_hook.audit import log_reader
 from sat_hook.audit.findings import FindingKind
 from sat_hook.audit.log_verification import Verification, verify_log
 from sat_hook.audit.rebuild import RebuildRefusedError, compare_projections, rebuild_projections
@@ -201,7 +200,7 @@ def test_every_problem_is_reported_and_counted(
     filled: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first problem does not hide the others, whatever the size of a fetch."""
-    monkeypatch.setattr(log_reader, "ROWS_PER_FETCH", 2)
+    monkeypatch.setattr("sat_hook.store.statements.ROWS_PER_FETCH", 2)
     damage(filled, "UPDATE sat.events SET actor = 'user:eve'")
     found = Found()
     verification = verify(filled.reader_dsn, found)

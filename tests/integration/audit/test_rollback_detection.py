@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sat_hook.audit.checkpoints import name_of
-from sat_hook.audit.rollback_detection import REASON, accounts_of, detect_rollback, pause_after_rollback
+from sat_hook.audit.rollback_detection import REASON, detect_rollback, pause_after_rollback
 from sat_hook.commands.handler import CommandHandler, standing_of
 from sat_hook.domain.event_record import Provenance
 from sat_hook.pipeline.overrides import pause_account, resume_account
@@ -86,7 +86,7 @@ def test_a_restored_one_is_known_by_what_was_published(notary: Notary, handler: 
 def test_its_accounts_are_paused_until_a_person_resumes_them(notary: Notary, handler: CommandHandler) -> None:
     """An event of the service, once; who resumes one is not overruled within a day, and is after it."""
     restore(notary)
-    assert accounts_of(handler.store.database) == [ACCOUNT]
+    assert handler.store.accounts_with_batches() == [ACCOUNT]
     assert pause_after_rollback(handler, ACCOUNT, BY_TASK)
     assert standing_of(handler.store, ACCOUNT).pause_reason == REASON
     assert not pause_after_rollback(handler, ACCOUNT, BY_TASK)

@@ -21,7 +21,8 @@ from sat_hook.domain.event import Event
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import Order
 from sat_hook.protocol.signing import MalformedKeyError, Padding, Signer, generate_key_pair
-from sat_hook.receiver.inbox import Callback, Inbox
+from sat_hook.receiver.inbox import Inbox
+from sat_hook.store.callbacks import Callback
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import StatusEvidence
 from sat_hook.store.postgres import PostgresEventStore

@@ -14,18 +14,16 @@ from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState, evolve
 from sat_hook.reconciliation.ledger import Ledger, Span, ledger_of, read_ledger
-from sat_hook.reconciliation.movements import FoldedMovements, KeptMovements, MovementReader
 from sat_hook.store.database import Database
+from sat_hook.store.days import DayReader, RefoldedDayReader
 from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.statements import queries
 from stack.databases import ApplicationDatabase
 from tests.orders import ACCOUNT, BY_TEST, T0
 from tests.unit.domain.situations import HISTORIES
 
 LIVES = {name: events for name, events in HISTORIES.items() if events}
 SECOND = timedelta(seconds=1)
-KEPT = KeptMovements()
 SPAN = Span(T0, T0 + timedelta(days=1), T0, T0 + timedelta(days=1), position=10**9, before=0)
 
 
@@ -54,12 +52,14 @@ def folded(store: PostgresEventStore, name: str) -> Order:
 
 
 def ledger(
-    store: PostgresEventStore, span: Span = SPAN, reader: MovementReader = KEPT, account: str = ACCOUNT
+    store: PostgresEventStore,
+    span: Span = SPAN,
+    reader: type[DayReader] = DayReader,
+    account: str = ACCOUNT,
 ) -> Ledger:
     """The ledger of the span."""
-    with store.database.transaction(snapshot=True) as connection:
-        queries("reconciliation").read_in_bulk(connection)
-        return read_ledger(connection, account, span, reader)
+    with reader.opened(store.database, account, span.position) as opened:
+        return read_ledger(opened, span)
 
 
 def rows_of(store: PostgresEventStore) -> pd.DataFrame:
@@ -106,8 +106,8 @@ def test_an_earlier_position_shows_what_was_known_then(store: PostgresEventStore
 def test_orders_that_were_read_one_by_one_are_the_same(store: PostgresEventStore) -> None:
     """In bulk by time or by their streams: equal rows."""
     bulk = ledger(store).rows
-    with store.database.transaction(snapshot=True) as connection:
-        single = ledger_of(connection, ACCOUNT, SPAN, bulk["request_id"].tolist(), KEPT)
+    with DayReader.opened(store.database, ACCOUNT, SPAN.position) as reader:
+        single = ledger_of(reader, SPAN, bulk["request_id"].tolist())
     pd.testing.assert_frame_equal(bulk, single, check_categorical=False)
 
 
@@ -140,6 +140,6 @@ def test_the_log_folded_again_gives_the_same_ledger(store: PostgresEventStore) -
     """Rows that appends kept, and today's fold of the log: one ledger, of the day and of a later one."""
     late = replace(SPAN, opens_at=T0 + timedelta(hours=3), opening_at=T0 + timedelta(hours=3))
     for span in (SPAN, late):
-        kept, folded_again = ledger(store, span), ledger(store, span, FoldedMovements())
+        kept, folded_again = ledger(store, span), ledger(store, span, RefoldedDayReader)
         pd.testing.assert_frame_equal(kept.rows, folded_again.rows)
         assert (kept.foreign, kept.lost) == (folded_again.foreign, folded_again.lost)

@@ -13,6 +13,7 @@ import pytest
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.event import Event
 from sat_hook.domain.identity import batch_id_of
+from sat_hook.store.callbacks import Callback, CallbackTable
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import EventStore
 from sat_hook.store.poll_schedule import (
@@ -25,7 +26,6 @@ from sat_hook.store.poll_schedule import (
     PostgresPollSchedule,
 )
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.statements import queries
 from sat_hook.testing.event_store import MemoryEventStore
 from sat_hook.testing.poll_schedule import MemoryPollSchedule
 from stack.databases import ApplicationDatabase
@@ -70,21 +70,13 @@ def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
         return
     application = request.getfixturevalue("new_database")()
     writer, receiver = Database(application.writer_dsn), Database(application.receiver_dsn)
-    inbox = queries("inbox")
+    inbox = CallbackTable(receiver)
 
     def receive(account: str, request_id: str, digest: str) -> bool:
-        with receiver.transaction() as connection:
-            arguments = {
-                "accounts": [account],
-                "request_ids": [request_id],
-                "digests": [digest],
-                "bodies": [b"{}"],
-                "signatures": ["s"],
-                "key_fingerprints": ["k"],
-                "content_types": ["application/json"],
-                "remote_addresses": [""],
-            }
-            return bool(next(iter(inbox.receive_callbacks(connection, **arguments)))[0])
+        [is_new] = inbox.receive(
+            [Callback(account, request_id, digest, b"{}", "s", "k", "application/json", "")]
+        )
+        return is_new
 
     yield Kept(PostgresEventStore(writer), PostgresPollSchedule(writer), receive)
     writer.close()

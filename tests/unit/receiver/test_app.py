@@ -80,7 +80,7 @@ def test_a_database_that_falls_silent_is_given_up(silence: str | None) -> None:
     dsn = "postgresql://receiver@127.0.0.1:1/none" + (f"?tcp_user_timeout={silence}" if silence else "")
     receiver = Receiver(lambda: settings(dsn), lambda: 0.0)
     opened = receiver.open()
-    assert parse_dsn(opened.inbox._database._dsn)["tcp_user_timeout"] == (silence or "20000")
+    assert parse_dsn(opened.inbox._table._database._dsn)["tcp_user_timeout"] == (silence or "20000")
     receiver.close()
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from sat_hook.receiver.inbox import Callback, Inbox, InboxFullError, InboxUnavailableError
+from sat_hook.receiver.inbox import Inbox, InboxFullError, InboxUnavailableError
+from sat_hook.store.callbacks import Callback
 from sat_hook.store.event_store import StoreUnavailableError
 
 
@@ -67,7 +68,7 @@ def table() -> Table:
 def inbox(table: Table) -> Iterator[Inbox]:
     """Room for five, groups of three."""
     made = Inbox(table, waiting_limit=5, group_limit=3)  # type: ignore[arg-type]
-    made._queries = table
+    made._table._inbox = table
     yield made
     table.free.set()
     made.close()

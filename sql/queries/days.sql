@@ -1,8 +1,6 @@
 -- name: read_in_bulk()!
--- A day is read in a few large statements and compared in between; the limits of ordinary ones do not fit, nor do
--- those that an administrator sets for sessions that stand still.
-SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '256MB'; SET LOCAL jit = off;
-SET LOCAL idle_in_transaction_session_timeout = '30min';
+-- A day is read in a few large statements.
+SET LOCAL work_mem = '256MB'; SET LOCAL jit = off;
 
 -- name: input_position(closed_position, day, bookkeeping)$
 -- The last settled event that may change the close of a day. What closing that day or a later one wrote itself
@@ -14,7 +12,7 @@ WHERE position <= :closed_position
 ORDER BY position DESC
 LIMIT 1;
 
--- name: received(since, streams, position)
+-- name: beginnings(since, streams, position)
 -- What the newest row says of the orders that were taken in since a moment, and of these.
 SELECT substr(e.stream, 7), r.account, r.order_id, r.batch_id, r.row_number, r.product_code,
     left(r.client_number, 4) || '***' || right(r.client_number, 3),
@@ -36,60 +34,58 @@ CROSS JOIN LATERAL jsonb_to_record(e.data::jsonb) AS r (
     account text, order_id text, batch_id text, row_number integer, product_code text, client_number text
 );
 
--- name: movements_since(since, position)
--- What happened to sent orders since a moment; times in microseconds.
+-- name: movements(since, streams, position)
+-- What happened to sent orders since a moment, and to the orders of these streams from their beginning; times in
+-- microseconds.
 SELECT
     m.request_id, m.position, round(date_part('epoch', m.occurred_at) * 1000000)::bigint,
     coalesce(round(date_part('epoch', m.sent_at) * 1000000)::bigint, -1), m.mark, m.quote_rupiah,
     coalesce(m.charged_rupiah, -1), m.admin_fee_rupiah, m.partner_fee_rupiah, m.succeeded_rupiah,
     m.is_debited::integer, m.is_doubted::integer, m.is_mismatched::integer, m.contradicts::integer,
     m.is_remark::integer, m.state, m.end_proof
-FROM sat.order_movements AS m
-WHERE m.occurred_at >= :since AND m.position <= :position;
+FROM (
+    SELECT * FROM sat.order_movements WHERE occurred_at >= :since AND position <= :position
+    UNION ALL
+    SELECT m.*
+    FROM sat.events AS e
+    JOIN sat.order_movements AS m USING (position)
+    WHERE e.stream = ANY (:streams) AND e.position <= :position
+) AS m;
 
--- name: movements_of(streams, position)
--- The same of these orders, from their beginning.
-SELECT
-    m.request_id, m.position, round(date_part('epoch', m.occurred_at) * 1000000)::bigint,
-    coalesce(round(date_part('epoch', m.sent_at) * 1000000)::bigint, -1), m.mark, m.quote_rupiah,
-    coalesce(m.charged_rupiah, -1), m.admin_fee_rupiah, m.partner_fee_rupiah, m.succeeded_rupiah,
-    m.is_debited::integer, m.is_doubted::integer, m.is_mismatched::integer, m.contradicts::integer,
-    m.is_remark::integer, m.state, m.end_proof
-FROM sat.events AS e
-JOIN sat.order_movements AS m USING (position)
-WHERE e.stream = ANY (:streams) AND e.position <= :position;
+-- name: waiting(account, position, sent_before)
+-- Orders whose end is not known now, whichever day they came from, and those that were sent before a moment and to
+-- which something happened after a position.
+SELECT request_id
+FROM sat.orders
+WHERE account = :account AND state IN ('submitting', 'pending', 'unknown', 'escalated')
+UNION
+SELECT request_id FROM sat.order_movements WHERE position > :position AND sent_at < :sent_before;
 
--- name: moved_after(position, sent_before)
--- Orders that were sent before a moment, and to which something happened after a position.
-SELECT DISTINCT request_id FROM sat.order_movements WHERE position > :position AND sent_at < :sent_before;
-
--- name: streams_moved_after(position, sent_before, types)
--- The streams of these orders, as the log itself says.
-SELECT DISTINCT e.stream
+-- name: waiting_by_log(account, position, sent_before, types)
+-- The same, with what happened as the log itself says.
+SELECT request_id
+FROM sat.orders
+WHERE account = :account AND state IN ('submitting', 'pending', 'unknown', 'escalated')
+UNION
+SELECT substr(e.stream, 7)
 FROM sat.events AS e
 WHERE e.position > :position AND e.type = ANY (:types) AND EXISTS (
     SELECT FROM sat.events AS s
     WHERE s.stream = e.stream AND s.type = 'CheckoutRequested' AND s.occurred_at < :sent_before
 );
 
--- name: events_of_moved_orders(since, types, position)
+-- name: events_of_moved_orders(since, types, up_to_position)
 -- All events of the orders to which something happened since a moment; by stream, by version.
 SELECT position, stream, version, type, schema_version, data, actor, cause, occurred_at, recorded_at, digest
 FROM sat.events
-WHERE position <= :position AND stream IN (
+WHERE position <= :up_to_position AND stream IN (
     SELECT stream
     FROM sat.events
-    WHERE occurred_at >= :since AND position <= :position AND type = ANY (:types)
+    WHERE occurred_at >= :since AND position <= :up_to_position AND type = ANY (:types)
 )
 ORDER BY stream, version;
 
--- name: in_flight(account)
--- Orders whose end is not known now; whichever day they came from.
-SELECT request_id
-FROM sat.orders
-WHERE account = :account AND state IN ('submitting', 'pending', 'unknown', 'escalated');
-
--- name: day_in_the_log(types, position, opens_at, closes_at)
+-- name: totals(types, position, opens_at, closes_at)
 -- The day counted once more, event by event and without any fold, for all accounts: how many, what sum, which
 -- digest, how many first sendings.
 SELECT
@@ -196,25 +192,3 @@ JOIN sat.orders AS o ON o.request_id = substr(e.stream, 7)
 WHERE e.occurred_at >= :since AND e.type IN ('SucceededByOperator', 'FailedByOperator')
   AND o.account = :account AND (o.document ->> 'ended_by_operator')::boolean
 ORDER BY 1;
-
--- name: covering_checkpoint(position)$
--- The digest of the checkpoint over a position, if there is one already. Of several rows that say so, the one
--- that another one names, or that covers least.
-SELECT c.digest
-FROM sat.checkpoints AS c
-WHERE c.first_position <= :position AND c.last_position >= :position
-ORDER BY
-    EXISTS (
-        SELECT FROM sat.checkpoints AS n
-        WHERE n.number = c.number + 1 AND n.document::jsonb ->> 'previous' = c.digest
-    ) DESC,
-    c.last_position - c.first_position
-LIMIT 1;
-
--- name: database_time()$
--- The clock that everybody who keeps books shares.
-SELECT clock_timestamp();
-
--- name: has_checkpoints()$
--- Whether this log is kept under checkpoints at all.
-SELECT EXISTS (SELECT FROM sat.checkpoints);

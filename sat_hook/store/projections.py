@@ -1,0 +1,176 @@
+"""The derived tables, read for a comparison with the log or filled from it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from psycopg2.extensions import connection as Connection
+from psycopg2.extras import Json
+
+from sat_hook.domain.batch import Batch
+from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
+from sat_hook.domain.order import Order
+from sat_hook.domain.order_movements import PlacedMovement, moving_types
+from sat_hook.domain.order_sums import OrderSums, sums_of
+from sat_hook.store.database import Database
+from sat_hook.store.event_store import Document
+from sat_hook.store.postgres import as_json, projection_row
+from sat_hook.store.statements import queries
+
+SUBMISSION_COLUMNS = ("submitted_by", "submitted_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """The fold of a stream's events, the first and the last of them, and the head that the store keeps."""
+
+    stream: StreamId
+    head: int | None
+    first: RecordedEvent
+    last: RecordedEvent
+    after: Document
+    movements: tuple[PlacedMovement, ...] = ()
+
+    @property
+    def version(self) -> int:
+        """The version that the stream's head must have."""
+        return self.last.version
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What the store keeps of the fold."""
+        return self.after.model_dump(mode="json", exclude_none=self.stream.kind is StreamKind.ORDER)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What the store keeps beside the document."""
+        if isinstance(self.after, Order):
+            return {"changed_at": self.last.occurred_at, **sums_of(self.after)._asdict()}
+        submission = (self.first.provenance.actor, self.first.occurred_at)
+        return dict(zip(SUBMISSION_COLUMNS, submission, strict=True)) if isinstance(self.after, Batch) else {}
+
+
+class DerivedTables:
+    """The derived tables inside a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._tables = queries("projections")
+
+    def keep_in_place(self) -> None:
+        """Keep the tables from being emptied by TRUNCATE. Call it before the snapshot's first read."""
+        self._tables.keep_derived_tables_in_place(self._connection)
+
+    def keep_folded_in_place(self) -> None:
+        """The same for the tables that every release has."""
+        self._tables.keep_folded_tables_in_place(self._connection)
+
+    def documents(self, group: Sequence[Folded]) -> dict[StreamId, dict[str, Any]]:
+        """The stored documents of these streams. Exports have none: they are few and folded on demand."""
+        found: dict[StreamId, dict[str, Any]] = {}
+        for kind, read in (
+            (StreamKind.ORDER, self._tables.documents_of_orders),
+            (StreamKind.BATCH, self._tables.documents_of_batches),
+            (StreamKind.ACCOUNT, self._tables.documents_of_accounts),
+        ):
+            rows = read(self._connection, keys=_keys(group, kind))
+            found |= {StreamId(kind, key): document for key, document in rows}
+        return found
+
+    def columns(self, group: Sequence[Folded]) -> dict[StreamId, dict[str, Any]]:
+        """What is stored beside the documents of these streams."""
+        found: dict[StreamId, dict[str, Any]] = {}
+        for kind, read, names in (
+            (StreamKind.ORDER, self._tables.sums_of_orders, ("changed_at", *OrderSums._fields)),
+            (StreamKind.BATCH, self._tables.submissions_of_batches, SUBMISSION_COLUMNS),
+        ):
+            rows = read(self._connection, keys=_keys(group, kind))
+            found |= {StreamId(kind, key): dict(zip(names, row, strict=True)) for key, *row in rows}
+        return found
+
+    def movements_at(self, positions: Sequence[int]) -> dict[int, tuple[Any, ...]]:
+        """The stored movements at these positions, in the order of :meth:`PlacedMovement.row`."""
+        rows = self._tables.movements_at(self._connection, positions=list(positions))
+        return {row[0]: row for row in rows}
+
+    def rows_without_events(self) -> Iterator[tuple[str, str, int | None]]:
+        """Rows of which the log knows nothing: table, stream, and position of a movement."""
+        for table, stream in self._tables.projections_without_events(self._connection):
+            yield table, stream, None
+        for position, request_id in self._tables.movements_without_events(
+            self._connection, types=moving_types()
+        ):
+            yield "order_movements", str(StreamId(StreamKind.ORDER, request_id)), position
+
+    def heads_without_events(self) -> Iterator[tuple[str, int]]:
+        """Streams with a head and without events, and the version of the head."""
+        found: Iterator[tuple[str, int]] = self._tables.heads_without_events(self._connection)
+        return found
+
+    def differing_prices(self) -> list[str | None]:
+        """Products whose listed intervals are not those of the price snapshots' evidence."""
+        return [product for (product,) in self._tables.differing_product_prices(self._connection)]
+
+    def shape(self) -> str | None:
+        """The shape of the tables, as the release that filled them left it."""
+        shape: str | None = self._tables.kept_shape(self._connection)
+        return shape
+
+    def keep_shape(self, shape: str) -> None:
+        """Remember the shape of the tables."""
+        self._tables.keep_shape(self._connection, shape=shape)
+
+    def refill(self, group: Sequence[Folded]) -> None:
+        """Store the folds of some streams in the emptied tables."""
+        self._tables.refill_heads(
+            self._connection,
+            streams=[str(folded.stream) for folded in group],
+            versions=[folded.version for folded in group],
+        )
+        of_kind = {kind: [folded for folded in group if folded.stream.kind is kind] for kind in StreamKind}
+        orders = [
+            {**projection_row(folded.stream, folded.after), "changed_at": folded.last.occurred_at}
+            for folded in of_kind[StreamKind.ORDER]
+        ]
+        self._tables.refill_orders(self._connection, orders=as_json(orders, exclude_none=True))
+        movements = [moved.row() for moved in chain.from_iterable(folded.movements for folded in group)]
+        self._tables.refill_movements(self._connection, movements=as_json(movements, exclude_none=True))
+        self._tables.refill_batches(
+            self._connection,
+            keys=_keys(group, StreamKind.BATCH),
+            documents=[Json(folded.document) for folded in of_kind[StreamKind.BATCH]],
+            submitted_by=[folded.first.provenance.actor for folded in of_kind[StreamKind.BATCH]],
+            submitted_at=[folded.first.occurred_at for folded in of_kind[StreamKind.BATCH]],
+        )
+        self._tables.refill_accounts(
+            self._connection,
+            keys=_keys(group, StreamKind.ACCOUNT),
+            documents=[Json(folded.document) for folded in of_kind[StreamKind.ACCOUNT]],
+        )
+
+
+def _keys(group: Sequence[Folded], kind: StreamKind) -> list[str]:
+    return [folded.stream.key for folded in group if folded.stream.kind is kind]
+
+
+@contextmanager
+def emptied_tables(database: Database) -> Iterator[tuple[Connection, DerivedTables]]:
+    """The emptied tables, to be refilled from the log, in one transaction under the log's lock.
+
+    Appends wait until it ends; readers see the old rows until the commit. Prices are already filled.
+
+    :param database: as the schema's owner.
+    """
+    tables = queries("projections")
+    with database.transaction() as connection:
+        tables.wait_without_limit(connection)
+        tables.lock_log(connection)
+        tables.empty_derived_tables(connection)
+        tables.refill_product_prices(connection)
+        tables.collect_movements(connection)
+        yield connection, DerivedTables(connection)
+        tables.put_movements_in_order(connection)
