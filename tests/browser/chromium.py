@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,23 @@ from websockets.sync.client import ClientConnection, connect
 
 START_SECONDS = 60.0
 WAIT_SECONDS = 90.0
+MAXIMUM_EVENTS = 10_000
+PHONE_WIDTH = 600
+"""Below this width a page is shown as on a phone."""
+KEYS = {
+    "Enter": 13,
+    "Escape": 27,
+    "Tab": 9,
+    " ": 32,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    "Home": 36,
+    "End": 35,
+    "a": 65,
+}
+TEXT_OF_KEYS = {"Enter": "\r", " ": " "}
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 # Text and attributes that a person finds an element by. Invisible elements do not count.
@@ -58,6 +76,7 @@ class Page:
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self._ids = itertools.count(1)
+        self._events: deque[tuple[str, dict[str, Any]]] = deque(maxlen=MAXIMUM_EVENTS)
         self.command("Page.enable")
 
     def command(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -71,6 +90,20 @@ class Page:
                     raise BrowserError(f"{method}: {message['error']['message']}")
                 result: dict[str, Any] = message["result"]
                 return result
+            if "method" in message:
+                self._events.append((message["method"], message["params"]))
+
+    def follow(self, *domains: str) -> None:
+        """From now on keep the events of these DevTools domains."""
+        for domain in domains:
+            self.command(f"{domain}.enable")
+
+    def events(self) -> list[tuple[str, dict[str, Any]]]:
+        """Name and content of the events since the last call."""
+        self.evaluate("0")  # what was sent before its answer has come
+        events = list(self._events)
+        self._events.clear()
+        return events
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression, promises awaited."""
@@ -128,24 +161,70 @@ class Page:
         self.command("Input.insertText", text=text)
 
     def press(self, key: str, modifiers: int = 0) -> None:
-        """One key; ``modifiers`` 2 is Ctrl."""
-        code = {"Enter": 13, "Escape": 27, "a": 65, "Tab": 9}[key]
+        """One key; ``modifiers`` 2 is Ctrl, 8 is Shift."""
+        code = KEYS[key]
         commands = ["selectAll"] if (key, modifiers) == ("a", 2) else []
         for kind in ("keyDown", "keyUp"):
             self.command(
                 "Input.dispatchKeyEvent",
                 type=kind,
                 key=key,
-                code=f"Key{key.upper()}" if len(key) == 1 else key,
+                code="Space" if key == " " else f"Key{key.upper()}" if len(key) == 1 else key,
                 windowsVirtualKeyCode=code,
                 modifiers=modifiers,
                 commands=commands if kind == "keyDown" else [],
-                **({"text": "\r"} if key == "Enter" and kind == "keyDown" else {}),
+                **({"text": TEXT_OF_KEYS[key]} if key in TEXT_OF_KEYS and kind == "keyDown" else {}),
             )
 
-    def photograph(self, path: Path) -> None:
-        """The visible part of the page as PNG."""
-        path.write_bytes(base64.b64decode(self.command("Page.captureScreenshot")["data"]))
+    def type(self, text: str) -> None:
+        """Text into whatever has the focus."""
+        self.command("Input.insertText", text=text)
+
+    def tab_to(self, selector: str, limit: int = 200) -> None:
+        """Press Tab until an element of a selector has the focus; raises BrowserError after ``limit``."""
+        for _ in range(limit):
+            self.press("Tab")
+            if self.evaluate(f"document.activeElement?.matches({json.dumps(selector)}) ?? false"):
+                return
+        raise BrowserError(f"Tab does not reach {selector}")
+
+    def upload(self, selector: str, *files: Path) -> None:
+        """Choose files in a file input."""
+        self.wait_for(f"document.querySelector({json.dumps(selector)})", selector)
+        root = self.command("DOM.getDocument", depth=0)["root"]["nodeId"]
+        node = self.command("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.command("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
+
+    def resize(self, width: int, height: int = 900) -> None:
+        """Give the page a size in CSS pixels; below PHONE_WIDTH it is shown as on a phone."""
+        is_phone = width < PHONE_WIDTH
+        self.command(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=is_phone,
+        )
+        self.command("Emulation.setTouchEmulationEnabled", enabled=is_phone)
+
+    def prefer(self, theme: str) -> None:
+        """The system's theme from now on: light or dark."""
+        features = [
+            {"name": "prefers-color-scheme", "value": theme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]
+        self.command("Emulation.setEmulatedMedia", features=features)
+
+    def photograph(self, path: Path, *, whole: bool = False) -> None:
+        """The page as PNG: its visible part, or all of it."""
+        shot = self.command("Page.captureScreenshot", captureBeyondViewport=whole, **self._clip(whole))
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    def _clip(self, whole: bool) -> dict[str, Any]:
+        if not whole:
+            return {}
+        size = self.command("Page.getLayoutMetrics")["cssContentSize"]
+        return {"clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}}
 
     def set_cookie(self, url: str, name: str, value: str) -> None:
         """A cookie as the server would set it."""

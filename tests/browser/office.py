@@ -1,0 +1,370 @@
+"""An office to test pages in: a database, a SAT server, the web application, and the people who use it.
+
+Runs work: what a page starts is paid by a thread, with the steps of the DAG, and waits for its approval. So
+the browser sees submitted files become paid orders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from starlette.requests import Request
+
+from sandbox.testing import SandboxServer
+from sat_hook.application.batch_run import BatchRun, RunFacts
+from sat_hook.application.ports import Ports
+from sat_hook.application.rights import Right
+from sat_hook.application.runs import Run, RunState
+from sat_hook.clients.blocking import BlockingSATClient
+from sat_hook.clients.clock import SystemClock
+from sat_hook.clients.settings import AccountSettings
+from sat_hook.domain.batch_events import ShortFundsPolicy
+from sat_hook.domain.errors import StepError
+from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.guards import AccountRules, GuardRules
+from sat_hook.pipeline.limits import BadRowsPolicy
+from sat_hook.protocol.calls import Call, Reply, T
+from sat_hook.protocol.errors import SATError
+from sat_hook.protocol.messages import Product
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.spool import LocalSpool
+from stack.databases import ApplicationDatabase
+from tests.browser.chromium import Page
+from tests.console_server import COOKIE, console_server
+from tests.orders import ACCOUNT
+from tests.pipeline import Line, account_settings
+from tests.web_host import FakeAccounts, FakeHost, FakeRuns, FakeUser
+
+CONNECTION = "sat_default"
+RULES = AccountRules(GuardRules(order_limit_rupiah=1_000_000), approval_over_rupiah=500_000)
+"""The rules of the connection: a batch of more than Rp 500.000 needs a second person."""
+REJECT = "Reject"
+LOOK_AGAIN_SECONDS = 0.2
+
+USERS = (
+    FakeUser(
+        "rosa",
+        frozenset({Right.VIEW, Right.VIEW_NUMBERS, Right.SUBMIT, Right.DELIVER, Right.PAUSE}),
+    ),
+    FakeUser(
+        "carl",
+        frozenset({Right.VIEW, Right.VIEW_NUMBERS, Right.APPROVE, Right.DECIDE, Right.PAUSE}),
+    ),
+    FakeUser("vera", frozenset({Right.VIEW})),
+    FakeUser("fina", frozenset({Right.VIEW, Right.FINANCE, Right.SIGN_OFF})),
+    FakeUser("adam"),
+)
+"""A maker, a checker, a viewer, finance, and one with every right."""
+
+
+@dataclass
+class OfficeConnection:
+    """The account's connection to the SAT server."""
+
+    account: AccountSettings
+
+    def settings(self) -> AccountSettings:
+        """As given."""
+        return self.account
+
+    def rules(self) -> AccountRules:
+        """Those of the office."""
+        return RULES
+
+    def asked_rules(self) -> AccountRules:
+        """The same; callbacks are not trusted."""
+        return replace(RULES, trust_callbacks=False)
+
+    def ask(self, call: Call[T]) -> Reply[T]:
+        """By SAT."""
+        return self._client.ask(call)
+
+    def list_product(self, codes: Sequence[str] | None = None) -> list[Product]:
+        """SAT's list."""
+        return self._client.list_products(codes)
+
+    def close(self) -> None:
+        """Once for each use; the next one opens it again."""
+        if "_client" in self.__dict__:
+            self.__dict__.pop("_client").close()
+
+    @cached_property
+    def _client(self) -> BlockingSATClient:
+        return BlockingSATClient(self.account, SystemClock())
+
+
+class OfficeAccounts(FakeAccounts):
+    """The accounts of the office; each use opens a connection of its own, as in Airflow."""
+
+    def connect(self, connection: str, database: Database | None = None) -> OfficeConnection:
+        """A connection for one use."""
+        known = self.connections[connection]
+        return OfficeConnection(known.settings())
+
+
+@dataclass
+class OfficeRuns(FakeRuns):
+    """Runs of batches, carried out in threads with the steps of the DAG."""
+
+    ports: Ports | None = None
+    threads: list[threading.Thread] = field(default_factory=list)
+    answers: dict[str, tuple[str, str]] = field(default_factory=dict)
+    errors: dict[str, Exception] = field(default_factory=dict)
+    is_over: threading.Event = field(default_factory=threading.Event)
+
+    def start(
+        self,
+        dag_id: str,
+        run_id: str,
+        conf: Mapping[str, Any],
+        *,
+        note: str = "",
+        at: datetime | None = None,
+        user: str = "airflow",
+    ) -> bool:
+        """Once for each id; a run of a batch begins at its time."""
+        is_new = super().start(dag_id, run_id, conf, note=note, at=at)
+        if is_new and conf.get("batch_id"):
+            thread = threading.Thread(target=self._carry_out, args=(self.started[run_id], user), daemon=True)
+            self.threads.append(thread)
+            thread.start()
+        return is_new
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str, user: str = "airflow") -> None:
+        """The run that waits for it goes on."""
+        super().answer(dag_id, run_id, task_id, option)
+        self.answers[run_id] = (user, option)
+
+    def close(self) -> None:
+        """End every run that waits."""
+        self.is_over.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _carry_out(self, run: Run, user: str) -> None:
+        while datetime.now(UTC) < run.run_after:
+            if self.is_over.wait(LOOK_AGAIN_SECONDS) or self.started[run.run_id].state.is_final:
+                return
+        self._become(run, RunState.RUNNING)
+        try:
+            self._pay(run, user)
+        except (StepError, SATError) as error:
+            self.errors[run.run_id] = error
+            self._become(run, RunState.FAILED)
+        except _OverError:
+            return
+        except Exception as error:
+            self.errors[run.run_id] = error
+            self._become(run, RunState.FAILED)
+            raise
+        else:
+            self._become(run, RunState.SUCCESS)
+
+    def _pay(self, run: Run, user: str) -> None:
+        """The steps of the DAG, in its order, as one chunk."""
+        assert self.ports is not None
+        conf = run.conf
+        names = ("approval_over_rupiah", *GuardRules.__dataclass_fields__)
+        batch = BatchRun(
+            self.ports,
+            conf["batch_id"],
+            RunFacts(
+                Provenance("service:airflow", f"task {run.dag_id}/{run.run_id}"),
+                user=user,
+                run=f"{run.dag_id}/{run.run_id}",
+                parameters={name: str(value) for name, value in conf.items()},
+            ),
+            {name: conf[name] for name in names if conf.get(name) is not None},
+            approve_held=bool(conf.get("approve_held")),
+        )
+        bad_rows = BadRowsPolicy(conf.get("on_bad_rows") or BadRowsPolicy.PROCEED)
+        short = ShortFundsPolicy(conf.get("on_short_funds") or ShortFundsPolicy.WAIT)
+        try:
+            batch.intake(bad_rows)
+            asyncio.run(batch.validate(bad_rows))
+            asyncio.run(batch.check_balance(short, self.ports.limits.funding))
+            asyncio.run(batch.quote())
+            batch.close_quotes()
+            batch.guard()
+            self._wait_for_approval(batch, run.run_id)
+            funding = self.ports.limits.funding
+            while asyncio.run(batch.reserve(short, funding)).is_short and short is ShortFundsPolicy.WAIT:
+                self._pause()
+            asyncio.run(batch.execute())
+        finally:
+            if not self.is_over.is_set():
+                asyncio.run(self._wait_for_ends(batch))
+                batch.results()
+
+    def _wait_for_approval(self, batch: BatchRun, run_id: str) -> None:
+        while (request := batch.ask_approval()) is not None:
+            user, option = self.answers.pop(run_id, (None, ""))
+            if user is not None:
+                by = Provenance(f"user:{user}", "answer to task approve")
+                batch.answer_approval(request.terms, by, approves=option != REJECT)
+            else:
+                self._pause()
+
+    async def _wait_for_ends(self, batch: BatchRun) -> None:
+        async with batch.ports.sat() as sat:
+            while (await batch.wait(sat)).left and not self.is_over.is_set():  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    def _pause(self) -> None:
+        if self.is_over.wait(LOOK_AGAIN_SECONDS):
+            raise _OverError
+
+    def _become(self, run: Run, state: RunState) -> None:
+        self.started[run.run_id] = self.started[run.run_id]._replace(state=state)
+
+
+class _OverError(Exception):
+    """The office closes."""
+
+
+@dataclass(frozen=True)
+class RunsOfUser:
+    """The office's runs, on behalf of a user."""
+
+    runs: OfficeRuns
+    user: str
+
+    def start(
+        self,
+        dag_id: str,
+        run_id: str,
+        conf: Mapping[str, Any],
+        *,
+        note: str = "",
+        at: datetime | None = None,
+    ) -> bool:
+        """As the user."""
+        return self.runs.start(dag_id, run_id, conf, note=note, at=at, user=self.user)
+
+    def find(self, dag_id: str, run_id: str) -> Run | None:
+        """Whoever started it."""
+        return self.runs.find(dag_id, run_id)
+
+    def cancel(self, dag_id: str, run_id: str) -> None:
+        """Before it began."""
+        self.runs.cancel(dag_id, run_id)
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
+        """As the user."""
+        self.runs.answer(dag_id, run_id, task_id, option, self.user)
+
+
+class OfficeHost(FakeHost):
+    """The host of the office: its runs know who acts."""
+
+    airflow: OfficeRuns
+
+    def runs(self, request: Request) -> RunsOfUser:  # type: ignore[override]
+        """On behalf of the user of the request."""
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        return RunsOfUser(self.airflow, token or request.cookies.get(COOKIE, ""))
+
+
+@dataclass
+class Office:
+    """An office that is open.
+
+    :ivar url: the address of the web application; the console is at ``{url}/console/``.
+    :ivar line: runs steps of batches, and holds the store, the spool and the SAT server.
+    :ivar batches: the ids of the batches of the past, by the name that :mod:`tests.browser.past` gives them.
+    """
+
+    url: str
+    database: ApplicationDatabase
+    line: Line
+    host: OfficeHost
+    batches: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def store(self) -> PostgresEventStore:
+        """The log."""
+        return self.line.store
+
+    @property
+    def server(self) -> SandboxServer:
+        """SAT."""
+        return self.line.server
+
+    @property
+    def runs(self) -> OfficeRuns:
+        """Airflow."""
+        return self.host.airflow
+
+    def address(self, path: str = "/") -> str:
+        """A page of the console."""
+        return f"{self.url}/console{path}"
+
+    def log_in(self, page: Page, user: str) -> None:
+        """From now on the page belongs to a user: rosa, carl, vera, fina or adam."""
+        page.set_cookie(self.url, COOKIE, user)
+
+    def wait_for_run(self, run_id: str, seconds: float = 60.0) -> Run:
+        """The run, once it has ended; an unexpected error of it is raised here."""
+        deadline = time.monotonic() + seconds
+        while not self.runs.started[run_id].state.is_final:
+            assert time.monotonic() < deadline, f"run {run_id} has not ended after {seconds:.0f} seconds"
+            time.sleep(0.05)
+        return self.runs.started[run_id]
+
+
+@contextmanager
+def office_on(database: ApplicationDatabase, folder: Path, *, with_past: bool = True) -> Iterator[Office]:
+    """Open an office on an empty database."""
+    from tests.browser.past import FULFILMENT, fill
+
+    with SandboxServer(seed=7, faults={"deposit_rupiah": 25_000_000, "fulfilment": FULFILMENT}) as server:
+        writer = Database(database.writer_dsn, "tests")
+        settings = account_settings(server)
+        line = Line(PostgresEventStore(writer), LocalSpool(folder / "spool"), server, settings)
+        host = OfficeHost(*USERS, store=line.store, folder=folder)
+        host.accounts = OfficeAccounts(
+            {CONNECTION: ACCOUNT, "sat_cabang": "cabang"},
+            {
+                CONNECTION: OfficeConnection(settings),
+                "sat_cabang": OfficeConnection(replace(settings, account="cabang")),
+            },
+        )
+        ports = replace(line.ports, connection=CONNECTION, rules=lambda: RULES, results=LocalSpool(folder))
+        host.airflow = OfficeRuns(ports=ports)
+        try:
+            with console_server(host) as url:
+                office = Office(url, database, line, host)
+                if with_past:
+                    office.batches = fill(office)
+                yield office
+        finally:
+            host.airflow.close()
+            writer.close()
+
+
+@contextmanager
+def open_office(*, with_past: bool = True) -> Iterator[Office]:
+    """Open an office with a database server of its own, for scripts."""
+    from tests.postgres import DatabaseTemplate, server_for_tests
+
+    with server_for_tests() as dsn, TemporaryDirectory(prefix="sat-office-") as folder:
+        template = DatabaseTemplate(dsn)
+        try:
+            with (
+                template.copy() as database,
+                office_on(database, Path(folder), with_past=with_past) as office,
+            ):
+                yield office
+        finally:
+            template.drop()

@@ -1,0 +1,242 @@
+"""What every page of the console must pass, in both languages, light and dark, on a desk and on a phone.
+
+:func:`read_everywhere` opens a page in all of these and raises one error with everything that it found. With
+``SAT_TEST_PICTURES`` set to a folder, it leaves a picture of each.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from tests.browser.chromium import Page
+
+AXE = Path(__file__).with_name("axe.min.js")
+AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
+"""axe-core 4.14.1 as its npm package has it."""
+PICTURES_VARIABLE = "SAT_TEST_PICTURES"
+SERIOUS = ("serious", "critical")
+DESK, PHONE = 1280, 390
+MAXIMUM_TAB_STOPS = 400
+
+# A page is wider than its window, and the elements that make it so.
+_TOO_WIDE = """(() => {
+  const wide = document.documentElement.scrollWidth, room = document.documentElement.clientWidth;
+  if (wide <= room) return null;
+  const scrolls = e => { for (let p = e.parentElement; p; p = p.parentElement)
+    if (p !== document.body && p !== document.documentElement
+        && ['auto', 'scroll', 'hidden', 'clip'].includes(getComputedStyle(p).overflowX)) return true;
+    return false; };
+  const out = [...document.querySelectorAll('body *')]
+    .filter(e => e.getBoundingClientRect().right > room + 1 && !scrolls(e)).slice(0, 3)
+    .map(e => e.tagName.toLowerCase() + '.' + e.className + ' ' + e.textContent.trim().slice(0, 30));
+  return `${wide} px in a window of ${room} px: ${out.join(' | ')}`;
+})()"""
+# Words that end where their box ends. What may end in dots says its whole text in a title.
+_CUT = """[...document.querySelectorAll('body *')].filter(e => {
+  const style = getComputedStyle(e);
+  return ['hidden', 'clip'].includes(style.overflowX) && e.textContent.trim() && !e.title
+    && e.clientWidth > 1 && e.scrollWidth > e.clientWidth + 1;
+}).map(e => e.textContent.trim().slice(0, 60))"""
+_HEADINGS = "[...document.querySelectorAll('h1, h2, h3, legend, caption')].map(e => e.innerText.trim())"
+# The element that has the focus, and whether a person sees that: its outline, shadow or border changes.
+_FOCUSED = """(() => {
+  const e = document.activeElement;
+  if (!e || e === document.body || e === document.documentElement) return null;
+  const looks = () => { const s = getComputedStyle(e);
+    return [s.outlineStyle === 'none' ? '' : s.outlineWidth + s.outlineColor, s.boxShadow, s.borderColor,
+      s.backgroundColor, s.textDecorationLine].join(); };
+  const box = e.getBoundingClientRect(), focused = looks();
+  e.blur();
+  const plain = looks();
+  e.focus({focusVisible: true, preventScroll: true});
+  const all = window.__stops ??= new Map();
+  const again = all.has(e);
+  all.set(e, true);
+  return {again, seen: focused !== plain && box.width > 0 && box.height > 0,
+    name: e.tagName.toLowerCase() + ' ' + (e.innerText || e.name || e.title || '').trim().slice(0, 40)};
+})()"""
+# Controls that Tab must reach: all that are visible and enabled; a group of radio buttons is one stop.
+_UNREACHED = """[...document.querySelectorAll(
+  'a[href], button, input, select, textarea, summary'
+)].filter(e => {
+  const box = e.getBoundingClientRect();
+  return box.width > 0 && box.height > 0 && !e.disabled && e.type !== 'hidden' && e.type !== 'radio'
+    && e.checkVisibility({visibilityProperty: true}) && !e.closest('[inert]') && !window.__stops?.has(e);
+}).map(e => e.tagName.toLowerCase() + ' ' + (e.innerText || e.name || e.title || '').trim().slice(0, 40))"""
+_AXE = """(() => axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => ({
+  id: v.id, impact: v.impact, help: v.help,
+  nodes: v.nodes.slice(0, 3).map(n => n.html.slice(0, 160) + ' - ' +
+    [...n.any, ...n.all, ...n.none].map(c => c.message).join('; ').slice(0, 160))})))) ()"""
+
+
+class UnreadableError(AssertionError):
+    """A page is not what every page must be; the text holds all findings."""
+
+
+class Variant(NamedTuple):
+    """One way to look at a page.
+
+    :param theme: light or dark.
+    :param chosen: whether the person chose the theme in Airflow; otherwise the system has it.
+    """
+
+    language: str
+    theme: str
+    width: int
+    chosen: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.language}-{self.theme}-{self.width}"
+
+
+VARIANTS = tuple(
+    # The theme comes once from Airflow and once from the system, in turns.
+    Variant(language, theme, width, chosen=width == DESK)
+    for language, theme, width in itertools.product(("id", "en"), ("light", "dark"), (DESK, PHONE))
+)
+
+
+def read_everywhere(
+    page: Page,
+    url: str,
+    *,
+    folder: str | Path | None = None,
+    name: str = "",
+    status: int = 200,
+    variants: tuple[Variant, ...] = VARIANTS,
+) -> None:
+    """Read a page in every variant.
+
+    :param folder: for pictures ``name-language-theme-width.png``; by default that of SAT_TEST_PICTURES, and
+        none without it.
+    :param name: of the pictures; by default made of the address.
+    :param status: the HTTP status that the page is expected to have.
+    :raises UnreadableError: with everything that is wrong.
+    """
+    folder = folder or os.environ.get(PICTURES_VARIABLE)
+    found: dict[str, list[str]] = {}
+    for variant in variants:
+        open_as(page, url, variant)
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            page.photograph(Path(folder) / f"{name or name_of(url)}-{variant}.png", whole=True)
+        for finding in findings(page, url, variant, status):
+            found.setdefault(finding, []).append(str(variant))
+    if found:
+        lines = (f"{finding}\n    in {', '.join(where)}" for finding, where in found.items())
+        raise UnreadableError(f"{url} is not readable everywhere:\n  " + "\n  ".join(lines))
+
+
+def open_as(page: Page, url: str, variant: Variant) -> None:
+    """Open a page as a person with this language, theme and window sees it."""
+    page.resize(variant.width)
+    other = "dark" if variant.theme == "light" else "light"
+    page.prefer(other if variant.chosen else variant.theme)
+    page.set_cookie(url, "sat_language", variant.language)
+    _choose_theme(page, url, variant.theme if variant.chosen else None)
+    page.follow("Log", "Runtime", "Network")
+    page.events()
+    page.open(url)
+
+
+def findings(page: Page, url: str, variant: Variant, status: int = 200) -> Iterator[str]:
+    """Everything that is wrong with the page that is open."""
+    language = page.evaluate("document.documentElement.lang")
+    if language != variant.language:
+        yield f"html lang: found {language!r}; expected {variant.language!r}"
+    if not page.evaluate("document.title.trim() && document.querySelectorAll('h1').length === 1"):
+        yield "a title and exactly one h1 are expected"
+    if not page.evaluate(_is_theme(variant.theme)):
+        yield f"the page is not {variant.theme}"
+    if wide := page.evaluate(_TOO_WIDE):
+        yield f"the page is too wide: {wide}"
+    for text in page.evaluate(_CUT):
+        yield f"cut text: {text!r}"
+    for heading in page.evaluate(_HEADINGS):
+        if re.match(r"[A-Z2-7]{20}|[0-9a-f]{20}", heading):
+            yield f"a heading begins with an internal id: {heading!r}"
+    yield from _not_accessible(page)
+    yield from _not_by_keyboard(page)
+    yield from _not_quiet(page, url, status)
+
+
+def name_of(url: str) -> str:
+    """The name of a page's pictures: its path, as a file name."""
+    parts = urlsplit(url)
+    path = f"{parts.path.partition('/console/')[2]}-{parts.query}"
+    return re.sub(r"[^A-Za-z0-9]+", "-", path).strip("-")[:60] or "home"
+
+
+def _choose_theme(page: Page, url: str, theme: str | None) -> None:
+    """Airflow keeps the person's theme in the storage of its origin."""
+    origin = urlsplit(url)._replace(path="/favicon.ico", query="", fragment="").geturl()
+    if not str(page.evaluate("location.href")).startswith(origin.removesuffix("favicon.ico")):
+        page.open(origin)
+    act = "localStorage.removeItem('theme')" if theme is None else f"localStorage.setItem('theme', '{theme}')"
+    page.evaluate(act)
+
+
+def _is_theme(theme: str) -> str:
+    """Whether the background is light or dark."""
+    bounds = "sum > 600" if theme == "light" else "sum < 200"
+    return (
+        "(() => { const sum = getComputedStyle(document.body).backgroundColor.match(/[0-9.]+/g)"
+        f".slice(0, 3).reduce((a, b) => a + Number(b), 0); return {bounds}; }})()"
+    )
+
+
+def _not_accessible(page: Page) -> Iterator[str]:
+    page.evaluate(_axe_source())
+    for violation in page.evaluate(_AXE):
+        if violation["impact"] in SERIOUS:
+            yield f"axe {violation['id']} ({violation['impact']}): {violation['help']}: " + " | ".join(
+                violation["nodes"]
+            )
+
+
+def _not_by_keyboard(page: Page) -> Iterator[str]:
+    page.evaluate("window.__stops = new Map(); document.activeElement?.blur(); scrollTo(0, 0)")
+    for _ in range(MAXIMUM_TAB_STOPS):
+        page.press("Tab")
+        stop = page.evaluate(_FOCUSED)
+        if stop is None or stop["again"]:
+            break
+        if not stop["seen"]:
+            yield f"the focus is not visible on {stop['name']!r}"
+    for control in page.evaluate(_UNREACHED):
+        yield f"Tab does not reach {control!r}"
+
+
+def _not_quiet(page: Page, url: str, status: int) -> Iterator[str]:
+    """Errors of the console, violations of content security, requests that failed."""
+    for name, event in page.events():
+        match name:
+            case "Log.entryAdded" if event["entry"]["level"] == "error":
+                entry = event["entry"]
+                if not (entry["source"] == "network" and entry.get("url") == url and status != 200):
+                    yield f"the browser reports ({entry['source']}): {entry['text']} {entry.get('url', '')}"
+            case "Runtime.exceptionThrown":
+                details = event["exceptionDetails"]
+                yield f"a script failed: {details.get('exception', {}).get('description', details['text'])}"
+            case "Runtime.consoleAPICalled" if event["type"] in ("error", "warning", "assert"):
+                said = [str(a.get("value", a.get("description"))) for a in event["args"]]
+                yield f"console.{event['type']}: {' '.join(said)}"
+            case "Network.responseReceived":
+                response = event["response"]
+                expected = status if response["url"] == url else 200
+                if response["status"] != expected and response["status"] >= 300:
+                    yield f"{response['url']} answered {response['status']}; expected {expected}"
+            case "Network.loadingFailed" if not event.get("canceled"):
+                yield f"a request failed: {event['errorText']} ({event['type']})"
+
+
+@cache
+def _axe_source() -> str:
+    return f"{AXE.read_text('utf-8')}; undefined"

@@ -1,0 +1,22 @@
+"""The first page of the console in a real browser, and what reads it."""
+
+from __future__ import annotations
+
+import hashlib
+
+from tests.browser.chromium import Page, needs_chromium
+from tests.browser.office import Office
+from tests.browser.reading import AXE, AXE_SHA256, read_everywhere
+
+pytestmark = needs_chromium
+
+
+def test_axe_is_the_published_one() -> None:
+    """The vendored axe-core is byte for byte that of its npm package."""
+    assert hashlib.sha256(AXE.read_bytes()).hexdigest() == AXE_SHA256
+
+
+def test_first_page_is_readable_everywhere(office: Office, page: Page) -> None:
+    """In both languages, light and dark, on a desk and on a phone."""
+    office.log_in(page, "adam")
+    read_everywhere(page, office.address("/"))
