@@ -18,8 +18,9 @@ from pathlib import Path
 
 from benchmarks.processes import ready, told
 from benchmarks.world import ACCOUNT, PRODUCT, Keys, client_number, order_id, settings
-from sat_hook.application.batch_run import BatchRun, RunFacts
+from sat_hook.application.batch_run import BatchRun
 from sat_hook.application.ports import StepLimits, ports_on
+from sat_hook.application.run_facts import RunFacts
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler

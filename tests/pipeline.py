@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from sandbox.testing import SandboxServer
-from sat_hook.application.batch_run import BatchRun, RunFacts
+from sat_hook.application.batch_run import BatchRun
 from sat_hook.application.ports import Ports, StepLimits, ports_on
+from sat_hook.application.run_facts import RunFacts
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock

@@ -7,14 +7,14 @@ left to do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import NamedTuple
 
 from sat_hook.application.errors import BatchRefusedError, WrongAccountError
 from sat_hook.application.ports import Ports
 from sat_hook.application.rollback import pause_if_rolled_back
+from sat_hook.application.run_facts import RunFacts, RunRules, asked_run
 from sat_hook.commands.handler import load_batch
 from sat_hook.domain.alerts import unreadable_products
 from sat_hook.domain.batch import Batch
@@ -23,7 +23,6 @@ from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.guards import AccountRules
 from sat_hook.pipeline.account_rules import (
-    AskedRun,
     owner_of_client,
     refuse_looser_run,
     rules_asked,
@@ -83,32 +82,6 @@ STEPS_OF_CHUNKS = ("quote", "execute")
 """Steps that work on one chunk each, many at the same time."""
 STEPS_AFTER_ALL = ("wait", "results")
 """Steps that run even when earlier steps failed."""
-
-RunRules = Mapping[str, float | None]
-"""The rules that a run names, by name; None, or no name, asks for nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """The run that a step belongs to.
-
-    :param provenance: the try of the task.
-    :param user: the Airflow user who started the run; None where the schedule did.
-    :param run: the DAG's id and the run's, as the log names a run.
-    :param claim: the name under which every try of this run claims rows of ``order_intake``.
-    :param parameters: the run's parameters, as text.
-    """
-
-    provenance: Provenance
-    user: str | None = None
-    run: str = ""
-    claim: str = ""
-    parameters: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def asker(self) -> Provenance:
-        """The try of the task. Its actor is the user when a person started the run."""
-        return Provenance(f"user:{self.user}", self.provenance.cause) if self.user else self.provenance
 
 
 class WaitRound(NamedTuple):
@@ -425,15 +398,3 @@ def submit_waiting_rows(
         limits=ports.limits.files,
     )
     return None if submission is None else submission.batch_id
-
-
-def asked_run(ports: Ports, facts: RunFacts, rules: RunRules | None) -> AskedRun:
-    """The run's rules, as the log records them."""
-    return AskedRun(
-        facts.run,
-        ports.connection,
-        ports.settings.client,
-        ports.rules(),
-        dict(rules or {}),
-        facts.parameters,
-    )

@@ -8,9 +8,10 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from sat_hook.application.batch_run import BatchRun, RunFacts, RunRules
+from sat_hook.application.batch_run import BatchRun
 from sat_hook.application.errors import BatchRefusedError
 from sat_hook.application.ports import Ports
+from sat_hook.application.run_facts import RunFacts, RunRules
 from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain.batch_events import ShortFundsPolicy
 from sat_hook.domain.event_record import Provenance

@@ -6,9 +6,9 @@ import logging
 from dataclasses import replace
 from functools import partial
 
-from sat_hook.application.batch_run import RunFacts
 from sat_hook.application.ports import Ports
 from sat_hook.application.rollback import pause_if_rolled_back
+from sat_hook.application.run_facts import RunFacts
 from sat_hook.domain.event_record import Provenance
 from sat_hook.pipeline.account_rules import (
     dedup_horizon_seconds,

@@ -149,14 +149,6 @@ def available_rupiah(observation: BalanceObservation, still_out: Outstanding) ->
     return observation.saldo_rupiah - still_out.total_rupiah
 
 
-def is_within_available(
-    observation: BalanceObservation, lag_seconds: float, commitments: Iterable[Commitment]
-) -> bool:
-    """The invariant after every reservation: committed <= what the observed saldo covers."""
-    still_out = outstanding(commitments, observation.includes_before(lag_seconds))
-    return available_rupiah(observation, still_out) >= 0
-
-
 def reach(prices_rupiah: Sequence[int], funds_rupiah: int) -> int:
     """How many of the prices the funds cover, from the first on and without skipping any."""
     spent = 0

@@ -102,12 +102,6 @@ class Order(BaseModel):
     evidence_at: AwareDatetime | None = None
     ended_by_operator: bool = False
     unknown_amounts: tuple[UnknownAmount, ...] | None = None
-
-    @property
-    def is_charge_unknown(self) -> bool:
-        """True when SAT signed a price that is not a valid amount, so its charge is unknown."""
-        return any(a.is_signed and a.member == SALES_PRICE for a in self.unknown_amounts or ())
-
     rejected_before: tuple[RejectedSubmission, ...] = ()
 
     doubted_at: AwareDatetime | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -76,11 +76,6 @@ class SendWindow:
 
     expires_at: datetime
     expires_boottime_seconds: float
-
-    @classmethod
-    def opening_now(cls, clock: Clock, seconds: float) -> SendWindow:
-        """A window that closes ``seconds`` from now on both clocks."""
-        return cls(clock.now() + timedelta(seconds=seconds), clock.boottime_seconds() + seconds)
 
     def is_open(self, clock: Clock) -> bool:
         """True while neither clock has passed the end of the window."""

@@ -11,7 +11,8 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetailRequestResult
 
-from sat_hook.application.batch_run import BatchRun, RunFacts
+from sat_hook.application.batch_run import BatchRun
+from sat_hook.application.run_facts import RunFacts
 from sat_hook.domain.batch_events import ApprovalTerms
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.rupiah import rupiah

@@ -13,7 +13,8 @@ from typing import Any, ClassVar, TypeVar
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from sat_hook.application.batch_run import BatchRun, RunFacts, submit_waiting_rows
+from sat_hook.application.batch_run import BatchRun, submit_waiting_rows
+from sat_hook.application.run_facts import RunFacts
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.ports import task_ports

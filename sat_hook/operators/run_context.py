@@ -11,7 +11,7 @@ from typing import Any
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from sat_hook.application.batch_run import RunFacts
+from sat_hook.application.run_facts import RunFacts
 from sat_hook.domain.errors import StepError
 from sat_hook.domain.event_record import Provenance
 from sat_hook.pipeline.errors import SubmissionRefusedError

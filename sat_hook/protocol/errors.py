@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import re
 
-from sat_hook.protocol.exchange import WireResponse, correlation_id_of
+from sat_hook.protocol.exchange import WireResponse
 
 _CODE = re.compile(r"[A-Za-z]{0,10}[-_]?[0-9]{0,5}")
 
@@ -75,11 +75,6 @@ class SATError(Exception):
     def http_status(self) -> int | None:
         """The HTTP status of the answer, if there was one."""
         return None if self.response is None else self.response.status
-
-    @property
-    def correlation_id(self) -> str | None:
-        """The id under which SAT, or a proxy before it, logged this call."""
-        return None if self.response is None else correlation_id_of(self.response)
 
 
 class NeverSentError(SATError):

@@ -17,9 +17,6 @@ from functools import lru_cache
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-_CORRELATION_HEADERS = ("x-correlation-id", "x-request-id", "x-trace-id", "cf-ray")
-_MAXIMUM_CORRELATION_CHARACTERS = 128
-
 
 @dataclass(frozen=True, slots=True)
 class WireRequest:
@@ -120,12 +117,3 @@ def _http_date_of(second: int) -> str:
         f"{_WEEKDAYS[utc.weekday()]}, {utc.day:02d} {_MONTHS[utc.month - 1]} {utc.year:04d} "
         f"{utc.hour:02d}:{utc.minute:02d}:{utc.second:02d} GMT"
     )
-
-
-def correlation_id_of(response: WireResponse) -> str | None:
-    """The id under which SAT, or a proxy before it, logged the exchange; ``None`` if it gave none."""
-    for name in _CORRELATION_HEADERS:
-        value = response.headers.get(name, "").strip()
-        if value and value.isprintable():
-            return value[:_MAXIMUM_CORRELATION_CHARACTERS]
-    return None

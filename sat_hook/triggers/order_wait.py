@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from sat_hook.application.batch_run import BatchRun, RunFacts
+from sat_hook.application.batch_run import BatchRun
+from sat_hook.application.run_facts import RunFacts
 from sat_hook.domain.event_record import Provenance
 from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.hooks.ports import ports_of

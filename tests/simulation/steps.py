@@ -11,8 +11,9 @@ from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
-from sat_hook.application.batch_run import BatchRun, RunFacts
+from sat_hook.application.batch_run import BatchRun
 from sat_hook.application.ports import Ports, StepLimits
+from sat_hook.application.run_facts import RunFacts
 from sat_hook.audit.checkpoints import CheckpointForkedError
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.settings import AccountSettings

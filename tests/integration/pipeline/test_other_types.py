@@ -74,7 +74,7 @@ def test_amounts_that_are_none_end_their_orders(
         batch_id = line.run(rows("25k-xl", 1))
         (order,) = line.orders(batch_id).values()
         assert order.state is OrderState.SUCCEEDED
-        assert order.is_charge_unknown
+        assert order.charged_rupiah is None
         told = alerts(line)
         assert set(told) == {AlertKind.AMOUNT_UNKNOWN}
         assert any("signed sales_price is no amount" in text for text in told[AlertKind.AMOUNT_UNKNOWN])

@@ -12,9 +12,10 @@ from typing import Any, cast
 
 import pytest
 
-from sat_hook.application.batch_run import BatchRun, RunFacts
+from sat_hook.application.batch_run import BatchRun
 from sat_hook.application.errors import MissingKeyError, WrongAccountError
 from sat_hook.application.ports import Ports, StepLimits
+from sat_hook.application.run_facts import RunFacts
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.account import BindClient

@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 
 from sat_hook.application import recovery
-from sat_hook.application.batch_run import RunFacts
 from sat_hook.application.ports import Ports, StepLimits
+from sat_hook.application.run_facts import RunFacts
 from sat_hook.pipeline.limits import RecoveryLimits
 from sat_hook.pipeline.recovery import RecoveryReport
 from sat_hook.protocol.errors import SystemTroubleError

@@ -209,9 +209,14 @@ def test_peer_that_speaks_no_tls_is_never_sent(
     assert not sat.requests_to("/v2/order")
 
 
+def opening_now(clock: Any) -> SendWindow:
+    """A window of 30 seconds on both clocks."""
+    return SendWindow(clock.now() + timedelta(seconds=30), clock.boottime_seconds() + 30)
+
+
 def test_order_is_sent_after_its_window(client: Any, sat: ScriptedSAT, clock: Any) -> None:
     """A window that has passed on the wall clock keeps the order here."""
-    window = SendWindow.opening_now(clock, 30)
+    window = opening_now(clock)
     clock.advance(31)
     outcome = client.place_order(BODY, "ORDER1", window)
     assert (outcome.verdict, outcome.reason) == (CheckoutVerdict.NOT_SENT, "send_window_passed")
@@ -220,7 +225,7 @@ def test_order_is_sent_after_its_window(client: Any, sat: ScriptedSAT, clock: An
 
 def test_order_is_sent_after_the_machine_slept(client: Any, sat: ScriptedSAT, clock: Any) -> None:
     """The wall clock may be set back; the clock that counts sleep still closes the window."""
-    window = SendWindow.opening_now(clock, 30)
+    window = opening_now(clock)
     clock.boottime += 31
     clock.moment -= timedelta(hours=1)
     assert client.place_order(BODY, "ORDER1", window).verdict is CheckoutVerdict.NOT_SENT
@@ -246,7 +251,7 @@ def test_window_is_checked_before_the_connection_only(
 
     apart = settings(token_url=sat.token_url.replace("127.0.0.1", "localhost"))
     client = make_client(apart, clock=ClockOfConnections())
-    outcome = client.place_order(BODY, "ORDER1", SendWindow.opening_now(clock, 30))
+    outcome = client.place_order(BODY, "ORDER1", opening_now(clock))
     assert (outcome.verdict, outcome.reason) == (CheckoutVerdict.NOT_SENT, "send_window_passed")
     assert sat.connections == 2
     assert not sat.requests_to("/v2/order")

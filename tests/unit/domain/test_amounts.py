@@ -91,7 +91,6 @@ def test_a_signed_amount_that_is_none_costs_no_end(word: str, price: int) -> Non
     expected = {"Success": OrderState.SUCCEEDED, "Failed": OrderState.FAILED, "Pending": OrderState.PENDING}
     assert order.state is expected[word]
     assert order.charged_rupiah is None
-    assert order.is_charge_unknown
     assert amount_of(order) == QUOTE
     assert names[-1] == "AmountUnknown"
     (unknown,) = order.unknown_amounts or ()
@@ -110,9 +109,9 @@ def test_an_unreadable_amount_is_told_once_a_kind() -> None:
 def test_a_later_amount_makes_the_charge_known() -> None:
     """SAT signs nonsense for a Pending and a price for the Success: the price counts."""
     order, _ = after(situation("pending"), status("Pending", price=-1))
-    assert order.is_charge_unknown
+    assert order.unknown_amounts
     order, _ = after(order, status("Success", price=51_000, observed_at=T0 + timedelta(hours=1)))
-    assert (order.charged_rupiah, order.is_charge_unknown, order.unknown_amounts) == (51_000, False, None)
+    assert (order.charged_rupiah, order.unknown_amounts) == (51_000, None)
     assert amount_of(order) == QUOTE
 
 
@@ -124,7 +123,6 @@ def test_fees_that_are_none_are_unknown_too() -> None:
     order, names = after(situation("pending"), command)
     assert (order.charged_rupiah, order.partner_fee_rupiah) == (QUOTE, 0)
     assert names == ["OrderSucceeded", "AmountUnknown"]
-    assert not order.is_charge_unknown
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if "unknown amount" in name])

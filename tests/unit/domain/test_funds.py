@@ -26,7 +26,6 @@ from sat_hook.domain.funds import (
     Outstanding,
     available_rupiah,
     commitment_of,
-    is_within_available,
     may_be_compared,
     may_come_back_rupiah,
     movement_between,
@@ -181,8 +180,6 @@ def test_a_younger_saldo_or_a_shorter_lag_never_frees_less(
 
     assert free(max(first, second), lag) >= free(min(first, second), lag)
     assert free(first, min(lag, other_lag)) >= free(first, max(lag, other_lag))
-    look = seen(saldo, first)
-    assert is_within_available(look, lag, commitments) is (free(first, lag) >= 0)
 
 
 @given(st.lists(RUPIAH, max_size=30), st.integers(-1_000, 3_000_000))

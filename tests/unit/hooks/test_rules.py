@@ -10,7 +10,8 @@ from typing import Any, cast
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from sat_hook.application.batch_run import BatchRun, RunFacts
+from sat_hook.application.batch_run import BatchRun
+from sat_hook.application.run_facts import RunFacts
 from sat_hook.application.settings import DeploymentSettings
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.guards import AccountRules, GuardRules

@@ -13,7 +13,7 @@ from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_
 from sat_hook.domain import order_commands as asked
 from sat_hook.domain.batch_events import FundsReserved, ShortFundsPolicy
 from sat_hook.domain.decision import Refusal
-from sat_hook.domain.funds import BalanceObservation, commitment_of, is_within_available
+from sat_hook.domain.funds import BalanceObservation, available_rupiah, commitment_of, outstanding
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import OrderCommand, ReplyVerdict
 from sat_hook.domain.order_decisions import decide
@@ -258,7 +258,8 @@ def test_one_batch_leaves_to_the_next_what_it_did_not_take() -> None:
     assert reserved(world, 1, 100, WAIT).is_short
     assert reserved(world, 2, 100, WAIT).orders == 1
     orders = [commitment_of(o, world.reserved_up_to(o)) for o in world.store.orders.values()]
-    assert is_within_available(seen(100), LAG_SECONDS, [found for found in orders if found is not None])
+    still_out = outstanding([found for found in orders if found], seen(100).includes_before(LAG_SECONDS))
+    assert available_rupiah(seen(100), still_out) >= 0
     assert reserved(world, 1, 100, WAIT).available_rupiah == 0
 
 

@@ -18,7 +18,6 @@ from sat_hook.protocol.exchange import (
     TransportFault,
     WireRequest,
     WireResponse,
-    correlation_id_of,
     http_date,
 )
 
@@ -102,11 +101,3 @@ def test_fault_with_a_response_is_called_never_sent() -> None:
     """A fault that needs a response cannot claim that nothing was sent."""
     with pytest.raises(ValueError):
         TransportFault(FaultKind.MALFORMED_RESPONSE, sent=False, detail="x")
-
-
-def test_correlation_id_is_taken_from_known_headers() -> None:
-    """Printable and short, or none."""
-    assert correlation_id_of(WireResponse(500, {"x-request-id": " abc "}, b"")) == "abc"
-    assert correlation_id_of(WireResponse(500, {"x-request-id": "a\nb", "cf-ray": "r"}, b"")) == "r"
-    assert correlation_id_of(WireResponse(500, {"x-request-id": "a" * 500}, b"")) == "a" * 128
-    assert correlation_id_of(WireResponse(500, {}, b"")) is None

@@ -160,7 +160,7 @@ def judge(reply: WireResponse, verifier: Verifier) -> None:
             continue
         assert error.sent or isinstance(error, TokenUnavailableError)
         assert error.http_status in (reply.status, None)
-        repr((error, error.correlation_id, error.codes))
+        repr((error, error.codes))
 
 
 def every(count: int) -> Callable[[Any], Any]:
