@@ -39,6 +39,11 @@ class Layout:
         return self.state / "airflow"
 
     @property
+    def airflow_config(self) -> Path:
+        """The folder from which Airflow's processes import their local settings."""
+        return self.airflow_home / "config"
+
+    @property
     def airflow_passwords(self) -> Path:
         """The password file of SimpleAuthManager."""
         return self.airflow_home / "passwords.json"
@@ -141,6 +146,7 @@ class Layout:
         self.state.chmod(0o755)
         private = (
             self.airflow_home,
+            self.airflow_config,
             self.keys,
             self.logs,
             self.processes,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from datetime import timedelta
-
-import psycopg2
 
 from sat_hook.catalogue.snapshot import SnapshotReport, SnapshotRules, take_snapshot
 from sat_hook.domain.prices import ListedProduct, SnapshotOutcome
@@ -15,6 +12,7 @@ from sat_hook.store.prices import PriceHistory
 from stack.databases import ApplicationDatabase
 from tests.orders import ACCOUNT, BY_TEST, T0, ManualClock
 from tests.price_lists import ListingSAT, product
+from tests.sql import execute
 
 HOUR = 3600.0
 LIST = tuple(product(f"product-{number:02}", 1000 * (number + 1)) for number in range(20))
@@ -62,9 +60,7 @@ class Shop:
 
     def rows(self, statement: str) -> list[tuple[object, ...]]:
         """What the owner reads."""
-        with closing(psycopg2.connect(self.database.owner_dsn)) as connection, connection.cursor() as cursor:
-            cursor.execute(statement)
-            return list(cursor.fetchall())
+        return execute(self.database.owner_dsn, statement)
 
     def outcomes(self) -> list[SnapshotOutcome]:
         """Of every attempt, the oldest first."""

@@ -1,9 +1,16 @@
-"""Airflow reads its environment when it is imported: tests of DAGs and triggers get a home of their own."""
+"""What the tests on a running Airflow share."""
 
 from __future__ import annotations
 
-import os
-import tempfile
+import pytest
 
-os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="airflow-home-"))
-os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+from stack.lifecycle import Stack
+from tests.dags.office import Office
+
+
+@pytest.fixture(scope="session")
+def office(running_stack: Stack) -> Office:
+    """The running stack with its users, and money in the deposit."""
+    office = Office(running_stack)
+    office.sandbox("POST", "topup", json={"rupiah": 30_000_000})
+    return office

@@ -31,6 +31,7 @@ from sat_hook.web.errors import answer_errors
 from stack.databases import ApplicationDatabase, dsn_of
 from tests.dags.api_server import PASSWORDS, api_server, environment, postgres_connection
 from tests.orders import BATCH, BY_TEST, T0, change_of, received, stream_of, submitted
+from tests.sql import execute
 
 PRIVATE_PEM, PUBLIC_PEM = generate_key_pair()
 CSV = b"order_id,product_code,client_number\nA1,50k-simpati,081211311111\n"
@@ -59,11 +60,11 @@ class Airflow:
 
     def events(self, type_name: str) -> list[tuple[Any, ...]]:
         """Actor, cause and data of the events of a type."""
-        with closing(psycopg2.connect(self.database.reader_dsn)) as connection, connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT actor, cause, data FROM sat.events WHERE type = %s ORDER BY position", (type_name,)
-            )
-            return cursor.fetchall()
+        return execute(
+            self.database.reader_dsn,
+            "SELECT actor, cause, data FROM sat.events WHERE type = %s ORDER BY position",
+            (type_name,),
+        )
 
 
 @pytest.fixture(scope="module")

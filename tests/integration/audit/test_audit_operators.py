@@ -9,7 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psycopg2
 import pytest
 from airflow.sdk import BaseHook
 from airflow.sdk import Connection as AirflowConnection
@@ -44,6 +43,7 @@ from tests.integration.audit.test_signed_statuses import (
     text,
 )
 from tests.orders import ACCOUNT, BY_TEST, T0, ManualClock, submitted
+from tests.sql import execute
 
 PRIVATE, _ = new_audit_key()
 CONTEXT: Any = {
@@ -89,9 +89,9 @@ def test_two_logs_are_told_once_and_fail_the_task(airflow: Notary) -> None:
     for _ in range(2):
         with pytest.raises(AirflowFailException, match="checkpoint 1 was published with other contents"):
             operator.execute(CONTEXT)
-    with closing(psycopg2.connect(airflow.database.superuser_dsn)) as opened, opened.cursor() as cursor:
-        cursor.execute("SELECT kind, account FROM sat.alerts")
-        assert cursor.fetchall() == [("log_forked", "*")]
+    assert execute(airflow.database.superuser_dsn, "SELECT kind, account FROM sat.alerts") == [
+        ("log_forked", "*")
+    ]
 
 
 def test_two_logs_stop_every_account_until_people_resume_them(airflow: Notary) -> None:
@@ -114,9 +114,7 @@ def test_two_logs_stop_every_account_until_people_resume_them(airflow: Notary) -
 
 def alerts_of(database: ApplicationDatabase) -> list[tuple[str, str]]:
     """Kind and text of every alert."""
-    with closing(psycopg2.connect(database.superuser_dsn)) as opened, opened.cursor() as cursor:
-        cursor.execute("SELECT kind, text FROM sat.alerts ORDER BY alert_id")
-        return cursor.fetchall()
+    return execute(database.superuser_dsn, "SELECT kind, text FROM sat.alerts ORDER BY alert_id")
 
 
 @pytest.mark.parametrize("everything", ["True", "False"])

@@ -24,6 +24,7 @@ from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import BATCH_STREAM, ORDERS, SUCCEEDED, Found, damage, fill, order_stream
 from tests.orders import BY_TEST, T0, change_of, received, stream_of
+from tests.sql import execute
 
 FIRST = order_stream(1)
 KEY = stream_of(1).key
@@ -160,9 +161,7 @@ def test_an_order_s_members_without_a_value_are_not_kept(filled: ApplicationData
     """
 
     def counted() -> int:
-        with closing(psycopg2.connect(filled.owner_dsn)) as connection, connection.cursor() as cursor:
-            cursor.execute(nulls)
-            return int(cursor.fetchone()[0])
+        return int(execute(filled.owner_dsn, nulls)[0][0])
 
     assert counted() == 0
     damage(filled, "UPDATE sat.orders SET document = '{\"held_rupiah\": null}' || document")
@@ -197,9 +196,10 @@ def test_a_rebuild_from_zero_is_identical(
 def test_a_rebuild_keeps_movements_where_their_index_finds_them(filled: ApplicationDatabase) -> None:
     """On disk they stand by position, as appends write them: a day is a few pages, not some of every page."""
     rebuild_as(filled.owner_dsn)
-    with closing(psycopg2.connect(filled.owner_dsn)) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT position FROM sat.order_movements ORDER BY ctid")
-        positions = [position for (position,) in cursor.fetchall()]
+    positions = [
+        position
+        for (position,) in execute(filled.owner_dsn, "SELECT position FROM sat.order_movements ORDER BY ctid")
+    ]
     assert len(positions) == ORDERS
     assert positions == sorted(positions)
 

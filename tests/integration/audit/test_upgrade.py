@@ -21,6 +21,7 @@ from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import damage, fill
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, change_of, received
+from tests.sql import execute
 from tests.unit.cli.running import runner
 
 MOST = 1_000_000_000_000
@@ -97,9 +98,10 @@ def test_nobody_uses_a_new_table_before_it_is_filled(
     )
     run = runner(monkeypatch, capsys)
     assert run("db", "migrate", env={"SAT_OWNER_DSN": database.owner_dsn}).code != 0
-    with closing(psycopg2.connect(database.owner_dsn)) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT has_table_privilege('sat_writer', 'sat.order_movements', 'SELECT, INSERT')")
-        assert cursor.fetchone() == (False,)
+    assert execute(
+        database.owner_dsn,
+        "SELECT has_table_privilege('sat_writer', 'sat.order_movements', 'SELECT, INSERT')",
+    )[0] == (False,)
 
 
 def test_the_shape_is_that_of_every_derived_document() -> None:

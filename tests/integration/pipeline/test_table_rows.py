@@ -6,12 +6,10 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psycopg2
 import pytest
 
 from sat_hook.clients.clock import SystemClock
@@ -35,6 +33,7 @@ from sat_hook.store.spool import Spool, SpoolError
 from stack.databases import ApplicationDatabase
 from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line
+from tests.sql import execute
 
 HEADER = "order_id,product_code,client_number"
 
@@ -43,17 +42,13 @@ def fill_in(
     database: ApplicationDatabase, order_id: str, fields: dict[str, str], reference: str | None
 ) -> None:
     """A row of the table, as a person fills it in."""
-    with (
-        closing(psycopg2.connect(database.writer_dsn)) as connection,
-        connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(
-            "INSERT INTO sat.order_intake"
-            " (account, batch_reference, order_id, product_code, client_number, fields)"
-            " VALUES (%s, %s, %s, '50k-simpati', '081211000001', %s)",
-            (ACCOUNT, reference, order_id, json.dumps(fields)),
-        )
+    execute(
+        database.writer_dsn,
+        "INSERT INTO sat.order_intake"
+        " (account, batch_reference, order_id, product_code, client_number, fields)"
+        " VALUES (%s, %s, %s, '50k-simpati', '081211000001', %s)",
+        (ACCOUNT, reference, order_id, json.dumps(fields)),
+    )
 
 
 def claimed(line: Line, claim: str, spool: Spool | None = None, tell: Tell = no_alerts) -> Submission | None:
@@ -152,16 +147,12 @@ def rows_that_wait(line: Line) -> list[str]:
 
 def let_the_lease_pass(database: ApplicationDatabase) -> None:
     """Every claim was made long ago."""
-    with (
-        closing(psycopg2.connect(database.owner_dsn)) as connection,
-        connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(
-            "UPDATE sat.order_intake SET claimed_at = claimed_at - make_interval(secs => %s)"
-            " WHERE claimed_by IS NOT NULL",
-            (ClaimLimits().lease_seconds + 1,),
-        )
+    execute(
+        database.owner_dsn,
+        "UPDATE sat.order_intake SET claimed_at = claimed_at - make_interval(secs => %s)"
+        " WHERE claimed_by IS NOT NULL",
+        (ClaimLimits().lease_seconds + 1,),
+    )
 
 
 def freed(line: Line) -> list[AlertKind]:

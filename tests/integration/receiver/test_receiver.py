@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import socket
 from collections.abc import Iterator
-from contextlib import closing
 from ipaddress import ip_network
 from typing import Any
 
-import psycopg2
 import pytest
 
 from sat_hook.protocol.signing import Signer, Verifier
@@ -27,15 +25,14 @@ from tests.integration.receiver.serving import (
     serving,
     settings_for,
 )
+from tests.sql import execute
 
 STRANGER = Signer(OTHER_PRIVATE_PEM)
 
 
 def rows(dsn: str, statement: str) -> list[tuple[Any, ...]]:
     """The rows of a query, in a connection of its own."""
-    with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
-        cursor.execute(statement)
-        return cursor.fetchall()
+    return execute(dsn, statement)
 
 
 def inbox_size(database: ApplicationDatabase) -> int:

@@ -13,6 +13,7 @@ from psycopg2 import errors, sql
 from sat_hook.store.migrations import apply_privileges
 from stack.databases import ApplicationDatabase
 from tests.integration.receiver.serving import SIGNER, order
+from tests.sql import execute
 
 OWN_FUNCTIONS = {"receive_callback", "callback_channel"}
 RELATIONS = """
@@ -49,9 +50,7 @@ def receiver(prepared: ApplicationDatabase) -> Iterator[Any]:
 
 def found(database: ApplicationDatabase, statement: str) -> list[tuple[Any, ...]]:
     """The rows, as the owner sees them."""
-    with closing(psycopg2.connect(database.owner_dsn)) as connection, connection.cursor() as cursor:
-        cursor.execute(statement)
-        return cursor.fetchall()
+    return execute(database.owner_dsn, statement)
 
 
 def refuses(cursor: Any, statement: Any, *arguments: Any) -> None:

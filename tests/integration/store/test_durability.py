@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
-import psycopg2
 import pytest
 
 from sat_hook.store.database import Database
 from stack.databases import ApplicationDatabase
+from tests.sql import execute
 
 
 @pytest.mark.parametrize("dsn", ["writer_dsn", "receiver_dsn"])
@@ -16,9 +14,7 @@ def test_a_server_that_commits_before_the_disk_does_is_overruled(
     database: ApplicationDatabase, dsn: str
 ) -> None:
     """An intent that is sent, and a callback that is answered 200, must outlive a crash of the server."""
-    with closing(psycopg2.connect(database.superuser_dsn)) as connection, connection.cursor() as cursor:
-        cursor.execute(f'ALTER DATABASE "{connection.info.dbname}" SET synchronous_commit = off')
-        connection.commit()
+    execute(database.superuser_dsn, f'ALTER DATABASE "{database.name}" SET synchronous_commit = off')
     opened = Database(getattr(database, dsn))
     found = []
     for durable in (True, False, True):

@@ -31,6 +31,7 @@ from sat_hook.testing.funds import MemoryFunds
 from stack.databases import ApplicationDatabase
 from tests.deposits import order_of, quoted_batch, seen
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock, received, stream_of, submitted
+from tests.sql import execute
 from tests.unit.domain.situations import HISTORIES
 
 OTHER = "other"
@@ -239,9 +240,7 @@ def test_looks_are_evidence(database: ApplicationDatabase) -> None:
                 pytest.raises(refusal),
             ):
                 cursor.execute(statement)
-    with closing(psycopg2.connect(database.reader_dsn)) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT saldo_rupiah FROM sat.balance_observations")
-        assert cursor.fetchall() == [(70,)]
+    assert execute(database.reader_dsn, "SELECT saldo_rupiah FROM sat.balance_observations") == [(70,)]
 
 
 def test_a_rebuild_gives_the_same_reservations(database: ApplicationDatabase) -> None:

@@ -19,6 +19,7 @@ from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.test_notifications import as_superuser
 from tests.orders import BY_TEST, T0, change_of, received
+from tests.sql import execute
 
 HARD = {
     "idle_in_transaction_session_timeout": "300ms",
@@ -88,9 +89,9 @@ def test_our_own_orphans_are_ended_by_the_server(
         with store.database.transaction() as connection:
             connection.cursor().execute("SELECT pg_advisory_xact_lock_shared(sat.log_lock_key())")
             time.sleep(LONGER_SECONDS)
-            with closing(psycopg2.connect(database.superuser_dsn)) as other, other.cursor() as cursor:
-                cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
-                assert cursor.fetchone() == (0,)
+            assert execute(
+                database.superuser_dsn, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+            )[0] == (0,)
             connection.cursor().execute("SELECT 1")
 
     with pytest.raises(StoreUnavailableError):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg2
@@ -19,6 +19,7 @@ from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.store.rate_limit import PostgresRequestRegister
 from stack.databases import ApplicationDatabase
 from tests.integration.store.limited_worker import ACCOUNT
+from tests.sql import execute
 
 Requests = list[tuple[float, float]]
 
@@ -161,9 +162,7 @@ def test_permits_of_a_killed_worker_come_back(database: ApplicationDatabase) -> 
 
 def leased(database: ApplicationDatabase) -> int:
     """Permits that somebody has now."""
-    with closing(psycopg2.connect(database.reader_dsn)) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT coalesce(sum(permits), 0) FROM sat.request_leases")
-        return int(cursor.fetchone()[0])
+    return int(execute(database.reader_dsn, "SELECT coalesce(sum(permits), 0) FROM sat.request_leases")[0][0])
 
 
 def register_of(

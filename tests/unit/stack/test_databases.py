@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 
-import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
 from stack.databases import ApplicationDatabase, dsn_of
+from tests.sql import execute
 
 
 def test_each_role_enters_with_its_own_password(database: ApplicationDatabase) -> None:
@@ -20,19 +19,14 @@ def test_each_role_enters_with_its_own_password(database: ApplicationDatabase) -
         (database.reader_dsn, "sat_reader"),
         (database.receiver_dsn, "sat_receiver"),
     ]:
-        with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT current_user, current_database()")
-            assert cursor.fetchone() == (role, database.name)
+        assert execute(dsn, "SELECT current_user, current_database()")[0] == (role, database.name)
 
 
 def test_copies_do_not_share_rows(new_database: Callable[[], ApplicationDatabase]) -> None:
     """What one test writes, another cannot see."""
     first, second = new_database(), new_database()
-    with closing(psycopg2.connect(first.owner_dsn)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE only_here (n integer)")
-    with closing(psycopg2.connect(second.owner_dsn)) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass('only_here')")
-        assert cursor.fetchone() == (None,)
+    execute(first.owner_dsn, "CREATE TABLE only_here (n integer)")
+    assert execute(second.owner_dsn, "SELECT to_regclass('only_here')")[0] == (None,)
 
 
 def test_passwords_are_not_in_its_repr(database: ApplicationDatabase) -> None:
