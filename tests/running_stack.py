@@ -54,6 +54,8 @@ FOR_TESTS = {
     **WITH_EXAMPLES,
     # The tests beside it need the processor, too, that an idle scheduler takes for looking.
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "600",
+    "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "30",
 }
 
 
@@ -78,9 +80,11 @@ def _wait_for_dags(stack: Stack) -> None:
     assert len(unread) >= len(texts), "a file without a DAG that is found by its id"
     airflow = AirflowApi(stack.settings().airflow_url, "ops", stack.credentials.user_passwords["ops"])
     give_up = time.monotonic() + 240
-    while unread := {dag_id for dag_id in unread if not airflow.has_dag(dag_id)}:
-        assert time.monotonic() < give_up, f"not read by Airflow: {sorted(unread)}; {airflow.import_errors()}"
-        time.sleep(0.2)
+    # One at a time: what is asked keeps Airflow from reading.
+    for dag_id in sorted(unread):
+        while not airflow.has_dag(dag_id):
+            assert time.monotonic() < give_up, f"not read by Airflow: {dag_id}; {airflow.import_errors()}"
+            time.sleep(0.5)
 
 
 def _keep_stack_until_caller_ends() -> None:

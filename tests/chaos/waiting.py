@@ -295,7 +295,7 @@ class WaitingBatch:
                 repaired = time.monotonic()
             waited = time.monotonic() - began
             assert waited < seconds * self.patience, f"{what}: not within {waited:g} seconds"
-            time.sleep(0.2)
+            time.sleep(0.5)
         self.say(f"{what}: {time.monotonic() - began:.1f} s")
         return time.monotonic() - began
 
@@ -334,8 +334,9 @@ class WaitingBatch:
             self.keys(*groups),
         )
         for dag_id in ("post_final_watch", "alerts"):
-            run_id = self.api().trigger(dag_id, {})
-            self.until(lambda: self._run_state(dag_id, run_id) == "success", 60, dag_id, is_supervised=True)  # noqa: B023
+            api = self.api()
+            run = (dag_id, api.trigger(dag_id, {}))
+            self.until(lambda: _run_state(api, *run) == "success", 60, dag_id, is_supervised=True)  # noqa: B023
 
     @contextmanager
     def measured(self) -> Iterator[Load]:
@@ -386,9 +387,6 @@ class WaitingBatch:
             self._api = None
             return None
 
-    def _run_state(self, dag_id: str, run_id: str) -> str:
-        return {str(run["dag_run_id"]): str(run["state"]) for run in self.api().runs(dag_id)}[run_id]
-
     def _put_faults(self, scenario: dict[str, Any]) -> None:
         reply = requests.put(f"{self.settings.sandbox_url}/_sandbox/faults", json=scenario, timeout=90)
         assert reply.ok, reply.text
@@ -396,6 +394,10 @@ class WaitingBatch:
     def _post(self, route: str, document: dict[str, Any]) -> None:
         reply = requests.post(f"{self.settings.sandbox_url}/_sandbox/{route}", json=document, timeout=90)
         assert reply.ok, reply.text
+
+
+def _run_state(api: AirflowApi, dag_id: str, run_id: str) -> str:
+    return {str(run["dag_run_id"]): str(run["state"]) for run in api.runs(dag_id)}[run_id]
 
 
 def _is_alive(process: psutil.Process) -> bool:

@@ -187,7 +187,7 @@ class Office:
         give_up = time.monotonic() + 400
         while (found := look()) is None:
             assert time.monotonic() < give_up, "nothing came within 400 seconds"
-            time.sleep(0.3)
+            time.sleep(1)  # each look costs the API server a hundredth of that
         return found
 
 
