@@ -18,8 +18,8 @@ SAT_ACCOUNT = "demo"
 METADATA_DATABASE = "airflow"
 APPLICATION_DATABASE = "sat"
 
-#: Airflow imports this file as each part starts. Tasks are forks of the scheduler, and DAG files are read by
-#: forks of the DAG processor: with these modules in memory, no fork spends most of a second on importing them.
+#: Airflow imports this file as each part starts. Tasks are forks of the scheduler, and forks of the DAG
+#: processor read the DAG files: with these modules in memory, no fork takes most of a second to import them.
 LOCAL_SETTINGS = """\
 from importlib import import_module
 from pkgutil import iter_modules

@@ -82,14 +82,21 @@ def airflow(running_stack: Stack) -> Iterator[Airflow]:
         yield made
 
 
-@pytest.fixture
-def page(airflow: Airflow, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Page]:
-    """A browser in which the administrator is signed in; it leaves a picture of its last page."""
+@pytest.fixture(scope="module")
+def tab(airflow: Airflow) -> Iterator[Page]:
+    """A browser in which the administrator is signed in; each test opens its own page in it."""
     assert CHROMIUM is not None
     with browser(CHROMIUM, height=2600) as tab:
         tab.set_cookie(airflow.url, "_token", airflow.token)
         yield tab
-        tab.photograph(tmp_path / f"{request.node.originalname}.png")
+
+
+@pytest.fixture
+def page(tab: Page, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Page]:
+    """The browser, with nothing left of the test before; a test leaves a picture of its last page."""
+    tab.open("about:blank")
+    yield tab
+    tab.photograph(tmp_path / f"{request.node.originalname}.png")
 
 
 def open_form(page: Page, airflow: Airflow) -> None:
