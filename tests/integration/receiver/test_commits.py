@@ -7,8 +7,9 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from typing import Any
 
 import psycopg2
 import pytest
@@ -27,6 +28,7 @@ from tests.integration.receiver.serving import (
     settings_for,
 )
 from tests.integration.receiver.test_receiver import inbox_size, refusal, rows
+from tests.sql import execute
 
 STRANGER = Signer(OTHER_PRIVATE_PEM)
 
@@ -152,17 +154,32 @@ def test_whoever_waits_is_woken_with_an_empty_notification(
         assert not select.select([listener], [], [], 0.3)[0]
 
 
-def test_callbacks_that_wait_together_share_a_commit(served: Served, database: ApplicationDatabase) -> None:
-    """While one transaction is held up, the others gather and are committed as one."""
+@contextmanager
+def commits_held_up(
+    served: Served, database: ApplicationDatabase, *names: str
+) -> Iterator[list[Future[Any]]]:
+    """Hold up the commit of one callback until the end of the block, while these others come and wait.
+
+    Gives the requests that are under way, the one that is held up first.
+    """
     with closing(psycopg2.connect(database.owner_dsn)) as blocker, ThreadPoolExecutor(21) as senders:
         with blocker.cursor() as cursor:
             cursor.execute("LOCK TABLE sat.callback_inbox IN ACCESS EXCLUSIVE MODE")
         replies = [senders.submit(served.post, order("S0"))]
         until_a_commit_waits(database)
-        replies += [senders.submit(served.post, order(f"S{n}")) for n in range(1, 21)]
-        until_queued(served, 20)
-        blocker.rollback()
-        assert {reply.result().status_code for reply in replies} == {200}
+        replies += [senders.submit(served.post, order(name)) for name in names]
+        until_queued(served, len(names))
+        try:
+            yield replies
+        finally:
+            blocker.rollback()
+
+
+def test_callbacks_that_wait_together_share_a_commit(served: Served, database: ApplicationDatabase) -> None:
+    """While one transaction is held up, the others gather and are committed as one."""
+    with commits_held_up(served, database, *(f"S{n}" for n in range(1, 21))) as replies:
+        pass
+    assert {reply.result().status_code for reply in replies} == {200}
     transactions = rows(
         database.owner_dsn, "SELECT count(*), count(DISTINCT xmin::text) FROM sat.callback_inbox"
     )
@@ -192,37 +209,20 @@ def test_one_callback_that_the_database_refuses_costs_no_other(
     served: Served, database: ApplicationDatabase
 ) -> None:
     """A group that fails is committed one by one: only the poisonous one is sent back."""
-    with closing(psycopg2.connect(database.superuser_dsn)) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "ALTER TABLE sat.callback_inbox ADD CONSTRAINT poison CHECK (request_id <> 'SPOISON')"
-            )
-        connection.commit()
-    with closing(psycopg2.connect(database.owner_dsn)) as blocker, ThreadPoolExecutor(4) as senders:
-        with blocker.cursor() as cursor:
-            cursor.execute("LOCK TABLE sat.callback_inbox IN ACCESS EXCLUSIVE MODE")
-        first = senders.submit(served.post, order("S0"))
-        until_a_commit_waits(database)
-        names = ("S1", "SPOISON", "S2")
-        replies = [senders.submit(served.post, order(name)) for name in names]
-        until_queued(served, 3)
-        blocker.rollback()
-        assert first.result().status_code == 200
-        assert [reply.result().status_code for reply in replies] == [200, 503, 200]
+    execute(
+        database.superuser_dsn,
+        "ALTER TABLE sat.callback_inbox ADD CONSTRAINT poison CHECK (request_id <> 'SPOISON')",
+    )
+    with commits_held_up(served, database, "S1", "SPOISON", "S2") as replies:
+        pass
+    assert [reply.result().status_code for reply in replies] == [200, 200, 503, 200]
     assert inbox_size(database) == 3
 
 
 def test_what_waits_is_committed_when_the_server_stops(served: Served, database: ApplicationDatabase) -> None:
     """A server that is told to stop answers the requests that it has, after their commit."""
-    with closing(psycopg2.connect(database.owner_dsn)) as blocker, ThreadPoolExecutor(4) as senders:
-        with blocker.cursor() as cursor:
-            cursor.execute("LOCK TABLE sat.callback_inbox IN ACCESS EXCLUSIVE MODE")
-        replies = [senders.submit(served.post, order("S0"))]
-        until_a_commit_waits(database)
-        replies += [senders.submit(served.post, order(f"S{n}")) for n in range(1, 4)]
-        until_queued(served, 3)
+    with commits_held_up(served, database, "S1", "S2", "S3") as replies:
         served.server.should_exit = True
         time.sleep(0.3)
-        blocker.rollback()
-        assert [reply.result().status_code for reply in replies] == [200] * 4
+    assert [reply.result().status_code for reply in replies] == [200] * 4
     assert inbox_size(database) == 4

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -426,18 +429,23 @@ LOOKS = [
 ]
 
 
+def followed(
+    airflow: ScriptedAirflow, look: Callable[[], Any] = list, *, is_terminal: bool = False, **more: Any
+) -> tuple[str | None, str]:
+    """Follow the batch's run; returns its last state and what was shown."""
+    out = Console(force_terminal=is_terminal, width=100, record=True, file=io.StringIO())
+    with closing(AirflowApi(CommandSettings(env(airflow), "the test"))) as api:
+        state = follow(api, f"batch_{BATCH_ID}", look, out, sleep=lambda _: None, **more)
+    return state, out.export_text()
+
+
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_following_shows_the_states_until_the_end(airflow: ScriptedAirflow, is_terminal: bool) -> None:
     """Bars on a terminal; elsewhere a line per change."""
     airflow.run_states = ["queued", "running", "running", "success"]
     looks = iter(LOOKS)
-    out = Console(force_terminal=is_terminal, width=100, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    api = AirflowApi(CommandSettings(env(airflow), "the test"))
-    state = follow(api, f"batch_{BATCH_ID}", lambda: next(looks), out, sleep=lambda _: None)
-    api.close()
-    out.file.close()
+    state, shown = followed(airflow, lambda: next(looks), is_terminal=is_terminal)
     assert state == "success"
-    shown = out.export_text()
     assert "succeeded" in shown
     if not is_terminal:
         assert shown.splitlines() == [
@@ -471,24 +479,16 @@ def test_following_says_who_is_waited_for(
     """Else a batch that waits for its approval, or for funds, looks like one that goes on."""
     airflow.run_states = ["running", "success"]
     airflow.asking_tasks, airflow.deferred_tasks = asking, deferred
-    out = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    api = AirflowApi(CommandSettings(env(airflow), "the test"))
-    follow(api, f"batch_{BATCH_ID}", list, out, sleep=lambda _: None)
-    api.close()
-    out.file.close()
-    assert out.export_text().splitlines()[0] == f"running: {said}"
+    _, shown = followed(airflow)
+    assert shown.splitlines()[0] == f"running: {said}"
 
 
 def test_following_says_how_much_a_short_deposit_lacks(airflow: ScriptedAirflow) -> None:
     """So that the one who tops it up knows."""
     airflow.run_states = ["running", "success"]
     airflow.deferred_tasks = ("reserve",)
-    out = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    api = AirflowApi(CommandSettings(env(airflow), "the test"))
-    follow(api, f"batch_{BATCH_ID}", list, out, missing_rupiah=lambda: 10_266_350, sleep=lambda _: None)
-    api.close()
-    out.file.close()
-    assert "waits for a top-up of the deposit: Rp10,266,350 are missing" in out.export_text()
+    _, shown = followed(airflow, missing_rupiah=lambda: 10_266_350)
+    assert "waits for a top-up of the deposit: Rp10,266,350 are missing" in shown
 
 
 @pytest.mark.parametrize(
@@ -541,17 +541,6 @@ def test_following_gives_up_at_its_deadline(airflow: ScriptedAirflow) -> None:
     """The run goes on; the command does not wait for ever."""
     airflow.run_states = ["running"]
     seconds = iter(range(100))
-    api = AirflowApi(CommandSettings(env(airflow), "the test"))
-    with open("/dev/null", "w") as nowhere:  # noqa: PTH123
-        state = follow(
-            api,
-            f"batch_{BATCH_ID}",
-            list,
-            Console(file=nowhere),
-            deadline_seconds=3,
-            sleep=lambda _: None,
-            monotonic=lambda: float(next(seconds)),
-        )
-    api.close()
+    state, _ = followed(airflow, deadline_seconds=3, monotonic=lambda: float(next(seconds)))
     assert state is None
     assert run_progress.LOOK_EVERY_SECONDS == 1.0
