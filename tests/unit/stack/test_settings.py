@@ -7,6 +7,8 @@ import os
 import shlex
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -160,6 +162,17 @@ def test_the_audit_key_is_where_its_connection_says(settings: AirflowSettings) -
     assert AuditSigner(Path(extra["private_key_path"]).read_bytes()).key_id == key_id
     named = settings.command_line_environment()["SAT_AUDIT_PUBLIC_KEYS"]
     assert key_id in repr(AuditVerifier([Path(named).read_bytes()]))
+
+
+def test_every_part_of_airflow_loads_the_pipeline_at_its_start(settings: AirflowSettings) -> None:
+    """Its forks find the operators in memory; pandas is left to the one task that needs it."""
+    modules = {"sat_hook.operators.batch", "sat_hook.sensors.order"}
+    look = f"import airflow, sys; print(*{ {*modules, 'pandas'} } & {{*sys.modules}})"
+    environment = {"AIRFLOW_HOME": str(settings.layout.airflow_home)}
+    done = subprocess.run(
+        [sys.executable, "-c", look], env=environment, capture_output=True, text=True, check=True, timeout=300
+    )
+    assert set(done.stdout.split()) == modules
 
 
 def test_the_receiver_accepts_its_file(settings: AirflowSettings) -> None:
