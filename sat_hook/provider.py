@@ -128,6 +128,13 @@ _CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "approval_over_rupiah": _limit(
         "Approval over (rupiah)", "A dearer batch needs a second person's approval. 0: always. Empty: never."
     ),
+    "second_approval_over_rupiah": _limit(
+        "Approval of two over (rupiah)", "A dearer batch needs two people besides its maker. Empty: never."
+    ),
+    "third_approval_over_rupiah": _limit(
+        "Approval of three over (rupiah)",
+        "A dearer batch needs three people besides its maker. Empty: never.",
+    ),
     "trust_callbacks": {
         "label": "Trust signed callbacks",
         "description": "A signed callback ends an order without asking SAT for its status.",

@@ -29,14 +29,8 @@ from sat_hook.pipeline.account_rules import (
     rules_of_account,
     start_batch_run,
 )
-from sat_hook.pipeline.approval import (
-    ApprovalPolicy,
-    ApprovalRequest,
-    approval_is_needed,
-    approve,
-    ask_for_approval,
-    reject,
-)
+from sat_hook.pipeline.approval import approval_is_needed, approve, ask_for_approval, reject
+from sat_hook.pipeline.approval_request import ApprovalPolicy, ApprovalRequest
 from sat_hook.pipeline.balance import BalanceReport, check_balance
 from sat_hook.pipeline.chunks import Chunk, plan_chunks
 from sat_hook.pipeline.escalations import EscalatedOrders, escalated_orders
@@ -147,7 +141,7 @@ class BatchRun:
     @property
     def policy(self) -> ApprovalPolicy:
         """What needs an approval, as far as the connection and the run ask for it."""
-        return ApprovalPolicy(self.asked.approval_over_rupiah, self._approve_held)
+        return ApprovalPolicy.of(self.asked, held_too=self._approve_held)
 
     def own_batch(self) -> Batch:
         """The batch's current state. Blocks.

@@ -32,8 +32,10 @@ TYPES: dict[ActionKind, tuple[str, ...]] = {
         "ApprovalRequested",
         "ApprovalRefused",
         "ApprovalRejected",
+        "ApprovalSigned",
         "BatchApproved",
         "OrderApproved",
+        "OrdersLeftOut",
     ),
     ActionKind.OVERRIDES: (
         "AccountPaused",

@@ -21,6 +21,7 @@ from sat_hook.domain.event import Event, register
 from sat_hook.domain.event_record import StreamKind
 from sat_hook.domain.funds import Movement, MovementKind
 from sat_hook.domain.identity import account_id_of
+from sat_hook.domain.legacy_events import EarlierRulesEvent
 
 
 @register
@@ -264,6 +265,8 @@ def evolve_account(standing: AccountStanding, event: Event) -> AccountStanding:
             change = {"clients": (*standing.clients, event.client)}
         case PriceListChanged() | ClientNumberSearched():
             change = {}
+        case EarlierRulesEvent():
+            change = {"rules": evolve_rules(standing.rules, event.current())}
         case RulesEvent():
             change = {"rules": evolve_rules(standing.rules, event)}
         case BooksEvent():

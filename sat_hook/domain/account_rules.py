@@ -10,8 +10,8 @@ event *adopts* them, so removing a rule from a connection does not loosen the ac
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,12 +23,21 @@ from sat_hook.domain.people import is_same_person, user_named
 MAXIMUM_DEDUP_HORIZON_HOURS = 24 * 30
 
 Limit = Annotated[int, Field(ge=0)] | None
+RightName = Annotated[str, Field(pattern=r"^[a-z_.]+(\+[a-z_.]+)*$", max_length=200)] | None
+TIERS = ("approval_over_rupiah", "second_approval_over_rupiah", "third_approval_over_rupiah")
+RIGHT_NAMES = ("approval_right", "second_approval_right", "third_approval_right")
+
+
+def _later_rule() -> Any:
+    """A rule that earlier releases did not have. Not set, it leaves the states that they stored unchanged."""
+    return Field(default=None, exclude_if=lambda value: value is None)
 
 
 class RuleValues(BaseModel):
     """The complete rules of an account. Rupiah; None means no rule of that kind.
 
-    The guards' rules and ``approval_over_rupiah`` as in :class:`~sat_hook.domain.guards.AccountRules`.
+    The guards' rules, the amounts and the rights of approvals as in
+    :class:`~sat_hook.domain.guards.AccountRules`.
 
     :param dedup_horizon_hours: how long after its first sending an order may be sent again; None means the
         deployment's setting.
@@ -46,30 +55,26 @@ class RuleValues(BaseModel):
     approval_over_rupiah: Limit
     dedup_horizon_hours: Limit
     trust_callbacks: bool
+    second_approval_over_rupiah: Limit = _later_rule()
+    third_approval_over_rupiah: Limit = _later_rule()
+    approval_right: RightName = _later_rule()
+    second_approval_right: RightName = _later_rule()
+    third_approval_right: RightName = _later_rule()
 
     @classmethod
     def of(cls, rules: AccountRules) -> RuleValues:
         """The values of ``rules``."""
         guards = {name: getattr(rules.guards, name) for name in GuardRules.__dataclass_fields__}
-        return cls(
-            **guards,
-            approval_over_rupiah=rules.approval_over_rupiah,
-            dedup_horizon_hours=rules.dedup_horizon_hours,
-            trust_callbacks=rules.trust_callbacks,
-        )
+        return cls(**guards, **{name: getattr(rules, name) for name in OTHER_RULES})
 
     @property
     def rules(self) -> AccountRules:
         """The values as rules."""
         guards = {name: getattr(self, name) for name in GuardRules.__dataclass_fields__}
-        return AccountRules(
-            GuardRules(**guards),
-            self.approval_over_rupiah,
-            self.dedup_horizon_hours,
-            self.trust_callbacks,
-        )
+        return AccountRules(GuardRules(**guards), **{name: getattr(self, name) for name in OTHER_RULES})
 
 
+OTHER_RULES = tuple(field.name for field in fields(AccountRules) if field.name != "guards")
 RULE_NAMES = tuple(RuleValues.model_fields)
 
 
@@ -83,6 +88,8 @@ class RulesEvent(Event):
 class AccountRulesAdopted(RulesEvent):
     """The rules of the account's connection apply from now on, until people confirm other rules."""
 
+    schema_version: ClassVar[int] = 2
+
     connection: str
     values: RuleValues
 
@@ -90,6 +97,8 @@ class AccountRulesAdopted(RulesEvent):
 @register
 class AccountRulesProposed(RulesEvent):
     """A person proposed new rules for the account. ``proposal`` is its number within the account."""
+
+    schema_version: ClassVar[int] = 2
 
     proposal: int
     values: RuleValues
@@ -100,6 +109,8 @@ class AccountRulesProposed(RulesEvent):
 @register
 class AccountRulesConfirmed(RulesEvent):
     """A second person confirmed a proposal: from now on these are the rules of the account."""
+
+    schema_version: ClassVar[int] = 2
 
     proposal: int
     values: RuleValues
@@ -284,6 +295,8 @@ def _propose(account: str, version: int, standing: RulesStanding, command: Propo
             f"dedup_horizon_hours: found {values.dedup_horizon_hours}; expected 0 to "
             f"{MAXIMUM_DEDUP_HORIZON_HOURS}, or none"
         )
+    if refusal := _unclear_tiers(values):
+        return refusal
     if standing.proposal is not None:
         waiting = standing.proposal
         return _wrong(
@@ -301,6 +314,21 @@ def _propose(account: str, version: int, standing: RulesStanding, command: Propo
             proposed_by=command.actor,
         ),
     )
+
+
+def _unclear_tiers(values: RuleValues) -> Refusal | None:
+    """Refuse amounts and rights of approvals that cannot mean what a reader would take from them."""
+    lowest, lower = 0, "0"
+    for name, right in zip(TIERS, RIGHT_NAMES, strict=True):
+        over = getattr(values, name)
+        if over is None:
+            if getattr(values, right) is not None:
+                return _wrong(f"{right}: found a right, and no {name}; expected both or neither")
+            continue
+        if over < lowest:
+            return _wrong(f"{name}: found {over}; expected at least {lowest}, the value of {lower}")
+        lowest, lower = over, name
+    return None
 
 
 def _answer(account: str, standing: RulesStanding, command: ConfirmRules | DeclineRules) -> Decision:

@@ -6,17 +6,19 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sat_hook.domain import batch_events as happened
 from sat_hook.domain import legacy_events as legacy
 from sat_hook.domain.batch_commands import (
+    ApprovalCommand,
     ApproveBatch,
     BatchCommand,
     CloseIntake,
     CloseQuoting,
     CloseValidation,
     Complete,
+    LeaveOut,
     RecordBalance,
     RecordBatchRun,
     RecordDelivery,
@@ -36,6 +38,7 @@ from sat_hook.domain.batch_commands import (
 from sat_hook.domain.decision import Decider, Decision, Refusal, RefusalReason, nothing_yet
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import StreamKind
+from sat_hook.domain.people import is_same_person
 
 
 class BatchState(StrEnum):
@@ -91,12 +94,32 @@ class Batch(BaseModel):
     asked_for: happened.ApprovalTerms | None = None
     approved: happened.ApprovalTerms | None = None
     approver: str | None = None
+    signers: tuple[str, ...] = Field(default=(), exclude_if=lambda signers: not signers)
+    """Who has signed what is asked for, while more persons must."""
+    persons: int = Field(default=1, exclude_if=lambda persons: persons == 1)
+    """How many persons must approve: the most that any request of the batch asked for."""
+    asked_held: int = Field(default=0, exclude_if=lambda held: not held)
+    """How many held orders are part of what is asked for."""
+    left_out: happened.OrdersLeftOut | None = Field(
+        default=None, exclude_if=lambda left_out: left_out is None
+    )
+    """What an approver left out of what is asked for."""
     rejecter: str | None = None
     withdrawn: str | None = None
     """Why a person withdrew the batch."""
     upload_digest: str | None = None
     """The upload that the file was made from, if it is not the file itself."""
     starts_at: AwareDatetime | None = None
+
+    def is_signed_by(self, approver: str) -> bool:
+        """Whether the user, in any spelling of the name, has signed what is asked for."""
+        return any(is_same_person(approver, signer) for signer in self.signers)
+
+    @property
+    def is_approval_open(self) -> bool:
+        """Whether an approval is asked for and nobody has decided yet."""
+        is_over = self.state.is_final or self.rejecter is not None or self.withdrawn is not None
+        return self.asked_for is not None and self.approved != self.asked_for and not is_over
 
     @property
     def rows(self) -> int:
@@ -124,24 +147,20 @@ def decide_batch(batch: Batch | None, command: BatchCommand) -> Decision:
         return _withdraw(batch, command)
     if isinstance(command, ReserveFunds):
         return _reserve(batch, command.reserved)
-    if isinstance(
-        command,
-        RecordGuarding | Reopen | RequestApproval | RefuseApproval | ApproveBatch | RejectApproval,
-    ):
+    if isinstance(command, RecordGuarding | Reopen | ApprovalCommand):
         return _decide_letting_through(batch, command)
     if batch.state.is_final:
         return Refusal(reason=RefusalReason.ALREADY_ENDED, detail=f"the batch is {batch.state.value}")
     return _decide_step(batch, command)
 
 
-def _decide_letting_through(
-    batch: Batch,
-    command: RecordGuarding | Reopen | RequestApproval | RefuseApproval | ApproveBatch | RejectApproval,
-) -> Decision:
+def _decide_letting_through(batch: Batch, command: RecordGuarding | Reopen | ApprovalCommand) -> Decision:
     """Decide on guards and approval. A completed batch returns to them when its held orders are released."""
     if batch.state is BatchState.REFUSED:
         return Refusal(reason=RefusalReason.ALREADY_ENDED, detail="the batch is refused")
-    if batch.withdrawn is not None and isinstance(command, Reopen | RequestApproval | ApproveBatch):
+    if batch.withdrawn is not None and isinstance(
+        command, Reopen | RequestApproval | LeaveOut | ApproveBatch
+    ):
         return _withdrawn(batch)
     match command:
         case RecordGuarding(tally=tally):
@@ -152,28 +171,55 @@ def _decide_letting_through(
             if batch.state is not BatchState.COMPLETED:
                 return _wrong_state(batch)
             return (happened.BatchReopened(orders=orders),)
-        case RequestApproval(terms=terms, held=held):
-            if batch.rejecter is not None:
-                return _rejected(batch)
-            if batch.asked_for == terms:
-                return Refusal(reason=RefusalReason.ALREADY_SO)
-            return (happened.ApprovalRequested(terms=terms, held=held),)
         case RefuseApproval(reason=reason, detail=detail, approver=approver):
             return (happened.ApprovalRefused(reason=reason, detail=detail, approver=approver),)
-        case ApproveBatch(terms=terms, approver=approver):
+        case RequestApproval() | LeaveOut() | ApproveBatch() | RejectApproval():
             if batch.rejecter is not None:
                 return _rejected(batch)
-            if batch.approved == terms:
-                return Refusal(reason=RefusalReason.ALREADY_SO, detail=f"approved by {batch.approver}")
-            if batch.asked_for != terms:
-                return Refusal(reason=RefusalReason.PRICE_CHANGED, detail="something else is asked for")
-            return (happened.BatchApproved(approver=approver, **terms.model_dump()),)
-        case RejectApproval(terms=terms, rejecter=rejecter):
+            return _decide_approval(batch, command)
+
+
+def _decide_approval(
+    batch: Batch, command: RequestApproval | LeaveOut | ApproveBatch | RejectApproval
+) -> Decision:
+    """Decide on what is asked for. Approved once, it is not approved again; a rejection always counts."""
+    match command:
+        case RequestApproval(terms=terms, held=held, persons=persons):
+            if batch.asked_for == terms and persons <= batch.persons:
+                return Refusal(reason=RefusalReason.ALREADY_SO)
+            # A batch that once needed more persons always does.
+            persons = max(persons, batch.persons)
+            return (happened.ApprovalRequested(terms=terms, held=held, persons=persons),)
+        case LeaveOut(left_out=left_out):
+            if refusal := _refuse_answer(batch, left_out.shown, left_out.approver):
+                return refusal
+            return (left_out,)
+        case ApproveBatch(terms=terms, approver=approver, reason=reason):
+            if refusal := _refuse_answer(batch, terms, approver):
+                return refusal
+            persons = max(command.persons, batch.persons)
+            signed = happened.ApprovalSigned(approver=approver, terms=terms, persons=persons, reason=reason)
+            if len(batch.signers) + 1 < persons:
+                return (signed,)
+            approved = happened.BatchApproved(approver=approver, **terms.model_dump())
+            return (approved,) if reason is None else (signed, approved)
+        case RejectApproval(terms=terms, rejecter=rejecter, reason=reason):
+            # Also after an approval: it stops whatever is not sent yet.
             return (
                 happened.ApprovalRejected(
-                    rejecter=rejecter, orders=terms.orders, total_rupiah=terms.total_rupiah
+                    rejecter=rejecter, orders=terms.orders, total_rupiah=terms.total_rupiah, reason=reason
                 ),
             )
+
+
+def _refuse_answer(batch: Batch, terms: happened.ApprovalTerms, approver: str) -> Refusal | None:
+    if batch.approved == terms:
+        return Refusal(reason=RefusalReason.ALREADY_SO, detail=f"approved by {batch.approver}")
+    if batch.asked_for != terms:
+        return Refusal(reason=RefusalReason.PRICE_CHANGED, detail="something else is asked for")
+    if batch.is_signed_by(approver):
+        return Refusal(reason=RefusalReason.SAME_PERSON, detail=f"user {approver!r} has signed already")
+    return None
 
 
 def _submit(batch: Batch | None, command: Submit) -> Decision:
@@ -336,21 +382,44 @@ def _change(batch: Batch, event: Event) -> dict[str, object]:
             return {"results_uri": event.uri, "results_digest": event.digest, "results_position": None}
         case happened.GoodsDelivered() | happened.ApprovalRefused() | happened.ChunkStopped():
             return {}
-        case happened.BatchRunStarted() | happened.BatchRunRefused():
+        case happened.BatchRunStarted() | legacy.BatchRunStarted() | happened.BatchRunRefused():
             return {}
         case happened.BatchGuarded():
             return {"guarded": event.tally}
         case happened.BatchReopened():
             return {"state": BatchState.QUOTED}
-        case happened.ApprovalRequested():
-            return {"approval_required": True, "asked_for": event.terms}
+        case happened.ApprovalRequested() | legacy.ApprovalRequested():
+            is_other = event.terms != batch.asked_for
+            return {
+                "approval_required": True,
+                "asked_for": event.terms,
+                "asked_held": event.held,
+                "persons": event.persons if isinstance(event, happened.ApprovalRequested) else batch.persons,
+                "signers": () if is_other else batch.signers,
+                "left_out": None if is_other else batch.left_out,
+            }
+        case happened.OrdersLeftOut():
+            return {
+                "asked_for": event.rest,
+                "asked_held": event.held,
+                "left_out": event,
+                "signers": (),
+            }
+        case happened.ApprovalSigned():
+            return {"signers": (*batch.signers, event.approver), "persons": event.persons}
         case happened.BatchApproved():
             terms = happened.ApprovalTerms.model_validate(event.model_dump(exclude={"approver"}))
-            return {"approved": terms, "approver": event.approver}
+            return {"approved": terms, "approver": event.approver, "signers": ()}
         case happened.BatchWithdrawn():
             return {"withdrawn": event.reason}
-        case happened.ApprovalRejected():
+        case happened.ApprovalRejected() | legacy.ApprovalRejected():
             # Orders approved earlier are not paid either.
-            return {"asked_for": None, "approved": None, "approver": None, "rejecter": event.rejecter}
+            return {
+                "asked_for": None,
+                "approved": None,
+                "approver": None,
+                "signers": (),
+                "rejecter": event.rejecter,
+            }
         case _:
             raise ValueError(f"{event.type_name} is not an event of a batch")

@@ -127,10 +127,11 @@ class Reopen:
 
 @dataclass(frozen=True, slots=True)
 class RequestApproval:
-    """Request a person's approval. From here on only approved orders of the batch are sent."""
+    """Request the approval of so many persons. From here on only approved orders of the batch are sent."""
 
     terms: happened.ApprovalTerms
     held: int
+    persons: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +144,20 @@ class RefuseApproval:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveOut:
+    """Leave orders out of what is approved, by an authorised person."""
+
+    left_out: happened.OrdersLeftOut
+
+
+@dataclass(frozen=True, slots=True)
 class ApproveBatch:
-    """Approve the batch as it was shown, by an authorised person."""
+    """Sign the batch as it was shown, by an authorised person; the last of ``persons`` approves it."""
 
     terms: happened.ApprovalTerms
     approver: str
+    persons: int = 1
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +166,10 @@ class RejectApproval:
 
     terms: happened.ApprovalTerms
     rejecter: str
+    reason: str | None = None
 
+
+ApprovalCommand = RequestApproval | RefuseApproval | LeaveOut | ApproveBatch | RejectApproval
 
 BatchCommand = (
     Submit
@@ -174,9 +187,6 @@ BatchCommand = (
     | RecordBatchRun
     | RecordGuarding
     | Reopen
-    | RequestApproval
-    | RefuseApproval
-    | ApproveBatch
-    | RejectApproval
+    | ApprovalCommand
     | WithdrawBatch
 )

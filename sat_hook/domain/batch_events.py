@@ -277,6 +277,8 @@ class ApprovalRefusal(StrEnum):
     """Why an approval does not count."""
 
     OWN_BATCH = "own_batch"
+    SIGNED_BEFORE = "signed_before"
+    RIGHT_MISSING = "right_missing"
     TERMS_CHANGED = "terms_changed"
     NO_USER = "no_user"
 
@@ -295,12 +297,53 @@ class BatchReopened(Event):
     orders: int
 
 
+Rows = tuple[tuple[int, int], ...]
+"""Row numbers as ranges, in order; both ends belong to a range."""
+
+
 @register
 class ApprovalRequested(Event):
-    """A person's approval was requested. It also releases ``held`` of the orders."""
+    """The approval of ``persons`` different people was requested. It also releases ``held`` of the orders."""
+
+    schema_version: ClassVar[int] = 2
 
     terms: ApprovalTerms
     held: int
+    persons: int
+
+
+@register
+class OrdersLeftOut(Event):
+    """An approver was shown ``shown`` and approves all of it but these rows; ``rest`` is what is left.
+
+    The digest of ``rest`` covers what was shown and what was left out. The rows are then held. ``held_rows``
+    were held for another reason and stay so, also those that an earlier approver left out. ``held`` of the
+    rest are held.
+    An order that the guards admitted after ``decided_at`` was held and released since.
+    """
+
+    approver: str
+    shown: ApprovalTerms
+    rest: ApprovalTerms
+    rows: Rows
+    held_rows: Rows
+    held: int
+    reason: str
+    decided_at: AwareDatetime
+
+
+@register
+class ApprovalSigned(Event):
+    """A person other than the maker signed what was asked for; ``persons`` must sign in all.
+
+    :class:`BatchApproved` is the event of the last signature. It has this one, too, if its person gave a
+    reason.
+    """
+
+    approver: str
+    terms: ApprovalTerms
+    persons: int
+    reason: str | None
 
 
 @register
@@ -314,7 +357,7 @@ class ApprovalRefused(Event):
 
 @register
 class BatchApproved(Event):
-    """A person other than the maker approved the batch as it was shown. Rupiah."""
+    """A person other than the maker approved the batch as it was shown, as the last who had to. Rupiah."""
 
     approver: str
     orders: int
@@ -334,9 +377,12 @@ class BatchWithdrawn(Event):
 class ApprovalRejected(Event):
     """A person rejected the request: none of its orders is sent."""
 
+    schema_version: ClassVar[int] = 2
+
     rejecter: str
     orders: int
     total_rupiah: int
+    reason: str | None
 
 
 @register
@@ -346,6 +392,8 @@ class BatchRunStarted(Event):
     ``run`` holds the DAG id and the run id; ``parameters`` are the run's parameters. The event's actor
     started it.
     """
+
+    schema_version: ClassVar[int] = 2
 
     run: str
     connection: str

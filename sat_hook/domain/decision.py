@@ -43,6 +43,7 @@ class RefusalReason(StrEnum):
     OVERTAKEN = "overtaken"
     TOO_EARLY = "too_early"
     NOT_APPROVED = "not_approved"
+    SAME_PERSON = "same_person"
     PRICE_CHANGED = "price_changed"
     NOT_REPRODUCED = "not_reproduced"
 

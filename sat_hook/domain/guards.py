@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sat_hook.domain.amounts import committed_rupiah
+from sat_hook.domain.approval_tiers import ApprovalTiers, both_rights
 from sat_hook.domain.business_day import day_bounds
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Admit, Hold
@@ -73,7 +74,9 @@ class AccountRules:
     """The rules that an account, or one run of a batch, sets for sending.
 
     :param approval_over_rupiah: a batch with a higher total needs a person's approval; None means never, 0
-        always.
+        always. ``second_…`` and ``third_…`` ask for two and three persons.
+    :param approval_right: the right that the first approver needs; several are joined with ``+``.
+        ``second_…`` and ``third_…`` are those of the later approvers.
     :param dedup_horizon_hours: how long after its first sending an order may be sent again; None means the
         deployment's setting.
     :param trust_callbacks: whether a signed callback alone may end an order.
@@ -83,6 +86,19 @@ class AccountRules:
     approval_over_rupiah: int | None = None
     dedup_horizon_hours: int | None = None
     trust_callbacks: bool = True
+    second_approval_over_rupiah: int | None = None
+    third_approval_over_rupiah: int | None = None
+    approval_right: str | None = None
+    second_approval_right: str | None = None
+    third_approval_right: str | None = None
+
+    @property
+    def approval_tiers(self) -> ApprovalTiers:
+        """How many persons must approve a batch, by its total, and their rights."""
+        return ApprovalTiers(
+            (self.approval_over_rupiah, self.second_approval_over_rupiah, self.third_approval_over_rupiah),
+            (self.approval_right, self.second_approval_right, self.third_approval_right),
+        )
 
     def stricter(self, other: AccountRules) -> AccountRules:
         """The stricter of both: a run can be stricter than its account, never looser."""
@@ -91,6 +107,11 @@ class AccountRules:
             smaller_limit(self.approval_over_rupiah, other.approval_over_rupiah),
             smaller_limit(self.dedup_horizon_hours, other.dedup_horizon_hours),
             self.trust_callbacks and other.trust_callbacks,
+            smaller_limit(self.second_approval_over_rupiah, other.second_approval_over_rupiah),
+            smaller_limit(self.third_approval_over_rupiah, other.third_approval_over_rupiah),
+            both_rights(self.approval_right, other.approval_right),
+            both_rights(self.second_approval_right, other.second_approval_right),
+            both_rights(self.third_approval_right, other.third_approval_right),
         )
 
 

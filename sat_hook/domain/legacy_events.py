@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sat_hook.domain import books_events
+from sat_hook.domain import account_rules, batch_events, books_events
 from sat_hook.domain.event import Event, register
 from sat_hook.domain.settlement_mapping import NegativeForm, SettlementMapping
 
@@ -22,6 +22,104 @@ class BatchResultsWritten(Event):
     uri: str
     digest: str
     rows: int
+
+
+class EarlierRuleValues(BaseModel):
+    """The rules of an account from before approvals had tiers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    duplicate_days: int
+    order_limit_rupiah: int | None
+    batch_limit_rupiah: int | None
+    batch_limit_orders: int | None
+    day_limit_rupiah: int | None
+    day_limit_orders: int | None
+    approval_over_rupiah: int | None
+    dedup_horizon_hours: int | None
+    trust_callbacks: bool
+
+    def current(self) -> account_rules.RuleValues:
+        """The same rules in the current shape: one tier at most."""
+        return account_rules.RuleValues(**dict(self))
+
+
+class EarlierRulesEvent(account_rules.RulesEvent):
+    """Base of the events that hold rules of the earlier shape."""
+
+    values: EarlierRuleValues
+
+    def current(self) -> account_rules.RulesEvent:
+        """The same fact in the current shape."""
+        raise NotImplementedError
+
+
+@register
+class AccountRulesAdopted(EarlierRulesEvent):
+    """The rules of the account's connection applied from then on."""
+
+    account: str
+    connection: str
+    values: EarlierRuleValues
+
+    def current(self) -> account_rules.AccountRulesAdopted:
+        return account_rules.AccountRulesAdopted(**{**dict(self), "values": self.values.current()})
+
+
+@register
+class AccountRulesProposed(EarlierRulesEvent):
+    """A person proposed new rules for the account."""
+
+    account: str
+    proposal: int
+    values: EarlierRuleValues
+    reason: str
+    proposed_by: str
+
+    def current(self) -> account_rules.AccountRulesProposed:
+        return account_rules.AccountRulesProposed(**{**dict(self), "values": self.values.current()})
+
+
+@register
+class AccountRulesConfirmed(EarlierRulesEvent):
+    """A second person confirmed a proposal."""
+
+    account: str
+    proposal: int
+    values: EarlierRuleValues
+    reason: str
+    proposed_by: str
+    confirmed_by: str
+
+    def current(self) -> account_rules.AccountRulesConfirmed:
+        return account_rules.AccountRulesConfirmed(**{**dict(self), "values": self.values.current()})
+
+
+@register
+class BatchRunStarted(Event):
+    """A run of the batch started under rules of the earlier shape."""
+
+    run: str
+    connection: str
+    rules: EarlierRuleValues
+    parameters: dict[str, str]
+
+
+@register
+class ApprovalRequested(Event):
+    """A person's approval was requested: that of one person. It also releases ``held`` of the orders."""
+
+    terms: batch_events.ApprovalTerms
+    held: int
+
+
+@register
+class ApprovalRejected(Event):
+    """A person rejected the request, and gave no reason."""
+
+    rejecter: str
+    orders: int
+    total_rupiah: int
 
 
 class _ReadAsBefore(SettlementMapping):

@@ -47,6 +47,7 @@ class HoldReason(StrEnum):
     BUSINESS_DUPLICATE = "business_duplicate"
     LIMIT = "limit"
     APPROVAL = "approval"
+    LEFT_OUT = "left_out"
 
 
 class SentOrderEvent(Event):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sat_hook.clients.settings import AccountSettings, InvalidSettingsError
+from sat_hook.domain.account_rules import TIERS
 from sat_hook.domain.guards import AccountRules, GuardRules
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.signing import MalformedKeyError, Padding, Signer, Verifier
@@ -38,6 +39,8 @@ EXTRA_FIELDS = frozenset(
         "requests_per_second",
         "sat_public_key_paths",
         "sat_public_keys",
+        "second_approval_over_rupiah",
+        "third_approval_over_rupiah",
         "token_url",
         "total_timeout_seconds",
         "trust_callbacks",
@@ -181,7 +184,8 @@ class _Reader:
         guards = {name: self._limit(name) for name in GUARD_FIELDS}
         # A connection without a setting for duplicates leaves it to the run.
         guards["duplicate_days"] = guards["duplicate_days"] or 0
-        return AccountRules(GuardRules(**guards), self._limit("approval_over_rupiah"))  # type: ignore[arg-type]
+        tiers = {name: self._limit(name) for name in TIERS}
+        return AccountRules(GuardRules(**guards), **tiers)  # type: ignore[arg-type]
 
     def _limit(self, field: str) -> int | None:
         text = self._text(field)

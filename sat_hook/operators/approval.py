@@ -20,7 +20,7 @@ from sat_hook.hooks.ports import task_ports
 from sat_hook.operators.batch import SATBatchOperator
 from sat_hook.operators.rules import APPROVAL_FIELD, limit_of
 from sat_hook.operators.run_context import facts_of, failing_for_good
-from sat_hook.pipeline.approval import ApprovalRequest
+from sat_hook.pipeline.approval_request import ApprovalRequest
 from sat_hook.pipeline.errors import ApproverRefusedError
 
 REJECT = "Reject"

@@ -287,9 +287,9 @@ class _Check:
         with around.funds.looking(self._account) as funds:
             before = observation.includes_before(around.funding.saldo_lag_seconds)
             free = available_rupiah(observation, funds.outstanding(before))
-        over_rupiah = around.rules.approval_over_rupiah
-        needs_approval: bool | None = over_rupiah is not None and total > over_rupiah
-        if self._bills and over_rupiah is not None and not needs_approval:
+        over_rupiah, tiers = around.rules.approval_over_rupiah, around.rules.approval_tiers
+        needs_approval: bool | None = tiers.persons(total) > 0
+        if self._bills and any(over is not None for over in tiers.over_rupiah) and not needs_approval:
             needs_approval = None
         remarks = sorted(self._remarks(free), key=_by_row)
         return BatchCheck(

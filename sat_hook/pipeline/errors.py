@@ -48,6 +48,12 @@ class ApproverRefusedError(PipelineError):
     """The answer to a request for approval does not count because of the user who gave it."""
 
 
+class LeftOutRefusedError(PipelineError):
+    """An approver left out orders that were not asked for, all of them, or gave no reason."""
+
+    is_worth_a_retry = False
+
+
 class ApprovalTermsChangedError(PipelineError):
     """The batch has changed since it was shown to its approver; another run asks again."""
 

@@ -15,6 +15,7 @@ from sat_hook.commands.handler import CommandHandler, standing_of
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.account_rules import (
+    RIGHT_NAMES,
     RULE_NAMES,
     ConfirmRules,
     DeclineRules,
@@ -26,6 +27,10 @@ from sat_hook.domain.decision import RefusalReason
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import AccountRules
 from sat_hook.pipeline.errors import RulesRefusedError
+
+_KINDS = {"trust_callbacks": "true or false"} | dict.fromkeys(
+    RIGHT_NAMES, "the name of a right, several joined with +, or null"
+)
 
 
 def propose_rules(
@@ -55,9 +60,7 @@ def propose_rules(
         values = RuleValues.model_validate({**current.model_dump(), **changes})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        kind = (
-            "true or false" if first["loc"][0] == "trust_callbacks" else "a whole number from 0 on, or null"
-        )
+        kind = _KINDS.get(str(first["loc"][0]), "a whole number from 0 on, or null")
         raise RulesRefusedError(
             f"rule {first['loc'][0]}: found {first['input']!r}; expected {kind}"
         ) from None

@@ -13,6 +13,7 @@ from sat_hook.domain.account_rules import (
 )
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.guards import NO_RULES, AccountRules
+from sat_hook.domain.legacy_events import EarlierRulesEvent
 from sat_hook.pipeline.account_rules import dedup_horizon_seconds, origin_of_rules
 from sat_hook.pipeline.limits import RecoveryLimits
 from sat_hook.store.event_store import EventStore
@@ -65,14 +66,21 @@ def rules_as_shown(
         "origin": origin,
         "rules": shown,
         "dedup_horizon_hours": dedup_horizon_seconds(own, deployment) / SECONDS_PER_HOUR,
-        "proposal": None if proposal is None else proposal.model_dump(),
+        "proposal": None if proposal is None else {**proposal.model_dump(), "values": _all(proposal.values)},
     }
+
+
+def _all(values: RuleValues) -> dict[str, Any]:
+    """Every rule, also those that are not set: a proposal may take one away."""
+    return {name: getattr(values, name) for name in RULE_NAMES}
 
 
 def _origin(recorded: RecordedEvent | None) -> dict[str, Any]:
     if recorded is None:
         return {"position": None, "text": "default: nothing is in the log yet"}
     event, position = recorded.event, recorded.position
+    if isinstance(event, EarlierRulesEvent):
+        event = event.current()
     if isinstance(event, AccountRulesConfirmed):
         text = (
             f"log position {position}: proposed by {event.proposed_by}, confirmed by {event.confirmed_by}, "

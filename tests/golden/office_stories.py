@@ -169,6 +169,26 @@ def account_rules(line: Line) -> None:
     refuse_account_run(line.handler, ACCOUNT, "order_recovery/run-2", parameters, looser, ASKER)
 
 
+@story("The tiers of an account's approvals: adopted from its connection, proposed and confirmed; a run")
+def approval_tiers(line: Line) -> None:
+    """Two people above one amount, three above another, the third with a right of its own."""
+    of_connection = AccountRules(NO_RULES.guards, 10_000_000, second_approval_over_rupiah=200_000_000)
+    adopt_rules(line.handler, ACCOUNT, "sat_default", of_connection, BY_TEST)
+    rosa, carl = Provenance("user:rosa", "plugin:propose-rules"), Provenance("user:carl", "plugin:rules")
+    changes = {
+        "second_approval_over_rupiah": 100_000_000,
+        "third_approval_over_rupiah": 1_000_000_000,
+        "third_approval_right": "finance",
+    }
+    reason = "as the board decided"
+    proposed = propose_rules(line.handler, ACCOUNT, of_connection, changes, reason, rosa).rules.proposal
+    assert proposed is not None
+    confirm_rules(line.handler, ACCOUNT, proposed.number, "compared with the minutes", carl)
+    submitted = line.submit(b"order_id,product_code,client_number\nR-1,25k-xl,081712345678\n")
+    asked = AskedRun("bulk_disbursement/run-1", "sat_default", CLIENT, of_connection, {}, {})
+    start_batch_run(line.handler, submitted.batch_id, asked, ASKER)
+
+
 @story("The clients of SAT's that an account pays as: bound with its runs; another account's run is refused")
 def account_clients(line: Line) -> None:
     """A second client id of the same account is bound like the first; no other name pays as one of them."""

@@ -21,7 +21,8 @@ from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import Quote, RecordStatus
 from sat_hook.domain.order_events import QuoteSource
 from sat_hook.domain.pricing import CatalogueEntry
-from sat_hook.pipeline.approval import ApprovalPolicy, approve, ask_for_approval, reject
+from sat_hook.pipeline.approval import approve, ask_for_approval, reject
+from sat_hook.pipeline.approval_request import ApprovalPolicy
 from sat_hook.pipeline.balance import check_balance
 from sat_hook.pipeline.delivery import deliver
 from sat_hook.pipeline.errors import PipelineError
@@ -366,6 +367,40 @@ def approval_rejected(line: Line) -> None:
     line.finish(batch_id)
 
 
+@story("Approved in part by two people: rows left out are held, and both sign what is left")
+def approved_in_part(line: Line) -> None:
+    """The second one's reason is recorded with the signature; a third signature is not needed."""
+    policy = ApprovalPolicy(over_rupiah=0, second_over_rupiah=50_000)
+    rows = "".join(f"INV-{n},50k-simpati,08120000000{n}\n" for n in (1, 2, 3))
+    batch_id = by_maker(line, f"{HEADER}{rows}")
+    request = ask_for_approval(line.handler, batch_id, policy, BY_TEST)
+    assert request is not None
+    last = [key for key, row in request.rows.items() if row == 4]
+    reason = "the third number is not our customer's"
+    batch = approve(line.handler, batch_id, policy, request.terms, CHECKER, left_out=last, reason=reason)
+    assert batch.asked_for is not None
+    second = Provenance("user:dina", "answer to task approve")
+    approve(line.handler, batch_id, policy, batch.asked_for, second, reason="called the shop")
+    line.reserve(batch_id)
+    send(line, batch_id, Gate(admitted_only=True, approved_only=True))
+    line.wait(batch_id)
+    line.finish(batch_id)
+
+
+@story("An approval that is refused with a reason")
+def approval_rejected_for_a_reason(line: Line) -> None:
+    """The reason is recorded; every order ends unsent."""
+    policy = ApprovalPolicy(over_rupiah=0, held_too=True)
+    batch_id = by_maker(line)
+    request = ask_for_approval(line.handler, batch_id, policy, BY_TEST)
+    assert request is not None
+    try:
+        reject(line.handler, batch_id, request.terms, CHECKER, "the list is last month's")
+    except PipelineError as refusal:
+        print(f"  {refusal}")
+    line.finish(batch_id)
+
+
 @story("Charged above its quote: recorded, and the chunk stops")
 def charged_above_quote(line: Line) -> None:
     """SAT's list was behind its prices."""
@@ -443,12 +478,11 @@ def results_without_position(line: Line) -> None:
     line.finish(batch_id)
 
 
-def by_maker(line: Line) -> str:
-    """Two equal orders of a person, guarded: one of them is held."""
+def by_maker(line: Line, content: str = f"{ONE}INV-2,50k-simpati,081200000001\n") -> str:
+    """A person's orders, guarded. By default two equal ones: one of them is held."""
     from sat_hook.domain.batch_events import BatchSource
     from sat_hook.pipeline.submission import submit
 
-    content = f"{ONE}INV-2,50k-simpati,081200000001\n".encode()
     batch_id = submit(
         line.store,
         line.spool,
@@ -457,7 +491,7 @@ def by_maker(line: Line) -> str:
         reference="november",
         source=BatchSource.FILE,
         file_name="orders.csv",
-        content=content,
+        content=content.encode(),
         provenance=MAKER,
     ).batch_id
     line.take_in(batch_id)

@@ -108,7 +108,8 @@ unknown -StatusNotFound-> unknown
 
 EVENTS_ELSEWHERE = _words(
     """
-AccountPaused AccountResumed ApprovalRefused ApprovalRejected ApprovalRequested BalanceChecked BatchApproved
+AccountPaused AccountResumed ApprovalRefused ApprovalRejected ApprovalRequested ApprovalSigned BalanceChecked
+BatchApproved OrdersLeftOut
 BatchCompleted BatchGuarded BatchQuoted BatchReceived BatchRefused BatchReopened BatchResultsWritten
 BatchRunStarted BatchSubmitted BatchValidated BatchWithdrawn ForeignSpendSuspected FundsReserved RowsTakenIn
 TopUpSeen
@@ -128,6 +129,7 @@ not sent send_window_passed
 not sent tls
 not sent token_unavailable
 OrderHeld business_duplicate
+OrderHeld left_out
 OrderHeld limit
 OrderHeld price_above_quote
 OrderRejected approval_rejected

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sandbox.world import World
+from sat_hook.domain.batch_events import ApprovalRequested
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import StreamId
 from sat_hook.domain.order import Order
@@ -87,7 +88,8 @@ class Knowledge:
         self.saldos: set[int] = set()
         self.world: World | None = None
         self._makers: dict[str, str] = {}
-        self._asked_for: set[str] = set()
+        self._asked_for: dict[str, ApprovalRequested] = {}
+        self._signers: defaultdict[str, set[str]] = defaultdict(set)
         self._judged_orders = 0
         self._prices: dict[bytes, dict[str, int]] = {}
 

@@ -22,6 +22,8 @@ from sat_hook.domain.alerts import Alert
 from sat_hook.domain.batch_events import BatchSource, ShortFundsPolicy
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.guards import NO_RULES, AccountRules
+from sat_hook.pipeline.approval import approve
+from sat_hook.pipeline.approval_request import ApprovalRequest
 from sat_hook.pipeline.chunks import Chunk
 from sat_hook.pipeline.errors import AccountPausedError
 from sat_hook.pipeline.limits import ExecutionLimits, FundingLimits, PollingLimits, RecoveryLimits
@@ -72,6 +74,7 @@ SAT_FORGETS_AFTER_SECONDS = RECOVERY.dedup_horizon_seconds + 180.0
 
 BY_PERSON = Provenance("user:siti", "a command")
 BY_APPROVER = Provenance("user:budi", "an approval")
+BY_SECOND_APPROVER = Provenance("user:dewi", "an approval")
 
 
 class ShortOfFundsError(RuntimeError):
@@ -207,18 +210,39 @@ class Steps:
     async def _approve(self, run: BatchRun, process: Process) -> bool:
         """A person answers after a while, and sometimes wrongly."""
         chance, offload = process.chance, run.ports.offload
-        request = await offload(run.ask_approval)
-        if request is None:
-            return True
-        await asyncio.sleep(chance.uniform(1, LONGEST_ANSWER_SECONDS))
-        await process.thawed()
-        who, approves = BY_APPROVER, True
-        if chance.random() < self.plan.weather.answer_badly:
-            self.watch.count("people:answer badly")
-            approves = chance.random() >= 0.3
-            who = BY_PERSON if approves else BY_APPROVER
-        await offload(partial(run.answer_approval, request.terms, who, approves=approves))
+        while (request := await offload(run.ask_approval)) is not None:
+            await asyncio.sleep(chance.uniform(1, LONGEST_ANSWER_SECONDS))
+            await process.thawed()
+            is_signed = bool(request.batch.signers)
+            who, approves = BY_SECOND_APPROVER if is_signed else BY_APPROVER, True
+            if chance.random() < self.plan.weather.answer_badly:
+                self.watch.count("people:answer badly")
+                approves = chance.random() >= 0.3
+                if approves:
+                    who = BY_APPROVER if is_signed else BY_PERSON
+            if not approves:
+                await offload(partial(run.answer_approval, request.terms, who, approves=False))
+            left_out = self._left_out(request)
+            await offload(
+                partial(
+                    approve,
+                    run.ports.handler,
+                    run.batch_id,
+                    run.policy,
+                    request.terms,
+                    who,
+                    left_out=left_out,
+                    reason="not this one" if left_out else None,
+                )
+            )
         return True
+
+    def _left_out(self, request: ApprovalRequest) -> list[str]:
+        """The first of two approvers may leave out the last order."""
+        is_asked_first = not request.batch.signers and request.batch.left_out is None
+        if not (self.plan.weather.leaves_out and is_asked_first and len(request.rows) > 1):
+            return []
+        return [max(request.rows, key=request.rows.__getitem__)]
 
     def confirm_rules(self) -> None:
         """Two people put the account's rules in the log, before anything else happens."""
@@ -232,7 +256,11 @@ class Steps:
     @property
     def _account_rules(self) -> AccountRules:
         weather = self.plan.weather
-        return AccountRules(weather.rules, weather.approval_over_rupiah)
+        return AccountRules(
+            weather.rules,
+            weather.approval_over_rupiah,
+            second_approval_over_rupiah=weather.second_approval_over_rupiah,
+        )
 
     @property
     def _asked_rules(self) -> AccountRules:

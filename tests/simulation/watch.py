@@ -11,7 +11,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sat_hook.domain.account import AccountPaused, AccountResumed
-from sat_hook.domain.batch_events import ApprovalRequested, BatchApproved, BatchSubmitted, FundsReserved
+from sat_hook.domain.batch_events import (
+    ApprovalRequested,
+    ApprovalSigned,
+    BatchApproved,
+    BatchSubmitted,
+    FundsReserved,
+    OrdersLeftOut,
+)
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.order import Order, evolve
@@ -78,9 +85,16 @@ class Watch(WatchedEvents, WatchedWire):
             case BatchSubmitted():
                 self._makers[key] = provenance.actor
             case ApprovalRequested():
-                self._asked_for.add(key)
+                if key not in self._asked_for or self._asked_for[key].terms != event.terms:
+                    self._signers[key].clear()
+                self._asked_for[key] = event
+            case OrdersLeftOut():
+                self._signers[key].clear()
+            case ApprovalSigned():
+                self._check_approver(key, provenance)
             case BatchApproved():
                 self._check_approver(key, provenance)
+                self._check_signers(key)
             case AccountPaused():
                 self._paused_at = self._time.seconds
             case AccountResumed():

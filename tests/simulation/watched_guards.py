@@ -18,6 +18,11 @@ class WatchedGuards(Knowledge):
         self.require(provenance.actor.startswith("user:"), "approved by no user", batch_id)
         maker = self._makers.get(batch_id, "")
         self.require(not is_same_person(provenance.actor, maker), "approved by its maker", batch_id)
+        self._signers[batch_id].add(provenance.actor)
+
+    def _check_signers(self, batch_id: str) -> None:
+        persons = self._asked_for[batch_id].persons
+        self.require(len(self._signers[batch_id]) >= persons, "approved by too few people", batch_id)
 
     def _check_guards(self, request_id: str, known: Known, price_rupiah: int) -> None:
         """An order that a person released is that person's decision; all others keep to the limits."""

@@ -58,6 +58,17 @@ class Weather:
     release_held: float = 0.5
     operator: float = 0.5
     withdraw: float = 0.0
+
+    @property
+    def second_approval_over_rupiah(self) -> int | None:
+        """The amount above which two people must approve: in half of the seeds every approval needs two."""
+        return self.approval_over_rupiah if self.release_held < 0.5 else None
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether approvers leave an order out of what they are asked for."""
+        return self.operator < 0.3
+
     wrong_account: float = 0.0
     marked_successful: float = 0.0
     restored: bool = False

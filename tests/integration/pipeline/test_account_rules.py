@@ -27,7 +27,8 @@ from sat_hook.pipeline.account_rules import (
     rules_of_account,
     start_batch_run,
 )
-from sat_hook.pipeline.approval import ApprovalPolicy, approval_is_needed
+from sat_hook.pipeline.approval import approval_is_needed
+from sat_hook.pipeline.approval_request import ApprovalPolicy
 from sat_hook.pipeline.errors import RulesRefusedError, RunRefusedError
 from sat_hook.pipeline.guards import guard_batch
 from sat_hook.pipeline.limits import RecoveryLimits

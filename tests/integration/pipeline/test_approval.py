@@ -18,15 +18,12 @@ from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Admit, Hold, Quote
 from sat_hook.domain.order_events import HoldReason, QuoteSource
 from sat_hook.domain.pricing import CatalogueEntry
-from sat_hook.pipeline.approval import (
+from sat_hook.pipeline.approval import approval_is_needed, approve, ask_for_approval, reject
+from sat_hook.pipeline.approval_request import (
     ApprovalPolicy,
     ApprovalRequest,
-    approval_is_needed,
-    approve,
-    ask_for_approval,
     maker_of,
     quotes_digest,
-    reject,
 )
 from sat_hook.pipeline.errors import (
     ApprovalRejectedError,

@@ -16,13 +16,8 @@ from sat_hook.domain.order_commands import Hold, Quote, Release
 from sat_hook.domain.order_events import HoldReason, QuoteSource
 from sat_hook.domain.pricing import CatalogueEntry
 from sat_hook.pipeline import approval
-from sat_hook.pipeline.approval import (
-    ApprovalPolicy,
-    ApprovalRequest,
-    ask_for_approval,
-    quotes_digest,
-    reject,
-)
+from sat_hook.pipeline.approval import ask_for_approval, reject
+from sat_hook.pipeline.approval_request import ApprovalPolicy, ApprovalRequest, quotes_digest
 from sat_hook.pipeline.errors import (
     ApprovalRejectedError,
     ApprovalTermsChangedError,
@@ -81,7 +76,7 @@ def test_what_is_held_while_an_approval_is_given_stays_held(
     desk = Desk(*(TWINS if held_before else TWO))
     terms = desk.asked(HELD_TOO)
     order = desk.orders[1]
-    look = approval._request
+    look = approval.request_of
 
     def raced(*args: object) -> ApprovalRequest:
         found = look(*args)  # type: ignore[arg-type]
@@ -92,7 +87,7 @@ def test_what_is_held_while_an_approval_is_given_stays_held(
         )
         return found
 
-    monkeypatch.setattr(approval, "_request", raced)
+    monkeypatch.setattr(approval, "request_of", raced)
     desk.approve(terms, policy=HELD_TOO)
     assert desk.orders[0].approved_rupiah == 10_000
     assert (desk.orders[1].state, desk.orders[1].approved_rupiah) == (OrderState.HELD, None)
@@ -110,14 +105,14 @@ def test_a_rejection_beside_an_approval_wins(monkeypatch: pytest.MonkeyPatch) ->
     """Rejected between the look and the approval's record: no order is approved, and the refusal is kept."""
     desk = Desk(*TWO)
     terms = desk.asked()
-    look = approval._request
+    look = approval.request_of
 
     def raced(*args: object) -> ApprovalRequest:
         found = look(*args)  # type: ignore[arg-type]
         desk.handler.apply_to_batch(desk.batch_id, RejectApproval(terms, "mia"), MAKER)
         return found
 
-    monkeypatch.setattr(approval, "_request", raced)
+    monkeypatch.setattr(approval, "request_of", raced)
     with pytest.raises(ApprovalTermsChangedError, match="'mia' rejected"):
         desk.approve(terms)
     assert not any(order.approved_rupiah for order in desk.orders)

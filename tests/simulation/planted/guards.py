@@ -9,6 +9,7 @@ from unittest.mock import patch
 from sat_hook.application import batch_run, recovery
 from sat_hook.application.batch_run import BatchRun
 from sat_hook.application.ports import Ports
+from sat_hook.domain.batch import Batch
 from sat_hook.domain.funds import Outstanding
 from sat_hook.domain.guards import NO_RULES, GuardRules, Usage, rule_on
 from sat_hook.domain.order import Order
@@ -137,6 +138,15 @@ def _connection_loosens_rules(stack: ExitStack) -> None:
 @bug("maker approves", "who submitted a batch may approve it", "approved by its maker")
 def _maker_approves(stack: ExitStack) -> None:
     stack.enter_context(patch.object(approval, "maker_of", lambda store, batch_id: None))
+
+
+@bug(
+    "one person signs twice",
+    "the second signature by the same person counts",
+    "approved by too few people",
+)
+def _one_person_signs_twice(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(Batch, "is_signed_by", lambda self, approver: False))
 
 
 @bug(

@@ -22,7 +22,7 @@ from sat_hook.domain.account import BindClient
 from sat_hook.domain.batch_events import ApprovalTerms, BatchRunStarted, ShortFundsPolicy
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.guards import NO_RULES, AccountRules, GuardRules
-from sat_hook.pipeline.approval import ApprovalPolicy
+from sat_hook.pipeline.approval_request import ApprovalPolicy
 from sat_hook.pipeline.funding import look_at_deposit
 from sat_hook.pipeline.limits import FundingLimits
 from sat_hook.protocol.calls import Call, Reply

@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 from sat_hook.domain.account import AccountCommand, AccountStanding, decide_account, evolve_account
 from sat_hook.domain.account_rules import (
+    RIGHT_NAMES,
+    RULE_NAMES,
     AccountRulesAdopted,
     AccountRulesConfirmed,
     AdoptRules,
@@ -25,16 +27,30 @@ from sat_hook.domain.event import Event
 from sat_hook.domain.guards import NO_RULES, AccountRules, GuardRules
 
 FRESH = AccountStanding(account_id="A", account="demo")
-STRICT = AccountRules(GuardRules(14, 50_000, 900_000, 20, 2_000_000, 100), 500_000, 4, False)
+STRICT = AccountRules(
+    GuardRules(14, 50_000, 900_000, 20, 2_000_000, 100),
+    500_000,
+    4,
+    False,
+    1_000_000,
+    None,
+    second_approval_right="finance",
+)
 ROSA, CARL = "user:rosa", "user:carl"
 
 LIMITS = st.none() | st.integers(0, 10**9)
+RIGHTS = st.sampled_from((None, "approve", "finance", "finance+sign_off"))
 RULES = st.builds(
     AccountRules,
     st.builds(GuardRules, st.integers(0, 365), LIMITS, LIMITS, LIMITS, LIMITS, LIMITS),
     LIMITS,
     st.none() | st.integers(0, 720),
     st.booleans(),
+    LIMITS,
+    LIMITS,
+    RIGHTS,
+    RIGHTS,
+    RIGHTS,
 )
 
 
@@ -88,10 +104,39 @@ def test_nothing_is_stricter_than_the_stricter_of_both(
 @given(RULES, RULES)
 def test_what_is_looser_is_what_the_stricter_would_not_take(account: AccountRules, run: AccountRules) -> None:
     """A run is refused for exactly the rules that would not count as it names them."""
-    asked = RuleValues.of(run).model_dump(exclude={"trust_callbacks"})
-    taken = RuleValues.of(account.stricter(run)).model_dump()
-    looser = {name for name, value in asked.items() if value is not None and taken[name] != value}
+    numbers = [name for name in RULE_NAMES if name not in ("trust_callbacks", *RIGHT_NAMES)]
+    asked = {name: getattr(RuleValues.of(run), name) for name in numbers}
+    taken = RuleValues.of(account.stricter(run))
+    looser = {name for name, value in asked.items() if value is not None and getattr(taken, name) != value}
     assert set(looser_than(account, asked)) == looser
+
+
+@given(RULES, RULES, st.integers(0, 10**9))
+def test_the_stricter_rules_ask_for_as_many_persons_and_rights(
+    one: AccountRules, two: AccountRules, total_rupiah: int
+) -> None:
+    """Of two rules, the merged ones ask for the larger number of persons, and for every right of both."""
+    both, tiers = one.stricter(two).approval_tiers, (one.approval_tiers, two.approval_tiers)
+    assert both.persons(total_rupiah) == max(tier.persons(total_rupiah) for tier in tiers)
+    for signature in (1, 2, 3):
+        wanted = {right for tier in tiers for right in tier.rights_of(signature)}
+        assert set(both.rights_of(signature)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"approval_over_rupiah": 5, "second_approval_over_rupiah": 4}, "expected at least 5"),
+        ({"second_approval_over_rupiah": 9, "third_approval_over_rupiah": 8}, "expected at least 9"),
+        ({"third_approval_right": "finance"}, "no third_approval_over_rupiah"),
+    ],
+)
+def test_tiers_that_a_reader_would_misread_are_not_proposed(change: dict[str, object], found: str) -> None:
+    """A higher tier has no lower amount, and a right belongs to a tier."""
+    values = RuleValues.model_validate({**RuleValues.of(NO_RULES).model_dump(), **change})
+    refused = Desk().ask(ProposeRules(values, "by contract", ROSA))
+    assert isinstance(refused, Refusal)
+    assert found in refused.detail
 
 
 def test_duplicates_are_held_before_there_are_rules() -> None:
@@ -182,6 +227,8 @@ def test_one_proposal_waits_at_a_time() -> None:
         {"trust_callbacks": 1},
         {"trust_callbacks": "true"},
         {"order_limit": 5},
+        {"approval_right": 5},
+        {"approval_right": "finance, audit"},
     ],
 )
 def test_a_value_of_another_kind_is_no_rule(change: dict[str, object]) -> None:

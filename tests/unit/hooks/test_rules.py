@@ -14,6 +14,7 @@ from sat_hook.application.batch_run import BatchRun
 from sat_hook.application.run_facts import RunFacts
 from sat_hook.application.settings import DeploymentSettings
 from sat_hook.commands.handler import CommandHandler
+from sat_hook.domain.account_rules import TIERS
 from sat_hook.domain.guards import AccountRules, GuardRules
 from sat_hook.hooks.ports import ports_of
 from sat_hook.hooks.sat import SATHook
@@ -78,7 +79,7 @@ def test_a_rule_that_cannot_be_read_stops_only_what_needs_rules(connection: Any)
 def test_every_rule_has_its_field_in_the_form() -> None:
     """What the form does not show cannot be seen to be set."""
     [connection_type] = get_provider_info()["connection-types"]
-    names = {*GUARD_FIELDS, "approval_over_rupiah"}
+    names = {*GUARD_FIELDS, *TIERS}
     assert names <= connection_type["conn-fields"].keys()
     assert names <= EXTRA_FIELDS
 

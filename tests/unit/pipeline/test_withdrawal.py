@@ -28,7 +28,8 @@ from sat_hook.domain.order_commands import (
     Withdraw,
 )
 from sat_hook.domain.order_events import HoldReason
-from sat_hook.pipeline.approval import ApprovalPolicy, approve, ask_for_approval
+from sat_hook.pipeline.approval import approve, ask_for_approval
+from sat_hook.pipeline.approval_request import ApprovalPolicy
 from sat_hook.pipeline.errors import ApprovalTermsChangedError, BatchStoppedError, OrderNotFoundError
 from sat_hook.pipeline.funding import reserve
 from sat_hook.pipeline.guards import guard_batch
