@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch id that submit printed")]
 HeldFor = Annotated[
     str | None,
-    typer.Option(help="Only those held for business_duplicate, limit, price_above_quote or approval"),
+    typer.Option(
+        help="Only those held for business_duplicate, limit, price_above_quote, approval or left_out"
+    ),
 ]
 Parameters = Annotated[
     list[str] | None,

@@ -47,8 +47,6 @@ class EarlierRuleValues(BaseModel):
 class EarlierRulesEvent(account_rules.RulesEvent):
     """Base of the events that hold rules of the earlier shape."""
 
-    values: EarlierRuleValues
-
     def current(self) -> account_rules.RulesEvent:
         """The same fact in the current shape."""
         raise NotImplementedError

@@ -81,9 +81,7 @@ class SATApproveOperator(SATBatchOperator, HITLOperator):
                 run.answer_approval(asked_for, answerer, approves=chosen != [REJECT])
             except ApproverRefusedError as error:
                 self.log.warning("The approval does not count: %s. It is asked for again.", error)
-                return self._ask(run, context)
-        self.log.info("Batch %s is approved by %s.", self.batch, answerer.actor)
-        return {"approval": "given", "orders": asked_for.orders, "total_rupiah": asked_for.total_rupiah}
+            return self._ask(run, context)
 
     def run_of(self, facts: RunFacts) -> BatchRun:
         ports = task_ports(self.sat_conn_id, self.application)
@@ -91,11 +89,17 @@ class SATApproveOperator(SATBatchOperator, HITLOperator):
         held_too = str(self.approve_held).strip().lower() == "true"
         return BatchRun(ports, self.batch, facts, rules, approve_held=held_too)
 
-    def _ask(self, run: BatchRun, context: Context) -> dict[str, str]:
+    def _ask(self, run: BatchRun, context: Context) -> dict[str, Any]:
+        """Ask until as many persons as needed have signed."""
         request = run.ask_approval()
         if request is None:
-            self.log.info("Nothing of batch %s needs an approval.", self.batch)
-            return {"approval": "not needed"}
+            batch = run.own_batch()
+            if batch.approved is None or batch.approved != batch.asked_for:
+                self.log.info("Nothing of batch %s needs an approval.", self.batch)
+                return {"approval": "not needed"}
+            self.log.info("Batch %s is approved; the last to sign was %s.", self.batch, batch.approver)
+            approved = batch.approved
+            return {"approval": "given", "orders": approved.orders, "total_rupiah": approved.total_rupiah}
         self._show(request, context)
         raise TaskAwaitingInput(
             method_name="answered",
@@ -164,6 +168,8 @@ def body_of(request: ApprovalRequest) -> str:
         f"| submitted by | {maker} |",
         f"| orders to be sent | {terms.orders:,} |",
         f"| total | {rupiah(terms.total_rupiah)} |",
+        f"| people who must sign | {batch.persons} |",
+        f"| signed by | {', '.join(map(_plain, batch.signers)) or 'no one yet'} |",
         f"| digest of the file | `{terms.digest}` |",
         f"| digest of the quotes | `{terms.quotes_digest}` |",
         "",
