@@ -123,4 +123,6 @@ def _value(name: str, value: object, shown: dict[str, Any]) -> str:
         return "no rule"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
     return rupiah(value) if name.endswith("_rupiah") and isinstance(value, int) else f"{value:,}"

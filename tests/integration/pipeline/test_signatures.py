@@ -84,7 +84,7 @@ def test_the_second_signature_of_one_person_does_not_count(name: str) -> None:
     desk = Desk(*TWO)
     terms = desk.asked(TWO_PERSONS)
     sign(desk, terms, CHECKER, TWO_PERSONS)
-    for who, why in ((f"user:{name}", "has signed already"), (MAKER.actor, "expected somebody else")):
+    for who, why in ((f"user:{name}", "has signed already"), (MAKER.actor, "expected another user")):
         with pytest.raises(ApproverRefusedError, match=why):
             sign(desk, terms, Provenance(who, "answer"), TWO_PERSONS)
     assert [actor for actor, _ in desk.events("ApprovalRefused")] == [f"user:{name}", MAKER.actor]
