@@ -37,6 +37,9 @@ class SATConnection(Protocol):
     def list_product(self, codes: Sequence[str] | None = None) -> list[Product]:
         """The catalogue, or the products with these codes; raises SATError."""
 
+    def test_connection(self) -> tuple[bool, str]:
+        """Whether SAT can be used with it, and what SAT answered, in words without secrets."""
+
     def close(self) -> None:
         """Close everything that was opened."""
 

@@ -8,6 +8,7 @@ from fastapi import Body, Depends, Path, Request
 
 from sat_hook.application.batch_reports import BatchReports
 from sat_hook.application.batch_starts import BatchStarts
+from sat_hook.application.connection_test import ConnectionTest
 from sat_hook.application.day_books import DayBooks
 from sat_hook.application.decisions import Decisions
 from sat_hook.application.evidence_packs import EvidencePacks
@@ -48,6 +49,10 @@ async def _batch_starts(host: _Host) -> BatchStarts:
     return BatchStarts(host)
 
 
+async def _connection_test(host: _Host) -> ConnectionTest:
+    return ConnectionTest(host)
+
+
 async def _runs(request: Request, host: _Host) -> Runs:
     return host.runs(request)
 
@@ -83,6 +88,7 @@ async def _submissions(host: _Host) -> Submissions:
 AccountsDep = Annotated[AccountDirectory, Depends(_accounts)]
 BatchReportsDep = Annotated[BatchReports, Depends(_batch_reports)]
 BatchStartsDep = Annotated[BatchStarts, Depends(_batch_starts)]
+ConnectionTestDep = Annotated[ConnectionTest, Depends(_connection_test)]
 DayBooksDep = Annotated[DayBooks, Depends(_day_books)]
 DecisionsDep = Annotated[Decisions, Depends(_decisions)]
 EvidencePacksDep = Annotated[EvidencePacks, Depends(_evidence_packs)]

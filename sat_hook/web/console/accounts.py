@@ -1,0 +1,94 @@
+"""The accounts: state, deposit, rules and their origins, keys, callbacks; pause, resume, confirm rules."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Path
+from fastapi.responses import Response
+
+from sat_hook.application.connection_test import Tested
+from sat_hook.application.listings import Listings
+from sat_hook.web.console.site import Site, SiteDep
+from sat_hook.web.dependencies import AccountPath, ConnectionTestDep, DecisionsDep, ListingsDep, RuleBookDep
+
+router = APIRouter(prefix="/accounts")
+
+_Proposal = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+@router.get("")
+def list_accounts(site: SiteDep, listings: ListingsDep) -> Response:
+    """All accounts, with their deposits."""
+    deposits = {deposit.account: deposit for deposit in listings.deposits(site.person)}
+    return site.page("accounts", accounts=listings.accounts(site.person), deposits=deposits)
+
+
+@router.get("/{account}")
+def account(account: AccountPath, site: SiteDep, listings: ListingsDep) -> Response:
+    """One account."""
+    return _page(site, listings, account)
+
+
+@router.post("/{account}/test")
+def test_connection(
+    account: AccountPath, site: SiteDep, listings: ListingsDep, connection: ConnectionTestDep
+) -> Response:
+    """Ask SAT for the deposit, and show what it answered. Nothing is recorded."""
+    return _page(site, listings, account, tested=connection.run(account, site.person))
+
+
+@router.post("/{account}/pause")
+def pause(
+    account: AccountPath, site: SiteDep, decisions: DecisionsDep, reason: Annotated[str, Form()]
+) -> Response:
+    """Stop all sending from the account."""
+    decisions.pause(account, reason, site.person)
+    return site.go(f"/accounts/{account}")
+
+
+@router.post("/{account}/resume")
+def resume(
+    account: AccountPath, site: SiteDep, decisions: DecisionsDep, reason: Annotated[str, Form()]
+) -> Response:
+    """Let the account send again."""
+    decisions.resume(account, reason, site.person)
+    return site.go(f"/accounts/{account}")
+
+
+@router.post("/{account}/rules/{proposal}/confirm")
+def confirm_rules(
+    account: AccountPath,
+    proposal: _Proposal,
+    site: SiteDep,
+    rules: RuleBookDep,
+    reason: Annotated[str, Form()],
+) -> Response:
+    """Put proposed rules in force, as another person than their proposer."""
+    rules.confirm(account, proposal, reason, site.person)
+    return site.go(f"/accounts/{account}")
+
+
+@router.post("/{account}/rules/{proposal}/decline")
+def decline_rules(
+    account: AccountPath,
+    proposal: _Proposal,
+    site: SiteDep,
+    rules: RuleBookDep,
+    reason: Annotated[str, Form()],
+) -> Response:
+    """Decline proposed rules."""
+    rules.decline(account, proposal, reason, site.person)
+    return site.go(f"/accounts/{account}")
+
+
+def _page(site: Site, listings: Listings, account: str, tested: Tested | None = None) -> Response:
+    details = listings.account(account, site.person)
+    deposits = {deposit.account: deposit for deposit in listings.deposits(site.person)}
+    return site.page(
+        "account",
+        details=details,
+        account=details.row,
+        deposit=deposits.get(details.row.account),
+        tested=tested,
+    )
