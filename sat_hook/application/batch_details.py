@@ -55,7 +55,7 @@ class BatchApproval:
     """A batch's approval. Rupiah.
 
     :param asked_at: when it was asked for last.
-    :param approver: the user who approved it as it is asked for now; None while nobody has.
+    :param approver: the user who approved it as it is asked for now; None while no user has.
     :param rejecter: the user who rejected it.
     """
 

@@ -34,7 +34,7 @@ def cursor_of(name: str, place: Sequence[str | int | datetime]) -> str:
 def place_of(name: str, cursor: str, *kinds: type[_Member]) -> list[str | int | datetime]:
     """The place that a cursor of the list ``name`` holds: one member of each kind.
 
-    :raises CursorError: it is another list's, or nobody's.
+    :raises CursorError: it is not this list's.
     """
     if len(cursor) > MAXIMUM_CURSOR_CHARACTERS:
         raise CursorError

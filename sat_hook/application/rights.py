@@ -28,7 +28,7 @@ MAXIMUM_RIGHTS_BYTES = 262_144
 
 
 class Right(StrEnum):
-    """What a person may do. Whoever makes a batch never approves it, whatever rights they have."""
+    """What a person may do. The maker of a batch never approves it, whatever rights they have."""
 
     VIEW = "view"
     VIEW_NUMBERS = "view_numbers"

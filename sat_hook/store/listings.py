@@ -176,7 +176,7 @@ class WaitingOrders(NamedTuple):
 
 
 class UntoldAlerts(NamedTuple):
-    """Alerts of one kind that reached nobody."""
+    """Alerts of one kind that reached no person."""
 
     account: str
     kind: str
@@ -369,7 +369,7 @@ class ListingStore:
         return [WaitingOrders(account, OrderState(state), *rest) for account, state, *rest in rows]
 
     def untold_alerts(self) -> list[UntoldAlerts]:
-        """Of the newest alerts, those that reached nobody."""
+        """Of the newest alerts, those that reached no person."""
         with self.database.transaction() as connection:
             rows = list(self._listings.untold_alerts(connection, looked=NEWEST_ALERTS))
         return [UntoldAlerts(*row) for row in rows]
