@@ -35,7 +35,7 @@ def resume(context: typer.Context, account: Account, reason: Reason) -> None:
 
 def _change(context: typer.Context, account: str, change: str, reason: str) -> list[tuple[str, str, int]]:
     with airflow_of(settings_of(context)) as airflow:
-        standing = airflow.change_account(account, change, reason)
+        standing = airflow.act("accounts", account, change, reason=reason)
     state = "paused: nothing is sent" if standing["is_paused"] else "not paused: orders are sent"
     console().print(f"account {standing['account']} is {state}")
     return [(batch_id, file_name, orders) for batch_id, file_name, orders in standing.get("unsent", ())]
@@ -57,15 +57,16 @@ PROPOSED = Columns("rule", ">now", ">proposed")
 def show(context: typer.Context, account: Account) -> None:
     """Show the rules in force, where each comes from, and what is proposed."""
     with airflow_of(settings_of(context)) as api:
-        _show(api.rules(account))
+        _show(api.read("accounts", account, "rules"))
 
 
 @app.command("propose")
 def propose(context: typer.Context, account: Account, changes: Changes, reason: Reason) -> None:
     """Propose a change of rules. It takes effect once another person confirms it."""
+    values = parameters_from(changes)
     with airflow_of(settings_of(context)) as api:
-        done = api.propose_rules(account, parameters_from(changes), reason)
-        _show(api.rules(account))
+        done = api.act("accounts", account, "rules", "proposals", changes=values, reason=reason)
+        _show(api.read("accounts", account, "rules"))
     console().print(
         f"proposal {done['proposal']} waits for another person: "
         f"sat account confirm {account} {done['proposal']} --reason WHY",
@@ -77,15 +78,15 @@ def propose(context: typer.Context, account: Account, changes: Changes, reason: 
 def confirm(context: typer.Context, account: Account, proposal: Proposal, reason: Reason) -> None:
     """Put a proposal in force, as another person than its proposer."""
     with airflow_of(settings_of(context)) as api:
-        api.answer_proposal(account, proposal, "confirm", reason)
-        _show(api.rules(account))
+        api.act("accounts", account, "rules", str(proposal), "confirm", reason=reason)
+        _show(api.read("accounts", account, "rules"))
 
 
 @app.command("decline")
 def decline(context: typer.Context, account: Account, proposal: Proposal, reason: Reason) -> None:
     """Decline a proposal. Its proposer may do this, too."""
     with airflow_of(settings_of(context)) as api:
-        done = api.answer_proposal(account, proposal, "decline", reason)
+        done = api.act("accounts", account, "rules", str(proposal), "decline", reason=reason)
     console().print(
         f"proposal {proposal} is declined; the rules of account {done['account']} are as they were"
     )

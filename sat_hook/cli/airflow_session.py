@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -13,6 +13,7 @@ from sat_hook.cli.errors import CommandError
 from sat_hook.cli.settings import CommandSettings, hint_at_stopped_stack
 
 DAG_ID = "bulk_disbursement"
+EXPORT_DAG_ID = "audit_export"
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 
@@ -22,9 +23,6 @@ LOST_DATABASE = "database_unavailable"
 
 class AirflowSession:
     """Requests to Airflow as one user. Every method raises :class:`CommandError`, with a message."""
-
-    dag_id: ClassVar[str] = DAG_ID
-    """The DAG that governs the actions: users who may trigger it may perform them."""
 
     def __init__(self, settings: CommandSettings) -> None:
         self.url = settings.require("SAT_AIRFLOW_URL").rstrip("/")
@@ -41,7 +39,9 @@ class AirflowSession:
         """Close the connections."""
         self._session.close()
 
-    def _get(self, path: str, query: Mapping[str, str | Sequence[str]] | None = None) -> dict[str, Any]:
+    def _get(
+        self, path: str, query: Mapping[str, str | Sequence[str] | None] | None = None
+    ) -> dict[str, Any]:
         return self._document(self._ask("GET", path, query=query))
 
     def _post(self, path: str, json: object) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class AirflowSession:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str | Sequence[str]] | None = None,
+        query: Mapping[str, str | Sequence[str] | None] | None = None,
         json: object = None,
         body: bytes | None = None,
         content_type: str | None = None,
@@ -136,13 +136,17 @@ class AirflowSession:
             )
         return document
 
-    def _dag_behind(self, path: str) -> str:
-        """Return the DAG that a request of Airflow's API is about."""
+    @staticmethod
+    def _dag_behind(path: str) -> str:
+        """Return the DAG that a request is about."""
+        if path.startswith("/sat/v1/exports"):
+            return EXPORT_DAG_ID
         named = re.match(r"/api/v2/dags/(\w+)", path)
-        return named[1] if named else self.dag_id
+        return named[1] if named else DAG_ID
 
     def _refusal(self, reply: requests.Response, path: str) -> CommandError:
-        status, detail, dag_id = reply.status_code, _detail(reply), self._dag_behind(path)
+        problem, status, dag_id = _problem(reply), reply.status_code, self._dag_behind(path)
+        detail = _detail(problem)
         if status == 401:
             return CommandError.at(
                 self.url, "a token that Airflow refuses", "a valid SAT_AIRFLOW_TOKEN, or user and password"
@@ -156,7 +160,8 @@ class AirflowSession:
         if status == 503:
             away = detail or f"{self.url}: a part of Airflow is away"
             # If the response to a commit was lost, the commit may have happened.
-            doubt = ", and look first whether it was done after all" if _kind(reply) == LOST_DATABASE else ""
+            is_lost = problem.get("type") == LOST_DATABASE
+            doubt = ", and look first whether it was done after all" if is_lost else ""
             return CommandError(f"{away}; try again when it is back{doubt}")
         if status == 500:
             return CommandError.at(
@@ -176,22 +181,18 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _kind(reply: requests.Response) -> str | None:
-    """Return the type in an error's JSON."""
+def _problem(reply: requests.Response) -> dict[str, Any]:
+    """Return an error's JSON; nothing when it has none."""
     try:
         document = reply.json()
     except requests.JSONDecodeError:
-        return None
-    return document.get("type") if isinstance(document, dict) else None
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
-def _detail(reply: requests.Response) -> str:
+def _detail(problem: Mapping[str, Any]) -> str:
     """Return the reason in an error's JSON, as one line."""
-    try:
-        document = reply.json()
-    except requests.JSONDecodeError:
-        return ""
-    detail = document.get("detail", document.get("message", "")) if isinstance(document, dict) else ""
+    detail = problem.get("detail", problem.get("message", ""))
     if isinstance(detail, list):
         # FastAPI's validation errors.
         detail = "; ".join(

@@ -77,15 +77,12 @@ def submit(
     content = read_orders(file)
     out = console()
     with airflow_of(settings) as api:
-        policy = None if on_bad_rows is None else on_bad_rows.value
         # Checked before the file is submitted: a misspelled limit would be no limit.
         parameters = run_parameters(api, param)
-        submitted = api.submit(
-            content, account=account, reference=reference, file_name=file.name, on_bad_rows=policy
-        )
+        submitted = api.submit(content, upload_query(file, account, reference, on_bad_rows))
         conf = {**parameters, "batch_id": submitted.batch_id, "account": submitted.connection}
-        if policy is not None:
-            conf["on_bad_rows"] = policy
+        if on_bad_rows is not None:
+            conf["on_bad_rows"] = on_bad_rows.value
         run_id = f"batch_{submitted.batch_id}"
         if api.trigger(run_id, conf, note=submitted.needs_in_words):
             out.print(f"Batch [bold]{submitted.batch_id}[/] runs: {api.run_url(run_id)}")
@@ -214,6 +211,14 @@ def _say_already_run(
         "(an order id is one order for ever): sat batch submit FILE --reference NAME",
         markup=False,
     )
+
+
+def upload_query(
+    file: Path, account: str, reference: str | None, on_bad_rows: OnBadRows | None
+) -> dict[str, str | None]:
+    """Return what the route of an upload is told about a file; None stays out of the request."""
+    policy = None if on_bad_rows is None else on_bad_rows.value
+    return {"account": account, "file_name": file.name, "reference": reference, "on_bad_rows": policy}
 
 
 def read_orders(file: Path) -> bytes:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sat_hook.cli.batch import Account, File, OnBadRows, Reference, read_orders
+from sat_hook.cli.batch import Account, File, OnBadRows, Reference, read_orders, upload_query
 from sat_hook.cli.context import airflow_of, console, settings_of
 from sat_hook.cli.formatting import Columns, counted, facts, rupiah
 
@@ -34,13 +34,7 @@ def check(
     """
     content, out = read_orders(file), console()
     with airflow_of(settings_of(context)) as api:
-        found = api.check(
-            content,
-            account=account,
-            reference=reference,
-            file_name=file.name,
-            on_bad_rows=None if on_bad_rows is None else on_bad_rows.value,
-        )
+        found = api.check(content, upload_query(file, account, reference, on_bad_rows))
     if known := found["known_batch"]:
         out.print(
             f"This file is batch [bold]{known['batch_id']}[/], which is {known['state']}; submitting it "

@@ -31,7 +31,7 @@ def report(
     """
     named = day_from(day, "DAY").isoformat()
     with airflow_of(settings_of(context)) as airflow:
-        fetched = airflow.report(account_or_only(airflow, account), named, version)
+        fetched = airflow.day_report(account_or_only(airflow, account), named, version)
     out = console()
     try:
         for path in _saved(fetched.content, output):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sat_hook.cli.context import console, database_of, settings_of
+from sat_hook.cli.context import airflow_of, console, database_of, settings_of
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.time_options import end_from, moment_from
 
@@ -51,21 +50,28 @@ def export(
 
     The pack contains its own verifier: python verify.py --key PUBLIC_KEY PACK.
     """
-    from sat_hook.cli.evidence_api import AuditApi
+    from sat_hook.cli.airflow_api import FINAL_RUN_STATES
+    from sat_hook.cli.airflow_session import EXPORT_DAG_ID
 
     now = datetime.now(UTC)
     recorded_from, recorded_before = moment_from(begin, now, "--from"), end_from(end, now, "--to")
     out = console()
-    with closing(AuditApi(settings_of(context))) as airflow:
-        export_id = airflow.ask_for_export(
-            recorded_from, recorded_before, with_personal_data=personal, reason=reason
+    with airflow_of(settings_of(context)) as airflow:
+        asked = airflow.act(
+            "exports",
+            recorded_from=recorded_from.isoformat(),
+            recorded_before=recorded_before.isoformat(),
+            with_personal_data=personal,
+            reason=reason,
         )
+        export_id = str(asked["export_id"])
         out.print(f"asked for export {export_id}")
-        airflow.start(export_id)
-        if airflow.is_paused():
+        # A run that exists goes on.
+        airflow.trigger(export_id, {"export_id": export_id}, EXPORT_DAG_ID)
+        if airflow.is_paused(EXPORT_DAG_ID):
             out.print("[yellow]The DAG audit_export is paused[/]: the pack waits until a user switches it on")
         deadline = time.monotonic() + timeout
-        while (state := airflow.state(export_id)) not in ("success", "failed"):
+        while (state := str(airflow.run(export_id, EXPORT_DAG_ID)["state"])) not in FINAL_RUN_STATES:
             if time.monotonic() > deadline:
                 raise CommandError.at(
                     f"export {export_id}",
@@ -80,7 +86,7 @@ def export(
                 f"a pack; the reason is in the task's log ({airflow.url})",
             )
         target = output or Path(f"{export_id}.zip")
-        digest = airflow.take(export_id, target)
+        digest = airflow.evidence_pack(export_id, target)
     out.print(f"{target}: {target.stat().st_size:,} bytes, sha256 {digest}")
 
 

@@ -86,7 +86,7 @@ def withdraw(context: typer.Context, batch_id: BatchId, reason: Reason) -> None:
     An order that may have been sent cannot be withdrawn. It continues to its end.
     """
     with airflow_of(settings_of(context)) as api:
-        done = api.withdraw("batches", batch_id_from(batch_id), reason)
+        done = api.act("batches", batch_id_from(batch_id), "withdraw", reason=reason)
     sent = done["may_have_been_sent"]
     then = f"; {sent} may have been sent and go on to their end" if sent else ""
     console().print(f"{done['withdrawn']} orders are withdrawn and will not be sent{then}")
@@ -133,4 +133,5 @@ def _decide(
     context: typer.Context, batch_id: str, decision: str, reason: str, held_for: str | None
 ) -> dict[str, Any]:
     with airflow_of(settings_of(context)) as api:
-        return api.decide_held_batch(batch_id_from(batch_id), decision, reason, held_for)
+        only = {} if held_for is None else {"held_for": held_for}
+        return api.act("batches", batch_id_from(batch_id), decision, reason=reason, **only)

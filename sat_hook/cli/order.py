@@ -110,7 +110,7 @@ def resolve(
         raise CommandError.at("--as", repr(resolution), " or ".join(RESOLUTIONS))
     found = _the_order(settings, reference)
     with airflow_of(settings) as airflow:
-        standing = airflow.resolve(found.request_id, resolution, reason)
+        standing = airflow.act("orders", found.request_id, "resolve", reason=reason, **{"as": resolution})
     then = (
         "; order_recovery asks SAT for it within minutes, and sends it if SAT still does not know it"
         if resolution == "resend"
@@ -154,7 +154,7 @@ def withdraw(
     settings = settings_of(context)
     found = _the_order(settings, reference)
     with airflow_of(settings) as airflow:
-        airflow.withdraw("orders", found.request_id, reason)
+        airflow.act("orders", found.request_id, "withdraw", reason=reason)
     console().print(f"order {found.order_id} is withdrawn and will not be sent")
 
 
@@ -162,7 +162,7 @@ def _decide_held(context: typer.Context, reference: str, decision: str, reason: 
     settings = settings_of(context)
     found = _the_order(settings, reference)
     with airflow_of(settings) as airflow:
-        return airflow.decide_held_order(found.request_id, decision, reason)
+        return airflow.act("orders", found.request_id, decision, reason=reason)
 
 
 def _the_order(settings: CommandSettings, reference: str) -> Order:

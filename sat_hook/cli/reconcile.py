@@ -136,9 +136,10 @@ def choose(
     account: Named = None,
 ) -> None:
     """Choose which of several settlement files with the same orders counts, from the next close on."""
+    closed = day_from(day, "DAY").isoformat()
     with airflow_of(settings_of(context)) as airflow:
         account = account_or_only(airflow, account)
-        chosen = airflow.choose_settlement(account, day_from(day, "DAY").isoformat(), file, reason)
+        chosen = airflow.act("books", account, "days", closed, "settlement", file=file, reason=reason)
     state = "chosen" if chosen["is_new"] else "chosen before"
     console().print(
         f"{chosen['file']}: {state}; it counts from the next close of {chosen['day']} on "
@@ -177,8 +178,10 @@ def record(
     amount_rupiah = rupiah_from(amount, "RUPIAH")
     credited_at = moment_from(at, datetime.now(UTC), "--at")
     with airflow_of(settings_of(context)) as airflow:
-        known = airflow.record_top_up(
+        known = airflow.act(
+            "books",
             account_or_only(airflow, account),
+            "top-ups",
             amount_rupiah=amount_rupiah,
             reference=reference,
             credited_at=credited_at.isoformat(),
@@ -216,14 +219,16 @@ def _decide(context: typer.Context, account: str | None, typed: str, decision: s
             "BREAK", repr(typed), "a break's id: K and 15 letters or digits (see: sat reconcile breaks)"
         )
     with airflow_of(settings_of(context)) as airflow:
-        answer = airflow.decide_break(account_or_only(airflow, account), break_id, decision, reason)
+        account = account_or_only(airflow, account)
+        answer = airflow.act("books", account, "breaks", break_id, decision, reason=reason)
     console().print(f"break {answer['break_id']}: {answer['state']}")
 
 
 def _sign(context: typer.Context, account: str | None, day: str, signature: str, reason: str) -> None:
     chosen = day_from(day, "DAY").isoformat()
     with airflow_of(settings_of(context)) as airflow:
-        signed = airflow.sign_day(account_or_only(airflow, account), chosen, signature, reason)
+        account = account_or_only(airflow, account)
+        signed = airflow.act("books", account, "days", chosen, signature, reason=reason)
     out = console()
     out.print(
         f"{signed['day']} at position {signed['position']} (result {signed['result_digest'][:16]}…), "
