@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from sat_hook.domain import books_events as happened
 from sat_hook.domain import legacy_events as legacy
@@ -13,9 +13,11 @@ from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import RecordedEvent
 
+E = TypeVar("E", bound=happened.BooksEvent)
+
 
 class Posted(NamedTuple):
-    """A fact with its position in the log and its actor."""
+    """A fact's position in the log and its actor."""
 
     position: int
     actor: str
@@ -23,80 +25,28 @@ class Posted(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class PostedTopUp:
-    """A recorded top-up."""
+class Entry(Generic[E]):
+    """An event of the books, as posted."""
 
-    event: happened.TopUpRecorded
+    event: E
     posted: Posted
 
 
 @dataclass(frozen=True, slots=True)
-class PostedObservation:
-    """An observation of the deposit."""
-
-    event: happened.DepositObserved
-    posted: Posted
-
-
-@dataclass(frozen=True, slots=True)
-class PostedSettlement:
+class PostedSettlement(Entry[happened.SettlementImported]):
     """An imported settlement file.
 
     :param is_earlier: imported when refunds and totals were read as ordinary rows, and still read so.
     """
 
-    event: happened.SettlementImported
-    posted: Posted
     is_earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class PostedSetAside:
-    """A settlement file that is set aside and does not count."""
-
-    event: happened.SettlementSetAside
-    posted: Posted
-
-
-@dataclass(frozen=True, slots=True)
-class PostedChoice:
-    """Which of several settlement files a person has chosen."""
-
-    event: happened.SettlementChosen
-    posted: Posted
-
-
-@dataclass(frozen=True, slots=True)
-class PostedClose:
+class PostedClose(Entry[happened.DayClosed]):
     """The newest close of a day, with its breaks."""
 
-    event: happened.DayClosed
-    posted: Posted
     breaks: tuple[happened.BookedBreak, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PostedDecision:
-    """A person's latest decision about a break."""
-
-    event: happened.BreakDecided
-    posted: Posted
-
-
-@dataclass(frozen=True, slots=True)
-class PostedPreparation:
-    """The preparer's signature."""
-
-    event: happened.DayPrepared
-    posted: Posted
-
-
-@dataclass(frozen=True, slots=True)
-class PostedCertificate:
-    """The approver's signature: the day is frozen."""
-
-    event: happened.DayCertified
-    posted: Posted
 
 
 @dataclass(slots=True)
@@ -105,20 +55,23 @@ class AccountBooks:
 
     account: str
     version: int = 0
-    observations: list[PostedObservation] = field(default_factory=list)
-    top_ups: list[PostedTopUp] = field(default_factory=list)
+    observations: list[Entry[happened.DepositObserved]] = field(default_factory=list)
+    top_ups: list[Entry[happened.TopUpRecorded]] = field(default_factory=list)
     settlements: list[PostedSettlement] = field(default_factory=list)
-    set_aside: dict[str, PostedSetAside] = field(default_factory=dict)
-    """Files that are set aside, by name."""
+    set_aside: dict[str, Entry[happened.SettlementSetAside]] = field(default_factory=dict)
+    """Files that are set aside and do not count, by name."""
     cleared: dict[str, str] = field(default_factory=dict)
     """Why a file is no longer set aside, by its name."""
-    choices: list[PostedChoice] = field(default_factory=list)
+    choices: list[Entry[happened.SettlementChosen]] = field(default_factory=list)
     not_chosen: dict[date, set[str]] = field(default_factory=dict)
     """Digests of files that a person decided against, by their day."""
     closes: dict[date, PostedClose] = field(default_factory=dict)
-    decisions: dict[str, PostedDecision] = field(default_factory=dict)
-    prepared: dict[date, PostedPreparation] = field(default_factory=dict)
-    certified: dict[date, PostedCertificate] = field(default_factory=dict)
+    decisions: dict[str, Entry[happened.BreakDecided]] = field(default_factory=dict)
+    """People's latest decisions, by break."""
+    prepared: dict[date, Entry[happened.DayPrepared]] = field(default_factory=dict)
+    """The preparers' signatures, by day."""
+    certified: dict[date, Entry[happened.DayCertified]] = field(default_factory=dict)
+    """The approvers' signatures, by day: the day is frozen."""
 
     def before(self, day: date) -> PostedClose | None:
         """The close of the last closed day before ``day``."""
@@ -176,7 +129,7 @@ class AccountBooks:
             and aside.event.digest == settlement.digest
         )
 
-    def told_up_to(self, certified: PostedCertificate) -> int:
+    def told_up_to(self, certified: Entry[happened.DayCertified]) -> int:
         """The position up to which later closes have posted late evidence about a certified day.
 
         A close from before the certificate has posted none: it could not know where the day would be frozen.
@@ -226,20 +179,20 @@ def _is_bookkeeping(event: Event) -> bool:
 def _post(books: AccountBooks, event: happened.BooksEvent, posted: Posted) -> None:
     match event:
         case happened.DepositObserved():
-            books.observations.append(PostedObservation(event, posted))
+            books.observations.append(Entry(event, posted))
         case happened.TopUpRecorded():
-            books.top_ups.append(PostedTopUp(event, posted))
+            books.top_ups.append(Entry(event, posted))
         case happened.SettlementImported():
             _take_in(books, PostedSettlement(event, posted))
         case legacy.SettlementImported():
             _take_in(books, PostedSettlement(event.current(), posted, is_earlier=True))
         case happened.SettlementSetAside():
-            books.set_aside[event.name] = PostedSetAside(event, posted)
+            books.set_aside[event.name] = Entry(event, posted)
         case happened.SettlementCleared():
             books.set_aside.pop(event.name, None)
             books.cleared[event.name] = event.reason
         case happened.SettlementChosen():
-            books.choices.append(PostedChoice(event, posted))
+            books.choices.append(Entry(event, posted))
             _drop_those_not_chosen(books, event)
         case happened.DayClosed():
             books.closes[event.day] = PostedClose(event, posted)
@@ -247,11 +200,11 @@ def _post(books: AccountBooks, event: happened.BooksEvent, posted: Posted) -> No
             close = books.closes[event.day]
             books.closes[event.day] = PostedClose(close.event, close.posted, close.breaks + event.breaks)
         case happened.BreakDecided():
-            books.decisions[event.break_id] = PostedDecision(event, posted)
+            books.decisions[event.break_id] = Entry(event, posted)
         case happened.DayPrepared():
-            books.prepared[event.day] = PostedPreparation(event, posted)
+            books.prepared[event.day] = Entry(event, posted)
         case happened.DayCertified():
-            books.certified[event.day] = PostedCertificate(event, posted)
+            books.certified[event.day] = Entry(event, posted)
         case _:
             raise ValueError(f"{event.type_name} is not an event of the books")
 

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 
-from sat_hook.domain.books import AccountBooks, PostedClose, PostedTopUp
-from sat_hook.domain.books_events import SaldoTerms
+from sat_hook.domain.books import AccountBooks, Entry, PostedClose
+from sat_hook.domain.books_events import SaldoTerms, TopUpRecorded
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, BreakState, MatchKind
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.rupiah import rupiah
@@ -54,12 +54,12 @@ def opening_look(books: AccountBooks, day: BusinessDay, yesterday: PostedClose |
     return look_near(books, day.opens_at)
 
 
-def top_ups_between(books: AccountBooks, after: datetime, up_to: datetime) -> list[PostedTopUp]:
+def top_ups_between(books: AccountBooks, after: datetime, up_to: datetime) -> list[Entry[TopUpRecorded]]:
     """Return the recorded top-ups credited in a span, including its end."""
     return [posted for posted in books.top_ups if after < posted.event.credited_at <= up_to]
 
 
-def shown_top_up(posted: PostedTopUp) -> TopUp:
+def shown_top_up(posted: Entry[TopUpRecorded]) -> TopUp:
     """Return a top-up for the report."""
     return TopUp(
         reference=posted.event.reference,
