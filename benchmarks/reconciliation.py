@@ -27,9 +27,9 @@ from rich.table import Table
 
 from benchmarks.busy_day import ACCOUNT, SALDO_RUPIAH, write_orders
 from benchmarks.processes import CHECKOUT
-from sat_hook.domain.books_commands import ImportSettlement, RecordObservation
 from sat_hook.domain.books_events import DepositObserved, SettlementMapping
 from sat_hook.domain.business_day import BusinessDay
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.day_close import close_day
@@ -123,7 +123,7 @@ def prepare_books(database: ApplicationDatabase, folder: Path) -> None:
         seen = DepositObserved(
             account=ACCOUNT, saldo_rupiah=saldo, requested_at=at, received_at=at, response_digest=None
         )
-        keeper.post(ACCOUNT, RecordObservation(seen), BY_BENCH)
+        keeper.post(ACCOUNT, Record(seen), BY_BENCH)
     imported = keep_settlement(
         spool,
         account=ACCOUNT,
@@ -132,7 +132,7 @@ def prepare_books(database: ApplicationDatabase, folder: Path) -> None:
         content="\n".join(("request_id,amount,status", *lines, "")).encode(),
         mapping=SettlementMapping(),
     )
-    keeper.post(ACCOUNT, ImportSettlement(imported), BY_BENCH)
+    keeper.post(ACCOUNT, Record(imported), BY_BENCH)
     store.database.close()
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest
-from sat_hook.domain.batch_commands import CloseIntake, CloseQuoting, CloseValidation, Submit, TakeInRows
-from sat_hook.domain.batch_events import BatchSource, BatchSubmitted, RowsTakenIn
+from sat_hook.domain.batch_commands import CloseIntake, Submit
+from sat_hook.domain.batch_events import BatchQuoted, BatchSource, BatchSubmitted, BatchValidated, RowsTakenIn
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import batch_id_of, payload_digest, request_id_of
 from sat_hook.domain.order import Order
@@ -53,14 +54,14 @@ def quoted_batch(
     ids = [request_id_of(account, event.order_id) for event in received]
     handler.apply([OrderCommandRequest(i, Receive(e)) for i, e in zip(ids, received, strict=True)], BY_TEST)
     taken = RowsTakenIn(first_row=1, last_row=len(rows) + 1, orders=len(rows), set_aside=())
-    handler.apply_to_batch(batch_id, TakeInRows(taken), BY_TEST)
+    handler.apply_to_batch(batch_id, Record(taken), BY_TEST)
     handler.apply_to_batch(batch_id, CloseIntake(), BY_TEST)
     validated = [
         OrderCommandRequest(i, Validate(row.is_inquiry, row.price_rupiah))
         for i, row in zip(ids, rows, strict=True)
     ]
     handler.apply(validated, BY_TEST)
-    handler.apply_to_batch(batch_id, CloseValidation(len(rows), 0), BY_TEST)
+    handler.apply_to_batch(batch_id, Record(BatchValidated(valid=len(rows), rejected=0)), BY_TEST)
     until = handler.clock.now() + timedelta(minutes=30)
     quotes = [
         OrderCommandRequest(i, Quote(row.price_rupiah, QuoteSource.CATALOGUE, None, until))
@@ -68,7 +69,8 @@ def quoted_batch(
     ]
     handler.apply(quotes, BY_TEST)
     total = sum(row.price_rupiah for row in rows)
-    handler.apply_to_batch(batch_id, CloseQuoting(len(rows), 0, total), BY_TEST)
+    quoted = BatchQuoted(quoted=len(rows), rejected=0, total_rupiah=total)
+    handler.apply_to_batch(batch_id, Record(quoted), BY_TEST)
     return batch_id
 
 

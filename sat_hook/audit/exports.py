@@ -12,18 +12,10 @@ from sat_hook.commands import aggregates
 from sat_hook.commands.aggregates import EXPORTS
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.commands.reasons import checked_reason
-from sat_hook.domain.decision import RefusalReason
+from sat_hook.domain.decision import Record, RefusalReason
 from sat_hook.domain.errors import StepError
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
-from sat_hook.domain.export import (
-    Export,
-    ExportCommand,
-    ExportRequested,
-    ExportWritten,
-    HandOutExport,
-    RecordExportWritten,
-    RequestExport,
-)
+from sat_hook.domain.export import Export, ExportCommand, ExportRequested, ExportWritten, HandOutExport
 from sat_hook.domain.identity import export_id_of
 from sat_hook.domain.ports import Clock
 from sat_hook.store.event_store import EventStore
@@ -79,7 +71,7 @@ def request_export(
     )
     period = f"{recorded_from.isoformat()}/{until.isoformat()}"
     export_id = export_id_of(provenance.actor, period, now.isoformat())
-    return _apply(store, clock, export_id, RequestExport(requested), provenance)
+    return _apply(store, clock, export_id, Record(requested), provenance)
 
 
 def load_export(store: EventStore, export_id: str) -> Export:
@@ -99,7 +91,7 @@ def record_written(
     store: EventStore, clock: Clock, export_id: str, written: ExportWritten, provenance: Provenance
 ) -> Export:
     """Record the written pack, unless the same one is already recorded."""
-    return _apply(store, clock, export_id, RecordExportWritten(written), provenance)
+    return _apply(store, clock, export_id, Record(written), provenance)
 
 
 def hand_out(store: EventStore, clock: Clock, export_id: str, provenance: Provenance) -> Export:

@@ -15,27 +15,14 @@ from sat_hook.domain.batch_commands import (
     ApproveBatch,
     BatchCommand,
     CloseIntake,
-    CloseQuoting,
-    CloseValidation,
-    Complete,
     LeaveOut,
-    RecordBalance,
-    RecordBatchRun,
-    RecordDelivery,
-    RecordGuarding,
-    RecordResults,
-    RefuseApproval,
     RefuseBatch,
     RejectApproval,
-    Reopen,
-    ReportStoppedChunk,
     RequestApproval,
-    ReserveFunds,
     Submit,
-    TakeInRows,
     WithdrawBatch,
 )
-from sat_hook.domain.decision import Decider, Decision, Refusal, RefusalReason, nothing_yet
+from sat_hook.domain.decision import Decider, Decision, Record, Refusal, RefusalReason, nothing_yet, refuse
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import StreamKind
 from sat_hook.domain.people import is_same_person
@@ -132,56 +119,62 @@ def decide_batch(batch: Batch | None, command: BatchCommand) -> Decision:
     if isinstance(command, Submit):
         return _submit(batch, command)
     if batch is None:
-        return Refusal(reason=RefusalReason.NO_SUCH_BATCH)
-    if isinstance(command, RecordResults):
-        if (batch.results_digest, batch.results_uri) == (command.written.digest, command.written.uri):
-            return Refusal(reason=RefusalReason.ALREADY_SO, detail="the same results are already there")
-        return (command.written,)
-    if isinstance(command, RecordDelivery):
-        return (happened.GoodsDelivered(orders=command.orders, reason=command.reason),)
-    if isinstance(command, ReportStoppedChunk):
-        return (command.stopped,)
-    if isinstance(command, RecordBatchRun):
-        return (command.run,)
-    if isinstance(command, WithdrawBatch):
-        return _withdraw(batch, command)
-    if isinstance(command, ReserveFunds):
-        return _reserve(batch, command.reserved)
-    if isinstance(command, RecordGuarding | Reopen | ApprovalCommand):
-        return _decide_letting_through(batch, command)
+        return refuse(RefusalReason.NO_SUCH_BATCH)
+    step = command.event if isinstance(command, Record) else command
+    match step:
+        case happened.BatchResultsWritten() if (step.digest, step.uri) == (
+            batch.results_digest,
+            batch.results_uri,
+        ):
+            return refuse(RefusalReason.ALREADY_SO, "the same results are already there")
+        case (
+            happened.BatchResultsWritten()
+            | happened.GoodsDelivered()
+            | happened.ChunkStopped()
+            | happened.BatchRunStarted()
+            | happened.BatchRunRefused()
+        ):
+            return (step,)
+        case WithdrawBatch():
+            return _withdraw(batch, step)
+        case happened.FundsReserved():
+            return _reserve(batch, step)
+        case (
+            happened.BatchGuarded()
+            | happened.BatchReopened()
+            | happened.ApprovalRefused()
+            | RequestApproval()
+            | LeaveOut()
+            | ApproveBatch()
+            | RejectApproval()
+        ):
+            return _decide_letting_through(batch, step)
     if batch.state.is_final:
-        return Refusal(reason=RefusalReason.ALREADY_ENDED, detail=f"the batch is {batch.state.value}")
-    return _decide_step(batch, command)
+        return refuse(RefusalReason.ALREADY_ENDED, f"the batch is {batch.state.value}")
+    return _decide_step(batch, step)
 
 
-def _decide_letting_through(batch: Batch, command: RecordGuarding | Reopen | ApprovalCommand) -> Decision:
+def _decide_letting_through(batch: Batch, step: Event | ApprovalCommand) -> Decision:
     """Decide on guards and approval. A completed batch returns to them when its held orders are released."""
     if batch.state is BatchState.REFUSED:
-        return Refusal(reason=RefusalReason.ALREADY_ENDED, detail="the batch is refused")
-    if batch.withdrawn is not None and isinstance(
-        command, Reopen | RequestApproval | LeaveOut | ApproveBatch
-    ):
+        return refuse(RefusalReason.ALREADY_ENDED, "the batch is refused")
+    goes_on = isinstance(step, happened.BatchReopened | RequestApproval | LeaveOut | ApproveBatch)
+    if batch.withdrawn is not None and goes_on:
         return _withdrawn(batch)
-    match command:
-        case RecordGuarding(tally=tally):
-            if batch.guarded == tally:
-                return Refusal(reason=RefusalReason.ALREADY_SO)
-            return (happened.BatchGuarded(tally=tally),)
-        case Reopen(orders=orders):
-            if batch.state is not BatchState.COMPLETED:
-                return _wrong_state(batch)
-            return (happened.BatchReopened(orders=orders),)
-        case RefuseApproval(reason=reason, detail=detail, approver=approver):
-            return (happened.ApprovalRefused(reason=reason, detail=detail, approver=approver),)
-        case RequestApproval() | LeaveOut() | ApproveBatch() | RejectApproval():
-            if batch.rejecter is not None:
-                return _rejected(batch)
-            return _decide_approval(batch, command)
+    match step:
+        case happened.BatchGuarded() if batch.guarded == step.tally:
+            return refuse(RefusalReason.ALREADY_SO)
+        case happened.BatchReopened() if batch.state is not BatchState.COMPLETED:
+            return _wrong_state(batch)
+        case Event():
+            return (step,)
+        case _ if batch.rejecter is not None:
+            return refuse(RefusalReason.ALREADY_ENDED, f"user {batch.rejecter!r} rejected the batch")
+        case _:
+            return _decide_approval(batch, step)
 
 
-def _decide_approval(
-    batch: Batch, command: RequestApproval | LeaveOut | ApproveBatch | RejectApproval
-) -> Decision:
+def _decide_approval(batch: Batch, command: ApprovalCommand) -> Decision:
     """Decide on what is asked for. Approved once, it is not approved again; a rejection always counts."""
     match command:
         case RequestApproval(terms=terms, held=held, persons=persons):
@@ -226,34 +219,38 @@ def _submit(batch: Batch | None, command: Submit) -> Decision:
     if batch is None:
         return (command.submitted, *command.preparations)
     if batch.digest == command.submitted.digest:
-        return Refusal(reason=RefusalReason.ALREADY_SO, detail=f"the same bytes are batch {batch.batch_id}")
-    return Refusal(
-        reason=RefusalReason.ORDER_ID_REUSED,
-        detail=f"reference {batch.reference!r} already names a batch with other contents",
+        return refuse(RefusalReason.ALREADY_SO, f"the same bytes are batch {batch.batch_id}")
+    return refuse(
+        RefusalReason.ORDER_ID_REUSED,
+        f"reference {batch.reference!r} already names a batch with other contents",
     )
 
 
 def _withdraw(batch: Batch, command: WithdrawBatch) -> Decision:
     if batch.withdrawn is not None:
-        return Refusal(reason=RefusalReason.ALREADY_SO, detail=f"withdrawn before: {batch.withdrawn}")
+        return refuse(RefusalReason.ALREADY_SO, f"withdrawn before: {batch.withdrawn}")
     if batch.state is BatchState.REFUSED:
-        return Refusal(reason=RefusalReason.ALREADY_ENDED, detail="the batch is refused")
+        return refuse(RefusalReason.ALREADY_ENDED, "the batch is refused")
     return (happened.BatchWithdrawn(reason=command.reason),)
 
 
-def _decide_step(batch: Batch, command: BatchCommand) -> Decision:
-    match command:
-        case TakeInRows(taken=taken):
-            if batch.state is not BatchState.SUBMITTED:
-                return _wrong_state(batch)
-            if taken.first_row != batch.last_row_read + 1:
-                return Refusal(
-                    reason=RefusalReason.OVERTAKEN, detail=f"row {batch.last_row_read} was the last"
-                )
-            return (taken,)
+_STATE_BEFORE: dict[type, BatchState] = {
+    happened.RowsTakenIn: BatchState.SUBMITTED,
+    CloseIntake: BatchState.SUBMITTED,
+    happened.BatchValidated: BatchState.RECEIVED,
+    happened.BalanceChecked: BatchState.VALIDATED,
+    happened.BatchQuoted: BatchState.VALIDATED,
+}
+"""The state in which a step belongs; other steps belong in every state that is not final."""
+
+
+def _decide_step(batch: Batch, step: Event | BatchCommand) -> Decision:
+    if batch.state is not _STATE_BEFORE.get(type(step), batch.state):
+        return _wrong_state(batch)
+    match step:
+        case happened.RowsTakenIn() if step.first_row != batch.last_row_read + 1:
+            return refuse(RefusalReason.OVERTAKEN, f"row {batch.last_row_read} was the last")
         case CloseIntake():
-            if batch.state is not BatchState.SUBMITTED:
-                return _wrong_state(batch)
             return (
                 happened.BatchReceived(
                     rows=batch.last_row_read, orders=batch.orders, set_aside=batch.set_aside
@@ -261,22 +258,16 @@ def _decide_step(batch: Batch, command: BatchCommand) -> Decision:
             )
         case RefuseBatch(code=code, message=message):
             return (happened.BatchRefused(code=code, message=message),)
-        case CloseValidation(valid=valid, rejected=rejected):
-            if batch.state is not BatchState.RECEIVED:
-                return _wrong_state(batch)
-            return (happened.BatchValidated(valid=valid, rejected=rejected),)
-        case RecordBalance(saldo_rupiah=saldo, estimate_rupiah=estimate):
-            if batch.state is not BatchState.VALIDATED:
-                return _wrong_state(batch)
-            return (happened.BalanceChecked(saldo_rupiah=saldo, estimate_rupiah=estimate),)
-        case CloseQuoting(quoted=quoted, rejected=rejected, total_rupiah=total):
-            if batch.state is not BatchState.VALIDATED:
-                return _wrong_state(batch)
-            return (happened.BatchQuoted(quoted=quoted, rejected=rejected, total_rupiah=total),)
-        case Complete(counts=counts, charged_rupiah=charged):
-            return (happened.BatchCompleted(counts=counts, charged_rupiah=charged),)
+        case (
+            happened.RowsTakenIn()
+            | happened.BatchValidated()
+            | happened.BalanceChecked()
+            | happened.BatchQuoted()
+            | happened.BatchCompleted()
+        ):
+            return (step,)
         case _:
-            raise TypeError(f"{type(command).__name__} is not a step of a batch")
+            raise TypeError(f"{type(step).__name__} is not a step of a batch")
 
 
 def _reserve(batch: Batch, reserved: happened.FundsReserved) -> Decision:
@@ -287,27 +278,21 @@ def _reserve(batch: Batch, reserved: happened.FundsReserved) -> Decision:
         return _wrong_state(batch)
     if reserved.up_to_row < batch.reserved_up_to_row:
         # Orders may be in flight because of it, so a reservation is never taken back.
-        return Refusal(
-            reason=RefusalReason.OVERTAKEN, detail=f"row {batch.reserved_up_to_row} is reserved already"
-        )
+        return refuse(RefusalReason.OVERTAKEN, f"row {batch.reserved_up_to_row} is reserved already")
     if reserved.total_rupiah > reserved.available_rupiah:
-        return Refusal(
-            reason=RefusalReason.NOT_RESERVED,
-            detail=f"{reserved.total_rupiah} rupiah are wanted, {reserved.available_rupiah} are available",
+        return refuse(
+            RefusalReason.NOT_RESERVED,
+            f"{reserved.total_rupiah} rupiah are wanted, {reserved.available_rupiah} are available",
         )
     return (reserved,)
 
 
-def _rejected(batch: Batch) -> Refusal:
-    return Refusal(reason=RefusalReason.ALREADY_ENDED, detail=f"user {batch.rejecter!r} rejected the batch")
-
-
 def _withdrawn(batch: Batch) -> Refusal:
-    return Refusal(reason=RefusalReason.ALREADY_ENDED, detail=f"the batch was withdrawn: {batch.withdrawn}")
+    return refuse(RefusalReason.ALREADY_ENDED, f"the batch was withdrawn: {batch.withdrawn}")
 
 
 def _wrong_state(batch: Batch) -> Refusal:
-    return Refusal(reason=RefusalReason.WRONG_STATE, detail=f"the batch is {batch.state.value}")
+    return refuse(RefusalReason.WRONG_STATE, f"the batch is {batch.state.value}")
 
 
 def evolve_batch(batch: Batch | None, batch_id: str, event: Event) -> Batch:

@@ -1,10 +1,15 @@
-"""The commands of a batch. :func:`~sat_hook.domain.batch.decide_batch` decides them."""
+"""The commands of a batch. :func:`~sat_hook.domain.batch.decide_batch` decides them.
+
+Most steps only :class:`~sat_hook.domain.decision.Record` what they found: rows, verdicts, the balance,
+prices, guards, funds, chunks, results, deliveries, and approvals that do not count.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from sat_hook.domain import batch_events as happened
+from sat_hook.domain.decision import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,13 +18,6 @@ class Submit:
 
     submitted: happened.BatchSubmitted
     preparations: tuple[happened.OrderFileMended | happened.BatchStartPlanned, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TakeInRows:
-    """Record a run of rows; runs follow each other without a gap."""
-
-    taken: happened.RowsTakenIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,104 +41,12 @@ class WithdrawBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class CloseValidation:
-    """Every order has a verdict."""
-
-    valid: int
-    rejected: int
-
-
-@dataclass(frozen=True, slots=True)
-class RecordBalance:
-    """Record an observation of the deposit."""
-
-    saldo_rupiah: int
-    estimate_rupiah: int
-
-
-@dataclass(frozen=True, slots=True)
-class CloseQuoting:
-    """Every order that can be sent has a price."""
-
-    quoted: int
-    rejected: int
-    total_rupiah: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReserveFunds:
-    """Reserve funds for orders up to a row. Requires the account's funds lock."""
-
-    reserved: happened.FundsReserved
-
-
-@dataclass(frozen=True, slots=True)
-class Complete:
-    """Complete the batch: nothing is left to wait for."""
-
-    counts: dict[str, int]
-    charged_rupiah: int
-
-
-@dataclass(frozen=True, slots=True)
-class RecordResults:
-    """Record a result file, as of a position of the log."""
-
-    written: happened.BatchResultsWritten
-
-
-@dataclass(frozen=True, slots=True)
-class RecordDelivery:
-    """Record that goods were handed out."""
-
-    orders: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReportStoppedChunk:
-    """Record that sending stopped before all rows of a chunk were sent; raises an alert."""
-
-    stopped: happened.ChunkStopped
-
-
-@dataclass(frozen=True, slots=True)
-class RecordBatchRun:
-    """Record that a run of the batch started or was refused."""
-
-    run: happened.BatchRunStarted | happened.BatchRunRefused
-
-
-@dataclass(frozen=True, slots=True)
-class RecordGuarding:
-    """Record that the guards checked every order that can be sent."""
-
-    tally: happened.GuardTally
-
-
-@dataclass(frozen=True, slots=True)
-class Reopen:
-    """Reopen a completed batch that has orders to send again."""
-
-    orders: int
-
-
-@dataclass(frozen=True, slots=True)
 class RequestApproval:
     """Request the approval of so many persons. From here on only approved orders of the batch are sent."""
 
     terms: happened.ApprovalTerms
     held: int
     persons: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class RefuseApproval:
-    """Record an approval that does not count."""
-
-    reason: happened.ApprovalRefusal
-    detail: str
-    approver: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,24 +75,6 @@ class RejectApproval:
     reason: str | None = None
 
 
-ApprovalCommand = RequestApproval | RefuseApproval | LeaveOut | ApproveBatch | RejectApproval
+ApprovalCommand = RequestApproval | LeaveOut | ApproveBatch | RejectApproval
 
-BatchCommand = (
-    Submit
-    | TakeInRows
-    | CloseIntake
-    | RefuseBatch
-    | CloseValidation
-    | RecordBalance
-    | CloseQuoting
-    | ReserveFunds
-    | Complete
-    | RecordResults
-    | RecordDelivery
-    | ReportStoppedChunk
-    | RecordBatchRun
-    | RecordGuarding
-    | Reopen
-    | ApprovalCommand
-    | WithdrawBatch
-)
+BatchCommand = Submit | Record | CloseIntake | RefuseBatch | ApprovalCommand | WithdrawBatch

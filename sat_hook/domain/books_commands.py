@@ -1,4 +1,8 @@
-"""The commands of an account's books. ``sat_hook.domain.books_decisions`` decides them."""
+"""The commands of an account's books. ``sat_hook.domain.books_decisions`` decides them.
+
+Observations of the deposit, imported settlement files, files set aside and decisions about breaks are
+:class:`~sat_hook.domain.decision.Record` commands.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from sat_hook.domain import books_events as happened
-
-
-@dataclass(frozen=True, slots=True)
-class RecordObservation:
-    """Record an observation of the deposit."""
-
-    observed: happened.DepositObserved
+from sat_hook.domain.decision import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +25,11 @@ class RecordTopUp:
 
 
 @dataclass(frozen=True, slots=True)
-class ImportSettlement:
-    """Register a stored settlement file."""
-
-    imported: happened.SettlementImported
-
-
-@dataclass(frozen=True, slots=True)
 class ReplaceSettlements:
     """Register a settlement file that replaces the files of its day with these digests."""
 
     imported: happened.SettlementImported
     rivals: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SetSettlementAside:
-    """Keep a settlement file from counting."""
-
-    aside: happened.SettlementSetAside
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +61,6 @@ class RecordClose:
 
 
 @dataclass(frozen=True, slots=True)
-class DecideBreak:
-    """Explain, resolve or write off a break."""
-
-    decided: happened.BreakDecided
-
-
-@dataclass(frozen=True, slots=True)
 class PrepareDay:
     """Sign the newest close of a day as its preparer."""
 
@@ -110,15 +87,12 @@ class CertifyDay:
 
 
 BooksCommand = (
-    RecordObservation
+    Record
     | RecordTopUp
-    | ImportSettlement
     | ReplaceSettlements
-    | SetSettlementAside
     | ClearSettlement
     | ChooseSettlement
     | RecordClose
-    | DecideBreak
     | PrepareDay
     | CertifyDay
 )

@@ -11,7 +11,7 @@ from sat_hook.domain import settlement_files
 from sat_hook.domain.account import AccountStanding, evolve_account, new_account
 from sat_hook.domain.books import AccountBooks
 from sat_hook.domain.breaks import BreakCategory, BreakState
-from sat_hook.domain.decision import Decider, Decision, Refusal, RefusalReason, refuse
+from sat_hook.domain.decision import Decider, Decision, Record, Refusal, RefusalReason, refuse
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import StreamKind
 from sat_hook.domain.people import is_same_person
@@ -54,15 +54,15 @@ def _evolve(ledger: AccountLedger, _key: str, event: Event, _occurred_at: dateti
 def decide_books(books: AccountBooks, command: asked.BooksCommand) -> Decision:
     """The events that ``command`` appends, or why it changes nothing."""
     match command:
-        case asked.RecordObservation(observed=observed):
+        case Record(event=happened.DepositObserved() as observed):
             return _record_observation(books, observed)
         case asked.RecordTopUp(recorded=recorded, now=now):
             return _record_top_up(books, recorded, now)
-        case asked.ImportSettlement(imported=imported):
+        case Record(event=happened.SettlementImported() as imported):
             return settlement_files.record_settlement(books, imported)
         case asked.ReplaceSettlements(imported=imported, rivals=rivals):
             return settlement_files.replace_rivals(books, imported, rivals)
-        case asked.SetSettlementAside(aside=aside):
+        case Record(event=happened.SettlementSetAside() as aside):
             return settlement_files.set_aside(books, aside)
         case asked.ClearSettlement(name=name, reason=reason):
             return settlement_files.clear(books, name, reason)
@@ -70,12 +70,14 @@ def decide_books(books: AccountBooks, command: asked.BooksCommand) -> Decision:
             return settlement_files.choose(books, day, file, reason)
         case asked.RecordClose():
             return _record_close(books, command)
-        case asked.DecideBreak(decided=decided):
+        case Record(event=happened.BreakDecided() as decided):
             return _decide_break(books, decided)
         case asked.PrepareDay():
             return _prepare_day(books, command)
         case asked.CertifyDay():
             return _certify_day(books, command)
+        case _:
+            raise TypeError(f"{command} is not a command of the books")
 
 
 def _record_observation(books: AccountBooks, event: happened.DepositObserved) -> Decision:

@@ -60,6 +60,16 @@ class Refusal(BaseModel):
 Decision = tuple[Event, ...] | Refusal
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The command to append an event as it is: what a step found, or a person did, is its whole content.
+
+    The rules of the stream decide whether its state allows the event.
+    """
+
+    event: Event
+
+
 def refuse(reason: RefusalReason, detail: str = "") -> Refusal:
     """Make a refusal with its reason."""
     return Refusal(reason=reason, detail=detail)

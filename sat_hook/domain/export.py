@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from sat_hook.domain.decision import Decider, Decision, RefusalReason, nothing_yet, refuse
+from sat_hook.domain.decision import Decider, Decision, Record, RefusalReason, nothing_yet, refuse
 from sat_hook.domain.event import Event, register
 from sat_hook.domain.event_record import StreamKind
 
@@ -64,35 +64,21 @@ class Export(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class RequestExport:
-    """Request the evidence of a period."""
-
-    requested: ExportRequested
-
-
-@dataclass(frozen=True, slots=True)
-class RecordExportWritten:
-    """Record that the pack was written."""
-
-    written: ExportWritten
-
-
-@dataclass(frozen=True, slots=True)
 class HandOutExport:
     """Record that the actor received the newest pack."""
 
 
-ExportCommand = RequestExport | RecordExportWritten | HandOutExport
+ExportCommand = Record | HandOutExport
 
 
 def decide_export(export: Export | None, command: ExportCommand) -> Decision:
     """The events that ``command`` appends to ``export``, or why it changes nothing."""
-    if isinstance(command, RequestExport):
-        return (command.requested,) if export is None else refuse(RefusalReason.ALREADY_SO)
-    if export is None:
-        return refuse(RefusalReason.NO_SUCH_EXPORT)
     match command:
-        case RecordExportWritten(written=written):
+        case Record(event=ExportRequested() as requested):
+            return (requested,) if export is None else refuse(RefusalReason.ALREADY_SO)
+        case _ if export is None:
+            return refuse(RefusalReason.NO_SUCH_EXPORT)
+        case Record(event=ExportWritten() as written):
             if (export.uri, export.digest) == (written.uri, written.digest):
                 return refuse(RefusalReason.ALREADY_SO, "the same pack is already there")
             return (written,)
@@ -103,6 +89,8 @@ def decide_export(export: Export | None, command: ExportCommand) -> Decision:
                     f"export {export.export_id}: found no pack yet; expected the DAG audit_export to end",
                 )
             return (ExportHandedOut(digest=export.digest),)
+        case _:
+            raise TypeError(f"{command} is not a command of an export")
 
 
 def evolve_export(export: Export | None, export_id: str, event: Event, occurred_at: datetime) -> Export:

@@ -17,8 +17,8 @@ from sat_hook.domain.account_rules import (
     RuleValues,
     looser_than,
 )
-from sat_hook.domain.batch_commands import RecordBatchRun
 from sat_hook.domain.batch_events import BatchRunRefused, BatchRunStarted
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.guards import NO_RULES, AccountRules
 from sat_hook.pipeline.errors import RunRefusedError
@@ -87,7 +87,7 @@ def start_batch_run(
 
     def refuse(text: str) -> RunRefusedError:
         refused = BatchRunRefused(run=asked.run, parameters=given, reason=text)
-        handler.apply_to_batch(batch_id, RecordBatchRun(refused), provenance)
+        handler.apply_to_batch(batch_id, Record(refused), provenance)
         return RunRefusedError(text)
 
     if owner := owner_of_client(handler.store, account, asked.client):
@@ -102,7 +102,7 @@ def start_batch_run(
     )
     events = handler.store.read_stream(StreamId(StreamKind.BATCH, batch_id))
     if not any(e.type_name == started.type_name and e.event == started for e in events):
-        handler.apply_to_batch(batch_id, RecordBatchRun(started), provenance)
+        handler.apply_to_batch(batch_id, Record(started), provenance)
     return rules
 
 

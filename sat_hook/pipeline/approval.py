@@ -14,13 +14,12 @@ from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import (
     ApproveBatch,
     LeaveOut,
-    RefuseApproval,
     RefuseBatch,
     RejectApproval,
     RequestApproval,
 )
-from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalTerms
-from sat_hook.domain.decision import Refusal, RefusalReason
+from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalRefused, ApprovalTerms
+from sat_hook.domain.decision import Record, Refusal, RefusalReason
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.guards import AccountRules, amount_of, counts
@@ -349,8 +348,8 @@ def _ending(order: Order, text: str) -> OrderCommand:
 def _refuse(
     handler: CommandHandler, batch: Batch, reason: ApprovalRefusal, detail: str, provenance: Provenance
 ) -> None:
-    command = RefuseApproval(reason, detail, user_of(provenance) or "")
-    handler.apply_to_batch(batch.batch_id, command, provenance)
+    refused = ApprovalRefused(reason=reason, detail=detail, approver=user_of(provenance) or "")
+    handler.apply_to_batch(batch.batch_id, Record(refused), provenance)
 
 
 def _as_answerer(user: str, provenance: Provenance) -> Provenance:

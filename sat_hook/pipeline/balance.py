@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.domain.batch import BatchState
-from sat_hook.domain.batch_commands import RecordBalance
+from sat_hook.domain.batch_events import BalanceChecked
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.rupiah import rupiah
@@ -52,5 +53,6 @@ def check_balance(
         else:
             unpriced += 1
     if batch.state is BatchState.VALIDATED:
-        handler.apply_to_batch(batch_id, RecordBalance(saldo_rupiah, estimate), provenance)
+        checked = BalanceChecked(saldo_rupiah=saldo_rupiah, estimate_rupiah=estimate)
+        handler.apply_to_batch(batch_id, Record(checked), provenance)
     return BalanceReport(saldo_rupiah, estimate, priced, unpriced)

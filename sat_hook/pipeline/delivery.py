@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.batch import Batch
-from sat_hook.domain.batch_commands import RecordDelivery
+from sat_hook.domain.batch_events import GoodsDelivered
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState
@@ -49,7 +50,8 @@ def deliver(
     succeeded = list(each_order(store, OrderSlice(batch_id, (OrderState.SUCCEEDED,))))
     if not succeeded:
         raise BatchStoppedError(f"batch {batch_id} has no succeeded order, so there is nothing to deliver")
-    CommandHandler(store, clock).apply_to_batch(batch_id, RecordDelivery(len(succeeded), reason), provenance)
+    delivered = GoodsDelivered(orders=len(succeeded), reason=reason)
+    CommandHandler(store, clock).apply_to_batch(batch_id, Record(delivered), provenance)
     rows = (
         (
             order.order_id,

@@ -16,9 +16,9 @@ from sat_hook.commands.errors import ContentionError
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.domain.amounts import is_above_quote
 from sat_hook.domain.batch import Batch
-from sat_hook.domain.batch_commands import ReportStoppedChunk
 from sat_hook.domain.batch_events import ChunkStopped, StopCause
 from sat_hook.domain.business_day import day_bounds
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.funds import is_reserved
 from sat_hook.domain.order import Order, OrderState
@@ -177,7 +177,7 @@ class ChunkExecutor:
         stopped = ChunkStopped(first_row=which.first_row, last_row=which.last_row, unsent=unsent, cause=cause)
         # The task fails and says so in any case; a failed alert must not hide the reason.
         with suppress(ContentionError, StoreUnavailableError):
-            self._handler.apply_to_batch(which.batch_id, ReportStoppedChunk(stopped), self._provenance)
+            self._handler.apply_to_batch(which.batch_id, Record(stopped), self._provenance)
 
     def _sendable(self, batch: Batch, orders: list[Order]) -> list[Order]:
         """The orders that the guards admitted and that have a reservation."""

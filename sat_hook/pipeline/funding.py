@@ -17,9 +17,9 @@ from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_
 from sat_hook.domain import funds
 from sat_hook.domain.account import ReportMovement
 from sat_hook.domain.batch import Batch, BatchState
-from sat_hook.domain.batch_commands import RefuseBatch, ReserveFunds
+from sat_hook.domain.batch_commands import RefuseBatch
 from sat_hook.domain.batch_events import FundsReserved, ShortFundsPolicy
-from sat_hook.domain.decision import Refusal
+from sat_hook.domain.decision import Record, Refusal
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.funds import BalanceObservation, Movement, MovementKind
 from sat_hook.domain.grouping import grouped
@@ -306,7 +306,7 @@ def _renewed(handler: CommandHandler, chosen: list[Unreserved], provenance: Prov
 
 
 def _append(handler: CommandHandler, batch: Batch, reserved: FundsReserved, provenance: Provenance) -> Batch:
-    after, refusal = handler.apply_to_batch(batch.batch_id, ReserveFunds(reserved), provenance)
+    after, refusal = handler.apply_to_batch(batch.batch_id, Record(reserved), provenance)
     if isinstance(refusal, Refusal):
         # An exception that leaves the block also rolls the renewals back.
         raise ContentionError(f"batch {batch.batch_id} changed while funds were reserved: {refusal.detail}")

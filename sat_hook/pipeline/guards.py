@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.domain.batch import Batch, BatchState
-from sat_hook.domain.batch_commands import RecordGuarding, Reopen
-from sat_hook.domain.batch_events import GuardTally
+from sat_hook.domain.batch_events import BatchGuarded, BatchReopened, GuardTally
 from sat_hook.domain.business_day import day_bounds
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.guards import (
@@ -72,7 +72,7 @@ def guard_batch(
         with ledger.locked(batch.account) as account:
             ruled_on += _rule_on_group(handler, account, batch, group, rules, provenance)
     tally = _tally(handler.store, batch_id)
-    handler.apply_to_batch(batch_id, RecordGuarding(tally), provenance)
+    handler.apply_to_batch(batch_id, Record(BatchGuarded(tally=tally)), provenance)
     return GuardReport(tally, ruled_on)
 
 
@@ -83,7 +83,9 @@ def reopen(handler: CommandHandler, batch_id: str, provenance: Provenance) -> Ba
         return batch
     waiting = [c for c in handler.store.count_by_state(batch_id) if c.state is OrderState.QUOTED]
     if waiting:
-        batch, _ = handler.apply_to_batch(batch_id, Reopen(waiting[0].orders), provenance)
+        batch, _ = handler.apply_to_batch(
+            batch_id, Record(BatchReopened(orders=waiting[0].orders)), provenance
+        )
     return batch
 
 

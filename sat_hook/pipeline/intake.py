@@ -14,9 +14,9 @@ from itertools import islice
 
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, OrderCommandResult, load_batch
 from sat_hook.domain.batch import Batch, BatchState
-from sat_hook.domain.batch_commands import CloseIntake, RefuseBatch, TakeInRows
+from sat_hook.domain.batch_commands import CloseIntake, RefuseBatch
 from sat_hook.domain.batch_events import RowSetAside, RowsTakenIn, RowVerdict
-from sat_hook.domain.decision import RefusalReason
+from sat_hook.domain.decision import Record, RefusalReason
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import digest_of, payload_digest, request_id_of
 from sat_hook.domain.order import Order, OrderState
@@ -174,7 +174,7 @@ def _take_in_run(
         orders=len(run) - len(set_aside),
         set_aside=tuple(set_aside),
     )
-    after, refusal = handler.apply_to_batch(batch.batch_id, TakeInRows(taken), provenance)
+    after, refusal = handler.apply_to_batch(batch.batch_id, Record(taken), provenance)
     # Overtaken: another run of this task has recorded these rows. Continue from where it stands.
     assert refusal is None or after.last_row_read >= taken.last_row or after.state.is_final
     return after

@@ -12,7 +12,8 @@ from datetime import timedelta
 
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, OrderCommandResult, load_batch
 from sat_hook.domain.batch import Batch, BatchState
-from sat_hook.domain.batch_commands import CloseQuoting
+from sat_hook.domain.batch_events import BatchQuoted
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Quote, Reject
@@ -210,12 +211,12 @@ def close_quoting(handler: CommandHandler, batch_id: str, provenance: Provenance
     unpriced_ends = (OrderState.REJECTED, OrderState.CANCELLED)
     priced = [count for state, count in counts.items() if state not in unpriced_ends]
     rejected = counts.get(OrderState.REJECTED)
-    command = CloseQuoting(
+    priced_all = BatchQuoted(
         quoted=sum(count.orders for count in priced),
         rejected=rejected.orders if rejected else 0,
         total_rupiah=sum(count.quoted_rupiah for count in priced),
     )
-    batch, _ = handler.apply_to_batch(batch_id, command, provenance)
+    batch, _ = handler.apply_to_batch(batch_id, Record(priced_all), provenance)
     return batch
 
 

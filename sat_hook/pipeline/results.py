@@ -12,8 +12,14 @@ from dataclasses import dataclass, replace
 
 from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.domain.batch import Batch, BatchState
-from sat_hook.domain.batch_commands import Complete, RecordResults
-from sat_hook.domain.batch_events import BatchResultsWritten, RowSetAside, RowsTakenIn, RowVerdict
+from sat_hook.domain.batch_events import (
+    BatchCompleted,
+    BatchResultsWritten,
+    RowSetAside,
+    RowsTakenIn,
+    RowVerdict,
+)
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import Order, OrderState
@@ -133,8 +139,8 @@ def complete(handler: CommandHandler, batch_id: str, provenance: Provenance) -> 
     finish_withdrawal(handler, load_batch(handler.store, batch_id), provenance)
     summary = summarise(handler.store, batch_id)
     if summary.is_complete and not summary.batch.state.is_final:
-        command = Complete(summary.orders_by_state, summary.charged_rupiah)
-        batch, _ = handler.apply_to_batch(batch_id, command, provenance)
+        completed = BatchCompleted(counts=summary.orders_by_state, charged_rupiah=summary.charged_rupiah)
+        batch, _ = handler.apply_to_batch(batch_id, Record(completed), provenance)
         return replace(summary, batch=batch)
     return summary
 
@@ -156,7 +162,7 @@ def write_results(
         counts=file.summary.orders_by_state,
         charged_rupiah=file.summary.charged_rupiah,
     )
-    handler.apply_to_batch(batch_id, RecordResults(written), provenance)
+    handler.apply_to_batch(batch_id, Record(written), provenance)
     return replace(file, uri=uri)
 
 

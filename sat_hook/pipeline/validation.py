@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
 from sat_hook.domain.batch import Batch, BatchState
-from sat_hook.domain.batch_commands import CloseValidation, RefuseBatch
+from sat_hook.domain.batch_commands import RefuseBatch
+from sat_hook.domain.batch_events import BatchValidated
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState
@@ -89,7 +91,8 @@ def validate_orders(
             f"batch {batch_id} waits: {bad} of {batch.orders + batch.set_aside} rows are bad; run it again "
             "with on_bad_rows=proceed to pay the good ones"
         )
-    batch, _ = handler.apply_to_batch(batch_id, CloseValidation(valid, rejected), provenance)
+    validated = BatchValidated(valid=valid, rejected=rejected)
+    batch, _ = handler.apply_to_batch(batch_id, Record(validated), provenance)
     return ValidationReport(batch, valid, rejected)
 
 

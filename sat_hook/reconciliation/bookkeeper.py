@@ -7,9 +7,9 @@ from datetime import date, timedelta
 from sat_hook.commands.aggregates import books_aggregate
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.books import AccountBooks, fold_books
-from sat_hook.domain.books_commands import BooksCommand, RecordObservation
+from sat_hook.domain.books_commands import BooksCommand
 from sat_hook.domain.books_events import DepositObserved
-from sat_hook.domain.decision import RefusalReason
+from sat_hook.domain.decision import Record, RefusalReason
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.identity import account_id_of
@@ -63,7 +63,7 @@ class BookKeeper:
                 f"the deposit of account {event.account!r}: found a look of {event.received_at:%F %T} UTC on "
                 f"this machine's clock; expected one within {CLOCK_TOLERANCE} of the database's {now:%F %T}"
             )
-        return self.post(event.account, RecordObservation(event), provenance)
+        return self.post(event.account, Record(event), provenance)
 
     def input_position(self, day: date) -> int:
         """Return the last settled position that may change the close of ``day``; 0 when the log is empty."""

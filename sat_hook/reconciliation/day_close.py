@@ -9,10 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from sat_hook.domain.books_commands import ClearSettlement, RecordClose, SetSettlementAside
+from sat_hook.domain.books_commands import ClearSettlement, RecordClose
 from sat_hook.domain.books_events import BreaksRecorded, DayClosed, SetAsideCause, SettlementSetAside
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.business_day import BusinessDay
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.grouping import grouped
 from sat_hook.reconciliation import deposit_match
@@ -62,7 +63,7 @@ def close_day(
                 rivals=(),
             )
             if day.day in keeper.books(account).certified or not keeper.post(
-                account, SetSettlementAside(aside), provenance
+                account, Record(aside), provenance
             ):
                 raise
 

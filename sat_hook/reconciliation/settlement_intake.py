@@ -14,18 +14,13 @@ import psycopg2
 from sat_hook.commands.errors import ContentionError
 from sat_hook.domain import settlement_files
 from sat_hook.domain.books import AccountBooks, PostedSettlement
-from sat_hook.domain.books_commands import (
-    BooksCommand,
-    ClearSettlement,
-    ImportSettlement,
-    ReplaceSettlements,
-    SetSettlementAside,
-)
+from sat_hook.domain.books_commands import BooksCommand, ClearSettlement, ReplaceSettlements
 from sat_hook.domain.books_events import (
     SetAsideCause,
     SettlementImported,
     SettlementSetAside,
 )
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.settlement_mapping import SettlementMapping
@@ -220,7 +215,7 @@ class Intake:
             self._ask(arrivals, event, rivals)
             return
         else:
-            command = ImportSettlement(event)
+            command = Record(event)
         if self.keeper.post(self.account, command, self.provenance):
             _log.info("%s: %s rows for %s.", name, f"{event.rows:,}", day)
             arrivals.imported += 1
@@ -274,7 +269,7 @@ class Intake:
 
     def _post_aside(self, arrivals: Arrivals, event: SettlementSetAside) -> None:
         _log.warning("%s does not count: %s", event.name, event.reason)
-        if self.keeper.post(self.account, SetSettlementAside(event), self.provenance):
+        if self.keeper.post(self.account, Record(event), self.provenance):
             arrivals.aside.append(event)
 
     def _clear(self, name: str, reason: str) -> None:

@@ -12,9 +12,10 @@ from sat_hook.catalogue.snapshot import take_snapshot
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.account import RecordSearch
-from sat_hook.domain.books_commands import ClearSettlement, ReplaceSettlements, SetSettlementAside
+from sat_hook.domain.books_commands import ClearSettlement, ReplaceSettlements
 from sat_hook.domain.books_events import SetAsideCause, SettlementSetAside
 from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.guards import NO_RULES, AccountRules
@@ -100,7 +101,7 @@ def files_set_aside(line: Line) -> None:
         reason="settlement-2026-11-02.csv counts until a person chooses",
         rivals=(counting.event.digest,),
     )
-    day.keeper.post("books", SetSettlementAside(asked), BY_TEST)
+    day.keeper.post("books", Record(asked), BY_TEST)
     choose_file(day.keeper, "books", DAY.day, second.name, "the first one was not complete", PREPARER)
     day.keeper.post("books", ReplaceSettlements(second, asked.rivals), BY_TEST)
 

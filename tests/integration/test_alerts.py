@@ -17,8 +17,8 @@ from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.account import ReportMovement
 from sat_hook.domain.alerts import ALERTING_TYPES, Alert, AlertKind, AlertMessage, messages_of
-from sat_hook.domain.batch_commands import ReportStoppedChunk
 from sat_hook.domain.batch_events import ChunkStopped, StopCause
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event import Event, registered_events
 from sat_hook.domain.funds import Movement, MovementKind
 from sat_hook.hooks.application_database import ApplicationHook
@@ -156,7 +156,7 @@ def test_news_of_batches_and_accounts_is_noted_with_whose_it_is(kept: Kept) -> N
     store.append([submitted()], BY_TEST, T0)
     handler = CommandHandler(store, kept.clock)
     stopped = ChunkStopped(first_row=2, last_row=500, unsent=120, cause=StopCause.BREAKER)
-    handler.apply_to_batch(BATCH, ReportStoppedChunk(stopped), BY_TEST)
+    handler.apply_to_batch(BATCH, Record(stopped), BY_TEST)
     movement = Movement(MovementKind.FOREIGN_SPEND, expected_rupiah=1_000_000, found_rupiah=400_000)
     handler.apply_to_account(ACCOUNT, ReportMovement(movement, T0, T0 - timedelta(hours=1)), BY_TEST)
     assert kept.collect() == 2

@@ -20,8 +20,8 @@ from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import OrderCommandRequest
 from sat_hook.domain import legacy_events as legacy
 from sat_hook.domain.batch import Batch, evolve_batch
-from sat_hook.domain.batch_commands import RecordResults
 from sat_hook.domain.batch_events import BatchResultsWritten
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_commands import RecordStatus
@@ -222,7 +222,7 @@ def test_files_that_an_earlier_release_wrote_are_known(line: Line, database: App
     written = BatchResultsWritten(
         uri=uri, digest=file.digest, rows=1, position=file.position, counts=counts, charged_rupiah=0
     )
-    line.handler.apply_to_batch(batch_id, RecordResults(written), BY_TEST)
+    line.handler.apply_to_batch(batch_id, Record(written), BY_TEST)
     position = line.store.close_position()
     assert Finished(line, database, batch_id, position).replay().reports == {
         "result files": {Verdict.EQUAL: 1}

@@ -15,12 +15,8 @@ from sat_hook.application.rights import Right
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain import batch_events, order_events
 from sat_hook.domain.account_rules import RuleValues
-from sat_hook.domain.batch_commands import (
-    Complete,
-    RecordBatchRun,
-    RequestApproval,
-    WithdrawBatch,
-)
+from sat_hook.domain.batch_commands import RequestApproval, WithdrawBatch
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.funds import BalanceObservation
 from sat_hook.domain.guards import NO_RULES
@@ -86,7 +82,8 @@ class Office:
 
     def complete(self, batch_id: str) -> None:
         """Nothing of the batch is left to do."""
-        self.handler.apply_to_batch(batch_id, Complete({}, 0), BY_TEST)
+        completed = batch_events.BatchCompleted(counts={}, charged_rupiah=0)
+        self.handler.apply_to_batch(batch_id, Record(completed), BY_TEST)
 
     def withdraw(self, batch_id: str) -> None:
         """A person takes it back."""
@@ -100,7 +97,7 @@ class Office:
             rules=RuleValues.of(NO_RULES),
             parameters={"batch_id": batch_id},
         )
-        self.handler.apply_to_batch(batch_id, RecordBatchRun(run), MAKER)
+        self.handler.apply_to_batch(batch_id, Record(run), MAKER)
 
 
 SENT = order_events.CheckoutRequested(

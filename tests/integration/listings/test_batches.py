@@ -13,8 +13,9 @@ from sat_hook.application.listings import ListingRefusedError
 from sat_hook.application.person import RightMissingError
 from sat_hook.commands.errors import BatchNotFoundError
 from sat_hook.domain import order_events
-from sat_hook.domain.batch_commands import RejectApproval, Submit, TakeInRows
+from sat_hook.domain.batch_commands import RejectApproval, Submit
 from sat_hook.domain.batch_events import BatchSource, BatchSubmitted, RowSetAside, RowsTakenIn, RowVerdict
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import batch_id_of
 from sat_hook.domain.order import OrderState
@@ -164,7 +165,7 @@ def test_refused_rows_need_a_person(office: Office) -> None:
     )
     office.handler.apply_to_batch(batch_id, Submit(submitted), BY_TEST)
     taken = RowsTakenIn(first_row=1, last_row=3, orders=0, set_aside=rows)
-    office.handler.apply_to_batch(batch_id, TakeInRows(taken), BY_TEST)
+    office.handler.apply_to_batch(batch_id, Record(taken), BY_TEST)
     (row,) = office.lists.batches(BatchQuery(), SEER).items
     assert (row.standing, row.rows, row.needs_rows) == (BatchStanding.CHECKING, 3, 2)
     found = office.lists.batch(batch_id, SEER)

@@ -12,7 +12,7 @@ import pytest
 
 from sat_hook.audit.rebuild import compare_projections
 from sat_hook.commands.handler import CommandHandler
-from sat_hook.domain.batch_commands import TakeInRows
+from sat_hook.domain.batch_events import RowsTakenIn
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.pipeline.intake import take_in
@@ -106,7 +106,7 @@ def dying_before_its_rows_are_recorded() -> Iterator[None]:
     real = CommandHandler.apply_to_batch
 
     def die(self: CommandHandler, batch_id: str, command: object, *rest: object) -> object:
-        if isinstance(command, TakeInRows):
+        if isinstance(getattr(command, "event", None), RowsTakenIn):
             raise _Killed
         return real(self, batch_id, command, *rest)  # type: ignore[arg-type]
 

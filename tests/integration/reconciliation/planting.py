@@ -9,14 +9,10 @@ from pathlib import Path
 
 from sat_hook.domain import books_events
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.books_commands import (
-    ImportSettlement,
-    RecordObservation,
-    RecordTopUp,
-    SetSettlementAside,
-)
+from sat_hook.domain.books_commands import RecordTopUp
 from sat_hook.domain.books_events import SettlementMapping
 from sat_hook.domain.business_day import BusinessDay
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import digest_of, payload_digest, request_id_of
@@ -181,7 +177,7 @@ class Planted:
             received_at=at,
             response_digest="a" * 64,
         )
-        self.keeper.post(self.account, RecordObservation(seen), BY_TEST)
+        self.keeper.post(self.account, Record(seen), BY_TEST)
 
     def top_up(self, rupiah: int, at: datetime = NOON, reference: str = "BCA-1") -> None:
         """A person records a top-up."""
@@ -220,7 +216,7 @@ class Planted:
             mapping=mapping,
             replaces_earlier=replaces,
         )
-        self.keeper.post(self.account, ImportSettlement(event), BY_TEST)
+        self.keeper.post(self.account, Record(event), BY_TEST)
 
     def set_aside(self, name: str, reason: str, day: date = DAY.day) -> None:
         """A settlement file comes that does not count."""
@@ -233,7 +229,7 @@ class Planted:
             reason=f"{name}: {reason}",
             rivals=(),
         )
-        self.keeper.post(self.account, SetSettlementAside(event), BY_TEST)
+        self.keeper.post(self.account, Record(event), BY_TEST)
 
     def close(self, day: BusinessDay = DAY) -> Closed:
         """Close the day."""

@@ -9,10 +9,10 @@ import pytest
 
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain import order_events as happened
-from sat_hook.domain.books_commands import ImportSettlement
 from sat_hook.domain.books_events import DepositObserved, SettlementMapping
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.business_day import BusinessDay
+from sat_hook.domain.decision import Record
 from sat_hook.reconciliation import book_commands
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.day_sequence import days_to_close
@@ -235,7 +235,7 @@ def test_files_of_a_day_may_tell_different_things(day: Planted) -> None:
         content=plain.encode(),
         mapping=SettlementMapping(),
     )
-    day.keeper.post(day.account, ImportSettlement(event), BY_TEST)
+    day.keeper.post(day.account, Record(event), BY_TEST)
     day.settle(*day.usual_rows("good-2", "good-1"), day.settlement_row("good-1", product="100k-indosat"))
     day.observe(CLOSES + SECOND)
     assert described(only(day.close().close)) == ("settlement", "attribute", "good-1", 0)

@@ -20,19 +20,12 @@ from sat_hook.commands.aggregates import (
 from sat_hook.commands.errors import BatchNotFoundError, ContentionError
 from sat_hook.commands.handler import ROUNDS, CommandHandler, OrderCommandRequest
 from sat_hook.domain.account import PauseAccount, ReportPriceList
-from sat_hook.domain.batch_commands import RecordDelivery, Submit, WithdrawBatch
-from sat_hook.domain.batch_events import BatchSubmitted
-from sat_hook.domain.books_commands import RecordObservation
+from sat_hook.domain.batch_commands import Submit, WithdrawBatch
+from sat_hook.domain.batch_events import BatchSubmitted, GoodsDelivered
 from sat_hook.domain.books_events import DepositObserved
-from sat_hook.domain.decision import RefusalReason
+from sat_hook.domain.decision import Record, RefusalReason
 from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId
-from sat_hook.domain.export import (
-    ExportRequested,
-    ExportWritten,
-    HandOutExport,
-    RecordExportWritten,
-    RequestExport,
-)
+from sat_hook.domain.export import ExportRequested, ExportWritten, HandOutExport
 from sat_hook.domain.identity import account_id_of, batch_id_of, export_id_of
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_commands import Receive, Reject, Validate
@@ -54,10 +47,10 @@ PACK = ExportWritten(
 )
 
 
-def seen(minutes: int) -> RecordObservation:
+def seen(minutes: int) -> Record:
     """A look at the deposit so long after the first."""
     at = T0 + timedelta(minutes=minutes)
-    return RecordObservation(
+    return Record(
         DepositObserved(
             account=ACCOUNT, saldo_rupiah=minutes, requested_at=at, received_at=at, response_digest=None
         )
@@ -69,7 +62,7 @@ def changed(snapshot: int) -> ReportPriceList:
     return ReportPriceList(snapshot, T0, 3, 1, "c" * 64, "s" * 64)
 
 
-REQUEST = RequestExport(
+REQUEST = Record(
     ExportRequested(
         recorded_from=T0 - timedelta(days=1), recorded_before=T0, with_personal_data=False, reason=""
     )
@@ -103,15 +96,21 @@ KINDS = [
         Validate(False, 1000),
         Reject(RejectionReason.BATCH_REFUSED, ""),
     ),
-    Kind(BATCHES, BATCH, Submit(SUBMITTED), RecordDelivery(1, "for Budi"), WithdrawBatch("wrong file")),
+    Kind(
+        BATCHES,
+        BATCH,
+        Submit(SUBMITTED),
+        Record(GoodsDelivered(orders=1, reason="for Budi")),
+        WithdrawBatch("wrong file"),
+    ),
     Kind(account_aggregate(ACCOUNT), account_id_of(ACCOUNT), PauseAccount("fraud"), changed(1), changed(2)),
     Kind(books_aggregate(ACCOUNT), account_id_of(ACCOUNT), seen(0), seen(1), seen(2)),
     Kind(
         EXPORTS,
         EXPORT,
         REQUEST,
-        RecordExportWritten(PACK),
-        RecordExportWritten(PACK.model_copy(update={"digest": "e" * 64})),
+        Record(PACK),
+        Record(PACK.model_copy(update={"digest": "e" * 64})),
     ),
 ]
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
