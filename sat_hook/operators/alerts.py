@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from airflow.sdk import Asset, AssetAlias, BaseNotifier, BaseOperator, Context, Variable
+from airflow.sdk import Asset, AssetAlias, BaseNotifier, Context, Variable
 from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.domain.alerts import Alert, AlertKind, AlertMessage, messages_of
-from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.operators.base import DatabaseOperator
 from sat_hook.pipeline.alerting import collect_alerts, tell_people
 
 #: The Airflow Variable that names the notifier; or set ``AIRFLOW_VAR_SAT_ALERTS`` in the environment.
@@ -39,26 +39,24 @@ def asset_of(kind: AlertKind) -> Asset:
     return Asset(name=f"sat_alerts_{kind.value}", uri=f"sat://alerts/{kind.value}", group="sat")
 
 
-class SATCollectAlertsOperator(BaseOperator):
+class SATCollectAlertsOperator(DatabaseOperator):
     """Note the alerts since the last run, and raise an asset event for each kind.
 
     The events' extra: ``alerts`` (their number), ``accounts``, ``batches`` and the message's ``text``, which
     may be cut. Every alert is part of an asset event, whether or not a notifier accepts it. Airflow stores
     the event together with this task's success; only then may :class:`SATSettleAnnouncedOperator`, which gets
     the keys as XCom ``announced``, record it. Until then the next run raises it again.
-
-    :param db_conn_id: the application database's connection.
     """
 
     ui_color = "#f3ead9"
+    component = "sat alerts"
 
-    def __init__(self, *, db_conn_id: str = DEFAULT_CONNECTION, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"outlets": [ALERTS], **kwargs})
-        self.db_conn_id = db_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
         """Run one round; return how many alerts of each kind were announced."""
-        application = ApplicationHook(self.db_conn_id, "sat alerts")
+        application = self.application
         book = application.alerts
         collect_alerts(application.store, book, application.settings.alerting)
         alerts = book.unannounced(ANNOUNCED_AT_ONCE)
@@ -74,25 +72,24 @@ class SATCollectAlertsOperator(BaseOperator):
         return announced
 
 
-class SATSettleAnnouncedOperator(BaseOperator):
+class SATSettleAnnouncedOperator(DatabaseOperator):
     """Record which alerts have their asset event, after the task that raised them has succeeded.
 
     :param keys: XCom ``announced`` of :class:`SATCollectAlertsOperator` (templated).
-    :param db_conn_id: the application database's connection.
     """
 
     template_fields: Sequence[str] = ("keys",)
     ui_color = "#f3ead9"
+    component = "sat alerts"
 
-    def __init__(self, *, keys: Any, db_conn_id: str = DEFAULT_CONNECTION, **kwargs: Any) -> None:
+    def __init__(self, *, keys: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.keys = keys
-        self.db_conn_id = db_conn_id
 
     def execute(self, context: Context) -> int:
         """Record them; return how many alerts there were."""
         del context
-        application = ApplicationHook(self.db_conn_id, "sat alerts")
+        application = self.application
         keys = [str(key) for key in self.keys or ()]
         application.alerts.settle_announced(keys, application.handler.clock.now())
         return len(keys)
@@ -107,27 +104,22 @@ def _extra(alerts: list[Alert]) -> dict[str, Any]:
     }
 
 
-class SATNotifyOperator(BaseOperator):
+class SATNotifyOperator(DatabaseOperator):
     """Send the alerts that were not sent yet, through the notifier that the variable ``sat_alerts`` names.
 
     The variable holds JSON: ``{"notifier": "import.path.of.a.BaseNotifier", "kwargs": {…}}``. The notifier's
     templated arguments may use ``{{ alert.subject }}``, ``{{ alert.text }}``, ``{{ alert.kind }}``,
     ``{{ alert.account }}`` and ``{{ alert.count }}``. Without the variable every alert is a warning in this
     task's log. When a notifier fails, only this task fails, and later runs try the message again.
-
-    :param db_conn_id: the application database's connection.
     """
 
     template_fields: Sequence[str] = ()
     ui_color = "#f3ead9"
-
-    def __init__(self, *, db_conn_id: str = DEFAULT_CONNECTION, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.db_conn_id = db_conn_id
+    component = "sat alerts"
 
     def execute(self, context: Context) -> dict[str, int]:
         """Run one round; return how many alerts were sent, and in how many messages."""
-        application = ApplicationHook(self.db_conn_id, "sat alerts")
+        application = self.application
         configuration = Variable.get(NOTIFIER_VARIABLE, default=None, deserialize_json=True)
         try:
             reaches_people = notifier_of(configuration) is not None

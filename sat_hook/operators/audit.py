@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.application.rollback import report_rollback
@@ -37,7 +37,7 @@ from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.business_day import WIB
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.export import ExportWritten
-from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.hooks.audit import (
     AUDIT_CONNECTION,
     audit_signer,
@@ -47,6 +47,7 @@ from sat_hook.hooks.audit import (
 )
 from sat_hook.hooks.spool import exports_folder, keep_export
 from sat_hook.operators.accounts import accounts_of_installation
+from sat_hook.operators.base import DatabaseOperator
 from sat_hook.operators.run_context import provenance_of
 
 SUNDAY = 6
@@ -55,31 +56,28 @@ STRAYS_SINCE = timedelta(hours=2)
 """How far back a run looks for rows that are not checkpoints. The nightly verification checks all rows."""
 
 
-class SATCheckpointOperator(BaseOperator):
+class SATCheckpointOperator(DatabaseOperator):
     """Sign new events of the log, and publish unpublished checkpoints. Two runs at once are harmless.
 
-    :param db_conn_id: the application database's connection.
     :param audit_conn_id: the connection with the audit key.
     """
 
     ui_color = "#e9e6f5"
+    component = "sat audit"
 
-    def __init__(
-        self, *, db_conn_id: str = DEFAULT_CONNECTION, audit_conn_id: str = AUDIT_CONNECTION, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, audit_conn_id: str = AUDIT_CONNECTION, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.db_conn_id = db_conn_id
         self.audit_conn_id = audit_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
         """Run one round; return its counts."""
-        application = ApplicationHook(self.db_conn_id, "sat audit")
+        application = self.application
         made, published = _checkpoints(application, self.audit_conn_id, provenance_of(context))
         self.log.info("Made %s checkpoints, published %s.", made, published)
         return {"made": made, "published": published}
 
 
-class SATVerifyLogOperator(BaseOperator):
+class SATVerifyLogOperator(DatabaseOperator):
     """Verify the log as ``sat log verify`` does, and raise alerts for its findings.
 
     Damage fails the task on every run until a person resolves it, and raises one alert. Stopped checkpoints
@@ -89,31 +87,29 @@ class SATVerifyLogOperator(BaseOperator):
     :param everything: verify all that was ever recorded; None: everything on Sundays (WIB), else the last
         days (templated).
     :param days: the number of those days, from the beginning of a checkpoint.
-    :param db_conn_id: the application database's connection.
     :param audit_conn_id: the connection with the audit key; its extra names older public keys.
     """
 
     template_fields: Sequence[str] = ("everything",)
     ui_color = "#e9e6f5"
+    component = "sat verify"
 
     def __init__(
         self,
         *,
         everything: bool | str | None = None,
         days: int = 2,
-        db_conn_id: str = DEFAULT_CONNECTION,
         audit_conn_id: str = AUDIT_CONNECTION,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.everything = everything
         self.days = days
-        self.db_conn_id = db_conn_id
         self.audit_conn_id = audit_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """Verify the log; return what was verified."""
-        application = ApplicationHook(self.db_conn_id, "sat verify")
+        application = self.application
         now = SystemClock().now()
         sat_keys, keyless = sat_status_keys(accounts_of_installation(), self.audit_conn_id)
         published = checkpoint_publication(application.settings)
@@ -154,36 +150,28 @@ class SATVerifyLogOperator(BaseOperator):
         return str(self.everything).lower() == "true"
 
 
-class SATExportOperator(BaseOperator):
+class SATExportOperator(DatabaseOperator):
     """Write a requested evidence pack, and store it beside the result files.
 
     The log holds the requester, the period, and whether to include personal data. A repeated run writes the
     same pack.
 
     :param export_id: what the request's route returned (templated).
-    :param db_conn_id: the application database's connection.
     :param audit_conn_id: the connection with the audit key.
     """
 
     template_fields: Sequence[str] = ("export_id",)
     ui_color = "#e9e6f5"
+    component = "sat export"
 
-    def __init__(
-        self,
-        *,
-        export_id: str,
-        db_conn_id: str = DEFAULT_CONNECTION,
-        audit_conn_id: str = AUDIT_CONNECTION,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, export_id: str, audit_conn_id: str = AUDIT_CONNECTION, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.export_id = export_id
-        self.db_conn_id = db_conn_id
         self.audit_conn_id = audit_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Write the pack; return its size and digest."""
-        application, signer = ApplicationHook(self.db_conn_id, "sat export"), audit_signer(self.audit_conn_id)
+        application, signer = self.application, audit_signer(self.audit_conn_id)
         try:
             export = load_export(application.store, self.export_id)
         except ExportNotFoundError as error:

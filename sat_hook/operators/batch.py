@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Coroutine, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
-from airflow.sdk import BaseOperator, BaseOperatorLink, Context
+from airflow.sdk import BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.application.batch_run import BatchRun, submit_waiting_rows
 from sat_hook.application.run_facts import RunFacts
 from sat_hook.domain.batch import Batch, BatchState
-from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.ports import task_ports
-from sat_hook.hooks.sat import SATHook
+from sat_hook.operators.base import SATOperator
 from sat_hook.operators.links import BatchProgressLink
 from sat_hook.operators.rules import APPROVAL_FIELD, RUN_RULES, limit_of, limits_of
 from sat_hook.operators.run_context import (
@@ -36,30 +35,17 @@ from sat_hook.pipeline.results import BatchSummary
 T = TypeVar("T")
 
 
-class SATBatchOperator(BaseOperator):
+class SATBatchOperator(SATOperator):
     """Base of the steps of one batch.
 
     :param batch_id: the batch (templated); what :class:`SATIntakeOperator` returned.
-    :param sat_conn_id: the connection of type ``sat``: the account that pays (templated).
-    :param db_conn_id: the connection of the application database.
     """
 
     template_fields: Sequence[str] = ("batch_id", "sat_conn_id")
-    ui_color = "#e8f1ec"
-    component: ClassVar[str] = "sat task"
 
-    def __init__(
-        self,
-        *,
-        batch_id: str | None = None,
-        sat_conn_id: str = SATHook.default_conn_name,
-        db_conn_id: str = DEFAULT_CONNECTION,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, batch_id: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.batch_id = batch_id
-        self.sat_conn_id = sat_conn_id
-        self.db_conn_id = db_conn_id
 
     def execute(self, context: Context) -> Any:
         """Run the step. An error that a retry cannot fix fails the task at once, with its reason."""
@@ -77,11 +63,6 @@ class SATBatchOperator(BaseOperator):
         :raises AirflowFailException: when intake itself did not succeed.
         """
         return BatchRun(task_ports(self.sat_conn_id, self.application), self.batch, facts, self.run_rules)
-
-    @property
-    def application(self) -> ApplicationHook:
-        """The application database, opened for one task."""
-        return ApplicationHook(self.db_conn_id, self.component)
 
     @property
     def batch(self) -> str:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import Context
 
-from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
+from sat_hook.operators.base import SATOperator
 from sat_hook.operators.rules import limit_of
 from sat_hook.operators.run_context import failing_for_good
 from sat_hook.operators.template_values import rendered_fields, text_or_none
 from sat_hook.protocol.messages import InquiryRequest, NameValue
 
 
-class SATInquiryOperator(BaseOperator):
+class SATInquiryOperator(SATOperator):
     """Ask SAT for the amount of a bill. It has no side effects and returns only prices, in rupiah.
 
     :param product_code: as SAT lists it (templated).
@@ -23,12 +23,10 @@ class SATInquiryOperator(BaseOperator):
     :param amount_rupiah: for open payments: the amount to pay (templated).
     :param fields: further fields of the product, by name (rendered when the task runs, never stored).
     :param downline_id: passed on to SAT (templated).
-    :param sat_conn_id: the account's connection (templated).
-    :param db_conn_id: the application database's connection, for limits that all workers share.
     """
 
     template_fields: Sequence[str] = ("product_code", "amount_rupiah", "downline_id", "sat_conn_id")
-    ui_color = "#e8f1ec"
+    component = "sat inquiry"
 
     def __init__(
         self,
@@ -38,8 +36,6 @@ class SATInquiryOperator(BaseOperator):
         amount_rupiah: int | str | None = None,
         fields: Mapping[str, str] | None = None,
         downline_id: str | None = None,
-        sat_conn_id: str = SATHook.default_conn_name,
-        db_conn_id: str = DEFAULT_CONNECTION,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -48,8 +44,6 @@ class SATInquiryOperator(BaseOperator):
         self.amount_rupiah = amount_rupiah
         self.fields = dict(fields or {})
         self.downline_id = downline_id
-        self.sat_conn_id = sat_conn_id
-        self.db_conn_id = db_conn_id
 
     def execute(self, context: Context) -> dict[str, int | str | None]:
         """Ask once; a final refusal fails the task at once, with SAT's codes."""
@@ -60,7 +54,7 @@ class SATInquiryOperator(BaseOperator):
             fields=tuple(NameValue(name=n, value=v) for n, v in rendered_fields(self, self.fields, context)),
             downline_id=text_or_none(self.downline_id),
         )
-        database = ApplicationHook(self.db_conn_id, "sat inquiry").database
+        database = self.application.database
         with failing_for_good(self.sat_conn_id):
             bill = SATHook(self.sat_conn_id, database).inquiry(request)
         self.log.info("The bill is Rp %s.", f"{bill.sales_price_rupiah:,}")

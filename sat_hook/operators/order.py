@@ -44,8 +44,6 @@ class SATCheckoutOperator(SATBatchOperator):
     :param rules: the run's own rules by name, as for SATGuardOperator (templated).
     :param on_short_funds: ``wait`` for a top-up, deferred, or ``refuse``, which ends the order (templated).
     :param wait_for_funds_hours: how long to wait at most (templated); then the task fails and can be cleared.
-    :param sat_conn_id: the account's connection (templated).
-    :param db_conn_id: the application database's connection.
     """
 
     template_fields: Sequence[str] = (

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 from urllib.parse import quote
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sat_hook.catalogue.announcement import announcement_of
@@ -17,9 +17,9 @@ from sat_hook.catalogue.weekly import Week, read_week
 from sat_hook.catalogue.weekly_page import weekly_page
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.prices import SnapshotOutcome
-from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool
+from sat_hook.operators.base import SATOperator
 from sat_hook.operators.run_context import asked_by
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.alerts import AlertBook
@@ -32,39 +32,34 @@ class PriceListDoubtedError(RuntimeError):
     """The price list is not plausible. It is stored as an attempt, and changes no price."""
 
 
-class SATSnapshotPricesOperator(BaseOperator):
+class SATSnapshotPricesOperator(SATOperator):
     """Read the price list of an account and store what changed; return counts.
 
     A list that cannot be read, or lacks too many products, is stored as an attempt and fails the task. Price
     jumps raise alerts.
 
-    :param sat_conn_id: the account's connection (templated).
-    :param db_conn_id: the application database's connection.
     :param missing_limit_percent: a list that lacks more products than this is not accepted (templated).
     :param jump_percent: a price that moved by at least this much raises an alert (templated).
     """
 
     template_fields: Sequence[str] = ("sat_conn_id", "missing_limit_percent", "jump_percent")
     ui_color = "#e6e9f5"
+    component = "sat prices"
 
     def __init__(
         self,
         *,
-        sat_conn_id: str = SATHook.default_conn_name,
-        db_conn_id: str = DEFAULT_CONNECTION,
         missing_limit_percent: int | str = DEFAULTS.missing_limit_percent,
         jump_percent: int | str = DEFAULTS.jump_percent,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.sat_conn_id = sat_conn_id
-        self.db_conn_id = db_conn_id
         self.missing_limit_percent = missing_limit_percent
         self.jump_percent = jump_percent
 
     def execute(self, context: Context) -> dict[str, Any]:
         """One snapshot."""
-        application = ApplicationHook(self.db_conn_id, "sat prices")
+        application = self.application
         with closing(SATHook(self.sat_conn_id, application.database)) as sat:
             try:
                 report = take_snapshot(
@@ -109,36 +104,31 @@ class SATSnapshotPricesOperator(BaseOperator):
             self.log.warning("%s prices moved by %s %% or more.", report.jumps, self.jump_percent)
 
 
-class SATAnnouncePricesOperator(BaseOperator):
+class SATAnnouncePricesOperator(SATOperator):
     """Announce an account's unannounced price changes, as events of the task's outlets.
 
     The task is skipped when nothing changed, so DAGs that wait for the asset do not run. See
     :func:`sat_hook.catalogue.announcement.announcement_of` for the event's extra.
 
-    :param sat_conn_id: the account's connection (templated).
-    :param db_conn_id: the application database's connection.
     :param jump_percent: a change of at least this much is called a jump (templated).
     """
 
     template_fields: Sequence[str] = ("sat_conn_id", "jump_percent")
     ui_color = "#e6e9f5"
+    component = "sat prices"
 
     def __init__(
         self,
         *,
-        sat_conn_id: str = SATHook.default_conn_name,
-        db_conn_id: str = DEFAULT_CONNECTION,
         jump_percent: int | str = DEFAULTS.jump_percent,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.sat_conn_id = sat_conn_id
-        self.db_conn_id = db_conn_id
         self.jump_percent = jump_percent
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fill in the extra of the outlets' events; return counts."""
-        history = PriceHistory(ApplicationHook(self.db_conn_id, "sat prices").database)
+        history = PriceHistory(self.application.database)
         account = SATHook(self.sat_conn_id).settings().account
         ti = context["ti"]
         # The same for every try of this task only: changes that a dead try had noted are announced again.
@@ -155,31 +145,26 @@ class SATAnnouncePricesOperator(BaseOperator):
         return {"kind": extra["kind"], "changes": len(changes), "jumps": extra["jumps"]}
 
 
-class SATSummarisePricesOperator(BaseOperator):
+class SATSummarisePricesOperator(SATOperator):
     """Write the weekly page of an account's prices to the result files; returns its URI.
 
     The same week gives the same file, so it can be run again.
 
-    :param sat_conn_id: the account's connection (templated).
-    :param db_conn_id: the application database's connection.
     :param day: a day (WIB) of the week, for example ``2026-11-23``; empty for the last complete week
         (templated).
     """
 
     template_fields: Sequence[str] = ("sat_conn_id", "day")
     ui_color = "#e6e9f5"
+    component = "sat prices"
 
     def __init__(
         self,
         *,
-        sat_conn_id: str = SATHook.default_conn_name,
-        db_conn_id: str = DEFAULT_CONNECTION,
         day: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.sat_conn_id = sat_conn_id
-        self.db_conn_id = db_conn_id
         self.day = day
 
     def execute(self, context: Context) -> str:
@@ -189,7 +174,7 @@ class SATSummarisePricesOperator(BaseOperator):
         week = Week.of(date.fromisoformat(self.day)) if self.day else Week.last_before(now)
         if week.since >= now:
             raise AirflowFailException(f"parameter day: found {self.day}; expected a week that has begun")
-        application = ApplicationHook(self.db_conn_id, "sat prices")
+        application = self.application
         history = PriceHistory(application.database)
         account = SATHook(self.sat_conn_id).settings().account
         summary = read_week(history, account, week, now)

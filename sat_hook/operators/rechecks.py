@@ -8,14 +8,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import Context
 
 from sat_hook.application.ports import Ports
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.rechecks import RecheckFinding
-from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.hooks.ports import task_ports
-from sat_hook.hooks.sat import SATHook
+from sat_hook.operators.base import SATOperator
 from sat_hook.operators.run_context import provenance_of
 from sat_hook.pipeline.limits import RecheckLimits
 from sat_hook.pipeline.rechecks import Rechecker, RecheckReport, missed_alerts
@@ -24,14 +24,12 @@ from sat_hook.store.rechecks import RecheckCount, RecheckSchedule
 REPORTED_DAYS = 30
 
 
-class SATRecheckOrdersOperator(BaseOperator):
+class SATRecheckOrdersOperator(SATOperator):
     """Recheck an account's orders that succeeded or failed days ago. It only queries and never sends.
 
     A reversal, a late success or a contradiction is recorded as a new event of the order. It can run beside
     any other task, and twice at once.
 
-    :param sat_conn_id: the account's connection (templated).
-    :param db_conn_id: the application database's connection.
     :param days: how many business days (WIB) after its end an order is rechecked (templated, a list or its
         text).
     :param hour: the hour (WIB) of that day from which the recheck is due (templated).
@@ -42,27 +40,24 @@ class SATRecheckOrdersOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("sat_conn_id", "days", "hour", "orders")
     ui_color = "#f3ead9"
+    component = "sat watch"
 
     def __init__(
         self,
         *,
-        sat_conn_id: str = SATHook.default_conn_name,
-        db_conn_id: str = DEFAULT_CONNECTION,
         days: Sequence[int] | str | None = None,
         hour: int | str | None = None,
         orders: int | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.sat_conn_id = sat_conn_id
-        self.db_conn_id = db_conn_id
         self.days = days
         self.hour = hour
         self.orders = orders
 
     def execute(self, context: Context) -> dict[str, int]:
         """Run once; return the counts."""
-        application = ApplicationHook(self.db_conn_id, "sat watch")
+        application = self.application
         ports = task_ports(self.sat_conn_id, application)
         deployment = application.settings.final_watch
         report = asyncio.run(self._look(ports, application.rechecks, deployment, provenance_of(context)))

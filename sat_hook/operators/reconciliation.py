@@ -18,10 +18,11 @@ from sat_hook.domain.alerts import MAXIMUM_TEXT_CHARACTERS, Alert, AlertKind
 from sat_hook.domain.books_events import DepositObserved
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import Provenance
-from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
+from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.hooks.ports import task_ports
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool
+from sat_hook.operators.base import SATOperator
 from sat_hook.operators.run_context import asked_by, failing_for_good
 from sat_hook.pipeline.funding import record_observation
 from sat_hook.pipeline.status_query import AskedReport, ask_about
@@ -39,32 +40,27 @@ MAXIMUM_ASKED = 20_000
 MAXIMUM_ALERTS = 1_000
 
 
-class SATBooksOperator(BaseOperator):
+class SATBooksOperator(SATOperator):
     """Base of the steps over one account's books.
 
-    :param sat_conn_id: the account's connection (templated).
     :param day: the WIB day as ``YYYY-MM-DD`` (templated).
     :param cut_off_minutes: a day begins so many minutes after midnight WIB (templated).
-    :param db_conn_id: the application database's connection.
     """
 
     template_fields: Sequence[str] = ("sat_conn_id", "day", "cut_off_minutes")
     ui_color = "#eee6f3"
+    component = "sat books"
 
     def __init__(
         self,
         *,
-        sat_conn_id: str = SATHook.default_conn_name,
         day: str = "",
         cut_off_minutes: int | str = 0,
-        db_conn_id: str = DEFAULT_CONNECTION,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.sat_conn_id = sat_conn_id
         self.day = day
         self.cut_off_minutes = cut_off_minutes
-        self.db_conn_id = db_conn_id
 
     def execute(self, context: Context) -> Any:
         """Run the step. An error that a retry cannot fix fails the task at once, with its reason.
@@ -73,7 +69,7 @@ class SATBooksOperator(BaseOperator):
         """
         if self.day == NOT_NAMED:
             raise AirflowSkipException("no day is closed: the log of the task day says why")
-        application = ApplicationHook(self.db_conn_id, "sat books")
+        application = self.application
         with failing_for_good(self.sat_conn_id):
             return self.step(application, asked_by(context))
 

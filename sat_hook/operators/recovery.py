@@ -6,24 +6,21 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import Context
 
 from sat_hook.application.recovery import recover_orders
-from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.ports import task_ports
-from sat_hook.hooks.sat import SATHook
+from sat_hook.operators.base import SATOperator
 from sat_hook.operators.run_context import facts_of, failing_for_good
 from sat_hook.store.callbacks import CallbackReader
 
 
-class SATRecoverOrdersOperator(BaseOperator):
+class SATRecoverOrdersOperator(SATOperator):
     """Recover every order of an account that is in flight, from every batch.
 
     It queries statuses, resends orders that SAT provably does not know (same id, same body), and escalates
     orders that will not end by themselves. It can run beside any batch, and twice at once.
 
-    :param sat_conn_id: the account's connection (templated).
-    :param db_conn_id: the application database's connection.
     :param dedup_horizon_hours: how long after its first sending an order may be sent again (templated); none
         uses the account's rules. It can only be shorter than those.
     :param give_up_after_hours: the age at which an order without an end is escalated (templated).
@@ -31,26 +28,23 @@ class SATRecoverOrdersOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("sat_conn_id", "dedup_horizon_hours", "give_up_after_hours")
     ui_color = "#f3ead9"
+    component = "sat recovery"
 
     def __init__(
         self,
         *,
-        sat_conn_id: str = SATHook.default_conn_name,
-        db_conn_id: str = DEFAULT_CONNECTION,
         dedup_horizon_hours: float | str | None = None,
         give_up_after_hours: float | str = 24,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.sat_conn_id = sat_conn_id
-        self.db_conn_id = db_conn_id
         self.dedup_horizon_hours = dedup_horizon_hours
         self.give_up_after_hours = give_up_after_hours
 
     def execute(self, context: Context) -> dict[str, int]:
         """Run one round; return its counts."""
         text = str(self.dedup_horizon_hours).strip()
-        application = ApplicationHook(self.db_conn_id, "sat recovery")
+        application = self.application
         with failing_for_good(self.sat_conn_id):
             report = asyncio.run(
                 recover_orders(

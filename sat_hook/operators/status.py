@@ -6,19 +6,18 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import Context
 
 from sat_hook.application.order_run import ask_status
-from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.ports import task_ports
-from sat_hook.hooks.sat import SATHook
+from sat_hook.operators.base import SATOperator
 from sat_hook.operators.run_context import failing_for_good, provenance_of
 from sat_hook.operators.template_values import order_meant
 from sat_hook.pipeline.single_order import standing
 from sat_hook.protocol.outcomes import StatusVerdict
 
 
-class SATStatusOperator(BaseOperator):
+class SATStatusOperator(SATOperator):
     """Query one order's status at SAT, and record what the answer proves. Returns the order's state.
 
     An order that is not in our log (paid by other means) is only queried: ``state`` is None, and
@@ -27,31 +26,25 @@ class SATStatusOperator(BaseOperator):
 
     :param order_id: the submitter's id (templated); or else
     :param request_id: the id at SAT (templated).
-    :param sat_conn_id: the account's connection (templated).
-    :param db_conn_id: the application database's connection.
     """
 
     template_fields: Sequence[str] = ("order_id", "request_id", "sat_conn_id")
-    ui_color = "#e8f1ec"
+    component = "sat status"
 
     def __init__(
         self,
         *,
         order_id: str | None = None,
         request_id: str | None = None,
-        sat_conn_id: str = SATHook.default_conn_name,
-        db_conn_id: str = DEFAULT_CONNECTION,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.order_id = order_id
         self.request_id = request_id
-        self.sat_conn_id = sat_conn_id
-        self.db_conn_id = db_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Query once. An answer that proves nothing does not fail the task."""
-        application = ApplicationHook(self.db_conn_id, "sat status")
+        application = self.application
         provenance = provenance_of(context)
         with failing_for_good(self.sat_conn_id):
             ports = task_ports(self.sat_conn_id, application)

@@ -6,13 +6,12 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import BaseOperator, BaseOperatorLink, Context
+from airflow.sdk import BaseOperatorLink, Context
 
 from sat_hook.application.batch_run import BatchRun
 from sat_hook.application.ports import Ports
-from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.ports import task_ports
-from sat_hook.hooks.sat import SATHook
+from sat_hook.operators.base import SATOperator
 from sat_hook.operators.links import BatchProgressLink
 from sat_hook.operators.run_context import facts_of, failing_for_good, required_batch
 from sat_hook.pipeline.escalations import escalated_orders
@@ -22,35 +21,28 @@ from sat_hook.triggers.batch import GAVE_UP, SATBatchTrigger
 SETTLING_SECONDS = 60.0
 
 
-class SATBatchSensor(BaseOperator):
+class SATBatchSensor(SATOperator):
     """Wait until no order of the batch is in flight; escalate the rest when the deadline passes.
 
     It runs even when chunks failed, and no end of an order fails it. While it waits, the task's log and the
     link "Batch progress" show the progress. Returns how many orders were escalated.
 
     :param batch_id: the batch (templated).
-    :param sat_conn_id: the account's connection (templated).
-    :param db_conn_id: the application database's connection.
     :param give_up_after_hours: how long to wait at most (templated); then the orders are escalated.
     """
 
     template_fields: Sequence[str] = ("batch_id", "sat_conn_id", "give_up_after_hours")
     operator_extra_links: Collection[BaseOperatorLink] = (BatchProgressLink(),)
-    ui_color = "#e8f1ec"
 
     def __init__(
         self,
         *,
         batch_id: str,
-        sat_conn_id: str = SATHook.default_conn_name,
-        db_conn_id: str = DEFAULT_CONNECTION,
         give_up_after_hours: float | str = 24,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.batch_id = batch_id
-        self.sat_conn_id = sat_conn_id
-        self.db_conn_id = db_conn_id
         self.give_up_after_hours = give_up_after_hours
 
     def execute(self, context: Context) -> int:
@@ -75,7 +67,7 @@ class SATBatchSensor(BaseOperator):
             return self._told(run)
 
     def _run(self, context: Context) -> BatchRun:
-        ports = task_ports(self.sat_conn_id, ApplicationHook(self.db_conn_id))
+        ports = task_ports(self.sat_conn_id, self.application)
         return BatchRun(ports, required_batch(self.batch_id), facts_of(context))
 
     def _told(self, run: BatchRun) -> int:

@@ -7,56 +7,48 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.domain.rupiah import rupiah
-from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.ports import task_ports
-from sat_hook.hooks.sat import SATHook
+from sat_hook.operators.base import SATOperator
 from sat_hook.operators.funds import limits_of_lag
 from sat_hook.operators.run_context import failing_for_good, provenance_of
 from sat_hook.pipeline.funding import lacking_rupiah, record_observation
 from sat_hook.triggers.funds import GAVE_UP, SATFundsTrigger
 
 
-class SATFundsSensor(BaseOperator):
+class SATFundsSensor(SATOperator):
     """Wait until an amount of an account's deposit is free: the saldo less what our own orders still need.
 
     It does not reserve the amount: :class:`~sat_hook.operators.funds.SATReserveFundsOperator` does that.
 
     :param rupiah: the amount that must be free (templated).
-    :param sat_conn_id: the account's connection (templated).
-    :param db_conn_id: the application database's connection.
     :param give_up_after_hours: how long to wait at most (templated); then the task fails.
     :param saldo_lag_seconds: how old a saldo may be when SAT answers it (templated); by default the
         deployment's.
     """
 
     template_fields: Sequence[str] = ("rupiah", "sat_conn_id", "give_up_after_hours", "saldo_lag_seconds")
-    ui_color = "#e8f1ec"
 
     def __init__(
         self,
         *,
         rupiah: int | str,
-        sat_conn_id: str = SATHook.default_conn_name,
-        db_conn_id: str = DEFAULT_CONNECTION,
         give_up_after_hours: float | str = 24,
         saldo_lag_seconds: float | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.rupiah = rupiah
-        self.sat_conn_id = sat_conn_id
-        self.db_conn_id = db_conn_id
         self.give_up_after_hours = give_up_after_hours
         self.saldo_lag_seconds = saldo_lag_seconds
 
     def execute(self, context: Context) -> None:
         """Check once, then defer with an absolute deadline."""
         with failing_for_good(self.sat_conn_id):
-            ports = task_ports(self.sat_conn_id, ApplicationHook(self.db_conn_id))
+            ports = task_ports(self.sat_conn_id, self.application)
             limits = limits_of_lag(ports.limits.funding, self.saldo_lag_seconds)
             seen = asyncio.run(ports.look_at_deposit())
             record_observation(ports.funds, ports.clock, seen, provenance_of(context), limits)

@@ -6,15 +6,14 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import BaseOperator, BaseOperatorLink, Context
+from airflow.sdk import BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.application.order_run import escalate_order, own_order
 from sat_hook.application.ports import Ports
 from sat_hook.domain.order import Order, OrderState
-from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ApplicationHook
 from sat_hook.hooks.ports import task_ports
-from sat_hook.hooks.sat import SATHook
+from sat_hook.operators.base import SATOperator
 from sat_hook.operators.links import BatchProgressLink
 from sat_hook.operators.run_context import failing_for_good, provenance_of
 from sat_hook.operators.template_values import order_meant
@@ -25,7 +24,7 @@ from sat_hook.triggers.order import GAVE_UP, SATOrderTrigger, is_over
 SETTLING_SECONDS = 60.0
 
 
-class SATOrderSensor(BaseOperator):
+class SATOrderSensor(SATOperator):
     """Wait until an order has ended; escalate it when the deadline passes. Returns its state.
 
     It also waits for an order that is held or not sent yet, because a person may release it. When the
@@ -36,13 +35,10 @@ class SATOrderSensor(BaseOperator):
     :param give_up_after_hours: how long to wait at most (templated).
     :param fail_unless_paid: fail the task unless the order was paid. By default no end of an order fails
         the task: check ``state`` of the result.
-    :param sat_conn_id: the account's connection (templated).
-    :param db_conn_id: the application database's connection.
     """
 
     template_fields: Sequence[str] = ("order_id", "request_id", "sat_conn_id", "give_up_after_hours")
     operator_extra_links: Collection[BaseOperatorLink] = (BatchProgressLink(),)
-    ui_color = "#e8f1ec"
 
     def __init__(
         self,
@@ -51,8 +47,6 @@ class SATOrderSensor(BaseOperator):
         request_id: str | None = None,
         give_up_after_hours: float | str = 24,
         fail_unless_paid: bool = False,
-        sat_conn_id: str = SATHook.default_conn_name,
-        db_conn_id: str = DEFAULT_CONNECTION,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -60,8 +54,6 @@ class SATOrderSensor(BaseOperator):
         self.request_id = request_id
         self.give_up_after_hours = give_up_after_hours
         self.fail_unless_paid = fail_unless_paid
-        self.sat_conn_id = sat_conn_id
-        self.db_conn_id = db_conn_id
         self.batch_id: str | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -85,7 +77,7 @@ class SATOrderSensor(BaseOperator):
 
     def _found(self) -> tuple[Ports, Order]:
         with failing_for_good(self.sat_conn_id):
-            ports = task_ports(self.sat_conn_id, ApplicationHook(self.db_conn_id))
+            ports = task_ports(self.sat_conn_id, self.application)
             order = own_order(ports, order_meant(ports.account, self.order_id, self.request_id))
         # For the link to the batch's page.
         self.batch_id = order.batch_id

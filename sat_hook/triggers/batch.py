@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.pipeline.progress import in_words, progress_of
@@ -48,15 +49,10 @@ class SATBatchTrigger(SATOrderWaitTrigger):
     """Fires when no order of the batch is in flight, or when the deadline has passed.
 
     Its lines appear in the log of the waiting task.
-
-    :param batch_id: the batch.
-    :param sat_conn_id: the account's connection.
-    :param db_conn_id: the application database's connection.
-    :param deadline: ISO 8601 with offset; when to stop waiting.
     """
 
-    def __init__(self, *, batch_id: str, sat_conn_id: str, db_conn_id: str, deadline: str) -> None:
-        super().__init__(batch_id=batch_id, sat_conn_id=sat_conn_id, db_conn_id=db_conn_id, deadline=deadline)
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
         self._reporting = Reporting()
 
     def left(self, application: ApplicationHook) -> int:

@@ -61,16 +61,10 @@ class SATFundsTrigger(BaseTrigger):
         self.wanted_rupiah = wanted_rupiah
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
+        names = ("sat_conn_id", "db_conn_id", "deadline", "saldo_lag_seconds", "batch_id", "wanted_rupiah")
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "sat_conn_id": self.sat_conn_id,
-                "db_conn_id": self.db_conn_id,
-                "deadline": self.deadline,
-                "saldo_lag_seconds": self.saldo_lag_seconds,
-                "batch_id": self.batch_id,
-                "wanted_rupiah": self.wanted_rupiah,
-            },
+            {name: getattr(self, name) for name in names},
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:

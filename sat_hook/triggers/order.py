@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sat_hook.domain.order import OrderState
 from sat_hook.hooks.application_database import ApplicationHook
@@ -16,19 +16,13 @@ class SATOrderTrigger(SATOrderWaitTrigger):
 
     It queries all due orders of the order's batch, and shares them with other waits for the same batch.
 
-    :param request_id: the order.
-    :param batch_id: the order's batch.
-    :param sat_conn_id: the account's connection.
-    :param db_conn_id: the application database's connection.
-    :param deadline: ISO 8601 with offset; when to stop waiting.
+    :param request_id: the order; ``batch_id`` is its batch.
     """
 
     arguments: ClassVar[tuple[str, ...]] = ("request_id", *SATOrderWaitTrigger.arguments)
 
-    def __init__(
-        self, *, request_id: str, batch_id: str, sat_conn_id: str, db_conn_id: str, deadline: str
-    ) -> None:
-        super().__init__(batch_id=batch_id, sat_conn_id=sat_conn_id, db_conn_id=db_conn_id, deadline=deadline)
+    def __init__(self, *, request_id: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
         self.request_id = request_id
         self._state: OrderState | None = None
         self._said: OrderState | None = None
