@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from sat_hook.pipeline.errors import PipelineError
+from sat_hook.pipeline.errors import StoppedError
 
 
-class ApplicationError(PipelineError):
-    """Base: a person must change something first; a retry does not help."""
-
-    is_worth_a_retry = False
-
-
-class WrongAccountError(ApplicationError):
+class WrongAccountError(StoppedError):
     """The connection belongs to another account than the order or batch; nothing was done."""
 
 
-class MissingKeyError(ApplicationError):
+class MissingKeyError(StoppedError):
     """The connection lacks a key that is needed to send orders or to end them."""
 
 
-class BatchRefusedError(ApplicationError):
+class BatchRefusedError(StoppedError):
     """The deposit does not suffice and the policy is to refuse: the batch has ended."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from sat_hook.domain.account_rules import (
     RulesCommand,
@@ -17,7 +17,7 @@ from sat_hook.domain.account_rules import (
 )
 from sat_hook.domain.books_events import BooksEvent
 from sat_hook.domain.decision import Decider, Decision, Refusal, RefusalReason
-from sat_hook.domain.event import Event, register
+from sat_hook.domain.event import Event, Frozen, register
 from sat_hook.domain.event_record import StreamKind
 from sat_hook.domain.funds import Movement, MovementKind
 from sat_hook.domain.identity import account_id_of
@@ -110,14 +110,12 @@ class ClientNumberSearched(Event):
     orders: int
 
 
-class AccountStanding(BaseModel):
+class AccountStanding(Frozen):
     """The fold of an account's events. An account without events may send.
 
     ``foreign_spend_rupiah`` and ``top_up_rupiah`` are the lowest possible sums of what was seen.
     ``clients`` are the SAT clients that the account has paid as.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     account_id: str
     account: str

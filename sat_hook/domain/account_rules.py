@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from sat_hook.domain.decision import Decision, Refusal, RefusalReason
-from sat_hook.domain.event import Event, register
+from sat_hook.domain.event import Event, Frozen, register
 from sat_hook.domain.guards import MAXIMUM_DUPLICATE_DAYS, AccountRules, GuardRules
 from sat_hook.domain.people import is_same_person, user_named
 
@@ -145,10 +145,8 @@ class AccountRunRefused(RulesEvent):
     reason: str
 
 
-class Proposal(BaseModel):
+class Proposal(Frozen):
     """Rules that wait for a second person."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     number: int
     values: RuleValues
@@ -156,10 +154,8 @@ class Proposal(BaseModel):
     proposed_by: str
 
 
-class RulesStanding(BaseModel):
+class RulesStanding(Frozen):
     """The rules of an account: None before any were adopted or confirmed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     values: RuleValues | None = None
     are_confirmed: bool = False

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from sat_hook.domain import batch_events as happened
 from sat_hook.domain import legacy_events as legacy
@@ -23,7 +23,7 @@ from sat_hook.domain.batch_commands import (
     WithdrawBatch,
 )
 from sat_hook.domain.decision import Decider, Decision, Record, Refusal, RefusalReason, nothing_yet, refuse
-from sat_hook.domain.event import Event
+from sat_hook.domain.event import Event, Frozen
 from sat_hook.domain.event_record import StreamKind
 from sat_hook.domain.people import is_same_person
 
@@ -44,10 +44,8 @@ class BatchState(StrEnum):
         return self in (BatchState.REFUSED, BatchState.COMPLETED)
 
 
-class Batch(BaseModel):
+class Batch(Frozen):
     """The fold of a batch's events. Amounts in rupiah."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     batch_id: str
     version: int

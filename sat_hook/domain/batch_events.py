@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import ClassVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 
 from sat_hook.domain.account_rules import RuleValues
-from sat_hook.domain.event import Event, register
+from sat_hook.domain.event import Event, Frozen, register
 
 
 class BatchSource(StrEnum):
@@ -34,13 +34,11 @@ class RowVerdict(StrEnum):
     ALREADY_KNOWN = "already_known"
 
 
-class RowSetAside(BaseModel):
+class RowSetAside(Frozen):
     """One row that did not become an order of this batch, and why.
 
     ``known_request_id`` is the order that the row repeats, if it was already submitted.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     row_number: int
     verdict: RowVerdict
@@ -64,22 +62,18 @@ class BatchSubmitted(Event):
     size_bytes: int
 
 
-class ColumnMeaning(BaseModel):
+class ColumnMeaning(Frozen):
     """Which column of an order file a title of the upload was read as."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
     column: str
 
 
-class CellChange(BaseModel):
+class CellChange(Frozen):
     """A cell that a person changed before the batch was submitted.
 
     ``place`` counts the columns of the upload from 1. ``changed_at`` is by the application's clock.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     row_number: int
     place: int
@@ -246,10 +240,8 @@ class ChunkStopped(Event):
     cause: StopCause
 
 
-class GuardTally(BaseModel):
+class GuardTally(Frozen):
     """The guards' result for a batch so far: orders admitted and their rupiah, orders held and why."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     admitted: int
     admitted_rupiah: int
@@ -257,15 +249,13 @@ class GuardTally(BaseModel):
     held_over_limits: int
 
 
-class ApprovalTerms(BaseModel):
+class ApprovalTerms(Frozen):
     """What a person is asked to approve. Exactly this is executed.
 
     ``digest`` is that of the submitted bytes. ``quotes_digest`` covers the request id, price and payload of
     every order to be sent; for a held order also the reason and the version since which it is held.
     ``orders`` and ``total_rupiah`` are their number and sum.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     digest: str
     orders: int

@@ -9,10 +9,10 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import ClassVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 
 from sat_hook.domain.breaks import BreakCategory, BreakEvidence, BreakState, MatchKind
-from sat_hook.domain.event import Event, register
+from sat_hook.domain.event import Event, Frozen, register
 from sat_hook.domain.settlement_mapping import SettlementMapping
 
 
@@ -108,10 +108,8 @@ class SettlementChosen(BooksEvent):
     reason: str
 
 
-class SaldoTerms(BaseModel):
+class SaldoTerms(Frozen):
     """The saldo equation of a closed day; see the reconciliation's model for the terms."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     opening_observed_at: AwareDatetime
     opening_rupiah: int
@@ -142,10 +140,8 @@ class DayClosed(BooksEvent):
     adjusted_days: dict[date, int]
 
 
-class BookedBreak(BaseModel):
+class BookedBreak(Frozen):
     """A break as recorded in the books. Its texts hold no customers' numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     break_id: str
     match: MatchKind

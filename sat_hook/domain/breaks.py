@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from sat_hook.domain.event import Frozen
 
 
 class BreakCategory(StrEnum):
@@ -59,10 +59,8 @@ class BreakState(StrEnum):
         return self in (BreakState.RESOLVED, BreakState.WRITTEN_OFF)
 
 
-class BreakEvidence(BaseModel):
+class BreakEvidence(Frozen):
     """Where to look: positions in the log, a row of a file, the digest of an answer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     positions: tuple[int, ...] = ()
     file_name: str | None = None

@@ -15,10 +15,14 @@ class UnknownEventError(LookupError):
     """The log holds an event type or schema version that this release does not know."""
 
 
-class Event(BaseModel):
-    """Base of every event. Subclasses are registered by their class name."""
+class Frozen(BaseModel):
+    """Base of events, folds and their parts: they never change, and have exactly the declared members."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Event(Frozen):
+    """Base of every event. Subclasses are registered by their class name."""
 
     schema_version: ClassVar[int] = 1
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 
 from sat_hook.domain.decision import Decider, Decision, Record, RefusalReason, nothing_yet, refuse
-from sat_hook.domain.event import Event, register
+from sat_hook.domain.event import Event, Frozen, register
 from sat_hook.domain.event_record import StreamKind
 
 
@@ -45,10 +45,8 @@ class ExportHandedOut(Event):
     digest: str
 
 
-class Export(BaseModel):
+class Export(Frozen):
     """The fold of an export's events."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     export_id: str
     version: int = 0

@@ -11,7 +11,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from sat_hook.domain import account_rules, batch_events, books_events
-from sat_hook.domain.event import Event, register
+from sat_hook.domain.event import Event, Frozen, register
 from sat_hook.domain.settlement_mapping import NegativeForm, SettlementMapping
 
 
@@ -124,10 +124,8 @@ class _ReadAsBefore(SettlementMapping):
     reads_as_before: ClassVar[bool] = True
 
 
-class EarlierSettlementMapping(BaseModel):
+class EarlierSettlementMapping(Frozen):
     """A mapping from before refunds, totals and number forms had their own members."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     request_id: str = "request_id"
     amount_rupiah: str = "amount"

@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sat_hook.domain import amounts
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.decision import Refusal, RefusalReason, refuse
-from sat_hook.domain.event import Event
+from sat_hook.domain.event import Event, Frozen
 from sat_hook.domain.order_state import OrderState as OrderState
 from sat_hook.domain.same_order import mismatch_in_words
 
@@ -49,10 +49,8 @@ class RejectedSubmission(BaseModel):
     reason_detail: str
 
 
-class Order(BaseModel):
+class Order(Frozen):
     """The fold of an order's events. Amounts in rupiah, times in UTC."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     request_id: str
     version: int

@@ -6,7 +6,9 @@ import codecs
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from sat_hook.domain.event import Frozen
 
 MAXIMUM_WORD_CHARACTERS = 200
 MAXIMUM_WORDS = 200
@@ -68,7 +70,7 @@ FOOTER_WORDS = (
 )
 
 
-class SettlementMapping(BaseModel):
+class SettlementMapping(Frozen):
     """The columns of a settlement file, and how its cells are written.
 
     :param kind: the column that says whether a row is a sale or a refund, if ``status`` does not.
@@ -90,8 +92,6 @@ class SettlementMapping(BaseModel):
     :param sheet: the sheet of a workbook; the first one by default.
     :param header_row: the row with the column names, counted from 1.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     reads_as_before: ClassVar[bool] = False
     """True in earlier mapping shapes: files are read, and breaks worded, as when they were signed."""

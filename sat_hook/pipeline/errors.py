@@ -12,32 +12,30 @@ class PipelineError(StepError):
     is_worth_a_retry = True
 
 
-class OrderNotFoundError(PipelineError):
+class StoppedError(PipelineError):
+    """Base of the errors that a retry does not help: something must change first."""
+
+    is_worth_a_retry = False
+
+
+class OrderNotFoundError(StoppedError):
     """No order has this request id."""
 
-    is_worth_a_retry = False
 
-
-class OrderNotTakenError(PipelineError):
+class OrderNotTakenError(StoppedError):
     """The input cannot become an order; the text says why. Nothing was sent."""
-
-    is_worth_a_retry = False
 
 
 class RulesRefusedError(OverrideRefusedError):
     """The account's rules cannot be changed in this way; the text says why."""
 
 
-class RunRefusedError(PipelineError):
+class RunRefusedError(StoppedError):
     """The run is less strict than the rules of its account; it does nothing."""
 
-    is_worth_a_retry = False
 
-
-class BatchStoppedError(PipelineError):
+class BatchStoppedError(StoppedError):
     """The batch cannot go on until a person acts; the text says what to do."""
-
-    is_worth_a_retry = False
 
 
 class SATUnavailableError(PipelineError):
@@ -48,44 +46,32 @@ class ApproverRefusedError(PipelineError):
     """The answer to a request for approval does not count because of the user who gave it."""
 
 
-class LeftOutRefusedError(PipelineError):
+class LeftOutRefusedError(StoppedError):
     """An approver left out orders that were not asked for, all of them, or gave no reason."""
 
-    is_worth_a_retry = False
 
-
-class ApprovalTermsChangedError(PipelineError):
+class ApprovalTermsChangedError(StoppedError):
     """The batch has changed since it was shown to its approver; another run asks again."""
 
-    is_worth_a_retry = False
 
-
-class ApprovalRejectedError(PipelineError):
+class ApprovalRejectedError(StoppedError):
     """A person rejected these orders."""
 
-    is_worth_a_retry = False
 
-
-class ChargedAboveQuoteError(PipelineError):
+class ChargedAboveQuoteError(StoppedError):
     """SAT charged more than was quoted: the chunk stopped before it happens again."""
 
-    is_worth_a_retry = False
 
-
-class AccountPausedError(PipelineError):
+class AccountPausedError(StoppedError):
     """A person paused the account; nothing more is sent until a person resumes it."""
-
-    is_worth_a_retry = False
 
 
 class ClockApartError(PipelineError):
     """This machine's clock differs too much from the database's; this machine sends nothing."""
 
 
-class NotReservedError(PipelineError):
+class NotReservedError(StoppedError):
     """No order of the batch has a reservation, so none is sent; reserve first."""
-
-    is_worth_a_retry = False
 
 
 class ChunkIncompleteError(PipelineError):

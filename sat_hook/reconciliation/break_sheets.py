@@ -11,33 +11,6 @@ from sat_hook.reconciliation.model import BreakCategory, DayClose
 from sat_hook.reconciliation.sheets import Cell, Column, Formats, Formula, Kind, Sheet, letter, reference
 
 BREAKS, AGEING = "breaks", "ageing"
-COLUMNS: dict[str, Column] = {
-    "break_id": Column("Break", 22, Kind.TEXT),
-    "state": Column("State", 11, Kind.TEXT),
-    "category": Column("Category", 11, Kind.TEXT),
-    "match": Column("Match", 11, Kind.TEXT),
-    "day": Column("Day", 11, Kind.DAY),
-    "first_seen": Column("First seen", 11, Kind.DAY),
-    "age_days": Column("Age (days)", 8, Kind.COUNT),
-    "age_band": Column("Age band", 13, Kind.TEXT),
-    "carried_on": Column("Carried on", 9, Kind.TEXT),
-    "prior_period_adjustment": Column("Prior period", 9, Kind.TEXT),
-    "order_id": Column("Order", 18, Kind.TEXT),
-    "request_id": Column("Request id", 36, Kind.TEXT),
-    "what": Column("What", 52, Kind.PROSE),
-    "ours": Column("Ours", 16, Kind.TEXT),
-    "theirs": Column("Theirs", 16, Kind.TEXT),
-    "amount_rupiah": Column("Amount (Rp), theirs less ours", 20, Kind.RUPIAH),
-    "size_rupiah": Column("Size (Rp)", 20, Kind.RUPIAH),
-    "reason": Column("Reason", 40, Kind.PROSE),
-    "decided_by": Column("Decided by", 20, Kind.TEXT),
-    "decided_at_wib": Column("Decided (WIB)", 19, Kind.MOMENT),
-    "log_positions": Column("Log positions", 14, Kind.TEXT),
-    "file_name": Column("File", 30, Kind.TEXT),
-    "file_rows": Column("Rows of the file", 12, Kind.TEXT),
-    "file_digest": Column("SHA-256 of the file", 20, Kind.TEXT),
-    "response_digest": Column("SHA-256 of the answer", 20, Kind.TEXT),
-}
 _HEADER_ROWS = 2
 
 
@@ -50,7 +23,7 @@ class BreakSheet:
     def cells(self, name: str) -> str:
         """The cells of a column, for example ``breaks!$B$3:$B$12``."""
         last = _HEADER_ROWS + len(self._close.breaks) - 1
-        return reference(BREAKS, BREAK_COLUMNS.index(name), _HEADER_ROWS, last)
+        return reference(BREAKS, list(BREAK_COLUMNS).index(name), _HEADER_ROWS, last)
 
     def in_state(self, state: str) -> Formula:
         """The number of breaks in a state."""
@@ -64,7 +37,7 @@ class BreakSheet:
 
     def write(self, book: Any, formats: Formats) -> None:
         """Write the sheet. The number and sum of the filtered rows are above the titles."""
-        columns = list(COLUMNS.values())
+        columns = [column for column, _ in BREAK_COLUMNS.values()]
         sheet = Sheet(book, formats, BREAKS, [column.width for column in columns])
         breaks = self._close.breaks
         kinds = [column.kind for column in columns]
@@ -89,7 +62,7 @@ class BreakSheet:
             sheet.line(list(cells.values()), kinds)
         last = _HEADER_ROWS + max(len(breaks) - 1, 0)
         sheet.inside.autofilter(_HEADER_ROWS - 1, 0, last, len(columns) - 1)
-        state = BREAK_COLUMNS.index("state")
+        state = list(BREAK_COLUMNS).index("state")
         look = {"type": "cell", "criteria": "==", "value": '"open"', "format": formats.attention}
         sheet.inside.conditional_format(_HEADER_ROWS, state, last, state, look)
 

@@ -6,7 +6,7 @@ Text that a spreadsheet would run as a formula gets a leading apostrophe. Amount
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import IO
 
 import numpy as np
@@ -15,35 +15,54 @@ import pandas as pd
 from sat_hook.domain.business_day import WIB, in_wib
 from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter, neutral
 from sat_hook.reconciliation.model import ORDER_COLUMNS, Break, DayClose
+from sat_hook.reconciliation.sheets import Column, Kind
 
-BREAK_COLUMNS = (
-    "break_id",
-    "state",
-    "category",
-    "match",
-    "day",
-    "first_seen",
-    "age_days",
-    "age_band",
-    "carried_on",
-    "prior_period_adjustment",
-    "order_id",
-    "request_id",
-    "what",
-    "ours",
-    "theirs",
-    "amount_rupiah",
-    "size_rupiah",
-    "reason",
-    "decided_by",
-    "decided_at_wib",
-    "log_positions",
-    "file_name",
-    "file_rows",
-    "file_digest",
-    "response_digest",
-)
-"""The columns of the breaks, here and in the workbook."""
+BREAK_COLUMNS: dict[str, tuple[Column, Callable[[Break, DayClose], str | int]]] = {
+    "break_id": (Column("Break", 22, Kind.TEXT), lambda item, _: item.break_id),
+    "state": (Column("State", 11, Kind.TEXT), lambda item, _: item.state.value),
+    "category": (Column("Category", 11, Kind.TEXT), lambda item, _: item.category.value),
+    "match": (Column("Match", 11, Kind.TEXT), lambda item, _: item.match.value),
+    "day": (Column("Day", 11, Kind.DAY), lambda item, _: item.day.isoformat()),
+    "first_seen": (Column("First seen", 11, Kind.DAY), lambda item, _: item.first_seen.isoformat()),
+    "age_days": (Column("Age (days)", 8, Kind.COUNT), lambda item, close: item.age_days(close.day)),
+    "age_band": (Column("Age band", 13, Kind.TEXT), lambda item, close: item.age_band(close.day)),
+    "carried_on": (Column("Carried on", 9, Kind.TEXT), lambda item, _: yes_or_no(not item.state.is_final)),
+    "prior_period_adjustment": (
+        Column("Prior period", 9, Kind.TEXT),
+        lambda item, _: yes_or_no(item.is_adjustment),
+    ),
+    "order_id": (Column("Order", 18, Kind.TEXT), lambda item, _: item.order_id or ""),
+    "request_id": (Column("Request id", 36, Kind.TEXT), lambda item, _: item.request_id or ""),
+    "what": (Column("What", 52, Kind.PROSE), lambda item, _: item.what),
+    "ours": (Column("Ours", 16, Kind.TEXT), lambda item, _: item.ours),
+    "theirs": (Column("Theirs", 16, Kind.TEXT), lambda item, _: item.theirs),
+    "amount_rupiah": (
+        Column("Amount (Rp), theirs less ours", 20, Kind.RUPIAH),
+        lambda item, _: item.amount_rupiah,
+    ),
+    "size_rupiah": (Column("Size (Rp)", 20, Kind.RUPIAH), lambda item, _: abs(item.amount_rupiah)),
+    "reason": (Column("Reason", 40, Kind.PROSE), lambda item, _: item.reason or ""),
+    "decided_by": (Column("Decided by", 20, Kind.TEXT), lambda item, _: item.actor or ""),
+    "decided_at_wib": (Column("Decided (WIB)", 19, Kind.MOMENT), lambda item, _: in_wib(item.decided_at)),
+    "log_positions": (
+        Column("Log positions", 14, Kind.TEXT),
+        lambda item, _: _listed(item.evidence.positions),
+    ),
+    "file_name": (Column("File", 30, Kind.TEXT), lambda item, _: item.evidence.file_name or ""),
+    "file_rows": (
+        Column("Rows of the file", 12, Kind.TEXT),
+        lambda item, _: _listed(item.evidence.file_rows),
+    ),
+    "file_digest": (
+        Column("SHA-256 of the file", 20, Kind.TEXT),
+        lambda item, _: item.evidence.file_digest or "",
+    ),
+    "response_digest": (
+        Column("SHA-256 of the answer", 20, Kind.TEXT),
+        lambda item, _: item.evidence.response_digest or "",
+    ),
+}
+"""The columns of the breaks, in the CSV and in the workbook: how a sheet shows each, and its cell."""
 
 _BYTE_ORDER_MARK = "\ufeff"
 _ORDERS_AT_A_TIME = 50_000
@@ -56,7 +75,7 @@ def render_breaks(close: DayClose) -> bytes:
     out = io.StringIO(newline="")
     out.write(_BYTE_ORDER_MARK)
     writer = SpreadsheetWriter(out)
-    writer.row(BREAK_COLUMNS)
+    writer.row(tuple(BREAK_COLUMNS))
     for item in close.breaks:
         writer.row(break_cells(item, close))
     return out.getvalue().encode("utf-8")
@@ -64,33 +83,7 @@ def render_breaks(close: DayClose) -> bytes:
 
 def break_cells(item: Break, close: DayClose) -> tuple[str | int, ...]:
     """Return the cells of a break under :data:`BREAK_COLUMNS`, not neutralised; numbers are numbers."""
-    return (
-        item.break_id,
-        item.state.value,
-        item.category.value,
-        item.match.value,
-        item.day.isoformat(),
-        item.first_seen.isoformat(),
-        item.age_days(close.day),
-        item.age_band(close.day),
-        yes_or_no(not item.state.is_final),
-        yes_or_no(item.is_adjustment),
-        item.order_id or "",
-        item.request_id or "",
-        item.what,
-        item.ours,
-        item.theirs,
-        item.amount_rupiah,
-        abs(item.amount_rupiah),
-        item.reason or "",
-        item.actor or "",
-        in_wib(item.decided_at),
-        _listed(item.evidence.positions),
-        item.evidence.file_name or "",
-        _listed(item.evidence.file_rows),
-        item.evidence.file_digest or "",
-        item.evidence.response_digest or "",
-    )
+    return tuple(cell(item, close) for _, cell in BREAK_COLUMNS.values())
 
 
 def write_orders(orders: pd.DataFrame, out: IO[bytes]) -> None:

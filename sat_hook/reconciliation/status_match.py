@@ -31,6 +31,27 @@ _WORDS: dict[str, tuple[BreakCategory, str]] = {
 }
 
 
+_RULES: dict[str, tuple[BreakCategory, str, str]] = {
+    "unsigned": (
+        BreakCategory.MATCHING,
+        "a person ended the order; no signed status says so",
+        "no signed status",
+    ),
+    "contradicted": (
+        BreakCategory.STATUS,
+        "a signed status contradicts the end of the order",
+        "another signed status",
+    ),
+    "mismatched": (
+        BreakCategory.IDENTITY,
+        "SAT signed a status with this order's id about another product or client number",
+        "a status about something else",
+    ),
+    "open": (BreakCategory.TIMING, "sent on an earlier day and still without an end", "no final status"),
+}
+"""What is said of an order of which a rule is true: category, words, and theirs."""
+
+
 @dataclass(frozen=True, slots=True)
 class EvidenceMatch:
     """The breaks of the match, and its totals."""
@@ -96,58 +117,29 @@ def _judge(finder: BreakFactory, rows: pd.DataFrame, signed: pd.DataFrame, span:
     row: Any  # named by the columns, so it has no type of its own
     for row in places.itertuples(index=False):
         order = (str(row.request_id), str(row.order_id))
-        evidence = BreakEvidence(positions=(int(row.last_position),))
-        charged = int(row.charged_rupiah)
         end = wrong.get(order[0])
         if end is not None and row.end_proof == EndProof.SIGNED:
             yield _disagreement(finder, order, end)
-        if row.end_proof == EndProof.BY_OPERATOR:
+        applies = {
+            "unsigned": row.end_proof == EndProof.BY_OPERATOR,
+            "contradicted": bool(row.contradicted),
+            "mismatched": bool(row.mismatched),
+            "open": row.state in OPEN and row.sent_at < opens_at,
+        }
+        for rule in (rule for rule, is_so in applies.items() if is_so):
+            category, what, theirs = _RULES[rule]
+            # Only what contradicts our end speaks for more money than we have booked.
+            sign = 1 if rule == "contradicted" else -1
             yield finder.found(
-                "unsigned",
+                rule,
                 order[0],
-                BreakCategory.MATCHING,
-                "a person ended the order; no signed status says so",
+                category,
+                what,
                 ours=str(row.state),
-                theirs="no signed status",
-                amount_rupiah=-charged,
+                theirs=theirs,
+                amount_rupiah=sign * int(row.charged_rupiah),
                 order=order,
-                evidence=evidence,
-            )
-        if bool(row.contradicted):
-            yield finder.found(
-                "contradicted",
-                order[0],
-                BreakCategory.STATUS,
-                "a signed status contradicts the end of the order",
-                ours=str(row.state),
-                theirs="another signed status",
-                amount_rupiah=charged,
-                order=order,
-                evidence=evidence,
-            )
-        if bool(row.mismatched):
-            yield finder.found(
-                "mismatched",
-                order[0],
-                BreakCategory.IDENTITY,
-                "SAT signed a status with this order's id about another product or client number",
-                ours=str(row.state),
-                theirs="a status about something else",
-                amount_rupiah=-charged,
-                order=order,
-                evidence=evidence,
-            )
-        if row.state in OPEN and row.sent_at < opens_at:
-            yield finder.found(
-                "open",
-                order[0],
-                BreakCategory.TIMING,
-                "sent on an earlier day and still without an end",
-                ours=str(row.state),
-                theirs="no final status",
-                amount_rupiah=-charged,
-                order=order,
-                evidence=evidence,
+                evidence=BreakEvidence(positions=(int(row.last_position),)),
             )
 
 
