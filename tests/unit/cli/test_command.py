@@ -257,7 +257,7 @@ def test_a_token_that_ran_out_is_renewed(run: Run, airflow: ScriptedAirflow) -> 
 
 
 MISTAKES = [
-    (["batch", "submit", "no.csv"], {}, "no.csv: found no such file or directory; expected a CSV file"),
+    (["batch", "submit", "no.csv"], {}, "no.csv: found no such file or directory; expected a CSV"),
     (["batch", "submit", "."], {}, ".: found a directory; expected"),
     (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_URL": ""}, "setting SAT_AIRFLOW_URL"),
     (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_URL": "ftp://x"}, "expected an http or https URL"),
