@@ -37,12 +37,13 @@ from sat_hook.pipeline.submission import Submission, submit
 from sat_hook.pipeline.validation import catalogue_of
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.messages import Product
-from sat_hook.protocol.signing import Signer, Verifier
+from sat_hook.protocol.signing import Verifier
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import LocalSpool
+from tests.keys import key_pairs, signer_of
 from tests.orders import ACCOUNT, BY_TEST
 
 QUICK_POLLS = PollingLimits(first_delay_seconds=0.1, growth=1.2, longest_delay_seconds=0.5)
@@ -58,7 +59,7 @@ def account_settings(server: SandboxServer, **changes: object) -> AccountSetting
         "token_url": server.token_url,
         "client_id": "demo",
         "client_secret": "demo",
-        "signer": Signer(server.keys.client_private_pem),
+        "signer": signer_of(server.keys.client_private_pem),
         "verifier": Verifier([server.keys.sat_public_pem]),
         **changes,
     }
@@ -226,7 +227,7 @@ def line_of(
     writer_dsn: str, folder: Path, faults: dict[str, object] | None = None, **changes: object
 ) -> Iterator[Line]:
     """Open a line with its own SAT server in this process."""
-    with SandboxServer(seed=7, faults=faults) as server:
+    with SandboxServer(keys=key_pairs(), seed=7, faults=faults) as server:
         database = Database(writer_dsn, "tests")
         try:
             settings = account_settings(server, **changes)

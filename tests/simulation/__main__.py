@@ -14,8 +14,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.keys import key_pairs
 from tests.simulation.on_postgres import backend_of_environment
-from tests.simulation.seals import key_pairs
 from tests.simulation.simulation import Verdict, run_seed
 from tests.simulation.weather import draw_small_plan
 

@@ -25,9 +25,10 @@ from sat_hook.protocol.signing import SIGNATURE_HEADER
 from sat_hook.receiver.app import Receiver, _Opened
 from sat_hook.receiver.client_addresses import BadSignatures, Sources
 from sat_hook.receiver.settings import ReceiverSettings
+from tests.keys import key_pairs
 from tests.simulation.inbox import SimulatedInbox
 from tests.simulation.processes import Process, Storm
-from tests.simulation.seals import Seals, key_pairs
+from tests.simulation.seals import Seals
 from tests.simulation.virtual_time import VirtualClock, VirtualTime
 from tests.simulation.watch import Watch
 

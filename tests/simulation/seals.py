@@ -12,8 +12,9 @@ import hmac
 from dataclasses import dataclass
 from functools import cache
 
-from sandbox.keys import KeyPairs, PartnerVerifier, sat_signer
+from sandbox.keys import PartnerVerifier, sat_signer
 from sat_hook.protocol.signing import SignatureInvalidError, SignatureMissingError, Signer, Verifier
+from tests.keys import key_pairs
 
 REAL_EVERY = 50
 
@@ -58,12 +59,6 @@ class Seals:
     partner_verifier: SealVerifier | PartnerVerifier
     sat: object
     sat_verifier: SealVerifier | Verifier
-
-
-@cache
-def key_pairs() -> KeyPairs:
-    """Return real keys, made once per process: the sandbox needs some even if they are not used."""
-    return KeyPairs.generate()
 
 
 @cache
