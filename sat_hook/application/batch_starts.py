@@ -100,6 +100,15 @@ class BatchStarts:
         person.require(Right.VIEW)
         return runs.find(BATCH_DAG, first_run_of(batch_id))
 
+    def batch_of_run(self, dag_id: str, run_id: str, person: Person, runs: Runs) -> str | None:
+        """The batch that a run works on: by its parameters, else by the log; None without one."""
+        person.require(Right.VIEW)
+        run = runs.find(dag_id, run_id)
+        named = run.conf.get("batch_id") if run else None
+        if isinstance(named, str) and self.installation.store().load_batch(named) is not None:
+            return named
+        return self.installation.store().batch_of_run(f"{dag_id}/{run_id}")
+
     def _conf(self, batch_id: str) -> dict[str, Any]:
         batch = load_batch(self.installation.store(), batch_id)
         return {"batch_id": batch_id, "account": self.installation.accounts.connection_of(batch.account)}

@@ -191,6 +191,11 @@ class PostgresEventStore:
         rows = run(self.database, self._batches.unsent_of_account, account=account, limit=limit)
         return [(batch_id, file_name, orders) for batch_id, file_name, orders in rows]
 
+    def batch_of_run(self, dag_run: str) -> str | None:
+        """The batch that a run (``DAG id/run id``) began to work on, by the log; None when there is none."""
+        found: str | None = run(self.database, self._batches.batch_of_run, dag_run=dag_run)
+        return found
+
     def status_evidence(self, digests: Sequence[str]) -> dict[str, str]:
         """Signed status texts by digest, for deliveries only: they hold vouchers. Needs the writer role."""
         return dict(run(self.database, self._orders.status_evidence_of, digests=list(digests)))

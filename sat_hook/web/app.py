@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from sat_hook.web import accounts, batches, days, exports, orders
 from sat_hook.web.console import accounts as account_pages
 from sat_hook.web.console import batches as batch_pages
-from sat_hook.web.console import home, products
+from sat_hook.web.console import home, products, runs
 from sat_hook.web.console.site import PREFIX, mount_files, show_errors_as_pages
 from sat_hook.web.errors import PROBLEMS, answer_errors
 from sat_hook.web.host import Host
@@ -33,7 +33,13 @@ def create_app(host: Host) -> FastAPI:
         exports.router,
     ):
         app.include_router(router, prefix="/v1")
-    for page in (home.router, batch_pages.router, account_pages.router, products.router):
+    for page in (
+        home.router,
+        batch_pages.router,
+        account_pages.router,
+        products.router,
+        runs.router,
+    ):
         app.include_router(page, prefix=PREFIX, include_in_schema=False)
     mount_files(app)
     show_errors_as_pages(app)

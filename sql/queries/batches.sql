@@ -21,3 +21,10 @@ FROM sat.batches
 JOIN sat.events ON events.stream = 'batch/' || batches.batch_id AND events.version = 1
 ORDER BY events.position DESC
 LIMIT :limit;
+
+-- name: batch_of_run(dag_run)$
+-- The batch that a run began to work on. The condition repeats the words of the index events_batch_runs.
+SELECT substr(stream, length('batch/') + 1)
+FROM sat.events
+WHERE type = 'BatchRunStarted' AND data::jsonb ->> 'run' = :dag_run
+LIMIT 1;

@@ -20,3 +20,13 @@ def test_first_page_is_readable_everywhere(office: Office, page: Page) -> None:
     """In both languages, light and dark, on a desk and on a phone."""
     office.log_in(page, "adam")
     read_everywhere(page, office.address("/"))
+
+
+def test_run_leads_to_its_batch(office: Office, page: Page) -> None:
+    """The tab of a run shows its batch; a run without one says so, readable everywhere."""
+    office.log_in(page, "adam")
+    batch_id = office.batches["waiting_for_approval"]
+    page.open(office.address(f"/runs/bulk_disbursement/batch_{batch_id}"))
+    page.wait_for(f"location.pathname.endsWith('/console/batches/{batch_id}')", "page of the batch")
+    assert "THR mitra Surabaya" in page.text()
+    read_everywhere(page, office.address("/runs/order_recovery/scheduled__2026-11-30T05:00:00+00:00"))

@@ -11,11 +11,16 @@ import pytest
 from sat_hook.application.batch_starts import BatchStarts, RunPolicies, StartRefusedError
 from sat_hook.application.person import Person, RightMissingError
 from sat_hook.application.rights import Right
-from sat_hook.application.runs import RunState
+from sat_hook.application.runs import BATCH_DAG, RunState
+from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import BatchNotFoundError
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.batch_events import ShortFundsPolicy
+from sat_hook.domain.guards import NO_RULES
+from sat_hook.pipeline.account_rules import AskedRun, start_batch_run
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.store.statements import queries
 from stack.databases import ApplicationDatabase
 from tests.orders import BATCH, BY_TEST, T0, submitted
 from tests.web_host import FakeHost, FakeRuns
@@ -76,3 +81,25 @@ def test_nothing_starts_without_the_right_or_a_batch(starts: BatchStarts) -> Non
             act("B" + "A" * 25, ROSA, runs)
     assert runs.started == {}
     assert starts.first_run(BATCH, VERA, runs) is None
+
+
+def test_batch_of_a_run_is_found(starts: BatchStarts) -> None:
+    """By the run's parameters; by the log, from an index, where they name no batch; else there is none."""
+    runs, store = FakeRuns(), starts.installation.store()
+    run_id = starts.start(BATCH, ROSA, runs).run_id
+    assert starts.batch_of_run(BATCH_DAG, run_id, VERA, runs) == BATCH
+    by_hand = f"{BATCH_DAG}/manual__2026-11-30T05:00:00+00:00"
+    asked = AskedRun(by_hand, "sat_default", "c" * 64, NO_RULES, {}, {})
+    start_batch_run(CommandHandler(store, SystemClock()), BATCH, asked, BY_TEST)
+    assert starts.batch_of_run(*by_hand.split("/", 1), VERA, runs) == BATCH
+    runs.start("other", "run", {"batch_id": "../accounts"})
+    for dag_id, other in (("other", "run"), (BATCH_DAG, "unknown")):
+        assert starts.batch_of_run(dag_id, other, VERA, runs) is None
+    with store.database.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        # The statement's condition, as it is written.
+        text = queries("batches").batch_of_run.sql
+        cursor.execute(f"EXPLAIN {text}", {"dag_run": by_hand})
+        assert "events_batch_runs" in "\n".join(row[0] for row in cursor.fetchall())
+    with pytest.raises(RightMissingError, match="view"):
+        starts.batch_of_run(BATCH_DAG, run_id, Person("nobody", frozenset()), runs)

@@ -1,0 +1,90 @@
+"""The reading of pages finds what it is for: each fault of a page is reported once, by name."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.browser.chromium import Page, needs_chromium
+from tests.browser.reading import DESK, PHONE, UnreadableError, Variant, read_everywhere
+
+pytestmark = needs_chromium
+
+VARIANTS = (Variant("en", "light", DESK), Variant("en", "light", PHONE))
+GOOD = "<h1>Batches</h1><p><a href='/'>All batches</a></p>"
+FAULTS = {
+    "too-wide": (f"{GOOD}<div style='width: 800px'>Wide</div>", "px in a window of 390 px: div. Wide"),
+    "cut": (
+        f"{GOOD}<p style='width: 3em; overflow: hidden; white-space: nowrap'>Longer than that</p>",
+        "cut text: 'Longer than that'",
+    ),
+    "id-first": ("<h1>BQ7VQ3JZ2K5N6P4R2TABCDEFGH</h1>", "begins with an internal id"),
+    "faint": (f"{GOOD}<p style='color: #ccc'>Faint words</p>", "axe color-contrast (serious)"),
+    "unnamed": (f"{GOOD}<input>", "axe label (critical)"),
+    "no-focus": (
+        f"{GOOD}<button style='outline: none'>Pay</button>",
+        "the focus is not visible on 'button Pay'",
+    ),
+    "no-tab": (f"{GOOD}<button tabindex=-1>Pay</button>", "Tab does not reach 'button Pay'"),
+    "script": (f"{GOOD}<script>throw new Error('broken')</script>", "a script failed: Error: broken"),
+    "console": (f"{GOOD}<script>console.error('oh')</script>", "console.error: oh"),
+    "missing": (f"{GOOD}<img src='/none.png' alt='none'>", "none.png answered 404"),
+    "policy": (f"{GOOD}<style>h1 {{ color: red }}</style>", "Content Security Policy"),
+    "no-heading": ("<p>Text</p>", "exactly one h1"),
+}
+
+
+class Pages(http.server.SimpleHTTPRequestHandler):
+    """Files of a folder, without words; one page has a policy that its own style breaks."""
+
+    def log_message(self, *arguments: object) -> None:
+        """Nothing."""
+
+    def end_headers(self) -> None:
+        """Adds the policy."""
+        if "policy" in self.path:
+            self.send_header("Content-Security-Policy", "style-src 'self'")
+        super().end_headers()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with a page for each fault, and one without any."""
+    folder: Path = tmp_path_factory.mktemp("pages")
+    for name, body in {"good": GOOD, **{name: body for name, (body, _) in FAULTS.items()}}.items():
+        (folder / f"{name}.html").write_text(
+            f"<!DOCTYPE html><html lang=en><meta charset=utf-8><title>{name}</title>"
+            "<meta name=viewport content='width=device-width'><body style='background: white'>"
+            f"<main>{body}</main>"
+        )
+    (folder / "favicon.ico").write_bytes(b"")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Pages, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_good_page_passes(page: Page, site: str) -> None:
+    """A page without faults raises nothing."""
+    read_everywhere(page, f"{site}/good.html", variants=VARIANTS)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_is_found(page: Page, site: str, fault: str) -> None:
+    """A page with one fault is refused, and the text names the fault."""
+    with pytest.raises(UnreadableError) as refused:
+        read_everywhere(page, f"{site}/{fault}.html", variants=VARIANTS)
+    found = [line for line in str(refused.value).splitlines()[1:] if not line.startswith("    in ")]
+    assert any(FAULTS[fault][1] in line for line in found), str(refused.value)
+
+
+def test_other_language_and_theme_are_found(page: Page, site: str) -> None:
+    """A page that stays English and light is not what an Indonesian with a dark system asked for."""
+    with pytest.raises(UnreadableError, match="expected 'id'") as refused:
+        read_everywhere(page, f"{site}/good.html", variants=(Variant("id", "dark", DESK),))
+    assert "the page is not dark" in str(refused.value)
