@@ -26,6 +26,7 @@ def _(text: str) -> str:
 
 
 BATCHES: Mapping[BatchStanding, Words] = {
+    BatchStanding.SCHEDULED: Words(_("starts later"), "none"),
     BatchStanding.CHECKING: Words(_("being checked"), "busy"),
     BatchStanding.AWAITING_APPROVAL: Words(_("waiting for approval"), "wait"),
     BatchStanding.SHORT_OF_FUNDS: Words(_("waiting for a top-up"), "wait"),
@@ -65,4 +66,5 @@ HOLDS: Mapping[HoldReason, str] = {
     HoldReason.LIMIT: _("over a limit"),
     HoldReason.PRICE_ABOVE_QUOTE: _("the price has risen"),
     HoldReason.APPROVAL: _("not approved"),
+    HoldReason.LEFT_OUT: _("left out of an approval"),
 }

@@ -11,6 +11,11 @@ import pytest
 from babel.messages.extract import extract
 from jinja2.ext import babel_extract
 
+from sat_hook.application.attention import NeedKind
+from sat_hook.application.batch_standing import BatchStanding
+from sat_hook.domain.order import OrderState
+from sat_hook.domain.order_events import HoldReason
+from sat_hook.web.console import words
 from sat_hook.web.console.language import Language, Wording, catalogs_of
 
 CONSOLE = Path(str(files("sat_hook.web.console")))
@@ -91,3 +96,14 @@ def test_figures_are_written_as_the_language_does() -> None:
     assert english.rupiah(-1_250_000) == "−Rp\u00a01,250,000"
     assert english.count("%(num)s row", "%(num)s rows", 1) == "1 row"
     assert english.count("%(num)s row", "%(num)s rows", 1200) == "1,200 rows"
+
+
+def test_every_state_has_words() -> None:
+    """A new state or reason cannot leave a page without a word for it."""
+    for known, kinds in (
+        (words.BATCHES, BatchStanding),
+        (words.ORDERS, OrderState),
+        (words.NEEDS, NeedKind),
+        (words.HOLDS, HoldReason),
+    ):
+        assert set(kinds) - set(known) == set()
