@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
+from sat_hook.application.settings import read_settings
 from sat_hook.domain.breaks import BreakState
 from sat_hook.operators.reconciliation import SATCloseDayOperator
 from sat_hook.reconciliation import book_commands
@@ -84,7 +85,10 @@ def close_by_dag(day: Planted, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
     monkeypatch.setenv("SAT_RESULTS_URI", day.folder.as_uri())
     monkeypatch.setattr(SATCloseDayOperator, "account", lambda *_: day.account)
     application: Any = SimpleNamespace(
-        store=day.store, handler=SimpleNamespace(clock=day.clock), database=day.store.database
+        settings=read_settings(),
+        store=day.store,
+        handler=SimpleNamespace(clock=day.clock),
+        database=day.store.database,
     )
     return lambda named: SATCloseDayOperator(task_id="close", day=named).step(application, BY_TEST)
 
