@@ -64,7 +64,7 @@ def _run_path(run_id: str, dag_id: str = DAG_ID) -> str:
 
 def _step(task_id: str, state: str | None) -> str:
     """Return a task's name as it is shown to a user."""
-    if state == "awaiting_input":
+    if state == "awaiting_input" or (task_id, state) == ("approve", "deferred"):
         return f"{task_id} (waits for a person: Required Actions in Airflow)"
     if (task_id, state) == ("reserve", "deferred"):
         return WAITS_FOR_FUNDS

@@ -101,12 +101,6 @@ class Batch(Frozen):
         return any(is_same_person(approver, signer) for signer in self.signers)
 
     @property
-    def is_approval_open(self) -> bool:
-        """Whether an approval is asked for and nobody has decided yet."""
-        is_over = self.state.is_final or self.rejecter is not None or self.withdrawn is not None
-        return self.asked_for is not None and self.approved != self.asked_for and not is_over
-
-    @property
     def rows(self) -> int:
         """The rows read so far: orders and rows set aside."""
         return self.orders + self.set_aside

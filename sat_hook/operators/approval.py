@@ -8,7 +8,6 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetailRequestResult
 
 from sat_hook.application.batch_run import BatchRun
@@ -20,15 +19,18 @@ from sat_hook.hooks.ports import task_ports
 from sat_hook.operators.batch import SATBatchOperator
 from sat_hook.operators.rules import APPROVAL_FIELD, limit_of
 from sat_hook.operators.run_context import facts_of, failing_for_good
-from sat_hook.pipeline.approval_request import ApprovalRequest
-from sat_hook.pipeline.errors import ApproverRefusedError
+from sat_hook.pipeline.approval_request import ApprovalRequest, answers_of
+from sat_hook.pipeline.errors import ApprovalTermsChangedError, ApproverRefusedError
+from sat_hook.triggers.approval import ANSWERED, SATApprovalTrigger
 
 REJECT = "Reject"
 SHOWN_PRODUCTS = 20
 
 
 class SATApproveOperator(SATBatchOperator, HITLOperator):
-    """Ask a person to approve the batch, if the rules require it, and wait for the answer.
+    """Ask people to approve the batch, if the rules require it, and wait for their answers, deferred.
+
+    They may answer in Airflow or in the console.
 
     Airflow decides who may answer (users who may answer required actions of this DAG). This operator refuses
     the batch's maker. The text of the approving option carries a digest over every order and its price, so
@@ -63,25 +65,42 @@ class SATApproveOperator(SATBatchOperator, HITLOperator):
             return self._ask(self.run_of(facts_of(context)), context)
 
     def answered(self, context: Context, event: dict[str, Any], terms: dict[str, Any]) -> Any:
-        """Check whether the answer counts, and record it under its user's name."""
+        """Check whether the answer counts, and record it under its user's name.
+
+        An answer that was given outside of Airflow is in the log already.
+        """
         if "error" in event:
             self.process_trigger_event_error(event)
-        asked_for = ApprovalTerms.model_validate(terms)
-        chosen = list(event["chosen_options"])
-        if chosen not in ([REJECT], [approving_option(asked_for)]):
-            raise AirflowFailException(
-                f"batch {self.batch}: the answer is to something else than what was asked for; run the batch "
-                "again"
-            )
         facts = facts_of(context)
-        answerer = _answered_by(event, facts.provenance)
         with failing_for_good(self.sat_conn_id):
             run = self.run_of(facts)
-            try:
-                run.answer_approval(asked_for, answerer, approves=chosen != [REJECT])
-            except ApproverRefusedError as error:
-                self.log.warning("The approval does not count: %s. It is asked for again.", error)
+            if event != ANSWERED:
+                self._record(run, event, ApprovalTerms.model_validate(terms), facts)
             return self._ask(run, context)
+
+    def _record(
+        self, run: BatchRun, event: Mapping[str, Any], asked_for: ApprovalTerms, facts: RunFacts
+    ) -> None:
+        """Record an answer that was given in Airflow; one that does not count is only logged.
+
+        :raises ApprovalTermsChangedError: when the batch has changed since it was shown.
+        """
+        chosen = list(event["chosen_options"])
+        if chosen not in ([REJECT], [approving_option(asked_for)]):
+            self.log.warning(
+                "The answer does not count: it is to something else than what is asked for now, which "
+                "Airflow cannot show in this run. Answer in the console."
+            )
+            return
+        answerer = _answered_by(event, facts.provenance)
+        try:
+            run.answer_approval(asked_for, answerer, approves=chosen != [REJECT])
+        except ApproverRefusedError as error:
+            self.log.warning("The approval does not count: %s. It is asked for again.", error)
+        except ApprovalTermsChangedError as error:
+            if run.own_batch().asked_for == asked_for:
+                raise
+            self.log.warning("Another person's answer came before this one: %s", error)
 
     def run_of(self, facts: RunFacts) -> BatchRun:
         ports = task_ports(self.sat_conn_id, self.application)
@@ -101,18 +120,22 @@ class SATApproveOperator(SATBatchOperator, HITLOperator):
             approved = batch.approved
             return {"approval": "given", "orders": approved.orders, "total_rupiah": approved.total_rupiah}
         self._show(request, context)
-        raise TaskAwaitingInput(
+        ti_id = str(context["ti"].id)
+        self.defer(
+            trigger=SATApprovalTrigger(
+                batch_id=self.batch,
+                db_conn_id=self.db_conn_id,
+                answers=answers_of(request.batch),
+                ti_id=ti_id,
+            ),
             method_name="answered",
             kwargs={"terms": request.terms.model_dump()},
             timeout=self.response_timeout,
         )
+        raise AssertionError("a deferral is an exception")
 
     def _show(self, request: ApprovalRequest, context: Context) -> None:
-        """Show the request in Airflow.
-
-        :raises AirflowFailException: when Airflow still shows an older request, which it keeps for the life
-            of this run's task.
-        """
+        """Show the request in Airflow, which keeps the first one that it showed for the life of a task."""
         from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
         self.subject = subject_of(request)
@@ -131,9 +154,10 @@ class SATApproveOperator(SATBatchOperator, HITLOperator):
             )
         )
         if isinstance(shown, HITLDetailRequestResult) and list(shown.options) != self.options:
-            raise AirflowFailException(
-                f"batch {self.batch} has changed since approval was first asked for in this run, and Airflow "
-                "goes on showing the older request; run the batch again in a new run (sat batch run)"
+            self.log.warning(
+                "Batch %s has changed since approval was first asked for in this run, and Airflow goes on "
+                "showing the older request. Answer in the console, or run the batch again (sat batch run).",
+                self.batch,
             )
         for notifier in self.notifiers:
             notifier(context)

@@ -201,26 +201,32 @@ def _checked_approver(
         _refuse(handler, batch, ApprovalRefusal.NO_USER, "the answer names no user", provenance)
         raise ApproverRefusedError(f"batch {batch.batch_id}: the answer names no user, so it does not count")
     maker = maker_of(handler.store, batch.batch_id)
-    reason, text = ApprovalRefusal.OWN_BATCH, ""
+    if refusal := refusal_of(handler.store, batch, maker, approver, has_right):
+        _refuse(handler, batch, *refusal, provenance)
+        raise ApproverRefusedError(f"batch {batch.batch_id}: {refusal[1]}")
+    return approver
+
+
+def refusal_of(
+    store: EventStore, batch: Batch, maker: str | None, approver: str, has_right: HoldsRight
+) -> tuple[ApprovalRefusal, str] | None:
+    """Why this user's approval would not count now; None when it would."""
     if maker is not None and is_same_person(approver, maker):
         text = f"user {approver!r} submitted the batch; expected another user to approve it"
-    elif batch.is_signed_by(approver):
-        reason = ApprovalRefusal.SIGNED_BEFORE
+        return ApprovalRefusal.OWN_BATCH, text
+    if batch.is_signed_by(approver):
         text = f"user {approver!r} has signed already; expected another person to sign, too"
-    else:
-        tiers = rules_of_account(handler.store, batch.account).approval_tiers
-        signature = len(batch.signers) + 1
-        missing = [right for right in tiers.rights_of(signature) if not has_right(right)]
-        if missing:
-            reason = ApprovalRefusal.RIGHT_MISSING
-            text = (
-                f"signature {signature} needs the right {' and '.join(missing)}, which user {approver!r} is "
-                "not known to have here; expected an answer in the console, by a user who has it"
-            )
-    if text:
-        _refuse(handler, batch, reason, text, provenance)
-        raise ApproverRefusedError(f"batch {batch.batch_id}: {text}")
-    return approver
+        return ApprovalRefusal.SIGNED_BEFORE, text
+    signature = len(batch.signers) + 1
+    tiers = rules_of_account(store, batch.account).approval_tiers
+    missing = [right for right in tiers.rights_of(signature) if not has_right(right)]
+    if missing:
+        text = (
+            f"signature {signature} needs the right {' and '.join(missing)}, which user {approver!r} is "
+            "not known to have here; expected an answer in the console, by a user who has it"
+        )
+        return ApprovalRefusal.RIGHT_MISSING, text
+    return None
 
 
 def _without(

@@ -212,6 +212,15 @@ def _rows_in(ranges: Rows) -> set[int]:
     return {row for first, last in ranges for row in range(first, last + 1)}
 
 
+def answers_of(batch: Batch) -> str:
+    """A text that changes with every answer to what is asked about the batch, and with nothing else."""
+    signed = [batch.asked_for.quotes_digest if batch.left_out and batch.asked_for else "", *batch.signers]
+    ends = [batch.approver, batch.rejecter, batch.withdrawn, batch.refusal_code]
+    approved = None if batch.approved is None else batch.approved.quotes_digest
+    text = json.dumps([signed, approved, ends])
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
 def price_of(order: Order) -> int:
     """What a quoted or held order costs, in rupiah."""
     price = order.quote_rupiah if order.held_rupiah is None else order.held_rupiah

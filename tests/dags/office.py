@@ -130,7 +130,7 @@ class Office:
         def look() -> dict[str, Any] | None:
             task = self.ask("GET", f"{run}/taskInstances/approve").json()
             assert task.get("state") not in ("success", "failed", "upstream_failed"), task
-            if task.get("state") != "awaiting_input":
+            if task.get("state") != "deferred":
                 return None
             shown: dict[str, Any] = self.ask("GET", _answer_path(run)).json()
             return None if shown["response_received"] else shown

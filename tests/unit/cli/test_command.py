@@ -469,6 +469,7 @@ def test_a_moment_between_two_tasks_is_no_news() -> None:
     ("asking", "deferred", "said"),
     [
         (("approve",), (), "approve (waits for a person: Required Actions in Airflow)"),
+        ((), ("approve",), "approve (waits for a person: Required Actions in Airflow)"),
         ((), ("reserve",), "reserve (waits for a top-up of the deposit)"),
         ((), ("wait",), "wait"),
     ],

@@ -1,0 +1,387 @@
+"""Approvals: what waits for a person, what an approver has to know of it, and the answers.
+
+An answer is recorded in the log, and the batch's run goes on by itself: its waiting task watches the log
+beside Airflow's own question (:mod:`sat_hook.triggers.approval`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median_low
+
+from sat_hook.application.batch_standing import awaits_approval
+from sat_hook.application.installation import Installation
+from sat_hook.application.order_details import OrderRow, order_row
+from sat_hook.application.person import Person
+from sat_hook.application.rights import Right
+from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.errors import BatchNotFoundError, OverrideRefusedError
+from sat_hook.commands.handler import CommandHandler, load_batch
+from sat_hook.commands.reasons import checked_reason
+from sat_hook.domain.batch import Batch
+from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalRequested, ApprovalTerms
+from sat_hook.domain.errors import StepError
+from sat_hook.domain.event_record import StreamId, StreamKind
+from sat_hook.domain.order import OrderState
+from sat_hook.domain.people import user_named
+from sat_hook.pipeline.approval import approve, refusal_of, reject
+from sat_hook.pipeline.approval_request import ApprovalPolicy, to_be_sent
+from sat_hook.pipeline.errors import ApprovalRejectedError, ApprovalTermsChangedError
+from sat_hook.store.approvals import ApprovalStore, ProductAsked
+from sat_hook.store.clock import shared_clock
+from sat_hook.store.listings import BatchFilter, FoundBatch, ListingStore, OrderFilter, OrderSort
+from sat_hook.store.prices import PriceHistory
+
+SHOWN_ORDERS = 10
+SHOWN_PRODUCTS = 50
+MONTH = timedelta(days=30)
+MONTH_S_BATCHES = 200
+ANSWERS_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingApproval:
+    """A batch that waits for an approval. Rupiah.
+
+    :param maker: the user who submitted it; None when a service did.
+    :param terms_digest: names exactly what is asked; an approval repeats it.
+    :param held: how many held orders it includes, which an approval releases.
+    :param persons: how many people must sign in all.
+    :param signers: who has signed.
+    :param refusal: why this person's approval would not count; None when it would.
+    :param refusal_text: the same in words.
+    """
+
+    batch_id: str
+    file_name: str
+    reference: str
+    account: str
+    maker: str | None
+    submitted_at: datetime
+    asked_at: datetime | None
+    orders: int
+    total_rupiah: int
+    terms_digest: str
+    held: int
+    persons: int
+    signers: tuple[str, ...]
+    refusal: ApprovalRefusal | None
+    refusal_text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PriceMove:
+    """A product whose listed price is another than when the account's last batch was submitted. Rupiah."""
+
+    product_code: str
+    before_rupiah: int | None
+    now_rupiah: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakersMonth:
+    """The maker's other batches of the last 30 days. Rupiah.
+
+    :param is_cut: whether there were more than the newest ones that are counted here.
+    :param orders: orders with a price; ``total_rupiah`` is the sum of their prices.
+    :param paid_rupiah: what SAT charged, of the batches that are complete.
+    :param typical_rupiah: the median total of a batch; None without any.
+    """
+
+    batches: int
+    is_cut: bool
+    orders: int
+    total_rupiah: int
+    paid_rupiah: int
+    typical_rupiah: int | None
+    typical_orders: int | None
+    largest_rupiah: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalQuestion:
+    """What an approver is asked, and what helps to answer.
+
+    :param left_out_orders: how many orders an earlier approver left out, for ``left_out_reason``.
+    :param largest: the dearest orders.
+    :param recipients_looked_at: the orders of which new recipients were looked for: the dearest.
+    :param new_recipients: how many of them are for a client number that the account never paid.
+    :param new_orders: the dearest of those.
+    :param month: None when no user submitted the batch.
+    """
+
+    waiting: WaitingApproval
+    left_out_orders: int
+    left_out_by: str | None
+    left_out_reason: str | None
+    products: tuple[ProductAsked, ...]
+    largest: tuple[OrderRow, ...]
+    recipients_looked_at: int
+    new_recipients: int
+    new_orders: tuple[OrderRow, ...]
+    price_moves: tuple[PriceMove, ...]
+    month: MakersMonth | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What an approver leaves out: orders by request id, and all orders of some products."""
+
+    request_ids: tuple[str, ...] = ()
+    product_codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What an answer came to.
+
+    :param is_approved: whether the batch is approved; otherwise ``persons_left`` people must sign, too.
+    """
+
+    batch_id: str
+    is_approved: bool
+    persons_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotAnswered:
+    """An answer, one of several, that could not be given, and why."""
+
+    batch_id: str
+    error: StepError
+
+
+@dataclass(frozen=True, slots=True)
+class Approvals:
+    """The approvals of batches.
+
+    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right for it.
+    """
+
+    installation: Installation
+
+    def waiting(self, person: Person) -> tuple[WaitingApproval, ...]:
+        """The batches that wait for an approval, the longest wait first."""
+        person.require(Right.VIEW)
+        found = [one for one in self._listings().quoted_batches() if awaits_approval(one.batch)]
+        rows = self._rows(found, person)
+        return tuple(sorted(rows, key=lambda row: (row.asked_at or row.submitted_at, row.batch_id)))
+
+    def one(self, batch_id: str, person: Person) -> ApprovalQuestion | None:
+        """What is asked about a batch; None when nothing is.
+
+        :raises BatchNotFoundError: there is no such batch.
+        """
+        person.require(Right.VIEW)
+        found = self._listings().batches_of([batch_id]).get(batch_id)
+        if found is None:
+            raise BatchNotFoundError(f"there is no batch {batch_id}")
+        if not awaits_approval(found.batch):
+            return None
+        batch, database = found.batch, self.installation.store().database
+        with_held = batch.asked_held > 0
+        shown = ApprovalStore(database)
+        products = shown.products(batch_id, with_held=with_held)
+        fresh = shown.new_recipients(batch_id, batch.account, SHOWN_ORDERS, with_held=with_held)
+        states = (OrderState.QUOTED, OrderState.HELD) if with_held else (OrderState.QUOTED,)
+        which = OrderFilter(batch_id=batch_id, states=states)
+        largest = self._listings().orders(which, OrderSort.AMOUNT, None, SHOWN_ORDERS, descending=True)
+        sees_numbers = person.has(Right.VIEW_NUMBERS)
+        (waiting,) = self._rows([found], person)
+        left_out = batch.left_out
+        return ApprovalQuestion(
+            waiting=waiting,
+            left_out_orders=0 if left_out is None else left_out.shown.orders - left_out.rest.orders,
+            left_out_by=None if left_out is None else left_out.approver,
+            left_out_reason=None if left_out is None else left_out.reason,
+            products=tuple(products),
+            largest=tuple(order_row(order, with_number=sees_numbers) for order in largest.orders),
+            recipients_looked_at=fresh.looked_at,
+            new_recipients=fresh.count,
+            new_orders=tuple(order_row(order, with_number=sees_numbers) for order in fresh.orders),
+            price_moves=self._price_moves(found, products[:SHOWN_PRODUCTS], waiting.asked_at),
+            month=self._month_of(found),
+        )
+
+    def approve(
+        self,
+        batch_id: str,
+        terms_digest: str,
+        person: Person,
+        *,
+        left_out: LeftOut | None = None,
+        reason: str | None = None,
+    ) -> Answered:
+        """Sign what was shown under ``terms_digest``, or all of it but what is left out, for a reason.
+
+        :raises BatchNotFoundError: there is no such batch.
+        :raises ReasonRefusedError: something is left out for no reason.
+        :raises ApproverRefusedError: the person submitted the batch, has signed, or lacks the tier's right.
+        :raises ApprovalTermsChangedError: something else is asked for by now, or nothing.
+        :raises LeftOutRefusedError: what is left out was not asked for, or is all of it.
+        """
+        person.require(Right.APPROVE)
+        handler = self._handler()
+        batch, terms = _asked(load_batch(handler.store, batch_id), terms_digest)
+        policy = _policy(batch)
+        chosen = self._chosen(batch, policy, left_out or LeftOut())
+        if chosen or reason:
+            reason = checked_reason(reason or "")
+        batch = approve(
+            handler,
+            batch_id,
+            policy,
+            terms,
+            person.by("approve"),
+            left_out=chosen,
+            reason=reason,
+            has_right=lambda right: right in person.rights,
+        )
+        is_approved = batch.approved == batch.asked_for
+        return Answered(batch_id, is_approved, 0 if is_approved else batch.persons - len(batch.signers))
+
+    def approve_several(
+        self, terms_digests: Sequence[tuple[str, str]], person: Person, reason: str | None = None
+    ) -> list[Answered | NotAnswered]:
+        """Sign several batches as they were shown. One that cannot be signed does not keep the others.
+
+        :param terms_digests: each batch's id and what was shown of it.
+        :raises OverrideRefusedError: there are more than :data:`ANSWERS_AT_ONCE`.
+        """
+        person.require(Right.APPROVE)
+        if len(terms_digests) > ANSWERS_AT_ONCE:
+            raise OverrideRefusedError(
+                f"found {len(terms_digests)} batches; expected at most {ANSWERS_AT_ONCE} at once"
+            )
+        answers: list[Answered | NotAnswered] = []
+        for batch_id, digest in terms_digests:
+            try:
+                answers.append(self.approve(batch_id, digest, person, reason=reason))
+            except StepError as error:
+                answers.append(NotAnswered(batch_id, error))
+        return answers
+
+    def reject(self, batch_id: str, reason: str, person: Person) -> None:
+        """Reject what is asked about a batch. Every order that was not sent ends unsent.
+
+        :raises BatchNotFoundError: there is no such batch.
+        :raises ReasonRefusedError: no reason is given.
+        :raises ApprovalTermsChangedError: nothing is asked about it.
+        """
+        person.require(Right.APPROVE)
+        reason, handler = checked_reason(reason), self._handler()
+        batch = load_batch(handler.store, batch_id)
+        if batch.asked_for is None:
+            raise _nothing_asked(batch)
+        try:
+            reject(handler, batch_id, batch.asked_for, person.by("reject"), reason)
+        except ApprovalRejectedError:
+            # That is what the person wanted; it is an error only for the batch's run.
+            return
+
+    def _rows(self, found: Sequence[FoundBatch], person: Person) -> list[WaitingApproval]:
+        streams = {one.batch.batch_id: StreamId(StreamKind.BATCH, one.batch.batch_id) for one in found}
+        asked = self._listings().last_events(list(streams.values()), [ApprovalRequested.__name__])
+        store, rows = self.installation.store(), []
+        for one in found:
+            batch, maker = one.batch, user_named(one.submitted_by)
+            terms, at = batch.asked_for, asked.get(streams[batch.batch_id])
+            assert terms is not None, "only batches with a request are shown"
+            refusal = refusal_of(store, batch, maker, person.name, lambda right: right in person.rights)
+            if refusal is None and not person.has(Right.APPROVE):
+                refusal = ApprovalRefusal.RIGHT_MISSING, f"the right {Right.APPROVE} is missing"
+            rows.append(
+                WaitingApproval(
+                    batch_id=batch.batch_id,
+                    file_name=batch.file_name,
+                    reference=batch.reference,
+                    account=batch.account,
+                    maker=maker,
+                    submitted_at=one.submitted_at,
+                    asked_at=None if at is None else at.at,
+                    orders=terms.orders,
+                    total_rupiah=terms.total_rupiah,
+                    terms_digest=terms.quotes_digest,
+                    held=batch.asked_held,
+                    persons=batch.persons,
+                    signers=batch.signers,
+                    refusal=None if refusal is None else refusal[0],
+                    refusal_text=None if refusal is None else refusal[1],
+                )
+            )
+        return rows
+
+    def _chosen(self, batch: Batch, policy: ApprovalPolicy, left_out: LeftOut) -> list[str]:
+        if not left_out.product_codes:
+            return list(left_out.request_ids)
+        asked = to_be_sent(self.installation.store(), batch, policy)
+        of_products = (order.request_id for order in asked if order.product_code in left_out.product_codes)
+        return list(dict.fromkeys((*left_out.request_ids, *of_products)))
+
+    def _price_moves(
+        self, found: FoundBatch, products: Sequence[ProductAsked], asked_at: datetime | None
+    ) -> tuple[PriceMove, ...]:
+        database = self.installation.store().database
+        before = ApprovalStore(database).batch_before(found)
+        if before is None:
+            return ()
+        history, account, now = PriceHistory(database), found.batch.account, asked_at or found.submitted_at
+        moves = []
+        for product in products:
+            then, later = (history.at(account, product.product_code, moment) for moment in (before, now))
+            if then is None or later is None or then.product.price_rupiah == later.product.price_rupiah:
+                continue
+            moves.append(
+                PriceMove(product.product_code, then.product.price_rupiah, later.product.price_rupiah)
+            )
+        return tuple(moves)
+
+    def _month_of(self, found: FoundBatch) -> MakersMonth | None:
+        if user_named(found.submitted_by) is None:
+            return None
+        which = BatchFilter(submitted_by=found.submitted_by, since=found.submitted_at - MONTH)
+        batches = self._listings().batches(which, None, MONTH_S_BATCHES + 1)
+        others = [
+            one.batch
+            for one in batches[:MONTH_S_BATCHES]
+            if one.batch.batch_id != found.batch.batch_id and one.submitted_at <= found.submitted_at
+        ]
+        totals = [batch.total_rupiah for batch in others if batch.total_rupiah is not None]
+        numbers = [batch.quoted for batch in others if batch.quoted is not None]
+        return MakersMonth(
+            batches=len(others),
+            is_cut=len(batches) > MONTH_S_BATCHES,
+            orders=sum(numbers),
+            total_rupiah=sum(totals),
+            paid_rupiah=sum(batch.charged_rupiah or 0 for batch in others),
+            typical_rupiah=median_low(totals) if totals else None,
+            typical_orders=median_low(numbers) if numbers else None,
+            largest_rupiah=max(totals, default=None),
+        )
+
+    def _listings(self) -> ListingStore:
+        return ListingStore(self.installation.store().database)
+
+    def _handler(self) -> CommandHandler:
+        store = self.installation.store()
+        return CommandHandler(store, shared_clock(store, SystemClock()))
+
+
+def _asked(batch: Batch, terms_digest: str) -> tuple[Batch, ApprovalTerms]:
+    """The batch, and the terms that were shown: whether they still count is checked with the answer."""
+    if batch.asked_for is None:
+        raise _nothing_asked(batch)
+    return batch, batch.asked_for.model_copy(update={"quotes_digest": terms_digest})
+
+
+def _policy(batch: Batch) -> ApprovalPolicy:
+    """What the request asks for: its run's amounts are in the batch's number of people."""
+    return ApprovalPolicy(held_too=batch.asked_held > 0)
+
+
+def _nothing_asked(batch: Batch) -> ApprovalTermsChangedError:
+    return ApprovalTermsChangedError(
+        f"batch {batch.batch_id}: found no request for an approval; expected one that waits"
+    )
