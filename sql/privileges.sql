@@ -72,6 +72,10 @@ GRANT EXECUTE ON FUNCTION sat.close_position(), sat.callback_channel(text) TO sa
 GRANT EXECUTE ON FUNCTION sat.receive_callback(text, text, text, bytea, text, text, text, text),
     sat.callback_channel(text) TO sat_receiver;
 
+-- Drafts of order files. They hold customers' numbers, so nobody else reads them.
+GRANT SELECT, INSERT, UPDATE, DELETE ON sat.order_drafts, sat.order_column_mappings TO sat_writer;
+GRANT SELECT, INSERT, DELETE ON sat.order_draft_parts TO sat_writer;
+
 -- Product prices: evidence, what is derived of it, and what was announced.
 GRANT SELECT, INSERT ON sat.products, sat.price_snapshots, sat.price_changes TO sat_writer;
 GRANT SELECT, INSERT, UPDATE ON sat.product_prices TO sat_writer;

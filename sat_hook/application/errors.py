@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sat_hook.pipeline.errors import StoppedError
+from sat_hook.pipeline.errors import StoppedError, SubmissionRefusedError
 
 
 class WrongAccountError(StoppedError):
@@ -15,3 +15,19 @@ class MissingKeyError(StoppedError):
 
 class BatchRefusedError(StoppedError):
     """The deposit does not suffice and the policy is to refuse: the batch has ended."""
+
+
+class DraftChangedError(StoppedError):
+    """The draft was changed in the meantime, or submitted; nothing was changed now."""
+
+
+class DraftNotFoundError(LookupError):
+    """The person has no draft of this id."""
+
+
+class DraftRefusedError(SubmissionRefusedError):
+    """An upload, or a change of a draft, is refused; ``code`` is a short name for the problem."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code

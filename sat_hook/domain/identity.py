@@ -45,6 +45,11 @@ def export_id_of(user: str, period: str, moment: str) -> str:
     return _derive("X", BATCH_ID_LENGTH, "sat-export", user, period, moment)
 
 
+def draft_id_of(user: str, digest: str, moment: str) -> str:
+    """The id of a draft: ``D`` and 25 base32 characters. Each upload has its own id."""
+    return _derive("D", BATCH_ID_LENGTH, "sat-draft", user, digest, moment)
+
+
 def payload_digest(
     product_code: str,
     client_number: str,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from types import MappingProxyType
 from typing import NamedTuple
 
 from sat_hook.domain.batch_events import RowSetAside, RowVerdict
@@ -21,6 +20,7 @@ from sat_hook.pipeline.order_file import RowProblem
 
 Parameters = Mapping[str, object]
 """Texts, whole numbers and None, by name."""
+NO_PARAMETERS: Parameters = {}
 
 BILL_WITHOUT_PRICE, SHORT_OF_FUNDS = "bill_without_price", "short_of_funds"
 
@@ -63,7 +63,7 @@ class RowFinding(NamedTuple):
     message: str
     light: Light
     column: str = ""
-    parameters: Parameters = MappingProxyType({})
+    parameters: Parameters = NO_PARAMETERS
 
 
 class Origin(NamedTuple):

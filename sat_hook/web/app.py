@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from sat_hook.web import accounts, batches, days, exports, orders
+from sat_hook.web import accounts, batches, days, drafts, exports, orders
 from sat_hook.web.console import accounts as account_pages
 from sat_hook.web.console import batches as batch_pages
 from sat_hook.web.console import home, products, runs
@@ -27,6 +27,7 @@ def create_app(host: Host) -> FastAPI:
     guard_requests(app, host)
     for router in (
         batches.router,
+        drafts.router,
         orders.router,
         accounts.router,
         days.router,

@@ -282,6 +282,14 @@ ACTS: dict[str, tuple[Request, str]] = {
 #: Requests with a body that record nothing, or whose event is told by a test of their own.
 ELSEWHERE = {
     "/batches/check",  # looks only
+    # A draft is no record; its submission is: tests/integration/pipeline/test_drafts.py
+    "/drafts",
+    "/drafts/paste",
+    *(
+        f"/drafts/{{draft_id}}/{act}"
+        for act in ("discard", "columns", "cells", "set-aside", "restore", "options", "check", "submit")
+    ),
+    "/column-mappings/delete",
     "/books/{account}/days/{day}/settlement",  # needs two files: tests/integration/reconciliation
 }
 
@@ -310,6 +318,7 @@ PARTS = {
     "day": DAY,
     "break_id": BREAKS["explain"],
     "export_id": f"X{'A' * 25}",
+    "draft_id": f"D{'A' * 25}",
 }
 """Path parameters; the others name a decision."""
 
@@ -323,6 +332,12 @@ ANY_BODY = {
     "credited_at": "2026-11-02T00:00:00Z",
     "recorded_from": "2026-11-02T00:00:00Z",
     "recorded_before": "2026-11-03T00:00:00Z",
+    "version": 1,
+    "columns": [],
+    "edits": [],
+    "rows": [],
+    "options": {},
+    "name": "a mapping",
 }
 
 

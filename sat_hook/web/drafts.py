@@ -1,0 +1,243 @@
+"""Routes of drafts: upload or paste rows, map, mend and check them, submit them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query, Request, Response
+
+from sat_hook.application.draft_views import LEFT_OUT, MAXIMUM_PAGE_ROWS, DraftView
+from sat_hook.application.drafts import CellEdit, Drafts
+from sat_hook.application.order_templates import TemplateFormat, order_template
+from sat_hook.application.rights import Right
+from sat_hook.pipeline.draft import MAXIMUM_CHANGES, DraftOptions
+from sat_hook.pipeline.row_findings import Light
+from sat_hook.web.dependencies import CurrentPerson, host_of
+from sat_hook.web.downloads import as_download
+from sat_hook.web.host import Host
+
+UPLOAD_SECONDS = 120
+MAXIMUM_ROWS_NAMED = 100_000
+
+router = APIRouter()
+
+_Host = Annotated[Host, Depends(host_of)]
+
+
+async def _drafts(host: _Host) -> Drafts:
+    return Drafts(host)
+
+
+DraftsDep = Annotated[Drafts, Depends(_drafts)]
+DraftId = Annotated[str, Path(pattern="^D[A-Z2-7]{25}$")]
+Account = Annotated[str, Query(max_length=200, description="an Airflow connection of type sat")]
+Version = Annotated[int, Body(ge=1, description="the version of the draft that the person saw")]
+
+
+async def _body(request: Request, person: CurrentPerson) -> bytes:
+    """The body. A person who may not submit uploads nothing."""
+    person.require(Right.SUBMIT)
+    try:
+        async with asyncio.timeout(UPLOAD_SECONDS):
+            return await request.body()
+    except TimeoutError:
+        raise HTTPException(408, f"the file did not arrive within {UPLOAD_SECONDS} seconds") from None
+
+
+Content = Annotated[bytes, Depends(_body)]
+
+
+@router.get("/drafts")
+def list_drafts(person: CurrentPerson, drafts: DraftsDep) -> list[dict[str, Any]]:
+    """List one's own drafts, the last changed first."""
+    return [_document(view) for view in drafts.all_of(person)]
+
+
+@router.post("/drafts")
+def create_draft(
+    content: Content,
+    person: CurrentPerson,
+    drafts: DraftsDep,
+    account: Account,
+    file_name: Annotated[str, Query(max_length=255)] = "orders.csv",
+    sheet: Annotated[str | None, Query(max_length=255, description="a sheet of a workbook")] = None,
+) -> dict[str, Any]:
+    """Read the file in the body, CSV or XLSX, into a draft."""
+    return _document(drafts.create(content, file_name, account, person, sheet))
+
+
+@router.post("/drafts/paste")
+def paste_draft(
+    content: Content,
+    person: CurrentPerson,
+    drafts: DraftsDep,
+    account: Account,
+    has_header: Annotated[bool, Query(description="false: the first row is an order")] = True,
+) -> dict[str, Any]:
+    """Read rows that were copied from a spreadsheet, as text in the body, into a draft."""
+    text = content.decode("utf-8", "replace")
+    return _document(drafts.paste(text, account, person, has_header=has_header))
+
+
+@router.get("/drafts/{draft_id}")
+def show_draft(draft_id: DraftId, person: CurrentPerson, drafts: DraftsDep) -> dict[str, Any]:
+    """Return a draft: its columns, changes, options and the outcome of its last check."""
+    return _document(drafts.find(draft_id, person))
+
+
+@router.post("/drafts/{draft_id}/discard", status_code=204)
+def discard_draft(draft_id: DraftId, person: CurrentPerson, drafts: DraftsDep) -> None:
+    """Delete a draft."""
+    drafts.discard(draft_id, person)
+
+
+@router.get("/drafts/{draft_id}/rows")
+def rows_of_draft(
+    draft_id: DraftId,
+    person: CurrentPerson,
+    drafts: DraftsDep,
+    light: Annotated[str | None, Query(pattern=f"^({'|'.join(Light)}|{LEFT_OUT})$")] = None,
+    after: Annotated[int, Query(ge=0, description="next_after of the page before")] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAXIMUM_PAGE_ROWS)] = 100,
+) -> dict[str, Any]:
+    """Return some rows, with what the last check found in them."""
+    page = drafts.rows(draft_id, person, light, after, limit)
+    return {"rows": [asdict(row) for row in page.rows], "next_after": page.next_after}
+
+
+@router.post("/drafts/{draft_id}/columns")
+def map_columns(
+    draft_id: DraftId,
+    person: CurrentPerson,
+    drafts: DraftsDep,
+    version: Version,
+    columns: Annotated[list[str | None], Body(max_length=1_000)],
+    save_as: Annotated[str | None, Body(max_length=256)] = None,
+) -> dict[str, Any]:
+    """Say which of our columns each title is, and keep that by a name for the next upload."""
+    return _document(drafts.map_columns(draft_id, version, columns, person, save_as))
+
+
+@router.post("/drafts/{draft_id}/cells")
+def edit_cells(
+    draft_id: DraftId,
+    person: CurrentPerson,
+    drafts: DraftsDep,
+    version: Version,
+    edits: Annotated[list[tuple[int, int, str]], Body(max_length=MAXIMUM_CHANGES)],
+) -> dict[str, Any]:
+    """Change cells, each as its row, its column and the new text."""
+    return _document(drafts.edit_cells(draft_id, version, [CellEdit(*edit) for edit in edits], person))
+
+
+@router.post("/drafts/{draft_id}/set-aside")
+def set_aside(
+    draft_id: DraftId,
+    person: CurrentPerson,
+    drafts: DraftsDep,
+    version: Version,
+    rows: Annotated[list[int] | None, Body(max_length=MAXIMUM_ROWS_NAMED)] = None,
+    light: Annotated[Light | None, Body()] = None,
+) -> dict[str, Any]:
+    """Leave rows out: those named, or those that the last check gave a light."""
+    return _document(drafts.set_aside(draft_id, version, light or rows or [], person))
+
+
+@router.post("/drafts/{draft_id}/restore")
+def restore(
+    draft_id: DraftId,
+    person: CurrentPerson,
+    drafts: DraftsDep,
+    version: Version,
+    rows: Annotated[list[int], Body(max_length=MAXIMUM_ROWS_NAMED)],
+) -> dict[str, Any]:
+    """Take rows into the file again."""
+    return _document(drafts.restore(draft_id, version, rows, person))
+
+
+@router.post("/drafts/{draft_id}/options")
+def set_options(
+    draft_id: DraftId,
+    person: CurrentPerson,
+    drafts: DraftsDep,
+    version: Version,
+    options: Annotated[DraftOptions, Body()],
+) -> dict[str, Any]:
+    """Set the reference, the policies and the start."""
+    return _document(drafts.set_options(draft_id, version, options, person))
+
+
+@router.post("/drafts/{draft_id}/check")
+def check_draft(draft_id: DraftId, person: CurrentPerson, drafts: DraftsDep) -> dict[str, Any]:
+    """Check every row, the prices, the deposit, the guards and the approval. Records nothing of it."""
+    return _document(drafts.check(draft_id, person))
+
+
+@router.get("/drafts/{draft_id}/bad-rows")
+def bad_rows(draft_id: DraftId, person: CurrentPerson, drafts: DraftsDep) -> Response:
+    """Return the rows that cannot be paid, with a column that says what to fix."""
+    content = drafts.bad_rows_file(draft_id, person)
+    return Response(content, headers=as_download("bad-rows.csv"), media_type="text/csv")
+
+
+@router.post("/drafts/{draft_id}/submit")
+def submit_draft(
+    draft_id: DraftId,
+    request: Request,
+    person: CurrentPerson,
+    drafts: DraftsDep,
+    host: _Host,
+    version: Annotated[int, Body(ge=1, embed=True)],
+) -> dict[str, Any]:
+    """Submit the draft's file as a batch, and start its run now or at its time."""
+    done = drafts.submit(draft_id, version, person, host.runs(request))
+    return {
+        "batch_id": done.batch_id,
+        "is_new": done.is_new,
+        "run_id": done.run.run_id,
+        "run_url": done.run.url,
+        "starts_at": done.run.run_after,
+    }
+
+
+@router.get("/column-mappings")
+def list_mappings(person: CurrentPerson, drafts: DraftsDep, account: Account) -> list[dict[str, Any]]:
+    """List the saved mappings of an account."""
+    return [asdict(mapping) for mapping in drafts.mappings(account, person)]
+
+
+@router.post("/column-mappings/delete", status_code=204)
+def delete_mapping(
+    person: CurrentPerson,
+    drafts: DraftsDep,
+    account: Account,
+    name: Annotated[str, Body(max_length=256, embed=True)],
+) -> None:
+    """Delete a saved mapping."""
+    drafts.delete_mapping(account, name, person)
+
+
+@router.get("/order-templates/{file_format}")
+def template(
+    file_format: TemplateFormat, person: CurrentPerson, host: _Host, account: Account = ""
+) -> Response:
+    """Return an empty order file; a workbook has the catalogue's products to choose from."""
+    content = order_template(host, file_format, person, account or None)
+    headers = as_download(f"order-template.{file_format.value}")
+    return Response(content, headers=headers, media_type=file_format.media_type)
+
+
+def _document(view: DraftView) -> dict[str, Any]:
+    draft = view.draft.model_dump(mode="json")
+    return {
+        "draft_id": view.draft_id,
+        "version": view.version,
+        "created_at": view.created_at,
+        "changed_at": view.changed_at,
+        **draft,
+        "unknown_titles": list(view.draft.unknown_titles),
+        "check": view.check,
+        "is_checked": view.is_checked,
+    }
