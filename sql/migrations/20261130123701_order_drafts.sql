@@ -12,8 +12,7 @@ CREATE TABLE sat.order_drafts (
     summary jsonb,
     lights bytea
 );
-COMMENT ON TABLE sat.order_drafts IS
-    'Operational: uploads that people mend before they submit them, each for its owner; deleted after some days';
+COMMENT ON TABLE sat.order_drafts IS 'operational: uploads that people mend before they submit them, each for its owner; deleted after some days';
 CREATE INDEX order_drafts_of_owner ON sat.order_drafts (owner, changed_at);
 CREATE INDEX order_drafts_changed ON sat.order_drafts (changed_at);
 
@@ -24,8 +23,7 @@ CREATE TABLE sat.order_draft_parts (
     content bytea NOT NULL,
     PRIMARY KEY (draft_id, kind, part)
 );
-COMMENT ON TABLE sat.order_draft_parts IS
-    'Operational: the bytes of a draft''s upload, its rows and the findings of its last check, some rows a part';
+COMMENT ON TABLE sat.order_draft_parts IS 'operational: the bytes of a draft''s upload, its rows and the findings of its last check, some rows a part';
 
 CREATE TABLE sat.order_column_mappings (
     account text NOT NULL CHECK (account <> ''),
@@ -36,8 +34,7 @@ CREATE TABLE sat.order_column_mappings (
     saved_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (account, name)
 );
-COMMENT ON TABLE sat.order_column_mappings IS
-    'Operational: which of our columns the titles of an upload are, by name, and by the fingerprint of the titles';
+COMMENT ON TABLE sat.order_column_mappings IS 'operational: which of our columns the titles of an upload are, by name, and by the fingerprint of the titles';
 CREATE INDEX order_column_mappings_of_titles ON sat.order_column_mappings (account, fingerprint, saved_at);
 
 -- migrate:down
