@@ -140,6 +140,7 @@ def summary_of(found: BatchCheck) -> dict[str, Any]:
         "saldo_rupiah": found.saldo_rupiah,
         "free_rupiah": found.free_rupiah,
         "needs_approval": found.needs_approval,
+        "approvers": found.approvers,
         "rules": asdict(found.rules),
         "products": [one._asdict() for one in found.products],
         "needs": [one._asdict() for one in found.needs],

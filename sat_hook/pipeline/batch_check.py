@@ -71,7 +71,8 @@ class BatchCheck:
     :param payable: orders that would be sent.
     :param total_rupiah: the cost of the orders with a listed price; ``bills`` are the others.
     :param free_rupiah: the part of the deposit that is not committed.
-    :param needs_approval: whether a second person would have to approve; None when that rests on the bills.
+    :param needs_approval: whether another person would have to approve; None when that rests on the bills.
+    :param approvers: how many persons would have to approve the orders with a listed price.
     :param findings: rows that need a person or are not paid again. ``remarks`` are rows that can be paid and
         are worth a look: bills, and rows that the free deposit does not reach.
     :param row_numbers: of every row that was read, in order; ``lights`` has a letter for each
@@ -89,6 +90,7 @@ class BatchCheck:
     saldo_rupiah: int = 0
     free_rupiah: int = 0
     needs_approval: bool | None = False
+    approvers: int = 0
     approval_over_rupiah: int | None = None
     needs: tuple[Need, ...] = ()
     findings: tuple[RowFinding, ...] = ()
@@ -288,7 +290,8 @@ class _Check:
             before = observation.includes_before(around.funding.saldo_lag_seconds)
             free = available_rupiah(observation, funds.outstanding(before))
         over_rupiah, tiers = around.rules.approval_over_rupiah, around.rules.approval_tiers
-        needs_approval: bool | None = tiers.persons(total) > 0
+        approvers = tiers.persons(total)
+        needs_approval: bool | None = approvers > 0
         if self._bills and any(over is not None for over in tiers.over_rupiah) and not needs_approval:
             needs_approval = None
         remarks = sorted(self._remarks(free), key=_by_row)
@@ -303,6 +306,7 @@ class _Check:
             saldo_rupiah=observation.saldo_rupiah,
             free_rupiah=free,
             needs_approval=needs_approval,
+            approvers=approvers,
             approval_over_rupiah=over_rupiah,
             needs=self.needs(),
             findings=tuple(sorted(self.found, key=_by_row)),
