@@ -8,7 +8,14 @@ from contextlib import closing
 import psycopg2
 import pytest
 
+from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.handler import CommandHandler, load_batch
+from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import batch_id_of
+from sat_hook.pipeline.approval import reject
+from sat_hook.pipeline.errors import ApprovalRejectedError
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
 from tests.dags.office import BULK, CHECKER, HEADER, MAKER, VIEWER, Office
 
 
@@ -16,7 +23,8 @@ from tests.dags.office import BULK, CHECKER, HEADER, MAKER, VIEWER, Office
 def test_a_batch_is_sent_once_somebody_else_has_approved_it(office: Office) -> None:
     """Viewers may not answer, makers do not count, other options are refused; the checker's answer sends.
 
-    Then a held twin is released by its maker: the next run asks again, and a rejection ends it.
+    Then a held twin is released by its maker: the next run asks again, and a rejection outside of Airflow's own
+    question ends it and its waiting task.
     """
     mark = int(time.time()) % 10_000_000
     twin = f"25k-xl,0817{mark:08d}"
@@ -53,10 +61,21 @@ def test_a_batch_is_sent_once_somebody_else_has_approved_it(office: Office) -> N
     again = office.start(BULK, batch_id=batch_id)
     shown = office.request_of(again)
     assert shown["options"][0].startswith("Approve 1 orders")
-    office.decide(again, "Reject", CHECKER, lambda: office.events(batch_id, "ApprovalRejected"))
+    reject_in_the_log(office, batch_id)
     assert office.end_of(again) == "success", "the batch is complete, as people wanted it"
     assert office.states(batch_id) == ["succeeded", "succeeded", "rejected"]
     assert [actor for actor, _ in office.events(batch_id, "ApprovalRejected")] == [f"user:{CHECKER}"]
+
+
+def reject_in_the_log(office: Office, batch_id: str) -> None:
+    """Answer as the console does, without Airflow."""
+    database = Database(office.settings.application.writer_dsn)
+    with closing(database):
+        handler = CommandHandler(PostgresEventStore(database), SystemClock())
+        terms = load_batch(handler.store, batch_id).asked_for
+        assert terms is not None
+        with pytest.raises(ApprovalRejectedError):
+            reject(handler, batch_id, terms, Provenance(f"user:{CHECKER}", "plugin:reject"), "not this one")
 
 
 @pytest.mark.timeout(900)
