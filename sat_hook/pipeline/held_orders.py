@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from sat_hook.commands.errors import OverrideRefusedError
-from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.commands.handler import (
+    CommandHandler,
+    OrderCommandRequest,
+    OrderCommandResult,
+    load_batch,
+)
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.grouping import grouped
@@ -45,10 +50,7 @@ def decide_held_order(
     :raises OrderNotFoundError: when there is no such order.
     :raises OverrideRefusedError: when the order is not held, or no reason is given.
     """
-    reason = checked_reason(reason)
-    done = handler.apply([OrderCommandRequest(request_id, _command(decision, reason))], provenance)[
-        request_id
-    ]
+    done = decide_held_orders(handler, [request_id], decision, reason, provenance)[request_id]
     if done.after is None:
         raise OrderNotFoundError(f"there is no order with request id {request_id}")
     if done.refusal is not None:
@@ -56,9 +58,25 @@ def decide_held_order(
             f"order {done.after.order_id!r} ({request_id}): found {done.after.state.value}; expected a held "
             "order"
         )
-    if decision is HeldDecision.RELEASE:
-        reopen(handler, done.after.batch_id, provenance)
     return done.after
+
+
+def decide_held_orders(
+    handler: CommandHandler,
+    request_ids: Sequence[str],
+    decision: HeldDecision,
+    reason: str,
+    provenance: Provenance,
+) -> dict[str, OrderCommandResult]:
+    """Release or cancel some orders in one transaction; one that is not held refuses. See the single one."""
+    reason = checked_reason(reason)
+    command = held_command(decision, reason)
+    done = handler.apply([OrderCommandRequest(key, command) for key in request_ids], provenance)
+    if decision is HeldDecision.RELEASE:
+        released = [one.after for one in done.values() if one.is_accepted and one.after is not None]
+        for batch_id in {order.batch_id for order in released}:
+            reopen(handler, batch_id, provenance)
+    return done
 
 
 def decide_held_batch(
@@ -78,7 +96,7 @@ def decide_held_batch(
     load_batch(handler.store, batch_id)
     decided = 0
     for group in grouped(_held(handler, batch_id, held_for)):
-        commands = [OrderCommandRequest(order.request_id, _command(decision, reason)) for order in group]
+        commands = [OrderCommandRequest(order.request_id, held_command(decision, reason)) for order in group]
         known = {order.request_id: order for order in group}
         done = handler.apply(commands, provenance, known)
         decided += sum(1 for resolution in done.values() if resolution.is_accepted)
@@ -108,7 +126,8 @@ def hold_reason(text: str | None) -> HoldReason | None:
         raise OverrideRefusedError(f"held for: found {text!r}; expected one of {expected}") from None
 
 
-def _command(decision: HeldDecision, reason: str) -> Release | Cancel:
+def held_command(decision: HeldDecision, reason: str) -> Release | Cancel:
+    """The command of a decision about a held order."""
     return Release(reason) if decision is HeldDecision.RELEASE else Cancel(reason)
 
 

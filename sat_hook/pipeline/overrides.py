@@ -5,11 +5,12 @@ The actor comes from the authenticated route that calls these, never from the ca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
 
 from sat_hook.commands.errors import OverrideRefusedError
-from sat_hook.commands.handler import CommandHandler, OrderCommandRequest
+from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, OrderCommandResult
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.account import AccountStanding, PauseAccount, ResumeAccount
 from sat_hook.domain.event_record import Provenance
@@ -44,32 +45,47 @@ def resolve_order(
     :raises OrderNotFoundError: when there is no such order.
     :raises OverrideRefusedError: when the order's state does not allow it, or no reason is given.
     """
-    reason = checked_reason(reason)
-    order = handler.store.load_orders([request_id]).get(request_id)
-    if order is None:
+    answer = resolve_orders(handler, [request_id], resolution, reason, provenance, deployment).get(request_id)
+    if answer is None or answer.after is None:
         raise OrderNotFoundError(f"there is no order with request id {request_id}")
-    done = handler.apply(
-        [OrderCommandRequest(request_id, _command(order, resolution, reason, handler, deployment))],
-        provenance,
-    )
-    answer = done[request_id]
-    if answer.refusal is not None or answer.after is None:
-        refusal = answer.refusal
-        why = f"{refusal.reason.value}: {refusal.detail}" if refusal else "unknown"
+    if (refusal := answer.refusal) is not None:
+        order = answer.after
         raise OverrideRefusedError(
-            f"order {order.order_id!r} ({request_id}) is {order.state.value}: found {why}; expected an "
-            "escalated order"
+            f"order {order.order_id!r} ({request_id}) is {order.state.value}: found {refusal.reason.value}: "
+            f"{refusal.detail}; expected an escalated order"
         )
     return answer.after
 
 
-def _command(
+def resolve_orders(
+    handler: CommandHandler,
+    request_ids: Sequence[str],
+    resolution: Resolution,
+    reason: str,
+    provenance: Provenance,
+    deployment: RecoveryLimits,
+) -> dict[str, OrderCommandResult]:
+    """Decide some escalated orders in one transaction; one that is not escalated refuses. See the single one.
+
+    :returns: a result for each order that exists.
+    """
+    reason = checked_reason(reason)
+    orders = handler.store.load_orders(request_ids)
+    commands = [
+        OrderCommandRequest(key, resolving_command(order, resolution, reason, handler, deployment))
+        for key, order in orders.items()
+    ]
+    return handler.apply(commands, provenance)
+
+
+def resolving_command(
     order: Order,
     resolution: Resolution,
     reason: str,
     handler: CommandHandler,
     deployment: RecoveryLimits,
 ) -> OrderCommand:
+    """The command of a decision about an escalated order."""
     now = handler.clock.now()
     if resolution is not Resolution.RESEND:
         return EndByOperator(OperatorEnd(resolution.value), reason, now)

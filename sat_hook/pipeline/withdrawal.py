@@ -6,10 +6,16 @@ either withdrawn or sent. The reservation of a withdrawn order is free at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sat_hook.commands.errors import OverrideRefusedError
-from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.commands.handler import (
+    CommandHandler,
+    OrderCommandRequest,
+    OrderCommandResult,
+    load_batch,
+)
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import RefuseBatch, WithdrawBatch
@@ -39,8 +45,7 @@ def withdraw_order(handler: CommandHandler, request_id: str, reason: str, proven
     :raises OrderNotFoundError: when there is no such order.
     :raises OverrideRefusedError: when it may have been sent or has ended, or no reason is given.
     """
-    command = Withdraw(checked_reason(reason))
-    done = handler.apply([OrderCommandRequest(request_id, command)], provenance)[request_id]
+    done = withdraw_orders(handler, [request_id], reason, provenance)[request_id]
     if done.after is None:
         raise OrderNotFoundError(f"there is no order with request id {request_id}")
     if done.refusal is not None:
@@ -49,6 +54,14 @@ def withdraw_order(handler: CommandHandler, request_id: str, reason: str, proven
             "not sent yet"
         )
     return done.after
+
+
+def withdraw_orders(
+    handler: CommandHandler, request_ids: Sequence[str], reason: str, provenance: Provenance
+) -> dict[str, OrderCommandResult]:
+    """End some orders in one transaction; one that may have been sent, or has ended, refuses."""
+    command = Withdraw(checked_reason(reason))
+    return handler.apply([OrderCommandRequest(key, command) for key in request_ids], provenance)
 
 
 def withdraw_batch(

@@ -54,6 +54,9 @@ class PollSchedule(Protocol):
     def hasten(self, scope: PollScope, now: datetime) -> int:
         """Make orders with a new callback due at once; returns how many."""
 
+    def ask_now(self, request_ids: Sequence[str], now: datetime) -> list[str]:
+        """Make these orders due at once, also ended ones; returns those that may have been sent at all."""
+
     def claim_due(self, scope: PollScope, now: datetime, lease_until: datetime, limit: int) -> list[DuePoll]:
         """Claim at most ``limit`` due orders; no other caller gets them before ``lease_until``."""
 
@@ -99,6 +102,11 @@ class PostgresPollSchedule:
     def hasten(self, scope: PollScope, now: datetime) -> int:
         chosen = {"batch_id": scope.batch_id, "account": scope.account, "due_at": now}
         return len(run(self._database, self._polls.hasten, **chosen))
+
+    def ask_now(self, request_ids: Sequence[str], now: datetime) -> list[str]:
+        with self._database.transaction() as connection:
+            rows = self._polls.ask_now(connection, request_ids=list(request_ids), due_at=now)
+            return [request_id for (request_id,) in rows]
 
     def claim_due(self, scope: PollScope, now: datetime, lease_until: datetime, limit: int) -> list[DuePoll]:
         with self._database.transaction(durable=False) as connection:

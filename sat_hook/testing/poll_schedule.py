@@ -71,6 +71,14 @@ class MemoryPollSchedule:
             entry.due_at = min(entry.due_at, now)
         return len(called)
 
+    def ask_now(self, request_ids: Sequence[str], now: datetime) -> list[str]:
+        found = {request_id: self._store.orders.get(request_id) for request_id in request_ids}
+        sent = {key: order for key, order in found.items() if order and not order.state.was_never_sent}
+        for request_id, order in sent.items():
+            entry = self._entries.setdefault(request_id, _Entry(order, now))
+            entry.due_at = min(entry.due_at, now)
+        return sorted(sent)
+
     def claim_due(self, scope: PollScope, now: datetime, lease_until: datetime, limit: int) -> list[DuePoll]:
         due = sorted(
             (entry.due_at, request_id)

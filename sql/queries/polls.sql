@@ -45,6 +45,16 @@ ORDER BY o.request_id
 ON CONFLICT (request_id) DO UPDATE SET due_at = least(p.due_at, EXCLUDED.due_at)
 RETURNING p.request_id;
 
+-- name: ask_now(request_ids, due_at)
+-- Make orders due at once, whatever their state, if they may have been sent.
+INSERT INTO sat.poll_schedule AS p (request_id, account, batch_id, due_at)
+SELECT request_id, account, batch_id, :due_at::timestamptz
+FROM sat.orders
+WHERE request_id = ANY (:request_ids) AND state NOT IN ('received', 'rejected', 'quoted', 'held', 'cancelled')
+ORDER BY request_id
+ON CONFLICT (request_id) DO UPDATE SET due_at = least(p.due_at, EXCLUDED.due_at)
+RETURNING p.request_id;
+
 -- name: forget_strangers(account, before)!
 -- What was called back before a moment, of orders of an account that are not known here, waits no longer.
 DELETE FROM sat.callback_queue AS q

@@ -132,6 +132,16 @@ def test_a_callback_makes_its_order_due_at_once_whatever_its_state(kept: Kept) -
     assert kept.schedule.claim_due(OF_BATCH, T0, LEASE, 10) == [DuePoll(key, 1)]
 
 
+def test_a_person_makes_orders_due_at_once(kept: Kept) -> None:
+    """Also an ended one and one that is scheduled for later; what was never sent is not asked about."""
+    ended = kept.take_in(1, VALIDATED, REQUESTED, happened.OrderEscalated(reason="long ago"))
+    later, unsent = kept.take_in(2, VALIDATED, REQUESTED), kept.take_in(3, VALIDATED)
+    kept.schedule.enroll(OF_BATCH, T0 + timedelta(hours=1))
+    asked = kept.schedule.ask_now([ended, later, unsent, "S-strange"], T0)
+    assert set(asked) == {ended, later}
+    assert set(kept.schedule.claim_due(OF_BATCH, T0, LEASE, 10)) == {DuePoll(ended, 1), DuePoll(later, 1)}
+
+
 def test_the_same_bytes_count_once(kept: Kept) -> None:
     """A callback that came before wakes nobody again."""
     key = kept.take_in(1, VALIDATED, REQUESTED)
