@@ -36,8 +36,8 @@ _SUFFIX = re.compile(r"-R([0-9]{1,2})$")
 class NotAgain(StrEnum):
     """Why a failed order is not among the rows.
 
-    ``DONE``: another order or row pays it again: it was not sent yet, is in flight or is paid. ``NO_ID``: a new
-    id would be too long, or it failed too often.
+    ``DONE``: another order or row pays it again, and was not sent yet, is in flight or is paid. ``NO_ID``: a
+    new id would be too long, or it failed too often.
     """
 
     DONE = "done"

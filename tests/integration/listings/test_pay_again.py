@@ -59,7 +59,7 @@ def test_failed_orders_become_rows_with_new_ids(office: Office, tmp_path: Path) 
 
 
 def test_what_is_paid_again_is_not_paid_a_third_time(office: Office) -> None:
-    """While the order that pays it again may cost money, it is left out; once that failed, one row pays it."""
+    """While the order that pays it again may cost money, it is left out; once that failed, it is a row."""
     batch_id = office.batch("today")
     fail(office, "today", 2)
     later = received(90).model_copy(update={"order_id": "today-2-R1", "batch_id": batch_id, "row_number": 90})
