@@ -14,6 +14,7 @@ from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain.guards import AccountRules
 from sat_hook.protocol.calls import Call, Reply, T
 from sat_hook.protocol.messages import Product
+from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import NamedSpool
@@ -36,6 +37,9 @@ class SATConnection(Protocol):
 
     def list_product(self, codes: Sequence[str] | None = None) -> list[Product]:
         """The catalogue, or the products with these codes; raises SATError."""
+
+    def ask_status(self, request_id: str) -> StatusOutcome:
+        """What SAT's answer proves about an order. Does not raise for network errors."""
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether SAT can be used with it, and what SAT answered, in words without secrets."""

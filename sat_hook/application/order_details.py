@@ -51,6 +51,7 @@ class HistoryEntry:
     :param kind: the event's type, for example ``CheckoutRequested``.
     :param actor: ``user:NAME``, or the service that did it.
     :param parameters: the event's members, without customers' data.
+    :param digest: of the event as it is stored.
     """
 
     position: int
@@ -60,6 +61,7 @@ class HistoryEntry:
     actor: str
     cause: str
     parameters: Mapping[str, Any]
+    digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +125,7 @@ def history_of(events: Iterable[RecordedEvent]) -> tuple[HistoryEntry, ...]:
             actor=recorded.provenance.actor,
             cause=recorded.provenance.cause,
             parameters=parameters_of(recorded),
+            digest=recorded.digest,
         )
         for recorded in events
     )

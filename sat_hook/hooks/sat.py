@@ -40,6 +40,7 @@ from sat_hook.protocol.messages import (
     Ping,
     Product,
 )
+from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.protocol.signing import Verifier
 from sat_hook.store.database import Database
 from sat_hook.store.rate_limit import PostgresRequestRegister
@@ -199,6 +200,10 @@ class SATHook(BaseHook):
         :raises SATError: typed.
         """
         return self.get_conn().check_status(request_id, sent)
+
+    def ask_status(self, request_id: str) -> StatusOutcome:
+        """What SAT's answer proves about an order. Does not raise for network errors."""
+        return self.get_conn().ask_status(request_id)
 
     def test_connection(self) -> tuple[bool, str]:
         """Test token, ping, environment, account and keys; return a message for people.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.commands.reasons import checked_reason
@@ -22,6 +23,14 @@ from sat_hook.protocol.messages import OrderDetail, parse_order
 from sat_hook.store.event_store import OrderSlice, each_order
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import SpoolError, SpoolReader
+
+
+class GoodsCount(NamedTuple):
+    """How many orders of a batch have succeeded, and how many of them have a voucher or a serial."""
+
+    orders: int = 0
+    vouchers: int = 0
+    serials: int = 0
 
 
 def deliver(
@@ -66,8 +75,20 @@ def deliver(
     return goods_file(rows, file_format, _delimiter_of(spool, batch))
 
 
+def count_goods(store: PostgresEventStore, batch_id: str) -> GoodsCount:
+    """How much a delivery of the batch would hold. Reads the goods, and returns numbers only."""
+    count = GoodsCount()
+    for _, goods in _goods_of(store, each_order(store, OrderSlice(batch_id, (OrderState.SUCCEEDED,)))):
+        count = GoodsCount(
+            count.orders + 1,
+            count.vouchers + bool(goods and goods.voucher_code),
+            count.serials + bool(goods and goods.serial_number),
+        )
+    return count
+
+
 def _goods_of(
-    store: PostgresEventStore, orders: Sequence[Order]
+    store: PostgresEventStore, orders: Iterable[Order]
 ) -> Iterator[tuple[Order, OrderDetail | None]]:
     for group in grouped(orders):
         proofs = store.status_evidence([order.evidence_digest or "" for order in group])

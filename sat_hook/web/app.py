@@ -7,7 +7,8 @@ from fastapi import FastAPI
 from sat_hook.web import accounts, batches, days, drafts, exports, orders
 from sat_hook.web.console import accounts as account_pages
 from sat_hook.web.console import batches as batch_pages
-from sat_hook.web.console import home, products, runs
+from sat_hook.web.console import deliveries, home, products, runs
+from sat_hook.web.console import orders as order_pages
 from sat_hook.web.console.site import PREFIX, mount_files, show_errors_as_pages
 from sat_hook.web.errors import PROBLEMS, answer_errors
 from sat_hook.web.host import Host
@@ -37,6 +38,8 @@ def create_app(host: Host) -> FastAPI:
     for page in (
         home.router,
         batch_pages.router,
+        order_pages.router,
+        deliveries.router,
         account_pages.router,
         products.router,
         runs.router,

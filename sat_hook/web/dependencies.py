@@ -11,12 +11,14 @@ from sat_hook.application.batch_starts import BatchStarts
 from sat_hook.application.connection_test import ConnectionTest
 from sat_hook.application.day_books import DayBooks
 from sat_hook.application.decisions import Decisions
+from sat_hook.application.deliveries import Deliveries
 from sat_hook.application.evidence_packs import EvidencePacks
 from sat_hook.application.installation import AccountDirectory
 from sat_hook.application.listings import Listings
 from sat_hook.application.person import Person
 from sat_hook.application.rule_book import RuleBook
 from sat_hook.application.runs import Runs
+from sat_hook.application.status_rechecks import StatusRechecks
 from sat_hook.application.submissions import Submissions
 from sat_hook.web.host import Host
 from sat_hook.web.request_guard import user_of
@@ -69,6 +71,10 @@ async def _decisions(host: _Host) -> Decisions:
     return Decisions(host)
 
 
+async def _deliveries(host: _Host) -> Deliveries:
+    return Deliveries(host)
+
+
 async def _evidence_packs(host: _Host) -> EvidencePacks:
     return EvidencePacks(host)
 
@@ -81,6 +87,10 @@ async def _rule_book(host: _Host) -> RuleBook:
     return RuleBook(host)
 
 
+async def _status_rechecks(host: _Host) -> StatusRechecks:
+    return StatusRechecks(host)
+
+
 async def _submissions(host: _Host) -> Submissions:
     return Submissions(host)
 
@@ -91,10 +101,12 @@ BatchStartsDep = Annotated[BatchStarts, Depends(_batch_starts)]
 ConnectionTestDep = Annotated[ConnectionTest, Depends(_connection_test)]
 DayBooksDep = Annotated[DayBooks, Depends(_day_books)]
 DecisionsDep = Annotated[Decisions, Depends(_decisions)]
+DeliveriesDep = Annotated[Deliveries, Depends(_deliveries)]
 EvidencePacksDep = Annotated[EvidencePacks, Depends(_evidence_packs)]
 ListingsDep = Annotated[Listings, Depends(_listings)]
 RuleBookDep = Annotated[RuleBook, Depends(_rule_book)]
 RunsDep = Annotated[Runs, Depends(_runs)]
+StatusRechecksDep = Annotated[StatusRechecks, Depends(_status_rechecks)]
 SubmissionsDep = Annotated[Submissions, Depends(_submissions)]
 
 AccountPath = Annotated[str, Path(max_length=200)]

@@ -36,6 +36,7 @@ from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.protocol.calls import Call, Reply, T
 from sat_hook.protocol.errors import SATError
 from sat_hook.protocol.messages import Product
+from sat_hook.protocol.outcomes import StatusOutcome
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import LocalSpool
@@ -93,6 +94,10 @@ class OfficeConnection:
     def list_product(self, codes: Sequence[str] | None = None) -> list[Product]:
         """SAT's list."""
         return self._client.list_products(codes)
+
+    def ask_status(self, request_id: str) -> StatusOutcome:
+        """By SAT."""
+        return self._client.ask_status(request_id)
 
     def close(self) -> None:
         """Once for each use; the next one opens it again."""

@@ -1,0 +1,79 @@
+"""Ask SAT for the status of one order now, as a person."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+
+from sat_hook.application.errors import WrongAccountError
+from sat_hook.application.installation import Installation
+from sat_hook.application.person import Person
+from sat_hook.application.rights import Right
+from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.handler import CommandHandler
+from sat_hook.domain.errors import StepError
+from sat_hook.domain.order import Order
+from sat_hook.pipeline.errors import OrderNotFoundError
+from sat_hook.pipeline.outcome_commands import status_command
+from sat_hook.protocol.outcomes import StatusVerdict
+from sat_hook.store.clock import shared_clock
+
+
+class RecheckRefusedError(StepError):
+    """SAT is not asked about this order; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """SAT's answer about an order.
+
+    :param verdict: what the answer proves; anything but a signed answer leaves the order as it is.
+    :param reason: why an answer proves nothing, as a code.
+    :param is_changed: whether the order's state is another one than before.
+    """
+
+    order: Order
+    verdict: StatusVerdict
+    reason: str
+    is_changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRechecks:
+    """Queries the status of single orders. Nothing is ever sent to be paid."""
+
+    installation: Installation
+
+    def recheck(self, request_id: str, person: Person) -> Recheck:
+        """Query the order's status and record what the answer proves, with the person as the actor.
+
+        :raises RightMissingError: the person may neither submit nor decide.
+        :raises OrderNotFoundError: there is no such order.
+        :raises RecheckRefusedError: it was never sent, so SAT cannot know it.
+        :raises WrongAccountError: the connection belongs to another account; SAT is not called then.
+        """
+        person.require(Right.SUBMIT, Right.DECIDE)
+        store = self.installation.store()
+        handler = CommandHandler(store, shared_clock(store, SystemClock()))
+        before = handler.orders_before_asking([request_id]).get(request_id)
+        if before is None:
+            raise OrderNotFoundError(f"order: found no {request_id}")
+        if before.state.was_never_sent:
+            raise RecheckRefusedError(
+                f"order {before.order_id!r} ({request_id}): found {before.state.value}; expected an order "
+                "that was sent"
+            )
+        accounts = self.installation.accounts
+        named = accounts.connection_of(before.account)
+        with closing(accounts.connect(named, store.database)) as connection:
+            if (found := connection.settings().account) != before.account:
+                raise WrongAccountError(
+                    f"order {request_id} belongs to account {before.account!r}; connection {named} is "
+                    f"account {found!r}"
+                )
+            asked_at = handler.clock.now()
+            outcome = connection.ask_status(request_id)
+        command = status_command(request_id, outcome, asked_at, before)
+        done = None if command is None else handler.apply([command], person.by("recheck"))[request_id]
+        after = before if done is None or done.after is None else done.after
+        return Recheck(after, outcome.verdict, str(outcome.reason), after.state is not before.state)

@@ -1,0 +1,149 @@
+"""An order's events in people's words: one sentence for each type, with the event's members in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sat_hook.application.order_details import HistoryEntry
+from sat_hook.domain.order_events import HoldReason, RejectionReason
+from sat_hook.domain.people import user_named
+from sat_hook.web.console.language import Wording
+from sat_hook.web.console.words import HOLDS, Words
+
+UNKNOWN = "–"
+
+
+def _(text: str) -> str:
+    return text
+
+
+EVENTS: Mapping[str, Words] = {
+    "OrderReceived": Words(_("Read from row %(row_number)s of the file"), "none"),
+    "OrderValidated": Words(_("Checked: the row fits its product"), "none"),
+    "OrderRejected": Words(_("Not sent: %(reason)s"), "bad"),
+    "OrderQuoted": Words(_("Priced at %(price_rupiah)s, valid until %(valid_until)s"), "none"),
+    "OrderHeld": Words(_("Held: %(reason)s"), "wait"),
+    "OrderReleased": Words(_("Released: %(reason)s"), "none"),
+    "OrderAdmitted": Words(_("Within the limits at %(price_rupiah)s"), "none"),
+    "OrderApproved": Words(_("Approved up to %(price_rupiah)s"), "good"),
+    "OrderCancelled": Words(_("Cancelled, never sent: %(reason)s"), "none"),
+    "OrderWithdrawn": Words(_("Withdrawn, never sent: %(reason)s"), "none"),
+    "ReservationRenewed": Words(_("Funds reserved once more: %(price_rupiah)s"), "none"),
+    "CheckoutRequested": Words(_("Given to SAT to pay, attempt %(attempt)s, at %(price_rupiah)s"), "busy"),
+    "CheckoutNotSent": Words(_("Attempt %(attempt)s never left, so it cannot have been paid"), "none"),
+    "CheckoutAccepted": Words(
+        _("SAT took attempt %(attempt)s; whether it is paid is not proven yet"), "busy"
+    ),
+    "ChargedAboveQuote": Words(_("SAT charges %(charged_rupiah)s instead of %(quote_rupiah)s"), "bad"),
+    "AmountUnknown": Words(_("SAT sent an amount that cannot be right, so it is not counted"), "bad"),
+    "CheckoutRejected": Words(_("SAT refused it, so it is not paid (code %(code)s)"), "bad"),
+    "CheckoutUnknown": Words(
+        _("No clear answer to attempt %(attempt)s: it may be paid or not, so SAT is asked"), "wait"
+    ),
+    "StatusNotFound": Words(_("SAT did not know the order when asked; that proves nothing yet"), "wait"),
+    "OrderPending": Words(_("SAT is still working on it"), "busy"),
+    "OrderSucceeded": Words(_("Paid, signed by SAT: %(sales_price_rupiah)s"), "good"),
+    "OrderFailed": Words(_("Not paid, signed by SAT (code %(error_code)s)"), "bad"),
+    "OrderReversed": Words(_("Paid back after it was paid, signed by SAT (code %(error_code)s)"), "bad"),
+    "EvidenceContradicted": Words(
+        _("SAT signed a status that contradicts the end: %(reported_status)s. The end stays"), "bad"
+    ),
+    "ReversalDoubted": Words(_("SAT signed that it is paid after it was paid back, so SAT is asked"), "wait"),
+    "StatusMismatched": Words(
+        _("A signed status is about something else: %(members)s. It ends nothing"), "bad"
+    ),
+    "OrderEscalated": Words(_("Handed to people, because it stays unclear"), "wait"),
+    "ResendAllowedByOperator": Words(
+        _("May be sent again under the same id, if SAT does not know it: %(reason)s"), "none"
+    ),
+    "SucceededByOperator": Words(_("Decided by a person: paid. %(reason)s"), "good"),
+    "FailedByOperator": Words(_("Decided by a person: not paid. %(reason)s"), "bad"),
+}
+"""Every type of event of an order."""
+
+REJECTIONS: Mapping[RejectionReason, str] = {
+    RejectionReason.UNKNOWN_PRODUCT: _("SAT does not list this product"),
+    RejectionReason.INACTIVE_PRODUCT: _("the product is not for sale now"),
+    RejectionReason.UNREADABLE_PRODUCT: _("SAT's listing of the product cannot be read"),
+    RejectionReason.NO_PRICE: _("the product has no price"),
+    RejectionReason.CLIENT_NUMBER_SHAPE: _("the number does not look like one for this product"),
+    RejectionReason.AMOUNT_MISSING: _("the amount is missing"),
+    RejectionReason.AMOUNT_NOT_ALLOWED: _("this product takes no amount"),
+    RejectionReason.AMOUNT_BOUNDS: _("the amount is too small or too large"),
+    RejectionReason.ABOVE_MAXIMUM: _("the price is above the most that the row allows"),
+    RejectionReason.INQUIRY_REFUSED: _("SAT gives no bill for this number"),
+    RejectionReason.INQUIRY_UNAVAILABLE: _("SAT could not be asked for the bill"),
+    RejectionReason.BATCH_REFUSED: _("the whole batch was refused"),
+    RejectionReason.INSUFFICIENT_FUNDS: _("the deposit was too small"),
+    RejectionReason.APPROVAL_REJECTED: _("the batch was not approved"),
+}
+
+_DETAILS = ("detail", "error_detail", "what")
+"""Members that are shown below the sentence: SAT's words, or those of a check."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An event of the timeline.
+
+    :param detail: SAT's words, or those of a check; empty for none.
+    :param user: who did it; None for the pipeline.
+    :param raw: the event as it is stored, without customers' data.
+    """
+
+    entry: HistoryEntry
+    words: str
+    tone: str
+    detail: str
+    user: str | None
+    raw: str
+
+
+def moments_of(history: Iterable[HistoryEntry], wording: Wording) -> Iterator[Moment]:
+    """The events in people's words, in their order."""
+    for entry in history:
+        said = EVENTS.get(entry.kind, Words(entry.kind, "none"))
+        details = (entry.parameters.get(name) for name in _details_of(entry))
+        yield Moment(
+            entry,
+            wording.text(said.text) % _Members(entry, wording),
+            said.tone,
+            " ".join(str(detail) for detail in details if detail),
+            user_named(entry.actor),
+            json.dumps(entry.parameters, ensure_ascii=False, indent=1),
+        )
+
+
+def _details_of(entry: HistoryEntry) -> tuple[str, ...]:
+    return (*_DETAILS, "reason") if entry.kind == "OrderEscalated" else _DETAILS
+
+
+class _Members:
+    """The members of an event as texts, each made when a sentence needs it; a dash for a missing one."""
+
+    def __init__(self, entry: HistoryEntry, wording: Wording) -> None:
+        self._entry = entry
+        self._wording = wording
+
+    def __getitem__(self, name: str) -> str:
+        return _text(self._entry.kind, name, self._entry.parameters.get(name), self._wording)
+
+
+def _text(kind: str, name: str, value: Any, wording: Wording) -> str:
+    if value is None:
+        return UNKNOWN
+    if name.endswith("_rupiah"):
+        return wording.rupiah(value)
+    if name == "valid_until":
+        return wording.time(datetime.fromisoformat(value))
+    if name == "reason" and kind == "OrderHeld" and value in list(HoldReason):
+        return wording.text(HOLDS[HoldReason(value)])
+    if name == "reason" and kind == "OrderRejected" and value in list(RejectionReason):
+        return wording.text(REJECTIONS[RejectionReason(value)])
+    if isinstance(value, int):
+        return wording.number(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,183 @@
+"""Pages of orders and deliveries: what they show, what they do, and to whom they refuse it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from sat_hook.application.rights import Right
+from sat_hook.audit.actions import actions_since
+from sat_hook.domain.order import OrderState
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.web.app import create_app
+from stack.databases import ApplicationDatabase
+from tests.integration.web.test_who_did_what import ORDER, fill
+from tests.orders import ACCOUNT, BATCH, T0
+from tests.web_host import FakeAccounts, FakeHost, FakeUser
+
+UNKNOWN_ORDER, UNKNOWN_BATCH = f"S{'A' * 31}", f"B{'A' * 25}"
+PAID, HELD, ESCALATED, UNSENT = ORDER[1], ORDER[2], ORDER[4], ORDER[8]
+REASON = {"reason": "as agreed with carl"}
+
+
+class Browser:
+    """What a user's browser gets from the console."""
+
+    def __init__(self, host: FakeHost) -> None:
+        self.host = host
+        self.store = host.store()
+        outer = FastAPI()
+        outer.mount("/sat", create_app(host))
+        self._transport = httpx.ASGITransport(outer)
+
+    async def ask(self, method: str, path: str, *rights: Right, **more: Any) -> httpx.Response:
+        """A request of a user with these rights; with every right when none is given."""
+        self.host.users["rosa"] = FakeUser("rosa", frozenset(rights or Right))
+        async with httpx.AsyncClient(
+            transport=self._transport,
+            base_url="http://test",
+            cookies={"_token": "rosa"},
+            headers={"sec-fetch-site": "same-origin", "accept-language": "en"},
+        ) as client:
+            return await client.request(method, f"/sat/console{path}", **more)
+
+    def state(self, request_id: str) -> OrderState:
+        """Of an order."""
+        return self.store.load_orders([request_id])[request_id].state
+
+
+@pytest.fixture
+def browser(database: ApplicationDatabase, tmp_path: Path) -> Iterator[Browser]:
+    """An app with orders in many states."""
+    store = PostgresEventStore(Database(database.writer_dsn))
+    host = FakeHost(store=store, folder=tmp_path)
+    host.accounts = FakeAccounts({"x": ACCOUNT})
+    fill(store, tmp_path)
+    yield Browser(host)
+    store.database.close()
+
+
+READS = ("/orders", f"/orders/{PAID}", "/deliveries", f"/deliveries/{BATCH}")
+ACTS: tuple[tuple[str, dict[str, str]], ...] = (
+    ("/orders/search", {"client_number": "0812"}),
+    (f"/orders/{HELD}/release", REASON),
+    (f"/orders/{HELD}/cancel", REASON),
+    (f"/orders/{UNSENT}/withdraw", REASON),
+    (f"/orders/{ESCALATED}/resolve", {**REASON, "resolution": "failed"}),
+    (f"/orders/{ESCALATED}/recheck", {}),
+    (f"/deliveries/{BATCH}", {**REASON, "format": "csv"}),
+)
+
+
+async def test_every_page_and_act_needs_its_right(browser: Browser) -> None:
+    """A user who may only view acts on nothing; one without any right sees nothing."""
+    for path in READS:
+        rights = [Right.FINANCE] if path.startswith("/orders") else [Right.VIEW, Right.DECIDE]
+        assert (await browser.ask("GET", path, *rights)).status_code == 403, path
+    for path, form in ACTS:
+        assert (await browser.ask("POST", path, Right.VIEW, data=form)).status_code == 403, path
+    assert browser.state(HELD) is OrderState.HELD
+    assert [act.type_name for act in actions_since(browser.store.database, T0, user="rosa")] == []
+
+
+async def test_what_does_not_exist_is_not_found(browser: Browser) -> None:
+    """Whoever asks; an address that cannot be an id is refused as such."""
+    for method, path, form in [
+        ("GET", f"/orders/{PAID}", {}),
+        ("GET", f"/deliveries/{BATCH}", {}),
+        *(("POST", path, form) for path, form in ACTS[1:]),
+    ]:
+        for unknown, status in ((True, 404), (False, 422)):
+            order, batch = (UNKNOWN_ORDER, UNKNOWN_BATCH) if unknown else ("1", "1'--")
+            where = path.replace(BATCH, batch)
+            for request_id in ORDER.values():
+                where = where.replace(request_id, order)
+            assert (await browser.ask(method, where, data=form)).status_code == status, where
+
+
+ODD_FORMS = (
+    (f"/orders/{HELD}/release", {}),
+    (f"/orders/{HELD}/release", {"reason": ""}),
+    (f"/orders/{HELD}/release", {"reason": "x" * 501}),
+    (f"/orders/{HELD}/pay", REASON),
+    (f"/orders/{ESCALATED}/resolve", {**REASON, "resolution": "maybe"}),
+    (f"/orders/{ESCALATED}/resolve", REASON),
+    ("/orders/search", {"client_number": ""}),
+    (f"/deliveries/{BATCH}", {"format": "csv"}),
+    (f"/deliveries/{BATCH}", {**REASON, "format": "exe"}),
+)
+
+
+async def test_an_odd_form_is_refused_and_changes_nothing(browser: Browser) -> None:
+    """422 as a page, and no event."""
+    for path, form in ODD_FORMS:
+        answer = await browser.ask("POST", path, data=form)
+        assert (answer.status_code, "<h1>" in answer.text) == (422, True), (path, form)
+    assert list(actions_since(browser.store.database, T0, user="rosa")) == []
+
+
+async def test_an_order_is_shown_with_its_life_and_without_goods(browser: Browser) -> None:
+    """In people's words; the request id is at the end, for support."""
+    page = await browser.ask("GET", f"/orders/{PAID}")
+    assert page.status_code == 200
+    assert "Paid, signed by SAT" in page.text
+    assert page.text.index("What happened") < page.text.index(f"<code>{PAID}</code>")
+    numbers = await browser.ask("GET", f"/orders/{PAID}", Right.VIEW)
+    number = browser.store.load_orders([PAID])[PAID].client_number
+    assert number in page.text
+    assert number not in numbers.text
+
+
+async def test_who_may_not_decide_is_told_which_right_is_missing(browser: Browser) -> None:
+    """And sees no button that would be refused."""
+    page = await browser.ask("GET", f"/orders/{HELD}", Right.VIEW)
+    assert "You lack the right decide" in page.text
+    assert f"/orders/{HELD}/release" not in page.text
+
+
+async def test_decisions_lead_back_to_the_order(browser: Browser) -> None:
+    """And are recorded with the person who decided; a second decision is told that it is too late."""
+    for path, form, state in (
+        (f"/orders/{HELD}/release", REASON, OrderState.QUOTED),
+        (f"/orders/{ESCALATED}/resolve", {**REASON, "resolution": "succeeded"}, OrderState.SUCCEEDED),
+        (f"/orders/{UNSENT}/withdraw", REASON, OrderState.CANCELLED),
+    ):
+        request_id = path.split("/")[2]
+        answer = await browser.ask("POST", path, data=form)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/sat/console/orders/{request_id}")
+        assert browser.state(request_id) is state
+    again = await browser.ask("POST", f"/orders/{HELD}/cancel", data=REASON)
+    assert (again.status_code, browser.state(HELD)) == (409, OrderState.QUOTED)
+
+
+async def test_a_number_is_searched_by_a_form_and_recorded(browser: Browser) -> None:
+    """It is in no address, neither of the page nor of a link on it."""
+    number = browser.store.load_orders([PAID])[PAID].client_number
+    page = await browser.ask("POST", "/orders/search", data={"client_number": number})
+    assert page.status_code == 200
+    assert PAID in page.text
+    assert f"={number}" not in page.text
+    acts = [act.type_name for act in actions_since(browser.store.database, T0, user="rosa")]
+    assert acts == ["ClientNumberSearched"]
+    back = await browser.ask("GET", "/orders/search")
+    assert (back.status_code, back.headers["location"]) == (303, "/sat/console/orders")
+
+
+async def test_a_delivery_is_a_file_and_is_listed_afterwards(browser: Browser) -> None:
+    """Recorded with its reason; SAT is not asked about an order that was never sent."""
+    first = await browser.ask("GET", f"/deliveries/{BATCH}")
+    assert "These goods were never delivered." in first.text
+    for form, begins in (("csv", b"\xef\xbb\xbforder_id"), ("xlsx", b"PK")):
+        file = await browser.ask("POST", f"/deliveries/{BATCH}", data={**REASON, "format": form})
+        assert (file.status_code, file.content.startswith(begins)) == (200, True)
+        assert f"-goods.{form}" in file.headers["content-disposition"]
+    page = await browser.ask("GET", f"/deliveries/{BATCH}")
+    assert page.text.count(REASON["reason"]) == 2
+    refused = await browser.ask("POST", f"/orders/{UNSENT}/recheck")
+    assert refused.status_code == 409
