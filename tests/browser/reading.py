@@ -49,6 +49,9 @@ _HEADINGS = "[...document.querySelectorAll('h1, h2, h3, legend, caption')].map(e
 _FOCUSED = """(() => {
   const e = document.activeElement;
   if (!e || e === document.body || e === document.documentElement) return null;
+  const all = window.__stops ??= new Map();
+  // A field of several parts, like a date, keeps the focus for each of them.
+  if (window.__stop === e) return {again: false, seen: true, name: ''};
   const looks = () => { const s = getComputedStyle(e);
     return [s.outlineStyle === 'none' ? '' : s.outlineWidth + s.outlineColor, s.boxShadow, s.borderColor,
       s.backgroundColor, s.textDecorationLine].join(); };
@@ -56,8 +59,8 @@ _FOCUSED = """(() => {
   e.blur();
   const plain = looks();
   e.focus({focusVisible: true, preventScroll: true});
-  const all = window.__stops ??= new Map();
   const again = all.has(e);
+  window.__stop = e;
   all.set(e, true);
   return {again, seen: focused !== plain && box.width > 0 && box.height > 0,
     name: e.tagName.toLowerCase() + ' ' + (e.innerText || e.name || e.title || '').trim().slice(0, 40)};

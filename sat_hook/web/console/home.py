@@ -15,11 +15,10 @@ from sat_hook.application.batch_standing import BatchQuery
 from sat_hook.domain.business_day import day_bounds
 from sat_hook.web.console import words
 from sat_hook.web.console.language import COOKIE, Language
-from sat_hook.web.console.site import Site, SiteDep, go_to
+from sat_hook.web.console.site import YEAR_SECONDS, Site, SiteDep, go_to
 from sat_hook.web.console.sparkline import sparkline
 from sat_hook.web.dependencies import ListingsDep
 
-YEAR_SECONDS = 365 * 24 * 3600
 SHOWN_BATCHES = 10
 
 router = APIRouter()

@@ -112,8 +112,9 @@ def _translations(language: Language) -> NullTranslations:
     """The texts of a language, compiled in memory; English is the language of the source."""
     if language is Language.ENGLISH:
         return NullTranslations()
-    together = Catalog(locale=language.value)
-    for catalog in catalogs_of(language).values():
+    # The first file says how many forms of the plural the language has.
+    together, *others = catalogs_of(language).values()
+    for catalog in others:
         for message in catalog:
             if message.id:
                 together[message.id] = message

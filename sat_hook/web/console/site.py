@@ -20,6 +20,7 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from sat_hook.application.person import Person, RightMissingError
 from sat_hook.application.rights import Right
@@ -29,6 +30,8 @@ from sat_hook.web.dependencies import current_person
 
 PREFIX = "/console"
 HTMX = "htmx-2.0.11.min.js"
+HOUR_SECONDS = 3600
+YEAR_SECONDS = 365 * 24 * HOUR_SECONDS
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -129,9 +132,24 @@ def site_of(request: Request, person: Annotated[Person, Depends(current_person)]
 SiteDep = Annotated[Site, Depends(site_of)]
 
 
+class OwnFiles(StaticFiles):
+    """The console's scripts, styles and images. A version in the address lets browsers keep them."""
+
+    def file_response(
+        self, full_path: Any, stat_result: Any, scope: Scope, status_code: int = 200
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        is_versioned = b"v=" in scope["query_string"] or HTMX in scope["path"]
+        response.headers["Cache-Control"] = (
+            f"public, max-age={YEAR_SECONDS if is_versioned else HOUR_SECONDS}"
+        )
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
 def mount_files(app: FastAPI) -> None:
-    """Serve the console's own scripts, styles and images; they need no user."""
-    app.mount(f"{PREFIX}/static", StaticFiles(packages=[(__package__, "static")]), "console-static")
+    """Serve the console's own files; they need no user."""
+    app.mount(f"{PREFIX}/static", OwnFiles(packages=[(__package__, "static")]), "console-static")
 
 
 def is_page(request: Request) -> bool:

@@ -94,7 +94,12 @@ def test_figures_are_written_as_the_language_does() -> None:
     indonesian, english = Wording(Language.INDONESIAN), Wording(Language.ENGLISH)
     assert indonesian.rupiah(1_250_000) == "Rp\u00a01.250.000"
     assert english.rupiah(-1_250_000) == "−Rp\u00a01,250,000"
-    assert english.count("%(num)s row", "%(num)s rows", 1) == "1 row"
+    one, many = "%(num)s row needs you", "%(num)s rows need you"
+    assert [english.count(one, many, number) for number in (1, 2)] == ["1 row needs you", "2 rows need you"]
+    assert [indonesian.count(one, many, number) for number in (1, 2)] == [
+        "1 baris perlu Anda",
+        "2 baris perlu Anda",
+    ]
     assert english.count("%(num)s row", "%(num)s rows", 1200) == "1,200 rows"
 
 
