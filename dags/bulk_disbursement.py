@@ -33,6 +33,8 @@ with DAG(
     schedule=None,
     catchup=False,
     max_active_runs=8,
+    # Airflow's materialize button would start a run without the right to submit.
+    allowed_run_types=["manual", "scheduled", "operator_triggered", "asset_triggered"],
     tags=["sat", "orders", "money"],
     doc_md=__doc__,
     default_args={

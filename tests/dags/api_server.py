@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,11 +19,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PASSWORDS = {"ops": "ops-secret", "carl": "carl-secret", "viewer": "viewer-secret"}
+ROLES = {"ops": "user", "carl": "user", "viewer": "viewer", "keeper": "op"}
+PASSWORDS = {user: f"{user}-secret" for user in ROLES}
 
 
 def environment(folder: Path, connections: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """What the server needs: a metadata database in ``folder``, three users, connections."""
+    """What the server needs: a metadata database in ``folder``, users, connections, one DAG."""
+    (folder / "dags").mkdir()
+    shutil.copy(CHECKOUT / "dags" / "bulk_disbursement.py", folder / "dags")
     passwords = folder / "passwords.json"
     passwords.write_text(json.dumps(PASSWORDS), "utf-8")
     return {
@@ -31,7 +35,7 @@ def environment(folder: Path, connections: Mapping[str, Mapping[str, Any]]) -> d
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(CHECKOUT / "plugins"),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "ops:user,carl:user,viewer:viewer",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(map(":".join, ROLES.items())),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
         "AIRFLOW__CORE__FERNET_KEY": "",
         "AIRFLOW__API_AUTH__JWT_SECRET": "t" * 64,
@@ -82,6 +86,8 @@ def api_server(folder: Path, variables: Mapping[str, str]) -> Iterator[str]:
 
 def _serve() -> None:
     import uvicorn
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
     from airflow.models.connection import Connection
     from airflow.utils.db import initdb
     from airflow.utils.session import create_session
@@ -90,6 +96,10 @@ def _serve() -> None:
     with create_session() as session:
         for conn_id, attributes in json.loads(os.environ["TEST_CONNECTIONS"]).items():
             session.add(Connection(conn_id=conn_id, **attributes))
+    DagBundlesManager().sync_bundles_to_db()
+    for bundle in DagBundlesManager().get_all_dag_bundles():
+        bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+        sync_bag_to_db(bag, bundle.name, bundle_version=None)
     from airflow.api_fastapi.main import app
 
     class Announcing(uvicorn.Server):

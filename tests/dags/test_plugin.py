@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,17 @@ import httpx
 import psycopg2
 import pytest
 import requests
+from anyio import to_thread
 from fastapi import FastAPI
 from sqlalchemy.exc import InterfaceError, OperationalError
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
+from sat_hook.application.runs import BATCH_DAG, RunsError, RunState
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.identity import digest_of
 from sat_hook.domain.order import Order
+from sat_hook.plugin.airflow_runs import AirflowRuns
 from sat_hook.protocol.signing import Signer, generate_key_pair
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import StatusEvidence
@@ -58,6 +64,31 @@ class Airflow:
         parameters = {"account": "sat_default", "file_name": "orders.csv", **query}
         return self.request("POST", "/sat/v1/batches", user, params=parameters, data=content)
 
+    def runs(self, user: str) -> AirflowRuns:
+        """The runs of a user, asked over the network."""
+
+        async def airflow(scope: Scope, receive: Receive, send: Send) -> None:
+            message = await receive()
+            async with httpx.AsyncClient(timeout=90) as client:
+                path = scope["raw_path"].decode("ascii")
+                reply = await client.request(
+                    scope["method"],
+                    f"{self.url}{path}",
+                    headers=[(k, v) for k, v in scope["headers"] if k != b"host"],
+                    content=message["body"],
+                )
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": reply.status_code,
+                    "headers": [(b"content-type", b"application/json")],
+                }
+            )
+            await send({"type": "http.response.body", "body": reply.content})
+
+        token = f"Bearer {self.tokens[user]}".encode()
+        return AirflowRuns(airflow, Request({"type": "http", "headers": [(b"authorization", token)]}))
+
     def events(self, type_name: str) -> list[tuple[Any, ...]]:
         """Actor, cause and data of the events of a type."""
         return execute(
@@ -91,6 +122,8 @@ def airflow(
     }
     rights = folder / "rights.json"
     given = {
+        "submit": {"users": ["ops"]},
+        "approve": {"users": ["carl"]},
         "decide": {"users": ["ops"]},
         "account_rules.propose": {"users": ["ops"]},
         "account_rules.confirm": {"users": ["ops", "carl"]},
@@ -437,6 +470,98 @@ def test_another_site_cannot_act_with_the_cookie(airflow: Airflow) -> None:
             )
             assert (reply.status_code, "cross-site" in reply.text) == (403, True), reply.text
     assert (airflow.events("AccountPaused"), airflow.events("BatchSubmitted")) == before
+
+
+def test_airflow_s_own_start_needs_the_right(airflow: Airflow) -> None:
+    """A user of Airflow who may not submit starts no batch there, and is told which right is missing."""
+    body = {"logical_date": None, "dag_run_id": "by-carl", "conf": {"batch_id": BATCH}}
+    for path in (
+        "/api/v2/dags/bulk_disbursement/dagRuns",
+        "/api/v2/dags/bulk%5Fdisbursement/dagRuns",
+    ):
+        refused = airflow.request("POST", path, user="carl", json=body)
+        assert (refused.status_code, "lacks the right submit" in refused.text) == (403, True), refused.text
+        assert airflow.request("POST", path, user=None, json=body).status_code == 401
+    assert airflow.request("GET", "/api/v2/dags/bulk_disbursement/dagRuns/by-carl").status_code == 404
+    begun = airflow.request(
+        "POST", "/api/v2/dags/bulk_disbursement/dagRuns", json={**body, "dag_run_id": "ops"}
+    )
+    assert begun.status_code == 200, begun.text
+    # What it does not lock passes unread: Airflow answers itself.
+    elsewhere = airflow.request("POST", "/api/v2/dags/other/dagRuns", user="carl", json=body)
+    assert (elsewhere.status_code, "lacks the right" in elsewhere.text) == (404, False), elsewhere.text
+
+
+def test_batch_is_not_started_by_its_asset(airflow: Airflow) -> None:
+    """Airflow's button "materialize" would pay the waiting rows of a user who may not submit."""
+    [asset] = airflow.request("GET", "/api/v2/assets?name_pattern=batch_results").json()["assets"]
+    path = f"/api/v2/assets/{asset['id']}/materialize"
+    refused = airflow.request("POST", path, user="keeper", json={})
+    assert (refused.status_code, "materialization" in refused.text) == (400, True), refused.text
+
+
+def test_airflow_s_own_answer_needs_the_right(airflow: Airflow) -> None:
+    """The maker's side answers no approval there; of one who may approve, Airflow looks up the question."""
+    path = "/api/v2/dags/bulk_disbursement/dagRuns/ops/taskInstances/approve/-1/hitlDetails"
+    body = {"chosen_options": ["Approve"], "params_input": {}}
+    refused = airflow.request("PATCH", path, user="ops", json=body)
+    assert (refused.status_code, "lacks the right approve" in refused.text) == (403, True), refused.text
+    passed = airflow.request("PATCH", path, user="carl", json=body)
+    assert (passed.status_code, "lacks the right" in passed.text) == (404, False), passed.text
+
+
+async def test_runs_are_those_of_airflow(airflow: Airflow) -> None:
+    """Started once, now or later, found, cancelled; a refusal holds Airflow's reason."""
+    later = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=3)
+
+    def use() -> None:
+        runs = airflow.runs("ops")
+        assert runs.find(BATCH_DAG, "planned") is None
+        conf = {"batch_id": BATCH, "on_bad_rows": "wait"}
+        assert runs.start(BATCH_DAG, "planned", conf, note="pulsa.csv", at=later)
+        assert not runs.start(BATCH_DAG, "planned", conf)
+        found = runs.find(BATCH_DAG, "planned")
+        assert found is not None
+        assert (found.state, found.run_after) == (RunState.QUEUED, later)
+        assert conf.items() <= found.conf.items()
+        assert airflow.request("GET", f"/api/v2{found.url}".replace("/runs/", "/dagRuns/")).json()[
+            "note"
+        ] == ("pulsa.csv")
+        runs.cancel(BATCH_DAG, "planned")
+        cancelled = runs.find(BATCH_DAG, "planned")
+        assert cancelled is not None
+        assert cancelled.state is RunState.FAILED
+        assert runs.start(BATCH_DAG, "batch_1+2:3~x", {})
+        assert runs.find(BATCH_DAG, "batch_1+2:3~x") is not None
+        for user, text in (("viewer", "lacks the right submit"), ("carl", "lacks the right submit")):
+            with pytest.raises(RunsError, match=text) as refused:
+                airflow.runs(user).start(BATCH_DAG, "mine", {})
+            assert refused.value.status == 403
+        with pytest.raises(RunsError, match="404"):
+            runs.cancel(BATCH_DAG, "unknown")
+        with pytest.raises(RunsError, match="404"):
+            airflow.runs("carl").answer(BATCH_DAG, "planned", "approve", "Approve")
+
+    await to_thread.run_sync(use)
+
+
+def test_tab_of_a_run_leads_to_its_batch(airflow: Airflow) -> None:
+    """The console starts a batch, and its run's tab shows that batch; a run without one gets a page."""
+    batch_id = airflow.submit(CSV + b"A9,50k-simpati,081211311199\n").json()["batch_id"]
+    headers = {"Origin": airflow.url}
+    path = f"/sat/console/batches/{batch_id}/run"
+    started = airflow.request("POST", path, headers=headers, data={}, allow_redirects=False)
+    assert started.status_code == 303, started.text
+    tab = airflow.request(
+        "GET", f"/sat/console/runs/bulk_disbursement/batch_{batch_id}", allow_redirects=False
+    )
+    assert (tab.status_code, tab.headers["location"]) == (303, f"/sat/console/batches/{batch_id}")
+    for run_id in ("unknown", "manual__2026-11-30T05%3A00%3A00%2B00%3A00"):
+        other = airflow.request("GET", f"/sat/console/runs/order_recovery/{run_id}", user="viewer")
+        assert (other.status_code, "Tidak ada batch" in other.text) == (200, True), other.text
+    expired = airflow.request("GET", "/sat/console/batches", user=None, allow_redirects=False)
+    assert expired.status_code == 303
+    assert expired.headers["location"].startswith("/api/v2/auth/login?next=http")
 
 
 def test_nobody_s_body_is_not_read(airflow: Airflow) -> None:
