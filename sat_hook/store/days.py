@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import pandas as pd
 from psycopg2.extensions import connection as Connection
 
 from sat_hook.domain.books_events import BOOKKEEPING
@@ -19,6 +18,9 @@ from sat_hook.domain.order_movements import PlacedMovement, fold_with_movements,
 from sat_hook.store.database import Database
 from sat_hook.store.log import recorded_from_row
 from sat_hook.store.statements import queries, run, streamed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STREAMS_PER_STATEMENT = 50_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -94,6 +96,8 @@ class DayReader:
 
     def beginnings_of(self, request_ids: Iterable[str]) -> pd.DataFrame:
         """How these orders began."""
+        import pandas as pd  # takes a second; DAG files load this module and read no frames
+
         frames = (
             self._copied("beginnings", BEGINNING_COLUMNS, since=_NEVER, streams=streams)
             for streams in _streams_of(request_ids)
@@ -137,6 +141,8 @@ class DayReader:
 
     def _copied(self, query: str, columns: dict[str, str], **arguments: Any) -> pd.DataFrame:
         """A statement's result, copied through a file so that memory holds it once."""
+        import pandas as pd  # takes a second; DAG files load this module and read no frames
+
         statement = getattr(self._days, query).sql
         with self._connection.cursor() as cursor, tempfile.TemporaryFile() as file:
             bound = cursor.mogrify(statement, {**arguments, "position": self.position}).decode("utf-8")
@@ -151,6 +157,8 @@ class RefoldedDayReader(DayReader):
     """Folds every order from the log again, with the current code. It needs no table of movements."""
 
     def _movements(self, since: datetime | None, streams: list[str]) -> pd.DataFrame:
+        import pandas as pd  # takes a second; DAG files load this module and read no frames
+
         arguments: dict[str, Any] = {"up_to_position": self.position}
         if since is None:
             statement, arguments["streams"] = queries("past").read_streams_until, streams

@@ -176,8 +176,9 @@ def test_nothing_describes_the_routes(airflow: Airflow, path: str) -> None:
 )
 def test_actions_need_a_user_with_the_right(airflow: Airflow, method: str, path: str) -> None:
     """Nobody 401, a viewer 403; and neither leaves a trace."""
-    assert airflow.request(method, path, user=None, json={"reason": "curious"}).status_code == 401
-    assert airflow.request(method, path, user="viewer", json={"reason": "curious"}).status_code == 403
+    body = {"reason": "curious", "recorded_from": T0.isoformat(), "recorded_before": T0.isoformat()}
+    assert airflow.request(method, path, user=None, json=body).status_code == 401
+    assert airflow.request(method, path, user="viewer", json=body).status_code == 403
     assert airflow.events("GoodsDelivered") == []
 
 
