@@ -72,7 +72,7 @@ def deliver(
         )
         for order, goods in _goods_of(store, succeeded)
     )
-    return goods_file(rows, file_format, _delimiter_of(spool, batch))
+    return goods_file(rows, file_format, delimiter_of(spool, batch))
 
 
 def count_goods(store: PostgresEventStore, batch_id: str) -> GoodsCount:
@@ -98,7 +98,7 @@ def _goods_of(
             yield order, None if goods is not None and _is_about_another(order, goods) else goods
 
 
-def _delimiter_of(spool: SpoolReader | None, batch: Batch) -> str:
+def delimiter_of(spool: SpoolReader | None, batch: Batch) -> str:
     """The separator of the submitted file, which its submitter's spreadsheet reads; else a comma."""
     try:
         return "," if spool is None else SubmittedRows(spool, batch).delimiter

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from sat_hook.web import accounts, batches, days, drafts, exports, orders
 from sat_hook.web.console import accounts as account_pages
 from sat_hook.web.console import batches as batch_pages
-from sat_hook.web.console import deliveries, home, products, runs
+from sat_hook.web.console import decisions, deliveries, home, products, runs
 from sat_hook.web.console import orders as order_pages
 from sat_hook.web.console.site import PREFIX, mount_files, show_errors_as_pages
 from sat_hook.web.errors import PROBLEMS, answer_errors
@@ -39,6 +39,7 @@ def create_app(host: Host) -> FastAPI:
         home.router,
         batch_pages.router,
         order_pages.router,
+        decisions.router,
         deliveries.router,
         account_pages.router,
         products.router,

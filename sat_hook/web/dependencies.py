@@ -8,6 +8,7 @@ from fastapi import Body, Depends, Path, Request
 
 from sat_hook.application.batch_reports import BatchReports
 from sat_hook.application.batch_starts import BatchStarts
+from sat_hook.application.bulk_decisions import BulkDecisions
 from sat_hook.application.connection_test import ConnectionTest
 from sat_hook.application.day_books import DayBooks
 from sat_hook.application.decisions import Decisions
@@ -15,6 +16,7 @@ from sat_hook.application.deliveries import Deliveries
 from sat_hook.application.evidence_packs import EvidencePacks
 from sat_hook.application.installation import AccountDirectory
 from sat_hook.application.listings import Listings
+from sat_hook.application.order_exports import OrderExports
 from sat_hook.application.person import Person
 from sat_hook.application.rule_book import RuleBook
 from sat_hook.application.runs import Runs
@@ -51,6 +53,10 @@ async def _batch_starts(host: _Host) -> BatchStarts:
     return BatchStarts(host)
 
 
+async def _bulk_decisions(host: _Host) -> BulkDecisions:
+    return BulkDecisions(host)
+
+
 async def _connection_test(host: _Host) -> ConnectionTest:
     return ConnectionTest(host)
 
@@ -83,6 +89,10 @@ async def _listings(host: _Host) -> Listings:
     return Listings(host)
 
 
+async def _order_exports(host: _Host) -> OrderExports:
+    return OrderExports(host)
+
+
 async def _rule_book(host: _Host) -> RuleBook:
     return RuleBook(host)
 
@@ -98,12 +108,14 @@ async def _submissions(host: _Host) -> Submissions:
 AccountsDep = Annotated[AccountDirectory, Depends(_accounts)]
 BatchReportsDep = Annotated[BatchReports, Depends(_batch_reports)]
 BatchStartsDep = Annotated[BatchStarts, Depends(_batch_starts)]
+BulkDecisionsDep = Annotated[BulkDecisions, Depends(_bulk_decisions)]
 ConnectionTestDep = Annotated[ConnectionTest, Depends(_connection_test)]
 DayBooksDep = Annotated[DayBooks, Depends(_day_books)]
 DecisionsDep = Annotated[Decisions, Depends(_decisions)]
 DeliveriesDep = Annotated[Deliveries, Depends(_deliveries)]
 EvidencePacksDep = Annotated[EvidencePacks, Depends(_evidence_packs)]
 ListingsDep = Annotated[Listings, Depends(_listings)]
+OrderExportsDep = Annotated[OrderExports, Depends(_order_exports)]
 RuleBookDep = Annotated[RuleBook, Depends(_rule_book)]
 RunsDep = Annotated[Runs, Depends(_runs)]
 StatusRechecksDep = Annotated[StatusRechecks, Depends(_status_rechecks)]

@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from sat_hook.application.cursors import CursorError
 from sat_hook.application.errors import DraftChangedError, DraftNotFoundError
+from sat_hook.application.listings import ListingRefusedError
 from sat_hook.application.person import RightMissingError
 from sat_hook.application.rights import RightsFileError
 from sat_hook.application.runs import RunsError
@@ -25,6 +27,8 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ReasonRefusedError: Problem(422, "reason_refused"),
     StoreRefusedError: Problem(422, "value_refused"),
     UnsettledPositionError: Problem(422, "position_not_settled"),
+    CursorError: Problem(422, "cursor_invalid"),
+    ListingRefusedError: Problem(422, "list_refused"),
     DraftNotFoundError: Problem(404, "draft_not_found"),
     DraftChangedError: Problem(409, "draft_changed"),
     RightsFileError: Problem(403, "rights_unusable"),

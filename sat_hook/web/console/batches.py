@@ -15,6 +15,7 @@ from sat_hook.domain.business_day import midnight
 from sat_hook.domain.order import OrderState
 from sat_hook.store.listings import OrderSort
 from sat_hook.web.console import words
+from sat_hook.web.console.decisions import acts_for
 from sat_hook.web.console.order_filters import OrderChoiceDep
 from sat_hook.web.console.site import SiteDep
 from sat_hook.web.dependencies import (
@@ -123,6 +124,7 @@ def batch(
         results=f"{site.request.scope.get('root_path', '')}/v1/batches/{batch_id}/results",
         sorts=list(OrderSort),
         states=list(OrderState),
+        acts=acts_for(site.person),
         words=words,
         today=datetime.now(UTC),
     )

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Query
 from fastapi.responses import Response
 
 from sat_hook.application.listings import MAXIMUM_PAGE, Listings, OrderPage
 from sat_hook.application.order_details import OrderDetails
 from sat_hook.application.status_rechecks import Recheck
+from sat_hook.domain.business_day import WIB
 from sat_hook.domain.order import OrderState
+from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.held_orders import HeldDecision
 from sat_hook.pipeline.overrides import Resolution
 from sat_hook.protocol.outcomes import StatusVerdict
 from sat_hook.store.listings import OrderFilter, OrderSort
 from sat_hook.web.console import words
+from sat_hook.web.console.decisions import acts_for
 from sat_hook.web.console.order_acts import offered_to
 from sat_hook.web.console.order_filters import OrderChoice, OrderChoiceDep
 from sat_hook.web.console.order_history import moments_of
 from sat_hook.web.console.site import Site, SiteDep
-from sat_hook.web.dependencies import DecisionsDep, ListingsDep, RequestId, StatusRechecksDep
+from sat_hook.web.dependencies import (
+    DecisionsDep,
+    ListingsDep,
+    OrderExportsDep,
+    RequestId,
+    StatusRechecksDep,
+)
+from sat_hook.web.downloads import as_download
 
 router = APIRouter(prefix="/orders")
 
@@ -55,6 +66,20 @@ def list_orders(site: SiteDep, listings: ListingsDep, choice: OrderChoiceDep) ->
         counted=which.is_narrow,
     )
     return _list(site, listings, choice, found)
+
+
+@router.get("/export")
+def export(
+    site: SiteDep,
+    exports: OrderExportsDep,
+    choice: OrderChoiceDep,
+    file_format: Annotated[GoodsFormat, Query(alias="format")],
+    batch: Annotated[str, Query(pattern="^(B[A-Z2-7]{25})?$")] = "",
+) -> Response:
+    """The orders of the filter as a file."""
+    content = exports.export(choice.filter(batch or None), file_format, site.person)
+    headers = as_download(f"orders-{datetime.now(WIB):%Y-%m-%d-%H%M}.{file_format.value}")
+    return Response(content, headers=headers, media_type=file_format.media_type)
 
 
 @router.get("/search")
@@ -129,6 +154,7 @@ def _list(
         accounts=[row.account for row in listings.accounts(site.person)],
         older=site.url("/orders", **choice.query, cursor=found.next) if found.next and not searched else "",
         states=list(OrderState),
+        acts=acts_for(site.person),
         words=words,
     )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from urllib.parse import quote, urlencode
 
 import jinja2
 from fastapi import Depends, FastAPI
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -29,6 +30,7 @@ from sat_hook.web.console.language import OWN_NAMES, Language, Wording, wording_
 from sat_hook.web.dependencies import current_person
 
 PREFIX = "/console"
+STREAM_SECONDS = 0.2
 HTMX = "htmx-2.0.11.min.js"
 HOUR_SECONDS = 3600
 YEAR_SECONDS = 365 * 24 * HOUR_SECONDS
@@ -86,16 +88,26 @@ class Site:
 
     def page(self, template: str, status: int = 200, **context: Any) -> HTMLResponse:
         """Render a page, or a part of one when the template is a part."""
-        environment = _environment(self.wording.language)
-        html = environment.get_template(f"{template}.html.jinja").render(
-            site=self,
-            person=self.person,
-            navigation=[item for item in NAVIGATION if self.person.rights.intersection(item.rights)],
-            here=self.request.url.path,
-            now=datetime.now(UTC),
-            **context,
-        )
+        html = self._template(template).render(self._context(context))
         return HTMLResponse(html, status, headers=HEADERS)
+
+    def stream(self, template: str, **context: Any) -> StreamingResponse:
+        """Send a page while it is rendered, for one that works while it is read."""
+        pieces = self._template(template).generate(self._context(context))
+        return StreamingResponse(_gathered(pieces), media_type="text/html; charset=utf-8", headers=HEADERS)
+
+    def _template(self, name: str) -> jinja2.Template:
+        return _environment(self.wording.language).get_template(f"{name}.html.jinja")
+
+    def _context(self, context: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "site": self,
+            "person": self.person,
+            "navigation": [item for item in NAVIGATION if self.person.rights.intersection(item.rights)],
+            "here": self.request.url.path,
+            "now": datetime.now(UTC),
+            **context,
+        }
 
     def go(self, path: str, **query: object) -> Response:
         """Send the browser to another page after a form."""
@@ -115,6 +127,19 @@ class Site:
     def right(self) -> type[Right]:
         """The rights, for templates."""
         return Right
+
+
+def _gathered(pieces: Iterable[str]) -> Iterator[str]:
+    """Pieces of a page, put together to what came within a moment."""
+    waiting: list[str] = []
+    sent_at = time.monotonic()
+    for piece in pieces:
+        waiting.append(piece)
+        if time.monotonic() - sent_at > STREAM_SECONDS:
+            yield "".join(waiting)
+            waiting.clear()
+            sent_at = time.monotonic()
+    yield "".join(waiting)
 
 
 def go_to(request: Request, address: str) -> Response:

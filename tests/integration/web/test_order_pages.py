@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,12 @@ def browser(database: ApplicationDatabase, tmp_path: Path) -> Iterator[Browser]:
     store.database.close()
 
 
-READS = ("/orders", f"/orders/{PAID}", "/deliveries", f"/deliveries/{BATCH}")
+READS = (
+    "/orders",
+    f"/orders/{PAID}",
+    "/deliveries",
+    f"/deliveries/{BATCH}",
+)
 ACTS: tuple[tuple[str, dict[str, str]], ...] = (
     ("/orders/search", {"client_number": "0812"}),
     (f"/orders/{HELD}/release", REASON),
@@ -73,6 +79,10 @@ ACTS: tuple[tuple[str, dict[str, str]], ...] = (
     (f"/orders/{ESCALATED}/recheck", {}),
     (f"/deliveries/{BATCH}", {**REASON, "format": "csv"}),
 )
+BULK: tuple[tuple[str, dict[str, str]], ...] = (
+    ("/decisions", {"act": "release", "request_id": HELD}),
+    ("/decisions/apply", {**REASON, "act": "release", "request_id": HELD, "digest": "0" * 64}),
+)
 
 
 async def test_every_page_and_act_needs_its_right(browser: Browser) -> None:
@@ -80,8 +90,10 @@ async def test_every_page_and_act_needs_its_right(browser: Browser) -> None:
     for path in READS:
         rights = [Right.FINANCE] if path.startswith("/orders") else [Right.VIEW, Right.DECIDE]
         assert (await browser.ask("GET", path, *rights)).status_code == 403, path
-    for path, form in ACTS:
+    for path, form in (*ACTS, *BULK):
         assert (await browser.ask("POST", path, Right.VIEW, data=form)).status_code == 403, path
+    for path in (f"/decisions?act=release&batch={BATCH}", "/orders/export?format=csv"):
+        assert (await browser.ask("GET", path, Right.VIEW)).status_code == 403, path
     assert browser.state(HELD) is OrderState.HELD
     assert [act.type_name for act in actions_since(browser.store.database, T0, user="rosa")] == []
 
@@ -111,6 +123,11 @@ ODD_FORMS = (
     ("/orders/search", {"client_number": ""}),
     (f"/deliveries/{BATCH}", {"format": "csv"}),
     (f"/deliveries/{BATCH}", {**REASON, "format": "exe"}),
+    ("/decisions", {"request_id": HELD}),
+    ("/decisions", {"act": "pay", "request_id": HELD}),
+    ("/decisions/apply", {**REASON, "act": "release", "request_id": HELD, "digest": "x"}),
+    ("/decisions/apply", {"act": "release", "request_id": HELD, "digest": "0" * 64}),
+    (f"/decisions?batch={BATCH}'--", {"act": "release", "everything": "true"}),
 )
 
 
@@ -181,3 +198,51 @@ async def test_a_delivery_is_a_file_and_is_listed_afterwards(browser: Browser) -
     assert page.text.count(REASON["reason"]) == 2
     refused = await browser.ask("POST", f"/orders/{UNSENT}/recheck")
     assert refused.status_code == 409
+
+
+async def test_many_orders_are_decided_as_their_preview_said(browser: Browser) -> None:
+    """The preview changes nothing; what cannot be decided is listed, also as CSV; then it is done once."""
+    selected = {"act": "release", "request_id": [HELD, ORDER[3], PAID, UNKNOWN_ORDER]}
+    preview = await browser.ask("POST", "/decisions", data=selected)
+    assert "Release: 2 orders" in preview.text
+    assert "its state does not allow it" in preview.text
+    assert "there is no such order" in preview.text
+    assert "data:text/csv;charset=utf-8;base64," in preview.text
+    assert browser.state(HELD) is OrderState.HELD
+    (digest,) = re.findall(r'name="digest" value="([0-9a-f]{64})"', preview.text)
+    decided = await browser.ask("POST", "/decisions/apply", data={**selected, **REASON, "digest": digest})
+    assert (decided.status_code, "Done: 2 orders" in decided.text) == (200, True)
+    assert "2 could not be decided" in decided.text
+    assert {browser.state(HELD), browser.state(ORDER[3])} == {OrderState.QUOTED}
+    again = await browser.ask("POST", "/decisions/apply", data={**selected, **REASON, "digest": digest})
+    assert again.status_code == 409
+
+
+async def test_all_that_match_a_filter_are_decided(browser: Browser) -> None:
+    """And a decision about nothing, or about a filter that no index serves, is refused."""
+    form = {"act": "cancel", "everything": "true"}
+    where = f"/decisions?batch={BATCH}&state=held"
+    preview = await browser.ask("POST", where, data=form)
+    (digest,) = re.findall(r'name="digest" value="([0-9a-f]{64})"', preview.text)
+    action = where.replace("/decisions?", "/decisions/apply?")
+    decided = await browser.ask("POST", action, data={**form, **REASON, "digest": digest})
+    assert "Done: 2 orders" in decided.text
+    assert {browser.state(HELD), browser.state(ORDER[3])} == {OrderState.CANCELLED}
+    assert browser.state(UNSENT) is OrderState.QUOTED
+    refused = await browser.ask("POST", "/decisions", data=form)
+    assert refused.status_code == 409
+    back = await browser.ask("GET", f"/decisions?batch={BATCH}&state=held")
+    assert back.headers["location"] == f"/sat/console/batches/{BATCH}?state=held"
+
+
+async def test_what_matches_leaves_as_a_file_of_text(browser: Browser) -> None:
+    """Of a batch or of all; a cell that would run as a formula is text."""
+    for where in (f"batch={BATCH}", "state=held", "product=50k-simpati", ""):
+        for file_format, begins in (("csv", b"\xef\xbb\xbforder_id,row,file"), ("xlsx", b"PK")):
+            file = await browser.ask("GET", f"/orders/export?format={file_format}&{where}")
+            assert (file.status_code, file.content.startswith(begins)) == (200, True), where
+    file = await browser.ask("GET", "/orders/export?format=csv&state=held")
+    assert {HELD in file.text, ORDER[3] in file.text, PAID in file.text} == {True, False}
+    unknown = await browser.ask("GET", f"/orders/export?format=csv&batch={UNKNOWN_BATCH}")
+    assert unknown.status_code == 404
+    assert (await browser.ask("GET", "/orders/export?format=exe")).status_code == 422

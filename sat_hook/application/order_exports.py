@@ -1,0 +1,107 @@
+"""Orders that match a filter, as a file. It holds customers' numbers, and no goods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from sat_hook.application.installation import Installation
+from sat_hook.application.listings import ListingRefusedError
+from sat_hook.application.order_details import OrderRow, order_row
+from sat_hook.application.person import Person
+from sat_hook.application.rights import Right
+from sat_hook.commands.handler import load_batch
+from sat_hook.pipeline.delivery import delimiter_of
+from sat_hook.pipeline.goods_file import GoodsFormat
+from sat_hook.presentation.text_tables import TextTable
+from sat_hook.store.listings import ChangePlace, FoundOrder, ListingStore, OrderFilter, OrderPlace, OrderSort
+
+MAXIMUM_ORDERS = 50_000
+READ_AT_ONCE = 2_000
+
+TABLE = TextTable(
+    "orders",
+    (
+        "order_id",
+        "row",
+        "file",
+        "product_code",
+        "client_number",
+        "state",
+        "reason_code",
+        "reason",
+        "amount_rupiah",
+        "quote_rupiah",
+        "charged_rupiah",
+        "changed_at",
+        "account",
+        "request_id",
+    ),
+    (22, 8, 30, 28, 22, 12, 22, 40, 16, 16, 16, 28, 16, 36),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderExports:
+    """Writes orders to files. Like a result file, it is not recorded: it holds what the person may see."""
+
+    installation: Installation
+
+    def export(self, which: OrderFilter, file_format: GoodsFormat, person: Person) -> bytes:
+        """The orders of a filter. CSV of one batch has the separator of its submitted file.
+
+        :raises RightMissingError: the person may not see customers' numbers.
+        :raises ListingRefusedError: there are more than :data:`MAXIMUM_ORDERS`.
+        :raises BatchNotFoundError: there is no such batch.
+        """
+        person.require(Right.VIEW_NUMBERS)
+        if which.account is not None:
+            which = replace(which, account=self.installation.accounts.account_of(which.account))
+        delimiter = "," if which.batch_id is None else self._delimiter(which.batch_id)
+        rows = (_cells(order_row(found, with_number=True)) for found in self._found(which))
+        return TABLE.workbook(rows) if file_format is GoodsFormat.XLSX else TABLE.csv(rows, delimiter)
+
+    def _delimiter(self, batch_id: str) -> str:
+        return delimiter_of(self.installation.submissions(), load_batch(self.installation.store(), batch_id))
+
+    def _found(self, which: OrderFilter) -> Iterator[FoundOrder]:
+        store = ListingStore(self.installation.store().database)
+        after: OrderPlace | ChangePlace | None = None
+        number = 0
+        while True:
+            if which.is_narrow:
+                assert after is None or isinstance(after, OrderPlace)
+                page = store.orders(which, OrderSort.ROW, after, READ_AT_ONCE)
+            else:
+                assert after is None or isinstance(after, ChangePlace)
+                page = store.orders_changed(which, after, READ_AT_ONCE)
+            number += len(page.orders)
+            if number > MAXIMUM_ORDERS:
+                raise ListingRefusedError(
+                    f"orders: found more than {MAXIMUM_ORDERS:,}; expected fewer: narrow the filter, or take "
+                    "the result file of a batch"
+                )
+            yield from page.orders
+            after = page.following
+            if after is None:
+                return
+
+
+def _cells(row: OrderRow) -> list[str]:
+    cells = (
+        row.order_id,
+        row.row_number,
+        row.file_name,
+        row.product_code,
+        row.client_number,
+        row.state.value,
+        row.reason_code,
+        row.reason,
+        row.amount_rupiah,
+        row.quote_rupiah,
+        row.charged_rupiah,
+        row.changed_at.isoformat(),
+        row.account,
+        row.request_id,
+    )
+    return ["" if cell is None else str(cell) for cell in cells]
