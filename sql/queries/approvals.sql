@@ -3,15 +3,13 @@
 SELECT
     product_code, count(*), sum(price)::bigint, min(price)::bigint, max(price)::bigint
 FROM (
-    SELECT
-        product_code,
-        coalesce((document ->> 'held_rupiah')::bigint, quote_rupiah) AS price
+    SELECT product_code, quote_rupiah AS price
     FROM sat.orders
-    WHERE batch_id = :batch_id
-      AND (
-          (state = 'quoted' AND document ->> 'admitted_at' IS NOT NULL)
-          OR (:with_held AND state = 'held' AND reason_code <> 'left_out')
-      )
+    WHERE batch_id = :batch_id AND state = 'quoted' AND counted_at IS NOT NULL
+    UNION ALL
+    SELECT product_code, coalesce((document ->> 'held_rupiah')::bigint, quote_rupiah)
+    FROM sat.orders
+    WHERE :with_held AND batch_id = :batch_id AND state = 'held' AND reason_code <> 'left_out'
 ) AS asked
 GROUP BY product_code
 ORDER BY 3 DESC, product_code;

@@ -14,6 +14,7 @@ from sat_hook.application.batch_standing import BatchQuery, BatchStanding
 from sat_hook.application.listings import Listings
 from sat_hook.domain.order import OrderState
 from sat_hook.store import listings as store_listings
+from sat_hook.store.approvals import ApprovalStore
 from sat_hook.store.database import Database
 from sat_hook.store.listings import OrderFilter, OrderSort
 from sat_hook.store.postgres import PostgresEventStore
@@ -68,6 +69,11 @@ def orders(sort: OrderSort | None = None, **filters: Any) -> Callable[[Listings]
     return lambda lists: lists.orders(OrderFilter(**filters), READER, sort=sort, counted=True)
 
 
+def approvals_of(lists: Listings) -> ApprovalStore:
+    """What approvers are shown."""
+    return ApprovalStore(lists.installation.store().database)
+
+
 LISTS: dict[str, Callable[[Listings], object]] = {
     "batches": lambda lists: lists.batches(BatchQuery(), READER),
     "batches by text": lambda lists: lists.batches(BatchQuery(text="orders-7"), READER),
@@ -86,6 +92,8 @@ LISTS: dict[str, Callable[[Listings], object]] = {
     "by number": orders(client_number="081200000777"),
     "an order": lambda lists: lists.order(an_order(lists), READER),
     "needs": lambda lists: lists.needs_you(READER),
+    "products of an approval": lambda lists: approvals_of(lists).products(LARGEST, with_held=True),
+    "new recipients": lambda lists: approvals_of(lists).new_recipients(LARGEST, ACCOUNT, 10, with_held=True),
     "deposits": lambda lists: lists.deposits(READER),
     "products": lambda lists: lists.products(READER, text="pulsa p7"),
     "prices": lambda lists: lists.prices(ACCOUNT, "P7", READER),
