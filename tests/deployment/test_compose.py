@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sat_hook.domain.account_rules import TIERS
 from sat_hook.hooks.sat_connection import EXTRA_FIELDS, GUARD_FIELDS
 from tests.deployment.composition import CHECKOUT, composed, example_environment, uses
 
@@ -183,7 +184,7 @@ def _deploy() -> str:
 def test_every_field_of_the_connection_can_be_set(environment: dict[str, str]) -> None:
     """Each field but keys in text, which are files here; what is set there is what the pipeline reads."""
     in_text = {"private_key", "sat_public_keys"}
-    rules = {name: str(number) for number, name in enumerate((*GUARD_FIELDS, "approval_over_rupiah"), 11)}
+    rules = {name: str(number) for number, name in enumerate((*GUARD_FIELDS, *TIERS), 11)}
     given = {f"SAT_{name.upper()}": value for name, value in rules.items()}
     paying = composed(environment | given)["services"]["scheduler"]["environment"]
     connection = json.loads(paying["AIRFLOW_CONN_SAT_DEFAULT"])
