@@ -82,7 +82,7 @@ def page_of(drafts: OrderDrafts, stored: StoredDraft, light: str | None, after: 
                 tuple(edited(row.cells, changed)),
                 tuple(sorted(changed)),
                 LEFT_OUT if number in left_out else _light(stored.lights[place : place + 1]),
-                tuple(found.get(number, ())),
+                tuple(one._asdict() for one in found.get(number, ())),
             )
         )
     return DraftPage(shown, more)
@@ -90,7 +90,7 @@ def page_of(drafts: OrderDrafts, stored: StoredDraft, light: str | None, after: 
 
 def _parts(
     drafts: OrderDrafts, stored: StoredDraft, parts: Sequence[int]
-) -> tuple[dict[int, tuple[int, SheetRow]], dict[int, Any]]:
+) -> tuple[dict[int, tuple[int, SheetRow]], dict[int, list[RowFinding]]]:
     """The rows of some parts with their indexes, and their findings, by row number."""
     if not parts:
         return {}, {}
@@ -99,7 +99,17 @@ def _parts(
     rows = {
         number: (index, sheet_row(number, row)) for index, (number, row) in zip(indexes, loaded, strict=False)
     }
-    return rows, dict(drafts.findings(stored.draft_id, parts)) if stored.lights else {}
+    return rows, findings_of(drafts, stored, parts)
+
+
+def findings_of(
+    drafts: OrderDrafts, stored: StoredDraft, parts: Sequence[int] | None = None
+) -> dict[int, list[RowFinding]]:
+    """What the last check found in some parts, or in all, by row number."""
+    if not stored.lights:
+        return {}
+    found = drafts.findings(stored.draft_id, parts)
+    return {number: [RowFinding(*one) for one in findings] for number, findings in found}
 
 
 def state_of(stored: StoredDraft) -> Draft:
@@ -159,9 +169,9 @@ def by_parts(
 ) -> tuple[bytes, list[list[tuple[int, Any]]]]:
     """A letter for each row of the draft, and the findings of each part of its rows."""
     lights = dict(zip(found.row_numbers, found.lights, strict=True))
-    by_row: dict[int, list[Any]] = {}
+    by_row: dict[int, list[RowFinding]] = {}
     for finding in (*found.findings, *found.remarks):
-        by_row.setdefault(finding.row_number, []).append(_as_json(finding))
+        by_row.setdefault(finding.row_number, []).append(finding)
     left_out = draft.rows_left_out
     nothing = ord("-")
     letters = bytes(
@@ -172,10 +182,6 @@ def by_parts(
         for part in (rows[start : start + ROWS_OF_A_PART] for start in range(0, len(rows), ROWS_OF_A_PART))
     ]
     return letters, parts
-
-
-def _as_json(finding: RowFinding) -> dict[str, Any]:
-    return {**finding._asdict(), "light": finding.light.value, "parameters": dict(finding.parameters)}
 
 
 def places_of(lights: bytes, rows: int, light: str | None, after: int, limit: int) -> Iterator[int]:

@@ -13,6 +13,7 @@ from sat_hook.application.draft_views import (
     DraftPage,
     DraftView,
     by_parts,
+    findings_of,
     page_of,
     places_of,
     sheet_row,
@@ -32,6 +33,7 @@ from sat_hook.domain.identity import digest_of, draft_id_of
 from sat_hook.pipeline.bad_rows import bad_rows_csv
 from sat_hook.pipeline.draft import Draft, DraftOptions, change_of, draft_of
 from sat_hook.pipeline.file_submission import submit_file
+from sat_hook.pipeline.gc_tuning import gc_for_bulk_work
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.order_problems import OrderFileError
 from sat_hook.pipeline.order_sheet import OrderSheet, SheetRow, header_fingerprint
@@ -186,18 +188,8 @@ class Drafts:
         :raises SubmissionRefusedError: it cannot become a batch, for example while a title is not mapped.
         :raises SATError: SAT's price list or the deposit cannot be read.
         """
-        stored = self._load(draft_id, person)
-        draft = state_of(stored)
-        rows = self._all_rows(stored)
-        content = self._content(stored, draft, rows)
-        upload = OrderUpload(
-            draft.account, draft.file_name, draft.options.reference, BadRowsPolicy.PROCEED, content
-        )
-        _, found = Submissions(self.installation).check(upload, person)
-        lights, findings = by_parts(rows, draft, found)
-        summary = json.dumps(summary_of(found), default=str)
-        if not self._drafts.record_check(draft_id, stored.version, summary, lights, findings):
-            raise DraftChangedError("the draft was changed while it was checked; check it again")
+        with gc_for_bulk_work():
+            self._check(draft_id, person)
         return self.find(draft_id, person)
 
     def rows(
@@ -224,7 +216,7 @@ class Drafts:
         chosen = [
             row for place, row in enumerate(rows) if place in red or row.row_number in draft.rows_left_out
         ]
-        return bad_rows_csv(draft, chosen, dict(self._drafts.findings(draft_id)))
+        return bad_rows_csv(draft, chosen, findings_of(self._drafts, stored))
 
     def submit(self, draft_id: str, version: int, person: Person, runs: Runs) -> SubmittedDraft:
         """Submit the draft's file, and start its run now or at its time.
@@ -313,7 +305,7 @@ class Drafts:
         )
         if draft.unknown_titles:
             draft = self._with_saved_mapping(draft)
-        self._drafts.discard_old(now - timedelta(days=KEPT_DAYS))
+        discard_old_drafts(self._drafts, now)
         stored = self._drafts.add(
             draft_id_of(person.name, digest, now.isoformat()),
             person.name,
@@ -381,6 +373,20 @@ class Drafts:
                 raise DraftChangedError("the draft was changed in the meantime; look at it again")
         return self.find(draft_id, person)
 
+    def _check(self, draft_id: str, person: Person) -> None:
+        stored = self._load(draft_id, person)
+        draft = state_of(stored)
+        rows = self._all_rows(stored)
+        content = self._content(stored, draft, rows)
+        upload = OrderUpload(
+            draft.account, draft.file_name, draft.options.reference, BadRowsPolicy.PROCEED, content
+        )
+        _, found = Submissions(self.installation).check(upload, person)
+        lights, findings = by_parts(rows, draft, found)
+        summary = json.dumps(summary_of(found), default=str)
+        if not self._drafts.record_check(draft_id, stored.version, summary, lights, findings):
+            raise DraftChangedError("the draft was changed while it was checked; check it again")
+
     def _numbers(self, draft_id: str, which: Sequence[int] | Light, person: Person) -> list[int]:
         stored = self._load(draft_id, person)
         if not isinstance(which, Light):
@@ -403,6 +409,11 @@ class Drafts:
         if draft.is_the_upload:
             return self._drafts.upload(stored.draft_id)
         return draft.order_file(rows, limits)
+
+
+def discard_old_drafts(drafts: OrderDrafts, now: datetime) -> None:
+    """Delete the drafts of all people that nobody has changed for a while."""
+    drafts.discard_old(now - timedelta(days=KEPT_DAYS))
 
 
 def _reading(read: Callable[[], T]) -> T:

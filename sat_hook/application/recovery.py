@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from functools import partial
 
+from sat_hook.application.drafts import discard_old_drafts
 from sat_hook.application.ports import Ports
 from sat_hook.application.rollback import pause_if_rolled_back
 from sat_hook.application.run_facts import RunFacts
@@ -24,6 +25,7 @@ from sat_hook.pipeline.sat_api import SATApi
 from sat_hook.pipeline.table_intake import free_lost_rows
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.callbacks import CallbackReader
+from sat_hook.store.order_drafts import OrderDrafts
 from sat_hook.store.order_intake import OrderIntake
 
 _log = logging.getLogger(__name__)
@@ -34,6 +36,7 @@ async def recover_orders(
     facts: RunFacts,
     table: OrderIntake | None = None,
     callbacks: CallbackReader | None = None,
+    drafts: OrderDrafts | None = None,
     *,
     horizon_seconds: float | None = None,
     give_up_after_seconds: float | None = None,
@@ -47,6 +50,7 @@ async def recover_orders(
     :param table: ``order_intake``, if there is one.
     :param callbacks: the callbacks of the account's orders, if a receiver stores them; misdirected ones raise
         an alert.
+    :param drafts: people's drafts; old ones are deleted.
     :param horizon_seconds: how long after its first sending an order may be sent again; None uses the
         account's rules.
     :param give_up_after_seconds: the age at which an order without an end is escalated; None uses the
@@ -82,6 +86,8 @@ async def recover_orders(
         await ports.offload(partial(_free_lost_rows, ports, table))
     if callbacks is not None:
         await ports.offload(partial(_tell_of_misdirected, ports, callbacks))
+    if drafts is not None:
+        await ports.offload(partial(discard_old_drafts, drafts, ports.clock.now()))
     return report
 
 

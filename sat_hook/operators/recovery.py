@@ -13,6 +13,7 @@ from sat_hook.hooks.ports import task_ports
 from sat_hook.operators.base import SATOperator
 from sat_hook.operators.run_context import facts_of, failing_for_good
 from sat_hook.store.callbacks import CallbackReader
+from sat_hook.store.order_drafts import OrderDrafts
 
 
 class SATRecoverOrdersOperator(SATOperator):
@@ -52,6 +53,7 @@ class SATRecoverOrdersOperator(SATOperator):
                     facts_of(context),
                     application.intake,
                     CallbackReader(application.database),
+                    OrderDrafts(application.database),
                     horizon_seconds=None if text in ("", "None") else float(text) * 3600,
                     give_up_after_seconds=float(self.give_up_after_hours) * 3600,
                 )

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sat_hook.pipeline.draft import Draft
 from sat_hook.pipeline.order_columns import RESULT_COLUMNS
 from sat_hook.pipeline.order_sheet import SheetRow, edited
+from sat_hook.pipeline.row_findings import RowFinding
 from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter
 
 FIX_COLUMNS = ("sat_reason", "sat_message")
 """Columns of a result file: they are ignored when the file is uploaded again."""
 
 
-def bad_rows_csv(draft: Draft, rows: Sequence[SheetRow], findings: Mapping[int, Sequence[Any]]) -> bytes:
+def bad_rows_csv(
+    draft: Draft, rows: Sequence[SheetRow], findings: Mapping[int, Sequence[RowFinding]]
+) -> bytes:
     """The rows with the draft's titles, and columns that say what to fix. UTF-8 with BOM, safe to open.
 
-    :param findings: those of a check, by row number, as JSON.
+    :param findings: those of a check, by row number.
     """
     kept = [place for place, column in enumerate(draft.columns) if column not in RESULT_COLUMNS]
     out = io.StringIO(newline="")
@@ -29,7 +31,7 @@ def bad_rows_csv(draft: Draft, rows: Sequence[SheetRow], findings: Mapping[int, 
         cells = edited(row.cells, edits.get(row.row_number, {}))
         cells += [""] * (len(draft.columns) - len(cells))
         found = findings.get(row.row_number, ())
-        reasons = "; ".join(dict.fromkeys(one["code"] for one in found)) or "set_aside"
-        messages = "; ".join(dict.fromkeys(one["message"] for one in found))
+        reasons = "; ".join(dict.fromkeys(one.code for one in found)) or "set_aside"
+        messages = "; ".join(dict.fromkeys(one.message for one in found))
         writer.row([*(cells[place] for place in kept), reasons, messages])
     return out.getvalue().encode("utf-8-sig")

@@ -10,6 +10,7 @@ from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_events import HoldReason, RejectionReason
 from sat_hook.pipeline import order_columns
+from sat_hook.pipeline.cell_marks import MARKS
 from sat_hook.pipeline.goods_file import DELIVERY_COLUMNS
 from sat_hook.pipeline.results import VERDICTS
 from tests.docs.pages import CHECKOUT, first_codes, page, rows
@@ -58,6 +59,7 @@ def test_every_reason_of_a_refused_row_is_explained() -> None:
         | codes_in("order_rows", "RowProblem")
         | codes_in("intake", "_refused", place=1)
         | codes_in("intake", "RowSetAside")
+        | {mark.code for mark in MARKS.values()}
     )
     assert len(in_code) > 10
     assert first_codes(RUN_A_BATCH.section("Rows that never became an order")) == in_code
@@ -67,6 +69,8 @@ def test_every_reason_of_a_refused_file_is_explained() -> None:
     """Likewise for files and batches as a whole."""
     in_code = (
         codes_in("order_file", "OrderFileError")
+        | codes_in("sheet_reading", "OrderFileError")
+        | codes_in("workbook_orders", "OrderFileError")
         | codes_in("order_columns", "OrderFileError")
         | codes_in("csv_reader", "OrderFileError")
         | codes_in("csv_dialect", "OrderFileError")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from importlib.resources import files
 from io import BytesIO
@@ -13,9 +14,13 @@ from jinja2.ext import babel_extract
 
 from sat_hook.application.attention import NeedKind
 from sat_hook.application.batch_standing import BatchStanding
+from sat_hook.domain import guards as domain_guards
+from sat_hook.domain import pricing as domain_pricing
 from sat_hook.domain.order import OrderState
-from sat_hook.domain.order_events import HoldReason
-from sat_hook.web.console import words
+from sat_hook.domain.order_events import HoldReason, RejectionReason
+from sat_hook.pipeline import order_file, order_rows, row_findings
+from sat_hook.pipeline.cell_marks import MARKS
+from sat_hook.web.console import row_words, words
 from sat_hook.web.console.language import Language, Wording, catalogs_of
 
 CONSOLE = Path(str(files("sat_hook.web.console")))
@@ -103,6 +108,18 @@ def test_figures_are_written_as_the_language_does() -> None:
     assert english.count("%(num)s row", "%(num)s rows", 1200) == "1,200 rows"
 
 
+def codes_of_rows() -> set[str]:
+    """Every code that a check may give a row, as the rules name them."""
+    modules = (order_file, order_rows, row_findings, domain_pricing, domain_guards)
+    source = "\n".join(map(inspect.getsource, modules))
+    codes = set(re.findall(r'RowProblem\(\s*"(\w+)"', source))
+    codes |= {one for pair in re.findall(r'"(\w+)" if \w+ else "(missing_\w+)"', source) for one in pair}
+    codes |= {RejectionReason[name].value for name in re.findall(r"RejectionReason\.([A-Z_]+)", source)}
+    codes |= {HoldReason[name].value for name in re.findall(r"HoldReason\.([A-Z_]+)", source)}
+    assert len(codes) > 20
+    return codes | {mark.code for mark in MARKS.values()} | {"order_id_reused", "already_submitted"}
+
+
 def test_every_state_has_words() -> None:
     """A new state or reason cannot leave a page without a word for it."""
     for known, kinds in (
@@ -110,5 +127,6 @@ def test_every_state_has_words() -> None:
         (words.ORDERS, OrderState),
         (words.NEEDS, NeedKind),
         (words.HOLDS, HoldReason),
+        (row_words.FINDINGS, codes_of_rows()),
     ):
         assert set(kinds) - set(known) == set()
