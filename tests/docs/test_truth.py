@@ -92,18 +92,6 @@ def test_decisions_are_listed_and_dated() -> None:
         assert re.search(r"(?m)^\w+ 20\d\d\. (Accepted|Replaced by .+)\.$", text)
 
 
-def test_what_does_not_exist_yet_is_not_there() -> None:
-    """README's list shrinks when something arrives: these names are its witnesses."""
-    not_yet = page("README.md").section("Not yet")
-    witnesses = {
-        "product price snapshots": CHECKOUT / "dags" / "product_price_snapshot.py",
-        "reconciliation": CHECKOUT / "dags" / "nightly_reconciliation.py",
-        "evidence pack": CHECKOUT / "dags" / "audit_export.py",
-    }
-    for words, path in witnesses.items():
-        assert (words in not_yet) != path.exists(), words
-
-
 @pytest.mark.parametrize("which", pages(), ids=lambda one: one.name)
 def test_pages_speak_of_the_project_alone(which: Page) -> None:
     """No path of somebody's machine."""
