@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median_low
-from typing import NamedTuple
 
 from sat_hook.application.batch_standing import awaits_approval
 from sat_hook.application.installation import Installation
@@ -21,21 +20,15 @@ from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import BatchNotFoundError, OverrideRefusedError
 from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.commands.reasons import checked_reason
-from sat_hook.domain.approval_tiers import ApprovalTiers
 from sat_hook.domain.batch import Batch
-from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalRequested
+from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalRequested, ApprovalTerms
 from sat_hook.domain.errors import StepError
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.order import OrderState
-from sat_hook.domain.people import is_same_person, user_named
-from sat_hook.pipeline.account_rules import rules_of_account
+from sat_hook.domain.people import user_named
 from sat_hook.pipeline.approval import approve, refusal_of, reject
-from sat_hook.pipeline.approval_request import WAITING_STATES, ApprovalPolicy, price_of, to_be_sent
-from sat_hook.pipeline.errors import (
-    ApprovalRejectedError,
-    ApprovalTermsChangedError,
-    LeftOutRefusedError,
-)
+from sat_hook.pipeline.approval_request import ApprovalPolicy, to_be_sent
+from sat_hook.pipeline.errors import ApprovalRejectedError, ApprovalTermsChangedError
 from sat_hook.store.approvals import ApprovalStore, ProductAsked
 from sat_hook.store.clock import shared_clock
 from sat_hook.store.listings import BatchFilter, FoundBatch, ListingStore, OrderFilter, OrderSort
@@ -46,19 +39,6 @@ SHOWN_PRODUCTS = 50
 MONTH = timedelta(days=30)
 MONTH_S_BATCHES = 200
 ANSWERS_AT_ONCE = 100
-LEFT_OUT_ROWS = 1_000
-"""Orders that may be left out one by one; whole products may hold any number."""
-
-
-class Signature(NamedTuple):
-    """One of the signatures that a batch needs.
-
-    :param signer: who has given it; None while it is missing.
-    :param rights: what its person must have.
-    """
-
-    signer: str | None
-    rights: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +50,6 @@ class WaitingApproval:
     :param held: how many held orders it includes, which an approval releases.
     :param persons: how many people must sign in all.
     :param signers: who has signed.
-    :param signatures: those signatures and the missing ones.
     :param refusal: why this person's approval would not count; None when it would.
     :param refusal_text: the same in words.
     """
@@ -88,7 +67,6 @@ class WaitingApproval:
     held: int
     persons: int
     signers: tuple[str, ...]
-    signatures: tuple[Signature, ...]
     refusal: ApprovalRefusal | None
     refusal_text: str | None
 
@@ -153,13 +131,6 @@ class LeftOut:
 
     request_ids: tuple[str, ...] = ()
     product_codes: tuple[str, ...] = ()
-
-
-class Cost(NamedTuple):
-    """Orders and their prices together, in rupiah."""
-
-    orders: int
-    total_rupiah: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,29 +205,6 @@ class Approvals:
             month=self._month_of(found),
         )
 
-    def cost_of(self, batch_id: str, left_out: LeftOut, person: Person) -> Cost:
-        """What is left out of a request: each order counts once.
-
-        :raises LeftOutRefusedError: more than :data:`LEFT_OUT_ROWS` orders are named.
-        """
-        person.require(Right.VIEW)
-        store, products = self.installation.store(), frozenset(left_out.product_codes)
-        batch = load_batch(store, batch_id)
-        shown = ApprovalStore(store.database).products(batch_id, with_held=batch.asked_held > 0)
-        named = store.load_orders(_limited(left_out.request_ids)).values()
-        alone = [
-            price_of(order)
-            for order in named
-            if order.batch_id == batch_id
-            and order.product_code not in products
-            and order.state in WAITING_STATES
-        ]
-        whole = [product for product in shown if product.product_code in products]
-        return Cost(
-            len(alone) + sum(product.orders for product in whole),
-            sum(alone) + sum(product.total_rupiah for product in whole),
-        )
-
     def approve(
         self,
         batch_id: str,
@@ -276,11 +224,7 @@ class Approvals:
         """
         person.require(Right.APPROVE)
         handler = self._handler()
-        batch = load_batch(handler.store, batch_id)
-        if not awaits_approval(batch) or batch.asked_for is None:
-            raise _nothing_asked(batch)
-        # Whether the terms that were shown still count is checked with the answer.
-        terms = batch.asked_for.model_copy(update={"quotes_digest": terms_digest})
+        batch, terms = _asked(load_batch(handler.store, batch_id), terms_digest)
         policy = _policy(batch)
         chosen = self._chosen(batch, policy, left_out or LeftOut())
         if chosen or reason:
@@ -296,8 +240,6 @@ class Approvals:
             has_right=lambda right: right in person.rights,
         )
         is_approved = batch.approved == batch.asked_for
-        if is_approved and not (batch.approver and is_same_person(person.name, batch.approver)):
-            raise _nothing_asked(batch)  # another person's answer came first
         return Answered(batch_id, is_approved, 0 if is_approved else batch.persons - len(batch.signers))
 
     def approve_several(
@@ -331,7 +273,7 @@ class Approvals:
         person.require(Right.APPROVE)
         reason, handler = checked_reason(reason), self._handler()
         batch = load_batch(handler.store, batch_id)
-        if not awaits_approval(batch) or batch.asked_for is None:
+        if batch.asked_for is None:
             raise _nothing_asked(batch)
         try:
             reject(handler, batch_id, batch.asked_for, person.by("reject"), reason)
@@ -365,7 +307,6 @@ class Approvals:
                     held=batch.asked_held,
                     persons=batch.persons,
                     signers=batch.signers,
-                    signatures=_signatures(batch, rules_of_account(store, batch.account).approval_tiers),
                     refusal=None if refusal is None else refusal[0],
                     refusal_text=None if refusal is None else refusal[1],
                 )
@@ -373,12 +314,11 @@ class Approvals:
         return rows
 
     def _chosen(self, batch: Batch, policy: ApprovalPolicy, left_out: LeftOut) -> list[str]:
-        named = _limited(left_out.request_ids)
         if not left_out.product_codes:
-            return list(named)
+            return list(left_out.request_ids)
         asked = to_be_sent(self.installation.store(), batch, policy)
         of_products = (order.request_id for order in asked if order.product_code in left_out.product_codes)
-        return list(dict.fromkeys((*named, *of_products)))
+        return list(dict.fromkeys((*left_out.request_ids, *of_products)))
 
     def _price_moves(
         self, found: FoundBatch, products: Sequence[ProductAsked], asked_at: datetime | None
@@ -429,37 +369,19 @@ class Approvals:
         return CommandHandler(store, shared_clock(store, SystemClock()))
 
 
+def _asked(batch: Batch, terms_digest: str) -> tuple[Batch, ApprovalTerms]:
+    """The batch, and the terms that were shown: whether they still count is checked with the answer."""
+    if batch.asked_for is None:
+        raise _nothing_asked(batch)
+    return batch, batch.asked_for.model_copy(update={"quotes_digest": terms_digest})
+
+
 def _policy(batch: Batch) -> ApprovalPolicy:
     """What the request asks for: its run's amounts are in the batch's number of people."""
     return ApprovalPolicy(held_too=batch.asked_held > 0)
 
 
-def _signatures(batch: Batch, tiers: ApprovalTiers) -> tuple[Signature, ...]:
-    return tuple(
-        Signature(
-            batch.signers[number - 1] if number <= len(batch.signers) else None,
-            (Right.APPROVE, *(right for right in tiers.rights_of(number) if right != Right.APPROVE)),
-        )
-        for number in range(1, max(batch.persons, len(batch.signers)) + 1)
-    )
-
-
-def _limited(request_ids: tuple[str, ...]) -> tuple[str, ...]:
-    if len(request_ids) > LEFT_OUT_ROWS:
-        raise LeftOutRefusedError(
-            f"found {len(request_ids)} orders to be left out one by one; expected at most {LEFT_OUT_ROWS}. "
-            "Leave out whole products, or reject the batch"
-        )
-    return request_ids
-
-
 def _nothing_asked(batch: Batch) -> ApprovalTermsChangedError:
-    ends = (
-        (batch.rejecter, "rejected"),
-        (batch.withdrawn and "its maker", "withdrawn"),
-        (batch.approver, "approved"),
-    )
-    said = next((f"{how} by {who}" for who, how in ends if who), "no request for an approval")
     return ApprovalTermsChangedError(
-        f"batch {batch.batch_id}: found {said}; expected a request that waits. Nothing was recorded"
+        f"batch {batch.batch_id}: found no request for an approval; expected one that waits"
     )

@@ -6,7 +6,6 @@ from fastapi import FastAPI
 
 from sat_hook.web import accounts, batches, days, drafts, exports, orders
 from sat_hook.web.console import accounts as account_pages
-from sat_hook.web.console import approvals as approval_pages
 from sat_hook.web.console import batches as batch_pages
 from sat_hook.web.console import decisions, deliveries, home, products, runs
 from sat_hook.web.console import orders as order_pages
@@ -42,7 +41,6 @@ def create_app(host: Host) -> FastAPI:
         order_pages.router,
         decisions.router,
         deliveries.router,
-        approval_pages.router,
         account_pages.router,
         products.router,
         runs.router,

@@ -223,9 +223,7 @@ def _not_quiet(page: Page, url: str, status: int) -> Iterator[str]:
         match name:
             case "Log.entryAdded" if event["entry"]["level"] == "error":
                 entry = event["entry"]
-                asked = entry.get("url", "")
-                known = (asked == url and status != 200) or _is_of_no_page(asked)
-                if not (entry["source"] == "network" and known):
+                if not (entry["source"] == "network" and entry.get("url") == url and status != 200):
                     yield f"the browser reports ({entry['source']}): {entry['text']} {entry.get('url', '')}"
             case "Runtime.exceptionThrown":
                 details = event["exceptionDetails"]
@@ -236,16 +234,10 @@ def _not_quiet(page: Page, url: str, status: int) -> Iterator[str]:
             case "Network.responseReceived":
                 response = event["response"]
                 expected = status if response["url"] == url else 200
-                is_fine = response["status"] in (expected, 304) or response["status"] < 300
-                if not is_fine and not _is_of_no_page(response["url"]):
+                if response["status"] != expected and response["status"] >= 300:
                     yield f"{response['url']} answered {response['status']}; expected {expected}"
             case "Network.loadingFailed" if not event.get("canceled"):
                 yield f"a request failed: {event['errorText']} ({event['type']})"
-
-
-def _is_of_no_page(url: str) -> bool:
-    """The browser asks for the icon of the address where the theme was chosen, whenever it likes."""
-    return urlsplit(url).path == "/favicon.ico"
 
 
 @cache
