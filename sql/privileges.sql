@@ -47,6 +47,9 @@ GRANT UPDATE (claimed_by, claimed_at, batch_id) ON sat.order_intake TO sat_write
 GRANT SELECT, INSERT, UPDATE ON sat.log_cursors, sat.alerts, sat.final_watch TO sat_writer;
 GRANT SELECT ON sat.log_cursors, sat.alerts, sat.final_watch TO sat_reader;
 
+-- Requests that may be repeated. Their answers are for nobody else.
+GRANT SELECT, INSERT, UPDATE, DELETE ON sat.idempotency_keys TO sat_writer;
+
 -- Limits that all workers share.
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.request_pace, sat.request_leases TO sat_writer;
 GRANT SELECT ON sat.request_pace, sat.request_leases TO sat_reader;

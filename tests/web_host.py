@@ -62,6 +62,8 @@ class FakeAccounts:
 
     def connect(self, connection: str, database: Database | None = None) -> SATConnection:
         """The connection that was given."""
+        if connection not in self.connections:
+            raise UnknownNameError(f"connection: found {connection!r}")
         return self.connections[connection]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from sat_hook.web import accounts, batches, days, drafts, exports, orders
+from sat_hook.web.api import accounts, attention, batches, days, drafts, exports, orders
+from sat_hook.web.api.documented import describe_api
+from sat_hook.web.api.idempotency import remember_requests
 from sat_hook.web.console import accounts as account_pages
 from sat_hook.web.console import batches as batch_pages
 from sat_hook.web.console import decisions, deliveries, home, products, runs
@@ -22,19 +24,29 @@ def create_app(host: Host) -> FastAPI:
 
     Apps mounted in it are not guarded.
     """
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="SAT bulk orders",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
     app.state.host = host
     answer_errors(app, {**PROBLEMS, **host.errors})
+    remember_requests(app, host)
     guard_requests(app, host)
     for router in (
         batches.router,
         drafts.router,
         orders.router,
         accounts.router,
+        attention.router,
         days.router,
         exports.router,
     ):
         app.include_router(router, prefix="/v1")
+    describe_api(app)
     for page in (
         home.router,
         batch_pages.router,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, cast
 
-from fastapi import Body, Depends, Path, Request
+from fastapi import Body, Depends, Path, Query, Request
 
 from sat_hook.application.batch_reports import BatchReports
 from sat_hook.application.batch_starts import BatchStarts
@@ -122,6 +122,9 @@ StatusRechecksDep = Annotated[StatusRechecks, Depends(_status_rechecks)]
 SubmissionsDep = Annotated[Submissions, Depends(_submissions)]
 
 AccountPath = Annotated[str, Path(max_length=200)]
+AccountQuery = Annotated[
+    str | None, Query(max_length=200, description="an account's name, or its Airflow connection")
+]
 BatchId = Annotated[str, Path(pattern="^B[A-Z2-7]{25}$")]
 RequestId = Annotated[str, Path(pattern="^S[A-Z2-7]{31}$")]
 # The pipeline's rule for reasons applies to every action. This limit only protects against floods.

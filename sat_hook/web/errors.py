@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from sat_hook.application.cursors import CursorError
 from sat_hook.application.errors import DraftChangedError, DraftNotFoundError
@@ -20,7 +22,11 @@ from sat_hook.pipeline.errors import OrderNotFoundError, SubmissionRefusedError
 from sat_hook.protocol.errors import SATError
 from sat_hook.store.as_of import UnsettledPositionError
 from sat_hook.store.event_store import StoreRefusedError, StoreUnavailableError
+from sat_hook.store.idempotency import AnswerNotKeptError, KeyInUseError, KeyInvalidError, KeyReusedError
 from sat_hook.web.host import Problem
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+MAXIMUM_DETAIL_CHARACTERS = 2_000
 
 PROBLEMS: Mapping[type[Exception], Problem] = {
     SubmissionRefusedError: Problem(422, "submission_refused"),
@@ -31,6 +37,12 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ListingRefusedError: Problem(422, "list_refused"),
     DraftNotFoundError: Problem(404, "draft_not_found"),
     DraftChangedError: Problem(409, "draft_changed"),
+    CursorError: Problem(422, "cursor_invalid"),
+    ListingRefusedError: Problem(422, "list_refused"),
+    KeyInvalidError: Problem(422, "idempotency_key_invalid"),
+    KeyReusedError: Problem(422, "idempotency_key_reused"),
+    KeyInUseError: Problem(409, "idempotency_key_in_use"),
+    AnswerNotKeptError: Problem(409, "idempotency_answer_not_kept"),
     RightsFileError: Problem(403, "rights_unusable"),
     RightMissingError: Problem(403, "right_missing"),
     BatchNotFoundError: Problem(404, "batch_not_found"),
@@ -44,15 +56,50 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
 """Errors of the project. A type that is not listed is answered like its nearest listed base class."""
 
 
+INVALID_REQUEST = "request_invalid"
+
+_KINDS = {
+    400: "body_unreadable",
+    401: "not_authenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_too_slow",
+    413: "body_too_large",
+    422: INVALID_REQUEST,
+}
+
+
 def answer_errors(app: FastAPI, problems: Mapping[type[Exception], Problem]) -> None:
-    """Answer each of these errors with its problem."""
+    """Answer each of these errors with its problem, and those of the framework likewise (RFC 9457)."""
     for error_type, problem in problems.items():
         app.add_exception_handler(error_type, _answer_as(problem))
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid_request)
 
 
 def _answer_as(problem: Problem) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
     async def answer(_: Request, error: Exception) -> JSONResponse:
         detail = str(error) if problem.detail is None else problem.detail
-        return JSONResponse({"type": problem.kind, "detail": detail}, problem.status)
+        return _response(problem.status, problem.kind, detail)
 
     return answer
+
+
+async def _answer_http_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    kind = _KINDS.get(error.status_code, "http_error")
+    return _response(error.status_code, kind, str(error.detail), error.headers)
+
+
+async def _answer_invalid_request(_: Request, error: Exception) -> JSONResponse:
+    """Say where and what is expected. What was found may be anybody's data, so it is not repeated."""
+    assert isinstance(error, RequestValidationError)
+    found = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+    return _response(422, INVALID_REQUEST, "; ".join(found)[:MAXIMUM_DETAIL_CHARACTERS])
+
+
+def _response(status: int, kind: str, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    title = kind.replace("_", " ").capitalize()
+    document = {"type": kind, "title": title, "status": status, "detail": detail}
+    return JSONResponse(document, status, headers, media_type=PROBLEM_MEDIA_TYPE)

@@ -28,6 +28,7 @@ from sat_hook.application.rights import Right
 from sat_hook.presentation.templates import templates_of
 from sat_hook.web.console.language import OWN_NAMES, Language, Wording, wording_of
 from sat_hook.web.dependencies import current_person
+from sat_hook.web.errors import INVALID_REQUEST
 
 PREFIX = "/console"
 STREAM_SECONDS = 0.2
@@ -213,9 +214,9 @@ def _error_page(request: Request, error: Exception, answered: Response) -> Respo
         detail = said % {"right": " / ".join(error.rights)}
     else:
         with suppress(ValueError):
-            found = json.loads(bytes(answered.body)).get("detail", "")
+            found = json.loads(bytes(answered.body))
             incomplete = wording.text(_("The address or the form is incomplete."))
-            detail = found if isinstance(found, str) else incomplete
+            detail = incomplete if found.get("type") == INVALID_REQUEST else found.get("detail", "")
     if detail == HTTPStatus(answered.status_code).phrase:
         detail = ""  # the title says it
     site = Site(request, Person("", frozenset()), wording)

@@ -147,13 +147,14 @@ def office(database: ApplicationDatabase, tmp_path: Path) -> Iterator[Office]:
 
 
 def routes(app: FastAPI) -> list[APIRoute]:
-    """Everything that a person can send to the app."""
+    """Everything that a program can send to the app for a person; pages call the same use cases."""
     found: list[APIRoute] = []
     waiting = list(app.routes)
     while waiting:
         route = waiting.pop(0)
         if isinstance(route, APIRoute):
-            found.append(route)
+            if route.include_in_schema:
+                found.append(route)
         else:
             # Newer releases of FastAPI keep an included router as one entry.
             waiting += list(getattr(getattr(route, "original_router", None), "routes", []))

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from sat_hook.pipeline.limits import FILE_LIMITS
-from sat_hook.web import batches
+from sat_hook.web.api import batches
 from sat_hook.web.app import create_app
 from tests.web_host import FakeHost, FakeUser
 

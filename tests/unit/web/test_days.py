@@ -24,6 +24,8 @@ async def test_an_amount_is_a_whole_number_of_rupiah(amount: object) -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
         reply = await client.post(path, json=asked)
         assert reply.status_code == 422
-        assert {error["loc"][-1] for error in reply.json()["detail"]} == {"amount_rupiah"}
+        document = reply.json()
+        assert (document["type"], document["status"]) == ("request_invalid", 422)
+        assert document["detail"].startswith("body.amount_rupiah: ")
         with pytest.raises(UntouchedError):
             await client.post(path, json={**asked, "amount_rupiah": 1000})

@@ -46,6 +46,12 @@ print(json.dumps({"answers": answers, "airflow": sorted(m for m in sys.modules i
 """
 
 
+def problem(status: int, kind: str, detail: str) -> dict[str, object]:
+    """An error as the API answers it."""
+    title = kind.replace("_", " ").capitalize()
+    return {"type": kind, "title": title, "status": status, "detail": detail}
+
+
 def test_it_runs_under_plain_uvicorn() -> None:
     """Its users, rights and errors are those of its host, and no module of Airflow is loaded."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120)
@@ -54,10 +60,7 @@ def test_it_runs_under_plain_uvicorn() -> None:
     assert said["airflow"] == []
     assert said["answers"] == [
         [200, {"sat_default": "demo"}],
-        [401, {"detail": "Not authenticated"}],
-        [
-            403,
-            {"type": "right_missing", "detail": str(RightMissingError("viewer", Right.PAUSE))},
-        ],
-        [422, {"type": "connection_not_found", "detail": "account: found 'nowhere'"}],
+        [401, problem(401, "not_authenticated", "Not authenticated")],
+        [403, problem(403, "right_missing", str(RightMissingError("viewer", Right.PAUSE)))],
+        [422, problem(422, "connection_not_found", "account: found 'nowhere'")],
     ]

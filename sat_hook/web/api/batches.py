@@ -1,27 +1,35 @@
-"""Routes of batches: submit or check a file, results, progress, goods, held orders, withdrawal."""
+"""Routes of batches: list them, submit or check a file, results, progress, goods, held orders, withdrawal."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
+from datetime import date, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
+from sat_hook.application.batch_standing import BatchQuery, BatchStanding
+from sat_hook.application.listings import USUAL_PAGE
 from sat_hook.application.rights import Right
 from sat_hook.application.submissions import OrderUpload
+from sat_hook.domain.business_day import midnight
 from sat_hook.pipeline.batch_check import BatchCheck
 from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.held_orders import HeldDecision
 from sat_hook.pipeline.intake import FileFindings
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.needs import needs_in_words
+from sat_hook.web.api.documented import route
+from sat_hook.web.api.models import Batch, BatchDetails, Cursor, Limit, Page, Text, rows_of
 from sat_hook.web.dependencies import (
+    AccountQuery,
     BatchId,
     BatchReportsDep,
     CurrentPerson,
     DecisionsDep,
+    ListingsDep,
     Reason,
     SubmissionsDep,
 )
@@ -32,7 +40,7 @@ UPLOAD_SECONDS = 120
 POSITION_HEADER = "X-SAT-Log-Position"
 NOTICE_HEADER = "X-SAT-Notice"
 
-router = APIRouter()
+router = APIRouter(tags=["batches"])
 
 
 async def _upload(
@@ -57,7 +65,39 @@ async def _upload(
 _Upload = Annotated[OrderUpload, Depends(_upload)]
 
 
-@router.post("/batches")
+@router.get("/batches", **route(Right.VIEW))
+def list_batches(
+    person: CurrentPerson,
+    listings: ListingsDep,
+    text: Text = None,
+    standing: BatchStanding | None = None,
+    maker: Annotated[str | None, Query(max_length=200)] = None,
+    account: AccountQuery = None,
+    first_day: Annotated[date | None, Query(description="submitted on this day (WIB) or later")] = None,
+    last_day: Annotated[date | None, Query(description="submitted on this day (WIB) or earlier")] = None,
+    cursor: Cursor = None,
+    limit: Limit = USUAL_PAGE,
+) -> Page[Batch]:
+    """List batches, the newest first. `text` is a part of the file's name or of the reference."""
+    query = BatchQuery(
+        text=text,
+        standing=standing,
+        maker=maker,
+        account=account,
+        since=None if first_day is None else midnight(first_day),
+        before=None if last_day is None else midnight(last_day) + timedelta(days=1),
+    )
+    return Page[Batch].model_validate(listings.batches(query, person, cursor=cursor, limit=limit))
+
+
+@router.get("/batches/{batch_id}", **route(Right.VIEW))
+def show_batch(batch_id: BatchId, person: CurrentPerson, listings: ListingsDep) -> BatchDetails:
+    """Return one batch with its steps, approval, runs, results and history."""
+    found = listings.batch(batch_id, person)
+    return BatchDetails.model_validate(rows_of(found, row="batch"))
+
+
+@router.post("/batches", **route(Right.SUBMIT))
 def submit_batch(upload: _Upload, person: CurrentPerson, submissions: SubmissionsDep) -> dict[str, Any]:
     """Keep the file in the body and register it as a batch. The same file is always the same batch.
 
@@ -74,14 +114,14 @@ def submit_batch(upload: _Upload, person: CurrentPerson, submissions: Submission
     }
 
 
-@router.post("/batches/check")
+@router.post("/batches/check", **route(Right.SUBMIT))
 def check_batch(upload: _Upload, person: CurrentPerson, submissions: SubmissionsDep) -> dict[str, Any]:
     """Check what the file in the body would become if it were submitted now. Records nothing."""
     names, found = submissions.check(upload, person)
     return {**_document(found), "connection": names.connection}
 
 
-@router.get("/batches/{batch_id}/results")
+@router.get("/batches/{batch_id}/results", **route(Right.VIEW_NUMBERS, files="text/csv"))
 def results(
     batch_id: BatchId,
     person: CurrentPerson,
@@ -96,13 +136,18 @@ def results(
     return Response(file.content, headers=headers, media_type="text/csv")
 
 
-@router.get("/batches/{batch_id}/progress")
+@router.get("/batches/{batch_id}/progress", **route(Right.VIEW, files="text/html"))
 def progress(batch_id: BatchId, person: CurrentPerson, reports: BatchReportsDep) -> HTMLResponse:
     """Return the batch's progress as a page that reloads itself. Counts only."""
     return HTMLResponse(progress_page(reports.progress(batch_id, person)), headers=HEADERS)
 
 
-@router.post("/batches/{batch_id}/deliver")
+@router.post(
+    "/batches/{batch_id}/deliver",
+    **route(
+        Right.DELIVER, files="text/csv application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    ),
+)
 def deliver(
     batch_id: BatchId,
     person: CurrentPerson,
@@ -116,7 +161,7 @@ def deliver(
     return Response(goods, headers=headers, media_type=file_format.media_type)
 
 
-@router.post("/batches/{batch_id}/withdraw")
+@router.post("/batches/{batch_id}/withdraw", **route(Right.SUBMIT, Right.DECIDE))
 def withdraw_batch(
     batch_id: BatchId, person: CurrentPerson, decisions: DecisionsDep, reason: Reason
 ) -> dict[str, str | int]:
@@ -129,7 +174,7 @@ def withdraw_batch(
     }
 
 
-@router.post("/batches/{batch_id}/{decision}")
+@router.post("/batches/{batch_id}/{decision}", **route(Right.DECIDE))
 def decide_held_batch(
     batch_id: BatchId,
     decision: Annotated[str, Path(pattern="^(release|cancel)$")],

@@ -9,28 +9,43 @@ from fastapi import APIRouter, Body, Path
 
 from sat_hook.application.rights import Right
 from sat_hook.domain.account import AccountStanding
+from sat_hook.web.api.documented import route
+from sat_hook.web.api.models import Account, AccountDetails, Page, rows_of
 from sat_hook.web.dependencies import (
     AccountPath,
     AccountsDep,
     CurrentPerson,
     DecisionsDep,
+    ListingsDep,
     Reason,
     RuleBookDep,
 )
 
-router = APIRouter()
+router = APIRouter(tags=["accounts"])
 
 _Proposal = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
-@router.get("/accounts")
+@router.get("/accounts", **route(Right.VIEW))
 def list_accounts(person: CurrentPerson, accounts: AccountsDep) -> dict[str, str]:
     """Return the accounts' names in the log, by connection."""
     person.require(Right.VIEW)
     return dict(accounts.by_connection())
 
 
-@router.post("/accounts/{account}/{change}")
+@router.get("/account-standings", **route(Right.VIEW))
+def list_standings(person: CurrentPerson, listings: ListingsDep) -> Page[Account]:
+    """List the accounts: whether each may send, and when SAT was heard of last."""
+    return Page[Account](items=tuple(map(Account.model_validate, listings.accounts(person))))
+
+
+@router.get("/accounts/{account}", **route(Right.VIEW))
+def show_account(account: AccountPath, person: CurrentPerson, listings: ListingsDep) -> AccountDetails:
+    """Return one account with its rules in force, where each comes from, and its keys."""
+    return AccountDetails.model_validate(rows_of(listings.account(account, person), row="account"))
+
+
+@router.post("/accounts/{account}/{change}", **route(Right.PAUSE))
 def pause_or_resume(
     account: AccountPath,
     change: Annotated[str, Path(pattern="^(pause|resume)$")],
@@ -43,13 +58,13 @@ def pause_or_resume(
     return asdict(act(account, reason, person))
 
 
-@router.get("/accounts/{account}/rules")
+@router.get("/accounts/{account}/rules", **route(Right.VIEW))
 def show_rules(account: AccountPath, person: CurrentPerson, rules: RuleBookDep) -> dict[str, Any]:
     """Return the rules in force, where each comes from, and what is proposed."""
     return rules.show(account, person)
 
 
-@router.post("/accounts/{account}/rules/proposals")
+@router.post("/accounts/{account}/rules/proposals", **route(Right.PROPOSE_RULES))
 def propose_rules(
     account: AccountPath,
     person: CurrentPerson,
@@ -64,7 +79,7 @@ def propose_rules(
     return {"account": standing.account, "proposal": proposal.number, "rules": proposal.values.model_dump()}
 
 
-@router.post("/accounts/{account}/rules/{proposal}/confirm")
+@router.post("/accounts/{account}/rules/{proposal}/confirm", **route(Right.CONFIRM_RULES))
 def confirm_rules(
     account: AccountPath, proposal: _Proposal, person: CurrentPerson, rules: RuleBookDep, reason: Reason
 ) -> dict[str, Any]:
@@ -73,7 +88,7 @@ def confirm_rules(
 
 
 @router.post(
-    "/accounts/{account}/rules/{proposal}/decline",
+    "/accounts/{account}/rules/{proposal}/decline", **route(Right.PROPOSE_RULES, Right.CONFIRM_RULES)
 )
 def decline_rules(
     account: AccountPath, proposal: _Proposal, person: CurrentPerson, rules: RuleBookDep, reason: Reason

@@ -14,6 +14,7 @@ from sat_hook.application.order_templates import TemplateFormat, order_template
 from sat_hook.application.rights import Right
 from sat_hook.pipeline.draft import MAXIMUM_CHANGES, DraftOptions
 from sat_hook.pipeline.row_findings import Light
+from sat_hook.web.api.documented import route
 from sat_hook.web.dependencies import CurrentPerson, host_of
 from sat_hook.web.downloads import as_download
 from sat_hook.web.host import Host
@@ -21,7 +22,7 @@ from sat_hook.web.host import Host
 UPLOAD_SECONDS = 120
 MAXIMUM_ROWS_NAMED = 100_000
 
-router = APIRouter()
+router = APIRouter(tags=["drafts"])
 
 _Host = Annotated[Host, Depends(host_of)]
 
@@ -49,13 +50,13 @@ async def _body(request: Request, person: CurrentPerson) -> bytes:
 Content = Annotated[bytes, Depends(_body)]
 
 
-@router.get("/drafts")
+@router.get("/drafts", **route(Right.SUBMIT))
 def list_drafts(person: CurrentPerson, drafts: DraftsDep) -> list[dict[str, Any]]:
     """List one's own drafts, the last changed first."""
     return [_document(view) for view in drafts.all_of(person)]
 
 
-@router.post("/drafts")
+@router.post("/drafts", **route(Right.SUBMIT))
 def create_draft(
     content: Content,
     person: CurrentPerson,
@@ -68,7 +69,7 @@ def create_draft(
     return _document(drafts.create(content, file_name, account, person, sheet))
 
 
-@router.post("/drafts/paste")
+@router.post("/drafts/paste", **route(Right.SUBMIT))
 def paste_draft(
     content: Content,
     person: CurrentPerson,
@@ -81,19 +82,19 @@ def paste_draft(
     return _document(drafts.paste(text, account, person, has_header=has_header))
 
 
-@router.get("/drafts/{draft_id}")
+@router.get("/drafts/{draft_id}", **route(Right.SUBMIT))
 def show_draft(draft_id: DraftId, person: CurrentPerson, drafts: DraftsDep) -> dict[str, Any]:
     """Return a draft: its columns, changes, options and the outcome of its last check."""
     return _document(drafts.find(draft_id, person))
 
 
-@router.post("/drafts/{draft_id}/discard", status_code=204)
+@router.post("/drafts/{draft_id}/discard", status_code=204, **route(Right.SUBMIT))
 def discard_draft(draft_id: DraftId, person: CurrentPerson, drafts: DraftsDep) -> None:
     """Delete a draft."""
     drafts.discard(draft_id, person)
 
 
-@router.get("/drafts/{draft_id}/rows")
+@router.get("/drafts/{draft_id}/rows", **route(Right.SUBMIT))
 def rows_of_draft(
     draft_id: DraftId,
     person: CurrentPerson,
@@ -107,7 +108,7 @@ def rows_of_draft(
     return {"rows": [asdict(row) for row in page.rows], "next_after": page.next_after}
 
 
-@router.post("/drafts/{draft_id}/columns")
+@router.post("/drafts/{draft_id}/columns", **route(Right.SUBMIT))
 def map_columns(
     draft_id: DraftId,
     person: CurrentPerson,
@@ -120,7 +121,7 @@ def map_columns(
     return _document(drafts.map_columns(draft_id, version, columns, person, save_as))
 
 
-@router.post("/drafts/{draft_id}/cells")
+@router.post("/drafts/{draft_id}/cells", **route(Right.SUBMIT))
 def edit_cells(
     draft_id: DraftId,
     person: CurrentPerson,
@@ -132,7 +133,7 @@ def edit_cells(
     return _document(drafts.edit_cells(draft_id, version, [CellEdit(*edit) for edit in edits], person))
 
 
-@router.post("/drafts/{draft_id}/set-aside")
+@router.post("/drafts/{draft_id}/set-aside", **route(Right.SUBMIT))
 def set_aside(
     draft_id: DraftId,
     person: CurrentPerson,
@@ -145,7 +146,7 @@ def set_aside(
     return _document(drafts.set_aside(draft_id, version, light or rows or [], person))
 
 
-@router.post("/drafts/{draft_id}/restore")
+@router.post("/drafts/{draft_id}/restore", **route(Right.SUBMIT))
 def restore(
     draft_id: DraftId,
     person: CurrentPerson,
@@ -157,7 +158,7 @@ def restore(
     return _document(drafts.restore(draft_id, version, rows, person))
 
 
-@router.post("/drafts/{draft_id}/options")
+@router.post("/drafts/{draft_id}/options", **route(Right.SUBMIT))
 def set_options(
     draft_id: DraftId,
     person: CurrentPerson,
@@ -169,20 +170,20 @@ def set_options(
     return _document(drafts.set_options(draft_id, version, options, person))
 
 
-@router.post("/drafts/{draft_id}/check")
+@router.post("/drafts/{draft_id}/check", **route(Right.SUBMIT))
 def check_draft(draft_id: DraftId, person: CurrentPerson, drafts: DraftsDep) -> dict[str, Any]:
     """Check every row, the prices, the deposit, the guards and the approval. Records nothing of it."""
     return _document(drafts.check(draft_id, person))
 
 
-@router.get("/drafts/{draft_id}/bad-rows")
+@router.get("/drafts/{draft_id}/bad-rows", **route(Right.SUBMIT, files="text/csv"))
 def bad_rows(draft_id: DraftId, person: CurrentPerson, drafts: DraftsDep) -> Response:
     """Return the rows that cannot be paid, with a column that says what to fix."""
     content = drafts.bad_rows_file(draft_id, person)
     return Response(content, headers=as_download("bad-rows.csv"), media_type="text/csv")
 
 
-@router.post("/drafts/{draft_id}/submit")
+@router.post("/drafts/{draft_id}/submit", **route(Right.SUBMIT))
 def submit_draft(
     draft_id: DraftId,
     request: Request,
@@ -202,13 +203,13 @@ def submit_draft(
     }
 
 
-@router.get("/column-mappings")
+@router.get("/column-mappings", **route(Right.SUBMIT))
 def list_mappings(person: CurrentPerson, drafts: DraftsDep, account: Account) -> list[dict[str, Any]]:
     """List the saved mappings of an account."""
     return [asdict(mapping) for mapping in drafts.mappings(account, person)]
 
 
-@router.post("/column-mappings/delete", status_code=204)
+@router.post("/column-mappings/delete", status_code=204, **route(Right.SUBMIT))
 def delete_mapping(
     person: CurrentPerson,
     drafts: DraftsDep,
@@ -219,7 +220,10 @@ def delete_mapping(
     drafts.delete_mapping(account, name, person)
 
 
-@router.get("/order-templates/{file_format}")
+@router.get(
+    "/order-templates/{file_format}",
+    **route(Right.SUBMIT, files="text/csv application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+)
 def template(
     file_format: TemplateFormat, person: CurrentPerson, host: _Host, account: Account = ""
 ) -> Response:

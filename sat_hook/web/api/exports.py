@@ -8,15 +8,17 @@ from fastapi import APIRouter, Body, Path
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 
+from sat_hook.application.rights import Right
+from sat_hook.web.api.documented import route
 from sat_hook.web.dependencies import CurrentPerson, EvidencePacksDep
 from sat_hook.web.downloads import as_download, parts_of
 
 MAXIMUM_REASON_CHARACTERS = 500
 
-router = APIRouter(prefix="/exports")
+router = APIRouter(prefix="/exports", tags=["evidence"])
 
 
-@router.post("")
+@router.post("", **route(Right.AUDIT))
 def ask_for_export(
     person: CurrentPerson,
     packs: EvidencePacksDep,
@@ -36,7 +38,7 @@ def ask_for_export(
     return {"export_id": export.export_id, "recorded_before": export.recorded_before.isoformat()}
 
 
-@router.post("/{export_id}/pack")
+@router.post("/{export_id}/pack", **route(Right.AUDIT, files="application/zip"))
 def hand_out(
     export_id: Annotated[str, Path(pattern="^X[A-Z2-7]{25}$")], person: CurrentPerson, packs: EvidencePacksDep
 ) -> StreamingResponse:

@@ -10,7 +10,9 @@ from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 
 from sat_hook.application.day_books import Signature
+from sat_hook.application.rights import Right
 from sat_hook.domain.breaks import BreakState
+from sat_hook.web.api.documented import route
 from sat_hook.web.dependencies import (
     MAXIMUM_BODY_TEXT,
     AccountPath,
@@ -20,7 +22,7 @@ from sat_hook.web.dependencies import (
 )
 from sat_hook.web.downloads import archive_of, as_download
 
-router = APIRouter(prefix="/books/{account}")
+router = APIRouter(prefix="/books/{account}", tags=["books"])
 
 _Day = Annotated[date, Path()]
 _Text = Annotated[str, Body(max_length=MAXIMUM_BODY_TEXT)]
@@ -31,7 +33,7 @@ _STATES = {
 }
 
 
-@router.post("/top-ups")
+@router.post("/top-ups", **route(Right.FINANCE))
 def record_top_up(
     account: AccountPath,
     person: CurrentPerson,
@@ -53,7 +55,7 @@ def record_top_up(
     return {"account": name, "reference": reference, "amount_rupiah": amount_rupiah, "is_new": is_new}
 
 
-@router.post("/breaks/{break_id}/{decision}")
+@router.post("/breaks/{break_id}/{decision}", **route(Right.FINANCE))
 def decide_break(
     account: AccountPath,
     break_id: Annotated[str, Path(pattern="^K[A-Z2-7]{15}$")],
@@ -68,7 +70,9 @@ def decide_break(
     return {"break_id": break_id, "state": state.value, "is_new": is_new}
 
 
-@router.get("/days/{day}/report")
+@router.get(
+    "/days/{day}/report", **route(Right.FINANCE, Right.SIGN_OFF, Right.AUDIT, files="application/zip")
+)
 def report(
     account: AccountPath,
     day: _Day,
@@ -89,7 +93,7 @@ def report(
     )
 
 
-@router.post("/days/{day}/settlement")
+@router.post("/days/{day}/settlement", **route(Right.FINANCE))
 def choose_settlement(
     account: AccountPath, day: _Day, person: CurrentPerson, books: DayBooksDep, file: _Text, reason: _Text
 ) -> dict[str, str | bool]:
@@ -98,7 +102,7 @@ def choose_settlement(
     return {"account": name, "day": day.isoformat(), "file": file, "is_new": is_new}
 
 
-@router.post("/days/{day}/{signature}")
+@router.post("/days/{day}/{signature}", **route(Right.SIGN_OFF))
 def sign(
     account: AccountPath,
     day: _Day,

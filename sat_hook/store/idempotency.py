@@ -1,0 +1,122 @@
+"""Remembers requests by the key that their sender gave them, so that a repeated one is not done again.
+
+Operational state, kept for a day: who sent which request, and the answer if it is small and no file.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sat_hook.store.database import Database
+from sat_hook.store.statements import queries
+
+KEPT_SECONDS = 86_400
+ABANDONED_SECONDS = 600
+"""A request that has not ended after this long was begun by a process that is gone."""
+
+MAXIMUM_KEY_CHARACTERS = 255
+MAXIMUM_ANSWER_BYTES = 65_536
+"""Longer answers are not kept."""
+
+FORGOTTEN_AT_ONCE = 1_000
+
+
+class KeyInvalidError(ValueError):
+    """The key is not one that can be kept."""
+
+
+class KeyReusedError(ValueError):
+    """The key belongs to another request of the same person."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Idempotency-Key: found another request under this key; expected a new key for each request"
+        )
+
+
+class KeyInUseError(RuntimeError):
+    """The first request with this key has not ended."""
+
+    def __init__(self) -> None:
+        super().__init__("Idempotency-Key: the first request with this key is still under way; try again")
+
+
+class AnswerNotKeptError(RuntimeError):
+    """The request was done, and its answer is not kept."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Idempotency-Key: this request was done, and its answer (a file, or a long one) is not kept; "
+            "send it with a new key to do it again"
+        )
+
+
+class KeptAnswer(NamedTuple):
+    """What a request was answered."""
+
+    status: int
+    media_type: str
+    response: str
+
+
+class RequestKey(NamedTuple):
+    """A person's key for a request, and the digest of that request."""
+
+    person: str
+    key: str
+    request_digest: str
+
+
+class RememberedRequests:
+    """The table ``sat.idempotency_keys``. Every method may raise StoreUnavailableError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._keys = queries("idempotency")
+
+    def begin(self, request: RequestKey) -> datetime | KeptAnswer:
+        """Begin a request, or return what it was answered before.
+
+        :returns: the claim, for :meth:`end` or :meth:`release`.
+        :raises KeyReusedError: the key belongs to another request.
+        :raises KeyInUseError: the request is under way.
+        :raises AnswerNotKeptError: it was done, and its answer is not kept.
+        """
+        with self._database.transaction() as connection:
+            self._keys.forget_old_keys(connection, kept_seconds=KEPT_SECONDS, limit=FORGOTTEN_AT_ONCE)
+            claimed = list(
+                self._keys.claim_key(connection, **request._asdict(), abandoned_seconds=ABANDONED_SECONDS)
+            )
+            if claimed:
+                claimed_at: datetime = claimed[0][0]
+                return claimed_at
+            known = list(self._keys.known_request(connection, person=request.person, key=request.key))
+        if not known:
+            raise KeyInUseError  # released by another process a moment ago
+        digest, status, media_type, response = known[0]
+        if digest != request.request_digest:
+            raise KeyReusedError
+        if status is None:
+            raise KeyInUseError
+        if response is None:
+            raise AnswerNotKeptError
+        return KeptAnswer(status, media_type, response)
+
+    def end(self, request: RequestKey, claim: datetime, status: int, answer: KeptAnswer | None) -> None:
+        """Keep the answer of a request; None for one that is not kept."""
+        with self._database.transaction() as connection:
+            self._keys.keep_answer(
+                connection,
+                person=request.person,
+                key=request.key,
+                claimed_at=claim,
+                status=status,
+                media_type=None if answer is None else answer.media_type,
+                response=None if answer is None else answer.response,
+            )
+
+    def release(self, request: RequestKey, claim: datetime) -> None:
+        """Forget a request that came to nothing."""
+        with self._database.transaction() as connection:
+            self._keys.release_key(connection, person=request.person, key=request.key, claimed_at=claim)

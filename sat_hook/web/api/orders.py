@@ -1,0 +1,172 @@
+"""Routes of orders: list and show them, resolve, withdraw, release, cancel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Path, Query
+
+from sat_hook.application.listings import USUAL_PAGE
+from sat_hook.application.rights import Right
+from sat_hook.domain.order import Order, OrderState
+from sat_hook.pipeline.held_orders import HeldDecision
+from sat_hook.pipeline.overrides import Resolution
+from sat_hook.store.listings import MAXIMUM_COUNTED, OrderFilter, OrderSort
+from sat_hook.web.api.documented import route
+from sat_hook.web.api.models import Cursor, HistoryEntry, Limit, OrderDetails, OrderPage, Page, rows_of
+from sat_hook.web.dependencies import (
+    AccountQuery,
+    BatchId,
+    CurrentPerson,
+    DecisionsDep,
+    ListingsDep,
+    Reason,
+    RequestId,
+)
+
+router = APIRouter(tags=["orders"])
+
+_Rupiah = Annotated[int | None, Query(ge=0, le=10**12)]
+_Counted = Annotated[bool, Query(description=f"count them, up to {MAXIMUM_COUNTED:,}")]
+
+
+def _filter(
+    account: AccountQuery = None,
+    state: Annotated[list[OrderState] | None, Query()] = None,
+    product_code: Annotated[str | None, Query(max_length=200)] = None,
+    reason_code: Annotated[str | None, Query(max_length=100)] = None,
+    least_rupiah: _Rupiah = None,
+    most_rupiah: _Rupiah = None,
+    text: Annotated[
+        str | None,
+        Query(min_length=1, max_length=200, description="the beginning of an order id or a request id"),
+    ] = None,
+    client_number: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=100,
+            description="the whole number; needs `view_numbers`, and the search is recorded",
+        ),
+    ] = None,
+) -> OrderFilter:
+    """The filter in the query."""
+    return OrderFilter(
+        account=account,
+        states=None if state is None else tuple(state),
+        product_code=product_code,
+        reason_code=reason_code,
+        least_rupiah=least_rupiah,
+        most_rupiah=most_rupiah,
+        text=text,
+        client_number=client_number,
+    )
+
+
+_Filter = Annotated[OrderFilter, Depends(_filter)]
+
+
+@router.get("/orders", **route(Right.VIEW))
+def list_orders(
+    which: _Filter,
+    person: CurrentPerson,
+    listings: ListingsDep,
+    sort: OrderSort | None = None,
+    descending: bool = False,
+    counted: _Counted = False,
+    cursor: Cursor = None,
+    limit: Limit = USUAL_PAGE,
+) -> OrderPage:
+    """List orders of all batches, the last change first.
+
+    A page may be short, or empty, and still have a next one. Other sorts need an id, a client number, or
+    states that few orders are in.
+    """
+    found = listings.orders(
+        which, person, sort=sort, descending=descending, cursor=cursor, limit=limit, counted=counted
+    )
+    return OrderPage.model_validate(found)
+
+
+@router.get("/batches/{batch_id}/orders", **route(Right.VIEW))
+def list_orders_of_batch(
+    batch_id: BatchId,
+    which: _Filter,
+    person: CurrentPerson,
+    listings: ListingsDep,
+    sort: OrderSort = OrderSort.ROW,
+    descending: bool = False,
+    counted: _Counted = False,
+    cursor: Cursor = None,
+    limit: Limit = USUAL_PAGE,
+) -> OrderPage:
+    """List the orders of a batch."""
+    found = listings.orders(
+        replace(which, batch_id=batch_id),
+        person,
+        sort=sort,
+        descending=descending,
+        cursor=cursor,
+        limit=limit,
+        counted=counted,
+    )
+    return OrderPage.model_validate(found)
+
+
+@router.get("/orders/{request_id}", **route(Right.VIEW))
+def show_order(request_id: RequestId, person: CurrentPerson, listings: ListingsDep) -> OrderDetails:
+    """Return one order with its history, evidence, callbacks, price and alerts."""
+    found = listings.order(request_id, person)
+    alerts = tuple(told.alert for told in found.alerts)
+    return OrderDetails.model_validate(rows_of(found, row="order") | {"alerts": alerts})
+
+
+@router.get("/orders/{request_id}/events", **route(Right.VIEW))
+def list_events(request_id: RequestId, person: CurrentPerson, listings: ListingsDep) -> Page[HistoryEntry]:
+    """List the events of an order, the first one first, without customers' data."""
+    return Page[HistoryEntry](
+        items=tuple(map(HistoryEntry.model_validate, listings.order(request_id, person).history))
+    )
+
+
+@router.post("/orders/{request_id}/resolve", **route(Right.DECIDE))
+def resolve(
+    request_id: RequestId,
+    person: CurrentPerson,
+    decisions: DecisionsDep,
+    resolution: Annotated[str, Body(alias="as", pattern="^(succeeded|failed|resend)$")],
+    reason: Reason,
+) -> dict[str, str]:
+    """Decide an escalated order. Later signed evidence that contradicts it is recorded."""
+    order = decisions.resolve(request_id, Resolution(resolution), reason, person)
+    return {"request_id": request_id, "order_id": order.order_id, "state": order.state.value}
+
+
+@router.post("/orders/{request_id}/withdraw", **route(Right.SUBMIT, Right.DECIDE))
+def withdraw(
+    request_id: RequestId, person: CurrentPerson, decisions: DecisionsDep, reason: Reason
+) -> dict[str, str]:
+    """End an unsent order. An order that may have been sent is refused."""
+    return _document(decisions.withdraw_order(request_id, reason, person))
+
+
+@router.post("/orders/{request_id}/{decision}", **route(Right.DECIDE))
+def decide_held(
+    request_id: RequestId,
+    decision: Annotated[str, Path(pattern="^(release|cancel)$")],
+    person: CurrentPerson,
+    decisions: DecisionsDep,
+    reason: Reason,
+) -> dict[str, str]:
+    """Release or cancel a held order. A released order is sent with the next run of its batch."""
+    return _document(decisions.decide_held_order(request_id, HeldDecision(decision), reason, person))
+
+
+def _document(order: Order) -> dict[str, str]:
+    return {
+        "request_id": order.request_id,
+        "order_id": order.order_id,
+        "batch_id": order.batch_id,
+        "state": order.state.value,
+    }

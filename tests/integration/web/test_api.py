@@ -1,0 +1,213 @@
+"""The API as its description says: rights, documents, errors, and pages, as a client meets them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import (
+    content_type_conformance,
+    not_a_server_error,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from sat_hook.application.rights import Right
+from sat_hook.store.database import Database
+from sat_hook.store.postgres import PostgresEventStore
+from sat_hook.web.api.documented import RIGHTS_MEMBER
+from sat_hook.web.app import create_app
+from stack.databases import ApplicationDatabase
+from tests.fuzzing import examples
+from tests.integration.web.serving import served
+from tests.integration.web.test_who_did_what import ANY_BODY, ORDER, PARTS, UnaskedSAT, fill
+from tests.orders import ACCOUNT, BATCH
+from tests.web_host import FakeAccounts, FakeHost, FakeUser
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+DOCUMENT = create_app(FakeHost()).openapi()
+DESCRIPTION = schemathesis.openapi.from_dict(DOCUMENT)
+OPERATIONS = [
+    (path, method.upper(), operation)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+]
+WORDS = ("release", "pause", "explain", "prepare")
+
+
+@pytest.fixture(scope="module")
+def host(
+    module_database: ApplicationDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FakeHost]:
+    """A log with something of everything, and for each right a user who has it alone."""
+    store = PostgresEventStore(Database(module_database.writer_dsn))
+    folder: Path = tmp_path_factory.mktemp("api")
+    users = [FakeUser(right.value, frozenset({right})) for right in Right]
+    host = FakeHost(*users, FakeUser("everything"), store=store, folder=folder)
+    host.accounts = FakeAccounts({"sat_default": ACCOUNT}, {"sat_default": UnaskedSAT()})
+    fill(store, folder)
+    yield host
+    store.database.close()
+
+
+@pytest.fixture
+async def client(host: FakeHost) -> AsyncIterator[httpx.AsyncClient]:
+    """A client who may do everything."""
+    headers = {"authorization": "Bearer everything"}
+    transport = httpx.ASGITransport(create_app(host))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
+        yield client
+
+
+async def test_the_description_is_for_users(host: FakeHost, client: httpx.AsyncClient) -> None:
+    """It names the server where it is mounted; who is no user gets none."""
+    described = (await client.get("/v1/openapi.json")).json()
+    assert described["servers"] == [{"url": "/"}]
+    assert described["components"]["schemas"]["Problem"]["properties"].keys() == {
+        "type", "title", "status", "detail",
+    }  # fmt: skip
+    stranger = await client.get("/v1/openapi.json", headers={"authorization": "Bearer nobody"})
+    assert (stranger.status_code, stranger.json()["type"]) == (401, "not_authenticated")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "more", "status", "kind"),
+    [
+        ("GET", "/v1/nowhere", {}, 404, "not_found"),
+        ("PUT", "/v1/batches", {}, 405, "method_not_allowed"),
+        ("GET", f"/v1/batches/B{'A' * 25}", {}, 404, "batch_not_found"),
+        ("GET", f"/v1/orders/S{'A' * 31}", {}, 404, "order_not_found"),
+        ("GET", "/v1/batches/x", {}, 422, "request_invalid"),
+        ("GET", "/v1/batches?cursor=e30", {}, 422, "cursor_invalid"),
+        ("GET", "/v1/orders?sort=amount", {}, 422, "list_refused"),
+        ("GET", "/v1/accounts/nowhere", {}, 422, "connection_not_found"),
+        ("POST", "/v1/accounts/sat_default/pause", {"json": {"reason": "x"}}, 422, "reason_refused"),
+        ("POST", f"/v1/orders/{ORDER[1]}/withdraw", {"json": {"reason": "no more"}}, 409, "not_possible"),
+    ],
+)
+async def test_every_error_is_a_problem_document(
+    client: httpx.AsyncClient, method: str, path: str, more: dict[str, Any], status: int, kind: str
+) -> None:
+    """With type, title, status and detail, as application/problem+json (RFC 9457)."""
+    reply = await client.request(method, path, **more)
+    document = reply.json()
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert (reply.status_code, document["status"], document["type"]) == (status, status, kind)
+    assert document["title"]
+    assert document["detail"]
+
+
+async def test_an_invalid_request_is_not_repeated_in_its_error(client: httpx.AsyncClient) -> None:
+    """It may hold anybody's data."""
+    reply = await client.get("/v1/orders?least_rupiah=081234567890123456&state=081234567890")
+    assert reply.status_code == 422
+    assert "query.least_rupiah: " in reply.json()["detail"]
+    assert "0812" not in reply.text
+
+
+async def test_lists_are_pages(client: httpx.AsyncClient) -> None:
+    """The items of a list, and where the next page begins; every order is found once."""
+    found, query = [], "?limit=3"
+    while query:
+        page = (await client.get(f"/v1/batches/{BATCH}/orders{query}")).json()
+        found += [order["row_number"] for order in page["items"]]
+        query = page["next"] and f"?limit=3&cursor={page['next']}"
+    assert found == sorted(set(found))
+    assert len(found) > 3
+    (batch,) = (await client.get("/v1/batches?text=ORDERS")).json()["items"]
+    assert (batch["batch_id"], batch["account"]) == (BATCH, ACCOUNT)
+    details = (await client.get(f"/v1/batches/{BATCH}")).json()
+    assert details["batch"] == batch
+    order = (await client.get(f"/v1/orders/{ORDER[4]}")).json()
+    events = (await client.get(f"/v1/orders/{ORDER[4]}/events")).json()
+    assert order["history"] == events["items"]
+    assert events["next"] is None
+    kinds = {need["kind"] for need in (await client.get("/v1/needs")).json()["items"]}
+    assert {"held", "escalated"} <= kinds
+    (deposit,) = (await client.get("/v1/deposits")).json()["items"]
+    assert (deposit["account"], deposit["days"]) == (ACCOUNT, [])
+    (account,) = (await client.get("/v1/account-standings")).json()["items"]
+    assert account["connection"] == "sat_default"
+
+
+async def test_numbers_are_masked_for_users_who_may_not_see_them(client: httpx.AsyncClient) -> None:
+    """In lists, and in an order with all that is known of it; a search by number needs the right."""
+    viewer = {"authorization": "Bearer view"}
+    whole = (await client.get(f"/v1/orders/{ORDER[4]}")).json()["order"]["client_number"]
+    for path in (
+        f"/v1/orders/{ORDER[4]}",
+        f"/v1/batches/{BATCH}/orders",
+        "/v1/orders",
+        f"/v1/orders/{ORDER[4]}/events",
+    ):
+        reply = await client.get(path, headers=viewer)
+        assert reply.status_code == 200
+        assert whole not in reply.text
+    refused = await client.get(f"/v1/orders?client_number={whole}", headers=viewer)
+    assert (refused.status_code, refused.json()["type"]) == (403, "right_missing")
+    found = (await client.get(f"/v1/orders?client_number={whole}")).json()["items"]
+    assert [order["client_number"] for order in found] == [whole]
+
+
+def requests_of(path: str, method: str) -> list[tuple[str, dict[str, Any]]]:
+    """A valid request of an operation for each word that decides what it does."""
+    found = []
+    for word in WORDS if re.search(r"\{(decision|change|signature)\}", path) else ("",):
+        made = re.sub(r"\{(\w+)\}", lambda part, word=word: PARTS.get(part[1], word or "code"), path)
+        more: dict[str, Any] = {"json": ANY_BODY} if method == "POST" else {}
+        found.append((f"{made}?account=sat_default", more))
+    return found
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=lambda value: str(value)[:60])
+async def test_a_route_needs_the_right_that_its_description_names(
+    host: FakeHost, path: str, method: str, operation: dict[str, Any]
+) -> None:
+    """A user with every other right is refused; one who has it alone is not. Comes after what only reads."""
+    rights = operation[RIGHTS_MEMBER]
+    assert rights
+    assert operation["summary"]
+    others = FakeUser("others", frozenset(Right) - frozenset(map(Right, rights)))
+    host.users["others"] = others
+    transport = httpx.ASGITransport(create_app(host), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        for (url, more), user in product(requests_of(path, method), ["others", *rights]):
+            reply = await client.request(method, url, headers={"authorization": f"Bearer {user}"}, **more)
+            kind = reply.json().get("type") if "json" in reply.headers.get("content-type", "") else None
+            if kind == "request_invalid":
+                continue  # not a word of this route
+            assert (kind == "right_missing") is (user == "others"), (user, url, reply.text[:300])
+
+
+@pytest.mark.parametrize("user", ["everything", Right.VIEW.value, Right.DECIDE.value])
+def test_whatever_is_sent_is_answered_as_described(host: FakeHost, user: str) -> None:
+    """Valid or not, from users with different rights: a listed status, its media type, its schema; no 500."""
+    with served(create_app(host)) as address:
+
+        @settings(
+            max_examples=examples(60),
+            suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+        )
+        @given(data=st.data())
+        def ask(data: st.DataObject) -> None:
+            path, method, _ = data.draw(st.sampled_from(OPERATIONS))
+            mode = data.draw(st.sampled_from(list(GenerationMode)))
+            operation = DESCRIPTION[path][method]
+            try:
+                case = data.draw(operation.as_strategy(generation_mode=mode))
+            except schemathesis.errors.InvalidSchema:
+                return
+            case.call_and_validate(
+                base_url=address, headers={"Authorization": f"Bearer {user}"}, checks=CHECKS
+            )
+
+        ask()
