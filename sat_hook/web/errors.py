@@ -37,8 +37,6 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ListingRefusedError: Problem(422, "list_refused"),
     DraftNotFoundError: Problem(404, "draft_not_found"),
     DraftChangedError: Problem(409, "draft_changed"),
-    CursorError: Problem(422, "cursor_invalid"),
-    ListingRefusedError: Problem(422, "list_refused"),
     KeyInvalidError: Problem(422, "idempotency_key_invalid"),
     KeyReusedError: Problem(422, "idempotency_key_reused"),
     KeyInUseError: Problem(409, "idempotency_key_in_use"),
