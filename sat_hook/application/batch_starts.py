@@ -60,26 +60,32 @@ class BatchStarts:
 
         :param at: when it begins; None is now.
         :param note: the run's note for readers in Airflow.
+        :raises StartRefusedError: a run of another batch has the first run's name.
         """
         person.require(Right.SUBMIT)
         run_id = first_run_of(batch_id)
         conf = {**self._conf(batch_id), **(policies or RunPolicies()).conf()}
         runs.start(BATCH_DAG, run_id, conf, note=note, at=at)
-        return _found(runs, run_id)
+        return _started(_first_of(batch_id, runs), run_id)
 
     def run_again(self, batch_id: str, person: Person, runs: Runs) -> Run:
         """Run a batch once more with the parameters of its first run. Nothing is sent twice.
 
-        :raises StartRefusedError: another run of the batch began within the same second.
+        :raises StartRefusedError: its first run begins later, or another run began within the same second.
         """
         person.require(Right.SUBMIT)
-        first = runs.find(BATCH_DAG, first_run_of(batch_id))
+        first = _first_of(batch_id, runs)
         conf: Mapping[str, Any] = {**(first.conf if first else {}), **self._conf(batch_id)}
         now = shared_clock(self.installation.store(), SystemClock()).now()
+        if first is not None and not first.state.is_final and first.run_after > now:
+            raise StartRefusedError(
+                f"batch {batch_id}: found a run that begins at {first.run_after:%F %R %Z}; expected none "
+                "that waits, cancel it first"
+            )
         run_id = f"{first_run_of(batch_id)}_{now:%Y%m%dT%H%M%S}"
         if not runs.start(BATCH_DAG, run_id, conf):
             raise StartRefusedError(f"run {run_id}: found a run of this name; expected none, try again")
-        return _found(runs, run_id)
+        return _started(runs.find(BATCH_DAG, run_id), run_id)
 
     def cancel(self, batch_id: str, person: Person, runs: Runs) -> Run:
         """End the first run of a batch before it begins.
@@ -93,12 +99,12 @@ class BatchStarts:
             found = "no run" if run is None else f"a run that is {run.state}"
             raise StartRefusedError(f"batch {batch_id}: found {found}; expected one that begins later")
         runs.cancel(BATCH_DAG, run.run_id)
-        return _found(runs, run.run_id)
+        return _started(runs.find(BATCH_DAG, run.run_id), run.run_id)
 
     def first_run(self, batch_id: str, person: Person, runs: Runs) -> Run | None:
         """The first run of a batch, which may begin later; None when none was started."""
         person.require(Right.VIEW)
-        return runs.find(BATCH_DAG, first_run_of(batch_id))
+        return _first_of(batch_id, runs)
 
     def batch_of_run(self, dag_id: str, run_id: str, person: Person, runs: Runs) -> str | None:
         """The batch that a run works on: by its parameters, else by the log; None without one."""
@@ -119,8 +125,15 @@ def first_run_of(batch_id: str) -> str:
     return f"batch_{batch_id}"
 
 
-def _found(runs: Runs, run_id: str) -> Run:
-    run = runs.find(BATCH_DAG, run_id)
+def _first_of(batch_id: str, runs: Runs) -> Run | None:
+    """The first run of a batch. A run of its name, started in Airflow, may be another batch's."""
+    run = runs.find(BATCH_DAG, first_run_of(batch_id))
+    return run if run is not None and run.conf.get("batch_id") == batch_id else None
+
+
+def _started(run: Run | None, run_id: str) -> Run:
     if run is None:
-        raise StartRefusedError(f"run {run_id}: found none after it was started; look in Airflow")
+        raise StartRefusedError(
+            f"run {run_id}: found none of this batch after it was started; expected one, look in Airflow"
+        )
     return run

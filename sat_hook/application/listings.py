@@ -179,7 +179,8 @@ class Listings:
             sort = sort or (OrderSort.CHANGED if which.batch_id is None else OrderSort.ROW)
             place = None if cursor is None else place_of(name, cursor, int, str, str, int)
             after = None if place is None else OrderPlace(*cast("Any", place))
-            is_search = which.client_number is not None and cursor is None
+            # Also with a cursor: nothing proves that it came with a page that was recorded.
+            is_search = which.client_number is not None
             found = store.orders(
                 which, sort, after, limit, descending=descending, counted=counted or is_search
             )

@@ -38,9 +38,13 @@ def is_same_login(one: str, other: str) -> bool:
     """Whether two names are the same Airflow login: the same letters, in any case.
 
     Use it to grant by name. Spellings that only look alike are different logins and may be different people;
-    :func:`is_same_person` treats them as one because it is only used to refuse.
+    :func:`is_same_person` treats them as one because it is only used to refuse. Letters that only fold to the
+    same ones (a long s, a ligature, the Kelvin sign) look alike, too.
     """
-    return one.casefold() == other.casefold()
+    if one == other:
+        return True
+    are_plain = all(unicodedata.is_normalized("NFKC", name) for name in (one, other))
+    return are_plain and one.lower() == other.lower()
 
 
 def user_named(actor: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The lock on Airflow's own buttons and API: starting a batch and answering its approval need rights too."""
+"""The lock on Airflow's own buttons and API: a batch's run is started and changed by right."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 AIRFLOW_APP = "sat.airflow_app"
 """The key under which a request's scope holds Airflow's own app."""
 
-_LOCKED = (
-    ("POST", re.compile(rf"/api/v2/dags/{BATCH_DAG}/dagRuns/?"), Right.SUBMIT),
-    ("PATCH", re.compile(rf"/api/v2/dags/{BATCH_DAG}/dagRuns/.*/hitlDetails/?"), Right.APPROVE),
-)
+_START = re.compile(rf"/api/v2/dags/{BATCH_DAG}/dagRuns/?")
+# Airflow takes ~ for all DAGs, and then names them in the body.
+_ANSWER = re.compile(rf"/api/v2/dags/({BATCH_DAG}|~)/dagRuns/.*/hitlDetails/?")
+# A run that is cleared, set to a state, or given another XCom goes on, and pays.
+_CHANGE = re.compile(rf"/api/v2/dags/({BATCH_DAG}|~)/(dagRuns|clear)\w*(/.*)?")
+_READ = re.compile(r".*/(list|dry_run)/?")
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class AirflowDoor:
@@ -37,22 +40,29 @@ class AirflowDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             scope[AIRFLOW_APP] = scope["app"]
-            right = _right_for(scope["method"], scope["path"].removeprefix(scope.get("root_path", "")))
-            if right is not None and (refusal := await _refusal(Request(scope), right)) is not None:
+            rights = _rights_for(scope["method"], scope["path"].removeprefix(scope.get("root_path", "")))
+            if rights and (refusal := await _refusal(Request(scope), rights)) is not None:
                 await refusal(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-def _right_for(method: str, path: str) -> Right | None:
-    return next((right for verb, place, right in _LOCKED if method == verb and place.fullmatch(path)), None)
+def _rights_for(method: str, path: str) -> tuple[Right, ...]:
+    """The rights of which a request needs one; none for a request that is not locked."""
+    if method in _SAFE_METHODS or _READ.fullmatch(path):
+        return ()
+    if method == "POST" and _START.fullmatch(path):
+        return (Right.SUBMIT,)
+    if _ANSWER.fullmatch(path):
+        return (Right.APPROVE,)
+    return (Right.SUBMIT, Right.DECIDE) if _CHANGE.fullmatch(path) else ()
 
 
-async def _refusal(request: Request, right: Right) -> JSONResponse | None:
+async def _refusal(request: Request, rights: tuple[Right, ...]) -> JSONResponse | None:
     host = _host()
     try:
         user = await host.user_of(request)
-        Person(user.name, await run_in_threadpool(host.rights_of, user)).require(right)
+        Person(user.name, await run_in_threadpool(host.rights_of, user)).require(*rights)
     except HTTPException as error:
         return JSONResponse({"detail": error.detail}, error.status_code)
     except (RightMissingError, RightsFileError) as error:

@@ -91,7 +91,7 @@ class AirflowRuns:
 
 
 def _path(dag_id: str, run_id: str) -> str:
-    return f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
+    return f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}"
 
 
 def _detail(reply: httpx.Response) -> str:

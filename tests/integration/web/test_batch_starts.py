@@ -70,6 +70,28 @@ def test_a_start_at_a_time_can_be_cancelled_until_then(starts: BatchStarts) -> N
         starts.cancel(BATCH, ROSA, begun)
 
 
+def test_a_batch_that_begins_later_does_not_run_before(starts: BatchStarts) -> None:
+    """Its maker, who may still cancel it, relies on the time; after the start it may run again."""
+    runs, later = FakeRuns(), datetime.now(UTC) + timedelta(hours=2)
+    planned = starts.start(BATCH, ROSA, runs, at=later)
+    with pytest.raises(StartRefusedError, match="a run that begins at"):
+        starts.run_again(BATCH, ROSA, runs)
+    assert list(runs.started.values()) == [planned]
+    runs.started[planned.run_id] = planned._replace(run_after=datetime.now(UTC) - timedelta(seconds=1))
+    assert starts.run_again(BATCH, ROSA, runs).run_id != planned.run_id
+
+
+def test_a_run_of_another_batch_is_not_taken_for_the_first(starts: BatchStarts) -> None:
+    """A person may start any batch in Airflow under this batch's name: it is not shown, nor cancelled."""
+    runs, later = FakeRuns(), datetime.now(UTC) + timedelta(hours=2)
+    runs.start(BATCH_DAG, f"batch_{BATCH}", {"batch_id": "B" + "A" * 25}, at=later)
+    assert starts.first_run(BATCH, VERA, runs) is None
+    for act in (starts.start, starts.cancel):
+        with pytest.raises(StartRefusedError, match="found no"):
+            act(BATCH, ROSA, runs)
+    assert [run.state for run in runs.started.values()] == [RunState.QUEUED]
+
+
 def test_nothing_starts_without_the_right_or_a_batch(starts: BatchStarts) -> None:
     """No run is left behind."""
     runs = FakeRuns()

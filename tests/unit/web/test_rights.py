@@ -34,6 +34,7 @@ def written(folder: Path, content: object, mode: int = 0o600) -> str:
         (FakeUser("ＲＯＳＡ"), False),
         (FakeUser("rosa "), False),
         (FakeUser("ro\u200bsa"), False),
+        (FakeUser("ro\u017fa"), False),
         (FakeUser("rosana"), False),
         (FakeUser("alice", roles=["finance"]), True),
         (FakeUser("alice", roles=["Viewer", "Finance"]), True),
