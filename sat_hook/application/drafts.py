@@ -202,6 +202,13 @@ class Drafts:
         """
         return page_of(self._drafts, self._load(draft_id, person), light, after, limit)
 
+    def rows_with(self, draft_id: str, code: str, person: Person) -> list[int]:
+        """The numbers of the rows in which the last check found a reason, without those set aside."""
+        stored = self._load(draft_id, person)
+        left_out = state_of(stored).rows_left_out
+        found = self._drafts.findings(draft_id)
+        return [n for n, of_row in found if n not in left_out and any(one["code"] == code for one in of_row)]
+
     def bad_rows_file(self, draft_id: str, person: Person) -> bytes:
         """The rows that cannot be paid, and those set aside, as CSV with a column that says what to fix.
 
@@ -258,6 +265,7 @@ class Drafts:
             person,
             runs,
             RunPolicies(options.on_bad_rows, options.on_short_funds),
+            note=_note(draft, stored),
             at=options.start_at,
         )
         if draft.batch_id is None:
@@ -414,6 +422,12 @@ class Drafts:
 def discard_old_drafts(drafts: OrderDrafts, now: datetime) -> None:
     """Delete the drafts of all people that nobody has changed for a while."""
     drafts.discard_old(now - timedelta(days=KEPT_DAYS))
+
+
+def _note(draft: Draft, stored: StoredDraft) -> str:
+    """The note of a run: the file, and the rows that need a person."""
+    needs = (stored.summary or {}).get("needs_in_words")
+    return f"{draft.file_name}: {needs}" if needs else draft.file_name
 
 
 def _reading(read: Callable[[], T]) -> T:

@@ -9,7 +9,7 @@ from sat_hook.web.api.documented import describe_api
 from sat_hook.web.api.idempotency import remember_requests
 from sat_hook.web.console import accounts as account_pages
 from sat_hook.web.console import batches as batch_pages
-from sat_hook.web.console import decisions, deliveries, home, products, runs
+from sat_hook.web.console import decisions, deliveries, home, new_batch, products, runs
 from sat_hook.web.console import orders as order_pages
 from sat_hook.web.console.site import PREFIX, mount_files, show_errors_as_pages
 from sat_hook.web.errors import PROBLEMS, answer_errors
@@ -49,6 +49,7 @@ def create_app(host: Host) -> FastAPI:
     describe_api(app)
     for page in (
         home.router,
+        new_batch.router,
         batch_pages.router,
         order_pages.router,
         decisions.router,

@@ -28,21 +28,22 @@
 
   // A checkbox with data-all selects every row of its table; data-count shows how many are selected.
   const recount = (form) => {
-    const boxes = [...form.querySelectorAll("input[data-row]")];
+    const inside = (selector) => [...form.elements].filter((control) => control.matches(selector));
+    const boxes = inside("input[data-row]");
     const selected = boxes.filter((box) => box.checked).length;
     for (const place of form.querySelectorAll("[data-count]")) place.textContent = selected;
-    for (const control of form.querySelectorAll("[data-needs-rows]")) control.disabled = selected === 0;
-    const all = form.querySelector("input[data-all]");
+    for (const control of inside("[data-needs-rows]")) control.disabled = selected === 0;
+    const [all] = inside("input[data-all]");
     if (all) {
       all.checked = boxes.length > 0 && selected === boxes.length;
       all.indeterminate = selected > 0 && selected < boxes.length;
     }
   };
   document.addEventListener("change", (event) => {
-    const form = closest(event, "form");
+    const form = event.target.form ?? closest(event, "form");
     if (!form) return;
     if (closest(event, "input[data-all]"))
-      for (const box of form.querySelectorAll("input[data-row]")) box.checked = event.target.checked;
+      for (const box of form.elements) if (box.matches("input[data-row]")) box.checked = event.target.checked;
     if (closest(event, "input[data-all], input[data-row]")) recount(form);
     if (closest(event, "[data-submits]")) form.requestSubmit();
   });
@@ -76,7 +77,8 @@
     }
   });
   document.addEventListener("htmx:load", (event) => {
-    const form = event.target instanceof Element ? event.target.closest("form") : null;
-    if (form) recount(form);
+    if (!(event.target instanceof Element)) return;
+    const around = event.target.closest("form");
+    for (const form of around ? [around] : event.target.querySelectorAll("form")) recount(form);
   });
 })();
