@@ -7,7 +7,7 @@ sent by htmx, which replaces the page's content.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -61,14 +61,18 @@ def _place(
 PlaceDep = Annotated[Place, Depends(_place)]
 
 
-async def _upload(request: Request, site: SiteDep) -> FormData:
+async def _upload(request: Request, site: SiteDep) -> AsyncIterator[FormData]:
     """The form with the file or the pasted rows. A person who may not submit uploads nothing."""
     site.person.require(Right.SUBMIT)
     try:
         async with asyncio.timeout(UPLOAD_SECONDS):
-            return await request.form(max_files=1, max_fields=MAXIMUM_FIELDS)
+            form = await request.form(max_files=1, max_fields=MAXIMUM_FIELDS)
     except TimeoutError:
         raise HTTPException(408, f"the file did not arrive within {UPLOAD_SECONDS} seconds") from None
+    try:
+        yield form
+    finally:
+        await form.close()
 
 
 UploadForm = Annotated[FormData, Depends(_upload)]
