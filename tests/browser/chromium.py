@@ -190,7 +190,7 @@ class Page:
 
     def upload(self, selector: str, *files: Path) -> None:
         """Choose files in a file input."""
-        self.wait_for(f"document.querySelector({json.dumps(selector)})", selector)
+        self.wait_for(f"document.querySelector({json.dumps(selector)}) !== null", selector)
         root = self.command("DOM.getDocument", depth=0)["root"]["nodeId"]
         node = self.command("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self.command("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])

@@ -81,7 +81,7 @@ def test_file_with_mistakes_is_mended_and_paid(office: Office, page: Page, tmp_p
     wait_for_text(page, "3 rows ready")
     page.click("a", "Go on to paying")
     page.write("input[name=reference]", "Pulsa November")
-    page.click("button", "Pay 3 rows · Rp 75,300")
+    page.click("button", "Pay 3 rows · Rp\u00a075,300")
     batch_id = batch_of(page)
     paid = OrderState.SUCCEEDED
     assert states(office, batch_id) == {"N-1": paid, "N-2": paid, "N-3": paid}
@@ -116,7 +116,7 @@ def test_pasted_rows_are_paid_by_keyboard_alone(office: Office, page: Page) -> N
         wait_for_text(page, "2 rows ready")
         page.tab_to(".verdict a.primary")
         page.press("Enter")
-        page.wait_for("document.querySelector('button.pay')", "the button that pays")
+        page.wait_for("document.querySelector('button.pay') !== null", "the button that pays")
         page.tab_to("button.pay")
         page.press("Enter")
         batch_id = batch_of(page)
