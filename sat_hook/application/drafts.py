@@ -206,8 +206,10 @@ class Drafts:
         """The numbers of the rows in which the last check found a reason, without those set aside."""
         stored = self._load(draft_id, person)
         left_out = state_of(stored).rows_left_out
-        found = self._drafts.findings(draft_id)
-        return [n for n, of_row in found if n not in left_out and any(one["code"] == code for one in of_row)]
+        found = findings_of(self._drafts, stored)
+        return [
+            n for n, of_row in found.items() if n not in left_out and any(one.code == code for one in of_row)
+        ]
 
     def bad_rows_file(self, draft_id: str, person: Person) -> bytes:
         """The rows that cannot be paid, and those set aside, as CSV with a column that says what to fix.

@@ -122,7 +122,7 @@ def test_pasted_rows_are_paid_by_keyboard_alone(office: Office, page: Page) -> N
         batch_id = batch_of(page)
         assert set(states(office, batch_id).values()) == {OrderState.SUCCEEDED}
     # The upload is another file than the mended one: its first row is known, and is not paid again.
-    wait_for_text(page, "This order was submitted before")
+    wait_for_text(page, "was submitted before. It is not paid again")
     wait_for_text(page, "pasted rows, row 2")
 
 

@@ -19,6 +19,7 @@ from sat_hook.pipeline.order_columns import RESULT_COLUMNS
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX
 from sat_hook.protocol.errors import SATError
 from sat_hook.web.console import draft_words, words
+from sat_hook.web.console.row_words import FINDINGS
 from sat_hook.web.console.site import Site
 
 PAGE_ROWS = 50
@@ -119,7 +120,11 @@ def rows_page(
         next_after=found.next_after,
         typed=typed or {},
         left_out=len(draft.rows_left_out),
-        findings=draft_words.FINDINGS,
+        reasons=[
+            (need, _general(site, need["code"]))
+            for need in (view.check or {}).get("needs", ())
+            if need["code"]
+        ],
         bad_rows=f"{root}/v1/drafts/{view.draft_id}/bad-rows",
         problem=why(site, error),
         batch=batch,
@@ -146,6 +151,12 @@ def pay_page(site: Site, view: DraftView, error: Exception | None = None) -> Res
         left_out=len(view.draft.rows_left_out),
         problem=why(site, error),
     )
+
+
+def _general(site: Site, code: str) -> str:
+    """A reason without the amounts and ids of a row: its first sentence, or the code where it has them."""
+    said = site.wording.text(FINDINGS.get(code, code)).partition(". ")[0]
+    return code if "%(" in said else said
 
 
 def why(site: Site, error: Exception | None) -> str:

@@ -27,6 +27,7 @@ from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX
 from sat_hook.pipeline.order_sheet import note_for
 from sat_hook.pipeline.row_findings import Light
+from sat_hook.web.api.drafts import DraftId, DraftsDep
 from sat_hook.web.console.draft_pages import (
     REFUSED,
     Place,
@@ -38,7 +39,6 @@ from sat_hook.web.console.draft_pages import (
 )
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.dependencies import AccountsDep, ListingsDep, RunsDep
-from sat_hook.web.drafts import DraftId, DraftsDep
 
 UPLOAD_SECONDS = 120
 MAXIMUM_FIELDS = 2_000

@@ -52,9 +52,3 @@ FINDINGS: Mapping[str, str] = {
     "short_of_funds": _("The deposit does not reach this row. It waits for a top-up, or as you choose."),
 }
 """By code. ``%(…)s`` stands for a parameter of the finding; money is formatted by the page."""
-
-NEAREST = _("Did you mean %(nearest)s?")
-"""Follows where the finding has a parameter ``nearest``."""
-
-EARLIER = _("%(maker)s submitted it in %(file_name)s on %(submitted_at)s.")
-"""Follows where the finding has a parameter ``maker``: an order of an earlier batch."""

@@ -11,11 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from sat_hook.application.rights import Right
-from sat_hook.domain.order_events import HoldReason, RejectionReason
-from sat_hook.pipeline.cell_marks import MARKS
-from sat_hook.pipeline.row_findings import BILL_WITHOUT_PRICE, SHORT_OF_FUNDS
 from sat_hook.web.app import create_app
-from sat_hook.web.console.draft_words import FINDINGS
 from tests.integration.pipeline.test_drafts import LineAccounts
 from tests.orders import ACCOUNT
 from tests.pipeline import Line
@@ -182,17 +178,3 @@ async def test_odd_bodies_are_refused_as_pages(host: FakeHost) -> None:
     wrong = await mia.ask("POST", f"/{draft}/columns", data={"version": form["version"], "column": "x"})
     assert wrong.status_code == 422
     assert not host.airflow.started
-
-
-def test_every_reason_has_words() -> None:
-    """A reason of the catalogue, the guards or a cell is shown in the person's language."""
-    later = {"amount_missing", "inquiry_refused", "inquiry_unavailable", "batch_refused"} | {
-        "insufficient_funds",
-        "approval_rejected",
-    }
-    known = {reason.value for reason in RejectionReason} - later
-    known |= {HoldReason.BUSINESS_DUPLICATE.value, HoldReason.LIMIT.value, BILL_WITHOUT_PRICE, SHORT_OF_FUNDS}
-    known |= {mark.code for mark in MARKS.values()}
-    source = Path(__file__).parents[3].joinpath("sat_hook/pipeline/order_rows.py").read_text("utf-8")
-    known |= set(re.findall(r'RowProblem\(\s*"([a-z_]+)"', source)) - {"bad_field_name"}
-    assert known - set(FINDINGS) == set()
