@@ -151,6 +151,10 @@ class FakeHost:
         """As given with the user."""
         return self.users[user.name].rights
 
+    def holders_of(self, right: str) -> str:
+        """Those users, by name."""
+        return ", ".join(user.name for user in self.users.values() if right in user.rights)
+
     def store(self) -> PostgresEventStore:
         """As given."""
         if self._store is None:

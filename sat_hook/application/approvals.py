@@ -11,24 +11,41 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median_low
 
+from sat_hook.application.approval_questions import (
+    Answered,
+    ApprovalQuestion,
+    Cost,
+    LeftOut,
+    MakersMonth,
+    NotAnswered,
+    PriceMove,
+    Signature,
+    WaitingApproval,
+)
 from sat_hook.application.batch_standing import awaits_approval
 from sat_hook.application.installation import Installation
-from sat_hook.application.order_details import OrderRow, order_row
+from sat_hook.application.order_details import order_row
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import BatchNotFoundError, OverrideRefusedError
 from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.commands.reasons import checked_reason
+from sat_hook.domain.approval_tiers import ApprovalTiers
 from sat_hook.domain.batch import Batch
-from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalRequested, ApprovalTerms
+from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalRequested
 from sat_hook.domain.errors import StepError
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.order import OrderState
-from sat_hook.domain.people import user_named
+from sat_hook.domain.people import is_same_person, user_named
+from sat_hook.pipeline.account_rules import rules_of_account
 from sat_hook.pipeline.approval import approve, refusal_of, reject
-from sat_hook.pipeline.approval_request import ApprovalPolicy, to_be_sent
-from sat_hook.pipeline.errors import ApprovalRejectedError, ApprovalTermsChangedError
+from sat_hook.pipeline.approval_request import WAITING_STATES, ApprovalPolicy, price_of, to_be_sent
+from sat_hook.pipeline.errors import (
+    ApprovalRejectedError,
+    ApprovalTermsChangedError,
+    LeftOutRefusedError,
+)
 from sat_hook.store.approvals import ApprovalStore, ProductAsked
 from sat_hook.store.clock import shared_clock
 from sat_hook.store.listings import BatchFilter, FoundBatch, ListingStore, OrderFilter, OrderSort
@@ -39,118 +56,8 @@ SHOWN_PRODUCTS = 50
 MONTH = timedelta(days=30)
 MONTH_S_BATCHES = 200
 ANSWERS_AT_ONCE = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingApproval:
-    """A batch that waits for an approval. Rupiah.
-
-    :param maker: the user who submitted it; None when a service did.
-    :param terms_digest: names exactly what is asked; an approval repeats it.
-    :param held: how many held orders it includes, which an approval releases.
-    :param persons: how many people must sign in all.
-    :param signers: who has signed.
-    :param refusal: why this person's approval would not count; None when it would.
-    :param refusal_text: the same in words.
-    """
-
-    batch_id: str
-    file_name: str
-    reference: str
-    account: str
-    maker: str | None
-    submitted_at: datetime
-    asked_at: datetime | None
-    orders: int
-    total_rupiah: int
-    terms_digest: str
-    held: int
-    persons: int
-    signers: tuple[str, ...]
-    refusal: ApprovalRefusal | None
-    refusal_text: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class PriceMove:
-    """A product whose listed price is another than when the account's last batch was submitted. Rupiah."""
-
-    product_code: str
-    before_rupiah: int | None
-    now_rupiah: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MakersMonth:
-    """The maker's other batches of the last 30 days. Rupiah.
-
-    :param is_cut: whether there were more than the newest ones that are counted here.
-    :param orders: orders with a price; ``total_rupiah`` is the sum of their prices.
-    :param paid_rupiah: what SAT charged, of the batches that are complete.
-    :param typical_rupiah: the median total of a batch; None without any.
-    """
-
-    batches: int
-    is_cut: bool
-    orders: int
-    total_rupiah: int
-    paid_rupiah: int
-    typical_rupiah: int | None
-    typical_orders: int | None
-    largest_rupiah: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalQuestion:
-    """What an approver is asked, and what helps to answer.
-
-    :param left_out_orders: how many orders an earlier approver left out, for ``left_out_reason``.
-    :param largest: the dearest orders.
-    :param recipients_looked_at: the orders of which new recipients were looked for: the dearest.
-    :param new_recipients: how many of them are for a client number that the account never paid.
-    :param new_orders: the dearest of those.
-    :param month: None when no user submitted the batch.
-    """
-
-    waiting: WaitingApproval
-    left_out_orders: int
-    left_out_by: str | None
-    left_out_reason: str | None
-    products: tuple[ProductAsked, ...]
-    largest: tuple[OrderRow, ...]
-    recipients_looked_at: int
-    new_recipients: int
-    new_orders: tuple[OrderRow, ...]
-    price_moves: tuple[PriceMove, ...]
-    month: MakersMonth | None
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """What an approver leaves out: orders by request id, and all orders of some products."""
-
-    request_ids: tuple[str, ...] = ()
-    product_codes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What an answer came to.
-
-    :param is_approved: whether the batch is approved; otherwise ``persons_left`` people must sign, too.
-    """
-
-    batch_id: str
-    is_approved: bool
-    persons_left: int
-
-
-@dataclass(frozen=True, slots=True)
-class NotAnswered:
-    """An answer, one of several, that could not be given, and why."""
-
-    batch_id: str
-    error: StepError
+LEFT_OUT_ROWS = 1_000
+"""Orders that may be left out one by one; whole products may hold any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +112,29 @@ class Approvals:
             month=self._month_of(found),
         )
 
+    def cost_of(self, batch_id: str, left_out: LeftOut, person: Person) -> Cost:
+        """What is left out of a request: each order counts once.
+
+        :raises LeftOutRefusedError: more than :data:`LEFT_OUT_ROWS` orders are named.
+        """
+        person.require(Right.VIEW)
+        store, products = self.installation.store(), frozenset(left_out.product_codes)
+        batch = load_batch(store, batch_id)
+        shown = ApprovalStore(store.database).products(batch_id, with_held=batch.asked_held > 0)
+        named = store.load_orders(_limited(left_out.request_ids)).values()
+        alone = [
+            price_of(order)
+            for order in named
+            if order.batch_id == batch_id
+            and order.product_code not in products
+            and order.state in WAITING_STATES
+        ]
+        whole = [product for product in shown if product.product_code in products]
+        return Cost(
+            len(alone) + sum(product.orders for product in whole),
+            sum(alone) + sum(product.total_rupiah for product in whole),
+        )
+
     def approve(
         self,
         batch_id: str,
@@ -224,7 +154,11 @@ class Approvals:
         """
         person.require(Right.APPROVE)
         handler = self._handler()
-        batch, terms = _asked(load_batch(handler.store, batch_id), terms_digest)
+        batch = load_batch(handler.store, batch_id)
+        if not awaits_approval(batch) or batch.asked_for is None:
+            raise _nothing_asked(batch)
+        # Whether the terms that were shown still count is checked with the answer.
+        terms = batch.asked_for.model_copy(update={"quotes_digest": terms_digest})
         policy = _policy(batch)
         chosen = self._chosen(batch, policy, left_out or LeftOut())
         if chosen or reason:
@@ -240,6 +174,8 @@ class Approvals:
             has_right=lambda right: right in person.rights,
         )
         is_approved = batch.approved == batch.asked_for
+        if is_approved and not (batch.approver and is_same_person(person.name, batch.approver)):
+            raise _nothing_asked(batch)  # another person's answer came first
         return Answered(batch_id, is_approved, 0 if is_approved else batch.persons - len(batch.signers))
 
     def approve_several(
@@ -273,7 +209,7 @@ class Approvals:
         person.require(Right.APPROVE)
         reason, handler = checked_reason(reason), self._handler()
         batch = load_batch(handler.store, batch_id)
-        if batch.asked_for is None:
+        if not awaits_approval(batch) or batch.asked_for is None:
             raise _nothing_asked(batch)
         try:
             reject(handler, batch_id, batch.asked_for, person.by("reject"), reason)
@@ -307,6 +243,7 @@ class Approvals:
                     held=batch.asked_held,
                     persons=batch.persons,
                     signers=batch.signers,
+                    signatures=_signatures(batch, rules_of_account(store, batch.account).approval_tiers),
                     refusal=None if refusal is None else refusal[0],
                     refusal_text=None if refusal is None else refusal[1],
                 )
@@ -314,11 +251,12 @@ class Approvals:
         return rows
 
     def _chosen(self, batch: Batch, policy: ApprovalPolicy, left_out: LeftOut) -> list[str]:
+        named = _limited(left_out.request_ids)
         if not left_out.product_codes:
-            return list(left_out.request_ids)
+            return list(named)
         asked = to_be_sent(self.installation.store(), batch, policy)
         of_products = (order.request_id for order in asked if order.product_code in left_out.product_codes)
-        return list(dict.fromkeys((*left_out.request_ids, *of_products)))
+        return list(dict.fromkeys((*named, *of_products)))
 
     def _price_moves(
         self, found: FoundBatch, products: Sequence[ProductAsked], asked_at: datetime | None
@@ -369,19 +307,37 @@ class Approvals:
         return CommandHandler(store, shared_clock(store, SystemClock()))
 
 
-def _asked(batch: Batch, terms_digest: str) -> tuple[Batch, ApprovalTerms]:
-    """The batch, and the terms that were shown: whether they still count is checked with the answer."""
-    if batch.asked_for is None:
-        raise _nothing_asked(batch)
-    return batch, batch.asked_for.model_copy(update={"quotes_digest": terms_digest})
-
-
 def _policy(batch: Batch) -> ApprovalPolicy:
     """What the request asks for: its run's amounts are in the batch's number of people."""
     return ApprovalPolicy(held_too=batch.asked_held > 0)
 
 
+def _signatures(batch: Batch, tiers: ApprovalTiers) -> tuple[Signature, ...]:
+    return tuple(
+        Signature(
+            batch.signers[number - 1] if number <= len(batch.signers) else None,
+            (Right.APPROVE, *(right for right in tiers.rights_of(number) if right != Right.APPROVE)),
+        )
+        for number in range(1, max(batch.persons, len(batch.signers)) + 1)
+    )
+
+
+def _limited(request_ids: tuple[str, ...]) -> tuple[str, ...]:
+    if len(request_ids) > LEFT_OUT_ROWS:
+        raise LeftOutRefusedError(
+            f"found {len(request_ids)} orders to be left out one by one; expected at most {LEFT_OUT_ROWS}. "
+            "Leave out whole products, or reject the batch"
+        )
+    return request_ids
+
+
 def _nothing_asked(batch: Batch) -> ApprovalTermsChangedError:
+    ends = (
+        (batch.rejecter, "rejected"),
+        (batch.withdrawn and "its maker", "withdrawn"),
+        (batch.approver, "approved"),
+    )
+    said = next((f"{how} by {who}" for who, how in ends if who), "no request for an approval")
     return ApprovalTermsChangedError(
-        f"batch {batch.batch_id}: found no request for an approval; expected one that waits"
+        f"batch {batch.batch_id}: found {said}; expected a request that waits. Nothing was recorded"
     )

@@ -55,6 +55,7 @@ class BatchApproval:
     """A batch's approval. Rupiah.
 
     :param asked_at: when it was asked for last.
+    :param orders: how many are approved, or asked for while no user has approved; so is ``total_rupiah``.
     :param approver: the user who approved it as it is asked for now; None while no user has.
     :param rejecter: the user who rejected it.
     """
@@ -147,6 +148,8 @@ def _approval(batch: Batch, last: Mapping[str, HistoryEntry]) -> BatchApproval |
     terms = asked.parameters.get("terms") or {}
     approved = last.get("BatchApproved")
     is_approved = approved is not None and batch.approved is not None and batch.approved == batch.asked_for
+    if is_approved and approved is not None:
+        terms = approved.parameters  # fewer orders than were asked for when some were left out
     return BatchApproval(
         asked_at=asked.at,
         orders=terms.get("orders", 0),

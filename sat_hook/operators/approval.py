@@ -17,6 +17,7 @@ from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.rupiah import rupiah
 from sat_hook.hooks.ports import task_ports
 from sat_hook.operators.batch import SATBatchOperator
+from sat_hook.operators.links import approval_url
 from sat_hook.operators.rules import APPROVAL_FIELD, limit_of
 from sat_hook.operators.run_context import facts_of, failing_for_good
 from sat_hook.pipeline.approval_request import ApprovalRequest, answers_of
@@ -183,6 +184,7 @@ def body_of(request: ApprovalRequest) -> str:
     batch, terms = request.batch, request.terms
     maker = f"user {_plain(request.maker)}" if request.maker else "a service: any approver will do"
     lines = [
+        *_way_to_the_console(batch.batch_id),
         "| | |",
         "|---|---|",
         f"| batch | {batch.batch_id} |",
@@ -212,6 +214,16 @@ def body_of(request: ApprovalRequest) -> str:
         lines += [f"- {count:,} held for {_plain(reason)}" for reason, count in sorted(request.held.items())]
     lines += ["", "Only these orders are paid, each up to the price it has now. You must not be the maker."]
     return "\n".join(lines)
+
+
+def _way_to_the_console(batch_id: str) -> list[str]:
+    url = approval_url(batch_id)
+    if not url:
+        return []
+    return [
+        f"[Look at it in the console]({url}), which compares it with earlier batches, or answer here.",
+        "",
+    ]
 
 
 def _plain(text: str) -> str:

@@ -25,6 +25,12 @@ class BatchProgressLink(BaseOperatorLink):
         return progress_path(batch_id) if batch_id and batch_id != "None" else ""
 
 
+def approval_url(batch_id: str) -> str:
+    """The console's page of a batch's approval; empty where Airflow does not know its own address."""
+    base = conf.get("api", "base_url", fallback="").rstrip("/")
+    return f"{base}/sat/console/approvals/{batch_id}" if base.startswith(("http://", "https://")) else ""
+
+
 def progress_path(batch_id: str) -> str:
     """The path of a batch's progress page, below Airflow's own base path."""
     below = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")

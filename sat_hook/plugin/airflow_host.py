@@ -88,6 +88,12 @@ class AirflowHost:
             return _rights_by_auth_manager(user.airflow_user)
         return rights_of(user.name, user.roles, rights_in(self._settings.rights_file))
 
+    def holders_of(self, right: str) -> str:
+        if self._settings.rights_from_auth_manager or right not in list(Right):
+            return ""
+        holders = rights_in(self._settings.rights_file).get(Right(right))
+        return ", ".join((*holders.users, *holders.roles)) if holders else ""
+
     def store(self) -> PostgresEventStore:
         """The database of connection ``sat_db``, read on each use: a new password needs no restart."""
         return _store_at(ways_of(BaseHook.get_connection(DEFAULT_CONNECTION)).dsn)

@@ -8,6 +8,7 @@ from sat_hook.web.api import accounts, attention, batches, days, drafts, exports
 from sat_hook.web.api.documented import describe_api
 from sat_hook.web.api.idempotency import remember_requests
 from sat_hook.web.console import accounts as account_pages
+from sat_hook.web.console import approvals as approval_pages
 from sat_hook.web.console import batches as batch_pages
 from sat_hook.web.console import decisions, deliveries, home, new_batch, products, runs
 from sat_hook.web.console import orders as order_pages
@@ -54,6 +55,7 @@ def create_app(host: Host) -> FastAPI:
         order_pages.router,
         decisions.router,
         deliveries.router,
+        approval_pages.router,
         account_pages.router,
         products.router,
         runs.router,

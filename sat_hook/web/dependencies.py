@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, cast
 
 from fastapi import Body, Depends, Path, Query, Request
 
+from sat_hook.application.approvals import Approvals
 from sat_hook.application.batch_reports import BatchReports
 from sat_hook.application.batch_starts import BatchStarts
 from sat_hook.application.bulk_decisions import BulkDecisions
@@ -47,6 +49,18 @@ CurrentPerson = Annotated[Person, Depends(current_person)]
 
 async def _accounts(host: _Host) -> AccountDirectory:
     return host.accounts
+
+
+async def _approvals(host: _Host) -> Approvals:
+    return Approvals(host)
+
+
+RightHolders = Callable[[str], str]
+"""Who has the right of this name, in words; empty when the host does not know it."""
+
+
+async def _holders(host: _Host) -> RightHolders:
+    return host.holders_of
 
 
 async def _batch_starts(host: _Host) -> BatchStarts:
@@ -106,6 +120,7 @@ async def _submissions(host: _Host) -> Submissions:
 
 
 AccountsDep = Annotated[AccountDirectory, Depends(_accounts)]
+ApprovalsDep = Annotated[Approvals, Depends(_approvals)]
 BatchReportsDep = Annotated[BatchReports, Depends(_batch_reports)]
 BatchStartsDep = Annotated[BatchStarts, Depends(_batch_starts)]
 BulkDecisionsDep = Annotated[BulkDecisions, Depends(_bulk_decisions)]
@@ -114,6 +129,7 @@ DayBooksDep = Annotated[DayBooks, Depends(_day_books)]
 DecisionsDep = Annotated[Decisions, Depends(_decisions)]
 DeliveriesDep = Annotated[Deliveries, Depends(_deliveries)]
 EvidencePacksDep = Annotated[EvidencePacks, Depends(_evidence_packs)]
+HoldersDep = Annotated[RightHolders, Depends(_holders)]
 ListingsDep = Annotated[Listings, Depends(_listings)]
 OrderExportsDep = Annotated[OrderExports, Depends(_order_exports)]
 RuleBookDep = Annotated[RuleBook, Depends(_rule_book)]

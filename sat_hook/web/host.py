@@ -58,6 +58,9 @@ class Host(Installation, Protocol):
         :raises RightsFileError: the rights cannot be read, so no user has any.
         """
 
+    def holders_of(self, right: str) -> str:
+        """The users and roles that have a right, separated by commas; empty when the host cannot tell."""
+
     def runs(self, request: Request) -> Runs:
         """Return the runs that the user of a request may see and start."""
 

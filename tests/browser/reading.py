@@ -223,7 +223,9 @@ def _not_quiet(page: Page, url: str, status: int) -> Iterator[str]:
         match name:
             case "Log.entryAdded" if event["entry"]["level"] == "error":
                 entry = event["entry"]
-                if not (entry["source"] == "network" and entry.get("url") == url and status != 200):
+                asked = entry.get("url", "")
+                known = (asked == url and status != 200) or _is_of_no_page(asked)
+                if not (entry["source"] == "network" and known):
                     yield f"the browser reports ({entry['source']}): {entry['text']} {entry.get('url', '')}"
             case "Runtime.exceptionThrown":
                 details = event["exceptionDetails"]
@@ -234,10 +236,16 @@ def _not_quiet(page: Page, url: str, status: int) -> Iterator[str]:
             case "Network.responseReceived":
                 response = event["response"]
                 expected = status if response["url"] == url else 200
-                if response["status"] != expected and response["status"] >= 300:
+                is_fine = response["status"] in (expected, 304) or response["status"] < 300
+                if not is_fine and not _is_of_no_page(response["url"]):
                     yield f"{response['url']} answered {response['status']}; expected {expected}"
             case "Network.loadingFailed" if not event.get("canceled"):
                 yield f"a request failed: {event['errorText']} ({event['type']})"
+
+
+def _is_of_no_page(url: str) -> bool:
+    """The browser asks for the icon of the address where the theme was chosen, whenever it likes."""
+    return urlsplit(url).path == "/favicon.ico"
 
 
 @cache

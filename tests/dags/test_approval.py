@@ -8,14 +8,7 @@ from contextlib import closing
 import psycopg2
 import pytest
 
-from sat_hook.clients.clock import SystemClock
-from sat_hook.commands.handler import CommandHandler, load_batch
-from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import batch_id_of
-from sat_hook.pipeline.approval import reject
-from sat_hook.pipeline.errors import ApprovalRejectedError
-from sat_hook.store.database import Database
-from sat_hook.store.postgres import PostgresEventStore
 from tests.dags.office import BULK, CHECKER, HEADER, MAKER, VIEWER, Office
 
 
@@ -23,7 +16,7 @@ from tests.dags.office import BULK, CHECKER, HEADER, MAKER, VIEWER, Office
 def test_a_batch_is_sent_once_somebody_else_has_approved_it(office: Office) -> None:
     """Viewers and makers may not answer, other options are refused; the checker's answer sends.
 
-    Then a held twin is released by its maker: the next run asks again, and a rejection outside of Airflow
+    Then a held twin is released by its maker: the next run asks again, and a rejection in the console
     ends it and its waiting task.
     """
     mark = int(time.time()) % 10_000_000
@@ -37,6 +30,7 @@ def test_a_batch_is_sent_once_somebody_else_has_approved_it(office: Office) -> N
     assert batch_id in shown["subject"]
     assert "`ops`" in shown["body"]
     assert f"{mark:08d}" not in shown["body"], "no client number is shown"
+    assert f"/sat/console/approvals/{batch_id})" in shown["body"]
     assert office.states(batch_id) == ["quoted", "quoted", "held"]
 
     assert office.answer(run, approve, VIEWER).status_code == 403
@@ -58,21 +52,21 @@ def test_a_batch_is_sent_once_somebody_else_has_approved_it(office: Office) -> N
     again = office.start(BULK, batch_id=batch_id)
     shown = office.request_of(again)
     assert shown["options"][0].startswith("Approve 1 orders")
-    reject_in_the_log(office, batch_id)
+    reject_in_the_console(office, batch_id)
     assert office.end_of(again) == "success", "the batch is complete, as people wanted it"
     assert office.states(batch_id) == ["succeeded", "succeeded", "rejected"]
     assert [actor for actor, _ in office.events(batch_id, "ApprovalRejected")] == [f"user:{CHECKER}"]
 
 
-def reject_in_the_log(office: Office, batch_id: str) -> None:
-    """Answer as the console does, without Airflow."""
-    database = Database(office.settings.application.writer_dsn)
-    with closing(database):
-        handler = CommandHandler(PostgresEventStore(database), SystemClock())
-        terms = load_batch(handler.store, batch_id).asked_for
-        assert terms is not None
-        with pytest.raises(ApprovalRejectedError):
-            reject(handler, batch_id, terms, Provenance(f"user:{CHECKER}", "plugin:reject"), "not this one")
+def reject_in_the_console(office: Office, batch_id: str) -> None:
+    """The maker is told no; the checker's answer counts, and the console says so."""
+    place, reason = f"/sat/console/approvals/{batch_id}", {"reason": "not this one"}
+    in_english = {"headers": {"accept-language": "en"}}
+    assert "You submitted this batch" in office.ask("GET", place, MAKER, **in_english).text
+    assert office.ask("POST", f"{place}/reject", MAKER, data=reason).status_code == 403
+    shown = office.ask("POST", f"{place}/reject", CHECKER, data=reason)
+    assert shown.status_code == 200, shown.text
+    assert office.ask("POST", f"{place}/reject", CHECKER, data=reason).status_code == 409, "once"
 
 
 @pytest.mark.timeout(900)
