@@ -57,7 +57,9 @@ class Deliveries:
     def batches(self, person: Person, *, cursor: str | None = None) -> Page[BatchRow]:
         """Batches with paid orders, the newest first. A page may be short while there is a next one."""
         person.require(Right.DELIVER)
-        found = Listings(self.installation).batches(BatchQuery(), person, cursor=cursor, limit=USUAL_PAGE)
+        found = Listings(self.installation).batches(
+            BatchQuery(), _viewing(person), cursor=cursor, limit=USUAL_PAGE
+        )
         return Page(tuple(row for row in found.items if _paid(row)), found.next)
 
     def of_batch(self, batch_id: str, person: Person) -> Deliverable:
@@ -66,7 +68,7 @@ class Deliveries:
         :raises BatchNotFoundError: there is no such batch.
         """
         person.require(Right.DELIVER)
-        details = Listings(self.installation).batch(batch_id, person)
+        details = Listings(self.installation).batch(batch_id, _viewing(person))
         paid = _paid(details.row)
         return Deliverable(
             row=details.row,
@@ -85,6 +87,11 @@ class Deliveries:
                 if entry.kind == "GoodsDelivered"
             ),
         )
+
+
+def _viewing(person: Person) -> Person:
+    """The right to deliver includes seeing the batches to deliver from."""
+    return Person(person.name, person.rights | {Right.VIEW})
 
 
 def _paid(row: BatchRow) -> int:

@@ -51,10 +51,13 @@ class OrderExports:
         """The orders of a filter. CSV of one batch has the separator of its submitted file.
 
         :raises RightMissingError: the person may not see customers' numbers.
-        :raises ListingRefusedError: there are more than :data:`MAXIMUM_ORDERS`.
+        :raises ListingRefusedError: more than :data:`MAXIMUM_ORDERS` match, or it filters by a client number.
         :raises BatchNotFoundError: there is no such batch.
         """
         person.require(Right.VIEW_NUMBERS)
+        if which.client_number is not None:
+            # Searches by number are recorded; an export is none.
+            raise ListingRefusedError("client number: found one; expected another filter for a file")
         if which.account is not None:
             which = replace(which, account=self.installation.accounts.account_of(which.account))
         delimiter = "," if which.batch_id is None else self._delimiter(which.batch_id)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from sat_hook.web.api import accounts, attention, batches, days, drafts, exports, orders
+from sat_hook.web.api import accounts, attention, batches, days, decisions, drafts, exports, orders
 from sat_hook.web.api.documented import describe_api
 from sat_hook.web.api.idempotency import remember_requests
 from sat_hook.web.console import accounts as account_pages
 from sat_hook.web.console import approvals as approval_pages
 from sat_hook.web.console import batches as batch_pages
-from sat_hook.web.console import decisions, deliveries, home, new_batch, products, runs
+from sat_hook.web.console import decisions as decision_pages
+from sat_hook.web.console import deliveries, home, new_batch, products, runs
 from sat_hook.web.console import orders as order_pages
 from sat_hook.web.console.site import PREFIX, mount_files, show_errors_as_pages
 from sat_hook.web.errors import PROBLEMS, answer_errors
@@ -41,6 +42,7 @@ def create_app(host: Host) -> FastAPI:
         batches.router,
         drafts.router,
         orders.router,
+        decisions.router,
         accounts.router,
         attention.router,
         days.router,
@@ -53,7 +55,7 @@ def create_app(host: Host) -> FastAPI:
         new_batch.router,
         batch_pages.router,
         order_pages.router,
-        decisions.router,
+        decision_pages.router,
         deliveries.router,
         approval_pages.router,
         account_pages.router,

@@ -22,13 +22,14 @@ from sat_hook.pipeline.intake import FileFindings
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Batch, BatchDetails, Cursor, Limit, Page, Text, rows_of
+from sat_hook.web.api.models import Batch, BatchDetails, Cursor, Deliverable, Limit, Page, Text, rows_of
 from sat_hook.web.dependencies import (
     AccountQuery,
     BatchId,
     BatchReportsDep,
     CurrentPerson,
     DecisionsDep,
+    DeliveriesDep,
     ListingsDep,
     Reason,
     SubmissionsDep,
@@ -140,6 +141,13 @@ def results(
 def progress(batch_id: BatchId, person: CurrentPerson, reports: BatchReportsDep) -> HTMLResponse:
     """Return the batch's progress as a page that reloads itself. Counts only."""
     return HTMLResponse(progress_page(reports.progress(batch_id, person)), headers=HEADERS)
+
+
+@router.get("/batches/{batch_id}/deliveries", **route(Right.DELIVER))
+def show_deliveries(batch_id: BatchId, person: CurrentPerson, deliveries: DeliveriesDep) -> Deliverable:
+    """Return what a batch has to deliver, and its deliveries. Numbers only; `deliver` returns the goods."""
+    found = deliveries.of_batch(batch_id, person)
+    return Deliverable.model_validate(rows_of(found, row="batch"))
 
 
 @router.post(

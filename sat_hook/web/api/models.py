@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict
 from sat_hook.application.attention import NeedKind
 from sat_hook.application.batch_details import BatchStep
 from sat_hook.application.batch_standing import BatchStanding
+from sat_hook.application.bulk_decisions import BulkAct
 from sat_hook.application.cursors import MAXIMUM_CURSOR_CHARACTERS
 from sat_hook.application.listings import MAXIMUM_PAGE
 from sat_hook.domain.order import OrderState
+from sat_hook.protocol.outcomes import StatusVerdict
 
 Cursor = Annotated[
     str | None, Query(max_length=MAXIMUM_CURSOR_CHARACTERS, description="`next` of the page before")
@@ -31,9 +33,14 @@ class Document(BaseModel):
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
+def members_of(details: object) -> dict[str, Any]:
+    """The members of an application's row."""
+    return {field.name: getattr(details, field.name) for field in fields(cast("Any", details))}
+
+
 def rows_of(details: object, *, row: str) -> dict[str, Any]:
     """The members of a row's details, with the row itself under its own name."""
-    members = {field.name: getattr(details, field.name) for field in fields(cast("Any", details))}
+    members = members_of(details)
     return {row: members.pop("row"), **members}
 
 
@@ -234,6 +241,85 @@ class OrderDetails(Document):
     callbacks: tuple[Callback, ...]
     price: Price | None
     alerts: tuple[Alert, ...]
+
+
+class Recheck(Document):
+    """SAT's answer about an order. Only a signed one can change it; ``reason`` is why another does not."""
+
+    request_id: str
+    state: OrderState
+    verdict: StatusVerdict
+    reason: str
+    is_changed: bool
+
+
+class Undone(Document):
+    """An order that a decision does not reach, and why. ``order_id`` is null when there is no such order."""
+
+    request_id: str
+    code: str
+    text: str
+    order_id: str | None
+    batch_id: str | None
+    row_number: int | None
+
+
+class Decidable(Document):
+    """Orders in one state, held or escalated for one reason."""
+
+    state: OrderState
+    reason_code: str | None
+    orders: int
+    rupiah: int
+
+
+class BulkPreview(Document):
+    """What a decision would do. ``undone`` names the first orders that it cannot reach; all are counted."""
+
+    act: BulkAct
+    digest: str
+    orders: int
+    rupiah: int
+    by_standing: tuple[Decidable, ...]
+    batch_ids: tuple[str, ...]
+    undone: tuple[Undone, ...]
+    undone_by_code: dict[str, int]
+
+
+class BulkResult(Document):
+    """What a decision did. ``orders`` is how many were chosen."""
+
+    orders: int
+    done: int
+    done_rupiah: int
+    undone: tuple[Undone, ...]
+    undone_by_code: dict[str, int]
+
+
+class Goods(Document):
+    """How many orders of a batch have succeeded, and how many of them have a voucher or a serial."""
+
+    orders: int
+    vouchers: int
+    serials: int
+
+
+class Delivery(Document):
+    """A delivery that was made."""
+
+    at: datetime
+    user: str
+    orders: int
+    reason: str
+
+
+class Deliverable(Document):
+    """What a batch has to deliver, and its deliveries, last first. ``goods`` is null for large batches."""
+
+    batch: Batch
+    paid: int
+    goods: Goods | None
+    earlier: tuple[Delivery, ...]
 
 
 class NeedsPerson(Document):

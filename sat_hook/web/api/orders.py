@@ -1,33 +1,48 @@
-"""Routes of orders: list and show them, resolve, withdraw, release, cancel."""
+"""Routes of orders: list, show and export them, ask SAT, resolve, withdraw, release, cancel."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Path, Query
+from fastapi import APIRouter, Body, Depends, Path, Query, Response
 
 from sat_hook.application.listings import USUAL_PAGE
 from sat_hook.application.rights import Right
 from sat_hook.domain.order import Order, OrderState
+from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.held_orders import HeldDecision
 from sat_hook.pipeline.overrides import Resolution
 from sat_hook.store.listings import MAXIMUM_COUNTED, OrderFilter, OrderSort
 from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Cursor, HistoryEntry, Limit, OrderDetails, OrderPage, Page, rows_of
+from sat_hook.web.api.models import (
+    Cursor,
+    HistoryEntry,
+    Limit,
+    OrderDetails,
+    OrderPage,
+    Page,
+    Recheck,
+    members_of,
+    rows_of,
+)
 from sat_hook.web.dependencies import (
     AccountQuery,
     BatchId,
     CurrentPerson,
     DecisionsDep,
     ListingsDep,
+    OrderExportsDep,
     Reason,
     RequestId,
+    StatusRechecksDep,
 )
+from sat_hook.web.downloads import as_download
 
 router = APIRouter(tags=["orders"])
 
 _Rupiah = Annotated[int | None, Query(ge=0, le=10**12)]
+FILES = " ".join(file_format.media_type for file_format in GoodsFormat)
 _Counted = Annotated[bool, Query(description=f"count them, up to {MAXIMUM_COUNTED:,}")]
 
 
@@ -114,6 +129,20 @@ def list_orders_of_batch(
     return OrderPage.model_validate(found)
 
 
+@router.get("/orders/export", **route(Right.VIEW_NUMBERS, files=FILES))
+def export_orders(
+    which: _Filter,
+    person: CurrentPerson,
+    exports: OrderExportsDep,
+    batch_id: Annotated[str | None, Query(pattern="^B[A-Z2-7]{25}$")] = None,
+    file_format: Annotated[GoodsFormat, Query(alias="format")] = GoodsFormat.CSV,
+) -> Response:
+    """Return the orders of a filter as a file of text, without goods."""
+    content = exports.export(replace(which, batch_id=batch_id), file_format, person)
+    headers = as_download(f"orders.{file_format.value}")
+    return Response(content, headers=headers, media_type=file_format.media_type)
+
+
 @router.get("/orders/{request_id}", **route(Right.VIEW))
 def show_order(request_id: RequestId, person: CurrentPerson, listings: ListingsDep) -> OrderDetails:
     """Return one order with its history, evidence, callbacks, price and alerts."""
@@ -128,6 +157,16 @@ def list_events(request_id: RequestId, person: CurrentPerson, listings: Listings
     return Page[HistoryEntry](
         items=tuple(map(HistoryEntry.model_validate, listings.order(request_id, person).history))
     )
+
+
+@router.post("/orders/{request_id}/recheck", **route(Right.SUBMIT, Right.DECIDE))
+def recheck(request_id: RequestId, person: CurrentPerson, rechecks: StatusRechecksDep) -> Recheck:
+    """Ask SAT for the status of an order that was sent, and record what a signed answer proves.
+
+    Nothing is ever sent to be paid.
+    """
+    found = rechecks.recheck(request_id, person)
+    return Recheck.model_validate(members_of(found) | {"request_id": request_id, "state": found.order.state})
 
 
 @router.post("/orders/{request_id}/resolve", **route(Right.DECIDE))

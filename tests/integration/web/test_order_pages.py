@@ -46,7 +46,8 @@ class Browser:
             cookies={"_token": "rosa"},
             headers={"sec-fetch-site": "same-origin", "accept-language": "en"},
         ) as client:
-            return await client.request(method, f"/sat/console{path}", **more)
+            where = f"/sat{path}" if path.startswith("/v1") else f"/sat/console{path}"
+            return await client.request(method, where, **more)
 
     def state(self, request_id: str) -> OrderState:
         """Of an order."""
@@ -246,3 +247,27 @@ async def test_what_matches_leaves_as_a_file_of_text(browser: Browser) -> None:
     unknown = await browser.ask("GET", f"/orders/export?format=csv&batch={UNKNOWN_BATCH}")
     assert unknown.status_code == 404
     assert (await browser.ask("GET", "/orders/export?format=exe")).status_code == 422
+
+
+async def test_programs_decide_many_orders_likewise(browser: Browser) -> None:
+    """Preview, decision, deliveries and files are routes of the API."""
+    body = {"act": "release", "filter": {"batch_id": BATCH, "states": ["held"]}}
+    preview = (await browser.ask("POST", "/v1/decisions/preview", json=body)).json()
+    assert (preview["orders"], preview["undone"]) == (2, [])
+    assert [(one["state"], one["orders"]) for one in preview["by_standing"]] == [("held", 2)]
+    body |= {**REASON, "digest": preview["digest"]}
+    result = (await browser.ask("POST", "/v1/decisions", json=body)).json()
+    assert (result["orders"], result["done"], result["undone"]) == (2, 2, [])
+    assert browser.state(HELD) is OrderState.QUOTED
+    empty = {"act": "release", "filter": {"batch_id": BATCH, "states": ["held"]}}
+    nothing = (await browser.ask("POST", "/v1/decisions/preview", json=empty)).json()
+    done = await browser.ask("POST", "/v1/decisions", json={**empty, **REASON, "digest": nothing["digest"]})
+    assert (done.status_code, done.json()["done"]) == (200, 0)
+    deliverable = (await browser.ask("GET", f"/v1/batches/{BATCH}/deliveries", Right.DELIVER)).json()
+    assert (deliverable["paid"], deliverable["earlier"]) == (1, [])
+    file = await browser.ask("GET", f"/v1/orders/export?batch_id={BATCH}&format=xlsx")
+    assert file.content.startswith(b"PK")
+    by_number = await browser.ask("GET", "/v1/orders/export?client_number=0812")
+    assert (by_number.status_code, by_number.json()["type"]) == (422, "list_refused")
+    unsent = await browser.ask("POST", f"/v1/orders/{UNSENT}/recheck")
+    assert (unsent.status_code, unsent.json()["type"]) == (409, "not_possible")

@@ -283,6 +283,10 @@ ACTS: dict[str, tuple[Request, str]] = {
 #: Requests with a body that record nothing, or whose event is told by a test of their own.
 ELSEWHERE = {
     "/batches/check",  # looks only
+    # Decisions about many orders and questions to SAT: tests/integration/web/test_order_pages.py
+    "/decisions",
+    "/decisions/preview",
+    "/orders/{request_id}/recheck",
     # A draft is no record; its submission is: tests/integration/pipeline/test_drafts.py
     "/drafts",
     "/drafts/paste",
@@ -325,6 +329,9 @@ PARTS = {
 
 ANY_BODY = {
     **REASON,
+    "act": "withdraw",
+    "digest": "0" * 64,
+    "request_ids": [ORDER[1]],
     "as": "failed",
     "file": "file:///settlement.csv",
     "changes": {},
