@@ -62,6 +62,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group("stack" if needs_stack else item.nodeid.partition("::")[0]))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes that are no text do not name a test: a workbook holds the time at which it was made, and
+    pytest-xdist refuses workers that collected tests under different names.
+    """
+    return argname if isinstance(val, bytes) and not val.isascii() else None
+
+
 @pytest.fixture(scope="session")
 def superuser_dsn() -> Iterator[str]:
     """A superuser's DSN of the session's PostgreSQL server, started when the first test asks for it."""
