@@ -31,7 +31,7 @@ from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.batch_events import BatchStartPlanned
 from sat_hook.domain.identity import digest_of, draft_id_of
 from sat_hook.pipeline.bad_rows import bad_rows_csv
-from sat_hook.pipeline.draft import Draft, DraftOptions, change_of, draft_of
+from sat_hook.pipeline.draft import Draft, DraftOptions, PaysAgain, change_of, draft_of
 from sat_hook.pipeline.file_submission import submit_file
 from sat_hook.pipeline.gc_tuning import gc_for_bulk_work
 from sat_hook.pipeline.limits import BadRowsPolicy
@@ -78,15 +78,23 @@ class Drafts:
     installation: Installation
 
     def create(
-        self, content: bytes, file_name: str, account: str, person: Person, sheet_name: str | None = None
+        self,
+        content: bytes,
+        file_name: str,
+        account: str,
+        person: Person,
+        sheet_name: str | None = None,
+        *,
+        pays_again: PaysAgain | None = None,
     ) -> DraftView:
         """Read an uploaded file into a draft.
 
+        :param pays_again: the batch whose failed orders are the rows.
         :raises DraftRefusedError: it cannot be read, or the person has too many drafts.
         """
         limits = self.installation.settings().maximum
         read = _reading(lambda: read_sheet(content, file_name, limits, sheet_name))
-        return self._keep(read, content, file_name, account, person)
+        return self._keep(read, content, file_name, account, person, pays_again)
 
     def paste(self, text: str, account: str, person: Person, *, has_header: bool = True) -> DraftView:
         """Read rows that were copied from a spreadsheet into a draft.
@@ -296,7 +304,13 @@ class Drafts:
         return names_of(self.installation.accounts, named).account
 
     def _keep(
-        self, read: OrderSheet, content: bytes, file_name: str, account: str, person: Person
+        self,
+        read: OrderSheet,
+        content: bytes,
+        file_name: str,
+        account: str,
+        person: Person,
+        pays_again: PaysAgain | None = None,
     ) -> DraftView:
         person.require(Right.SUBMIT)
         if not read.rows:
@@ -311,6 +325,7 @@ class Drafts:
                 file_name=file_name,
                 digest=digest,
                 size_bytes=len(content),
+                pays_again=pays_again,
             )
         )
         if draft.unknown_titles:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sat_hook.application.draft_views import DraftView
+from sat_hook.application.drafts import Drafts
 from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
@@ -20,6 +22,7 @@ from sat_hook.commands.handler import load_batch
 from sat_hook.domain.errors import StepError
 from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState
+from sat_hook.pipeline.draft import PaysAgain
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
 from sat_hook.store.listings import ListingStore
@@ -54,7 +57,7 @@ class NothingToPayAgainError(StepError):
 class RowsAgain:
     """The failed orders of a batch as rows of a new file.
 
-    :param earlier_batch_id: the batch that they failed in.
+    :param earlier_batch_id: the batch that they failed in, of the file ``earlier_file_name``.
     :param file_name: the new file's name.
     :param content: the file: CSV, UTF-8, with one row for each of ``order_ids``.
     :param order_ids: the new order ids, by the earlier ones.
@@ -63,6 +66,7 @@ class RowsAgain:
     """
 
     earlier_batch_id: str
+    earlier_file_name: str
     account: str
     file_name: str
     content: bytes
@@ -118,6 +122,7 @@ class PayAgain:
             )
         return RowsAgain(
             earlier_batch_id=batch_id,
+            earlier_file_name=batch.file_name,
             account=batch.account,
             file_name=f"{_stem(batch.file_name)}-again.csv",
             content=_csv_of(again, new_ids),
@@ -126,6 +131,23 @@ class PayAgain:
             ended_by_people=sum(order.ended_by_operator for order in again),
             left_out=left_out,
         )
+
+    def draft(self, batch_id: str, person: Person) -> DraftView:
+        """A draft of the person with the failed orders of a batch, to check and pay.
+
+        :raises RightMissingError: without the rights to submit and to see client numbers.
+        :raises NothingToPayAgainError: no order failed, or all are paid again already.
+        :raises DraftRefusedError: the person has too many drafts.
+        """
+        rows = self.rows(batch_id, person)
+        earlier = PaysAgain(
+            batch_id=batch_id,
+            file_name=rows.earlier_file_name,
+            ended_by_people=rows.ended_by_people,
+            left_out=len(rows.left_out),
+        )
+        drafts = Drafts(self.installation)
+        return drafts.create(rows.content, rows.file_name, rows.account, person, pays_again=earlier)
 
     def left(self, batch_id: str, person: Person) -> LeftToRun:
         """What a new run of a batch would send.

@@ -41,6 +41,21 @@ class DraftOptions(BaseModel):
     start_at: AwareDatetime | None = None
 
 
+class PaysAgain(BaseModel):
+    """The batch whose failed orders a draft pays again.
+
+    :param ended_by_people: how many of them a person ended, without SAT's signature.
+    :param left_out: how many failed orders are not among the rows; most are paid again already.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    batch_id: str
+    file_name: str
+    ended_by_people: int
+    left_out: int
+
+
 class Draft(BaseModel):
     """The state of a draft. Its rows are kept beside it.
 
@@ -50,6 +65,7 @@ class Draft(BaseModel):
     :param changes: every change of a cell, in order.
     :param left_out: the rows that were set aside, see :func:`row_ranges`.
     :param batch_id: the batch that it became.
+    :param pays_again: the batch whose failed orders it pays again, if it is such a draft.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,6 +86,7 @@ class Draft(BaseModel):
     left_out: str = ""
     options: DraftOptions = DraftOptions()
     batch_id: str | None = None
+    pays_again: PaysAgain | None = None
 
     @property
     def edits(self) -> dict[int, dict[int, str]]:
@@ -175,7 +192,15 @@ class Draft(BaseModel):
         return self.model_copy(update={"left_out": row_ranges(self.rows_left_out.difference(row_numbers))})
 
 
-def draft_of(sheet: OrderSheet, *, account: str, file_name: str, digest: str, size_bytes: int) -> Draft:
+def draft_of(
+    sheet: OrderSheet,
+    *,
+    account: str,
+    file_name: str,
+    digest: str,
+    size_bytes: int,
+    pays_again: PaysAgain | None = None,
+) -> Draft:
     """A draft of an upload, with the columns that are known.
 
     :raises OrderFileError: a title cannot be one.
@@ -193,6 +218,7 @@ def draft_of(sheet: OrderSheet, *, account: str, file_name: str, digest: str, si
         rows=len(sheet.rows),
         matched=matched,
         columns=matched,
+        pays_again=pays_again,
     )
 
 

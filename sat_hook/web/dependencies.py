@@ -19,6 +19,7 @@ from sat_hook.application.evidence_packs import EvidencePacks
 from sat_hook.application.installation import AccountDirectory
 from sat_hook.application.listings import Listings
 from sat_hook.application.order_exports import OrderExports
+from sat_hook.application.pay_again import PayAgain
 from sat_hook.application.person import Person
 from sat_hook.application.rule_book import RuleBook
 from sat_hook.application.runs import Runs
@@ -107,6 +108,10 @@ async def _order_exports(host: _Host) -> OrderExports:
     return OrderExports(host)
 
 
+async def _pay_again(host: _Host) -> PayAgain:
+    return PayAgain(host)
+
+
 async def _rule_book(host: _Host) -> RuleBook:
     return RuleBook(host)
 
@@ -132,6 +137,7 @@ EvidencePacksDep = Annotated[EvidencePacks, Depends(_evidence_packs)]
 HoldersDep = Annotated[RightHolders, Depends(_holders)]
 ListingsDep = Annotated[Listings, Depends(_listings)]
 OrderExportsDep = Annotated[OrderExports, Depends(_order_exports)]
+PayAgainDep = Annotated[PayAgain, Depends(_pay_again)]
 RuleBookDep = Annotated[RuleBook, Depends(_rule_book)]
 RunsDep = Annotated[Runs, Depends(_runs)]
 StatusRechecksDep = Annotated[StatusRechecks, Depends(_status_rechecks)]

@@ -126,6 +126,18 @@ def test_pasted_rows_are_paid_by_keyboard_alone(office: Office, page: Page) -> N
     wait_for_text(page, "pasted rows, row 2")
 
 
+def test_failed_rows_are_paid_again(office: Office, page: Page) -> None:
+    """The page of a batch begins a draft of its failed orders, with new order ids, that leads back to it."""
+    office.log_in(page, "rosa")
+    page.set_cookie(office.url, "sat_language", "en")
+    batch_id = office.batches["complete"]
+    page.open(office.address(f"/batches/{batch_id}"))
+    page.click("button", "Pay failed rows again")
+    wait_for_text(page, "It pays failed orders again")
+    assert page.evaluate("document.querySelector('.notice a').href").endswith(f"/batches/{batch_id}")
+    wait_for_text(page, "-R1")
+
+
 def test_every_step_is_readable_everywhere(office: Office, page: Page) -> None:
     """The upload, the columns, the check and the payment."""
     office.log_in(page, "rosa")

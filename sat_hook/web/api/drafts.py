@@ -15,7 +15,7 @@ from sat_hook.application.rights import Right
 from sat_hook.pipeline.draft import MAXIMUM_CHANGES, DraftOptions
 from sat_hook.pipeline.row_findings import Light
 from sat_hook.web.api.documented import route
-from sat_hook.web.dependencies import CurrentPerson, host_of
+from sat_hook.web.dependencies import CurrentPerson, PayAgainDep, host_of
 from sat_hook.web.downloads import as_download
 from sat_hook.web.host import Host
 
@@ -80,6 +80,16 @@ def paste_draft(
     """Read rows that were copied from a spreadsheet, as text in the body, into a draft."""
     text = content.decode("utf-8", "replace")
     return _document(drafts.paste(text, account, person, has_header=has_header))
+
+
+@router.post("/drafts/again", **route(Right.SUBMIT))
+def pay_again(
+    person: CurrentPerson,
+    again: PayAgainDep,
+    batch_id: Annotated[str, Body(pattern="^B[A-Z2-7]{25}$", embed=True)],
+) -> dict[str, Any]:
+    """Begin a draft with the failed orders of a batch under new order ids. Also needs `view_numbers`."""
+    return _document(again.draft(batch_id, person))
 
 
 @router.get("/drafts/{draft_id}", **route(Right.SUBMIT))

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 
 from sat_hook.application.batch_details import BatchDetails, BatchStep
 from sat_hook.application.batch_standing import BatchQuery, BatchStanding
+from sat_hook.application.pay_again import FAILED_STATES
 from sat_hook.application.rights import Right
 from sat_hook.domain.business_day import midnight
 from sat_hook.domain.order import OrderState
@@ -117,6 +118,9 @@ def batch(
         segments=segments_of(details),
         steps=list(BatchStep),
         run=starts.first_run(batch_id, site.person, runs),
+        may_pay_again=site.person.has(Right.SUBMIT)
+        and site.person.has(Right.VIEW_NUMBERS)
+        and any(details.row.orders.get(state) for state in FAILED_STATES),
         orders=orders,
         choice=choice,
         place=f"/batches/{batch_id}",

@@ -38,7 +38,7 @@ from sat_hook.web.console.draft_pages import (
     why,
 )
 from sat_hook.web.console.site import Site, SiteDep
-from sat_hook.web.dependencies import AccountsDep, ListingsDep, RunsDep
+from sat_hook.web.dependencies import AccountsDep, ListingsDep, PayAgainDep, RunsDep
 
 UPLOAD_SECONDS = 120
 MAXIMUM_FIELDS = 2_000
@@ -101,6 +101,17 @@ def begin(form: UploadForm, site: SiteDep, drafts: DraftsDep, accounts: Accounts
     if draft.draft.unknown_titles:
         return site.go(f"/new/{draft.draft_id}/columns")
     return _checked(site, drafts, draft, Place("", 0))
+
+
+@router.post("/again")
+def pay_failed_again(
+    batch_id: Annotated[str, Form(pattern="^B[A-Z2-7]{25}$")],
+    site: SiteDep,
+    drafts: DraftsDep,
+    again: PayAgainDep,
+) -> Response:
+    """A draft with the failed orders of a batch."""
+    return _checked(site, drafts, again.draft(batch_id, site.person), Place("", 0))
 
 
 @router.get("/{draft_id}")
