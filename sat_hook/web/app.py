@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from sat_hook.web.api import accounts, attention, batches, days, decisions, drafts, exports, orders
+from sat_hook.web.api import accounts, approvals, attention, batches, days, decisions, drafts, exports, orders
 from sat_hook.web.api.documented import describe_api
 from sat_hook.web.api.idempotency import remember_requests
 from sat_hook.web.console import accounts as account_pages
@@ -43,6 +43,7 @@ def create_app(host: Host) -> FastAPI:
         drafts.router,
         orders.router,
         decisions.router,
+        approvals.router,
         accounts.router,
         attention.router,
         days.router,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from sat_hook.application.approval_questions import Answered, LeftOut, NotAnswered
@@ -24,9 +25,11 @@ from sat_hook.pipeline.errors import ApprovalTermsChangedError, ApproverRefusedE
 from sat_hook.pipeline.guards import guard_batch
 from sat_hook.pipeline.held_orders import HeldDecision, decide_held_batch
 from sat_hook.store.guards import PostgresGuardLedger
+from sat_hook.web.app import create_app
 from tests.integration.listings.conftest import NOBODY, SEER, SENT, Office
 from tests.orders import BY_TEST
 from tests.quoted_batches import orders_of
+from tests.web_host import FakeHost, FakeUser
 
 APPROVER = Right.VIEW, Right.VIEW_NUMBERS, Right.APPROVE
 CARL, DINA = Person("carl", frozenset(APPROVER)), Person("dina", frozenset(APPROVER))
@@ -170,3 +173,54 @@ def test_a_rejection_needs_a_reason_and_ends_the_batch(office: Office) -> None:
     assert load_batch(office.store, batch_id).rejecter == "carl"
     assert {order.state for order in orders_of(office.handler, batch_id)} == {OrderState.REJECTED}
     assert approvals(office).waiting(CARL) == ()
+
+
+async def test_programs_ask_and_answer_as_people_do(office: Office) -> None:
+    """The question by HTTP, an approval in part that repeats its digest, and a rejection; each once."""
+    batch_id, other = asked(office, "today"), asked(office, "tomorrow")
+    host = FakeHost(FakeUser("carl", CARL.rights), FakeUser("dina", DINA.rights), store=office.store)
+    transport = httpx.ASGITransport(create_app(host))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test/v1") as client:
+        carl, dina = ({"authorization": f"Bearer {name}"} for name in ("carl", "dina"))
+        listed = (await client.get("/approvals", headers=carl)).json()["items"]
+        assert [row["batch_id"] for row in listed] == [batch_id, other]
+        question = (await client.get(f"/approvals/{batch_id}", headers=carl)).json()
+        answer = {
+            "terms_digest": question["waiting"]["terms_digest"],
+            "leave_out_products": [question["products"][1]["product_code"]],
+            "reason": "not checked",
+        }
+        old = await client.post(
+            f"/approvals/{batch_id}/approve", json={**answer, "terms_digest": "2:old"}, headers=carl
+        )
+        assert (old.status_code, old.json()["type"]) == (409, "not_possible")
+        signed = await client.post(f"/approvals/{batch_id}/approve", json=answer, headers=carl)
+        assert (signed.status_code, signed.json()["persons_left"]) == (200, 1), signed.text
+        rest = (await client.get(f"/approvals/{batch_id}", headers=dina)).json()["waiting"]
+        assert (rest["orders"], rest["signers"]) == (2, ["carl"])
+        last = await client.post(
+            f"/approvals/{batch_id}/approve", json={"terms_digest": rest["terms_digest"]}, headers=dina
+        )
+        assert (last.status_code, last.json()["is_approved"]) == (200, True), last.text
+        assert (await client.get(f"/approvals/{batch_id}", headers=dina)).status_code == 404
+        for status in (200, 409):
+            rejected = await client.post(f"/approvals/{other}/reject", json={"reason": "twice"}, headers=dina)
+            assert rejected.status_code == status, rejected.text
+
+
+def test_what_is_left_out_counts_once(office: Office) -> None:
+    """An order that is named and whose product is left out, too; and an approval tells what was approved."""
+    batch_id = asked(office, "today", ApprovalPolicy(over_rupiah=0))
+    one, two = office.order_of("today", 2), office.order_of("today", 3)
+    cost = approvals(office).cost_of(batch_id, LeftOut((one, two), ("product-1",)), CARL)
+    assert cost == (3, 52_000 + 102_500 + 10_500)
+    approvals(office).approve(
+        batch_id, digest_of(office, batch_id), CARL, left_out=LeftOut((one,)), reason="not checked"
+    )
+    approval = office.lists.batch(batch_id, CARL).approval
+    assert approval is not None
+    assert (approval.orders, approval.approver) == (3, "carl")
+    with pytest.raises(ApprovalTermsChangedError, match="approved by carl"):
+        approvals(office).approve(batch_id, digest_of(office, batch_id), DINA)
+    with pytest.raises(ApprovalTermsChangedError, match="approved by carl"):
+        approvals(office).reject(batch_id, "too late", DINA)

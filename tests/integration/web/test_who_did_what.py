@@ -295,6 +295,9 @@ ELSEWHERE = {
         for act in ("discard", "columns", "cells", "set-aside", "restore", "options", "check", "submit")
     ),
     "/column-mappings/delete",
+    # Their batch must wait for an approval: tests/integration/listings/test_approvals.py
+    "/approvals/{batch_id}/approve",
+    "/approvals/{batch_id}/reject",
     "/books/{account}/days/{day}/settlement",  # needs two files: tests/integration/reconciliation
 }
 
@@ -346,6 +349,7 @@ ANY_BODY = {
     "rows": [],
     "options": {},
     "name": "a mapping",
+    "terms_digest": "2:shown",
 }
 
 

@@ -1,0 +1,149 @@
+"""Routes of approvals: what waits, what is asked about one batch, and the answers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Body, HTTPException
+from pydantic import Field
+
+from sat_hook.application.approval_questions import LeftOut
+from sat_hook.application.approvals import LEFT_OUT_ROWS
+from sat_hook.application.rights import Right
+from sat_hook.domain.batch_events import ApprovalRefusal
+from sat_hook.web.api.documented import route
+from sat_hook.web.api.models import Document, Order, Page
+from sat_hook.web.dependencies import ApprovalsDep, BatchId, CurrentPerson, Reason
+
+router = APIRouter(prefix="/approvals", tags=["approvals"])
+
+
+class Signature(Document):
+    """A signature that the batch needs; ``signer`` is null while it is missing."""
+
+    signer: str | None
+    rights: tuple[str, ...]
+
+
+class WaitingApproval(Document):
+    """A batch that waits. ``refusal`` says why the user's approval would not count; null when it would."""
+
+    batch_id: str
+    file_name: str
+    reference: str
+    account: str
+    maker: str | None
+    submitted_at: datetime
+    asked_at: datetime | None
+    orders: int
+    total_rupiah: int
+    terms_digest: str = Field(description="an approval repeats it")
+    held: int = Field(description="held orders among them, which an approval releases")
+    persons: int
+    signers: tuple[str, ...]
+    signatures: tuple[Signature, ...]
+    refusal: ApprovalRefusal | None
+    refusal_text: str | None
+
+
+class ProductAsked(Document):
+    """The orders of one product."""
+
+    product_code: str
+    orders: int
+    total_rupiah: int
+    least_rupiah: int
+    most_rupiah: int
+
+
+class PriceMove(Document):
+    """A product whose price has changed since the account's batch before."""
+
+    product_code: str
+    before_rupiah: int | None
+    now_rupiah: int | None
+
+
+class MakersMonth(Document):
+    """The maker's other batches of the last 30 days."""
+
+    batches: int
+    is_cut: bool
+    orders: int
+    total_rupiah: int
+    paid_rupiah: int
+    typical_rupiah: int | None
+    typical_orders: int | None
+    largest_rupiah: int | None
+
+
+class ApprovalQuestion(Document):
+    """What an approver is asked, and what helps to answer."""
+
+    waiting: WaitingApproval
+    left_out_orders: int
+    left_out_by: str | None
+    left_out_reason: str | None
+    products: tuple[ProductAsked, ...]
+    largest: tuple[Order, ...]
+    recipients_looked_at: int
+    new_recipients: int
+    new_orders: tuple[Order, ...]
+    price_moves: tuple[PriceMove, ...]
+    month: MakersMonth | None
+
+
+class Answered(Document):
+    """What an approval came to: approved, or so many people must sign, too."""
+
+    batch_id: str
+    is_approved: bool
+    persons_left: int
+
+
+_RequestIds = Annotated[tuple[str, ...], Body(max_length=LEFT_OUT_ROWS, description="orders to be left out")]
+_ProductCodes = Annotated[
+    tuple[str, ...], Body(max_length=LEFT_OUT_ROWS, description="products to be left out, with every order")
+]
+
+
+@router.get("", **route(Right.VIEW))
+def list_approvals(person: CurrentPerson, approvals: ApprovalsDep) -> Page[WaitingApproval]:
+    """List the batches that wait for an approval, the longest wait first."""
+    return Page[WaitingApproval](items=tuple(map(WaitingApproval.model_validate, approvals.waiting(person))))
+
+
+@router.get("/{batch_id}", **route(Right.VIEW))
+def show_approval(batch_id: BatchId, person: CurrentPerson, approvals: ApprovalsDep) -> ApprovalQuestion:
+    """Return what is asked about a batch; 404 when nothing is."""
+    question = approvals.one(batch_id, person)
+    if question is None:
+        raise HTTPException(404, f"batch {batch_id}: found no request for an approval that waits")
+    return ApprovalQuestion.model_validate(question)
+
+
+@router.post("/{batch_id}/approve", **route(Right.APPROVE))
+def approve(
+    batch_id: BatchId,
+    person: CurrentPerson,
+    approvals: ApprovalsDep,
+    terms_digest: Annotated[str, Body(min_length=1, max_length=100)],
+    leave_out_orders: _RequestIds = (),
+    leave_out_products: _ProductCodes = (),
+    reason: Annotated[str | None, Body(max_length=10_000)] = None,
+) -> Answered:
+    """Sign what was shown under ``terms_digest``, or all of it but what is left out, for a reason."""
+    left_out = LeftOut(leave_out_orders, leave_out_products)
+    return Answered.model_validate(
+        approvals.approve(batch_id, terms_digest, person, left_out=left_out, reason=reason)
+    )
+
+
+@router.post("/{batch_id}/reject", **route(Right.APPROVE))
+def reject(
+    batch_id: BatchId, person: CurrentPerson, approvals: ApprovalsDep, reason: Reason
+) -> dict[str, str]:
+    """Reject what is asked. Every order that was not sent ends unpaid."""
+    approvals.reject(batch_id, reason, person)
+    return {"batch_id": batch_id, "rejected_by": person.name}
