@@ -1,17 +1,62 @@
-"""A batch's result file and progress."""
+"""A batch's result file, its figures and its progress."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.clients.clock import SystemClock
-from sat_hook.pipeline.progress import BatchProgress, progress_of
-from sat_hook.pipeline.results import ResultFile, render_results
+from sat_hook.domain.batch import BatchState
+from sat_hook.domain.identity import account_id_of
+from sat_hook.pipeline.funding import missing_for
+from sat_hook.pipeline.progress import FOR_PEOPLE, BatchProgress, in_short, in_words, progress_of
+from sat_hook.pipeline.results import BatchSummary, ResultFile, render_results, summarise
 from sat_hook.store.as_of import as_of_now, as_of_position
+from sat_hook.store.event_store import StateCount
+from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.progress import PostgresProgress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchFigures:
+    """A batch in figures, now or as of a log position. Rupiah.
+
+    :param reference: None for a batch without a name of its own.
+    :param moved_on: orders that now belong to a later batch.
+    :param for_people: orders that are held or escalated.
+    :param pause_reason: why nothing is sent from its account; None while it is not paused.
+    :param progress_in_words: one line with rate and estimated end; None in the past.
+    :param progress_in_short: the same, without the states.
+    """
+
+    batch_id: str
+    state: BatchState
+    is_over: bool
+    account: str
+    file_name: str
+    size_bytes: int
+    reference: str | None
+    rows: int
+    orders: int
+    set_aside: int
+    moved_on: int
+    quoted_rupiah: int | None
+    paid_rupiah: int
+    counts: Sequence[StateCount]
+    ended: int
+    unsent: int
+    for_people: int
+    needs_in_words: str
+    refusal_code: str | None
+    refusal_message: str | None
+    results_uri: str | None
+    results_position: int | None
+    pause_reason: str | None
+    progress_in_words: str | None
+    progress_in_short: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +86,63 @@ class BatchReports:
         person.require(Right.VIEW)
         store = self.installation.store()
         return progress_of(store, PostgresProgress(store.database), SystemClock(), batch_id)
+
+    def figures(self, batch_id: str, position: int | None, person: Person) -> BatchFigures:
+        """The batch in figures as of a log position, or as of now without one.
+
+        :raises BatchNotFoundError: there was no such batch at that position.
+        :raises UnsettledPositionError: the log is not settled up to there.
+        :raises RightMissingError: the person may not view batches.
+        """
+        if position is not None:
+            person.require(Right.VIEW)
+            return _figures(summarise(as_of_position(self.installation.store(), position), batch_id))
+        progress = self.progress(batch_id, person)
+        standing = self.installation.store().load_account(account_id_of(progress.batch.account))
+        summary = BatchSummary(progress.batch, progress.counts, progress.needs)
+        paused = None if standing is None or not standing.is_paused else standing.pause_reason
+        return _figures(summary, progress, paused)
+
+    def missing_rupiah(self, batch_id: str, person: Person) -> int | None:
+        """How much the deposit lacks for the batch's orders without a reservation; None when not known.
+
+        :raises BatchNotFoundError: there is no such batch.
+        :raises RightMissingError: the person may not view batches.
+        """
+        person.require(Right.VIEW)
+        store = self.installation.store()
+        limits = self.installation.settings().funding
+        return missing_for(PostgresFunds(store.database), store, batch_id, limits)
+
+
+def _figures(
+    summary: BatchSummary, progress: BatchProgress | None = None, pause_reason: str | None = None
+) -> BatchFigures:
+    batch = summary.batch
+    return BatchFigures(
+        batch_id=batch.batch_id,
+        state=batch.state,
+        is_over=batch.state.is_final,
+        account=batch.account,
+        file_name=batch.file_name,
+        size_bytes=batch.size_bytes,
+        reference=None if batch.reference == batch.digest else batch.reference,
+        rows=batch.rows,
+        orders=batch.orders,
+        set_aside=batch.set_aside,
+        moved_on=summary.moved_on,
+        quoted_rupiah=batch.total_rupiah,
+        paid_rupiah=summary.charged_rupiah,
+        counts=summary.counts,
+        ended=sum(count.orders for count in summary.counts if count.state.is_final),
+        unsent=summary.unsent,
+        for_people=summary.orders_in(*FOR_PEOPLE),
+        needs_in_words=summary.needs_in_words,
+        refusal_code=batch.refusal_code,
+        refusal_message=batch.refusal_message,
+        results_uri=batch.results_uri,
+        results_position=batch.results_position,
+        pause_reason=pause_reason,
+        progress_in_words=None if progress is None else in_words(progress),
+        progress_in_short=None if progress is None else in_short(progress),
+    )

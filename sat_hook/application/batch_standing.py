@@ -117,11 +117,14 @@ class BatchRow:
     """A batch as a list shows it. Rupiah.
 
     :param maker: the user who submitted it; None when a service did.
+    :param state: how far its run has come.
     :param starts_at: when its run shall begin, if that was planned.
     :param rows: the rows that were read: orders, and rows that became none.
+    :param set_aside: rows that became no orders.
     :param orders: how many orders are in each state; states without one are left out.
     :param quoted_rupiah: the quotes of its orders, but for those that were rejected or cancelled.
     :param paid_rupiah: what SAT charged for the orders that succeeded.
+    :param run_paid_rupiah: what of it was known when its run ended; None before that.
     :param needs_rows: the rows that need a person: refused, rejected, held or escalated.
     """
 
@@ -132,11 +135,14 @@ class BatchRow:
     submitted_at: datetime
     account: str
     standing: BatchStanding
+    state: BatchState
     starts_at: datetime | None
     rows: int
+    set_aside: int
     orders: Mapping[OrderState, int]
     quoted_rupiah: int
     paid_rupiah: int
+    run_paid_rupiah: int | None
     needs_rows: int
 
 
@@ -157,7 +163,9 @@ def row_of(
         submitted_at=found.submitted_at,
         account=batch.account,
         standing=standing_of(batch, counts, available_rupiah),
+        state=batch.state,
         starts_at=batch.starts_at,
+        set_aside=batch.set_aside,
         rows=max(batch.rows, sum(orders.values())),
         orders=orders,
         quoted_rupiah=sum(
@@ -166,5 +174,6 @@ def row_of(
         paid_rupiah=sum(
             count.charged_rupiah for count in counts.states if count.state is OrderState.SUCCEEDED
         ),
+        run_paid_rupiah=batch.charged_rupiah,
         needs_rows=refused_rows + sum(orders.get(state, 0) for state in NEEDING_STATES),
     )

@@ -19,6 +19,9 @@ UPLOAD_SECONDS = 180.0
 DOWNLOAD_SECONDS = 600.0
 BYTES_PER_PART = 1 << 18
 MAXIMUM_NOTE_CHARACTERS = 1000
+ITEMS_PER_PAGE = 200
+
+Query = str | Sequence[str] | None
 WAITS_FOR_FUNDS = "reserve (waits for a top-up of the deposit)"
 
 FINAL_RUN_STATES = frozenset({"success", "failed"})
@@ -160,9 +163,30 @@ class AirflowApi(AirflowSession):
         """
         return self._post(_route(place), {**members, "reason": reason})
 
-    def read(self, *place: str) -> dict[str, Any]:
-        """Return what the plugin answers at a route; see :meth:`act`."""
-        return self._get(_route(place))
+    def read(self, *place: str, **query: Query) -> dict[str, Any]:
+        """Return what the plugin answers at a route; see :meth:`act`. None stays out of the query."""
+        return self._get(_route(place), query)
+
+    def listed(self, *place: str, limit: int, **query: Query) -> list[dict[str, Any]]:
+        """Return the first ``limit`` items of a list, and one more if there are more."""
+        items: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            most = str(min(limit + 1 - len(items), ITEMS_PER_PAGE))
+            page = self.read(*place, **query, limit=most, cursor=cursor)
+            items += page["items"]
+            cursor = page["next"]
+            if cursor is None or len(items) > limit:
+                return items
+
+    def summary(self, batch_id: str, at: int | None = None) -> dict[str, Any]:
+        """Return a batch in figures as of now, or as of a log position."""
+        return self.read("batches", batch_id, "summary", at=None if at is None else str(at))
+
+    def missing_rupiah(self, batch_id: str) -> int | None:
+        """Return how much the deposit lacks for the batch; None when that is not known."""
+        missing: int | None = self.read("batches", batch_id, "missing-funds")["missing_rupiah"]
+        return missing
 
     def cut_off_minutes(self) -> int:
         """Return the cut-off with which the DAG closes days; midnight if the DAG does not say."""

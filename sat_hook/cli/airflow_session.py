@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from sat_hook.cli.errors import CommandError
+from sat_hook.cli.errors import CommandError, UnavailableError
 from sat_hook.cli.settings import CommandSettings, hint_at_stopped_stack
 
 DAG_ID = "bulk_disbursement"
@@ -112,14 +112,14 @@ class AirflowSession:
                 **more,
             )
         except requests.Timeout:
-            raise CommandError.at(
+            raise UnavailableError.at(
                 self.url, f"no answer in {seconds:.0f} seconds", "Airflow's API server"
             ) from None
         except requests.ConnectionError:
             refused = CommandError.at(
                 f"{self.url} (SAT_AIRFLOW_URL)", "no answer", "Airflow's API server (does it run?)"
             )
-            raise CommandError(hint_at_stopped_stack(self._settings, str(refused))) from None
+            raise UnavailableError(hint_at_stopped_stack(self._settings, str(refused))) from None
         except requests.RequestException as error:
             raise CommandError.at(
                 f"{self.url} (SAT_AIRFLOW_URL)", type(error).__name__, "Airflow's API server"
@@ -162,9 +162,9 @@ class AirflowSession:
             # If the response to a commit was lost, the commit may have happened.
             is_lost = problem.get("type") == LOST_DATABASE
             doubt = ", and look first whether it was done after all" if is_lost else ""
-            return CommandError(f"{away}; try again when it is back{doubt}")
+            return UnavailableError(f"{away}; try again when it is back{doubt}")
         if status == 500:
-            return CommandError.at(
+            return UnavailableError.at(
                 self.url,
                 f"HTTP 500 for {path}",
                 "success (its database may be away; the log of the API server says why)",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sat_hook.cli.context import airflow_of, batch_id_from, console, settings_of, store_of
+from sat_hook.cli.context import airflow_of, batch_id_from, console, settings_of
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.formatting import MAXIMUM_LISTED, Columns, rupiah
 from sat_hook.cli.held_orders import Parameters, run_parameters
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sat_hook.cli.airflow_api import AirflowApi, Download
-    from sat_hook.cli.settings import CommandSettings
 
 app = typer.Typer(help="Batches of orders.", no_args_is_help=True)
 
@@ -73,10 +72,9 @@ def submit(
     With --wait the exit code is 1 when the run failed. The exit code does not depend on how single orders
     ended; the results say that.
     """
-    settings = settings_of(context)
     content = read_orders(file)
     out = console()
-    with airflow_of(settings) as api:
+    with airflow_of(settings_of(context)) as api:
         # Checked before the file is submitted: a misspelled limit would be no limit.
         parameters = run_parameters(api, param)
         submitted = api.submit(content, upload_query(file, account, reference, on_bad_rows))
@@ -88,16 +86,17 @@ def submit(
             out.print(f"Batch [bold]{submitted.batch_id}[/] runs: {api.run_url(run_id)}")
             _say_needs(out, submitted.needs_in_words, f"each of them: sat batch results {submitted.batch_id}")
         else:
-            _say_already_run(api, settings, run_id, submitted.batch_id, out)
+            _say_already_run(api, run_id, submitted.batch_id, out)
         if api.is_paused():
             out.print("[yellow]The DAG bulk_disbursement is paused[/]: the run waits until a user resumes it")
         if not wait:
             out.print(f"Look at it with: sat batch show {submitted.batch_id}")
             return
-        state = follow_to_end(api, settings, run_id, submitted.batch_id, timeout, out)
-        summary = print_summary(settings, submitted.batch_id, out)
-        if summary.needs_in_words != submitted.needs_in_words:
-            api.set_note(run_id, summary.needs_in_words)
+        state = follow_to_end(api, run_id, submitted.batch_id, timeout, out)
+        summary = api.summary(submitted.batch_id)
+        print_summary(summary, out)
+        if summary["needs_in_words"] != submitted.needs_in_words:
+            api.set_note(run_id, summary["needs_in_words"])
     exit_as_the_run_did(state)
 
 
@@ -105,32 +104,37 @@ def submit(
 def list_batches(
     context: typer.Context,
     limit: Annotated[int, typer.Option(help="How many", min=1, max=MAXIMUM_LISTED)] = 20,
+    text: Annotated[str | None, typer.Option(help="A part of the file's name or of the reference")] = None,
+    standing: Annotated[
+        str | None, typer.Option(help="For example awaiting_approval, short_of_funds, paying, complete")
+    ] = None,
+    maker: Annotated[str | None, typer.Option(help="Submitted by this user")] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Of this account only: its connection or its name")
+    ] = None,
 ) -> None:
     """List the latest batches, newest first."""
-    from sat_hook.pipeline.needs import rows_in_need
-
-    with store_of(settings_of(context)) as store:
-        # One more than is shown, to tell whether there are more.
-        batches = store.recent_batches(limit + 1)
-        needs = store.needs([batch.batch_id for batch in batches])
+    which = {"text": text, "standing": standing, "maker": maker, "account": account}
+    with airflow_of(settings_of(context)) as api:
+        batches = api.listed("batches", limit=limit, **which)
     more, batches = len(batches) > limit, batches[:limit]
     out = console()
     if not batches:
-        out.print("No batch was ever submitted")
+        out.print("No such batch was submitted" if any(which.values()) else "No batch was ever submitted")
         return
     table = BATCHES.table()
     for batch in batches:
         table.add(
-            batch.batch_id,
-            batch.state.value,
-            batch.account,
-            batch.file_name,
-            f"{batch.rows:,}",
-            f"{batch.orders:,}",
-            f"{batch.set_aside:,}",
-            f"{rows_in_need(needs[batch.batch_id]):,}",
-            rupiah(batch.total_rupiah),
-            rupiah(batch.charged_rupiah),
+            batch["batch_id"],
+            batch["state"],
+            batch["account"],
+            batch["file_name"],
+            f"{batch['rows']:,}",
+            f"{sum(batch['orders'].values()):,}",
+            f"{batch['set_aside']:,}",
+            f"{batch['needs_rows']:,}",
+            rupiah(batch["quoted_rupiah"] or None),
+            rupiah(batch["run_paid_rupiah"]),
         )
     out.print(table)
     out.print("What is known now, late ends and reversals included: sat batch show ID")
@@ -142,7 +146,9 @@ def list_batches(
 @app.command("show")
 def show(context: typer.Context, batch_id: BatchId, at: At = None) -> None:
     """Show the state of a batch and its orders, now or at a position of the log."""
-    print_summary(settings_of(context), batch_id_from(batch_id), console(), at)
+    with airflow_of(settings_of(context)) as api:
+        summary = api.summary(batch_id_from(batch_id), at)
+    print_summary(summary, console(), at)
 
 
 @app.command("results")
@@ -183,28 +189,22 @@ def _say_needs(out: Console, needs_in_words: str, then: str) -> None:
         out.print(then, markup=False)
 
 
-def _say_already_run(
-    api: AirflowApi, settings: CommandSettings, run_id: str, batch_id: str, out: Console
-) -> None:
+def _say_already_run(api: AirflowApi, run_id: str, batch_id: str, out: Console) -> None:
     """Print which batch these bytes are, its state, and what the user may want instead of submitting them
     again.
     """
     from sat_hook.cli.airflow_api import FINAL_RUN_STATES
-    from sat_hook.pipeline.results import summarise
+    from sat_hook.cli.run_progress import states_in_words
 
     state = str(api.run(run_id)["state"])
     out.print(
         f"[yellow]Already run[/]: this file is batch [bold]{batch_id}[/], whose run is {state}; nothing was "
         f"changed. {api.run_url(run_id)}"
     )
-    is_anything_left = state in FINAL_RUN_STATES
-    if settings.get("SAT_DB_DSN"):
-        with store_of(settings) as store:
-            summary = summarise(store, batch_id)
-        states = ", ".join(f"{count.state.value} {count.orders:,}" for count in summary.counts) or "no orders"
-        out.print(f"The batch is {summary.batch.state.value}: {states}", markup=False)
-        is_anything_left = is_anything_left and bool(summary.unsent)
-    if is_anything_left:
+    summary = api.summary(batch_id)
+    states = states_in_words({count["state"]: count["orders"] for count in summary["counts"]}) or "no orders"
+    out.print(f"The batch is {summary['state']}: {states}", markup=False)
+    if state in FINAL_RUN_STATES and summary["unsent"]:
         out.print(f"To send what is left of it, run it once more: sat batch run {batch_id}", markup=False)
     out.print(
         "To pay other orders with the same file (next month's), name it and give the orders new ids "

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import sys
+from typing import Self
 
 
 class CommandError(Exception):
     """The command cannot be done. The text is for the user and holds no secret."""
 
     @classmethod
-    def at(cls, where: str, found: str, expected: str) -> CommandError:
+    def at(cls, where: str, found: str, expected: str) -> Self:
         """Make an error in the usual form."""
         return cls(f"{where}: found {found}; expected {expected}")
 
     @classmethod
-    def of_system(cls, where: str, error: OSError, expected: str) -> CommandError:
+    def of_system(cls, where: str, error: OSError, expected: str) -> Self:
         """Return the operating system's message about a file or an address."""
         is_directory = isinstance(error, IsADirectoryError)
         found = "a directory" if is_directory else (error.strerror or type(error).__name__).lower()
         return cls.at(where, found, expected)
+
+
+class UnavailableError(CommandError):
+    """Airflow, or a database behind it, is away. It may be back soon."""
 
 
 # Errors whose text was written for users. They are listed by module, so that no import is needed to

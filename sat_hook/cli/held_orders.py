@@ -46,8 +46,8 @@ def run(
     The parameters are those of the first run, unless you give others. With --wait the exit code is 1 when
     the run failed.
     """
-    batch_id, settings, out = batch_id_from(batch_id), settings_of(context), console()
-    with airflow_of(settings) as api:
+    batch_id, out = batch_id_from(batch_id), console()
+    with airflow_of(settings_of(context)) as api:
         conf = api.conf_of(f"batch_{batch_id}")
         if conf is None and account is None:
             raise CommandError.at("--account", "nothing", "the Airflow connection that pays for this batch")
@@ -60,8 +60,8 @@ def run(
         out.print(f"Batch [bold]{batch_id}[/] runs once more: {api.run_url(run_id)}")
         if not wait:
             return
-        state = follow_to_end(api, settings, run_id, batch_id, timeout, out)
-    print_summary(settings, batch_id, out)
+        state = follow_to_end(api, run_id, batch_id, timeout, out)
+        print_summary(api.summary(batch_id), out)
     exit_as_the_run_did(state)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
@@ -14,8 +14,6 @@ from rich.text import Text
 
 from sat_hook.cli.airflow_api import FINAL_RUN_STATES, WAITS_FOR_FUNDS, AirflowApi
 from sat_hook.cli.formatting import STYLES, rupiah
-from sat_hook.domain.order import OrderState
-from sat_hook.store.event_store import StateCount
 
 LOOK_EVERY_SECONDS = 1.0
 LEAST_BAR_CELLS = 10
@@ -23,16 +21,26 @@ MOST_BAR_CELLS = 40
 _BESIDE_BAR_CELLS = 36
 """A state's name, a number of orders and the elapsed time."""
 
-Counts = Callable[[], Sequence[StateCount]]
+
+def states_in_words(states: Mapping[str, int]) -> str:
+    """``succeeded 2, failed 1``."""
+    return ", ".join(f"{state} {orders:,}" for state, orders in states.items())
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A snapshot of a run: its state, what it is doing, and the states of its orders."""
+    """A snapshot of a run: its state, what it is doing, how many orders are in each state and have ended."""
 
     run_state: str
     steps: tuple[str, ...]
-    counts: tuple[StateCount, ...]
+    states: Mapping[str, int]
+    ended: int = 0
+
+    @classmethod
+    def of(cls, run_state: str, steps: tuple[str, ...], summary: Mapping[str, Any]) -> Self:
+        """With the orders of a batch's summary."""
+        states = {count["state"]: count["orders"] for count in summary["counts"]}
+        return cls(run_state, steps, states, summary["ended"])
 
 
 class Display(Protocol):
@@ -45,7 +53,7 @@ class Display(Protocol):
 def follow(
     api: AirflowApi,
     run_id: str,
-    counts: Counts,
+    summary: Callable[[], Mapping[str, Any]],
     out: Console,
     *,
     missing_rupiah: Callable[[], int | None] = lambda: None,
@@ -55,7 +63,7 @@ def follow(
 ) -> str | None:
     """Wait for the run's end.
 
-    :param counts: reads the number of orders in each state.
+    :param summary: reads the batch in figures.
     :param missing_rupiah: reads how much the deposit lacks; called while the run waits for a top-up.
     :param deadline_seconds: stop following after this many seconds; the run continues.
     :returns: the run's final state, or None when the deadline passed first.
@@ -69,7 +77,7 @@ def follow(
             if WAITS_FOR_FUNDS in steps and (missing := missing_rupiah()):
                 waits = f"reserve (waits for a top-up of the deposit: {rupiah(missing)} are missing)"
                 steps = tuple(waits if step == WAITS_FOR_FUNDS else step for step in steps)
-            display.show(Seen(state, steps, tuple(counts())))
+            display.show(Seen.of(state, steps, summary()))
             if state in FINAL_RUN_STATES:
                 return state
             if deadline_seconds is not None and monotonic() - began >= deadline_seconds:
@@ -123,19 +131,18 @@ class Bars:
     def __init__(self, progress: _BarsBelowWords, title: str) -> None:
         self._progress = progress
         self._run = progress.add_task(title, total=None, style="bold", said="", is_run=True)
-        self._states: dict[OrderState, TaskID] = {}
+        self._states: dict[str, TaskID] = {}
 
     def show(self, seen: Seen) -> None:
-        total = sum(count.orders for count in seen.counts)
-        ended = sum(count.orders for count in seen.counts if count.state.is_final)
+        total = sum(seen.states.values())
         self._progress.words = f"{seen.run_state} {', '.join(seen.steps)}".rstrip()
-        self._progress.update(self._run, total=total or None, completed=ended)
-        orders = {count.state: count.orders for count in seen.counts}
-        for state in OrderState:
-            if state in orders and state not in self._states:
-                self._states[state] = self._progress.add_task(state.value, style=STYLES[state], said="")
+        self._progress.update(self._run, total=total or None, completed=seen.ended)
+        for state in seen.states:
+            if state not in self._states:
+                style = STYLES.get(state, "none")
+                self._states[state] = self._progress.add_task(state, style=style, said="")
         for state, task in self._states.items():
-            number = orders.get(state, 0)
+            number = seen.states.get(state, 0)
             self._progress.update(task, total=total, completed=number, said=f"{number:,}", visible=number > 0)
 
 
@@ -150,7 +157,7 @@ class Lines:
         if seen == self._last or self._is_between_tasks(seen):
             return
         self._last = seen
-        states = ", ".join(f"{count.state.value} {count.orders:,}" for count in seen.counts)
+        states = states_in_words(seen.states)
         parts = [seen.run_state, " ".join(seen.steps), states]
         self._out.print(": ".join(part for part in parts if part), markup=False)
 
@@ -160,5 +167,5 @@ class Lines:
         return (
             last is not None
             and not seen.steps
-            and (seen.run_state, seen.counts) == (last.run_state, last.counts)
+            and (seen.run_state, seen.states) == (last.run_state, last.states)
         )

@@ -14,7 +14,7 @@ from sat_hook.domain.batch import Batch
 from sat_hook.domain.business_day import business_day, to_the_minute
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.ports import Clock
-from sat_hook.domain.rupiah import rupiah
+from sat_hook.domain.rupiah import rupiah, tight_rupiah
 from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.store.event_store import EventStore, Need, StateCount
 from sat_hook.store.progress import PostgresProgress
@@ -100,11 +100,6 @@ class BatchProgress:
             return None
         return self.looked_at + timedelta(minutes=self.to_go / rate)
 
-    @property
-    def has_exceptions(self) -> bool:
-        """True when a person must act: orders without an end, or the whole batch refused."""
-        return self.for_people > 0 or self.batch.refusal_code is not None
-
 
 def progress_of(store: EventStore, progress: PostgresProgress, clock: Clock, batch_id: str) -> BatchProgress:
     """Read the batch's progress.
@@ -136,6 +131,15 @@ def in_words(progress: BatchProgress) -> str:
     parts += [pace_in_words(progress)] if progress.to_go else []
     parts.append(f"paid {rupiah(progress.paid_rupiah)} of {rupiah(progress.quoted_rupiah)}")
     return "; ".join(parts)
+
+
+def in_short(progress: BatchProgress) -> str:
+    """One line to stand beside a bar for each state: the states are left out."""
+    parts = [f"{progress.ended:,} of {progress.orders:,}"]
+    parts += [pace_in_words(progress)] if progress.to_go else []
+    parts += [progress.needs_in_words] if progress.needs else []
+    parts.append(f"paid {tight_rupiah(progress.paid_rupiah)} of {tight_rupiah(progress.quoted_rupiah)}")
+    return ", ".join(parts)
 
 
 def pace_in_words(progress: BatchProgress) -> str:

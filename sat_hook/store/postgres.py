@@ -181,11 +181,6 @@ class PostgresEventStore:
         """The accounts of which something was ever recorded, by name."""
         return [row[0] for row in run(self.database, self._accounts.accounts_with_events)]
 
-    def recent_batches(self, limit: int = 20) -> list[Batch]:
-        """The most recently submitted batches, newest first."""
-        rows = run(self.database, self._batches.recent_batches, limit=limit)
-        return [Batch.model_validate(row[0]) for row in rows]
-
     def unsent_of_account(self, account: str, limit: int = 20) -> list[tuple[str, str, int]]:
         """Incomplete batches of the account: id, file name, number of unsent orders."""
         rows = run(self.database, self._batches.unsent_of_account, account=account, limit=limit)

@@ -14,14 +14,6 @@ GROUP BY batches.batch_id
 ORDER BY count(*) DESC, batches.batch_id
 LIMIT :limit;
 
--- name: recent_batches(limit)
--- The batches submitted last.
-SELECT document
-FROM sat.batches
-JOIN sat.events ON events.stream = 'batch/' || batches.batch_id AND events.version = 1
-ORDER BY events.position DESC
-LIMIT :limit;
-
 -- name: batch_of_run(dag_run)$
 -- The batch that a run began to work on. The condition repeats the words of the index events_batch_runs.
 SELECT substr(stream, length('batch/') + 1)

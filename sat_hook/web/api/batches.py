@@ -22,7 +22,17 @@ from sat_hook.pipeline.intake import FileFindings
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.needs import needs_in_words
 from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Batch, BatchDetails, Cursor, Deliverable, Limit, Page, Text, rows_of
+from sat_hook.web.api.models import (
+    Batch,
+    BatchDetails,
+    BatchSummary,
+    Cursor,
+    Deliverable,
+    Limit,
+    Page,
+    Text,
+    rows_of,
+)
 from sat_hook.web.dependencies import (
     AccountQuery,
     BatchId,
@@ -64,6 +74,7 @@ async def _upload(
 
 
 _Upload = Annotated[OrderUpload, Depends(_upload)]
+_At = Annotated[int | None, Query(ge=1, description="a position of the log; default: the last")]
 
 
 @router.get("/batches", **route(Right.VIEW))
@@ -127,7 +138,7 @@ def results(
     batch_id: BatchId,
     person: CurrentPerson,
     reports: BatchReportsDep,
-    at: Annotated[int | None, Query(ge=1, description="a position of the log; default: the last")] = None,
+    at: _At = None,
 ) -> Response:
     """Return the result file as of a log position: the submitted rows plus the verdicts. No goods."""
     file = reports.results(batch_id, at, person)
@@ -148,6 +159,22 @@ def show_deliveries(batch_id: BatchId, person: CurrentPerson, deliveries: Delive
     """Return what a batch has to deliver, and its deliveries. Numbers only; `deliver` returns the goods."""
     found = deliveries.of_batch(batch_id, person)
     return Deliverable.model_validate(rows_of(found, row="batch"))
+
+
+@router.get("/batches/{batch_id}/summary", **route(Right.VIEW))
+def summary(
+    batch_id: BatchId, person: CurrentPerson, reports: BatchReportsDep, at: _At = None
+) -> BatchSummary:
+    """Return the batch in figures: states, rupiah, and its progress in words."""
+    return BatchSummary.model_validate(reports.figures(batch_id, at, person))
+
+
+@router.get("/batches/{batch_id}/missing-funds", **route(Right.VIEW))
+def missing_funds(
+    batch_id: BatchId, person: CurrentPerson, reports: BatchReportsDep
+) -> dict[str, int | None]:
+    """Return how much the deposit lacks for the orders without a reservation; null when it is not known."""
+    return {"missing_rupiah": reports.missing_rupiah(batch_id, person)}
 
 
 @router.post(

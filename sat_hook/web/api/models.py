@@ -15,6 +15,7 @@ from sat_hook.application.batch_standing import BatchStanding
 from sat_hook.application.bulk_decisions import BulkAct
 from sat_hook.application.cursors import MAXIMUM_CURSOR_CHARACTERS
 from sat_hook.application.listings import MAXIMUM_PAGE
+from sat_hook.domain.batch import BatchState
 from sat_hook.domain.order import OrderState
 from sat_hook.protocol.outcomes import StatusVerdict
 
@@ -61,11 +62,14 @@ class Batch(Document):
     submitted_at: datetime
     account: str
     standing: BatchStanding
+    state: BatchState
     starts_at: datetime | None
     rows: int
+    set_aside: int
     orders: dict[OrderState, int]
     quoted_rupiah: int
     paid_rupiah: int
+    run_paid_rupiah: int | None
     needs_rows: int
 
 
@@ -144,6 +148,45 @@ class BatchDetails(Document):
     withdrawal: Decided | None
     refusal: Decided | None
     history: tuple[HistoryEntry, ...]
+
+
+class StateFigures(Document):
+    """How many orders of a batch are in a state, and their rupiah."""
+
+    state: OrderState
+    orders: int
+    quoted_rupiah: int
+    charged_rupiah: int
+
+
+class BatchSummary(Document):
+    """A batch in figures, now or as of a log position. Progress, pauses and funds are of now alone."""
+
+    batch_id: str
+    state: BatchState
+    is_over: bool
+    account: str
+    file_name: str
+    size_bytes: int
+    reference: str | None
+    rows: int
+    orders: int
+    set_aside: int
+    moved_on: int
+    quoted_rupiah: int | None
+    paid_rupiah: int
+    counts: tuple[StateFigures, ...]
+    ended: int
+    unsent: int
+    for_people: int
+    needs_in_words: str
+    refusal_code: str | None
+    refusal_message: str | None
+    results_uri: str | None
+    results_position: int | None
+    pause_reason: str | None
+    progress_in_words: str | None
+    progress_in_short: str | None
 
 
 class Order(Document):

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg2
@@ -27,7 +28,7 @@ from stack.databases import ApplicationDatabase, drop_database, dsn_of, ensure_d
 from tests.integration.audit.damage import damage, fill
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, stream_of, submitted
 from tests.unit.cli.running import Run
-from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, RUNS, ScriptedAirflow, scripted_airflow
+from tests.unit.cli.scripted_airflow import BATCH_ID
 
 OTHER_BATCH = "B" + "C" * 25
 
@@ -69,31 +70,43 @@ def test_an_unknown_order_is_a_mistake(run: Run, filled: ApplicationDatabase) ->
     assert "no order 'nobody'" in ran.err
 
 
-def test_batches_are_listed_and_shown(run: Run, filled: ApplicationDatabase) -> None:
+@pytest.mark.usefixtures("filled")
+def test_batches_are_listed_and_shown(run: Run, api: dict[str, str]) -> None:
     """States, counts and rupiah."""
-    env = {"SAT_DB_DSN": filled.reader_dsn}
-    listed = run("batch", "list", env=env)
-    assert (listed.code, BATCH in listed.out) == (0, True)
-    shown = run("batch", "show", BATCH, env=env)
+    listed = run("batch", "list", env=api)
+    assert listed.code == 0, listed.err
+    assert re.search(rf"{BATCH}\s+submitted\s+{ACCOUNT}\s+\S+\s+\d+\s+5\s+0\s+0\s+-\s+-", listed.out)
+    shown = run("batch", "show", BATCH, env=api)
     assert shown.code == 0, shown.err
     assert re.search(r"succeeded\s+5\s+Rp0\s+Rp260,000", shown.out)
-    missing = run("batch", "show", BATCH_ID, env=env)
+    missing = run("batch", "show", BATCH_ID, env=api)
     assert (missing.code, missing.err) == (2, f"sat: there is no batch {BATCH_ID}\n")
 
 
-def test_a_batch_is_shown_as_it_stood(run: Run, filled: ApplicationDatabase) -> None:
+@pytest.mark.usefixtures("filled")
+def test_a_list_of_batches_can_be_narrowed(run: Run, api: dict[str, str]) -> None:
+    """By the filters of the API; a filter without a batch, and one that does not exist, say so."""
+    assert BATCH in run("batch", "list", "--account", "sat_default", "--standing", "checking", env=api).out
+    assert run("batch", "list", "--maker", "eve", env=api).out == "No such batch was submitted\n"
+    ran = run("batch", "list", "--standing", "stuck", env=api)
+    assert (ran.code, ran.err.count("\n"), "standing: " in ran.err) == (2, 1, True)
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_batch_is_shown_as_it_stood(run: Run, api: dict[str, str]) -> None:
     """As of a position: right after the submission there was no order; beyond the log there is no answer."""
-    env = {"SAT_DB_DSN": filled.reader_dsn}
-    now = run("batch", "show", BATCH, env=env)
-    then = run("batch", "show", BATCH, "--at", "1", env=env)
+    now = run("batch", "show", BATCH, env=api)
+    then = run("batch", "show", BATCH, "--at", "1", env=api)
     assert (then.code, then.err) == (0, "")
     assert "As of position 1 of the log" in then.out
     assert ("succeeded" in now.out, "succeeded" in then.out) == (True, False)
-    beyond = run("batch", "show", BATCH, "--at", "999", env=env)
+    beyond = run("batch", "show", BATCH, "--at", "999", env=api)
     assert (beyond.code, "position 999: found a log that is settled from 1 to" in beyond.err) == (2, True)
 
 
-def test_a_batch_of_a_paused_account_says_so(run: Run, filled: ApplicationDatabase) -> None:
+def test_a_batch_of_a_paused_account_says_so(
+    run: Run, filled: ApplicationDatabase, api: dict[str, str]
+) -> None:
     """Why nothing goes out any more; as of an earlier position it says nothing of today's pause."""
     account_id = account_id_of(ACCOUNT)
     paused = AccountPaused(account=ACCOUNT, reason="deposit looks wrong")
@@ -103,10 +116,9 @@ def test_a_batch_of_a_paused_account_says_so(run: Run, filled: ApplicationDataba
     pause = Change(StreamId(StreamKind.ACCOUNT, account_id), 0, (paused,), standing)
     with closing(Database(filled.writer_dsn)) as database:
         assert not PostgresEventStore(database).append([pause], BY_TEST, T0)
-    env = {"SAT_DB_DSN": filled.reader_dsn}
     said = f"Account {ACCOUNT} is paused, nothing is sent: deposit looks wrong"
-    assert said in run("batch", "show", BATCH, env=env).out
-    assert said not in run("batch", "show", BATCH, "--at", "1", env=env).out
+    assert said in run("batch", "show", BATCH, env=api).out
+    assert said not in run("batch", "show", BATCH, "--at", "1", env=api).out
 
 
 def test_a_day_to_come_is_not_closed(run: Run) -> None:
@@ -115,61 +127,20 @@ def test_a_day_to_come_is_not_closed(run: Run) -> None:
     assert (ran.code, "2999-01-01 is not over yet in Jakarta (WIB)" in ran.err) == (2, True)
 
 
-def test_a_list_that_is_cut_says_so(run: Run, filled: ApplicationDatabase) -> None:
+def test_a_list_that_is_cut_says_so(run: Run, filled: ApplicationDatabase, api: dict[str, str]) -> None:
     """How many are shown, and how to see more; a whole list says nothing."""
-    env = {"SAT_DB_DSN": filled.reader_dsn}
-    assert "older ones" not in run("batch", "list", "--limit", "1", env=env).out
+    assert "older ones" not in run("batch", "list", "--limit", "1", env=api).out
     with closing(Database(filled.writer_dsn)) as database:
         change = submitted(OTHER_BATCH)
-        assert not PostgresEventStore(database).append([change], BY_TEST, T0)
-    cut = run("batch", "list", "--limit", "1", env=env)
+        assert not PostgresEventStore(database).append([change], BY_TEST, T0 + timedelta(seconds=1))
+    cut = run("batch", "list", "--limit", "1", env=api)
     assert "The newest 1; there are older ones: sat batch list --limit 5" in cut.out
     assert (OTHER_BATCH in cut.out, BATCH in cut.out) == (True, False)
 
 
-def test_a_batch_that_was_run_before_is_shown_as_it_stands(
-    run: Run, filled: ApplicationDatabase, tmp_path: Path
-) -> None:
-    """Which batch it is, its state, the states of its orders, and what could be meant."""
-    (tmp_path / "orders.csv").write_bytes(b"order_id,product_code,client_number\n")
-    with scripted_airflow() as airflow:
-        airflow.is_run_there = True
-        answer = {"batch_id": BATCH, "digest": "0" * 64, "is_new": False}
-        airflow.overrides["POST /sat/v1/batches"] = (200, answer)
-        airflow.overrides[f"GET {RUNS}/batch_{BATCH}"] = (200, {"state": "success"})
-        ran = run("batch", "submit", "orders.csv", env={**acting(airflow), "SAT_DB_DSN": filled.reader_dsn})
-    assert ran.code == 0, ran.err
-    assert "The batch is submitted: succeeded 5" in ran.out
-    assert "run it once more" not in ran.out, "nothing of it is left to be sent"
-
-
-@pytest.mark.parametrize(("ends_as", "code"), [("success", 0), ("failed", 1), ("running", 3)])
-def test_a_batch_that_runs_once_more_is_waited_for(
-    run: Run, filled: ApplicationDatabase, ends_as: str, code: int
-) -> None:
-    """As after a submission: followed to its end, then the summary."""
-    with scripted_airflow() as airflow:
-        conf = {"batch_id": BATCH, "account": "sat_default"}
-        airflow.overrides[f"GET {RUNS}/batch_{BATCH}"] = (200, {"state": "success", "conf": conf})
-        airflow.later_runs = ends_as
-        ran = run(
-            *("batch", "run", BATCH, "--wait", "--timeout", "1"),
-            env={**acting(airflow), "SAT_DB_DSN": filled.reader_dsn},
-        )
-    assert ran.code == code, ran.err
-    assert "runs once more" in ran.out
-    assert f"{ends_as}: " in ran.out
-    assert "Rp260,000" in ran.out
-
-
-def acting(airflow: ScriptedAirflow) -> dict[str, str]:
-    """Settings that lead to the scripted Airflow."""
-    return {"SAT_AIRFLOW_URL": airflow.url, "SAT_AIRFLOW_USER": "ops", "SAT_AIRFLOW_PASSWORD": PASSWORD}
-
-
-def test_nothing_submitted_is_said(run: Run, database: ApplicationDatabase) -> None:
+def test_nothing_submitted_is_said(run: Run, api: dict[str, str]) -> None:
     """An empty list looks like a defect."""
-    assert "No batch was ever submitted" in run("batch", "list", env={"SAT_DB_DSN": database.reader_dsn}).out
+    assert "No batch was ever submitted" in run("batch", "list", env=api).out
 
 
 def test_the_log_is_verified_and_projections_compared(run: Run, filled: ApplicationDatabase) -> None:
@@ -212,13 +183,13 @@ def test_a_database_is_made_ready_by_command(
     ensure_database(superuser_dsn, name, owner="sat_owner")
     try:
         owner = database.owner_dsn.replace(database.name, name)
-        empty = run("batch", "list", env={"SAT_DB_DSN": owner})
+        empty = run("alerts", env={"SAT_DB_DSN": owner})
         assert (empty.code, "run: sat db migrate" in empty.err) == (2, True)
         for _ in range(2):
             assert run("db", "migrate", env={"SAT_OWNER_DSN": owner}).code == 0
         assert run("db", "apply-privileges", env={"SAT_OWNER_DSN": owner}).code == 0
         reader = database.reader_dsn.replace(database.name, name)
-        assert run("batch", "list", env={"SAT_DB_DSN": reader}).code == 0
+        assert run("alerts", env={"SAT_DB_DSN": reader}).code == 0
     finally:
         drop_database(superuser_dsn, name)
 
@@ -239,40 +210,7 @@ def test_roles_are_given_the_passwords_of_the_environment(
     }
     ran = run("db", "create-roles", env=env)
     assert (ran.code, ran.err) == (0, "")
-    assert run("batch", "list", env={"SAT_DB_DSN": database.reader_dsn}).code == 0
-
-
-@pytest.mark.parametrize(("ends_as", "code"), [("success", 0), ("failed", 1)])
-def test_submit_and_wait_ends_as_the_run_did(
-    run: Run, filled: ApplicationDatabase, tmp_path: Path, ends_as: str, code: int
-) -> None:
-    """Followed to its end, then the summary; a failed run names its tasks."""
-    (tmp_path / "orders.csv").write_bytes(b"order_id,product_code,client_number\n")
-    with scripted_airflow() as airflow:
-        airflow.run_states = [ends_as]
-        airflow.failed_tasks = ("execute", "execute")
-        answer = {"batch_id": BATCH, "digest": "0" * 64, "is_new": True}
-        airflow.overrides["POST /sat/v1/batches"] = (200, answer)
-        airflow.overrides[f"GET /api/v2/dags/bulk_disbursement/dagRuns/batch_{BATCH}"] = (
-            200,
-            {"state": ends_as},
-        )
-        ran = run(
-            "batch",
-            "submit",
-            "orders.csv",
-            "--wait",
-            env={
-                "SAT_AIRFLOW_URL": airflow.url,
-                "SAT_AIRFLOW_USER": "ops",
-                "SAT_AIRFLOW_PASSWORD": PASSWORD,
-                "SAT_DB_DSN": filled.reader_dsn,
-            },
-        )
-    assert ran.code == code, ran.err
-    assert f"{ends_as}: succeeded 5" in ran.out
-    assert ("The run failed in execute" in ran.out) == (ends_as == "failed")
-    assert "Rp260,000" in ran.out
+    assert run("alerts", env={"SAT_DB_DSN": database.reader_dsn}).code == 0
 
 
 def test_the_receiver_serves_alone(database: ApplicationDatabase, tmp_path: Path) -> None:

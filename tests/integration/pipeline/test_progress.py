@@ -32,9 +32,7 @@ def look(line: Line, batch_id: str) -> BatchProgress:
     return progress_of(line.store, PostgresProgress(line.store.database), SystemClock(), batch_id)
 
 
-def test_a_batch_is_watched_from_quotes_to_its_end(
-    line: Line, database: ApplicationDatabase, run: Run
-) -> None:
+def test_a_batch_is_watched_from_quotes_to_its_end(line: Line, api: dict[str, str], run: Run) -> None:
     """To go, in flight, settled with a rate, complete: and the command ends with 0."""
     line.server.set_faults({"fulfilment": {"min_seconds": 0.05, "max_seconds": 0.1}})
     batch_id = ready(line, 6)
@@ -42,8 +40,7 @@ def test_a_batch_is_watched_from_quotes_to_its_end(
     assert (quoted.orders, quoted.ended, quoted.to_go, quoted.in_flight) == (6, 0, 6, 0)
     assert quoted.quoted_rupiah == sum(order.quote_rupiah or 0 for order in line.orders(batch_id).values())
     assert quoted.per_minute is None
-    env = {"SAT_DB_DSN": database.reader_dsn}
-    early = run("batch", "watch", batch_id, "--timeout", "1", env=env)
+    early = run("batch", "watch", batch_id, "--timeout", "1", env=api)
     assert (early.code, "quoted: 0 of 6 orders ended" in early.out) == (3, True), early.err
 
     line.execute(batch_id)
@@ -55,7 +52,7 @@ def test_a_batch_is_watched_from_quotes_to_its_end(
     assert settled.per_minute is not None
     assert settled.paid_rupiah == settled.quoted_rupiah > 0
     line.finish(batch_id)
-    ran = run("batch", "watch", batch_id, env=env)
+    ran = run("batch", "watch", batch_id, env=api)
     assert ran.code == 0, ran.err
     assert "completed: 6 of 6 orders ended (6 succeeded)" in ran.out
 
@@ -94,7 +91,7 @@ async def ask_for_account(line: Line) -> None:
 
 
 def test_what_has_no_end_is_handed_over_as_a_list_and_the_batch_is_complete(
-    line: Line, database: ApplicationDatabase, run: Run
+    line: Line, api: dict[str, str], run: Run
 ) -> None:
     """In the list, the result file and the summary; the watch ends with 1; a late end still lands."""
     line.server.set_faults({"faults": [{"fault": "stuck_pending", "rate": 1.0}]})
@@ -124,7 +121,7 @@ def test_what_has_no_end_is_handed_over_as_a_list_and_the_batch_is_complete(
     assert summary.batch.state.value == "completed"
     assert results.content.decode().count("unknown: may have been charged,escalated") == 3
     assert reason in results.content.decode()
-    ran = run("batch", "watch", batch_id, env={"SAT_DB_DSN": database.reader_dsn})
+    ran = run("batch", "watch", batch_id, env=api)
     assert (ran.code, "3 orders held or escalated" in ran.out) == (1, True), ran.err
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +16,45 @@ BATCH_ID = "B" + "A" * 25
 PASSWORD = "airflow-secret"
 PARAMETERS = ("account", "approve_held", "batch_id", "on_bad_rows", "order_limit_rupiah")
 RUNS = "/api/v2/dags/bulk_disbursement/dagRuns"
+
+
+ENDED = ("succeeded", "failed")
+
+
+def summary_of(*counts: tuple[str, int], state: str = "quoted", **more: Any) -> dict[str, Any]:
+    """A batch in figures, whose orders cost 52,000 rupiah each."""
+    total = sum(orders for _, orders in counts)
+    return {
+        "batch_id": BATCH_ID,
+        "state": state,
+        "is_over": state == "completed",
+        "account": "demo",
+        "file_name": "orders.csv",
+        "size_bytes": 100,
+        "reference": None,
+        "rows": total,
+        "orders": total,
+        "set_aside": 0,
+        "moved_on": 0,
+        "quoted_rupiah": 52_000 * total,
+        "paid_rupiah": sum(52_000 * orders for name, orders in counts if name == "succeeded"),
+        "counts": [
+            {"state": name, "orders": n, "quoted_rupiah": 52_000 * n, "charged_rupiah": 52_000 * n}
+            for name, n in counts
+        ],
+        "ended": sum(orders for name, orders in counts if name in ENDED),
+        "unsent": sum(orders for name, orders in counts if name == "quoted"),
+        "for_people": sum(orders for name, orders in counts if name in ("held", "escalated")),
+        "needs_in_words": "",
+        "refusal_code": None,
+        "refusal_message": None,
+        "results_uri": None,
+        "results_position": None,
+        "pause_reason": None,
+        "progress_in_words": f"{total} orders in words",
+        "progress_in_short": f"{total} orders in short",
+        **more,
+    }
 
 
 @dataclass
@@ -43,6 +82,11 @@ class ScriptedAirflow:
     """What the answer to a submission says besides the batch."""
     checked: dict[str, Any] = field(default_factory=dict)
     accounts: dict[str, str] = field(default_factory=lambda: {"sat_default": "demo"})
+    summary: dict[str, Any] = field(default_factory=lambda: summary_of(("succeeded", 5)))
+    """The batch in figures."""
+    missing_rupiah: int | None = None
+    lists: dict[str, Callable[[dict[str, list[str]]], dict[str, Any]]] = field(default_factory=dict)
+    """The page that a list answers to a query."""
     later_runs: str = "success"
     """How every run of a batch stands that is not its first."""
 
@@ -62,12 +106,18 @@ class ScriptedAirflow:
         if not token.startswith("Bearer token-"):
             return 401, {"detail": "Not authenticated"}
         match method, parts.path.removeprefix("/sat/v1").removeprefix(RUNS):
+            case "GET", path if path in self.lists:
+                return 200, self.lists[path](parse_qs(parts.query))
             case "POST", "/batches":
                 self.uploads.append((parse_qs(parts.query), body))
                 return 200, {"batch_id": BATCH_ID, **self.submitted}
             case "POST", "/batches/check":
                 self.uploads.append((parse_qs(parts.query), body))
                 return 200, self.checked
+            case "GET", path if path == f"/batches/{BATCH_ID}/summary":
+                return 200, self.summary
+            case "GET", path if path == f"/batches/{BATCH_ID}/missing-funds":
+                return 200, {"missing_rupiah": self.missing_rupiah}
             case "GET", "/accounts":
                 return 200, self.accounts
             case "POST", "":

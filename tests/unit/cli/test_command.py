@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,10 +18,8 @@ from sat_hook.cli import run_progress
 from sat_hook.cli.airflow_api import AirflowApi
 from sat_hook.cli.run_progress import Lines, Seen, follow
 from sat_hook.cli.settings import CommandSettings
-from sat_hook.domain.order import OrderState
-from sat_hook.store.event_store import StateCount
 from tests.unit.cli.running import Run
-from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, ScriptedAirflow
+from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, RUNS, ScriptedAirflow, summary_of
 
 CSV = b"order_id,product_code,client_number\nA1,50k-simpati,081211311111\n"
 
@@ -97,6 +96,7 @@ def test_a_file_that_was_run_changes_nothing_and_says_so(
 ) -> None:
     """Not an error: the wish is fulfilled already."""
     airflow.is_run_there = True
+    airflow.summary = summary_of(("quoted", 5))
     ran = run("batch", "submit", str(orders), env=env(airflow))
     assert ran.code == 0
     assert "Already run" in ran.out
@@ -117,6 +117,80 @@ def test_a_file_whose_run_goes_on_is_not_to_be_run_again(
     ran = run("batch", "submit", str(orders), env=env(airflow))
     assert "whose run is running; nothing was changed" in ran.out
     assert "sat batch run" not in ran.out
+
+
+def test_a_batch_that_was_run_before_is_shown_as_it_stands(
+    run: Run, airflow: ScriptedAirflow, orders: Path
+) -> None:
+    """Its state, the states of its orders; nothing is left to be sent."""
+    airflow.is_run_there = True
+    ran = run("batch", "submit", str(orders), env=env(airflow))
+    assert ran.code == 0, ran.err
+    assert "The batch is quoted: succeeded 5" in ran.out
+    assert "run it once more" not in ran.out
+
+
+@pytest.mark.parametrize(("ends_as", "code"), [("success", 0), ("failed", 1), ("running", 3)])
+def test_a_batch_that_runs_once_more_is_waited_for(
+    run: Run, airflow: ScriptedAirflow, ends_as: str, code: int
+) -> None:
+    """As after a submission: followed to its end, then the summary."""
+    conf = {"batch_id": BATCH_ID, "account": "sat_default"}
+    airflow.overrides[f"GET {RUNS}/batch_{BATCH_ID}"] = (200, {"state": "success", "conf": conf})
+    airflow.later_runs = ends_as
+    ran = run("batch", "run", BATCH_ID, "--wait", "--timeout", "1", env=env(airflow))
+    assert ran.code == code, ran.err
+    assert "runs once more" in ran.out
+    assert f"{ends_as}: " in ran.out
+    assert "Rp260,000" in ran.out
+
+
+@pytest.mark.parametrize(("ends_as", "code"), [("success", 0), ("failed", 1)])
+def test_submit_and_wait_ends_as_the_run_did(
+    run: Run, airflow: ScriptedAirflow, orders: Path, ends_as: str, code: int
+) -> None:
+    """Followed to its end, then the summary, without a database; a failed run names its tasks."""
+    airflow.run_states = [ends_as]
+    airflow.failed_tasks = ("execute", "execute")
+    ran = run("batch", "submit", str(orders), "--wait", env=env(airflow))
+    assert ran.code == code, ran.err
+    assert f"{ends_as}: succeeded 5" in ran.out
+    assert ("The run failed in execute" in ran.out) == (ends_as == "failed")
+    assert re.search(r"succeeded\s+5\s+Rp260,000\s+Rp260,000", ran.out)
+
+
+def test_a_long_list_is_read_page_by_page(run: Run, airflow: ScriptedAirflow) -> None:
+    """The API gives 200 batches a page; one more than is shown tells that there are more."""
+    pages: list[dict[str, list[str]]] = []
+
+    def page(query: dict[str, list[str]]) -> dict[str, Any]:
+        pages.append(query)
+        begin = int(query.get("cursor", ["0"])[0])
+        numbers = range(begin, begin + int(query["limit"][0]))
+        return {"items": [{**LISTED, "batch_id": f"B{n}"} for n in numbers], "next": str(numbers.stop)}
+
+    airflow.lists["/batches"] = page
+    ran = run("batch", "list", "--limit", "300", "--maker", "rosa", env=env(airflow))
+    assert ran.code == 0, ran.err
+    assert [(one["limit"], one.get("cursor"), one["maker"]) for one in pages] == [
+        (["200"], None, ["rosa"]),
+        (["101"], ["200"], ["rosa"]),
+    ]
+    assert ("B299 " in ran.out, "B300 " in ran.out) == (True, False)
+    assert "The newest 300; there are older ones: sat batch list --limit 1000" in ran.out
+
+
+LISTED = {
+    "state": "completed",
+    "account": "demo",
+    "file_name": "orders.csv",
+    "rows": 5,
+    "orders": {"succeeded": 4, "held": 1},
+    "set_aside": 0,
+    "needs_rows": 1,
+    "quoted_rupiah": 260_000,
+    "run_paid_rupiah": 208_000,
+}
 
 
 def test_rows_that_cannot_be_orders_are_said_at_once_and_noted(
@@ -264,10 +338,10 @@ MISTAKES = [
     (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_URL": "http://127.0.0.1:1"}, "no answer"),
     (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_PASSWORD": "wrong-secret"}, "HTTP 401 for user 'ops'"),
     (["batch", "results", "nonsense"], {}, "ID: found 'nonsense'; expected a batch id"),
-    (["batch", "show", BATCH_ID], {}, "setting SAT_DB_DSN"),
-    (["batch", "show", BATCH_ID], {"SAT_DB_DSN": "very-secret nonsense"}, "expected a postgresql:// URL"),
+    (["alerts"], {}, "setting SAT_DB_DSN"),
+    (["alerts"], {"SAT_DB_DSN": "very-secret nonsense"}, "expected a postgresql:// URL"),
     (
-        ["batch", "list"],
+        ["alerts"],
         {"SAT_DB_DSN": "postgresql://u:very-secret@127.0.0.1:1/d"},
         "the application database cannot be reached",
     ),
@@ -416,21 +490,16 @@ def test_who_may_not_start_a_dag_is_told_which(
     assert ran.err.endswith(f"expected one who may trigger the DAG {dag_id}\n")
 
 
-def counts(*pairs: tuple[OrderState, int]) -> list[StateCount]:
-    """Counts by state."""
-    return [StateCount(state, orders, 0, 0) for state, orders in pairs]
-
-
 LOOKS = [
-    [],
-    counts((OrderState.QUOTED, 3)),
-    counts((OrderState.QUOTED, 3)),
-    counts((OrderState.SUCCEEDED, 2), (OrderState.FAILED, 1)),
+    summary_of(),
+    summary_of(("quoted", 3)),
+    summary_of(("quoted", 3)),
+    summary_of(("succeeded", 2), ("failed", 1)),
 ]
 
 
 def followed(
-    airflow: ScriptedAirflow, look: Callable[[], Any] = list, *, is_terminal: bool = False, **more: Any
+    airflow: ScriptedAirflow, look: Callable[[], Any] = summary_of, *, is_terminal: bool = False, **more: Any
 ) -> tuple[str | None, str]:
     """Follow the batch's run; returns its last state and what was shown."""
     out = Console(force_terminal=is_terminal, width=100, record=True, file=io.StringIO())
@@ -460,8 +529,8 @@ def test_a_moment_between_two_tasks_is_no_news() -> None:
     out = Console(width=100, record=True, file=io.StringIO())
     lines = Lines(out)
     for steps in (("intake",), (), ("validate",), (), ()):
-        lines.show(Seen("running", steps, ()))
-    lines.show(Seen("success", (), ()))
+        lines.show(Seen("running", steps, {}))
+    lines.show(Seen("success", (), {}))
     assert out.export_text().splitlines() == ["running: intake", "running: validate", "success"]
 
 
