@@ -133,5 +133,7 @@ def offered_to(person: Person, state: OrderState) -> tuple[list[Act], list[str]]
     own = [act for act in acts if act.is_allowed(person)]
     if CANCEL in own:
         own.remove(WITHDRAW)
-    lacking = {" / ".join(act.rights) for act in acts if not act.is_allowed(person)}
-    return own, sorted(lacking)
+    missing = {frozenset(act.rights) for act in acts if not act.is_allowed(person)}
+    # A right that would do for all of it is enough to name.
+    lacking = [rights for rights in missing if not any(other < rights for other in missing)]
+    return own, sorted(" / ".join(sorted(rights)) for rights in lacking)

@@ -12,7 +12,7 @@ from sat_hook.application.order_details import HistoryEntry
 from sat_hook.domain.order_events import HoldReason, RejectionReason
 from sat_hook.domain.people import user_named
 from sat_hook.web.console.language import Wording
-from sat_hook.web.console.words import HOLDS, Words
+from sat_hook.web.console.words import HOLDS, REJECTIONS, Words
 
 UNKNOWN = "–"
 
@@ -64,23 +64,6 @@ EVENTS: Mapping[str, Words] = {
     "FailedByOperator": Words(_("Decided by a person: not paid. %(reason)s"), "bad"),
 }
 """Every type of event of an order."""
-
-REJECTIONS: Mapping[RejectionReason, str] = {
-    RejectionReason.UNKNOWN_PRODUCT: _("SAT does not list this product"),
-    RejectionReason.INACTIVE_PRODUCT: _("the product is not for sale now"),
-    RejectionReason.UNREADABLE_PRODUCT: _("SAT's listing of the product cannot be read"),
-    RejectionReason.NO_PRICE: _("the product has no price"),
-    RejectionReason.CLIENT_NUMBER_SHAPE: _("the number does not look like one for this product"),
-    RejectionReason.AMOUNT_MISSING: _("the amount is missing"),
-    RejectionReason.AMOUNT_NOT_ALLOWED: _("this product takes no amount"),
-    RejectionReason.AMOUNT_BOUNDS: _("the amount is too small or too large"),
-    RejectionReason.ABOVE_MAXIMUM: _("the price is above the most that the row allows"),
-    RejectionReason.INQUIRY_REFUSED: _("SAT gives no bill for this number"),
-    RejectionReason.INQUIRY_UNAVAILABLE: _("SAT could not be asked for the bill"),
-    RejectionReason.BATCH_REFUSED: _("the whole batch was refused"),
-    RejectionReason.INSUFFICIENT_FUNDS: _("the deposit was too small"),
-    RejectionReason.APPROVAL_REJECTED: _("the batch was not approved"),
-}
 
 _DETAILS = ("detail", "error_detail", "what")
 """Members that are shown below the sentence: SAT's words, or those of a check."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sat_hook.application.attention import NeedKind
 from sat_hook.application.batch_standing import BatchStanding
 from sat_hook.domain.order import OrderState
-from sat_hook.domain.order_events import HoldReason
+from sat_hook.domain.order_events import HoldReason, RejectionReason
 
 
 class Words(NamedTuple):
@@ -68,3 +68,23 @@ HOLDS: Mapping[HoldReason, str] = {
     HoldReason.APPROVAL: _("not approved"),
     HoldReason.LEFT_OUT: _("left out of an approval"),
 }
+
+REJECTIONS: Mapping[RejectionReason, str] = {
+    RejectionReason.UNKNOWN_PRODUCT: _("SAT does not list this product"),
+    RejectionReason.INACTIVE_PRODUCT: _("the product is not for sale now"),
+    RejectionReason.UNREADABLE_PRODUCT: _("SAT's listing of the product cannot be read"),
+    RejectionReason.NO_PRICE: _("the product has no price"),
+    RejectionReason.CLIENT_NUMBER_SHAPE: _("the number does not look like one for this product"),
+    RejectionReason.AMOUNT_MISSING: _("the amount is missing"),
+    RejectionReason.AMOUNT_NOT_ALLOWED: _("this product takes no amount"),
+    RejectionReason.AMOUNT_BOUNDS: _("the amount is too small or too large"),
+    RejectionReason.ABOVE_MAXIMUM: _("the price is above the most that the row allows"),
+    RejectionReason.INQUIRY_REFUSED: _("SAT gives no bill for this number"),
+    RejectionReason.INQUIRY_UNAVAILABLE: _("SAT could not be asked for the bill"),
+    RejectionReason.BATCH_REFUSED: _("the whole batch was refused"),
+    RejectionReason.INSUFFICIENT_FUNDS: _("the deposit was too small"),
+    RejectionReason.APPROVAL_REJECTED: _("the batch was not approved"),
+}
+
+WHY: Mapping[str, str] = {str(code): why for code, why in (*HOLDS.items(), *REJECTIONS.items())}
+"""Why an order is held or was never sent, by its reason's code."""

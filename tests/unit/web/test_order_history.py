@@ -15,7 +15,8 @@ from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_events import HoldReason, RejectionReason
 from sat_hook.web.console.language import Language, Wording
 from sat_hook.web.console.order_acts import acts_of
-from sat_hook.web.console.order_history import EVENTS, REJECTIONS, moments_of
+from sat_hook.web.console.order_history import EVENTS, moments_of
+from sat_hook.web.console.words import REJECTIONS
 
 INDONESIAN, ENGLISH = Wording(Language.INDONESIAN), Wording(Language.ENGLISH)
 BASES = {Event, order_events.SentOrderEvent, order_events.SignedStatus}
