@@ -7,8 +7,9 @@ connection is discarded. Settings are applied in each transaction, so they also 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import psycopg2
 from psycopg2 import errors
@@ -33,6 +34,25 @@ SILENCE = {
 IDLE_CONNECTIONS_KEPT = 4
 # Server settings of a listening connection: it must stay open when idle for hours, whatever the defaults are.
 LISTENING = {"idle_session_timeout": "0", "tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10"}
+
+
+class _Cursor(psycopg2.extensions.cursor):
+    """Refuses a NUL in a text as the server refuses other values; psycopg2 raises a ValueError for it."""
+
+    def execute(self, query: Any, vars: Any = None) -> None:
+        try:
+            super().execute(query, vars)
+        except ValueError as error:
+            if not _has_nul(vars):
+                raise
+            raise psycopg2.DataError("a text holds a NUL") from error
+
+
+def _has_nul(given: Any) -> bool:
+    if isinstance(given, str):
+        return "\0" in given
+    values = given.values() if isinstance(given, Mapping) else given
+    return isinstance(values, Iterable) and not isinstance(values, bytes) and any(map(_has_nul, values))
 
 
 class Database:
@@ -141,7 +161,7 @@ class Database:
 
     def _connect(self, dsn: str) -> Connection:
         try:
-            return psycopg2.connect(dsn)
+            return psycopg2.connect(dsn, cursor_factory=_Cursor)
         except psycopg2.OperationalError as error:
             raise _unavailable("cannot be reached", error) from error
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Annotated, cast
 
 from fastapi import Body, Depends, Path, Query, Request
+from pydantic import BeforeValidator
 
 from sat_hook.application.approvals import Approvals
 from sat_hook.application.batch_reports import BatchReports
@@ -146,6 +148,11 @@ SubmissionsDep = Annotated[Submissions, Depends(_submissions)]
 AccountPath = Annotated[str, Path(max_length=200)]
 AccountQuery = Annotated[
     str | None, Query(max_length=200, description="an account's name, or its Airflow connection")
+]
+DayQuery = Annotated[
+    date | None,
+    BeforeValidator(lambda text: text or None),  # a form sends an empty text
+    Query(ge=date(2000, 1, 1), le=date(2999, 12, 31)),
 ]
 BatchId = Annotated[str, Path(pattern="^B[A-Z2-7]{25}$")]
 RequestId = Annotated[str, Path(pattern="^S[A-Z2-7]{31}$")]

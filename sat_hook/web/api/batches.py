@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query, Request, Response
@@ -38,6 +38,7 @@ from sat_hook.web.dependencies import (
     BatchId,
     BatchReportsDep,
     CurrentPerson,
+    DayQuery,
     DecisionsDep,
     DeliveriesDep,
     ListingsDep,
@@ -85,8 +86,8 @@ def list_batches(
     standing: BatchStanding | None = None,
     maker: Annotated[str | None, Query(max_length=200)] = None,
     account: AccountQuery = None,
-    first_day: Annotated[date | None, Query(description="submitted on this day (WIB) or later")] = None,
-    last_day: Annotated[date | None, Query(description="submitted on this day (WIB) or earlier")] = None,
+    first_day: Annotated[DayQuery, Query(description="submitted on this day (WIB) or later")] = None,
+    last_day: Annotated[DayQuery, Query(description="submitted on this day (WIB) or earlier")] = None,
     cursor: Cursor = None,
     limit: Limit = USUAL_PAGE,
 ) -> Page[Batch]:

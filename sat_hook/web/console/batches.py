@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query
@@ -23,6 +23,7 @@ from sat_hook.web.dependencies import (
     BatchId,
     BatchReportsDep,
     BatchStartsDep,
+    DayQuery,
     DecisionsDep,
     ListingsDep,
     RunsDep,
@@ -58,8 +59,8 @@ def list_batches(
     standing: Annotated[str, Query(pattern="^[a-z_]{0,30}$")] = "",
     maker: _Text = "",
     account: _Text = "",
-    since: Annotated[str, Query(pattern=r"^(\d{4}-\d\d-\d\d)?$")] = "",
-    until: Annotated[str, Query(pattern=r"^(\d{4}-\d\d-\d\d)?$")] = "",
+    since: DayQuery = None,
+    until: DayQuery = None,
     cursor: str | None = None,
 ) -> Response:
     """Batches by file, reference, state, maker, account and day; the newest first."""
@@ -68,16 +69,16 @@ def list_batches(
         "standing": standing,
         "maker": maker,
         "account": account,
-        "since": since,
-        "until": until,
+        "since": since or "",
+        "until": until or "",
     }
     query = BatchQuery(
         text=text.strip() or None,
         standing=BatchStanding(standing) if standing in list(BatchStanding) else None,
         maker=maker.strip() or None,
         account=account or None,
-        since=midnight(date.fromisoformat(since)) if since else None,
-        before=midnight(date.fromisoformat(until) + timedelta(days=1)) if until else None,
+        since=None if since is None else midnight(since),
+        before=None if until is None else midnight(until) + timedelta(days=1),
     )
     found = listings.batches(query, site.person, cursor=cursor)
     return site.page(
