@@ -4,6 +4,8 @@
 2. It has a user, whom the host names.
 3. Its body is within the size limit.
 
+Responses are for this user now: no browser or proxy keeps them, unless a route says otherwise.
+
 The body is not read before these checks pass. Each route then checks the right it needs. Mounted apps, for
 example the callback receiver, have their own rules.
 """
@@ -15,8 +17,9 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, HTTPException, Request
+from starlette.datastructures import MutableHeaders
 from starlette.routing import BaseRoute, Match, Mount
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sat_hook.web.host import Host, User
 
@@ -57,7 +60,8 @@ class RequestGuard:
         request = Request(scope)
         refuse_cross_site(request, self._host.base_url())
         request.state.sat_user = await self._host.user_of(request)
-        await self._app(scope, _limited(request, receive, self._host.settings().maximum.file_bytes), send)
+        most_bytes = self._host.settings().maximum.file_bytes
+        await self._app(scope, _limited(request, receive, most_bytes), _never_kept(send))
 
     def _is_guarded(self, scope: Scope) -> bool:
         return any(
@@ -112,6 +116,15 @@ def _host_of(url: str) -> str:
         if parts.scheme in (scheme, ""):
             host = host.removesuffix(port)
     return host
+
+
+def _never_kept(send: Send) -> Send:
+    async def send_with_header(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).setdefault("Cache-Control", "no-store")
+        await send(message)
+
+    return send_with_header
 
 
 def _limited(request: Request, receive: Receive, most_bytes: int) -> Receive:

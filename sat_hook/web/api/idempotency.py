@@ -18,6 +18,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sat_hook.application.rights import Right
 from sat_hook.store.idempotency import (
     MAXIMUM_ANSWER_BYTES,
     MAXIMUM_KEY_CHARACTERS,
@@ -66,7 +67,9 @@ class IdempotentRequests:
                 f"Idempotency-Key: expected once, 1 to {MAXIMUM_KEY_CHARACTERS} visible ASCII characters"
             )
         body = await _body_of(receive)
-        request = RequestKey(user.name, given[0], _digest(scope, body))
+        # Routes check rights, and a kept answer reaches no route: with other rights it is another request.
+        rights = await run_in_threadpool(self._host.rights_of, user)
+        request = RequestKey(user.name, given[0], _digest(scope, body, rights))
         remembered = RememberedRequests(self._host.store().database)
         begun = await run_in_threadpool(remembered.begin, request)
         if isinstance(begun, KeptAnswer):
@@ -172,10 +175,10 @@ def _received(body: bytes, receive: Receive) -> Receive:
     return receive_again
 
 
-def _digest(scope: Scope, body: bytes) -> str:
-    """What makes requests the same: their route with its query, and their body."""
-    digest = hashlib.sha256()
+def _digest(scope: Scope, body: bytes, rights: frozenset[Right]) -> str:
+    """What makes requests the same: their route with its query, their body, and the user's rights."""
+    digest, held = hashlib.sha256(), " ".join(sorted(rights))
     path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    for part in (path.encode("utf-8"), scope.get("query_string", b""), body):
+    for part in (path.encode("utf-8"), scope.get("query_string", b""), body, held.encode("ascii")):
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()

@@ -13,7 +13,7 @@ import httpx
 import psycopg2
 import pytest
 
-from sat_hook.application.rights import Right
+from sat_hook.application.rights import Right, RightsFileError
 from sat_hook.commands.handler import standing_of
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import StoreUnavailableError
@@ -104,6 +104,21 @@ async def test_a_key_is_of_one_request(client: httpx.AsyncClient, path: str, doc
     assert (reply.status_code, reply.json()["type"]) == (422, "idempotency_key_reused")
     own = await post(client, TOP_UPS, {**TOP_UP, "reference": "bank 2"}, user="carl")
     assert (own.status_code, own.json()["is_new"]) == (200, True)
+
+
+async def test_a_kept_answer_is_for_the_rights_of_then(client: httpx.AsyncClient, host: FakeHost) -> None:
+    """A user who has lost a right, or all of them with a broken file, is not given an old answer."""
+    await post(client, TOP_UPS, TOP_UP)
+    host.users["rosa"] = FakeUser("rosa", frozenset({Right.VIEW}))
+    reply = await post(client, TOP_UPS, TOP_UP)
+    assert (reply.status_code, reply.json()["type"]) == (422, "idempotency_key_reused")
+
+    def broken(user: Any) -> Any:
+        raise RightsFileError("the file cannot be read")
+
+    host.rights_of = broken  # type: ignore[method-assign]
+    reply = await post(client, TOP_UPS, TOP_UP)
+    assert (reply.status_code, reply.json()["type"]) == (403, "rights_unusable")
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "a b", "kéy".encode().decode("latin-1"), "\t"])

@@ -19,8 +19,9 @@ from tests.integration.web.test_who_did_what import ORDER, UnaskedSAT, fill
 from tests.orders import ACCOUNT, BATCH
 from tests.web_host import FakeAccounts, FakeHost, FakeUser
 
-ODD = ("a\0b", "2026-02-31", "9999-12-31", "9" * 20, "\u0663", "\"><script>alert(1)</script>")
-PLACES = {"batch_id": BATCH, "request_id": ORDER[2], "account": "x", "code": "x", "dag_id": "d", "run_id": "r"}
+ODD = ("a\0b", "2026-02-31", "9999-12-31", "9" * 20, "\u0663", '"><script>alert(1)</script>')
+PLACES = {"batch_id": BATCH, "request_id": ORDER[2], "account": "x"}
+OTHER_PLACES = {"code": "c", "dag_id": "d", "run_id": "r", "step": "s"}
 
 
 def _queries(dependant: Dependant) -> Iterator[str]:
@@ -32,7 +33,10 @@ def _queries(dependant: Dependant) -> Iterator[str]:
 def _pages(app: FastAPI) -> list[tuple[str, list[str]]]:
     """The address of each page that only reads, and what its query may name."""
     return [
-        (route.path.replace(":path", "").format(**PLACES), sorted(set(_queries(route.dependant))))
+        (
+            route.path.replace(":path", "").format(**PLACES, **OTHER_PLACES),
+            sorted(set(_queries(route.dependant))),
+        )
         for route in app.routes
         if isinstance(route, APIRoute) and "GET" in route.methods and "{draft_id}" not in route.path
         if route.path.startswith("/console")

@@ -140,6 +140,17 @@ async def test_a_body_is_limited(is_declared: bool) -> None:
     assert sum(given) <= (0 if is_declared else MAXIMUM_JSON_BYTES + 65_536)
 
 
+async def test_no_browser_keeps_an_answer() -> None:
+    """The next user of a shared computer, and a proxy, find no page of another user."""
+    async with _client(_small()) as client:
+        for reply in (
+            await client.get("/look", headers=COOKIE),
+            await client.post("/act", headers={"authorization": "Bearer ops"}, json={"reason": "r"}),
+            await client.post("/act", headers={"authorization": "Bearer ops"}, json=1),
+        ):
+            assert reply.headers["cache-control"] == "no-store", reply.status_code
+
+
 async def test_what_is_mounted_is_not_guarded() -> None:
     """SAT's callbacks come without cookie and token, and with whatever headers SAT likes."""
     reached: list[str] = []
