@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import Response
+from pydantic import StringConstraints
 
 from sat_hook.application.batch_details import BatchDetails, BatchStep
 from sat_hook.application.batch_standing import BatchQuery, BatchStanding
@@ -31,7 +32,7 @@ from sat_hook.web.dependencies import (
 
 router = APIRouter(prefix="/batches")
 
-_Text = Annotated[str, Query(max_length=128)]
+_Text = Annotated[str, StringConstraints(strip_whitespace=True), Query(max_length=128)]
 
 SEGMENTS = (
     ("good", (OrderState.SUCCEEDED,)),
@@ -73,9 +74,9 @@ def list_batches(
         "until": until or "",
     }
     query = BatchQuery(
-        text=text.strip() or None,
+        text=text or None,
         standing=BatchStanding(standing) if standing in list(BatchStanding) else None,
-        maker=maker.strip() or None,
+        maker=maker or None,
         account=account or None,
         since=None if since is None else midnight(since),
         before=None if until is None else midnight(until) + timedelta(days=1),

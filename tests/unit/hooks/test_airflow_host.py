@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from starlette.requests import Request
 
 with warnings.catch_warnings():
     # Airflow's API server imports what its own libraries call outdated.
@@ -27,5 +26,5 @@ with warnings.catch_warnings():
 def test_roles_are_those_of_the_auth_manager(more: dict[str, Any], roles: list[str]) -> None:
     """Airflow's auth managers keep one role by name, or several as objects."""
     user: Any = SimpleNamespace(get_name=lambda: "alice", **more)
-    found = AirflowUser(user, Request({"type": "http"}))
+    found = AirflowUser(user)
     assert (found.name, list(found.roles)) == ("alice", roles)
