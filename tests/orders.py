@@ -66,10 +66,10 @@ def change_of(
     return Change.of_order(stream_of(number).key, order, events, T0, evidence)
 
 
-def submitted(batch_id: str = BATCH) -> Change:
+def submitted(batch_id: str = BATCH, account: str = ACCOUNT) -> Change:
     """A change that begins a batch."""
     event = batch_events.BatchSubmitted(
-        account=ACCOUNT,
+        account=account,
         reference="a batch",
         source=batch_events.BatchSource.FILE,
         file_name="orders.csv",

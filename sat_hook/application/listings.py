@@ -227,6 +227,12 @@ class Listings:
             alerts=tuple(listings.alerts_about([f"event/{item.position}" for item in recorded])),
         )
 
+    def orders_named(self, reference: str, person: Person) -> tuple[OrderRow, ...]:
+        """The orders with this id, the submitter's or SAT's: several where accounts share ids."""
+        person.require(Right.VIEW)
+        found = self.installation.store().find_orders(reference)
+        return tuple(self.order(order.request_id, person).row for order in found)
+
     def deposits(self, person: Person, days: int = DEPOSIT_DAYS) -> tuple[DepositRow, ...]:
         """What each account's deposit holds, and how much of it is reserved."""
         person.require(Right.VIEW)

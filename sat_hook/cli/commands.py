@@ -24,7 +24,6 @@ from sat_hook.cli import (
     replay,
     settlement_preview,
 )
-from sat_hook.shipped import shipped
 
 app = typer.Typer(
     name="sat",
@@ -62,6 +61,8 @@ app.command("resume")(account.resume)
 @app.command("dags-folder")
 def dags_folder() -> None:
     """Print the folder of this release's DAGs, for Airflow's dags_folder or a bundle."""
+    from sat_hook.shipped import shipped
+
     print(shipped("dags"))
 
 

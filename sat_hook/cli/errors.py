@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import Self
+
+FULL_PACKAGE = "the full package, sat-bulk-orders: the command works on the database, or on files, by itself"
+ONLY_IN_THE_FULL_PACKAGE = "sat_hook.plugin"
 
 
 class CommandError(Exception):
@@ -44,6 +48,8 @@ def sentence_for(error: Exception) -> str | None:
     """Return one line for ``error``, or None for a defect of ours, which gets its traceback."""
     if isinstance(error, CommandError):
         return str(error)
+    if isinstance(error, ModuleNotFoundError) and find_spec(ONLY_IN_THE_FULL_PACKAGE) is None:
+        return f"this command: found an installation of sat-command; expected {FULL_PACKAGE}"
     for module_name, names in _SPEAKING.items():
         module = sys.modules.get(module_name)
         if module is not None and isinstance(error, tuple(getattr(module, name) for name in names)):

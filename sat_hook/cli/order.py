@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sat_hook.cli.accounts import account_in_log
-from sat_hook.cli.context import airflow_of, console, settings_of, store_of
+from sat_hook.cli.context import airflow_of, console, settings_of
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.formatting import MAXIMUM_LISTED, STYLES, Columns, facts, moment, rupiah
 from sat_hook.cli.options import Reason
 from sat_hook.domain.masking import masked_number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
-    from sat_hook.cli.settings import CommandSettings
-    from sat_hook.domain.event_record import RecordedEvent
-    from sat_hook.domain.order import Order
-    from sat_hook.store.callbacks import CallbackSeen
+    from sat_hook.cli.airflow_api import AirflowApi
 
 ORDERS = Columns("order", "state", "since (WIB)", "account", "batch", ">row", ">quoted", "reason")
 RESOLUTIONS = ("succeeded", "failed", "resend")
@@ -51,29 +48,27 @@ def list_orders(
     limit: Annotated[int, typer.Option(help="How many", min=1, max=MAXIMUM_LISTED)] = 50,
 ) -> None:
     """List the orders of all batches that wait for a person, longest wait first."""
-    from sat_hook.domain.order import OrderState
+    from sat_hook.domain.order_state import OrderState
 
-    names = [state.value for state in OrderState]
+    names = [known.value for known in OrderState]
     for name in state or ():
         if name not in names:
             raise CommandError.at("--state", repr(name), "one of " + ", ".join(names))
-    states = [OrderState(name) for name in state or FOR_PEOPLE]
-    settings = settings_of(context)
-    with store_of(settings) as store:
-        counts = store.count_standing(states, account)
-        if account is not None and not counts:
-            account = account_in_log(settings, account)
-            counts = store.count_standing(states, account)
-        found = store.orders_standing(states, account, limit)
-    out = console()
-    if not counts:
+    states, out = state or FOR_PEOPLE, console()
+    with airflow_of(settings_of(context)) as api:
+        found = api.listed("orders", limit=limit, state=states, account=account)
+        if len(found) > limit:
+            numbers = [_counted(api, name, account) for name in states]
+        else:
+            standing = Counter(order["state"] for order in found)
+            numbers = [f"{standing[name]:,} {name}" for name in states if standing[name]]
+    if not found:
         whose = f" of account {account}" if account else ""
-        out.print(f"No order{whose} is {' or '.join(s.value for s in states)}", markup=False)
+        out.print(f"No order{whose} is {' or '.join(states)}", markup=False)
         return
-    _print_orders(out, found)
-    shown = f"the first {len(found):,} of " if len(found) < sum(counts.values()) else ""
-    by_state = ", ".join(f"{count:,} {state.value}" for state, count in counts.items())
-    out.print(f"{shown}{by_state}. One of them: sat order show ID")
+    _print_orders(out, found[:limit])
+    shown = f"the first {limit:,} of " if len(found) > limit else ""
+    out.print(f"{shown}{', '.join(filter(None, numbers))}. One of them: sat order show ID")
 
 
 @app.command("show")
@@ -82,19 +77,15 @@ def show(
     reference: Annotated[str, typer.Argument(metavar="ID", help="A request id, or the submitter's order id")],
 ) -> None:
     """Show an order's history: its events and the callbacks between them. Numbers are masked."""
-    from sat_hook.domain.event_record import StreamId, StreamKind
-    from sat_hook.store.callbacks import PostgresCallbackInbox
-
     out = console()
-    with store_of(settings_of(context)) as store:
-        orders = store.find_orders(reference.strip())
-        if not orders:
+    with airflow_of(settings_of(context)) as api:
+        found = _orders_named(api, reference)
+        if not found:
             raise CommandError.at("ID", f"no order {reference!r}", "a request id or an order id in the log")
-        inbox = PostgresCallbackInbox(store.database)
-        for found in orders:
-            events = store.read_stream(StreamId(StreamKind.ORDER, found.request_id))
-            _print_facts(out, found)
-            _print_timeline(out, found, events, inbox.seen_of(found.account, found.request_id))
+        for order in found:
+            details = api.read("orders", order["request_id"])
+            _print_facts(out, details["order"])
+            _print_timeline(out, details)
 
 
 @app.command("resolve")
@@ -105,12 +96,11 @@ def resolve(
     reason: Reason,
 ) -> None:
     """Decide an escalated order. Later signed evidence that contradicts you is recorded."""
-    settings = settings_of(context)
     if resolution not in RESOLUTIONS:
         raise CommandError.at("--as", repr(resolution), " or ".join(RESOLUTIONS))
-    found = _the_order(settings, reference)
-    with airflow_of(settings) as airflow:
-        standing = airflow.act("orders", found.request_id, "resolve", reason=reason, **{"as": resolution})
+    with airflow_of(settings_of(context)) as api:
+        found = _the_order(api, reference)
+        standing = api.act("orders", found["request_id"], "resolve", reason=reason, **{"as": resolution})
     then = (
         "; order_recovery asks SAT for it within minutes, and sends it if SAT still does not know it"
         if resolution == "resend"
@@ -151,23 +141,24 @@ def withdraw(
     reason: Reason,
 ) -> None:
     """End an unsent order, held or not. An order that may have been sent is refused."""
-    settings = settings_of(context)
-    found = _the_order(settings, reference)
-    with airflow_of(settings) as airflow:
-        airflow.act("orders", found.request_id, "withdraw", reason=reason)
-    console().print(f"order {found.order_id} is withdrawn and will not be sent")
+    with airflow_of(settings_of(context)) as api:
+        found = _the_order(api, reference)
+        api.act("orders", found["request_id"], "withdraw", reason=reason)
+    console().print(f"order {found['order_id']} is withdrawn and will not be sent")
 
 
 def _decide_held(context: typer.Context, reference: str, decision: str, reason: str) -> dict[str, Any]:
-    settings = settings_of(context)
-    found = _the_order(settings, reference)
-    with airflow_of(settings) as airflow:
-        return airflow.act("orders", found.request_id, decision, reason=reason)
+    with airflow_of(settings_of(context)) as api:
+        return api.act("orders", _the_order(api, reference)["request_id"], decision, reason=reason)
 
 
-def _the_order(settings: CommandSettings, reference: str) -> Order:
-    with store_of(settings) as store:
-        found = store.find_orders(reference.strip())
+def _orders_named(api: AirflowApi, reference: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = api.read("orders", "named", reference=reference.strip())["items"]
+    return found
+
+
+def _the_order(api: AirflowApi, reference: str) -> dict[str, Any]:
+    found = _orders_named(api, reference)
     if len(found) != 1:
         raise CommandError.at(
             "ID",
@@ -177,41 +168,50 @@ def _the_order(settings: CommandSettings, reference: str) -> Order:
     return found[0]
 
 
-def _reason_of(order: Order) -> str:
-    reason = " ".join(part for part in (order.reason_code, order.reason_detail) if part)
-    return reason.replace(order.client_number, masked_number(order.client_number))
+def _counted(api: AirflowApi, state: str, account: str | None) -> str:
+    """How many orders are in a state. Airflow counts only states that few orders are in."""
+    page = api.read("orders", state=state, account=account, counted="true", limit="1")
+    if page["count"] is None:
+        return f"many {state}"
+    more = "more than " if page["is_more"] else ""
+    return f"{more}{page['count']:,} {state}" if page["count"] else ""
 
 
-def _print_orders(out: Console, found: Sequence[tuple[Order, datetime]]) -> None:
+def _reason_of(order: Mapping[str, Any]) -> str:
+    reason = " ".join(part for part in (order["reason_code"], order["reason"]) if part)
+    return reason.replace(order["client_number"], masked_number(order["client_number"]))
+
+
+def _print_orders(out: Console, found: Sequence[Mapping[str, Any]]) -> None:
     table = ORDERS.table()
-    for order, since in found:
+    for order in found:
         table.add(
-            order.order_id,
-            order.state.value,
-            moment(since)[:16],
-            order.account,
-            order.batch_id,
-            str(order.row_number),
-            rupiah(order.quote_rupiah),
+            order["order_id"],
+            order["state"],
+            moment(datetime.fromisoformat(order["changed_at"]))[:16],
+            order["account"],
+            order["batch_id"],
+            str(order["row_number"]),
+            rupiah(order["quote_rupiah"]),
             _reason_of(order),
-            style=STYLES[order.state],
+            style=STYLES.get(order["state"], ""),
         )
     out.print(table)
 
 
-def _print_facts(out: Console, order: Order) -> None:
+def _print_facts(out: Console, order: Mapping[str, Any]) -> None:
     from rich.text import Text
 
-    reason = _reason_of(order)
+    reason, state = _reason_of(order), order["state"]
     shown: list[tuple[str, str | Text]] = [
-        ("order", order.order_id),
-        ("request id", order.request_id),
-        ("account", order.account),
-        ("batch", f"{order.batch_id} row {order.row_number}"),
-        ("product", f"{order.product_code} for {masked_number(order.client_number)}"),
-        ("state", Text(order.state.value, STYLES[order.state])),
-        ("quoted", rupiah(order.quote_rupiah)),
-        ("charged", rupiah(0 if order.state.value == "failed" else order.charged_rupiah)),
+        ("order", order["order_id"]),
+        ("request id", order["request_id"]),
+        ("account", order["account"]),
+        ("batch", f"{order['batch_id']} row {order['row_number']}"),
+        ("product", f"{order['product_code']} for {masked_number(order['client_number'])}"),
+        ("state", Text(state, STYLES.get(state, ""))),
+        ("quoted", rupiah(order["quote_rupiah"])),
+        ("charged", rupiah(0 if state == "failed" else order["charged_rupiah"])),
     ]
     if reason:
         shown.append(("reason", reason))
@@ -219,15 +219,13 @@ def _print_facts(out: Console, order: Order) -> None:
         out.print(line)
 
 
-def _print_timeline(
-    out: Console, order: Order, events: list[RecordedEvent], seen: list[CallbackSeen]
-) -> None:
+def _print_timeline(out: Console, details: Mapping[str, Any]) -> None:
     from rich.text import Text
 
     from sat_hook.cli.timeline import timeline
 
     out.print()
-    for line in timeline(order, events, seen):
+    for line in timeline(details["history"], details["callbacks"]):
         text = Text.assemble(
             (f"{line.when} WIB  ", "dim"),
             (f"{line.name:<22}", "cyan" if line.name.startswith("·") else "bold"),

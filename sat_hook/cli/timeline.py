@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sat_hook.cli.formatting import moment, rupiah
-from sat_hook.domain.event import UnknownEventError
-from sat_hook.domain.event_record import RecordedEvent
-from sat_hook.domain.masking import masked_number
-from sat_hook.domain.order import Order
-from sat_hook.store.callbacks import CallbackSeen
 
 MAXIMUM_TEXT_CHARACTERS = 160
 
@@ -27,6 +21,8 @@ _SHOWN = frozenset(
     }
 )  # fmt: skip
 """Members of events that are shown. Bodies, fields, names and digests stay in the log."""
+
+_MOMENTS = frozenset({"fulfilled_at", "send_before", "valid_until"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,46 +40,43 @@ class Line:
         return moment(self.at)
 
 
-def timeline(order: Order, events: Sequence[RecordedEvent], callbacks: Iterable[CallbackSeen]) -> list[Line]:
-    """Return events and callbacks in the order they were recorded."""
+def timeline(history: Iterable[Mapping[str, Any]], callbacks: Iterable[Mapping[str, Any]]) -> list[Line]:
+    """Return an order's events and callbacks, as the API has them, by time."""
     lines = [
         Line(
-            recorded.recorded_at,
-            f"{recorded.version} {recorded.type_name}",
-            _detail(order, recorded),
-            f"{recorded.provenance.actor} · {recorded.provenance.cause}",
+            datetime.fromisoformat(entry["at"]),
+            f"{entry['version']} {entry['kind']}",
+            _detail(entry["parameters"]),
+            f"{entry['actor']} · {entry['cause']}",
         )
-        for recorded in events
+        for entry in history
     ]
     lines += [
-        Line(seen.received_at, "· callback", _of_callback(seen), seen.remote_address or "unknown source")
+        Line(
+            datetime.fromisoformat(seen["received_at"]),
+            "· callback",
+            _of_callback(seen),
+            seen["remote_address"] or "unknown source",
+        )
         for seen in callbacks
     ]
     return sorted(lines, key=lambda line: line.at)
 
 
-def _detail(order: Order, recorded: RecordedEvent) -> str:
-    try:
-        event = recorded.event
-    except UnknownEventError:
-        return "of another release"
-    shown = [
+def _detail(parameters: Mapping[str, Any]) -> str:
+    return ", ".join(
         f"{_label(name)} {_value(name, value)}"
-        for name, value in event
+        for name, value in parameters.items()
         if name in _SHOWN and value is not None and value != ""
-    ]
-    text = ", ".join(shown)
-    if order.client_number:
-        # Reasons are sentences, and may quote the number they are about.
-        text = text.replace(order.client_number, masked_number(order.client_number))
-    return text
+    )
 
 
-def _of_callback(seen: CallbackSeen) -> str:
-    parts = [f"verified with key {seen.key_fingerprint}"]
-    if seen.repeats and seen.last_repeat_at is not None:
-        parts.append(f"came {seen.repeats} more times, last at {moment(seen.last_repeat_at)}")
-    if seen.is_waiting:
+def _of_callback(seen: Mapping[str, Any]) -> str:
+    parts = [f"verified with key {seen['key_fingerprint']}"]
+    if seen["repeats"] and seen["last_repeat_at"] is not None:
+        last = moment(datetime.fromisoformat(seen["last_repeat_at"]))
+        parts.append(f"came {seen['repeats']} more times, last at {last}")
+    if seen["is_waiting"]:
         parts.append("waits for a status check")
     return ", ".join(parts)
 
@@ -95,10 +88,8 @@ def _label(name: str) -> str:
 def _value(name: str, value: Any) -> str:
     if name.endswith("_rupiah"):
         return rupiah(value)
-    if isinstance(value, datetime):
-        return moment(value)
-    if isinstance(value, StrEnum):
-        return value.value
+    if name in _MOMENTS:
+        return moment(datetime.fromisoformat(value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = " ".join(str(value).split())

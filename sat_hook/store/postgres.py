@@ -159,20 +159,6 @@ class PostgresEventStore:
         rows = run(self.database, self._orders.find_order, reference=reference)
         return [Order.model_validate_json(row[0]) for row in rows]
 
-    def orders_standing(
-        self, states: Sequence[OrderState], account: str | None, limit: int
-    ) -> list[tuple[Order, datetime]]:
-        """Orders of all batches in these states, and since when (UTC); the longest first."""
-        names = [state.value for state in states]
-        rows = run(self.database, self._orders.orders_standing, states=names, account=account, limit=limit)
-        return [(Order.model_validate_json(row[0]), row[1]) for row in rows]
-
-    def count_standing(self, states: Sequence[OrderState], account: str | None) -> dict[OrderState, int]:
-        """How many orders of all batches are in these states; empty states are left out."""
-        names = [state.value for state in states]
-        counts = dict(run(self.database, self._orders.count_standing, states=names, account=account))
-        return {state: counts[state.value] for state in OrderState if state.value in counts}
-
     def accounts_with_batches(self) -> list[str]:
         """The accounts that ever had a batch, by name."""
         return [row[0] for row in run(self.database, self._accounts.accounts_with_batches)]

@@ -55,19 +55,3 @@ FROM sat.orders
 WHERE account = :account AND state = ANY (:states) AND request_id > :after_request_id
 ORDER BY request_id
 LIMIT :limit;
-
--- name: orders_standing(states, account, limit)
--- Orders of all batches in some states, those that have been so the longest first, and since when.
-SELECT orders.document::text, events.occurred_at
-FROM sat.orders
-JOIN sat.events ON events.stream = 'order/' || orders.request_id AND events.version = orders.version
-WHERE orders.state = ANY (:states) AND (:account::text IS NULL OR orders.account = :account)
-ORDER BY events.position
-LIMIT :limit;
-
--- name: count_standing(states, account)
--- How many orders of all batches are in each of some states.
-SELECT state, count(*)
-FROM sat.orders
-WHERE state = ANY (:states) AND (:account::text IS NULL OR account = :account)
-GROUP BY state;

@@ -1,4 +1,4 @@
-"""The wheel, as another team installs it: beside its dependencies, far from any checkout."""
+"""The wheels, as another team installs them: beside their dependencies, far from any checkout."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from importlib.metadata import PathDistribution, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.deployment.composition import CHECKOUT
+from tests.unit.cli.scripted_airflow import BATCH_ID, PASSWORD, scripted_airflow
 
 _LOOK = """
 import importlib.util, json
@@ -41,14 +44,28 @@ print(json.dumps({
 """
 
 
+def built(project: Path, folder: Path) -> Path:
+    """The wheel of a project."""
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--wheel-dir", str(folder), str(project)], check=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def installed(wheel: Path, environment: Path) -> tuple[Path, Path]:
+    """The interpreter and the packages' folder of a new environment with the wheel alone."""
+    venv.create(environment)
+    python = environment / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, str(wheel)], check=True)
+    (site,) = environment.glob("lib/python*/site-packages")
+    return python, site
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--wheel-dir", str(folder), str(CHECKOUT)], check=True)
-    (built,) = folder.glob("*.whl")
-    return built
+    return built(CHECKOUT, tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_wheel_installs_one_package(wheel: Path) -> None:
@@ -70,12 +87,7 @@ def test_an_installed_wheel_brings_everything_to_airflow(wheel: Path, tmp_path: 
 
     The dependencies are those of this environment; the package itself comes from the wheel alone.
     """
-    environment = tmp_path / "venv"
-    venv.create(environment)
-    python = environment / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, str(wheel)], check=True)
-    (site,) = environment.glob("lib/python*/site-packages")
+    python, site = installed(wheel, tmp_path / "venv")
     for item in Path(sysconfig.get_path("purelib")).iterdir():
         if "sat_bulk_orders" not in item.name and not (site / item.name).exists():
             (site / item.name).symlink_to(item)
@@ -108,3 +120,80 @@ def test_an_installed_wheel_brings_everything_to_airflow(wheel: Path, tmp_path: 
         "statements": True,
         "besides": [],
     }
+
+
+def test_the_command_alone_runs_on_a_laptop(tmp_path: Path) -> None:
+    """Beside nothing but the dependencies that its wheel declares: no Airflow, database driver or pandas.
+
+    What works through the API does all it does; what needs the database says which package has it.
+    """
+    python, site = installed(built(CHECKOUT / "packaging" / "sat-command", tmp_path), tmp_path / "venv")
+    for name in dependencies_of(site):
+        for file in distribution(name).files or ():
+            target = site / file.parts[0]
+            if file.parts[0] not in ("..", "__pycache__") and not target.exists():
+                target.symlink_to(str(distribution(name).locate_file(file.parts[0])))
+    assert not {"airflow", "psycopg2", "pandas", "fastapi"} & {item.name for item in site.iterdir()}
+    assert not (site / "sat_hook" / "plugin.py").exists()
+
+    with scripted_airflow() as airflow:
+        airflow.lists["/batches"] = lambda _: {"items": [LISTED], "next": None}
+        airflow.lists["/orders/named"] = lambda _: {"items": [], "next": None}
+        settings = {
+            "SAT_AIRFLOW_URL": airflow.url,
+            "SAT_AIRFLOW_USER": "ops",
+            "SAT_AIRFLOW_PASSWORD": PASSWORD,
+        }
+        (tmp_path / "orders.csv").write_bytes(b"order_id,product_code,client_number\n")
+
+        def sat(*words: str) -> subprocess.CompletedProcess[str]:
+            environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **settings}
+            command = [str(python.with_name("sat")), *words]
+            return subprocess.run(
+                command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+            )
+
+        for words, said in (
+            (("--help",), "projections"),
+            (("batch", "list"), "november.csv"),
+            (("batch", "submit", "orders.csv", "--wait"), "Rp260,000"),
+            (("batch", "watch", BATCH_ID, "--timeout", "1"), "Still running"),
+            (("batch", "results", BATCH_ID, "--output", "results.csv"), ""),
+        ):
+            ran = sat(*words)
+            assert said in ran.stdout, (words, ran.stderr)
+        assert "found 0 orders 'X'" in sat("order", "cancel", "X", "--reason", "a test").stderr
+        for words in (("db", "migrate"), ("alerts",), ("log", "verify"), ("dags-folder",)):
+            ran = sat(*words)
+            assert (ran.returncode, "the full package, sat-bulk-orders" in ran.stderr) == (2, True), (
+                ran.stderr
+            )
+            assert ran.stderr.count("\n") == 1, ran.stderr
+
+
+LISTED = {
+    "batch_id": BATCH_ID,
+    "state": "completed",
+    "account": "demo",
+    "file_name": "november.csv",
+    "rows": 5,
+    "orders": {"succeeded": 5},
+    "set_aside": 0,
+    "needs_rows": 0,
+    "quoted_rupiah": 260_000,
+    "run_paid_rupiah": 260_000,
+}
+
+
+def dependencies_of(site: Path) -> set[str]:
+    """The packages that the wheel in this folder requires, and those that they require."""
+    (metadata,) = site.glob("sat_command-*.dist-info")
+    found: set[str] = set()
+    wanted = list(PathDistribution(metadata).requires or ())
+    while wanted:
+        requirement = Requirement(wanted.pop())
+        is_wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if is_wanted and requirement.name not in found:
+            found.add(requirement.name)
+            wanted += distribution(requirement.name).requires or ()
+    return found

@@ -231,6 +231,7 @@ class Callback(Document):
 
     received_at: datetime
     key_fingerprint: str
+    remote_address: str
     repeats: int
     last_repeat_at: datetime | None
     is_waiting: bool

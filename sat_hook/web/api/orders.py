@@ -14,6 +14,7 @@ from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.held_orders import HeldDecision
 from sat_hook.pipeline.overrides import Resolution
 from sat_hook.store.listings import MAXIMUM_COUNTED, OrderFilter, OrderSort
+from sat_hook.web.api import models
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import (
     Cursor,
@@ -141,6 +142,19 @@ def export_orders(
     content = exports.export(replace(which, batch_id=batch_id), file_format, person)
     headers = as_download(f"orders.{file_format.value}")
     return Response(content, headers=headers, media_type=file_format.media_type)
+
+
+@router.get("/orders/named", **route(Right.VIEW))
+def list_orders_named(
+    reference: Annotated[
+        str, Query(min_length=1, max_length=200, description="a whole order id or request id")
+    ],
+    person: CurrentPerson,
+    listings: ListingsDep,
+) -> Page[models.Order]:
+    """List the orders with an id: several where accounts share order ids."""
+    found = listings.orders_named(reference, person)
+    return Page[models.Order](items=tuple(map(models.Order.model_validate, found)))
 
 
 @router.get("/orders/{request_id}", **route(Right.VIEW))

@@ -48,10 +48,11 @@ def filled(database: ApplicationDatabase) -> ApplicationDatabase:
     return database
 
 
+@pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize("reference", ["order-1", stream_of(1).key])
-def test_an_order_is_shown_with_its_life(run: Run, filled: ApplicationDatabase, reference: str) -> None:
+def test_an_order_is_shown_with_its_life(run: Run, api: dict[str, str], reference: str) -> None:
     """By either id: events in order, the callback among them, the number masked."""
-    ran = run("order", "show", reference, env={"SAT_DB_DSN": filled.reader_dsn})
+    ran = run("order", "show", reference, env=api)
     assert ran.code == 0, ran.err
     words = ("1 OrderReceived", "2 OrderValidated", "3 OrderSucceeded", "· callback", "key-1")
     places = [ran.out.index(word) for word in words]
@@ -63,9 +64,13 @@ def test_an_order_is_shown_with_its_life(run: Run, filled: ApplicationDatabase, 
     assert "08121000001" not in ran.out
 
 
-def test_an_unknown_order_is_a_mistake(run: Run, filled: ApplicationDatabase) -> None:
-    """One line."""
-    ran = run("order", "show", "nobody", env={"SAT_DB_DSN": filled.reader_dsn})
+@pytest.mark.usefixtures("filled")
+def test_an_unknown_order_is_a_mistake(run: Run, api: dict[str, str]) -> None:
+    """One line. The beginning of an id is not the id."""
+    assert run("order", "withdraw", "order-", "--reason", "a test", env=api).err.startswith(
+        "sat: ID: found 0 orders 'order-'; expected one order"
+    )
+    ran = run("order", "show", "nobody", env=api)
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "no order 'nobody'" in ran.err
 

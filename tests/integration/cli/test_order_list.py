@@ -15,11 +15,11 @@ from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
-from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, change_of, received
+from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, change_of, received, submitted
 from tests.unit.cli.running import Run, runner
-from tests.unit.cli.scripted_airflow import PASSWORD, scripted_airflow
 
 OTHER_BATCH = batch_id_of(ACCOUNT, "another batch")
+NORTHERN_BATCH = batch_id_of("north", "a batch")
 LONG_REASON = "72 hours without an end, " * 12
 
 
@@ -29,6 +29,7 @@ def waiting(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     database: ApplicationDatabase,
+    api: dict[str, str],
 ) -> Run:
     """The command, on a log with held orders of two accounts, an escalated one, and one more."""
     monkeypatch.chdir(tmp_path)
@@ -36,6 +37,8 @@ def waiting(
     dear = OrderHeld(reason=HoldReason.PRICE_ABOVE_QUOTE, detail="found 70,000", price_rupiah=70_000)
     with closing(Database(database.writer_dsn)) as opened:
         store = PostgresEventStore(opened)
+        batches = [submitted(), submitted(OTHER_BATCH), submitted(NORTHERN_BATCH, "north")]
+        assert not store.append(batches, BY_TEST, T0)
         for hours, change in enumerate(
             (
                 change_of(None, 1, received(1), OrderEscalated(reason=LONG_REASON)),
@@ -47,13 +50,11 @@ def waiting(
         ):
             assert not store.append([change], BY_TEST, T0 + timedelta(hours=hours))
     bare = runner(monkeypatch, capsys)
-    return lambda *words, **more: bare(
-        "order", "list", *words, env={"SAT_DB_DSN": database.reader_dsn, "COLUMNS": "300", **more}
-    )
+    return lambda *words: bare("order", "list", *words, env={**api, "COLUMNS": "300"})
 
 
 def _of_account(account: str, number: int, *events: OrderHeld) -> Change:
-    life = (received(number, account=account), *events)
+    life = (received(number, account=account, batch_id=NORTHERN_BATCH), *events)
     return Change.of_order(request_id_of(account, f"order-{number}"), None, life, T0)
 
 
@@ -66,7 +67,7 @@ def test_orders_that_wait_for_a_person_are_listed_the_longest_first(waiting: Run
         ["order-1", "escalated", "2026-11-02", "10:00", ACCOUNT, BATCH, "1"],
         ["order-2", "held", "2026-11-02", "11:00", ACCOUNT, OTHER_BATCH, "2"],
         ["order-3", "held", "2026-11-02", "12:00", ACCOUNT, BATCH, "3"],
-        ["order-5", "held", "2026-11-02", "14:00", "north", BATCH, "5"],
+        ["order-5", "held", "2026-11-02", "14:00", "north", NORTHERN_BATCH, "5"],
     ]
     assert ran.out.splitlines()[1].rstrip().endswith(LONG_REASON.rstrip())
     assert "business_duplicate for 0812*****02 as order-9" in ran.out
@@ -86,22 +87,20 @@ def test_the_list_can_be_narrowed(waiting: Run) -> None:
 
 
 def test_an_account_may_be_named_by_its_connection(waiting: Run) -> None:
-    """Airflow says whose it is; without Airflow the name is looked for in the log alone."""
-    with scripted_airflow() as airflow:
-        airflow.accounts = {"sat_north": "north"}
-        access = {
-            "SAT_AIRFLOW_URL": airflow.url,
-            "SAT_AIRFLOW_USER": "ops",
-            "SAT_AIRFLOW_PASSWORD": PASSWORD,
-        }
-        ran = waiting("--account", "sat_north", **access)
-    assert [line.split()[0] for line in ran.out.splitlines()[1:2]] == ["order-5"]
-    ran = waiting("--account", "sat_north", **access)
-    assert ran.out == "No order of account sat_north is held or escalated\n"
+    """Airflow knows whose it is, and refuses a name that is none."""
+    assert [row.split()[0] for row in waiting("--account", "sat_north").out.splitlines()[1:2]] == ["order-5"]
+    ran = waiting("--account", "sat_nowhere")
+    assert (ran.code, ran.err) == (2, "sat: account: found 'sat_nowhere'\n")
+
+
+def test_states_that_many_orders_are_in_are_not_counted(waiting: Run) -> None:
+    """A cut list says so all the same."""
+    ran = waiting("--state", "received", "--state", "held", "--limit", "1")
+    assert ran.out.splitlines()[-1].startswith("the first 1 of many received, 3 held. "), ran.err
 
 
 def test_nothing_to_do_is_said(waiting: Run) -> None:
-    """For an account that nobody has orders of, and for a state that no order is in."""
+    """For an account without orders, and for a state that no order is in."""
     assert waiting("--account", "south").out == "No order of account south is held or escalated\n"
     assert waiting("--state", "unknown").out == "No order is unknown\n"
 
