@@ -36,6 +36,7 @@ from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalRequested
 from sat_hook.domain.errors import StepError
 from sat_hook.domain.event_record import StreamId, StreamKind
+from sat_hook.domain.masking import masked_words
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.people import is_same_person, user_named
 from sat_hook.pipeline.account_rules import rules_of_account
@@ -102,7 +103,7 @@ class Approvals:
             waiting=waiting,
             left_out_orders=0 if left_out is None else left_out.shown.orders - left_out.rest.orders,
             left_out_by=None if left_out is None else left_out.approver,
-            left_out_reason=None if left_out is None else left_out.reason,
+            left_out_reason=None if left_out is None else masked_words(left_out.reason),
             products=tuple(products),
             largest=tuple(order_row(order, with_number=sees_numbers) for order in largest.orders),
             recipients_looked_at=fresh.looked_at,

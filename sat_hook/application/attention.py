@@ -16,6 +16,7 @@ from sat_hook.domain.batch_events import ApprovalRequested
 from sat_hook.domain.business_day import business_day, midnight
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.funds import available_rupiah
+from sat_hook.domain.masking import masked_words
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.people import user_named
 from sat_hook.pipeline.rules_page import rules_as_shown
@@ -282,7 +283,7 @@ def _account_row(store: ListingStore, standing: AccountStanding, connection: str
         account=standing.account,
         connection=connection,
         is_paused=standing.is_paused,
-        pause_reason=standing.pause_reason,
+        pause_reason=masked_words(standing.pause_reason or "") or None,
         paused_at=None if paused is None else paused.at,
         paused_by=None if paused is None else user_named(paused.actor) or paused.actor,
         last_callback_at=None if called_back is None else called_back[0],

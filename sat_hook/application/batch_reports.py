@@ -11,6 +11,7 @@ from sat_hook.application.rights import Right
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.identity import account_id_of
+from sat_hook.domain.masking import masked_words
 from sat_hook.pipeline.funding import missing_for
 from sat_hook.pipeline.progress import FOR_PEOPLE, BatchProgress, in_short, in_words, progress_of
 from sat_hook.pipeline.results import BatchSummary, ResultFile, render_results, summarise
@@ -139,10 +140,10 @@ def _figures(
         for_people=summary.orders_in(*FOR_PEOPLE),
         needs_in_words=summary.needs_in_words,
         refusal_code=batch.refusal_code,
-        refusal_message=batch.refusal_message,
+        refusal_message=masked_words(batch.refusal_message or "") or None,
         results_uri=batch.results_uri,
         results_position=batch.results_position,
-        pause_reason=pause_reason,
+        pause_reason=masked_words(pause_reason or "") or None,
         progress_in_words=None if progress is None else in_words(progress),
         progress_in_short=None if progress is None else in_short(progress),
     )

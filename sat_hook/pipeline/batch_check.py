@@ -22,6 +22,7 @@ from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.funds import BalanceObservation, available_rupiah
 from sat_hook.domain.guards import NO_RULES, AccountRules, Usage, amount_of, rule_on
 from sat_hook.domain.identity import account_id_of, batch_id_of, digest_of, request_id_of
+from sat_hook.domain.masking import masked_words
 from sat_hook.domain.order import Order, OrderState, evolve
 from sat_hook.domain.order_commands import Hold, OrderCommand, Quote, Receive, Reject
 from sat_hook.domain.order_decisions import decide
@@ -297,7 +298,9 @@ class _Check:
         remarks = sorted(self._remarks(free), key=_by_row)
         return BatchCheck(
             account=self._account,
-            pause_reason=standing.pause_reason if standing is not None and standing.is_paused else None,
+            pause_reason=masked_words(standing.pause_reason or "")
+            if standing is not None and standing.is_paused
+            else None,
             rows=self.rows,
             known_rows=sum(one.standing == RowVerdict.ALREADY_KNOWN.value for one in self.found),
             payable=len(self._quoted) + len(self._bills),

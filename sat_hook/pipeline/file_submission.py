@@ -8,6 +8,7 @@ from io import BytesIO
 from sat_hook.domain.batch_events import BatchSource, BatchStartPlanned, OrderFileMended
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import account_id_of, batch_id_of, digest_of
+from sat_hook.domain.masking import masked_words
 from sat_hook.domain.ports import Clock
 from sat_hook.pipeline.errors import AccountPausedError, SubmissionRefusedError
 from sat_hook.pipeline.intake import FileFindings, check_whole
@@ -125,6 +126,6 @@ def refuse_while_paused(store: EventStore, account: str) -> None:
     standing = store.load_account(account_id_of(account))
     if standing is not None and standing.is_paused:
         raise AccountPausedError(
-            f"account {account!r} is paused, so nothing is taken in: {standing.pause_reason}; submit the "
-            "file again once the account is resumed"
+            f"account {account!r} is paused, so nothing is taken in: "
+            f"{masked_words(standing.pause_reason or '')}; submit the file again once the account is resumed"
         )

@@ -14,6 +14,7 @@ from sat_hook.domain.account_rules import (
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.guards import NO_RULES, AccountRules
 from sat_hook.domain.legacy_events import EarlierRulesEvent
+from sat_hook.domain.masking import masked_words
 from sat_hook.pipeline.account_rules import dedup_horizon_seconds, origin_of_rules
 from sat_hook.pipeline.limits import RecoveryLimits
 from sat_hook.store.event_store import EventStore
@@ -66,7 +67,13 @@ def rules_as_shown(
         "origin": origin,
         "rules": shown,
         "dedup_horizon_hours": dedup_horizon_seconds(own, deployment) / SECONDS_PER_HOUR,
-        "proposal": None if proposal is None else {**proposal.model_dump(), "values": _all(proposal.values)},
+        "proposal": None
+        if proposal is None
+        else {
+            **proposal.model_dump(),
+            "values": _all(proposal.values),
+            "reason": masked_words(proposal.reason),
+        },
     }
 
 
@@ -84,7 +91,7 @@ def _origin(recorded: RecordedEvent | None) -> dict[str, Any]:
     if isinstance(event, AccountRulesConfirmed):
         text = (
             f"log position {position}: proposed by {event.proposed_by}, confirmed by {event.confirmed_by}, "
-            f"{recorded.recorded_at:%Y-%m-%d}: {event.reason}"
+            f"{recorded.recorded_at:%Y-%m-%d}: {masked_words(event.reason)}"
         )
     else:
         assert isinstance(event, AccountRulesAdopted)

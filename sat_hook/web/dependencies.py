@@ -7,7 +7,7 @@ from datetime import date
 from typing import Annotated, cast
 
 from fastapi import Body, Depends, Path, Query, Request
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from sat_hook.application.approvals import Approvals
 from sat_hook.application.batch_reports import BatchReports
@@ -149,11 +149,9 @@ AccountPath = Annotated[str, Path(max_length=200)]
 AccountQuery = Annotated[
     str | None, Query(max_length=200, description="an account's name, or its Airflow connection")
 ]
-DayQuery = Annotated[
-    date | None,
-    BeforeValidator(lambda text: text or None),  # a form sends an empty text
-    Query(ge=date(2000, 1, 1), le=date(2999, 12, 31)),
-]
+_Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
+# A form sends an empty text for a day that is not chosen.
+DayQuery = Annotated[_Day | None, BeforeValidator(lambda text: text or None), Query()]
 BatchId = Annotated[str, Path(pattern="^B[A-Z2-7]{25}$")]
 RequestId = Annotated[str, Path(pattern="^S[A-Z2-7]{31}$")]
 # The pipeline's rule for reasons applies to every action. This limit only protects against floods.

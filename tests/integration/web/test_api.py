@@ -161,6 +161,33 @@ async def test_numbers_are_masked_for_users_who_may_not_see_them(client: httpx.A
     assert [order["client_number"] for order in found] == [whole]
 
 
+async def test_a_number_in_a_reason_is_masked_everywhere(client: httpx.AsyncClient, host: FakeHost) -> None:
+    """People write numbers into reasons; users who may not see numbers read the reasons."""
+    number = host.store().load_orders([ORDER[4]])[ORDER[4]].client_number
+    reason = {"reason": f"the customer {number} asked for it"}
+    for path, more in (
+        ("/v1/accounts/sat_default/rules/proposals", {"changes": {"day_limit_orders": 9}}),
+        (f"/v1/orders/{ORDER[2]}/cancel", {}),
+        ("/v1/accounts/sat_default/pause", {}),
+        (f"/v1/batches/{BATCH}/withdraw", {}),
+    ):
+        assert (await client.post(path, json={**reason, **more})).status_code == 200, path
+    viewer = {"authorization": "Bearer view"}
+    for path in (
+        "/v1/account-standings",
+        "/v1/accounts/sat_default/rules",
+        f"/v1/batches/{BATCH}",
+        f"/v1/batches/{BATCH}/summary",
+        f"/v1/orders/{ORDER[2]}",
+        "/console/accounts",
+        f"/console/batches/{BATCH}",
+        f"/console/orders/{ORDER[2]}",
+    ):
+        reply = await client.get(path, headers=viewer)
+        assert (reply.status_code, number in reply.text) == (200, False), path
+        assert "the customer ***" in reply.text, path
+
+
 def requests_of(path: str, method: str) -> list[tuple[str, dict[str, Any]]]:
     """A valid request of an operation for each word that decides what it does."""
     found = []

@@ -19,7 +19,7 @@ from tests.integration.web.test_who_did_what import ORDER, UnaskedSAT, fill
 from tests.orders import ACCOUNT, BATCH
 from tests.web_host import FakeAccounts, FakeHost, FakeUser
 
-ODD = ("a\0b", "2026-02-31", "9999-12-31", "9" * 20, "\u0663", '"><script>alert(1)</script>')
+ODD = ("", "a\0b", "2026-02-31", "9999-12-31", "9" * 20, "\u0663", '"><script>alert(1)</script>')
 PLACES = {"batch_id": BATCH, "request_id": ORDER[2], "account": "x"}
 OTHER_PLACES = {"code": "c", "dag_id": "d", "run_id": "r", "step": "s"}
 
