@@ -45,6 +45,8 @@ def list_orders(
     account: Annotated[
         str | None, typer.Option(help="Of this account only: its connection or its name")
     ] = None,
+    product: Annotated[str | None, typer.Option(help="Of this product code only")] = None,
+    reason_code: Annotated[str | None, typer.Option(help="With this reason, for example limit")] = None,
     limit: Annotated[int, typer.Option(help="How many", min=1, max=MAXIMUM_LISTED)] = 50,
 ) -> None:
     """List the orders of all batches that wait for a person, longest wait first."""
@@ -55,10 +57,11 @@ def list_orders(
         if name not in names:
             raise CommandError.at("--state", repr(name), "one of " + ", ".join(names))
     states, out = state or FOR_PEOPLE, console()
+    which = {"account": account, "product_code": product, "reason_code": reason_code}
     with airflow_of(settings_of(context)) as api:
-        found = api.listed("orders", limit=limit, state=states, account=account)
+        found = api.listed("orders", limit=limit, state=states, **which)
         if len(found) > limit:
-            numbers = [_counted(api, name, account) for name in states]
+            numbers = [_counted(api, name, which) for name in states]
         else:
             standing = Counter(order["state"] for order in found)
             numbers = [f"{standing[name]:,} {name}" for name in states if standing[name]]
@@ -168,9 +171,9 @@ def _the_order(api: AirflowApi, reference: str) -> dict[str, Any]:
     return found[0]
 
 
-def _counted(api: AirflowApi, state: str, account: str | None) -> str:
+def _counted(api: AirflowApi, state: str, which: Mapping[str, str | None]) -> str:
     """How many orders are in a state. Airflow counts only states that few orders are in."""
-    page = api.read("orders", state=state, account=account, counted="true", limit="1")
+    page = api.read("orders", state=state, **which, counted="true", limit="1")
     if page["count"] is None:
         return f"many {state}"
     more = "more than " if page["is_more"] else ""

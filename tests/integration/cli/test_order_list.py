@@ -81,6 +81,11 @@ def test_the_list_can_be_narrowed(waiting: Run) -> None:
     assert "held" not in only
     assert [line.split()[0] for line in waiting("--account", "north").out.splitlines()[1:2]] == ["order-5"]
     assert "order-4" in waiting("--state", "received").out
+    held = waiting("--reason-code", "price_above_quote").out.splitlines()
+    assert [line.split()[0] for line in held[1:-1]] == ["order-3", "order-5"]
+    assert waiting("--product", "pln-postpaid").out == "No order is held or escalated\n"
+    cut = waiting("--reason-code", "price_above_quote", "--limit", "1").out
+    assert "the first 1 of 2 held. " in cut
     some = waiting("--limit", "2").out.splitlines()
     assert len(some) == 4
     assert some[-1].startswith("the first 2 of 3 held, 1 escalated")
