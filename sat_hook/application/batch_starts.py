@@ -92,14 +92,22 @@ class BatchStarts:
 
         :raises StartRefusedError: there is none, or it has begun.
         """
+        run = self.planned_run(batch_id, person, runs)
+        runs.cancel(BATCH_DAG, run.run_id)
+        return _started(runs.find(BATCH_DAG, run.run_id), run.run_id)
+
+    def planned_run(self, batch_id: str, person: Person, runs: Runs) -> Run:
+        """The first run of a batch, which can be cancelled because it begins later.
+
+        :raises StartRefusedError: there is none, or it has begun.
+        """
         person.require(Right.SUBMIT)
-        run = self.first_run(batch_id, person, runs)
+        run = _first_of(batch_id, runs)
         now = shared_clock(self.installation.store(), SystemClock()).now()
         if run is None or run.state.is_final or run.run_after <= now:
             found = "no run" if run is None else f"a run that is {run.state}"
             raise StartRefusedError(f"batch {batch_id}: found {found}; expected one that begins later")
-        runs.cancel(BATCH_DAG, run.run_id)
-        return _started(runs.find(BATCH_DAG, run.run_id), run.run_id)
+        return run
 
     def first_run(self, batch_id: str, person: Person, runs: Runs) -> Run | None:
         """The first run of a batch, which may begin later; None when none was started."""

@@ -164,8 +164,8 @@ def cancel_start(
     runs: RunsDep,
     reason: Annotated[str, Form()],
 ) -> Response:
-    """Withdraw a batch whose run begins later, and end that run."""
-    site.person.require(Right.SUBMIT)
+    """Withdraw a batch whose run begins later, and end that run. A batch whose run has begun goes on."""
+    starts.planned_run(batch_id, site.person, runs)
     decisions.withdraw_batch(batch_id, reason, site.person)
     starts.cancel(batch_id, site.person, runs)
     return site.go(f"/batches/{batch_id}")

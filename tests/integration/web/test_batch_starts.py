@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
 from sat_hook.application.batch_starts import BatchStarts, RunPolicies, StartRefusedError
@@ -21,9 +22,10 @@ from sat_hook.pipeline.account_rules import AskedRun, start_batch_run
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.statements import queries
+from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
 from tests.orders import BATCH, BY_TEST, T0, submitted
-from tests.web_host import FakeHost, FakeRuns
+from tests.web_host import FakeHost, FakeRuns, FakeUser
 
 ROSA = Person("rosa", frozenset({Right.VIEW, Right.SUBMIT}))
 VERA = Person("vera", frozenset({Right.VIEW}))
@@ -79,6 +81,23 @@ def test_a_batch_that_begins_later_does_not_run_before(starts: BatchStarts) -> N
     assert list(runs.started.values()) == [planned]
     runs.started[planned.run_id] = planned._replace(run_after=datetime.now(UTC) - timedelta(seconds=1))
     assert starts.run_again(BATCH, ROSA, runs).run_id != planned.run_id
+
+
+async def test_a_page_that_is_old_withdraws_nothing(starts: BatchStarts) -> None:
+    """The start that it offers to cancel has begun: the batch goes on, and the page says so."""
+    host = FakeHost(FakeUser("rosa"), store=PostgresEventStore(starts.installation.store().database))
+    begun = starts.start(BATCH, ROSA, host.airflow, at=datetime.now(UTC) - timedelta(seconds=1))
+    transport = httpx.ASGITransport(create_app(host))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.post(
+            f"/console/batches/{BATCH}/cancel-start",
+            data={"reason": "not this week"},
+            headers={"authorization": "Bearer rosa"},
+        )
+    assert answer.status_code == 409
+    batch = host.store().load_batch(BATCH)
+    assert batch is not None
+    assert (batch.withdrawn, host.airflow.started[begun.run_id]) == (None, begun)
 
 
 def test_a_run_of_another_batch_is_not_taken_for_the_first(starts: BatchStarts) -> None:
