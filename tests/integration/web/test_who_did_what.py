@@ -289,6 +289,7 @@ ELSEWHERE = {
     "/orders/{request_id}/recheck",
     # A draft is no record; its submission is: tests/integration/pipeline/test_drafts.py
     "/drafts",
+    "/drafts/again",
     "/drafts/paste",
     *(
         f"/drafts/{{draft_id}}/{act}"
@@ -333,6 +334,7 @@ PARTS = {
 ANY_BODY = {
     **REASON,
     "act": "withdraw",
+    "batch_id": BATCH,
     "digest": "0" * 64,
     "request_ids": [ORDER[1]],
     "as": "failed",
@@ -352,6 +354,8 @@ ANY_BODY = {
     "terms_digest": "2:shown",
 }
 
+ANY_QUERY = {"account": "sat_default", "reference": "INV-1"}
+
 
 async def test_every_route_refuses_a_user_without_the_right(office: Office) -> None:
     """403 for each route, before anything is looked up."""
@@ -365,7 +369,7 @@ async def test_every_route_refuses_a_user_without_the_right(office: Office) -> N
                     path = path.replace(f"{{{name}}}", PARTS.get(name, decision))
                 more: dict[str, Any] = {"json": ANY_BODY} if method == "POST" else {}
                 reply = await client.request(
-                    method, f"/v1{path.removeprefix('/v1')}?account=sat_default", **more
+                    method, f"/v1{path.removeprefix('/v1')}", params=ANY_QUERY, **more
                 )
                 if reply.status_code == 422 and decision in path:
                     continue  # not a decision of this route
