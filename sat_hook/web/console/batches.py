@@ -16,8 +16,9 @@ from sat_hook.application.rights import Right
 from sat_hook.domain.business_day import midnight
 from sat_hook.domain.order import OrderState
 from sat_hook.store.listings import OrderSort
-from sat_hook.web.console import words
+from sat_hook.web.console import row_words, words
 from sat_hook.web.console.decisions import acts_for
+from sat_hook.web.console.language import Wording
 from sat_hook.web.console.order_filters import OrderChoiceDep
 from sat_hook.web.console.site import SiteDep
 from sat_hook.web.dependencies import (
@@ -118,6 +119,7 @@ def batch(
         details=details,
         progress=reports.progress(batch_id, site.person),
         segments=segments_of(details),
+        needs=[(reason_words(need.code, site.wording), need.rows) for need in details.needs],
         steps=list(BatchStep),
         run=starts.first_run(batch_id, site.person, runs),
         may_pay_again=site.person.has(Right.SUBMIT)
@@ -169,6 +171,13 @@ def cancel_start(
     decisions.withdraw_batch(batch_id, reason, site.person)
     starts.cancel(batch_id, site.person, runs)
     return site.go(f"/batches/{batch_id}")
+
+
+def reason_words(code: str, wording: Wording) -> str:
+    """Why rows need a person, for many rows at once; the code itself where there are no words for it."""
+    said: str | None = {hold.value: text for hold, text in words.HOLDS.items()}.get(code)
+    said = said or row_words.FINDINGS.get(code)
+    return wording.text(said) if said and "%(" not in said else code.replace("_", " ")
 
 
 def segments_of(details: BatchDetails) -> list[tuple[int, str]]:
