@@ -42,7 +42,7 @@ class Office:
 
     def ask(self, method: str, path: str, user: str = MAKER, **more: Any) -> requests.Response:
         """Send a request to Airflow as ``user``."""
-        headers = {"Authorization": f"Bearer {self._tokens[user]}"}
+        headers = {"Authorization": f"Bearer {self._tokens[user]}", **more.pop("headers", {})}
         return requests.request(method, f"{self.url}{path}", headers=headers, timeout=90, **more)
 
     def sandbox(self, method: str, path: str, **more: Any) -> Any:

@@ -31,7 +31,7 @@ FOUND_AT = {
     "limits counted batch by batch": 19,
     "maker approves": 10,
     "new id on a second intake": 15,
-    "nobody is told": 8,
+    "no escalation": 8,
     "price envelope ignored": 28,
     "redirect followed": 42,
     "rejection after an ambiguous send": 9,
