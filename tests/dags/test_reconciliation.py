@@ -83,7 +83,7 @@ def test_a_day_is_closed_decided_signed_and_frozen(finance: Finance, tmp_path: P
     (item,) = close.breaks
     assert item.break_id in sat("reconcile", "show", DAY, "--account", ACCOUNT)
     said = sat("reconcile", "explain", item.break_id, *of_account, user="viewer", code=2)
-    assert "one who may trigger the DAG nightly_reconciliation" in said
+    assert "lacks the right finance" in said
     assert "explained" in sat("reconcile", "explain", item.break_id, *of_account)
     assert "explained" in sat("reconcile", "breaks", "--account", ACCOUNT)
 
