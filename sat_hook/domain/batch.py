@@ -172,6 +172,8 @@ def _decide_approval(batch: Batch, command: ApprovalCommand) -> Decision:
         case RequestApproval(terms=terms, held=held, persons=persons):
             if batch.asked_for == terms and persons <= batch.persons:
                 return Refusal(reason=RefusalReason.ALREADY_SO)
+            if batch.left_out != command.left_out:
+                return Refusal(reason=RefusalReason.PRICE_CHANGED, detail="orders were left out meanwhile")
             # A batch that once needed more persons always does.
             persons = max(persons, batch.persons)
             return (happened.ApprovalRequested(terms=terms, held=held, persons=persons),)

@@ -42,11 +42,15 @@ class WithdrawBatch:
 
 @dataclass(frozen=True, slots=True)
 class RequestApproval:
-    """Request the approval of so many persons. From here on only approved orders of the batch are sent."""
+    """Request the approval of so many persons. From here on only approved orders of the batch are sent.
+
+    :param left_out: what an approver had left out when the terms were computed.
+    """
 
     terms: happened.ApprovalTerms
     held: int
     persons: int = 1
+    left_out: happened.OrdersLeftOut | None = None
 
 
 @dataclass(frozen=True, slots=True)

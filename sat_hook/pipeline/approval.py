@@ -131,8 +131,12 @@ def ask_for_approval(
         _approve_orders(handler, request, policy, _as_answerer(batch.approver, provenance))
     if not _lacking(handler.store, batch, policy):
         return None
-    asking = RequestApproval(request.terms, request.held.total(), persons)
+    asking = RequestApproval(request.terms, request.held.total(), persons, batch.left_out)
+    left_out = batch.left_out
     batch, refusal = handler.apply_to_batch(batch_id, asking, provenance)
+    if refusal is not None and batch.left_out != left_out:
+        # An approver has left orders out since they were read: what is asked for is the rest.
+        return ask_for_approval(handler, batch_id, policy, provenance)
     if refusal is not None and refusal.reason is not RefusalReason.ALREADY_SO:
         raise ApprovalTermsChangedError(
             f"batch {batch_id} has changed while approval was asked for: {refusal.detail}; run the batch "

@@ -13,6 +13,7 @@ from sat_hook.domain.batch_events import ApprovalTerms
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import NO_RULES
 from sat_hook.domain.order import OrderState
+from sat_hook.pipeline import approval
 from sat_hook.pipeline.approval import approve, persons_needed, reject
 from sat_hook.pipeline.approval_request import ApprovalPolicy, row_ranges
 from sat_hook.pipeline.errors import (
@@ -289,3 +290,23 @@ def test_rows_are_kept_as_ranges() -> None:
     """However many there are, neighbours take one range."""
     assert row_ranges([5, 2, 3, 9]) == ((2, 3), (5, 5), (9, 9))
     assert row_ranges([]) == ()
+
+
+def test_orders_left_out_while_it_is_asked_are_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task has read the orders; an approver leaves one out and approves the rest; nothing more is asked."""
+    desk = Desk(*THREE)
+    terms = desk.asked(ALWAYS)
+    lacking = approval._lacking
+
+    def overtaken(*asked: Any) -> bool:
+        found = lacking(*asked)
+        monkeypatch.undo()
+        sign(desk, terms, CHECKER, rows=(0,))
+        return found
+
+    monkeypatch.setattr(approval, "_lacking", overtaken)
+    assert desk.ask(ALWAYS) is None
+    batch = load_batch(desk.store, desk.batch_id)
+    assert batch.approved is not None
+    assert (batch.approved, batch.approved.orders) == (batch.asked_for, 2)
+    assert len(desk.events("ApprovalRequested")) == 1
