@@ -198,6 +198,10 @@ def requests_of(path: str, method: str) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
+ALSO = {"/v1/drafts/again": (Right.VIEW_NUMBERS,)}
+"""What a route needs besides: the draft shows the numbers of the earlier batch."""
+
+
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=lambda value: str(value)[:60])
 async def test_a_route_needs_the_right_that_its_description_names(
     host: FakeHost, path: str, method: str, operation: dict[str, Any]
@@ -208,9 +212,13 @@ async def test_a_route_needs_the_right_that_its_description_names(
     assert operation["summary"]
     others = FakeUser("others", frozenset(Right) - frozenset(map(Right, rights)))
     host.users["others"] = others
+    alone = [FakeUser(f"{right} alone", frozenset({Right(right), *ALSO.get(path, ())})) for right in rights]
+    host.users.update({user.name: user for user in alone})
     transport = httpx.ASGITransport(create_app(host), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        for (url, more), user in product(requests_of(path, method), ["others", *rights]):
+        for (url, more), user in product(
+            requests_of(path, method), ["others", *(user.name for user in alone)]
+        ):
             reply = await client.request(method, url, headers={"authorization": f"Bearer {user}"}, **more)
             is_problem = reply.headers.get("content-type") == "application/problem+json"
             kind = reply.json()["type"] if is_problem else None
