@@ -220,8 +220,10 @@ def _accounts_in_need(store: ListingStore) -> Iterator[NeedRow]:
         )
 
 
-def deposits(installation: Installation, store: ListingStore, days: int) -> tuple[DepositRow, ...]:
-    """The deposit of every account."""
+def deposits(
+    installation: Installation, store: ListingStore, days: int, only: str | None = None
+) -> tuple[DepositRow, ...]:
+    """The deposit of every account, or of ``only`` the one with that name in the log."""
     today = business_day(installation.store().database_time())
     since = midnight(today - timedelta(days=days - 1))
     return tuple(
@@ -232,6 +234,7 @@ def deposits(installation: Installation, store: ListingStore, days: int) -> tupl
             days=tuple(store.daily_observations(account, since, days)),
         )
         for account, connection in _connections(installation, store).items()
+        if only in (None, account)
     )
 
 

@@ -238,6 +238,11 @@ class Listings:
         person.require(Right.VIEW)
         return deposits(self.installation, self._store(), days)
 
+    def deposit(self, account: str, person: Person) -> DepositRow | None:
+        """The deposit of one account, by its name in the log; None when there is no such account."""
+        person.require(Right.VIEW)
+        return next(iter(deposits(self.installation, self._store(), DEPOSIT_DAYS, account)), None)
+
     def needs_you(self, person: Person) -> tuple[NeedRow, ...]:
         """What needs a person: approvals, held and escalated orders, funds, pauses, untold alerts."""
         person.require(Right.VIEW)

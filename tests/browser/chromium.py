@@ -133,6 +133,10 @@ class Page:
         self.command("Page.navigate", url=url)
         self.wait_for("document.readyState === 'complete'", f"page at {url}")
 
+    def wait_for_text(self, text: str) -> None:
+        """Until a person can read it."""
+        self.wait_for(f"document.body.innerText.includes({json.dumps(text)})", f"text {text!r}")
+
     def text(self) -> str:
         """What a person can read."""
         text: str = self.evaluate("document.body.innerText") or ""

@@ -88,19 +88,19 @@ def test_approval_in_part_pays_the_rest_and_holds_what_is_left_out(office: Offic
     english.open(office.address(f"/approvals/{batch_id}"))
     english.wait_for("window.htmx", "htmx")
     english.click('input[name=product][value="50k-simpati"]')
-    english.wait_for("document.body.innerText.includes('You leave out 1 order ')", "running sum")
+    english.wait_for_text("You leave out 1 order ")
     english.click("input[name=row]")
-    english.wait_for("document.body.innerText.includes('You leave out 2 orders ')", "running sum")
+    english.wait_for_text("You leave out 2 orders ")
     assert "You approve 5 orders for Rp\u00a0512,500" in english.text()
     english.write("#why", "Nomor belum dicek")
     english.click("button.primary", "Approve without the 2 left out")
-    english.wait_for("document.body.innerText.includes('You approved 5 orders')", "what became of it")
+    english.wait_for_text("You approved 5 orders")
     assert office.wait_for_run(f"batch_{batch_id}").state is RunState.SUCCESS, office.runs.errors
     after = states(office, batch_id)
     held = {name for name, state in after.items() if state is OrderState.HELD}
     assert held == {"Token cabang-1", "Token cabang-S"}
     assert set(after.values()) == {OrderState.HELD, OrderState.SUCCEEDED}
-    english.wait_for("document.body.innerText.includes('complete')", "end of the batch, without a reload")
+    english.wait_for_text("complete")
 
 
 def test_rejection_by_keyboard_ends_the_batch(office: Office, english: Page) -> None:
@@ -113,7 +113,7 @@ def test_rejection_by_keyboard_ends_the_batch(office: Office, english: Page) -> 
     english.tab_to("dialog input[name=reason]")
     english.type("Daftar nomor lama")
     english.press("Enter")
-    english.wait_for("document.body.innerText.includes('You rejected this batch')", "rejection")
+    english.wait_for_text("You rejected this batch")
     assert office.wait_for_run(f"batch_{batch_id}").state is RunState.FAILED
     assert set(states(office, batch_id).values()) == {OrderState.REJECTED}
 
@@ -124,7 +124,7 @@ def test_of_two_people_at_once_one_wins(office: Office, english: Page) -> None:
     english.open(office.address(f"/approvals/{batch_id}"))
     approve_as(office, batch_id, "adam")
     english.click("button.primary", "Approve")
-    english.wait_for("document.body.innerText.includes('Another answer came before yours')", "refusal")
+    english.wait_for_text("Another answer came before yours")
     assert "adam approved 7 orders" in english.text()
     assert office.line.batch(batch_id).approver == "adam"
     assert office.wait_for_run(f"batch_{batch_id}").state is RunState.SUCCESS, office.runs.errors
@@ -139,7 +139,7 @@ def test_answer_to_an_older_question_is_asked_again(office: Office, english: Pag
         "document.querySelector('input[name=orders]').value = 9"
     )
     english.click("button.primary", "Approve")
-    english.wait_for("document.body.innerText.includes('then 9 orders for')", "what has changed")
+    english.wait_for_text("then 9 orders for")
     assert "now 7 orders for" in english.text()
     assert office.line.batch(batch_id).approved is None
 
@@ -151,10 +151,10 @@ def test_several_are_signed_together_each_by_itself(office: Office, english: Pag
     for batch_id in (first, second):
         english.click(f"input[name=batch_id][value={batch_id}]")
     english.click("main form button")
-    english.wait_for("document.body.innerText.includes('Approve 2 batches')", "both batches")
+    english.wait_for_text("Approve 2 batches")
     Approvals(office.host).reject(first, "Dua kali", Person("adam", office.host.users["adam"].rights))
     english.click("button.primary", "Approve 2 batches")
-    english.wait_for("document.body.innerText.includes('Back to the approvals')", "answers")
+    english.wait_for_text("Back to the approvals")
     said = english.text()
     assert "Not approved: it has changed, or another person answered first." in said
     assert "Approved. Its payment goes on." in said

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
@@ -22,11 +21,6 @@ N-2;25k-xlx;081711220002;JKT
 N-3;25k-xl;+62 817-1122-0003;BDG
 N-4;25k-xl;;SBY
 """
-
-
-def wait_for_text(page: Page, text: str) -> None:
-    """The page says it."""
-    page.wait_for(f"document.body.innerText.includes({json.dumps(text)})", f"text {text!r}")
 
 
 def batch_of(page: Page) -> str:
@@ -62,23 +56,23 @@ def test_file_with_mistakes_is_mended_and_paid(office: Office, page: Page, tmp_p
     file.write_text(MISTAKES)
     page.upload("input[type=file]", file)
     page.click("button", "Upload and check")
-    wait_for_text(page, "1 column is not known")
+    page.wait_for_text("1 column is not known")
     page.evaluate("document.querySelectorAll('select')[3].value = 'note'")
     page.click("button", "Check the rows")
-    wait_for_text(page, "3 rows need you")
+    page.wait_for_text("3 rows need you")
     page.click("button", "Use 25k-xl")
-    wait_for_text(page, "changed, check again")
+    page.wait_for_text("changed, check again")
     page.click("a", "Change")  # of the first row; its number is right, and stays
     page.click("a.button", "Back")
     page.click("#row-4 a.edit")
     page.write("input[name=cell-3]", "081711220003")
     page.press("Enter")
-    wait_for_text(page, "081711220003")
+    page.wait_for_text("081711220003")
     page.click("#row-5 input[data-row]")
     page.click("button", "Set the chosen aside")
-    wait_for_text(page, "1 set aside")
+    page.wait_for_text("1 set aside")
     page.click("button", "Check again")
-    wait_for_text(page, "3 rows ready")
+    page.wait_for_text("3 rows ready")
     page.click("a", "Go on to paying")
     page.write("input[name=reference]", "Pulsa November")
     page.click("button", "Pay 3 rows · Rp\u00a075,300")
@@ -101,7 +95,7 @@ def test_pasted_rows_are_paid_by_keyboard_alone(office: Office, page: Page) -> N
         page.press("Enter")
         if turn:
             break
-        wait_for_text(page, "1 row needs you")
+        page.wait_for_text("1 row needs you")
         page.tab_to("#row-3 a.edit")
         page.press("Enter")
         page.wait_for("document.activeElement?.name === 'cell-3'", "focus on the wrong cell")
@@ -113,7 +107,7 @@ def test_pasted_rows_are_paid_by_keyboard_alone(office: Office, page: Page) -> N
         page.press("Tab")
         page.tab_to("#check")
         page.press("Enter")
-        wait_for_text(page, "2 rows ready")
+        page.wait_for_text("2 rows ready")
         page.tab_to(".verdict a.primary")
         page.press("Enter")
         page.wait_for("document.querySelector('button.pay') !== null", "the button that pays")
@@ -122,8 +116,8 @@ def test_pasted_rows_are_paid_by_keyboard_alone(office: Office, page: Page) -> N
         batch_id = batch_of(page)
         assert set(states(office, batch_id).values()) == {OrderState.SUCCEEDED}
     # The upload is another file than the mended one: its first row is known, and is not paid again.
-    wait_for_text(page, "was submitted before. It is not paid again")
-    wait_for_text(page, "pasted rows, row 2")
+    page.wait_for_text("was submitted before. It is not paid again")
+    page.wait_for_text("pasted rows, row 2")
 
 
 def test_failed_rows_are_paid_again(office: Office, page: Page) -> None:
@@ -133,9 +127,9 @@ def test_failed_rows_are_paid_again(office: Office, page: Page) -> None:
     batch_id = office.batches["complete"]
     page.open(office.address(f"/batches/{batch_id}"))
     page.click("button", "Pay failed rows again")
-    wait_for_text(page, "It pays failed orders again")
+    page.wait_for_text("It pays failed orders again")
     assert page.evaluate("document.querySelector('.notice a').href").endswith(f"/batches/{batch_id}")
-    wait_for_text(page, "-R1")
+    page.wait_for_text("-R1")
 
 
 def test_every_step_is_readable_everywhere(office: Office, page: Page) -> None:

@@ -18,11 +18,6 @@ def orders_of(office: Office, batch: str, state: OrderState) -> list[Order]:
     return list(each_order(office.store, OrderSlice(office.batches[batch], (state,))))
 
 
-def wait_for_text(page: Page, text: str) -> None:
-    """Until a person can read it."""
-    page.wait_for(f"document.body.innerText.includes({text!r})", text)
-
-
 @pytest.mark.parametrize(
     ("user", "path"),
     [
@@ -62,7 +57,7 @@ def test_the_keyboard_releases_an_order(office: Office, page: Page) -> None:
     page.open(office.address(f"/orders/{order.request_id}"))
     page.tab_to("button[data-dialog=release]")
     page.press("Enter")
-    wait_for_text(page, "the next run of its batch pays it")
+    page.wait_for_text("the next run of its batch pays it")
     page.press("Escape")
     page.wait_for("!document.querySelector('dialog[open]')", "closed dialog")
     page.press("Enter")
@@ -70,7 +65,7 @@ def test_the_keyboard_releases_an_order(office: Office, page: Page) -> None:
     page.tab_to("#release [name=reason]")
     page.type("Two different people")
     page.press("Enter")
-    wait_for_text(page, "Released: Two different people")
+    page.wait_for_text("Released: Two different people")
     (after,) = office.store.load_orders([order.request_id]).values()
     assert after.state is OrderState.QUOTED
 
@@ -83,12 +78,12 @@ def test_an_unclear_order_is_asked_about_and_resolved(office: Office, page: Page
     page.open(office.address(f"/orders/{order.request_id}"))
     page.click("button", "Ask SAT now")
     page.click("#recheck button", "Ask SAT now")
-    wait_for_text(page, "SAT does not know this order.")
+    page.wait_for_text("SAT does not know this order.")
     page.click("button", "It is not paid")
     page.write("#not-paid [name=reason]", "Checked with SAT by phone")
     page.click("#not-paid button", "It is not paid")
-    wait_for_text(page, "Decided by a person: not paid. Checked with SAT by phone")
-    wait_for_text(page, "by carl")
+    page.wait_for_text("Decided by a person: not paid. Checked with SAT by phone")
+    page.wait_for_text("by carl")
     assert orders_of(office, "escalated", OrderState.ESCALATED) == []
 
 
@@ -101,10 +96,10 @@ def test_selected_orders_are_decided_together(office: Office, page: Page) -> Non
     page.click("input[data-all]")
     page.wait_for(f"document.querySelector('[data-count]').textContent === '{len(held)}'", "count")
     page.click("button[data-needs-rows]")
-    wait_for_text(page, f"Release: {len(held)} order")
+    page.wait_for_text(f"Release: {len(held)} order")
     page.write("[name=reason]", "Agreed with the field team")
     page.click("button.primary")
-    wait_for_text(page, f"Done: {len(held)} order")
+    page.wait_for_text(f"Done: {len(held)} order")
     assert orders_of(office, "held", OrderState.HELD) == []
 
 
@@ -114,7 +109,7 @@ def test_goods_are_delivered_and_the_delivery_is_listed(office: Office, page: Pa
     office.log_in(page, "rosa")
     page.open(office.address("/deliveries"))
     page.click("a", "Token listrik gudang.csv")
-    wait_for_text(page, "These goods were never delivered.")
+    page.wait_for_text("These goods were never delivered.")
     page.write("[name=reason]", "For the warehouse")
     page.click("button", "Record and download")
 

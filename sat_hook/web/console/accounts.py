@@ -84,11 +84,10 @@ def decline_rules(
 
 def _page(site: Site, listings: Listings, account: str, tested: Tested | None = None) -> Response:
     details = listings.account(account, site.person)
-    deposits = {deposit.account: deposit for deposit in listings.deposits(site.person)}
     return site.page(
         "account",
         details=details,
         account=details.row,
-        deposit=deposits.get(details.row.account),
+        deposit=listings.deposit(details.row.account, site.person),
         tested=tested,
     )

@@ -141,10 +141,7 @@ class Desk:
             orders=orders,
             elsewhere=_elsewhere(kept, orders),
             place=f"/approvals/{batch_id}",
-            deposit=next(
-                (one for one in self.listings.deposits(self.site.person) if one.account == waiting.account),
-                None,
-            ),
+            deposit=self.listings.deposit(waiting.account, self.site.person),
             usual=_usual(question),
             who_can=self._who_can(waiting),
             refusals=ApprovalRefusal,

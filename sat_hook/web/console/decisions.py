@@ -16,6 +16,7 @@ from sat_hook.domain.order import OrderState
 from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter
 from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.web.console import order_acts, words
+from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.order_filters import OrderChoice, OrderChoiceDep
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.dependencies import BulkDecisionsDep
@@ -28,10 +29,6 @@ UNDONE_COLUMNS = ("order_id", "row", "batch_id", "request_id", "code", "why")
 _Batch = Annotated[str, Query(pattern="^(B[A-Z2-7]{25})?$")]
 _Selected = Annotated[list[str], Form(alias="request_id", max_length=MAXIMUM_SELECTED)]
 _Everything = Annotated[bool, Form()]
-
-
-def _(text: str) -> str:
-    return text
 
 
 class BulkWords(NamedTuple):

@@ -19,6 +19,7 @@ from sat_hook.pipeline.order_columns import RESULT_COLUMNS
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX
 from sat_hook.protocol.errors import SATError
 from sat_hook.web.console import draft_words, words
+from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.row_words import FINDINGS
 from sat_hook.web.console.site import Site
 
@@ -181,7 +182,3 @@ def _status(error: Exception | None) -> int:
             return 502
         case _:
             return 409
-
-
-def _(text: str) -> str:
-    return text

@@ -10,12 +10,8 @@ from typing import Any, NamedTuple
 from sat_hook.application.draft_views import DraftRow
 from sat_hook.domain.identity import request_id_of
 from sat_hook.web.console.language import Wording
+from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.row_words import FINDINGS
-
-
-def _(text: str) -> str:
-    return text
-
 
 REFUSALS: Mapping[str, str] = {
     "empty": _("There are no rows in it."),

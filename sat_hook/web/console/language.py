@@ -33,6 +33,11 @@ class Language(StrEnum):
 OWN_NAMES: Mapping[Language, str] = {Language.INDONESIAN: "Bahasa Indonesia", Language.ENGLISH: "English"}
 
 
+def marked(text: str) -> str:
+    """Mark a text for translation, under the name ``_``; it is translated when it is shown."""
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Wording:
     """Texts and figures in one language. Amounts in rupiah; times are shown in WIB, with the zone."""

@@ -10,10 +10,7 @@ from sat_hook.application.rights import Right
 from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.overrides import Resolution
 from sat_hook.pipeline.withdrawal import UNSENT
-
-
-def _(text: str) -> str:
-    return text
+from sat_hook.web.console.language import marked as _
 
 
 class Act(NamedTuple):

@@ -12,13 +12,10 @@ from sat_hook.application.order_details import HistoryEntry
 from sat_hook.domain.order_events import HoldReason, RejectionReason
 from sat_hook.domain.people import user_named
 from sat_hook.web.console.language import Wording
+from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.words import HOLDS, REJECTIONS, Words
 
 UNKNOWN = "–"
-
-
-def _(text: str) -> str:
-    return text
 
 
 EVENTS: Mapping[str, Words] = {

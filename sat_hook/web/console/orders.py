@@ -20,6 +20,7 @@ from sat_hook.protocol.outcomes import StatusVerdict
 from sat_hook.store.listings import OrderFilter, OrderSort
 from sat_hook.web.console import words
 from sat_hook.web.console.decisions import acts_for
+from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.order_acts import offered_to
 from sat_hook.web.console.order_filters import OrderChoice, OrderChoiceDep
 from sat_hook.web.console.order_history import moments_of
@@ -36,10 +37,6 @@ from sat_hook.web.downloads import as_download
 router = APIRouter(prefix="/orders")
 
 _Reason = Annotated[str, Form(max_length=500)]
-
-
-def _(text: str) -> str:
-    return text
 
 
 ANSWERS = {

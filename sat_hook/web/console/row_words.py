@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-
-def _(text: str) -> str:
-    return text
-
+from sat_hook.web.console.language import marked as _
 
 FINDINGS: Mapping[str, str] = {
     # The file's cells.

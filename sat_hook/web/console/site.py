@@ -27,6 +27,7 @@ from sat_hook.application.person import Person, RightMissingError
 from sat_hook.application.rights import Right
 from sat_hook.presentation.templates import templates_of
 from sat_hook.web.console.language import OWN_NAMES, Language, Wording, wording_of
+from sat_hook.web.console.language import marked as _
 from sat_hook.web.dependencies import current_person
 from sat_hook.web.errors import INVALID_REQUEST
 
@@ -54,11 +55,6 @@ class NavigationItem(NamedTuple):
     path: str
     title: str
     rights: tuple[Right, ...]
-
-
-def _(text: str) -> str:
-    """Mark a text for translation; it is translated when it is shown."""
-    return text
 
 
 NAVIGATION = (

@@ -9,6 +9,7 @@ from sat_hook.application.attention import NeedKind
 from sat_hook.application.batch_standing import BatchStanding
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_events import HoldReason, RejectionReason
+from sat_hook.web.console.language import marked as _
 
 
 class Words(NamedTuple):
@@ -19,10 +20,6 @@ class Words(NamedTuple):
 
     text: str
     tone: str
-
-
-def _(text: str) -> str:
-    return text
 
 
 BATCHES: Mapping[BatchStanding, Words] = {
