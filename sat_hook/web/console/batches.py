@@ -105,14 +105,18 @@ def batch(
 ) -> Response:
     """One batch. Its upper part renews itself until the batch is complete."""
     details = listings.batch(batch_id, site.person)
-    orders = listings.orders(
-        choice.filter(batch_id),
-        site.person,
-        sort=choice.sort or OrderSort.ROW,
-        descending=choice.descending,
-        cursor=choice.cursor,
-        counted=True,
-    )
+    orders = None
+    if not site.is_part:
+        # The upper part, which asks for itself every few seconds, shows no order.
+        orders = listings.orders(
+            choice.filter(batch_id),
+            site.person,
+            sort=choice.sort or OrderSort.ROW,
+            descending=choice.descending,
+            cursor=choice.cursor,
+            counted=True,
+        )
+    following = orders.next if orders else None
     return site.page(
         "batch",
         batch=details.row,
@@ -128,7 +132,7 @@ def batch(
         orders=orders,
         choice=choice,
         place=f"/batches/{batch_id}",
-        older=site.url(f"/batches/{batch_id}", **choice.query, cursor=orders.next) if orders.next else "",
+        older=site.url(f"/batches/{batch_id}", **choice.query, cursor=following) if following else "",
         results=f"{site.request.scope.get('root_path', '')}/v1/batches/{batch_id}/results",
         sorts=list(OrderSort),
         states=list(OrderState),

@@ -236,6 +236,15 @@ async def test_all_that_match_a_filter_are_decided(browser: Browser) -> None:
     assert back.headers["location"] == f"/sat/console/batches/{BATCH}?state=held"
 
 
+async def test_what_renews_a_batch_page_reads_no_orders(browser: Browser) -> None:
+    """The page lists orders; the part that it asks for every few seconds has the figures alone."""
+    whole = await browser.ask("GET", f"/batches/{BATCH}")
+    part = await browser.ask("GET", f"/batches/{BATCH}", headers={"hx-request": "true"})
+    for answer, has_orders in ((whole, True), (part, False)):
+        assert (answer.status_code, f"/orders/{PAID}" in answer.text) == (200, has_orders)
+        assert all(f'id="{name}"' in answer.text for name in ("now", "standing", "actions"))
+
+
 async def test_what_matches_leaves_as_a_file_of_text(browser: Browser) -> None:
     """Of a batch or of all; a cell that would run as a formula is text."""
     for where in (f"batch={BATCH}", "state=held", "product=50k-simpati", ""):
