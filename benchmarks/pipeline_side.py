@@ -94,7 +94,7 @@ class Bench:
         phases: tuple[tuple[str, Callable[[], Awaitable[object]]], ...] = (
             ("quote", self._quote),
             ("guard", partial(asyncio.to_thread, self.run.guard)),
-            ("reserve", partial(self.run.reserve, ShortFundsPolicy.PARTIAL)),
+            ("reserve", partial(self.run.reserve, ShortFundsPolicy.PARTIAL, self.ports.limits.funding)),
             ("execute", self.run.execute),
             ("settle", self._settle),
         )
