@@ -79,6 +79,10 @@ GRANT EXECUTE ON FUNCTION sat.receive_callback(text, text, text, bytea, text, te
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.order_drafts, sat.order_column_mappings TO sat_writer;
 GRANT SELECT, INSERT, DELETE ON sat.order_draft_parts TO sat_writer;
 
+-- Decisions about many orders, which the web application and the recovery carry out.
+GRANT SELECT, INSERT, UPDATE, DELETE ON sat.bulk_decisions TO sat_writer;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sat.bulk_decision_parts TO sat_writer;
+
 -- Product prices: evidence, what is derived of it, and what was announced.
 GRANT SELECT, INSERT ON sat.products, sat.price_snapshots, sat.price_changes TO sat_writer;
 GRANT SELECT, INSERT, UPDATE ON sat.product_prices TO sat_writer;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -28,6 +29,9 @@ from sat_hook.store.callbacks import CallbackReader
 from sat_hook.store.order_drafts import OrderDrafts
 from sat_hook.store.order_intake import OrderIntake
 
+GROUPS_OF_DECISIONS = 200
+"""Groups of orders that people decided and that one round carries out, at most."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -37,6 +41,7 @@ async def recover_orders(
     table: OrderIntake | None = None,
     callbacks: CallbackReader | None = None,
     drafts: OrderDrafts | None = None,
+    decide_next: Callable[[], bool] | None = None,
     *,
     horizon_seconds: float | None = None,
     give_up_after_seconds: float | None = None,
@@ -51,6 +56,8 @@ async def recover_orders(
     :param callbacks: the callbacks of the account's orders, if a receiver stores them; misdirected ones raise
         an alert.
     :param drafts: people's drafts; old ones are deleted.
+    :param decide_next: carries out the next group of a person's decision about many orders, if the web
+        application has left one; returns whether there was one.
     :param horizon_seconds: how long after its first sending an order may be sent again; None uses the
         account's rules.
     :param give_up_after_seconds: the age at which an order without an end is escalated; None uses the
@@ -88,6 +95,8 @@ async def recover_orders(
         await ports.offload(partial(_tell_of_misdirected, ports, callbacks))
     if drafts is not None:
         await ports.offload(partial(discard_old_drafts, drafts, ports.clock.now()))
+    if decide_next is not None:
+        await ports.offload(partial(_carry_on_decisions, decide_next))
     return report
 
 
@@ -103,6 +112,12 @@ def _horizon_seconds(ports: Ports, facts: RunFacts, asked: float | None) -> floa
     if facts.parameters and facts.user:
         record_account_run(ports.handler, ports.account, facts.run, facts.parameters, facts.asker)
     return longest if asked is None else asked
+
+
+def _carry_on_decisions(decide_next: Callable[[], bool]) -> None:
+    for _ in range(GROUPS_OF_DECISIONS):
+        if not decide_next():
+            return
 
 
 def _free_lost_rows(ports: Ports, table: OrderIntake) -> None:

@@ -50,6 +50,11 @@ def draft_id_of(user: str, digest: str, moment: str) -> str:
     return _derive("D", BATCH_ID_LENGTH, "sat-draft", user, digest, moment)
 
 
+def decision_id_of(user: str, digest: str, moment: str) -> str:
+    """The id of a decision about many orders: ``L`` and 25 base32 characters."""
+    return _derive("L", BATCH_ID_LENGTH, "sat-decision", user, digest, moment)
+
+
 def payload_digest(
     product_code: str,
     client_number: str,

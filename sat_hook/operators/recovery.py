@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from airflow.sdk import Context
 
+from sat_hook.application.decision_worker import decide_next_part
 from sat_hook.application.recovery import recover_orders
 from sat_hook.hooks.ports import task_ports
 from sat_hook.operators.base import SATOperator
@@ -47,13 +49,15 @@ class SATRecoverOrdersOperator(SATOperator):
         text = str(self.dedup_horizon_hours).strip()
         application = self.application
         with failing_for_good(self.sat_conn_id):
+            ports = task_ports(self.sat_conn_id, application)
             report = asyncio.run(
                 recover_orders(
-                    task_ports(self.sat_conn_id, application),
+                    ports,
                     facts_of(context),
                     application.intake,
                     CallbackReader(application.database),
                     OrderDrafts(application.database),
+                    partial(decide_next_part, application.store, ports.limits.recovery),
                     horizon_seconds=None if text in ("", "None") else float(text) * 3600,
                     give_up_after_seconds=float(self.give_up_after_hours) * 3600,
                 )

@@ -53,6 +53,8 @@ def build_app() -> FastAPI:
 
     host = AirflowHost()
     app, deployment = create_app(host), host.settings()
+    # What the server's process before this one began to decide.
+    app.state.decision_worker.wake()
     if deployment.receiver_config:
         dsn = deployment.receiver_dsn.get_secret_value()
         app.mount("", create_receiver(partial(load_settings, Path(deployment.receiver_config), dsn)))

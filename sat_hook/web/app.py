@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from sat_hook.application.decision_worker import DecisionWorker
 from sat_hook.web.api import accounts, approvals, attention, batches, days, decisions, drafts, exports, orders
 from sat_hook.web.api.documented import describe_api
 from sat_hook.web.api.idempotency import remember_requests
@@ -35,6 +36,7 @@ def create_app(host: Host) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.host = host
+    app.state.decision_worker = DecisionWorker(host)
     answer_errors(app, {**PROBLEMS, **host.errors})
     remember_requests(app, host)
     guard_requests(app, host)

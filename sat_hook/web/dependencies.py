@@ -70,8 +70,8 @@ async def _batch_starts(host: _Host) -> BatchStarts:
     return BatchStarts(host)
 
 
-async def _bulk_decisions(host: _Host) -> BulkDecisions:
-    return BulkDecisions(host)
+async def _bulk_decisions(request: Request, host: _Host) -> BulkDecisions:
+    return BulkDecisions(host, request.app.state.decision_worker)
 
 
 async def _connection_test(host: _Host) -> ConnectionTest:
@@ -152,6 +152,7 @@ AccountQuery = Annotated[
 _Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
 # A form sends an empty text for a day that is not chosen.
 DayQuery = Annotated[_Day | None, BeforeValidator(lambda text: text or None), Query()]
+DecisionId = Annotated[str, Path(pattern="^L[A-Z2-7]{25}$")]
 BatchId = Annotated[str, Path(pattern="^B[A-Z2-7]{25}$")]
 RequestId = Annotated[str, Path(pattern="^S[A-Z2-7]{31}$")]
 # The pipeline's rule for reasons applies to every action. This limit only protects against floods.

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from sat_hook.application.bulk_decisions import DecisionNotFoundError
 from sat_hook.application.cursors import CursorError
 from sat_hook.application.errors import DraftChangedError, DraftNotFoundError
 from sat_hook.application.listings import ListingRefusedError
@@ -36,6 +37,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     CursorError: Problem(422, "cursor_invalid"),
     ListingRefusedError: Problem(422, "list_refused"),
     DraftNotFoundError: Problem(404, "draft_not_found"),
+    DecisionNotFoundError: Problem(404, "decision_not_found"),
     DraftChangedError: Problem(409, "draft_changed"),
     KeyInvalidError: Problem(422, "idempotency_key_invalid"),
     KeyReusedError: Problem(422, "idempotency_key_reused"),

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
-from itertools import chain
 from typing import Annotated
 
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 
-from sat_hook.application.bulk_decisions import RIGHTS, BulkAct, BulkProgress, Chosen
+from sat_hook.application.bulk_decisions import BulkDecision, Chosen
+from sat_hook.application.decision_acts import RIGHTS, BulkAct
 from sat_hook.domain.order import OrderState
 from sat_hook.store.listings import OrderFilter
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import BulkPreview, BulkResult, members_of
-from sat_hook.web.dependencies import BulkDecisionsDep, CurrentPerson, Reason
+from sat_hook.web.dependencies import BulkDecisionsDep, CurrentPerson, DecisionId, Reason
 
 MAXIMUM_REQUEST_IDS = 10_000
+WAIT_SECONDS = 10.0
+"""A decision that takes longer is answered as it is by then."""
 
 router = APIRouter(tags=["orders"])
 
@@ -73,13 +74,29 @@ def apply(
     request_ids: _RequestIds = [],  # noqa: B006 - FastAPI copies it
     selection: _Selection = None,
 ) -> BulkResult:
-    """Decide, group by group. Refused when the orders have changed since the preview.
+    """Decide. Refused when the orders have changed since the preview.
 
-    After a 503, the groups before it are decided; a new preview shows what is left.
+    The decision is kept, and is carried out also when the client goes away. It is answered when it has ended,
+    or after some seconds as far as it is.
     """
-    groups = bulk.apply(act, _chosen(request_ids, selection), digest, reason, person)
-    (last,) = deque(chain([BulkProgress(orders=0)], groups), 1)
-    return BulkResult.model_validate(last)
+    decision_id = bulk.begin(act, _chosen(request_ids, selection), digest, reason, person)
+    return _result(bulk.find(decision_id, person, WAIT_SECONDS))
+
+
+@router.get("/decisions", **route(*_RIGHTS))
+def list_decisions(person: CurrentPerson, bulk: BulkDecisionsDep) -> list[BulkResult]:
+    """List the newest decisions about many orders, of all users, without ``undone``."""
+    return [_result(found) for found in bulk.newest(person)]
+
+
+@router.get("/decisions/{decision_id}", **route(*_RIGHTS))
+def show_decision(decision_id: DecisionId, person: CurrentPerson, bulk: BulkDecisionsDep) -> BulkResult:
+    """Return a decision: how far it is, and what could not be done. It is kept for 30 days."""
+    return _result(bulk.find(decision_id, person))
+
+
+def _result(found: BulkDecision) -> BulkResult:
+    return BulkResult.model_validate(members_of(found.standing) | {"undone": found.undone})
 
 
 def _chosen(request_ids: list[str], selection: Selection | None) -> Chosen:

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from sat_hook.application.attention import NeedKind
 from sat_hook.application.batch_details import BatchStep
 from sat_hook.application.batch_standing import BatchStanding
-from sat_hook.application.bulk_decisions import BulkAct
 from sat_hook.application.cursors import MAXIMUM_CURSOR_CHARACTERS
+from sat_hook.application.decision_acts import BulkAct
 from sat_hook.application.listings import MAXIMUM_PAGE
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.order import OrderState
@@ -331,8 +331,16 @@ class BulkPreview(Document):
 
 
 class BulkResult(Document):
-    """What a decision did. ``orders`` is how many were chosen."""
+    """A decision and what it has done so far. ``orders`` is how many were chosen.
 
+    ``ended_at`` is null while it is under way. It goes on by itself, also after a restart of the server.
+    """
+
+    decision_id: str
+    act: BulkAct
+    decided_by: str
+    begun_at: datetime
+    ended_at: datetime | None
     orders: int
     done: int
     done_rupiah: int

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import Response
 
-from sat_hook.application.bulk_decisions import RIGHTS, BulkAct, BulkProgress, Chosen, Undone
+from sat_hook.application.bulk_decisions import Chosen
+from sat_hook.application.decision_acts import RIGHTS, BulkAct, Undone
 from sat_hook.application.person import Person
 from sat_hook.domain.order import OrderState
 from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter
-from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.web.console import order_acts, words
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.order_filters import OrderChoice, OrderChoiceDep
 from sat_hook.web.console.site import Site, SiteDep
-from sat_hook.web.dependencies import BulkDecisionsDep
+from sat_hook.web.dependencies import BulkDecisionsDep, DecisionId
 
 router = APIRouter(prefix="/decisions")
 
 MAXIMUM_SELECTED = 200
+WAIT_SECONDS = 1.0
 UNDONE_COLUMNS = ("order_id", "row", "batch_id", "request_id", "code", "why")
 
 _Batch = Annotated[str, Query(pattern="^(B[A-Z2-7]{25})?$")]
@@ -140,33 +141,35 @@ def apply(
     everything: _Everything = False,
     batch: _Batch = "",
 ) -> Response:
-    """Decide. The page grows with the progress, and ends with what could not be done."""
+    """Decide. The decision has a page of its own, and goes on when that is closed."""
     chosen = _chosen(choice, batch, () if everything else request_ids)
-    outcome = Outcome(bulk.apply(act, chosen, digest, reason, site.person))
-    return site.stream(
-        "decided", outcome=outcome, said=ACTS[act], act=act, back=_back(site, choice, batch), **_words()
+    decision_id = bulk.begin(act, chosen, digest, reason, site.person)
+    # Most decisions are short: their page then shows the result at once.
+    bulk.find(decision_id, site.person, WAIT_SECONDS)
+    return site.go(f"/decisions/{decision_id}", **choice.query, batch=batch)
+
+
+@router.get("/made")
+def list_decisions(site: SiteDep, bulk: BulkDecisionsDep) -> Response:
+    """The decisions of all people that were made last."""
+    return site.page("decisions", found=bulk.newest(site.person), acts=ACTS)
+
+
+@router.get("/{decision_id}")
+def show(
+    decision_id: DecisionId, site: SiteDep, bulk: BulkDecisionsDep, choice: OrderChoiceDep, batch: _Batch = ""
+) -> Response:
+    """A decision: its progress, which renews itself, and at the end what could not be done."""
+    found = bulk.find(decision_id, site.person)
+    return site.page(
+        "decided",
+        found=found,
+        decision=found.standing,
+        said=ACTS[found.act],
+        renewal=site.url(f"/decisions/{decision_id}", **choice.query, batch=batch),
+        back=_back(site, choice, batch),
+        **_words(),
     )
-
-
-class Outcome:
-    """A decision under way. Iterating it decides group after group.
-
-    :ivar progress: how far it is; None before the first group.
-    :ivar is_broken: the database went away; the groups before are decided.
-    """
-
-    def __init__(self, groups: Iterator[BulkProgress]) -> None:
-        self._groups = groups
-        self.progress: BulkProgress | None = None
-        self.is_broken = False
-
-    def __iter__(self) -> Iterator[BulkProgress]:
-        try:
-            for progress in self._groups:
-                self.progress = progress
-                yield progress
-        except StoreUnavailableError:
-            self.is_broken = True
 
 
 def _preview(

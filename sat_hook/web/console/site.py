@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 import jinja2
 from fastapi import Depends, FastAPI
-from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -32,7 +31,6 @@ from sat_hook.web.dependencies import current_person
 from sat_hook.web.errors import INVALID_REQUEST
 
 PREFIX = "/console"
-STREAM_SECONDS = 0.2
 HTMX = "htmx-2.0.11.min.js"
 HOUR_SECONDS = 3600
 YEAR_SECONDS = 365 * 24 * HOUR_SECONDS
@@ -88,11 +86,6 @@ class Site:
         html = self._template(template).render(self._context(context))
         return HTMLResponse(html, status, headers=HEADERS)
 
-    def stream(self, template: str, **context: Any) -> StreamingResponse:
-        """Send a page while it is rendered, for one that works while it is read."""
-        pieces = self._template(template).generate(self._context(context))
-        return StreamingResponse(_gathered(pieces), media_type="text/html; charset=utf-8", headers=HEADERS)
-
     def _template(self, name: str) -> jinja2.Template:
         return _environment(self.wording.language).get_template(f"{name}.html.jinja")
 
@@ -124,19 +117,6 @@ class Site:
     def right(self) -> type[Right]:
         """The rights, for templates."""
         return Right
-
-
-def _gathered(pieces: Iterable[str]) -> Iterator[str]:
-    """Pieces of a page, put together to what came within a moment."""
-    waiting: list[str] = []
-    sent_at = time.monotonic()
-    for piece in pieces:
-        waiting.append(piece)
-        if time.monotonic() - sent_at > STREAM_SECONDS:
-            yield "".join(waiting)
-            waiting.clear()
-            sent_at = time.monotonic()
-    yield "".join(waiting)
 
 
 def go_to(request: Request, address: str) -> Response:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from sat_hook.application import bulk_decisions
+from sat_hook.application import decision_acts
 from sat_hook.application.bulk_decisions import (
-    BulkAct,
+    BulkDecision,
     BulkDecisions,
     BulkPreview,
-    BulkProgress,
     Chosen,
+    DecisionNotFoundError,
     SelectionChangedError,
 )
+from sat_hook.application.decision_acts import BulkAct
+from sat_hook.application.decision_worker import DecisionWorker, decide_next_part
 from sat_hook.application.person import Person, RightMissingError
 from sat_hook.application.rights import Right
 from sat_hook.commands.errors import ContentionError, OverrideRefusedError, ReasonRefusedError
 from sat_hook.domain import order_events
+from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
 from sat_hook.domain.order import OrderState
+from sat_hook.store import bulk_decisions as store_bulk_decisions
+from sat_hook.store.bulk_decisions import BulkDecisionStore
+from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.store.listings import OrderFilter
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
 from tests.integration.listings.conftest import HELD, READER, SENT, Office
@@ -32,9 +37,22 @@ WHY = "looked at with the shop"
 ESCALATED = order_events.OrderEscalated(reason="no answer for a day")
 
 
+class IdleWorker(DecisionWorker):
+    """Carries out nothing: a test does that itself, or another process."""
+
+    def wake(self) -> None:
+        """Nothing."""
+
+
 def bulk(office: Office) -> BulkDecisions:
-    """The use case over the office's log."""
-    return BulkDecisions(office.lists.installation)
+    """The use case over the office's log, whose process carries out nothing by itself."""
+    installation = office.lists.installation
+    return BulkDecisions(installation, IdleWorker(installation))
+
+
+def carry_on(office: Office) -> bool:
+    """Decide one group, as any process may."""
+    return decide_next_part(office.store, office.lists.installation.settings().recovery)
 
 
 def of_batch(batch_id: str, **more: Any) -> Chosen:
@@ -42,10 +60,17 @@ def of_batch(batch_id: str, **more: Any) -> Chosen:
     return Chosen(which=OrderFilter(batch_id=batch_id, **more))
 
 
-def done(office: Office, preview: BulkPreview, chosen: Chosen) -> BulkProgress:
+def begun(office: Office, preview: BulkPreview, chosen: Chosen) -> str:
+    """Decide what the preview showed."""
+    return bulk(office).begin(preview.act, chosen, preview.digest, WHY, DORA)
+
+
+def done(office: Office, preview: BulkPreview, chosen: Chosen) -> BulkDecision:
     """Do what the preview showed, to its end."""
-    *_, last = bulk(office).apply(preview.act, chosen, preview.digest, WHY, DORA)
-    return last
+    decision_id = begun(office, preview, chosen)
+    while carry_on(office):
+        pass
+    return bulk(office).find(decision_id, DORA)
 
 
 @pytest.fixture
@@ -98,9 +123,11 @@ def test_each_act_decides_what_its_preview_showed(
     preview = bulk(office).preview(act, chosen, DORA)
     result = done(office, preview, chosen)
     assert states(office, batch_id) == after
-    assert (result.done, result.done_rupiah) == (preview.orders, preview.rupiah)
-    assert tuple(result.undone) == preview.undone
-    assert result.looked_at == result.orders == 4
+    standing = result.standing
+    assert (standing.done, standing.done_rupiah) == (preview.orders, preview.rupiah)
+    assert (result.undone, standing.undone_by_code) == (preview.undone, preview.undone_by_code)
+    assert standing.looked_at == standing.orders == 4
+    assert standing.ended_at is not None
 
 
 def test_orders_are_chosen_by_id_or_by_filter(office: Office, batch_id: str) -> None:
@@ -134,30 +161,122 @@ def test_only_what_was_shown_is_decided(office: Office, batch_id: str) -> None:
     assert states(office, batch_id).count(OrderState.HELD) == 3
 
 
-def test_a_group_that_fails_does_not_keep_the_others(
-    office: Office, batch_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its orders are listed as failed; the groups after it are decided, and progress is told after each."""
-    real, calls = bulk_decisions.decide_held_orders, iter([True, False])
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each order is a group of its own."""
+    monkeypatch.setattr(store_bulk_decisions, "ORDERS_A_COMMIT", 1)
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, error: Exception, *, after_it: bool = False) -> None:
+    """The first group fails: nothing of it is recorded, or what was recorded is not told."""
+    real, calls = decision_acts.decide_held_orders, iter([True])
 
     def decide(*args: Any) -> Any:
-        if next(calls):
-            raise ContentionError("another process works on it")
-        return real(*args)
+        fails = next(calls, False)
+        if fails and not after_it:
+            raise error
+        result = real(*args)
+        if fails:
+            raise error
+        return result
 
-    def one_by_one(orders: Any) -> Iterator[Any]:
-        yield from ([order] for order in orders)
+    monkeypatch.setattr(decision_acts, "decide_held_orders", decide)
 
-    monkeypatch.setattr(bulk_decisions, "decide_held_orders", decide)
-    monkeypatch.setattr(bulk_decisions, "grouped", one_by_one)
+
+@pytest.mark.parametrize("error", [ContentionError("another process works on it"), ZeroDivisionError()])
+@pytest.mark.usefixtures("one_by_one")
+def test_a_group_that_fails_does_not_keep_the_others(
+    office: Office, batch_id: str, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Its orders are listed as failed, whatever went wrong; the groups after it are decided."""
+    fail_once(monkeypatch, error)
     chosen = Chosen((office.order_of("bulk", 2), office.order_of("bulk", 5)))
-    preview = bulk(office).preview(BulkAct.CANCEL, chosen, DORA)
-    steps = [
-        (progress.done, dict(progress.undone_by_code))
-        for progress in bulk(office).apply(BulkAct.CANCEL, chosen, preview.digest, WHY, DORA)
-    ]
-    assert steps == [(0, {"failed": 1}), (1, {"failed": 1})]
+    decision_id = begun(office, bulk(office).preview(BulkAct.CANCEL, chosen, DORA), chosen)
+    steps = []
+    while carry_on(office):
+        found = bulk(office).find(decision_id, DORA).standing
+        steps.append((found.done, found.undone_by_code, found.ended_at is None))
+    assert steps == [(0, {"failed": 1}, True), (1, {"failed": 1}, False)]
     assert states(office, batch_id) == ["held", "escalated", "quoted", "cancelled"]
+
+
+@pytest.mark.parametrize("is_recorded", [False, True])
+@pytest.mark.usefixtures("one_by_one")
+def test_another_process_goes_on_where_one_has_died(
+    office: Office, batch_id: str, monkeypatch: pytest.MonkeyPatch, is_recorded: bool
+) -> None:
+    """Each order is decided once and counted as done, whether or not its group was decided before.
+
+    An order that is held again meanwhile stays held: the person has not decided that.
+    """
+    office.complete(batch_id)
+    fail_once(monkeypatch, StoreUnavailableError("gone"), after_it=is_recorded)
+    chosen = Chosen((office.order_of("bulk", 2), office.order_of("bulk", 5)))
+    decision_id = begun(office, bulk(office).preview(BulkAct.RELEASE, chosen, DORA), chosen)
+    with pytest.raises(StoreUnavailableError):
+        carry_on(office)
+    assert bulk(office).find(decision_id, DORA).standing.looked_at == 0
+    if is_recorded:
+        office.happen(chosen.request_ids[0], HELD)
+    while carry_on(office):
+        pass
+    found = bulk(office).find(decision_id, DORA)
+    assert (found.standing.done, found.standing.done_rupiah, found.undone) == (2, 77_000, ())
+    released = [
+        event.provenance
+        for request_id in chosen.request_ids
+        for event in office.store.read_stream(StreamId(StreamKind.ORDER, request_id))
+        if event.type_name == "OrderReleased"
+    ]
+    assert released == [Provenance("user:dora", f"plugin:release:{decision_id}")] * 2
+    assert states(office, batch_id)[0] == ("held" if is_recorded else "quoted")
+    batch = office.store.load_batch(batch_id)
+    assert batch is not None
+    assert not batch.state.is_final
+
+
+def test_a_decision_is_carried_out_by_the_server_alone(office: Office, batch_id: str) -> None:
+    """Its thread goes on to the end, also with a decision that it finds, and has nothing to do afterwards."""
+    chosen = of_batch(batch_id)
+    installation = office.lists.installation
+    left = begun(office, bulk(office).preview(BulkAct.WITHDRAW, chosen, DORA), chosen)
+    worker = DecisionWorker(installation)
+    found = BulkDecisions(installation, worker).find(left, DORA, wait_seconds=30).standing
+    assert (found.ended_at is None, found.done) == (False, 3)
+    decisions = BulkDecisions(installation, worker)
+    again = decisions.preview(BulkAct.RECHECK, chosen, DORA)
+    decision_id = decisions.begin(BulkAct.RECHECK, chosen, again.digest, WHY, DORA)
+    worker.wait(30)
+    assert decisions.find(decision_id, DORA).standing.ended_at is not None
+    assert [one.standing.decision_id for one in decisions.newest(DORA)] == [decision_id, left]
+    assert not carry_on(office)
+
+
+def test_two_processes_do_not_work_on_one_decision(office: Office, batch_id: str) -> None:
+    """While one has it, the other finds nothing to do; a decision about nothing has ended at once."""
+    chosen = of_batch(batch_id)
+    decision_id = begun(office, bulk(office).preview(BulkAct.RELEASE, chosen, DORA), chosen)
+    with BulkDecisionStore(office.store.database).next_part() as part:
+        assert part is not None
+        assert part.decision.decision_id == decision_id
+        assert not carry_on(office)
+    assert carry_on(office)
+    nothing = of_batch(batch_id, states=(OrderState.HELD,))
+    empty = begun(office, bulk(office).preview(BulkAct.RELEASE, nothing, DORA), nothing)
+    assert bulk(office).find(empty, DORA).standing.ended_at is not None
+
+
+def test_the_same_decision_sent_twice_is_one(office: Office, batch_id: str) -> None:
+    """While it is under way. Later the orders have changed, so it is refused; SAT may be asked again."""
+    chosen = of_batch(batch_id)
+    preview = bulk(office).preview(BulkAct.RELEASE, chosen, DORA)
+    assert begun(office, preview, chosen) == begun(office, preview, chosen)
+    assert done(office, preview, chosen).standing.done == 2
+    with pytest.raises(SelectionChangedError):
+        begun(office, preview, chosen)
+    recheck = bulk(office).preview(BulkAct.RECHECK, chosen, DORA)
+    first, second = (done(office, recheck, chosen).standing for _ in range(2))
+    assert first.decision_id != second.decision_id
 
 
 def test_a_recheck_makes_orders_due_at_once(office: Office, batch_id: str) -> None:
@@ -166,7 +285,7 @@ def test_a_recheck_makes_orders_due_at_once(office: Office, batch_id: str) -> No
     chosen = of_batch(batch_id)
     preview = bulk(office).preview(BulkAct.RECHECK, chosen, DORA)
     assert (preview.orders, preview.undone_by_code) == (2, {"never_sent": 2})
-    assert done(office, preview, chosen).done == 2
+    assert done(office, preview, chosen).standing.done == 2
     due = PostgresPollSchedule(office.store.database).next_due(PollScope(batch_id=batch_id))
     assert due is not None
 
@@ -180,4 +299,10 @@ def test_the_right_and_a_reason_are_needed(office: Office, batch_id: str) -> Non
     assert bulk(office).preview(BulkAct.WITHDRAW, chosen, maker).orders == 3
     preview = bulk(office).preview(BulkAct.CANCEL, chosen, DORA)
     with pytest.raises(ReasonRefusedError):
-        bulk(office).apply(BulkAct.CANCEL, chosen, preview.digest, " ", DORA)
+        bulk(office).begin(BulkAct.CANCEL, chosen, preview.digest, " ", DORA)
+    decision_id = begun(office, preview, chosen)
+    with pytest.raises(RightMissingError):
+        bulk(office).find(decision_id, READER)
+    assert bulk(office).newest(maker) == []
+    with pytest.raises(DecisionNotFoundError):
+        bulk(office).find("L" + "A" * 25, DORA)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests.integration.web.test_who_did_what import ORDER, fill
 from tests.orders import ACCOUNT, BATCH, T0
 from tests.web_host import FakeAccounts, FakeHost, FakeUser
 
-UNKNOWN_ORDER, UNKNOWN_BATCH = f"S{'A' * 31}", f"B{'A' * 25}"
+UNKNOWN_ORDER, UNKNOWN_BATCH, UNKNOWN_DECISION = f"S{'A' * 31}", f"B{'A' * 25}", f"L{'A' * 25}"
 PAID, HELD, ESCALATED, UNSENT = ORDER[1], ORDER[2], ORDER[4], ORDER[8]
 REASON = {"reason": "as agreed with carl"}
 
@@ -48,6 +49,16 @@ class Browser:
         ) as client:
             where = f"/sat{path}" if path.startswith("/v1") else f"/sat/console{path}"
             return await client.request(method, where, **more)
+
+    async def decided(self, answer: httpx.Response) -> str:
+        """The page of a decision about many orders, at its end; until then it asks for itself."""
+        path = answer.headers["location"].removeprefix("/sat/console")
+        for _ in range(300):
+            page = (await self.ask("GET", path)).text
+            if "hx-get" not in page:
+                return page
+            await asyncio.sleep(0.1)
+        raise AssertionError(page)
 
     def state(self, request_id: str) -> OrderState:
         """Of an order."""
@@ -93,7 +104,11 @@ async def test_every_page_and_act_needs_its_right(browser: Browser) -> None:
         assert (await browser.ask("GET", path, *rights)).status_code == 403, path
     for path, form in (*ACTS, *BULK):
         assert (await browser.ask("POST", path, Right.VIEW, data=form)).status_code == 403, path
-    for path in (f"/decisions?act=release&batch={BATCH}", "/orders/export?format=csv"):
+    for path in (
+        f"/decisions?act=release&batch={BATCH}",
+        "/decisions/made",
+        "/orders/export?format=csv",
+    ):
         assert (await browser.ask("GET", path, Right.VIEW)).status_code == 403, path
     assert browser.state(HELD) is OrderState.HELD
     assert [act.type_name for act in actions_since(browser.store.database, T0, user="rosa")] == []
@@ -104,11 +119,13 @@ async def test_what_does_not_exist_is_not_found(browser: Browser) -> None:
     for method, path, form in [
         ("GET", f"/orders/{PAID}", {}),
         ("GET", f"/deliveries/{BATCH}", {}),
+        ("GET", f"/decisions/{UNKNOWN_DECISION}", {}),
         *(("POST", path, form) for path, form in ACTS[1:]),
     ]:
         for unknown, status in ((True, 404), (False, 422)):
             order, batch = (UNKNOWN_ORDER, UNKNOWN_BATCH) if unknown else ("1", "1'--")
             where = path.replace(BATCH, batch)
+            where = where.replace(UNKNOWN_DECISION, UNKNOWN_DECISION if unknown else "1")
             for request_id in ORDER.values():
                 where = where.replace(request_id, order)
             assert (await browser.ask(method, where, data=form)).status_code == status, where
@@ -212,8 +229,12 @@ async def test_many_orders_are_decided_as_their_preview_said(browser: Browser) -
     assert browser.state(HELD) is OrderState.HELD
     (digest,) = re.findall(r'name="digest" value="([0-9a-f]{64})"', preview.text)
     decided = await browser.ask("POST", "/decisions/apply", data={**selected, **REASON, "digest": digest})
-    assert (decided.status_code, "Done: 2 orders" in decided.text) == (200, True)
-    assert "2 could not be decided" in decided.text
+    assert decided.status_code == 303
+    page = await browser.decided(decided)
+    assert "Done: 2 orders" in page
+    assert "2 could not be decided" in page
+    made = await browser.ask("GET", "/decisions/made")
+    assert decided.headers["location"] in made.text
     assert {browser.state(HELD), browser.state(ORDER[3])} == {OrderState.QUOTED}
     again = await browser.ask("POST", "/decisions/apply", data={**selected, **REASON, "digest": digest})
     assert again.status_code == 409
@@ -227,7 +248,8 @@ async def test_all_that_match_a_filter_are_decided(browser: Browser) -> None:
     (digest,) = re.findall(r'name="digest" value="([0-9a-f]{64})"', preview.text)
     action = where.replace("/decisions?", "/decisions/apply?")
     decided = await browser.ask("POST", action, data={**form, **REASON, "digest": digest})
-    assert "Done: 2 orders" in decided.text
+    assert "Done: 2 orders" in await browser.decided(decided)
+    assert decided.headers["location"].endswith(f"?state=held&batch={BATCH}")
     assert {browser.state(HELD), browser.state(ORDER[3])} == {OrderState.CANCELLED}
     assert browser.state(UNSENT) is OrderState.QUOTED
     refused = await browser.ask("POST", "/decisions", data=form)
@@ -267,6 +289,10 @@ async def test_programs_decide_many_orders_likewise(browser: Browser) -> None:
     body |= {**REASON, "digest": preview["digest"]}
     result = (await browser.ask("POST", "/v1/decisions", json=body)).json()
     assert (result["orders"], result["done"], result["undone"]) == (2, 2, [])
+    assert result["ended_at"] is not None
+    kept = (await browser.ask("GET", f"/v1/decisions/{result['decision_id']}")).json()
+    assert kept == result
+    assert (await browser.ask("GET", "/v1/decisions")).json() == [result]
     assert browser.state(HELD) is OrderState.QUOTED
     empty = {"act": "release", "filter": {"batch_id": BATCH, "states": ["held"]}}
     nothing = (await browser.ask("POST", "/v1/decisions/preview", json=empty)).json()
