@@ -48,8 +48,10 @@ from sat_hook.pipeline.errors import (
     LeftOutRefusedError,
 )
 from sat_hook.store.approvals import ApprovalStore, ProductAsked
+from sat_hook.store.batch_lists import BatchFilter, BatchLists, FoundBatch
 from sat_hook.store.clock import shared_clock
-from sat_hook.store.listings import BatchFilter, FoundBatch, ListingStore, OrderFilter, OrderSort
+from sat_hook.store.log import last_events
+from sat_hook.store.order_lists import OrderFilter, OrderLists, OrderSort
 from sat_hook.store.prices import PriceHistory
 
 SHOWN_ORDERS = 10
@@ -73,7 +75,7 @@ class Approvals:
     def waiting(self, person: Person) -> tuple[WaitingApproval, ...]:
         """The batches that wait for an approval, the longest wait first."""
         person.require(Right.VIEW)
-        found = [one for one in self._listings().quoted_batches() if awaits_approval(one.batch)]
+        found = [one for one in self._batches().quoted_batches() if awaits_approval(one.batch)]
         rows = self._rows(found, person)
         return tuple(sorted(rows, key=lambda row: (row.asked_at or row.submitted_at, row.batch_id)))
 
@@ -83,7 +85,7 @@ class Approvals:
         :raises BatchNotFoundError: there is no such batch.
         """
         person.require(Right.VIEW)
-        found = self._listings().batches_of([batch_id]).get(batch_id)
+        found = self._batches().batches_of([batch_id]).get(batch_id)
         if found is None:
             raise BatchNotFoundError(f"there is no batch {batch_id}")
         if not awaits_approval(found.batch):
@@ -95,7 +97,7 @@ class Approvals:
         fresh = shown.new_recipients(batch_id, batch.account, SHOWN_ORDERS, with_held=with_held)
         states = (OrderState.QUOTED, OrderState.HELD) if with_held else (OrderState.QUOTED,)
         which = OrderFilter(batch_id=batch_id, states=states)
-        largest = self._listings().orders(which, OrderSort.AMOUNT, None, SHOWN_ORDERS, descending=True)
+        largest = OrderLists(database).orders(which, OrderSort.AMOUNT, None, SHOWN_ORDERS, descending=True)
         sees_numbers = person.has(Right.VIEW_NUMBERS)
         (waiting,) = self._rows([found], person)
         left_out = batch.left_out
@@ -220,8 +222,8 @@ class Approvals:
 
     def _rows(self, found: Sequence[FoundBatch], person: Person) -> list[WaitingApproval]:
         streams = {one.batch.batch_id: StreamId(StreamKind.BATCH, one.batch.batch_id) for one in found}
-        asked = self._listings().last_events(list(streams.values()), [ApprovalRequested.__name__])
         store, rows = self.installation.store(), []
+        asked = last_events(store.database, list(streams.values()), [ApprovalRequested.__name__])
         for one in found:
             batch, maker = one.batch, user_named(one.submitted_by)
             terms, at = batch.asked_for, asked.get(streams[batch.batch_id])
@@ -281,7 +283,7 @@ class Approvals:
         if user_named(found.submitted_by) is None:
             return None
         which = BatchFilter(submitted_by=found.submitted_by, since=found.submitted_at - MONTH)
-        batches = self._listings().batches(which, None, MONTH_S_BATCHES + 1)
+        batches = self._batches().batches(which, None, MONTH_S_BATCHES + 1)
         others = [
             one.batch
             for one in batches[:MONTH_S_BATCHES]
@@ -300,8 +302,8 @@ class Approvals:
             largest_rupiah=max(totals, default=None),
         )
 
-    def _listings(self) -> ListingStore:
-        return ListingStore(self.installation.store().database)
+    def _batches(self) -> BatchLists:
+        return BatchLists(self.installation.store().database)
 
     def _handler(self) -> CommandHandler:
         store = self.installation.store()

@@ -20,8 +20,12 @@ from sat_hook.domain.masking import masked_words
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.people import user_named
 from sat_hook.pipeline.rules_page import rules_as_shown
+from sat_hook.store.account_lists import AccountLists, SaldoPoint
+from sat_hook.store.batch_lists import BatchLists, FoundBatch
+from sat_hook.store.database import Database
 from sat_hook.store.funds import PostgresFunds
-from sat_hook.store.listings import FoundBatch, ListingStore, SaldoPoint
+from sat_hook.store.log import last_events
+from sat_hook.store.order_lists import OrderLists
 
 
 class NeedKind(StrEnum):
@@ -147,15 +151,18 @@ def funds_of(installation: Installation, account: str) -> AccountFunds:
     )
 
 
-def needs(installation: Installation, store: ListingStore) -> tuple[NeedRow, ...]:
+def needs(installation: Installation) -> tuple[NeedRow, ...]:
     """What needs a person, by kind and account; what nothing needs is left out."""
     order = list(NeedKind)
-    rows = [*_batches_in_need(installation, store), *_orders_in_need(store), *_accounts_in_need(store)]
+    database = installation.store().database
+    rows = [*_batches_in_need(installation), *_orders_in_need(database), *_accounts_in_need(database)]
     return tuple(sorted(rows, key=lambda row: (order.index(row.kind), row.account, row.code or "")))
 
 
-def _batches_in_need(installation: Installation, store: ListingStore) -> Iterator[NeedRow]:
-    quoted = sorted(store.quoted_batches(), key=lambda found: found.submitted_at)
+def _batches_in_need(installation: Installation) -> Iterator[NeedRow]:
+    database = installation.store().database
+    lists = BatchLists(database)
+    quoted = sorted(lists.quoted_batches(), key=lambda found: found.submitted_at)
     awaiting, unpaid = defaultdict(list), defaultdict(list)
     for found in quoted:
         if awaits_approval(found.batch):
@@ -163,7 +170,8 @@ def _batches_in_need(installation: Installation, store: ListingStore) -> Iterato
         elif found.batch.withdrawn is None and found.batch.rejecter is None:
             unpaid[found.batch.account].append(found)
     for account, batches in awaiting.items():
-        asked = store.last_events(
+        asked = last_events(
+            database,
             [StreamId(StreamKind.BATCH, found.batch.batch_id) for found in batches],
             [ApprovalRequested.__name__],
         )
@@ -175,7 +183,7 @@ def _batches_in_need(installation: Installation, store: ListingStore) -> Iterato
             batch_ids=_ids(batches),
         )
     for account, batches in unpaid.items():
-        counts = store.counts([found.batch.batch_id for found in batches])
+        counts = lists.counts([found.batch.batch_id for found in batches])
         free = funds_of(installation, account).free_rupiah
         if free is None:
             continue
@@ -196,21 +204,22 @@ def _ids(batches: list[FoundBatch]) -> tuple[str, ...]:
     return tuple(found.batch.batch_id for found in batches)
 
 
-def _orders_in_need(store: ListingStore) -> Iterator[NeedRow]:
-    for waiting in store.orders_for_people():
+def _orders_in_need(database: Database) -> Iterator[NeedRow]:
+    for waiting in OrderLists(database).orders_for_people():
         kind = NeedKind.HELD if waiting.state is OrderState.HELD else NeedKind.ESCALATED
         yield NeedRow(kind=kind, account=waiting.account, count=waiting.orders, since=waiting.since)
 
 
-def _accounts_in_need(store: ListingStore) -> Iterator[NeedRow]:
-    paused = [standing for standing in store.standings() if standing.is_paused]
-    since = store.last_events([_stream_of(standing) for standing in paused], [AccountPaused.__name__])
+def _accounts_in_need(database: Database) -> Iterator[NeedRow]:
+    lists = AccountLists(database)
+    paused = [standing for standing in lists.standings() if standing.is_paused]
+    since = last_events(database, [_stream_of(standing) for standing in paused], [AccountPaused.__name__])
     for standing in paused:
         at = since.get(_stream_of(standing))
         yield NeedRow(
             kind=NeedKind.PAUSED, account=standing.account, count=1, since=None if at is None else at.at
         )
-    for alerts in store.untold_alerts():
+    for alerts in lists.untold_alerts():
         yield NeedRow(
             kind=NeedKind.ALERTS,
             account=alerts.account,
@@ -220,47 +229,49 @@ def _accounts_in_need(store: ListingStore) -> Iterator[NeedRow]:
         )
 
 
-def deposits(
-    installation: Installation, store: ListingStore, days: int, only: str | None = None
-) -> tuple[DepositRow, ...]:
+def deposits(installation: Installation, days: int, only: str | None = None) -> tuple[DepositRow, ...]:
     """The deposit of every account, or of ``only`` the one with that name in the log."""
-    today = business_day(installation.store().database_time())
+    store = installation.store()
+    lists, today = AccountLists(store.database), business_day(store.database_time())
     since = midnight(today - timedelta(days=days - 1))
     return tuple(
         DepositRow(
             account=account,
             connection=connection,
             **funds_of(installation, account)._asdict(),
-            days=tuple(store.daily_observations(account, since, days)),
+            days=tuple(lists.daily_observations(account, since, days)),
         )
-        for account, connection in _connections(installation, store).items()
+        for account, connection in _connections(installation, lists).items()
         if only in (None, account)
     )
 
 
-def accounts(installation: Installation, store: ListingStore) -> tuple[AccountRow, ...]:
+def accounts(installation: Installation) -> tuple[AccountRow, ...]:
     """Every account that has a connection, a batch or another event."""
-    connections = _connections(installation, store)
-    standings = {standing.account: standing for standing in store.standings()}
+    lists = AccountLists(installation.store().database)
+    connections = _connections(installation, lists)
+    standings = {standing.account: standing for standing in lists.standings()}
     return tuple(
-        _account_row(store, standings.get(account) or new_account(account), connection)
+        _account_row(installation, standings.get(account) or new_account(account), connection)
         for account, connection in connections.items()
     )
 
 
-def account_details(installation: Installation, store: ListingStore, named: str) -> AccountDetails:
+def account_details(installation: Installation, named: str) -> AccountDetails:
     """One account; the errors of an unusable connection are the installation's."""
     names: AccountNames = names_of(installation.accounts, named)
     connection = installation.accounts.connect(names.connection)
     settings = connection.settings()
     events = installation.store()
-    standings = {standing.account: standing for standing in store.standings()}
-    called_back = store.last_callback(names.account)
+    lists = AccountLists(events.database)
+    standings = {standing.account: standing for standing in lists.standings()}
+    standing = standings.get(names.account) or new_account(names.account)
+    called_back = lists.last_callback(names.account)
     used = {} if called_back is None else {called_back[1]: called_back[0]}
     verifying = () if settings.verifier is None else settings.verifier.fingerprints
     signing = () if settings.signer is None else (settings.signer.fingerprint,)
     return AccountDetails(
-        row=_account_row(store, standings.get(names.account) or new_account(names.account), names.connection),
+        row=_account_row(installation, standing, names.connection),
         rules=rules_as_shown(
             events,
             names.account,
@@ -278,10 +289,11 @@ def account_details(installation: Installation, store: ListingStore, named: str)
     )
 
 
-def _account_row(store: ListingStore, standing: AccountStanding, connection: str | None) -> AccountRow:
-    stream = _stream_of(standing)
-    paused = store.last_events([stream], [AccountPaused.__name__]).get(stream) if standing.is_paused else None
-    called_back = store.last_callback(standing.account)
+def _account_row(installation: Installation, standing: AccountStanding, connection: str | None) -> AccountRow:
+    database, stream = installation.store().database, _stream_of(standing)
+    lists, wanted = AccountLists(database), [stream] if standing.is_paused else []
+    paused = last_events(database, wanted, [AccountPaused.__name__]).get(stream)
+    called_back = lists.last_callback(standing.account)
     return AccountRow(
         account=standing.account,
         connection=connection,
@@ -290,7 +302,7 @@ def _account_row(store: ListingStore, standing: AccountStanding, connection: str
         paused_at=None if paused is None else paused.at,
         paused_by=None if paused is None else user_named(paused.actor) or paused.actor,
         last_callback_at=None if called_back is None else called_back[0],
-        last_answer_at=store.last_answer(standing.account),
+        last_answer_at=lists.last_answer(standing.account),
     )
 
 
@@ -298,7 +310,7 @@ def _stream_of(standing: AccountStanding) -> StreamId:
     return StreamId(StreamKind.ACCOUNT, standing.account_id)
 
 
-def _connections(installation: Installation, store: ListingStore) -> dict[str, str | None]:
+def _connections(installation: Installation, lists: AccountLists) -> dict[str, str | None]:
     """Every account by its name in the log, with its connection."""
     connections = {account: name for name, account in installation.accounts.by_connection().items()}
-    return {account: connections.get(account) for account in sorted({*store.accounts(), *connections})}
+    return {account: connections.get(account) for account in sorted({*lists.accounts(), *connections})}

@@ -13,6 +13,7 @@ from sat_hook.application.order_details import HistoryEntry, history_of
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.people import user_named
+from sat_hook.pipeline.progress import BatchProgress
 from sat_hook.store.event_store import Need
 
 
@@ -110,6 +111,7 @@ class BatchDetails:
     size_bytes: int
     steps: Mapping[BatchStep, datetime]
     needs: tuple[Need, ...]
+    progress: BatchProgress
     approval: BatchApproval | None
     runs: tuple[BatchRunRow, ...]
     result: BatchResult | None
@@ -118,10 +120,9 @@ class BatchDetails:
     history: tuple[HistoryEntry, ...]
 
 
-def batch_details(
-    batch: Batch, row: BatchRow, needs: Sequence[Need], events: Sequence[RecordedEvent]
-) -> BatchDetails:
+def batch_details(row: BatchRow, progress: BatchProgress, events: Sequence[RecordedEvent]) -> BatchDetails:
     """What the events of a batch say of it."""
+    batch = progress.batch
     history = history_of(events)
     last = {entry.kind: entry for entry in history}
     done = ((_STEP_OF[entry.kind], entry.at) for entry in history if entry.kind in _STEP_OF)
@@ -131,7 +132,8 @@ def batch_details(
         digest=batch.digest,
         size_bytes=batch.size_bytes,
         steps=dict(sorted(dict(done).items(), key=lambda step: list(BatchStep).index(step[0]))),
-        needs=tuple(needs),
+        needs=progress.needs,
+        progress=progress,
         approval=_approval(batch, last),
         runs=tuple(_run(entry) for entry in history if entry.kind in ("BatchRunStarted", "BatchRunRefused")),
         result=_result(last.get("BatchResultsWritten")),

@@ -16,9 +16,9 @@ from sat_hook.pipeline.funding import missing_for
 from sat_hook.pipeline.progress import FOR_PEOPLE, BatchProgress, in_short, in_words, progress_of
 from sat_hook.pipeline.results import BatchSummary, ResultFile, render_results, summarise
 from sat_hook.store.as_of import as_of_now, as_of_position
+from sat_hook.store.batch_lists import BatchLists
 from sat_hook.store.event_store import StateCount
 from sat_hook.store.funds import PostgresFunds
-from sat_hook.store.progress import PostgresProgress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ class BatchReports:
         """
         person.require(Right.VIEW)
         store = self.installation.store()
-        return progress_of(store, PostgresProgress(store.database), SystemClock(), batch_id)
+        return progress_of(store, BatchLists(store.database), SystemClock(), batch_id)
 
     def figures(self, batch_id: str, position: int | None, person: Person) -> BatchFigures:
         """The batch in figures as of a log position, or as of now without one.

@@ -10,8 +10,8 @@ from enum import StrEnum
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.people import user_named
+from sat_hook.store.batch_lists import BatchCounts, BatchFilter, FoundBatch
 from sat_hook.store.event_store import NEEDING_STATES
-from sat_hook.store.listings import BatchCounts, BatchFilter, FoundBatch
 
 
 class BatchStanding(StrEnum):

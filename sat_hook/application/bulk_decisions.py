@@ -26,7 +26,7 @@ from sat_hook.domain.identity import decision_id_of
 from sat_hook.domain.order import Order
 from sat_hook.store.bulk_decisions import BulkDecisionStore, ShownOrder, StoredDecision
 from sat_hook.store.clock import shared_clock
-from sat_hook.store.listings import ListingStore, OrderFilter, OrderPlace, OrderSort
+from sat_hook.store.order_lists import OrderFilter, OrderLists, OrderPlace, OrderSort
 
 MAXIMUM_ORDERS = 100_000
 READ_AT_ONCE = 1_000
@@ -199,13 +199,13 @@ class BulkDecisions:
             yield from self._filtered(which)
 
     def _filtered(self, which: OrderFilter) -> Iterator[tuple[str, Order]]:
-        listings = ListingStore(self.installation.store().database)
+        lists = OrderLists(self.installation.store().database)
         if which.account is not None:
             which = replace(which, account=self.installation.accounts.account_of(which.account))
         after: OrderPlace | None = None
         number = 0
         while True:
-            page = listings.orders(which, OrderSort.ROW, after, READ_AT_ONCE)
+            page = lists.orders(which, OrderSort.ROW, after, READ_AT_ONCE)
             number += len(page.orders)
             if number > MAXIMUM_ORDERS:
                 raise _too_many(number)

@@ -46,19 +46,19 @@ from sat_hook.domain.masking import masked_number
 from sat_hook.domain.people import user_named
 from sat_hook.domain.prices import PricePeriod
 from sat_hook.pipeline.errors import OrderNotFoundError
+from sat_hook.pipeline.progress import PACE, progress_at
+from sat_hook.store.account_lists import AccountLists, FoundProduct
+from sat_hook.store.batch_lists import BatchCounts, BatchLists, BatchPlace, FoundBatch
 from sat_hook.store.callbacks import PostgresCallbackInbox
 from sat_hook.store.clock import shared_clock
-from sat_hook.store.listings import (
+from sat_hook.store.database import Database
+from sat_hook.store.order_lists import (
     MAXIMUM_COUNTED,
-    BatchCounts,
-    BatchPlace,
     ChangePlace,
-    FoundBatch,
     FoundOrder,
     FoundOrders,
-    FoundProduct,
-    ListingStore,
     OrderFilter,
+    OrderLists,
     OrderPlace,
     OrderSort,
 )
@@ -116,13 +116,13 @@ class Listings:
         name = _name("batches", query)
         after = None if cursor is None else BatchPlace(*cast("Any", place_of(name, cursor, datetime, str)))
         account = None if query.account is None else self._account_of(query.account)
-        store, limit = self._store(), _limited(limit)
+        lists, limit = BatchLists(self._database), _limited(limit)
         rows: list[BatchRow] = []
         while True:
-            found = store.batches(query.filter(account), after, limit + 1)
+            found = lists.batches(query.filter(account), after, limit + 1)
             rows += [
                 row
-                for row in self._rows_of(store, found[:limit])
+                for row in self._rows_of(lists, found[:limit])
                 if query.standing is None or row.standing is query.standing
             ]
             if len(found) <= limit and len(rows) <= limit:
@@ -138,13 +138,16 @@ class Listings:
         :raises BatchNotFoundError: there is no such batch.
         """
         person.require(Right.VIEW)
-        store = self._store()
-        found = store.batches_of([batch_id])
-        if not found:
+        lists, now = BatchLists(self._database), SystemClock().now()
+        # Read the batch first: counts read after its end are final too.
+        found = lists.batches_of([batch_id]).get(batch_id)
+        if found is None:
             raise BatchNotFoundError(f"batch: found no {batch_id}")
-        (row,) = self._rows_of(store, list(found.values()))
+        counts = lists.counts([batch_id], now - PACE)
+        (row,) = self._rows_of(lists, [found], counts)
         needs = self.installation.store().needs([batch_id])[batch_id]
-        return batch_details(found[batch_id].batch, row, needs, store.batch_events(batch_id))
+        progress = progress_at(found.batch, counts[batch_id], needs, now)
+        return batch_details(row, progress, lists.batch_events(batch_id))
 
     def orders(
         self,
@@ -174,18 +177,18 @@ class Listings:
         name = _name("orders", which, sort, descending)
         if which.account is not None:
             which = replace(which, account=self._account_of(which.account))
-        store, limit = self._store(), _limited(limit)
+        lists, limit = OrderLists(self._database), _limited(limit)
         if which.is_narrow:
             sort = sort or (OrderSort.CHANGED if which.batch_id is None else OrderSort.ROW)
             place = None if cursor is None else place_of(name, cursor, int, str, str, int)
             after = None if place is None else OrderPlace(*cast("Any", place))
             # Also with a cursor: nothing proves that it came with a page that was recorded.
             is_search = which.client_number is not None
-            found = store.orders(
+            found = lists.orders(
                 which, sort, after, limit, descending=descending, counted=counted or is_search
             )
             if is_search:
-                self._record_search(store, which, found, person)
+                self._record_search(which, found, person)
         else:
             if sort not in (None, OrderSort.CHANGED) or (sort and not descending):
                 raise ListingRefusedError(
@@ -194,7 +197,7 @@ class Listings:
                 )
             place = None if cursor is None else place_of(name, cursor, datetime, str)
             since = None if place is None else ChangePlace(*cast("Any", place))
-            found = store.orders_changed(which, since, limit)
+            found = lists.orders_changed(which, since, limit)
         sees_numbers = person.has(Right.VIEW_NUMBERS)
         return OrderPage(
             tuple(order_row(order, with_number=sees_numbers) for order in found.orders),
@@ -209,22 +212,22 @@ class Listings:
         :raises OrderNotFoundError: there is no such order.
         """
         person.require(Right.VIEW)
-        events, listings = self.installation.store(), self._store()
+        events, lists = self.installation.store(), OrderLists(self._database)
         order = events.load_orders([request_id]).get(request_id)
         if order is None:
             raise OrderNotFoundError(f"order: found no {request_id}")
         recorded = events.read_stream(StreamId(StreamKind.ORDER, request_id))
-        batch = listings.batches_of([order.batch_id]).get(order.batch_id)
+        batch = BatchLists(self._database).batches_of([order.batch_id]).get(order.batch_id)
         found = FoundOrder(order, recorded[-1].occurred_at, "" if batch is None else batch.batch.file_name)
         sent_at = order.first_sent_at or recorded[0].occurred_at
         return OrderDetails(
             row=order_row(found, with_number=person.has(Right.VIEW_NUMBERS)),
             maker=None if batch is None else user_named(batch.submitted_by),
             history=history_of(recorded),
-            evidence=tuple(listings.evidence_of(request_id)),
+            evidence=tuple(lists.evidence_of(request_id)),
             callbacks=tuple(PostgresCallbackInbox(events.database).seen_of(order.account, request_id)),
             price=PriceHistory(events.database).at(order.account, order.product_code, sent_at),
-            alerts=tuple(listings.alerts_about([f"event/{item.position}" for item in recorded])),
+            alerts=tuple(lists.alerts_about([f"event/{item.position}" for item in recorded])),
         )
 
     def orders_named(self, reference: str, person: Person) -> tuple[OrderRow, ...]:
@@ -236,27 +239,27 @@ class Listings:
     def deposits(self, person: Person, days: int = DEPOSIT_DAYS) -> tuple[DepositRow, ...]:
         """What each account's deposit holds, and how much of it is reserved."""
         person.require(Right.VIEW)
-        return deposits(self.installation, self._store(), days)
+        return deposits(self.installation, days)
 
     def deposit(self, account: str, person: Person) -> DepositRow | None:
         """The deposit of one account, by its name in the log; None when there is no such account."""
         person.require(Right.VIEW)
-        return next(iter(deposits(self.installation, self._store(), DEPOSIT_DAYS, account)), None)
+        return next(iter(deposits(self.installation, DEPOSIT_DAYS, account)), None)
 
     def needs_you(self, person: Person) -> tuple[NeedRow, ...]:
         """What needs a person: approvals, held and escalated orders, funds, pauses, untold alerts."""
         person.require(Right.VIEW)
-        return needs(self.installation, self._store())
+        return needs(self.installation)
 
     def accounts(self, person: Person) -> tuple[AccountRow, ...]:
         """The accounts: whether each may send, and when SAT was heard of last."""
         person.require(Right.VIEW)
-        return accounts(self.installation, self._store())
+        return accounts(self.installation)
 
     def account(self, named: str, person: Person) -> AccountDetails:
         """One account with its rules, their origins, and its keys, by either of its names."""
         person.require(Right.VIEW)
-        return account_details(self.installation, self._store(), named)
+        return account_details(self.installation, named)
 
     def products(
         self,
@@ -274,9 +277,9 @@ class Listings:
         person.require(Right.VIEW)
         name = _name("products", text, account)
         place = None if cursor is None else place_of(name, cursor, str, str)
-        store, limit = self._store(), _limited(limit)
-        of = PriceHistory(store.database).accounts() if account is None else [self._account_of(account)]
-        found = store.products(of, text, cast("Any", None if place is None else tuple(place)), limit + 1)
+        lists, limit = AccountLists(self._database), _limited(limit)
+        of = PriceHistory(self._database).accounts() if account is None else [self._account_of(account)]
+        found = lists.products(of, text, cast("Any", None if place is None else tuple(place)), limit + 1)
         if len(found) <= limit:
             return Page(tuple(found), None)
         last = found[limit - 1]
@@ -285,28 +288,29 @@ class Listings:
     def prices(self, account: str, code: str, person: Person) -> list[PricePeriod]:
         """Every listing of one product, the oldest first; empty for a product that was never listed."""
         person.require(Right.VIEW)
-        return PriceHistory(self.installation.store().database).periods(self._account_of(account), code)
+        return PriceHistory(self._database).periods(self._account_of(account), code)
 
-    def _record_search(
-        self, store: ListingStore, which: OrderFilter, found: FoundOrders, person: Person
-    ) -> None:
+    def _record_search(self, which: OrderFilter, found: FoundOrders, person: Person) -> None:
         """Record who searched by which number, in each account whose orders were searched."""
         assert which.client_number is not None
         assert found.count is not None
         if which.batch_id is not None:
-            searched = [one.batch.account for one in store.batches_of([which.batch_id]).values()]
+            batches = BatchLists(self._database).batches_of([which.batch_id])
+            searched = [one.batch.account for one in batches.values()]
         else:
-            searched = store.accounts() if which.account is None else [which.account]
+            searched = AccountLists(self._database).accounts() if which.account is None else [which.account]
         events = self.installation.store()
         handler = CommandHandler(events, shared_clock(events, SystemClock()))
         search = RecordSearch(masked_number(which.client_number), min(found.count, MAXIMUM_COUNTED))
         for account in searched:
             handler.apply_to_account(account, search, person.by("search"))
 
-    def _rows_of(self, store: ListingStore, found: Sequence[FoundBatch]) -> list[BatchRow]:
-        counts = store.counts([one.batch.batch_id for one in found])
+    def _rows_of(
+        self, lists: BatchLists, found: Sequence[FoundBatch], known: dict[str, BatchCounts] | None = None
+    ) -> list[BatchRow]:
+        counts = known or lists.counts([one.batch.batch_id for one in found])
         with_others = [one.batch.batch_id for one in found if one.batch.set_aside]
-        refused = store.refused_rows(with_others) if with_others else {}
+        refused = lists.refused_rows(with_others) if with_others else {}
         available = self._available(found, counts)
         return [
             row_of(
@@ -334,8 +338,9 @@ class Listings:
     def _account_of(self, named: str) -> str:
         return self.installation.accounts.account_of(named)
 
-    def _store(self) -> ListingStore:
-        return ListingStore(self.installation.store().database)
+    @property
+    def _database(self) -> Database:
+        return self.installation.store().database
 
 
 def _name(kind: str, *asked: Any) -> str:

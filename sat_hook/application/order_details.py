@@ -14,7 +14,7 @@ from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.prices import PricePeriod
 from sat_hook.store.alerts import ToldAlert
 from sat_hook.store.callbacks import CallbackSeen
-from sat_hook.store.listings import FoundOrder, KeptEvidence
+from sat_hook.store.order_lists import FoundOrder, KeptEvidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

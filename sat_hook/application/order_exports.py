@@ -14,7 +14,7 @@ from sat_hook.commands.handler import load_batch
 from sat_hook.pipeline.delivery import delimiter_of
 from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.presentation.text_tables import TextTable
-from sat_hook.store.listings import ChangePlace, FoundOrder, ListingStore, OrderFilter, OrderPlace, OrderSort
+from sat_hook.store.order_lists import ChangePlace, FoundOrder, OrderFilter, OrderLists, OrderPlace, OrderSort
 
 MAXIMUM_ORDERS = 50_000
 READ_AT_ONCE = 2_000
@@ -68,16 +68,16 @@ class OrderExports:
         return delimiter_of(self.installation.submissions(), load_batch(self.installation.store(), batch_id))
 
     def _found(self, which: OrderFilter) -> Iterator[FoundOrder]:
-        store = ListingStore(self.installation.store().database)
+        lists = OrderLists(self.installation.store().database)
         after: OrderPlace | ChangePlace | None = None
         number = 0
         while True:
             if which.is_narrow:
                 assert after is None or isinstance(after, OrderPlace)
-                page = store.orders(which, OrderSort.ROW, after, READ_AT_ONCE)
+                page = lists.orders(which, OrderSort.ROW, after, READ_AT_ONCE)
             else:
                 assert after is None or isinstance(after, ChangePlace)
-                page = store.orders_changed(which, after, READ_AT_ONCE)
+                page = lists.orders_changed(which, after, READ_AT_ONCE)
             number += len(page.orders)
             if number > MAXIMUM_ORDERS:
                 raise ListingRefusedError(

@@ -24,8 +24,8 @@ from sat_hook.domain.identity import request_id_of
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.pipeline.draft import PaysAgain
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX
+from sat_hook.store.batch_lists import BatchLists
 from sat_hook.store.event_store import EventStore, OrderSlice, each_order
-from sat_hook.store.listings import ListingStore
 
 FAILED_STATES = (OrderState.FAILED, OrderState.REJECTED, OrderState.REVERSED)
 EARLIER_ORDER = f"{NOTE_PREFIX}pays_again"
@@ -157,7 +157,7 @@ class PayAgain:
         person.require(Right.VIEW)
         store = self.installation.store()
         batch = load_batch(store, batch_id)
-        counts = ListingStore(store.database).counts([batch_id])[batch_id]
+        counts = BatchLists(store.database).counts([batch_id])[batch_id]
         orders = {count.state: count for count in counts.states}
         unchecked, quoted = orders.get(OrderState.RECEIVED), orders.get(OrderState.QUOTED)
         held = orders.get(OrderState.HELD)

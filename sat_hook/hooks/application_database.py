@@ -15,13 +15,13 @@ from sat_hook.application.settings import read_settings
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.store.alerts import AlertBook
+from sat_hook.store.batch_lists import BatchLists
 from sat_hook.store.clock import StoreClock
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.order_intake import OrderIntake
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.progress import PostgresProgress
 from sat_hook.store.rechecks import PostgresRecheckSchedule
 from sat_hook.store.shared_database import borrow, give_back
 
@@ -117,9 +117,9 @@ class ApplicationHook(BaseHook):
         return AlertBook(self.database)
 
     @cached_property
-    def progress(self) -> PostgresProgress:
-        """The progress of batches."""
-        return PostgresProgress(self.database)
+    def batch_lists(self) -> BatchLists:
+        """Batches and how their orders stand."""
+        return BatchLists(self.database)
 
     @cached_property
     def rechecks(self) -> PostgresRecheckSchedule:

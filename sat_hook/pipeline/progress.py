@@ -16,10 +16,12 @@ from sat_hook.domain.order import OrderState
 from sat_hook.domain.ports import Clock
 from sat_hook.domain.rupiah import rupiah, tight_rupiah
 from sat_hook.pipeline.needs import needs_in_words
+from sat_hook.store.batch_lists import BatchCounts, BatchLists
 from sat_hook.store.event_store import EventStore, Need, StateCount
-from sat_hook.store.progress import PostgresProgress
 
 RATE_SECONDS = 300.0
+PACE = timedelta(seconds=RATE_SECONDS)
+"""The time of which the settled orders tell how fast a batch is."""
 LEAST_RATE_SECONDS = 5.0
 FOR_PEOPLE = frozenset({OrderState.HELD, OrderState.ESCALATED})
 
@@ -101,7 +103,7 @@ class BatchProgress:
         return self.looked_at + timedelta(minutes=self.to_go / rate)
 
 
-def progress_of(store: EventStore, progress: PostgresProgress, clock: Clock, batch_id: str) -> BatchProgress:
+def progress_of(store: EventStore, lists: BatchLists, clock: Clock, batch_id: str) -> BatchProgress:
     """Read the batch's progress.
 
     :raises BatchNotFoundError: when there is none.
@@ -110,16 +112,17 @@ def progress_of(store: EventStore, progress: PostgresProgress, clock: Clock, bat
     # Read the batch first: counts read after its end are final too.
     batch = load_batch(store, batch_id)
     now = clock.now()
-    look = progress.look(batch_id, now - timedelta(seconds=RATE_SECONDS))
-    since = look.first_settled_at or now
-    return BatchProgress(
-        batch,
-        look.counts,
-        look.settled,
-        max(0.0, (now - since).total_seconds()),
-        now,
-        store.needs([batch_id])[batch_id],
-    )
+    counts = lists.counts([batch_id], now - PACE)[batch_id]
+    return progress_at(batch, counts, store.needs([batch_id])[batch_id], now)
+
+
+def progress_at(batch: Batch, counts: BatchCounts, needs: tuple[Need, ...], now: datetime) -> BatchProgress:
+    """A batch's progress from what was read of it.
+
+    :param counts: with the orders that were settled in the last :data:`PACE`.
+    """
+    settled_seconds = (now - (counts.first_settled_at or now)).total_seconds()
+    return BatchProgress(batch, counts.states, counts.settled, max(0.0, settled_seconds), now, needs)
 
 
 def in_words(progress: BatchProgress) -> str:

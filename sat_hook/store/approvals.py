@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sat_hook.domain.order import Order
+from sat_hook.store.batch_lists import FoundBatch
 from sat_hook.store.database import Database
-from sat_hook.store.listings import FoundBatch, FoundOrder
+from sat_hook.store.order_lists import FoundOrder
 from sat_hook.store.statements import queries
 
 RECIPIENTS_LOOKED_AT = 1_000

@@ -26,6 +26,21 @@ class Placed(NamedTuple):
     head: int | None
 
 
+class LastEvent(NamedTuple):
+    """When an event occurred, and who recorded it."""
+
+    at: datetime
+    actor: str
+
+
+def last_events(
+    database: Database, streams: Sequence[StreamId], types: Sequence[str]
+) -> dict[StreamId, LastEvent]:
+    """The last event of some types in each stream that has one."""
+    rows = run(database, queries("log").last_events, streams=list(map(str, streams)), types=list(types))
+    return {StreamId.parse(stream): LastEvent(*rest) for stream, *rest in rows}
+
+
 def each_stream(
     connection: Connection,
     unplaced: Unplaced,

@@ -63,7 +63,7 @@ class SATBatchTrigger(SATOrderWaitTrigger):
         if not self._reporting.is_time_to_look(now_seconds):
             return None
         handler = application.handler
-        progress = progress_of(handler.store, application.progress, handler.clock, self.batch_id)
+        progress = progress_of(handler.store, application.batch_lists, handler.clock, self.batch_id)
         if not self._reporting.is_news(progress.counts, now_seconds):
             return None
         return f"Batch {self.batch_id}: {in_words(progress)}"

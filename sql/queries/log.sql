@@ -33,3 +33,15 @@ WHERE recorded_at >= :since AND position > :after_position
   AND starts_with(actor, 'user:')
 ORDER BY position
 LIMIT :limit;
+
+-- name: last_events(streams, types)
+-- The last event of some types in each of these streams: when it occurred, and who recorded it.
+SELECT s.stream, e.occurred_at, e.actor
+FROM unnest(:streams::text[]) AS s (stream)
+CROSS JOIN LATERAL (
+    SELECT occurred_at, actor
+    FROM sat.events
+    WHERE stream = s.stream AND type = ANY (:types)
+    ORDER BY version DESC
+    LIMIT 1
+) AS e;

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sat_hook.application.bulk_decisions import BulkDecision, Chosen
 from sat_hook.application.decision_acts import RIGHTS, BulkAct
 from sat_hook.domain.order import OrderState
-from sat_hook.store.listings import OrderFilter
+from sat_hook.store.order_lists import OrderFilter
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import BulkPreview, BulkResult, members_of
 from sat_hook.web.dependencies import BulkDecisionsDep, CurrentPerson, DecisionId, Reason

@@ -13,7 +13,7 @@ from sat_hook.domain.order import Order, OrderState
 from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.held_orders import HeldDecision
 from sat_hook.pipeline.overrides import Resolution
-from sat_hook.store.listings import MAXIMUM_COUNTED, OrderFilter, OrderSort
+from sat_hook.store.order_lists import MAXIMUM_COUNTED, OrderFilter, OrderSort
 from sat_hook.web.api import models
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import (

@@ -31,7 +31,7 @@ from sat_hook.pipeline.errors import (
     ApproverRefusedError,
     LeftOutRefusedError,
 )
-from sat_hook.store.listings import OrderFilter, OrderSort
+from sat_hook.store.order_lists import OrderFilter, OrderSort
 from sat_hook.web.console import words
 from sat_hook.web.console.batches import segments_of
 from sat_hook.web.console.site import Site, SiteDep

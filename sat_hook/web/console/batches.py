@@ -15,7 +15,7 @@ from sat_hook.application.pay_again import FAILED_STATES
 from sat_hook.application.rights import Right
 from sat_hook.domain.business_day import midnight
 from sat_hook.domain.order import OrderState
-from sat_hook.store.listings import OrderSort
+from sat_hook.store.order_lists import OrderSort
 from sat_hook.web.console import row_words, words
 from sat_hook.web.console.decisions import acts_for
 from sat_hook.web.console.language import Wording
@@ -23,7 +23,6 @@ from sat_hook.web.console.order_filters import OrderChoiceDep
 from sat_hook.web.console.site import SiteDep
 from sat_hook.web.dependencies import (
     BatchId,
-    BatchReportsDep,
     BatchStartsDep,
     DayQuery,
     DecisionsDep,
@@ -98,7 +97,6 @@ def batch(
     batch_id: BatchId,
     site: SiteDep,
     listings: ListingsDep,
-    reports: BatchReportsDep,
     starts: BatchStartsDep,
     runs: RunsDep,
     choice: OrderChoiceDep,
@@ -121,7 +119,7 @@ def batch(
         "batch",
         batch=details.row,
         details=details,
-        progress=reports.progress(batch_id, site.person),
+        progress=details.progress,
         segments=segments_of(details),
         needs=[(reason_words(need.code, site.wording), need.rows) for need in details.needs],
         steps=list(BatchStep),

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Query
 
 from sat_hook.domain.order import OrderState
-from sat_hook.store.listings import OrderFilter, OrderSort
+from sat_hook.store.order_lists import OrderFilter, OrderSort
 
 MAXIMUM_TEXT = 128
 

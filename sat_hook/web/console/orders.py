@@ -17,7 +17,7 @@ from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.held_orders import HeldDecision
 from sat_hook.pipeline.overrides import Resolution
 from sat_hook.protocol.outcomes import StatusVerdict
-from sat_hook.store.listings import OrderFilter, OrderSort
+from sat_hook.store.order_lists import OrderFilter, OrderSort
 from sat_hook.web.console import words
 from sat_hook.web.console.decisions import acts_for
 from sat_hook.web.console.language import marked as _

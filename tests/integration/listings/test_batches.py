@@ -19,7 +19,7 @@ from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import batch_id_of
 from sat_hook.domain.order import OrderState
-from sat_hook.store.listings import OrderFilter
+from sat_hook.store.order_lists import OrderFilter
 from tests.integration.listings.conftest import HELD, NOBODY, PRICES, SEER, SENT, Office
 from tests.orders import ACCOUNT, BY_TEST, T0
 

@@ -26,7 +26,7 @@ from sat_hook.domain.order import OrderState
 from sat_hook.store import bulk_decisions as store_bulk_decisions
 from sat_hook.store.bulk_decisions import BulkDecisionStore
 from sat_hook.store.event_store import StoreUnavailableError
-from sat_hook.store.listings import OrderFilter
+from sat_hook.store.order_lists import OrderFilter
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
 from tests.integration.listings.conftest import HELD, READER, SENT, Office
 from tests.orders import ACCOUNT

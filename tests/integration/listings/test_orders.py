@@ -19,9 +19,9 @@ from sat_hook.domain.alerts import Alert, AlertKind
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.errors import OrderNotFoundError
-from sat_hook.store import listings as store_listings
+from sat_hook.store import order_lists
 from sat_hook.store.alerts import AlertBook
-from sat_hook.store.listings import OrderFilter, OrderSort
+from sat_hook.store.order_lists import OrderFilter, OrderSort
 from stack.databases import ApplicationDatabase
 from tests.integration.listings.conftest import HELD, READER, SEER, SENT, Office, office_in
 from tests.orders import T0
@@ -89,7 +89,7 @@ def test_a_filter_without_an_index_is_looked_for_in_steps(
     busy: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page looks at a limited number of orders; a short one has a next until all were looked at."""
-    monkeypatch.setattr(store_listings, "MAXIMUM_LOOKED_AT", 2)
+    monkeypatch.setattr(order_lists, "MAXIMUM_LOOKED_AT", 2)
     which = OrderFilter(least_rupiah=7)
     first = busy.lists.orders(which, SEER, limit=3)
     assert [row.order_id for row in first.items] == ["a-8"]
@@ -133,7 +133,7 @@ def test_orders_are_counted_up_to_a_limit(busy: Office, monkeypatch: pytest.Monk
     """A count says when there are more."""
 
     def counted(most: int) -> OrderPage:
-        monkeypatch.setattr(store_listings, "MAXIMUM_COUNTED", most)
+        monkeypatch.setattr(order_lists, "MAXIMUM_COUNTED", most)
         monkeypatch.setattr("sat_hook.application.listings.MAXIMUM_COUNTED", most)
         return busy.lists.orders(OrderFilter(batch_id=batch_of(busy, "a")), SEER, counted=True, limit=1)
 

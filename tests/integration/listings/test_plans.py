@@ -13,10 +13,10 @@ from benchmarks.console_data import ACCOUNT, Sizes, batch_of_number, fill
 from sat_hook.application.batch_standing import BatchQuery, BatchStanding
 from sat_hook.application.listings import Listings
 from sat_hook.domain.order import OrderState
-from sat_hook.store import listings as store_listings
+from sat_hook.store import order_lists
 from sat_hook.store.approvals import ApprovalStore
 from sat_hook.store.database import Database
-from sat_hook.store.listings import OrderFilter, OrderSort
+from sat_hook.store.order_lists import OrderFilter, OrderSort
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.listings.conftest import READER
@@ -107,7 +107,7 @@ def test_no_list_reads_everything(
 ) -> None:
     """Orders and events are read by an index; and the list is not empty, so this is no plan for nothing."""
     lists, database = explained
-    monkeypatch.setattr(store_listings, "MAXIMUM_LOOKED_AT", 500)
+    monkeypatch.setattr(order_lists, "MAXIMUM_LOOKED_AT", 500)
     database.plans.clear()
     found = LISTS[name](lists)
     assert getattr(found, "items", found)

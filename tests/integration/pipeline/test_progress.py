@@ -17,8 +17,8 @@ from sat_hook.pipeline.escalations import LISTED_ORDERS, escalated_orders
 from sat_hook.pipeline.limits import PollingLimits
 from sat_hook.pipeline.progress import BatchProgress, progress_of
 from sat_hook.pipeline.status_polling import StatusPoller, escalate_in_flight
+from sat_hook.store.batch_lists import BatchLists
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
-from sat_hook.store.progress import PostgresProgress
 from stack.databases import ApplicationDatabase
 from tests.integration.calling_back import call_back
 from tests.integration.pipeline.test_steps import ready
@@ -29,7 +29,7 @@ from tests.unit.cli.running import Run
 
 def look(line: Line, batch_id: str) -> BatchProgress:
     """A look at the batch now."""
-    return progress_of(line.store, PostgresProgress(line.store.database), SystemClock(), batch_id)
+    return progress_of(line.store, BatchLists(line.store.database), SystemClock(), batch_id)
 
 
 def test_a_batch_is_watched_from_quotes_to_its_end(line: Line, api: dict[str, str], run: Run) -> None:
@@ -78,7 +78,7 @@ def test_a_late_end_of_what_was_handed_over_still_arrives(line: Line, database: 
     assert (ended.for_people, ended.settled, ended.batch.state) == (0, 2, BatchState.COMPLETED)
     # Only the last minutes tell how fast it goes now.
     since = SystemClock().now() + timedelta(seconds=1)
-    long_ago = PostgresProgress(line.store.database).look(batch_id, since)
+    long_ago = BatchLists(line.store.database).counts([batch_id], since)[batch_id]
     assert (long_ago.settled, long_ago.first_settled_at) == (0, None)
 
 

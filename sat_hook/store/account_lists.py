@@ -1,0 +1,107 @@
+"""Reads what lists of accounts show: standings, deposits, products, alerts, callbacks.
+
+Every statement reads a bounded number of rows by an index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sat_hook.domain.account import AccountStanding
+from sat_hook.domain.prices import ListedProduct
+from sat_hook.store.database import Database
+from sat_hook.store.statements import queries
+
+NEWEST_ALERTS = 10_000
+NEWEST_CALLBACKS = 10_000
+
+
+class UntoldAlerts(NamedTuple):
+    """Alerts of one kind that reached no person."""
+
+    account: str
+    kind: str
+    alerts: int
+    since: datetime
+
+
+class SaldoPoint(NamedTuple):
+    """What a deposit held."""
+
+    observed_at: datetime
+    saldo_rupiah: int
+
+
+class FoundProduct(NamedTuple):
+    """A product as it was listed last; ``gone_at`` is None while it is listed."""
+
+    account: str
+    product: ListedProduct
+    changed_at: datetime
+    gone_at: datetime | None
+
+
+class AccountLists:
+    """Reads with any role that may read. Every method may raise StoreUnavailableError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lists = queries("account_lists")
+
+    def accounts(self) -> list[str]:
+        """Every account that had a batch or another event."""
+        with self._database.transaction() as connection:
+            return [account for (account,) in self._lists.accounts(connection)]
+
+    def untold_alerts(self) -> list[UntoldAlerts]:
+        """Of the newest alerts, those that reached no person."""
+        with self._database.transaction() as connection:
+            rows = list(self._lists.untold_alerts(connection, looked=NEWEST_ALERTS))
+        return [UntoldAlerts(*row) for row in rows]
+
+    def standings(self) -> list[AccountStanding]:
+        """The accounts with events."""
+        with self._database.transaction() as connection:
+            return [AccountStanding.model_validate(row[0]) for row in self._lists.standings(connection)]
+
+    def daily_observations(self, account: str, since: datetime, days: int) -> list[SaldoPoint]:
+        """What the deposit held at the end of each day, on the days on which it was observed."""
+        with self._database.transaction() as connection:
+            rows = list(self._lists.daily_observations(connection, account=account, since=since, days=days))
+        return [SaldoPoint(*row) for row in rows]
+
+    def products(
+        self, accounts: Sequence[str], text: str | None, after: tuple[str, str] | None, limit: int
+    ) -> list[FoundProduct]:
+        """A page of products by account and code, as they were listed last.
+
+        :param text: a part of the code, the name or the operator's name.
+        """
+        after_account, after_code = after or (None, None)
+        with self._database.transaction() as connection:
+            rows = list(
+                self._lists.products(
+                    connection,
+                    accounts=list(accounts),
+                    text=text,
+                    after_account=after_account,
+                    after_code=after_code,
+                    limit=limit,
+                )
+            )
+        return [FoundProduct(row[0], ListedProduct(*row[1:8]), row[8], row[9]) for row in rows]
+
+    def last_callback(self, account: str) -> tuple[datetime, str] | None:
+        """When the last callback came, and the fingerprint of its key; None if it is not among the newest."""
+        with self._database.transaction() as connection:
+            rows = list(self._lists.last_callback(connection, account=account, looked=NEWEST_CALLBACKS))
+        return tuple(rows[0]) if rows else None
+
+    def last_answer(self, account: str) -> datetime | None:
+        """When SAT last gave this account an answer that is kept."""
+        with self._database.transaction() as connection:
+            found = self._lists.last_answer(connection, account=account)
+        assert found is None or isinstance(found, datetime)
+        return found
