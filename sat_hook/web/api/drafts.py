@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query, Request, Response
 
+from sat_hook.application.column_mappings import ColumnMappings
+from sat_hook.application.draft_submissions import DraftSubmissions
 from sat_hook.application.draft_views import LEFT_OUT, MAXIMUM_PAGE_ROWS, DraftView
 from sat_hook.application.drafts import CellEdit, Drafts
 from sat_hook.application.order_templates import TemplateFormat, order_template
@@ -31,7 +33,17 @@ async def _drafts(host: _Host) -> Drafts:
     return Drafts(host)
 
 
+async def _draft_submissions(host: _Host) -> DraftSubmissions:
+    return DraftSubmissions(host)
+
+
+async def _column_mappings(host: _Host) -> ColumnMappings:
+    return ColumnMappings(host)
+
+
 DraftsDep = Annotated[Drafts, Depends(_drafts)]
+DraftSubmissionsDep = Annotated[DraftSubmissions, Depends(_draft_submissions)]
+ColumnMappingsDep = Annotated[ColumnMappings, Depends(_column_mappings)]
 DraftId = Annotated[str, Path(pattern="^D[A-Z2-7]{25}$")]
 Account = Annotated[str, Query(max_length=200, description="an Airflow connection of type sat")]
 Version = Annotated[int, Body(ge=1, description="the version of the draft that the person saw")]
@@ -172,18 +184,18 @@ def restore(
 def set_options(
     draft_id: DraftId,
     person: CurrentPerson,
-    drafts: DraftsDep,
+    submissions: DraftSubmissionsDep,
     version: Version,
     options: Annotated[DraftOptions, Body()],
 ) -> dict[str, Any]:
     """Set the reference, the policies and the start."""
-    return _document(drafts.set_options(draft_id, version, options, person))
+    return _document(submissions.set_options(draft_id, version, options, person))
 
 
 @router.post("/drafts/{draft_id}/check", **route(Right.SUBMIT))
-def check_draft(draft_id: DraftId, person: CurrentPerson, drafts: DraftsDep) -> dict[str, Any]:
+def check_draft(draft_id: DraftId, person: CurrentPerson, submissions: DraftSubmissionsDep) -> dict[str, Any]:
     """Check every row, the prices, the deposit, the guards and the approval. Records nothing of it."""
-    return _document(drafts.check(draft_id, person))
+    return _document(submissions.check(draft_id, person))
 
 
 @router.get("/drafts/{draft_id}/bad-rows", **route(Right.SUBMIT, files="text/csv"))
@@ -198,12 +210,12 @@ def submit_draft(
     draft_id: DraftId,
     request: Request,
     person: CurrentPerson,
-    drafts: DraftsDep,
+    submissions: DraftSubmissionsDep,
     host: _Host,
     version: Annotated[int, Body(ge=1, embed=True)],
 ) -> dict[str, Any]:
     """Submit the draft's file as a batch, and start its run now or at its time."""
-    done = drafts.submit(draft_id, version, person, host.runs(request))
+    done = submissions.submit(draft_id, version, person, host.runs(request))
     return {
         "batch_id": done.batch_id,
         "is_new": done.is_new,
@@ -214,20 +226,22 @@ def submit_draft(
 
 
 @router.get("/column-mappings", **route(Right.SUBMIT))
-def list_mappings(person: CurrentPerson, drafts: DraftsDep, account: Account) -> list[dict[str, Any]]:
+def list_mappings(
+    person: CurrentPerson, mappings: ColumnMappingsDep, account: Account
+) -> list[dict[str, Any]]:
     """List the saved mappings of an account."""
-    return [asdict(mapping) for mapping in drafts.mappings(account, person)]
+    return [asdict(mapping) for mapping in mappings.of_account(account, person)]
 
 
 @router.post("/column-mappings/delete", status_code=204, **route(Right.SUBMIT))
 def delete_mapping(
     person: CurrentPerson,
-    drafts: DraftsDep,
+    mappings: ColumnMappingsDep,
     account: Account,
     name: Annotated[str, Body(max_length=256, embed=True)],
 ) -> None:
     """Delete a saved mapping."""
-    drafts.delete_mapping(account, name, person)
+    mappings.delete(account, name, person)
 
 
 @router.get(

@@ -8,8 +8,10 @@ from typing import NamedTuple
 from fastapi.responses import Response
 
 from sat_hook.application.batch_standing import BatchRow
+from sat_hook.application.column_mappings import ColumnMappings
+from sat_hook.application.draft_submissions import LONGEST_WAIT_DAYS
 from sat_hook.application.draft_views import DraftView
-from sat_hook.application.drafts import LONGEST_WAIT_DAYS, Drafts
+from sat_hook.application.drafts import Drafts
 from sat_hook.application.errors import DraftChangedError, DraftRefusedError
 from sat_hook.application.runs import RunsError
 from sat_hook.domain.business_day import WIB
@@ -79,7 +81,7 @@ def columns_page(site: Site, drafts: Drafts, view: DraftView, error: Exception |
         view=view,
         draft=view.draft,
         samples=drafts.rows(view.draft_id, site.person, limit=SAMPLE_ROWS).rows,
-        mappings=drafts.mappings(view.draft.account, site.person),
+        mappings=ColumnMappings(drafts.installation).of_account(view.draft.account, site.person),
         results=RESULT_COLUMNS,
         note=NOTE_PREFIX,
         field=FIELD_PREFIX,

@@ -16,6 +16,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
+from sat_hook.application.draft_submissions import DraftSubmissions
 from sat_hook.application.draft_views import LEFT_OUT, DraftView
 from sat_hook.application.drafts import CellEdit, Drafts
 from sat_hook.application.errors import DraftChangedError, DraftRefusedError
@@ -27,7 +28,7 @@ from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX
 from sat_hook.pipeline.order_sheet import note_for
 from sat_hook.pipeline.row_findings import Light
-from sat_hook.web.api.drafts import DraftId, DraftsDep
+from sat_hook.web.api.drafts import ColumnMappingsDep, DraftId, DraftsDep, DraftSubmissionsDep
 from sat_hook.web.console.draft_pages import (
     REFUSED,
     Place,
@@ -157,10 +158,14 @@ def map_columns(
 
 @router.post("/{draft_id}/mappings/delete")
 def delete_mapping(
-    draft_id: DraftId, site: SiteDep, drafts: DraftsDep, name: Annotated[str, Form(max_length=256)]
+    draft_id: DraftId,
+    site: SiteDep,
+    drafts: DraftsDep,
+    mappings: ColumnMappingsDep,
+    name: Annotated[str, Form(max_length=256)],
 ) -> Response:
     """Delete a saved mapping of the draft's account."""
-    drafts.delete_mapping(drafts.find(draft_id, site.person).draft.account, name, site.person)
+    mappings.delete(drafts.find(draft_id, site.person).draft.account, name, site.person)
     return site.go(f"/new/{draft_id}/columns")
 
 
@@ -234,7 +239,7 @@ def rename(
     options = drafts.find(draft_id, site.person).draft.options
     named = options.model_copy(update={"reference": reference.strip() or None})
     try:
-        view = drafts.set_options(draft_id, version, named, site.person)
+        view = DraftSubmissions(drafts.installation).set_options(draft_id, version, named, site.person)
     except (DraftRefusedError, DraftChangedError) as error:
         return rows_page(site, drafts, drafts.find(draft_id, site.person), Place("", 0), error=error)
     return _checked(site, drafts, view, Place("", 0))
@@ -254,6 +259,7 @@ def pay(
     draft_id: DraftId,
     site: SiteDep,
     drafts: DraftsDep,
+    submissions: DraftSubmissionsDep,
     runs: RunsDep,
     version: _Version,
     on_bad_rows: Annotated[BadRowsPolicy, Form()],
@@ -276,14 +282,16 @@ def pay(
             on_short_funds=on_short_funds,
             start_at=_moment(start_at) if when == "later" else None,
         )
-        view = _with_options(drafts, view, options, site)
-        done = drafts.submit(draft_id, view.version, site.person, runs)
+        view = _with_options(submissions, view, options, site)
+        done = submissions.submit(draft_id, view.version, site.person, runs)
     except REFUSED as error:
         return pay_page(site, drafts.find(draft_id, site.person), error=error)
     return site.go(f"/batches/{done.batch_id}")
 
 
-def _with_options(drafts: Drafts, view: DraftView, options: DraftOptions, site: Site) -> DraftView:
+def _with_options(
+    submissions: DraftSubmissions, view: DraftView, options: DraftOptions, site: Site
+) -> DraftView:
     """The draft with these options. What was shown stays what is paid: another reference is checked again.
 
     :raises DraftChangedError: the check has another outcome than the one that was shown.
@@ -291,8 +299,8 @@ def _with_options(drafts: Drafts, view: DraftView, options: DraftOptions, site: 
     if options == view.draft.options:
         return view
     shown = view.check
-    changed = drafts.set_options(view.draft_id, view.version, options, site.person)
-    changed = drafts.check(changed.draft_id, site.person)
+    changed = submissions.set_options(view.draft_id, view.version, options, site.person)
+    changed = submissions.check(changed.draft_id, site.person)
     same = ("payable", "total_rupiah", "known_batch", "rows", "approvers")
     if shown is None or changed.check is None or any(shown[name] != changed.check[name] for name in same):
         raise DraftChangedError("the check has another outcome now; look at it again")
@@ -346,7 +354,7 @@ def _after(
 def _checked(site: Site, drafts: Drafts, view: DraftView, at: Place) -> Response:
     """Check a draft and show its rows; its columns, when it is they that are wrong."""
     try:
-        drafts.check(view.draft_id, site.person)
+        DraftSubmissions(drafts.installation).check(view.draft_id, site.person)
     except DraftRefusedError as error:
         return columns_page(site, drafts, view, error=error)
     except REFUSED as error:
