@@ -1,7 +1,8 @@
-"""``python -m benchmarks.console``: the time that each page of the console takes; a table and JSON.
+"""``python -m benchmarks.console``: the time that pages and checks of the console take; tables and JSON.
 
 PostgreSQL, the pages and the client run on two cores. Each page is asked for several times by a user with
 every right; the first answer, with cold caches, is shown beside the median and the slowest of the others.
+Then drafts of many rows are read and checked.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import requests
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.console_check import ScriptedConnection, measure_checks
 from benchmarks.console_data import ACCOUNT, Sizes, batch_of_number, fill
 from benchmarks.measuring import PASSWORDS
 from benchmarks.processes import CHECKOUT
@@ -32,6 +34,7 @@ from tests.web_host import FakeAccounts, FakeHost, FakeUser
 
 CORES = 2
 GOAL_MILLISECONDS = 300.0
+GOAL_OF_CHECK_SECONDS = 10.0
 USER = "ops"
 
 console = Console(width=110)
@@ -67,19 +70,21 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=1_000_000)
     parser.add_argument("--largest", type=int, default=100_000, help="orders of the largest batch")
     parser.add_argument("--times", type=int, default=10, help="how often each page is asked for")
+    parser.add_argument("--rows", type=int, default=100_000, help="rows of the drafts that are checked")
     parser.add_argument("--output", type=Path, default=CHECKOUT / "build" / "bench-console.json")
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     with tempfile.TemporaryDirectory(prefix="sat-bench-") as folder:
-        report = _measure(Path(folder), Sizes(orders=options.orders, largest=options.largest), options.times)
+        sizes = Sizes(orders=options.orders, largest=options.largest)
+        report = _measure(Path(folder), sizes, options.times, options.rows)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     _show(report)
     console.print(f"Written to {options.output}")
 
 
-def _measure(folder: Path, sizes: Sizes, times: int) -> dict[str, Any]:
+def _measure(folder: Path, sizes: Sizes, times: int, rows: int) -> dict[str, Any]:
     # PostgreSQL may run as another user, who must be able to enter this folder.
     folder.chmod(0o755)
     server = EmbeddedPostgres(folder / "postgres", "bench")
@@ -91,12 +96,19 @@ def _measure(folder: Path, sizes: Sizes, times: int) -> dict[str, Any]:
         filled = time.monotonic() - began
         with closing(Database(database.writer_dsn, "bench-console")) as connected:
             host = FakeHost(FakeUser(USER), store=PostgresEventStore(connected), folder=folder)
-            host.accounts = FakeAccounts({"sat_default": ACCOUNT})
+            host.accounts = FakeAccounts({"sat_default": ACCOUNT}, {"sat_default": ScriptedConnection()})
             with console_server(host) as url:
                 measured = _ask(url, connected, times)
+            checks = measure_checks(host, rows)
     finally:
         server.stop()
-    return {"orders": sizes.orders, "largest": sizes.largest, "filled_seconds": filled, "pages": measured}
+    return {
+        "orders": sizes.orders,
+        "largest": sizes.largest,
+        "filled_seconds": filled,
+        "pages": measured,
+        "checks": checks,
+    }
 
 
 def _ask(url: str, database: Database, times: int) -> dict[str, dict[str, Any]]:
@@ -143,6 +155,25 @@ def _show(report: dict[str, Any]) -> None:
             "yes" if is_good else "[red]no[/]",
         )
     console.print(table)
+    checks = Table(
+        "draft", "rows", "read s", "CPU s", "check s", "CPU s", f"under {GOAL_OF_CHECK_SECONDS:.0f}"
+    )
+    for name, check in report["checks"].items():
+        checks.add_row(
+            name,
+            f"{check['rows']:,}",
+            *(
+                f"{check[part]:.1f}"
+                for part in (
+                    "read_seconds",
+                    "read_processor_seconds",
+                    "check_seconds",
+                    "check_processor_seconds",
+                )
+            ),
+            "yes" if check["check_seconds"] < GOAL_OF_CHECK_SECONDS else "[red]no[/]",
+        )
+    console.print(checks)
     console.print(
         f"{report['orders']:,} orders, {report['largest']:,} in the largest batch; filled in "
         f"{report['filled_seconds']:.0f} s"

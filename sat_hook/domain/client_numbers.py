@@ -19,22 +19,24 @@ class NumberShape:
     """The shape of the client numbers of some products."""
 
     product_pattern: str
-    number_pattern: str
+    number_pattern: re.Pattern[str]
     expected: str
     is_phone: bool
 
     def fits(self, number: str) -> bool:
         """Whether ``number`` has this shape."""
-        return re.fullmatch(self.number_pattern, number) is not None
+        return self.number_pattern.fullmatch(number) is not None
 
 
 # The first match counts. The patterns describe a biller's numbers; they do not check that one exists.
 NUMBER_SHAPES: tuple[NumberShape, ...] = (
-    NumberShape("pln-prepaid*", r"[0-9]{11,12}", "a PLN meter number of 11 or 12 digits", is_phone=False),
+    NumberShape(
+        "pln-prepaid*", re.compile(r"[0-9]{11,12}"), "a PLN meter number of 11 or 12 digits", is_phone=False
+    ),
     *(
         NumberShape(
             pattern,
-            r"0[1-9][0-9]{7,12}",
+            re.compile(r"0[1-9][0-9]{7,12}"),
             "a mobile number beginning with a single 0 (a spreadsheet drops leading zeros)",
             is_phone=True,
         )

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Iterable
+
+from pydantic_core import to_json
 
 REQUEST_ID_LENGTH = 32
 BATCH_ID_LENGTH = 26
 BREAK_ID_LENGTH = 16
 _ENCODED_BYTES = 20
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def request_id_of(account: str, order_id: str) -> str:
@@ -66,7 +66,8 @@ def payload_digest(
     """SHA-256 (hex) of what was ordered. Distinguishes a repeat from another order under the same id."""
     pairs = [[name, value] for name, value in fields]
     parts = [product_code, client_number, amount_rupiah, max_rupiah, downline_id, pairs]
-    return hashlib.sha256(_canonical(parts)).hexdigest()
+    # Compact JSON in UTF-8, which every language's writer gives alike for these values.
+    return hashlib.sha256(to_json(parts)).hexdigest()
 
 
 def digest_of(content: bytes) -> str:
@@ -76,10 +77,6 @@ def digest_of(content: bytes) -> str:
 
 def _derive(prefix: str, length: int, *parts: str) -> str:
     # A JSON array, not a join: ("a", "b-c") and ("a-b", "c") must differ.
-    digest = hashlib.sha256(_canonical(list(parts))).digest()
+    digest = hashlib.sha256(to_json(parts)).digest()
     # Each 5 bytes give 8 characters, whatever follows them.
     return prefix + base64.b32encode(digest[:_ENCODED_BYTES]).decode("ascii")[: length - len(prefix)]
-
-
-def _canonical(value: object) -> bytes:
-    return _ENCODER.encode(value).encode("utf-8")

@@ -128,6 +128,21 @@ class Order(Frozen):
         return self.settled_after is not None and timedelta(0) < self.settled_after - now <= LONGEST_ATTEMPT
 
 
+_BLANK = Order(
+    request_id="",
+    version=0,
+    state=OrderState.RECEIVED,
+    account="",
+    order_id="",
+    batch_id="",
+    row_number=0,
+    product_code="",
+    client_number="",
+    fields=(),
+    payload_digest="",
+)
+
+
 def evolve(order: Order | None, request_id: str, event: Event, occurred_at: datetime) -> Order:
     """The order after ``event``. Handles every order event; any other event is a programming error."""
     if isinstance(event, happened.OrderReceived):
@@ -149,7 +164,7 @@ def fold(request_id: str, events: Iterable[tuple[Event, datetime]]) -> Order | N
 
 def _received(order: Order | None, request_id: str, event: happened.OrderReceived) -> Order:
     version = 1 if order is None else order.version + 1
-    received = Order(request_id=request_id, version=version, state=OrderState.RECEIVED, **event.model_dump())
+    received = _BLANK.model_copy(update={"request_id": request_id, "version": version, **event.__dict__})
     if order is None:
         return received
     rejected = RejectedSubmission(

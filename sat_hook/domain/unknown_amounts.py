@@ -30,7 +30,7 @@ def with_amounts_alone(command: OrderCommand) -> tuple[OrderCommand, tuple[Unrea
         status, unknown = with_amounts_alone(command.status)
         assert isinstance(status, RecordStatus)
         return replace(command, status=status), unknown
-    if not isinstance(command, RecordReply | RecordStatus):
+    if not isinstance(command, (RecordReply, RecordStatus)):
         return command, ()
     beyond = {
         member: getattr(command, name)

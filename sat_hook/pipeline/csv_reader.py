@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sat_hook.pipeline.csv_dialect import dialect_of
 from sat_hook.pipeline.order_problems import OrderFileError
@@ -18,8 +18,7 @@ from sat_hook.pipeline.text_encoding import encoding_of
 LONGEST_CELL_CHARACTERS = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One row that is not blank.
 
     :param may_be_cut: the file ends directly after the row's last character.
@@ -36,6 +35,7 @@ class CsvReader:
     """A file's header and its records, for one pass.
 
     :param encoding: the codec of a file that was read before; None detects it.
+    :ivar ends_whole: the file ends with a line break, so its last row was not cut off.
     :raises OrderFileError: for a file that is not text, has no header, or is not valid CSV in its header.
     """
 
@@ -43,7 +43,7 @@ class CsvReader:
         self.file_name = file_name
         # UTF-16 has a zero byte before or after the line break.
         end = content.rstrip(b"\x00")
-        self._ends_whole, self._ends_in_quote = end.endswith((b"\n", b"\r")), end.endswith(b'"')
+        self.ends_whole, self._ends_in_quote = end.endswith((b"\n", b"\r")), end.endswith(b'"')
         self.encoding = encoding or encoding_of(content, file_name)
         text = io.TextIOWrapper(io.BytesIO(content), encoding=self.encoding, newline="")
         dialect = dialect_of(text, file_name)
@@ -68,7 +68,7 @@ class CsvReader:
         while cells is not None:
             row_number, record, cells = self._row_number, tuple(cells), self._next()
             if any(cell.strip() for cell in record):
-                may_be_cut = cells is None and not self._ends_whole
+                may_be_cut = cells is None and not self.ends_whole
                 yield Record(row_number, record, may_be_cut, may_be_cut and self._ends_in_quote)
 
     def _read_header(self) -> tuple[str, ...]:

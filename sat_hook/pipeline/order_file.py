@@ -8,8 +8,7 @@ titles in :mod:`~sat_hook.pipeline.order_columns`, cells in :mod:`~sat_hook.pipe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from sat_hook.pipeline.csv_reader import CsvReader, Record
 from sat_hook.pipeline.limits import FILE_LIMITS, FileLimits
@@ -26,8 +25,7 @@ _USUAL_CHARACTERS = {"client_number": 8}
 __all__ = ["FileRow", "OrderFile", "OrderFileError", "OrderRow", "RowProblem"]
 
 
-@dataclass(frozen=True, slots=True)
-class FileRow:
+class FileRow(NamedTuple):
     """One row of the file: its original cells, and its order or its problem."""
 
     row_number: int
@@ -53,6 +51,8 @@ class OrderFile:
         self._columns = columns_of(self.header, file_name, self._reader.header_row, limits)
         # Our own result file puts an apostrophe before text that a spreadsheet would run: remove it.
         self._is_result = any(map(is_result_column, self.header))
+        self._read = [(place, name) for place, name in enumerate(self._columns) if name not in RESULT_COLUMNS]
+        # What rows above the last one have, to see whether that was cut off.
         self._fewest_cells = len(self.header)
         self._shortest: dict[str, int] = {}
 
@@ -72,11 +72,8 @@ class OrderFile:
 
     def _row(self, record: Record) -> FileRow:
         cells = tuple(map(plain, record.cells)) if self._is_result else record.cells
-        values = {
-            name: cell.strip(" \t")
-            for name, cell in zip(self._columns, cells, strict=False)
-            if name not in RESULT_COLUMNS
-        }
+        width = len(cells)
+        values = {name: cells[place].strip(" \t") for place, name in self._read if place < width}
         outcome = self._outcome(record, cells, values)
         order_id = values.get("order_id") or None
         if isinstance(outcome, RowProblem):
@@ -100,9 +97,10 @@ class OrderFile:
             )
         if record.may_be_cut and (problem := self._cut(record, values)):
             return problem
-        self._fewest_cells = min(self._fewest_cells, len(cells))
-        for name, value in values.items():
-            self._shortest[name] = min(self._shortest.get(name, len(value)), len(value))
+        if not self._reader.ends_whole:
+            self._fewest_cells = min(self._fewest_cells, len(cells))
+            for name, value in values.items():
+                self._shortest[name] = min(self._shortest.get(name, len(value)), len(value))
         return order_or_problem(values, self.limits)
 
     def _cut(self, record: Record, values: dict[str, str]) -> RowProblem | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sat_hook.domain.client_numbers import number_shape_of
 from sat_hook.pipeline.cell_marks import mark_problem
@@ -30,12 +30,14 @@ _SPREADSHEET_ERROR = re.compile(
     r"|Err:[0-9]{3}",
     re.IGNORECASE,
 )
+_COUNTRY = ("62", "0062")
 _WITH_COUNTRY = re.compile(r"(?:\+\s*|00)?62[\s.()-]*[0-9][0-9\s.()-]*|\+[0-9\s.()-]+")
+# Such a text has no mark, no error of a spreadsheet and nothing invisible. Most cells are so.
+_PLAIN = re.compile(r"[0-9A-Za-z ._/-]+")
 _LETTER = re.compile(r"[^\W0-9_]")
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRow:
+class OrderRow(NamedTuple):
     """A row that can become an order. Amounts in rupiah."""
 
     order_id: str
@@ -49,8 +51,11 @@ class OrderRow:
 
 def order_or_problem(values: Mapping[str, str], limits: FileLimits = FILE_LIMITS) -> OrderRow | RowProblem:
     """The order or problem of a row, given by column names; blanks around cells are already removed."""
+    longest = limits.cell_characters
     for name, value in values.items():
-        if value and (problem := _unsuitable(name, value, limits)):
+        if not value or (len(value) <= longest and _PLAIN.fullmatch(value)):
+            continue
+        if problem := _unsuitable(name, value, limits):
             return problem
     if error := values.get(INTAKE_ERROR):
         return RowProblem("bad_field_name", "fields", error, field_names_expected(limits))
@@ -118,7 +123,7 @@ def _unsuitable(name: str, value: str, limits: FileLimits) -> RowProblem | None:
 def _order_id_problem(order_id: str, limits: FileLimits) -> RowProblem | None:
     if _SCIENTIFIC.fullmatch(order_id):
         return _scientific("order_id", order_id)
-    if ORDER_ID.fullmatch(order_id) and len(order_id) <= limits.order_id_characters:
+    if len(order_id) <= limits.order_id_characters and ORDER_ID.fullmatch(order_id):
         return None
     return RowProblem(
         "bad_order_id" if order_id else "missing_order_id",
@@ -136,15 +141,18 @@ def _product_code_problem(product_code: str) -> RowProblem | None:
 
 
 def _client_number_problem(number: str, product_code: str) -> RowProblem | None:
+    is_whole = _CLIENT_NUMBER.fullmatch(number) is not None
+    if is_whole and not number.startswith(_COUNTRY):
+        return None
     if _SCIENTIFIC.fullmatch(number):
         return _scientific("client_number", number)
     if _DECIMAL.fullmatch(number):
         return RowProblem("decimal", "client_number", number, "digits only; format the column as text")
     shape = number_shape_of(product_code)
     is_local = shape is None or shape.fits(number)
-    if _WITH_COUNTRY.fullmatch(number) and not (is_local and _CLIENT_NUMBER.fullmatch(number)):
+    if _WITH_COUNTRY.fullmatch(number) and not (is_local and is_whole):
         expected = "digits without the country code - write 08… instead of +62… or 62…"
-    elif _CLIENT_NUMBER.fullmatch(number):
+    elif is_whole:
         return None
     elif not _LETTER.search(number) and _CLIENT_NUMBER.fullmatch(re.sub("[^0-9]", "", number)):
         expected = "digits only - leave out spaces, dots, dashes, quotation marks and brackets"
