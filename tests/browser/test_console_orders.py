@@ -24,6 +24,7 @@ def orders_of(office: Office, batch: str, state: OrderState) -> list[Order]:
         ("carl", "/orders?state=held"),
         ("rosa", "/deliveries/{complete}"),
         ("carl", "/decisions?batch={held}&act=release"),
+        ("carl", "/decisions/made"),
     ],
 )
 def test_pages_are_readable_everywhere(office: Office, page: Page, user: str, path: str) -> None:
@@ -99,6 +100,12 @@ def test_selected_orders_are_decided_together(office: Office, page: Page) -> Non
     page.wait_for_text(f"Release: {len(held)} order")
     page.write("[name=reason]", "Agreed with the field team")
     page.click("button.primary")
+    page.wait_for_text(f"Done: {len(held)} order")
+    read_everywhere(page, page.evaluate("location.href"), name="decided")
+    page.set_cookie(office.url, "sat_language", "en")
+    page.resize(1280)
+    page.open(office.address("/decisions/made"))
+    page.click("a", "Release")
     page.wait_for_text(f"Done: {len(held)} order")
     assert orders_of(office, "held", OrderState.HELD) == []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 
 from hypothesis import given
@@ -24,6 +26,17 @@ def test_ids_meet_only_for_the_same_account_and_reference(
     assert (request_id_of(*one) == request_id_of(*other)) == (one == other)
     assert re.fullmatch(r"S[A-Z2-7]{31}", request_id_of(*one))
     assert re.fullmatch(r"B[A-Z2-7]{25}", batch_id_of(*one))
+
+
+@given(st.text(), st.text(), st.none() | st.integers(0, 10**15), st.tuples(st.text(), st.text()))
+def test_a_digest_is_that_of_compact_json(
+    code: str, number: str, amount: int | None, field: tuple[str, str]
+) -> None:
+    """Whatever the text: another writer of JSON, in any language and release, gives the same digest."""
+    ordered = [code, number, amount, None, None, [list(field)]]
+    text = json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))
+    expected = hashlib.sha256(text.encode("utf-8")).hexdigest()
+    assert payload_digest(code, number, amount, None, None, [field]) == expected
 
 
 def test_a_payload_is_everything_that_was_ordered() -> None:
