@@ -36,6 +36,10 @@ GRANT SELECT ON sat.callback_inbox, sat.callback_repeats TO sat_writer;
 GRANT SELECT, INSERT, UPDATE ON sat.stream_heads, sat.orders, sat.batches, sat.accounts TO sat_writer;
 GRANT SELECT, INSERT ON sat.order_movements TO sat_writer;
 
+GRANT SELECT, INSERT, UPDATE ON sat.breaks, sat.break_cursors TO sat_writer;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sat.break_ages TO sat_writer;
+GRANT SELECT ON sat.breaks, sat.break_ages, sat.break_cursors TO sat_reader;
+
 -- Operational.
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.poll_schedule TO sat_writer;
 -- Claiming with SKIP LOCKED needs UPDATE, too.

@@ -17,6 +17,14 @@ class BatchRefusedError(StoppedError):
     """The deposit does not suffice and the policy is to refuse: the batch has ended."""
 
 
+class BreakNotFoundError(LookupError):
+    """There is no such break, or it has no such file."""
+
+
+class FileRefusedError(SubmissionRefusedError):
+    """An uploaded file cannot be used; the text says file, found and expected."""
+
+
 class DraftChangedError(StoppedError):
     """The draft was changed in the meantime, or submitted; nothing was changed now."""
 

@@ -113,10 +113,10 @@ class Listings:
     ) -> Page[BatchRow]:
         """A page of batches, the newest first."""
         person.require(Right.VIEW)
-        name = _name("batches", query)
+        name = list_name("batches", query)
         after = None if cursor is None else BatchPlace(*cast("Any", place_of(name, cursor, datetime, str)))
         account = None if query.account is None else self._account_of(query.account)
-        lists, limit = BatchLists(self._database), _limited(limit)
+        lists, limit = BatchLists(self._database), limited(limit)
         rows: list[BatchRow] = []
         while True:
             found = lists.batches(query.filter(account), after, limit + 1)
@@ -174,10 +174,10 @@ class Listings:
         person.require(Right.VIEW)
         if which.client_number is not None:
             person.require(Right.VIEW_NUMBERS)
-        name = _name("orders", which, sort, descending)
+        name = list_name("orders", which, sort, descending)
         if which.account is not None:
             which = replace(which, account=self._account_of(which.account))
-        lists, limit = OrderLists(self._database), _limited(limit)
+        lists, limit = OrderLists(self._database), limited(limit)
         if which.is_narrow:
             sort = sort or (OrderSort.CHANGED if which.batch_id is None else OrderSort.ROW)
             place = None if cursor is None else place_of(name, cursor, int, str, str, int)
@@ -275,9 +275,9 @@ class Listings:
         :param text: a part of the code, the name or the operator's name.
         """
         person.require(Right.VIEW)
-        name = _name("products", text, account)
+        name = list_name("products", text, account)
         place = None if cursor is None else place_of(name, cursor, str, str)
-        lists, limit = AccountLists(self._database), _limited(limit)
+        lists, limit = AccountLists(self._database), limited(limit)
         of = PriceHistory(self._database).accounts() if account is None else [self._account_of(account)]
         found = lists.products(of, text, cast("Any", None if place is None else tuple(place)), limit + 1)
         if len(found) <= limit:
@@ -343,14 +343,18 @@ class Listings:
         return self.installation.store().database
 
 
-def _name(kind: str, *asked: Any) -> str:
+def list_name(kind: str, *asked: Any) -> str:
     """The name of a list for its cursors: a cursor begins a page of the same list only."""
     members = [asdict(one) if hasattr(one, "__dataclass_fields__") else one for one in asked]
     text = json.dumps(members, default=str, sort_keys=True)
     return f"{kind}/{hashlib.sha256(text.encode('utf-8')).hexdigest()[:16]}"
 
 
-def _limited(limit: int) -> int:
+def limited(limit: int) -> int:
+    """The limit of a page.
+
+    :raises ListingRefusedError: it is not possible.
+    """
     if not 1 <= limit <= MAXIMUM_PAGE:
         raise ListingRefusedError(f"limit: found {limit}; expected 1 to {MAXIMUM_PAGE}")
     return limit

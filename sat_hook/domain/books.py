@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Generic, NamedTuple, TypeVar
+from typing import Annotated, Generic, NamedTuple, TypeVar
+
+from pydantic import Field
 
 from sat_hook.domain import books_events as happened
 from sat_hook.domain import legacy_events as legacy
@@ -14,6 +17,9 @@ from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import RecordedEvent
 
 E = TypeVar("E", bound=happened.BooksEvent)
+
+_ABSENT_WHEN_EMPTY = Field(exclude_if=lambda value: not value)
+"""Members that earlier releases did not have are left out of golden histories while they are empty."""
 
 
 class Posted(NamedTuple):
@@ -68,6 +74,14 @@ class AccountBooks:
     closes: dict[date, PostedClose] = field(default_factory=dict)
     decisions: dict[str, Entry[happened.BreakDecided]] = field(default_factory=dict)
     """People's latest decisions, by break."""
+    assignees: Annotated[dict[str, str], _ABSENT_WHEN_EMPTY] = field(default_factory=dict)
+    """Who looks into a break, by break."""
+    comments: Annotated[Counter[str], _ABSENT_WHEN_EMPTY] = field(default_factory=Counter)
+    """How many comments each break has."""
+    attached: Annotated[dict[str, list[happened.BreakFileAttached]], _ABSENT_WHEN_EMPTY] = field(
+        default_factory=dict
+    )
+    """The files of each break."""
     prepared: dict[date, Entry[happened.DayPrepared]] = field(default_factory=dict)
     """The preparers' signatures, by day."""
     certified: dict[date, Entry[happened.DayCertified]] = field(default_factory=dict)
@@ -92,6 +106,14 @@ class AccountBooks:
                 if booked.break_id == break_id:
                     return booked, self.closes[day]
         return None
+
+    def newest_breaks(self) -> dict[str, tuple[happened.BookedBreak, PostedClose]]:
+        """Every break, by id, as :meth:`find_break` finds it."""
+        return {
+            booked.break_id: (booked, close)
+            for _, close in sorted(self.closes.items())
+            for booked in close.breaks
+        }
 
     def carried_from(self, close: PostedClose) -> list[happened.BookedBreak]:
         """The breaks of a close that are neither resolved nor written off, in their current state."""
@@ -201,6 +223,12 @@ def _post(books: AccountBooks, event: happened.BooksEvent, posted: Posted) -> No
             books.closes[event.day] = PostedClose(close.event, close.posted, close.breaks + event.breaks)
         case happened.BreakDecided():
             books.decisions[event.break_id] = Entry(event, posted)
+        case happened.BreakAssigned():
+            books.assignees[event.break_id] = event.assignee
+        case happened.BreakCommented():
+            books.comments[event.break_id] += 1
+        case happened.BreakFileAttached():
+            books.attached.setdefault(event.break_id, []).append(event)
         case happened.DayPrepared():
             books.prepared[event.day] = Entry(event, posted)
         case happened.DayCertified():

@@ -1,6 +1,6 @@
 """The commands of an account's books. ``sat_hook.domain.books_decisions`` decides them.
 
-Observations of the deposit, imported settlement files, files set aside and decisions about breaks are
+Observations of the deposit, imported settlement files, files set aside, and comments and files of breaks are
 :class:`~sat_hook.domain.decision.Record` commands.
 """
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from sat_hook.domain import books_events as happened
+from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.decision import Record
 
 
@@ -61,6 +62,23 @@ class RecordClose:
 
 
 @dataclass(frozen=True, slots=True)
+class DecideBreaks:
+    """Explain, resolve or write off breaks, all of them or none."""
+
+    break_ids: tuple[str, ...]
+    state: BreakState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssignBreaks:
+    """Give breaks to a user, or to no one when ``assignee`` is empty; all of them or none."""
+
+    break_ids: tuple[str, ...]
+    assignee: str
+
+
+@dataclass(frozen=True, slots=True)
 class PrepareDay:
     """Sign the newest close of a day as its preparer."""
 
@@ -93,6 +111,8 @@ BooksCommand = (
     | ClearSettlement
     | ChooseSettlement
     | RecordClose
+    | DecideBreaks
+    | AssignBreaks
     | PrepareDay
     | CertifyDay
 )

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sat_hook.domain import books_commands as asked
 from sat_hook.domain import books_events as happened
-from sat_hook.domain import settlement_files
+from sat_hook.domain import break_decisions, settlement_files
 from sat_hook.domain.account import AccountStanding, evolve_account, new_account
 from sat_hook.domain.books import AccountBooks
 from sat_hook.domain.breaks import BreakCategory, BreakState
@@ -70,8 +70,14 @@ def decide_books(books: AccountBooks, command: asked.BooksCommand) -> Decision:
             return settlement_files.choose(books, day, file, reason)
         case asked.RecordClose():
             return _record_close(books, command)
-        case Record(event=happened.BreakDecided() as decided):
-            return _decide_break(books, decided)
+        case asked.DecideBreaks():
+            return break_decisions.decide_breaks(books, command)
+        case asked.AssignBreaks():
+            return break_decisions.assign_breaks(books, command)
+        case Record(event=happened.BreakCommented() as commented):
+            return break_decisions.comment(books, commented)
+        case Record(event=happened.BreakFileAttached() as attached):
+            return break_decisions.attach(books, attached)
         case asked.PrepareDay():
             return _prepare_day(books, command)
         case asked.CertifyDay():
@@ -124,21 +130,6 @@ def _record_close(books: AccountBooks, command: asked.RecordClose) -> Decision:
             f"{closed.day}: position {closed.position} has come to another result before",
         )
     return refuse(RefusalReason.ALREADY_SO, closed.result_digest)
-
-
-def _decide_break(books: AccountBooks, event: happened.BreakDecided) -> Decision:
-    """Explain, resolve or write off a break that is still carried forward."""
-    found = books.find_break(event.break_id)
-    if found is None:
-        return _wrong(f"found no break {event.break_id} of account {books.account!r}")
-    state = books.standing_of(*found)
-    if state is event.state:
-        return refuse(RefusalReason.ALREADY_SO, state.value)
-    if state.is_final or event.state is BreakState.OPEN:
-        return _wrong(
-            f"break {event.break_id}: found it {state.value}; expected one that is open or explained"
-        )
-    return (event,)
 
 
 def _prepare_day(books: AccountBooks, command: asked.PrepareDay) -> Decision:

@@ -182,6 +182,33 @@ class BreakDecided(BooksEvent):
 
 
 @register
+class BreakAssigned(BooksEvent):
+    """A person gave a break to a user to look into. ``assignee`` is the user's name; empty: to no one."""
+
+    break_id: str
+    assignee: str
+
+
+@register
+class BreakCommented(BooksEvent):
+    """A person, the event's actor, wrote a note about a break."""
+
+    break_id: str
+    note: str
+
+
+@register
+class BreakFileAttached(BooksEvent):
+    """A person attached a file to a break. Its bytes are stored under their digest."""
+
+    break_id: str
+    name: str
+    uri: str
+    digest: str
+    size_bytes: int
+
+
+@register
 class DayPrepared(BooksEvent):
     """A person, the event's actor, signed the close of a day at this position as its preparer."""
 
@@ -209,5 +236,13 @@ class DayCertified(BooksEvent):
 
 
 #: Events that a close writes, and decisions about its result. Such an event of a day changes the close of
-#: later days only.
-BOOKKEEPING = ("DayClosed", "BreaksRecorded", "DayPrepared", "DayCertified")
+#: later days only; one without a day changes no close.
+BOOKKEEPING = (
+    "DayClosed",
+    "BreaksRecorded",
+    "DayPrepared",
+    "DayCertified",
+    "BreakAssigned",
+    "BreakCommented",
+    "BreakFileAttached",
+)

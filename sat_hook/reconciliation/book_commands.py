@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sat_hook.domain.books_commands import CertifyDay, ChooseSettlement, PrepareDay, RecordTopUp
-from sat_hook.domain.books_events import BreakDecided, TopUpRecorded
+from sat_hook.domain.books_commands import (
+    CertifyDay,
+    ChooseSettlement,
+    DecideBreaks,
+    PrepareDay,
+    RecordTopUp,
+)
+from sat_hook.domain.books_events import TopUpRecorded
 from sat_hook.domain.breaks import BreakState
-from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.reconciliation.bookkeeper import BookKeeper
 from sat_hook.reconciliation.errors import BooksRefusedError
@@ -67,8 +72,7 @@ def settle_break(
 
     :raises BooksRefusedError: there is no such break, or it has ended.
     """
-    event = BreakDecided(account=account, break_id=break_id, state=state, reason=reason)
-    return bool(keeper.post(account, Record(event), provenance))
+    return bool(keeper.post(account, DecideBreaks((break_id,), state, reason), provenance))
 
 
 def choose_file(

@@ -8,9 +8,9 @@ from sat_hook.commands.aggregates import books_aggregate
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.books import AccountBooks, fold_books
 from sat_hook.domain.books_commands import BooksCommand
-from sat_hook.domain.books_events import DepositObserved
+from sat_hook.domain.books_events import BooksEvent, DepositObserved
 from sat_hook.domain.decision import Record, RefusalReason
-from sat_hook.domain.event import Event
+from sat_hook.domain.event import Event, registered_events
 from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.ports import Clock
@@ -19,6 +19,11 @@ from sat_hook.store.days import input_position
 from sat_hook.store.postgres import PostgresEventStore
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
+_OF_BREAKS = {"BreaksRecorded", "BreakDecided", "BreakAssigned", "BreakCommented", "BreakFileAttached"}
+_WITHOUT_BREAKS = sorted(
+    {name for (name, _), kind in registered_events().items() if issubclass(kind, BooksEvent)}
+    - {*_OF_BREAKS, DepositObserved.__name__}
+)
 
 
 class BookKeeper:
@@ -31,11 +36,20 @@ class BookKeeper:
 
     def recorded(self, account: str) -> list[RecordedEvent]:
         """Return the account's stream, by version."""
-        return self.store.read_stream(_stream(account))
+        return self.store.read_stream(self.stream(account))
+
+    @staticmethod
+    def stream(account: str) -> StreamId:
+        """The stream that has an account's books."""
+        return StreamId(StreamKind.ACCOUNT, account_id_of(account))
 
     def books(self, account: str) -> AccountBooks:
         """Return the books as they are now."""
         return fold_books(account, self.recorded(account))
+
+    def books_without_breaks(self, account: str) -> AccountBooks:
+        """Return the books without breaks and observations, which make up nearly all of a stream's bytes."""
+        return fold_books(account, self.store.read_stream_of(self.stream(account), _WITHOUT_BREAKS))
 
     def post(self, account: str, command: BooksCommand, provenance: Provenance) -> tuple[Event, ...]:
         """Append the events of a command. Returns them; none when nothing changed.
@@ -68,7 +82,3 @@ class BookKeeper:
     def input_position(self, day: date) -> int:
         """Return the last settled position that may change the close of ``day``; 0 when the log is empty."""
         return input_position(self.store.database, self.store.close_position(), day)
-
-
-def _stream(account: str) -> StreamId:
-    return StreamId(StreamKind.ACCOUNT, account_id_of(account))

@@ -126,6 +126,11 @@ class PostgresEventStore:
         rows = run(self.database, self._events.read_stream, stream=str(stream))
         return [recorded_from_row(row) for row in rows]
 
+    def read_stream_of(self, stream: StreamId, types: Sequence[str]) -> list[RecordedEvent]:
+        """The events of some types of a stream, by version."""
+        rows = run(self.database, self._events.read_stream_of, stream=str(stream), types=list(types))
+        return [recorded_from_row(row) for row in rows]
+
     def read_log(self, after_position: int, up_to_position: int, limit: int) -> list[RecordedEvent]:
         rows = run(
             self.database,

@@ -5,12 +5,24 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from sat_hook.application.decision_worker import DecisionWorker
-from sat_hook.web.api import accounts, approvals, attention, batches, days, decisions, drafts, exports, orders
+from sat_hook.web.api import (
+    accounts,
+    approvals,
+    attention,
+    batches,
+    breaks,
+    days,
+    decisions,
+    drafts,
+    exports,
+    orders,
+)
 from sat_hook.web.api.documented import describe_api
 from sat_hook.web.api.idempotency import remember_requests
 from sat_hook.web.console import accounts as account_pages
 from sat_hook.web.console import approvals as approval_pages
 from sat_hook.web.console import batches as batch_pages
+from sat_hook.web.console import breaks as break_pages
 from sat_hook.web.console import decisions as decision_pages
 from sat_hook.web.console import deliveries, home, new_batch, products, runs
 from sat_hook.web.console import orders as order_pages
@@ -49,6 +61,7 @@ def create_app(host: Host) -> FastAPI:
         accounts.router,
         attention.router,
         days.router,
+        breaks.router,
         exports.router,
     ):
         app.include_router(router, prefix="/v1")
@@ -63,6 +76,7 @@ def create_app(host: Host) -> FastAPI:
         approval_pages.router,
         account_pages.router,
         products.router,
+        break_pages.router,
         runs.router,
     ):
         app.include_router(page, prefix=PREFIX, include_in_schema=False)

@@ -11,7 +11,12 @@ from starlette.exceptions import HTTPException
 
 from sat_hook.application.bulk_decisions import DecisionNotFoundError
 from sat_hook.application.cursors import CursorError
-from sat_hook.application.errors import DraftChangedError, DraftNotFoundError
+from sat_hook.application.errors import (
+    BreakNotFoundError,
+    DraftChangedError,
+    DraftNotFoundError,
+    FileRefusedError,
+)
 from sat_hook.application.listings import ListingRefusedError
 from sat_hook.application.person import RightMissingError
 from sat_hook.application.rights import RightsFileError
@@ -36,6 +41,8 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     UnsettledPositionError: Problem(422, "position_not_settled"),
     CursorError: Problem(422, "cursor_invalid"),
     ListingRefusedError: Problem(422, "list_refused"),
+    FileRefusedError: Problem(422, "file_refused"),
+    BreakNotFoundError: Problem(404, "break_not_found"),
     DraftNotFoundError: Problem(404, "draft_not_found"),
     DecisionNotFoundError: Problem(404, "decision_not_found"),
     DraftChangedError: Problem(409, "draft_changed"),

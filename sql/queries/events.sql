@@ -12,6 +12,13 @@ FROM sat.events
 WHERE stream = :stream
 ORDER BY version;
 
+-- name: read_stream_of(stream, types)
+-- The events of some types of one stream, by version.
+SELECT position, stream, version, type, schema_version, data, actor, cause, occurred_at, recorded_at, digest
+FROM sat.events
+WHERE stream = :stream AND type = ANY (:types)
+ORDER BY version;
+
 -- name: read_log(after_position, up_to_position, limit)
 -- A page of the log, by position.
 SELECT position, stream, version, type, schema_version, data, actor, cause, occurred_at, recorded_at, digest

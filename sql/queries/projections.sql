@@ -92,7 +92,9 @@ SELECT pg_advisory_xact_lock(sat.log_lock_key());
 -- name: empty_derived_tables()!
 -- Deleted and not truncated: concurrent readers keep their snapshot.
 WITH orders AS (DELETE FROM sat.orders), movements AS (DELETE FROM sat.order_movements), batches AS (DELETE FROM sat.batches),
-    accounts AS (DELETE FROM sat.accounts), prices AS (DELETE FROM sat.product_prices)
+    accounts AS (DELETE FROM sat.accounts), prices AS (DELETE FROM sat.product_prices),
+    breaks AS (DELETE FROM sat.breaks), ages AS (DELETE FROM sat.break_ages),
+    followed AS (DELETE FROM sat.break_cursors)
 DELETE FROM sat.stream_heads;
 
 -- name: refill_product_prices()!

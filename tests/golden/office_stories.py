@@ -12,8 +12,8 @@ from sat_hook.catalogue.snapshot import take_snapshot
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.account import RecordSearch
-from sat_hook.domain.books_commands import ClearSettlement, ReplaceSettlements
-from sat_hook.domain.books_events import SetAsideCause, SettlementSetAside
+from sat_hook.domain.books_commands import AssignBreaks, ClearSettlement, DecideBreaks, ReplaceSettlements
+from sat_hook.domain.books_events import BreakCommented, BreakFileAttached, SetAsideCause, SettlementSetAside
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
@@ -69,6 +69,34 @@ def day_certified(line: Line) -> None:
     day.close()
     prepare(day.keeper, "books", DAY.day, "seen", PREPARER)
     certify(day.keeper, "books", DAY.day, "agreed", APPROVER)
+
+
+@story("A break that people work on: assigned, commented, with a file, then decided together with another")
+def break_worked_on(line: Line) -> None:
+    """The day is closed once more: what is explained is carried, and what is written off is not."""
+    day = Office(line.store, Path(), "books", kept=line.spool)
+    day.ordinary_day()
+    day.observe(CLOSES + SECOND)
+    day.settle(*day.usual_rows("good-1", "good-2"), day.settlement_row("good-2", PRICE + 500))
+    first, second = (item.break_id for item in day.close().close.breaks)
+    by = Provenance("user:fina", "plugin:assign")
+    day.keeper.post("books", AssignBreaks((first, second), "rudi"), by)
+    note = BreakCommented(account="books", break_id=first, note="asked by mail, they look into 081234567890")
+    day.keeper.post("books", Record(note), by)
+    content = b"a mail"
+    attached = BreakFileAttached(
+        account="books",
+        break_id=first,
+        name="mail.eml",
+        uri=line.spool.write(f"breaks/{first}/{digest_of(content)}", content),
+        digest=digest_of(content),
+        size_bytes=len(content),
+    )
+    day.keeper.post("books", Record(attached), by)
+    day.keeper.post("books", DecideBreaks((first, second), BreakState.EXPLAINED, "they correct it"), PREPARER)
+    day.keeper.post("books", DecideBreaks((second,), BreakState.WRITTEN_OFF, "too small"), PREPARER)
+    day.keeper.post("books", AssignBreaks((first,), ""), by)
+    day.close()
 
 
 @story("A settlement file with a refund and a total, read by a mapping that names more than its columns")

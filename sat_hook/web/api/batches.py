@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
 from sat_hook.application.batch_standing import BatchQuery, BatchStanding
@@ -47,8 +46,8 @@ from sat_hook.web.dependencies import (
 )
 from sat_hook.web.downloads import as_download
 from sat_hook.web.progress_page import HEADERS, progress_page
+from sat_hook.web.uploads import body_of
 
-UPLOAD_SECONDS = 120
 POSITION_HEADER = "X-SAT-Log-Position"
 NOTICE_HEADER = "X-SAT-Notice"
 
@@ -66,12 +65,7 @@ async def _upload(
     """The file in the body, with the parameters in the query. The request guard limits its size."""
     # A person who may not submit uploads nothing.
     person.require(Right.SUBMIT)
-    try:
-        async with asyncio.timeout(UPLOAD_SECONDS):
-            content = await request.body()
-    except TimeoutError:
-        raise HTTPException(408, f"the file did not arrive within {UPLOAD_SECONDS} seconds") from None
-    return OrderUpload(account, file_name, reference, on_bad_rows, content)
+    return OrderUpload(account, file_name, reference, on_bad_rows, await body_of(request))
 
 
 _Upload = Annotated[OrderUpload, Depends(_upload)]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 
 from sat_hook.application.column_mappings import ColumnMappings
 from sat_hook.application.draft_submissions import DraftSubmissions
@@ -20,8 +19,8 @@ from sat_hook.web.api.documented import route
 from sat_hook.web.dependencies import CurrentPerson, PayAgainDep, host_of
 from sat_hook.web.downloads import as_download
 from sat_hook.web.host import Host
+from sat_hook.web.uploads import uploaded_by
 
-UPLOAD_SECONDS = 120
 MAXIMUM_ROWS_NAMED = 100_000
 
 router = APIRouter(tags=["drafts"])
@@ -49,17 +48,7 @@ Account = Annotated[str, Query(max_length=200, description="an Airflow connectio
 Version = Annotated[int, Body(ge=1, description="the version of the draft that the person saw")]
 
 
-async def _body(request: Request, person: CurrentPerson) -> bytes:
-    """The body. A person who may not submit uploads nothing."""
-    person.require(Right.SUBMIT)
-    try:
-        async with asyncio.timeout(UPLOAD_SECONDS):
-            return await request.body()
-    except TimeoutError:
-        raise HTTPException(408, f"the file did not arrive within {UPLOAD_SECONDS} seconds") from None
-
-
-Content = Annotated[bytes, Depends(_body)]
+Content = Annotated[bytes, Depends(uploaded_by(Right.SUBMIT))]
 
 
 @router.get("/drafts", **route(Right.SUBMIT))

@@ -7,7 +7,7 @@ sent by htmx, which replaces the page's content.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -40,9 +40,8 @@ from sat_hook.web.console.draft_pages import (
 )
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.dependencies import AccountsDep, ListingsDep, PayAgainDep, RunsDep
+from sat_hook.web.uploads import MAXIMUM_FIELDS, form_by
 
-UPLOAD_SECONDS = 120
-MAXIMUM_FIELDS = 2_000
 MAXIMUM_MOMENT_TEXT = 30
 
 router = APIRouter(prefix="/new")
@@ -62,21 +61,7 @@ def _place(
 PlaceDep = Annotated[Place, Depends(_place)]
 
 
-async def _upload(request: Request, site: SiteDep) -> AsyncIterator[FormData]:
-    """The form with the file or the pasted rows. A person who may not submit uploads nothing."""
-    site.person.require(Right.SUBMIT)
-    try:
-        async with asyncio.timeout(UPLOAD_SECONDS):
-            form = await request.form(max_files=1, max_fields=MAXIMUM_FIELDS)
-    except TimeoutError:
-        raise HTTPException(408, f"the file did not arrive within {UPLOAD_SECONDS} seconds") from None
-    try:
-        yield form
-    finally:
-        await form.close()
-
-
-UploadForm = Annotated[FormData, Depends(_upload)]
+UploadForm = Annotated[FormData, Depends(form_by(Right.SUBMIT))]
 
 
 @router.get("")

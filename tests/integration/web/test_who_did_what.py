@@ -261,6 +261,15 @@ ACTS: dict[str, tuple[Request, str]] = {
         )
         for decision, name in BREAKS.items()
     },
+    "/breaks/assign": (
+        plain("/breaks/assign", json={"break_ids": [BREAKS["explain"]], "assignee": "rudi"}),
+        "BreakAssigned",
+    ),
+    "/breaks/{break_id}/comments": (plain(f"/breaks/{BREAKS['resolve']}/comments"), "BreakCommented"),
+    "/breaks/{break_id}/files": (
+        lambda _: (f"/breaks/{BREAKS['resolve']}/files?name=mail.eml", {"content": b"a mail"}),
+        "BreakFileAttached",
+    ),
     "/books/{account}/days/{day}/prepare": (plain(f"/books/x/days/{DAY}/prepare"), "DayPrepared"),
     "/books/{account}/days/{day}/certify": (plain(f"/books/x/days/{DAY}/certify"), "DayCertified"),
     "/exports": (
@@ -299,6 +308,9 @@ ELSEWHERE = {
     # Their batch must wait for an approval: tests/integration/listings/test_approvals.py
     "/approvals/{batch_id}/approve",
     "/approvals/{batch_id}/reject",
+    # Its preview has the digest: tests/integration/reconciliation/test_breaks.py
+    "/breaks/preview",
+    "/breaks/decide",
     "/books/{account}/days/{day}/settlement",  # needs two files: tests/integration/reconciliation
 }
 
@@ -327,6 +339,7 @@ PARTS = {
     "day": DAY,
     "break_id": BREAKS["explain"],
     "export_id": f"X{'A' * 25}",
+    "digest": "0" * 64,
     "draft_id": f"D{'A' * 25}",
 }
 """Path parameters; the others name a decision."""
@@ -352,6 +365,9 @@ ANY_BODY = {
     "options": {},
     "name": "a mapping",
     "terms_digest": "2:shown",
+    "decision": "explain",
+    "break_ids": [BREAKS["explain"]],
+    "assignee": "rudi",
 }
 
 ANY_QUERY = {"account": "sat_default", "reference": "INV-1"}

@@ -41,7 +41,8 @@ NOT_SHOWN = """
 
 #: Members of events that hold nothing about a customer, so that a masked evidence pack may show them.
 IMPERSONAL = """
-    account adjusted_days admin_fee_rupiah amount_rupiah approver asked_at attempt available_rupiah
+    account adjusted_days admin_fee_rupiah amount_rupiah approver asked_at assignee attempt
+    available_rupiah
     batch_id break_id breaks cause cell_changes changes changes_digest charged_rupiah checkpoint client
     code columns compared_with confirmed_by connection counts credited_at cut_off_minutes day decided_at
     declined_by digest error_code estimate_rupiah events evidence_digest expected_rupiah first_checkpoint

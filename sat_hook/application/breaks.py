@@ -1,0 +1,539 @@
+"""Breaks for people: lists, decisions about many, assignments, comments and files, and how old they are.
+
+One break with its evidence is read by :mod:`sat_hook.application.break_evidence`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import Any, BinaryIO, NamedTuple, cast
+
+from sat_hook.application.cursors import cursor_of, place_of
+from sat_hook.application.errors import BreakNotFoundError, FileRefusedError
+from sat_hook.application.installation import Installation
+from sat_hook.application.listings import USUAL_PAGE, Page, limited, list_name
+from sat_hook.application.person import Person
+from sat_hook.application.rights import Right
+from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.errors import OverrideRefusedError
+from sat_hook.commands.reasons import checked_reason
+from sat_hook.domain import break_decisions
+from sat_hook.domain.books_commands import AssignBreaks, BooksCommand, DecideBreaks
+from sat_hook.domain.books_events import BreakCommented, BreakFileAttached
+from sat_hook.domain.breaks import BreakCategory, BreakState
+from sat_hook.domain.business_day import business_day
+from sat_hook.domain.decision import Record
+from sat_hook.domain.errors import StepError
+from sat_hook.domain.identity import digest_of
+from sat_hook.domain.people import user_named
+from sat_hook.presentation.spreadsheet_cells import first_control
+from sat_hook.reconciliation.bookkeeper import BookKeeper
+from sat_hook.reconciliation.model import AGE_BANDS
+from sat_hook.store.breaks import (
+    MAXIMUM_COUNTED,
+    AgedAtClose,
+    BreakFilter,
+    BreakPlace,
+    BreakTable,
+    FoundBreak,
+)
+
+READERS = (Right.FINANCE, Right.SIGN_OFF, Right.AUDIT)
+MAXIMUM_BREAKS = MAXIMUM_COUNTED
+MAXIMUM_FILE_BYTES = 5 * 1024 * 1024
+MAXIMUM_NAME_CHARACTERS = 120
+MAXIMUM_ASSIGNEE_CHARACTERS = 200
+SHOWN_UNDONE = 200
+TREND_DAYS = 60
+STANDING = (BreakState.OPEN, BreakState.EXPLAINED)
+
+
+class BreakSort(StrEnum):
+    """What a list of breaks is sorted by: the oldest or the largest first."""
+
+    AGE = "age"
+    SIZE = "size"
+
+
+class BreakAct(StrEnum):
+    """A decision about a break."""
+
+    EXPLAIN = "explain"
+    RESOLVE = "resolve"
+    WRITE_OFF = "write-off"
+
+    @property
+    def state(self) -> BreakState:
+        """The state that it gives a break."""
+        return _STATES[self]
+
+
+_STATES = {
+    BreakAct.EXPLAIN: BreakState.EXPLAINED,
+    BreakAct.RESOLVE: BreakState.RESOLVED,
+    BreakAct.WRITE_OFF: BreakState.WRITTEN_OFF,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakQuery:
+    """The breaks of a list. None selects all.
+
+    :param account: either name.
+    :param band: a name of :data:`~sat_hook.reconciliation.model.AGE_BANDS`: the age today.
+    :param assignee: a user's name; empty: assigned to no one.
+    """
+
+    account: str | None = None
+    states: tuple[BreakState, ...] | None = STANDING
+    category: BreakCategory | None = None
+    day: date | None = None
+    band: str | None = None
+    assignee: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakRow:
+    """A break as a list shows it. Rupiah: theirs less ours.
+
+    :param age_days: days since it was first seen, today.
+    :param decided_by: the user who decided; None when evidence did, or no one.
+    """
+
+    break_id: str
+    account: str
+    day: date
+    first_seen: date
+    age_days: int
+    category: BreakCategory
+    match: str
+    state: BreakState
+    what: str
+    ours: str
+    theirs: str
+    amount_rupiah: int
+    request_id: str | None
+    order_id: str | None
+    is_adjustment: bool
+    reason: str | None
+    decided_by: str | None
+    assignee: str
+    comments: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class BreakPage(Page[BreakRow]):
+    """A page of breaks.
+
+    :param count: how many there are, up to :data:`MAXIMUM_COUNTED`; ``is_more`` when there are more.
+    :param size_rupiah: the sum of their amounts without signs.
+    """
+
+    count: int = 0
+    is_more: bool = False
+    size_rupiah: int = 0
+
+
+class AgeBand(NamedTuple):
+    """Breaks of an age band."""
+
+    name: str
+    breaks: int
+    size_rupiah: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrendDay:
+    """What the closes of a day carried forward, by age band."""
+
+    day: date
+    bands: tuple[AgeBand, ...]
+
+    @property
+    def breaks(self) -> int:
+        """Of all ages."""
+        return sum(band.breaks for band in self.bands)
+
+    @property
+    def size_rupiah(self) -> int:
+        """Of all ages."""
+        return sum(band.size_rupiah for band in self.bands)
+
+
+@dataclass(frozen=True, slots=True)
+class Ageing:
+    """How old the standing breaks are today, and what the closes of the last days carried forward."""
+
+    bands: tuple[AgeBand, ...]
+    trend: tuple[TrendDay, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenBreaks:
+    """The breaks of a decision: by id, or by a filter."""
+
+    break_ids: tuple[str, ...] = ()
+    which: BreakQuery | None = None
+
+
+class UndoneBreak(NamedTuple):
+    """A break that cannot be decided, and why."""
+
+    break_id: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakPreview:
+    """What a decision will do.
+
+    :param digest: names exactly these breaks as they are; :meth:`Breaks.decide` repeats it.
+    :param by_category: breaks and rupiah of those that will be decided, by category and present state.
+    """
+
+    act: BreakAct
+    digest: str
+    breaks: int
+    amount_rupiah: int
+    size_rupiah: int
+    accounts: tuple[str, ...]
+    by_category: dict[tuple[BreakCategory, BreakState], tuple[int, int]]
+    undone: tuple[UndoneBreak, ...]
+    undone_count: int
+
+
+class BreaksChangedError(StepError):
+    """The chosen breaks are not those that the preview showed; nothing was decided."""
+
+    is_worth_a_retry = False
+
+
+@dataclass(frozen=True, slots=True)
+class Breaks:
+    """Breaks of all accounts.
+
+    Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right for it.
+    """
+
+    installation: Installation
+
+    def page(
+        self,
+        query: BreakQuery,
+        person: Person,
+        *,
+        sort: BreakSort = BreakSort.AGE,
+        cursor: str | None = None,
+        limit: int = USUAL_PAGE,
+    ) -> BreakPage:
+        """A page of breaks, the oldest or the largest first."""
+        person.require(*READERS)
+        name = list_name("breaks", query, sort)
+        after = None if cursor is None else BreakPlace(*cast("Any", place_of(name, cursor, int, str)))
+        table, which, today = self._table(), self._filter(query), self._today()
+        found, following = table.page(
+            which, by_size=sort is BreakSort.SIZE, after=after, limit=limited(limit)
+        )
+        count, size = table.count(which)
+        return BreakPage(
+            tuple(row_of(one, today) for one in found),
+            None if following is None else cursor_of(name, following),
+            min(count, MAXIMUM_COUNTED),
+            count > MAXIMUM_COUNTED,
+            size,
+        )
+
+    def accounts(self, person: Person) -> list[str]:
+        """The accounts that have books, by name."""
+        person.require(*READERS)
+        return self.installation.store().accounts_with_events()
+
+    def assignees(self, person: Person) -> list[str]:
+        """The users who look into breaks that have not ended."""
+        person.require(*READERS)
+        return self._table().assignees()
+
+    def ageing(self, person: Person, account: str | None = None) -> Ageing:
+        """How old the open and explained breaks are, and the trend of the last closes."""
+        person.require(*READERS)
+        named = None if account is None else self._account_of(account)
+        table, today = self._table(), self._today()
+        found = table.ages(named, STANDING)
+        now = [((today - one.first_seen).days, one.breaks, one.size_rupiah) for one in found]
+        closes: dict[date, list[AgedAtClose]] = defaultdict(list)
+        for one in table.ages_by_close(named, today - timedelta(days=TREND_DAYS)):
+            closes[one.closed_day].append(one)
+        return Ageing(
+            _in_bands(now),
+            tuple(
+                TrendDay(day, _in_bands([(one.age_days, one.breaks, one.size_rupiah) for one in ages]))
+                for day, ages in closes.items()
+            ),
+        )
+
+    def preview(self, act: BreakAct, chosen: ChosenBreaks, person: Person) -> BreakPreview:
+        """What the act would do to the chosen breaks now. Changes nothing."""
+        person.require(Right.FINANCE)
+        found, missing = self._chosen(chosen)
+        standing: dict[tuple[BreakCategory, BreakState], list[int]] = {}
+        undone = [UndoneBreak(break_id, "not_found", f"found no break {break_id}") for break_id in missing]
+        amount = size = 0
+        accounts: dict[str, None] = {}
+        for one in found:
+            refusal = break_decisions.refused(one.break_id, one.state, act.state)
+            if refusal is not None:
+                undone.append(UndoneBreak(one.break_id, refusal.reason.value, refusal.detail))
+                continue
+            counted = standing.setdefault((one.booked.category, one.state), [0, 0])
+            counted[0] += 1
+            counted[1] += abs(one.booked.amount_rupiah)
+            amount += one.booked.amount_rupiah
+            size += abs(one.booked.amount_rupiah)
+            accounts[one.account] = None
+        return BreakPreview(
+            act=act,
+            digest=_digest(found, missing),
+            breaks=sum(number for number, _ in standing.values()),
+            amount_rupiah=amount,
+            size_rupiah=size,
+            accounts=tuple(accounts),
+            by_category={key: (number, rupiah) for key, (number, rupiah) in sorted(standing.items())},
+            undone=tuple(undone[:SHOWN_UNDONE]),
+            undone_count=len(undone),
+        )
+
+    def decide(self, act: BreakAct, chosen: ChosenBreaks, digest: str, reason: str, person: Person) -> int:
+        """Decide the chosen breaks that can be decided; returns how many. All breaks of an account or none.
+
+        :param digest: what the preview showed.
+        :raises BreaksChangedError: the breaks have changed since the preview.
+        :raises ReasonRefusedError: no reason is given.
+        """
+        person.require(Right.FINANCE)
+        reason = checked_reason(reason)
+        found, missing = self._chosen(chosen)
+        if _digest(found, missing) != digest:
+            raise BreaksChangedError(
+                f"the chosen breaks have changed since they were shown (now {len(found)}); look at them again"
+            )
+        return self._post_by_account(
+            [one for one in found if break_decisions.refused(one.break_id, one.state, act.state) is None],
+            lambda break_ids: DecideBreaks(break_ids, act.state, reason),
+            person,
+            act.value,
+        )
+
+    def decide_one(self, act: BreakAct, break_id: str, reason: str, person: Person) -> None:
+        """Decide one break that the person looks at.
+
+        :raises BooksRefusedError: its state does not allow it.
+        """
+        person.require(Right.FINANCE)
+        command = DecideBreaks((break_id,), act.state, checked_reason(reason))
+        self._keeper().post(self.find(break_id).account, command, person.by(act.value))
+
+    def assign(self, break_ids: Sequence[str], assignee: str, person: Person) -> int:
+        """Give breaks to a user, or to no one; returns how many were not so already.
+
+        :raises BreakNotFoundError: there is no such break.
+        """
+        person.require(Right.FINANCE)
+        assignee = " ".join(assignee.split())
+        if len(assignee) > MAXIMUM_ASSIGNEE_CHARACTERS or first_control(assignee):
+            raise OverrideRefusedError("assignee: expected the name of a user, on one line")
+        found, missing = self._chosen(ChosenBreaks(tuple(break_ids)))
+        if missing:
+            raise BreakNotFoundError(f"found no break {missing[0]}")
+        return self._post_by_account(
+            found, lambda of_account: AssignBreaks(of_account, assignee), person, "assign"
+        )
+
+    def comment(self, break_id: str, text: str, person: Person) -> None:
+        """Write a note about a break, under the person's name."""
+        person.require(*READERS)
+        account = self.find(break_id).account
+        event = BreakCommented(account=account, break_id=break_id, note=checked_reason(text))
+        self._keeper().post(account, Record(event), person.by("comment"))
+
+    def attach(self, break_id: str, name: str, content: bytes, person: Person) -> str:
+        """Attach a file to a break; returns its digest. The same bytes are attached once.
+
+        :raises FileRefusedError: it is empty, too large, or has no usable name.
+        """
+        person.require(Right.FINANCE, Right.SIGN_OFF)
+        name = " ".join(name.replace("\\", "/").rpartition("/")[2].split())
+        if not 0 < len(name) <= MAXIMUM_NAME_CHARACTERS or not name.isprintable():
+            raise FileRefusedError(
+                f"file name: found {len(name)} characters; expected 1 to {MAXIMUM_NAME_CHARACTERS} that can "
+                "be printed"
+            )
+        if not 0 < len(content) <= MAXIMUM_FILE_BYTES:
+            raise FileRefusedError(
+                f"{name}: found {len(content):,} bytes; expected 1 to {MAXIMUM_FILE_BYTES:,}"
+            )
+        account, digest = self.find(break_id).account, digest_of(content)
+        uri = self.installation.results().write(f"breaks/{break_id}/{digest}", content)
+        event = BreakFileAttached(
+            account=account, break_id=break_id, name=name, uri=uri, digest=digest, size_bytes=len(content)
+        )
+        self._keeper().post(account, Record(event), person.by("attach"))
+        return digest
+
+    def attachment(self, break_id: str, digest: str, person: Person) -> tuple[str, BinaryIO]:
+        """The name and the bytes of a file of this break.
+
+        :raises BreakNotFoundError: the break has no such file.
+        :raises SpoolError: the stored bytes cannot be read.
+        """
+        person.require(*READERS)
+        found = self.find(break_id)
+        for item in self._table().acts_about(self._keeper().stream(found.account), break_id):
+            if isinstance(item.event, BreakFileAttached) and item.event.digest == digest:
+                return item.event.name, self.installation.results().open(item.event.uri)
+        raise BreakNotFoundError(f"break {break_id}: found no file {digest[:16]}")
+
+    def find(self, break_id: str) -> FoundBreak:
+        """A break as it stands; the caller checks rights.
+
+        :raises BreakNotFoundError: there is none.
+        """
+        found = self._table().named([break_id]).get(break_id)
+        if found is None:
+            raise BreakNotFoundError(f"found no break {break_id}")
+        return found
+
+    def _post_by_account(
+        self,
+        found: Sequence[FoundBreak],
+        command: Callable[[tuple[str, ...]], BooksCommand],
+        person: Person,
+        action: str,
+    ) -> int:
+        by_account: dict[str, list[str]] = defaultdict(list)
+        for one in found:
+            by_account[one.account].append(one.break_id)
+        keeper = self._keeper()
+        return sum(
+            len(keeper.post(account, command(tuple(break_ids)), person.by(action)))
+            for account, break_ids in by_account.items()
+        )
+
+    def _chosen(self, chosen: ChosenBreaks) -> tuple[list[FoundBreak], list[str]]:
+        """The chosen breaks in a fixed order, and the ids that no break has."""
+        if (chosen.which is None) == (not chosen.break_ids):
+            raise OverrideRefusedError("breaks: expected either ids or a filter")
+        table = self._table()
+        if chosen.which is not None:
+            found, following = table.page(
+                self._filter(chosen.which), by_size=False, after=None, limit=MAXIMUM_BREAKS
+            )
+            if following is not None:
+                raise _too_many()
+            return found, []
+        if len(chosen.break_ids) > MAXIMUM_BREAKS:
+            raise _too_many()
+        ids = list(dict.fromkeys(chosen.break_ids))
+        named = table.named(ids)
+        return [named[key] for key in ids if key in named], [key for key in ids if key not in named]
+
+    def _filter(self, query: BreakQuery) -> BreakFilter:
+        since, until = _span_of(query.band, self._today())
+        return BreakFilter(
+            account=None if query.account is None else self._account_of(query.account),
+            states=query.states,
+            category=query.category,
+            day=query.day,
+            first_seen_from=since,
+            first_seen_until=until,
+            assignee=query.assignee,
+        )
+
+    def _table(self) -> BreakTable:
+        table = BreakTable(self.installation.store().database)
+        table.catch_up()
+        return table
+
+    def _keeper(self) -> BookKeeper:
+        return BookKeeper(self.installation.store(), SystemClock())
+
+    def _account_of(self, named: str) -> str:
+        return self.installation.accounts.account_of(named)
+
+    def _today(self) -> date:
+        return business_day(self.installation.store().database_time())
+
+
+def row_of(found: FoundBreak, today: date) -> BreakRow:
+    """A break as a list shows it."""
+    booked = found.booked
+    return BreakRow(
+        break_id=found.break_id,
+        account=found.account,
+        day=booked.day,
+        first_seen=booked.first_seen,
+        age_days=max(0, (today - booked.first_seen).days),
+        category=booked.category,
+        match=booked.match.value,
+        state=found.state,
+        what=booked.what,
+        ours=booked.ours,
+        theirs=booked.theirs,
+        amount_rupiah=booked.amount_rupiah,
+        request_id=booked.request_id,
+        order_id=booked.order_id,
+        is_adjustment=booked.is_adjustment,
+        reason=found.reason,
+        decided_by=None if found.decided_by is None else user_named(found.decided_by),
+        assignee=found.assignee,
+        comments=found.comments,
+        files=found.files,
+    )
+
+
+def age_band_of(age_days: int) -> str:
+    """The name of the band of an age in days."""
+    return next(name for most, name in AGE_BANDS if most is None or age_days <= most)
+
+
+def _in_bands(aged: Iterable[tuple[int, int, int]]) -> tuple[AgeBand, ...]:
+    """Counts by age as counts by band; every band is there."""
+    bands = {name: [0, 0] for _, name in AGE_BANDS}
+    for age_days, breaks, size_rupiah in aged:
+        counted = bands[age_band_of(age_days)]
+        counted[0] += breaks
+        counted[1] += size_rupiah
+    return tuple(AgeBand(name, *counts) for name, counts in bands.items())
+
+
+def _span_of(band: str | None, today: date) -> tuple[date | None, date | None]:
+    """The first and the last day on which a break of an age band was first seen."""
+    least = 0
+    for most, name in AGE_BANDS:
+        if name == band:
+            since = None if most is None else today - timedelta(days=most)
+            return since, today - timedelta(days=least) if least else None
+        least = 0 if most is None else most + 1
+    return None, None
+
+
+def _digest(found: Iterable[FoundBreak], missing: Iterable[str]) -> str:
+    """A digest of breaks as they stand: whatever happens to one makes another digest."""
+    digest = hashlib.sha256()
+    for one in found:
+        digest.update(f"{one.break_id} {one.state} {one.version}\n".encode("ascii"))
+    for break_id in missing:
+        digest.update(f"{break_id} missing\n".encode("ascii", "replace"))
+    return digest.hexdigest()
+
+
+def _too_many() -> OverrideRefusedError:
+    return OverrideRefusedError(
+        f"breaks: found more than {MAXIMUM_BREAKS:,}; expected fewer at once: narrow the filter"
+    )

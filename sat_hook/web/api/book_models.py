@@ -1,0 +1,180 @@
+"""The documents of the books: breaks, top-ups, settlement files. Rupiah are whole numbers; days are WIB."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from pydantic import Field
+
+from sat_hook.application.breaks import BreakAct
+from sat_hook.domain.breaks import BreakCategory, BreakState
+from sat_hook.reconciliation.suggestions import SuggestionKind
+from sat_hook.web.api.models import Document, Order, Page
+
+
+class Break(Document):
+    """A break. ``amount_rupiah`` is theirs less ours."""
+
+    break_id: str
+    account: str
+    day: date
+    first_seen: date
+    age_days: int
+    category: BreakCategory
+    match: str
+    state: BreakState
+    what: str
+    ours: str
+    theirs: str
+    amount_rupiah: int
+    request_id: str | None
+    order_id: str | None
+    is_adjustment: bool
+    reason: str | None
+    decided_by: str | None
+    assignee: str
+    comments: int
+    files: int
+
+
+class BreakPage(Page[Break]):
+    """A page of breaks. ``size_rupiah`` adds up all amounts without signs."""
+
+    count: int
+    is_more: bool
+    size_rupiah: int
+
+
+class AgeBand(Document):
+    """Breaks of an age band."""
+
+    name: str
+    breaks: int
+    size_rupiah: int
+
+
+class TrendDay(Document):
+    """What the closes of a day carried forward."""
+
+    day: date
+    bands: tuple[AgeBand, ...]
+
+
+class Ageing(Document):
+    """How old standing breaks are now, and at the last closes."""
+
+    bands: tuple[AgeBand, ...]
+    trend: tuple[TrendDay, ...]
+
+
+class SignedSeen(Document):
+    """A status that SAT signed, without goods."""
+
+    status: str
+    price_rupiah: int | None
+    observed_at: datetime
+    evidence_digest: str
+    position: int
+
+
+class CallbackOfBreak(Document):
+    """A verified callback about the order."""
+
+    received_at: datetime
+    key_fingerprint: str
+    repeats: int
+    is_waiting: bool
+
+
+class FileRow(Document):
+    """A row of the settlement file as its mapping reads it."""
+
+    number: int
+    kind: str
+    status: str
+    rupiah: int
+    product_code: str
+    moment: datetime | None
+    trouble: str
+
+
+class FileEvidence(Document):
+    """The settlement file that a break names."""
+
+    name: str
+    digest: str
+    row_numbers: tuple[int, ...]
+    rows: tuple[FileRow, ...]
+    is_too_large: bool
+
+
+class Suggestion(Document):
+    """A suggested explanation, with the facts that speak for it."""
+
+    kind: SuggestionKind
+    facts: dict[str, int | str]
+
+
+class BreakEntry(Document):
+    """Something that a person did about a break: ``decided``, ``assigned``, ``comment`` or ``file``."""
+
+    kind: str
+    at: datetime
+    user: str
+    text: str
+    state: BreakState | None
+    digest: str
+    size_bytes: int
+
+
+class BreakDetails(Document):
+    """A break with its evidence side by side."""
+
+    row: Break
+    closed_day: date
+    positions: tuple[int, ...]
+    response_digest: str | None
+    order: Order | None
+    signed: tuple[SignedSeen, ...]
+    callbacks: tuple[CallbackOfBreak, ...]
+    file: FileEvidence | None
+    suggestions: tuple[Suggestion, ...]
+    entries: tuple[BreakEntry, ...]
+    is_listed: bool
+
+
+class UndoneBreak(Document):
+    """A break that cannot be decided."""
+
+    break_id: str
+    code: str
+    text: str
+
+
+class BreakGroup(Document):
+    """Breaks of a decision by category and present state. ``size_rupiah`` has no signs."""
+
+    category: BreakCategory
+    state: BreakState
+    breaks: int
+    size_rupiah: int
+
+
+class BreakPreview(Document):
+    """What a decision would do. ``digest`` goes into the decision."""
+
+    decision: BreakAct = Field(validation_alias="act")
+    digest: str
+    breaks: int
+    amount_rupiah: int
+    size_rupiah: int
+    accounts: tuple[str, ...]
+    by_category: tuple[BreakGroup, ...]
+    undone: tuple[UndoneBreak, ...]
+    undone_count: int
+
+
+class Decided(Document):
+    """How many breaks were changed."""
+
+    breaks: int

@@ -1,0 +1,198 @@
+"""Routes of breaks: lists, evidence, decisions about many, assignments, comments and files."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Path, Query
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from sat_hook.application.break_evidence import BreakEvidenceReader
+from sat_hook.application.breaks import (
+    MAXIMUM_ASSIGNEE_CHARACTERS,
+    READERS,
+    STANDING,
+    BreakAct,
+    BreakQuery,
+    Breaks,
+    BreakSort,
+    ChosenBreaks,
+)
+from sat_hook.application.listings import USUAL_PAGE
+from sat_hook.application.rights import Right
+from sat_hook.domain.breaks import BreakCategory, BreakState
+from sat_hook.reconciliation.suggestions import Suggestion
+from sat_hook.web.api.book_models import Ageing, BreakDetails, BreakPage, BreakPreview, Decided
+from sat_hook.web.api.documented import route
+from sat_hook.web.api.models import Cursor, Limit, members_of
+from sat_hook.web.dependencies import AccountQuery, CurrentPerson, DayQuery, Reason, host_of
+from sat_hook.web.downloads import as_download, parts_of
+from sat_hook.web.host import Host
+from sat_hook.web.uploads import uploaded_by
+
+MAXIMUM_BREAK_IDS = 10_000
+BREAK_ID = "^K[A-Z2-7]{15}$"
+BANDS = "^(0-1 days|2-7 days|8-30 days|over 30 days)$"
+
+router = APIRouter(tags=["books"])
+
+_Host = Annotated[Host, Depends(host_of)]
+
+
+async def _breaks(host: _Host) -> Breaks:
+    return Breaks(host)
+
+
+async def _evidence(host: _Host) -> BreakEvidenceReader:
+    return BreakEvidenceReader(host)
+
+
+BreaksDep = Annotated[Breaks, Depends(_breaks)]
+EvidenceDep = Annotated[BreakEvidenceReader, Depends(_evidence)]
+BreakId = Annotated[str, Path(pattern=BREAK_ID)]
+FileDigest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
+_BreakIds = Annotated[list[Annotated[str, Field(pattern=BREAK_ID)]], Body(max_length=MAXIMUM_BREAK_IDS)]
+_Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
+
+
+class BreakSelection(BaseModel):
+    """The breaks of a filter; without ``states`` those that are open or explained."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    account: Annotated[str | None, Field(min_length=1, max_length=200)] = None
+    states: Annotated[tuple[BreakState, ...], Field(min_length=1)] = STANDING
+    category: BreakCategory | None = None
+    day: _Day | None = None
+    band: Annotated[str | None, Field(pattern=BANDS)] = None
+    assignee: Annotated[str | None, Field(max_length=MAXIMUM_ASSIGNEE_CHARACTERS)] = None
+
+
+_Selection = Annotated[BreakSelection | None, Body(alias="filter", description="instead of break ids")]
+_Decision = Annotated[BreakAct, Body(description="what is decided about each break")]
+
+
+@router.get("/breaks", **route(*READERS))
+def list_breaks(
+    person: CurrentPerson,
+    breaks: BreaksDep,
+    account: AccountQuery = None,
+    state: Annotated[list[BreakState] | None, Query(description="default: open and explained")] = None,
+    category: BreakCategory | None = None,
+    day: DayQuery = None,
+    band: Annotated[str | None, Query(pattern=BANDS, description="the age today")] = None,
+    assignee: Annotated[
+        str | None, Query(max_length=MAXIMUM_ASSIGNEE_CHARACTERS, description="empty: no one")
+    ] = None,
+    sort: BreakSort = BreakSort.AGE,
+    cursor: Cursor = None,
+    limit: Limit = USUAL_PAGE,
+) -> BreakPage:
+    """List breaks, the oldest or the largest first."""
+    query = BreakQuery(
+        account=account,
+        states=tuple(state) if state else STANDING,
+        category=category,
+        day=day,
+        band=band,
+        assignee=assignee,
+    )
+    return BreakPage.model_validate(breaks.page(query, person, sort=sort, cursor=cursor, limit=limit))
+
+
+@router.get("/breaks/ageing", **route(*READERS))
+def ageing(person: CurrentPerson, breaks: BreaksDep, account: AccountQuery = None) -> Ageing:
+    """Return how old standing breaks are, and what the closes of the last 60 days carried forward."""
+    return Ageing.model_validate(breaks.ageing(person, account))
+
+
+@router.post("/breaks/preview", **route(Right.FINANCE))
+def preview(
+    decision: _Decision,
+    person: CurrentPerson,
+    breaks: BreaksDep,
+    break_ids: _BreakIds = [],  # noqa: B006 - FastAPI copies it
+    selection: _Selection = None,
+) -> BreakPreview:
+    """Return what a decision would do to breaks, and which it cannot be done to. Changes nothing."""
+    found = breaks.preview(decision, _chosen(break_ids, selection), person)
+    groups = [
+        {"category": category, "state": state, "breaks": number, "size_rupiah": rupiah}
+        for (category, state), (number, rupiah) in found.by_category.items()
+    ]
+    return BreakPreview.model_validate(members_of(found) | {"by_category": groups})
+
+
+@router.post("/breaks/decide", **route(Right.FINANCE))
+def decide(
+    decision: _Decision,
+    digest: Annotated[str, Body(pattern="^[0-9a-f]{64}$", description="what the preview returned")],
+    person: CurrentPerson,
+    breaks: BreaksDep,
+    reason: Reason,
+    break_ids: _BreakIds = [],  # noqa: B006 - FastAPI copies it
+    selection: _Selection = None,
+) -> Decided:
+    """Explain, resolve or write off breaks. Refused when they have changed since the preview."""
+    return Decided(breaks=breaks.decide(decision, _chosen(break_ids, selection), digest, reason, person))
+
+
+@router.post("/breaks/assign", **route(Right.FINANCE))
+def assign(
+    break_ids: Annotated[_BreakIds, Body(min_length=1)],
+    assignee: Annotated[str, Body(max_length=MAXIMUM_ASSIGNEE_CHARACTERS, description="empty: no one")],
+    person: CurrentPerson,
+    breaks: BreaksDep,
+) -> Decided:
+    """Give breaks to a user, by name, or to no one."""
+    return Decided(breaks=breaks.assign(break_ids, assignee, person))
+
+
+@router.get("/breaks/{break_id}", **route(*READERS))
+def show_break(break_id: BreakId, person: CurrentPerson, evidence: EvidenceDep) -> BreakDetails:
+    """Return a break with its evidence, suggested explanations, and what people did about it."""
+    found = evidence.read(break_id, person)
+    suggested = [{"kind": one.kind, "facts": _plain(one)} for one in found.suggestions]
+    return BreakDetails.model_validate(members_of(found) | {"suggestions": suggested})
+
+
+@router.post("/breaks/{break_id}/comments", **route(*READERS))
+def comment(break_id: BreakId, person: CurrentPerson, breaks: BreaksDep, reason: Reason) -> dict[str, str]:
+    """Write a comment about a break, as ``reason``."""
+    breaks.comment(break_id, reason, person)
+    return {"break_id": break_id}
+
+
+@router.post("/breaks/{break_id}/files", **route(Right.FINANCE, Right.SIGN_OFF))
+def attach(
+    break_id: BreakId,
+    content: Annotated[bytes, Depends(uploaded_by(Right.FINANCE, Right.SIGN_OFF))],
+    person: CurrentPerson,
+    breaks: BreaksDep,
+    name: Annotated[str, Query(min_length=1, max_length=255)],
+) -> dict[str, str]:
+    """Attach the file in the body, of at most 5 MiB, to a break."""
+    return {"break_id": break_id, "digest": breaks.attach(break_id, name, content, person)}
+
+
+@router.get("/breaks/{break_id}/files/{digest}", **route(*READERS, files="application/octet-stream"))
+def attachment(
+    break_id: BreakId, digest: FileDigest, person: CurrentPerson, breaks: BreaksDep
+) -> StreamingResponse:
+    """Return a file of a break."""
+    name, file = breaks.attachment(break_id, digest, person)
+    return StreamingResponse(parts_of(file), media_type="application/octet-stream", headers=as_download(name))
+
+
+def _chosen(break_ids: list[str], selection: BreakSelection | None) -> ChosenBreaks:
+    which = None if selection is None else BreakQuery(**selection.model_dump())
+    return ChosenBreaks(tuple(break_ids), which)
+
+
+def _plain(suggestion: Suggestion) -> dict[str, int | str]:
+    return {
+        name: fact.isoformat() if isinstance(fact, date | datetime) else fact
+        for name, fact in suggestion.facts.items()
+    }

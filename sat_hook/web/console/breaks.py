@@ -1,0 +1,278 @@
+"""Breaks: the list with its ages, one break with its evidence, and decisions about many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Query
+from fastapi.responses import Response, StreamingResponse
+from starlette.datastructures import FormData, UploadFile
+
+from sat_hook.application.breaks import (
+    MAXIMUM_FILE_BYTES,
+    STANDING,
+    BreakAct,
+    BreakQuery,
+    BreakSort,
+    ChosenBreaks,
+)
+from sat_hook.application.errors import FileRefusedError
+from sat_hook.application.rights import Right
+from sat_hook.commands.reasons import MAXIMUM_REASON_CHARACTERS
+from sat_hook.domain.breaks import BreakCategory, BreakState
+from sat_hook.web.api.breaks import BreakId, BreaksDep, EvidenceDep, FileDigest
+from sat_hook.web.console import break_words, words
+from sat_hook.web.console.language import marked as _
+from sat_hook.web.console.site import Site, SiteDep
+from sat_hook.web.console.sparkline import sparkline
+from sat_hook.web.dependencies import DayQuery
+from sat_hook.web.downloads import as_download, parts_of
+from sat_hook.web.uploads import form_by
+
+MAXIMUM_SELECTED = 200
+NOBODY = "-"
+
+router = APIRouter(prefix="/breaks")
+
+_Text = Annotated[str, Query(max_length=200)]
+_Reason = Annotated[str, Form(max_length=MAXIMUM_REASON_CHARACTERS)]
+_Selected = Annotated[list[str], Form(alias="break_id", max_length=MAXIMUM_SELECTED)]
+_Everything = Annotated[bool, Form()]
+_File = Annotated[FormData, Depends(form_by(Right.FINANCE, Right.SIGN_OFF))]
+
+
+@dataclass(frozen=True, slots=True)
+class BreakChoice:
+    """What a person chose to see of the breaks: read from an address, written back into links.
+
+    :param state: a state; ``all`` for every one; empty for those that stand.
+    :param assignee: a user's name, :data:`NOBODY`, or empty for all.
+    """
+
+    account: str = ""
+    state: str = ""
+    category: str = ""
+    day: date | None = None
+    band: str = ""
+    assignee: str = ""
+    sort: BreakSort = BreakSort.AGE
+    cursor: str | None = None
+
+    def filter(self) -> BreakQuery:
+        """The breaks that are meant."""
+        states: tuple[BreakState, ...] | None = STANDING
+        if self.state:
+            states = None if self.state == "all" else (BreakState(self.state),)
+        assignee = "" if self.assignee == NOBODY else self.assignee or None
+        return BreakQuery(
+            account=self.account or None,
+            states=states,
+            category=BreakCategory(self.category) if self.category else None,
+            day=self.day,
+            band=self.band or None,
+            assignee=assignee,
+        )
+
+    @property
+    def query(self) -> dict[str, object]:
+        """The choice as the query of an address, without the cursor: the first page."""
+        return {
+            "account": self.account,
+            "state": self.state,
+            "category": self.category,
+            "day": self.day,
+            "band": self.band,
+            "assignee": self.assignee,
+            "sort": None if self.sort is BreakSort.AGE else self.sort.value,
+        }
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether some breaks are left out."""
+        return any(value for name, value in self.query.items() if name != "sort")
+
+
+def break_choice(
+    account: _Text = "",
+    state: Annotated[str, Query(pattern=f"^({'|'.join(BreakState)}|all)?$")] = "",
+    category: Annotated[str, Query(pattern=f"^({'|'.join(BreakCategory)})?$")] = "",
+    day: DayQuery = None,
+    band: Annotated[str, Query(pattern=f"^({'|'.join(break_words.BANDS)})?$")] = "",
+    assignee: _Text = "",
+    sort: BreakSort = BreakSort.AGE,
+    cursor: str | None = None,
+) -> BreakChoice:
+    """Read the choice from an address."""
+    return BreakChoice(account.strip(), state, category, day, band, assignee.strip(), sort, cursor)
+
+
+ChoiceDep = Annotated[BreakChoice, Depends(break_choice)]
+
+
+@router.get("")
+def list_breaks(site: SiteDep, breaks: BreaksDep, choice: ChoiceDep) -> Response:
+    """Breaks by account, state, category, day, age and assignee; how old they are, and the trend."""
+    found = breaks.page(choice.filter(), site.person, sort=choice.sort, cursor=choice.cursor)
+    ageing = breaks.ageing(site.person, choice.account or None)
+    trend = sparkline([day.breaks for day in ageing.trend], site.wording.text("Breaks at each close"))
+    return site.page(
+        "breaks",
+        found=found,
+        choice=choice,
+        ageing=ageing,
+        trend=trend,
+        accounts=breaks.accounts(site.person),
+        assignees=breaks.assignees(site.person),
+        older=site.url("/breaks", **choice.query, cursor=found.next) if found.next else "",
+        nobody=NOBODY,
+        words=break_words,
+        sorts=BreakSort,
+    )
+
+
+@router.get("/decisions")
+def show_list(site: SiteDep, choice: ChoiceDep) -> Response:
+    """A preview is the answer to a form, so that its address leads to the list."""
+    return site.go("/breaks", **choice.query)
+
+
+@router.post("/decisions")
+def preview(
+    site: SiteDep,
+    breaks: BreaksDep,
+    choice: ChoiceDep,
+    act: Annotated[BreakAct, Form()],
+    break_ids: _Selected = [],  # noqa: B006 - FastAPI copies it
+    everything: _Everything = False,
+    reason: _Reason = "",
+) -> Response:
+    """What a decision would do to the selected breaks, or to all that match the filter."""
+    chosen = _chosen(choice, break_ids, everything=everything)
+    return site.page(
+        "break_decision",
+        found=breaks.preview(act, chosen, site.person),
+        said=break_words.ACTS[act],
+        break_ids=() if everything else break_ids,
+        reason=reason,
+        action=site.url("/breaks/decisions/apply", **choice.query),
+        back=site.url("/breaks", **choice.query),
+        words=break_words,
+    )
+
+
+@router.post("/decisions/apply")
+def decide(
+    site: SiteDep,
+    breaks: BreaksDep,
+    choice: ChoiceDep,
+    act: Annotated[BreakAct, Form()],
+    digest: Annotated[str, Form(pattern="^[0-9a-f]{64}$")],
+    reason: _Reason,
+    break_ids: _Selected = [],  # noqa: B006 - FastAPI copies it
+    everything: _Everything = False,
+) -> Response:
+    """Decide about what the preview showed."""
+    chosen = _chosen(choice, break_ids, everything=everything)
+    breaks.decide(act, chosen, digest, reason, site.person)
+    if len(break_ids) == 1 and not everything:
+        return site.go(f"/breaks/{break_ids[0]}")
+    return site.go("/breaks", **choice.query)
+
+
+@router.post("/assign")
+def assign(
+    site: SiteDep,
+    breaks: BreaksDep,
+    choice: ChoiceDep,
+    assignee: Annotated[str, Form(max_length=200)] = "",
+    break_ids: _Selected = [],  # noqa: B006 - FastAPI copies it
+) -> Response:
+    """Give the selected breaks to a user; to no one when no name is written."""
+    if break_ids:
+        breaks.assign(break_ids, assignee, site.person)
+    return site.go("/breaks", **choice.query)
+
+
+@router.get("/{break_id}")
+def one_break(break_id: BreakId, site: SiteDep, evidence: EvidenceDep) -> Response:
+    """One break with its evidence side by side."""
+    return _page(site, break_id, evidence)
+
+
+@router.post("/{break_id}/assign")
+def assign_one(
+    break_id: BreakId,
+    site: SiteDep,
+    breaks: BreaksDep,
+    assignee: Annotated[str, Form(max_length=200)] = "",
+) -> Response:
+    """Give a break to a user, or to no one."""
+    breaks.assign([break_id], assignee, site.person)
+    return site.go(f"/breaks/{break_id}")
+
+
+@router.post("/{break_id}/decide")
+def decide_one(
+    break_id: BreakId, site: SiteDep, breaks: BreaksDep, act: Annotated[BreakAct, Form()], reason: _Reason
+) -> Response:
+    """Explain, resolve or write off one break."""
+    breaks.decide_one(act, break_id, reason, site.person)
+    return site.go(f"/breaks/{break_id}")
+
+
+@router.post("/{break_id}/comments")
+def comment(break_id: BreakId, site: SiteDep, breaks: BreaksDep, text: _Reason) -> Response:
+    """Write a comment."""
+    breaks.comment(break_id, text, site.person)
+    return site.go(f"/breaks/{break_id}")
+
+
+@router.post("/{break_id}/files")
+def attach(
+    break_id: BreakId, form: _File, site: SiteDep, breaks: BreaksDep, evidence: EvidenceDep
+) -> Response:
+    """Attach a file."""
+    upload = form.get("file")
+    if not isinstance(upload, UploadFile) or not upload.filename:
+        return _page(site, break_id, evidence, problem=site.wording.text(_("Choose a file first.")))
+    content = upload.file.read(MAXIMUM_FILE_BYTES + 1)
+    try:
+        breaks.attach(break_id, upload.filename, content, site.person)
+    except FileRefusedError as error:
+        return _page(site, break_id, evidence, problem=str(error))
+    return site.go(f"/breaks/{break_id}")
+
+
+@router.get("/{break_id}/files/{digest}")
+def attachment(break_id: BreakId, digest: FileDigest, site: SiteDep, breaks: BreaksDep) -> StreamingResponse:
+    """A file of a break, as a download."""
+    name, file = breaks.attachment(break_id, digest, site.person)
+    return StreamingResponse(parts_of(file), media_type="application/octet-stream", headers=as_download(name))
+
+
+def _page(site: Site, break_id: str, evidence: EvidenceDep, problem: str = "") -> Response:
+    details = evidence.read(break_id, site.person)
+    return site.page(
+        "break",
+        status=422 if problem else 200,
+        details=details,
+        row=details.row,
+        problem=problem,
+        suggested=[break_words.suggested(one, site.wording) for one in details.suggestions],
+        acts=_acts(details.row.state) if site.person.has(Right.FINANCE) else [],
+        words=break_words,
+        most_bytes=MAXIMUM_FILE_BYTES,
+        orders=words.ORDERS,
+    )
+
+
+def _acts(state: BreakState) -> list[tuple[BreakAct, break_words.ActWords]]:
+    if state.is_final:
+        return []
+    return [(act, said) for act, said in break_words.ACTS.items() if act.state is not state]
+
+
+def _chosen(choice: BreakChoice, break_ids: list[str], *, everything: bool) -> ChosenBreaks:
+    return ChosenBreaks(which=choice.filter()) if everything else ChosenBreaks(tuple(break_ids))
