@@ -126,7 +126,7 @@ class Page:
                 return value
             if time.monotonic() > deadline:
                 raise BrowserError(f"after {seconds:.0f} seconds there is no {what}; {self.text()[:2000]!r}")
-            time.sleep(0.1)
+            time.sleep(0.04)
 
     def open(self, url: str) -> None:
         """Go to a page and wait until it is loaded."""
@@ -153,7 +153,7 @@ class Page:
         what = f"place of {selector}"
         before, (x, y) = None, self.wait_for(place, what)
         while before != (x, y):  # what still slides is missed
-            time.sleep(0.1)
+            time.sleep(0.04)
             before, (x, y) = (x, y), self.wait_for(place, what)
         for kind in ("mousePressed", "mouseReleased"):
             self.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
@@ -229,6 +229,16 @@ class Page:
             return {}
         size = self.command("Page.getLayoutMetrics")["cssContentSize"]
         return {"clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}}
+
+    def forget(self) -> None:
+        """Be as when the browser started: no page, cookie, size, theme or place for downloads."""
+        self.open("about:blank")
+        self.command("Network.clearBrowserCookies")
+        self.command("Emulation.clearDeviceMetricsOverride")
+        self.command("Emulation.setTouchEmulationEnabled", enabled=False)
+        self.command("Emulation.setEmulatedMedia", features=[])
+        self.command("Browser.setDownloadBehavior", behavior="default")
+        self.events()
 
     def set_cookie(self, url: str, name: str, value: str) -> None:
         """A cookie as the server would set it."""

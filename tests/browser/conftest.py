@@ -1,4 +1,4 @@
-"""What tests of pages share: one office and one browser for a module."""
+"""What tests of pages share: one office for a module, one browser for a session."""
 
 from __future__ import annotations
 
@@ -20,10 +20,17 @@ def office(
         yield office
 
 
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    """A tab of a browser; the tests of a module share it."""
+@pytest.fixture(scope="session")
+def shared_tab() -> Iterator[Page]:
+    """A tab of a browser, started once in a session."""
     path = chromium_path()
     assert path is not None
     with browser(path) as page:
         yield page
+
+
+@pytest.fixture(scope="module")
+def page(shared_tab: Page) -> Page:
+    """A tab with nothing left of other modules; the tests of a module share it."""
+    shared_tab.forget()
+    return shared_tab

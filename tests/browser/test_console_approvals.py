@@ -13,14 +13,12 @@ from sat_hook.domain.order import OrderState
 from tests.browser.chromium import Page, needs_chromium
 from tests.browser.office import Office
 from tests.browser.past import ask_for_approval
-from tests.browser.reading import VARIANTS, Variant, read_everywhere
+from tests.browser.reading import DESK, PHONE, Variant, read_everywhere
 
 pytestmark = needs_chromium
 
 NUMBERS = count(1)
-TURNS = (VARIANTS[0], VARIANTS[-1])
-"""Indonesian, light, on a desk; English, dark, on a phone."""
-ENGLISH = Variant("en", "light", 1280)
+TURNS = (Variant("id", "light", DESK), Variant("en", "dark", PHONE))
 
 
 def waiting(office: Office, name: str, orders: int = 6) -> str:
@@ -47,7 +45,7 @@ def approve_as(office: Office, batch_id: str, user: str) -> None:
 @pytest.fixture
 def english(office: Office, page: Page) -> Page:
     """The browser on a desk, in English, with carl, who approves."""
-    page.resize(ENGLISH.width)
+    page.resize(DESK)
     page.set_cookie(office.url, "sat_language", "en")
     office.log_in(page, "carl")
     return page

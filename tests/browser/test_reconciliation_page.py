@@ -5,7 +5,6 @@ Skipped where no Chromium is installed, but never in CI. ``SAT_TEST_CHROMIUM`` n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +14,9 @@ import pytest
 
 from sat_hook.domain.order import OrderState
 from sat_hook.reconciliation.report import write_report
-from tests.browser.chromium import Page, browser, chromium_path, needs_chromium
+from tests.browser.chromium import Page, needs_chromium
 from tests.reconciliation_days import closed_day
 
-CHROMIUM = chromium_path()
 pytestmark = needs_chromium
 
 LEAST_CONTRAST = 4.5
@@ -104,19 +102,17 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module", params=[1200, 420], ids=["desk", "phone"])
-def shown(request: pytest.FixtureRequest, address: str) -> Iterator[Page]:
+def shown(request: pytest.FixtureRequest, page: Page, address: str) -> Page:
     """The page in a browser of some width, in pixels."""
-    assert CHROMIUM is not None
-    with browser(CHROMIUM, width=request.param) as page:
-        page.command(
-            "Emulation.setDeviceMetricsOverride",
-            width=request.param,
-            height=1600,
-            deviceScaleFactor=1,
-            mobile=False,
-        )
-        page.open(address)
-        yield page
+    page.command(
+        "Emulation.setDeviceMetricsOverride",
+        width=request.param,
+        height=1600,
+        deviceScaleFactor=1,
+        mobile=False,
+    )
+    page.open(address)
+    return page
 
 
 def look(page: Page, mode: str) -> None:
