@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,10 +43,10 @@ class Tally:
         self.failures.extend(other.failures)
 
 
-def run_range(first: int, count: int) -> Tally:
-    """Run ``count`` seeds from ``first`` on."""
+def run_range(seeds: Sequence[int]) -> Tally:
+    """Run these seeds."""
     tally = Tally()
-    for seed in range(first, first + count):
+    for seed in seeds:
         verdict = run_one(seed)
         tally.seeds += 1
         tally.orders += verdict.orders
@@ -73,16 +73,15 @@ def prepare_worker() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def run_many(first: int, count: int, jobs: int) -> Iterator[Tally]:
+def run_many(seeds: Sequence[int], jobs: int) -> Iterator[Tally]:
     """Run the seeds on ``jobs`` processes. Yields a tally for each task, in order."""
-    starts = range(first, first + count, SEEDS_A_TASK)
-    counts = [min(SEEDS_A_TASK, first + count - start) for start in starts]
+    tasks = [seeds[start : start + SEEDS_A_TASK] for start in range(0, len(seeds), SEEDS_A_TASK)]
     if jobs == 1:
         prepare_worker()
-        yield from map(run_range, starts, counts)
+        yield from map(run_range, tasks)
         return
     with ProcessPoolExecutor(jobs, initializer=prepare_worker) as pool:
-        yield from pool.map(run_range, starts, counts)
+        yield from pool.map(run_range, tasks)
 
 
 def show(seed: int) -> None:
@@ -109,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--seeds: expected at least 1")
     began = last_report = time.monotonic()
     total = Tally()
-    for tally in run_many(options.first_seed, options.seeds, options.jobs):
+    for tally in run_many(range(options.first_seed, options.first_seed + options.seeds), options.jobs):
         total.add(tally)
         for seed, what in tally.failures:
             print(f"seed {seed}: {what}", flush=True)

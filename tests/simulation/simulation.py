@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import logging
 import random
-import time as real_time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,7 +38,6 @@ from tests.simulation.watch import BrokenInvariantError, Watch
 from tests.simulation.weather import Plan, draw_plan
 
 LONGEST_RUN_SECONDS = 48 * 3600.0
-MAXIMUM_BOUNDARIES = 60_000
 MAXIMUM_NOTES = 20_000
 SELDOM_SECONDS = 20.0
 
@@ -329,11 +327,3 @@ def _digest(log: list[RecordedEvent], counters: Counter[str]) -> str:
     for name, times in sorted(counters.items()):
         digest.update(f"{name}={times}\n".encode())
     return digest.hexdigest()
-
-
-def seeds_per_second(first: int, count: int) -> float:
-    """Measure this machine's speed with one process."""
-    began = real_time.perf_counter()
-    for seed in range(first, first + count):
-        run_seed(seed)
-    return count / (real_time.perf_counter() - began)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from stack.databases import ApplicationDatabase
-from tests.simulation.__main__ import Tally, run_many, run_range
+from tests.simulation.__main__ import Tally, run_many
 from tests.simulation.happenings import (
-    BOUNDARIES,
     EVERY_THOUSAND_SEEDS,
     FAULTS,
     NEVER_DRAWN,
@@ -16,39 +15,29 @@ from tests.simulation.happenings import (
     kinds_of_fault,
 )
 from tests.simulation.on_postgres import RECEIVER_VARIABLE, WRITER_VARIABLE
+from tests.simulation.seeds import REQUIRED, happened, remarkable_seeds
 from tests.simulation.simulation import run_seed
 
-SEEDS_IN_MEMORY = 300
-SEEDS_ON_POSTGRES = 60
-#: Seeds with events that three hundred may lack. A change of the simulation gives other seeds other events;
-#: then more seeds are run until everything was seen, and this list should be renewed.
-REMARKABLE_SEEDS = (15003208, 15000415)
+SEEDS_IN_MEMORY = 100
+SEEDS_ON_POSTGRES = 30
 SEEDS_AT_ONCE = 100
 SEEDS_AT_MOST = 2000
 
 
 def unseen(tally: Tally) -> list[str]:
     """Return required events that did not happen."""
-    stopped = [name for name in tally.counters if name.startswith("process:")]
-    return [
-        *(name for name in (*EVERY_THOUSAND_SEEDS, *RARE) if not tally.counters[name]),
-        *(name for name in BOUNDARIES if not any(name in place for place in stopped)),
-    ]
+    return sorted(REQUIRED - happened(tally.counters))
 
 
 @pytest.fixture(scope="module")
 def seen() -> Tally:
-    """Run hundreds of seeds on the in-memory store, and more until every required event was seen."""
-    total = Tally()
-    for tally in run_many(1, SEEDS_IN_MEMORY, jobs=2):
-        total.add(tally)
-    for seed in REMARKABLE_SEEDS:
-        total.add(run_range(seed, 1))
-    for first in range(SEEDS_IN_MEMORY + 1, SEEDS_AT_MOST, SEEDS_AT_ONCE):
-        if not unseen(total):
-            break
-        for tally in run_many(first, SEEDS_AT_ONCE, jobs=2):
+    """Run a hundred seeds and those in which everything happens; more if a change gave them other events."""
+    total, seeds = Tally(), [*range(1, SEEDS_IN_MEMORY + 1), *remarkable_seeds().covering]
+    while seeds:
+        for tally in run_many(seeds, jobs=2):
             total.add(tally)
+        is_over = not unseen(total) or total.seeds > SEEDS_AT_MOST
+        seeds = [] if is_over else list(range(total.seeds, total.seeds + SEEDS_AT_ONCE))
     return total
 
 
@@ -92,7 +81,7 @@ def test_the_laws_hold_on_postgresql(database: ApplicationDatabase, monkeypatch:
     monkeypatch.setenv(WRITER_VARIABLE, database.writer_dsn)
     monkeypatch.setenv(RECEIVER_VARIABLE, database.receiver_dsn)
     total = Tally()
-    for tally in run_many(1, SEEDS_ON_POSTGRES, jobs=2):
+    for tally in run_many(range(1, SEEDS_ON_POSTGRES + 1), jobs=2):
         total.add(tally)
     assert total.seeds == SEEDS_ON_POSTGRES
     assert total.failures == []
