@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import sys
 import tempfile
@@ -20,6 +21,9 @@ from tests import fuzzing
 from tests.postgres import DatabaseTemplate, server_for_tests
 from tests.running_stack import stack_for_tests
 from tests.unit.cli.running import Run, runner
+
+# What importing makes stays; it is not searched for garbage, neither meanwhile nor afterwards.
+gc.disable()
 
 # Hundreds of processes read the same modules, and pytest rewrites each test: done once, it is kept.
 sys.dont_write_bytecode = False
@@ -60,6 +64,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         needs_stack = "running_stack" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("stack" if needs_stack else item.nodeid.partition("::")[0]))
+
+
+def pytest_collection_finish() -> None:
+    """All modules are there."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

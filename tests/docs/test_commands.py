@@ -16,8 +16,8 @@ from sat_hook.cli.commands import app
 from tests.docs.pages import CHECKOUT, Page, pages
 
 MAKEFILE = (CHECKOUT / "Makefile").read_text("utf-8")
+SAT: Any = typer.main.get_command(app)
 TARGETS = set(re.findall(r"(?m)^([a-z-]+):", MAKEFILE))
-STARTS = ("sat ", ".venv/bin/sat ", "sat-sandbox ")
 
 
 def shown(which: Page) -> Iterator[str]:
@@ -54,7 +54,7 @@ def test_sat_commands_exist(which: Page) -> None:
 
 def check_sat(where: str, words: list[str]) -> None:
     """Follow ``words`` down the tree; what is left may be options and arguments."""
-    command: Any = typer.main.get_command(app)
+    command = SAT
     while hasattr(command, "commands") and words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
         assert words[0] in command.commands, where
         command = command.commands[words.pop(0)]
@@ -76,7 +76,7 @@ def test_sandbox_commands_are_understood(which: Page) -> None:
 def test_every_command_is_explained_somewhere() -> None:
     """Each command of `sat` stands on some page: a command that nobody can find does not exist."""
     text = "\n".join(which.text for which in pages())
-    missing = [path for path in leaves(typer.main.get_command(app), "sat") if path not in text]
+    missing = [path for path in leaves(SAT, "sat") if path not in text]
     # In deploy.md's table the name of the program is left out.
     assert [path for path in missing if f"`{path.removeprefix('sat ')}" not in text] == []
 

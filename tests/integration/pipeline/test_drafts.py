@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from sat_hook.application import drafts as application
 from sat_hook.application.installation import SATConnection
@@ -77,10 +78,11 @@ class Desk:
 
     line: Line
     host: FakeHost
+    app: FastAPI
 
     async def ask(self, method: str, path: str, user: str = "mia", **more: Any) -> httpx.Response:
         """A request below ``/v1``."""
-        transport, token = httpx.ASGITransport(create_app(self.host)), {"authorization": f"Bearer {user}"}
+        transport, token = httpx.ASGITransport(self.app), {"authorization": f"Bearer {user}"}
         async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=token) as client:
             return await client.request(method, f"/v1{path}", **more)
 
@@ -121,7 +123,7 @@ def desk(line: Line, tmp_path: Path) -> Desk:
     users = FakeUser("mia"), FakeUser("max"), FakeUser("vera", frozenset())
     host = FakeHost(*users, store=line.store, folder=tmp_path / "host")
     host.accounts = LineAccounts(line.settings)
-    return Desk(line, host)
+    return Desk(line, host, create_app(host))
 
 
 SHEET = book_of(

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
+from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
@@ -59,11 +60,17 @@ def host(
     store.database.close()
 
 
+@pytest.fixture(scope="module")
+def app(host: FakeHost) -> FastAPI:
+    """The app on that log."""
+    return create_app(host)
+
+
 @pytest.fixture
-async def client(host: FakeHost) -> AsyncIterator[httpx.AsyncClient]:
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """A client who may do everything."""
     headers = {"authorization": "Bearer everything"}
-    transport = httpx.ASGITransport(create_app(host))
+    transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
         yield client
 
@@ -204,7 +211,7 @@ ALSO = {"/v1/drafts/again": (Right.VIEW_NUMBERS,)}
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=lambda value: str(value)[:60])
 async def test_a_route_needs_the_right_that_its_description_names(
-    host: FakeHost, path: str, method: str, operation: dict[str, Any]
+    app: FastAPI, host: FakeHost, path: str, method: str, operation: dict[str, Any]
 ) -> None:
     """A user with every other right is refused; one who has it alone is not. Comes after what only reads."""
     rights = operation[RIGHTS_MEMBER]
@@ -214,7 +221,7 @@ async def test_a_route_needs_the_right_that_its_description_names(
     host.users["others"] = others
     alone = [FakeUser(f"{right} alone", frozenset({Right(right), *ALSO.get(path, ())})) for right in rights]
     host.users.update({user.name: user for user in alone})
-    transport = httpx.ASGITransport(create_app(host), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         for (url, more), user in product(
             requests_of(path, method), ["others", *(user.name for user in alone)]
@@ -228,9 +235,9 @@ async def test_a_route_needs_the_right_that_its_description_names(
 
 
 @pytest.mark.parametrize("user", ["everything", Right.VIEW.value, Right.DECIDE.value])
-def test_whatever_is_sent_is_answered_as_described(host: FakeHost, user: str) -> None:
+def test_whatever_is_sent_is_answered_as_described(app: FastAPI, user: str) -> None:
     """Valid or not, from users with different rights: a listed status, its media type, its schema; no 500."""
-    with served(create_app(host)) as address:
+    with served(app) as address:
 
         @settings(
             max_examples=examples(60),

@@ -224,7 +224,10 @@ ACTS: dict[str, tuple[Request, str]] = {
     "/orders/{request_id}/release": (plain(f"/orders/{ORDER[2]}/release"), "OrderReleased"),
     "/orders/{request_id}/cancel": (plain(f"/orders/{ORDER[3]}/cancel"), "OrderCancelled"),
     "/batches/{batch_id}/release": (plain(f"/batches/{BATCH}/release"), "OrderReleased"),
-    "/batches/{batch_id}/cancel": (plain(f"/batches/{BATCH}/cancel"), "OrderCancelled"),
+    "/batches/{batch_id}/cancel": (
+        plain(f"/batches/{BATCH}/cancel", json={**REASON, "held_for": "limit"}),
+        "OrderCancelled",
+    ),
     "/orders/{request_id}/withdraw": (plain(f"/orders/{ORDER[8]}/withdraw"), "OrderWithdrawn"),
     "/batches/{batch_id}/withdraw": (
         plain(f"/batches/{BATCH}/withdraw"),
@@ -329,8 +332,6 @@ def test_every_route_asks_who_it_is_and_whether_they_may(office: Office) -> None
             )
 
 
-DECISIONS = ("release", "pause", "explain", "prepare", "confirm")
-
 PARTS = {
     "batch_id": BATCH,
     "request_id": ORDER[1],
@@ -369,27 +370,6 @@ ANY_BODY = {
     "break_ids": [BREAKS["explain"]],
     "assignee": "rudi",
 }
-
-ANY_QUERY = {"account": "sat_default", "reference": "INV-1"}
-
-
-async def test_every_route_refuses_a_user_without_the_right(office: Office) -> None:
-    """403 for each route, before anything is looked up."""
-    office.host.users["nobody"] = FakeUser("nobody", frozenset())
-    transport, token = httpx.ASGITransport(office.app), {"authorization": "Bearer nobody"}
-    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=token) as client:
-        for route in routes(office.app):
-            for method, decision in product(route.methods, DECISIONS):
-                path = route.path
-                for name in re.findall(r"\{(\w+)\}", path):
-                    path = path.replace(f"{{{name}}}", PARTS.get(name, decision))
-                more: dict[str, Any] = {"json": ANY_BODY} if method == "POST" else {}
-                reply = await client.request(
-                    method, f"/v1{path.removeprefix('/v1')}", params=ANY_QUERY, **more
-                )
-                if reply.status_code == 422 and decision in path:
-                    continue  # not a decision of this route
-                assert (reply.status_code, reply.json()["type"]) == (403, "right_missing"), (method, path)
 
 
 async def test_every_act_is_an_event_with_the_persons_name(office: Office) -> None:

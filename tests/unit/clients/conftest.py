@@ -15,7 +15,6 @@ import pytest
 
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.blocking import BlockingSATClient
-from sat_hook.clients.clock import SystemClock
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.protocol.endpoints import Environment
 from sat_hook.protocol.signing import Signer, Verifier, generate_key_pair
@@ -196,12 +195,6 @@ def client(make_client: ClientFactory, settings: Callable[..., AccountSettings])
 def impatient(make_client: ClientFactory, settings: Callable[..., AccountSettings]) -> EitherClient:
     """A client of each kind whose timeouts are soon reached, for tests of the timeouts."""
     return make_client(settings(read_timeout_seconds=1.2, total_timeout_seconds=1.8))
-
-
-@pytest.fixture
-def system_clock() -> SystemClock:
-    """The real clocks."""
-    return SystemClock()
 
 
 @pytest.fixture(autouse=True)
