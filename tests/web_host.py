@@ -12,7 +12,7 @@ from fastapi import HTTPException, Request
 
 from sat_hook.application.installation import AccountDirectory, SATConnection
 from sat_hook.application.rights import Right
-from sat_hook.application.runs import Run, RunState
+from sat_hook.application.runs import Run, RunState, RunTask
 from sat_hook.application.settings import DeploymentSettings, read_settings
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
@@ -73,6 +73,7 @@ class FakeRuns:
 
     started: dict[str, Run] = field(default_factory=dict)
     answered: list[tuple[str, str, str]] = field(default_factory=list)
+    tasks_of: dict[str, dict[str, str | None]] = field(default_factory=dict)
 
     def start(
         self,
@@ -96,6 +97,11 @@ class FakeRuns:
         """As started."""
         del dag_id
         return self.started.get(run_id)
+
+    def tasks(self, dag_id: str, run_id: str) -> list[RunTask]:
+        """As given."""
+        del dag_id
+        return [RunTask(*task) for task in self.tasks_of.get(run_id, {}).items()]
 
     def cancel(self, dag_id: str, run_id: str) -> None:
         """It has failed then, as in Airflow."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 BATCH_DAG = "bulk_disbursement"
+CLOSING_DAG = "nightly_reconciliation"
 
 
 class RunState(StrEnum):
@@ -36,6 +37,16 @@ class Run(NamedTuple):
     run_after: datetime
     conf: Mapping[str, Any]
     url: str
+
+
+class RunTask(NamedTuple):
+    """A task of a run.
+
+    :param state: in Airflow's words; None before the task is scheduled.
+    """
+
+    task_id: str
+    state: str | None
 
 
 class RunsError(RuntimeError):
@@ -68,6 +79,9 @@ class Runs(Protocol):
 
     def find(self, dag_id: str, run_id: str) -> Run | None:
         """The run; None when there is none."""
+
+    def tasks(self, dag_id: str, run_id: str) -> Sequence[RunTask]:
+        """The tasks of a run that exists, the first started first; those that have not started last."""
 
     def cancel(self, dag_id: str, run_id: str) -> None:
         """End a run that has not begun."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -12,10 +12,12 @@ from anyio import from_thread
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from sat_hook.application.runs import Run, RunsError, RunState
+from sat_hook.application.runs import Run, RunsError, RunState, RunTask
 
 ANSWER_SECONDS = 60.0
 MAXIMUM_NOTE_CHARACTERS = 1000
+MAXIMUM_TASKS = 100
+_NOT_STARTED = "~"  # after every date
 TOKEN_COOKIE = "_token"  # noqa: S105 - its name
 
 
@@ -62,6 +64,14 @@ class AirflowRuns:
             run.get("conf") or {},
             f"/dags/{dag_id}/runs/{quote(run_id, safe='')}",
         )
+
+    def tasks(self, dag_id: str, run_id: str) -> Sequence[RunTask]:
+        path = f"{_path(dag_id, run_id)}/taskInstances?limit={MAXIMUM_TASKS}"
+        found = self._ask("GET", path) or {}
+        instances = sorted(
+            found.get("task_instances", ()), key=lambda one: one.get("start_date") or _NOT_STARTED
+        )
+        return [RunTask(one["task_id"], one["state"]) for one in instances]
 
     def cancel(self, dag_id: str, run_id: str) -> None:
         self._ask("PATCH", _path(dag_id, run_id), {"state": RunState.FAILED})

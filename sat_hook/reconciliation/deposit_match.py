@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from sat_hook.domain.books import AccountBooks, Entry, PostedClose
 from sat_hook.domain.books_events import SaldoTerms, TopUpRecorded
@@ -14,6 +13,9 @@ from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.rupiah import rupiah
 from sat_hook.reconciliation.break_factory import BreakFactory
 from sat_hook.reconciliation.model import Break, MatchTotals, SaldoEquation, SaldoPoint, TopUp
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NEAR_CUT_OFF = timedelta(hours=2)
 """Maximum distance of an observation of the deposit from the cut-off that it counts for."""

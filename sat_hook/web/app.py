@@ -11,6 +11,7 @@ from sat_hook.web.api import (
     attention,
     batches,
     breaks,
+    business_days,
     days,
     decisions,
     drafts,
@@ -23,6 +24,7 @@ from sat_hook.web.console import accounts as account_pages
 from sat_hook.web.console import approvals as approval_pages
 from sat_hook.web.console import batches as batch_pages
 from sat_hook.web.console import breaks as break_pages
+from sat_hook.web.console import days as day_pages
 from sat_hook.web.console import decisions as decision_pages
 from sat_hook.web.console import deliveries, home, new_batch, products, runs
 from sat_hook.web.console import orders as order_pages
@@ -62,6 +64,7 @@ def create_app(host: Host) -> FastAPI:
         attention.router,
         days.router,
         breaks.router,
+        business_days.router,
         exports.router,
     ):
         app.include_router(router, prefix="/v1")
@@ -77,6 +80,7 @@ def create_app(host: Host) -> FastAPI:
         account_pages.router,
         products.router,
         break_pages.router,
+        day_pages.router,
         runs.router,
     ):
         app.include_router(page, prefix=PREFIX, include_in_schema=False)

@@ -15,6 +15,7 @@ from sat_hook.application.batch_starts import BatchStarts
 from sat_hook.application.bulk_decisions import BulkDecisions
 from sat_hook.application.connection_test import ConnectionTest
 from sat_hook.application.day_books import DayBooks
+from sat_hook.application.days import Days
 from sat_hook.application.decisions import Decisions
 from sat_hook.application.deliveries import Deliveries
 from sat_hook.application.evidence_packs import EvidencePacks
@@ -90,6 +91,10 @@ async def _day_books(host: _Host) -> DayBooks:
     return DayBooks(host)
 
 
+async def _days(host: _Host) -> Days:
+    return Days(host)
+
+
 async def _decisions(host: _Host) -> Decisions:
     return Decisions(host)
 
@@ -133,6 +138,7 @@ BatchStartsDep = Annotated[BatchStarts, Depends(_batch_starts)]
 BulkDecisionsDep = Annotated[BulkDecisions, Depends(_bulk_decisions)]
 ConnectionTestDep = Annotated[ConnectionTest, Depends(_connection_test)]
 DayBooksDep = Annotated[DayBooks, Depends(_day_books)]
+DaysDep = Annotated[Days, Depends(_days)]
 DecisionsDep = Annotated[Decisions, Depends(_decisions)]
 DeliveriesDep = Annotated[Deliveries, Depends(_deliveries)]
 EvidencePacksDep = Annotated[EvidencePacks, Depends(_evidence_packs)]
@@ -150,9 +156,11 @@ AccountQuery = Annotated[
     str | None, Query(max_length=200, description="an account's name, or its Airflow connection")
 ]
 _Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
+DayPath = Annotated[_Day, Path()]
 # A form sends an empty text for a day that is not chosen.
 DayQuery = Annotated[_Day | None, BeforeValidator(lambda text: text or None), Query()]
 DecisionId = Annotated[str, Path(pattern="^L[A-Z2-7]{25}$")]
+MonthQuery = Annotated[str, Query(pattern=r"^20\d\d-(0[1-9]|1[0-2])$", description="as YYYY-MM")]
 BatchId = Annotated[str, Path(pattern="^B[A-Z2-7]{25}$")]
 RequestId = Annotated[str, Path(pattern="^S[A-Z2-7]{31}$")]
 # The pipeline's rule for reasons applies to every action. This limit only protects against floods.

@@ -24,7 +24,7 @@ from sandbox.testing import SandboxServer
 from sat_hook.application.batch_run import BatchRun, RunFacts
 from sat_hook.application.ports import Ports
 from sat_hook.application.rights import Right
-from sat_hook.application.runs import Run, RunState
+from sat_hook.application.runs import Run, RunState, RunTask
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
 from sat_hook.clients.settings import AccountSettings
@@ -260,6 +260,10 @@ class RunsOfUser:
     def find(self, dag_id: str, run_id: str) -> Run | None:
         """Whoever started it."""
         return self.runs.find(dag_id, run_id)
+
+    def tasks(self, dag_id: str, run_id: str) -> list[RunTask]:
+        """How far it is."""
+        return self.runs.tasks(dag_id, run_id)
 
     def cancel(self, dag_id: str, run_id: str) -> None:
         """Before it began."""

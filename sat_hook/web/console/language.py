@@ -81,6 +81,14 @@ class Wording:
         """A day: ``30 Nov 2026``."""
         return format_date(day, "d MMM y", locale=self.language.value)
 
+    def weekday(self, day: date) -> str:
+        """A day of a month that is named elsewhere: ``Mon 30``."""
+        return format_date(day, "EEE d", locale=self.language.value)
+
+    def month(self, day: date) -> str:
+        """The month of a day: ``November 2026``."""
+        return format_date(day, "MMMM y", locale=self.language.value)
+
     def ago(self, moment: datetime, now: datetime) -> str:
         """How long ago a moment was: ``3 hours ago``."""
         passed = min(moment - now, moment - moment)

@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from sat_hook.application.days import READERS as DAY_READERS
 from sat_hook.application.person import Person, RightMissingError
 from sat_hook.application.rights import Right
 from sat_hook.presentation.templates import templates_of
@@ -48,11 +49,16 @@ HEADERS = {
 
 
 class NavigationItem(NamedTuple):
-    """An entry of the navigation. ``rights``: one of them is needed to see it."""
+    """An entry of the navigation.
+
+    :param rights: one of them is needed to see it.
+    :param group: the heading of the entries around it; empty for those of daily operations.
+    """
 
     path: str
     title: str
     rights: tuple[Right, ...]
+    group: str = ""
 
 
 NAVIGATION = (
@@ -64,6 +70,10 @@ NAVIGATION = (
     NavigationItem("/deliveries", _("Deliveries"), (Right.DELIVER,)),
     NavigationItem("/products", _("Products"), (Right.VIEW,)),
     NavigationItem("/accounts", _("Accounts"), (Right.VIEW,)),
+    NavigationItem("/days", _("Days"), DAY_READERS, _("Finance")),
+    NavigationItem("/breaks", _("Breaks"), DAY_READERS, _("Finance")),
+    NavigationItem("/settlements", _("Settlement files"), DAY_READERS, _("Finance")),
+    NavigationItem("/topups", _("Top-ups"), DAY_READERS, _("Finance")),
 )
 
 
@@ -112,6 +122,11 @@ class Site:
     def languages(self) -> list[tuple[str, str, bool]]:
         """The languages: code, own name, and whether it is the present one."""
         return [(code.value, OWN_NAMES[code], code is self.wording.language) for code in Language]
+
+    def airflow_url(self, path: str) -> str:
+        """The address of one of Airflow's own pages."""
+        # Airflow is one level above the place where the app is mounted.
+        return f"{self.request.scope.get('root_path', '').removesuffix('/sat')}{path}"
 
     @property
     def right(self) -> type[Right]:
@@ -242,6 +257,8 @@ def _environment(language: Language) -> jinja2.Environment:
             "wib": wording.time,
             "clock": wording.clock,
             "day": wording.day,
+            "weekday": wording.weekday,
+            "month": wording.month,
             "duration": wording.duration,
         }
     )

@@ -1,0 +1,84 @@
+"""Reads how an account's days stand, without the breaks of each close, of which there may be many."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import date, datetime
+from typing import NamedTuple
+
+from sat_hook.domain.books_events import BooksEvent, BreaksRecorded
+from sat_hook.domain.event import registered_events
+from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
+from sat_hook.domain.identity import account_id_of
+from sat_hook.store.database import Database
+from sat_hook.store.log import recorded_from_row
+from sat_hook.store.statements import queries, run
+
+DAY_TYPES = sorted(
+    name
+    for (name, _), event_type in registered_events().items()
+    if issubclass(event_type, BooksEvent) and event_type is not BreaksRecorded
+)
+"""The events that say how days stand."""
+
+
+class OpenBreak(NamedTuple):
+    """A break that was open when a day was closed at a log position."""
+
+    day: date
+    position: int
+    break_id: str
+
+
+class DayStore:
+    """Reads days with any role that may read. Every method may raise StoreUnavailableError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._books = queries("books")
+
+    def day_events(self, account: str, since: datetime, before: datetime) -> list[RecordedEvent]:
+        """The events of an account's books by version, without the breaks of its closes.
+
+        :param since: observations of the deposit are those recorded from this moment until ``before``.
+        """
+        rows = run(
+            self._database,
+            self._books.day_events,
+            stream=_stream_of(account),
+            types=DAY_TYPES,
+            observed_since=since,
+            observed_before=before,
+        )
+        return [recorded_from_row(row) for row in rows]
+
+    def open_when_closed(
+        self, account: str, since_position: int, days: Iterable[date], break_ids: Collection[str]
+    ) -> list[OpenBreak]:
+        """Which of some breaks were open when some days were closed.
+
+        :param since_position: earlier closes are not read.
+        """
+        rows = run(
+            self._database,
+            self._books.open_when_closed,
+            stream=_stream_of(account),
+            since_position=since_position,
+            days=[day.isoformat() for day in days],
+            break_ids=list(break_ids),
+        )
+        return [OpenBreak(*row) for row in rows]
+
+    def in_flight_by_day(self, account: str, cut_off_minutes: int) -> dict[date, int]:
+        """How many orders that were sent have no end, by the business day on which each was sent first."""
+        rows = run(
+            self._database,
+            self._books.in_flight_by_day,
+            account=account,
+            cut_off_minutes=cut_off_minutes,
+        )
+        return dict(rows)
+
+
+def _stream_of(account: str) -> str:
+    return str(StreamId(StreamKind.ACCOUNT, account_id_of(account)))

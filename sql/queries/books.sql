@@ -1,0 +1,32 @@
+-- name: day_events(stream, types, observed_since, observed_before)
+-- The events that say how an account's days stand: without the breaks of each close, which may be many, and with the
+-- observations of the deposit of a time.
+SELECT position, stream, version, type, schema_version, data, actor, cause, occurred_at, recorded_at, digest
+FROM sat.events
+WHERE stream = :stream AND type = ANY (:types)
+  AND (type <> 'DepositObserved' OR (occurred_at >= :observed_since AND occurred_at < :observed_before))
+ORDER BY version;
+
+-- name: open_when_closed(stream, since_position, days, break_ids)
+-- Which of these breaks were open when these days were closed: the day, the log position of the close, the break.
+SELECT (e.facts ->> 'day')::date, (e.facts ->> 'position')::bigint, b.one ->> 'break_id'
+FROM (
+    SELECT data::jsonb AS facts
+    FROM sat.events
+    WHERE stream = :stream AND type = 'BreaksRecorded' AND position >= :since_position
+    OFFSET 0
+) AS e
+CROSS JOIN LATERAL jsonb_array_elements(e.facts -> 'breaks') AS b (one)
+WHERE e.facts ->> 'day' = ANY (:days) AND b.one ->> 'state' = 'open' AND b.one ->> 'break_id' = ANY (:break_ids);
+
+-- name: in_flight_by_day(account, cut_off_minutes)
+-- How many orders that were sent have no end, by the business day on which they were sent first.
+SELECT
+    ((document ->> 'first_sent_at')::timestamptz AT TIME ZONE 'Asia/Jakarta'
+        - make_interval(mins => :cut_off_minutes))::date AS day,
+    count(*)
+FROM sat.orders
+WHERE account = :account AND state IN ('submitting', 'pending', 'unknown', 'escalated')
+  AND document ->> 'first_sent_at' IS NOT NULL
+GROUP BY day
+ORDER BY day;
