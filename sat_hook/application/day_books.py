@@ -15,6 +15,7 @@ from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.reasons import checked_reason
+from sat_hook.domain.books_commands import Seen
 from sat_hook.domain.breaks import BreakState
 from sat_hook.reconciliation import book_commands
 from sat_hook.reconciliation.book_commands import Signed
@@ -93,11 +94,23 @@ class DayBooks:
         )
         return account, is_new
 
-    def sign(self, named: str, day: date, signature: Signature, reason: str, person: Person) -> Signed:
-        """Sign the newest close of a day."""
+    def sign(
+        self,
+        named: str,
+        day: date,
+        signature: Signature,
+        reason: str,
+        person: Person,
+        seen: Seen | None = None,
+    ) -> Signed:
+        """Sign the newest close of a day.
+
+        :param seen: what the person saw: the signature is refused when the day has changed since.
+        """
         person.require(Right.SIGN_OFF)
         act = book_commands.prepare if signature is Signature.PREPARE else book_commands.certify
-        return act(self._keeper(), self._account_of(named), day, checked_reason(reason), person.by(signature))
+        account, note = self._account_of(named), checked_reason(reason)
+        return act(self._keeper(), account, day, note, person.by(signature), seen)
 
     def report(self, named: str, day: date, version: int | None, person: Person) -> tuple[str, KeptReport]:
         """A version of a day's report, the newest by default. It is written if it does not exist yet.

@@ -66,6 +66,7 @@ class DayRow:
 
     :param open_breaks: without those that people have decided since the close.
     :param unexplained_rupiah: of the saldo; None also when the deposit was not observed at both ends.
+    :param seen_position: of the newest event of the books that this shows, for signatures.
     :param prepared_by: who signed the newest close as its preparer.
     :param is_closed_again: whether an earlier close was prepared, and the newest one is not.
     :param adjusted_in: later days that post evidence about this one, which was signed.
@@ -76,6 +77,7 @@ class DayRow:
     day: date
     state: DayState
     waits: tuple[Wait, ...]
+    seen_position: int
     closed_at: datetime | None = None
     position: int | None = None
     result_digest: str | None = None
@@ -136,7 +138,8 @@ class Days:
             )
         connection = names_of(self.installation.accounts, named).connection
         conf: dict[str, Any] = {"accounts": [connection], "day": day.isoformat()}
-        minutes = cut_off_of(self._books(row.account, day, day), day)
+        books, _ = self._books(row.account, day, day)
+        minutes = cut_off_of(books, day)
         if minutes:
             conf["cut_off_minutes"] = minutes
         for number in range(1, MAXIMUM_CLOSINGS + 1):
@@ -169,7 +172,7 @@ class Days:
         person.require(*READERS)
         store = self.installation.store()
         account = self.installation.accounts.account_of(named)
-        books = self._books(account, first, last)
+        books, position = self._books(account, first, last)
         in_flight = DayStore(store.database).in_flight_by_day(account, cut_off_of(books, last))
         now = shared_clock(store, SystemClock()).now()
         begun = _first_day(books, in_flight)
@@ -180,6 +183,7 @@ class Days:
                 books,
                 day,
                 now,
+                seen_position=position,
                 begun=begun is not None and begun <= day,
                 decided=decided.get(day, 0),
                 in_flight=in_flight.get(day, 0),
@@ -187,12 +191,12 @@ class Days:
             for day in days
         )
 
-    def _books(self, account: str, first: date, last: date) -> AccountBooks:
-        """The books without the breaks of closes, and with the deposits of some days."""
+    def _books(self, account: str, first: date, last: date) -> tuple[AccountBooks, int]:
+        """The books without the breaks of closes, with the deposits of some days; the position they reach."""
         recorded = DayStore(self.installation.store().database).day_events(
             account, midnight(first - _ONE_DAY), midnight(last + 3 * _ONE_DAY)
         )
-        return fold_books(account, recorded)
+        return fold_books(account, recorded), recorded[-1].position if recorded else 0
 
     def _decided(self, books: AccountBooks, closes: list[PostedClose]) -> dict[date, int]:
         """How many of the breaks that were open at each close people have decided since."""
@@ -235,7 +239,14 @@ def _first_day(books: AccountBooks, in_flight: Mapping[date, int]) -> date | Non
 
 
 def _row(
-    books: AccountBooks, day: date, now: datetime, *, begun: bool, decided: int, in_flight: int
+    books: AccountBooks,
+    day: date,
+    now: datetime,
+    *,
+    seen_position: int,
+    begun: bool,
+    decided: int,
+    in_flight: int,
 ) -> DayRow:
     business_day = BusinessDay(day, cut_off_of(books, day))
     close = books.closes.get(day)
@@ -259,7 +270,7 @@ def _row(
         state = DayState.CLOSED if is_clean else DayState.WITH_BREAKS
     elif not begun:
         state = DayState.NOT_BEGUN
-    waits = ()
+    waits: tuple[Wait, ...] = ()
     if state not in (DayState.NOT_BEGUN, DayState.RUNNING, DayState.SIGNED):
         waits = _waits(books, business_day, in_flight)
     return DayRow(
@@ -267,6 +278,7 @@ def _row(
         day=day,
         state=state,
         waits=waits,
+        seen_position=seen_position,
         closed_at=close.posted.at if close else None,
         position=close.event.position if close else None,
         result_digest=close.event.result_digest if close else None,

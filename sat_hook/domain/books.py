@@ -99,6 +99,12 @@ class AccountBooks:
             return booked.state
         return decision.event.state
 
+    def changed_at(self, close: PostedClose) -> int:
+        """The position of the last event about a closed day: its close, a decision, or its preparation."""
+        decided = (self.decisions.get(booked.break_id) for booked in close.breaks)
+        entries = [close, self.prepared.get(close.event.day), *decided]
+        return max(entry.posted.position for entry in entries if entry is not None)
+
     def find_break(self, break_id: str) -> tuple[happened.BookedBreak, PostedClose] | None:
         """The break as recorded by the newest day that has it."""
         for day in sorted(self.closes, reverse=True):

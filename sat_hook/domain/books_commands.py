@@ -79,11 +79,27 @@ class AssignBreaks:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What a person saw of a day before signing it.
+
+    :param result_digest: of the close.
+    :param position: of the newest event of the books at that time.
+    """
+
+    result_digest: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
 class PrepareDay:
-    """Sign the newest close of a day as its preparer."""
+    """Sign the newest close of a day as its preparer.
+
+    :param seen: refuses the signature when the day has changed since; None signs the day as it is.
+    """
 
     day: date
     note: str
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +110,7 @@ class CertifyDay:
     :param position: the position of the approved close; None when the day is not closed.
     :param checkpoint: the signed checkpoint over that position, if there is one.
     :param needs_checkpoint: whether the log is covered by checkpoints.
+    :param seen: as for :class:`PrepareDay`.
     """
 
     day: date
@@ -102,6 +119,7 @@ class CertifyDay:
     position: int | None
     checkpoint: str | None
     needs_checkpoint: bool
+    seen: Seen | None = None
 
 
 BooksCommand = (

@@ -9,7 +9,7 @@ from sat_hook.domain import books_commands as asked
 from sat_hook.domain import books_events as happened
 from sat_hook.domain import break_decisions, settlement_files
 from sat_hook.domain.account import AccountStanding, evolve_account, new_account
-from sat_hook.domain.books import AccountBooks
+from sat_hook.domain.books import AccountBooks, PostedClose
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.domain.decision import Decider, Decision, Record, Refusal, RefusalReason, refuse
 from sat_hook.domain.event import Event
@@ -139,6 +139,8 @@ def _prepare_day(books: AccountBooks, command: asked.PrepareDay) -> Decision:
         return _wrong(f"{day}: found no close; expected a day that is closed")
     if day in books.certified:
         return refuse(RefusalReason.ALREADY_SO, "certified")
+    if (unseen := _unseen(books, close, command.seen)) is not None:
+        return unseen
     standing = [item for item in close.breaks if books.standing_of(item, close) is BreakState.OPEN]
     doubtful = [booked for booked in standing if booked.category in _NOT_TO_BE_SIGNED]
     if doubtful:
@@ -172,6 +174,8 @@ def _certify_day(books: AccountBooks, command: asked.CertifyDay) -> Decision:
     close, signed = books.closes.get(day), books.prepared.get(day)
     if close is None or signed is None:
         return _wrong(f"{day}: found no preparation; expected a close that its preparer has signed")
+    if (unseen := _unseen(books, close, command.seen)) is not None:
+        return unseen
     if signed.event.position != close.event.position:
         return _wrong(
             f"{day}: found a preparation of position {signed.event.position}; expected one of "
@@ -199,6 +203,19 @@ def _certify_day(books: AccountBooks, command: asked.CertifyDay) -> Decision:
             checkpoint=command.checkpoint,
             note=command.note,
         ),
+    )
+
+
+def _unseen(books: AccountBooks, close: PostedClose, seen: asked.Seen | None) -> Refusal | None:
+    """Refuse a signature under what the person has not seen."""
+    day = close.event.day
+    if seen is None or (
+        seen.result_digest == close.event.result_digest and books.changed_at(close) <= seen.position
+    ):
+        return None
+    return _wrong(
+        f"{day}: found a change at log position {books.changed_at(close)}, after what you saw "
+        f"(position {seen.position}, result {seen.result_digest[:16]}); expected none, look at the day again"
     )
 
 

@@ -40,6 +40,20 @@ PAGE: Mapping[str, Colour] = {
 """The background and text colours of every page and chart."""
 
 
+def themed_properties(colours: Mapping[str, Colour]) -> str:
+    """CSS that defines ``--name`` for each colour, on pages whose readers choose a theme (``data-theme``).
+
+    Without a choice the system's theme counts. Print uses the light colours.
+    """
+    light = "".join(f"--{name}:{colour.light};" for name, colour in colours.items())
+    dark = "".join(f"--{name}:{colour.dark};" for name, colour in colours.items())
+    return (
+        f":root{{{light}}}\n"
+        f"@media screen{{:root[data-theme=dark]{{{dark}}}}}\n"
+        f"@media screen and (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}\n"
+    )
+
+
 def custom_properties(selector: str, colours: Mapping[str, Colour]) -> str:
     """CSS that defines ``--name`` for each colour and those of :data:`PAGE`: light, dark and print."""
     named = {**PAGE, **colours}

@@ -7,13 +7,13 @@ from importlib.resources import files
 import jinja2
 
 from sat_hook.domain.business_day import in_wib
-from sat_hook.domain.rupiah import short_rupiah, true_minus, typeset_rupiah
+from sat_hook.domain.rupiah import true_minus, typeset_rupiah
 
 
 def templates_of(package: str) -> jinja2.Environment:
     """Load the templates from a package's folder ``templates``.
 
-    Filters: ``rupiah``, ``short_rupiah``, ``number`` (whole numbers), ``wib`` (times; empty for None).
+    Filters: ``rupiah``, ``number`` (whole numbers), ``wib`` (times; empty for None).
     """
 
     def load(name: str) -> str:
@@ -28,7 +28,6 @@ def templates_of(package: str) -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters["rupiah"] = lambda amount: typeset_rupiah(int(amount))
-    environment.filters["short_rupiah"] = lambda amount: short_rupiah(int(amount))
     environment.filters["number"] = lambda amount: true_minus(f"{int(amount):,}")
     environment.filters["wib"] = in_wib
     return environment

@@ -11,6 +11,7 @@ from sat_hook.domain.books_commands import (
     DecideBreaks,
     PrepareDay,
     RecordTopUp,
+    Seen,
 )
 from sat_hook.domain.books_events import TopUpRecorded
 from sat_hook.domain.breaks import BreakState
@@ -89,22 +90,39 @@ def choose_file(
     return bool(keeper.post(account, ChooseSettlement(day, file, reason), provenance))
 
 
-def prepare(keeper: BookKeeper, account: str, day: date, note: str, provenance: Provenance) -> Signed:
+def prepare(
+    keeper: BookKeeper,
+    account: str,
+    day: date,
+    note: str,
+    provenance: Provenance,
+    seen: Seen | None = None,
+) -> Signed:
     """Sign the newest close of a day as its preparer.
 
-    :raises BooksRefusedError: the day is not closed, or a control break is open.
+    :param seen: what the person saw; None signs the day as it is.
+    :raises BooksRefusedError: the day is not closed, a control break is open, or the day has changed since it
+        was seen.
     """
-    keeper.post(account, PrepareDay(day, note), provenance)
+    keeper.post(account, PrepareDay(day, note, seen), provenance)
     return standing(keeper, account, day)
 
 
-def certify(keeper: BookKeeper, account: str, day: date, note: str, provenance: Provenance) -> Signed:
+def certify(
+    keeper: BookKeeper,
+    account: str,
+    day: date,
+    note: str,
+    provenance: Provenance,
+    seen: Seen | None = None,
+) -> Signed:
     """Certify a prepared day as another person. From then on the day is frozen at its position.
 
     If the log is kept under checkpoints, the certificate names the checkpoint over that position.
 
+    :param seen: as for :func:`prepare`.
     :raises BooksRefusedError: the day is not prepared, was closed again since, has the same person as
-        preparer, or has no checkpoint over it yet.
+        preparer, has no checkpoint over it yet, or has changed since it was seen.
     """
     close = keeper.books(account).closes.get(day)
     position = close.event.position if close is not None else None
@@ -117,6 +135,7 @@ def certify(keeper: BookKeeper, account: str, day: date, note: str, provenance: 
         position,
         checkpoint,
         needs_checkpoint=checkpoint is None and checkpoints.newest_number() > 0,
+        seen=seen,
     )
     keeper.post(account, command, provenance)
     return standing(keeper, account, day)

@@ -1,54 +1,52 @@
-"""The figures of a closed day that every form of its report shows. Rupiah, int64."""
+"""The figures of a closed day that every form of its report shows. Rupiah."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import NamedTuple
 
 from sat_hook.domain.breaks import BreakCategory
 from sat_hook.domain.order import OrderState
+from sat_hook.reconciliation.day_figures import TOTALLED, DayFigures, OrderGroup
 from sat_hook.reconciliation.model import AGE_BANDS, Break, DayClose
 
-#: Columns of ``DayClose.orders`` that are added up, and their names in finance.
-TOTALLED: dict[str, str] = {
-    "quote_rupiah": "Quoted",
-    "charged_rupiah": "Price",
-    "admin_fee_rupiah": "Admin fee",
-    "partner_fee_rupiah": "Partner fee",
-    "debit_rupiah": "Debited",
-    "refund_rupiah": "Refunded",
-    "in_transit_opening_rupiah": "In transit, opening",
-    "in_transit_closing_rupiah": "In transit, close",
-}
 BANDS: tuple[str, ...] = tuple(name for _, name in AGE_BANDS)
 
 
-def by_product_and_state(orders: pd.DataFrame) -> pd.DataFrame:
-    """One row per product and state that occurs: ``product_code``, ``state``, ``orders``, and the totals.
+class OrderLine(NamedTuple):
+    """Orders of a product and a state, or of all products, with their totals by the names of TOTALLED."""
 
-    Ordered by product code, then by stage of life (the order of OrderState).
-    """
-    return _counted(orders, ["product_code", "state"])
-
-
-def by_state(orders: pd.DataFrame) -> pd.DataFrame:
-    """One row per state that occurs: ``state``, ``orders``, and the totals, by stage of life."""
-    return _counted(orders, ["state"])
+    product_code: str
+    state: str
+    orders: int
+    totals: Mapping[str, int]
 
 
-def _counted(orders: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    groups = orders.groupby(keys, observed=True, sort=False)
-    counted = groups[list(TOTALLED)].sum()
-    counted.insert(0, "orders", groups.size())
-    counted = counted.reset_index()
-    for key in keys:
-        counted[key] = counted[key].astype(str)
+def by_product_and_state(groups: Iterable[OrderGroup]) -> list[OrderLine]:
+    """One line per product and state that occurs, by product code, then by stage of life."""
+    return _counted(groups, lambda group: (group.product_code, group.state))
+
+
+def by_state(groups: Iterable[OrderGroup]) -> list[OrderLine]:
+    """One line per state that occurs, by stage of life (the order of OrderState)."""
+    return _counted(groups, lambda group: ("", group.state))
+
+
+def _counted(groups: Iterable[OrderGroup], key: Callable[[OrderGroup], tuple[str, str]]) -> list[OrderLine]:
+    found: dict[tuple[str, str], list[OrderGroup]] = {}
+    for group in groups:
+        found.setdefault(key(group), []).append(group)
     life = {state.value: place for place, state in enumerate(OrderState)}
-    counted["_life"] = counted["state"].map(life)
-    counted = counted.sort_values([*(key for key in keys if key != "state"), "_life"], ignore_index=True)
-    return counted.drop(columns="_life")
+    return [
+        OrderLine(
+            product,
+            state,
+            sum(group.orders for group in alike),
+            {name: sum(group.total(name) for group in alike) for name in TOTALLED},
+        )
+        for (product, state), alike in sorted(found.items(), key=lambda item: (item[0][0], life[item[0][1]]))
+    ]
 
 
 def carried_on(breaks: Sequence[Break]) -> tuple[Break, ...]:
@@ -71,7 +69,7 @@ class Aged:
     gross_rupiah: int
 
 
-def ageing(close: DayClose) -> tuple[Aged, ...]:
+def ageing(close: DayClose | DayFigures) -> tuple[Aged, ...]:
     """Every category in every age band, including zeros; categories in their order, from young to old."""
     held: dict[tuple[BreakCategory, str], list[int]] = {}
     for item in carried_on(close.breaks):
@@ -127,12 +125,12 @@ class Headline:
         return "To be looked at: " + "; ".join(found) + "."
 
 
-def headline(close: DayClose) -> Headline:
+def headline(close: DayClose | DayFigures) -> Headline:
     """Return the day's headline."""
     carried = carried_on(close.breaks)
     opened = len(close.open_breaks)
     return Headline(
-        orders=len(close.orders),
+        orders=close.order_count,
         open_breaks=opened,
         explained_breaks=len(carried) - opened,
         ended_breaks=len(close.breaks) - len(carried),

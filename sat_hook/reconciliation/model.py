@@ -287,6 +287,11 @@ class DayClose:
         return self.business_day.day
 
     @property
+    def order_count(self) -> int:
+        """How many orders the day has."""
+        return len(self.orders)
+
+    @property
     def open_breaks(self) -> tuple[Break, ...]:
         """The breaks that are not explained, resolved or written off."""
         return tuple(item for item in self.breaks if item.state is BreakState.OPEN)

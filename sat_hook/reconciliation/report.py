@@ -1,4 +1,4 @@
-"""The report of a closed day as files in a folder: workbook, page, CSV of the breaks, CSV of many orders."""
+"""The report of a closed day as files in a folder: workbook, PDFs, CSV of breaks and orders, figures."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
+from sat_hook.presentation.language import Language
 from sat_hook.reconciliation.breaks_file import render_breaks, write_orders
+from sat_hook.reconciliation.day_figures import figures_of, grouped_orders, placed, to_bytes
 from sat_hook.reconciliation.model import DayClose
-from sat_hook.reconciliation.page import LinkedFile, render_page
 from sat_hook.reconciliation.versions import Version
-from sat_hook.reconciliation.workbook import has_orders_inside, render_workbook
+from sat_hook.reconciliation.workbook import render_workbook
 
 _LONGEST_ACCOUNT = 80
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
@@ -33,37 +35,55 @@ class ReportFile:
         return self.path.name
 
 
-def names_of(account: str, day: date) -> tuple[str, str, str, str]:
-    """Return the names of a report's files: workbook, page, breaks, orders."""
-    safe = _NOT_IN_A_NAME.sub("_", account)[:_LONGEST_ACCOUNT]
-    stem = f"reconciliation-{safe}-{day.isoformat()}"
-    return f"{stem}.xlsx", f"{stem}.html", f"{stem}-breaks.csv", f"{stem}-orders.csv"
+class ReportNames(NamedTuple):
+    """The names of a report's files."""
+
+    workbook: str
+    indonesian_pdf: str
+    english_pdf: str
+    breaks: str
+    orders: str
+    figures: str
+
+    @classmethod
+    def of(cls, account: str, day: date) -> ReportNames:
+        """Those of an account's day."""
+        safe = _NOT_IN_A_NAME.sub("_", account)[:_LONGEST_ACCOUNT]
+        stem = f"reconciliation-{safe}-{day.isoformat()}"
+        endings = (".xlsx", "-id.pdf", "-en.pdf", "-breaks.csv", "-orders.csv", "-figures.json")
+        return cls(*(f"{stem}{ending}" for ending in endings))
+
+    def pdf(self, language: Language) -> str:
+        """The PDF in a language."""
+        return self.indonesian_pdf if language is Language.INDONESIAN else self.english_pdf
 
 
 def write_report(close: DayClose, folder: Path, versions: Sequence[Version] = ()) -> tuple[ReportFile, ...]:
     """Write the report into ``folder`` (which exists), replacing an earlier one of the same day.
 
-    The same day gives the same bytes. The orders get a file of their own when the workbook has no room for
-    them; it is written in parts.
+    The same day gives the same bytes.
 
     :param versions: those up to the one that is written: who closed, decided and signed.
-    :returns: the files: workbook, page, breaks, and the orders if they are a file.
+    :returns: the files in the order of :class:`ReportNames`.
     :raises OSError: the folder cannot be written to.
     """
-    workbook, page, breaks, orders = (folder / name for name in names_of(close.account, close.day))
-    linked = [
-        LinkedFile(workbook.name, "workbook" if has_orders_inside(close) else "workbook without the orders"),
-        LinkedFile(breaks.name, "the breaks as CSV"),
-    ]
-    written = [workbook, page, breaks]
-    if not has_orders_inside(close):
-        linked.append(LinkedFile(orders.name, "the orders as CSV"))
-        written.append(orders)
-        with orders.open("wb") as out:
-            write_orders(close.orders, out)
-    workbook.write_bytes(render_workbook(close, orders.name, versions))
-    page.write_bytes(render_page(close, linked, versions))
-    breaks.write_bytes(render_breaks(close))
+    # Its library takes a while to load; readers of reports need none.
+    from sat_hook.reconciliation.report_pdf import render_pdf
+
+    names = ReportNames.of(close.account, close.day)
+    orders, groups = grouped_orders(close.orders)
+    with (folder / names.orders).open("wb") as out:
+        titles, *sizes = write_orders(orders, out, [group.orders for group in groups])
+    figures = figures_of(close, placed(groups, sizes, titles))
+    contents = {
+        names.workbook: render_workbook(close, names.orders, versions),
+        names.breaks: render_breaks(close),
+        names.figures: to_bytes(figures),
+    }
+    contents |= {names.pdf(language): render_pdf(figures, versions, language) for language in Language}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    written = [folder / name for name in names]
     return tuple(ReportFile(path, path.stat().st_size, _digest(path)) for path in written)
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import TypeVar
 
 from sat_hook.domain.books_events import BreakDecided, BreaksRecorded, DayCertified, DayClosed, DayPrepared
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.reconciliation.day_figures import DayFigures
 from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.reconciliation.model import DayClose
+
+VersionEvent = DayClosed | BreakDecided | DayPrepared | DayCertified
+"""The events that make versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +23,7 @@ class Version:
     """A version of a day's report, and what made it.
 
     :param number: counts from 1 over all closes of the day.
-    :param position: of the event that made it.
+    :param position: of ``event``, which made it.
     :param close: the close that it shows, as it was recorded at ``closed_at``.
     """
 
@@ -27,6 +32,7 @@ class Version:
     at: datetime
     actor: str
     what: str
+    event: VersionEvent
     close: DayClosed
     closed_at: int
 
@@ -38,8 +44,13 @@ class Version:
     @property
     def place(self) -> str:
         """Its folder below the results. Versions after a close are beside that close's report."""
-        of_close = f"reconciliation/{self.close.account}/{self.close.day}/{self.close.position}"
-        return of_close if self.position == self.closed_at else f"{of_close}/version-{self.number}"
+        is_close = self.position == self.closed_at
+        return self.place_of_close if is_close else f"{self.place_of_close}/version-{self.number}"
+
+    @property
+    def place_of_close(self) -> str:
+        """The folder of its close's own version, which has the day's figures and orders."""
+        return f"reconciliation/{self.close.account}/{self.close.day}/{self.close.position}"
 
 
 def versions_of(recorded: Iterable[RecordedEvent], day: date) -> list[Version]:
@@ -54,18 +65,17 @@ def versions_of(recorded: Iterable[RecordedEvent], day: date) -> list[Version]:
         event = item.event
         if isinstance(event, BreaksRecorded) and event.day == day:
             break_ids |= {booked.break_id for booked in event.breaks}
-        what = _what(event, day, break_ids)
-        if what is None:
+        if not isinstance(event, VersionEvent) or (what := _what(event, day, break_ids)) is None:
             continue
         if isinstance(event, DayClosed):
             close, break_ids = (event, item.position), set()
         if close is not None:
             number, actor = len(versions) + 1, item.provenance.actor
-            versions.append(Version(number, item.position, item.occurred_at, actor, what, *close))
+            versions.append(Version(number, item.position, item.occurred_at, actor, what, event, *close))
     return versions
 
 
-def _what(event: object, day: date, break_ids: set[str]) -> str | None:
+def _what(event: VersionEvent, day: date, break_ids: set[str]) -> str | None:
     match event:
         case DayClosed() if event.day == day:
             return f"closed at log position {event.position}, result {event.result_digest[:16]}"
@@ -94,8 +104,11 @@ def version_numbered(versions: list[Version], day: date, number: int | None) -> 
     return versions[number - 1]
 
 
-def as_decided(close: DayClose, recorded: Iterable[RecordedEvent], version: Version) -> DayClose:
-    """Return the close with people's later decisions about its breaks, up to a version."""
+Result = TypeVar("Result", DayClose, DayFigures)
+
+
+def as_decided(close: Result, recorded: Iterable[RecordedEvent], version: Version) -> Result:
+    """Return the result of a close with people's later decisions about its breaks, up to a version."""
     said = {
         item.event.break_id: item
         for item in recorded

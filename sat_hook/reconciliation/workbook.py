@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
-import pandas as pd
 import xlsxwriter  # type: ignore[import-untyped]
 
 from sat_hook.domain.business_day import local_time
 from sat_hook.reconciliation.break_sheets import AgeingSheet, BreakSheet
+from sat_hook.reconciliation.day_figures import TOTALLED, OrderGroup, grouped_orders
 from sat_hook.reconciliation.deposit_sheet import SaldoSheet
-from sat_hook.reconciliation.figures import TOTALLED, by_product_and_state, by_state, headline
+from sat_hook.reconciliation.figures import OrderLine, by_product_and_state, by_state, headline
 from sat_hook.reconciliation.model import DayClose
 from sat_hook.reconciliation.order_sheet import OrderSheet, is_plain_criterion
 from sat_hook.reconciliation.sheets import Cell, Column, Formats, Formula, Kind, Sheet, reference
@@ -59,8 +59,9 @@ def render_workbook(close: DayClose, orders_file: str, versions: Sequence[Versio
         formats = Formats(book)
         orders = OrderSheet(close.orders) if has_orders_inside(close) else None
         breaks, saldo = BreakSheet(close), SaldoSheet(close, orders)
-        products = _ProductSheet(close.orders, orders)
-        _write_summary(book, formats, close, orders, orders_file, (breaks, saldo, products), versions)
+        _, groups = grouped_orders(close.orders)
+        products = _ProductSheet(groups, orders)
+        _write_summary(book, formats, close, groups, orders, orders_file, (breaks, saldo, products), versions)
         breaks.write(book, formats)
         AgeingSheet(close, breaks).write(book, formats)
         products.write(book, formats)
@@ -91,10 +92,10 @@ class _ProductSheet:
 
     _FIRST = 2
 
-    def __init__(self, orders: pd.DataFrame, inside: OrderSheet | None) -> None:
-        self._lines = by_product_and_state(orders)
+    def __init__(self, groups: Sequence[OrderGroup], inside: OrderSheet | None) -> None:
+        self._lines = by_product_and_state(groups)
         self._inside = inside
-        self._products = sorted(set(self._lines["product_code"]))
+        self._products = sorted({line.product_code for line in self._lines})
 
     def cells(self, column: int) -> str:
         """The cells of a column: 0 the product, 1 the state, 2 the number of orders, then the totals."""
@@ -103,7 +104,7 @@ class _ProductSheet:
     def write(self, book: Any, formats: Formats) -> None:
         columns = (Column("Product", 30, Kind.TEXT), Column("Status", 14, Kind.TEXT), *_TOTALS)
         sheet = Sheet(book, formats, PER_PRODUCT, [column.width for column in columns])
-        sums = [int(self._lines[name].sum()) for name in ("orders", *TOTALLED)]
+        sums = [sum(values) for values in zip(*map(_values_of, self._lines), strict=True)] or _NO_ORDERS
         totals: list[Cell] = ["Total of the rows that the filter shows", None]
         totals += [
             Formula(f"=SUBTOTAL(109,{self.cells(place)})", total) for place, total in enumerate(sums, start=2)
@@ -112,10 +113,9 @@ class _ProductSheet:
         sheet.line(totals, kinds, is_total=True)
         sheet.header(columns)
         sheet.freeze(self._FIRST, 2)
-        for line in self._lines.itertuples(index=False):
-            keys = (str(line.product_code), str(line.state))
-            values = [int(getattr(line, name)) for name in ("orders", *TOTALLED)]
-            sheet.line([*keys, *self._counted(keys[0], sheet.row, values)], kinds)
+        for line in self._lines:
+            counted = self._counted(line.product_code, sheet.row, _values_of(line))
+            sheet.line([line.product_code, line.state, *counted], kinds)
         last = self._FIRST + max(len(self._lines) - 1, 0)
         sheet.inside.autofilter(self._FIRST - 1, 0, last, len(columns) - 1)
         if self._inside is None:
@@ -139,10 +139,18 @@ class _ProductSheet:
         ]
 
 
+_NO_ORDERS = [0] * (1 + len(TOTALLED))
+
+
+def _values_of(line: OrderLine) -> list[int]:
+    return [line.orders, *line.totals.values()]
+
+
 def _write_summary(
     book: Any,
     formats: Formats,
     close: DayClose,
+    groups: Sequence[OrderGroup],
     orders: OrderSheet | None,
     orders_file: str,
     others: tuple[BreakSheet, SaldoSheet, _ProductSheet],
@@ -165,7 +173,7 @@ def _write_summary(
     if versions:
         sheet.fact("Version of this report", len(versions), Kind.COUNT)
     _write_key_figures(sheet, close, orders, others)
-    _write_states(sheet, close, orders)
+    _write_states(sheet, groups, orders)
     _write_matches(sheet, close)
     _write_controls(sheet, close)
     _write_sources(sheet, close)
@@ -223,28 +231,29 @@ def _write_key_figures(
         )
 
 
-def _write_states(sheet: Sheet, close: DayClose, orders: OrderSheet | None) -> None:
+def _write_states(sheet: Sheet, groups: Sequence[OrderGroup], orders: OrderSheet | None) -> None:
     sheet.section("Orders by status")
     columns = (Column("Status", 34, Kind.TEXT), *_TOTALS)
     kinds = [column.kind for column in columns]
     sheet.header(columns)
-    first, lines = sheet.row, by_state(close.orders)
-    for line in lines.itertuples(index=False):
-        cells: list[Cell] = [int(getattr(line, name)) for name in ("orders", *TOTALLED)]
+    first, lines = sheet.row, by_state(groups)
+    for line in lines:
+        cells: list[Cell] = list(_values_of(line))
         if orders:
             of_state = f"{orders.cells('state')},$A{sheet.row + 1}"
             cells = [
-                Formula(f"=COUNTIFS({of_state})", int(line.orders)),  # type: ignore[arg-type]
+                Formula(f"=COUNTIFS({of_state})", line.orders),
                 *(
-                    Formula(f"=SUMIFS({orders.cells(name)},{of_state})", int(getattr(line, name)))
+                    Formula(f"=SUMIFS({orders.cells(name)},{of_state})", line.totals[name])
                     for name in TOTALLED
                 ),
             ]
-        sheet.line([str(line.state), *cells], kinds)
+        sheet.line([line.state, *cells], kinds)
     totals: list[Cell] = ["Total"]
-    for place, name in enumerate(("orders", *TOTALLED), start=1):
+    for place, values in enumerate(zip(*map(_values_of, lines), strict=True), start=1):
         stretch = reference(sheet.name, place, first, max(sheet.row - 1, first)).split("!")[1]
-        totals.append(Formula(f"=SUM({stretch})", int(lines[name].sum())) if len(lines) else 0)
+        totals.append(Formula(f"=SUM({stretch})", sum(values)))
+    totals += _NO_ORDERS if not lines else []
     sheet.line(totals, kinds, is_total=True)
 
 

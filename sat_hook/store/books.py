@@ -1,4 +1,4 @@
-"""Reads how an account's days stand, without the breaks of each close, of which there may be many."""
+"""Reads how an account's days stand, with the breaks of one day at most: a close may have many."""
 
 from __future__ import annotations
 
@@ -37,10 +37,13 @@ class DayStore:
         self._database = database
         self._books = queries("books")
 
-    def day_events(self, account: str, since: datetime, before: datetime) -> list[RecordedEvent]:
-        """The events of an account's books by version, without the breaks of its closes.
+    def day_events(
+        self, account: str, since: datetime, before: datetime, day: date | None = None
+    ) -> list[RecordedEvent]:
+        """The events of an account's books by version.
 
         :param since: observations of the deposit are those recorded from this moment until ``before``.
+        :param day: breaks are those of the closes of this day; None reads none.
         """
         rows = run(
             self._database,
@@ -49,6 +52,7 @@ class DayStore:
             types=DAY_TYPES,
             observed_since=since,
             observed_before=before,
+            day=None if day is None else day.isoformat(),
         )
         return [recorded_from_row(row) for row in rows]
 

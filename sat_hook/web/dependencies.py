@@ -15,6 +15,7 @@ from sat_hook.application.batch_starts import BatchStarts
 from sat_hook.application.bulk_decisions import BulkDecisions
 from sat_hook.application.connection_test import ConnectionTest
 from sat_hook.application.day_books import DayBooks
+from sat_hook.application.day_reports import DayReports
 from sat_hook.application.days import Days
 from sat_hook.application.decisions import Decisions
 from sat_hook.application.deliveries import Deliveries
@@ -95,6 +96,10 @@ async def _days(host: _Host) -> Days:
     return Days(host)
 
 
+async def _day_reports(host: _Host) -> DayReports:
+    return DayReports(host)
+
+
 async def _decisions(host: _Host) -> Decisions:
     return Decisions(host)
 
@@ -138,6 +143,7 @@ BatchStartsDep = Annotated[BatchStarts, Depends(_batch_starts)]
 BulkDecisionsDep = Annotated[BulkDecisions, Depends(_bulk_decisions)]
 ConnectionTestDep = Annotated[ConnectionTest, Depends(_connection_test)]
 DayBooksDep = Annotated[DayBooks, Depends(_day_books)]
+DayReportsDep = Annotated[DayReports, Depends(_day_reports)]
 DaysDep = Annotated[Days, Depends(_days)]
 DecisionsDep = Annotated[Decisions, Depends(_decisions)]
 DeliveriesDep = Annotated[Deliveries, Depends(_deliveries)]
@@ -161,6 +167,7 @@ DayPath = Annotated[_Day, Path()]
 DayQuery = Annotated[_Day | None, BeforeValidator(lambda text: text or None), Query()]
 DecisionId = Annotated[str, Path(pattern="^L[A-Z2-7]{25}$")]
 MonthQuery = Annotated[str, Query(pattern=r"^20\d\d-(0[1-9]|1[0-2])$", description="as YYYY-MM")]
+VersionQuery = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
 BatchId = Annotated[str, Path(pattern="^B[A-Z2-7]{25}$")]
 RequestId = Annotated[str, Path(pattern="^S[A-Z2-7]{31}$")]
 # The pipeline's rule for reasons applies to every action. This limit only protects against floods.

@@ -5,16 +5,24 @@ from __future__ import annotations
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
+from sat_hook.application.day_reports import FileKind
 from sat_hook.store.spool import SpoolReader
 
 if TYPE_CHECKING:
     from sat_hook.reconciliation.kept_reports import KeptReport
 
+MEDIA_TYPES: Mapping[FileKind, str] = {
+    FileKind.WORKBOOK: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    FileKind.PDF: "application/pdf",
+    FileKind.BREAKS: "text/csv",
+    FileKind.ORDERS: "text/csv",
+}
+"""Of the files of a day's report."""
 _IN_MEMORY_BYTES = 8 * 1024 * 1024
 _BYTES_PER_PART = 256 * 1024
 

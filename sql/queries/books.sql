@@ -1,9 +1,10 @@
--- name: day_events(stream, types, observed_since, observed_before)
--- The events that say how an account's days stand: without the breaks of each close, which may be many, and with the
--- observations of the deposit of a time.
+-- name: day_events(stream, types, observed_since, observed_before, day)
+-- The events that say how an account's days stand, with the observations of the deposit of a time, and with the breaks
+-- of one day's closes, or of none. A close may have many breaks: only the beginnings of the others are read.
 SELECT position, stream, version, type, schema_version, data, actor, cause, occurred_at, recorded_at, digest
 FROM sat.events
-WHERE stream = :stream AND type = ANY (:types)
+WHERE stream = :stream
+  AND (type = ANY (:types) OR (type = 'BreaksRecorded' AND strpos(left(data, 400), '"day":"' || :day || '"') > 0))
   AND (type <> 'DepositObserved' OR (occurred_at >= :observed_since AND occurred_at < :observed_before))
 ORDER BY version;
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,11 +24,12 @@ from sandbox.testing import SandboxServer
 from sat_hook.application.batch_run import BatchRun, RunFacts
 from sat_hook.application.ports import Ports
 from sat_hook.application.rights import Right
-from sat_hook.application.runs import Run, RunState, RunTask
+from sat_hook.application.runs import CLOSING_DAG, Run, RunState, RunTask
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
 from sat_hook.clients.settings import AccountSettings
 from sat_hook.domain.batch_events import ShortFundsPolicy
+from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.errors import StepError
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.guards import AccountRules, GuardRules
@@ -37,6 +38,10 @@ from sat_hook.protocol.calls import Call, Reply, T
 from sat_hook.protocol.errors import SATError
 from sat_hook.protocol.messages import Product
 from sat_hook.protocol.outcomes import StatusOutcome
+from sat_hook.reconciliation.bookkeeper import BookKeeper
+from sat_hook.reconciliation.day_close import close_day
+from sat_hook.reconciliation.kept_reports import keep_report
+from sat_hook.reconciliation.versions import versions_of
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import LocalSpool
@@ -140,7 +145,7 @@ class OfficeRuns(FakeRuns):
     ) -> bool:
         """Once for each id; a run of a batch begins at its time."""
         is_new = super().start(dag_id, run_id, conf, note=note, at=at)
-        if is_new and conf.get("batch_id"):
+        if is_new and (conf.get("batch_id") or dag_id == CLOSING_DAG):
             thread = threading.Thread(target=self._carry_out, args=(self.started[run_id], user), daemon=True)
             self.threads.append(thread)
             thread.start()
@@ -163,7 +168,10 @@ class OfficeRuns(FakeRuns):
                 return
         self._become(run, RunState.RUNNING)
         try:
-            self._pay(run, user)
+            if run.dag_id == CLOSING_DAG:
+                self._close_day(run, user)
+            else:
+                self._pay(run, user)
         except (StepError, SATError) as error:
             self.errors[run.run_id] = error
             self._become(run, RunState.FAILED)
@@ -211,6 +219,24 @@ class OfficeRuns(FakeRuns):
             if not self.is_over.is_set():
                 asyncio.run(self._wait_for_ends(batch))
                 batch.results()
+
+    def _close_day(self, run: Run, user: str) -> None:
+        """The steps of the nightly DAG that need no SAT, one after the other."""
+        assert self.ports is not None
+        spool, tasks = self.ports.results, self.tasks_of.setdefault(run.run_id, {})
+        assert isinstance(spool, LocalSpool)
+        for task in ("day", "books.observe", "books.ask_again", "books.settlements"):
+            tasks[task] = "running"
+            self._pause()
+            tasks[task] = "success"
+        tasks["books.close"] = "running"
+        keeper, day = BookKeeper(self.ports.store, SystemClock()), date.fromisoformat(run.conf["day"])
+        by = Provenance(f"user:{user}", f"task {run.dag_id}/{run.run_id}")
+        business_day = BusinessDay(day, run.conf.get("cut_off_minutes", 0))
+        closed = close_day(keeper, spool, ACCOUNT, business_day, by)
+        recorded = keeper.recorded(ACCOUNT)
+        keep_report(spool, recorded, versions_of(recorded, day), closed.close)
+        tasks["books.close"] = "success"
 
     def _wait_for_approval(self, batch: BatchRun, run_id: str) -> None:
         while (request := batch.ask_approval()) is not None:

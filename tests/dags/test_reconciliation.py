@@ -20,6 +20,7 @@ from sat_hook.store.postgres import PostgresEventStore
 from tests.dags.office import Office
 from tests.integration.reconciliation.planting import PRICE, SECOND, Planted
 from tests.orders import ManualClock
+from tests.pdf_text import pdf_text
 
 ACCOUNT, CONNECTION = "books", "sat_books"
 TODAY = BusinessDay.of(datetime.now(UTC))
@@ -78,7 +79,7 @@ def test_a_day_is_closed_decided_signed_and_frozen(finance: Finance, tmp_path: P
     assert (close.event.saldo.debits_rupiah, close.event.saldo.unexplained_rupiah) == (3 * PRICE, -5_000)
     assert close.posted.actor == "user:ops"
     folder = finance.office.stack.layout.spool / "reconciliation" / ACCOUNT / DAY / str(close.event.position)
-    assert {path.suffix for path in folder.iterdir()} == {".xlsx", ".html", ".csv"}
+    assert {path.suffix for path in folder.iterdir()} == {".xlsx", ".pdf", ".csv", ".json"}
 
     (item,) = close.breaks
     assert item.break_id in sat("reconcile", "show", DAY, "--account", ACCOUNT)
@@ -99,9 +100,10 @@ def test_a_day_is_closed_decided_signed_and_frozen(finance: Finance, tmp_path: P
 
     fetched = tmp_path / "reports"
     sat("reconcile", "report", DAY, "--account", CONNECTION, "--output", str(fetched))
-    assert {path.suffix for path in fetched.iterdir()} == {".xlsx", ".html", ".csv"}
-    (page,) = fetched.glob("*.html")
-    assert all(one in page.read_text("utf-8") for one in (item.break_id, "user:approver", "version 4</b>"))
+    assert {path.suffix for path in fetched.iterdir()} == {".xlsx", ".pdf", ".csv", ".json"}
+    (page,) = fetched.glob("*-en.pdf")
+    text = pdf_text(page.read_bytes())
+    assert all(one in text for one in (item.break_id, "Approved by: approver", "version 4, after version 3"))
     assert (folder / "version-4" / page.name).read_bytes() == page.read_bytes()
     today = TODAY.day.isoformat()
     assert "is not over yet" in sat("reconcile", "close", today, "--account", CONNECTION, code=2)

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Body, Query
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
 
+from sat_hook.application.day_books import Signature
+from sat_hook.application.day_reports import MAXIMUM_DAYS_SIGNED, FileKind, OrderChoice
 from sat_hook.application.days import READERS, Closing, DayState, WaitKind
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import RunState
+from sat_hook.domain.books_commands import Seen
+from sat_hook.domain.breaks import MatchKind
+from sat_hook.presentation.language import Language
+from sat_hook.reconciliation.day_figures import TOTALLED
+from sat_hook.reconciliation.errors import BooksRefusedError
+from sat_hook.reconciliation.figures import by_product_and_state
 from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Document, Page
-from sat_hook.web.dependencies import AccountPath, CurrentPerson, DayPath, DaysDep, MonthQuery, RunsDep
+from sat_hook.web.api.models import Cursor, Document, Page, Text
+from sat_hook.web.dependencies import (
+    MAXIMUM_BODY_TEXT,
+    AccountPath,
+    CurrentPerson,
+    DayPath,
+    DayReportsDep,
+    DaysDep,
+    MonthQuery,
+    RunsDep,
+    VersionQuery,
+)
+from sat_hook.web.downloads import MEDIA_TYPES, as_download, parts_of
 
 router = APIRouter(prefix="/days/{account}", tags=["days"])
 
@@ -30,6 +52,7 @@ class Day(Document):
     day: date
     state: DayState
     waits: tuple[DayWait, ...]
+    seen_position: int
     closed_at: datetime | None
     position: int | None
     result_digest: str | None
@@ -41,6 +64,110 @@ class Day(Document):
     is_closed_again: bool
     adjusted_in: tuple[date, ...]
     adjusts: dict[date, int]
+
+
+class SeenDay(BaseModel):
+    """What a person saw of a day: ``result_digest`` and ``seen_position`` of the day that was shown."""
+
+    day: date
+    result_digest: str = Field(pattern="^[0-9a-f]{64}$")
+    seen_position: int = Field(ge=0, lt=2**63)
+
+
+class DayVersion(Document):
+    """A version of a day's report, and what made it. None ever changes."""
+
+    number: int
+    position: int
+    at: datetime
+    actor: str
+    what: str
+
+
+class DayMatch(Document):
+    """What our books were held against."""
+
+    kind: MatchKind
+    was_made: bool
+    ours: int
+    ours_rupiah: int
+    theirs: int
+    theirs_rupiah: int
+    matched: int
+    matched_rupiah: int
+    breaks: int
+
+
+class DayStep(Document):
+    """A step from the opening to the closing saldo."""
+
+    label: str
+    rupiah: int
+    after_rupiah: int
+
+
+class DayAdjustment(Document):
+    """Evidence about a signed day that counts in a later one."""
+
+    certified_day: date
+    request_id: str
+    order_id: str
+    what: str
+    reported: str
+    now: str
+    amount_rupiah: int
+    position: int
+
+
+class DayOrders(Document):
+    """The orders of a product in a state, and what their columns add up to."""
+
+    product_code: str
+    state: str
+    orders: int
+    totals: dict[str, int]
+
+
+class Report(Document):
+    """A version of a closed day's report. See :class:`sat_hook.application.day_reports.DayReport`.
+
+    ``saldo`` is empty when the deposit was not observed at both ends of the day.
+    """
+
+    day: Day
+    version: int
+    versions: tuple[DayVersion, ...]
+    saldo: tuple[DayStep, ...]
+    matches: tuple[DayMatch, ...]
+    orders: tuple[DayOrders, ...]
+    adjustments: tuple[DayAdjustment, ...]
+    adjusted_by: tuple[DayAdjustment, ...]
+    may_sign: Signature | None
+
+
+class OrderRow(Document):
+    """An order as the close recorded it; the client's number is masked, times are in WIB."""
+
+    request_id: str
+    order_id: str
+    product_code: str
+    client_number: str
+    state: str
+    sent_at: str
+    ended_at: str
+    charged_rupiah: int
+    debit_rupiah: int
+    refund_rupiah: int
+    evidence: str
+    settlement: str
+
+
+class Signed(Document):
+    """What became of a signature; ``refusal`` is empty when it was added."""
+
+    day: date
+    signature: Signature | None
+    refusal: str
 
 
 class DayTask(Document):
@@ -81,6 +208,83 @@ def list_days(
 def show_day(account: AccountPath, day: DayPath, person: CurrentPerson, days: DaysDep) -> Day:
     """Return how one day stands."""
     return Day.model_validate(days.day(account, day, person))
+
+
+@router.get("/{day}/report", **route(*READERS))
+def show_report(
+    account: AccountPath,
+    day: DayPath,
+    person: CurrentPerson,
+    reports: DayReportsDep,
+    version: VersionQuery = None,
+) -> Report:
+    """Return a version of a closed day's report, the newest by default."""
+    found = reports.report(account, day, person, version)
+    if found is None:
+        raise BooksRefusedError(f"{day}: found no close; expected a day that is closed")
+    figures = found.figures
+    return Report(
+        day=Day.model_validate(found.row),
+        version=found.version.number,
+        versions=tuple(map(DayVersion.model_validate, found.versions)),
+        saldo=tuple(map(DayStep.model_validate, figures.saldo.waterfall if figures.saldo else ())),
+        matches=tuple(map(DayMatch.model_validate, figures.matches)),
+        orders=tuple(map(DayOrders.model_validate, by_product_and_state(figures.groups))),
+        adjustments=tuple(map(DayAdjustment.model_validate, figures.adjustments)),
+        adjusted_by=tuple(DayAdjustment.model_validate(item) for _, item in found.adjusted),
+        may_sign=found.may_sign,
+    )
+
+
+@router.get("/{day}/orders", **route(*READERS))
+def list_orders(
+    account: AccountPath,
+    day: DayPath,
+    person: CurrentPerson,
+    reports: DayReportsDep,
+    product: Text = None,
+    state: Text = None,
+    evidence: Text = None,
+    settlement: Text = None,
+    term: Annotated[str | None, Query(pattern=f"^({'|'.join(TOTALLED)})$")] = None,
+    cursor: Cursor = None,
+) -> Page[OrderRow]:
+    """List the orders behind a figure of the newest report: those of a product, a state or a term."""
+    choice = OrderChoice(product, state, evidence, settlement, term)
+    found = reports.orders(account, day, choice, person, cursor)
+    rows = tuple(OrderRow.model_validate(dict(row)) for row in found.rows)
+    return Page[OrderRow](items=rows, next=found.next)
+
+
+@router.get("/{day}/files/{kind}", **route(*READERS, files=" ".join(sorted(set(MEDIA_TYPES.values())))))
+def report_file(
+    account: AccountPath,
+    day: DayPath,
+    kind: FileKind,
+    person: CurrentPerson,
+    reports: DayReportsDep,
+    version: VersionQuery = None,
+    language: Language = Language.INDONESIAN,
+) -> StreamingResponse:
+    """Return a file of a version of the report; a PDF in a language."""
+    name, content = reports.file(account, day, kind, language, person, version)
+    return StreamingResponse(parts_of(content), headers=as_download(name), media_type=MEDIA_TYPES[kind])
+
+
+@router.post("/sign", **route(Right.SIGN_OFF))
+def sign_days(
+    account: AccountPath,
+    person: CurrentPerson,
+    reports: DayReportsDep,
+    days: Annotated[list[SeenDay], Body(min_length=1, max_length=MAXIMUM_DAYS_SIGNED)],
+    reason: Annotated[str, Body(max_length=MAXIMUM_BODY_TEXT)],
+) -> Page[Signed]:
+    """Add the next signature to each day: its preparer's, then another person's, whose signature freezes it.
+
+    A day that has changed since it was seen is refused, and the others are signed.
+    """
+    seen = [(one.day, Seen(one.result_digest, one.seen_position)) for one in days]
+    return Page[Signed](items=tuple(map(Signed.model_validate, reports.sign(account, seen, reason, person))))
 
 
 @router.post("/{day}/close", **route(Right.FINANCE))

@@ -22,11 +22,11 @@ from sat_hook.application.errors import FileRefusedError
 from sat_hook.application.rights import Right
 from sat_hook.commands.reasons import MAXIMUM_REASON_CHARACTERS
 from sat_hook.domain.breaks import BreakCategory, BreakState
+from sat_hook.presentation.charts import sparkline
 from sat_hook.web.api.breaks import BreakId, BreaksDep, EvidenceDep, FileDigest
 from sat_hook.web.console import break_words, words
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.site import Site, SiteDep
-from sat_hook.web.console.sparkline import sparkline
 from sat_hook.web.dependencies import DayQuery
 from sat_hook.web.downloads import as_download, parts_of
 from sat_hook.web.uploads import form_by

@@ -4,24 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
-from fastapi.responses import Response
+from fastapi import APIRouter, Form, Query
+from fastapi.responses import Response, StreamingResponse
+from pydantic import StringConstraints
 
+from sat_hook.application.day_reports import FileKind, OrderChoice, signature_for
 from sat_hook.application.days import Closing, DayState, WaitKind
+from sat_hook.domain.books_commands import Seen
 from sat_hook.domain.business_day import business_day
+from sat_hook.reconciliation.day_figures import TOTALLED
+from sat_hook.reconciliation.errors import BooksRefusedError
+from sat_hook.reconciliation.report_breaks import adjustment_table
+from sat_hook.reconciliation.report_sections import sections_of
+from sat_hook.reconciliation.report_words import ORDER_STATES
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.console.words import Words
-from sat_hook.web.dependencies import AccountPath, AccountsDep, DayPath, DaysDep, RunsDep
+from sat_hook.web.dependencies import (
+    AccountPath,
+    AccountsDep,
+    DayPath,
+    DayReportsDep,
+    DaysDep,
+    RunsDep,
+    VersionQuery,
+)
+from sat_hook.web.downloads import MEDIA_TYPES, as_download, parts_of
 
 router = APIRouter(prefix="/days")
 
 STATES: Mapping[DayState, Words] = {
     DayState.NOT_BEGUN: Words(_("nothing yet"), "none"),
     DayState.RUNNING: Words(_("not over"), "none"),
-    DayState.OPEN: Words(_("open"), "wait"),
+    DayState.OPEN: Words(_("to be closed"), "wait"),
     DayState.WITH_BREAKS: Words(_("with breaks"), "bad"),
     DayState.CLOSED: Words(_("closed"), "good"),
     DayState.PREPARED: Words(_("prepared"), "busy"),
@@ -48,8 +65,18 @@ TASK_STATES: Mapping[str | None, Words] = {
     "up_for_retry": Words(_("is tried again"), "wait"),
     "running": Words(_("running"), "busy"),
 }
+TERMS: Mapping[str, str] = {
+    "debit_rupiah": _("Debits"),
+    "refund_rupiah": _("Refunds"),
+    "in_transit_opening_rupiah": _("In transit at the opening"),
+    "in_transit_closing_rupiah": _("In transit at the close"),
+    "charged_rupiah": _("Price"),
+}
+"""The terms of the saldo that a figure may stand for."""
 WAITING_TASK = Words(_("waiting"), "none")
 
+_Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+_Word = Annotated[str, Query(max_length=200)]
 _Month = Annotated[str, Query(pattern=r"^(20\d\d-(0[1-9]|1[0-2]))?$")]
 
 
@@ -72,6 +99,7 @@ def calendar(
         account=rows[0].account if rows else "",
         month=first,
         rows=rows,
+        signable={row.day for row in rows if signature_for(row, site.person)},
         needing=[row for row in rows if row.state in _NEEDING or row.waits],
         months=[f"{first + timedelta(days=distance):%Y-%m}" for distance in (-1, 32)],
         states=STATES,
@@ -79,12 +107,103 @@ def calendar(
     )
 
 
+@router.get("/{account}/sign")
+def look_before_signing(
+    account: AccountPath, site: SiteDep, days: DaysDep, day: Annotated[list[date], Query(max_length=31)]
+) -> Response:
+    """Several days side by side, before they are signed together."""
+    rows = [days.day(account, one, site.person) for one in sorted(set(day))]
+    signatures = {row.day: signature_for(row, site.person) for row in rows}
+    return site.page("days_sign", rows=rows, account=account, signatures=signatures)
+
+
+@router.post("/{account}/sign")
+def sign(
+    account: AccountPath,
+    site: SiteDep,
+    reports: DayReportsDep,
+    day: Annotated[list[date], Form()],
+    digest: Annotated[list[_Digest], Form()],
+    seen: Annotated[list[int], Form()],
+    reason: Annotated[str, Form(max_length=500)],
+) -> Response:
+    """Sign days as they were seen. One that was not signed says why."""
+    shown = [(one, Seen(result, at)) for one, result, at in zip(day, digest, seen, strict=False)]
+    signed = reports.sign(account, shown, reason, site.person)
+    if len(signed) == 1:
+        if signed[0].refusal:
+            raise BooksRefusedError(signed[0].refusal)
+        return site.go(f"/days/{account}/{signed[0].day}")
+    return site.page("days_signed", signed=signed, account=account)
+
+
 @router.get("/{account}/{day}")
-def day(account: AccountPath, day: DayPath, site: SiteDep, days: DaysDep, runs: RunsDep) -> Response:
-    """One day."""
-    row = days.day(account, day, site.person)
+def day(
+    account: AccountPath,
+    day: DayPath,
+    site: SiteDep,
+    days: DaysDep,
+    reports: DayReportsDep,
+    runs: RunsDep,
+    version: VersionQuery = None,
+) -> Response:
+    """One day: its report, its signatures, and what it waits for."""
+    report = reports.report(account, day, site.person, version)
+    row = report.row if report else days.day(account, day, site.person)
     closing = days.closing(account, day, site.person, runs)
-    return site.page("day", row=row, states=STATES, waits=WAITS, **_progress(site, closing))
+    shown: dict[str, Any] = {"report": report, "sections": (), "later": None}
+    if report:
+        told = report.versions[: report.version.number]
+        shown["sections"] = sections_of(report.figures, told, site.wording)
+        if report.adjusted:
+            headline = site.wording.text(_("Posted in"))
+            shown["later"] = adjustment_table(report.adjusted, headline, site.wording)
+    return site.page("day", row=row, states=STATES, waits=WAITS, **shown, **_progress(site, closing))
+
+
+@router.get("/{account}/{day}/orders")
+def orders(
+    account: AccountPath,
+    day: DayPath,
+    site: SiteDep,
+    reports: DayReportsDep,
+    product: _Word = "",
+    state: _Word = "",
+    evidence: _Word = "",
+    settlement: _Word = "",
+    term: Annotated[str, Query(pattern=f"^({'|'.join(TOTALLED)})?$")] = "",
+    cursor: str | None = None,
+) -> Response:
+    """The orders behind a figure of the day's report."""
+    chosen = {"product": product, "state": state, "evidence": evidence, "settlement": settlement}
+    chosen["term"] = term
+    choice = OrderChoice(**{name: word or None for name, word in chosen.items()})
+    found = reports.orders(account, day, choice, site.person, cursor)
+    path = f"/days/{account}/{day}"
+    return site.page(
+        "day_orders",
+        day=day,
+        path=path,
+        found=found,
+        chosen={name: word for name, word in chosen.items() if word},
+        older=site.url(f"{path}/orders", **chosen, cursor=found.next) if found.next else "",
+        states={state.value: name for state, name in ORDER_STATES.items()},
+        terms=TERMS,
+    )
+
+
+@router.get("/{account}/{day}/files/{kind}")
+def file(
+    account: AccountPath,
+    day: DayPath,
+    kind: FileKind,
+    site: SiteDep,
+    reports: DayReportsDep,
+    version: VersionQuery = None,
+) -> Response:
+    """A file of the report; the PDF in the person's language."""
+    name, content = reports.file(account, day, kind, site.wording.language, site.person, version)
+    return StreamingResponse(parts_of(content), headers=as_download(name), media_type=MEDIA_TYPES[kind])
 
 
 @router.get("/{account}/{day}/closing")
@@ -112,7 +231,7 @@ def _first_of(month: str) -> date:
     return date.fromisoformat(f"{month}-01") if month else today.replace(day=1)
 
 
-def _progress(site: Site, closing: Closing | None) -> dict[str, object]:
+def _progress(site: Site, closing: Closing | None) -> dict[str, Any]:
     tasks = [
         (TASKS[task.task_id], TASK_STATES.get(task.state, WAITING_TASK))
         for task in (closing.tasks if closing else ())

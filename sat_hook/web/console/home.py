@@ -13,10 +13,10 @@ from fastapi.responses import Response
 from sat_hook.application.attention import DepositRow, NeedKind, NeedRow
 from sat_hook.application.batch_standing import BatchQuery
 from sat_hook.domain.business_day import day_bounds
+from sat_hook.presentation.charts import sparkline
 from sat_hook.web.console import words
 from sat_hook.web.console.language import COOKIE, Language
 from sat_hook.web.console.site import YEAR_SECONDS, Site, SiteDep, go_to
-from sat_hook.web.console.sparkline import sparkline
 from sat_hook.web.dependencies import ListingsDep
 
 SHOWN_BATCHES = 10

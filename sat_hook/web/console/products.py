@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import Response
 
+from sat_hook.presentation.charts import sparkline
 from sat_hook.web.console.site import SiteDep
-from sat_hook.web.console.sparkline import sparkline
 from sat_hook.web.dependencies import AccountPath, ListingsDep
 
 router = APIRouter(prefix="/products")

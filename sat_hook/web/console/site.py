@@ -25,6 +25,7 @@ from starlette.types import Scope
 from sat_hook.application.days import READERS as DAY_READERS
 from sat_hook.application.person import Person, RightMissingError
 from sat_hook.application.rights import Right
+from sat_hook.presentation import charts
 from sat_hook.presentation.templates import templates_of
 from sat_hook.web.console.language import OWN_NAMES, Language, Wording, wording_of
 from sat_hook.web.console.language import marked as _
@@ -33,6 +34,7 @@ from sat_hook.web.errors import INVALID_REQUEST
 
 PREFIX = "/console"
 HTMX = "htmx-2.0.11.min.js"
+CHART_STYLE = "charts.css"
 HOUR_SECONDS = 3600
 YEAR_SECONDS = 365 * 24 * HOUR_SECONDS
 
@@ -152,16 +154,22 @@ SiteDep = Annotated[Site, Depends(site_of)]
 class OwnFiles(StaticFiles):
     """The console's scripts, styles and images. A version in the address lets browsers keep them."""
 
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        if path != CHART_STYLE:
+            return await super().get_response(path, scope)
+        return _kept(Response(charts.STYLE, media_type="text/css"), scope)
+
     def file_response(
         self, full_path: Any, stat_result: Any, scope: Scope, status_code: int = 200
     ) -> Response:
-        response = super().file_response(full_path, stat_result, scope, status_code)
-        is_versioned = b"v=" in scope["query_string"] or HTMX in scope["path"]
-        response.headers["Cache-Control"] = (
-            f"public, max-age={YEAR_SECONDS if is_versioned else HOUR_SECONDS}"
-        )
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
+        return _kept(super().file_response(full_path, stat_result, scope, status_code), scope)
+
+
+def _kept(response: Response, scope: Scope) -> Response:
+    is_versioned = b"v=" in scope["query_string"] or HTMX in scope["path"]
+    response.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS if is_versioned else HOUR_SECONDS}"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
 
 
 def mount_files(app: FastAPI) -> None:
@@ -269,7 +277,7 @@ def _environment(language: Language) -> jinja2.Environment:
 @cache
 def _version() -> str:
     """Changes with the content of the console's own files, so that browsers fetch a new one."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(charts.STYLE.encode())
     for name in ("console.css", "console.js"):
         digest.update(files(__package__).joinpath("static", name).read_bytes())
     return digest.hexdigest()[:12]

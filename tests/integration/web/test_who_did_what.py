@@ -315,6 +315,9 @@ ELSEWHERE = {
     "/breaks/preview",
     "/breaks/decide",
     "/books/{account}/days/{day}/settlement",  # needs two files: tests/integration/reconciliation
+    "/days/{account}/{day}/close",  # starts a run: tests/integration/reconciliation/test_days.py
+    # Bound to what was seen: tests/integration/reconciliation/test_day_reports.py
+    "/days/{account}/sign",
 }
 
 
@@ -342,6 +345,7 @@ PARTS = {
     "export_id": f"X{'A' * 25}",
     "digest": "0" * 64,
     "draft_id": f"D{'A' * 25}",
+    "kind": "pdf",
 }
 """Path parameters; the others name a decision."""
 
@@ -369,6 +373,7 @@ ANY_BODY = {
     "decision": "explain",
     "break_ids": [BREAKS["explain"]],
     "assignee": "rudi",
+    "days": [{"day": DAY, "result_digest": "0" * 64, "seen_position": 1}],
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sat_hook.reconciliation import breaks_file, workbook
+from sat_hook.reconciliation import breaks_file
 from sat_hook.reconciliation.breaks_file import BREAK_COLUMNS, render_breaks, write_orders
 from sat_hook.reconciliation.model import ORDER_COLUMNS, DayClose
 from sat_hook.reconciliation.report import write_report
@@ -83,33 +83,26 @@ def test_orders_are_written_as_they_are(close: DayClose, monkeypatch: pytest.Mon
     assert {row["is_sent_in_day"] for row in rows} == {"yes"}
 
 
-def test_a_report_is_three_files(close: DayClose, tmp_path: Path) -> None:
-    """Workbook, page and breaks, with their digests; the same again in another folder."""
+def test_a_report_is_six_files(close: DayClose, tmp_path: Path) -> None:
+    """Workbook, PDFs, breaks, orders and figures, with their digests; the same again in another folder."""
     first, second = tmp_path / "a", tmp_path / "b"
     first.mkdir()
     second.mkdir()
     files = write_report(close, first)
     assert [file.name for file in files] == [
         "reconciliation-demo-2026-11-22.xlsx",
-        "reconciliation-demo-2026-11-22.html",
+        "reconciliation-demo-2026-11-22-id.pdf",
+        "reconciliation-demo-2026-11-22-en.pdf",
         "reconciliation-demo-2026-11-22-breaks.csv",
+        "reconciliation-demo-2026-11-22-orders.csv",
+        "reconciliation-demo-2026-11-22-figures.json",
     ]
+    assert len(rows_of(files[4].path.read_bytes())) == 120
     for file in files:
         content = file.path.read_bytes()
         assert (file.size_bytes, file.digest) == (len(content), hashlib.sha256(content).hexdigest())
     again = write_report(closed_day(120), second)
     assert [file.digest for file in again] == [file.digest for file in files]
-
-
-def test_many_orders_are_a_fourth_file(
-    close: DayClose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Above the workbook's limit the orders are a CSV, and the page links to it."""
-    monkeypatch.setattr(workbook, "MAXIMUM_ORDERS", 10)
-    files = write_report(close, tmp_path)
-    assert [file.name for file in files][3:] == ["reconciliation-demo-2026-11-22-orders.csv"]
-    assert len(rows_of(files[3].path.read_bytes())) == 120
-    assert 'href="reconciliation-demo-2026-11-22-orders.csv"' in files[1].path.read_text()
 
 
 def test_an_account_does_not_lead_out_of_the_folder(close: DayClose, tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ from sat_hook.web.console import row_words, words
 from sat_hook.web.console.language import Language, Wording, catalogs_of
 
 CONSOLE = Path(str(files("sat_hook.web.console")))
+REPORTS = Path(str(files("sat_hook.reconciliation")))
 TEMPLATES = sorted(CONSOLE.glob("templates/*.jinja"))
-PYTHON = sorted(CONSOLE.glob("*.py"))
+PYTHON = sorted((*CONSOLE.glob("*.py"), *REPORTS.glob("report_*.py")))
 OPTIONS = {"trim_blocks": "true", "lstrip_blocks": "true"}
 FIELDS = re.compile(r"%\(\w+\)s|%%")
 WORDS_ANY_LANGUAGE_HAS = frozenset({"ID", "EN", "CSV", "XLSX", "SAT", "JSON", "WIB", "Rp"})
@@ -106,6 +107,26 @@ def test_figures_are_written_as_the_language_does() -> None:
         "2 baris perlu Anda",
     ]
     assert english.count("%(num)s row", "%(num)s rows", 1200) == "1,200 rows"
+
+
+@pytest.mark.parametrize(
+    ("amount", "indonesian", "english"),
+    [
+        (0, "Rp 0", "Rp 0"),
+        (-2_500, "−Rp 2.500", "−Rp 2,500"),
+        (999_999, "Rp 999.999", "Rp 999,999"),
+        (1_000_000, "Rp 1 jt", "Rp 1 mn"),
+        (1_250_000, "Rp 1,25 jt", "Rp 1.25 mn"),
+        (-12_340_000, "−Rp 12,3 jt", "−Rp 12.3 mn"),
+        (999_600_000, "Rp 1.000 jt", "Rp 1,000 mn"),
+        (4_990_000_000, "Rp 4,99 M", "Rp 4.99 bn"),
+        (2_000_000_000_000, "Rp 2 T", "Rp 2 tn"),
+    ],
+)
+def test_amounts_are_short(amount: int, indonesian: str, english: str) -> None:
+    """Exact below a million; above it three digits, and the unit as people there write it."""
+    for language, shown in ((Language.INDONESIAN, indonesian), (Language.ENGLISH, english)):
+        assert Wording(language).short_rupiah(amount).replace("\u00a0", " ") == shown
 
 
 def codes_of_rows() -> set[str]:

@@ -1,18 +1,18 @@
-"""Charts as inline SVG: horizontal waterfalls and stacked bars from a zero line, each bar with its figure.
+"""Charts as inline SVG, the same on pages and in reports.
 
-Their colours come from the custom properties of :data:`STYLE`. They need no script and no external resources.
-The same input gives the same text.
+Horizontal waterfalls and stacked bars begin at a zero line and carry their figures; a sparkline is a line of
+daily figures. Colours come from :data:`STYLE`. Put the table of the figures beside each chart, so that no
+meaning is in a colour alone. Charts need no script. The same input gives the same text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from markupsafe import Markup
 
-from sat_hook.domain.rupiah import short_number, short_rupiah
 from sat_hook.presentation.colours import (
     AMBER,
     BLUE,
@@ -23,9 +23,11 @@ from sat_hook.presentation.colours import (
     VIOLET,
     YELLOW,
     Colour,
-    custom_properties,
+    themed_properties,
 )
 from sat_hook.presentation.svg import element, joined, line, rectangle, round_step
+
+Words = Callable[[int], str]
 
 WIDTH = 800
 _LABEL_WIDTH = 225
@@ -40,6 +42,7 @@ _LEAST_BAR = 2.0
 _GAP = 2.0
 _LONGEST_LABEL = 31
 _TICKS = 4
+_SPARK_WIDTH, _SPARK_HEIGHT, _SPARK_EDGE = 240, 48, 3
 
 
 class Meaning(StrEnum):
@@ -63,7 +66,7 @@ class Meaning(StrEnum):
 AGES = (Meaning.AGE_1, Meaning.AGE_2, Meaning.AGE_3, Meaning.AGE_4)
 """From young to old: one hue, increasingly strong."""
 
-_COLOURS: dict[str, Colour] = {
+COLOURS: Mapping[str, Colour] = {
     Meaning.TOTAL: GREY,
     Meaning.INCREASE: BLUE,
     Meaning.DECREASE: AMBER,
@@ -77,20 +80,23 @@ _COLOURS: dict[str, Colour] = {
 }
 
 STYLE = (
-    custom_properties(":root", _COLOURS)
-    + ".chart{display:block;width:100%;height:auto;min-width:560px;font:12px system-ui,sans-serif}\n"
+    themed_properties(COLOURS)
+    + ".chart{display:block;width:100%;max-width:54rem;height:auto;min-width:560px}\n"
+    ".chart{font:12px system-ui,sans-serif}\n"
     ".chart text{fill:var(--ink-2)}\n"
     ".chart .figure{fill:var(--ink);font-variant-numeric:tabular-nums}\n"
     # A figure on top of a line stays readable.
-    ".chart .figure{paint-order:stroke;stroke:var(--surface);stroke-width:4px}\n"
+    ".chart .figure{paint-order:stroke;stroke:var(--page);stroke-width:4px}\n"
     ".chart .strong{font-weight:600;fill:var(--ink)}\n"
-    ".chart .grid{stroke:var(--grid);stroke-width:1}\n"
-    ".chart .zero{stroke:var(--axis);stroke-width:1}\n"
-    ".chart .link{stroke:var(--axis);stroke-width:1;stroke-dasharray:2 2}\n"
+    ".chart .grid{stroke:var(--line);stroke-width:1}\n"
+    ".chart .zero{stroke:var(--ink-2);stroke-width:1}\n"
+    ".chart .link{stroke:var(--ink-2);stroke-width:1;stroke-dasharray:2 2}\n"
     + "\n".join(f".{name}{{fill:var(--{name});background:var(--{name})}}" for name in Meaning)
-    + "\n"
+    + "\n.spark{width:100%;height:3rem}\n"
+    ".spark polyline{fill:none;stroke:var(--brand);stroke-width:2;vector-effect:non-scaling-stroke}\n"
+    ".spark circle{fill:var(--brand)}\n"
 )
-"""The style sheet of the charts; it also defines the colours of a page."""
+"""The style sheet of the charts. It uses the console's tokens for text, lines and surface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +133,11 @@ class Bar:
         return sum(part.size for part in self.parts)
 
 
-def waterfall(title: str, steps: Sequence[Step]) -> Markup:
-    """The steps from one total to another, as SVG; rupiah from a zero line."""
+def waterfall(title: str, steps: Sequence[Step], words: Words) -> Markup:
+    """The steps from one total to another, as SVG; rupiah from a zero line.
+
+    :param words: of an amount, for the axis.
+    """
     scale = _Scale.over([0, *(s.from_rupiah for s in steps), *(s.to_rupiah for s in steps)])
     rows = []
     for place, step in enumerate(steps):
@@ -142,11 +151,14 @@ def waterfall(title: str, steps: Sequence[Step]) -> Markup:
         bar = _rectangle(low, top, high - low, step.colour, "")
         is_strong = step.colour in (Meaning.TOTAL, Meaning.ALARM)
         rows.append(_row(step.label, place, bar, high, step.figure, is_strong=is_strong))
-    return _svg(title, len(steps), scale, rows, is_rupiah=True)
+    return _svg(title, len(steps), scale, rows, words)
 
 
-def stacked_bars(title: str, bars: Sequence[Bar], *, is_rupiah: bool) -> Markup:
-    """One bar per line, as SVG; its parts are side by side with a gap, from a zero line."""
+def stacked_bars(title: str, bars: Sequence[Bar], words: Words) -> Markup:
+    """One bar per line, as SVG; its parts are side by side with a gap, from a zero line.
+
+    :param words: of a size, for the axis.
+    """
     scale = _Scale.over([0, *(bar.size for bar in bars)])
     rows = []
     for place, bar in enumerate(bars):
@@ -160,7 +172,34 @@ def stacked_bars(title: str, bars: Sequence[Bar], *, is_rupiah: bool) -> Markup:
             right = max(scale.at(size), left + _LEAST_BAR + _GAP)
             drawn.append(_rectangle(left, top, right - left - _GAP, part.colour, part.what))
         rows.append(_row(bar.label, place, joined(drawn), right, bar.figure))
-    return _svg(title, len(bars), scale, rows, is_rupiah=is_rupiah)
+    return _svg(title, len(bars), scale, rows, words)
+
+
+def sparkline(values: Sequence[int], label: str) -> Markup:
+    """Draw values from left to right, from zero up.
+
+    :param label: what it shows, for people who do not see it.
+    """
+    highest = max((*values, 1))
+    step = (_SPARK_WIDTH - 2 * _SPARK_EDGE) / max(1, len(values) - 1)
+    points = [
+        (
+            _SPARK_EDGE + step * place,
+            _SPARK_HEIGHT - _SPARK_EDGE - (_SPARK_HEIGHT - 2 * _SPARK_EDGE) * max(0, value) / highest,
+        )
+        for place, value in enumerate(values)
+    ]
+    path = element("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points))
+    marks = [element("circle", cx=points[-1][0], cy=points[-1][1], r=_SPARK_EDGE)] if points else []
+    return element(
+        "svg",
+        path,
+        *marks,
+        class_="spark",
+        viewBox=f"0 0 {_SPARK_WIDTH} {_SPARK_HEIGHT}",
+        role="img",
+        aria_label=label,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,14 +258,13 @@ def _rectangle(left: float, top: float, width: float, colour: Meaning, what: str
     return rectangle(colour.value, left, top, width, _BAR_HEIGHT, what, rx="1.5")
 
 
-def _svg(title: str, rows: int, scale: _Scale, drawn: Sequence[Markup], *, is_rupiah: bool) -> Markup:
+def _svg(title: str, rows: int, scale: _Scale, drawn: Sequence[Markup], words: Words) -> Markup:
     bottom = _TOP + rows * _ROW_HEIGHT
     axis = []
     for tick in scale.ticks:
         at = scale.at(tick)
         axis.append(line("zero" if tick == 0 else "grid", at, _TOP, at, bottom))
-        words = short_rupiah(tick) if is_rupiah else short_number(tick)
-        axis.append(element("text", words, x=at, y=bottom + 17, text_anchor="middle"))
+        axis.append(element("text", words(tick), x=at, y=bottom + 17, text_anchor="middle"))
     return element(
         "svg",
         *axis,

@@ -1,0 +1,80 @@
+"""The report of a closed day in one language: its sections in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sat_hook.domain.books_events import BreakDecided, DayCertified, DayClosed, DayPrepared
+from sat_hook.presentation.language import Wording
+from sat_hook.presentation.language import marked as _
+from sat_hook.reconciliation import report_words
+from sat_hook.reconciliation.day_figures import DayFigures
+from sat_hook.reconciliation.report_breaks import BreakSections
+from sat_hook.reconciliation.report_deposit import DepositSections
+from sat_hook.reconciliation.report_orders import OrderSections
+from sat_hook.reconciliation.report_parts import Cell, Heading, Opens, Section, Table, person_of
+from sat_hook.reconciliation.versions import Version, VersionEvent
+
+_PREPARED, _APPROVED = _("prepared"), _("approved")
+
+
+def sections_of(figures: DayFigures, versions: Sequence[Version], wording: Wording) -> tuple[Section, ...]:
+    """Return the report's sections.
+
+    :param versions: those of the report up to this one.
+    """
+    deposit, breaks = DepositSections(figures, wording), BreakSections(figures, wording)
+    orders = OrderSections(figures, wording)
+    made = (
+        deposit.saldo(),
+        deposit.top_ups(),
+        deposit.matches(),
+        breaks.breaks(),
+        breaks.largest_breaks(),
+        orders.products(),
+        orders.states(),
+        deposit.controls(),
+        deposit.settlement_files(),
+        breaks.adjustments(),
+        _versions(versions, wording),
+    )
+    return tuple(section for section in made if section is not None)
+
+
+def _versions(versions: Sequence[Version], wording: Wording) -> Section | None:
+    if not versions:
+        return None
+    say = wording.text
+    words = (_("Version"), _("When"), _("Who"), _("What"), _("Log position"))
+    headings = tuple(Heading(say(word), is_number=word in ("Version", "Log position")) for word in words)
+    rows = tuple(
+        (
+            Cell(wording.number(item.number), Opens("version", {"version": str(item.number)})),
+            Cell(wording.time(item.at)),
+            Cell(person_of(item.actor)),
+            Cell(_what(item.event, wording)),
+            Cell(wording.number(item.position)),
+        )
+        for item in versions
+    )
+    note = say(
+        _("Each close, decision and signature makes a version, and leaves those before it as they are.")
+    )
+    return Section(
+        "versions", say(_("Versions and signatures")), tables=(Table(headings, rows),), notes=(note,)
+    )
+
+
+def _what(event: VersionEvent, wording: Wording) -> str:
+    say = wording.text
+    match event:
+        case DayClosed():
+            said = say(_("closed at log position %(position)s, result %(result)s"))
+            return said % {"position": wording.number(event.position), "result": event.result_digest[:16]}
+        case BreakDecided():
+            state = say(report_words.BREAK_STATES[event.state])
+            return say(_("break %(id)s")) % {"id": event.break_id} + f": {state}: {event.reason}"
+        case DayPrepared():
+            return f"{say(_PREPARED)}: {event.note}"
+        case DayCertified():
+            return f"{say(_APPROVED)}: {event.note}"

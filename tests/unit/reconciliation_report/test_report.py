@@ -1,0 +1,254 @@
+"""The report of a closed day: figures and their rows, sections in both languages, the PDF, the charts."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import timedelta
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from sat_hook.domain.order import OrderState
+from sat_hook.presentation.charts import COLOURS, STYLE, Bar, Meaning, Part, Step, stacked_bars, waterfall
+from sat_hook.presentation.language import Language, Wording
+from sat_hook.reconciliation.breaks_file import write_orders
+from sat_hook.reconciliation.day_figures import (
+    TOTALLED,
+    DayFigures,
+    figures_of,
+    from_bytes,
+    grouped_orders,
+    placed,
+    rows_from,
+    to_bytes,
+)
+from sat_hook.reconciliation.figures import headline
+from sat_hook.reconciliation.model import DayClose
+from sat_hook.reconciliation.report_breaks import MAXIMUM_BREAKS
+from sat_hook.reconciliation.report_orders import GROUP_OF
+from sat_hook.reconciliation.report_parts import Section
+from sat_hook.reconciliation.report_pdf import render_pdf
+from sat_hook.reconciliation.report_sections import sections_of
+from tests.pdf_text import pdf_text
+from tests.reconciliation_days import closed_day
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(scope="module")
+def close() -> DayClose:
+    """A day."""
+    return closed_day(150)
+
+
+def figures(close: DayClose) -> DayFigures:
+    """Its figures."""
+    return figures_of(close, grouped_orders(close.orders)[1])
+
+
+def sections(close: DayClose, language: Language = Language.ENGLISH) -> dict[str, Section]:
+    """Its sections, by name."""
+    return {section.name: section for section in sections_of(figures(close), (), Wording(language))}
+
+
+def text_of(section: Section) -> str:
+    """What a person reads of a section."""
+    cells = [f"{cell.text} {cell.under}" for table in section.tables for row in table.rows for cell in row]
+    headings = [heading.text for table in section.tables for heading in table.headings]
+    return " ".join((section.title, *headings, *cells, *section.notes)).replace("\u00a0", " ")
+
+
+def test_groups_have_every_order_once(close: DayClose) -> None:
+    """Their numbers and totals are those of the orders; equal days give equal groups."""
+    orders, groups = grouped_orders(close.orders)
+    assert sorted(orders["request_id"]) == sorted(close.orders["request_id"])
+    assert sum(group.orders for group in groups) == len(close.orders)
+    for name in TOTALLED:
+        assert sum(group.total(name) for group in groups) == int(close.orders[name].sum())
+    mixed = close.orders.sample(frac=1, random_state=3)
+    assert grouped_orders(mixed)[1] == groups
+
+
+def test_a_figure_opens_its_rows(close: DayClose) -> None:
+    """The rows of a group are at its place in the CSV, also with line breaks and quotes in an order's id."""
+    odd = close.orders.copy()
+    odd.loc[3, "order_id"] = 'a "quoted", name\r\nin two lines'
+    orders, groups = grouped_orders(odd)
+    file = io.BytesIO()
+    titles, *sizes = write_orders(orders, file, [group.orders for group in groups])
+    found = 0
+    for group in placed(groups, sizes, titles):
+        rows = [row for row, _ in rows_from(file, group.offset, group.offset + group.size)]
+        assert len(rows) == group.orders
+        assert all(group.product_code in row.decode("utf-8") for row in rows)
+        found += len(rows)
+    assert found == len(odd)
+
+
+def test_stored_figures_are_read_as_they_were(close: DayClose) -> None:
+    """Every member, with its type."""
+    assert from_bytes(to_bytes(figures(close))) == figures(close)
+
+
+@pytest.mark.parametrize("language", Language)
+def test_a_report_says_what_the_day_was(close: DayClose, language: Language) -> None:
+    """Saldo, matches, breaks, products with their margin, files and adjustments, in both languages."""
+    wording, shown = Wording(language), sections(close, language)
+    assert close.saldo is not None
+    told = text_of(shown["saldo"])
+    for line in close.saldo.waterfall:
+        assert wording.rupiah(line.after_rupiah).replace("\u00a0", " ") in told
+    assert "BCA-20261122-1" in text_of(shown["top-ups"])
+    assert len(shown["matches"].tables[0].rows) == 4
+    for item in close.breaks:
+        assert item.what in text_of(shown["largest"])
+        assert item.break_id in text_of(shown["largest"])
+    paid = close.orders[close.orders["state"] == "succeeded"]
+    fee, price = int(paid["partner_fee_rupiah"].sum()), int(paid["charged_rupiah"].sum())
+    total = [cell.text for cell in shown["products"].tables[0].rows[-1]]
+    assert total[1:] == [
+        wording.number(len(close.orders)),
+        wording.number(len(paid)),
+        wording.rupiah(price),
+        wording.rupiah(fee),
+        wording.percent(fee, price),
+    ]
+    assert "settlement-2026-11-22.csv" in text_of(shown["files"])
+    assert "order-900000" in text_of(shown["adjustments"])
+
+
+def test_each_figure_knows_its_rows(close: DayClose) -> None:
+    """Debits open the orders that were debited; a break opens itself."""
+    shown = sections(close)
+    debits = next(row for row in shown["saldo"].tables[0].rows if row[0].text == "Debits")
+    assert debits[1].opens is not None
+    assert (debits[1].opens.kind, debits[1].opens.query) == ("orders", {"term": "debit_rupiah"})
+    first = shown["largest"].tables[0].rows[0][0]
+    assert first.opens is not None
+    assert first.opens.kind == "break"
+    for row in shown["states"].tables[0].rows[:-1]:
+        assert row[1].opens is not None
+
+
+def test_a_chart_stands_beside_the_table_of_its_figures(close: DayClose) -> None:
+    """So nothing is told by a colour alone; each bar has its figure, each colour its word."""
+    for section in sections(close).values():
+        if section.charts:
+            assert section.tables
+    assert {meaning for section in sections(close).values() for chart in section.charts
+            for meaning, _ in chart.legend} <= set(COLOURS)  # fmt: skip
+
+
+def test_a_day_without_observation_says_so(close: DayClose) -> None:
+    """No saldo to compare is told, not passed over."""
+    blind = replace(close, breaks=(), saldo=None)
+    assert "not observed" in text_of(sections(blind)["saldo"])
+    assert not headline(figures(blind)).is_clean
+
+
+def test_a_large_day_stays_a_page(close: DayClose) -> None:
+    """Breaks and products are limited, and the report says how many there are."""
+    breaks = tuple(replace(close.breaks[0], break_id=f"K{number:015d}") for number in range(700))
+    orders = pd.concat([close.orders] * 3, ignore_index=True)
+    orders["product_code"] = pd.Categorical([f"product-{number}" for number in range(len(orders))])
+    shown = sections(replace(close, breaks=breaks, orders=orders))
+    assert len(shown["largest"].tables[0].rows) == MAXIMUM_BREAKS
+    assert "The largest 100 of 700" in text_of(shown["largest"])
+    assert "The 200 largest of 450 products" in text_of(shown["products"])
+
+
+def test_every_state_has_a_colour() -> None:
+    """A new state of an order needs a place in the chart."""
+    assert set(GROUP_OF) == {state.value for state in OrderState}
+
+
+@pytest.mark.parametrize("language", Language)
+def test_the_pdf_has_the_sections_and_the_ids(close: DayClose, language: Language) -> None:
+    """On A4; account, day and log position on each sheet; places for two signatures; the same bytes again."""
+    content = render_pdf(figures(close), (), language)
+    assert content == render_pdf(figures(closed_day(150)), (), language)
+    assert b"/MediaBox [0 0 595.28 841.89]" in content
+    text = pdf_text(content)
+    for section in sections(close, language).values():
+        assert section.title.split(",")[0] in text
+    position = {Language.INDONESIAN: "posisi log 9001", Language.ENGLISH: "log position 9001"}[language]
+    assert f"demo \xb7 2026-11-22 \xb7 {position}" in text
+    assert text.count("_" * 40) == 2
+    for item in close.breaks:
+        assert item.break_id in text
+
+
+def test_any_letters_make_a_pdf(close: DayClose) -> None:
+    """Those that its fonts lack become question marks."""
+    breaks = (replace(close.breaks[0], what="支払い − “ok” ½"), *close.breaks[1:])
+    assert "??? - ?ok? \xbd" in pdf_text(
+        render_pdf(figures(replace(close, breaks=breaks)), (), Language.ENGLISH)
+    )
+
+
+def test_an_older_break_is_aged_by_the_day(close: DayClose) -> None:
+    """The age is that on the closed day, whatever today is."""
+    old = replace(close.breaks[0], first_seen=close.day - timedelta(days=40))
+    rows = sections(replace(close, breaks=(old,)))["breaks"].tables[0].rows
+    assert [cell.text for cell in rows[0][1:5]] == ["0", "0", "0", "1"]
+
+
+def test_charts_follow_the_theme() -> None:
+    """Each colour has a light and a dark form, chosen by the reader or by the system."""
+    for name, colour in COLOURS.items():
+        assert f"--{name}:{colour.light};" in STYLE
+        assert STYLE.count(f"--{name}:{colour.dark};") >= 2
+
+
+def test_a_waterfall_ends_where_the_next_step_begins() -> None:
+    """Steps hang together; bars go from zero; a saldo below zero has its zero line inside."""
+    chart = ElementTree.fromstring(
+        waterfall(
+            "t",
+            [
+                Step("a", 0, 100, "100", Meaning.TOTAL),
+                Step("b", 100, -50, "−150", Meaning.DECREASE),
+                Step("c", 0, -50, "−50", Meaning.TOTAL),
+            ],
+            str,
+        )
+    )
+    bars = [(float(r.attrib["x"]), float(r.attrib["width"])) for r in chart.iter(f"{SVG}rect")]
+    zero = next(
+        float(line.attrib["x1"]) for line in chart.iter(f"{SVG}line") if line.attrib["class"] == "zero"
+    )
+    assert bars[0][0] == pytest.approx(zero, abs=0.1)
+    assert bars[1][0] + bars[1][1] == pytest.approx(bars[0][0] + bars[0][1], abs=0.1)
+    assert bars[2][0] == pytest.approx(bars[1][0], abs=0.1)
+    assert bars[2][0] + bars[2][1] == pytest.approx(zero, abs=0.1)
+    assert bars[1][1] / bars[0][1] == pytest.approx(1.5, abs=0.01)
+
+
+def test_what_is_not_nothing_is_seen() -> None:
+    """A rupiah beside a billion has a bar; nothing has none."""
+    chart = ElementTree.fromstring(
+        stacked_bars(
+            "t",
+            [
+                Bar("big", (Part(10**9, Meaning.SUCCEEDED, "big"),), "1 bn"),
+                Bar("small", (Part(0, Meaning.SUCCEEDED, "none"), Part(1, Meaning.FAILED, "one")), "1"),
+            ],
+            str,
+        )
+    )
+    bars = list(chart.iter(f"{SVG}rect"))
+    assert [bar.attrib["class"] for bar in bars] == ["c-succeeded", "c-failed"]
+    assert float(bars[1].attrib["width"]) >= 2
+
+
+@pytest.mark.parametrize("amounts", [[0], [0, 0], [1], [-3, -1], [10**15], [7, -(10**12)]])
+def test_any_amounts_make_a_chart(amounts: list[int]) -> None:
+    """Nothing, one rupiah, debts and fortunes: a zero line, at most a dozen ticks, and well-formed."""
+    wording = Wording(Language.INDONESIAN)
+    steps = [Step("s", 0, amount, wording.rupiah(amount), Meaning.TOTAL) for amount in amounts]
+    chart = ElementTree.fromstring(waterfall("<t>&", steps, wording.short_rupiah))
+    lines = [line.attrib["class"] for line in chart.iter(f"{SVG}line")]
+    assert lines.count("zero") == 1
+    assert lines.count("grid") <= 12
