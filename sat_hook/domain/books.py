@@ -63,6 +63,7 @@ class AccountBooks:
     version: int = 0
     observations: list[Entry[happened.DepositObserved]] = field(default_factory=list)
     top_ups: list[Entry[happened.TopUpRecorded]] = field(default_factory=list)
+    """Recorded top-ups, and the reversals among them with negative amounts."""
     settlements: list[PostedSettlement] = field(default_factory=list)
     set_aside: dict[str, Entry[happened.SettlementSetAside]] = field(default_factory=dict)
     """Files that are set aside and do not count, by name."""
@@ -86,6 +87,14 @@ class AccountBooks:
     """The preparers' signatures, by day."""
     certified: dict[date, Entry[happened.DayCertified]] = field(default_factory=dict)
     """The approvers' signatures, by day: the day is frozen."""
+
+    def find_top_up(self, reference: str) -> Entry[happened.TopUpRecorded] | None:
+        """The top-up of a reference that was not reversed. Banks write references in capitals, people do not
+        always do so.
+        """
+        key = reference.casefold()
+        of_reference = [entry for entry in self.top_ups if entry.event.reference.casefold() == key]
+        return of_reference[-1] if of_reference and of_reference[-1].event.amount_rupiah > 0 else None
 
     def before(self, day: date) -> PostedClose | None:
         """The close of the last closed day before ``day``."""
@@ -210,6 +219,8 @@ def _post(books: AccountBooks, event: happened.BooksEvent, posted: Posted) -> No
             books.observations.append(Entry(event, posted))
         case happened.TopUpRecorded():
             books.top_ups.append(Entry(event, posted))
+        case happened.TopUpReversed():
+            books.top_ups.append(Entry(event.counter_entry(), posted))
         case happened.SettlementImported():
             _take_in(books, PostedSettlement(event, posted))
         case legacy.SettlementImported():

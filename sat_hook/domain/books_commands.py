@@ -26,6 +26,14 @@ class RecordTopUp:
 
 
 @dataclass(frozen=True, slots=True)
+class ReverseTopUp:
+    """Take back a wrong top-up by a second entry."""
+
+    reference: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReplaceSettlements:
     """Register a settlement file that replaces the files of its day with these digests."""
 
@@ -125,6 +133,7 @@ class CertifyDay:
 BooksCommand = (
     Record
     | RecordTopUp
+    | ReverseTopUp
     | ReplaceSettlements
     | ClearSettlement
     | ChooseSettlement

@@ -58,6 +58,8 @@ def decide_books(books: AccountBooks, command: asked.BooksCommand) -> Decision:
             return _record_observation(books, observed)
         case asked.RecordTopUp(recorded=recorded, now=now):
             return _record_top_up(books, recorded, now)
+        case asked.ReverseTopUp():
+            return _reverse_top_up(books, command)
         case Record(event=happened.SettlementImported() as imported):
             return settlement_files.record_settlement(books, imported)
         case asked.ReplaceSettlements(imported=imported, rivals=rivals):
@@ -102,20 +104,34 @@ def _record_top_up(books: AccountBooks, event: happened.TopUpRecorded, now: date
         return _wrong(
             f"credited at: found {event.credited_at.isoformat()}; expected a moment that has passed"
         )
-    for known in books.top_ups:
-        # Banks write references in capitals; people do not always do so.
-        if known.event.reference.casefold() == event.reference.casefold():
-            same = (known.event.amount_rupiah, known.event.credited_at) == (
-                event.amount_rupiah,
-                event.credited_at,
-            )
-            if same:
-                return refuse(RefusalReason.ALREADY_SO, event.reference)
-            return _wrong(
-                f"reference {event.reference!r}: found a top-up of {rupiah(known.event.amount_rupiah)} "
-                f"recorded by {known.posted.actor}; expected another reference"
-            )
-    return (event,)
+    known = books.find_top_up(event.reference)
+    if known is None:
+        return (event,)
+    if (known.event.amount_rupiah, known.event.credited_at) == (event.amount_rupiah, event.credited_at):
+        return refuse(RefusalReason.ALREADY_SO, event.reference)
+    return _wrong(
+        f"reference {event.reference!r}: found a top-up of {rupiah(known.event.amount_rupiah)} recorded by "
+        f"{known.posted.actor}; expected another reference"
+    )
+
+
+def _reverse_top_up(books: AccountBooks, command: asked.ReverseTopUp) -> Decision:
+    """Take back a top-up. One that was taken back stays so."""
+    known = books.find_top_up(command.reference)
+    if known is not None:
+        return (
+            happened.TopUpReversed(
+                account=books.account,
+                reference=known.event.reference,
+                amount_rupiah=known.event.amount_rupiah,
+                credited_at=known.event.credited_at,
+                reason=command.reason,
+            ),
+        )
+    key = command.reference.casefold()
+    if any(entry.event.reference.casefold() == key for entry in books.top_ups):
+        return refuse(RefusalReason.ALREADY_SO, command.reference)
+    return _wrong(f"reference {command.reference!r}: found no top-up of account {books.account!r}")
 
 
 def _record_close(books: AccountBooks, command: asked.RecordClose) -> Decision:

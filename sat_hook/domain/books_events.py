@@ -43,6 +43,29 @@ class TopUpRecorded(BooksEvent):
 
 
 @register
+class TopUpReversed(BooksEvent):
+    """A person reversed a wrong top-up: this second entry takes it back, and the first one stays in the log.
+
+    The amount and the moment are those of the reversed entry. Its reference may be recorded again.
+    """
+
+    reference: str
+    amount_rupiah: int
+    credited_at: AwareDatetime
+    reason: str
+
+    def counter_entry(self) -> TopUpRecorded:
+        """The entry that takes the top-up back: the same with a negative amount."""
+        return TopUpRecorded(
+            account=self.account,
+            reference=self.reference,
+            amount_rupiah=-self.amount_rupiah,
+            credited_at=self.credited_at,
+            note=self.reason,
+        )
+
+
+@register
 class SettlementImported(BooksEvent):
     """A settlement file of the provider was stored under its digest.
 

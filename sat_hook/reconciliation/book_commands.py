@@ -11,6 +11,7 @@ from sat_hook.domain.books_commands import (
     DecideBreaks,
     PrepareDay,
     RecordTopUp,
+    ReverseTopUp,
     Seen,
 )
 from sat_hook.domain.books_events import TopUpRecorded
@@ -64,6 +65,16 @@ def top_up(
         note=note,
     )
     return bool(keeper.post(account, RecordTopUp(event, keeper.clock.now()), provenance))
+
+
+def reverse_top_up(
+    keeper: BookKeeper, account: str, reference: str, reason: str, provenance: Provenance
+) -> bool:
+    """Take back a wrong top-up by a second entry. Returns False when it was taken back already.
+
+    :raises BooksRefusedError: no top-up has this reference.
+    """
+    return bool(keeper.post(account, ReverseTopUp(" ".join(reference.split()), reason), provenance))
 
 
 def settle_break(

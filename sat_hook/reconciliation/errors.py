@@ -34,6 +34,12 @@ class SettlementRefusedError(ReconciliationError):
     is_worth_a_retry = False
 
 
+class StatementRefusedError(ReconciliationError):
+    """A bank's statement cannot be read; the text says file, found and expected."""
+
+    is_worth_a_retry = False
+
+
 class SettlementLostError(SettlementRefusedError):
     """The stored copy of an imported file can no longer be read."""
 

@@ -17,6 +17,7 @@ from sat_hook.web.api import (
     drafts,
     exports,
     orders,
+    top_ups,
 )
 from sat_hook.web.api.documented import describe_api
 from sat_hook.web.api.idempotency import remember_requests
@@ -28,6 +29,7 @@ from sat_hook.web.console import days as day_pages
 from sat_hook.web.console import decisions as decision_pages
 from sat_hook.web.console import deliveries, home, new_batch, products, runs
 from sat_hook.web.console import orders as order_pages
+from sat_hook.web.console import top_ups as top_up_pages
 from sat_hook.web.console.site import PREFIX, mount_files, show_errors_as_pages
 from sat_hook.web.errors import PROBLEMS, answer_errors
 from sat_hook.web.host import Host
@@ -65,6 +67,7 @@ def create_app(host: Host) -> FastAPI:
         days.router,
         breaks.router,
         business_days.router,
+        top_ups.router,
         exports.router,
     ):
         app.include_router(router, prefix="/v1")
@@ -81,6 +84,7 @@ def create_app(host: Host) -> FastAPI:
         products.router,
         break_pages.router,
         day_pages.router,
+        top_up_pages.router,
         runs.router,
     ):
         app.include_router(page, prefix=PREFIX, include_in_schema=False)

@@ -30,7 +30,13 @@ from sat_hook.pipeline.account_rules import (
 )
 from sat_hook.pipeline.errors import RunRefusedError
 from sat_hook.pipeline.rule_changes import confirm_rules, decline_rules, propose_rules
-from sat_hook.reconciliation.book_commands import certify, choose_file, prepare, settle_break
+from sat_hook.reconciliation.book_commands import (
+    certify,
+    choose_file,
+    prepare,
+    reverse_top_up,
+    settle_break,
+)
 from sat_hook.store.prices import PriceHistory
 from tests.golden.stories import story
 from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted
@@ -96,6 +102,21 @@ def break_worked_on(line: Line) -> None:
     day.keeper.post("books", DecideBreaks((first, second), BreakState.EXPLAINED, "they correct it"), PREPARER)
     day.keeper.post("books", DecideBreaks((second,), BreakState.WRITTEN_OFF, "too small"), PREPARER)
     day.keeper.post("books", AssignBreaks((first,), ""), by)
+    day.close()
+
+
+@story("A wrong top-up, taken back by a second entry and recorded as it should be; the day is closed between")
+def top_up_reversed(line: Line) -> None:
+    """The day is closed once more: it counts the last entry of the reference."""
+    day = Office(line.store, Path(), "books", kept=line.spool)
+    day.ordinary_day()
+    day.top_up(10_000_000)
+    day.net_rupiah += 1_000_000
+    day.observe(CLOSES + SECOND)
+    day.settle(*day.usual_rows())
+    day.close()
+    reverse_top_up(day.keeper, "books", "bca-1", "a zero too many", PREPARER)
+    day.top_up(1_000_000)
     day.close()
 
 

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from pydantic import Field
 
 from sat_hook.application.breaks import BreakAct
+from sat_hook.application.top_ups import OfferedTopUp
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.reconciliation.suggestions import SuggestionKind
 from sat_hook.web.api.models import Document, Order, Page
@@ -178,3 +179,92 @@ class Decided(Document):
     """How many breaks were changed."""
 
     breaks: int
+
+
+class Rise(Document):
+    """A rise of the deposit that our own orders do not explain."""
+
+    rupiah: int
+    since: datetime
+    observed_at: datetime
+
+
+class RiseOfAccount(Rise):
+    """A rise of the deposit of an account."""
+
+    account: str
+
+
+class TopUp(Document):
+    """A recorded top-up; ``reversed_by`` is null while it counts."""
+
+    account: str
+    reference: str
+    rupiah: int
+    credited_at: datetime
+    note: str
+    recorded_by: str
+    recorded_at: datetime
+    position: int
+    rise: Rise | None
+    reversed_by: str | None
+    reversed_at: datetime | None
+    reversal_reason: str
+
+
+class TopUpPage(Page[TopUp]):
+    """A page of top-ups, and rises that have none."""
+
+    rises: tuple[RiseOfAccount, ...]
+
+
+class StatementLine(Document):
+    """A movement of the bank account that may be a top-up. ``rupiah`` is negative when money left it."""
+
+    number: int
+    day: date
+    rupiah: int
+    reference: str
+    text: str
+    credited_at: datetime
+    rise: Rise | None
+    is_known: bool
+
+
+class LineTrouble(Document):
+    """A line that cannot be read."""
+
+    number: int
+    what: str
+
+
+class Statement(Document):
+    """A bank's statement beside what is recorded."""
+
+    account: str
+    kind: str
+    offered: tuple[StatementLine, ...]
+    troubles: tuple[LineTrouble, ...]
+
+
+class RecordedTopUps(Document):
+    """What became of several top-ups, by reference; refused ones with the reason."""
+
+    new: tuple[str, ...]
+    known: tuple[str, ...]
+    refused: tuple[tuple[str, str], ...]
+
+
+def offered_of(offered: OfferedTopUp) -> StatementLine:
+    """A line of a statement as a document."""
+    line = offered.line
+    return StatementLine(
+        number=line.number,
+        day=line.day,
+        rupiah=line.rupiah,
+        reference=line.reference,
+        text=line.text,
+        credited_at=offered.credited_at,
+        rise=None if offered.rise is None else Rise.model_validate(offered.rise),
+        is_known=offered.is_known,
+    )

@@ -264,6 +264,22 @@ ACTS: dict[str, tuple[Request, str]] = {
         )
         for decision, name in BREAKS.items()
     },
+    "/topups": (
+        plain(
+            "/topups?account=x",
+            json={
+                **REASON,
+                "items": [
+                    {"reference": "bank 2", "amount_rupiah": 5, "credited_at": "2026-11-01T08:00:00+07:00"}
+                ],
+            },
+        ),
+        "TopUpRecorded",
+    ),
+    "/topups/reverse": (
+        plain("/topups/reverse?account=x", json={**REASON, "reference": "bank 1"}),
+        "TopUpReversed",
+    ),
     "/breaks/assign": (
         plain("/breaks/assign", json={"break_ids": [BREAKS["explain"]], "assignee": "rudi"}),
         "BreakAssigned",
@@ -313,6 +329,7 @@ ELSEWHERE = {
     "/approvals/{batch_id}/reject",
     # Its preview has the digest: tests/integration/reconciliation/test_breaks.py
     "/breaks/preview",
+    "/topups/statement",  # looks only
     "/breaks/decide",
     "/books/{account}/days/{day}/settlement",  # needs two files: tests/integration/reconciliation
     "/days/{account}/{day}/close",  # starts a run: tests/integration/reconciliation/test_days.py
@@ -374,6 +391,7 @@ ANY_BODY = {
     "break_ids": [BREAKS["explain"]],
     "assignee": "rudi",
     "days": [{"day": DAY, "result_digest": "0" * 64, "seen_position": 1}],
+    "items": [{"reference": "b", "amount_rupiah": 1, "credited_at": "2026-11-01T08:00:00+07:00"}],
 }
 
 
