@@ -103,6 +103,10 @@ class FakeRuns:
         del dag_id
         return [RunTask(*task) for task in self.tasks_of.get(run_id, {}).items()]
 
+    def under_way(self, dag_id: str) -> list[Run]:
+        """Those that have not ended."""
+        return [run for run in self.started.values() if run.dag_id == dag_id and not run.state.is_final]
+
     def cancel(self, dag_id: str, run_id: str) -> None:
         """It has failed then, as in Airflow."""
         self.started[run_id] = self.started[run_id]._replace(dag_id=dag_id, state=RunState.FAILED)

@@ -75,7 +75,7 @@ class Approvals:
     def waiting(self, person: Person) -> tuple[WaitingApproval, ...]:
         """The batches that wait for an approval, the longest wait first."""
         person.require(Right.VIEW)
-        found = [one for one in self._batches().quoted_batches() if awaits_approval(one.batch)]
+        found = [one for one in self._batches().open_batches() if awaits_approval(one.batch)]
         rows = self._rows(found, person)
         return tuple(sorted(rows, key=lambda row: (row.asked_at or row.submitted_at, row.batch_id)))
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from sat_hook.application.batch_standing import awaits_approval
+from sat_hook.application.batch_starts import last_run_of
 from sat_hook.application.installation import AccountNames, Installation, names_of
+from sat_hook.application.runs import BATCH_DAG, MAXIMUM_UNDER_WAY, Runs, RunsError
 from sat_hook.domain.account import AccountPaused, AccountStanding, new_account
+from sat_hook.domain.alerts import Alert
+from sat_hook.domain.batch import BatchState
 from sat_hook.domain.batch_events import ApprovalRequested
 from sat_hook.domain.business_day import business_day, midnight
 from sat_hook.domain.event_record import StreamId, StreamKind
@@ -21,11 +25,17 @@ from sat_hook.domain.order import OrderState
 from sat_hook.domain.people import user_named
 from sat_hook.pipeline.rules_page import rules_as_shown
 from sat_hook.store.account_lists import AccountLists, SaldoPoint
-from sat_hook.store.batch_lists import BatchLists, FoundBatch
+from sat_hook.store.alerts import AlertBook
+from sat_hook.store.batch_lists import BatchCounts, BatchLists, FoundBatch
 from sat_hook.store.database import Database
 from sat_hook.store.funds import PostgresFunds
 from sat_hook.store.log import last_events
 from sat_hook.store.order_lists import OrderLists
+
+MAXIMUM_ALERTS = 200
+"""The newest alerts of all accounts, of which an account shows its own."""
+MAXIMUM_STOPPED = 20
+"""Batches of which the last run is looked up in Airflow."""
 
 
 class NeedKind(StrEnum):
@@ -35,6 +45,7 @@ class NeedKind(StrEnum):
     HELD = "held"
     ESCALATED = "escalated"
     SHORT_OF_FUNDS = "short_of_funds"
+    STOPPED = "stopped"
     PAUSED = "paused"
     ALERTS = "alerts"
 
@@ -45,7 +56,7 @@ class NeedRow:
 
     :param count: batches, orders, accounts or alerts.
     :param since: since when the oldest of them.
-    :param batch_ids: the batches, for approvals and funds; the oldest first.
+    :param batch_ids: the batches, for approvals, funds, and those that stopped; the oldest first.
     :param missing_rupiah: what the deposit lacks for them, for funds.
     :param code: the kind of the alerts, for alerts.
     """
@@ -117,11 +128,14 @@ class KeyRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountDetails:
-    """An account with its rules in force and their origins, and its keys."""
+    """An account with its rules in force and their origins, its keys, and its newest alerts that reached no
+    person.
+    """
 
     row: AccountRow
     rules: Mapping[str, Any]
     keys: tuple[KeyRow, ...]
+    alerts: tuple[Alert, ...]
 
 
 class AccountFunds(NamedTuple):
@@ -151,25 +165,33 @@ def funds_of(installation: Installation, account: str) -> AccountFunds:
     )
 
 
-def needs(installation: Installation) -> tuple[NeedRow, ...]:
-    """What needs a person, by kind and account; what nothing needs is left out."""
-    order = list(NeedKind)
-    database = installation.store().database
-    rows = [*_batches_in_need(installation), *_orders_in_need(database), *_accounts_in_need(database)]
+def needs(installation: Installation, runs: Runs) -> tuple[NeedRow, ...]:
+    """What needs a person, by kind and account; what nothing needs is left out.
+
+    :param runs: of the person. Where Airflow does not answer about them, no batch counts as stopped.
+    """
+    order, database = list(NeedKind), installation.store().database
+    lists = BatchLists(database)
+    found = sorted(lists.open_batches(), key=lambda one: one.submitted_at)
+    awaiting = [one for one in found if awaits_approval(one.batch)]
+    going_on = [
+        one
+        for one in found
+        if not awaits_approval(one.batch) and one.batch.withdrawn is None and one.batch.rejecter is None
+    ]
+    counts = lists.counts([one.batch.batch_id for one in going_on])
+    rows = [
+        *_approvals_in_need(database, awaiting),
+        *_batches_short_of_funds(installation, going_on, counts),
+        *_stopped_batches(installation, going_on, counts, runs),
+        *_orders_in_need(database),
+        *_accounts_in_need(database),
+    ]
     return tuple(sorted(rows, key=lambda row: (order.index(row.kind), row.account, row.code or "")))
 
 
-def _batches_in_need(installation: Installation) -> Iterator[NeedRow]:
-    database = installation.store().database
-    lists = BatchLists(database)
-    quoted = sorted(lists.quoted_batches(), key=lambda found: found.submitted_at)
-    awaiting, unpaid = defaultdict(list), defaultdict(list)
-    for found in quoted:
-        if awaits_approval(found.batch):
-            awaiting[found.batch.account].append(found)
-        elif found.batch.withdrawn is None and found.batch.rejecter is None:
-            unpaid[found.batch.account].append(found)
-    for account, batches in awaiting.items():
+def _approvals_in_need(database: Database, awaiting: Sequence[FoundBatch]) -> Iterator[NeedRow]:
+    for account, batches in _by_account(awaiting).items():
         asked = last_events(
             database,
             [StreamId(StreamKind.BATCH, found.batch.batch_id) for found in batches],
@@ -182,8 +204,13 @@ def _batches_in_need(installation: Installation) -> Iterator[NeedRow]:
             since=min((event.at for event in asked.values()), default=None),
             batch_ids=_ids(batches),
         )
-    for account, batches in unpaid.items():
-        counts = lists.counts([found.batch.batch_id for found in batches])
+
+
+def _batches_short_of_funds(
+    installation: Installation, going_on: Sequence[FoundBatch], counts: Mapping[str, BatchCounts]
+) -> Iterator[NeedRow]:
+    quoted = [found for found in going_on if found.batch.state is BatchState.QUOTED]
+    for account, batches in _by_account(quoted).items():
         free = funds_of(installation, account).free_rupiah
         if free is None:
             continue
@@ -198,6 +225,55 @@ def _batches_in_need(installation: Installation) -> Iterator[NeedRow]:
                 batch_ids=_ids(short),
                 missing_rupiah=wanted - max(0, free),
             )
+
+
+def _stopped_batches(
+    installation: Installation,
+    going_on: Sequence[FoundBatch],
+    counts: Mapping[str, BatchCounts],
+    runs: Runs,
+) -> Iterator[NeedRow]:
+    """Batches with orders to send, of which the last run has ended: it failed, or a person released orders
+    afterwards.
+    """
+    try:
+        under_way = runs.under_way(BATCH_DAG)
+        if len(under_way) >= MAXIMUM_UNDER_WAY:
+            return  # more may be under way, so none is called stopped
+        at_work = {run.conf.get("batch_id") for run in under_way}
+        idle = [
+            found
+            for found in going_on
+            if found.batch.batch_id not in at_work and _has_more_to_send(found, counts[found.batch.batch_id])
+        ]
+        last = [
+            (found, last_run_of(installation.store(), found.batch.batch_id, runs))
+            for found in idle[:MAXIMUM_STOPPED]
+        ]
+    except RunsError:
+        return
+    stopped = [found for found, run in last if run is not None and run.state.is_final]
+    for account, batches in _by_account(stopped).items():
+        yield NeedRow(
+            kind=NeedKind.STOPPED,
+            account=account,
+            count=len(batches),
+            since=batches[0].submitted_at,
+            batch_ids=_ids(batches),
+        )
+
+
+def _has_more_to_send(found: FoundBatch, counts: BatchCounts) -> bool:
+    if found.batch.state is BatchState.SUBMITTED:
+        return True
+    return any(count.state in (OrderState.RECEIVED, OrderState.QUOTED) for count in counts.states)
+
+
+def _by_account(batches: Sequence[FoundBatch]) -> dict[str, list[FoundBatch]]:
+    found = defaultdict(list)
+    for one in batches:
+        found[one.batch.account].append(one)
+    return found
 
 
 def _ids(batches: list[FoundBatch]) -> tuple[str, ...]:
@@ -285,6 +361,11 @@ def account_details(installation: Installation, named: str) -> AccountDetails:
                 KeyRow(use="verifies_statuses", fingerprint=key, last_used_at=used.get(key))
                 for key in verifying
             ),
+        ),
+        alerts=tuple(
+            told.alert
+            for told in AlertBook(events.database).recent(MAXIMUM_ALERTS)
+            if told.alert.account == names.account and not told.was_told
         ),
     )
 

@@ -24,17 +24,19 @@ class BatchStep(StrEnum):
     READ = "read"
     CHECKED = "checked"
     QUOTED = "quoted"
+    GUARDED = "guarded"
     APPROVED = "approved"
     RESERVED = "reserved"
     COMPLETED = "completed"
     RESULTS = "results"
 
 
-_STEP_OF: Mapping[str, BatchStep] = {
+STEP_OF: Mapping[str, BatchStep] = {
     "BatchSubmitted": BatchStep.SUBMITTED,
     "BatchReceived": BatchStep.READ,
     "BatchValidated": BatchStep.CHECKED,
     "BatchQuoted": BatchStep.QUOTED,
+    "BatchGuarded": BatchStep.GUARDED,
     "BatchApproved": BatchStep.APPROVED,
     "FundsReserved": BatchStep.RESERVED,
     "BatchCompleted": BatchStep.COMPLETED,
@@ -44,11 +46,15 @@ _STEP_OF: Mapping[str, BatchStep] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """What a person or a service did with a batch, and why."""
+    """What a person or a service did with a batch, and why.
+
+    :param code: a short name for the reason, where it has one.
+    """
 
     at: datetime
     actor: str
     reason: str | None
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +108,9 @@ class BatchDetails:
     :param digest: of the submitted bytes (SHA-256).
     :param steps: when each step was done last.
     :param needs: the rows that need a person, by reason.
+    :param pays_again: the earlier batch whose failed orders it pays again, if it is such a batch.
+    :param paid_again_by: the batches that pay its failed orders again, the first submitted first.
+    :param pause_reason: why nothing is sent from its account; None while it is not paused.
     :param history: its events, but for those that only say which rows were taken in.
     """
 
@@ -112,6 +121,9 @@ class BatchDetails:
     steps: Mapping[BatchStep, datetime]
     needs: tuple[Need, ...]
     progress: BatchProgress
+    pays_again: BatchRow | None
+    paid_again_by: tuple[BatchRow, ...]
+    pause_reason: str | None
     approval: BatchApproval | None
     runs: tuple[BatchRunRow, ...]
     result: BatchResult | None
@@ -120,12 +132,20 @@ class BatchDetails:
     history: tuple[HistoryEntry, ...]
 
 
-def batch_details(row: BatchRow, progress: BatchProgress, events: Sequence[RecordedEvent]) -> BatchDetails:
+def batch_details(
+    row: BatchRow,
+    progress: BatchProgress,
+    events: Sequence[RecordedEvent],
+    *,
+    pays_again: BatchRow | None = None,
+    paid_again_by: Sequence[BatchRow] = (),
+    pause_reason: str | None = None,
+) -> BatchDetails:
     """What the events of a batch say of it."""
     batch = progress.batch
     history = history_of(events)
     last = {entry.kind: entry for entry in history}
-    done = ((_STEP_OF[entry.kind], entry.at) for entry in history if entry.kind in _STEP_OF)
+    done = ((STEP_OF[entry.kind], entry.at) for entry in history if entry.kind in STEP_OF)
     return BatchDetails(
         row=row,
         source=batch.source.value,
@@ -134,6 +154,9 @@ def batch_details(row: BatchRow, progress: BatchProgress, events: Sequence[Recor
         steps=dict(sorted(dict(done).items(), key=lambda step: list(BatchStep).index(step[0]))),
         needs=progress.needs,
         progress=progress,
+        pays_again=pays_again,
+        paid_again_by=tuple(paid_again_by),
+        pause_reason=pause_reason,
         approval=_approval(batch, last),
         runs=tuple(_run(entry) for entry in history if entry.kind in ("BatchRunStarted", "BatchRunRefused")),
         result=_result(last.get("BatchResultsWritten")),
@@ -190,5 +213,8 @@ def _decided(entry: HistoryEntry | None, member: str) -> Decided | None:
     if entry is None:
         return None
     return Decided(
-        at=entry.at, actor=user_named(entry.actor) or entry.actor, reason=entry.parameters.get(member)
+        at=entry.at,
+        actor=user_named(entry.actor) or entry.actor,
+        reason=entry.parameters.get(member),
+        code=entry.parameters.get("code"),
     )

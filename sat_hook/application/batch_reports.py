@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sat_hook.application.installation import Installation
+from sat_hook.application.order_exports import record_export
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.clients.clock import SystemClock
+from sat_hook.domain.account import ExportedContent, OrdersExported
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.masking import masked_words
@@ -69,6 +71,8 @@ class BatchReports:
     def results(self, batch_id: str, position: int | None, person: Person) -> ResultFile:
         """The result file as of a log position, or as of now without one. It holds no goods.
 
+        That the person takes it is recorded first.
+
         :raises BatchNotFoundError: there was no such batch at that position.
         :raises UnsettledPositionError: the log is not settled up to there.
         :raises RightMissingError: the person may not see customers' numbers, which the file holds.
@@ -76,7 +80,17 @@ class BatchReports:
         person.require(Right.VIEW_NUMBERS)
         store = self.installation.store()
         past = as_of_now(store) if position is None else as_of_position(store, position)
-        return render_results(past, self.installation.submissions(), batch_id)
+        file = render_results(past, self.installation.submissions(), batch_id)
+        exported = OrdersExported(
+            account=file.summary.batch.account,
+            content=ExportedContent.RESULTS,
+            batch_id=batch_id,
+            criteria={} if position is None else {"position": str(position)},
+            file_format="csv",
+            rows=file.rows,
+        )
+        record_export(self.installation, exported, person)
+        return file
 
     def progress(self, batch_id: str, person: Person) -> BatchProgress:
         """The batch's progress.

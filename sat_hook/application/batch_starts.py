@@ -17,6 +17,7 @@ from sat_hook.domain.batch_events import ShortFundsPolicy
 from sat_hook.domain.errors import StepError
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.store.clock import shared_clock
+from sat_hook.store.postgres import PostgresEventStore
 
 
 class StartRefusedError(StepError):
@@ -114,6 +115,17 @@ class BatchStarts:
         person.require(Right.VIEW)
         return _first_of(batch_id, runs)
 
+    def last_run(self, batch_id: str, person: Person, runs: Runs) -> Run | None:
+        """The run of a batch that has not ended, which may begin later, else its last one; None when none was
+        started.
+        """
+        person.require(Right.VIEW)
+        first = _first_of(batch_id, runs)
+        if first is not None and not first.state.is_final:
+            return first
+        at_work = (run for run in runs.under_way(BATCH_DAG) if run.conf.get("batch_id") == batch_id)
+        return next(at_work, None) or last_run_of(self.installation.store(), batch_id, runs) or first
+
     def batch_of_run(self, dag_id: str, run_id: str, person: Person, runs: Runs) -> str | None:
         """The batch that a run works on: by its parameters, else by the log; None without one."""
         person.require(Right.VIEW)
@@ -126,6 +138,15 @@ class BatchStarts:
     def _conf(self, batch_id: str) -> dict[str, Any]:
         batch = load_batch(self.installation.store(), batch_id)
         return {"batch_id": batch_id, "account": self.installation.accounts.connection_of(batch.account)}
+
+
+def last_run_of(store: PostgresEventStore, batch_id: str, runs: Runs) -> Run | None:
+    """The last run that the log has of a batch, else its first run in Airflow; None when none was started."""
+    started = store.last_run(batch_id)
+    if started is None:
+        return _first_of(batch_id, runs)
+    dag_id, _, run_id = started.partition("/")
+    return runs.find(dag_id, run_id)
 
 
 def first_run_of(batch_id: str) -> str:

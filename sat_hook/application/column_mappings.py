@@ -55,7 +55,11 @@ class ColumnMappings:
             raise OrderFileError("bad_mapping", "found a name that cannot be one; expected one line of text")
         saved = {one.name for one in self._store.mappings(draft.account)}
         if name not in saved and len(saved) >= MAXIMUM_MAPPINGS:
-            raise OrderFileError("too_many_mappings", f"found {len(saved)} mappings; expected fewer")
+            raise OrderFileError(
+                "too_many_mappings",
+                f"found {len(saved)} mappings; expected fewer",
+                most=MAXIMUM_MAPPINGS,
+            )
         self._store.save_mapping(draft.account, name, header_fingerprint(draft.header), columns, person.name)
 
     @property

@@ -18,7 +18,7 @@ from sat_hook.domain.order_decisions import decide
 from sat_hook.pipeline.guards import reopen
 from sat_hook.pipeline.held_orders import HeldDecision, decide_held_orders, held_command
 from sat_hook.pipeline.limits import RecoveryLimits
-from sat_hook.pipeline.overrides import Resolution, resolve_orders, resolving_command
+from sat_hook.pipeline.overrides import Resolution, ask_about, resolve_orders, resolving_command
 from sat_hook.pipeline.withdrawal import withdraw_orders
 from sat_hook.store.clock import shared_clock
 from sat_hook.store.poll_schedule import PostgresPollSchedule
@@ -112,8 +112,10 @@ class ActOnOrders:
             case BulkAct.WITHDRAW:
                 return {**withdraw_orders(handler, request_ids, reason, by)}
             case BulkAct.RECHECK:
+                recorded = ask_about(handler, request_ids, reason, by)
+                sent = [key for key, result in recorded.items() if result.is_accepted]
                 schedule = PostgresPollSchedule(self._store.database)
-                asked = set(schedule.ask_now(request_ids, handler.clock.now()))
+                asked = set(schedule.ask_now(sent, handler.clock.now()))
                 return {key: "" if key in asked else NEVER_SENT for key in request_ids}
 
     def _command(self, order: Order) -> OrderCommand:

@@ -17,7 +17,7 @@ from sat_hook.application.person import Person
 from sat_hook.application.runs import Run, Runs
 from sat_hook.application.submissions import OrderUpload, Submissions
 from sat_hook.clients.clock import SystemClock
-from sat_hook.domain.batch_events import BatchStartPlanned
+from sat_hook.domain.batch_events import BatchPaysAgain, BatchStartPlanned, Preparation
 from sat_hook.pipeline.draft import Draft, DraftOptions
 from sat_hook.pipeline.file_submission import submit_file
 from sat_hook.pipeline.gc_tuning import gc_for_bulk_work
@@ -85,8 +85,11 @@ class DraftSubmissions:
         if draft.batch_id is None:
             self._check_start(options.start_at)
         content = self._content(stored, draft, self._mine.all_rows(stored))
-        preparations = [] if draft.is_the_upload else [draft.mended()]
-        start = [] if options.start_at is None else [BatchStartPlanned(starts_at=options.start_at)]
+        preparations: list[Preparation] = [] if draft.is_the_upload else [draft.mended()]
+        if options.start_at is not None:
+            preparations.append(BatchStartPlanned(starts_at=options.start_at))
+        if draft.pays_again is not None:
+            preparations.append(BatchPaysAgain(earlier_batch_id=draft.pays_again.batch_id))
         installation = self.installation
         store = installation.store()
         submitted = submit_file(
@@ -100,7 +103,7 @@ class DraftSubmissions:
             provenance=person.by("submit"),
             on_bad_rows=options.on_bad_rows,
             limits=installation.settings().maximum,
-            preparations=(*preparations, *start),
+            preparations=tuple(preparations),
         ).submission
         run = BatchStarts(installation).start(
             submitted.batch_id,
@@ -131,6 +134,7 @@ class DraftSubmissions:
             raise DraftRefusedError(
                 "bad_start",
                 f"found a start at {start_at:%F %R %Z}; expected one within {LONGEST_WAIT_DAYS} days",
+                days=LONGEST_WAIT_DAYS,
             )
 
     def _check(self, draft_id: str, person: Person) -> None:

@@ -28,7 +28,7 @@ from sat_hook.pipeline.bad_rows import bad_rows_csv
 from sat_hook.pipeline.draft import Draft, PaysAgain, change_of, draft_of
 from sat_hook.pipeline.order_problems import OrderFileError
 from sat_hook.pipeline.order_sheet import OrderSheet, SheetRow
-from sat_hook.pipeline.row_findings import Light
+from sat_hook.pipeline.row_findings import Light, RowFinding
 from sat_hook.pipeline.sheet_reading import PASTED_NAME, read_pasted, read_sheet
 from sat_hook.store.clock import shared_clock
 from sat_hook.store.order_drafts import OrderDrafts, StoredDraft
@@ -44,6 +44,10 @@ class CellEdit(NamedTuple):
     row_number: int
     place: int
     text: str
+
+
+def _in_english(finding: RowFinding) -> str:
+    return finding.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +140,20 @@ class Drafts:
             for row_number, place, text in edits:
                 if row_number not in rows or not 0 < place <= limits.columns:
                     raise OrderFileError(
-                        "no_such_cell", f"row {row_number}, column {place}: found no such cell"
+                        "no_such_cell",
+                        f"row {row_number}, column {place}: found no such cell",
+                        row=row_number,
+                        column=place,
                     )
                 if len(text) > limits.cell_characters:
                     raise OrderFileError(
                         "too_long",
                         f"row {row_number}, column {place}: found {len(text):,} characters; expected at most "
                         f"{limits.cell_characters}",
+                        row=row_number,
+                        column=place,
+                        found=len(text),
+                        most=limits.cell_characters,
                     )
                 changes.append(change_of(rows[row_number], place, text, draft, person.name, now))
             return draft.with_changes([one for one in changes if one.cell_after != one.cell_before])
@@ -179,9 +190,12 @@ class Drafts:
             n for n, of_row in found.items() if n not in left_out and any(one.code == code for one in of_row)
         ]
 
-    def bad_rows_file(self, draft_id: str, person: Person) -> bytes:
+    def bad_rows_file(
+        self, draft_id: str, person: Person, said: Callable[[RowFinding], str] = _in_english
+    ) -> bytes:
         """The rows that cannot be paid, and those set aside, as CSV with a column that says what to fix.
 
+        :param said: what is wrong with a row and what to do, in the person's language.
         :raises DraftRefusedError: the draft was never checked.
         """
         stored = self.load(draft_id, person)
@@ -193,7 +207,7 @@ class Drafts:
         chosen = [
             row for place, row in enumerate(rows) if place in red or row.row_number in draft.rows_left_out
         ]
-        return bad_rows_csv(draft, chosen, findings_of(self._drafts, stored))
+        return bad_rows_csv(draft, chosen, findings_of(self._drafts, stored), said)
 
     def load(self, draft_id: str, person: Person) -> StoredDraft:
         """A draft of the person, as stored."""
@@ -275,6 +289,7 @@ class Drafts:
             raise DraftRefusedError(
                 "too_many_drafts",
                 f"found {MAXIMUM_DRAFTS} drafts of yours; expected fewer - submit or delete one",
+                most=MAXIMUM_DRAFTS,
             )
         return view_of(stored)
 
@@ -301,4 +316,4 @@ def reading(read: Callable[[], T]) -> T:
     try:
         return read()
     except OrderFileError as error:
-        raise DraftRefusedError(error.code, str(error)) from None
+        raise DraftRefusedError(error.code, str(error), **error.facts) from None

@@ -34,8 +34,13 @@ class DraftNotFoundError(LookupError):
 
 
 class DraftRefusedError(SubmissionRefusedError):
-    """An upload, or a change of a draft, is refused; ``code`` is a short name for the problem."""
+    """An upload, or a change of a draft, is refused.
 
-    def __init__(self, code: str, message: str) -> None:
+    :ivar code: a short name for the problem.
+    :ivar facts: where it is, what was found and expected, by name: for pages in any language.
+    """
+
+    def __init__(self, code: str, message: str, **facts: int | str) -> None:
         super().__init__(message)
         self.code = code
+        self.facts = facts

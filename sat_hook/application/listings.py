@@ -36,13 +36,14 @@ from sat_hook.application.installation import Installation
 from sat_hook.application.order_details import OrderDetails, OrderRow, history_of, order_row
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
+from sat_hook.application.runs import Runs
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.errors import BatchNotFoundError
-from sat_hook.commands.handler import CommandHandler
+from sat_hook.commands.handler import CommandHandler, standing_of
 from sat_hook.domain.account import RecordSearch
 from sat_hook.domain.batch import BatchState
 from sat_hook.domain.event_record import StreamId, StreamKind
-from sat_hook.domain.masking import masked_number
+from sat_hook.domain.masking import masked_number, masked_words
 from sat_hook.domain.people import user_named
 from sat_hook.domain.prices import PricePeriod
 from sat_hook.pipeline.errors import OrderNotFoundError
@@ -143,11 +144,22 @@ class Listings:
         found = lists.batches_of([batch_id]).get(batch_id)
         if found is None:
             raise BatchNotFoundError(f"batch: found no {batch_id}")
+        earlier = [] if found.batch.pays_again is None else [found.batch.pays_again]
+        related = [*lists.batches_of(earlier).values(), *lists.batches_paying_again(batch_id)]
         counts = lists.counts([batch_id], now - PACE)
         (row,) = self._rows_of(lists, [found], counts)
         needs = self.installation.store().needs([batch_id])[batch_id]
         progress = progress_at(found.batch, counts[batch_id], needs, now)
-        return batch_details(row, progress, lists.batch_events(batch_id))
+        account = standing_of(self.installation.store(), found.batch.account)
+        others = {other.batch_id: other for other in self._rows_of(lists, related)}
+        return batch_details(
+            row,
+            progress,
+            lists.batch_events(batch_id),
+            pays_again=others.get(found.batch.pays_again or ""),
+            paid_again_by=[other for key, other in others.items() if key != found.batch.pays_again],
+            pause_reason=masked_words(account.pause_reason or "") or None,
+        )
 
     def orders(
         self,
@@ -246,10 +258,19 @@ class Listings:
         person.require(Right.VIEW)
         return next(iter(deposits(self.installation, DEPOSIT_DAYS, account)), None)
 
-    def needs_you(self, person: Person) -> tuple[NeedRow, ...]:
-        """What needs a person: approvals, held and escalated orders, funds, pauses, untold alerts."""
+    def needs_you(self, person: Person, runs: Runs) -> tuple[NeedRow, ...]:
+        """What needs a person: approvals, held and escalated orders, funds, stopped batches, pauses, untold
+        alerts.
+        """
         person.require(Right.VIEW)
-        return needs(self.installation)
+        return needs(self.installation, runs)
+
+    def batches_of(self, batch_ids: Sequence[str], person: Person) -> list[BatchRow]:
+        """These batches, in this order; an id of none is left out."""
+        person.require(Right.VIEW)
+        lists = BatchLists(self._database)
+        found = lists.batches_of(batch_ids)
+        return self._rows_of(lists, [found[batch_id] for batch_id in batch_ids if batch_id in found])
 
     def accounts(self, person: Person) -> tuple[AccountRow, ...]:
         """The accounts: whether each may send, and when SAT was heard of last."""

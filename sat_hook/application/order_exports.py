@@ -1,7 +1,10 @@
-"""Orders that match a filter, as a file. It holds customers' numbers, and no goods."""
+"""Orders as files: those that match a filter, or the results of a batch. They hold customers' numbers, and no
+goods. Each is recorded before it leaves: who took it, by which filter, and how many rows.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -10,10 +13,13 @@ from sat_hook.application.listings import ListingRefusedError
 from sat_hook.application.order_details import OrderRow, order_row
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
-from sat_hook.commands.handler import load_batch
+from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.handler import CommandHandler, load_batch
+from sat_hook.domain.account import ExportedContent, OrdersExported, RecordExport
 from sat_hook.pipeline.delivery import delimiter_of
 from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.presentation.text_tables import TextTable
+from sat_hook.store.clock import shared_clock
 from sat_hook.store.order_lists import ChangePlace, FoundOrder, OrderFilter, OrderLists, OrderPlace, OrderSort
 
 MAXIMUM_ORDERS = 50_000
@@ -43,7 +49,7 @@ TABLE = TextTable(
 
 @dataclass(frozen=True, slots=True)
 class OrderExports:
-    """Writes orders to files. Like a result file, it is not recorded: it holds what the person may see."""
+    """Writes orders to files, and records that."""
 
     installation: Installation
 
@@ -61,8 +67,26 @@ class OrderExports:
         if which.account is not None:
             which = replace(which, account=self.installation.accounts.account_of(which.account))
         delimiter = "," if which.batch_id is None else self._delimiter(which.batch_id)
-        rows = (_cells(order_row(found, with_number=True)) for found in self._found(which))
-        return TABLE.workbook(rows) if file_format is GoodsFormat.XLSX else TABLE.csv(rows, delimiter)
+        taken: Counter[str] = Counter()
+
+        def rows() -> Iterator[list[str]]:
+            for found in self._found(which):
+                taken[found.order.account] += 1
+                yield _cells(order_row(found, with_number=True))
+
+        is_workbook = file_format is GoodsFormat.XLSX
+        content = TABLE.workbook(rows()) if is_workbook else TABLE.csv(rows(), delimiter)
+        for account, number in taken.items():
+            exported = OrdersExported(
+                account=account,
+                content=ExportedContent.ORDERS,
+                batch_id=which.batch_id,
+                criteria=_criteria(which),
+                file_format=file_format.value,
+                rows=number,
+            )
+            record_export(self.installation, exported, person)
+        return content
 
     def _delimiter(self, batch_id: str) -> str:
         return delimiter_of(self.installation.submissions(), load_batch(self.installation.store(), batch_id))
@@ -88,6 +112,27 @@ class OrderExports:
             after = page.following
             if after is None:
                 return
+
+
+def record_export(installation: Installation, exported: OrdersExported, person: Person) -> None:
+    """Record that a person takes orders of an account as a file."""
+    store = installation.store()
+    handler = CommandHandler(store, shared_clock(store, SystemClock()))
+    handler.apply_to_account(exported.account, RecordExport(exported), person.by("export"))
+
+
+def _criteria(which: OrderFilter) -> dict[str, str]:
+    """The filter without the batch, as texts."""
+    members = {
+        "account": which.account,
+        "states": None if which.states is None else " ".join(state.value for state in which.states),
+        "product_code": which.product_code,
+        "reason_code": which.reason_code,
+        "least_rupiah": which.least_rupiah,
+        "most_rupiah": which.most_rupiah,
+        "text": which.text,
+    }
+    return {name: str(value) for name, value in members.items() if value is not None}
 
 
 def _cells(row: OrderRow) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 BATCH_DAG = "bulk_disbursement"
 CLOSING_DAG = "nightly_reconciliation"
+MAXIMUM_UNDER_WAY = 100
 
 
 class RunState(StrEnum):
@@ -82,6 +83,9 @@ class Runs(Protocol):
 
     def tasks(self, dag_id: str, run_id: str) -> Sequence[RunTask]:
         """The tasks of a run that exists, the first started first; those that have not started last."""
+
+    def under_way(self, dag_id: str) -> Sequence[Run]:
+        """The runs of a DAG that have not ended, at most :data:`MAXIMUM_UNDER_WAY`."""
 
     def cancel(self, dag_id: str, run_id: str) -> None:
         """End a run that has not begun."""

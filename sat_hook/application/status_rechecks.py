@@ -1,4 +1,4 @@
-"""Ask SAT for the status of one order now, as a person."""
+"""Ask SAT for the status of one order now, as a person. Who asked and why is recorded before SAT is asked."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler
+from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.errors import StepError
 from sat_hook.domain.order import Order
 from sat_hook.pipeline.errors import OrderNotFoundError
 from sat_hook.pipeline.outcome_commands import status_command
+from sat_hook.pipeline.overrides import ask_about
 from sat_hook.protocol.outcomes import StatusVerdict
 from sat_hook.store.clock import shared_clock
 
@@ -44,15 +46,18 @@ class StatusRechecks:
 
     installation: Installation
 
-    def recheck(self, request_id: str, person: Person) -> Recheck:
+    def recheck(self, request_id: str, person: Person, reason: str = "") -> Recheck:
         """Query the order's status and record what the answer proves, with the person as the actor.
 
+        :param reason: why the person asks; a page requires it.
         :raises RightMissingError: the person may neither submit nor decide.
         :raises OrderNotFoundError: there is no such order.
         :raises RecheckRefusedError: it was never sent, so SAT cannot know it.
+        :raises ReasonRefusedError: the reason is too long, or not printable.
         :raises WrongAccountError: the connection belongs to another account; SAT is not called then.
         """
         person.require(Right.SUBMIT, Right.DECIDE)
+        reason = checked_reason(reason) if reason else ""
         store = self.installation.store()
         handler = CommandHandler(store, shared_clock(store, SystemClock()))
         before = handler.orders_before_asking([request_id]).get(request_id)
@@ -71,6 +76,9 @@ class StatusRechecks:
                     f"order {request_id} belongs to account {before.account!r}; connection {named} is "
                     f"account {found!r}"
                 )
+            # Recorded first: an answer counts as new only if nothing was recorded after the question.
+            ask_about(handler, [request_id], reason, person.by("recheck"))
+            before = handler.orders_before_asking([request_id])[request_id]
             asked_at = handler.clock.now()
             outcome = connection.ask_status(request_id)
         command = status_command(request_id, outcome, asked_at, before)

@@ -52,7 +52,7 @@ TYPES: dict[ActionKind, tuple[str, ...]] = {
         sorted({name for (name, _), kind in registered_events().items() if issubclass(kind, BooksEvent)})
     ),
     ActionKind.DELIVERIES: ("GoodsDelivered",),
-    ActionKind.EXPORTS: ("ExportHandedOut", "ExportRequested", "ExportWritten"),
+    ActionKind.EXPORTS: ("ExportHandedOut", "ExportRequested", "ExportWritten", "OrdersExported"),
 }
 """The table of each event type, for any actor. :attr:`ActionKind.ACTIONS` holds all other acts of people."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from pydantic import AwareDatetime, Field
 
@@ -110,6 +111,29 @@ class ClientNumberSearched(Event):
     orders: int
 
 
+class ExportedContent(StrEnum):
+    """What a file of orders holds: the orders of a filter, or the result file of a batch."""
+
+    ORDERS = "orders"
+    RESULTS = "results"
+
+
+@register
+class OrdersExported(Event):
+    """A person took orders of the account, with customers' numbers, as a file.
+
+    ``criteria`` is the filter, by the names of its members. ``rows`` is how many of the account's orders, or
+    rows of the result file, it held.
+    """
+
+    account: str
+    content: ExportedContent
+    batch_id: str | None
+    criteria: dict[str, str]
+    file_format: str
+    rows: int
+
+
 class AccountStanding(Frozen):
     """The fold of an account's events. An account without events may send.
 
@@ -180,8 +204,22 @@ class RecordSearch:
     orders: int
 
 
+@dataclass(frozen=True, slots=True)
+class RecordExport:
+    """Record that a person took orders as a file."""
+
+    exported: OrdersExported
+
+
 AccountCommand = (
-    PauseAccount | ResumeAccount | BindClient | ReportMovement | ReportPriceList | RecordSearch | RulesCommand
+    PauseAccount
+    | ResumeAccount
+    | BindClient
+    | ReportMovement
+    | ReportPriceList
+    | RecordSearch
+    | RecordExport
+    | RulesCommand
 )
 
 
@@ -204,6 +242,8 @@ def decide_account(standing: AccountStanding, command: AccountCommand) -> Decisi
             return (AccountClientBound(account=standing.account, connection=connection, client=client),)
         case RecordSearch(client_number=number, orders=orders):
             return (ClientNumberSearched(account=standing.account, client_number=number, orders=orders),)
+        case RecordExport(exported=exported):
+            return (exported,)
         case ReportMovement():
             return _report_movement(standing, command)
         case ReportPriceList():
@@ -261,7 +301,7 @@ def evolve_account(standing: AccountStanding, event: Event) -> AccountStanding:
             }
         case AccountClientBound():
             change = {"clients": (*standing.clients, event.client)}
-        case PriceListChanged() | ClientNumberSearched():
+        case PriceListChanged() | ClientNumberSearched() | OrdersExported():
             change = {}
         case EarlierRulesEvent():
             change = {"rules": evolve_rules(standing.rules, event.current())}

@@ -95,6 +95,8 @@ class Batch(Frozen):
     upload_digest: str | None = None
     """The upload that the file was made from, if it is not the file itself."""
     starts_at: AwareDatetime | None = None
+    pays_again: str | None = Field(default=None, exclude_if=lambda earlier: earlier is None)
+    """The earlier batch whose failed orders it pays again."""
 
     def is_signed_by(self, approver: str) -> bool:
         """Whether the user, in any spelling of the name, has signed what is asked for."""
@@ -320,6 +322,8 @@ def _change(batch: Batch, event: Event) -> dict[str, object]:
             return {"upload_digest": event.upload_digest}
         case happened.BatchStartPlanned():
             return {"starts_at": event.starts_at}
+        case happened.BatchPaysAgain():
+            return {"pays_again": event.earlier_batch_id}
         case happened.RowsTakenIn():
             return {
                 "last_row_read": event.last_row,

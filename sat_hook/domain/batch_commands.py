@@ -17,7 +17,7 @@ class Submit:
     """Register spooled bytes as a batch, with how they were made and when they shall be paid."""
 
     submitted: happened.BatchSubmitted
-    preparations: tuple[happened.OrderFileMended | happened.BatchStartPlanned, ...] = ()
+    preparations: tuple[happened.Preparation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,17 @@ class BatchStartPlanned(Event):
 
 
 @register
+class BatchPaysAgain(Event):
+    """The rows of the batch pay failed orders of an earlier batch again, with new order ids."""
+
+    earlier_batch_id: str
+
+
+Preparation = OrderFileMended | BatchStartPlanned | BatchPaysAgain
+"""What is recorded with the submission of a batch: how its file was made, and how it shall be paid."""
+
+
+@register
 class RowsTakenIn(Event):
     """A contiguous run of rows was read: the number that became orders, and the rows set aside.
 

@@ -254,6 +254,12 @@ def _held_for(other: Order, rules: GuardRules) -> Hold:
         HoldReason.BUSINESS_DUPLICATE,
         f"the same product, client number and amount as order {other.order_id!r} (row "
         f"{other.row_number} of batch {other.batch_id}) of the last {rules.duplicate_days} days",
+        facts={
+            "earlier_request_id": other.request_id,
+            "earlier_order_id": other.order_id,
+            "earlier_row": other.row_number,
+            "days": rules.duplicate_days,
+        },
     )
 
 
@@ -262,18 +268,22 @@ def _over_limit(order: Order, batch_used: Usage, day_used: Usage, rules: GuardRu
         return None
     price = amount_of(order)
     if rules.order_limit_rupiah is not None and price > rules.order_limit_rupiah:
-        return _limit(f"found {price} rupiah; expected at most {rules.order_limit_rupiah} for one order")
-    for whose, used, rupiah, number in (
-        ("batch", batch_used, rules.batch_limit_rupiah, rules.batch_limit_orders),
-        ("account on this business day", day_used, rules.day_limit_rupiah, rules.day_limit_orders),
+        most = rules.order_limit_rupiah
+        detail = f"found {price} rupiah; expected at most {most} for one order"
+        return _limit(detail, "order_rupiah", price, most)
+    for limit, whose, used, rupiah, number in (
+        ("batch", "batch", batch_used, rules.batch_limit_rupiah, rules.batch_limit_orders),
+        ("day", "account on this business day", day_used, rules.day_limit_rupiah, rules.day_limit_orders),
     ):
         if rupiah is not None and used.rupiah + price > rupiah:
             left = max(0, rupiah - used.rupiah)
-            return _limit(f"found {price} rupiah; expected at most {left}, what is left for the {whose}")
+            detail = f"found {price} rupiah; expected at most {left}, what is left for the {whose}"
+            return _limit(detail, f"{limit}_rupiah", price, left)
         if number is not None and used.orders + 1 > number:
-            return _limit(f"found order {used.orders + 1} of the {whose}; expected at most {number}")
+            detail = f"found order {used.orders + 1} of the {whose}; expected at most {number}"
+            return _limit(detail, f"{limit}_orders", used.orders + 1, number)
     return None
 
 
-def _limit(detail: str) -> Hold:
-    return Hold(HoldReason.LIMIT, detail)
+def _limit(detail: str, limit: str, found: int, most: int) -> Hold:
+    return Hold(HoldReason.LIMIT, detail, facts={"limit": limit, "found": found, "most": most})

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sat_hook.domain import account_rules, batch_events, books_events
+from sat_hook.domain import account_rules, batch_events, books_events, order_events
 from sat_hook.domain.event import Event, Frozen, register
 from sat_hook.domain.settlement_mapping import NegativeForm, SettlementMapping
 
@@ -22,6 +22,11 @@ class BatchResultsWritten(Event):
     uri: str
     digest: str
     rows: int
+
+
+@register
+class OrderHeld(order_events.HoldingEvent):
+    """Held, with the reason's details in English only."""
 
 
 class EarlierRuleValues(BaseModel):

@@ -193,7 +193,7 @@ def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, obje
                 "admitted_at": None if is_dearer else order.admitted_at,
                 "must_be_reserved_again": order.must_be_reserved_again or is_dearer,
             }
-        case happened.OrderHeld():
+        case happened.HoldingEvent():
             # The guards must rule again once a person releases the order.
             return _ended(OrderState.HELD, event.reason.value, event.detail) | {
                 "admitted_at": None,
@@ -236,6 +236,8 @@ def _change(order: Order, event: Event, occurred_at: datetime) -> dict[str, obje
         case happened.OrderEscalated():
             code = "escalated" if order.mismatch is None else STATUS_MISMATCH
             return _ended(OrderState.ESCALATED, code, event.reason)
+        case happened.StatusAskedByOperator():
+            return {}
         case happened.ResendAllowedByOperator():
             # SAT must be asked again: its answers from before the person's decision are stale.
             return _ended(OrderState.UNKNOWN, "resend_allowed", event.reason) | {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -45,11 +46,15 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Hold the order for a person; ``price_rupiah`` is the price found, if the price is the reason."""
+    """Hold the order for a person; ``price_rupiah`` is the price found, if the price is the reason.
+
+    :param facts: see :class:`~sat_hook.domain.order_events.OrderHeld`.
+    """
 
     reason: HoldReason
     detail: str
     price_rupiah: int | None = None
+    facts: Mapping[str, int | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +208,13 @@ class Escalate:
 
 
 @dataclass(frozen=True, slots=True)
+class AskStatus:
+    """Record that a person has SAT asked about a sent order, before SAT is asked."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AllowResend:
     """Allow the order to be sent again, as a person, if SAT answers again that it does not know it.
 
@@ -248,6 +260,7 @@ OrderCommand = (
     | RecordCallback
     | RecordNotFound
     | Escalate
+    | AskStatus
     | AllowResend
     | EndByOperator
 )

@@ -93,7 +93,12 @@ def _hold(order: Order, command: asked.Hold) -> Decision:
     if order.state is not OrderState.QUOTED:
         return _wrong_state(order)
     return (
-        happened.OrderHeld(reason=command.reason, detail=command.detail, price_rupiah=command.price_rupiah),
+        happened.OrderHeld(
+            reason=command.reason,
+            detail=command.detail,
+            price_rupiah=command.price_rupiah,
+            facts=dict(command.facts),
+        ),
     )
 
 
@@ -273,6 +278,12 @@ def _escalate(order: Order, command: asked.Escalate) -> Decision:
     return (happened.OrderEscalated(reason=command.reason),)
 
 
+def _ask_status(order: Order, command: asked.AskStatus) -> Decision:
+    if order.state.was_never_sent:
+        return _refuse(RefusalReason.NEVER_SENT, f"the order is {order.state.value}")
+    return (happened.StatusAskedByOperator(reason=command.reason),)
+
+
 def _allow_resend(order: Order, command: asked.AllowResend) -> Decision:
     if order.state is not OrderState.ESCALATED:
         return _wrong_state(order)
@@ -308,6 +319,7 @@ _DECISIONS = {
     asked.RecordCallback: record_callback,
     asked.RecordNotFound: _record_not_found,
     asked.Escalate: _escalate,
+    asked.AskStatus: _ask_status,
     asked.AllowResend: _allow_resend,
     asked.EndByOperator: _end_by_operator,
 }

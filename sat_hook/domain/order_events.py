@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from sat_hook.domain.event import Event, register
 
@@ -101,8 +102,7 @@ class OrderQuoted(Event):
     valid_until: AwareDatetime
 
 
-@register
-class OrderHeld(Event):
+class HoldingEvent(Event):
     """Held: a person must release or cancel the order.
 
     ``price_rupiah`` is the price found, if the price is the reason; releasing the order accepts it.
@@ -111,6 +111,19 @@ class OrderHeld(Event):
     reason: HoldReason
     detail: str
     price_rupiah: int | None = None
+
+
+@register
+class OrderHeld(HoldingEvent):
+    """Held. ``facts`` is what ``detail`` says in English, by name, for pages in any language.
+
+    Limit: ``limit``, and what was ``found`` and is possible at ``most``. Price and approval: likewise, in
+    rupiah. Duplicate: the earlier order, and within how many ``days``. Left out: by which ``approver``.
+    """
+
+    schema_version: ClassVar[int] = 2
+
+    facts: dict[str, int | str] = Field(default_factory=dict)
 
 
 @register
@@ -307,6 +320,16 @@ class StatusMismatched(SentOrderEvent):
 @register
 class OrderEscalated(SentOrderEvent):
     """The order was escalated: the pipeline stopped waiting. A later signed end is still accepted."""
+
+    reason: str
+
+
+@register
+class StatusAskedByOperator(Event):
+    """A person has SAT asked about the order. What SAT answers is recorded by events of its own.
+
+    ``reason`` is empty where the person gave none.
+    """
 
     reason: str
 

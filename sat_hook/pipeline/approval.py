@@ -267,7 +267,8 @@ def _finish_leaving_out(handler: CommandHandler, batch: Batch, provenance: Prove
     if batch.left_out is None:
         return
     by = _as_answerer(batch.left_out.approver, provenance)
-    hold = Hold(HoldReason.LEFT_OUT, f"left out by {batch.left_out.approver}: {batch.left_out.reason}")
+    approver, why = batch.left_out.approver, batch.left_out.reason
+    hold = Hold(HoldReason.LEFT_OUT, f"left out by {approver}: {why}", facts={"approver": approver})
     for group in grouped(left_out_but_not_held(handler.store, batch)):
         commands = [OrderCommandRequest(order.request_id, hold) for order in group]
         handler.apply(commands, by, {order.request_id: order for order in group})

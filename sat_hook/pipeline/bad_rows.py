@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sat_hook.pipeline.draft import Draft
 from sat_hook.pipeline.order_columns import RESULT_COLUMNS
@@ -16,11 +16,15 @@ FIX_COLUMNS = ("sat_reason", "sat_message")
 
 
 def bad_rows_csv(
-    draft: Draft, rows: Sequence[SheetRow], findings: Mapping[int, Sequence[RowFinding]]
+    draft: Draft,
+    rows: Sequence[SheetRow],
+    findings: Mapping[int, Sequence[RowFinding]],
+    said: Callable[[RowFinding], str],
 ) -> bytes:
     """The rows with the draft's titles, and columns that say what to fix. UTF-8 with BOM, safe to open.
 
     :param findings: those of a check, by row number.
+    :param said: what is wrong and what to do, in the person's language.
     """
     kept = [place for place, column in enumerate(draft.columns) if column not in RESULT_COLUMNS]
     out = io.StringIO(newline="")
@@ -32,6 +36,6 @@ def bad_rows_csv(
         cells += [""] * (len(draft.columns) - len(cells))
         found = findings.get(row.row_number, ())
         reasons = "; ".join(dict.fromkeys(one.code for one in found)) or "set_aside"
-        messages = "; ".join(dict.fromkeys(one.message for one in found))
+        messages = "; ".join(dict.fromkeys(map(said, found)))
         writer.row([*(cells[place] for place in kept), reasons, messages])
     return out.getvalue().encode("utf-8-sig")

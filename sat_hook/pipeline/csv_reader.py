@@ -102,4 +102,5 @@ class CsvReader:
             "not_csv",
             f"{self.file_name} row {self._row_number + rows_ahead} (line {self._reader.line_num}): {what} - "
             "a quote that is never closed is the usual cause, or a file that was cut off",
+            row=self._row_number + rows_ahead,
         )

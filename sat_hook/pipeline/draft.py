@@ -180,6 +180,7 @@ class Draft(BaseModel):
                 "too_many_changes",
                 f"{self.file_name}: found more than {MAXIMUM_CHANGES:,} changed cells; expected no more - "
                 "mend the others in your spreadsheet and upload it again",
+                most=MAXIMUM_CHANGES,
             )
         return self.model_copy(update={"changes": (*self.changes, *changes)})
 

@@ -277,6 +277,7 @@ class ChunkExecutor:
                 HoldReason.PRICE_ABOVE_QUOTE,
                 f"found a price of {priced.price_rupiah} rupiah; the quote was {order.quote_rupiah}",
                 priced.price_rupiah,
+                {"found": priced.price_rupiah, "most": order.quote_rupiah},
             )
         return self._unapproved(order, priced.price_rupiah) or priced
 
@@ -291,6 +292,7 @@ class ChunkExecutor:
             HoldReason.APPROVAL,
             f"found a price of {price_rupiah} rupiah; approved was {approved}",
             price_rupiah,
+            {"found": price_rupiah, "most": order.approved_rupiah or 0},
         )
 
     def _stop_when_overcharged(self, order: Order, charged_rupiah: int | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from io import BytesIO
 
-from sat_hook.domain.batch_events import BatchSource, BatchStartPlanned, OrderFileMended
+from sat_hook.domain.batch_events import BatchSource, OrderFileMended, Preparation
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import account_id_of, batch_id_of, digest_of
 from sat_hook.domain.masking import masked_words
@@ -43,7 +43,7 @@ def submit_file(
     provenance: Provenance,
     on_bad_rows: BadRowsPolicy = BadRowsPolicy.PROCEED,
     limits: FileLimits = FILE_LIMITS,
-    preparations: tuple[OrderFileMended | BatchStartPlanned, ...] = (),
+    preparations: tuple[Preparation, ...] = (),
 ) -> FileSubmission:
     """Read the file, spool it and register it as a batch. A file that was submitted before changes nothing.
 

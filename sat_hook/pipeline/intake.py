@@ -96,6 +96,7 @@ def each_row(file: OrderFile) -> Iterator[FileRow]:
             raise OrderFileError(
                 "too_many_rows",
                 f"{file.file_name}: found more than {file.limits.rows:,} rows; expected at most that many",
+                most=file.limits.rows,
             )
         yield row
     if rows == 0:

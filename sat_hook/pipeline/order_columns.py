@@ -222,7 +222,10 @@ def columns_of(
     where = f"{file_name} row {row_number}"
     if len(titles) > limits.columns:
         raise OrderFileError(
-            "too_many_columns", f"{where}: found {len(titles)} columns; expected at most {limits.columns}"
+            "too_many_columns",
+            f"{where}: found {len(titles)} columns; expected at most {limits.columns}",
+            found=len(titles),
+            most=limits.columns,
         )
     columns = [column_of(title, f"{where}, column {place}", limits) for place, title in enumerate(titles, 1)]
     known = tuple(name for name in columns if name is not None)
@@ -235,6 +238,7 @@ def columns_of(
             "missing_column",
             f"{where}: column {', '.join(missing)} is missing; found "
             f"{', '.join(shown(title) for title in titles)}; expected {_EXPECTED}",
+            columns=", ".join(missing),
         )
     return known
 
@@ -316,4 +320,5 @@ def _refuse_doubled(titles: Sequence[str], columns: Sequence[str], where: str) -
         raise OrderFileError(
             "column_twice",
             f"{where}: found {', '.join(doubled)}; expected each once - remove one, or call it note:<name>",
+            columns=", ".join(doubled),
         )

@@ -111,6 +111,7 @@ class OrderFile:
                 f"{self.file_name} row {record.row_number}: found the end of the file behind "
                 f"{len(record.cells)} of {self._fewest_cells} cells, without a line break; expected a whole "
                 "file - if it was not cut off on its way, end its last row with a line break",
+                row=record.row_number,
             )
         if len(record.cells) > len(self._columns) or record.ends_in_quote:
             return None

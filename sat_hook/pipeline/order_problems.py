@@ -12,11 +12,16 @@ _PRIVATE = ("client_number", "downline_id")
 
 
 class OrderFileError(ValueError):
-    """The whole file cannot be read as orders. ``code`` is a short name for the problem."""
+    """The whole file cannot be read as orders.
 
-    def __init__(self, code: str, message: str) -> None:
+    :ivar code: a short name for the problem.
+    :ivar facts: where it is, what was found and expected, by name: for pages in any language.
+    """
+
+    def __init__(self, code: str, message: str, **facts: int | str) -> None:
         super().__init__(message)
         self.code = code
+        self.facts = facts
 
 
 @dataclass(frozen=True, slots=True)

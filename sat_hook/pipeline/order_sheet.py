@@ -107,6 +107,8 @@ def match_columns(
         raise OrderFileError(
             "too_many_columns",
             f"{file_name}: found {len(header)} columns; expected at most {limits.columns}",
+            found=len(header),
+            most=limits.columns,
         )
     return tuple(
         ColumnMatch(title.strip(), column_of(title, f"{file_name}, column {place}", limits))

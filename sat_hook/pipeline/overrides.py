@@ -15,7 +15,7 @@ from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.account import AccountStanding, PauseAccount, ResumeAccount
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.order import Order
-from sat_hook.domain.order_commands import AllowResend, EndByOperator, OperatorEnd, OrderCommand
+from sat_hook.domain.order_commands import AllowResend, AskStatus, EndByOperator, OperatorEnd, OrderCommand
 from sat_hook.pipeline.account_rules import dedup_horizon_seconds, rules_of_account
 from sat_hook.pipeline.errors import OrderNotFoundError
 from sat_hook.pipeline.limits import RecoveryLimits
@@ -92,6 +92,16 @@ def resolving_command(
     rules = rules_of_account(handler.store, order.account)
     horizon = timedelta(seconds=dedup_horizon_seconds(rules, deployment))
     return AllowResend(reason, now, (order.first_sent_at or now) + horizon)
+
+
+def ask_about(
+    handler: CommandHandler, request_ids: Sequence[str], reason: str, provenance: Provenance
+) -> dict[str, OrderCommandResult]:
+    """Record in one transaction that a person has SAT asked about some orders; one that was never sent
+    refuses.
+    """
+    command = AskStatus(reason)
+    return handler.apply([OrderCommandRequest(key, command) for key in request_ids], provenance)
 
 
 def pause_account(

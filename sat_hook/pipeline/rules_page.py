@@ -45,11 +45,11 @@ def rules_as_shown(
         is_asked = by_connection not in (None, getattr(nothing, name))
         from_connection = is_asked and by_connection == value and getattr(of_account, name) != value
         if from_connection:
-            source = f"connection {connection}"
+            kind, source = "connection", f"connection {connection}"
         elif value is None:
-            source = "no rule"
+            kind, source = "none", "no rule"
         else:
-            source = origin["text"]
+            kind, source = "account", origin["text"]
         shown.append(
             {
                 "rule": name,
@@ -57,6 +57,7 @@ def rules_as_shown(
                 "of_account": getattr(of_account, name),
                 "of_connection": by_connection if is_asked else None,
                 "source": source,
+                "source_kind": kind,
             }
         )
     proposal = standing.proposal
@@ -85,18 +86,25 @@ def _all(values: RuleValues) -> dict[str, Any]:
 def _origin(recorded: RecordedEvent | None) -> dict[str, Any]:
     if recorded is None:
         return {"position": None, "text": "default: nothing is in the log yet"}
+    facts: dict[str, Any]
     event, position = recorded.event, recorded.position
     if isinstance(event, EarlierRulesEvent):
         event = event.current()
     if isinstance(event, AccountRulesConfirmed):
+        facts = {
+            "proposed_by": event.proposed_by,
+            "confirmed_by": event.confirmed_by,
+            "reason": masked_words(event.reason),
+        }
         text = (
             f"log position {position}: proposed by {event.proposed_by}, confirmed by {event.confirmed_by}, "
             f"{recorded.recorded_at:%Y-%m-%d}: {masked_words(event.reason)}"
         )
     else:
         assert isinstance(event, AccountRulesAdopted)
+        facts = {"connection": event.connection}
         text = (
             f"log position {position}: adopted from connection {event.connection}, "
             f"{recorded.recorded_at:%Y-%m-%d}, confirmed by no people"
         )
-    return {"position": position, "text": text}
+    return {"position": position, "text": text, "at": recorded.recorded_at, **facts}

@@ -48,6 +48,8 @@ def read_pasted(text: str, limits: FileLimits = FILE_LIMITS, *, has_header: bool
         raise OrderFileError(
             "too_large",
             f"{PASTED_NAME}: found {len(text):,} characters; expected at most {limits.file_bytes:,}",
+            found=len(text),
+            most=limits.file_bytes,
         )
     lines = f"{text}\n"
     if not has_header:
@@ -100,6 +102,7 @@ def _read_text(content: bytes, file_name: str, limits: FileLimits, form: SheetFo
             raise OrderFileError(
                 "too_many_rows",
                 f"{file_name}: found more than {limits.rows:,} rows; expected at most that many",
+                most=limits.rows,
             )
     facts = SheetFacts(form, encoding=reader.encoding, delimiter=reader.delimiter)
     return OrderSheet(facts, reader.header_row, reader.header, rows, end)

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.batch_commands import Submit
-from sat_hook.domain.batch_events import BatchSource, BatchStartPlanned, BatchSubmitted, OrderFileMended
+from sat_hook.domain.batch_events import BatchSource, BatchSubmitted, Preparation
 from sat_hook.domain.decision import RefusalReason
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.identity import batch_id_of, digest_of
@@ -41,7 +41,7 @@ def submit(
     content: bytes,
     provenance: Provenance,
     limits: FileLimits = FILE_LIMITS,
-    preparations: tuple[OrderFileMended | BatchStartPlanned, ...] = (),
+    preparations: tuple[Preparation, ...] = (),
 ) -> Submission:
     """Spool ``content`` and register it as a batch.
 

@@ -116,7 +116,10 @@ class _Reading:
         if not sheets:
             named = ", ".join(repr(one_line(sheet.name)) for sheet in self._book.sheets[:10])
             raise OrderFileError(
-                "no_such_sheet", f"{self._file_name}: found the sheets {named}; expected {sheet_name!r}"
+                "no_such_sheet",
+                f"{self._file_name}: found the sheets {named}; expected {sheet_name!r}",
+                found=named,
+                sheet=sheet_name or "",
             )
         with_rows: list[tuple[Sheet, int]] = []
         for sheet in sheets:
@@ -170,6 +173,7 @@ class _Reading:
                     "too_many_rows",
                     f"{self._file_name}: found more than {self._limits.rows:,} rows; expected at most that "
                     "many",
+                    most=self._limits.rows,
                 )
         return OrderSheet(
             SheetFacts(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 from anyio import from_thread
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from sat_hook.application.runs import Run, RunsError, RunState, RunTask
+from sat_hook.application.runs import MAXIMUM_UNDER_WAY, Run, RunsError, RunState, RunTask
 
 ANSWER_SECONDS = 60.0
 MAXIMUM_NOTE_CHARACTERS = 1000
@@ -54,16 +54,13 @@ class AirflowRuns:
 
     def find(self, dag_id: str, run_id: str) -> Run | None:
         run = self._ask("GET", _path(dag_id, run_id), accept=404)
-        if run is None:
-            return None
-        return Run(
-            dag_id,
-            run_id,
-            RunState(run["state"]),
-            datetime.fromisoformat(run["run_after"]),
-            run.get("conf") or {},
-            f"/dags/{dag_id}/runs/{quote(run_id, safe='')}",
-        )
+        return None if run is None else _run(dag_id, run)
+
+    def under_way(self, dag_id: str) -> list[Run]:
+        wanted = [("state", state.value) for state in RunState if not state.is_final]
+        query = urlencode([*wanted, ("limit", MAXIMUM_UNDER_WAY)])
+        found = self._ask("GET", f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns?{query}", accept=404)
+        return [] if found is None else [_run(dag_id, run) for run in found["dag_runs"]]
 
     def tasks(self, dag_id: str, run_id: str) -> Sequence[RunTask]:
         path = f"{_path(dag_id, run_id)}/taskInstances?limit={MAXIMUM_TASKS}"
@@ -98,6 +95,18 @@ class AirflowRuns:
             transport=transport, base_url="http://airflow", headers=self._headers, timeout=ANSWER_SECONDS
         ) as client:
             return await client.request(method, path, json=body)
+
+
+def _run(dag_id: str, run: Mapping[str, Any]) -> Run:
+    run_id = run["dag_run_id"]
+    return Run(
+        dag_id,
+        run_id,
+        RunState(run["state"]),
+        datetime.fromisoformat(run["run_after"]),
+        run.get("conf") or {},
+        f"/dags/{dag_id}/runs/{quote(run_id, safe='')}",
+    )
 
 
 def _path(dag_id: str, run_id: str) -> str:

@@ -102,10 +102,17 @@ class BatchLists:
             rows = list(self._lists.batches_of(connection, batch_ids=list(batch_ids)))
         return {row[0]: _found_batch(row) for row in rows}
 
-    def quoted_batches(self) -> list[FoundBatch]:
-        """The batches that wait for an approval or for funds, or that are being paid."""
+    def open_batches(self) -> list[FoundBatch]:
+        """The batches that have not ended: being checked, waiting for a person or for funds, being paid."""
         with self._database.transaction() as connection:
-            return [_found_batch(row) for row in self._lists.quoted_batches(connection)]
+            return [_found_batch(row) for row in self._lists.open_batches(connection)]
+
+    def batches_paying_again(self, batch_id: str) -> list[FoundBatch]:
+        """The batches that pay failed orders of this batch again, the first submitted first."""
+        with self._database.transaction() as connection:
+            return [
+                _found_batch(row) for row in self._lists.batches_paying_again(connection, batch_id=batch_id)
+            ]
 
     def counts(
         self, batch_ids: Sequence[str], settled_since: datetime | None = None

@@ -182,6 +182,12 @@ class PostgresEventStore:
         found: str | None = run(self.database, self._batches.batch_of_run, dag_run=dag_run)
         return found
 
+    def last_run(self, batch_id: str) -> str | None:
+        """The run (``DAG id/run id``) that began last to work on a batch; None when none did."""
+        stream = str(StreamId(StreamKind.BATCH, batch_id))
+        found: str | None = run(self.database, self._batches.last_run, stream=stream)
+        return found
+
     def status_evidence(self, digests: Sequence[str]) -> dict[str, str]:
         """Signed status texts by digest, for deliveries only: they hold vouchers. Needs the writer role."""
         return dict(run(self.database, self._orders.status_evidence_of, digests=list(digests)))

@@ -22,11 +22,18 @@ LIMIT :limit;
 -- These batches.
 SELECT batch_id, document, submitted_by, submitted_at FROM sat.batches WHERE batch_id = ANY (:batch_ids);
 
--- name: quoted_batches()
--- Batches that wait for an approval or for funds, or that are being paid.
+-- name: batches_paying_again(batch_id)
+-- The batches that pay failed orders of a batch again, the first submitted first.
 SELECT batch_id, document, submitted_by, submitted_at
 FROM sat.batches
-WHERE state NOT IN ('refused', 'completed') AND state = 'quoted';
+WHERE (document ->> 'pays_again') IS NOT NULL AND document ->> 'pays_again' = :batch_id
+ORDER BY submitted_at, batch_id;
+
+-- name: open_batches()
+-- Batches that have not ended.
+SELECT batch_id, document, submitted_by, submitted_at
+FROM sat.batches
+WHERE state NOT IN ('refused', 'completed');
 
 -- name: order_counts(batch_ids, since)
 -- How the orders of some batches stand, what of their quotes has no reservation, and how many SAT's word has ended

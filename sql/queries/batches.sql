@@ -14,6 +14,14 @@ GROUP BY batches.batch_id
 ORDER BY count(*) DESC, batches.batch_id
 LIMIT :limit;
 
+-- name: last_run(stream)$
+-- The run that began last to work on a batch.
+SELECT data::jsonb ->> 'run'
+FROM sat.events
+WHERE stream = :stream AND type = 'BatchRunStarted'
+ORDER BY version DESC
+LIMIT 1;
+
 -- name: batch_of_run(dag_run)$
 -- The batch that a run began to work on. The condition repeats the words of the index events_batch_runs.
 SELECT substr(stream, length('batch/') + 1)

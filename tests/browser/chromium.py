@@ -40,7 +40,10 @@ KEYS = {
     "Home": 36,
     "End": 35,
     "a": 65,
+    "v": 86,
 }
+COMMANDS = {"a": "selectAll", "v": "paste"}
+"""What these keys do with Ctrl."""
 TEXT_OF_KEYS = {"Enter": "\r", " ": " "}
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -105,6 +108,16 @@ class Page:
         self._events.clear()
         return events
 
+    def wait_for_event(self, name: str, seconds: float = WAIT_SECONDS) -> dict[str, Any]:
+        """The content of the next event of a name; its domain must be followed."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for found, content in self.events():
+                if found == name:
+                    return content
+            time.sleep(0.05)
+        raise BrowserError(f"after {seconds:.0f} seconds there is no event {name}")
+
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression, promises awaited."""
         result = self.command(
@@ -167,7 +180,7 @@ class Page:
     def press(self, key: str, modifiers: int = 0) -> None:
         """One key; ``modifiers`` 2 is Ctrl, 8 is Shift."""
         code = KEYS[key]
-        commands = ["selectAll"] if (key, modifiers) == ("a", 2) else []
+        commands = [COMMANDS[key]] if modifiers == 2 and key in COMMANDS else []
         for kind in ("keyDown", "keyUp"):
             self.command(
                 "Input.dispatchKeyEvent",
@@ -191,6 +204,24 @@ class Page:
             if self.evaluate(f"document.activeElement?.matches({json.dumps(selector)}) ?? false"):
                 return
         raise BrowserError(f"Tab does not reach {selector}")
+
+    def drop(self, x: float, y: float, *files: Path) -> None:
+        """Drag files from the desktop onto a place of the page, and let them go."""
+        data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.command("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+
+    def paste(self, text: str, html: str) -> None:
+        """Press Ctrl+V with what a spreadsheet puts on the clipboard."""
+        origin = self.evaluate("location.origin")
+        allowed = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+        self.command("Browser.grantPermissions", permissions=allowed, origin=origin)
+        kinds = ", ".join(
+            f"{json.dumps(kind)}: new Blob([{json.dumps(content)}], {{type: {json.dumps(kind)}}})"
+            for kind, content in (("text/plain", text), ("text/html", html))
+        )
+        self.evaluate(f"navigator.clipboard.write([new ClipboardItem({{{kinds}}})])")
+        self.press("v", modifiers=2)
 
     def upload(self, selector: str, *files: Path) -> None:
         """Choose files in a file input."""

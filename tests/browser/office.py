@@ -291,6 +291,10 @@ class RunsOfUser:
         """How far it is."""
         return self.runs.tasks(dag_id, run_id)
 
+    def under_way(self, dag_id: str) -> list[Run]:
+        """Whoever started them."""
+        return self.runs.under_way(dag_id)
+
     def cancel(self, dag_id: str, run_id: str) -> None:
         """Before it began."""
         self.runs.cancel(dag_id, run_id)

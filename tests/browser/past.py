@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sat_hook.application.runs import BATCH_DAG
+from sat_hook.application.runs import BATCH_DAG, Run, RunState
 from sat_hook.catalogue.snapshot import take_snapshot
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.batch_events import BatchSource, BatchStartPlanned, ShortFundsPolicy
@@ -63,6 +63,7 @@ def fill(office: Office) -> dict[str, str]:
         "refused": past.refused(),
         "short_of_funds": past.short_of_funds(),
         "being_paid": past.being_paid(),
+        "stopped": past.stopped(),
         "planned": past.planned(),
         "waiting_for_approval": past.waiting_for_approval(),
     }
@@ -194,6 +195,7 @@ class _Past:
         self.quoted(batch_id)
         self.line.run_of(batch_id).guard()
         self.line.reserve(batch_id, ShortFundsPolicy.WAIT)
+        self.noted(batch_id, RunState.RUNNING)
         return batch_id
 
     def being_paid(self) -> str:
@@ -216,7 +218,26 @@ class _Past:
 
         asyncio.run(ask_until_paid())
         self.faults()
+        self.noted(batch_id, RunState.RUNNING)
         return batch_id
+
+    def stopped(self) -> str:
+        """Priced; then its run failed, and nothing goes on by itself."""
+        rows = "".join(f"PB-{n},25k-xl,08171199000{n}\n" for n in range(1, 8))
+        batch_id = self.submitted("Pulsa petugas banjir.csv", "Petugas banjir 27/11", HEADER + rows)
+        self.quoted(batch_id)
+        self.noted(batch_id, RunState.FAILED)
+        return batch_id
+
+    def noted(self, batch_id: str, state: RunState) -> None:
+        """Airflow has a run of the batch, which no thread carries out."""
+        from tests.browser.office import CONNECTION
+
+        run_id = f"batch_{batch_id}"
+        conf = {"batch_id": batch_id, "account": CONNECTION}
+        self.office.runs.started[run_id] = Run(
+            BATCH_DAG, run_id, state, datetime.now(UTC), conf, f"/dags/{BATCH_DAG}/runs/{run_id}"
+        )
 
     def planned(self) -> str:
         """It starts tomorrow, unless a person cancels it."""

@@ -121,8 +121,51 @@ def test_pasted_rows_are_paid_by_keyboard_alone(office: Office, page: Page) -> N
     page.wait_for_text("pasted rows, row 2")
 
 
+def test_a_file_is_dropped_anywhere_on_the_page(office: Office, page: Page, tmp_path: Path) -> None:
+    """It goes into the form, and the browser does not open it in the place of the page."""
+    office.log_in(page, "rosa")
+    page.set_cookie(office.url, "sat_language", "en")
+    page.resize(1280)
+    for number, place in enumerate((None, (640.0, 850.0)), 1):
+        file = tmp_path / f"Pulsa {number}.csv"
+        file.write_text(f"order_id,product_code,client_number\nD-{number},25k-xl,08171122100{number}\n")
+        page.open(office.address("/new"))
+        middle = "(b => [b.x + b.width / 2, b.y + b.height / 2])(document.querySelector('.drop')"
+        x, y = place or page.evaluate(f"{middle}.getBoundingClientRect())")
+        page.drop(x, y, file)
+        page.wait_for(f"document.querySelector('#file').files[0]?.name === '{file.name}'", "dropped file")
+        assert page.evaluate("document.querySelector('.drop.over') === null")
+        page.press("Enter")  # the focus is on the button that sends it
+        page.wait_for_text("1 row ready")
+        assert file.name in page.text()
+
+
+def test_cells_are_pasted_from_a_spreadsheet(office: Office, page: Page) -> None:
+    """As text and not as a table, into their field or beside it; a line break in a cell stays in it."""
+    office.log_in(page, "rosa")
+    page.set_cookie(office.url, "sat_language", "en")
+    for number, selector in enumerate(("textarea[name=pasted]", "h1"), 1):
+        cells = [
+            ["order_id", "product_code", "client_number", "keterangan"],
+            [f"P-{number}", "25k-xl", f"08171122200{number}", "two\nlines"],
+        ]
+        text = "".join(
+            "\t".join(f'"{cell}"' if "\n" in cell else cell for cell in row) + "\r\n" for row in cells
+        )
+        html = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in cells)
+        page.open(office.address("/new"))
+        page.click(selector)
+        page.paste(text, f"<table>{html}</table>")
+        page.wait_for("document.activeElement?.name === 'pasted'", "focus on the pasted rows")
+        page.click("button", "Read and check")
+        page.wait_for_text("1 row ready")
+        page.wait_for_text(f"08171122200{number}")
+
+
 def test_failed_rows_are_paid_again(office: Office, page: Page) -> None:
-    """The page of a batch begins a draft of its failed orders, with new order ids, that leads back to it."""
+    """The page of a batch begins a draft of its failed orders, with new order ids; both batches lead to each
+    other.
+    """
     office.log_in(page, "rosa")
     page.set_cookie(office.url, "sat_language", "en")
     batch_id = office.batches["complete"]
@@ -131,6 +174,13 @@ def test_failed_rows_are_paid_again(office: Office, page: Page) -> None:
     page.wait_for_text("It pays failed orders again")
     assert page.evaluate("document.querySelector('.notice a').href").endswith(f"/batches/{batch_id}")
     page.wait_for_text("-R1")
+    page.click("a", "Go on to paying")
+    page.click("button.pay")
+    later = batch_of(page)
+    page.wait_for_text("It pays failed orders again")
+    page.open(office.address(f"/batches/{batch_id}"))
+    page.wait_for_text("Its failed rows were paid again in:")
+    assert page.evaluate(f"document.querySelector('.notice a[href$=\"/batches/{later}\"]') !== null")
 
 
 def test_every_step_is_readable_everywhere(office: Office, page: Page) -> None:

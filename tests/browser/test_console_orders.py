@@ -78,8 +78,10 @@ def test_an_unclear_order_is_asked_about_and_resolved(office: Office, page: Page
     (order,) = orders_of(office, "escalated", OrderState.ESCALATED)
     page.open(office.address(f"/orders/{order.request_id}"))
     page.click("button", "Ask SAT now")
+    page.write("#recheck [name=reason]", "The customer waits")
     page.click("#recheck button", "Ask SAT now")
     page.wait_for_text("SAT does not know this order.")
+    page.wait_for_text("A person had SAT asked: The customer waits")
     page.click("button", "It is not paid")
     page.write("#not-paid [name=reason]", "Checked with SAT by phone")
     page.click("#not-paid button", "It is not paid")
@@ -125,3 +127,28 @@ def test_goods_are_delivered_and_the_delivery_is_listed(office: Office, page: Pa
         return "For the warehouse" in page.text()
 
     assert any(is_listed() for _ in range(20))
+
+
+def test_arrow_keys_choose_from_a_list_without_sending_it(office: Office, page: Page) -> None:
+    """The page and the focus stay; the button beside the list sends it. Space chooses columns."""
+    page.set_cookie(office.url, "sat_language", "en")
+    page.resize(1280)
+    office.log_in(page, "carl")
+    page.open(office.address("/orders"))
+    page.tab_to("select[name=state]")
+    for _ in range(10):
+        page.press("ArrowDown")
+    assert page.evaluate("[document.activeElement.name, document.activeElement.value, location.search]") == [
+        "state",
+        "succeeded",
+        "",
+    ]
+    page.tab_to("summary")
+    page.tab_to("details.more:last-of-type summary")
+    page.press("Enter")
+    page.tab_to("input[name=column][value=charged]")
+    page.press(" ")
+    page.press("Enter")
+    page.wait_for("location.search.includes('state=succeeded')", "filtered orders")
+    assert "column=charged" in page.evaluate("location.search")
+    page.wait_for("document.querySelector('td[data-name=Charged]') !== null", "chosen column")

@@ -38,6 +38,7 @@ def test_past_has_batches_in_every_state(office: Office) -> None:
         "refused": BatchState.REFUSED,
         "short_of_funds": BatchState.QUOTED,
         "being_paid": BatchState.QUOTED,
+        "stopped": BatchState.QUOTED,
         "planned": BatchState.SUBMITTED,
         "waiting_for_approval": BatchState.QUOTED,
     }

@@ -63,7 +63,7 @@ class Airflow:
         async def airflow(scope: Scope, receive: Receive, send: Send) -> None:
             message = await receive()
             async with httpx.AsyncClient(timeout=90) as client:
-                path = scope["raw_path"].decode("ascii")
+                path = b"?".join((scope["raw_path"], scope["query_string"])).decode("ascii")
                 reply = await client.request(
                     scope["method"],
                     f"{self.url}{path}",
@@ -409,6 +409,7 @@ async def test_runs_are_those_of_airflow(airflow: Airflow) -> None:
         assert found is not None
         assert (found.state, found.run_after) == (RunState.QUEUED, later)
         assert conf.items() <= found.conf.items()
+        assert found in runs.under_way(BATCH_DAG)
         assert airflow.request("GET", f"/api/v2{found.url}".replace("/runs/", "/dagRuns/")).json()[
             "note"
         ] == ("pulsa.csv")
@@ -416,6 +417,8 @@ async def test_runs_are_those_of_airflow(airflow: Airflow) -> None:
         cancelled = runs.find(BATCH_DAG, "planned")
         assert cancelled is not None
         assert cancelled.state is RunState.FAILED
+        assert "planned" not in {run.run_id for run in runs.under_way(BATCH_DAG)}
+        assert runs.under_way("no_such_dag") == []
         assert runs.start(BATCH_DAG, "batch_1+2:3~x", {})
         assert runs.find(BATCH_DAG, "batch_1+2:3~x") is not None
         for user, text in (("viewer", "lacks the right submit"), ("carl", "lacks the right submit")):

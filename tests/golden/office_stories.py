@@ -11,7 +11,7 @@ from sat_hook.audit.exports import hand_out, record_written, request_export
 from sat_hook.catalogue.snapshot import take_snapshot
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
-from sat_hook.domain.account import RecordSearch
+from sat_hook.domain.account import ExportedContent, OrdersExported, RecordExport, RecordSearch
 from sat_hook.domain.books_commands import AssignBreaks, ClearSettlement, DecideBreaks, ReplaceSettlements
 from sat_hook.domain.books_events import BreakCommented, BreakFileAttached, SetAsideCause, SettlementSetAside
 from sat_hook.domain.breaks import BreakState
@@ -258,3 +258,27 @@ def number_searched(line: Line) -> None:
     """Who searched, with the number masked, and how many orders there were."""
     rosa = Provenance("user:rosa", "plugin:search")
     line.handler.apply_to_account(ACCOUNT, RecordSearch("0817******78", 3), rosa)
+
+
+@story("A person takes orders of an account as files")
+def orders_exported(line: Line) -> None:
+    """Who took which orders: those of a filter, and the results of a batch."""
+    rosa = Provenance("user:rosa", "plugin:export")
+    chosen = OrdersExported(
+        account=ACCOUNT,
+        content=ExportedContent.ORDERS,
+        batch_id=None,
+        criteria={"states": "held escalated", "least_rupiah": "100000"},
+        file_format="xlsx",
+        rows=12,
+    )
+    results = OrdersExported(
+        account=ACCOUNT,
+        content=ExportedContent.RESULTS,
+        batch_id="B" + "A" * 25,
+        criteria={"position": "41"},
+        file_format="csv",
+        rows=26,
+    )
+    for exported in (chosen, results):
+        line.handler.apply_to_account(ACCOUNT, RecordExport(exported), rosa)

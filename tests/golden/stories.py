@@ -33,7 +33,13 @@ from sat_hook.pipeline.held_orders import HeldDecision, decide_held_batch
 from sat_hook.pipeline.intake import take_in
 from sat_hook.pipeline.limits import ExecutionLimits, FundingLimits, RecoveryLimits
 from sat_hook.pipeline.outcome_commands import status_command
-from sat_hook.pipeline.overrides import Resolution, pause_account, resolve_order, resume_account
+from sat_hook.pipeline.overrides import (
+    Resolution,
+    ask_about,
+    pause_account,
+    resolve_order,
+    resume_account,
+)
 from sat_hook.pipeline.validation import catalogue_of
 from sat_hook.store.event_store import Change
 from sat_hook.store.guards import PostgresGuardLedger
@@ -304,6 +310,19 @@ def operator_contradicted(line: Line) -> None:
     line.finish(order.batch_id)
 
 
+@story("Unknown, and a person has SAT asked about it")
+def asked_by_operator(line: Line) -> None:
+    """Who asked and why is recorded before SAT's answer."""
+    batch_id = ready(line)
+    lose_requests(line, batch_id)
+    order = only_order(line, batch_id)
+    ask_about(line.handler, [order.request_id], "the customer waits", BY_OPS)
+    for seconds in (3, 6):
+        recover(line, ahead=timedelta(seconds=seconds))
+    recover_until_ended(line, batch_id)
+    line.finish(batch_id)
+
+
 @story("Escalated, allowed to be sent again by a person, paid")
 def resend_allowed(line: Line) -> None:
     """SAT is asked once more first."""
@@ -332,6 +351,19 @@ def held_and_cancelled(line: Line) -> None:
     """It was never sent and never will be."""
     batch_id = ready(line, order_limit_rupiah=10_000)
     decide_held_batch(line.handler, batch_id, HeldDecision.CANCEL, "not meant", BY_OPS)
+    line.finish(batch_id)
+
+
+@story("Held as a duplicate and over each limit, with what the hold rests on")
+def held_with_facts(line: Line) -> None:
+    """A page in any language can say why."""
+    rows = "".join(f"INV-{n},50k-simpati,08120000000{n}\n" for n in range(1, 4))
+    dear = "INV-4,pln-prepaid-token-100k,530012340001\n"
+    twice = "INV-5,50k-simpati,081200000001\n"
+    batch_id = line.submit(f"{HEADER}{rows}{dear}{twice}".encode()).batch_id
+    line.take_in(batch_id)
+    line.quote(batch_id)
+    guard(line, batch_id, order_limit_rupiah=90_000, batch_limit_orders=2)
     line.finish(batch_id)
 
 

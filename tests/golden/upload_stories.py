@@ -5,10 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sat_hook.clients.clock import SystemClock
-from sat_hook.domain.batch_events import BatchStartPlanned, CellChange, ColumnMeaning, OrderFileMended
+from sat_hook.domain.batch_events import (
+    BatchPaysAgain,
+    BatchStartPlanned,
+    CellChange,
+    ColumnMeaning,
+    OrderFileMended,
+)
 from sat_hook.domain.identity import digest_of
 from sat_hook.pipeline.file_submission import submit_file
-from tests.golden.stories import MAKER, ONE, prepare, send, story
+from tests.golden.stories import MAKER, ONE, always, pay, prepare, send, story
 from tests.orders import ACCOUNT
 from tests.pipeline import Line
 
@@ -48,6 +54,31 @@ def file_mended(line: Line) -> None:
         content=ONE.encode(),
         provenance=MAKER,
         preparations=(mended, BatchStartPlanned(starts_at=WHEN)),
+    )
+    batch_id = submitted.submission.batch_id
+    prepare(line, batch_id)
+    send(line, batch_id)
+    line.wait(batch_id)
+    line.finish(batch_id)
+
+
+@story(
+    "A batch that pays a failed order of an earlier batch again",
+    faults=always("fails", times=1, code="S02", detail="Product is not available"),
+)
+def failed_order_paid_again(line: Line) -> None:
+    """The new order has an id of its own; the new batch names the earlier one."""
+    earlier = pay(line)
+    submitted = submit_file(
+        line.store,
+        line.spool,
+        SystemClock(),
+        account=ACCOUNT,
+        reference=None,
+        file_name="orders-again.csv",
+        content=ONE.replace("INV-1,", "INV-1-R1,").encode(),
+        provenance=MAKER,
+        preparations=(BatchPaysAgain(earlier_batch_id=earlier),),
     )
     batch_id = submitted.submission.batch_id
     prepare(line, batch_id)

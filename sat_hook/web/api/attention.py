@@ -10,15 +10,17 @@ from sat_hook.application.listings import USUAL_PAGE
 from sat_hook.application.rights import Right
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Cursor, Deposit, Limit, NeedsPerson, Page, Price, Product, Text
-from sat_hook.web.dependencies import AccountQuery, CurrentPerson, ListingsDep
+from sat_hook.web.dependencies import AccountQuery, CurrentPerson, ListingsDep, RunsDep
 
 router = APIRouter(tags=["lists"])
 
 
 @router.get("/needs", **route(Right.VIEW))
-def list_needs(person: CurrentPerson, listings: ListingsDep) -> Page[NeedsPerson]:
-    """List what needs a person: approvals, held and escalated orders, funds, pauses, untold alerts."""
-    return Page[NeedsPerson](items=tuple(map(NeedsPerson.model_validate, listings.needs_you(person))))
+def list_needs(person: CurrentPerson, listings: ListingsDep, runs: RunsDep) -> Page[NeedsPerson]:
+    """List what needs a person: approvals, held and escalated orders, funds, stopped batches, pauses, untold
+    alerts.
+    """
+    return Page[NeedsPerson](items=tuple(map(NeedsPerson.model_validate, listings.needs_you(person, runs))))
 
 
 @router.get("/deposits", **route(Right.VIEW))

@@ -142,6 +142,9 @@ class BatchDetails(Document):
     size_bytes: int
     steps: dict[BatchStep, datetime]
     needs: tuple[Need, ...]
+    pays_again: Batch | None
+    paid_again_by: tuple[Batch, ...]
+    pause_reason: str | None
     approval: Approval | None
     runs: tuple[BatchRun, ...]
     result: BatchResult | None

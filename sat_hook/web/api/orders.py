@@ -28,6 +28,7 @@ from sat_hook.web.api.models import (
     rows_of,
 )
 from sat_hook.web.dependencies import (
+    MAXIMUM_BODY_TEXT,
     AccountQuery,
     BatchId,
     CurrentPerson,
@@ -174,12 +175,17 @@ def list_events(request_id: RequestId, person: CurrentPerson, listings: Listings
 
 
 @router.post("/orders/{request_id}/recheck", **route(Right.SUBMIT, Right.DECIDE))
-def recheck(request_id: RequestId, person: CurrentPerson, rechecks: StatusRechecksDep) -> Recheck:
-    """Ask SAT for the status of an order that was sent, and record what a signed answer proves.
+def recheck(
+    request_id: RequestId,
+    person: CurrentPerson,
+    rechecks: StatusRechecksDep,
+    reason: Annotated[str, Body(embed=True, max_length=MAXIMUM_BODY_TEXT)] = "",
+) -> Recheck:
+    """Ask SAT for the status of an order that was sent, and record who asked and what a signed answer proves.
 
     Nothing is ever sent to be paid.
     """
-    found = rechecks.recheck(request_id, person)
+    found = rechecks.recheck(request_id, person, reason)
     return Recheck.model_validate(members_of(found) | {"request_id": request_id, "state": found.order.state})
 
 

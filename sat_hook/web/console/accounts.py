@@ -9,12 +9,15 @@ from fastapi.responses import Response
 
 from sat_hook.application.connection_test import Tested
 from sat_hook.application.listings import Listings
+from sat_hook.web.console import words
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.dependencies import AccountPath, ConnectionTestDep, DecisionsDep, ListingsDep, RuleBookDep
 
 router = APIRouter(prefix="/accounts")
 
 _Proposal = Annotated[int, Path(ge=1, le=2**31 - 1)]
+_Reason = Annotated[str, Form()]
+_Back = Annotated[str, Form(pattern="^(/batches/B[A-Z2-7]{25})?$")]
 
 
 @router.get("")
@@ -40,20 +43,20 @@ def test_connection(
 
 @router.post("/{account}/pause")
 def pause(
-    account: AccountPath, site: SiteDep, decisions: DecisionsDep, reason: Annotated[str, Form()]
+    account: AccountPath, site: SiteDep, decisions: DecisionsDep, reason: _Reason, back: _Back = ""
 ) -> Response:
     """Stop all sending from the account."""
     decisions.pause(account, reason, site.person)
-    return site.go(f"/accounts/{account}")
+    return site.go(back or f"/accounts/{account}")
 
 
 @router.post("/{account}/resume")
 def resume(
-    account: AccountPath, site: SiteDep, decisions: DecisionsDep, reason: Annotated[str, Form()]
+    account: AccountPath, site: SiteDep, decisions: DecisionsDep, reason: _Reason, back: _Back = ""
 ) -> Response:
     """Let the account send again."""
     decisions.resume(account, reason, site.person)
-    return site.go(f"/accounts/{account}")
+    return site.go(back or f"/accounts/{account}")
 
 
 @router.post("/{account}/rules/{proposal}/confirm")
@@ -62,7 +65,7 @@ def confirm_rules(
     proposal: _Proposal,
     site: SiteDep,
     rules: RuleBookDep,
-    reason: Annotated[str, Form()],
+    reason: _Reason,
 ) -> Response:
     """Put proposed rules in force, as another person than their proposer."""
     rules.confirm(account, proposal, reason, site.person)
@@ -75,7 +78,7 @@ def decline_rules(
     proposal: _Proposal,
     site: SiteDep,
     rules: RuleBookDep,
-    reason: Annotated[str, Form()],
+    reason: _Reason,
 ) -> Response:
     """Decline proposed rules."""
     rules.decline(account, proposal, reason, site.person)
@@ -90,4 +93,5 @@ def _page(site: Site, listings: Listings, account: str, tested: Tested | None = 
         account=details.row,
         deposit=listings.deposit(details.row.account, site.person),
         tested=tested,
+        words=words,
     )

@@ -34,6 +34,7 @@ from sat_hook.pipeline.errors import (
 from sat_hook.store.order_lists import OrderFilter, OrderSort
 from sat_hook.web.console import words
 from sat_hook.web.console.batches import segments_of
+from sat_hook.web.console.error_words import explained
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.dependencies import (
     ApprovalsDep,
@@ -173,7 +174,7 @@ class Desk:
             200 if choice is None else 409,
             details=details,
             batch=details.row,
-            run=self.starts.first_run(batch_id, self.site.person, self.runs),
+            run=self.starts.last_run(batch_id, self.site.person, self.runs),
             segments=segments_of(details),
             held=details.row.orders.get(OrderState.HELD, 0),
             came_second=choice is not None,
@@ -231,7 +232,7 @@ def approve_several(
     before = {row.batch_id: row for row in approvals.waiting(site.person)}
     pairs = [(batch_id, digest) for batch_id, _, digest in (one.partition(" ") for one in shown)]
     answers = [
-        (answer, before.get(answer.batch_id), _outcome(answer))
+        (answer, before.get(answer.batch_id), _outcome(answer), _said(site, answer))
         for answer in approvals.approve_several(pairs, site.person)
     ]
     return site.page("approvals_several", rows=[], total=0, answers=answers)
@@ -289,6 +290,12 @@ def _outcome(answer: Answered | NotAnswered) -> str:
     if isinstance(answer, NotAnswered):
         return _kind(answer.error)
     return "approved" if answer.is_approved else "signed"
+
+
+def _said(site: Site, answer: Answered | NotAnswered) -> str:
+    """Why a batch is not approved, in the person's language."""
+    why = explained(answer.error, site.wording) if isinstance(answer, NotAnswered) else None
+    return "" if why is None else why.said
 
 
 def _kind(error: StepError | None) -> str:

@@ -9,14 +9,15 @@ from fastapi import APIRouter, Form, Query
 from fastapi.responses import Response
 from pydantic import StringConstraints
 
-from sat_hook.application.batch_details import BatchDetails, BatchStep
+from sat_hook.application.batch_details import BatchDetails
 from sat_hook.application.batch_standing import BatchQuery, BatchStanding
 from sat_hook.application.pay_again import FAILED_STATES
 from sat_hook.application.rights import Right
 from sat_hook.domain.business_day import midnight
 from sat_hook.domain.order import OrderState
 from sat_hook.store.order_lists import OrderSort
-from sat_hook.web.console import row_words, words
+from sat_hook.web.console import error_words, order_filters, row_words, words
+from sat_hook.web.console.batch_steps import steps_of
 from sat_hook.web.console.decisions import acts_for
 from sat_hook.web.console.language import Wording
 from sat_hook.web.console.order_filters import OrderChoiceDep
@@ -27,6 +28,7 @@ from sat_hook.web.dependencies import (
     DayQuery,
     DecisionsDep,
     ListingsDep,
+    PayAgainDep,
     RunsDep,
 )
 
@@ -99,10 +101,15 @@ def batch(
     listings: ListingsDep,
     starts: BatchStartsDep,
     runs: RunsDep,
+    again: PayAgainDep,
     choice: OrderChoiceDep,
 ) -> Response:
     """One batch. Its upper part renews itself until the batch is complete."""
     details = listings.batch(batch_id, site.person)
+    progress = details.progress
+    # Nothing more can be run of a batch that has ended, so its runs are not looked up.
+    run = None if progress.batch.state.is_final else starts.last_run(batch_id, site.person, runs)
+    has_stopped = run is not None and run.state.is_final and progress.to_go > progress.in_flight
     orders = None
     if not site.is_part:
         # The upper part, which asks for itself every few seconds, shows no order.
@@ -119,11 +126,12 @@ def batch(
         "batch",
         batch=details.row,
         details=details,
-        progress=details.progress,
+        progress=progress,
         segments=segments_of(details),
         needs=[(reason_words(need.code, site.wording), need.rows) for need in details.needs],
-        steps=list(BatchStep),
-        run=starts.first_run(batch_id, site.person, runs),
+        steps=list(steps_of(details, site.wording)),
+        run=run,
+        left=again.left(batch_id, site.person) if has_stopped else None,
         may_pay_again=site.person.has(Right.SUBMIT)
         and site.person.has(Right.VIEW_NUMBERS)
         and any(details.row.orders.get(state) for state in FAILED_STATES),
@@ -132,7 +140,8 @@ def batch(
         place=f"/batches/{batch_id}",
         older=site.url(f"/batches/{batch_id}", **choice.query, cursor=following) if following else "",
         results=f"{site.request.scope.get('root_path', '')}/v1/batches/{batch_id}/results",
-        sorts=list(OrderSort),
+        columns=order_filters,
+        refusals=error_words.REFUSALS,
         states=list(OrderState),
         acts=acts_for(site.person),
         words=words,

@@ -12,7 +12,6 @@ from sat_hook.application.column_mappings import ColumnMappings
 from sat_hook.application.draft_submissions import LONGEST_WAIT_DAYS
 from sat_hook.application.draft_views import DraftView
 from sat_hook.application.drafts import Drafts
-from sat_hook.application.errors import DraftChangedError, DraftRefusedError
 from sat_hook.application.runs import RunsError
 from sat_hook.domain.business_day import WIB
 from sat_hook.domain.errors import StepError
@@ -21,7 +20,7 @@ from sat_hook.pipeline.order_columns import RESULT_COLUMNS
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX
 from sat_hook.protocol.errors import SATError
 from sat_hook.web.console import draft_words, words
-from sat_hook.web.console.language import marked as _
+from sat_hook.web.console.error_words import Explained, explained
 from sat_hook.web.console.row_words import FINDINGS
 from sat_hook.web.console.site import Site
 
@@ -51,7 +50,7 @@ def start_page(
     drafts: Drafts,
     accounts: Mapping[str, str],
     *,
-    problem: str = "",
+    problem: Explained | None = None,
     account: str = "",
     pasted: str = "",
 ) -> Response:
@@ -107,7 +106,6 @@ def rows_page(
     """
     draft = view.draft
     found = drafts.rows(view.draft_id, site.person, at.light or None, at.after, PAGE_ROWS)
-    root = site.request.scope.get("root_path", "")
     page = site.page(
         "draft_rows",
         _status(error),
@@ -128,7 +126,6 @@ def rows_page(
             for need in (view.check or {}).get("needs", ())
             if need["code"]
         ],
-        bad_rows=f"{root}/v1/drafts/{view.draft_id}/bad-rows",
         problem=why(site, error),
         batch=batch,
         words=words,
@@ -162,16 +159,9 @@ def _general(site: Site, code: str) -> str:
     return code if "%(" in said else said
 
 
-def why(site: Site, error: Exception | None) -> str:
-    """Why something was refused, in the person's language where it has a code."""
-    if error is None:
-        return ""
-    if isinstance(error, DraftChangedError):
-        return site.wording.text(
-            _("The draft was changed in the meantime, perhaps in another tab. This is how it is now.")
-        )
-    said = draft_words.REFUSALS.get(error.code) if isinstance(error, DraftRefusedError) else None
-    return f"{site.wording.text(said)} ({error})" if said else str(error)
+def why(site: Site, error: Exception | None) -> Explained | None:
+    """Why something was refused, in the person's language."""
+    return None if error is None else explained(error, site.wording)
 
 
 def _status(error: Exception | None) -> int:

@@ -1,4 +1,4 @@
-"""What a check finds in a row, for a page, and people's words for what is refused of a draft."""
+"""What a check finds in a row, for a page."""
 
 from __future__ import annotations
 
@@ -10,37 +10,7 @@ from typing import Any, NamedTuple
 from sat_hook.application.draft_views import DraftRow
 from sat_hook.domain.identity import request_id_of
 from sat_hook.web.console.language import Wording
-from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.row_words import FINDINGS
-
-REFUSALS: Mapping[str, str] = {
-    "empty": _("There are no rows in it."),
-    "bad_mapping": _("A column has a meaning that does not exist."),
-    "too_many_mappings": _("There are too many saved mappings for this account. Delete one."),
-    "bad_title": _("A column has a title that cannot be used."),
-    "column_twice": _("Two columns have the same meaning. Call one of them a note."),
-    "missing_column": _(
-        "A column is missing: the order id, the product and the customer's number are needed."
-    ),
-    "unknown_column": _("Say for each column what it is."),
-    "no_such_sheet": _("The workbook has no sheet of this name."),
-    "not_csv": _("The file cannot be read as a table."),
-    "too_large": _("It is too large. Split it in two."),
-    "too_long": _("The text is too long for a cell."),
-    "too_many_columns": _("There are too many columns."),
-    "too_many_rows": _("There are too many rows. Split the file in two."),
-    "too_many_changes": _(
-        "There are too many changes. Mend the other rows in your spreadsheet, and upload it again."
-    ),
-    "workbook_damaged": _("The workbook is damaged. Save it again in your spreadsheet."),
-    "workbook_limit": _("The workbook is too large. Split it in two."),
-    "workbook_locked": _("The workbook has a password. Save it without one."),
-    "workbook_old": _("The workbook has an old format. Save it as XLSX."),
-    "workbook_other": _("This is no workbook that can be read. Save it as XLSX or CSV."),
-    "too_many_drafts": _("You have too many drafts. Pay or discard one first."),
-    "bad_start": _("The time must be ahead, and within 30 days."),
-    "not_checked": _("Check the rows first."),
-}
 
 
 class EarlierOrder(NamedTuple):
@@ -76,18 +46,23 @@ def shown_findings(
     return [_shown(one, row, columns, account, wording) for one in row.findings]
 
 
+def sentence(code: str, message: str, facts: Mapping[str, Any], wording: Wording) -> str:
+    """What is wrong and what to do, in the person's language; ``message`` for a code without words."""
+    known = FINDINGS.get(code)
+    fields = {
+        name: wording.rupiah(value) if name.endswith("_rupiah") else value for name, value in facts.items()
+    }
+    return wording.text(known) % fields if known else message
+
+
 def _shown(
     one: Mapping[str, Any], row: DraftRow, columns: Sequence[str | None], account: str, wording: Wording
 ) -> ShownFinding:
     told, column = one["parameters"], one["column"]
-    known = FINDINGS.get(one["code"])
-    fields = {
-        name: wording.rupiah(value) if name.endswith("_rupiah") else value for name, value in told.items()
-    }
     place = columns.index(column) + 1 if column in columns else int(column) if column.isdecimal() else 0
     cell = row.cells[place - 1] if 0 < place <= len(row.cells) else ""
     return ShownFinding(
-        wording.text(known) % fields if known else one["message"],
+        sentence(one["code"], one["message"], told, wording),
         place,
         told.get("nearest") or _meant(one["code"], cell),
         _earlier(told, account),

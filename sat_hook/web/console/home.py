@@ -10,16 +10,17 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
-from sat_hook.application.attention import DepositRow, NeedKind, NeedRow
+from sat_hook.application.attention import NeedKind, NeedRow
 from sat_hook.application.batch_standing import BatchQuery
+from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.business_day import day_bounds
-from sat_hook.presentation.charts import sparkline
 from sat_hook.web.console import words
 from sat_hook.web.console.language import COOKIE, Language
 from sat_hook.web.console.site import YEAR_SECONDS, Site, SiteDep, go_to
-from sat_hook.web.dependencies import ListingsDep
+from sat_hook.web.dependencies import ListingsDep, RunsDep
 
 SHOWN_BATCHES = 10
+SHOWN_STOPPED = 5
 
 router = APIRouter()
 
@@ -28,36 +29,40 @@ _PLACES: Mapping[NeedKind, tuple[str, Mapping[str, str]]] = {
     NeedKind.HELD: ("/orders", {"state": "held"}),
     NeedKind.ESCALATED: ("/orders", {"state": "escalated"}),
     NeedKind.SHORT_OF_FUNDS: ("/batches", {"standing": "short_of_funds"}),
-    NeedKind.PAUSED: ("/accounts", {}),
-    NeedKind.ALERTS: ("/accounts", {}),
 }
-"""Where each need is acted on."""
+"""Where needs are acted on; the others are on the account's page."""
 
 
 @router.get("/")
-def home(site: SiteDep, listings: ListingsDep) -> Response:
+def home(site: SiteDep, listings: ListingsDep, runs: RunsDep) -> Response:
     """What waits for people, each account's deposit, and the batches of today."""
     start, end = day_bounds(datetime.now(UTC))
-    needs = listings.needs_you(site.person)
+    needs = listings.needs_you(site.person, runs)
+    stopped = [key for need in needs if need.kind is NeedKind.STOPPED for key in need.batch_ids]
     return site.page(
         "home",
-        needs=[(need, words.NEEDS[need.kind], _place(site, need)) for need in needs],
-        deposits=[(deposit, _picture(site, deposit)) for deposit in listings.deposits(site.person)],
+        needs=[
+            (need, _words(need), _place(site, need)) for need in needs if need.kind is not NeedKind.STOPPED
+        ],
+        stopped=listings.batches_of(stopped[:SHOWN_STOPPED], site.person),
+        stopped_count=len(stopped),
+        deposits=listings.deposits(site.person),
         batches=listings.batches(BatchQuery(since=start, before=end), site.person, limit=SHOWN_BATCHES),
         words=words,
     )
 
 
+def _words(need: NeedRow) -> words.Words:
+    said = words.NEEDS[need.kind]
+    known = need.code in list(AlertKind)
+    return said._replace(text=words.ALERTS[AlertKind(need.code or "")]) if known else said
+
+
 def _place(site: Site, need: NeedRow) -> str:
+    if need.kind not in _PLACES:
+        return site.url(f"/accounts/{need.account}") + ("#alerts" if need.kind is NeedKind.ALERTS else "")
     path, query = _PLACES[need.kind]
-    if need.kind is NeedKind.PAUSED:
-        return site.url(f"{path}/{need.account}")
     return site.url(path, **query, account=need.account)
-
-
-def _picture(site: Site, deposit: DepositRow) -> str:
-    label = site.wording.text("Saldo on the last days")
-    return sparkline([point.saldo_rupiah for point in deposit.days], label)
 
 
 @router.post("/language")

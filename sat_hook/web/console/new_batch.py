@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import PurePath
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, HTTPException, Query
@@ -27,8 +28,9 @@ from sat_hook.pipeline.draft import DraftOptions
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.order_problems import FIELD_PREFIX, NOTE_PREFIX
 from sat_hook.pipeline.order_sheet import note_for
-from sat_hook.pipeline.row_findings import Light
+from sat_hook.pipeline.row_findings import Light, RowFinding
 from sat_hook.web.api.drafts import ColumnMappingsDep, DraftId, DraftsDep, DraftSubmissionsDep
+from sat_hook.web.console import draft_words
 from sat_hook.web.console.draft_pages import (
     REFUSED,
     Place,
@@ -40,6 +42,7 @@ from sat_hook.web.console.draft_pages import (
 )
 from sat_hook.web.console.site import Site, SiteDep
 from sat_hook.web.dependencies import AccountsDep, ListingsDep, PayAgainDep, RunsDep
+from sat_hook.web.downloads import as_download
 from sat_hook.web.uploads import MAXIMUM_FIELDS, form_by
 
 MAXIMUM_MOMENT_TEXT = 30
@@ -290,6 +293,18 @@ def _with_options(
     if shown is None or changed.check is None or any(shown[name] != changed.check[name] for name in same):
         raise DraftChangedError("the check has another outcome now; look at it again")
     return changed
+
+
+@router.get("/{draft_id}/bad-rows")
+def bad_rows(draft_id: DraftId, site: SiteDep, drafts: DraftsDep) -> Response:
+    """The rows that cannot be paid, with a column that says what to fix in the person's language."""
+    name = PurePath(drafts.find(draft_id, site.person).draft.file_name).stem
+
+    def said(finding: RowFinding) -> str:
+        return draft_words.sentence(finding.code, finding.message, finding.parameters, site.wording)
+
+    content = drafts.bad_rows_file(draft_id, site.person, said)
+    return Response(content, headers=as_download(f"{name}-bad-rows.csv"), media_type="text/csv")
 
 
 @router.get("/{draft_id}/{step}")

@@ -29,7 +29,6 @@ class Act(NamedTuple):
     tone: str
     rights: tuple[Right, ...]
     resolution: Resolution | None = None
-    needs_reason: bool = True
 
     def is_allowed(self, person: Person) -> bool:
         """Whether the person has one of the rights."""
@@ -67,10 +66,12 @@ RECHECK = Act(
     "recheck",
     "recheck",
     _("Ask SAT now"),
-    _("SAT is asked for the status of this order. Nothing is sent to be paid. A signed answer is recorded."),
+    _(
+        "SAT is asked for the status of this order. Nothing is sent to be paid. "
+        "Your question and a signed answer are recorded."
+    ),
     "",
     (Right.SUBMIT, Right.DECIDE),
-    needs_reason=False,
 )
 PAID = Act(
     "paid",

@@ -1,23 +1,75 @@
-"""The filter of a table of orders: read from an address, written back into links."""
+"""The filter and the columns of a table of orders: read from an address, written back into links."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated
 
 from fastapi import Depends, Query
 
 from sat_hook.domain.order import OrderState
 from sat_hook.store.order_lists import OrderFilter, OrderSort
+from sat_hook.web.console.language import marked as _
 
 MAXIMUM_TEXT = 128
+
+
+class OrderColumn(StrEnum):
+    """A column of a table of orders. The order's own id is always there."""
+
+    PRODUCT = "product"
+    NUMBER = "number"
+    STATE = "state"
+    REASON = "reason"
+    AMOUNT = "amount"
+    QUOTED = "quoted"
+    CHARGED = "charged"
+    CHANGED = "changed"
+    FILE = "file"
+    ACCOUNT = "account"
+
+
+COLUMNS: Mapping[OrderColumn, str] = {
+    OrderColumn.PRODUCT: _("Product"),
+    OrderColumn.NUMBER: _("Number"),
+    OrderColumn.STATE: _("State"),
+    OrderColumn.REASON: _("Reason"),
+    OrderColumn.AMOUNT: _("Amount"),
+    OrderColumn.QUOTED: _("Quoted"),
+    OrderColumn.CHARGED: _("Charged"),
+    OrderColumn.CHANGED: _("Last change"),
+    OrderColumn.FILE: _("File"),
+    OrderColumn.ACCOUNT: _("Account"),
+}
+"""Their titles."""
+
+USUAL_COLUMNS = (
+    OrderColumn.PRODUCT,
+    OrderColumn.NUMBER,
+    OrderColumn.STATE,
+    OrderColumn.AMOUNT,
+    OrderColumn.CHANGED,
+)
+RUPIAH_COLUMNS = frozenset({OrderColumn.AMOUNT, OrderColumn.QUOTED, OrderColumn.CHARGED})
+SORTS: Mapping[OrderColumn, OrderSort] = {
+    OrderColumn.PRODUCT: OrderSort.PRODUCT,
+    OrderColumn.STATE: OrderSort.STATE,
+    OrderColumn.AMOUNT: OrderSort.AMOUNT,
+    OrderColumn.CHANGED: OrderSort.CHANGED,
+}
+"""The columns that a table can be sorted by."""
 
 _Text = Annotated[str, Query(max_length=MAXIMUM_TEXT)]
 
 
 @dataclass(frozen=True, slots=True)
 class OrderChoice:
-    """What a person chose to see of a table of orders."""
+    """What a person chose to see of a table of orders.
+
+    :param columns: empty for :data:`USUAL_COLUMNS`.
+    """
 
     states: tuple[OrderState, ...] = ()
     product: str = ""
@@ -28,7 +80,13 @@ class OrderChoice:
     most: int | None = None
     sort: OrderSort | None = None
     descending: bool = False
+    columns: tuple[OrderColumn, ...] = ()
     cursor: str | None = None
+
+    @property
+    def shown(self) -> tuple[OrderColumn, ...]:
+        """The columns that the table has, in their usual order."""
+        return tuple(column for column in OrderColumn if column in (self.columns or USUAL_COLUMNS))
 
     def filter(self, batch_id: str | None = None) -> OrderFilter:
         """The orders that are meant."""
@@ -54,19 +112,27 @@ class OrderChoice:
             "account": self.account,
             "least": self.least,
             "most": self.most,
+            **self.layout,
+        }
+
+    @property
+    def layout(self) -> dict[str, object]:
+        """The part of the query that leaves no order out."""
+        return {
             "sort": None if self.sort is None else self.sort.value,
             "descending": "true" if self.descending else None,
+            "column": None if set(self.shown) == set(USUAL_COLUMNS) else [one.value for one in self.shown],
         }
 
     @property
     def is_filtered(self) -> bool:
         """Whether some orders are left out."""
-        return any(value for name, value in self.query.items() if name not in ("sort", "descending"))
+        return any(value for name, value in self.query.items() if name not in self.layout)
 
-    def sorted_by(self, column: str) -> dict[str, object]:
-        """The query that sorts by a column, the other way round when it is sorted by it already."""
-        turns = self.sort is not None and self.sort.value == column and not self.descending
-        return {**self.query, "sort": column, "descending": "true" if turns else None}
+    def sorted_by(self, sort: OrderSort) -> dict[str, object]:
+        """The query that sorts in this way, the other way round when it is sorted so already."""
+        turns = self.sort is sort and not self.descending
+        return {**self.query, "sort": sort.value, "descending": "true" if turns else None}
 
 
 def order_choice(
@@ -79,6 +145,7 @@ def order_choice(
     most: Annotated[str, Query(pattern=r"^[0-9.,]{0,20}$")] = "",
     sort: OrderSort | None = None,
     descending: bool = False,
+    column: Annotated[list[OrderColumn] | None, Query(max_length=2 * len(OrderColumn))] = None,
     cursor: str | None = None,
 ) -> OrderChoice:
     """Read the choice from an address."""
@@ -92,6 +159,7 @@ def order_choice(
         _rupiah(most),
         sort,
         descending,
+        tuple(column or ()),
         cursor,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import Any
 from sat_hook.application.order_details import HistoryEntry
 from sat_hook.domain.order_events import HoldReason, RejectionReason
 from sat_hook.domain.people import user_named
+from sat_hook.domain.same_order import CLIENT_NUMBER, PRODUCT_CODE
 from sat_hook.web.console.language import Wording
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.words import HOLDS, REJECTIONS, Words
@@ -54,6 +56,7 @@ EVENTS: Mapping[str, Words] = {
         _("A signed status is about something else: %(members)s. It ends nothing"), "bad"
     ),
     "OrderEscalated": Words(_("Handed to people, because it stays unclear"), "wait"),
+    "StatusAskedByOperator": Words(_("A person had SAT asked: %(reason)s"), "none"),
     "ResendAllowedByOperator": Words(
         _("May be sent again under the same id, if SAT does not know it: %(reason)s"), "none"
     ),
@@ -62,15 +65,37 @@ EVENTS: Mapping[str, Words] = {
 }
 """Every type of event of an order."""
 
-_DETAILS = ("detail", "error_detail", "what")
-"""Members that are shown below the sentence: SAT's words, or those of a check."""
+HELD_FOR: Mapping[str, str] = {
+    "order_rupiah": _("%(found)s for one order; the limit is %(most)s"),
+    "batch_rupiah": _("%(found)s; of the batch's limit %(most)s were left"),
+    "day_rupiah": _("%(found)s; of the day's limit %(most)s were left"),
+    "batch_orders": _("order %(found)s of the batch; the limit is %(most)s"),
+    "day_orders": _("order %(found)s of the day; the limit is %(most)s"),
+    HoldReason.BUSINESS_DUPLICATE: _(
+        "like order %(earlier_order_id)s, row %(earlier_row)s, within %(days)s days"
+    ),
+    HoldReason.PRICE_ABOVE_QUOTE: _("%(found)s instead of %(most)s"),
+    HoldReason.APPROVAL: _("%(found)s; approved were %(most)s"),
+    HoldReason.LEFT_OUT: _("by %(approver)s"),
+}
+"""What a hold rests on: for a limit by its name, else by the reason."""
+_COUNTED = frozenset({"batch_orders", "day_orders", HoldReason.BUSINESS_DUPLICATE})
+
+_OF_SAT = frozenset({"CheckoutRejected", "OrderFailed", "OrderReversed"})
+"""Events with SAT's own words, which are quoted below the sentence. Other details are ours, in English."""
+
+MEMBERS: Mapping[str, str] = {
+    PRODUCT_CODE: _("another product"),
+    CLIENT_NUMBER: _("another customer's number"),
+}
+"""What of a signed status can be about something else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
     """An event of the timeline.
 
-    :param detail: SAT's words, or those of a check; empty for none.
+    :param detail: SAT's words, or what a hold rests on; empty for none.
     :param user: who did it; None for the pipeline.
     :param raw: the event as it is stored, without customers' data.
     """
@@ -87,19 +112,35 @@ def moments_of(history: Iterable[HistoryEntry], wording: Wording) -> Iterator[Mo
     """The events in people's words, in their order."""
     for entry in history:
         said = EVENTS.get(entry.kind, Words(entry.kind, "none"))
-        details = (entry.parameters.get(name) for name in _details_of(entry))
         yield Moment(
             entry,
             wording.text(said.text) % _Members(entry, wording),
             said.tone,
-            " ".join(str(detail) for detail in details if detail),
+            _detail(entry, wording),
             user_named(entry.actor),
             json.dumps(entry.parameters, ensure_ascii=False, indent=1),
         )
 
 
-def _details_of(entry: HistoryEntry) -> tuple[str, ...]:
-    return (*_DETAILS, "reason") if entry.kind == "OrderEscalated" else _DETAILS
+def _detail(entry: HistoryEntry, wording: Wording) -> str:
+    if entry.kind in _OF_SAT:
+        said = " ".join(str(entry.parameters.get(name) or "") for name in ("detail", "error_detail")).strip()
+        return wording.text(_("SAT says: “%(words)s”")) % {"words": said} if said else ""
+    facts = entry.parameters.get("facts")
+    if not isinstance(facts, dict):
+        return ""
+    kind = str(facts.get("limit", entry.parameters.get("reason")))
+    if not facts or kind not in HELD_FOR:
+        return ""
+    told = {
+        name: str(fact)
+        if isinstance(fact, str)
+        else wording.number(fact)
+        if kind in _COUNTED
+        else wording.rupiah(fact)
+        for name, fact in facts.items()
+    }
+    return wording.text(HELD_FOR[kind]) % defaultdict(lambda: UNKNOWN, told)
 
 
 class _Members:
@@ -118,6 +159,10 @@ def _text(kind: str, name: str, value: Any, wording: Wording) -> str:
         return UNKNOWN
     if name.endswith("_rupiah"):
         return wording.rupiah(value)
+    if name == "members":
+        return ", ".join(wording.text(MEMBERS[one]) if one in MEMBERS else str(one) for one in value)
+    if name == "reason" and value == "":
+        return UNKNOWN
     if name == "valid_until":
         return wording.time(datetime.fromisoformat(value))
     if name == "reason" and kind == "OrderHeld" and value in list(HoldReason):

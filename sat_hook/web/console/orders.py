@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from sat_hook.application.listings import MAXIMUM_PAGE, Listings, OrderPage
 from sat_hook.application.order_details import OrderDetails
 from sat_hook.application.status_rechecks import Recheck
+from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.business_day import WIB
 from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.goods_file import GoodsFormat
@@ -18,7 +19,7 @@ from sat_hook.pipeline.held_orders import HeldDecision
 from sat_hook.pipeline.overrides import Resolution
 from sat_hook.protocol.outcomes import StatusVerdict
 from sat_hook.store.order_lists import OrderFilter, OrderSort
-from sat_hook.web.console import words
+from sat_hook.web.console import order_filters, words
 from sat_hook.web.console.decisions import acts_for
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.order_acts import offered_to
@@ -87,10 +88,13 @@ def search_again(site: SiteDep) -> Response:
 
 @router.post("/search")
 def search(
-    site: SiteDep, listings: ListingsDep, client_number: Annotated[str, Form(min_length=1, max_length=100)]
+    site: SiteDep,
+    listings: ListingsDep,
+    client_number: Annotated[str, Form(min_length=1, max_length=100)],
+    batch: Annotated[str, Form(pattern="^(B[A-Z2-7]{25})?$")] = "",
 ) -> Response:
-    """Orders of one client's number. The search is recorded."""
-    which = OrderFilter(client_number=client_number.strip())
+    """Orders of one client's number, of a batch or of all. The search is recorded."""
+    which = OrderFilter(client_number=client_number.strip(), batch_id=batch or None)
     found = listings.orders(which, site.person, sort=OrderSort.CHANGED, descending=True, limit=MAXIMUM_PAGE)
     return _list(site, listings, OrderChoice(), found, searched=which.client_number or "")
 
@@ -103,10 +107,10 @@ def order(request_id: RequestId, site: SiteDep, listings: ListingsDep) -> Respon
 
 @router.post("/{request_id}/recheck")
 def recheck(
-    request_id: RequestId, site: SiteDep, listings: ListingsDep, rechecks: StatusRechecksDep
+    request_id: RequestId, site: SiteDep, listings: ListingsDep, rechecks: StatusRechecksDep, reason: _Reason
 ) -> Response:
     """Ask SAT for the order's status, and show what it answered."""
-    found = rechecks.recheck(request_id, site.person)
+    found = rechecks.recheck(request_id, site.person, checked_reason(reason))
     return _page(site, listings.order(request_id, site.person), found)
 
 
@@ -152,17 +156,24 @@ def _list(
         older=site.url("/orders", **choice.query, cursor=found.next) if found.next and not searched else "",
         states=list(OrderState),
         acts=acts_for(site.person),
+        columns=order_filters,
         words=words,
     )
 
 
 def _page(site: Site, details: OrderDetails, recheck: Recheck | None = None) -> Response:
     acts, lacking = offered_to(site.person, details.row.state)
+    moments = list(moments_of(details.history, site.wording))
+    is_held = details.row.state is OrderState.HELD
+    held = (
+        next((one for one in reversed(moments) if one.entry.kind == "OrderHeld"), None) if is_held else None
+    )
     return site.page(
         "order",
         order=details.row,
         details=details,
-        moments=list(moments_of(details.history, site.wording)),
+        moments=moments,
+        held=held if held is not None and held.detail else None,
         acts=acts,
         lacking=lacking,
         answer=None if recheck is None else ANSWERS[recheck.verdict],

@@ -27,12 +27,15 @@ from sat_hook.application.person import Person, RightMissingError
 from sat_hook.application.rights import Right
 from sat_hook.presentation import charts
 from sat_hook.presentation.templates import templates_of
+from sat_hook.web.console.error_words import Explained, explained
 from sat_hook.web.console.language import OWN_NAMES, Language, Wording, wording_of
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.dependencies import current_person
 from sat_hook.web.errors import INVALID_REQUEST
 
 PREFIX = "/console"
+PATH_MARKS = "/:@!$&'()*+,;=~"
+"""What stands in a path as it is (RFC 3986)."""
 HTMX = "htmx-2.0.11.min.js"
 CHART_STYLE = "charts.css"
 HOUR_SECONDS = 3600
@@ -88,10 +91,14 @@ class Site:
     wording: Wording
 
     def url(self, path: str, **query: object) -> str:
-        """The address of a page of the mounted console. None and empty values in a query are left out."""
+        """The address of a page of the mounted console.
+
+        :param path: with names as they are, for example of an account; they are quoted here.
+        :param query: None and empty values are left out.
+        """
         given = [(name, value) for name, value in query.items() if value is not None and value != ""]
         tail = f"?{urlencode(given, doseq=True)}" if given else ""
-        return f"{self.request.scope.get('root_path', '')}{PREFIX}{path}{tail}"
+        return f"{self.request.scope.get('root_path', '')}{PREFIX}{quote(path, safe=PATH_MARKS)}{tail}"
 
     def page(self, template: str, status: int = 200, **context: Any) -> HTMLResponse:
         """Render a page, or a part of one when the template is a part."""
@@ -205,23 +212,32 @@ def _as_page(handler: Callable[..., Any]) -> Callable[[Request, Exception], Awai
 
 def _error_page(request: Request, error: Exception, answered: Response) -> Response:
     wording = wording_of(request)
-    detail = ""
+    site = Site(request, Person("", frozenset()), wording)
+    return site.page(
+        "error",
+        answered.status_code,
+        error_title=_title(answered.status_code, wording),
+        error=_explained(error, answered, wording),
+    )
+
+
+def _explained(error: Exception, answered: Response, wording: Wording) -> Explained:
     if isinstance(error, RightMissingError):
         said = wording.text(
             _("You lack the right %(right)s. The person who manages rights can give it to you.")
         )
-        detail = said % {"right": " / ".join(error.rights)}
-    else:
-        with suppress(ValueError):
-            found = json.loads(bytes(answered.body))
-            incomplete = wording.text(_("The address or the form is incomplete."))
-            detail = incomplete if found.get("type") == INVALID_REQUEST else found.get("detail", "")
-    if detail == HTTPStatus(answered.status_code).phrase:
-        detail = ""  # the title says it
-    site = Site(request, Person("", frozenset()), wording)
-    return site.page(
-        "error", answered.status_code, error_title=_title(answered.status_code, wording), detail=detail
-    )
+        return Explained(said % {"right": " / ".join(error.rights)}, "")
+    if (known := explained(error, wording)) is not None:
+        return known
+    found: dict[str, str] = {}
+    with suppress(ValueError):
+        found = json.loads(bytes(answered.body))
+    detail = found.get("detail", "")
+    if found.get("type") == INVALID_REQUEST:
+        return Explained(wording.text(_("The address or the form is incomplete.")), detail)
+    if not detail or detail == HTTPStatus(answered.status_code).phrase:
+        return Explained("", "")  # the title says it
+    return Explained(wording.text(_("Look at it again, or ask an administrator.")), detail)
 
 
 def _login_address(request: Request) -> str:
@@ -255,6 +271,7 @@ def _environment(language: Language) -> jinja2.Environment:
             "ngettext": wording.count,
             "language": language.value,
             "htmx": HTMX,
+            "sparkline": charts.sparkline,
             "version": _version(),
         }
     )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sat_hook.application.attention import NeedKind
 from sat_hook.application.batch_standing import BatchStanding
+from sat_hook.domain.alerts import AlertKind
 from sat_hook.domain.order import OrderState
 from sat_hook.domain.order_events import HoldReason, RejectionReason
 from sat_hook.web.console.language import marked as _
@@ -38,7 +39,7 @@ ORDERS: Mapping[OrderState, Words] = {
     OrderState.RECEIVED: Words(_("being checked"), "busy"),
     OrderState.QUOTED: Words(_("ready to be paid"), "busy"),
     OrderState.HELD: Words(_("held, waiting for you"), "wait"),
-    OrderState.SUBMITTING: Words(_("being paid"), "busy"),
+    OrderState.SUBMITTING: Words(_("being sent to SAT"), "busy"),
     OrderState.PENDING: Words(_("being paid"), "busy"),
     OrderState.UNKNOWN: Words(_("being paid, SAT is asked"), "busy"),
     OrderState.ESCALATED: Words(_("unclear, waiting for you"), "wait"),
@@ -54,8 +55,34 @@ NEEDS: Mapping[NeedKind, Words] = {
     NeedKind.HELD: Words(_("Held orders"), "wait"),
     NeedKind.ESCALATED: Words(_("Orders whose end is unclear"), "wait"),
     NeedKind.SHORT_OF_FUNDS: Words(_("Batches wait for a top-up"), "wait"),
+    NeedKind.STOPPED: Words(_("Batches that stopped"), "bad"),
     NeedKind.PAUSED: Words(_("The account is paused"), "bad"),
     NeedKind.ALERTS: Words(_("Alerts"), "bad"),
+}
+
+ALERTS: Mapping[AlertKind, str] = {
+    AlertKind.ORDER_ESCALATED: _("An order has no clear end and waits for a person."),
+    AlertKind.ORDER_REVERSED: _("SAT has taken back a paid order."),
+    AlertKind.LATE_SUCCESS: _(
+        "SAT has paid an order after all that was called not paid. Do not pay it again."
+    ),
+    AlertKind.EVIDENCE_CONTRADICTED: _("A signed status contradicts the end of an order."),
+    AlertKind.STATUS_MISMATCHED: _("A signed status is about another product or number than its order."),
+    AlertKind.CALLBACK_MISDIRECTED: _("A signed callback is about another product or number than its order."),
+    AlertKind.REVERSAL_DOUBTED: _("SAT calls an order paid that it had taken back. It is asked again."),
+    AlertKind.CHARGED_ABOVE_QUOTE: _("SAT charged more than it had quoted."),
+    AlertKind.AMOUNT_UNKNOWN: _("SAT sent an amount that cannot be right."),
+    AlertKind.CHUNK_STOPPED: _("Sending stopped before all orders were sent."),
+    AlertKind.FOREIGN_SPEND: _("Another party seems to spend from the deposit."),
+    AlertKind.FINAL_WATCH_MISSED: _("Ended orders were not asked about again in time."),
+    AlertKind.RECONCILIATION_BREAK: _("A day was closed with differences."),
+    AlertKind.INTAKE_ROWS_FREED: _("Rows of the intake table are free again: their run came to nothing."),
+    AlertKind.INTAKE_ROWS_REFUSED: _("Rows of the intake table cannot be submitted as they are."),
+    AlertKind.PRICE_JUMP: _("A price has jumped."),
+    AlertKind.PRODUCT_UNREADABLE: _("A product of SAT's price list cannot be read."),
+    AlertKind.LOG_FORKED: _("The log is not the one that was published."),
+    AlertKind.LOG_DAMAGED: _("The log does not verify."),
+    AlertKind.LOG_UNPROVEN: _("Parts of the log are not proven."),
 }
 
 HOLDS: Mapping[HoldReason, str] = {
@@ -83,5 +110,10 @@ REJECTIONS: Mapping[RejectionReason, str] = {
     RejectionReason.APPROVAL_REJECTED: _("the batch was not approved"),
 }
 
-WHY: Mapping[str, str] = {str(code): why for code, why in (*HOLDS.items(), *REJECTIONS.items())}
-"""Why an order is held or was never sent, by its reason's code."""
+WHY: Mapping[str, str] = {
+    **{str(code): why for code, why in (*HOLDS.items(), *REJECTIONS.items())},
+    "escalated": _("it had no clear end in time"),
+    "status_mismatch": _("SAT's signed status is about another product or number"),
+    "operator": _("a person decided it"),
+}
+"""Why an order stands as it does, by its reason's code."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from sat_hook.application.attention import NeedKind
+from sat_hook.application.runs import BATCH_DAG, Run, RunsError, RunState
 from sat_hook.domain import order_events
 from sat_hook.domain.account import PauseAccount, ResumeAccount
 from sat_hook.domain.alerts import Alert, AlertKind
@@ -14,6 +15,7 @@ from sat_hook.store.alerts import AlertBook
 from sat_hook.store.prices import PriceHistory
 from tests.integration.listings.conftest import HELD, PRICES, SEER, SENT, Office
 from tests.orders import ACCOUNT, T0
+from tests.web_host import FakeRuns
 
 BY_PAULA = Provenance("user:paula", "plugin:pause")
 
@@ -21,7 +23,7 @@ BY_PAULA = Provenance("user:paula", "plugin:pause")
 def test_nothing_needs_nobody(office: Office) -> None:
     """A batch on its way is not on the list, and a deposit that nobody looked at is short of nothing."""
     office.batch("november")
-    assert office.lists.needs_you(SEER) == ()
+    assert office.lists.needs_you(SEER, FakeRuns()) == ()
 
 
 def test_everything_that_waits_is_on_the_list(office: Office) -> None:
@@ -44,7 +46,7 @@ def test_everything_that_waits_is_on_the_list(office: Office) -> None:
     book.settle_notified(["told"], T0)
     found = [
         (row.kind, row.account, row.count, row.since, row.batch_ids, row.missing_rupiah, row.code)
-        for row in office.lists.needs_you(SEER)
+        for row in office.lists.needs_you(SEER, FakeRuns())
     ]
     missing = 900_000 - (100_000 - PRICES[1])
     assert found == [
@@ -55,6 +57,48 @@ def test_everything_that_waits_is_on_the_list(office: Office) -> None:
         (NeedKind.PAUSED, ACCOUNT, 1, office.clock.now(), (), None, None),
         (NeedKind.ALERTS, ACCOUNT, 1, T0, (), None, "price_jump"),
     ]
+
+
+class SilentRuns(FakeRuns):
+    """Airflow refuses to tell about runs."""
+
+    def under_way(self, dag_id: str) -> list[Run]:
+        """Refused."""
+        raise RunsError(403, dag_id)
+
+
+def test_a_batch_that_no_run_works_on_any_more_is_on_the_list(office: Office) -> None:
+    """Its last run has ended and orders are left to send. No person has to answer it first."""
+    runs = FakeRuns()
+
+    def run_of(batch_id: str, state: RunState, run_id: str = "") -> None:
+        name = run_id or f"batch_{batch_id}"
+        runs.start(BATCH_DAG, name, {"batch_id": batch_id})
+        runs.started[name] = runs.started[name]._replace(state=state)
+
+    failed, released, at_work, awaiting, withdrawn, complete, never_run = map(
+        office.batch, ("failed", "released", "at-work", "awaiting", "withdrawn", "complete", "never-run")
+    )
+    for batch_id in (failed, at_work, awaiting, withdrawn, complete):
+        run_of(batch_id, RunState.FAILED)
+    run_of(released, RunState.SUCCESS)
+    run_of(at_work, RunState.RUNNING, "again")
+    office.ask_for_approval(awaiting)
+    office.withdraw(withdrawn)
+    office.complete(complete)
+    _, row = office.lists.needs_you(SEER, runs)
+    assert (row.kind, row.count, row.batch_ids) == (NeedKind.STOPPED, 2, (failed, released))
+    assert [found.file_name for found in office.lists.batches_of(row.batch_ids, SEER)] == [
+        "failed.csv",
+        "released.csv",
+    ]
+    # The last run counts, by the log: it is another one than the first.
+    office.start_run(failed)
+    runs.start(BATCH_DAG, "manual__1", {})
+    assert office.lists.needs_you(SEER, runs)[1].batch_ids == (released,)
+    silent = SilentRuns(runs.started)
+    assert [row.kind for row in office.lists.needs_you(SEER, silent)] == [NeedKind.APPROVALS]
+    assert never_run
 
 
 def test_a_deposit_has_what_is_free_of_it_and_a_point_for_each_day(office: Office) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from sat_hook.application.decision_acts import BulkAct
 from sat_hook.application.decision_worker import DecisionWorker, decide_next_part
 from sat_hook.application.person import Person, RightMissingError
 from sat_hook.application.rights import Right
+from sat_hook.audit.actions import actions_since
 from sat_hook.commands.errors import ContentionError, OverrideRefusedError, ReasonRefusedError
 from sat_hook.domain import order_events
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
@@ -29,7 +31,7 @@ from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.store.order_lists import OrderFilter
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule
 from tests.integration.listings.conftest import HELD, READER, SENT, Office
-from tests.orders import ACCOUNT
+from tests.orders import ACCOUNT, T0
 from tests.quoted_batches import orders_of
 
 DORA = Person("dora", frozenset({Right.VIEW, Right.DECIDE}))
@@ -267,16 +269,24 @@ def test_two_processes_do_not_work_on_one_decision(office: Office, batch_id: str
 
 
 def test_the_same_decision_sent_twice_is_one(office: Office, batch_id: str) -> None:
-    """While it is under way. Later the orders have changed, so it is refused; SAT may be asked again."""
+    """While it is under way. Later the orders have changed, so it is refused: also by a question to SAT."""
     chosen = of_batch(batch_id)
     preview = bulk(office).preview(BulkAct.RELEASE, chosen, DORA)
     assert begun(office, preview, chosen) == begun(office, preview, chosen)
     assert done(office, preview, chosen).standing.done == 2
     with pytest.raises(SelectionChangedError):
         begun(office, preview, chosen)
+    office.happen(office.order_of("bulk", 4), SENT)
     recheck = bulk(office).preview(BulkAct.RECHECK, chosen, DORA)
-    first, second = (done(office, recheck, chosen).standing for _ in range(2))
-    assert first.decision_id != second.decision_id
+    first = done(office, recheck, chosen).standing
+    assert first.done > 0
+    with pytest.raises(SelectionChangedError):
+        begun(office, recheck, chosen)
+    again = bulk(office).preview(BulkAct.RECHECK, chosen, DORA)
+    assert done(office, again, chosen).standing.decision_id != first.decision_id
+    asked = actions_since(office.store.database, T0, user="dora")
+    reasons = {json.loads(act.data)["reason"] for act in asked if act.type_name == "StatusAskedByOperator"}
+    assert reasons == {WHY}
 
 
 def test_a_recheck_makes_orders_due_at_once(office: Office, batch_id: str) -> None:

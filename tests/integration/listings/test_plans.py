@@ -20,7 +20,7 @@ from sat_hook.store.order_lists import OrderFilter, OrderSort
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.listings.conftest import READER
-from tests.web_host import FakeAccounts, FakeHost
+from tests.web_host import FakeAccounts, FakeHost, FakeRuns
 
 SIZES = Sizes(orders=20_000, largest=1_000, others=500, products=500, alerts=100, callbacks=1_000)
 LARGEST = batch_of_number(0)
@@ -91,7 +91,7 @@ LISTS: dict[str, Callable[[Listings], object]] = {
     "by request id": orders(text="SAB"),
     "by number": orders(client_number="081200000777"),
     "an order": lambda lists: lists.order(an_order(lists), READER),
-    "needs": lambda lists: lists.needs_you(READER),
+    "needs": lambda lists: lists.needs_you(READER, FakeRuns()),
     "products of an approval": lambda lists: approvals_of(lists).products(LARGEST, with_held=True),
     "new recipients": lambda lists: approvals_of(lists).new_recipients(LARGEST, ACCOUNT, 10, with_held=True),
     "deposits": lambda lists: lists.deposits(READER),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,7 +89,7 @@ ACTS: tuple[tuple[str, dict[str, str]], ...] = (
     (f"/orders/{HELD}/cancel", REASON),
     (f"/orders/{UNSENT}/withdraw", REASON),
     (f"/orders/{ESCALATED}/resolve", {**REASON, "resolution": "failed"}),
-    (f"/orders/{ESCALATED}/recheck", {}),
+    (f"/orders/{ESCALATED}/recheck", REASON),
     (f"/deliveries/{BATCH}", {**REASON, "format": "csv"}),
 )
 BULK: tuple[tuple[str, dict[str, str]], ...] = (
@@ -214,8 +215,8 @@ async def test_a_delivery_is_a_file_and_is_listed_afterwards(browser: Browser) -
         assert f"-goods.{form}" in file.headers["content-disposition"]
     page = await browser.ask("GET", f"/deliveries/{BATCH}")
     assert page.text.count(REASON["reason"]) == 2
-    refused = await browser.ask("POST", f"/orders/{UNSENT}/recheck")
-    assert refused.status_code == 409
+    refused = await browser.ask("POST", f"/orders/{UNSENT}/recheck", data=REASON)
+    assert (refused.status_code, "never sent, so SAT cannot know it" in refused.text) == (409, True)
 
 
 async def test_many_orders_are_decided_as_their_preview_said(browser: Browser) -> None:
@@ -278,6 +279,47 @@ async def test_what_matches_leaves_as_a_file_of_text(browser: Browser) -> None:
     unknown = await browser.ask("GET", f"/orders/export?format=csv&batch={UNKNOWN_BATCH}")
     assert unknown.status_code == 404
     assert (await browser.ask("GET", "/orders/export?format=exe")).status_code == 422
+
+
+async def test_who_took_orders_as_a_file_is_recorded(browser: Browser) -> None:
+    """By whom, which orders, and how many rows; a file that was refused leaves nothing."""
+    refused = await browser.ask("GET", f"/orders/export?format=csv&batch={BATCH}", Right.VIEW)
+    assert refused.status_code == 403
+    await browser.ask("GET", "/orders/export?format=xlsx&state=held&least=1.000")
+    await browser.ask("GET", f"/v1/orders/export?format=csv&batch_id={BATCH}")
+    acts = [
+        (act.type_name, act.provenance.actor, json.loads(act.data))
+        for act in actions_since(browser.store.database, T0, user="rosa")
+    ]
+    assert [(name, actor) for name, actor, _ in acts] == [("OrdersExported", "user:rosa")] * 2
+    found, whole = acts[0][2], acts[1][2]
+    assert found == {
+        "account": ACCOUNT,
+        "content": "orders",
+        "batch_id": None,
+        "criteria": {"states": "held", "least_rupiah": "1000"},
+        "file_format": "xlsx",
+        "rows": 2,
+    }
+    assert (whole["batch_id"], whole["criteria"], whole["file_format"]) == (BATCH, {}, "csv")
+    assert whole["rows"] > 2
+
+
+async def test_the_columns_of_a_table_are_chosen_and_kept_in_its_links(browser: Browser) -> None:
+    """What is shown, how it is sorted and which orders stay the same when one of them changes."""
+    usual = await browser.ask("GET", f"/batches/{BATCH}")
+    assert 'data-name="Charged"' not in usual.text
+    where = f"/batches/{BATCH}?state=held&sort=amount&column=charged&column=reason"
+    page = await browser.ask("GET", where)
+    for title, is_shown in (("Charged", True), ("Reason", True), ("Product", False), ("State", False)):
+        assert (f'data-name="{title}"' in page.text) is is_shown, title
+    assert "over a limit" in page.text
+    assert f"/batches/{BATCH}?sort=amount&amp;column=reason&amp;column=charged" in page.text  # show all
+    everywhere = await browser.ask("GET", "/orders?state=held&column=file&column=account&sort=product")
+    assert 'data-name="File"' in everywhere.text
+    assert "column=file&amp;column=account" in everywhere.text
+    refused = await browser.ask("GET", "/orders?column=password")
+    assert refused.status_code == 422
 
 
 async def test_programs_decide_many_orders_likewise(browser: Browser) -> None:

@@ -18,6 +18,7 @@ BASES = {
     account_rules.RulesEvent,
     legacy_events.EarlierRulesEvent,
     books_events.BooksEvent,
+    happened.HoldingEvent,
     happened.SentOrderEvent,
     happened.SignedStatus,
 }
@@ -25,18 +26,19 @@ BASES = {
 #: Events of orders and batches that nobody has to be told of.
 QUIET = """
     ApprovalRefused ApprovalRejected ApprovalRequested ApprovalSigned BalanceChecked BatchApproved
-    BatchCompleted BatchGuarded BatchQuoted BatchReceived BatchRefused BatchReopened BatchResultsWritten
-    BatchRunRefused BatchRunStarted BatchStartPlanned BatchSubmitted BatchValidated BatchWithdrawn
-    CheckoutAccepted CheckoutNotSent CheckoutRejected CheckoutRequested CheckoutUnknown FailedByOperator
-    FundsReserved GoodsDelivered OrderAdmitted OrderApproved OrderCancelled OrderFileMended OrderHeld
-    OrderQuoted OrderReceived OrderRejected OrderReleased OrderValidated OrderWithdrawn OrdersLeftOut
-    ResendAllowedByOperator ReservationRenewed RowsTakenIn StatusNotFound SucceededByOperator
+    BatchCompleted BatchGuarded BatchPaysAgain BatchQuoted BatchReceived BatchRefused BatchReopened
+    BatchResultsWritten BatchRunRefused BatchRunStarted BatchStartPlanned BatchSubmitted BatchValidated
+    BatchWithdrawn CheckoutAccepted CheckoutNotSent CheckoutRejected CheckoutRequested CheckoutUnknown
+    FailedByOperator FundsReserved GoodsDelivered OrderAdmitted OrderApproved OrderCancelled
+    OrderFileMended OrderHeld OrderQuoted OrderReceived OrderRejected OrderReleased OrderValidated
+    OrderWithdrawn OrdersLeftOut ResendAllowedByOperator ReservationRenewed RowsTakenIn
+    StatusAskedByOperator StatusNotFound SucceededByOperator
 """
 
 #: Members of an order's events that its timeline does not show.
 NOT_SHOWN = """
-    account asked_at batch_id body client_number downline_id evidence_digest fields members observed_at
-    order_id payload_digest quote_rupiah response_digest settled_after
+    account asked_at batch_id body client_number downline_id evidence_digest facts fields members
+    observed_at order_id payload_digest quote_rupiah response_digest settled_after
 """
 
 #: Members of events that hold nothing about a customer, so that a masked evidence pack may show them.
@@ -44,17 +46,18 @@ IMPERSONAL = """
     account adjusted_days admin_fee_rupiah amount_rupiah approver asked_at assignee attempt
     available_rupiah
     batch_id break_id breaks cause cell_changes changes changes_digest charged_rupiah checkpoint client
-    code columns compared_with confirmed_by connection counts credited_at cut_off_minutes day decided_at
-    declined_by digest error_code estimate_rupiah events evidence_digest expected_rupiah first_checkpoint
-    first_row found found_rupiah fulfilled_at held held_rows http_status included_before is_inquiry
-    is_signed last_checkpoint last_row left_orders left_out left_rupiah list_price_rupiah listed mapping
-    max_rupiah member members observed_at open_breaks order_id orders parameters partner_fee_rupiah
-    persons policy position price_rupiah product_code proposal proposed_by quote_rupiah quoted
-    quotes_digest received_at recorded_before recorded_from rejected rejecter renewed replaces_earlier
-    reported_status requested_at response_digest rest result_digest rivals row_number rows rules run saldo
-    saldo_rupiah sales_price_rupiah send_before settled_after shown size_bytes snapshot_id source
-    starts_at state state_digest tally terms total_rupiah unsent up_to_row upload_bytes upload_digest
-    upload_format valid valid_until values with_personal_data
+    code columns compared_with confirmed_by connection content counts credited_at criteria
+    cut_off_minutes day decided_at declined_by digest earlier_batch_id error_code estimate_rupiah events
+    evidence_digest expected_rupiah facts file_format first_checkpoint first_row found found_rupiah
+    fulfilled_at held held_rows http_status included_before is_inquiry is_signed last_checkpoint
+    last_row left_orders left_out left_rupiah list_price_rupiah listed mapping max_rupiah member members
+    observed_at open_breaks order_id orders parameters partner_fee_rupiah persons policy position
+    price_rupiah product_code proposal proposed_by quote_rupiah quoted quotes_digest received_at
+    recorded_before recorded_from rejected rejecter renewed replaces_earlier reported_status
+    requested_at response_digest rest result_digest rivals row_number rows rules run saldo saldo_rupiah
+    sales_price_rupiah send_before settled_after shown size_bytes snapshot_id source starts_at state
+    state_digest tally terms total_rupiah unsent up_to_row upload_bytes upload_digest upload_format
+    valid valid_until values with_personal_data
 """
 
 

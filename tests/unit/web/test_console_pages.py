@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-import httpx
-from fastapi import FastAPI
+import re
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
+import httpx
+import pytest
+from fastapi import FastAPI
+from starlette.requests import Request
+
+from sat_hook.application.errors import DraftRefusedError
+from sat_hook.application.person import Person, RightMissingError
+from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.web.app import create_app
-from sat_hook.web.console.site import HEADERS
+from sat_hook.web.console.error_words import REFUSALS, explained
+from sat_hook.web.console.language import Language, Wording
+from sat_hook.web.console.site import HEADERS, Site
+from sat_hook.web.errors import PROBLEMS
 from tests.web_host import FakeHost, FakeUser
 
 
@@ -80,3 +92,55 @@ async def test_the_consoles_files_need_no_user() -> None:
     async with client_of(FakeHost()) as client:
         for name in ("console.css", "console.js", "htmx-2.0.11.min.js", "icon.svg"):
             assert (await client.get(f"/sat/console/static/{name}")).status_code == 200, name
+
+
+@pytest.mark.parametrize("name", ["#toko (1)", "kas+1", "50%", "a b?c=d", "müller@pusat", "x&y"])
+def test_an_address_quotes_what_people_call_things(name: str) -> None:
+    """A name is one part of the path, read back as it was, and begins no query or fragment."""
+    request = Request({"type": "http", "path": "/", "headers": [], "root_path": "/sat"})
+    site = Site(request, Person("ops", frozenset()), Wording(Language.ENGLISH))
+    address = urlsplit(site.url(f"/accounts/{name}/test", text=name))
+    assert (unquote(address.path), address.fragment) == (f"/sat/console/accounts/{name}/test", "")
+    assert parse_qs(address.query) == {"text": [name]}
+    assert address.path.isascii()
+
+
+async def test_a_problem_is_told_in_the_language_of_the_person() -> None:
+    """By the type of the error; the English message is for support and marked as English."""
+    host = FakeHost(FakeUser("ops"))
+
+    def broken() -> None:
+        raise StoreUnavailableError("the server closed the connection")
+
+    host.store = broken  # type: ignore[method-assign,assignment]
+    async with client_of(host) as client:
+        english = await client.get("/sat/console/batches")
+        indonesian = await client.get("/sat/console/batches", headers={"accept-language": "id"})
+    assert "The database is away for a moment. Try again." in english.text
+    assert "Basis data sedang tidak tersedia. Coba lagi." in indonesian.text
+    for page in (english, indonesian):
+        assert page.status_code == 503
+        assert '<small lang="en">the server closed the connection</small>' in page.text
+
+
+def test_every_error_has_words_in_both_languages() -> None:
+    """Those that are answered with a problem of their own, and the codes by which a file is refused."""
+    for kind in PROBLEMS:
+        if kind is RightMissingError or kind.__module__.startswith("sat_hook.store.idempotency"):
+            continue  # a missing right is named, and pages send no key
+        error = kind.__new__(kind)
+        for language in Language:
+            assert explained(error, Wording(language)), kind
+    source = "".join(path.read_text("utf-8") for path in Path("sat_hook").rglob("*.py"))
+    codes = set(re.findall(r"(?:OrderFileError|DraftRefusedError)\(\s*\"(\w+)\"", source))
+    assert len(codes) > 20
+    assert codes - set(REFUSALS) == set()
+
+
+def test_the_facts_of_an_error_are_told_in_the_language_of_the_person() -> None:
+    """What was found and how much is possible, with the figures of the language."""
+    error = DraftRefusedError("too_many_rows", "x.csv: found more than 100,000 rows", most=100_000)
+    indonesian = explained(error, Wording(Language.INDONESIAN))
+    assert indonesian is not None
+    assert indonesian.said == "Barisnya terlalu banyak. Bagi berkas menjadi dua. (paling banyak: 100.000)"
+    assert indonesian.detail == str(error)

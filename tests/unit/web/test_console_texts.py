@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from babel.messages.extract import extract
+from jinja2 import TemplateSyntaxError
 from jinja2.ext import babel_extract
 
 from sat_hook.application.attention import NeedKind
@@ -27,15 +28,16 @@ CONSOLE = Path(str(files("sat_hook.web.console")))
 REPORTS = Path(str(files("sat_hook.reconciliation")))
 TEMPLATES = sorted(CONSOLE.glob("templates/*.jinja"))
 PYTHON = sorted((*CONSOLE.glob("*.py"), *REPORTS.glob("report_*.py")))
-OPTIONS = {"trim_blocks": "true", "lstrip_blocks": "true"}
+# Without this Babel passes over a template that it cannot read, and every text in it.
+OPTIONS = {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}
 FIELDS = re.compile(r"%\(\w+\)s|%%")
 WORDS_ANY_LANGUAGE_HAS = frozenset({"ID", "EN", "CSV", "XLSX", "SAT", "JSON", "WIB", "Rp"})
 
 
-def used_texts() -> dict[str, str]:
-    """Every text in templates and modules, with the file that uses it. Plural forms count by the first."""
+def used_texts(*paths: Path) -> dict[str, str]:
+    """Every text in these files, with the file that uses it. Plural forms count by the first."""
     used = {}
-    for path in (*TEMPLATES, *PYTHON):
+    for path in paths:
         method = "python" if path.suffix == ".py" else babel_extract
         keywords = {"_": None, "text": None, "ngettext": (1, 2), "count": (1, 2)}
         source = BytesIO(path.read_bytes())
@@ -58,10 +60,18 @@ def translated_texts() -> dict[str, list[tuple[str, tuple[str, ...]]]]:
 
 def test_every_text_is_there_in_indonesian() -> None:
     """None is missing, none is empty, and none that no page uses is kept."""
-    used, translated = used_texts(), translated_texts()
+    used, translated = used_texts(*TEMPLATES, *PYTHON), translated_texts()
     assert {text: path for text, path in used.items() if text not in translated} == {}
     assert [text for text, forms in translated.items() if not all(all(one[1]) for one in forms)] == []
     assert sorted(set(translated) - set(used)) == []
+
+
+def test_a_template_that_cannot_be_read_is_not_passed_over(tmp_path: Path) -> None:
+    """Its texts would be missing without notice."""
+    broken = tmp_path / "broken.html.jinja"
+    broken.write_text('{{ _("A text") }}{% if %}')
+    with pytest.raises(TemplateSyntaxError):
+        used_texts(broken)
 
 
 def test_a_text_is_translated_once() -> None:

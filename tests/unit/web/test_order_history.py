@@ -19,7 +19,7 @@ from sat_hook.web.console.order_history import EVENTS, moments_of
 from sat_hook.web.console.words import REJECTIONS
 
 INDONESIAN, ENGLISH = Wording(Language.INDONESIAN), Wording(Language.ENGLISH)
-BASES = {Event, order_events.SentOrderEvent, order_events.SignedStatus}
+BASES = {Event, order_events.HoldingEvent, order_events.SentOrderEvent, order_events.SignedStatus}
 
 
 def entry(kind: str, **parameters: Any) -> HistoryEntry:
@@ -62,14 +62,45 @@ def test_a_member_in_a_sentence_is_one_of_the_event(kind: str) -> None:
 def test_amounts_times_and_reasons_are_said_as_the_language_does() -> None:
     """In the sentence, with the person who did it."""
     quoted = entry("OrderQuoted", price_rupiah=52_000, valid_until="2026-11-30T13:00:00+00:00")
-    held = entry("OrderHeld", reason=HoldReason.LIMIT.value, detail="more than Rp 100,000")
+    facts = {"limit": "order_rupiah", "found": 1_500_000, "most": 1_000_000}
+    held = entry("OrderHeld", reason=HoldReason.LIMIT.value, detail="found 1500000 rupiah", facts=facts)
     one, other = moments_of([quoted, held], INDONESIAN)
     assert one.words == "Diberi harga Rp\u00a052.000, berlaku sampai 30 Nov 2026 20:00\u00a0WIB"
     assert (other.words, other.detail, other.user) == (
         "Ditahan: melebihi batas",
-        "more than Rp 100,000",
+        "Rp\u00a01.500.000 untuk satu pesanan; batasnya Rp\u00a01.000.000",
         "rosa",
     )
+
+
+def test_what_a_hold_rests_on_is_said_in_the_language_and_its_english_words_are_not() -> None:
+    """A hold of an earlier release has no facts: its English words are in the event, a click away."""
+    rupiah = {"found": 60_000, "most": 52_000}
+    earlier = {"earlier_request_id": f"S{'A' * 31}", "earlier_order_id": "N-1", "earlier_row": 2, "days": 7}
+    for reason, facts, said in (
+        (HoldReason.PRICE_ABOVE_QUOTE, rupiah, "Rp\u00a060,000 instead of Rp\u00a052,000"),
+        (HoldReason.BUSINESS_DUPLICATE, earlier, "like order N-1, row 2, within 7 days"),
+        (
+            HoldReason.LIMIT,
+            {"limit": "day_orders", "found": 1_001, "most": 1_000},
+            "order 1,001 of the day; ",
+        ),
+        (HoldReason.LEFT_OUT, {"approver": "carl"}, "by carl"),
+        (HoldReason.LIMIT, None, ""),
+    ):
+        known = {} if facts is None else {"facts": facts}
+        held = entry("OrderHeld", reason=reason.value, detail="found 1; expected 2", **known)
+        (moment,) = moments_of([held], ENGLISH)
+        assert moment.detail.startswith(said), reason
+        assert "expected" not in moment.detail
+        assert moment.words.startswith("Held: ")
+
+
+def test_the_words_of_sat_are_quoted() -> None:
+    """They are SAT's, in whatever language."""
+    failed = entry("OrderFailed", error_code="S02", error_detail="Produk tidak tersedia")
+    (moment,) = moments_of([failed], ENGLISH)
+    assert moment.detail == "SAT says: “Produk tidak tersedia”"
 
 
 def test_an_event_that_cannot_be_read_has_its_place() -> None:

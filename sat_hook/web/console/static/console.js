@@ -1,4 +1,4 @@
-// Behaviour that HTML and htmx lack: the theme, dialogs, selecting rows, dropping files.
+// Behaviour that HTML and htmx lack: the theme, dialogs, selecting rows, dropping and pasting, keeping the focus.
 "use strict";
 
 (() => {
@@ -39,28 +39,43 @@
       all.indeterminate = selected > 0 && selected < boxes.length;
     }
   };
+  // With the keyboard a list changes at each arrow key: it is then sent by its form's button.
+  let isByKeyboard = false;
+  addEventListener("keydown", () => (isByKeyboard = true), true);
+  addEventListener("pointerdown", () => (isByKeyboard = false), true);
+
   document.addEventListener("change", (event) => {
     const form = event.target.form ?? closest(event, "form");
     if (!form) return;
     if (closest(event, "input[data-all]"))
       for (const box of form.elements) if (box.matches("input[data-row]")) box.checked = event.target.checked;
     if (closest(event, "input[data-all], input[data-row]")) recount(form);
-    if (closest(event, "[data-submits]")) form.requestSubmit();
+    if (closest(event, "[data-submits]") && !isByKeyboard) form.requestSubmit();
   });
 
-  // A place to drop a file on: the file goes into its input.
+  // A file that is dropped anywhere on the page goes into its input. Without this, a browser opens the file instead.
   for (const kind of ["dragover", "dragleave", "drop"])
     document.addEventListener(kind, (event) => {
-      const place = closest(event, "[data-drop]");
-      if (!place) return;
+      const place = document.querySelector("[data-drop]");
+      if (!place || !event.dataTransfer?.types.includes("Files")) return;
       event.preventDefault();
       place.classList.toggle("over", kind === "dragover");
       const input = place.querySelector("input[type=file]");
-      if (kind === "drop" && input && event.dataTransfer?.files.length) {
-        input.files = event.dataTransfer.files;
-        input.dispatchEvent(new Event("change", { bubbles: true }));
-      }
+      if (kind !== "drop" || !event.dataTransfer.files.length) return;
+      input.files = event.dataTransfer.files;
+      input.dispatchEvent(new Event("change", { bubbles: true }));
+      input.form.querySelector("button")?.focus();
     });
+
+  // Cells that are pasted beside a field go into the field for them.
+  document.addEventListener("paste", (event) => {
+    const place = document.querySelector("[data-paste]");
+    const text = event.clipboardData?.getData("text/plain");
+    if (!place || !text || closest(event, "input, textarea")) return;
+    event.preventDefault();
+    place.value = text;
+    place.focus();
+  });
 
   // A form is sent once, however often its button is pressed.
   document.addEventListener("submit", (event) => {
@@ -76,6 +91,37 @@
       recount(form);
     }
   });
+  // A dialog gives the focus back to its opener, also when that was renewed meanwhile.
+  document.addEventListener("close", (event) => {
+    if (document.activeElement === document.body && event.target.id)
+      document.querySelector(`[data-dialog="${CSS.escape(event.target.id)}"]`)?.focus();
+  }, true);
+
+  // What is renewed keeps the focus, and its details stay open or closed as the person left them.
+  const nameOf = (element) =>
+    element.id ||
+    ["href", "name", "aria-label", "value"].map((name) => element.getAttribute(name) ?? "").join(" ") +
+      element.textContent.trim();
+  const summaryOf = (details) => nameOf(details.querySelector("summary"));
+  let focused = null;
+  const opened = new Map();
+  document.addEventListener("htmx:beforeSwap", () => {
+    const active = document.activeElement;
+    focused = active && active !== document.body ? nameOf(active) : null;
+    opened.clear();
+    for (const details of document.querySelectorAll("details")) opened.set(summaryOf(details), details.open);
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    for (const details of document.querySelectorAll("details"))
+      details.open = opened.get(summaryOf(details)) ?? details.open;
+    if (focused === null || document.activeElement !== document.body) return;
+    const controls = [...document.querySelectorAll("a[href], button, input, select, textarea, summary")];
+    controls.find((control) => !control.disabled && nameOf(control) === focused)?.focus({ preventScroll: true });
+    // Where the control is gone, Tab goes on from the content and not from the top of the page.
+    if (document.activeElement === document.body) document.getElementById("main")?.focus({ preventScroll: true });
+    focused = null;
+  });
+
   document.addEventListener("htmx:load", (event) => {
     if (!(event.target instanceof Element)) return;
     const around = event.target.closest("form");
