@@ -8,7 +8,7 @@ from datetime import date
 from markupsafe import Markup
 
 from sat_hook.domain.breaks import BreakCategory
-from sat_hook.domain.order import OrderState
+from sat_hook.domain.order_state import OrderState
 from sat_hook.presentation.charts import AGES, Bar, Part, stacked_bars
 from sat_hook.presentation.language import Wording
 from sat_hook.presentation.language import marked as _
@@ -190,8 +190,10 @@ def _opened(item: Aged) -> Opens | None:
 
 
 def _state(word: str, wording: Wording) -> str:
-    known = word in list(OrderState)
-    return wording.text(report_words.ORDER_STATES[OrderState(word)]) if known else word
+    said = report_words.ADJUSTED.get(word)
+    if said is None and word in list(OrderState):
+        said = report_words.ORDER_STATES[OrderState(word)]
+    return wording.text(said) if said else word
 
 
 def _by_category(aged: Sequence[Aged]) -> Iterator[tuple[BreakCategory, list[Aged]]]:

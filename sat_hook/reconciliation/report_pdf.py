@@ -214,7 +214,7 @@ def _write_signatures(paper: FPDF, versions: Sequence[Version], wording: Wording
     if paper.will_page_break(45):
         paper.add_page()
     paper.ln(8)
-    _line(paper, wording.text(_("Signatures")), 12, bold=True)
+    _line(paper, wording.text(_("Signatures of the day")), 12, bold=True)
     for name, kind in ((_("Prepared by"), DayPrepared), (_("Approved by"), DayCertified)):
         found = signed.get(kind)
         said = "_" * 40

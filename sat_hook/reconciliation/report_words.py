@@ -91,6 +91,9 @@ ORDER_STATES: Mapping[OrderState, str] = {
     OrderState.REVERSED: _("reversed"),
 }
 
+ADJUSTED: Mapping[str, str] = {"nothing": _("nothing"), "topped up": _("topped up")}
+"""What a day reported of a top-up, and what is known now."""
+
 ADJUSTMENTS: Mapping[str, str] = {
     "ended otherwise than the certified day has reported": _(
         "ended otherwise than the certified day has reported"

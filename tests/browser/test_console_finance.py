@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import os
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +16,7 @@ from sat_hook.reconciliation import book_commands
 from stack.databases import ApplicationDatabase
 from tests.browser.chromium import Page, needs_chromium
 from tests.browser.office import Office, office_on
-from tests.browser.reading import read_everywhere
+from tests.browser.reading import PICTURES_VARIABLE, read_everywhere
 from tests.browser.test_console_new_batch import downloaded
 from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted
 from tests.integration.reconciliation.test_life_of_a_break import BY_CHIEF, BY_FINANCE, NEXT
@@ -121,3 +124,11 @@ def test_every_page_of_days_is_readable(office: Office, page: Page, books: Plant
         f"/days/{ACCOUNT}/sign?day={DAY.day}&day={NEXT.day}",
     ):
         read_everywhere(page, office.address(path))
+    page.resize(1280)
+    page.open(office.address(PLACE))
+    printed = base64.b64decode(page.command("Page.printToPDF", preferCSSPageSize=True)["data"])
+    sheets = re.findall(rb"/MediaBox \[0 0 ([0-9.]+) ([0-9.]+)\]", printed)
+    assert {(round(float(wide)), round(float(tall))) for wide, tall in sheets} == {(595, 842)}
+    assert 2 <= len(sheets) <= 6
+    if folder := os.environ.get(PICTURES_VARIABLE):
+        (Path(folder) / "days-printed.pdf").write_bytes(printed)

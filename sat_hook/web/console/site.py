@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
+from itertools import groupby
+from operator import attrgetter
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -112,7 +114,7 @@ class Site:
         return {
             "site": self,
             "person": self.person,
-            "navigation": [item for item in NAVIGATION if self.person.rights.intersection(item.rights)],
+            "navigation": _groups_for(self.person),
             "here": self.request.url.path,
             "now": datetime.now(UTC),
             **context,
@@ -141,6 +143,12 @@ class Site:
     def right(self) -> type[Right]:
         """The rights, for templates."""
         return Right
+
+
+def _groups_for(person: Person) -> list[tuple[str, list[NavigationItem]]]:
+    """The entries that a person sees, by their heading."""
+    seen = [item for item in NAVIGATION if person.rights.intersection(item.rights)]
+    return [(heading, list(items)) for heading, items in groupby(seen, attrgetter("group"))]
 
 
 def go_to(request: Request, address: str) -> Response:
