@@ -56,6 +56,9 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
+LONGEST_NAME = 200
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Workers share the tests: a file stays on one of them, and so does all that needs the stack, which waits
@@ -73,9 +76,11 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Bytes that are no text do not name a test: a workbook holds the time at which it was made, and
-    pytest-xdist refuses workers that collected tests under different names.
+    """Long texts and bytes that are no text do not name a test: a workbook holds the time at which it was
+    made, and pytest-xdist refuses workers that collected tests under different names.
     """
+    if isinstance(val, str | bytes) and len(val) > LONGEST_NAME:
+        return argname
     return argname if isinstance(val, bytes) and not val.isascii() else None
 
 

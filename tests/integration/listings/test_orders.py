@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sat_hook.application.cursors import cursor_of
-from sat_hook.application.listings import ListingRefusedError, OrderPage, _name
+from sat_hook.application.listings import ListingRefusedError, OrderPage, list_name
 from sat_hook.application.order_details import OrderRow
 from sat_hook.application.person import Person, RightMissingError
 from sat_hook.audit.actions import actions_since
@@ -193,7 +193,7 @@ def test_a_search_by_number_is_recorded(office: Office) -> None:
     assert found[0][2] == {"account": "demo", "client_number": "0812*****02", "orders": 1}
     assert found[1][2]["orders"] == 0
     # A cursor can be made by hand, so it does not show that the search was recorded before.
-    made = cursor_of(_name("orders", which, None, False), (-1, "", "", -1))
+    made = cursor_of(list_name("orders", which, None, False), (-1, "", "", -1))
     assert office.lists.orders(which, READER, cursor=made).items
     acts = actions_since(office.store.database, before, user="nora")
     assert [act.type_name for act in acts] == ["ClientNumberSearched"] * 4
