@@ -93,7 +93,7 @@ class DayRow:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A run that closes a day, and its tasks in their order."""
+    """A run that closes a day, and its tasks in any order."""
 
     run: Run
     tasks: tuple[RunTask, ...]

@@ -82,7 +82,7 @@ class Runs(Protocol):
         """The run; None when there is none."""
 
     def tasks(self, dag_id: str, run_id: str) -> Sequence[RunTask]:
-        """The tasks of a run that exists, the first started first; those that have not started last."""
+        """The tasks of a run that exists, in any order."""
 
     def under_way(self, dag_id: str) -> Sequence[Run]:
         """The runs of a DAG that have not ended, at most :data:`MAXIMUM_UNDER_WAY`."""

@@ -25,7 +25,7 @@ def report(
         int | None, typer.Option(help="An earlier version; default: the newest", min=1)
     ] = None,
 ) -> None:
-    """Fetch the report of a closed day: workbook, page and breaks, with all decisions and signatures.
+    """Fetch the report of a closed day: workbook, PDFs, breaks and orders, with all decisions and signatures.
 
     A version never changes. Later decisions and signatures make a new version, which lists the earlier ones.
     """

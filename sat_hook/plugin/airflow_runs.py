@@ -17,7 +17,6 @@ from sat_hook.application.runs import MAXIMUM_UNDER_WAY, Run, RunsError, RunStat
 ANSWER_SECONDS = 60.0
 MAXIMUM_NOTE_CHARACTERS = 1000
 MAXIMUM_TASKS = 100
-_NOT_STARTED = "~"  # after every date
 TOKEN_COOKIE = "_token"  # noqa: S105 - its name
 
 
@@ -65,10 +64,7 @@ class AirflowRuns:
     def tasks(self, dag_id: str, run_id: str) -> Sequence[RunTask]:
         path = f"{_path(dag_id, run_id)}/taskInstances?limit={MAXIMUM_TASKS}"
         found = self._ask("GET", path) or {}
-        instances = sorted(
-            found.get("task_instances", ()), key=lambda one: one.get("start_date") or _NOT_STARTED
-        )
-        return [RunTask(one["task_id"], one["state"]) for one in instances]
+        return [RunTask(one["task_id"], one["state"]) for one in found.get("task_instances", ())]
 
     def cancel(self, dag_id: str, run_id: str) -> None:
         self._ask("PATCH", _path(dag_id, run_id), {"state": RunState.FAILED})

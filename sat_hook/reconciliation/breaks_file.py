@@ -14,6 +14,7 @@ import pandas as pd
 
 from sat_hook.domain.business_day import WIB, in_wib
 from sat_hook.presentation.spreadsheet_csv import SpreadsheetWriter, neutral
+from sat_hook.reconciliation.day_figures import Places
 from sat_hook.reconciliation.model import ORDER_COLUMNS, Break, DayClose
 from sat_hook.reconciliation.sheets import Column, Kind
 
@@ -86,10 +87,16 @@ def break_cells(item: Break, close: DayClose) -> tuple[str | int, ...]:
     return tuple(cell(item, close) for _, cell in BREAK_COLUMNS.values())
 
 
-def write_orders(orders: pd.DataFrame, out: IO[bytes], counts: Sequence[int] = ()) -> list[int]:
+def write_orders(
+    orders: pd.DataFrame,
+    out: IO[bytes],
+    places: Places | None = None,
+    counts: Sequence[int] = (),
+) -> list[int]:
     """Write the day's orders as CSV in parts: a million of them need no second copy in memory.
 
-    :param counts: how many rows each group of them has; they follow each other in ``orders``.
+    :param places: in which order they are written; None writes them as they are.
+    :param counts: how many rows each group has; groups follow each other.
     :returns: how many bytes the titles have, and the rows of each group.
     """
     names = [f"{name}_wib" if _is_moment(name) else name for name in ORDER_COLUMNS]
@@ -100,7 +107,8 @@ def write_orders(orders: pd.DataFrame, out: IO[bytes], counts: Sequence[int] = (
     for count in counts or (len(orders),):
         sizes.append(0)
         for start in range(first, first + count, _ORDERS_AT_A_TIME):
-            part = orders.iloc[start : min(start + _ORDERS_AT_A_TIME, first + count)]
+            stretch = slice(start, min(start + _ORDERS_AT_A_TIME, first + count))
+            part = orders.iloc[stretch if places is None else places[stretch]]
             columns = [_quoted(cells) for cells in order_columns(part)]
             text = "".join([row % cells for cells in zip(*columns, strict=True)])
             sizes[-1] += out.write(text.encode("utf-8"))

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from sat_hook.domain.breaks import BreakState
@@ -107,6 +109,7 @@ class DayFigures:
         return tuple(item for item in self.breaks if item.state is BreakState.OPEN)
 
 
+Places = NDArray[np.integer[Any]]
 _STORED = TypeAdapter(DayFigures)
 
 
@@ -140,8 +143,8 @@ def from_bytes(content: bytes) -> DayFigures:
     return _STORED.validate_json(content)
 
 
-def grouped_orders(orders: pd.DataFrame) -> tuple[pd.DataFrame, list[OrderGroup]]:
-    """Return the orders with those that are alike together, and the groups in that order."""
+def grouped_orders(orders: pd.DataFrame) -> tuple[Places, list[OrderGroup]]:
+    """Return the groups, and the places of the orders in the frame, group by group."""
     import pandas as pd  # takes a second; readers of stored figures need none
 
     keys = pd.DataFrame(index=orders.index)
@@ -162,7 +165,7 @@ def grouped_orders(orders: pd.DataFrame) -> tuple[pd.DataFrame, list[OrderGroup]
             firsts.itertuples(index=False, name=None), sums.itertuples(index=False, name=None), strict=True
         )
     ]
-    return orders.iloc[number.argsort(kind="stable").to_numpy()], found
+    return number.argsort(kind="stable").to_numpy(), found
 
 
 def placed(groups: Sequence[OrderGroup], sizes: Sequence[int], first: int) -> list[OrderGroup]:

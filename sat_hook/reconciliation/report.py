@@ -71,12 +71,12 @@ def write_report(close: DayClose, folder: Path, versions: Sequence[Version] = ()
     from sat_hook.reconciliation.report_pdf import render_pdf
 
     names = ReportNames.of(close.account, close.day)
-    orders, groups = grouped_orders(close.orders)
+    places, groups = grouped_orders(close.orders)
     with (folder / names.orders).open("wb") as out:
-        titles, *sizes = write_orders(orders, out, [group.orders for group in groups])
+        titles, *sizes = write_orders(close.orders, out, places, [group.orders for group in groups])
     figures = figures_of(close, placed(groups, sizes, titles))
     contents = {
-        names.workbook: render_workbook(close, names.orders, versions),
+        names.workbook: render_workbook(close, names.orders, versions, groups),
         names.breaks: render_breaks(close),
         names.figures: to_bytes(figures),
     }

@@ -37,12 +37,18 @@ _TOTALS = (
 )
 
 
-def render_workbook(close: DayClose, orders_file: str, versions: Sequence[Version] = ()) -> bytes:
+def render_workbook(
+    close: DayClose,
+    orders_file: str,
+    versions: Sequence[Version] = (),
+    groups: Sequence[OrderGroup] = (),
+) -> bytes:
     """Render the workbook of a closed day.
 
     :param orders_file: the name of the CSV with the orders, which the workbook names when it has no room for
         them (see :func:`has_orders_inside`).
     :param versions: those of the report up to this one.
+    :param groups: the orders in groups; they are grouped here when there are none.
     """
     out = io.BytesIO()
     # The rows wait in files. Their own folder is removed with them in every case.
@@ -59,7 +65,7 @@ def render_workbook(close: DayClose, orders_file: str, versions: Sequence[Versio
         formats = Formats(book)
         orders = OrderSheet(close.orders) if has_orders_inside(close) else None
         breaks, saldo = BreakSheet(close), SaldoSheet(close, orders)
-        _, groups = grouped_orders(close.orders)
+        groups = groups or grouped_orders(close.orders)[1]
         products = _ProductSheet(groups, orders)
         _write_summary(book, formats, close, groups, orders, orders_file, (breaks, saldo, products), versions)
         breaks.write(book, formats)

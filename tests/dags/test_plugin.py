@@ -410,6 +410,7 @@ async def test_runs_are_those_of_airflow(airflow: Airflow) -> None:
         assert (found.state, found.run_after) == (RunState.QUEUED, later)
         assert conf.items() <= found.conf.items()
         assert found in runs.under_way(BATCH_DAG)
+        assert {task.task_id: task.state for task in runs.tasks(BATCH_DAG, "planned")}["intake"] is None
         assert airflow.request("GET", f"/api/v2{found.url}".replace("/runs/", "/dagRuns/")).json()[
             "note"
         ] == ("pulsa.csv")

@@ -56,7 +56,7 @@ TASKS: Mapping[str, str] = {
     "books.settlements": _("Read the settlement files"),
     "books.close": _("Compare, and write the report"),
 }
-"""The tasks of a closing in people's words; others are not shown."""
+"""The tasks of a closing, in their order and in people's words; others are not shown."""
 TASK_STATES: Mapping[str | None, Words] = {
     "success": Words(_("done"), "good"),
     "skipped": Words(_("not needed"), "none"),
@@ -232,9 +232,6 @@ def _first_of(month: str) -> date:
 
 
 def _progress(site: Site, closing: Closing | None) -> dict[str, Any]:
-    tasks = [
-        (TASKS[task.task_id], TASK_STATES.get(task.state, WAITING_TASK))
-        for task in (closing.tasks if closing else ())
-        if task.task_id in TASKS
-    ]
+    states = {task.task_id: task.state for task in closing.tasks} if closing else {}
+    tasks = [(said, TASK_STATES.get(states.get(name), WAITING_TASK)) for name, said in TASKS.items()]
     return {"closing": closing, "tasks": tasks, "airflow": site.airflow_url}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import Any
 
 import psycopg2.extensions
@@ -11,7 +12,10 @@ from psycopg2.extensions import connection as Connection
 
 from benchmarks.console_data import ACCOUNT, Sizes, batch_of_number, fill
 from sat_hook.application.batch_standing import BatchQuery, BatchStanding
+from sat_hook.application.days import Days
 from sat_hook.application.listings import Listings
+from sat_hook.application.person import Person
+from sat_hook.application.rights import Right
 from sat_hook.domain.order import OrderState
 from sat_hook.store import order_lists
 from sat_hook.store.approvals import ApprovalStore
@@ -23,6 +27,7 @@ from tests.integration.listings.conftest import READER
 from tests.web_host import FakeAccounts, FakeHost, FakeRuns
 
 SIZES = Sizes(orders=20_000, largest=1_000, others=500, products=500, alerts=100, callbacks=1_000)
+FINANCE = Person("fina", frozenset({Right.FINANCE}))
 LARGEST = batch_of_number(0)
 
 
@@ -97,6 +102,7 @@ LISTS: dict[str, Callable[[Listings], object]] = {
     "deposits": lambda lists: lists.deposits(READER),
     "products": lambda lists: lists.products(READER, text="pulsa p7"),
     "prices": lambda lists: lists.prices(ACCOUNT, "P7", READER),
+    "days of a month": lambda lists: Days(lists.installation).month(ACCOUNT, date(2026, 11, 1), FINANCE),
     "accounts": lambda lists: lists.accounts(READER),
 }
 

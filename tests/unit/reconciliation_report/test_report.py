@@ -62,8 +62,8 @@ def text_of(section: Section) -> str:
 
 def test_groups_have_every_order_once(close: DayClose) -> None:
     """Their numbers and totals are those of the orders; equal days give equal groups."""
-    orders, groups = grouped_orders(close.orders)
-    assert sorted(orders["request_id"]) == sorted(close.orders["request_id"])
+    places, groups = grouped_orders(close.orders)
+    assert sorted(places) == list(range(len(close.orders)))
     assert sum(group.orders for group in groups) == len(close.orders)
     for name in TOTALLED:
         assert sum(group.total(name) for group in groups) == int(close.orders[name].sum())
@@ -75,9 +75,9 @@ def test_a_figure_opens_its_rows(close: DayClose) -> None:
     """The rows of a group are at its place in the CSV, also with line breaks and quotes in an order's id."""
     odd = close.orders.copy()
     odd.loc[3, "order_id"] = 'a "quoted", name\r\nin two lines'
-    orders, groups = grouped_orders(odd)
+    places, groups = grouped_orders(odd)
     file = io.BytesIO()
-    titles, *sizes = write_orders(orders, file, [group.orders for group in groups])
+    titles, *sizes = write_orders(odd, file, places, [group.orders for group in groups])
     found = 0
     for group in placed(groups, sizes, titles):
         rows = [row for row, _ in rows_from(file, group.offset, group.offset + group.size)]
