@@ -22,9 +22,10 @@ from sat_hook.operators.batch import (
 )
 from sat_hook.operators.funds import SATCheckBalanceOperator, SATReserveFundsOperator
 from sat_hook.operators.guards import SATGuardOperator
-from sat_hook.operators.rules import GUARD_FIELDS
+from sat_hook.operators.rules import GUARD_FIELDS, TIERS
 from sat_hook.sensors.batch import SATBatchSensor
 
+APPROVALS = {name: f"{{{{ params.{name} }}}}" for name in TIERS}
 BATCH_RESULTS = Asset("sat://batch_results", group="sat")
 
 with DAG(
@@ -142,6 +143,22 @@ with DAG(
             title="Approval over (rupiah)",
             description="A dearer batch waits for a second person's approval; empty: the account's rule",
         ),
+        "second_approval_over_rupiah": Param(
+            None,
+            type=["null", "integer"],
+            minimum=0,
+            section="Approval",
+            title="Two approvals over (rupiah)",
+            description="A dearer batch needs two people besides its maker; empty: the account's rule",
+        ),
+        "third_approval_over_rupiah": Param(
+            None,
+            type=["null", "integer"],
+            minimum=0,
+            section="Approval",
+            title="Three approvals over (rupiah)",
+            description="A dearer batch needs three people besides its maker; empty: the account's rule",
+        ),
         "approve_held": Param(
             False,
             type="boolean",
@@ -193,7 +210,7 @@ with DAG(
     )
     approve = SATApproveOperator(
         task_id="approve",
-        approval_over_rupiah="{{ params.approval_over_rupiah }}",
+        **APPROVALS,
         approve_held="{{ params.approve_held }}",
         doc_md="Wait until a user other than the maker approves, where the rules require it.",
     )
@@ -207,8 +224,8 @@ with DAG(
     execute = SATExecuteOperator.partial(
         task_id="execute",
         map_index_template="rows {{ task.chunk.first_row }} to {{ task.chunk.last_row }}",
-        approval_over_rupiah="{{ params.approval_over_rupiah }}",
         rules={name: f"{{{{ params.{name} }}}}" for name in GUARD_FIELDS},
+        **APPROVALS,
         doc_md="Send each quoted order once: intent committed, checkout, outcome committed.",
     ).expand(chunk=plan.output)
     wait = SATBatchSensor(

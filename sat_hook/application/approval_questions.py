@@ -28,7 +28,7 @@ class WaitingApproval:
     """A batch that waits for an approval. Rupiah.
 
     :param maker: the user who submitted it; None when a service did.
-    :param terms_digest: names exactly what is asked; an approval repeats it.
+    :param terms_digest: names exactly what is asked; an answer repeats it.
     :param held: how many held orders it includes, which an approval releases.
     :param persons: how many people must sign in all.
     :param signers: who has signed.

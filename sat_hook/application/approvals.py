@@ -23,6 +23,7 @@ from sat_hook.application.approval_questions import (
     WaitingApproval,
 )
 from sat_hook.application.batch_standing import awaits_approval
+from sat_hook.application.errors import OwnBatchError
 from sat_hook.application.installation import Installation
 from sat_hook.application.order_details import order_row
 from sat_hook.application.person import Person
@@ -33,7 +34,7 @@ from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.approval_tiers import ApprovalTiers
 from sat_hook.domain.batch import Batch
-from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalRequested
+from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalRequested, ApprovalTerms
 from sat_hook.domain.errors import StepError
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.masking import masked_words
@@ -41,7 +42,13 @@ from sat_hook.domain.order import OrderState
 from sat_hook.domain.people import is_same_person, user_named
 from sat_hook.pipeline.account_rules import rules_of_account
 from sat_hook.pipeline.approval import approve, refusal_of, reject
-from sat_hook.pipeline.approval_request import WAITING_STATES, ApprovalPolicy, price_of, to_be_sent
+from sat_hook.pipeline.approval_request import (
+    WAITING_STATES,
+    ApprovalPolicy,
+    maker_of,
+    price_of,
+    to_be_sent,
+)
 from sat_hook.pipeline.errors import (
     ApprovalRejectedError,
     ApprovalTermsChangedError,
@@ -158,11 +165,7 @@ class Approvals:
         person.require(Right.APPROVE)
         handler = self._handler()
         batch = load_batch(handler.store, batch_id)
-        if not awaits_approval(batch) or batch.asked_for is None:
-            raise _nothing_asked(batch)
-        # Whether the terms that were shown still count is checked with the answer.
-        terms = batch.asked_for.model_copy(update={"quotes_digest": terms_digest})
-        policy = _policy(batch)
+        terms, policy = _shown(batch, terms_digest), _policy(batch)
         chosen = self._chosen(batch, policy, left_out or LeftOut())
         if chosen or reason:
             reason = checked_reason(reason or "")
@@ -202,23 +205,35 @@ class Approvals:
                 answers.append(NotAnswered(batch_id, error))
         return answers
 
-    def reject(self, batch_id: str, reason: str, person: Person) -> None:
-        """Reject what is asked about a batch. Every order that was not sent ends unsent.
+    def reject(self, batch_id: str, terms_digest: str, reason: str, person: Person) -> None:
+        """Reject what was shown under ``terms_digest``. Every order that was not sent ends unsent.
 
         :raises BatchNotFoundError: there is no such batch.
         :raises ReasonRefusedError: no reason is given.
-        :raises ApprovalTermsChangedError: nothing is asked about it.
+        :raises ApprovalTermsChangedError: something else is asked for by now, or nothing.
         """
         person.require(Right.APPROVE)
         reason, handler = checked_reason(reason), self._handler()
-        batch = load_batch(handler.store, batch_id)
-        if not awaits_approval(batch) or batch.asked_for is None:
-            raise _nothing_asked(batch)
+        terms = _shown(load_batch(handler.store, batch_id), terms_digest)
         try:
-            reject(handler, batch_id, batch.asked_for, person.by("reject"), reason)
+            reject(handler, batch_id, terms, person.by("reject"), reason)
         except ApprovalRejectedError:
             # That is what the person wanted; it is an error only for the batch's run.
             return
+
+    def refuse_maker_of_run(self, dag_id: str, run_id: str, person: Person) -> None:
+        """Check that a person may approve what a run of Airflow asks.
+
+        :raises OwnBatchError: the person submitted the run's batch.
+        """
+        store = self.installation.store()
+        batch_id = store.batch_of_run(f"{dag_id}/{run_id}")
+        maker = None if batch_id is None else maker_of(store, batch_id)
+        if maker is not None and is_same_person(maker, person.name):
+            raise OwnBatchError(
+                f"batch {batch_id}: found its maker, user {person.name!r}; expected another person to "
+                "approve it"
+            )
 
     def _rows(self, found: Sequence[FoundBatch], person: Person) -> list[WaitingApproval]:
         streams = {one.batch.batch_id: StreamId(StreamKind.BATCH, one.batch.batch_id) for one in found}
@@ -308,6 +323,13 @@ class Approvals:
     def _handler(self) -> CommandHandler:
         store = self.installation.store()
         return CommandHandler(store, shared_clock(store, SystemClock()))
+
+
+def _shown(batch: Batch, terms_digest: str) -> ApprovalTerms:
+    """What a person was shown. Whether it is still asked for is checked with the answer."""
+    if not awaits_approval(batch) or batch.asked_for is None:
+        raise _nothing_asked(batch)
+    return batch.asked_for.model_copy(update={"quotes_digest": terms_digest})
 
 
 def _policy(batch: Batch) -> ApprovalPolicy:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sat_hook.application.decisions import Decisions
 from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
@@ -87,6 +88,22 @@ class BatchStarts:
         if not runs.start(BATCH_DAG, run_id, conf):
             raise StartRefusedError(f"run {run_id}: found a run of this name; expected none, try again")
         return _started(runs.find(BATCH_DAG, run_id), run_id)
+
+    def run_rest(self, batch_id: str, person: Person, runs: Runs) -> Run:
+        """Run what is left of a batch: its first run when there was none, else another one."""
+        person.require(Right.SUBMIT)
+        act = self.start if _first_of(batch_id, runs) is None else self.run_again
+        return act(batch_id, person, runs)
+
+    def withdraw_planned(self, batch_id: str, reason: str, person: Person, runs: Runs) -> Run:
+        """Withdraw a batch whose run begins later, and end that run. A batch whose run has begun goes on.
+
+        :raises StartRefusedError: there is no such run, or it has begun.
+        :raises ReasonRefusedError: no reason is given.
+        """
+        self.planned_run(batch_id, person, runs)
+        Decisions(self.installation).withdraw_batch(batch_id, reason, person)
+        return self.cancel(batch_id, person, runs)
 
     def cancel(self, batch_id: str, person: Person, runs: Runs) -> Run:
         """End the first run of a batch before it begins.

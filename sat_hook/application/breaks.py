@@ -13,10 +13,10 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from sat_hook.application.cursors import cursor_of, place_of
+from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.errors import BreakNotFoundError, FileRefusedError
 from sat_hook.application.installation import Installation
-from sat_hook.application.listings import USUAL_PAGE, Page, limited, list_name
+from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.clients.clock import SystemClock

@@ -99,7 +99,7 @@ class BulkDecisions:
     def preview(self, act: BulkAct, chosen: Chosen, person: Person) -> BulkPreview:
         """What the act would do to the chosen orders now. Changes nothing."""
         person.require(*RIGHTS[act])
-        acting, digest = self._acting(act), hashlib.sha256()
+        acting, digest = self._acting(act, person), hashlib.sha256()
         standing: dict[tuple[str, str | None], list[int]] = {}
         undone: list[Undone] = []
         batch_ids: dict[str, None] = {}
@@ -215,8 +215,9 @@ class BulkDecisions:
             assert isinstance(page.following, OrderPlace)
             after = page.following
 
-    def _acting(self, act: BulkAct) -> ActOnOrders:
-        return ActOnOrders(act, self.installation.store(), self.installation.settings().recovery)
+    def _acting(self, act: BulkAct, person: Person) -> ActOnOrders:
+        limits = self.installation.settings().recovery
+        return ActOnOrders(act, self.installation.store(), limits, person.name)
 
     @property
     def _decisions(self) -> BulkDecisionStore:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 MAXIMUM_CURSOR_CHARACTERS = 1_000
 
@@ -22,6 +24,16 @@ class CursorError(ValueError):
             "cursor: found one of another list, filter or sort; expected the one that came with the page "
             "before, or none to begin again"
         )
+
+
+def list_name(kind: str, *asked: Any) -> str:
+    """The name of a list for its cursors: a cursor begins a page of the same list only.
+
+    :param asked: its filter and sort.
+    """
+    members = [asdict(one) if hasattr(one, "__dataclass_fields__") else one for one in asked]
+    text = json.dumps(members, default=str, sort_keys=True)
+    return f"{kind}/{hashlib.sha256(text.encode('utf-8')).hexdigest()[:16]}"
 
 
 def cursor_of(name: str, place: Sequence[str | int | datetime]) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sat_hook.application.decisions import OwnBatches
+from sat_hook.application.errors import OwnBatchError
 from sat_hook.application.rights import Right
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler, CommandResult, OrderCommandResult
@@ -24,7 +26,7 @@ from sat_hook.store.clock import shared_clock
 from sat_hook.store.poll_schedule import PostgresPollSchedule
 from sat_hook.store.postgres import PostgresEventStore
 
-NOT_FOUND, NEVER_SENT, FAILED = "not_found", "never_sent", "failed"
+NOT_FOUND, NEVER_SENT, FAILED, OWN_BATCH = "not_found", "never_sent", "failed", "own_batch"
 
 
 class BulkAct(StrEnum):
@@ -46,11 +48,16 @@ RIGHTS: Mapping[BulkAct, tuple[Right, ...]] = {
 }
 
 
+NEEDS_ANOTHER = frozenset({BulkAct.RELEASE, BulkAct.SUCCEEDED, BulkAct.FAILED, BulkAct.RESEND})
+"""What the maker of an order's batch never does; see :mod:`sat_hook.application.decisions`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Undone:
     """An order that cannot be decided.
 
-    :param code: the refusal's reason, :data:`NOT_FOUND`, :data:`NEVER_SENT` or :data:`FAILED`.
+    :param code: the refusal's reason, :data:`NOT_FOUND`, :data:`NEVER_SENT`, :data:`OWN_BATCH` or
+        :data:`FAILED`.
     :param order_id: None when there is no such order; then ``batch_id`` and ``row_number`` are None, too.
     """
 
@@ -63,21 +70,24 @@ class Undone:
 
 
 class ActOnOrders:
-    """An act and what it needs.
+    """An act of a user and what it needs.
 
     :param limits: the deployment's limits of resending.
     """
 
-    def __init__(self, act: BulkAct, store: PostgresEventStore, limits: RecoveryLimits) -> None:
+    def __init__(self, act: BulkAct, store: PostgresEventStore, limits: RecoveryLimits, user: str) -> None:
         self.act = act
         self._store = store
         self._limits = limits
+        self._own = OwnBatches(store, user)
         self._handler = CommandHandler(store, shared_clock(store, SystemClock()))
 
     def refusal(self, request_id: str, order: Order | None) -> Undone | None:
         """Why the order would not be decided now; None when it would. Changes nothing."""
         if order is None:
             return _undone(request_id, None, None)
+        if text := self._refused_maker(order):
+            return _undone(request_id, order, OwnBatchError(text))
         if self.act is BulkAct.RECHECK:
             return _undone(request_id, order, NEVER_SENT if order.state.was_never_sent else "")
         decision = decide(order, self._command(order))
@@ -88,7 +98,10 @@ class ActOnOrders:
 
         :raises StepError: it could not be recorded.
         """
-        results = self._decide(orders, reason, by)
+        makers = {key: self._refused_maker(order) for key, order in orders.items()}
+        own = {key: OwnBatchError(text) for key, text in makers.items() if text}
+        others = {key: order for key, order in orders.items() if key not in own}
+        results = {**own, **(self._decide(others, reason, by) if others else {})}
         undone = (_undone(request_id, order, results.get(request_id)) for request_id, order in orders.items())
         return [one for one in undone if one is not None]
 
@@ -97,6 +110,9 @@ class ActOnOrders:
         if self.act is BulkAct.RELEASE:
             for batch_id in {order.batch_id for order in orders.values() if order is not None}:
                 reopen(self._handler, batch_id, by)
+
+    def _refused_maker(self, order: Order | None) -> str | None:
+        return self._own.refusal(order.batch_id) if order is not None and self.act in NEEDS_ANOTHER else None
 
     def _decide(
         self, orders: Mapping[str, Order | None], reason: str, by: Provenance
@@ -149,7 +165,7 @@ def _undone(
     if isinstance(refusal, Refusal):
         code, text = refusal.reason.value, refusal.detail or f"the order is {order.state.value}"
     elif isinstance(refusal, StepError):
-        code, text = FAILED, str(refusal)
+        code, text = OWN_BATCH if isinstance(refusal, OwnBatchError) else FAILED, str(refusal)
     else:
         code, text = refusal, f"the order is {order.state.value}: SAT has never seen it"
     return Undone(request_id, code, text, order.order_id, order.batch_id, order.row_number)

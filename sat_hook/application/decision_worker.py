@@ -96,7 +96,7 @@ def _undone_of(part: DecisionPart, store: PostgresEventStore, limits: RecoveryLi
         order = found.get(shown.request_id)
         (before if order and _was_decided(store, shown, order, by) else left)[shown.request_id] = order
     try:
-        act = ActOnOrders(BulkAct(decision.act), store, limits)
+        act = ActOnOrders(BulkAct(decision.act), store, limits, decision.decided_by)
         act.finish(before, by)
         return act.decide(left, decision.reason, by)
     except StoreUnavailableError:

@@ -1,24 +1,30 @@
 """People's decisions about orders, batches and accounts, and the delivery of goods.
 
-Each needs a right of the person, who is the actor of its event (law 13).
+Each needs a right of the person, who is the actor of its event (law 13). Releasing and resolving orders needs
+another person than the maker of their batch, whatever the maker's rights and however small the batch: a guard
+held them, or SAT left them unclear. Ending an unsent order needs no second person.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from sat_hook.application.errors import OwnBatchError
 from sat_hook.application.installation import Installation
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.order import Order
+from sat_hook.domain.people import is_same_person
 from sat_hook.pipeline import delivery, held_orders, overrides, withdrawal
+from sat_hook.pipeline.approval_request import maker_of
 from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.held_orders import HeldDecision, HeldReport
 from sat_hook.pipeline.overrides import Resolution
 from sat_hook.pipeline.withdrawal import WithdrawalReport
 from sat_hook.store.clock import shared_clock
+from sat_hook.store.event_store import EventStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +40,41 @@ class SendingState:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnBatches:
+    """The batches that a user has submitted. Each batch is looked up once."""
+
+    store: EventStore
+    user: str
+    _known: dict[str, bool] = field(default_factory=dict)
+
+    def refusal(self, batch_id: str) -> str | None:
+        """Why the user must not release or resolve orders of a batch; None when they may."""
+        if batch_id not in self._known:
+            maker = maker_of(self.store, batch_id)
+            self._known[batch_id] = maker is not None and is_same_person(maker, self.user)
+        if not self._known[batch_id]:
+            return None
+        return (
+            f"batch {batch_id}: found its maker, user {self.user!r}; expected another person to "
+            "release or resolve its orders"
+        )
+
+    def refuse(self, batch_id: str) -> None:
+        """Check that the user may release and resolve orders of a batch.
+
+        :raises OwnBatchError: the user submitted it.
+        """
+        if text := self.refusal(batch_id):
+            raise OwnBatchError(text)
+
+
+@dataclass(frozen=True, slots=True)
 class Decisions:
     """People's decisions. Each needs a reason, and is recorded as an event of the order, batch or account.
 
     Every method raises :class:`~sat_hook.application.person.RightMissingError` without the right for it.
+    Those that release or resolve orders raise :class:`~sat_hook.application.errors.OwnBatchError` for the
+    maker of their batch.
     """
 
     installation: Installation
@@ -45,8 +82,10 @@ class Decisions:
     def resolve(self, request_id: str, resolution: Resolution, reason: str, person: Person) -> Order:
         """Decide an escalated order. Later signed evidence may contradict the decision; it is recorded."""
         person.require(Right.DECIDE)
+        handler = self._handler()
+        _refuse_maker_of_order(handler.store, request_id, person)
         return overrides.resolve_order(
-            self._handler(),
+            handler,
             request_id,
             resolution,
             reason,
@@ -59,9 +98,10 @@ class Decisions:
     ) -> Order:
         """Release or cancel a held order. The next run of its batch sends a released order."""
         person.require(Right.DECIDE)
-        return held_orders.decide_held_order(
-            self._handler(), request_id, decision, reason, person.by(decision)
-        )
+        handler = self._handler()
+        if decision is HeldDecision.RELEASE:
+            _refuse_maker_of_order(handler.store, request_id, person)
+        return held_orders.decide_held_order(handler, request_id, decision, reason, person.by(decision))
 
     def decide_held_batch(
         self,
@@ -73,8 +113,11 @@ class Decisions:
     ) -> HeldReport:
         """Release or cancel every held order of a batch, or those held for one reason."""
         person.require(Right.DECIDE)
+        handler = self._handler()
+        if decision is HeldDecision.RELEASE:
+            OwnBatches(handler.store, person.name).refuse(batch_id)
         return held_orders.decide_held_batch(
-            self._handler(),
+            handler,
             batch_id,
             decision,
             reason,
@@ -126,3 +169,9 @@ class Decisions:
 
     def _sending_state(self, account: str, *, is_paused: bool) -> SendingState:
         return SendingState(account, is_paused, self.installation.store().unsent_of_account(account))
+
+
+def _refuse_maker_of_order(store: EventStore, request_id: str, person: Person) -> None:
+    order = store.load_orders([request_id]).get(request_id)
+    if order is not None:
+        OwnBatches(store, person.name).refuse(order.batch_id)

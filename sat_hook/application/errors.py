@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sat_hook.commands.errors import OverrideRefusedError
 from sat_hook.pipeline.errors import StoppedError, SubmissionRefusedError
 
 
@@ -23,6 +24,10 @@ class BreakNotFoundError(LookupError):
 
 class FileRefusedError(SubmissionRefusedError):
     """An uploaded file cannot be used; the text says file, found and expected."""
+
+
+class OwnBatchError(OverrideRefusedError):
+    """The batch's maker decided what needs another person; nothing was changed."""
 
 
 class DraftChangedError(StoppedError):

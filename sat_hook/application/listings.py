@@ -6,11 +6,9 @@ page begins the next one.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar, cast
 
 from sat_hook.application.attention import (
@@ -31,7 +29,7 @@ from sat_hook.application.batch_standing import (
     awaits_approval,
     row_of,
 )
-from sat_hook.application.cursors import cursor_of, place_of
+from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.installation import Installation
 from sat_hook.application.order_details import OrderDetails, OrderRow, history_of, order_row
 from sat_hook.application.person import Person
@@ -49,6 +47,7 @@ from sat_hook.domain.prices import PricePeriod
 from sat_hook.pipeline.errors import OrderNotFoundError
 from sat_hook.pipeline.progress import PACE, progress_at
 from sat_hook.store.account_lists import AccountLists, FoundProduct
+from sat_hook.store.alerts import AlertBook, ToldAlert
 from sat_hook.store.batch_lists import BatchCounts, BatchLists, BatchPlace, FoundBatch
 from sat_hook.store.callbacks import PostgresCallbackInbox
 from sat_hook.store.clock import shared_clock
@@ -64,10 +63,12 @@ from sat_hook.store.order_lists import (
     OrderSort,
 )
 from sat_hook.store.prices import PriceHistory
+from sat_hook.store.rechecks import PostgresRecheckSchedule, RecheckCount
 
 MAXIMUM_PAGE = 200
 USUAL_PAGE = 50
 DEPOSIT_DAYS = 30
+RECHECK_DAYS = 30
 
 T = TypeVar("T")
 
@@ -306,6 +307,34 @@ class Listings:
         last = found[limit - 1]
         return Page(tuple(found[:limit]), cursor_of(name, (last.account, last.product.code)))
 
+    def alerts(
+        self,
+        person: Person,
+        *,
+        only_untold: bool = False,
+        cursor: str | None = None,
+        limit: int = USUAL_PAGE,
+    ) -> Page[ToldAlert]:
+        """A page of the alerts, the newest first.
+
+        :param only_untold: only alerts that no channel took yet.
+        """
+        person.require(Right.VIEW)
+        name, limit = list_name("alerts", only_untold), limited(limit)
+        before_id = None if cursor is None else cast("int", place_of(name, cursor, int)[0])
+        found = AlertBook(self.installation.store().database).recent(
+            limit + 1, only_untold=only_untold, before_id=before_id
+        )
+        following = cursor_of(name, (found[limit - 1].number,)) if len(found) > limit else None
+        return Page(tuple(found[:limit]), following)
+
+    def rechecks(self, person: Person, days: int = RECHECK_DAYS) -> list[RecheckCount]:
+        """How the rechecks of ended orders stand, by account and day, for the last days."""
+        person.require(Right.VIEW)
+        events = self.installation.store()
+        now = shared_clock(events, SystemClock()).now()
+        return PostgresRecheckSchedule(events.database).counts(now, now - timedelta(days=days))
+
     def prices(self, account: str, code: str, person: Person) -> list[PricePeriod]:
         """Every listing of one product, the oldest first; empty for a product that was never listed."""
         person.require(Right.VIEW)
@@ -362,13 +391,6 @@ class Listings:
     @property
     def _database(self) -> Database:
         return self.installation.store().database
-
-
-def list_name(kind: str, *asked: Any) -> str:
-    """The name of a list for its cursors: a cursor begins a page of the same list only."""
-    members = [asdict(one) if hasattr(one, "__dataclass_fields__") else one for one in asked]
-    text = json.dumps(members, default=str, sort_keys=True)
-    return f"{kind}/{hashlib.sha256(text.encode('utf-8')).hexdigest()[:16]}"
 
 
 def limited(limit: int) -> int:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, Protocol
 BATCH_DAG = "bulk_disbursement"
 CLOSING_DAG = "nightly_reconciliation"
 MAXIMUM_UNDER_WAY = 100
+REJECT = "Reject"
+"""The option by which a person rejects a batch in Airflow; every other option approves."""
 
 
 class RunState(StrEnum):

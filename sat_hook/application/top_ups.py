@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from sat_hook.application.cursors import cursor_of, place_of
+from sat_hook.application.cursors import cursor_of, list_name, place_of
 from sat_hook.application.installation import Installation
-from sat_hook.application.listings import USUAL_PAGE, Page, limited, list_name
+from sat_hook.application.listings import USUAL_PAGE, Page, limited
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.clients.clock import SystemClock

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
 
 from sat_hook.cli.context import airflow_of
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.settings import CommandSettings
-
-if TYPE_CHECKING:
-    from sat_hook.cli.airflow_api import AirflowApi
 
 
 def account_in_log(settings: CommandSettings, named: str, known: Collection[str] = ()) -> str:
@@ -45,29 +41,3 @@ def account_among(settings: CommandSettings, named: str | None, known: Sequence[
         )
         raise CommandError.at("--account", repr(account), expected)
     return account
-
-
-def account_or_only(api: AirflowApi, named: str | None) -> str:
-    """Return the account that a person named, or the only one.
-
-    :raises CommandError: no account is named, and there is not exactly one.
-    """
-    known = sorted(set(api.accounts().values())) if named is None else [named]
-    if len(known) != 1:
-        expected = f"one of the accounts {', '.join(known)}" if known else "an account; Airflow has none"
-        raise CommandError.at("--account", "nothing", expected)
-    return known[0]
-
-
-def connection_named(api: AirflowApi, named: str) -> str:
-    """Return the Airflow connection of an account. Any other name is passed on, for Airflow to refuse.
-
-    :raises CommandError: several connections belong to the named account.
-    """
-    known = api.accounts()
-    found = sorted(connection for connection, account in known.items() if account == named)
-    if named in known or not found:
-        return named
-    if len(found) > 1:
-        raise CommandError.at("--account", repr(named), f"one of its connections: {', '.join(found)}")
-    return found[0]

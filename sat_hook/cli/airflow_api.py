@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,30 @@ class AirflowApi(AirflowSession):
         """Return the accounts' names in the log, by Airflow connection."""
         return self.read("accounts")
 
+    def account_or_only(self, named: str | None) -> str:
+        """Return the account that a person named, or the only one.
+
+        :raises CommandError: no account is named, and there is not exactly one.
+        """
+        known = sorted(set(self.accounts().values())) if named is None else [named]
+        if len(known) != 1:
+            expected = f"one of the accounts {', '.join(known)}" if known else "an account; Airflow has none"
+            raise CommandError.at("--account", "nothing", expected)
+        return known[0]
+
+    def connection_named(self, named: str) -> str:
+        """Return the connection of an account. Any other name is passed on, for Airflow to refuse.
+
+        :raises CommandError: several connections belong to the named account.
+        """
+        known = self.accounts()
+        found = sorted(connection for connection, account in known.items() if account == named)
+        if named in known or not found:
+            return named
+        if len(found) > 1:
+            raise CommandError.at("--account", repr(named), f"one of its connections: {', '.join(found)}")
+        return found[0]
+
     def trigger(self, run_id: str, conf: Mapping[str, Any], dag_id: str = DAG_ID, note: str = "") -> bool:
         """Start a run with a note for its readers. Returns False when a run with this id exists."""
         body: dict[str, Any] = {"logical_date": None, "dag_run_id": run_id, "conf": dict(conf)}
@@ -137,9 +161,8 @@ class AirflowApi(AirflowSession):
 
     def results(self, batch_id: str, at: int | None = None) -> Download:
         """Return the result file as of now, or as of a log position."""
-        query = None if at is None else {"at": str(at)}
-        reply = self._ask("GET", f"/sat/v1/batches/{batch_id}/results", query=query)
-        return _downloaded(reply, f"{batch_id}.results.csv")
+        name = f"{batch_id}.results.csv"
+        return self.file("batches", batch_id, "results", name=name, at=None if at is None else str(at))
 
     def deliver(self, batch_id: str, reason: str, file_format: str = "csv") -> Download:
         """Return vouchers and serials as ``csv`` or ``xlsx``. The delivery is recorded with the user."""
@@ -169,15 +192,24 @@ class AirflowApi(AirflowSession):
 
     def listed(self, *place: str, limit: int, **query: Query) -> list[dict[str, Any]]:
         """Return the first ``limit`` items of a list, and one more if there are more."""
-        items: list[dict[str, Any]] = []
-        cursor: str | None = None
-        while True:
-            most = str(min(limit + 1 - len(items), ITEMS_PER_PAGE))
-            page = self.read(*place, **query, limit=most, cursor=cursor)
-            items += page["items"]
+        return list(self.every(*place, most=limit + 1, **query))
+
+    def every(self, *place: str, most: int | None = None, **query: Query) -> Iterator[dict[str, Any]]:
+        """Yield the items of a list, page by page; the first ``most`` of them, where that is given."""
+        cursor, seen = None, 0
+        while most is None or seen < most:
+            size = ITEMS_PER_PAGE if most is None else min(most - seen, ITEMS_PER_PAGE)
+            page = self.read(*place, **query, limit=str(size), cursor=cursor)
+            yield from page["items"]
+            seen += len(page["items"])
             cursor = page["next"]
-            if cursor is None or len(items) > limit:
-                return items
+            if cursor is None:
+                return
+
+    def file(self, *place: str, name: str, **query: Query) -> Download:
+        """Return a file that the plugin answers with at a route; ``name`` is used where it has none."""
+        reply = self._ask("GET", _route(place), query=query, seconds=UPLOAD_SECONDS)
+        return _downloaded(reply, name)
 
     def summary(self, batch_id: str, at: int | None = None) -> dict[str, Any]:
         """Return a batch in figures as of now, or as of a log position."""
@@ -198,10 +230,8 @@ class AirflowApi(AirflowSession):
 
     def day_report(self, account: str, day: str, version: int | None) -> Download:
         """Return a version of a day's report as a ZIP; the newest by default."""
-        query = None if version is None else {"version": str(version)}
-        path = _route(("books", account, "days", day, "report"))
-        reply = self._ask("GET", path, query=query, seconds=UPLOAD_SECONDS)
-        return _downloaded(reply, f"reconciliation-{day}.zip")
+        place, chosen = ("books", account, "days", day, "report"), None if version is None else str(version)
+        return self.file(*place, name=f"reconciliation-{day}.zip", version=chosen)
 
     def evidence_pack(self, export_id: str, target: Path) -> str:
         """Download a pack into a file that only its owner can read; the download is recorded. Returns its

@@ -17,6 +17,14 @@ EXPORT_DAG_ID = "audit_export"
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 
+_NOT_FOUND = {
+    "day_not_closed": "DAY: {} (see: sat reconcile list)",
+}
+"""What an argument of a command is called, by the type of a refusal that is about it."""
+
+_OPTION = re.compile("(account|of|since|until): ")
+"""What a refusal of a list begins with when it is about an option of the command."""
+
 LOST_DATABASE = "database_unavailable"
 """The error type in the plugin's response when the application database is unavailable."""
 
@@ -153,6 +161,10 @@ class AirflowSession:
             )
         if status == 403 and path.startswith("/sat/") and detail:
             return CommandError(detail)
+        if hint := _NOT_FOUND.get(problem.get("type", "")):
+            return CommandError(hint.format(detail))
+        if problem.get("type") in ("account_unclear", "list_refused") and _OPTION.match(detail):
+            return CommandError(f"--{detail}")
         if status == 403:
             return CommandError.at(
                 self.url, "a user who may not do this", f"one who may trigger the DAG {dag_id}"

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from sat_hook.cli.airflow_api import AirflowApi
     from sat_hook.store.database import Database
-    from sat_hook.store.postgres import PostgresEventStore
 
 PLAIN_WIDTH = 10_000
 """Without a terminal, a row is one line of any length: for grep, less and files."""
@@ -66,15 +65,6 @@ def database_of(settings: CommandSettings, key: str = "SAT_DB_DSN") -> Iterator[
             yield database
         except StoreUnavailableError as error:
             raise CommandError(hint_at_stopped_stack(settings, " ".join(str(error).split()))) from error
-
-
-@contextmanager
-def store_of(settings: CommandSettings) -> Iterator[PostgresEventStore]:
-    """Open the event store for reading."""
-    from sat_hook.store.postgres import PostgresEventStore
-
-    with database_of(settings) as database:
-        yield PostgresEventStore(database)
 
 
 @contextmanager

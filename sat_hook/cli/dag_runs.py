@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from sat_hook.cli.accounts import connection_named
 from sat_hook.cli.context import airflow_of, settings_of
 from sat_hook.cli.errors import CommandError
 
@@ -42,7 +41,7 @@ def ask_for_run(
     run_id = f"asked_{asked_at:%Y%m%dT%H%M%S_%f}"
     with airflow_of(settings_of(context)) as api:
         if "accounts" in conf:
-            conf = {**conf, "accounts": [connection_named(api, named) for named in conf["accounts"]]}
+            conf = {**conf, "accounts": [api.connection_named(named) for named in conf["accounts"]]}
         if not api.trigger(run_id, conf, dag_id=dag_id):
             raise CommandError.at(run_id, "a run of this name", "none: try again")
         out.print(f"Asked: {api.run_url(run_id, dag_id=dag_id)}")

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from sat_hook.cli.accounts import account_or_only
 from sat_hook.cli.books import Named
 from sat_hook.cli.context import airflow_of, console, settings_of
 from sat_hook.cli.errors import CommandError
@@ -31,7 +30,7 @@ def report(
     """
     named = day_from(day, "DAY").isoformat()
     with airflow_of(settings_of(context)) as airflow:
-        fetched = airflow.day_report(account_or_only(airflow, account), named, version)
+        fetched = airflow.day_report(airflow.account_or_only(account), named, version)
     out = console()
     try:
         for path in _saved(fetched.content, output):

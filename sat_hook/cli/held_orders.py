@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sat_hook.cli.accounts import connection_named
 from sat_hook.cli.context import airflow_of, batch_id_from, console, settings_of
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.options import Reason, rupiah_from
@@ -53,7 +52,7 @@ def run(
             raise CommandError.at("--account", "nothing", "the Airflow connection that pays for this batch")
         conf = {**(conf or {}), "batch_id": batch_id, **run_parameters(api, param)}
         if account is not None:
-            conf["account"] = connection_named(api, account)
+            conf["account"] = api.connection_named(account)
         run_id = f"batch_{batch_id}_{datetime.now(UTC):%Y%m%dT%H%M%S}"
         if not api.trigger(run_id, conf):
             raise CommandError.at(run_id, "a run of this name", "none: try again in a second")

@@ -8,18 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sat_hook.cli.accounts import account_or_only
-from sat_hook.cli.books import (
-    BooksContext,
-    Named,
-    books_context,
-    each_account,
-    show_breaks,
-    show_days,
-    show_files,
-    show_saldo,
-    show_versions,
-)
+from sat_hook.cli.books import Named, show_breaks, show_days, show_files, show_saldo, show_versions
 from sat_hook.cli.context import airflow_of, console, settings_of
 from sat_hook.cli.dag_runs import ask_for_run
 from sat_hook.cli.day_reports import report
@@ -72,18 +61,27 @@ def close(
 @app.command("list")
 def list_days(context: typer.Context, account: Named = None) -> None:
     """List the closed days of each account: breaks, unexplained amounts and signatures."""
-    for opened in each_account(context, account):
-        show_days(opened)
+    with airflow_of(settings_of(context)) as api:
+        known = [account] if account else [row["account"] for row in api.every("account-standings")]
+        for name in known:
+            days = list(api.every("books", name, "closes"))
+            if days or len(known) == 1:
+                show_days(console(), name, days)
+        if not known:
+            raise CommandError.at("--account", "nothing", "an account; Airflow has none")
 
 
 @app.command("show")
 def show(context: typer.Context, day: Day, account: Named = None) -> None:
     """Show a closed day: its saldo equation and its breaks. The report has the orders."""
-    with books_context(context, account) as opened:
-        found = _close_of(opened, day_from(day, "DAY"))
-        show_saldo(opened, found)
-        show_breaks(opened, found, every=True)
-        show_versions(opened, found.event.day)
+    out = console()
+    with airflow_of(settings_of(context)) as api:
+        place = "books", api.account_or_only(account), "closes", day_from(day, "DAY").isoformat()
+        found = api.read(*place)
+        closed = found["closed"]
+        show_saldo(out, closed, found["saldo"])
+        show_breaks(out, closed["day"], api.every(*place, "breaks", every="true"))
+        show_versions(out, closed, found["versions"])
 
 
 @app.command("breaks")
@@ -93,11 +91,15 @@ def breaks(
     every: Annotated[bool, typer.Option("--all", help="Those too that are resolved or written off")] = False,
 ) -> None:
     """List the breaks as of the newest closed day, including older ones."""
-    with books_context(context, account) as opened:
-        if not opened.books.closes:
-            opened.out.print(f"account {opened.books.account}: no day is closed yet", markup=False)
+    out = console()
+    with airflow_of(settings_of(context)) as api:
+        name = api.account_or_only(account)
+        days = api.listed("books", name, "closes", limit=1)
+        if not days:
+            show_days(out, name, [])
             return
-        show_breaks(opened, opened.books.closes[max(opened.books.closes)], every=every)
+        day, chosen = days[0]["day"], "true" if every else "false"
+        show_breaks(out, day, api.every("books", name, "closes", day, "breaks", every=chosen))
 
 
 @app.command("explain")
@@ -121,8 +123,10 @@ def write_off(context: typer.Context, break_id: BreakId, reason: Reason, account
 @app.command("files")
 def files(context: typer.Context, day: Day, account: Named = None) -> None:
     """List the settlement files of a day: which count, and why the others do not."""
-    with books_context(context, account) as opened:
-        show_files(opened, day_from(day, "DAY"))
+    named = day_from(day, "DAY").isoformat()
+    with airflow_of(settings_of(context)) as api:
+        name = api.account_or_only(account)
+        show_files(console(), name, named, api.read("books", name, "days", named, "settlements")["items"])
 
 
 @app.command("choose")
@@ -138,7 +142,7 @@ def choose(
     """Choose which of several settlement files with the same orders counts, from the next close on."""
     closed = day_from(day, "DAY").isoformat()
     with airflow_of(settings_of(context)) as airflow:
-        account = account_or_only(airflow, account)
+        account = airflow.account_or_only(account)
         chosen = airflow.act("books", account, "days", closed, "settlement", file=file, reason=reason)
     state = "chosen" if chosen["is_new"] else "chosen before"
     console().print(
@@ -180,7 +184,7 @@ def record(
     with airflow_of(settings_of(context)) as airflow:
         known = airflow.act(
             "books",
-            account_or_only(airflow, account),
+            airflow.account_or_only(account),
             "top-ups",
             amount_rupiah=amount_rupiah,
             reference=reference,
@@ -205,13 +209,6 @@ def _refuse_a_day_that_is_not_over(context: typer.Context, day: date) -> None:
         raise CommandError(f"DAY: {day} is not over yet in Jakarta (WIB); expected a day that has ended")
 
 
-def _close_of(opened: BooksContext, day: date) -> Any:
-    found = opened.books.closes.get(day)
-    if found is None:
-        raise CommandError.at("DAY", day.isoformat(), "a day that is closed (see: sat reconcile list)")
-    return found
-
-
 def _decide(context: typer.Context, account: str | None, typed: str, decision: str, reason: str) -> None:
     break_id = typed.strip().upper()
     if BREAK_ID.fullmatch(break_id) is None:
@@ -219,7 +216,7 @@ def _decide(context: typer.Context, account: str | None, typed: str, decision: s
             "BREAK", repr(typed), "a break's id: K and 15 letters or digits (see: sat reconcile breaks)"
         )
     with airflow_of(settings_of(context)) as airflow:
-        account = account_or_only(airflow, account)
+        account = airflow.account_or_only(account)
         answer = airflow.act("books", account, "breaks", break_id, decision, reason=reason)
     console().print(f"break {answer['break_id']}: {answer['state']}")
 
@@ -227,7 +224,7 @@ def _decide(context: typer.Context, account: str | None, typed: str, decision: s
 def _sign(context: typer.Context, account: str | None, day: str, signature: str, reason: str) -> None:
     chosen = day_from(day, "DAY").isoformat()
     with airflow_of(settings_of(context)) as airflow:
-        account = account_or_only(airflow, account)
+        account = airflow.account_or_only(account)
         signed = airflow.act("books", account, "days", chosen, signature, reason=reason)
     out = console()
     out.print(

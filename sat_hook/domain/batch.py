@@ -193,6 +193,8 @@ def _decide_approval(batch: Batch, command: ApprovalCommand) -> Decision:
             approved = happened.BatchApproved(approver=approver, **terms.model_dump())
             return (approved,) if reason is None else (signed, approved)
         case RejectApproval(terms=terms, rejecter=rejecter, reason=reason):
+            if batch.asked_for not in (None, terms):
+                return _something_else()
             # Also after an approval: it stops whatever is not sent yet.
             return (
                 happened.ApprovalRejected(
@@ -205,10 +207,14 @@ def _refuse_answer(batch: Batch, terms: happened.ApprovalTerms, approver: str) -
     if batch.approved == terms:
         return Refusal(reason=RefusalReason.ALREADY_SO, detail=f"approved by {batch.approver}")
     if batch.asked_for != terms:
-        return Refusal(reason=RefusalReason.PRICE_CHANGED, detail="something else is asked for")
+        return _something_else()
     if batch.is_signed_by(approver):
         return Refusal(reason=RefusalReason.SAME_PERSON, detail=f"user {approver!r} has signed already")
     return None
+
+
+def _something_else() -> Refusal:
+    return Refusal(reason=RefusalReason.PRICE_CHANGED, detail="something else is asked for")
 
 
 def _submit(batch: Batch | None, command: Submit) -> Decision:

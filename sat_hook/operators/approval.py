@@ -12,19 +12,19 @@ from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetail
 
 from sat_hook.application.batch_run import BatchRun
 from sat_hook.application.run_facts import RunFacts
+from sat_hook.application.runs import REJECT
 from sat_hook.domain.batch_events import ApprovalTerms
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.rupiah import rupiah
 from sat_hook.hooks.ports import task_ports
 from sat_hook.operators.batch import SATBatchOperator
 from sat_hook.operators.links import approval_url
-from sat_hook.operators.rules import APPROVAL_FIELD, limit_of
+from sat_hook.operators.rules import TIERS, tiers_of
 from sat_hook.operators.run_context import facts_of, failing_for_good
 from sat_hook.pipeline.approval_request import ApprovalRequest, answers_of
 from sat_hook.pipeline.errors import ApprovalTermsChangedError, ApproverRefusedError
 from sat_hook.triggers.approval import ANSWERED, SATApprovalTrigger
 
-REJECT = "Reject"
 SHOWN_PRODUCTS = 20
 
 
@@ -38,13 +38,14 @@ class SATApproveOperator(SATBatchOperator, HITLOperator):
     the API refuses an answer to an older request, and the batch is checked again before the answer counts.
 
     :param approval_over_rupiah: a batch that costs more in total needs an approval; 0 always, none never
-        (templated). The account's connection may set it too; the stricter of both counts.
+        (templated). ``second_…`` and ``third_…`` ask for two and three people. The account's rules and its
+        connection may set them too; the strictest counts.
     :param approve_held: the request includes held orders, and the approval releases them (templated).
     """
 
     template_fields: Sequence[str] = (
         *SATBatchOperator.template_fields,
-        "approval_over_rupiah",
+        *TIERS,
         "approve_held",
     )
 
@@ -52,12 +53,16 @@ class SATApproveOperator(SATBatchOperator, HITLOperator):
         self,
         *,
         approval_over_rupiah: int | str | None = None,
+        second_approval_over_rupiah: int | str | None = None,
+        third_approval_over_rupiah: int | str | None = None,
         approve_held: bool | str = False,
         **kwargs: Any,
     ) -> None:
         # The real text is made when the batch is known.
         super().__init__(subject="Approve a batch of orders", options=[REJECT], **kwargs)
         self.approval_over_rupiah = approval_over_rupiah
+        self.second_approval_over_rupiah = second_approval_over_rupiah
+        self.third_approval_over_rupiah = third_approval_over_rupiah
         self.approve_held = approve_held
 
     def execute(self, context: Context) -> Any:
@@ -105,9 +110,8 @@ class SATApproveOperator(SATBatchOperator, HITLOperator):
 
     def run_of(self, facts: RunFacts) -> BatchRun:
         ports = task_ports(self.sat_conn_id, self.application)
-        rules = {APPROVAL_FIELD: limit_of(APPROVAL_FIELD, self.approval_over_rupiah)}
         held_too = str(self.approve_held).strip().lower() == "true"
-        return BatchRun(ports, self.batch, facts, rules, approve_held=held_too)
+        return BatchRun(ports, self.batch, facts, tiers_of(self), approve_held=held_too)
 
     def _ask(self, run: BatchRun, context: Context) -> dict[str, Any]:
         """Ask until as many persons as needed have signed."""

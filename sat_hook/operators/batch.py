@@ -19,7 +19,7 @@ from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.hooks.ports import task_ports
 from sat_hook.operators.base import SATOperator
 from sat_hook.operators.links import BatchProgressLink
-from sat_hook.operators.rules import APPROVAL_FIELD, RUN_RULES, limit_of, limits_of
+from sat_hook.operators.rules import RUN_RULES, TIERS, limits_of, tiers_of
 from sat_hook.operators.run_context import (
     NO_BATCH,
     facts_of,
@@ -224,31 +224,33 @@ class SATExecuteOperator(SATChunkOperator):
     person approved, even when earlier tasks failed.
 
     :param approval_over_rupiah: a batch that costs more in total needs an approval; 0 always, none never
-        (templated). The account's connection may set it too; the stricter of both counts.
+        (templated). ``second_…`` and ``third_…`` ask for two and three people. The account's rules and its
+        connection may set them too; the strictest counts.
     :param rules: the run's own rules by name, as for the guards (templated). With a daily limit an order is
         only sent on the business day (WIB) on which the guards admitted it.
     """
 
-    template_fields: Sequence[str] = (*SATChunkOperator.template_fields, "approval_over_rupiah", "rules")
+    template_fields: Sequence[str] = (*SATChunkOperator.template_fields, *TIERS, "rules")
     component = "sat execute"
 
     def __init__(
         self,
         *,
         approval_over_rupiah: int | str | None = None,
+        second_approval_over_rupiah: int | str | None = None,
+        third_approval_over_rupiah: int | str | None = None,
         rules: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.approval_over_rupiah = approval_over_rupiah
+        self.second_approval_over_rupiah = second_approval_over_rupiah
+        self.third_approval_over_rupiah = third_approval_over_rupiah
         self.rules = dict(rules or {})
 
     @property
     def run_rules(self) -> dict[str, int | None]:
-        return {
-            **limits_of(self.rules),
-            APPROVAL_FIELD: limit_of(APPROVAL_FIELD, self.approval_over_rupiah),
-        }
+        return {**limits_of(self.rules), **tiers_of(self)}
 
     def step(self, run: BatchRun) -> dict[str, int]:
         report = self.with_sat(run.execute(self.rows))

@@ -7,13 +7,13 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from sat_hook.domain.account_rules import TIERS
 from sat_hook.hooks.sat_connection import GUARD_FIELDS
 
-APPROVAL_FIELD = "approval_over_rupiah"
-RUN_RULES = (*GUARD_FIELDS, APPROVAL_FIELD)
+RUN_RULES = (*GUARD_FIELDS, *TIERS)
 """The parameters of a run that are rules."""
 
-__all__ = ["APPROVAL_FIELD", "GUARD_FIELDS", "RUN_RULES", "limit_of", "limits_of"]
+__all__ = ["GUARD_FIELDS", "RUN_RULES", "TIERS", "limit_of", "limits_of", "tiers_of"]
 
 
 def limits_of(values: Mapping[str, Any], known: Sequence[str] = GUARD_FIELDS) -> dict[str, int | None]:
@@ -25,6 +25,11 @@ def limits_of(values: Mapping[str, Any], known: Sequence[str] = GUARD_FIELDS) ->
     if unknown:
         raise AirflowFailException(f"rules: found {unknown[0]!r}; expected one of {', '.join(known)}")
     return {name: limit_of(name, value) for name, value in values.items()}
+
+
+def tiers_of(operator: object) -> dict[str, int | None]:
+    """The tiers of approval that an operator's fields of these names ask for."""
+    return {name: limit_of(name, getattr(operator, name)) for name in TIERS}
 
 
 def limit_of(name: str, value: object) -> int | None:

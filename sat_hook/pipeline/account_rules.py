@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sat_hook.commands.handler import CommandHandler, load_batch, standing_of
 from sat_hook.domain.account import BindClient
@@ -24,6 +25,9 @@ from sat_hook.domain.guards import NO_RULES, AccountRules
 from sat_hook.pipeline.errors import RunRefusedError
 from sat_hook.pipeline.limits import RecoveryLimits
 from sat_hook.store.event_store import EventStore
+
+EARLY_START_SECONDS = 60
+"""How long before its planned start a batch's run may begin: Airflow's clock may be ahead of ours."""
 
 ORIGINS = ("AccountRulesAdopted", "AccountRulesConfirmed")
 
@@ -80,16 +84,23 @@ def start_batch_run(
 
     A retry of the same run records nothing.
 
-    :raises RunRefusedError: when the run asks for less than the account does, or its connection pays as the
-        client of another account; that is recorded as well.
+    :raises RunRefusedError: when the run begins before the batch's planned start, asks for less than the
+        account does, or its connection pays as the client of another account; that is recorded as well.
     """
-    account, given = load_batch(handler.store, batch_id).account, dict(asked.parameters)
+    batch, given = load_batch(handler.store, batch_id), dict(asked.parameters)
+    account = batch.account
 
     def refuse(text: str) -> RunRefusedError:
         refused = BatchRunRefused(run=asked.run, parameters=given, reason=text)
         handler.apply_to_batch(batch_id, Record(refused), provenance)
         return RunRefusedError(text)
 
+    earliest = None if batch.starts_at is None else batch.starts_at - timedelta(seconds=EARLY_START_SECONDS)
+    if earliest is not None and handler.clock.now() < earliest:
+        raise refuse(
+            f"batch {batch_id}: found a run that begins before the planned start; expected none until "
+            f"{batch.starts_at:%F %R %Z}"
+        )
     if owner := owner_of_client(handler.store, account, asked.client):
         raise refuse(_of_another_account(account, owner, asked))
     handler.apply_to_account(account, BindClient(asked.connection, asked.client), provenance)

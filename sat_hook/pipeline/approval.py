@@ -285,10 +285,18 @@ def reject(
 
     A batch of which no order was ever sent is refused as a whole. The maker may reject too.
 
-    :raises ApprovalRejectedError: always, once everything is recorded: the batch's run ends here.
+    :param terms: what the user was shown.
+    :raises ApprovalTermsChangedError: when something else is asked for by now; recorded. Ask again.
+    :raises ApprovalRejectedError: otherwise, once everything is recorded: the batch's run ends here.
     """
     rejecter = user_of(provenance) or provenance.actor
-    handler.apply_to_batch(batch_id, RejectApproval(terms, rejecter, reason), provenance)
+    batch, refusal = handler.apply_to_batch(batch_id, RejectApproval(terms, rejecter, reason), provenance)
+    if refusal is not None and refusal.reason is RefusalReason.PRICE_CHANGED:
+        _refuse(handler, batch, ApprovalRefusal.TERMS_CHANGED, refusal.detail, provenance)
+        raise ApprovalTermsChangedError(
+            f"batch {batch_id} has changed since it was shown: {refusal.detail}. Nothing was rejected; look "
+            "at it again"
+        )
     _end_rejected(handler, batch_id, rejecter, provenance)
     text = f"user {rejecter!r} rejected the batch"
     raise ApprovalRejectedError(f"batch {batch_id}: {text}; {terms.orders} orders were not sent")

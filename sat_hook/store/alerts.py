@@ -40,6 +40,7 @@ class ToldAlert:
 
     :param notified_at: when its delivery was settled; None while it will still be tried.
     :param trouble: why it was not sent, or not yet; None once it was sent.
+    :param number: its number in the table, where that was read.
     """
 
     alert: Alert
@@ -47,6 +48,7 @@ class ToldAlert:
     raised_at: datetime
     notified_at: datetime | None
     trouble: str | None
+    number: int = 0
 
     @property
     def was_told(self) -> bool:
@@ -143,9 +145,15 @@ class AlertBook:
         """Record that the asset events of these were emitted."""
         run(self._database, self._alerts.settle_announced, keys=list(keys), now=now)
 
-    def recent(self, limit: int = 50) -> list[ToldAlert]:
-        """The newest alerts, sent or not."""
-        return [told_alert(row) for row in run(self._database, self._alerts.recent_alerts, limit=limit)]
+    def recent(
+        self, limit: int = 50, *, only_untold: bool = False, before_id: int | None = None
+    ) -> list[ToldAlert]:
+        """The newest alerts, sent or not.
+
+        :param before_id: only those before the alert of this number.
+        """
+        chosen = {"only_untold": only_untold, "before_id": before_id, "limit": limit}
+        return [told_alert(row) for row in run(self._database, self._alerts.recent_alerts, **chosen)]
 
 
 def told_alert(row: Sequence[Any]) -> ToldAlert:

@@ -12,11 +12,13 @@ from sat_hook.web.api import (
     batches,
     breaks,
     business_days,
+    closed_days,
     days,
     decisions,
     drafts,
     exports,
     orders,
+    products,
     top_ups,
 )
 from sat_hook.web.api.documented import describe_api
@@ -27,8 +29,9 @@ from sat_hook.web.console import batches as batch_pages
 from sat_hook.web.console import breaks as break_pages
 from sat_hook.web.console import days as day_pages
 from sat_hook.web.console import decisions as decision_pages
-from sat_hook.web.console import deliveries, home, new_batch, products, runs
+from sat_hook.web.console import deliveries, home, new_batch, runs
 from sat_hook.web.console import orders as order_pages
+from sat_hook.web.console import products as product_pages
 from sat_hook.web.console import top_ups as top_up_pages
 from sat_hook.web.console.site import PREFIX, mount_files, show_errors_as_pages
 from sat_hook.web.errors import PROBLEMS, answer_errors
@@ -68,7 +71,9 @@ def create_app(host: Host) -> FastAPI:
         breaks.router,
         business_days.router,
         top_ups.router,
+        closed_days.router,
         exports.router,
+        products.router,
     ):
         app.include_router(router, prefix="/v1")
     describe_api(app)
@@ -81,10 +86,10 @@ def create_app(host: Host) -> FastAPI:
         deliveries.router,
         approval_pages.router,
         account_pages.router,
-        products.router,
         break_pages.router,
         day_pages.router,
         top_up_pages.router,
+        product_pages.router,
         runs.router,
     ):
         app.include_router(page, prefix=PREFIX, include_in_schema=False)

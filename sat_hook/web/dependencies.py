@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, cast
 
 from fastapi import Body, Depends, Path, Query, Request
-from pydantic import BeforeValidator, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from sat_hook.application.approvals import Approvals
 from sat_hook.application.batch_reports import BatchReports
 from sat_hook.application.batch_starts import BatchStarts
 from sat_hook.application.bulk_decisions import BulkDecisions
+from sat_hook.application.closed_days import ClosedDays
 from sat_hook.application.connection_test import ConnectionTest
 from sat_hook.application.day_books import DayBooks
 from sat_hook.application.day_reports import DayReports
@@ -74,6 +75,10 @@ async def _batch_starts(host: _Host) -> BatchStarts:
 
 async def _bulk_decisions(request: Request, host: _Host) -> BulkDecisions:
     return BulkDecisions(host, request.app.state.decision_worker)
+
+
+async def _closed_days(host: _Host) -> ClosedDays:
+    return ClosedDays(host)
 
 
 async def _connection_test(host: _Host) -> ConnectionTest:
@@ -141,6 +146,7 @@ ApprovalsDep = Annotated[Approvals, Depends(_approvals)]
 BatchReportsDep = Annotated[BatchReports, Depends(_batch_reports)]
 BatchStartsDep = Annotated[BatchStarts, Depends(_batch_starts)]
 BulkDecisionsDep = Annotated[BulkDecisions, Depends(_bulk_decisions)]
+ClosedDaysDep = Annotated[ClosedDays, Depends(_closed_days)]
 ConnectionTestDep = Annotated[ConnectionTest, Depends(_connection_test)]
 DayBooksDep = Annotated[DayBooks, Depends(_day_books)]
 DayReportsDep = Annotated[DayReports, Depends(_day_reports)]
@@ -161,13 +167,16 @@ AccountPath = Annotated[str, Path(max_length=200)]
 AccountQuery = Annotated[
     str | None, Query(max_length=200, description="an account's name, or its Airflow connection")
 ]
-_Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
-DayPath = Annotated[_Day, Path()]
+BoundedDay = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
+DayPath = Annotated[BoundedDay, Path()]
 # A form sends an empty text for a day that is not chosen.
-DayQuery = Annotated[_Day | None, BeforeValidator(lambda text: text or None), Query()]
+DayQuery = Annotated[BoundedDay | None, BeforeValidator(lambda text: text or None), Query()]
 DecisionId = Annotated[str, Path(pattern="^L[A-Z2-7]{25}$")]
 MonthQuery = Annotated[str, Query(pattern=r"^20\d\d-(0[1-9]|1[0-2])$", description="as YYYY-MM")]
 VersionQuery = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
+Moment = Annotated[
+    AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC))
+]
 BatchId = Annotated[str, Path(pattern="^B[A-Z2-7]{25}$")]
 RequestId = Annotated[str, Path(pattern="^S[A-Z2-7]{31}$")]
 # The pipeline's rule for reasons applies to every action. This limit only protects against floods.

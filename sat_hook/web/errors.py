@@ -10,12 +10,14 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from sat_hook.application.bulk_decisions import DecisionNotFoundError
+from sat_hook.application.closed_days import DayNotClosedError
 from sat_hook.application.cursors import CursorError
 from sat_hook.application.errors import (
     BreakNotFoundError,
     DraftChangedError,
     DraftNotFoundError,
     FileRefusedError,
+    OwnBatchError,
 )
 from sat_hook.application.listings import ListingRefusedError
 from sat_hook.application.person import RightMissingError
@@ -40,6 +42,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ReasonRefusedError: Problem(422, "reason_refused"),
     StoreRefusedError: Problem(422, "value_refused"),
     UnsettledPositionError: Problem(422, "position_not_settled"),
+    DayNotClosedError: Problem(404, "day_not_closed"),
     CursorError: Problem(422, "cursor_invalid"),
     ListingRefusedError: Problem(422, "list_refused"),
     FileRefusedError: Problem(422, "file_refused"),
@@ -57,6 +60,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     BatchNotFoundError: Problem(404, "batch_not_found"),
     OrderNotFoundError: Problem(404, "order_not_found"),
     ExportNotFoundError: Problem(404, "export_not_found"),
+    OwnBatchError: Problem(403, "own_batch"),
     StepError: Problem(409, "not_possible"),
     RunsError: Problem(502, "airflow_refused"),
     SATError: Problem(502, "sat_did_not_answer"),

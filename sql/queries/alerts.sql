@@ -85,9 +85,13 @@ LIMIT :limit;
 -- Their asset events are under way.
 UPDATE sat.alerts SET announced_at = :now WHERE key = ANY (:keys);
 
--- name: recent_alerts(limit)
--- What people were told last, newest first.
-SELECT key, kind, account, text, occurred_at, batch_id, subject, tries, raised_at, notified_at, trouble
+-- name: recent_alerts(only_untold, before_id, limit)
+-- What people were told last, or only what they were not told, newest first; all of it without before_id.
+SELECT
+    key, kind, account, text, occurred_at, batch_id, subject, tries, raised_at, notified_at, trouble, alert_id
 FROM sat.alerts
+WHERE
+    alert_id < coalesce(:before_id, 9223372036854775807)
+    AND NOT (:only_untold AND notified_at IS NOT NULL AND trouble IS NULL)
 ORDER BY alert_id DESC
 LIMIT :limit;

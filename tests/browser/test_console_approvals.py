@@ -150,7 +150,9 @@ def test_several_are_signed_together_each_by_itself(office: Office, english: Pag
         english.click(f"input[name=batch_id][value={batch_id}]")
     english.click("main form button")
     english.wait_for_text("Approve 2 batches")
-    Approvals(office.host).reject(first, "Dua kali", Person("adam", office.host.users["adam"].rights))
+    shown, adam = office.line.batch(first).asked_for, Person("adam", office.host.users["adam"].rights)
+    assert shown is not None
+    Approvals(office.host).reject(first, shown.quotes_digest, "Dua kali", adam)
     english.click("button.primary", "Approve 2 batches")
     english.wait_for_text("Back to the approvals")
     said = english.text()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -11,8 +13,12 @@ from starlette.types import Receive, Scope, Send
 
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import BATCH_DAG
+from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId
 from sat_hook.plugin import airflow_door
 from sat_hook.plugin.airflow_door import AirflowDoor
+from sat_hook.store.event_store import StoreUnavailableError
+from sat_hook.store.postgres import PostgresEventStore
+from tests.orders import BATCH
 from tests.web_host import FakeHost, FakeUser
 
 OPEN = (
@@ -38,7 +44,26 @@ def _changes() -> Iterator[tuple[str, str]]:
 CHANGES = sorted(_changes())
 
 
-async def _ask(method: str, path: str, user: str) -> int:
+class Known(PostgresEventStore):
+    """A log with one batch, which Mia submitted and the run ``of-mia`` works on."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+
+    def batch_of_run(self, dag_run: str) -> str | None:
+        """By the run's name."""
+        if self.is_away:
+            raise StoreUnavailableError("the database does not answer")
+        return BATCH if dag_run == f"{BATCH_DAG}/of-mia" else None
+
+    def read_stream(self, stream: StreamId) -> list[RecordedEvent]:
+        """Its submission."""
+        assert stream.key == BATCH
+        by = SimpleNamespace(provenance=Provenance("user:mia", "plugin:submit"))
+        return cast("list[RecordedEvent]", [by])
+
+
+async def _ask(method: str, path: str, user: str, **more: Any) -> int:
     async def airflow(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
@@ -47,20 +72,24 @@ async def _ask(method: str, path: str, user: str) -> int:
         await AirflowDoor(airflow)({**scope, "app": airflow}, receive, send)
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://airflow") as client:
-        return (await client.request(method, path, headers={"authorization": f"Bearer {user}"})).status_code
+        headers = {"authorization": f"Bearer {user}"}
+        return (await client.request(method, path, headers=headers, **more)).status_code
 
 
 @pytest.fixture(autouse=True)
-def people(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Vera may view everything; the others have one right each."""
+def people(monkeypatch: pytest.MonkeyPatch) -> Known:
+    """Vera may view everything; the others have one right each. Mia has all of them."""
     rights = {
         "vera": {Right.VIEW, Right.VIEW_NUMBERS, Right.PAUSE, Right.FINANCE, Right.DELIVER},
         "rosa": {Right.SUBMIT},
         "carl": {Right.APPROVE},
         "dewi": {Right.DECIDE},
+        "mia": set(Right),
     }
-    host = FakeHost(*(FakeUser(name, frozenset(held)) for name, held in rights.items()))
+    known = Known()
+    host = FakeHost(*(FakeUser(name, frozenset(held)) for name, held in rights.items()), store=known)
     monkeypatch.setattr(airflow_door, "_host", lambda: host)
+    return known
 
 
 def test_airflow_has_such_routes() -> None:
@@ -102,3 +131,44 @@ async def test_another_dag_is_not_locked() -> None:
         ("POST", f"/api/v2/dags/{BATCH_DAG}/dagRuns/list"),
     ):
         assert await _ask(method, path, "vera") == 204, path
+
+
+async def test_a_maker_approves_nothing_in_airflow(people: Known) -> None:
+    """Whatever Mia's rights: an approval, or an answer that cannot be read, is refused. Others may answer."""
+    path = f"/api/v2/dags/{BATCH_DAG}/dagRuns/{{}}/taskInstances/approve/-1/hitlDetails"
+    approve, no = ({"json": {"chosen_options": [option]}} for option in ("Approve 2 orders", "Reject"))
+    own, other = path.format("of-mia"), path.format("of-rosa")
+    for answer in (approve, {"content": b"{"}, {"content": b"[" * 100_000}, {"content": b""}):
+        assert await _ask("PATCH", own, "mia", **answer) == 403, answer
+    assert await _ask("PATCH", own, "mia", **no) == 204, "she may withdraw the batch as well"
+    assert await _ask("PATCH", own, "carl", **approve) == 204
+    assert await _ask("PATCH", other, "mia", **approve) == 204
+    people.is_away = True
+    assert await _ask("PATCH", own, "carl", **approve) == 503, "who the maker is must be known"
+
+
+async def test_an_answer_reaches_airflow_whole() -> None:
+    """The door has read it, and gives it on."""
+    given: list[bytes] = []
+
+    async def airflow(scope: Scope, receive: Receive, send: Send) -> None:
+        message = await receive()
+        given.append(message["body"])
+        while message["more_body"]:
+            message = await receive()
+            given.append(message["body"])
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await AirflowDoor(airflow)({**scope, "app": airflow}, receive, send)
+
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x" * 1_000
+
+    path = f"http://airflow/api/v2/dags/{BATCH_DAG}/dagRuns/r/taskInstances/approve/-1/hitlDetails"
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+        headers = {"authorization": "Bearer carl"}
+        assert (await client.patch(path, content=parts(), headers=headers)).status_code == 204
+    assert b"".join(given) == b"x" * 100_000

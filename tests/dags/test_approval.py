@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import closing
 
@@ -16,7 +17,7 @@ from tests.dags.office import BULK, CHECKER, HEADER, MAKER, VIEWER, Office
 def test_a_batch_is_sent_once_somebody_else_has_approved_it(office: Office) -> None:
     """Viewers and makers may not answer, other options are refused; the checker's answer sends.
 
-    Then a held twin is released by its maker: the next run asks again, and a rejection in the console
+    Then a held twin is released, not by its maker: the next run asks again, and a rejection in the console
     ends it and its waiting task.
     """
     mark = int(time.time()) % 10_000_000
@@ -45,9 +46,10 @@ def test_a_batch_is_sent_once_somebody_else_has_approved_it(office: Office) -> N
     [(actor, approved)] = office.events(batch_id, "BatchApproved")
     assert (actor, approved["approver"], approved["orders"]) == (f"user:{CHECKER}", CHECKER, 2)
 
-    reply = office.ask(
-        "POST", f"/sat/v1/batches/{batch_id}/release", MAKER, json={"reason": "two top-ups were meant"}
-    )
+    release, meant = f"/sat/v1/batches/{batch_id}/release", {"reason": "two top-ups were meant"}
+    own = office.ask("POST", release, MAKER, json=meant)
+    assert (own.status_code, own.json()["type"]) == (403, "own_batch")
+    reply = office.ask("POST", release, CHECKER, json=meant)
     assert (reply.status_code, reply.json()["decided"]) == (200, 1), reply.text
     again = office.start(BULK, batch_id=batch_id)
     shown = office.request_of(again)
@@ -60,13 +62,17 @@ def test_a_batch_is_sent_once_somebody_else_has_approved_it(office: Office) -> N
 
 def reject_in_the_console(office: Office, batch_id: str) -> None:
     """The maker is told no; the checker's answer counts, and the console says so."""
-    place, reason = f"/sat/console/approvals/{batch_id}", {"reason": "not this one"}
-    in_english = {"headers": {"accept-language": "en"}}
-    assert "You submitted this batch" in office.ask("GET", place, MAKER, **in_english).text
-    assert office.ask("POST", f"{place}/reject", MAKER, data=reason).status_code == 403
-    shown = office.ask("POST", f"{place}/reject", CHECKER, data=reason)
+    place, in_english = f"/sat/console/approvals/{batch_id}", {"headers": {"accept-language": "en"}}
+    page = office.ask("GET", place, MAKER, **in_english).text
+    assert "You submitted this batch" in page
+    [digest] = set(re.findall(r"digest of what is asked <code>([^<]+)</code>", page))
+    answer = {"reason": "not this one", "digest": digest}
+    assert office.ask("POST", f"{place}/reject", MAKER, data=answer).status_code == 403
+    old = office.ask("POST", f"{place}/reject", CHECKER, data={**answer, "digest": "2:old"})
+    assert old.status_code == 409, "what is rejected is what was shown"
+    shown = office.ask("POST", f"{place}/reject", CHECKER, data=answer)
     assert shown.status_code == 200, shown.text
-    assert office.ask("POST", f"{place}/reject", CHECKER, data=reason).status_code == 409, "once"
+    assert office.ask("POST", f"{place}/reject", CHECKER, data=answer).status_code == 409, "once"
 
 
 @pytest.mark.timeout(900)

@@ -138,7 +138,7 @@ def test_the_command_alone_runs_on_a_laptop(tmp_path: Path) -> None:
 
     with scripted_airflow() as airflow:
         airflow.lists["/batches"] = lambda _: {"items": [LISTED], "next": None}
-        airflow.lists["/orders/named"] = lambda _: {"items": [], "next": None}
+        airflow.lists |= {place: lambda _, document=document: document for place, document in READS.items()}
         settings = {
             "SAT_AIRFLOW_URL": airflow.url,
             "SAT_AIRFLOW_USER": "ops",
@@ -159,11 +159,15 @@ def test_the_command_alone_runs_on_a_laptop(tmp_path: Path) -> None:
             (("batch", "submit", "orders.csv", "--wait"), "Rp260,000"),
             (("batch", "watch", BATCH_ID, "--timeout", "1"), "Still running"),
             (("batch", "results", BATCH_ID, "--output", "results.csv"), ""),
+            (("alerts",), "nothing"),
+            (("rechecks",), "nothing was due"),
+            (("reconcile", "list"), "certified by user:carl"),
+            (("reconcile", "breaks"), "0 breaks, as of 2026-11-02"),
         ):
             ran = sat(*words)
             assert said in ran.stdout, (words, ran.stderr)
         assert "found 0 orders 'X'" in sat("order", "cancel", "X", "--reason", "a test").stderr
-        for words in (("db", "migrate"), ("alerts",), ("log", "verify"), ("dags-folder",)):
+        for words in (("db", "migrate"), ("replay",), ("log", "verify"), ("dags-folder",)):
             ran = sat(*words)
             assert (ran.returncode, "the full package, sat-bulk-orders" in ran.stderr) == (2, True), (
                 ran.stderr
@@ -171,6 +175,28 @@ def test_the_command_alone_runs_on_a_laptop(tmp_path: Path) -> None:
             assert ran.stderr.count("\n") == 1, ran.stderr
 
 
+NOTHING = {"items": [], "next": None}
+CLOSED = {
+    "account": "demo",
+    "day": "2026-11-02",
+    "position": 5,
+    "orders": 4,
+    "open_breaks": 0,
+    "unexplained_rupiah": 0,
+    "prepared_by": "user:rosa",
+    "is_closed_again": False,
+    "certified_by": "user:carl",
+    "adjusted_in": [],
+}
+READS = {
+    "/orders/named": NOTHING,
+    "/alerts": NOTHING,
+    "/rechecks": NOTHING,
+    "/account-standings": {"items": [{"account": "demo"}], "next": None},
+    "/books/demo/closes": {"items": [CLOSED], "next": None},
+    "/books/demo/closes/2026-11-02/breaks": NOTHING,
+}
+"""What the API answers at a few routes."""
 LISTED = {
     "batch_id": BATCH_ID,
     "state": "completed",

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from sat_hook.store.database import Database
-from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
-from tests.console_server import console_server
+from tests.console_server import api_settings
 from tests.orders import ACCOUNT
-from tests.web_host import FakeAccounts, FakeHost, FakeUser
+
+Api = Callable[..., dict[str, str]]
 
 
 @pytest.fixture
-def api(database: ApplicationDatabase, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Settings that lead to the API. There is no setting for the database."""
-    with closing(Database(database.writer_dsn)) as opened:
-        host = FakeHost(FakeUser("ops"), store=PostgresEventStore(opened), folder=tmp_path)
-        host.accounts = FakeAccounts({"sat_default": ACCOUNT, "sat_north": "north", "sat_south": "south"})
-        with console_server(host) as url:
-            yield {"SAT_AIRFLOW_URL": url.removesuffix("/sat"), "SAT_AIRFLOW_TOKEN": "ops"}
+def serve_api(tmp_path: Path) -> Iterator[Api]:
+    """Serves the API over a database until the test ends; see :func:`tests.console_server.api_settings`."""
+    with ExitStack() as until_the_end:
+        yield lambda database, **accounts: until_the_end.enter_context(
+            api_settings(database, tmp_path, **accounts)
+        )
+
+
+@pytest.fixture
+def api(database: ApplicationDatabase, serve_api: Api) -> dict[str, str]:
+    """Settings that lead to the API of a database with three accounts."""
+    return serve_api(database, sat_default=ACCOUNT, sat_north="north", sat_south="south")

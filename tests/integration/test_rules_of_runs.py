@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,18 +14,24 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.commands.handler import standing_of
+from sat_hook.domain.batch import evolve_batch
+from sat_hook.domain.batch_events import BatchStartPlanned
 from sat_hook.domain.event_record import StreamId, StreamKind
-from sat_hook.operators.batch import SATIntakeOperator
+from sat_hook.operators.approval import SATApproveOperator
+from sat_hook.operators.batch import SATExecuteOperator, SATIntakeOperator
 from sat_hook.operators.order import SATCheckoutOperator
 from sat_hook.operators.recovery import SATRecoverOrdersOperator
-from sat_hook.pipeline.account_rules import rules_of_account
+from sat_hook.operators.rules import TIERS, tiers_of
+from sat_hook.operators.run_context import facts_of
+from sat_hook.pipeline.account_rules import EARLY_START_SECONDS, rules_of_account
+from sat_hook.store.event_store import Change
 from stack.databases import ApplicationDatabase
 from tests.account_rules import confirmed_rules
 from tests.airflow_connections import CONNECTIONS, give_connections
-from tests.orders import ACCOUNT
+from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line, line_of
 
-PARAMETERS = {"duplicate_days": None, "approval_over_rupiah": None, "batch_id": None}
+PARAMETERS = {"duplicate_days": None, "batch_id": None, **dict.fromkeys(TIERS)}
 CSV = b"order_id,product_code,client_number\nR-1,25k-xl,081712345678\n"
 
 
@@ -70,6 +77,50 @@ def test_a_run_that_asks_for_less_is_refused_at_intake(spooled: Line) -> None:
     [(actor, started)] = of_batch(spooled, batch_id, "BatchRunStarted")
     assert (actor, started.run) == ("user:alice", "bulk_disbursement/r1")
     assert (started.rules.approval_over_rupiah, started.rules.duplicate_days) == (50_000, 7)
+
+
+def test_a_run_may_ask_for_more_people(spooled: Line) -> None:
+    """Each tier of approval is a parameter: recorded with the run, and asked for by its task."""
+    batch_id = spooled.submit(CSV).batch_id
+    tiers = {"second_approval_over_rupiah": 10_000, "third_approval_over_rupiah": 20_000}
+    SATIntakeOperator(task_id="intake", batch_id=batch_id, **CONNECTIONS).execute(context(**tiers))
+    [(_, started)] = of_batch(spooled, batch_id, "BatchRunStarted")
+    assert started.rules.second_approval_over_rupiah == 10_000
+    asked = {name: str(value) for name, value in tiers.items()}
+    for task in (
+        SATApproveOperator(task_id="approve", batch_id=batch_id, **asked, **CONNECTIONS),
+        SATExecuteOperator(task_id="execute", batch_id=batch_id, chunk=None, **asked, **CONNECTIONS),
+    ):
+        assert tiers_of(task) == {"approval_over_rupiah": None, **tiers}
+    policy = SATApproveOperator(task_id="a", batch_id=batch_id, **asked, **CONNECTIONS).run_of(
+        facts_of(context())
+    )
+    assert policy.policy.third_over_rupiah == 20_000
+
+
+def planned(line: Line, batch_id: str, starts_at: datetime) -> None:
+    """Its maker has planned when it begins."""
+    batch, event = line.store.load_batch(batch_id), BatchStartPlanned(starts_at=starts_at)
+    assert batch is not None
+    stream = StreamId(StreamKind.BATCH, batch_id)
+    change = Change(stream, batch.version, (event,), evolve_batch(batch, batch_id, event))
+    assert line.store.append([change], BY_TEST, datetime.now(UTC)) == frozenset()
+
+
+def test_a_run_does_not_begin_before_the_planned_start(spooled: Line) -> None:
+    """Airflow's own trigger can start any batch at any time: such a run reads nothing, and is recorded."""
+    early, soon = (spooled.submit(CSV.replace(b"R-1", name)).batch_id for name in (b"R-7", b"R-8"))
+    now = datetime.now(UTC)
+    planned(spooled, early, now + timedelta(hours=2))
+    planned(spooled, soon, now + timedelta(seconds=EARLY_START_SECONDS / 2))
+    with pytest.raises(AirflowFailException, match="before the planned start; expected none until"):
+        SATIntakeOperator(task_id="intake", batch_id=early, **CONNECTIONS).execute(context())
+    assert not of_batch(spooled, early, "RowsTakenIn")
+    [(actor, refused)] = of_batch(spooled, early, "BatchRunRefused")
+    assert (actor, "before the planned start" in refused.reason) == ("user:alice", True)
+    # Airflow's clock may be a little ahead.
+    SATIntakeOperator(task_id="intake", batch_id=soon, **CONNECTIONS).execute(context())
+    assert of_batch(spooled, soon, "RowsTakenIn")
 
 
 def test_a_threshold_taken_out_of_the_connection_still_counts(

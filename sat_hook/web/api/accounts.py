@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path
@@ -10,10 +11,11 @@ from fastapi import APIRouter, Body, Path
 from sat_hook.application.rights import Right
 from sat_hook.domain.account import AccountStanding
 from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Account, AccountDetails, Page, rows_of
+from sat_hook.web.api.models import Document, Page, rows_of
 from sat_hook.web.dependencies import (
     AccountPath,
     AccountsDep,
+    ConnectionTestDep,
     CurrentPerson,
     DecisionsDep,
     ListingsDep,
@@ -24,6 +26,42 @@ from sat_hook.web.dependencies import (
 router = APIRouter(tags=["accounts"])
 
 _Proposal = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+class Account(Document):
+    """An account: whether it may send, and when SAT was heard of last."""
+
+    account: str
+    connection: str | None
+    is_paused: bool
+    pause_reason: str | None
+    paused_at: datetime | None
+    paused_by: str | None
+    last_callback_at: datetime | None
+    last_answer_at: datetime | None
+
+
+class Key(Document):
+    """A key of an account."""
+
+    use: str
+    fingerprint: str
+    last_used_at: datetime | None
+
+
+class AccountDetails(Document):
+    """An account with its rules in force, where each comes from, and its keys."""
+
+    account: Account
+    rules: dict[str, Any]
+    keys: tuple[Key, ...]
+
+
+class TestedConnection(Document):
+    """Whether SAT can be used with a connection, and what it answered, in words without secrets."""
+
+    is_good: bool
+    words: str
 
 
 @router.get("/accounts", **route(Right.VIEW))
@@ -43,6 +81,14 @@ def list_standings(person: CurrentPerson, listings: ListingsDep) -> Page[Account
 def show_account(account: AccountPath, person: CurrentPerson, listings: ListingsDep) -> AccountDetails:
     """Return one account with its rules in force, where each comes from, and its keys."""
     return AccountDetails.model_validate(rows_of(listings.account(account, person), row="account"))
+
+
+@router.post("/accounts/{account}/test", **route(Right.SUBMIT, Right.PAUSE))
+def test_connection(
+    account: AccountPath, person: CurrentPerson, connection: ConnectionTestDep
+) -> TestedConnection:
+    """Ask SAT for a token, its environment and the account, and compare the keys. Records nothing."""
+    return TestedConnection.model_validate(connection.run(account, person))
 
 
 @router.post("/accounts/{account}/{change}", **route(Right.PAUSE))

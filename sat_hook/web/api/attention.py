@@ -1,18 +1,92 @@
-"""Routes of what needs a person, of deposits, and of products and their prices."""
+"""Routes of the user, of what needs a person, of alerts, of rechecks, and of deposits."""
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 
-from sat_hook.application.listings import USUAL_PAGE
+from sat_hook.application.attention import NeedKind
+from sat_hook.application.listings import RECHECK_DAYS, USUAL_PAGE
 from sat_hook.application.rights import Right
+from sat_hook.store.alerts import ToldAlert
 from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import Cursor, Deposit, Limit, NeedsPerson, Page, Price, Product, Text
-from sat_hook.web.dependencies import AccountQuery, CurrentPerson, ListingsDep, RunsDep
+from sat_hook.web.api.models import Cursor, Document, Limit, Page
+from sat_hook.web.api.orders import Alert
+from sat_hook.web.dependencies import CurrentPerson, ListingsDep, RunsDep
 
 router = APIRouter(tags=["lists"])
+
+
+class Me(Document):
+    """The user of the request, with their rights."""
+
+    name: str
+    rights: tuple[Right, ...]
+
+
+class NeedsPerson(Document):
+    """Something of an account that needs a person: batches, orders, a paused account, or alerts."""
+
+    kind: NeedKind
+    account: str
+    count: int
+    since: datetime | None
+    batch_ids: tuple[str, ...]
+    missing_rupiah: int | None
+    code: str | None
+
+
+class AlertTold(Alert):
+    """An alert. ``settled_at`` is null while it will be tried; ``trouble``: why no person was told."""
+
+    account: str
+    batch_id: str | None
+    tries: int
+    was_told: bool
+    settled_at: datetime | None
+    trouble: str | None
+
+
+class RecheckDay(Document):
+    """Rechecks of an account's ended orders that were due on a day (WIB), ``days`` after the end."""
+
+    account: str
+    days: int
+    due_on: date
+    waiting: int
+    in_time: int
+    late: int
+    missed: int
+    changed: int
+
+
+class SaldoPoint(Document):
+    """What a deposit held."""
+
+    observed_at: datetime
+    saldo_rupiah: int
+
+
+class Deposit(Document):
+    """An account's deposit; numbers are null before the first observation."""
+
+    account: str
+    connection: str | None
+    observed_at: datetime | None
+    saldo_rupiah: int | None
+    reserved_rupiah: int | None
+    sent_rupiah: int | None
+    free_rupiah: int | None
+    days: tuple[SaldoPoint, ...]
+
+
+@router.get("/me", **route(*Right))
+def show_me(person: CurrentPerson) -> Me:
+    """Return the user's name and rights."""
+    person.require(*Right)
+    return Me(name=person.name, rights=tuple(sorted(person.rights)))
 
 
 @router.get("/needs", **route(Right.VIEW))
@@ -23,6 +97,29 @@ def list_needs(person: CurrentPerson, listings: ListingsDep, runs: RunsDep) -> P
     return Page[NeedsPerson](items=tuple(map(NeedsPerson.model_validate, listings.needs_you(person, runs))))
 
 
+@router.get("/alerts", **route(Right.VIEW))
+def list_alerts(
+    person: CurrentPerson,
+    listings: ListingsDep,
+    untold: Annotated[bool, Query(description="only alerts that no person was told of yet")] = False,
+    cursor: Cursor = None,
+    limit: Limit = USUAL_PAGE,
+) -> Page[AlertTold]:
+    """List alerts, told or not: escalations, reversals, breaks, …; the newest first."""
+    found = listings.alerts(person, only_untold=untold, cursor=cursor, limit=limit)
+    return Page[AlertTold](items=tuple(map(_told, found.items)), next=found.next)
+
+
+@router.get("/rechecks", **route(Right.VIEW))
+def list_rechecks(
+    person: CurrentPerson,
+    listings: ListingsDep,
+    days: Annotated[int, Query(ge=1, le=3650, description="days back")] = RECHECK_DAYS,
+) -> Page[RecheckDay]:
+    """List the rechecks of ended orders, counted by account and day."""
+    return Page[RecheckDay](items=tuple(map(RecheckDay.model_validate, listings.rechecks(person, days))))
+
+
 @router.get("/deposits", **route(Right.VIEW))
 def list_deposits(
     person: CurrentPerson, listings: ListingsDep, days: Annotated[int, Query(ge=1, le=366)] = 30
@@ -31,26 +128,17 @@ def list_deposits(
     return Page[Deposit](items=tuple(map(Deposit.model_validate, listings.deposits(person, days))))
 
 
-@router.get("/products", **route(Right.VIEW))
-def list_products(
-    person: CurrentPerson,
-    listings: ListingsDep,
-    text: Text = None,
-    account: AccountQuery = None,
-    cursor: Cursor = None,
-    limit: Limit = USUAL_PAGE,
-) -> Page[Product]:
-    """List products as they were listed last, by a part of their code, name or operator."""
-    found = listings.products(person, text=text, account=account, cursor=cursor, limit=limit)
-    return Page[Product].model_validate(found)
-
-
-@router.get("/products/{code}/prices", **route(Right.VIEW))
-def list_prices(
-    code: Annotated[str, Path(max_length=200)],
-    person: CurrentPerson,
-    listings: ListingsDep,
-    account: Annotated[str, Query(max_length=200)],
-) -> Page[Price]:
-    """List every listing of one product of an account, the oldest first."""
-    return Page[Price](items=tuple(map(Price.model_validate, listings.prices(account, code, person))))
+def _told(told: ToldAlert) -> AlertTold:
+    alert = told.alert
+    return AlertTold(
+        key=alert.key,
+        kind=alert.kind,
+        text=alert.text,
+        occurred_at=alert.occurred_at,
+        account=alert.account,
+        batch_id=alert.batch_id,
+        tries=told.tries,
+        was_told=told.was_told,
+        settled_at=told.notified_at,
+        trouble=told.trouble,
+    )

@@ -20,28 +20,29 @@ from sat_hook.pipeline.held_orders import HeldDecision
 from sat_hook.pipeline.intake import FileFindings
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.pipeline.needs import needs_in_words
-from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import (
+from sat_hook.web.api.batch_models import (
     Batch,
     BatchDetails,
     BatchSummary,
-    Cursor,
     Deliverable,
-    Limit,
-    Page,
-    Text,
-    rows_of,
+    FirstRun,
+    StartedRun,
 )
+from sat_hook.web.api.documented import route
+from sat_hook.web.api.models import Cursor, Limit, Page, Text, rows_of
 from sat_hook.web.dependencies import (
     AccountQuery,
     BatchId,
     BatchReportsDep,
+    BatchStartsDep,
     CurrentPerson,
     DayQuery,
     DecisionsDep,
     DeliveriesDep,
     ListingsDep,
+    PayAgainDep,
     Reason,
+    RunsDep,
     SubmissionsDep,
 )
 from sat_hook.web.downloads import as_download
@@ -69,6 +70,7 @@ async def _upload(
 
 
 _Upload = Annotated[OrderUpload, Depends(_upload)]
+_RunName = Annotated[str, Path(max_length=250)]
 _At = Annotated[int | None, Query(ge=1, description="a position of the log; default: the last")]
 
 
@@ -149,6 +151,12 @@ def progress(batch_id: BatchId, person: CurrentPerson, reports: BatchReportsDep)
     return HTMLResponse(progress_page(reports.progress(batch_id, person)), headers=HEADERS)
 
 
+@router.get("/deliveries", **route(Right.DELIVER))
+def list_deliverable(person: CurrentPerson, deliveries: DeliveriesDep, cursor: Cursor = None) -> Page[Batch]:
+    """List the batches with paid orders, the newest first. A page may be short and still have a next one."""
+    return Page[Batch].model_validate(deliveries.batches(person, cursor=cursor))
+
+
 @router.get("/batches/{batch_id}/deliveries", **route(Right.DELIVER))
 def show_deliveries(batch_id: BatchId, person: CurrentPerson, deliveries: DeliveriesDep) -> Deliverable:
     """Return what a batch has to deliver, and its deliveries. Numbers only; `deliver` returns the goods."""
@@ -189,6 +197,41 @@ def deliver(
     goods = decisions.deliver(batch_id, file_format, reason, person)
     headers = as_download(f"{batch_id}.goods.{file_format.value}")
     return Response(goods, headers=headers, media_type=file_format.media_type)
+
+
+@router.get("/batches/{batch_id}/run", **route(Right.VIEW))
+def show_run(batch_id: BatchId, person: CurrentPerson, starts: BatchStartsDep, runs: RunsDep) -> FirstRun:
+    """Return the first run of a batch, which may begin later; null when none was started."""
+    run = starts.first_run(batch_id, person, runs)
+    return FirstRun(run=run and StartedRun.model_validate(run))
+
+
+@router.get("/batches/{batch_id}/left", **route(Right.VIEW))
+def show_left(batch_id: BatchId, person: CurrentPerson, again: PayAgainDep) -> dict[str, Any]:
+    """Return what a new run of a batch would send."""
+    return asdict(again.left(batch_id, person))
+
+
+@router.post("/batches/{batch_id}/run", **route(Right.SUBMIT))
+def run_batch(batch_id: BatchId, person: CurrentPerson, starts: BatchStartsDep, runs: RunsDep) -> StartedRun:
+    """Run what is left of a batch. What was sent is never sent again."""
+    return StartedRun.model_validate(starts.run_rest(batch_id, person, runs))
+
+
+@router.post("/batches/{batch_id}/cancel-start", **route(Right.SUBMIT))
+def cancel_start(
+    batch_id: BatchId, person: CurrentPerson, starts: BatchStartsDep, runs: RunsDep, reason: Reason
+) -> StartedRun:
+    """Withdraw a batch whose run begins later, and end that run. A batch whose run has begun goes on."""
+    return StartedRun.model_validate(starts.withdraw_planned(batch_id, reason, person, runs))
+
+
+@router.get("/runs/{dag_id}/{run_id}/batch", **route(Right.VIEW))
+def batch_of_run(
+    dag_id: _RunName, run_id: _RunName, person: CurrentPerson, starts: BatchStartsDep, runs: RunsDep
+) -> dict[str, str | None]:
+    """Return the batch that a run of Airflow works on; null when it works on none."""
+    return {"batch_id": starts.batch_of_run(dag_id, run_id, person, runs)}
 
 
 @router.post("/batches/{batch_id}/withdraw", **route(Right.SUBMIT, Right.DECIDE))

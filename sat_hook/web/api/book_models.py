@@ -10,7 +10,8 @@ from sat_hook.application.breaks import BreakAct
 from sat_hook.application.top_ups import OfferedTopUp
 from sat_hook.domain.breaks import BreakCategory, BreakState
 from sat_hook.reconciliation.suggestions import SuggestionKind
-from sat_hook.web.api.models import Document, Order, Page
+from sat_hook.web.api.models import Document, Page
+from sat_hook.web.api.orders import Order
 
 
 class Break(Document):

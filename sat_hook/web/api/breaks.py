@@ -27,7 +27,7 @@ from sat_hook.reconciliation.suggestions import Suggestion
 from sat_hook.web.api.book_models import Ageing, BreakDetails, BreakPage, BreakPreview, Decided
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import Cursor, Limit, members_of
-from sat_hook.web.dependencies import AccountQuery, CurrentPerson, DayQuery, Reason, host_of
+from sat_hook.web.dependencies import AccountQuery, BoundedDay, CurrentPerson, DayQuery, Reason, host_of
 from sat_hook.web.downloads import as_download, parts_of
 from sat_hook.web.host import Host
 from sat_hook.web.uploads import uploaded_by
@@ -54,7 +54,6 @@ EvidenceDep = Annotated[BreakEvidenceReader, Depends(_evidence)]
 BreakId = Annotated[str, Path(pattern=BREAK_ID)]
 FileDigest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 _BreakIds = Annotated[list[Annotated[str, Field(pattern=BREAK_ID)]], Body(max_length=MAXIMUM_BREAK_IDS)]
-_Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
 
 
 class BreakSelection(BaseModel):
@@ -65,7 +64,7 @@ class BreakSelection(BaseModel):
     account: Annotated[str | None, Field(min_length=1, max_length=200)] = None
     states: Annotated[tuple[BreakState, ...], Field(min_length=1)] = STANDING
     category: BreakCategory | None = None
-    day: _Day | None = None
+    day: BoundedDay | None = None
     band: Annotated[str | None, Field(pattern=BANDS)] = None
     assignee: Annotated[str | None, Field(max_length=MAXIMUM_ASSIGNEE_CHARACTERS)] = None
 

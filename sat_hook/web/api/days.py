@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
 
 from sat_hook.application.day_books import Signature
 from sat_hook.application.rights import Right
@@ -18,13 +16,14 @@ from sat_hook.web.dependencies import (
     AccountPath,
     CurrentPerson,
     DayBooksDep,
+    DayPath,
+    Moment,
     Reason,
 )
 from sat_hook.web.downloads import archive_of, as_download
 
 router = APIRouter(prefix="/books/{account}", tags=["books"])
 
-_Day = Annotated[date, Path()]
 _Text = Annotated[str, Body(max_length=MAXIMUM_BODY_TEXT)]
 _STATES = {
     "explain": BreakState.EXPLAINED,
@@ -40,7 +39,7 @@ def record_top_up(
     books: DayBooksDep,
     amount_rupiah: Annotated[int, Body(gt=0, strict=True)],
     reference: _Text,
-    credited_at: Annotated[AwareDatetime, Body()],
+    credited_at: Annotated[Moment, Body()],
     reason: _Text,
 ) -> dict[str, str | int | bool]:
     """Record a top-up of the deposit. The same reference is always the same top-up."""
@@ -75,7 +74,7 @@ def decide_break(
 )
 def report(
     account: AccountPath,
-    day: _Day,
+    day: DayPath,
     person: CurrentPerson,
     books: DayBooksDep,
     version: Annotated[int | None, Query(ge=1)] = None,
@@ -95,7 +94,7 @@ def report(
 
 @router.post("/days/{day}/settlement", **route(Right.FINANCE))
 def choose_settlement(
-    account: AccountPath, day: _Day, person: CurrentPerson, books: DayBooksDep, file: _Text, reason: _Text
+    account: AccountPath, day: DayPath, person: CurrentPerson, books: DayBooksDep, file: _Text, reason: _Text
 ) -> dict[str, str | bool]:
     """Choose which of several settlement files with the same orders counts from the next close on."""
     name, is_new = books.choose_settlement(account, day, file, reason, person)
@@ -105,7 +104,7 @@ def choose_settlement(
 @router.post("/days/{day}/{signature}", **route(Right.SIGN_OFF))
 def sign(
     account: AccountPath,
-    day: _Day,
+    day: DayPath,
     signature: Annotated[str, Path(pattern="^(prepare|certify)$")],
     person: CurrentPerson,
     books: DayBooksDep,

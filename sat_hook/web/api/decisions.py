@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Body
@@ -12,7 +13,7 @@ from sat_hook.application.decision_acts import RIGHTS, BulkAct
 from sat_hook.domain.order import OrderState
 from sat_hook.store.order_lists import OrderFilter
 from sat_hook.web.api.documented import route
-from sat_hook.web.api.models import BulkPreview, BulkResult, members_of
+from sat_hook.web.api.models import Document, members_of
 from sat_hook.web.dependencies import BulkDecisionsDep, CurrentPerson, DecisionId, Reason
 
 MAXIMUM_REQUEST_IDS = 10_000
@@ -40,6 +41,57 @@ class Selection(BaseModel):
     least_rupiah: _Rupiah = None
     most_rupiah: _Rupiah = None
     text: _Text = None
+
+
+class Undone(Document):
+    """An order that a decision does not reach, and why. ``order_id`` is null when there is no such order."""
+
+    request_id: str
+    code: str
+    text: str
+    order_id: str | None
+    batch_id: str | None
+    row_number: int | None
+
+
+class Decidable(Document):
+    """Orders in one state, held or escalated for one reason."""
+
+    state: OrderState
+    reason_code: str | None
+    orders: int
+    rupiah: int
+
+
+class BulkPreview(Document):
+    """What a decision would do. ``undone`` names the first orders that it cannot reach; all are counted."""
+
+    act: BulkAct
+    digest: str
+    orders: int
+    rupiah: int
+    by_standing: tuple[Decidable, ...]
+    batch_ids: tuple[str, ...]
+    undone: tuple[Undone, ...]
+    undone_by_code: dict[str, int]
+
+
+class BulkResult(Document):
+    """A decision and what it has done so far. ``orders`` is how many were chosen.
+
+    ``ended_at`` is null while it is under way. It goes on by itself, also after a restart of the server.
+    """
+
+    decision_id: str
+    act: BulkAct
+    decided_by: str
+    begun_at: datetime
+    ended_at: datetime | None
+    orders: int
+    done: int
+    done_rupiah: int
+    undone: tuple[Undone, ...]
+    undone_by_code: dict[str, int]
 
 
 _Act = Annotated[BulkAct, Body(description="what is done to each order; each act needs its own right")]

@@ -152,9 +152,11 @@ def set_aside(
     version: Version,
     rows: Annotated[list[int] | None, Body(max_length=MAXIMUM_ROWS_NAMED)] = None,
     light: Annotated[Light | None, Body()] = None,
+    code: Annotated[str | None, Body(max_length=64, description="of a finding of the last check")] = None,
 ) -> dict[str, Any]:
-    """Leave rows out: those named, or those that the last check gave a light."""
-    return _document(drafts.set_aside(draft_id, version, light or rows or [], person))
+    """Leave rows out: those named, or those that the last check gave a light or a finding."""
+    chosen = drafts.rows_with(draft_id, code, person) if code else rows or []
+    return _document(drafts.set_aside(draft_id, version, light or chosen, person))
 
 
 @router.post("/drafts/{draft_id}/restore", **route(Right.SUBMIT))

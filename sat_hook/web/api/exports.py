@@ -6,11 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
 
 from sat_hook.application.rights import Right
 from sat_hook.web.api.documented import route
-from sat_hook.web.dependencies import CurrentPerson, EvidencePacksDep
+from sat_hook.web.dependencies import CurrentPerson, EvidencePacksDep, Moment
 from sat_hook.web.downloads import as_download, parts_of
 
 MAXIMUM_REASON_CHARACTERS = 500
@@ -22,8 +21,8 @@ router = APIRouter(prefix="/exports", tags=["evidence"])
 def ask_for_export(
     person: CurrentPerson,
     packs: EvidencePacksDep,
-    recorded_from: Annotated[AwareDatetime, Body()],
-    recorded_before: Annotated[AwareDatetime, Body()],
+    recorded_from: Annotated[Moment, Body()],
+    recorded_before: Annotated[Moment, Body()],
     with_personal_data: Annotated[bool, Body()] = False,
     reason: Annotated[str, Body(max_length=MAXIMUM_REASON_CHARACTERS)] = "",
 ) -> dict[str, str]:

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Path, Query, Response
+from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 
-from sat_hook.application.listings import USUAL_PAGE
+from sat_hook.application.cursors import MAXIMUM_CURSOR_CHARACTERS
+from sat_hook.application.listings import MAXIMUM_PAGE, USUAL_PAGE, ListingRefusedError
 from sat_hook.application.rights import Right
-from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain import order as domain
+from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.goods_file import GoodsFormat
 from sat_hook.pipeline.held_orders import HeldDecision
 from sat_hook.pipeline.overrides import Resolution
+from sat_hook.protocol.outcomes import StatusVerdict
 from sat_hook.store.order_lists import MAXIMUM_COUNTED, OrderFilter, OrderSort
-from sat_hook.web.api import models
 from sat_hook.web.api.documented import route
 from sat_hook.web.api.models import (
     Cursor,
+    Document,
     HistoryEntry,
     Limit,
-    OrderDetails,
-    OrderPage,
     Page,
-    Recheck,
     members_of,
     rows_of,
 )
+from sat_hook.web.api.products import Price
 from sat_hook.web.dependencies import (
     MAXIMUM_BODY_TEXT,
     AccountQuery,
@@ -43,12 +45,93 @@ from sat_hook.web.downloads import as_download
 
 router = APIRouter(tags=["orders"])
 
+
+class Order(Document):
+    """An order. The client's number is masked for users who may not see numbers."""
+
+    request_id: str
+    order_id: str
+    batch_id: str
+    file_name: str
+    row_number: int
+    account: str
+    product_code: str
+    client_number: str
+    state: OrderState
+    reason_code: str | None
+    reason: str | None
+    amount_rupiah: int | None
+    quote_rupiah: int | None
+    charged_rupiah: int | None
+    changed_at: datetime
+
+
+class OrderPage(Page[Order]):
+    """A page of orders. ``count`` is null unless it was asked for; there may be more than are counted."""
+
+    count: int | None
+    is_more: bool
+
+
+class Evidence(Document):
+    """A signed status that is kept, without its contents."""
+
+    digest: str
+    signature: str
+    key_fingerprint: str
+    observed_at: datetime
+    recorded_at: datetime
+
+
+class Callback(Document):
+    """A verified callback."""
+
+    received_at: datetime
+    key_fingerprint: str
+    remote_address: str
+    repeats: int
+    last_repeat_at: datetime | None
+    is_waiting: bool
+
+
+class Alert(Document):
+    """What people were told of, or shall be."""
+
+    key: str
+    kind: str
+    text: str
+    occurred_at: datetime
+
+
+class OrderDetails(Document):
+    """An order with its history, evidence, callbacks, price and alerts."""
+
+    order: Order
+    maker: str | None
+    history: tuple[HistoryEntry, ...]
+    evidence: tuple[Evidence, ...]
+    callbacks: tuple[Callback, ...]
+    price: Price | None
+    alerts: tuple[Alert, ...]
+
+
+class Recheck(Document):
+    """SAT's answer about an order. Only a signed one can change it; ``reason`` is why another does not."""
+
+    request_id: str
+    state: OrderState
+    verdict: StatusVerdict
+    reason: str
+    is_changed: bool
+
+
 _Rupiah = Annotated[int | None, Query(ge=0, le=10**12)]
 FILES = " ".join(file_format.media_type for file_format in GoodsFormat)
 _Counted = Annotated[bool, Query(description=f"count them, up to {MAXIMUM_COUNTED:,}")]
 
 
 def _filter(
+    request: Request,
     account: AccountQuery = None,
     state: Annotated[list[OrderState] | None, Query()] = None,
     product_code: Annotated[str | None, Query(max_length=200)] = None,
@@ -59,16 +142,13 @@ def _filter(
         str | None,
         Query(min_length=1, max_length=200, description="the beginning of an order id or a request id"),
     ] = None,
-    client_number: Annotated[
-        str | None,
-        Query(
-            min_length=1,
-            max_length=100,
-            description="the whole number; needs `view_numbers`, and the search is recorded",
-        ),
-    ] = None,
 ) -> OrderFilter:
-    """The filter in the query."""
+    """The filter in the query.
+
+    :raises ListingRefusedError: it holds a customer's number. Servers and proxies keep addresses.
+    """
+    if "client_number" in request.query_params:
+        raise ListingRefusedError("client_number: found it in the address; expected POST /v1/orders/search")
     return OrderFilter(
         account=account,
         states=None if state is None else tuple(state),
@@ -77,7 +157,6 @@ def _filter(
         least_rupiah=least_rupiah,
         most_rupiah=most_rupiah,
         text=text,
-        client_number=client_number,
     )
 
 
@@ -97,13 +176,34 @@ def list_orders(
 ) -> OrderPage:
     """List orders of all batches, the last change first.
 
-    A page may be short, or empty, and still have a next one. Other sorts need an id, a client number, or
-    states that few orders are in.
+    A page may be short, or empty, and still have a next one. Other sorts need an id, or states that few
+    orders are in.
     """
     found = listings.orders(
         which, person, sort=sort, descending=descending, cursor=cursor, limit=limit, counted=counted
     )
     return OrderPage.model_validate(found)
+
+
+@router.post("/orders/search", **route(Right.VIEW_NUMBERS))
+def search_orders(
+    person: CurrentPerson,
+    listings: ListingsDep,
+    client_number: Annotated[str, Body(pattern=r"\S", max_length=100, description="the whole number")],
+    account: Annotated[str | None, Body(max_length=200)] = None,
+    cursor: Annotated[str | None, Body(max_length=MAXIMUM_CURSOR_CHARACTERS)] = None,
+    limit: Annotated[int, Body(ge=1, le=MAXIMUM_PAGE)] = USUAL_PAGE,
+) -> OrderPage:
+    """List the orders of a customer's number, the last change first. The search is recorded.
+
+    Also needs `view`.
+    """
+    which = OrderFilter(client_number=client_number.strip(), account=account)
+    return OrderPage.model_validate(
+        listings.orders(
+            which, person, sort=OrderSort.CHANGED, descending=True, cursor=cursor, limit=limit, counted=True
+        )
+    )
 
 
 @router.get("/batches/{batch_id}/orders", **route(Right.VIEW))
@@ -152,10 +252,10 @@ def list_orders_named(
     ],
     person: CurrentPerson,
     listings: ListingsDep,
-) -> Page[models.Order]:
+) -> Page[Order]:
     """List the orders with an id: several where accounts share order ids."""
     found = listings.orders_named(reference, person)
-    return Page[models.Order](items=tuple(map(models.Order.model_validate, found)))
+    return Page[Order](items=tuple(map(Order.model_validate, found)))
 
 
 @router.get("/orders/{request_id}", **route(Right.VIEW))
@@ -222,7 +322,7 @@ def decide_held(
     return _document(decisions.decide_held_order(request_id, HeldDecision(decision), reason, person))
 
 
-def _document(order: Order) -> dict[str, str]:
+def _document(order: domain.Order) -> dict[str, str]:
     return {
         "request_id": order.request_id,
         "order_id": order.order_id,

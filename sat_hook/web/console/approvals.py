@@ -279,7 +279,7 @@ def approve(batch_id: BatchId, desk: DeskDep, choice: ChoiceDep) -> Response:
 def reject(batch_id: BatchId, desk: DeskDep, choice: ChoiceDep) -> Response:
     """Reject the batch: every order that was not sent ends unpaid."""
     try:
-        desk.approvals.reject(batch_id, choice.reason, desk.site.person)
+        desk.approvals.reject(batch_id, choice.digest, choice.reason, desk.site.person)
     except _REFUSALS as error:
         return desk.page(batch_id, choice, error)
     return desk.site.go(f"/approvals/{batch_id}")

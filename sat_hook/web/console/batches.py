@@ -161,10 +161,7 @@ def withdraw(
 @router.post("/{batch_id}/run")
 def run_again(batch_id: BatchId, site: SiteDep, starts: BatchStartsDep, runs: RunsDep) -> Response:
     """Run what is left of the batch; its first run when there was none."""
-    if starts.first_run(batch_id, site.person, runs) is None:
-        starts.start(batch_id, site.person, runs)
-    else:
-        starts.run_again(batch_id, site.person, runs)
+    starts.run_rest(batch_id, site.person, runs)
     return site.go(f"/batches/{batch_id}")
 
 
@@ -173,14 +170,11 @@ def cancel_start(
     batch_id: BatchId,
     site: SiteDep,
     starts: BatchStartsDep,
-    decisions: DecisionsDep,
     runs: RunsDep,
     reason: Annotated[str, Form()],
 ) -> Response:
     """Withdraw a batch whose run begins later, and end that run. A batch whose run has begun goes on."""
-    starts.planned_run(batch_id, site.person, runs)
-    decisions.withdraw_batch(batch_id, reason, site.person)
-    starts.cancel(batch_id, site.person, runs)
+    starts.withdraw_planned(batch_id, reason, site.person, runs)
     return site.go(f"/batches/{batch_id}")
 
 

@@ -25,6 +25,7 @@ from sat_hook.web.console.words import Words
 from sat_hook.web.dependencies import (
     AccountPath,
     AccountsDep,
+    BoundedDay,
     DayPath,
     DayReportsDep,
     DaysDep,
@@ -109,7 +110,7 @@ def calendar(
 
 @router.get("/{account}/sign")
 def look_before_signing(
-    account: AccountPath, site: SiteDep, days: DaysDep, day: Annotated[list[date], Query(max_length=31)]
+    account: AccountPath, site: SiteDep, days: DaysDep, day: Annotated[list[BoundedDay], Query(max_length=31)]
 ) -> Response:
     """Several days side by side, before they are signed together."""
     rows = [days.day(account, one, site.person) for one in sorted(set(day))]
@@ -122,7 +123,7 @@ def sign(
     account: AccountPath,
     site: SiteDep,
     reports: DayReportsDep,
-    day: Annotated[list[date], Form()],
+    day: Annotated[list[BoundedDay], Form()],
     digest: Annotated[list[_Digest], Form()],
     seen: Annotated[list[int], Form()],
     reason: Annotated[str, Form(max_length=500)],

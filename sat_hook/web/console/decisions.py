@@ -91,6 +91,7 @@ REFUSALS: Mapping[str, str] = {
     "beyond_dedup_horizon": _("it was sent too long ago: SAT may pay it a second time"),
     "not_known_to_be_absent": _("SAT was not asked about it since"),
     "not_found": _("there is no such order"),
+    "own_batch": _("you submitted it: another person must decide"),
     "failed": _("it could not be recorded"),
 }
 """Why an order is not decided, by the code; another code is shown as it is."""

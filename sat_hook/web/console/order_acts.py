@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
 from sat_hook.domain.order import OrderState
+from sat_hook.domain.people import is_same_person
 from sat_hook.pipeline.overrides import Resolution
 from sat_hook.pipeline.withdrawal import UNSENT
 from sat_hook.web.console.language import marked as _
@@ -20,6 +21,7 @@ class Act(NamedTuple):
     :param happens: a sentence on what will happen.
     :param tone: of its button.
     :param rights: one of them is needed.
+    :param needs_another: the maker of the order's batch does not do it.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Act(NamedTuple):
     tone: str
     rights: tuple[Right, ...]
     resolution: Resolution | None = None
+    needs_another: bool = False
 
     def is_allowed(self, person: Person) -> bool:
         """Whether the person has one of the rights."""
@@ -45,6 +48,7 @@ RELEASE = Act(
     ),
     "primary",
     (Right.DECIDE,),
+    needs_another=True,
 )
 CANCEL = Act(
     "cancel",
@@ -84,6 +88,7 @@ PAID = Act(
     "primary",
     (Right.DECIDE,),
     Resolution.SUCCEEDED,
+    needs_another=True,
 )
 NOT_PAID = Act(
     "not-paid",
@@ -96,6 +101,7 @@ NOT_PAID = Act(
     "danger",
     (Right.DECIDE,),
     Resolution.FAILED,
+    needs_another=True,
 )
 RESEND = Act(
     "resend",
@@ -108,6 +114,7 @@ RESEND = Act(
     "",
     (Right.DECIDE,),
     Resolution.RESEND,
+    needs_another=True,
 )
 
 
@@ -122,16 +129,36 @@ def acts_of(state: OrderState) -> Sequence[Act]:
     return () if state.was_never_sent else (RECHECK,)
 
 
-def offered_to(person: Person, state: OrderState) -> tuple[list[Act], list[str]]:
-    """What a person may do with an order in a state, and the rights that they lack for the rest.
+class Offer(NamedTuple):
+    """What a person may do with an order.
+
+    :param lacking: the rights that they lack for the rest.
+    :param is_own: whether something is left to others because the person submitted the batch.
+    """
+
+    acts: list[Act]
+    lacking: list[str]
+    is_own: bool
+
+
+def offered_to(person: Person, state: OrderState, maker: str | None) -> Offer:
+    """What a person may do with an order in a state.
 
     Cancelling and withdrawing a held order are the same to a person, so only one of them is offered.
+
+    :param maker: the user who submitted its batch, if one did.
     """
     acts = acts_of(state)
     own = [act for act in acts if act.is_allowed(person)]
     if CANCEL in own:
         own.remove(WITHDRAW)
+    is_maker = maker is not None and is_same_person(maker, person.name)
+    left_to_others = [act for act in own if is_maker and act.needs_another]
     missing = {frozenset(act.rights) for act in acts if not act.is_allowed(person)}
     # A right that would do for all of it is enough to name.
     lacking = [rights for rights in missing if not any(other < rights for other in missing)]
-    return own, sorted(" / ".join(sorted(rights)) for rights in lacking)
+    return Offer(
+        [act for act in own if act not in left_to_others],
+        sorted(" / ".join(sorted(rights)) for rights in lacking),
+        bool(left_to_others),
+    )

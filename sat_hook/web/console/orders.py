@@ -162,7 +162,7 @@ def _list(
 
 
 def _page(site: Site, details: OrderDetails, recheck: Recheck | None = None) -> Response:
-    acts, lacking = offered_to(site.person, details.row.state)
+    offer = offered_to(site.person, details.row.state, details.maker)
     moments = list(moments_of(details.history, site.wording))
     is_held = details.row.state is OrderState.HELD
     held = (
@@ -174,8 +174,7 @@ def _page(site: Site, details: OrderDetails, recheck: Recheck | None = None) -> 
         details=details,
         moments=moments,
         held=held if held is not None and held.detail else None,
-        acts=acts,
-        lacking=lacking,
+        offer=offer,
         answer=None if recheck is None else ANSWERS[recheck.verdict],
         words=words,
     )

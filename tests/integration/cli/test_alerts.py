@@ -1,4 +1,4 @@
-"""``sat alerts`` and ``sat rechecks`` on a real database, with the reader's role."""
+"""``sat alerts`` and ``sat rechecks`` through the API, on a real database."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.rechecks import PostgresRecheckSchedule
 from stack.databases import ApplicationDatabase
+from tests.integration.conftest import Api
 from tests.integration.store.test_rechecks import REQUESTED, SUCCEEDED, Kept
 from tests.orders import ACCOUNT, T0
 from tests.unit.cli.running import Run
 
 
-def test_alerts_are_listed_with_whether_people_were_told(run: Run, database: ApplicationDatabase) -> None:
+def test_alerts_are_listed_with_whether_people_were_told(
+    run: Run, database: ApplicationDatabase, serve_api: Api
+) -> None:
     """Newest first; --untold leaves out what was told."""
     opened = Database(database.writer_dsn)
     book = AlertBook(opened)
-    env = {"SAT_DB_DSN": database.reader_dsn}
+    env = serve_api(database)
     assert run("alerts", env=env).out == "nothing\n"
     book.add([Alert("a/1", AlertKind.PRICE_JUMP, ACCOUNT, "25k-xl: [dear]", T0)])
     book.add([Alert("a/2", AlertKind.ORDER_REVERSED, ACCOUNT, "S1: taken back", T0)])
@@ -39,16 +42,19 @@ def test_alerts_are_listed_with_whether_people_were_told(run: Run, database: App
     for arguments in (("alerts",), ("alerts", "--untold")):
         ran = run(*arguments, env=env)
         assert "no: no notifier is set (variable sat_alerts)" in ran.out
+    assert run("alerts", "--limit", "1", env=env).out.count("2026") == 1
     assert book.claim(T0 + timedelta(days=9000), T0 + timedelta(days=9001), 10) == []
     opened.close()
 
 
-def test_looks_are_counted_and_misses_are_an_exit_code(run: Run, database: ApplicationDatabase) -> None:
+def test_looks_are_counted_and_misses_are_an_exit_code(
+    run: Run, database: ApplicationDatabase, serve_api: Api
+) -> None:
     """What was due three days ago and was had by nobody."""
     opened = Database(database.writer_dsn)
     watch = PostgresRecheckSchedule(opened)
     kept = Kept(PostgresEventStore(opened), watch)
-    env = {"SAT_DB_DSN": database.reader_dsn}
+    env = serve_api(database)
     assert run("looks", env=env).out == "nothing was due\n"
     ended = SystemClock().now() - timedelta(days=4)
     kept.put(1, REQUESTED, SUCCEEDED, at=ended)

@@ -15,6 +15,7 @@ from sat_hook.domain.business_day import BusinessDay
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
+from tests.console_server import api_settings
 from tests.integration.reconciliation.planting import CLOSES, DAY, SECOND, Planted
 from tests.unit.cli.running import Run
 from tests.unit.cli.scripted_airflow import PASSWORD, ScriptedAirflow, scripted_airflow
@@ -36,7 +37,9 @@ def env(airflow: ScriptedAirflow) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def books(module_database: ApplicationDatabase, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def books(
+    module_database: ApplicationDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
     """Two accounts with a closed day each; one of them has a file that does not count."""
     store = PostgresEventStore(Database(module_database.writer_dsn, "tests"))
     with closing(store.database):
@@ -48,7 +51,9 @@ def books(module_database: ApplicationDatabase, tmp_path_factory: pytest.TempPat
                 day.set_aside("settlement-2026-11-02.xlsx", "found a locked workbook; expected an open one")
             day.observe(CLOSES + SECOND)
             day.close()
-    return {"SAT_DB_DSN": module_database.reader_dsn}
+    folder = tmp_path_factory.mktemp("api")
+    with api_settings(module_database, folder, sat_east="east", sat_west="west") as settings:
+        yield settings
 
 
 def test_days_of_several_accounts_are_listed(run: Run, books: dict[str, str]) -> None:
@@ -56,7 +61,9 @@ def test_days_of_several_accounts_are_listed(run: Run, books: dict[str, str]) ->
     said = run("reconcile", "list", env=books).out
     assert said.index("account east") < said.index("account west")
     assert said.count(DAY.day.isoformat()) == 2
-    assert "account west" not in run("reconcile", "list", "--account", "east", env=books).out
+    for name in ("east", "sat_east"):
+        said = run("reconcile", "list", "--account", name, env=books).out
+        assert ("account east" in said, "account west" in said) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +106,20 @@ def test_a_day_shows_the_versions_of_its_report(run: Run, books: dict[str, str])
     said = run("reconcile", "show", DAY.day.isoformat(), "--account", "east", env=books).out
     assert "closed at log position" in said
     assert f"sat reconcile report {DAY.day} --account east --output FOLDER" in said
+
+
+def test_breaks_are_those_of_the_newest_close(run: Run, books: dict[str, str]) -> None:
+    """As many as the day has; a day that is not closed says where to look, and so does an unknown account."""
+    said = run("reconcile", "breaks", "--account", "east", "--all", env=books).out
+    shown = run("reconcile", "show", DAY.day.isoformat(), "--account", "east", env=books).out
+    (last,) = (line for line in said.splitlines() if f"breaks, as of {DAY.day}" in line)
+    assert last in shown
+    other = run("reconcile", "show", "2026-11-01", "--account", "east", env=books)
+    assert (other.code, other.err) == (
+        2,
+        "sat: DAY: found 2026-11-01; expected a day that is closed (see: sat reconcile list)\n",
+    )
+    assert run("reconcile", "breaks", "--account", "north", env=books).code == 2
 
 
 @pytest.mark.parametrize("params", [{}, {"cut_off_minutes": {"value": 0}}, {"cut_off_minutes": 60}])

@@ -188,13 +188,13 @@ def test_a_database_is_made_ready_by_command(
     ensure_database(superuser_dsn, name, owner="sat_owner")
     try:
         owner = database.owner_dsn.replace(database.name, name)
-        empty = run("alerts", env={"SAT_DB_DSN": owner})
+        empty = run("projections", "rebuild", "--check", env={"SAT_DB_DSN": owner})
         assert (empty.code, "run: sat db migrate" in empty.err) == (2, True)
         for _ in range(2):
             assert run("db", "migrate", env={"SAT_OWNER_DSN": owner}).code == 0
         assert run("db", "apply-privileges", env={"SAT_OWNER_DSN": owner}).code == 0
         reader = database.reader_dsn.replace(database.name, name)
-        assert run("alerts", env={"SAT_DB_DSN": reader}).code == 0
+        assert run("projections", "rebuild", "--check", env={"SAT_DB_DSN": reader}).code == 0
     finally:
         drop_database(superuser_dsn, name)
 
@@ -215,7 +215,7 @@ def test_roles_are_given_the_passwords_of_the_environment(
     }
     ran = run("db", "create-roles", env=env)
     assert (ran.code, ran.err) == (0, "")
-    assert run("alerts", env={"SAT_DB_DSN": database.reader_dsn}).code == 0
+    assert run("projections", "rebuild", "--check", env={"SAT_DB_DSN": database.reader_dsn}).code == 0
 
 
 def test_the_receiver_serves_alone(database: ApplicationDatabase, tmp_path: Path) -> None:

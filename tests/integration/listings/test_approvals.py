@@ -147,7 +147,7 @@ def test_an_answer_is_to_what_was_shown(office: Office) -> None:
     with pytest.raises(ApprovalTermsChangedError, match="found no request"):
         desk.approve(quiet, digest, CARL)
     with pytest.raises(ApprovalTermsChangedError, match="found no request"):
-        desk.reject(quiet, "not now", CARL)
+        desk.reject(quiet, digest, "not now", CARL)
 
 
 def test_several_are_signed_at_once(office: Office) -> None:
@@ -168,11 +168,27 @@ def test_a_rejection_needs_a_reason_and_ends_the_batch(office: Office) -> None:
     """It is recorded under the person; no order is sent."""
     batch_id = asked(office, "today")
     with pytest.raises(ReasonRefusedError):
-        approvals(office).reject(batch_id, " ", CARL)
-    approvals(office).reject(batch_id, "the list is last month's", CARL)
+        approvals(office).reject(batch_id, digest_of(office, batch_id), " ", CARL)
+    approvals(office).reject(batch_id, digest_of(office, batch_id), "the list is last month's", CARL)
     assert load_batch(office.store, batch_id).rejecter == "carl"
     assert {order.state for order in orders_of(office.handler, batch_id)} == {OrderState.REJECTED}
     assert approvals(office).waiting(CARL) == ()
+
+
+def test_a_rejection_is_of_what_was_shown(office: Office) -> None:
+    """After another person left orders out, or something else was asked: refused, and nothing ends."""
+    batch_id = asked(office, "today")
+    shown = digest_of(office, batch_id)
+    approvals(office).approve(
+        batch_id, shown, CARL, left_out=LeftOut(product_codes=("product-0",)), reason="not this week"
+    )
+    for digest in (shown, "2:" + "0" * 64):
+        with pytest.raises(ApprovalTermsChangedError, match="Nothing was rejected"):
+            approvals(office).reject(batch_id, digest, "the list is wrong", DINA)
+    assert load_batch(office.store, batch_id).rejecter is None
+    assert OrderState.REJECTED not in {order.state for order in orders_of(office.handler, batch_id)}
+    approvals(office).reject(batch_id, digest_of(office, batch_id), "the rest is wrong, too", DINA)
+    assert load_batch(office.store, batch_id).rejecter == "dina"
 
 
 async def test_programs_ask_and_answer_as_people_do(office: Office) -> None:
@@ -203,9 +219,36 @@ async def test_programs_ask_and_answer_as_people_do(office: Office) -> None:
         )
         assert (last.status_code, last.json()["is_approved"]) == (200, True), last.text
         assert (await client.get(f"/approvals/{batch_id}", headers=dina)).status_code == 404
-        for status in (200, 409):
-            rejected = await client.post(f"/approvals/{other}/reject", json={"reason": "twice"}, headers=dina)
+        question = (await client.get(f"/approvals/{other}", headers=dina)).json()["waiting"]
+        for digest, status in (("2:old", 409), (question["terms_digest"], 200), ("2:old", 409)):
+            no = {"reason": "twice", "terms_digest": digest}
+            rejected = await client.post(f"/approvals/{other}/reject", json=no, headers=dina)
             assert rejected.status_code == status, rejected.text
+
+
+async def test_programs_sign_several_and_see_what_is_left_out(office: Office) -> None:
+    """Each as it was shown; one that has changed since says so and does not keep the others."""
+    batch_ids = [asked(office, name, replace(TWO, second_over_rupiah=None)) for name in ("one", "two")]
+    host = FakeHost(FakeUser("carl", CARL.rights), store=office.store)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_app(host)),
+        base_url="http://test/v1",
+        headers={"authorization": "Bearer carl"},
+    ) as client:
+        cost = await client.post(
+            f"/approvals/{batch_ids[0]}/cost", json={"leave_out_products": ["product-0"]}
+        )
+        assert cost.json() == {"orders": 2, "total_rupiah": 35_500}
+        shown = [
+            {"batch_id": batch_ids[0], "terms_digest": "2:old"},
+            {"batch_id": batch_ids[1], "terms_digest": digest_of(office, batch_ids[1])},
+        ]
+        answers = (await client.post("/approvals/approve", json={"shown": shown})).json()["answers"]
+        assert [answer["batch_id"] for answer in answers] == batch_ids
+        assert [answer["is_approved"] for answer in answers] == [False, True]
+        assert "has changed" in answers[0]["refusal"]
+        assert answers[1]["refusal"] is None
+        assert (await client.get("/me")).json()["name"] == "carl"
 
 
 def test_what_is_left_out_counts_once(office: Office) -> None:
@@ -223,4 +266,4 @@ def test_what_is_left_out_counts_once(office: Office) -> None:
     with pytest.raises(ApprovalTermsChangedError, match="approved by carl"):
         approvals(office).approve(batch_id, digest_of(office, batch_id), DINA)
     with pytest.raises(ApprovalTermsChangedError, match="approved by carl"):
-        approvals(office).reject(batch_id, "too late", DINA)
+        approvals(office).reject(batch_id, digest_of(office, batch_id), "too late", DINA)

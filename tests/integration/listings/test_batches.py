@@ -189,6 +189,8 @@ def test_nothing_is_listed_without_the_right_to_view(office: Office) -> None:
         lambda: lists.deposits(NOBODY),
         lambda: lists.products(NOBODY),
         lambda: lists.prices(ACCOUNT, "a", NOBODY),
+        lambda: lists.alerts(NOBODY),
+        lambda: lists.rechecks(NOBODY),
         lambda: lists.accounts(NOBODY),
         lambda: lists.account(ACCOUNT, NOBODY),
     ):

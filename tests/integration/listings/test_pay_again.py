@@ -6,6 +6,7 @@ import csv
 import io
 from pathlib import Path
 
+import httpx
 import pytest
 
 from sat_hook.application.pay_again import EARLIER_ORDER, NotAgain, NothingToPayAgainError, PayAgain
@@ -17,8 +18,10 @@ from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.limits import FILE_LIMITS
 from sat_hook.pipeline.order_file import OrderFile, RowProblem
 from sat_hook.store.event_store import Change
+from sat_hook.web.app import create_app
 from tests.integration.listings.conftest import HELD, READER, SENT, Office
 from tests.orders import ACCOUNT, received
+from tests.web_host import FakeHost, FakeUser
 
 MARIA = Person("maria", frozenset({Right.VIEW, Right.VIEW_NUMBERS, Right.SUBMIT}))
 FAILED = order_events.FailedByOperator(reason="SAT said so by phone")
@@ -99,3 +102,39 @@ def test_what_a_new_run_would_send(office: Office) -> None:
     assert not left.is_approval_required
     office.ask_for_approval(batch_id)
     assert again(office).left(batch_id, MARIA).is_approval_required
+
+
+async def test_a_program_begins_a_draft_of_the_failed_orders(office: Office) -> None:
+    """By POST /v1/drafts/again: a draft with new ids, once for a key, and not without the rights."""
+    batch_id = office.batch("today")
+    fail(office, "today", 2, 4)
+    host = FakeHost(
+        FakeUser("maria", MARIA.rights), FakeUser("tom", frozenset({Right.SUBMIT})), store=office.store
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_app(host)), base_url="http://test/v1"
+    ) as client:
+
+        async def ask(user: str, batch: str, **headers: str) -> httpx.Response:
+            sent = {"authorization": f"Bearer {user}", **headers}
+            return await client.post("/drafts/again", json={"batch_id": batch}, headers=sent)
+
+        first = await ask("maria", batch_id, **{"idempotency-key": "again-1"})
+        assert first.status_code == 200, first.text
+        draft = first.json()
+        assert (draft["file_name"], draft["account"]) == ("today-again.csv", ACCOUNT)
+        assert draft["pays_again"]["batch_id"] == batch_id
+        maria = {"authorization": "Bearer maria"}
+        rows = (await client.get(f"/drafts/{draft['draft_id']}/rows", headers=maria)).json()["rows"]
+        assert [row["cells"][0] for row in rows] == ["today-2-R1", "today-4-R1"]
+        again_ = await ask("maria", batch_id, **{"idempotency-key": "again-1"})
+        assert again_.json()["draft_id"] == draft["draft_id"]
+        assert len((await client.get("/drafts", headers=maria)).json()) == 1
+
+        refused = await ask("tom", batch_id)
+        assert (refused.status_code, refused.json()["type"]) == (403, "right_missing")
+        nothing = await ask("maria", office.batch("tomorrow"))
+        assert (nothing.status_code, "today" in nothing.text) == (409, False), nothing.text
+        unknown = await ask("maria", "B" + "A" * 25)
+        assert (unknown.status_code, unknown.json()["type"]) == (404, "batch_not_found")
+        assert (await ask("maria", "B1")).status_code == 422

@@ -100,6 +100,37 @@ async def test_a_page_that_is_old_withdraws_nothing(starts: BatchStarts) -> None
     assert (batch.withdrawn, host.airflow.started[begun.run_id]) == (None, begun)
 
 
+async def test_a_program_starts_runs_as_a_page_does(starts: BatchStarts) -> None:
+    """What is left of a batch, the planned start that is taken back, and the batch of a run."""
+    host = FakeHost(
+        FakeUser("rosa"),
+        FakeUser("vera", VERA.rights),
+        store=PostgresEventStore(starts.installation.store().database),
+    )
+    transport = httpx.ASGITransport(create_app(host))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test/v1") as client:
+        rosa, vera = ({"authorization": f"Bearer {name}"} for name in ("rosa", "vera"))
+        place, first = f"/batches/{BATCH}", f"batch_{BATCH}"
+        assert (await client.get(f"{place}/run", headers=vera)).json() == {"run": None}
+        assert (await client.post(f"{place}/run", headers=vera)).status_code == 403
+        begun = (await client.post(f"{place}/run", headers=rosa)).json()
+        assert (begun["run_id"], begun["state"]) == (first, "queued")
+        assert (await client.get(f"{place}/run", headers=vera)).json() == {"run": begun}
+        again = (await client.post(f"{place}/run", headers=rosa)).json()
+        assert again["run_id"].startswith(f"{first}_2")
+        found = await client.get(f"/runs/{BATCH_DAG}/{first}/batch", headers=vera)
+        assert found.json() == {"batch_id": BATCH}
+        late = await client.post(f"{place}/cancel-start", json={"reason": "not this week"}, headers=rosa)
+        assert (late.status_code, "a run that is queued" in late.text) == (409, True)
+        host.airflow.started.clear()
+        starts.start(BATCH, ROSA, host.airflow, at=datetime.now(UTC) + timedelta(hours=2))
+        ended = await client.post(f"{place}/cancel-start", json={"reason": "not this week"}, headers=rosa)
+        assert (ended.status_code, ended.json()["state"]) == (200, "failed"), ended.text
+    batch = host.store().load_batch(BATCH)
+    assert batch is not None
+    assert batch.withdrawn is not None
+
+
 def test_a_run_of_another_batch_is_not_taken_for_the_first(starts: BatchStarts) -> None:
     """A person may start any batch in Airflow under this batch's name: it is not shown, nor cancelled."""
     runs, later = FakeRuns(), datetime.now(UTC) + timedelta(hours=2)

@@ -1,7 +1,9 @@
-"""Whatever is written into an address of the console, the answer is a page, and no text becomes markup."""
+"""Whatever is written into an address or a body, it is answered, and no text becomes markup."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +17,13 @@ from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
-from tests.integration.web.test_who_did_what import ORDER, UnaskedSAT, fill
+from tests.integration.web.test_who_did_what import ANY_BODY, ORDER, PARTS, UnaskedSAT, fill
 from tests.orders import ACCOUNT, BATCH
 from tests.web_host import FakeAccounts, FakeHost, FakeUser
 
 ODD = ("", "a\0b", "2026-02-31", "9999-12-31", "9" * 20, "\u0663", '"><script>alert(1)</script>')
 PLACES = {"batch_id": BATCH, "request_id": ORDER[2], "account": "x"}
-OTHER_PLACES = {"code": "c", "dag_id": "d", "run_id": "r", "step": "s"}
+WORDS = {"decision": "release", "change": "pause", "signature": "prepare"}
 
 
 def _queries(dependant: Dependant) -> Iterator[str]:
@@ -30,11 +32,16 @@ def _queries(dependant: Dependant) -> Iterator[str]:
         yield from _queries(part)
 
 
+def _filled(path: str) -> str:
+    """A path with something in each place."""
+    return re.sub(r"\{(\w+)(:\w+)?\}", lambda place: {**PARTS, **PLACES, **WORDS}.get(place[1], "x"), path)
+
+
 def _pages(app: FastAPI) -> list[tuple[str, list[str]]]:
     """The address of each page that only reads, and what its query may name."""
     return [
         (
-            route.path.replace(":path", "").format(**PLACES, **OTHER_PLACES),
+            _filled(route.path),
             sorted(set(_queries(route.dependant))),
         )
         for route in app.routes
@@ -71,3 +78,74 @@ async def test_an_odd_address_is_answered(app: FastAPI) -> None:
                     asked += 1
     assert len(pages) > 15
     assert asked > 100
+
+
+ANY_QUERY = {"account": "sat_default", "reference": "INV-1"}
+TEXTS = ("a\0b", "\ud800", "\u202e", "9" * 400, "x" * 20_000, " ", "\N{PILE OF POO}" * 3, "{{7*7}}", "%s%n")
+BODIES = (
+    b"",
+    b"null",
+    b"[]",
+    b'"text"',
+    b"NaN",
+    b"{",
+    b"\xff\xfe{\x00}\x00",
+    b'{"reason": "as agreed", "reason": NaN}',
+    b"[" * 50_000,
+    b'{"reason": ' + b'{"a": ' * 10_000,
+    b'{"reason": 1e400, "version": 1e400, "amount_rupiah": 1e400}',
+    b'{"reason": "' + b"x" * 600_000 + b'"}',
+)
+MEDIA_TYPES = (
+    "application/json",
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "",
+)
+
+
+def _posts(app: FastAPI) -> list[str]:
+    """The address of each route of the API by which something is sent."""
+    # No account has a connection: SAT is not asked.
+    app.state.host.accounts = FakeAccounts({"x": ACCOUNT})
+    return sorted(
+        _filled(route.path)
+        for route in app.routes
+        if isinstance(route, APIRoute) and "POST" in route.methods and route.path.startswith("/v1")
+    )
+
+
+async def test_an_odd_body_is_answered(app: FastAPI) -> None:
+    """No JSON, JSON of another shape, far too deep or long, of another media type: refused with a reason."""
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://test", headers={"authorization": "Bearer rosa"}
+    ) as client:
+        for path in _posts(app):
+            for body in BODIES:
+                for media_type in MEDIA_TYPES if len(body) < 100 else MEDIA_TYPES[:1]:
+                    answer = await client.post(
+                        path, content=body, params=ANY_QUERY, headers={"content-type": media_type}
+                    )
+                    assert answer.status_code < 500, (path, body[:50], media_type, answer.text)
+
+
+async def test_an_odd_text_is_answered(app: FastAPI) -> None:
+    """In each member of a body: a NUL, half a character, something far too long."""
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://test", headers={"authorization": "Bearer rosa"}
+    ) as client:
+        for path in _posts(app):
+            for text in TEXTS:
+                odd = {name: text if isinstance(value, str) else value for name, value in ANY_BODY.items()}
+                one_odd = {**ANY_BODY, "reason": text}
+                for body in (odd, one_odd):
+                    answer = await client.post(
+                        path,
+                        content=json.dumps(body),
+                        params=ANY_QUERY,
+                        headers={"content-type": "application/json"},
+                    )
+                    assert answer.status_code < 500, (path, text[:50], answer.text)

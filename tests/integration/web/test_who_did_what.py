@@ -135,6 +135,13 @@ class UnaskedSAT(BlockingSAT):
         """None."""
         return NO_RULES
 
+    def test_connection(self) -> tuple[bool, str]:
+        """SAT is not asked, and answers well."""
+        return True, "SAT answered"
+
+    def close(self) -> None:
+        """Nothing is open."""
+
 
 @pytest.fixture
 def office(database: ApplicationDatabase, tmp_path: Path) -> Iterator[Office]:
@@ -233,6 +240,7 @@ ACTS: dict[str, tuple[Request, str]] = {
         plain(f"/batches/{BATCH}/withdraw"),
         "BatchWithdrawn BatchRefused OrderWithdrawn",
     ),
+    "/orders/search": (plain("/orders/search", json={"client_number": "0812345"}), "ClientNumberSearched"),
     "/accounts/{account}/pause": (plain("/accounts/x/pause"), "AccountPaused"),
     "/accounts/{account}/resume": (plain("/accounts/x/resume"), "AccountResumed"),
     "/accounts/{account}/rules/proposals": (
@@ -324,7 +332,13 @@ ELSEWHERE = {
         for act in ("discard", "columns", "cells", "set-aside", "restore", "options", "check", "submit")
     ),
     "/column-mappings/delete",
+    # Runs of Airflow: tests/integration/web/test_batch_starts.py
+    "/batches/{batch_id}/run",
+    "/batches/{batch_id}/cancel-start",
+    "/accounts/{account}/test",  # asks SAT, and records nothing
     # Their batch must wait for an approval: tests/integration/listings/test_approvals.py
+    "/approvals/approve",
+    "/approvals/{batch_id}/cost",
     "/approvals/{batch_id}/approve",
     "/approvals/{batch_id}/reject",
     # Its preview has the digest: tests/integration/reconciliation/test_breaks.py
@@ -392,6 +406,8 @@ ANY_BODY = {
     "assignee": "rudi",
     "days": [{"day": DAY, "result_digest": "0" * 64, "seen_position": 1}],
     "items": [{"reference": "b", "amount_rupiah": 1, "credited_at": "2026-11-01T08:00:00+07:00"}],
+    "client_number": "081200000001",
+    "shown": [],
 }
 
 

@@ -338,8 +338,8 @@ MISTAKES = [
     (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_URL": "http://127.0.0.1:1"}, "no answer"),
     (["batch", "submit", "orders.csv"], {"SAT_AIRFLOW_PASSWORD": "wrong-secret"}, "HTTP 401 for user 'ops'"),
     (["batch", "results", "nonsense"], {}, "ID: found 'nonsense'; expected a batch id"),
-    (["alerts"], {}, "setting SAT_DB_DSN"),
-    (["alerts"], {"SAT_DB_DSN": "very-secret nonsense"}, "expected a postgresql:// URL"),
+    (["log", "verify"], {}, "setting SAT_DB_DSN"),
+    (["log", "verify"], {"SAT_DB_DSN": "very-secret nonsense"}, "expected a postgresql:// URL"),
     (
         ["alerts"],
         {"SAT_DB_DSN": "postgresql://u:very-secret@127.0.0.1:1/d"},

@@ -1,0 +1,70 @@
+"""Routes of products and their prices."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from sat_hook.application.listings import USUAL_PAGE
+from sat_hook.application.rights import Right
+from sat_hook.web.api.documented import route
+from sat_hook.web.api.models import Cursor, Document, Limit, Page, Text
+from sat_hook.web.dependencies import AccountQuery, CurrentPerson, ListingsDep
+
+router = APIRouter(tags=["prices"])
+
+
+class Listing(Document):
+    """A product as a price list has it. SAT's status: 1 active, 2 inactive, 3 temporarily inactive."""
+
+    code: str
+    name: str
+    price_rupiah: int | None
+    is_inquiry: bool
+    status: int
+    operator_name: str
+    category_name: str
+
+
+class Price(Document):
+    """A product as it was listed in a period; ``until`` is null while it still is."""
+
+    product: Listing
+    since: datetime
+    until: datetime | None
+
+
+class Product(Document):
+    """A product as it was listed last; ``gone_at`` is null while it is listed."""
+
+    account: str
+    product: Listing
+    changed_at: datetime
+    gone_at: datetime | None
+
+
+@router.get("/products", **route(Right.VIEW))
+def list_products(
+    person: CurrentPerson,
+    listings: ListingsDep,
+    text: Text = None,
+    account: AccountQuery = None,
+    cursor: Cursor = None,
+    limit: Limit = USUAL_PAGE,
+) -> Page[Product]:
+    """List products as they were listed last, by a part of their code, name or operator."""
+    found = listings.products(person, text=text, account=account, cursor=cursor, limit=limit)
+    return Page[Product].model_validate(found)
+
+
+@router.get("/products/{code}/prices", **route(Right.VIEW))
+def list_prices(
+    code: Annotated[str, Path(max_length=200)],
+    person: CurrentPerson,
+    listings: ListingsDep,
+    account: Annotated[str, Query(max_length=200)],
+) -> Page[Price]:
+    """List every listing of one product of an account, the oldest first."""
+    return Page[Price](items=tuple(map(Price.model_validate, listings.prices(account, code, person))))

@@ -1,0 +1,55 @@
+"""The API is complete: a program can read and do everything that a page of the console reads or does."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import sat_hook.web
+
+WEB = Path(sat_hook.web.__file__).parent
+NO_SERVICES = ("SiteDep", "ChoiceDep", "OrderChoiceDep", "DeskDep", "PlaceDep")
+OTHERWISE = {
+    "BatchStartsDep.last_run": "GET /v1/batches/{batch_id} has its runs",
+    "ListingsDep.batches_of": "GET /v1/batches/{batch_id}",
+    "TopUpsDep.accounts": "GET /v1/account-standings lists them",
+    "ListingsDep.deposit": "GET /v1/deposits has those of all accounts",
+    "BreaksDep.accounts": "GET /v1/account-standings lists them",
+    "BreaksDep.assignees": "GET /v1/breaks has the assignee of each break",
+    "BreaksDep.decide_one": "POST /v1/books/{account}/breaks/{break_id}/{decision}",
+    "DraftsDep.installation": "no use case",
+}
+"""Where a program finds what a page reads by a method of its own."""
+
+
+def _parameters(tree: ast.AST) -> dict[str, str]:
+    """The name of each parameter that is a service, with the service."""
+    return {
+        parameter.arg: parameter.annotation.id
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for parameter in (*function.args.args, *function.args.kwonlyargs)
+        if isinstance(parameter.annotation, ast.Name) and parameter.annotation.id.endswith("Dep")
+    }
+
+
+def _used(folder: str) -> set[str]:
+    """The methods of services that the modules of a folder use, directly or of an object that holds them."""
+    used: set[str] = set()
+    for path in sorted((WEB / folder).glob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        services = _parameters(tree)
+        for method in ast.walk(tree):
+            if isinstance(method, ast.Attribute):
+                held = method.value
+                name = held.id if isinstance(held, ast.Name) else getattr(held, "attr", "")
+                if services.get(name, NO_SERVICES[0]) not in NO_SERVICES:
+                    used.add(f"{services[name]}.{method.attr}")
+    return used
+
+
+def test_what_a_page_does_a_program_can_do() -> None:
+    """Each use case that a page calls is behind a route, too."""
+    pages = _used("console")
+    assert len(pages) > 30, "the calls are found"
+    assert pages - _used("api") - OTHERWISE.keys() == set()
