@@ -123,7 +123,7 @@ class Days:
         return row
 
     def close(self, named: str, day: date, person: Person, runs: Runs) -> Run:
-        """Start a run that closes a day, or closes it again. While one runs, return that one.
+        """Start a run that closes a day, or closes it again. While any run does so, return that one.
 
         :raises BooksRefusedError: the day is not over, or is signed.
         :raises RunsError: Airflow refuses.
@@ -137,6 +137,8 @@ class Days:
                 f"{day}: found a day that {row.signed_by} has signed; expected one that may still change"
             )
         connection = names_of(self.installation.accounts, named).connection
+        if (run := _under_way(runs, connection, day)) is not None:
+            return run
         conf: dict[str, Any] = {"accounts": [connection], "day": day.isoformat()}
         books, _ = self._books(row.account, day, day)
         minutes = cut_off_of(books, day)
@@ -154,14 +156,14 @@ class Days:
         )
 
     def closing(self, named: str, day: date, person: Person, runs: Runs) -> Closing | None:
-        """The last run that a person started to close a day; None when there is none.
+        """The run that closes a day now, else the last that was started from here; None when there is none.
 
         :raises RunsError: Airflow refuses.
         """
         person.require(*READERS)
         connection = names_of(self.installation.accounts, named).connection
-        found: Run | None = None
-        for number in range(1, MAXIMUM_CLOSINGS + 1):
+        found = _under_way(runs, connection, day)
+        for number in range(1, MAXIMUM_CLOSINGS + 1) if found is None else ():
             run = runs.find(CLOSING_DAG, _run_id(connection, day, number))
             if run is None:
                 break
@@ -225,6 +227,16 @@ def cut_off_of(books: AccountBooks, day: date) -> int:
     """The cut-off that a day was closed with, in minutes after midnight; else that of the last day before."""
     known = books.closes.get(day) or books.before(day)
     return known.event.cut_off_minutes if known is not None else 0
+
+
+def _under_way(runs: Runs, connection: str, day: date) -> Run | None:
+    """The run that closes this day of this account now, however it was started."""
+    for run in runs.under_way(CLOSING_DAG):
+        if run.conf.get("day") == day.isoformat() and connection in (
+            run.conf.get("accounts") or [connection]
+        ):
+            return run
+    return None
 
 
 def _run_id(connection: str, day: date, number: int) -> str:

@@ -116,7 +116,14 @@ def test_a_day_is_closed_by_one_run_at_a_time(day: Planted, days: Days) -> None:
         ("books.observe", None),
     ]
     runs.started[run.run_id] = run._replace(state=RunState.SUCCESS)
-    assert days.close("sat_default", DAY.day, FINA, runs).run_id == "close_sat_default_2026-11-02_2"
+    again = days.close("sat_default", DAY.day, FINA, runs)
+    assert again.run_id == "close_sat_default_2026-11-02_2"
+    runs.started[again.run_id] = again._replace(state=RunState.FAILED)
+    runs.start(CLOSING_DAG, "from the terminal", {"day": "2026-11-02"})
+    assert days.close("sat_default", DAY.day, FINA, runs).run_id == "from the terminal"
+    closing = days.closing("sat_default", DAY.day, FINA, runs)
+    assert closing is not None
+    assert closing.run.run_id == "from the terminal"
 
 
 def test_a_day_is_closed_again_with_its_own_cut_off(day: Planted, days: Days) -> None:
