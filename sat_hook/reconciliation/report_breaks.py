@@ -136,7 +136,7 @@ class BreakSections(SectionMaker):
         category = self.say(report_words.CATEGORIES[item.category])
         return (
             Cell(category, Opens("break", {"id": item.break_id}), item.break_id),
-            Cell(item.what, under=item.order_id or item.evidence.file_name or ""),
+            Cell(self.say(item.what), under=item.order_id or item.evidence.file_name or ""),
             Cell(self.wording.day(item.first_seen)),
             Cell(self.wording.rupiah(item.amount_rupiah)),
             Cell(

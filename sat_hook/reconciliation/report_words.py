@@ -21,23 +21,23 @@ STEPS: Mapping[str, str] = {
 """The steps of the waterfall, by their labels in the model."""
 
 BANDS: Mapping[str, str] = {
-    "0-1 days": _("0-1 days"),
-    "2-7 days": _("2-7 days"),
-    "8-30 days": _("8-30 days"),
+    "0-1 days": _("0–1 days"),
+    "2-7 days": _("2–7 days"),
+    "8-30 days": _("8–30 days"),
     "over 30 days": _("over 30 days"),
 }
 
 CATEGORIES: Mapping[BreakCategory, str] = {
-    BreakCategory.TIMING: _("timing"),
-    BreakCategory.EXISTENCE: _("existence"),
-    BreakCategory.DUPLICATE: _("duplicate"),
-    BreakCategory.AMOUNT: _("amount"),
-    BreakCategory.STATUS: _("status"),
-    BreakCategory.ATTRIBUTE: _("attribute"),
-    BreakCategory.IDENTITY: _("identity"),
-    BreakCategory.MATCHING: _("matching"),
-    BreakCategory.FILE: _("file"),
-    BreakCategory.CONTROL: _("control"),
+    BreakCategory.TIMING: _("Timing"),
+    BreakCategory.EXISTENCE: _("One side only"),
+    BreakCategory.DUPLICATE: _("More than once"),
+    BreakCategory.AMOUNT: _("Amount"),
+    BreakCategory.STATUS: _("Status"),
+    BreakCategory.ATTRIBUTE: _("Product or number"),
+    BreakCategory.IDENTITY: _("Another order"),
+    BreakCategory.MATCHING: _("Cannot be compared"),
+    BreakCategory.FILE: _("Settlement file"),
+    BreakCategory.CONTROL: _("Control totals"),
 }
 
 BREAK_STATES: Mapping[BreakState, str] = {

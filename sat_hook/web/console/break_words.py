@@ -8,29 +8,21 @@ from typing import NamedTuple
 
 from sat_hook.application.breaks import BreakAct
 from sat_hook.domain.breaks import BreakCategory, BreakState
+from sat_hook.reconciliation.report_words import BANDS as BAND_NAMES
+from sat_hook.reconciliation.report_words import BREAK_STATES
 from sat_hook.reconciliation.suggestions import Suggestion, SuggestionKind
 from sat_hook.web.console.language import Wording
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.words import Words
 
 STATES: Mapping[BreakState, Words] = {
-    BreakState.OPEN: Words(_("open"), "wait"),
-    BreakState.EXPLAINED: Words(_("explained"), "busy"),
-    BreakState.RESOLVED: Words(_("resolved"), "good"),
-    BreakState.WRITTEN_OFF: Words(_("written off"), "none"),
-}
-
-CATEGORIES: Mapping[BreakCategory, str] = {
-    BreakCategory.TIMING: _("Timing"),
-    BreakCategory.EXISTENCE: _("One side only"),
-    BreakCategory.DUPLICATE: _("More than once"),
-    BreakCategory.AMOUNT: _("Amount"),
-    BreakCategory.STATUS: _("Status"),
-    BreakCategory.ATTRIBUTE: _("Product or number"),
-    BreakCategory.IDENTITY: _("Another order"),
-    BreakCategory.MATCHING: _("Cannot be compared"),
-    BreakCategory.FILE: _("Settlement file"),
-    BreakCategory.CONTROL: _("Control totals"),
+    state: Words(BREAK_STATES[state], tone)
+    for state, tone in (
+        (BreakState.OPEN, "wait"),
+        (BreakState.EXPLAINED, "busy"),
+        (BreakState.RESOLVED, "good"),
+        (BreakState.WRITTEN_OFF, "none"),
+    )
 }
 
 ADVICE: Mapping[BreakCategory, str] = {
@@ -55,10 +47,8 @@ ADVICE: Mapping[BreakCategory, str] = {
 }
 
 BANDS: Mapping[str, tuple[str, str]] = {
-    "0-1 days": (_("0–1 days"), "good"),
-    "2-7 days": (_("2–7 days"), "busy"),
-    "8-30 days": (_("8–30 days"), "wait"),
-    "over 30 days": (_("over 30 days"), "bad"),
+    name: (said, tone)
+    for (name, said), tone in zip(BAND_NAMES.items(), ("good", "busy", "wait", "bad"), strict=True)
 }
 """Age bands: their names, and their tones in a bar."""
 
