@@ -8,15 +8,14 @@ from typing import NamedTuple
 
 from sat_hook.application.breaks import BreakAct
 from sat_hook.domain.breaks import BreakCategory, BreakState
-from sat_hook.reconciliation.report_words import BANDS as BAND_NAMES
-from sat_hook.reconciliation.report_words import BREAK_STATES
+from sat_hook.reconciliation import report_words
 from sat_hook.reconciliation.suggestions import Suggestion, SuggestionKind
 from sat_hook.web.console.language import Wording
 from sat_hook.web.console.language import marked as _
 from sat_hook.web.console.words import Words
 
 STATES: Mapping[BreakState, Words] = {
-    state: Words(BREAK_STATES[state], tone)
+    state: Words(report_words.BREAK_STATES[state], tone)
     for state, tone in (
         (BreakState.OPEN, "wait"),
         (BreakState.EXPLAINED, "busy"),
@@ -24,6 +23,8 @@ STATES: Mapping[BreakState, Words] = {
         (BreakState.WRITTEN_OFF, "none"),
     )
 }
+
+CATEGORIES = report_words.CATEGORIES
 
 ADVICE: Mapping[BreakCategory, str] = {
     BreakCategory.TIMING: _(
@@ -48,7 +49,7 @@ ADVICE: Mapping[BreakCategory, str] = {
 
 BANDS: Mapping[str, tuple[str, str]] = {
     name: (said, tone)
-    for (name, said), tone in zip(BAND_NAMES.items(), ("good", "busy", "wait", "bad"), strict=True)
+    for (name, said), tone in zip(report_words.BANDS.items(), ("good", "busy", "wait", "bad"), strict=True)
 }
 """Age bands: their names, and their tones in a bar."""
 
