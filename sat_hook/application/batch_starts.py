@@ -141,7 +141,7 @@ class BatchStarts:
         if first is not None and not first.state.is_final:
             return first
         at_work = (run for run in runs.under_way(BATCH_DAG) if run.conf.get("batch_id") == batch_id)
-        return next(at_work, None) or last_run_of(self.installation.store(), batch_id, runs) or first
+        return next(at_work, None) or last_run_of(self.installation.store(), batch_id, runs)
 
     def batch_of_run(self, dag_id: str, run_id: str, person: Person, runs: Runs) -> str | None:
         """The batch that a run works on: by its parameters, else by the log; None without one."""
@@ -158,12 +158,9 @@ class BatchStarts:
 
 
 def last_run_of(store: PostgresEventStore, batch_id: str, runs: Runs) -> Run | None:
-    """The last run that the log has of a batch, else its first run in Airflow; None when none was started."""
-    started = store.last_run(batch_id)
-    if started is None:
-        return _first_of(batch_id, runs)
-    dag_id, _, run_id = started.partition("/")
-    return runs.find(dag_id, run_id)
+    """The last run that the log has of a batch, else its first run; None when Airflow has neither."""
+    dag_id, _, run_id = (store.last_run(batch_id) or "").partition("/")
+    return (runs.find(dag_id, run_id) if run_id else None) or _first_of(batch_id, runs)
 
 
 def first_run_of(batch_id: str) -> str:

@@ -121,8 +121,8 @@ class Wording:
         return format_date(day, "MMMM y", locale=self.language.value)
 
     def ago(self, moment: datetime, now: datetime) -> str:
-        """How long ago a moment was: ``3 hours ago``."""
-        passed = min(moment - now, moment - moment)
+        """How long ago a moment was: ``3 hours ago``; at least a second."""
+        passed = min(moment - now, timedelta(seconds=-1))
         return format_timedelta(passed, add_direction=True, locale=self.language.value)
 
     def duration(self, seconds: float) -> str:

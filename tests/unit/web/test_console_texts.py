@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -110,6 +111,12 @@ def test_figures_are_written_as_the_language_does() -> None:
     indonesian, english = Wording(Language.INDONESIAN), Wording(Language.ENGLISH)
     assert indonesian.rupiah(1_250_000) == "Rp\u00a01.250.000"
     assert english.rupiah(-1_250_000) == "−Rp\u00a01,250,000"
+    now = datetime(2026, 11, 30, tzinfo=UTC)
+    for moment in (now, now + timedelta(minutes=1)):  # clocks differ a little
+        assert (indonesian.ago(moment, now), english.ago(moment, now)) == (
+            "1 detik yang lalu",
+            "1 second ago",
+        )
     one, many = "%(num)s row needs you", "%(num)s rows need you"
     assert [english.count(one, many, number) for number in (1, 2)] == ["1 row needs you", "2 rows need you"]
     assert [indonesian.count(one, many, number) for number in (1, 2)] == [
