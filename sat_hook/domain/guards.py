@@ -119,8 +119,7 @@ NO_RULES = AccountRules(GuardRules(duplicate_days=0))
 """No rules: the stricter of this and any other rules are the other rules."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """The used part of a limit."""
 
     orders: int = 0
@@ -210,14 +209,14 @@ def rule_on(
         if counts(order) and _is_recent(order, rules, now):
             earlier.setdefault(_key(order), []).append(order)
     day_start, _ = day_bounds(now)
-    rulings = []
+    admit, rulings = Admit(day_start), []
     for order in orders:
         other = _duplicate(order, earlier.get(_key(order), ()), rules)
         hold = _over_limit(order, batch_used, day_used, rules) if other is None else _held_for(other, rules)
         if hold is not None:
             rulings.append(Ruling(order.request_id, hold, other))
             continue
-        rulings.append(Ruling(order.request_id, Admit(day_start)))
+        rulings.append(Ruling(order.request_id, admit))
         batch_used = batch_used.plus(amount_of(order))
         day_used = day_used.plus(amount_of(order))
         if rules.duplicate_days:

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -150,8 +150,7 @@ def evolve(order: Order | None, request_id: str, event: Event, occurred_at: date
     if order is None:
         raise ValueError(f"the stream of {request_id} begins with {event.type_name}, not with OrderReceived")
     change = {**_change(order, event, occurred_at), "version": order.version + 1}
-    # model_copy skips validation: these values come from events that were validated when they were read.
-    return order.model_copy(update=change)
+    return _with(order, change)
 
 
 def fold(request_id: str, events: Iterable[tuple[Event, datetime]]) -> Order | None:
@@ -162,9 +161,24 @@ def fold(request_id: str, events: Iterable[tuple[Event, datetime]]) -> Order | N
     return order
 
 
+def _with(order: Order, change: Mapping[str, object]) -> Order:
+    """The order with other members.
+
+    They are not validated: they come from events that were validated when they were read. It is what
+    ``model_copy`` does, without what an order does not have. Every event of the log is folded here.
+    """
+    changed = Order.__new__(Order)
+    put = object.__setattr__
+    put(changed, "__dict__", {**order.__dict__, **change})
+    put(changed, "__pydantic_fields_set__", order.__pydantic_fields_set__ | change.keys())
+    put(changed, "__pydantic_extra__", None)
+    put(changed, "__pydantic_private__", None)
+    return changed
+
+
 def _received(order: Order | None, request_id: str, event: happened.OrderReceived) -> Order:
     version = 1 if order is None else order.version + 1
-    received = _BLANK.model_copy(update={"request_id": request_id, "version": version, **event.__dict__})
+    received = _with(_BLANK, {"request_id": request_id, "version": version, **event.__dict__})
     if order is None:
         return received
     rejected = RejectedSubmission(

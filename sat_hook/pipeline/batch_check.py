@@ -18,6 +18,7 @@ from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import BatchSubmitted, RowVerdict
 from sat_hook.domain.business_day import day_bounds
 from sat_hook.domain.decision import Refusal
+from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.funds import BalanceObservation, available_rupiah
 from sat_hook.domain.guards import NO_RULES, AccountRules, Usage, amount_of, rule_on
@@ -179,11 +180,11 @@ class _Check:
         self._around, self._account, self._batch_id = around, account, batch_id
         self._now = around.clock.now()
         self._row_numbers: list[int] = []
-        self._received: list[Order] = []
+        # Orders are large: each is made when it is looked at, of the order before it and its events.
+        self._received: dict[str, tuple[Order | None, tuple[Event, ...]]] = {}
         self._quoted: list[Order] = []
         self._bills: list[Order] = []
         self._origins: dict[str, Origin] = {}
-        self._seen: dict[str, Order] = {}
 
     @property
     def rows(self) -> int:
@@ -206,7 +207,7 @@ class _Check:
             for row in group
             if not isinstance(row.outcome, RowProblem)
         }
-        known = self._around.store.load_orders(set(request_ids.values()) - self._seen.keys())
+        known = self._around.store.load_orders(set(request_ids.values()) - self._received.keys())
         for row in group:
             self._row_numbers.append(row.row_number)
             if isinstance(row.outcome, RowProblem):
@@ -216,18 +217,15 @@ class _Check:
                 continue
             request_id = request_ids[row.row_number]
             received = received_from(self._account, self._batch_id, row.row_number, row.outcome)
-            before = self._seen.get(request_id) or known.get(request_id)
+            is_again = request_id in self._received
+            before = self._order(request_id) if is_again else known.get(request_id)
             decision = decide(before, Receive(received))
             if isinstance(decision, Refusal):
                 assert before is not None  # only an order can refuse
                 aside = set_aside_by(row, received, before, decision.reason, self.file_name)
                 self.found.append(row_findings.of_row_set_aside(aside, before, self._origin_of(before)))
                 continue
-            for event in decision:
-                before = evolve(before, request_id, event, self._now)
-            assert before is not None
-            self._seen[request_id] = before
-            self._received.append(before)
+            self._received[request_id] = before, decision
 
     def validate(self) -> None:
         """Judge the orders by the catalogue, and quote those that have a listed price."""
@@ -235,7 +233,7 @@ class _Check:
         similar = SimilarCodes(catalogue)
         active = SimilarCodes(code for code, entry in catalogue.items() if entry.is_active)
         valid_until = self._now + timedelta(days=1)
-        for order in self._received:
+        for order in map(self._order, self._received):
             verdict = verdict_on(order, catalogue, similar)
             if isinstance(verdict, Reject):
                 entry = catalogue.get(order.product_code)
@@ -250,11 +248,20 @@ class _Check:
                 quote = Quote(price, QuoteSource.CATALOGUE, None, valid_until)
                 self._quoted.append(self._after(self._after(order, verdict), quote))
 
+    def _order(self, request_id: str) -> Order:
+        """An order of this file, as received."""
+        before, events = self._received[request_id]
+        return self._folded(before, request_id, events)
+
     def _after(self, order: Order, command: OrderCommand) -> Order:
         decision = decide(order, command)
         assert not isinstance(decision, Refusal), decision
-        for event in decision:
-            order = evolve(order, order.request_id, event, self._now)
+        return self._folded(order, order.request_id, decision)
+
+    def _folded(self, order: Order | None, request_id: str, events: Iterable[Event]) -> Order:
+        for event in events:
+            order = evolve(order, request_id, event, self._now)
+        assert order is not None
         return order
 
     def guard(self) -> None:

@@ -67,7 +67,7 @@ class CsvReader:
         cells = self._next()
         while cells is not None:
             row_number, record, cells = self._row_number, tuple(cells), self._next()
-            if any(cell.strip() for cell in record):
+            if "".join(record).strip():
                 may_be_cut = cells is None and not self.ends_whole
                 yield Record(row_number, record, may_be_cut, may_be_cut and self._ends_in_quote)
 

@@ -137,7 +137,8 @@ class _Reading:
 
     def _first_rows(self, sheet: Sheet) -> list[tuple[int, list[str]]]:
         found: list[tuple[int, list[str]]] = []
-        for chunk in self._book.chunks(sheet, self._value_of, workbook_xml.SheetFacts()):
+        facts = workbook_xml.SheetFacts()
+        for chunk in self._book.chunks(sheet, self._value_of, facts, ROWS_TO_FIND_A_HEADER):
             found += (row for row in chunk if any(cell.strip() for cell in row[1]))
             if len(found) >= ROWS_TO_FIND_A_HEADER:
                 break

@@ -93,15 +93,18 @@ class Workbook:
     date_styles: frozenset[int] = frozenset()
     is_1904: bool = False
 
-    def chunks(self, sheet: Sheet, value_of: CellReader, facts: SheetFacts) -> Iterator[NumberedRows]:
+    def chunks(
+        self, sheet: Sheet, value_of: CellReader, facts: SheetFacts, rows_at_once: int = _ROWS_OF_A_CHUNK
+    ) -> Iterator[NumberedRows]:
         """Yield the rows of a sheet that have cells, including the header. Notes go to ``facts``.
 
         :param value_of: reads a cell that has a value.
+        :param rows_at_once: a chunk has about so many rows.
         """
         rows = SheetRows(value_of, facts)
         try:
             for _ in fed(self.archive, sheet.part, MAXIMUM_SHEET_BYTES, rows.handlers()):
-                if len(rows.found) >= _ROWS_OF_A_CHUNK:
+                if len(rows.found) >= rows_at_once:
                     yield rows.taken()
         except WorkbookLimitError as error:
             raise WorkbookError(f"sheet {sheet.name!r}: {error}") from None
@@ -112,7 +115,7 @@ class Workbook:
     def first_rows(self, sheet: Sheet, count: int, value_of: CellReader) -> list[list[str]]:
         """Return the first rows of a sheet that have cells."""
         rows: list[list[str]] = []
-        for chunk in self.chunks(sheet, value_of, SheetFacts()):
+        for chunk in self.chunks(sheet, value_of, SheetFacts(), count):
             rows += (cells for _, cells in chunk)
             if len(rows) >= count:
                 break

@@ -61,6 +61,9 @@ def check_the_laws(before: Order | None, command: OrderCommand) -> None:
     if now is None or not events:
         return
     assert now.version == (before.version if before else 0) + len(events)
+    # The fold validates nothing: it must make what a validated order is, in every member.
+    assert Order.model_validate(now.model_dump()) == now
+    assert now.model_copy() == now
     # An alarm beside the fact that it is about moves nothing, nor does what only asks for another look.
     alarms = {
         happened.AmountUnknown,
