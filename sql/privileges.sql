@@ -51,6 +51,8 @@ GRANT UPDATE (claimed_by, claimed_at, batch_id) ON sat.order_intake TO sat_write
 GRANT SELECT, INSERT, UPDATE ON sat.log_cursors, sat.alerts, sat.final_watch TO sat_writer;
 GRANT SELECT ON sat.log_cursors, sat.alerts, sat.final_watch TO sat_reader;
 
+GRANT SELECT, INSERT, UPDATE, DELETE ON sat.settlement_uploads TO sat_writer;
+
 -- Requests that may be repeated. Their answers are for nobody else.
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.idempotency_keys TO sat_writer;
 

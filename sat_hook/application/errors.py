@@ -22,6 +22,10 @@ class BreakNotFoundError(LookupError):
     """There is no such break, or it has no such file."""
 
 
+class UploadNotFoundError(LookupError):
+    """The person has no upload of this id."""
+
+
 class FileRefusedError(SubmissionRefusedError):
     """An uploaded file cannot be used; the text says file, found and expected."""
 

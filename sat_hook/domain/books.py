@@ -72,6 +72,10 @@ class AccountBooks:
     choices: list[Entry[happened.SettlementChosen]] = field(default_factory=list)
     not_chosen: dict[date, set[str]] = field(default_factory=dict)
     """Digests of files that a person decided against, by their day."""
+    mappings: Annotated[dict[str, Entry[happened.SettlementMappingSaved]], _ABSENT_WHEN_EMPTY] = field(
+        default_factory=dict
+    )
+    """Mappings kept by name, the last kept at the end."""
     closes: dict[date, PostedClose] = field(default_factory=dict)
     decisions: dict[str, Entry[happened.BreakDecided]] = field(default_factory=dict)
     """People's latest decisions, by break."""
@@ -233,6 +237,9 @@ def _post(books: AccountBooks, event: happened.BooksEvent, posted: Posted) -> No
         case happened.SettlementChosen():
             books.choices.append(Entry(event, posted))
             _drop_those_not_chosen(books, event)
+        case happened.SettlementMappingSaved():
+            books.mappings.pop(event.name, None)
+            books.mappings[event.name] = Entry(event, posted)
         case happened.DayClosed():
             books.closes[event.day] = PostedClose(event, posted)
         case happened.BreaksRecorded():

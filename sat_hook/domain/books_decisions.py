@@ -68,6 +68,8 @@ def decide_books(books: AccountBooks, command: asked.BooksCommand) -> Decision:
             return settlement_files.set_aside(books, aside)
         case asked.ClearSettlement(name=name, reason=reason):
             return settlement_files.clear(books, name, reason)
+        case Record(event=happened.SettlementMappingSaved() as saved):
+            return settlement_files.save_mapping(books, saved)
         case asked.ChooseSettlement(day=day, file=file, reason=reason):
             return settlement_files.choose(books, day, file, reason)
         case asked.RecordClose():

@@ -131,6 +131,14 @@ class SettlementChosen(BooksEvent):
     reason: str
 
 
+@register
+class SettlementMappingSaved(BooksEvent):
+    """A person kept a mapping of settlement files by a name; the last one of a name counts."""
+
+    name: str
+    mapping: SettlementMapping
+
+
 class SaldoTerms(Frozen):
     """The saldo equation of a closed day; see the reconciliation's model for the terms."""
 
@@ -268,4 +276,5 @@ BOOKKEEPING = (
     "BreakAssigned",
     "BreakCommented",
     "BreakFileAttached",
+    "SettlementMappingSaved",
 )

@@ -40,6 +40,11 @@ def break_id_of(account: str, match: str, rule: str, subject: str) -> str:
     return _derive("K", BREAK_ID_LENGTH, "sat-break", account, match, rule, subject)
 
 
+def upload_id_of(user: str, digest: str, moment: str) -> str:
+    """The id of an uploaded settlement file: ``U`` and 25 base32 characters."""
+    return _derive("U", BATCH_ID_LENGTH, "sat-upload", user, digest, moment)
+
+
 def export_id_of(user: str, period: str, moment: str) -> str:
     """The id of an export: ``X`` and 25 base32 characters. Each request has its own id."""
     return _derive("X", BATCH_ID_LENGTH, "sat-export", user, period, moment)

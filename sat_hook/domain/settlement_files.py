@@ -11,11 +11,14 @@ from sat_hook.domain.books_events import (
     SettlementChosen,
     SettlementCleared,
     SettlementImported,
+    SettlementMappingSaved,
     SettlementSetAside,
 )
 from sat_hook.domain.decision import Decision, Refusal, RefusalReason
 
 MINIMUM_DIGEST_CHARACTERS = 6
+MAXIMUM_MAPPINGS = 50
+MAXIMUM_MAPPING_NAME_CHARACTERS = 60
 
 
 def record_settlement(books: AccountBooks, event: SettlementImported) -> Decision:
@@ -52,6 +55,25 @@ def set_aside(books: AccountBooks, event: SettlementSetAside) -> Decision:
     """Set a file aside so that it does not count; a repeat changes nothing."""
     known = books.set_aside.get(event.name)
     if known is not None and known.event.model_copy(update={"day": event.day}) == event:
+        return Refusal(reason=RefusalReason.ALREADY_SO, detail=event.name)
+    return (event,)
+
+
+def save_mapping(books: AccountBooks, event: SettlementMappingSaved) -> Decision:
+    """Keep a mapping by its name; a repeat changes nothing."""
+    if not 0 < len(event.name) <= MAXIMUM_MAPPING_NAME_CHARACTERS or not event.name.isprintable():
+        return Refusal(
+            reason=RefusalReason.WRONG_STATE,
+            detail=f"name of a mapping: found {len(event.name)} characters; expected 1 to "
+            f"{MAXIMUM_MAPPING_NAME_CHARACTERS} that can be printed",
+        )
+    known = books.mappings.get(event.name)
+    if known is None and len(books.mappings) >= MAXIMUM_MAPPINGS:
+        return Refusal(
+            reason=RefusalReason.WRONG_STATE,
+            detail=f"mappings: found {len(books.mappings)}; expected fewer than {MAXIMUM_MAPPINGS}",
+        )
+    if known is not None and known.event.mapping == event.mapping:
         return Refusal(reason=RefusalReason.ALREADY_SO, detail=event.name)
     return (event,)
 

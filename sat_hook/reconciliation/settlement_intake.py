@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -36,6 +36,7 @@ from sat_hook.reconciliation.settlement_names import (
     shown,
     why_unreadable,
 )
+from sat_hook.reconciliation.settlement_rows import SettlementRows
 from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.store.spool import SpoolError
 
@@ -207,7 +208,13 @@ class Intake:
             replaces_earlier=bool(known and is_alone) or is_correction(name),
         )
         is_no_question = known and (is_alone or known[-1].event.digest == event.digest)
-        rivals = [] if is_no_question else self._rivals(books, event)
+        rivals = (
+            []
+            if is_no_question
+            else rival_files(
+                books, self.keep, event, lambda: rows_of_orders(load_settlement(self.keep, event))
+            )
+        )
         if rivals and settlement_files.is_chosen(books, event):
             digests = tuple(item.event.digest for item in rivals)
             command: BooksCommand = ReplaceSettlements(event, digests)
@@ -219,15 +226,6 @@ class Intake:
         if self.keeper.post(self.account, command, self.provenance):
             _log.info("%s: %s rows for %s.", name, f"{event.rows:,}", day)
             arrivals.imported += 1
-
-    def _rivals(self, books: AccountBooks, event: SettlementImported) -> list[PostedSettlement]:
-        """Return the day's files whose orders this one would count again."""
-        counting = [item for item in books.settlements_of(event.day) if item.event.digest != event.digest]
-        alike = [item for item in counting if family_of(item.event.name) == family_of(event.name)]
-        if alike or is_correction(event.name) or not counting:
-            return alike
-        rows = _rows_of(self.keep, event)
-        return [item for item in counting if _shares_rows(rows, _rows_of(self.keep, item.event))]
 
     def _ask(self, arrivals: Arrivals, event: SettlementImported, rivals: Sequence[PostedSettlement]) -> None:
         """Let a person choose."""
@@ -343,9 +341,29 @@ def _whole(path: File) -> bytes:
     return content
 
 
-def _rows_of(keep: Keep, event: SettlementImported) -> set[tuple[str, str]]:
+def rival_files(
+    books: AccountBooks,
+    keep: Keep,
+    event: SettlementImported,
+    rows_of_event: Callable[[], set[tuple[str, str]]],
+) -> list[PostedSettlement]:
+    """Return the day's files whose orders this one would count again.
+
+    :param rows_of_event: its rows; asked for only if its name does not decide.
+    """
+    counting = [item for item in books.settlements_of(event.day) if item.event.digest != event.digest]
+    alike = [item for item in counting if family_of(item.event.name) == family_of(event.name)]
+    if alike or is_correction(event.name) or not counting:
+        return alike
+    rows = rows_of_event()
+    return [
+        item for item in counting if _shares_rows(rows, rows_of_orders(load_settlement(keep, item.event)))
+    ]
+
+
+def rows_of_orders(read: SettlementRows) -> set[tuple[str, str]]:
     """Return sales and refunds of orders without their amounts: a second download may have other amounts."""
-    frame = load_settlement(keep, event).kept
+    frame = read.kept
     return set(zip(frame["request_id"].tolist(), frame["kind"].tolist(), strict=True))
 
 

@@ -39,6 +39,11 @@ class SheetReading:
             )
         self._sheet = chosen[0]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all sheets."""
+        return tuple(sheet.name for sheet in self._book.sheets)
+
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows of the sheet."""
         return self._chunks(self._sheet, self._facts)

@@ -19,6 +19,7 @@ from sat_hook.web.api import (
     exports,
     orders,
     products,
+    settlements,
     top_ups,
 )
 from sat_hook.web.api.documented import describe_api
@@ -32,6 +33,7 @@ from sat_hook.web.console import decisions as decision_pages
 from sat_hook.web.console import deliveries, home, new_batch, runs
 from sat_hook.web.console import orders as order_pages
 from sat_hook.web.console import products as product_pages
+from sat_hook.web.console import settlements as settlement_pages
 from sat_hook.web.console import top_ups as top_up_pages
 from sat_hook.web.console.site import PREFIX, mount_files, show_errors_as_pages
 from sat_hook.web.errors import PROBLEMS, answer_errors
@@ -72,6 +74,7 @@ def create_app(host: Host) -> FastAPI:
         business_days.router,
         top_ups.router,
         closed_days.router,
+        settlements.router,
         exports.router,
         products.router,
     ):
@@ -90,6 +93,7 @@ def create_app(host: Host) -> FastAPI:
         day_pages.router,
         top_up_pages.router,
         product_pages.router,
+        settlement_pages.router,
         runs.router,
     ):
         app.include_router(page, prefix=PREFIX, include_in_schema=False)

@@ -18,6 +18,7 @@ from sat_hook.application.errors import (
     DraftNotFoundError,
     FileRefusedError,
     OwnBatchError,
+    UploadNotFoundError,
 )
 from sat_hook.application.listings import ListingRefusedError
 from sat_hook.application.person import RightMissingError
@@ -28,7 +29,7 @@ from sat_hook.commands.errors import BatchNotFoundError, ReasonRefusedError
 from sat_hook.domain.errors import StepError
 from sat_hook.pipeline.errors import OrderNotFoundError, SubmissionRefusedError
 from sat_hook.protocol.errors import SATError
-from sat_hook.reconciliation.errors import StatementRefusedError
+from sat_hook.reconciliation.errors import SettlementRefusedError, StatementRefusedError
 from sat_hook.store.as_of import UnsettledPositionError
 from sat_hook.store.event_store import StoreRefusedError, StoreUnavailableError
 from sat_hook.store.idempotency import AnswerNotKeptError, KeyInUseError, KeyInvalidError, KeyReusedError
@@ -47,6 +48,8 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ListingRefusedError: Problem(422, "list_refused"),
     FileRefusedError: Problem(422, "file_refused"),
     StatementRefusedError: Problem(422, "file_refused"),
+    SettlementRefusedError: Problem(422, "file_refused"),
+    UploadNotFoundError: Problem(404, "upload_not_found"),
     BreakNotFoundError: Problem(404, "break_not_found"),
     DraftNotFoundError: Problem(404, "draft_not_found"),
     DecisionNotFoundError: Problem(404, "decision_not_found"),

@@ -13,7 +13,14 @@ from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.account import ExportedContent, OrdersExported, RecordExport, RecordSearch
 from sat_hook.domain.books_commands import AssignBreaks, ClearSettlement, DecideBreaks, ReplaceSettlements
-from sat_hook.domain.books_events import BreakCommented, BreakFileAttached, SetAsideCause, SettlementSetAside
+from sat_hook.domain.books_events import (
+    BreakCommented,
+    BreakFileAttached,
+    SetAsideCause,
+    SettlementMapping,
+    SettlementMappingSaved,
+    SettlementSetAside,
+)
 from sat_hook.domain.breaks import BreakState
 from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
@@ -39,7 +46,7 @@ from sat_hook.reconciliation.book_commands import (
 )
 from sat_hook.store.prices import PriceHistory
 from tests.golden.stories import story
-from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted
+from tests.integration.reconciliation.planting import CLOSES, DAY, MAPPING, PRICE, SECOND, Planted
 from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line
 
@@ -118,6 +125,16 @@ def top_up_reversed(line: Line) -> None:
     reverse_top_up(day.keeper, "books", "bca-1", "a zero too many", PREPARER)
     day.top_up(1_000_000)
     day.close()
+
+
+@story("Mappings of settlement files that are kept by name; the last one of a name counts")
+def mappings_kept(line: Line) -> None:
+    """A file that a person imports is read by one of them."""
+    day = Office(line.store, Path(), "books", kept=line.spool)
+    later = SettlementMapping(header_row=2)
+    for name, mapping in (("provider", MAPPING), ("old", MAPPING), ("provider", later)):
+        saved = SettlementMappingSaved(account="books", name=name, mapping=mapping)
+        day.keeper.post("books", Record(saved), Provenance("user:fina", "plugin:save-mapping"))
 
 
 @story("A settlement file with a refund and a total, read by a mapping that names more than its columns")

@@ -7,8 +7,10 @@ from datetime import date, datetime
 from pydantic import Field
 
 from sat_hook.application.breaks import BreakAct
+from sat_hook.application.settlements import FileStanding, Upload
 from sat_hook.application.top_ups import OfferedTopUp
 from sat_hook.domain.breaks import BreakCategory, BreakState
+from sat_hook.domain.settlement_mapping import SettlementMapping
 from sat_hook.reconciliation.suggestions import SuggestionKind
 from sat_hook.web.api.models import Document, Page
 from sat_hook.web.api.orders import Order
@@ -269,3 +271,93 @@ def offered_of(offered: OfferedTopUp) -> StatementLine:
         rise=None if offered.rise is None else Rise.model_validate(offered.rise),
         is_known=offered.is_known,
     )
+
+
+class SettlementFile(Document):
+    """A settlement file; ``why`` it does not count, if it does not."""
+
+    account: str
+    day: date
+    name: str
+    digest: str
+    standing: FileStanding
+    rows: int | None
+    size_bytes: int | None
+    at: datetime
+    brought_by: str
+    why: str
+    position: int
+
+
+class KeptMapping(Document):
+    """A mapping that was kept by its name."""
+
+    account: str
+    name: str
+    mapping: SettlementMapping
+    saved_by: str
+    saved_at: datetime
+
+
+class PreviewRow(Document):
+    """A row of an upload: its cells with customers' numbers masked, and what the mapping makes of it."""
+
+    number: int
+    cells: tuple[str, ...]
+    kind: str
+    status: str
+    rupiah: int | None
+    moment: datetime | None
+    trouble: str
+
+
+class SettlementNote(Document):
+    """A note about a file as a whole."""
+
+    text: str
+    is_doubt: bool
+
+
+class SettlementPreview(Document):
+    """How a mapping reads a file; ``problem`` says why it cannot be read as a whole."""
+
+    columns: tuple[str, ...]
+    rows: tuple[PreviewRow, ...]
+    sheets: tuple[str, ...]
+    problem: str
+    kept: int
+    aside: int
+    charged_rupiah: int
+    sums: dict[str, tuple[int, int]]
+    totals: int
+    repeated: int
+    notes: tuple[SettlementNote, ...]
+    troubles: tuple[PreviewRow, ...]
+
+
+class SettlementUpload(Document):
+    """An upload as its mapping reads it. ``rivals`` have the same orders and count for the day."""
+
+    upload_id: str
+    account: str
+    name: str
+    size_bytes: int
+    mapping: SettlementMapping
+    day: date | None
+    preview: SettlementPreview
+    rivals: tuple[str, ...]
+
+
+class ImportedFile(Document):
+    """A settlement file that counts from the next close on."""
+
+    account: str
+    day: date
+    name: str
+    digest: str
+    rows: int
+
+
+def upload_document(upload: Upload) -> SettlementUpload:
+    """An upload as a document."""
+    return SettlementUpload.model_validate(upload)

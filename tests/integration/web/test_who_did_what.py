@@ -284,6 +284,10 @@ ACTS: dict[str, tuple[Request, str]] = {
         ),
         "TopUpRecorded",
     ),
+    "/settlements/mappings": (
+        plain("/settlements/mappings?account=x", json={"name": "provider", "mapping": {}}),
+        "SettlementMappingSaved",
+    ),
     "/topups/reverse": (
         plain("/topups/reverse?account=x", json={**REASON, "reference": "bank 1"}),
         "TopUpReversed",
@@ -344,6 +348,9 @@ ELSEWHERE = {
     # Its preview has the digest: tests/integration/reconciliation/test_breaks.py
     "/breaks/preview",
     "/topups/statement",  # looks only
+    # An upload is no record; its import is: tests/integration/reconciliation/test_settlement_uploads.py
+    "/settlements/uploads",
+    *(f"/settlements/uploads/{{upload_id}}/{act}" for act in ("mapping", "import", "discard")),
     "/breaks/decide",
     "/books/{account}/days/{day}/settlement",  # needs two files: tests/integration/reconciliation
     "/days/{account}/{day}/close",  # starts a run: tests/integration/reconciliation/test_days.py
@@ -376,6 +383,7 @@ PARTS = {
     "export_id": f"X{'A' * 25}",
     "digest": "0" * 64,
     "draft_id": f"D{'A' * 25}",
+    "upload_id": f"U{'A' * 25}",
     "kind": "pdf",
 }
 """Path parameters; the others name a decision."""
