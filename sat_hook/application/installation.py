@@ -94,6 +94,28 @@ class AccountNames(NamedTuple):
     connection: str
 
 
+class AccountUnclearError(ValueError):
+    """It is not clear which account is meant; the text names the ones that are possible."""
+
+
+def account_among(accounts: AccountDirectory, named: str | None, known: Sequence[str]) -> str:
+    """The account in the log that a person named by either of its names, or the only one of ``known``.
+
+    :raises AccountUnclearError: the named one is not in ``known``, or none is named and there are several.
+    """
+    if named is None and len(known) == 1:
+        return known[0]
+    account = named if named is None or named in known else accounts.by_connection().get(named)
+    if account is None or account not in known:
+        expected = (
+            f"one of {', '.join(known)}, or its Airflow connection"
+            if known
+            else "an account in the log; there is none yet"
+        )
+        raise AccountUnclearError(f"account: found {named!r}; expected {expected}")
+    return account
+
+
 def names_of(accounts: AccountDirectory, named: str) -> AccountNames:
     """Both names of an account, by either of them."""
     account = accounts.account_of(named)

@@ -53,6 +53,11 @@ class ProductMargin:
     without_fee: int = 0
     above_listed: int = 0
 
+    @property
+    def margin_percent(self) -> str:
+        """The margin as per cent of the sales price; empty when that is zero."""
+        return percent_of(self.margin_rupiah, self.sales_price_rupiah)
+
 
 def margin_of(order: OrderMargin) -> int | None:
     """The commission of a succeeded order in rupiah; None for other orders and when SAT sent no fee."""

@@ -192,10 +192,15 @@ class AirflowApi(AirflowSession):
 
     def listed(self, *place: str, limit: int, **query: Query) -> list[dict[str, Any]]:
         """Return the first ``limit`` items of a list, and one more if there are more."""
-        return list(self.every(*place, most=limit + 1, **query))
+        return list(self._items(place, limit + 1, query))
 
-    def every(self, *place: str, most: int | None = None, **query: Query) -> Iterator[dict[str, Any]]:
-        """Yield the items of a list, page by page; the first ``most`` of them, where that is given."""
+    def every(self, *place: str, **query: Query) -> Iterator[dict[str, Any]]:
+        """Yield the items of a list, page by page."""
+        return self._items(place, None, query)
+
+    def _items(
+        self, place: Sequence[str], most: int | None, query: Mapping[str, Query]
+    ) -> Iterator[dict[str, Any]]:
         cursor, seen = None, 0
         while most is None or seen < most:
             size = ITEMS_PER_PAGE if most is None else min(most - seen, ITEMS_PER_PAGE)

@@ -18,6 +18,7 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 
 _NOT_FOUND = {
+    "product_not_listed": "CODE: {}",
     "day_not_closed": "DAY: {} (see: sat reconcile list)",
 }
 """What an argument of a command is called, by the type of a refusal that is about it."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from sat_hook.cli.accounts import account_among
-from sat_hook.cli.context import console, database_of, settings_of
+from sat_hook.cli.context import airflow_of, console, settings_of
 from sat_hook.cli.errors import CommandError
 from sat_hook.cli.formatting import moment as shown_moment
 from sat_hook.cli.formatting import plain
@@ -20,9 +19,9 @@ from sat_hook.cli.time_options import moment_from
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sat_hook.cli.settings import CommandSettings
-    from sat_hook.domain.prices import PricePeriod
-    from sat_hook.store.prices import PriceHistory
+    from sat_hook.cli.airflow_api import AirflowApi
+
+T = TypeVar("T")
 
 Code = Annotated[str, typer.Argument(metavar="CODE", help="The product's code, for example 50k-simpati")]
 Account = Annotated[
@@ -35,67 +34,74 @@ Until = Annotated[str, typer.Option(help="Until when, likewise")]
 
 @dataclass(frozen=True, slots=True)
 class PricesContext:
-    """What the commands read."""
+    """What the commands read, and where they print."""
 
-    history: PriceHistory
-    account: str
+    api: AirflowApi
+    account: str | None
     now: datetime
     out: Console
+
+    def period(self, since: str, until: str) -> Period:
+        """A period as a person typed it, up to now.
+
+        :raises CommandError: it is not a period.
+        """
+        start = moment_from(since, self.now, "--since")
+        end = min(moment_from(until, self.now, "--until"), self.now)
+        if start >= end:
+            raise CommandError.at("--since", repr(since), "a time before --until, and before now")
+        return Period(start, end, self.account)
+
+    def read(self, *place: str, **query: str | None) -> dict[str, Any]:
+        """What the plugin answers about the account's prices."""
+        return self.api.read(*place, account=self.account, **query)
+
+    def tell_gaps(self, period: Period) -> bool:
+        """Print the times for which no list is known. Returns True when one lasts until the end."""
+        from sat_hook.domain.business_day import span_text
+
+        lists = self.api.read("price-records", "lists", **period.query)
+        gaps = read_as(list[Period], lists["gaps"])
+        for gap in gaps:
+            span = span_text(gap.until - gap.since)
+            times = f"from {at_text(gap.since)} to {at_text(gap.until)} WIB"
+            self.out.print(f"[yellow]no list is known[/] {times} ({span})")
+        return lists["last_list_at"] is None or bool(gaps and gaps[-1].until == period.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A period of an account's prices."""
+
+    since: datetime
+    until: datetime
+    account: str | None = None
+
+    @property
+    def query(self) -> Mapping[str, str | None]:
+        """What a route is told of it."""
+        return {
+            "since": self.since.isoformat(),
+            "until": self.until.isoformat(),
+            "account": self.account,
+        }
 
 
 @contextmanager
 def prices_context(context: typer.Context, account: str | None) -> Iterator[PricesContext]:
-    from sat_hook.clients.clock import SystemClock
-    from sat_hook.store.prices import PriceHistory
-
-    settings = settings_of(context)
-    with database_of(settings) as database:
-        history = PriceHistory(database)
-        whose = _account_from(settings, history, account)
-        yield PricesContext(history, whose, SystemClock().now(), console())
+    with airflow_of(settings_of(context)) as api:
+        yield PricesContext(api, account, datetime.now(UTC), console())
 
 
-def _account_from(settings: CommandSettings, history: PriceHistory, named: str | None) -> str:
-    known = history.accounts()
-    if not known:
-        raise CommandError.at(
-            "the history of prices", "nothing", "a price list (take one: sat prices snapshot)"
-        )
-    return account_among(settings, named, known)
+def read_as(kind: type[T], found: object) -> T:
+    """What the plugin answered, as a type of the domain."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind).validate_python(found)
 
 
-def periods_of(opened: PricesContext, code: str) -> list[PricePeriod]:
-    periods = opened.history.periods(opened.account, code)
-    if not periods:
-        similar = opened.history.similar_codes(opened.account, code)
-        hint = f" (for example {', '.join(similar)})" if similar else ""
-        raise CommandError.at("CODE", repr(code), f"a product that was ever listed{hint}")
-    return periods
-
-
-def period_of(opened: PricesContext, since: str, until: str) -> tuple[datetime, datetime]:
-    start = moment_from(since, opened.now, "--since")
-    end = min(moment_from(until, opened.now, "--until"), opened.now)
-    if start >= end:
-        raise CommandError.at("--since", repr(since), "a time before --until, and before now")
-    return start, end
-
-
-def tell_gaps(opened: PricesContext, start: datetime, end: datetime) -> bool:
-    """Print the times for which no list is known. Returns True when one lasts until the end."""
-    from sat_hook.domain.business_day import span_text
-    from sat_hook.domain.prices import gaps_between
-
-    moments = opened.history.complete_moments(opened.account, start, end)
-    gaps = gaps_between(moments, start, end)
-    for first, last in gaps:
-        span = span_text(last - first)
-        opened.out.print(f"[yellow]no list is known[/] from {at_text(first)} to {at_text(last)} WIB ({span})")
-    return not moments or bool(gaps and gaps[-1][1] == end)
-
-
-def at_text(moment: datetime) -> str:
-    return shown_moment(moment)[:19]
+def at_text(moment: datetime | str) -> str:
+    return shown_moment(datetime.fromisoformat(moment) if isinstance(moment, str) else moment)[:19]
 
 
 def rupiah(amount: int | None) -> str:

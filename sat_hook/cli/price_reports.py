@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Annotated
@@ -17,12 +18,9 @@ from sat_hook.cli.price_history import (
     Until,
     at_text,
     count_text,
-    period_of,
-    periods_of,
     prices_context,
     rupiah,
     safe,
-    tell_gaps,
 )
 from sat_hook.cli.time_options import day_from
 
@@ -39,23 +37,11 @@ def chart(
     account: Account = None,
 ) -> None:
     """Draw a product's price over time, as one self-contained file for any browser."""
-    from sat_hook.catalogue import chart as drawn
-
     if file.suffix not in (".svg", ".html"):
         raise CommandError.at("FILE", repr(file.name), "a name that ends in .svg or .html")
     with prices_context(context, account) as opened:
-        start, end = period_of(opened, since, until)
-        try:
-            picture = drawn.PriceChart(
-                account=opened.account,
-                periods=periods_of(opened, code),
-                moments=opened.history.complete_moments(opened.account, start, end),
-                since=start,
-                until=end,
-            )
-        except drawn.TooManyPeriodsError as error:
-            raise CommandError.at("--since", str(error), f"at most {drawn.MAXIMUM_PERIODS:,}") from None
-        _write(file, drawn.page(picture) if file.suffix == ".html" else drawn.svg(picture))
+        asked = {**opened.period(since, until).query, "format": file.suffix[1:]}
+        _write(file, opened.api.file("products", code, "chart", name=file.name, **asked).content)
         opened.out.print(f"Drawn: {file}")
 
 
@@ -69,41 +55,36 @@ def week(
     account: Account = None,
 ) -> None:
     """Summarise a week (Monday to Sunday, WIB): changes, new and removed products, and gaps in the record."""
-    from sat_hook.catalogue.weekly import Week, read_week
-    from sat_hook.catalogue.weekly_page import weekly_page
     from sat_hook.domain.prices import percent_text
 
     with prices_context(context, account) as opened:
-        chosen = Week.last_before(opened.now) if of is None else Week.of(day_from(of, "--of"))
-        if chosen.since >= opened.now:
-            raise CommandError.at("--of", f"week {chosen.name}", "a week that has begun")
-        summary = read_week(opened.history, opened.account, chosen, opened.now)
-        out = opened.out
+        day = None if of is None else day_from(of, "--of").isoformat()
+        found, out = opened.read("price-records", "week", of=day), opened.out
         out.print(
-            f"[bold]Week {chosen.name}[/], account {safe(opened.account)}, until {at_text(summary.until)} WIB"
+            f"[bold]Week {found['week']}[/], account {safe(found['account'])}, "
+            f"until {at_text(found['until'])} WIB"
         )
-        told = ", ".join(f"{count:,} {outcome.value}" for outcome, count in summary.attempts.items())
+        told = ", ".join(f"{count:,} {outcome}" for outcome, count in found["attempts"].items())
         out.print(f"price lists   {told or '[red]none[/]'}")
         out.print(
-            f"products      {summary.listed_before:,} at the beginning, {summary.listed_after:,} at the end"
+            f"products      {found['listed_before']:,} at the beginning, {found['listed_after']:,} at the end"
         )
         out.print(
-            f"new, back     {len(summary.appeared):,}, {len(summary.returned):,};"
-            f" gone {len(summary.disappeared):,}; other status {len(summary.statuses):,}"
+            f"new, back     {found['appeared']:,}, {found['returned']:,};"
+            f" gone {found['disappeared']:,}; other status {found['statuses']:,}"
         )
         table = MOVES.table()
-        for move in (*summary.rises[:10], *summary.falls[:10]):
-            before, after = move.prices_rupiah
-            named = (move.after.code, move.after.name)
+        for move in found["largest"]:
+            before, after = move["before_rupiah"], move["after_rupiah"]
+            named = (move["product_code"], move["name"])
             table.add(*named, rupiah(before), rupiah(after), percent_text(before, after))
-        out.print(
-            f"dearer        {len(summary.rises):,}; cheaper {len(summary.falls):,}; the ten largest of each:"
-        )
+        out.print(f"dearer        {found['rises']:,}; cheaper {found['falls']:,}; the ten largest of each:")
         if len(table):
             out.print(table)
-        tell_gaps(opened, chosen.since, summary.until)
+        opened.tell_gaps(opened.period(found["since"], found["until"]))
         if output is not None:
-            _write(output, weekly_page(summary))
+            page = opened.api.file("price-records", "week", "page", name=output.name, account=account, of=day)
+            _write(output, page.content)
             out.print(f"Written: {output}")
 
 
@@ -120,41 +101,40 @@ def margin(
 
     The margin is SAT's partner fee on succeeded orders. What your customers pay you is not known here.
     """
-    from sat_hook.catalogue.margin import ProductMargin, margin_lines, percent_of
     from sat_hook.store.private_files import private_file
 
     with prices_context(context, account) as opened:
-        start, end = period_of(opened, since, until)
-        totals: dict[str, ProductMargin] = {}
-        lines = margin_lines(opened.history.margins(opened.account, start, end), totals)
+        period = opened.period(since, until)
+        lines = opened.api.file(
+            "price-records", "margins", "orders", name="margin.csv", **period.query
+        ).content
         if output is None:
-            for line in lines:
-                typer.echo(line, nl=False)
+            sys.stdout.buffer.write(lines)
+            sys.stdout.buffer.flush()
             return
         try:
             with private_file(output) as file:
-                file.write(BOM_UTF8)
-                file.writelines(line.encode() for line in lines)
+                file.write(BOM_UTF8 + lines)
         except OSError as error:
             raise _not_written(output, error) from None
         table = MARGINS.table()
-        for total in sorted(totals.values(), key=lambda one: one.product_code):
+        for total in opened.api.read("price-records", "margins", **period.query)["items"]:
             table.add(
-                total.product_code,
-                f"{total.orders:,}",
-                rupiah(total.sales_price_rupiah),
-                rupiah(total.margin_rupiah),
-                percent_of(total.margin_rupiah, total.sales_price_rupiah),
-                count_text(total.without_fee),
-                count_text(total.above_listed),
+                total["product_code"],
+                f"{total['orders']:,}",
+                rupiah(total["sales_price_rupiah"]),
+                rupiah(total["margin_rupiah"]),
+                total["margin_percent"],
+                count_text(total["without_fee"]),
+                count_text(total["above_listed"]),
             )
         opened.out.print(table)
         opened.out.print(f"Written: {output}")
 
 
-def _write(file: Path, text: str) -> None:
+def _write(file: Path, content: bytes) -> None:
     try:
-        file.write_text(text, "utf-8")
+        file.write_bytes(content)
     except OSError as error:
         raise _not_written(file, error) from None
 

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sat_hook.cli import price_reports
-from sat_hook.cli.context import console, database_of, settings_of
+from sat_hook.cli.context import console
 from sat_hook.cli.dag_runs import AskedRun, ask_for_run
 from sat_hook.cli.formatting import Columns, Rows, plain
 from sat_hook.cli.price_history import (
     Account,
     Code,
+    Period,
     PricesContext,
     Since,
     Until,
     at_text,
     count_text,
-    period_of,
-    periods_of,
     prices_context,
+    read_as,
     rupiah,
     safe,
-    tell_gaps,
 )
 from sat_hook.cli.time_options import moment_from
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sat_hook.domain.prices import PricePeriod, RecordedChange
+    from sat_hook.domain.prices import PricePeriod
 
 app = typer.Typer(help="What SAT lists, since when, and what changed.", no_args_is_help=True)
 
@@ -55,16 +53,16 @@ def show(
     account: Account = None,
 ) -> None:
     """Show a product as it was listed at a time, and its earlier and later prices."""
-    from sat_hook.domain.prices import percent_text
+    from sat_hook.domain.prices import PricePeriod, percent_text
 
     with prices_context(context, account) as opened:
         moment = moment_from(at, opened.now, "--at")
-        periods = periods_of(opened, code)
+        found, out = opened.read("products", code, "prices"), opened.out
+        periods = read_as(list[PricePeriod], found["items"])
         current = next(
             (p for p in periods if p.since <= moment and (p.until is None or moment < p.until)), None
         )
-        out = opened.out
-        out.print(f"[bold]{safe(code)}[/]  account {safe(opened.account)}, at {at_text(moment)} WIB")
+        out.print(f"[bold]{safe(code)}[/]  account {safe(found['account'])}, at {at_text(moment)} WIB")
         if current is None:
             out.print(f"[yellow]not listed[/]: {_when_not(periods, moment)}")
         else:
@@ -102,18 +100,14 @@ def changes(
 ) -> None:
     """List changes: prices, names, statuses, and new and removed products."""
     with prices_context(context, account) as opened:
-        start, end = period_of(opened, since, until)
-        found = [
-            recorded
-            for recorded in opened.history.changes(opened.account, start, end)
-            if fnmatchcase(recorded.change.code, product)
-            and (jump_percent is None or recorded.change.is_jump(jump_percent))
-        ]
+        period = opened.period(since, until)
+        which = {"product": product, "jump_percent": None if jump_percent is None else str(jump_percent)}
+        found = list(opened.api.every("price-records", "changes", **period.query, **which))
         if found:
             opened.out.print(_changes_table(found))
         words = "1 change" if len(found) == 1 else f"{len(found):,} changes"
-        opened.out.print(f"{words} from {at_text(start)} to {at_text(end)} WIB")
-        tell_gaps(opened, start, end)
+        opened.out.print(f"{words} from {at_text(period.since)} to {at_text(period.until)} WIB")
+        opened.tell_gaps(period)
 
 
 @app.command("attempts")
@@ -126,24 +120,22 @@ def attempts(
     """
     from rich.text import Text
 
-    from sat_hook.domain.prices import SnapshotOutcome
-
     with prices_context(context, account) as opened:
-        start, end = period_of(opened, since, until)
+        period = opened.period(since, until)
         table = ATTEMPTS.table()
-        for attempt in opened.history.snapshots(opened.account, start, end):
-            colour = "green" if attempt.outcome is SnapshotOutcome.COMPLETE else "red"
+        for attempt in opened.api.every("price-records", "attempts", **period.query):
+            colour = "green" if attempt["outcome"] == "complete" else "red"
             table.add(
-                at_text(attempt.asked_at),
-                Text(attempt.outcome.value, colour),
-                count_text(attempt.listed),
-                count_text(attempt.changes),
-                count_text(attempt.unconfirmed or None),
-                attempt.actor,
-                attempt.reason or "",
+                at_text(attempt["asked_at"]),
+                Text(attempt["outcome"], colour),
+                count_text(attempt["listed"]),
+                count_text(attempt["changes"]),
+                count_text(attempt["unconfirmed"] or None),
+                attempt["actor"],
+                attempt["reason"] or "",
             )
         opened.out.print(table)
-        if tell_gaps(opened, start, end):
+        if opened.tell_gaps(period):
             raise typer.Exit(FOUND_TROUBLE)
 
 
@@ -172,33 +164,33 @@ def snapshot(
     run = ask_for_run(context, out, DAG_ID, conf, wait=wait, timeout=timeout)
     if run.state is None:
         return
-    _tell_run(context, out, run)
+    with prices_context(context, None) as opened:
+        _tell_run(opened, run)
     if run.state != "success":
         raise typer.Exit(FOUND_TROUBLE)
 
 
-def _tell_run(context: typer.Context, out: Console, run: AskedRun) -> None:
+def _tell_run(opened: PricesContext, run: AskedRun) -> None:
     """Print the outcome of a run's attempts, account by account."""
-    from sat_hook.store.prices import PriceHistory
-
-    # The clocks of two machines may differ.
-    start, end = run.asked_at - timedelta(hours=1), run.asked_at + timedelta(days=1)
-    with database_of(settings_of(context)) as database:
-        history = PriceHistory(database)
-        for account in history.accounts():
-            mine = [a for a in history.snapshots(account, start, end) if f" run {run.run_id} try " in a.cause]
-            for attempt in reversed(mine):
-                reason = f": {safe(attempt.reason)}" if attempt.reason else ""
-                out.print(
-                    f"{at_text(attempt.asked_at)} WIB  {safe(account)}  {attempt.outcome.value}"
-                    f"  {count_text(attempt.listed)} products{reason}"
-                )
-            numbers = {attempt.snapshot_id for attempt in mine}
-            found = [c for c in history.changes(account, start, end) if c.snapshot_id in numbers]
-            if found:
-                out.print(_changes_table(found))
-            elif mine:
-                out.print("Nothing has changed")
+    out = opened.out
+    for account in opened.api.every("price-records", "accounts"):
+        # The clocks of two machines may differ.
+        period = Period(run.asked_at - timedelta(hours=1), run.asked_at + timedelta(days=1), str(account))
+        attempts = opened.api.every("price-records", "attempts", **period.query)
+        mine = [attempt for attempt in attempts if f" run {run.run_id} try " in attempt["cause"]]
+        for attempt in reversed(mine):
+            reason = f": {safe(attempt['reason'])}" if attempt["reason"] else ""
+            out.print(
+                f"{at_text(attempt['asked_at'])} WIB  {safe(account)}  {attempt['outcome']}"
+                f"  {count_text(attempt['listed'])} products{reason}"
+            )
+        numbers = {attempt["snapshot_id"] for attempt in mine}
+        changes = opened.api.every("price-records", "changes", **period.query) if mine else ()
+        found = [change for change in changes if change["snapshot_id"] in numbers]
+        if found:
+            out.print(_changes_table(found))
+        elif mine:
+            out.print("Nothing has changed")
 
 
 def _tell(out: Console, period: PricePeriod) -> None:
@@ -231,45 +223,51 @@ def _tell_freshness(opened: PricesContext, moment: datetime) -> None:
     from sat_hook.domain.business_day import span_text
     from sat_hook.domain.prices import GAP_HOURS
 
-    just_after = moment + timedelta(microseconds=1)  # a list of this very moment counts
-    lists = opened.history.complete_moments(opened.account, just_after, just_after)
-    if not lists:
+    lists = opened.api.read("price-records", "lists", **Period(moment, moment, opened.account).query)
+    if lists["last_list_at"] is None:
         opened.out.print("[yellow]no price list is known of that time[/]")
         return
-    age = moment - lists[-1]
-    words = f"known by   the list of {at_text(lists[-1])} WIB, {span_text(age)} before"
+    last = datetime.fromisoformat(lists["last_list_at"])
+    age = moment - last
+    words = f"known by   the list of {at_text(last)} WIB, {span_text(age)} before"
     opened.out.print(f"[yellow]{words}[/]" if age > timedelta(hours=GAP_HOURS) else words)
 
 
-def _changes_table(found: list[RecordedChange]) -> Rows:
+def _changes_table(found: Iterable[Mapping[str, Any]]) -> Rows:
     table = CHANGES.table()
-    for recorded in found:
-        for row in _change_rows(recorded):
-            table.add(at_text(recorded.seen_at), recorded.change.code, *row)
+    for change in found:
+        code = (change["after"] or change["before"])["code"]
+        for row in _change_rows(change):
+            table.add(at_text(change["seen_at"]), code, *row)
     return table
 
 
-def _change_rows(recorded: RecordedChange) -> Iterator[tuple[str, ...]]:
+def _change_rows(found: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """Return a line for each changed attribute, and one for each new or removed product."""
-    from sat_hook.domain.prices import ChangeKind, percent_text
+    from sat_hook.domain.prices import ChangeKind, ProductChange, percent_text
 
-    change = recorded.change
-    if change.after is None or change.before is None:
-        texts = ["" if p is None else rupiah(p.price_rupiah) for p in (change.before, change.after)]
+    change = read_as(ProductChange, found)
+    before, after = change.before, change.after
+    if after is None or before is None:
+        texts = ["" if product is None else rupiah(product.price_rupiah) for product in (before, after)]
         yield change.kind.value, *texts, ""
         return
     if change.kind is ChangeKind.RETURNED and not change.attributes:
-        yield change.kind.value, "", rupiah(change.after.price_rupiah), ""
+        yield change.kind.value, "", rupiah(after.price_rupiah), ""
     for name in change.attributes:
         words = name.removesuffix("_rupiah").replace("_", " ")
         title = words if change.kind is ChangeKind.CHANGED else f"{change.kind.value}: {words}"
         if name == "price_rupiah":
-            before, after = change.before.price_rupiah, change.after.price_rupiah
-            yield title, rupiah(before), rupiah(after), percent_text(before, after)
+            yield (
+                title,
+                rupiah(before.price_rupiah),
+                rupiah(after.price_rupiah),
+                percent_text(before.price_rupiah, after.price_rupiah),
+            )
         elif name == "status":
-            yield title, change.before.status_text, change.after.status_text, ""
+            yield title, before.status_text, after.status_text, ""
         else:
-            yield title, plain(getattr(change.before, name)), plain(getattr(change.after, name)), ""
+            yield title, plain(getattr(before, name)), plain(getattr(after, name)), ""
 
 
 app.command("chart")(price_reports.chart)

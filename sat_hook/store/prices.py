@@ -159,10 +159,10 @@ class PriceHistory:
         return [account for (account,) in run(self._database, self._prices.accounts)]
 
     def snapshots(
-        self, account: str, since: datetime, until: datetime, limit: int = 10_000
+        self, account: str, since: datetime, until: datetime, limit: int = 10_000, *, before_id: int = 0
     ) -> list[PriceSnapshot]:
-        """The attempts in [since, until), newest first."""
-        chosen = {"account": account, "since": since, "until": until, "limit": limit}
+        """The attempts in [since, until), newest first; at ``until`` those before an attempt, too."""
+        chosen = {"account": account, "since": since, "until": until, "limit": limit, "before_id": before_id}
         rows = run(self._database, self._prices.snapshots_between, **chosen)
         return [_snapshot_from(account, row) for row in rows]
 
@@ -188,11 +188,22 @@ class PriceHistory:
         return [code for (code,) in run(self._database, self._prices.similar_codes, **chosen)]
 
     def changes(
-        self, account: str, since: datetime, until: datetime, limit: int = 1_000_000
+        self,
+        account: str,
+        since: datetime,
+        until: datetime,
+        limit: int = 1_000_000,
+        *,
+        after: tuple[int, str] = (0, ""),
     ) -> list[RecordedChange]:
-        """The changes in [since, until), oldest first."""
+        """The changes in [since, until), oldest first.
+
+        :param after: of the moment ``since``, the snapshot and product of the change before the first one.
+        """
         chosen = {"account": account, "since": since, "until": until, "limit": limit}
-        return [_change_from(row) for row in run(self._database, self._prices.changes_between, **chosen)]
+        place = {"after_id": after[0], "after_code": after[1]}
+        rows = run(self._database, self._prices.changes_between, **chosen, **place)
+        return [_change_from(row) for row in rows]
 
     def listed_at(self, account: str, moment: datetime) -> dict[str, ListedProduct]:
         """The whole price list of a moment, by code."""

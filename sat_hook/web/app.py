@@ -18,6 +18,7 @@ from sat_hook.web.api import (
     drafts,
     exports,
     orders,
+    price_records,
     products,
     settlements,
     top_ups,
@@ -76,6 +77,7 @@ def create_app(host: Host) -> FastAPI:
         closed_days.router,
         settlements.router,
         exports.router,
+        price_records.router,
         products.router,
     ):
         app.include_router(router, prefix="/v1")

@@ -26,6 +26,7 @@ from sat_hook.application.listings import Listings
 from sat_hook.application.order_exports import OrderExports
 from sat_hook.application.pay_again import PayAgain
 from sat_hook.application.person import Person
+from sat_hook.application.price_records import PriceRecords
 from sat_hook.application.rule_book import RuleBook
 from sat_hook.application.runs import Runs
 from sat_hook.application.status_rechecks import StatusRechecks
@@ -129,6 +130,10 @@ async def _pay_again(host: _Host) -> PayAgain:
     return PayAgain(host)
 
 
+async def _price_records(host: _Host) -> PriceRecords:
+    return PriceRecords(host)
+
+
 async def _rule_book(host: _Host) -> RuleBook:
     return RuleBook(host)
 
@@ -158,6 +163,7 @@ HoldersDep = Annotated[RightHolders, Depends(_holders)]
 ListingsDep = Annotated[Listings, Depends(_listings)]
 OrderExportsDep = Annotated[OrderExports, Depends(_order_exports)]
 PayAgainDep = Annotated[PayAgain, Depends(_pay_again)]
+PriceRecordsDep = Annotated[PriceRecords, Depends(_price_records)]
 RuleBookDep = Annotated[RuleBook, Depends(_rule_book)]
 RunsDep = Annotated[Runs, Depends(_runs)]
 StatusRechecksDep = Annotated[StatusRechecks, Depends(_status_rechecks)]

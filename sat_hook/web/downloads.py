@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
@@ -41,6 +41,16 @@ def parts_of(file: IO[bytes]) -> Iterator[bytes]:
     with file:
         while part := file.read(_BYTES_PER_PART):
             yield part
+
+
+def written(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield parts in chunks once all of them are there: a slow client keeps no database connection."""
+    with ExitStack() as on_error:
+        file = on_error.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES))
+        file.writelines(parts)
+        file.seek(0)
+        on_error.pop_all()
+        return parts_of(file)
 
 
 def archive_of(spool: SpoolReader, report: KeptReport) -> Iterator[bytes]:

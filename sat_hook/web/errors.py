@@ -20,8 +20,10 @@ from sat_hook.application.errors import (
     OwnBatchError,
     UploadNotFoundError,
 )
+from sat_hook.application.installation import AccountUnclearError
 from sat_hook.application.listings import ListingRefusedError
 from sat_hook.application.person import RightMissingError
+from sat_hook.application.price_records import ProductNotListedError
 from sat_hook.application.rights import RightsFileError
 from sat_hook.application.runs import RunsError
 from sat_hook.audit.exports import ExportNotFoundError
@@ -44,6 +46,8 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     StoreRefusedError: Problem(422, "value_refused"),
     UnsettledPositionError: Problem(422, "position_not_settled"),
     DayNotClosedError: Problem(404, "day_not_closed"),
+    AccountUnclearError: Problem(422, "account_unclear"),
+    ProductNotListedError: Problem(404, "product_not_listed"),
     CursorError: Problem(422, "cursor_invalid"),
     ListingRefusedError: Problem(422, "list_refused"),
     FileRefusedError: Problem(422, "file_refused"),

@@ -81,13 +81,13 @@ ORDER BY md5(product_id::text);
 -- Accounts whose prices were ever asked for.
 SELECT DISTINCT account FROM sat.price_snapshots ORDER BY account;
 
--- name: snapshots_between(account, since, until, limit)
--- Attempts of a period, the newest first.
+-- name: snapshots_between(account, since, until, before_id, limit)
+-- Attempts of a period, the newest first. With before_id, those before that attempt of the moment until, too.
 SELECT
     snapshot_id, outcome, reason, asked_at, ended_at, listed, missing, unconfirmed, contradictory, changes,
     response_digest, state_digest, missing_limit_percent, actor, cause
 FROM sat.price_snapshots
-WHERE account = :account AND asked_at >= :since AND asked_at < :until
+WHERE account = :account AND asked_at >= :since AND (asked_at, snapshot_id) < (:until, :before_id)
 ORDER BY asked_at DESC, snapshot_id DESC
 LIMIT :limit;
 
@@ -134,8 +134,9 @@ WHERE account = :account
 ORDER BY product_code
 LIMIT :limit;
 
--- name: changes_between(account, since, until, limit)
+-- name: changes_between(account, since, after_id, after_code, until, limit)
 -- What changed in a period, the oldest first: the product before (as it was listed last) and after.
+-- Begins after the change of product after_code in list after_id of the moment since; 0 for its first one.
 SELECT
     s.snapshot_id, s.asked_at, p.product_code, c.kind,
     b.name, b.price_rupiah, b.is_inquiry, b.status, b.operator_name, b.category_name,
@@ -150,7 +151,10 @@ LEFT JOIN LATERAL (
     ORDER BY lower(h.valid) DESC
     LIMIT 1
 ) AS b ON c.kind <> 'appeared'
-WHERE s.account = :account AND s.asked_at >= :since AND s.asked_at < :until
+WHERE
+    s.account = :account
+    AND s.asked_at < :until
+    AND (s.asked_at, s.snapshot_id, p.product_code) > (:since, :after_id, :after_code)
 ORDER BY s.asked_at, s.snapshot_id, p.product_code
 LIMIT :limit;
 

@@ -161,6 +161,9 @@ def test_the_command_alone_runs_on_a_laptop(tmp_path: Path) -> None:
             (("batch", "results", BATCH_ID, "--output", "results.csv"), ""),
             (("alerts",), "nothing"),
             (("rechecks",), "nothing was due"),
+            (("prices", "show", "5k"), "Rp5,100"),
+            (("prices", "changes", "--since", "7d"), "+2.0 %"),
+            (("prices", "week"), "Week 2026-W45"),
             (("reconcile", "list"), "certified by user:carl"),
             (("reconcile", "breaks"), "0 breaks, as of 2026-11-02"),
         ):
@@ -176,6 +179,33 @@ def test_the_command_alone_runs_on_a_laptop(tmp_path: Path) -> None:
 
 
 NOTHING = {"items": [], "next": None}
+PRODUCT = {
+    "code": "5k",
+    "name": "Pulsa 5,000",
+    "price_rupiah": 5_100,
+    "is_inquiry": False,
+    "status": 1,
+    "operator_name": "XL",
+    "category_name": "Pulsa",
+}
+LISTING = {"product": PRODUCT, "snapshot_id": 7, "since": "2026-11-02T03:00:00Z", "until": None}
+CHANGE = {
+    "snapshot_id": 7,
+    "seen_at": "2026-11-02T03:00:00Z",
+    "kind": "changed",
+    "before": {**PRODUCT, "price_rupiah": 5_000},
+    "after": PRODUCT,
+}
+WEEK = {
+    "account": "demo",
+    "week": "2026-W45",
+    "since": "2026-11-01T17:00:00Z",
+    "until": "2026-11-08T17:00:00Z",
+    "attempts": {"complete": 160},
+    **dict.fromkeys(("listed_before", "listed_after", "appeared", "returned", "disappeared"), 0),
+    **dict.fromkeys(("statuses", "rises", "falls"), 0),
+    "largest": [],
+}
 CLOSED = {
     "account": "demo",
     "day": "2026-11-02",
@@ -192,6 +222,10 @@ READS = {
     "/orders/named": NOTHING,
     "/alerts": NOTHING,
     "/rechecks": NOTHING,
+    "/products/5k/prices": {"items": [LISTING], "next": None, "account": "demo"},
+    "/price-records/lists": {"account": "demo", "last_list_at": None, "gaps": []},
+    "/price-records/changes": {"items": [CHANGE], "next": None},
+    "/price-records/week": WEEK,
     "/account-standings": {"items": [{"account": "demo"}], "next": None},
     "/books/demo/closes": {"items": [CLOSED], "next": None},
     "/books/demo/closes/2026-11-02/breaks": NOTHING,

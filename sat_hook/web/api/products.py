@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter
 
 from sat_hook.application.listings import USUAL_PAGE
 from sat_hook.application.rights import Right
@@ -32,6 +31,7 @@ class Price(Document):
     """A product as it was listed in a period; ``until`` is null while it still is."""
 
     product: Listing
+    snapshot_id: int
     since: datetime
     until: datetime | None
 
@@ -57,14 +57,3 @@ def list_products(
     """List products as they were listed last, by a part of their code, name or operator."""
     found = listings.products(person, text=text, account=account, cursor=cursor, limit=limit)
     return Page[Product].model_validate(found)
-
-
-@router.get("/products/{code}/prices", **route(Right.VIEW))
-def list_prices(
-    code: Annotated[str, Path(max_length=200)],
-    person: CurrentPerson,
-    listings: ListingsDep,
-    account: Annotated[str, Query(max_length=200)],
-) -> Page[Price]:
-    """List every listing of one product of an account, the oldest first."""
-    return Page[Price](items=tuple(map(Price.model_validate, listings.prices(account, code, person))))

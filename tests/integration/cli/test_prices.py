@@ -22,6 +22,7 @@ from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
+from tests.integration.conftest import Api
 from tests.orders import BY_TEST, T0, received, stream_of
 from tests.price_lists import product
 from tests.price_shop import HOUR, LIST, Shop
@@ -58,12 +59,16 @@ def shop(database: ApplicationDatabase) -> Iterator[Shop]:
 
 @pytest.fixture
 def sat(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    shop: Shop,
+    serve_api: Api,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> Run:
-    """The command ``sat prices`` as a reader."""
+    """The command ``sat prices`` as a person who may do everything."""
     monkeypatch.chdir(tmp_path)
-    run = runner(monkeypatch, capsys)
-    return lambda *words: run("prices", *words, env={"SAT_DB_DSN": shop.database.reader_dsn})
+    run, env = runner(monkeypatch, capsys), serve_api(shop.database)
+    return lambda *words: run("prices", *words, env=env)
 
 
 def test_a_product_is_shown_as_it_is(sat: Run) -> None:
@@ -125,10 +130,13 @@ def test_mistakes_are_one_line(sat: Run) -> None:
 
 
 def test_an_empty_history_is_said(
-    database: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    database: ApplicationDatabase,
+    serve_api: Api,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """With the command that fills it."""
-    ran = runner(monkeypatch, capsys)("prices", "attempts", env={"SAT_DB_DSN": database.reader_dsn})
+    ran = runner(monkeypatch, capsys)("prices", "attempts", env=serve_api(database))
     assert ran.code == 2
     assert "sat prices snapshot" in ran.err
 

@@ -43,6 +43,7 @@ OPERATIONS = [
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 ]
+PERIOD = "since=2026-11-01T00:00:00Z&until=2026-11-02T00:00:00Z"
 WORDS = ("release", "pause", "explain", "prepare")
 
 
@@ -213,7 +214,7 @@ def requests_of(path: str, method: str) -> list[tuple[str, dict[str, Any]]]:
     for word in WORDS if re.search(r"\{(decision|change|signature)\}", path) else ("",):
         made = re.sub(r"\{(\w+)\}", lambda part, word=word: PARTS.get(part[1], word or "code"), path)
         more: dict[str, Any] = {"json": ANY_BODY} if method == "POST" else {}
-        found.append((f"{made}?account=sat_default&reference=order-1&month=2026-11", more))
+        found.append((f"{made}?account=sat_default&reference=order-1&month=2026-11&{PERIOD}", more))
     return found
 
 

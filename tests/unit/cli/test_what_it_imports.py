@@ -12,10 +12,6 @@ import sat_hook.cli
 FOLDER = Path(sat_hook.cli.__file__).parent
 PROJECT = FOLDER.parents[1] / "packaging" / "sat-command" / "pyproject.toml"
 ALONE = {
-    "accounts": "for sat prices",
-    "price_history": "sat prices",
-    "price_reports": "sat prices",
-    "prices": "sat prices",
     "audit_keys": "the keys that judge a log",
     "commands": "the DAGs' folder",
     "context": "opens the database for those below",
@@ -64,4 +60,4 @@ def test_only_those_that_judge_it_open_the_database() -> None:
     openers = {path.stem for path in FOLDER.glob("*.py") if "database_of(" in path.read_text("utf-8")} - {
         "context"
     }
-    assert openers == {"database", "log", "replay", "evidence", "prices", "price_history"}
+    assert openers == {"database", "log", "replay", "evidence"}

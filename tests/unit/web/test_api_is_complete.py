@@ -13,6 +13,7 @@ OTHERWISE = {
     "BatchStartsDep.last_run": "GET /v1/batches/{batch_id} has its runs",
     "ListingsDep.batches_of": "GET /v1/batches/{batch_id}",
     "TopUpsDep.accounts": "GET /v1/account-standings lists them",
+    "ListingsDep.prices": "GET /v1/products/{code}/prices",
     "ListingsDep.deposit": "GET /v1/deposits has those of all accounts",
     "BreaksDep.accounts": "GET /v1/account-standings lists them",
     "BreaksDep.assignees": "GET /v1/breaks has the assignee of each break",

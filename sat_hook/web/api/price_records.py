@@ -1,0 +1,263 @@
+"""Routes of the records of prices: listings, changes, missing lists, a week, margins."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi.responses import StreamingResponse
+
+from sat_hook.application.listings import USUAL_PAGE, ListingRefusedError
+from sat_hook.application.price_records import ChartFormat, Period
+from sat_hook.application.rights import Right
+from sat_hook.catalogue.weekly import Move
+from sat_hook.domain.prices import ChangeKind, RecordedChange, SnapshotOutcome
+from sat_hook.web.api.documented import route
+from sat_hook.web.api.models import Cursor, Document, Limit, Page
+from sat_hook.web.api.products import Listing, Price
+from sat_hook.web.dependencies import AccountQuery, CurrentPerson, DayQuery, Moment, PriceRecordsDep
+from sat_hook.web.downloads import as_download, written
+
+LARGEST_MOVES = 10
+
+router = APIRouter(tags=["prices"])
+
+
+class ProductPrices(Page[Price]):
+    """Every listing of a product of an account."""
+
+    account: str
+
+
+class Gap(Document):
+    """A time for which no price list is known."""
+
+    since: datetime
+    until: datetime
+
+
+class PriceLists(Document):
+    """Which price lists are known. ``last_list_at``: the last one up to the end of the period."""
+
+    account: str
+    last_list_at: datetime | None
+    gaps: tuple[Gap, ...]
+
+
+class PriceAttempt(Document):
+    """An attempt to read the price list. ``reason`` is why it changes nothing; numbers are null then."""
+
+    account: str
+    snapshot_id: int
+    outcome: SnapshotOutcome
+    asked_at: datetime
+    ended_at: datetime
+    reason: str | None
+    listed: int | None
+    missing: int | None
+    unconfirmed: int | None
+    contradictory: int | None
+    changes: int | None
+    actor: str
+    cause: str
+
+
+class RecordedPriceChange(Document):
+    """A product's change. ``before`` is null for a new product, ``after`` for one that is gone."""
+
+    snapshot_id: int
+    seen_at: datetime
+    kind: ChangeKind
+    before: Listing | None
+    after: Listing | None
+
+
+class PriceMove(Document):
+    """A product's price at the beginning and the end of a week."""
+
+    product_code: str
+    name: str
+    before_rupiah: int
+    after_rupiah: int
+
+
+class PriceWeek(Document):
+    """A week of prices in figures. ``largest``: the largest rises, then the largest falls, by percentage."""
+
+    account: str
+    week: str
+    since: datetime
+    until: datetime
+    attempts: dict[SnapshotOutcome, int]
+    listed_before: int
+    listed_after: int
+    appeared: int
+    returned: int
+    disappeared: int
+    statuses: int
+    rises: int
+    falls: int
+    largest: tuple[PriceMove, ...]
+
+
+class Margin(Document):
+    """A product's succeeded orders. ``without_fee``: their margin is unknown."""
+
+    product_code: str
+    orders: int
+    sales_price_rupiah: int
+    margin_rupiah: int
+    margin_percent: str
+    without_fee: int
+    above_listed: int
+
+
+def _period(
+    since: Annotated[Moment, Query()], until: Annotated[Moment, Query()], account: AccountQuery = None
+) -> Period:
+    """The period in the query.
+
+    :raises ListingRefusedError: it ends before it begins.
+    """
+    if until < since:
+        raise ListingRefusedError("until: found a time before since; expected a later one")
+    return Period(account, since, until)
+
+
+_Period = Annotated[Period, Depends(_period)]
+
+
+@router.get("/products/{code}/prices", **route(Right.VIEW))
+def list_prices(
+    code: Annotated[str, Path(max_length=200)],
+    person: CurrentPerson,
+    records: PriceRecordsDep,
+    account: AccountQuery = None,
+) -> ProductPrices:
+    """List every listing of one product of an account, the oldest first."""
+    found = records.listings(account, code, person)
+    return ProductPrices(account=found.account, items=tuple(map(Price.model_validate, found.periods)))
+
+
+@router.get("/price-records/accounts", **route(Right.VIEW))
+def list_accounts(person: CurrentPerson, records: PriceRecordsDep) -> Page[str]:
+    """List the accounts whose prices were ever asked for."""
+    return Page[str](items=records.accounts(person))
+
+
+@router.get("/price-records/lists", **route(Right.VIEW))
+def show_lists(person: CurrentPerson, records: PriceRecordsDep, period: _Period) -> PriceLists:
+    """Return when the last price list came, and for which times of a period no list is known."""
+    found = records.lists(period, person)
+    gaps = tuple(Gap(since=since, until=until) for since, until in found.gaps)
+    return PriceLists(account=found.account, last_list_at=found.last_list_at, gaps=gaps)
+
+
+@router.get("/price-records/attempts", **route(Right.VIEW))
+def list_attempts(
+    person: CurrentPerson,
+    records: PriceRecordsDep,
+    period: _Period,
+    cursor: Cursor = None,
+    limit: Limit = USUAL_PAGE,
+) -> Page[PriceAttempt]:
+    """List the attempts to read the price list, the newest first."""
+    return Page[PriceAttempt].model_validate(records.attempts(period, person, cursor=cursor, limit=limit))
+
+
+@router.get("/price-records/changes", **route(Right.VIEW))
+def list_changes(
+    person: CurrentPerson,
+    records: PriceRecordsDep,
+    period: _Period,
+    product: Annotated[str, Query(max_length=200, description="a pattern of codes, like `*-xl`")] = "*",
+    jump_percent: Annotated[
+        int | None, Query(ge=1, le=10**6, description="only prices that moved by at least that much at once")
+    ] = None,
+    cursor: Cursor = None,
+    limit: Limit = USUAL_PAGE,
+) -> Page[RecordedPriceChange]:
+    """List changes of prices, names and statuses, and new and removed products, the oldest first."""
+    found = records.changes(
+        period, person, product=product, jump_percent=jump_percent, cursor=cursor, limit=limit
+    )
+    return Page[RecordedPriceChange](items=tuple(map(_change, found.items)), next=found.next)
+
+
+@router.get("/products/{code}/chart", **route(Right.VIEW, files=" ".join(f.media_type for f in ChartFormat)))
+def draw_prices(
+    code: Annotated[str, Path(max_length=200)],
+    person: CurrentPerson,
+    records: PriceRecordsDep,
+    period: _Period,
+    file_format: Annotated[ChartFormat, Query(alias="format")] = ChartFormat.SVG,
+) -> Response:
+    """Draw a product's price over time, as a file without other files."""
+    drawn = records.chart(period, code, file_format, person)
+    headers = as_download(f"records.{file_format.value}")
+    return Response(drawn, headers=headers, media_type=file_format.media_type)
+
+
+@router.get("/price-records/week", **route(Right.VIEW))
+def show_week(
+    person: CurrentPerson, records: PriceRecordsDep, account: AccountQuery = None, of: DayQuery = None
+) -> PriceWeek:
+    """Summarise the week (Monday to Sunday, WIB) of a day; by default the last week that is over."""
+    found = records.week(account, of, person)
+    return PriceWeek(
+        account=found.account,
+        week=found.week.name,
+        since=found.week.since,
+        until=found.until,
+        attempts=dict(found.attempts),
+        listed_before=found.listed_before,
+        listed_after=found.listed_after,
+        appeared=len(found.appeared),
+        returned=len(found.returned),
+        disappeared=len(found.disappeared),
+        statuses=len(found.statuses),
+        rises=len(found.rises),
+        falls=len(found.falls),
+        largest=tuple(map(_move, (*found.rises[:LARGEST_MOVES], *found.falls[:LARGEST_MOVES]))),
+    )
+
+
+@router.get("/price-records/week/page", **route(Right.VIEW, files="text/html"))
+def week_page(
+    person: CurrentPerson, records: PriceRecordsDep, account: AccountQuery = None, of: DayQuery = None
+) -> Response:
+    """Return a week as a page without other files."""
+    page = records.week_page(account, of, person)
+    return Response(page, headers=as_download("week.html"), media_type="text/html")
+
+
+@router.get("/price-records/margins", **route(Right.FINANCE))
+def list_margins(person: CurrentPerson, records: PriceRecordsDep, period: _Period) -> Page[Margin]:
+    """List by product what the succeeded orders that were sent in a period cost and earned."""
+    return Page[Margin](items=tuple(map(Margin.model_validate, records.margins(period, person))))
+
+
+@router.get("/price-records/margins/orders", **route(Right.FINANCE, files="text/csv"))
+def margin_file(person: CurrentPerson, records: PriceRecordsDep, period: _Period) -> StreamingResponse:
+    """Return the orders that were sent in a period, with the price listed then, their cost and margin."""
+    lines = written(line.encode("utf-8") for line in records.margin_file(period, person))
+    return StreamingResponse(lines, headers=as_download("margin.csv"), media_type="text/csv")
+
+
+def _change(recorded: RecordedChange) -> RecordedPriceChange:
+    change = recorded.change
+    return RecordedPriceChange(
+        snapshot_id=recorded.snapshot_id,
+        seen_at=recorded.seen_at,
+        kind=change.kind,
+        before=change.before and Listing.model_validate(change.before),
+        after=change.after and Listing.model_validate(change.after),
+    )
+
+
+def _move(move: Move) -> PriceMove:
+    before, after = move.prices_rupiah
+    return PriceMove(
+        product_code=move.after.code, name=move.after.name, before_rupiah=before, after_rupiah=after
+    )
