@@ -341,7 +341,7 @@ MISTAKES = [
     (["log", "verify"], {}, "setting SAT_DB_DSN"),
     (["log", "verify"], {"SAT_DB_DSN": "very-secret nonsense"}, "expected a postgresql:// URL"),
     (
-        ["alerts"],
+        ["log", "verify"],
         {"SAT_DB_DSN": "postgresql://u:very-secret@127.0.0.1:1/d"},
         "the application database cannot be reached",
     ),
