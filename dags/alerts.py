@@ -17,6 +17,7 @@ from sat_hook.operators.alerts import (
     SATCollectAlertsOperator,
     SATNotifyOperator,
     SATSettleAnnouncedOperator,
+    SATTellUsersOperator,
 )
 from sat_hook.operators.schedules import in_wib
 
@@ -51,4 +52,10 @@ with DAG(
         doc_md="Send what people were not told yet through the configured notifier.",
     )
 
-    collect >> [announced, notify]
+    users = SATTellUsersOperator(
+        task_id="users",
+        trigger_rule="all_done",
+        doc_md="Send each user what the user chose on the page Notifications of the console.",
+    )
+
+    collect >> [announced, notify, users]

@@ -52,6 +52,9 @@ GRANT SELECT, INSERT, UPDATE ON sat.log_cursors, sat.alerts, sat.final_watch TO 
 GRANT SELECT ON sat.log_cursors, sat.alerts, sat.final_watch TO sat_reader;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.settlement_uploads TO sat_writer;
+-- What users want to be told of, and what their channels took.
+GRANT SELECT, INSERT, UPDATE, DELETE ON sat.notification_choices TO sat_writer;
+GRANT SELECT, INSERT ON sat.alert_deliveries TO sat_writer;
 
 -- Requests that may be repeated. Their answers are for nobody else.
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.idempotency_keys TO sat_writer;

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import HTTPException, Request
 
-from sat_hook.application.installation import AccountDirectory, SATConnection
+from sat_hook.application.installation import AccountDirectory, Channel, SATConnection
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import Run, RunState, RunTask
 from sat_hook.application.settings import DeploymentSettings, read_settings
@@ -148,6 +148,11 @@ class FakeHost:
             raise HTTPException(401, "Not authenticated")
         return self.users[name]
 
+    def session_of(self, request: Request) -> str:
+        """None that would be recorded."""
+        del request
+        return ""
+
     def runs(self, request: Request) -> FakeRuns:
         """The same for every user."""
         del request
@@ -175,6 +180,10 @@ class FakeHost:
         """A folder."""
         assert self._folder is not None
         return LocalSpool(self._folder / "spool")
+
+    def channels(self) -> tuple[Channel, ...]:
+        """Mail, and a room for all."""
+        return (Channel("mail", r"[^@\s]+@example\.com"), Channel("slack"))
 
     def results(self) -> LocalSpool:
         """Another folder."""

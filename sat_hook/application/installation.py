@@ -20,6 +20,16 @@ from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import NamedSpool
 
 
+class Channel(NamedTuple):
+    """A way to reach users, which the deployment has set up.
+
+    :param address_pattern: what a user's address looks like there; empty where the channel needs none.
+    """
+
+    name: str
+    address_pattern: str = ""
+
+
 class SATConnection(Protocol):
     """An account's connection to SAT, with blocking calls. It is read when it is first needed."""
 
@@ -82,6 +92,9 @@ class Installation(Protocol):
 
     def submissions(self) -> NamedSpool:
         """The spool of submitted files."""
+
+    def channels(self) -> Sequence[Channel]:
+        """The channels by which users can be told of alerts, by name."""
 
     def results(self) -> NamedSpool:
         """The spool of result files, reports and evidence packs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -58,6 +58,23 @@ TYPES: dict[ActionKind, tuple[str, ...]] = {
 
 TYPES_OF_OTHER_TABLES = tuple(sorted(name for names in TYPES.values() for name in names))
 
+TYPES_OF_TABLES: dict[ActionKind, tuple[str, ...]] = {
+    **TYPES,
+    ActionKind.ACTIONS: tuple(sorted({name for name, _ in registered_events()} - {*TYPES_OF_OTHER_TABLES})),
+}
+"""The types of every table; those of :attr:`ActionKind.ACTIONS` are all others."""
+
+
+ACCESS_TYPES = (
+    "ClientNumberSearched",
+    "ConsoleSignedIn",
+    "ExportHandedOut",
+    "ExportRequested",
+    "GoodsDelivered",
+    "OrdersExported",
+)
+"""Sign-ins to the console, and what personal data or goods left it for a person."""
+
 
 def action_cells(recorded: RecordedEvent, data: str) -> tuple[object, ...]:
     """The cells under :data:`ACTION_COLUMNS`."""
@@ -71,6 +88,11 @@ def action_cells(recorded: RecordedEvent, data: str) -> tuple[object, ...]:
         recorded.type_name,
         data,
     )
+
+
+def same_act(recorded: RecordedEvent) -> Hashable:
+    """A key that is the same for neighbouring events of one act, which may be one for each of many orders."""
+    return recorded.provenance, recorded.type_name, recorded.occurred_at
 
 
 def actions_since(database: Database, since: datetime, user: str | None = None) -> Iterator[RecordedEvent]:

@@ -138,6 +138,16 @@ def publish_checkpoints(
     return published
 
 
+def has_its_root(table: CheckpointTable, text: CheckpointText) -> bool:
+    """Whether the log has exactly the events now that a checkpoint was made over."""
+    tree = MerkleTree()
+    # A forged row may claim any number of events.
+    most = min(text.events, MAXIMUM_EVENTS) + 1
+    for leaf in table.leaves(text.first_position, text.last_position, limit=most, any_time=True):
+        tree.add(leaf_of(*leaf))
+    return (tree.leaves, tree.root) == (text.events, text.root)
+
+
 def stray_checkpoints(database: Database, keys: AuditVerifier, since: datetime) -> list[Checkpoint]:
     """Rows added to the table since then that are not links of the chain: no trusted key signed them."""
     rows = CheckpointTable(database).since(since)

@@ -69,6 +69,11 @@ class AuditVerifier:
             raise MalformedKeyError("no public audit key was given, so no signature could ever be verified")
         self._keys = {_key_id(key): key for key in map(_load_public, public_keys_pem)}
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of the trusted keys."""
+        return tuple(self._keys)
+
     def verify(self, content: bytes, signature: str, key_id: str) -> None:
         """Check a signature.
 

@@ -27,10 +27,15 @@ from sat_hook.audit.checkpoint_verification import (
 from sat_hook.audit.findings import Counted, Finding, FindingKind, Report, report_unplaced
 from sat_hook.audit.price_evidence import verify_prices
 from sat_hook.audit.signed_statuses import StatusChecks
+from sat_hook.commands.aggregates import VERIFICATIONS
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.account import PriceListChanged
+from sat_hook.domain.decision import Record
 from sat_hook.domain.event import UnknownEventError
-from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.domain.event_record import Provenance, RecordedEvent
+from sat_hook.domain.identity import log_id
 from sat_hook.domain.order_events import SignedStatus, StatusMismatched
+from sat_hook.domain.verifications import LogVerified
 from sat_hook.store.database import Database
 from sat_hook.store.evidence import Evidence
 from sat_hook.store.log import Placed, each_stream
@@ -113,6 +118,38 @@ def verify_log(
         None if checks is None else checks.checked,
         {} if checks is None else checks.unchecked,
     )
+
+
+def record_verification(
+    handler: CommandHandler,
+    verified: Verification,
+    trust: Trust,
+    began_at: datetime,
+    provenance: Provenance,
+    *,
+    is_everything: bool,
+) -> None:
+    """Record in the log what was verified and what was found.
+
+    :raises StoreUnavailableError: the database gave up.
+    """
+    chain = verified.chain
+    event = LogVerified(
+        is_everything=is_everything,
+        began_at=began_at,
+        closed_position=verified.closed_position,
+        events=verified.events,
+        streams=verified.streams,
+        first_checkpoint=chain.first_checkpoint,
+        checkpoints=chain.checkpoints,
+        covered_position=chain.covered_position,
+        uncovered_events=chain.uncovered_events,
+        published_checkpoint=verified.published_number,
+        key_ids=() if trust.keys is None else trust.keys.key_ids,
+        statuses_checked=verified.statuses_checked,
+        findings={kind.value: count for kind, count in sorted(verified.counts.items())},
+    )
+    handler.apply_to(VERIFICATIONS, log_id(), Record(event), provenance)
 
 
 @dataclass(slots=True)

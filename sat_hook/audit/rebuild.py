@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from sat_hook.audit.findings import Counted, Finding, FindingKind, Report, report_unplaced
 from sat_hook.domain.account import AccountStanding, fold_account
 from sat_hook.domain.batch import Batch, fold_batch
+from sat_hook.domain.console_users import fold_user
 from sat_hook.domain.event import UnknownEventError
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.export import fold_export
@@ -22,11 +23,12 @@ from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_movements import OrderMovement, PlacedMovement, fold_with_movements
 from sat_hook.domain.order_sums import OrderSums
+from sat_hook.domain.verifications import fold_verifications
 from sat_hook.store.database import Database
 from sat_hook.store.event_store import Document
 from sat_hook.store.log import Placed, each_stream
 from sat_hook.store.postgres import PostgresEventStore
-from sat_hook.store.projections import SUBMISSION_COLUMNS, DerivedTables, Folded, emptied_tables
+from sat_hook.store.projections import KEPT, SUBMISSION_COLUMNS, DerivedTables, Folded, emptied_tables
 
 STREAMS_PER_GROUP = 500
 
@@ -132,6 +134,10 @@ def fold_stream(stream: StreamId, placed: list[Placed], report: Report) -> Folde
                 after = fold_account(stream.key, events)
             case StreamKind.EXPORT:
                 after = fold_export(stream.key, events)
+            case StreamKind.USER:
+                after = fold_user(events)
+            case StreamKind.LOG:
+                after = fold_verifications(events)
     except (UnknownEventError, ValidationError, ValueError) as error:
         # Validation errors quote values, so only our own messages are passed on.
         found = type(error).__name__ if isinstance(error, ValidationError) else str(error)
@@ -161,8 +167,8 @@ def compare_group(
         elif folded.head != version:
             kind, found = FindingKind.HEAD_MISMATCH, f"head {folded.head}"
             report(Finding(kind, name, version, None, found, f"head {version}"))
-        if folded.stream.kind is StreamKind.EXPORT:
-            continue  # exports have no table
+        if folded.stream.kind not in KEPT:
+            continue
         document, expected = kept.get(folded.stream), folded.document
         if document is None:
             report(Finding(FindingKind.PROJECTION_MISSING, name, version, None, "no row", "a row"))

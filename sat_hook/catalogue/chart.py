@@ -7,8 +7,8 @@ same input gives the same text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from markupsafe import Markup
@@ -80,6 +80,36 @@ _STATUS_CLASSES = {1: "s1", 2: "s2", 3: "s3"}
 _STATUS_WORDS = {"s1": "active", "s2": "inactive", "s3": "temporarily inactive", "s0": "unknown status"}
 
 
+@dataclass(frozen=True, slots=True)
+class ChartWords:
+    """The texts of a chart, in the language of its reader.
+
+    :param tick: a day, or a time of a day, below the axis.
+    :param band: what holds between two moments; ``listing`` a price and a status, until now without an end.
+    :param summary: the chart in one sentence, for people who do not see it.
+    :param statuses: by CSS class.
+    :param heading: whether product and time stand in the picture.
+    """
+
+    price: Callable[[int | None], str] = price_text
+    tick: Callable[[datetime, timedelta], str] = lambda at, step: _tick_text(at, step)
+    band: Callable[[str, datetime, datetime], str] = lambda what, start, end: (
+        f"{what} from {moment_text(start)} to {moment_text(end)} WIB ({span_text(end - start)})"
+    )
+    listing: Callable[[str, datetime, datetime | None], str] = lambda what, since, until: (
+        f"{what}: {moment_text(since)} WIB to {'now' if until is None else f'{moment_text(until)} WIB'}"
+    )
+    summary: Callable[[PriceChart], str] = lambda chart: _summary(chart)
+    statuses: Mapping[str, str] = field(default_factory=lambda: _STATUS_WORDS)
+    not_listed: str = "not listed"
+    unknown: str = "no price list is known"
+    zone: str = "times in WIB"
+    heading: bool = True
+
+
+ENGLISH = ChartWords()
+
+
 class TooManyPeriodsError(ValueError):
     """More changes than a chart can show; choose a shorter time."""
 
@@ -112,6 +142,12 @@ class PriceChart:
         """The visible periods."""
         return [p for p in self.periods if p.since < self.until and (p.until or self.until) > self.since]
 
+    @property
+    def prices_rupiah(self) -> list[int]:
+        """The visible prices, each once for as long as it holds."""
+        prices = (period.product.price_rupiah for period in _price_changes(self.shown))
+        return [price for price in prices if price is not None]
+
 
 def svg(chart: PriceChart) -> str:
     """The chart as an SVG file."""
@@ -129,19 +165,25 @@ def page(chart: PriceChart) -> str:
     )
 
 
-def drawing(chart: PriceChart) -> Markup:
-    """The ``svg`` element."""
-    plot = _Plot(chart)
+def drawing(chart: PriceChart, words: ChartWords = ENGLISH) -> Markup:
+    """The ``svg`` element.
+
+    :param words: a page that has them in its own language also has :data:`STYLE` in its own style sheet.
+    """
+    plot = _Plot(chart, words)
     product = chart.periods[-1].product
     title = product.name or product.code
     title = title if len(title) <= _LONGEST_TITLE else title[: _LONGEST_TITLE - 1] + "…"
     time = f"{moment_text(chart.since)} to {moment_text(chart.until)} WIB"
-    parts = [
+    heading = [
         element("style", Markup(STYLE)),  # noqa: S704 - our own constant
-        _HATCHING,
         element("rect", class_="surface", width=WIDTH, height=HEIGHT),
         element("text", title, class_="title", x=_LEFT - 68, y=30),
         element("text", f"{product.code} · account {chart.account} · {time}", x=_LEFT - 68, y=50),
+    ]
+    parts = [
+        *(heading if words.heading else ()),
+        _HATCHING,
         *plot.legend(),
         *plot.bands(),
         *plot.axes(),
@@ -158,15 +200,16 @@ def drawing(chart: PriceChart) -> Markup:
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         width=WIDTH,
         height=HEIGHT,
-        aria_label=_summary(chart),
+        aria_label=words.summary(chart),
     )
 
 
 class _Plot:
     """Places things between the axes."""
 
-    def __init__(self, chart: PriceChart) -> None:
+    def __init__(self, chart: PriceChart, words: ChartWords) -> None:
         self.chart = chart
+        self.words = words
         self.shown = chart.shown
         prices = [p.product.price_rupiah for p in self.shown if p.product.price_rupiah is not None]
         self.ticks = _price_ticks(min(prices, default=0), max(prices, default=0))
@@ -193,22 +236,22 @@ class _Plot:
         for price in self.ticks:
             y = self.y(price)
             yield line("grid", _LEFT, y, right, y)
-            yield element("text", price_text(price), x=_LEFT - 8, y=y + 4, text_anchor="end")
+            yield element("text", self.words.price(price), x=_LEFT - 8, y=y + 4, text_anchor="end")
         yield line("axis", _LEFT, bottom, right, bottom)
-        for moment, words in _time_ticks(self.chart.since, self.chart.until):
+        for moment, words in _time_ticks(self.chart.since, self.chart.until, self.words):
             x = self.x(moment)
             yield line("axis", x, bottom, x, bottom + 5)
             anchor = "middle" if x < right - 36 else "end"
             yield element("text", words, x=x, y=bottom + 20, text_anchor=anchor)
-        yield element("text", "times in WIB", x=right, y=bottom + 40, text_anchor="end")
+        yield element("text", self.words.zone, x=right, y=bottom + 40, text_anchor="end")
 
     def bands(self) -> Iterator[Markup]:
         """When the product was not listed, and when no list is known."""
         for (start, end), kind, words in [
-            *((span, "blind", "no price list is known") for span in (*self.before, *self.gaps)),
-            *((span, "gone", "not listed") for span in self.gone),
+            *((span, "blind", self.words.unknown) for span in (*self.before, *self.gaps)),
+            *((span, "gone", self.words.not_listed) for span in self.gone),
         ]:
-            told = f"{words} from {moment_text(start)} to {moment_text(end)} WIB ({span_text(end - start)})"
+            told = self.words.band(words, start, end)
             yield self._band(kind, start, end, 2.0, told)
 
     def steps(self) -> Iterator[Markup]:
@@ -235,7 +278,7 @@ class _Plot:
         # The first price in the chart.
         if priced and priced[0][0].since <= self.chart.since and priced[0] is not latest:
             first = priced[0][1]
-            yield element("text", price_text(first), class_="mark", x=_LEFT + 5, y=self.y(first) - 8)
+            yield element("text", self.words.price(first), class_="mark", x=_LEFT + 5, y=self.y(first) - 8)
             free_from += _LABEL_WIDTH
         end_x = WIDTH - _RIGHT - (_LABEL_WIDTH if latest is not None else 0)
         for period in changes:
@@ -244,24 +287,24 @@ class _Plot:
             x, y = self.x(period.since), self.y(price)
             yield element("circle", class_="dot", cx=x, cy=y, r=3)
             if free_from <= x <= end_x - 12 and (latest is None or period is not latest[0]):
-                yield element("text", price_text(price), class_="mark", x=x + 4, y=y - 8)
+                yield element("text", self.words.price(price), class_="mark", x=x + 4, y=y - 8)
                 free_from = x + _LABEL_WIDTH
         if latest is not None:
             period, price = latest
             x, y = self.x(period.until or self.chart.until), self.y(price) - 9
-            yield element("text", price_text(price), class_="figure", x=x, y=y, text_anchor="end")
+            yield element("text", self.words.price(price), class_="figure", x=x, y=y, text_anchor="end")
 
     def legend(self) -> Iterator[Markup]:
         """The legend of what the chart shows."""
         signs = [
-            (kind, _STATUS_WORDS[kind])
+            (kind, self.words.statuses[kind])
             for kind in ("s1", "s3", "s2", "s0")
             if any(_status_class(period) == kind for period in self.shown)
         ]
         if self.gone:
-            signs.append(("gone", "not listed"))
+            signs.append(("gone", self.words.not_listed))
         if self.before or self.gaps:
-            signs.append(("blind", "no price list is known"))
+            signs.append(("blind", self.words.unknown))
         x = float(_LEFT)
         for kind, words in signs:
             is_line = kind in _STATUS_WORDS
@@ -272,11 +315,9 @@ class _Plot:
     def tooltips(self) -> Iterator[Markup]:
         """The tooltip of each period."""
         for period in self.shown:
-            until = "now" if period.until is None else f"{moment_text(period.until)} WIB"
-            words = (
-                f"{price_text(period.product.price_rupiah)}, {period.product.status_text}: "
-                f"{moment_text(period.since)} WIB to {until}"
-            )
+            status = self.words.statuses[_status_class(period)]
+            what = f"{self.words.price(period.product.price_rupiah)}, {status}"
+            words = self.words.listing(what, period.since, period.until)
             yield self._band("hit", period.since, period.until or self.chart.until, 3.0, words)
 
     def _band(self, kind: str, start: datetime, end: datetime, least_width: float, words: str) -> Markup:
@@ -328,7 +369,7 @@ def _rows(periods: Sequence[PricePeriod]) -> Iterator[dict[str, str]]:
 def _summary(chart: PriceChart) -> str:
     """The chart in one sentence, for screen readers."""
     latest = chart.periods[-1]
-    count = sum(1 for _ in _price_changes(chart.shown))
+    count = len(chart.prices_rupiah)
     now = (
         f"now {price_text(latest.product.price_rupiah)}"
         if latest.until is None
@@ -355,18 +396,20 @@ def _price_ticks(low: int, high: int) -> list[int]:
     return list(range(first, last + 1, step))
 
 
-def _time_ticks(since: datetime, until: datetime) -> Iterator[tuple[datetime, str]]:
+def _time_ticks(since: datetime, until: datetime, words: ChartWords) -> Iterator[tuple[datetime, str]]:
     """Axis ticks on whole hours or days in Jakarta time, with their labels."""
     room = (WIDTH - _LEFT - _RIGHT) // 92
     step = next((s for s in _TIME_STEPS if (until - since) / s <= room), _TIME_STEPS[-1])
     moment = midnight(business_day(since))
     while moment <= until:
         if moment >= since:
-            local = moment.astimezone(WIB)
-            day = f"{local.day} {local:%b}"
-            if step < timedelta(days=1):
-                words = f"{day} {local:%H:%M}" if step <= timedelta(hours=6) else f"{day} {local:%Hh}"
-            else:
-                words = day if step < timedelta(days=300) else day_text(moment)
-            yield moment, words
+            yield moment, words.tick(moment, step)
         moment += step
+
+
+def _tick_text(moment: datetime, step: timedelta) -> str:
+    local = moment.astimezone(WIB)
+    day = f"{local.day} {local:%b}"
+    if step < timedelta(days=1):
+        return f"{day} {local:%H:%M}" if step <= timedelta(hours=6) else f"{day} {local:%Hh}"
+    return day if step < timedelta(days=300) else day_text(moment)

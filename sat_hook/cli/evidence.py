@@ -131,11 +131,9 @@ def new_key(
 
 def _together(acts: Iterator[RecordedEvent]) -> Iterator[tuple[int, RecordedEvent]]:
     """Group the events of one action, which may be one for each of a thousand orders, and count them."""
+    from sat_hook.audit.actions import same_act
 
-    def same(act: RecordedEvent) -> tuple[object, ...]:
-        return act.provenance, act.type_name, act.occurred_at
-
-    for _, together in groupby(acts, key=same):
+    for _, together in groupby(acts, key=same_act):
         first, count = None, 0
         for act in together:
             first, count = first or act, count + 1

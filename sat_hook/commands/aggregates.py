@@ -13,12 +13,14 @@ from sat_hook.domain.batch_commands import BatchCommand
 from sat_hook.domain.books import fold_books
 from sat_hook.domain.books_commands import BooksCommand
 from sat_hook.domain.books_decisions import AccountLedger, books_decider
-from sat_hook.domain.decision import Decider
+from sat_hook.domain.console_users import USER_DECIDER, ConsoleUser, UserCommand, fold_user
+from sat_hook.domain.decision import Decider, Record
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.export import EXPORT_DECIDER, Export, ExportCommand, fold_export
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import OrderCommand
 from sat_hook.domain.order_decisions import ORDER_DECIDER
+from sat_hook.domain.verifications import VERIFICATION_DECIDER, LogStanding, fold_verifications
 from sat_hook.store.event_store import Document, EventStore
 
 
@@ -99,6 +101,26 @@ def _load_exports(store: EventStore, keys: Collection[str]) -> Mapping[str, Expo
     return {key: export for key, export in found if export is not None}
 
 
+def load_user(store: EventStore, user_id: str) -> ConsoleUser:
+    """The state of a user of the console, folded on demand."""
+    recorded = store.read_stream(StreamId(StreamKind.USER, user_id))
+    return fold_user((item.event, item.occurred_at) for item in recorded)
+
+
+def _load_users(store: EventStore, keys: Collection[str]) -> Mapping[str, ConsoleUser]:
+    return {key: load_user(store, key) for key in keys}
+
+
+def _load_verifications(store: EventStore, keys: Collection[str]) -> Mapping[str, LogStanding]:
+    streams = {key: store.read_stream(StreamId(StreamKind.LOG, key)) for key in keys}
+    return {
+        key: fold_verifications((item.event, item.occurred_at) for item in recorded)
+        for key, recorded in streams.items()
+    }
+
+
 ORDERS: Aggregate[Order | None, OrderCommand] = Aggregate(ORDER_DECIDER, _load_orders, _itself)
 BATCHES: Aggregate[Batch | None, BatchCommand] = Aggregate(BATCH_DECIDER, _load_batches, _itself)
 EXPORTS: Aggregate[Export | None, ExportCommand] = Aggregate(EXPORT_DECIDER, _load_exports, _itself)
+USERS: Aggregate[ConsoleUser, UserCommand] = Aggregate(USER_DECIDER, _load_users, _itself)
+VERIFICATIONS: Aggregate[LogStanding, Record] = Aggregate(VERIFICATION_DECIDER, _load_verifications, _itself)

@@ -21,6 +21,8 @@ class StreamKind(StrEnum):
     BATCH = "batch"
     ACCOUNT = "account"
     EXPORT = "export"
+    USER = "user"
+    LOG = "log"
 
 
 class StreamId(NamedTuple):

@@ -50,6 +50,16 @@ def export_id_of(user: str, period: str, moment: str) -> str:
     return _derive("X", BATCH_ID_LENGTH, "sat-export", user, period, moment)
 
 
+def user_id_of(user: str) -> str:
+    """The id of a user's stream: ``U`` and 25 base32 characters."""
+    return _derive("U", BATCH_ID_LENGTH, "sat-user", user)
+
+
+def log_id() -> str:
+    """The id of the stream about the log itself: ``L`` and 25 base32 characters."""
+    return _derive("L", BATCH_ID_LENGTH, "sat-log")
+
+
 def draft_id_of(user: str, digest: str, moment: str) -> str:
     """The id of a draft: ``D`` and 25 base32 characters. Each upload has its own id."""
     return _derive("D", BATCH_ID_LENGTH, "sat-draft", user, digest, moment)

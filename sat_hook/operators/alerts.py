@@ -11,15 +11,19 @@ Events of the log need no call: :mod:`sat_hook.domain.alerts` says which of them
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 from airflow.sdk import Asset, AssetAlias, BaseNotifier, Context, Variable
 from airflow.sdk.exceptions import AirflowFailException
 
 from sat_hook.domain.alerts import Alert, AlertKind, AlertMessage, messages_of
+from sat_hook.domain.notifications import Choice, DigestMessage
+from sat_hook.hooks.channels import NotifierConfigurationError, channels, made_notifier
 from sat_hook.operators.base import DatabaseOperator
-from sat_hook.pipeline.alerting import collect_alerts, tell_people
+from sat_hook.pipeline.alerting import TellingReport, collect_alerts, tell_people
+from sat_hook.pipeline.notifications import SendTo, send_digests, tell_users
+from sat_hook.store.notifications import NotificationBook
+from sat_hook.store.order_lists import OrderLists
 
 #: The Airflow Variable that names the notifier; or set ``AIRFLOW_VAR_SAT_ALERTS`` in the environment.
 NOTIFIER_VARIABLE = "sat_alerts"
@@ -28,10 +32,6 @@ ALERTS = AssetAlias("sat_alerts", group="sat")
 ANNOUNCED = "announced"
 # Their keys are an XCom; the next run announces the others.
 ANNOUNCED_AT_ONCE = 1000
-
-
-class NotifierConfigurationError(ValueError):
-    """The variable does not name a notifier that can be created."""
 
 
 def asset_of(kind: AlertKind) -> Asset:
@@ -151,6 +151,61 @@ class SATNotifyOperator(DatabaseOperator):
         return {"told": report.told, "messages": report.messages}
 
 
+class SATTellUsersOperator(DatabaseOperator):
+    """Tell users what they chose to be told of, through the channels of the variable ``sat_channels``.
+
+    A channel that fails costs only its own messages: this task fails, and its next run tries them again.
+
+    :param is_digest: send the morning's digests, instead of what is to be sent at once.
+    """
+
+    template_fields: Sequence[str] = ()
+    ui_color = "#f3ead9"
+    component = "sat alerts"
+
+    def __init__(self, *, is_digest: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.is_digest = is_digest
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Run one round; return how many alerts were sent, and in how many messages."""
+        application = self.application
+        book, clock = NotificationBook(application.database), application.handler.clock
+        send = _sender(context)
+        if self.is_digest:
+            waiting = [
+                f"{one.account}: {one.orders} {one.state.value} orders"
+                for one in OrderLists(application.database).orders_for_people()
+            ]
+            report = send_digests(book, clock, send, waiting)
+        else:
+            report = tell_users(book, clock, send)
+        return _told(self, report)
+
+
+def _sender(context: Context) -> SendTo:
+    known = channels()
+
+    def send(choice: Choice, message: AlertMessage | DigestMessage) -> None:
+        if choice.channel not in known:
+            raise NotifierConfigurationError(f"channel {choice.channel}: it is not in the variable any more")
+        user = {"name": choice.user, "address": choice.address}
+        # A copy: notifiers write their fields into the context.
+        values = {**context, "alert": message, "user": user}
+        known[choice.channel].notifier()(Context(**values))  # type: ignore[typeddict-item]
+
+    return send
+
+
+def _told(task: DatabaseOperator, report: TellingReport) -> dict[str, int]:
+    task.log.info("Told users of %s alerts by %s messages.", report.told, report.messages)
+    if report.trouble:
+        trouble = "; ".join(report.trouble[:5])
+        told = f"{report.not_told} alerts were not told and will be tried again: {trouble}"
+        raise AirflowFailException(told)
+    return {"told": report.told, "messages": report.messages}
+
+
 def notifier_of(configuration: Any) -> BaseNotifier | None:
     """The notifier that the variable names, a new one for each message; None without the variable.
 
@@ -167,20 +222,4 @@ def notifier_of(configuration: Any) -> BaseNotifier | None:
         raise NotifierConfigurationError(
             f"variable {NOTIFIER_VARIABLE}: unknown {', '.join(sorted(unknown))}"
         )
-    path, kwargs = configuration["notifier"], configuration.get("kwargs") or {}
-    module, _, name = path.rpartition(".")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise NotifierConfigurationError(
-            f"variable {NOTIFIER_VARIABLE}: {path} cannot be imported ({type(error).__name__})"
-        ) from error
-    # Check the class before calling it: a user who may set a variable must not call arbitrary code.
-    if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
-        raise NotifierConfigurationError(f"variable {NOTIFIER_VARIABLE}: {path} is no notifier")
-    try:
-        return found(**kwargs)
-    except Exception as error:
-        raise NotifierConfigurationError(
-            f"variable {NOTIFIER_VARIABLE}: {path} cannot be made with these kwargs ({type(error).__name__})"
-        ) from error
+    return made_notifier(configuration, f"variable {NOTIFIER_VARIABLE}")

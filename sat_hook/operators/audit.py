@@ -30,7 +30,7 @@ from sat_hook.audit.checkpoints import (
 )
 from sat_hook.audit.exports import ExportNotFoundError, load_export, record_written, requested_by
 from sat_hook.audit.findings import Finding
-from sat_hook.audit.log_verification import verify_log
+from sat_hook.audit.log_verification import record_verification, verify_log
 from sat_hook.audit.pack import PackWriter
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.alerts import Alert, AlertKind
@@ -48,7 +48,7 @@ from sat_hook.hooks.audit import (
 from sat_hook.hooks.spool import exports_folder, keep_export
 from sat_hook.operators.accounts import accounts_of_installation
 from sat_hook.operators.base import DatabaseOperator
-from sat_hook.operators.run_context import provenance_of
+from sat_hook.operators.run_context import asked_by, provenance_of
 
 SUNDAY = 6
 MAXIMUM_FINDINGS_LOGGED = 1_000
@@ -107,14 +107,15 @@ class SATVerifyLogOperator(DatabaseOperator):
         self.days = days
         self.audit_conn_id = audit_conn_id
 
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
-        """Verify the log; return what was verified."""
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Verify the log, record that in it, and return what was verified."""
         application = self.application
         now = SystemClock().now()
         sat_keys, keyless = sat_status_keys(accounts_of_installation(), self.audit_conn_id)
         published = checkpoint_publication(application.settings)
         trust = Trust(audit_verifier(self.audit_conn_id), published, sat_keys=sat_keys)
-        since = None if self.is_everything(now) else now - timedelta(days=self.days)
+        is_everything = self.is_everything(now)
+        since = None if is_everything else now - timedelta(days=self.days)
         findings = LogTrouble(now)
 
         def report(finding: Finding) -> None:
@@ -130,6 +131,9 @@ class SATVerifyLogOperator(DatabaseOperator):
         for alert in unproven:
             self.log.warning("%s", alert.text)
         application.alerts.add([*findings.alerts(), *unproven])
+        record_verification(
+            application.handler, verified, trust, now, asked_by(context), is_everything=is_everything
+        )
         scope = f"{verified.events:,} events from checkpoint {verified.chain.first_checkpoint:,} on"
         if not verified.is_clean:
             # A retry cannot repair the log: a person must act.

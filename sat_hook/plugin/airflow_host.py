@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
@@ -15,16 +16,17 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.requests import Request
 
-from sat_hook.application.installation import AccountDirectory
+from sat_hook.application.installation import AccountDirectory, Channel
 from sat_hook.application.rights import Right, RightsFileError, rights_in, rights_of
 from sat_hook.application.runs import Runs
 from sat_hook.application.settings import DeploymentSettings, read_settings
 from sat_hook.hooks import spool
 from sat_hook.hooks.account_names import AirflowAccounts
 from sat_hook.hooks.application_database import DEFAULT_CONNECTION, ways_of
+from sat_hook.hooks.channels import NotifierConfigurationError, channels
 from sat_hook.hooks.sat_connection import SATConnectionError
 from sat_hook.plugin.airflow_door import AIRFLOW_APP
-from sat_hook.plugin.airflow_runs import AirflowRuns
+from sat_hook.plugin.airflow_runs import AirflowRuns, token_of
 from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
 from sat_hook.store.spool import NamedSpool
@@ -63,6 +65,7 @@ class AirflowHost:
     errors: Mapping[type[Exception], Problem] = {
         SATConnectionError: Problem(422, "connection_unusable"),
         AirflowNotFoundException: Problem(422, "connection_not_found"),
+        NotifierConfigurationError: Problem(422, "channels_unusable"),
         OperationalError: _AWAY,
         InterfaceError: _AWAY,
     }
@@ -76,6 +79,10 @@ class AirflowHost:
 
     async def user_of(self, request: Request) -> User:
         return AirflowUser(await get_user(request, None, await bearer_scheme(request)))
+
+    def session_of(self, request: Request) -> str:
+        token = token_of(request)
+        return hashlib.sha256(f"sat console session {token}".encode()).hexdigest()[:16] if token else ""
 
     def runs(self, request: Request) -> Runs:
         return AirflowRuns(request.scope[AIRFLOW_APP], request)
@@ -100,6 +107,9 @@ class AirflowHost:
 
     def submissions(self) -> NamedSpool:
         return spool.submissions_spool(self._settings)
+
+    def channels(self) -> list[Channel]:
+        return [Channel(one.name, one.address_pattern) for one in channels().values()]
 
     def results(self) -> NamedSpool:
         return spool.results_spool(self._settings)

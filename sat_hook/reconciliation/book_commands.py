@@ -144,7 +144,7 @@ def certify(
         provenance.actor,
         note,
         position,
-        checkpoint,
+        None if checkpoint is None else checkpoint.digest,
         needs_checkpoint=checkpoint is None and checkpoints.newest_number() > 0,
         seen=seen,
     )

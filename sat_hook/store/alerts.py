@@ -155,6 +155,11 @@ class AlertBook:
         chosen = {"only_untold": only_untold, "before_id": before_id, "limit": limit}
         return [told_alert(row) for row in run(self._database, self._alerts.recent_alerts, **chosen)]
 
+    def of_kinds(self, kinds: Sequence[AlertKind], limit: int) -> list[ToldAlert]:
+        """The newest alerts of some kinds, sent or not."""
+        chosen = {"kinds": [kind.value for kind in kinds], "limit": limit}
+        return [told_alert(row) for row in run(self._database, self._alerts.alerts_of_kinds, **chosen)]
+
 
 def told_alert(row: Sequence[Any]) -> ToldAlert:
     """A row of the alerts' queries as an alert with its delivery state."""

@@ -56,10 +56,10 @@ class CheckpointTable:
         """The first number that claims events recorded since then; after the last one when none does."""
         return int(run(self._database, self._checkpoints.first_number_since, since=moment))
 
-    def covering(self, position: int) -> str | None:
-        """The digest of the checkpoint over a position, if there is one already."""
-        digest: str | None = run(self._database, self._checkpoints.covering_checkpoint, position=position)
-        return digest
+    def covering(self, position: int) -> Checkpoint | None:
+        """The checkpoint over a position, if there is one already."""
+        rows = run(self._database, self._checkpoints.covering_checkpoint, position=position)
+        return Checkpoint(*rows[0]) if rows else None
 
     def at(self, number: int) -> list[Checkpoint]:
         """The rows of a number: one checkpoint, unless another row was inserted."""

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from sat_hook.domain.account import AccountStanding
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import RowsTakenIn, RowVerdict
+from sat_hook.domain.console_users import ConsoleUser
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
 from sat_hook.domain.export import Export
 from sat_hook.domain.order import Order, OrderState, evolve
+from sat_hook.domain.verifications import LogStanding
 
 if TYPE_CHECKING:
     from sat_hook.store.as_of import StoreAsOf
@@ -50,7 +52,7 @@ class StatusEvidence:
         return f"StatusEvidence(digest={self.digest}, request_id={self.request_id}, body=***)"
 
 
-Document = Order | Batch | AccountStanding | Export
+Document = Order | Batch | AccountStanding | Export | ConsoleUser | LogStanding
 """The projection that the store keeps beside a stream's events."""
 
 
@@ -67,7 +69,7 @@ class Change:
     events: tuple[Event, ...]
     after: Document
     evidence: tuple[StatusEvidence, ...] = ()
-    between: tuple[Order | Batch | AccountStanding | Export, ...] = ()
+    between: tuple[Document, ...] = ()
 
     def __post_init__(self) -> None:
         if self.stream.kind is StreamKind.ORDER and len(self.between) != len(self.events) - 1:
@@ -101,7 +103,7 @@ class Change:
         )
 
     @property
-    def steps(self) -> Iterable[tuple[Event, Order | Batch | AccountStanding | Export]]:
+    def steps(self) -> Iterable[tuple[Event, Document]]:
         """Each event with the fold after it, or with the last fold where those between are not given."""
         if not self.between:
             return ((event, self.after) for event in self.events)

@@ -21,7 +21,6 @@ from sat_hook.domain.event_record import (
     StreamKind,
     event_digest,
 )
-from sat_hook.domain.export import Export
 from sat_hook.domain.order import Order, OrderState, fold
 from sat_hook.domain.order_movements import OrderMovement, mark_of, movement_of
 from sat_hook.domain.order_sums import OrderSums, sums_of
@@ -30,6 +29,7 @@ from sat_hook.store.database import Database
 from sat_hook.store.event_store import (
     NEEDING_STATES,
     Change,
+    Document,
     Need,
     OrderSlice,
     StateCount,
@@ -283,7 +283,7 @@ def _append_arguments(
     }
 
 
-def projection_row(stream: StreamId, after: Order | Batch | AccountStanding | Export) -> dict[str, Any]:
+def projection_row(stream: StreamId, after: Document) -> dict[str, Any]:
     """What the store keeps of a fold: its document and, for an order, its sums."""
     row: dict[str, Any] = {"stream": str(stream), "document": after}
     if isinstance(after, Order):

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import starmap
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg2.extensions import connection as Connection
 
@@ -66,6 +66,34 @@ class OrderMargin:
     sales_price_rupiah: int | None
     admin_fee_rupiah: int | None
     partner_fee_rupiah: int | None
+
+
+class ChangePlace(NamedTuple):
+    """The place of a change in the list of changes, the newest first."""
+
+    seen_at: datetime
+    snapshot_id: int
+    code: str
+
+    @classmethod
+    def of(cls, recorded: RecordedChange) -> ChangePlace:
+        """The place of one."""
+        return cls(recorded.seen_at, recorded.snapshot_id, recorded.change.code)
+
+
+@dataclass(frozen=True, slots=True)
+class DayMargin:
+    """What the succeeded orders of a product cost and earned that were first sent on one WIB day. Rupiah.
+
+    :param without_fee: how many of them have no partner fee, so their margin is unknown.
+    """
+
+    day: date
+    product_code: str
+    orders: int
+    sales_price_rupiah: int
+    margin_rupiah: int
+    without_fee: int
 
 
 class LockedHistory:
@@ -205,6 +233,28 @@ class PriceHistory:
         rows = run(self._database, self._prices.changes_between, **chosen, **place)
         return [_change_from(row) for row in rows]
 
+    def newest_changes(
+        self, account: str, since: datetime, until: datetime, after: ChangePlace | None, limit: int
+    ) -> list[RecordedChange]:
+        """A page of the changes in [since, until), the newest first.
+
+        :param after: the last change of the page before.
+        """
+        place = after or ChangePlace(until, 0, "")
+        rows = run(
+            self._database,
+            self._prices.newest_changes,
+            account=account,
+            since=since,
+            until=until,
+            is_first=after is None,
+            after_at=place.seen_at,
+            after_snapshot=place.snapshot_id,
+            after_code=place.code,
+            limit=limit,
+        )
+        return [_change_from(row) for row in rows]
+
     def listed_at(self, account: str, moment: datetime) -> dict[str, ListedProduct]:
         """The whole price list of a moment, by code."""
         rows = run(self._database, self._prices.listed_at, account=account, at=moment)
@@ -232,6 +282,11 @@ class PriceHistory:
             # Streamed: a month may hold millions of orders.
             rows = streamed(connection, self._prices.margins, account=account, since=since, until=until)
             yield from starmap(OrderMargin, rows)
+
+    def margins_by_day(self, account: str, since: datetime, until: datetime) -> list[DayMargin]:
+        """Succeeded orders first sent in [since, until), by day and product, the newest day first."""
+        rows = run(self._database, self._prices.margins_by_day, account=account, since=since, until=until)
+        return [DayMargin(*row) for row in rows]
 
 
 def _known(connection: Connection, account: str) -> dict[str, KnownProduct]:

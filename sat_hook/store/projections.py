@@ -22,6 +22,8 @@ from sat_hook.store.postgres import as_json, projection_row
 from sat_hook.store.statements import queries
 
 SUBMISSION_COLUMNS = ("submitted_by", "submitted_at")
+KEPT = (StreamKind.ORDER, StreamKind.BATCH, StreamKind.ACCOUNT)
+"""The kinds of streams that have a table. The others are few and folded on demand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class DerivedTables:
         self._tables.keep_folded_tables_in_place(self._connection)
 
     def documents(self, group: Sequence[Folded]) -> dict[StreamId, dict[str, Any]]:
-        """The stored documents of these streams. Exports have none: they are few and folded on demand."""
+        """The stored documents of these streams; see :data:`KEPT`."""
         found: dict[StreamId, dict[str, Any]] = {}
         for kind, read in (
             (StreamKind.ORDER, self._tables.documents_of_orders),

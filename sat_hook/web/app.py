@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute
 
 from sat_hook.application.decision_worker import DecisionWorker
+from sat_hook.application.sign_ins import SeenSessions
 from sat_hook.web.api import (
     accounts,
     approvals,
@@ -19,7 +20,9 @@ from sat_hook.web.api import (
     days,
     decisions,
     drafts,
+    evidence,
     exports,
+    log,
     orders,
     price_records,
     products,
@@ -30,11 +33,20 @@ from sat_hook.web.api.documented import describe_api
 from sat_hook.web.api.idempotency import remember_requests
 from sat_hook.web.console import accounts as account_pages
 from sat_hook.web.console import approvals as approval_pages
+from sat_hook.web.console import (
+    audit_evidence,
+    audit_log,
+    deliveries,
+    home,
+    new_batch,
+    notifications,
+    prices,
+    runs,
+)
 from sat_hook.web.console import batches as batch_pages
 from sat_hook.web.console import breaks as break_pages
 from sat_hook.web.console import days as day_pages
 from sat_hook.web.console import decisions as decision_pages
-from sat_hook.web.console import deliveries, home, new_batch, runs
 from sat_hook.web.console import orders as order_pages
 from sat_hook.web.console import products as product_pages
 from sat_hook.web.console import settlements as settlement_pages
@@ -62,6 +74,7 @@ def create_app(host: Host) -> FastAPI:
     )
     app.state.host = host
     app.state.decision_worker = DecisionWorker(host)
+    app.state.sessions = SeenSessions()
     answer_errors(app, {**PROBLEMS, **host.errors})
     remember_requests(app, host)
     guard_requests(app, host)
@@ -93,6 +106,8 @@ def _routes() -> list[BaseRoute]:
         exports.router,
         price_records.router,
         products.router,
+        evidence.router,
+        log.router,
     ):
         routes.include_router(router, prefix="/v1")
     for page in (
@@ -109,6 +124,10 @@ def _routes() -> list[BaseRoute]:
         top_up_pages.router,
         product_pages.router,
         settlement_pages.router,
+        prices.router,
+        notifications.router,
+        audit_log.router,
+        audit_evidence.router,
         runs.router,
     ):
         routes.include_router(page, prefix=PREFIX, include_in_schema=False)

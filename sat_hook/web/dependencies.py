@@ -6,10 +6,11 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Annotated, cast
 
-from fastapi import Body, Depends, Path, Query, Request
+from fastapi import Body, Depends, Form, Path, Query, Request
 from pydantic import AwareDatetime, BeforeValidator, Field
 
 from sat_hook.application.approvals import Approvals
+from sat_hook.application.audit_log import AuditLog
 from sat_hook.application.batch_reports import BatchReports
 from sat_hook.application.batch_starts import BatchStarts
 from sat_hook.application.bulk_decisions import BulkDecisions
@@ -23,14 +24,19 @@ from sat_hook.application.deliveries import Deliveries
 from sat_hook.application.evidence_packs import EvidencePacks
 from sat_hook.application.installation import AccountDirectory
 from sat_hook.application.listings import Listings
+from sat_hook.application.notifications import Notifications
 from sat_hook.application.order_exports import OrderExports
 from sat_hook.application.pay_again import PayAgain
 from sat_hook.application.person import Person
 from sat_hook.application.price_records import PriceRecords
+from sat_hook.application.prices import Prices
+from sat_hook.application.rights_in_force import RightsInForce
 from sat_hook.application.rule_book import RuleBook
 from sat_hook.application.runs import Runs
+from sat_hook.application.sign_ins import SeenSessions, SignIns
 from sat_hook.application.status_rechecks import StatusRechecks
 from sat_hook.application.submissions import Submissions
+from sat_hook.application.verifications import Verifications
 from sat_hook.web.host import Host
 from sat_hook.web.request_guard import user_of
 
@@ -43,6 +49,11 @@ async def host_of(request: Request) -> Host:
 
 
 _Host = Annotated[Host, Depends(host_of)]
+
+
+def session_of(request: Request) -> str:
+    """Return the digest of the login behind a request."""
+    return cast("Host", request.app.state.host).session_of(request)
 
 
 def current_person(request: Request, host: _Host) -> Person:
@@ -60,6 +71,10 @@ async def _accounts(host: _Host) -> AccountDirectory:
 
 async def _approvals(host: _Host) -> Approvals:
     return Approvals(host)
+
+
+async def _audit_log(host: _Host) -> AuditLog:
+    return AuditLog(host)
 
 
 RightHolders = Callable[[str], str]
@@ -122,6 +137,10 @@ async def _listings(host: _Host) -> Listings:
     return Listings(host)
 
 
+async def _notifications(host: _Host) -> Notifications:
+    return Notifications(host)
+
+
 async def _order_exports(host: _Host) -> OrderExports:
     return OrderExports(host)
 
@@ -134,8 +153,20 @@ async def _price_records(host: _Host) -> PriceRecords:
     return PriceRecords(host)
 
 
+async def _prices(host: _Host) -> Prices:
+    return Prices(host)
+
+
+async def _rights_in_force(host: _Host) -> RightsInForce:
+    return RightsInForce(host)
+
+
 async def _rule_book(host: _Host) -> RuleBook:
     return RuleBook(host)
+
+
+async def _sign_ins(request: Request, host: _Host) -> SignIns:
+    return SignIns(host, cast("SeenSessions", request.app.state.sessions))
 
 
 async def _status_rechecks(host: _Host) -> StatusRechecks:
@@ -148,6 +179,13 @@ async def _submissions(host: _Host) -> Submissions:
 
 AccountsDep = Annotated[AccountDirectory, Depends(_accounts)]
 ApprovalsDep = Annotated[Approvals, Depends(_approvals)]
+
+
+async def _verifications(host: _Host) -> Verifications:
+    return Verifications(host)
+
+
+AuditLogDep = Annotated[AuditLog, Depends(_audit_log)]
 BatchReportsDep = Annotated[BatchReports, Depends(_batch_reports)]
 BatchStartsDep = Annotated[BatchStarts, Depends(_batch_starts)]
 BulkDecisionsDep = Annotated[BulkDecisions, Depends(_bulk_decisions)]
@@ -161,13 +199,18 @@ DeliveriesDep = Annotated[Deliveries, Depends(_deliveries)]
 EvidencePacksDep = Annotated[EvidencePacks, Depends(_evidence_packs)]
 HoldersDep = Annotated[RightHolders, Depends(_holders)]
 ListingsDep = Annotated[Listings, Depends(_listings)]
+NotificationsDep = Annotated[Notifications, Depends(_notifications)]
 OrderExportsDep = Annotated[OrderExports, Depends(_order_exports)]
 PayAgainDep = Annotated[PayAgain, Depends(_pay_again)]
 PriceRecordsDep = Annotated[PriceRecords, Depends(_price_records)]
+PricesDep = Annotated[Prices, Depends(_prices)]
+RightsInForceDep = Annotated[RightsInForce, Depends(_rights_in_force)]
 RuleBookDep = Annotated[RuleBook, Depends(_rule_book)]
 RunsDep = Annotated[Runs, Depends(_runs)]
+SignInsDep = Annotated[SignIns, Depends(_sign_ins)]
 StatusRechecksDep = Annotated[StatusRechecks, Depends(_status_rechecks)]
 SubmissionsDep = Annotated[Submissions, Depends(_submissions)]
+VerificationsDep = Annotated[Verifications, Depends(_verifications)]
 
 AccountPath = Annotated[str, Path(max_length=200)]
 AccountQuery = Annotated[
@@ -183,7 +226,9 @@ VersionQuery = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
 Moment = Annotated[
     AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC))
 ]
+DayForm = Annotated[BoundedDay, Form()]
 BatchId = Annotated[str, Path(pattern="^B[A-Z2-7]{25}$")]
+ExportId = Annotated[str, Path(pattern="^X[A-Z2-7]{25}$")]
 RequestId = Annotated[str, Path(pattern="^S[A-Z2-7]{31}$")]
 # The pipeline's rule for reasons applies to every action. This limit only protects against floods.
 Reason = Annotated[str, Body(embed=True, max_length=MAXIMUM_BODY_TEXT)]

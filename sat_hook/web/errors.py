@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from sat_hook.application.audit_log import EventNotFoundError
 from sat_hook.application.bulk_decisions import DecisionNotFoundError
 from sat_hook.application.closed_days import DayNotClosedError
 from sat_hook.application.cursors import CursorError
@@ -29,6 +30,7 @@ from sat_hook.application.runs import RunsError
 from sat_hook.audit.exports import ExportNotFoundError
 from sat_hook.commands.errors import BatchNotFoundError, ReasonRefusedError
 from sat_hook.domain.errors import StepError
+from sat_hook.domain.notifications import NotificationRefusedError
 from sat_hook.pipeline.errors import OrderNotFoundError, SubmissionRefusedError
 from sat_hook.protocol.errors import SATError
 from sat_hook.reconciliation.errors import SettlementRefusedError, StatementRefusedError
@@ -66,6 +68,8 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     RightMissingError: Problem(403, "right_missing"),
     BatchNotFoundError: Problem(404, "batch_not_found"),
     OrderNotFoundError: Problem(404, "order_not_found"),
+    NotificationRefusedError: Problem(422, "notification_refused"),
+    EventNotFoundError: Problem(404, "event_not_found"),
     ExportNotFoundError: Problem(404, "export_not_found"),
     OwnBatchError: Problem(403, "own_batch"),
     StepError: Problem(409, "not_possible"),

@@ -52,6 +52,12 @@ class Host(Installation, Protocol):
         :raises HTTPException: 401 or 403 when the request has none.
         """
 
+    def session_of(self, request: Request) -> str:
+        """A short digest of the login behind a request: it tells logins apart and opens nothing.
+
+        Empty when the host knows none; then the sign-in is not recorded.
+        """
+
     def rights_of(self, user: User) -> frozenset[Right]:
         """Return the rights of a user. May block.
 

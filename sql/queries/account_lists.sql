@@ -3,10 +3,10 @@
 SELECT account FROM sat.accounts UNION SELECT account FROM sat.batches ORDER BY 1;
 
 -- name: untold_alerts(looked)
--- Of so many alerts, the newest, those that reached nobody, by account and kind.
+-- Of so many alerts, the newest, those that reached nobody and were acknowledged by nobody, by account and kind.
 SELECT account, kind, count(*), min(occurred_at)
 FROM (SELECT * FROM sat.alerts ORDER BY alert_id DESC LIMIT :looked) AS newest
-WHERE notified_at IS NULL OR trouble IS NOT NULL
+WHERE told_at IS NULL AND (notified_at IS NULL OR trouble IS NOT NULL) AND acknowledged_at IS NULL
 GROUP BY account, kind
 ORDER BY account, kind;
 

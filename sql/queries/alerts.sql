@@ -88,10 +88,20 @@ UPDATE sat.alerts SET announced_at = :now WHERE key = ANY (:keys);
 -- name: recent_alerts(only_untold, before_id, limit)
 -- What people were told last, or only what they were not told, newest first; all of it without before_id.
 SELECT
-    key, kind, account, text, occurred_at, batch_id, subject, tries, raised_at, notified_at, trouble, alert_id
+    key, kind, account, text, occurred_at, batch_id, subject, tries, raised_at,
+    coalesce(told_at, notified_at), CASE WHEN told_at IS NULL THEN trouble END, alert_id
 FROM sat.alerts
 WHERE
     alert_id < coalesce(:before_id, 9223372036854775807)
-    AND NOT (:only_untold AND notified_at IS NOT NULL AND trouble IS NULL)
+    AND NOT (:only_untold AND (told_at IS NOT NULL OR notified_at IS NOT NULL AND trouble IS NULL))
+ORDER BY alert_id DESC
+LIMIT :limit;
+
+-- name: alerts_of_kinds(kinds, limit)
+-- The newest alerts of some kinds.
+SELECT key, kind, account, text, occurred_at, batch_id, subject, tries, raised_at,
+    coalesce(told_at, notified_at), CASE WHEN told_at IS NULL THEN trouble END
+FROM sat.alerts
+WHERE kind = ANY (:kinds)
 ORDER BY alert_id DESC
 LIMIT :limit;

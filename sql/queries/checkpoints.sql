@@ -34,10 +34,10 @@ SELECT coalesce(
 )
 FROM sat.checkpoints;
 
--- name: covering_checkpoint(position)$
--- The digest of the checkpoint over a position, if there is one already. Of several rows that say so, the one
+-- name: covering_checkpoint(position)
+-- The checkpoint over a position, if there is one already. Of several rows that say so, the one
 -- that another one names, or that covers least.
-SELECT c.digest
+SELECT c.document, c.digest, c.key_id, c.signature
 FROM sat.checkpoints AS c
 WHERE c.first_position <= :position AND c.last_position >= :position
 ORDER BY

@@ -163,7 +163,8 @@ ORDER BY recorded_at, digest;
 
 -- name: alerts_about(keys)
 -- Alerts by key.
-SELECT key, kind, account, text, occurred_at, batch_id, subject, tries, raised_at, notified_at, trouble
+SELECT key, kind, account, text, occurred_at, batch_id, subject, tries, raised_at,
+    coalesce(told_at, notified_at), CASE WHEN told_at IS NULL THEN trouble END
 FROM sat.alerts
 WHERE key = ANY (:keys)
 ORDER BY alert_id;

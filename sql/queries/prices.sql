@@ -192,4 +192,46 @@ CROSS JOIN LATERAL (SELECT sat.moment(o.document ->> 'first_sent_at') AS at) AS 
 LEFT JOIN sat.products AS p ON p.account = o.account AND p.product_code = o.product_code
 LEFT JOIN sat.product_prices AS h ON h.product_id = p.product_id AND h.valid @> sent.at
 WHERE o.account = :account AND sent.at >= :since AND sent.at < :until
+  AND o.changed_at >= :since  -- by the index of the last change, which is never before the sending
 ORDER BY sent.at, o.request_id;
+
+-- name: margins_by_day(account, since, until)
+-- Succeeded orders by the WIB day of their first sending and by product: how many, what SAT charged, our commission,
+-- and how many have none.
+SELECT
+    (sent.at AT TIME ZONE 'Asia/Jakarta')::date, o.product_code, count(*),
+    coalesce(sum(o.charged_rupiah), 0)::bigint, coalesce(sum(fee.rupiah), 0)::bigint,
+    count(*) FILTER (WHERE fee.rupiah IS NULL)
+FROM sat.orders AS o
+CROSS JOIN LATERAL (SELECT sat.moment(o.document ->> 'first_sent_at') AS at) AS sent
+CROSS JOIN LATERAL (SELECT (o.document ->> 'partner_fee_rupiah')::bigint AS rupiah) AS fee
+WHERE o.account = :account AND o.state = 'succeeded' AND o.changed_at >= :since
+  AND sent.at >= :since AND sent.at < :until
+GROUP BY 1, 2
+ORDER BY 1 DESC, 2;
+
+-- name: newest_changes(account, since, until, is_first, after_at, after_snapshot, after_code, limit)
+-- A page of what changed in a period, the newest first, in a snapshot by code: the product before and after.
+SELECT
+    s.snapshot_id, s.asked_at, p.product_code, c.kind,
+    b.name, b.price_rupiah, b.is_inquiry, b.status, b.operator_name, b.category_name,
+    c.name, c.price_rupiah, c.is_inquiry, c.status, c.operator_name, c.category_name
+FROM sat.price_snapshots AS s
+JOIN sat.price_changes AS c USING (snapshot_id)
+JOIN sat.products AS p USING (product_id)
+LEFT JOIN LATERAL (
+    SELECT h.*
+    FROM sat.product_prices AS h
+    WHERE h.product_id = c.product_id AND lower(h.valid) < s.asked_at
+    ORDER BY lower(h.valid) DESC
+    LIMIT 1
+) AS b ON c.kind <> 'appeared'
+WHERE s.account = :account AND s.asked_at >= :since AND s.asked_at < :until
+  AND s.asked_at <= :after_at
+  AND (
+      :is_first
+      OR (s.asked_at, s.snapshot_id) < (:after_at, :after_snapshot)
+      OR ((s.asked_at, s.snapshot_id) = (:after_at, :after_snapshot) AND p.product_code > :after_code)
+  )
+ORDER BY s.asked_at DESC, s.snapshot_id DESC, p.product_code
+LIMIT :limit;

@@ -22,17 +22,28 @@ from starlette.requests import Request
 
 from sandbox.testing import SandboxServer
 from sat_hook.application.batch_run import BatchRun, RunFacts
+from sat_hook.application.evidence_packs import EXPORT_DAG
 from sat_hook.application.ports import Ports
 from sat_hook.application.rights import Right
 from sat_hook.application.runs import CLOSING_DAG, Run, RunState, RunTask
+from sat_hook.application.verifications import VERIFICATION_DAG
+from sat_hook.audit.checkpoint_verification import Trust
+from sat_hook.audit.checkpoints import make_checkpoints
+from sat_hook.audit.exports import load_export, record_written, requested_by
+from sat_hook.audit.keys import AuditSigner, AuditVerifier, new_audit_key
+from sat_hook.audit.log_verification import record_verification, verify_log
+from sat_hook.audit.pack import PackWriter
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
 from sat_hook.clients.settings import AccountSettings
+from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain.batch_events import ShortFundsPolicy
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.errors import StepError
 from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.guards import AccountRules, GuardRules
+from sat_hook.domain.identity import digest_of
 from sat_hook.pipeline.limits import BadRowsPolicy
 from sat_hook.protocol.calls import Call, Reply, T
 from sat_hook.protocol.errors import SATError
@@ -69,9 +80,10 @@ USERS = (
     ),
     FakeUser("vera", frozenset({Right.VIEW})),
     FakeUser("fina", frozenset({Right.VIEW, Right.FINANCE, Right.SIGN_OFF})),
+    FakeUser("audi", frozenset({Right.VIEW, Right.AUDIT})),
     FakeUser("adam"),
 )
-"""A maker, a checker, a viewer, finance, and one with every right."""
+"""A maker, a checker, a viewer, finance, an auditor, and one with every right."""
 
 
 @dataclass
@@ -124,10 +136,48 @@ class OfficeAccounts(FakeAccounts):
 
 
 @dataclass
+class OfficeAudit:
+    """Runs of an audit, with the steps of the operators."""
+
+    store: PostgresEventStore
+    results: LocalSpool
+    signer: AuditSigner = field(default_factory=lambda: AuditSigner(new_audit_key()[0]))
+
+    def carry_out(self, run: Run, user: str) -> None:
+        """Cover the log with checkpoints; then write the pack, or verify."""
+        clock, database = SystemClock(), self.store.database
+        by = Provenance(f"user:{user}", f"task {run.dag_id} run {run.run_id}")
+        trust = Trust(AuditVerifier([self.signer.public_key_pem()]))
+        make_checkpoints(database, self.signer, clock, trust.keys)
+        if run.dag_id == VERIFICATION_DAG:
+            began_at = clock.now()
+            verified = verify_log(database, print, trust)
+            handler = CommandHandler(self.store, clock)
+            record_verification(handler, verified, trust, began_at, by, is_everything=True)
+            return
+        export_id = run.conf["export_id"]
+        export = load_export(self.store, export_id)
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "pack.zip"
+            asker = requested_by(self.store, export_id)
+            pack = PackWriter(database, export, asker, self.signer, trust.keys).write(path)
+            uri = self.results.write(f"exports/{export_id}.zip", path.read_bytes())
+        members = {name: getattr(pack, name) for name in ("digest", "size_bytes", "events")}
+        written = ExportWritten(
+            uri=uri,
+            first_checkpoint=pack.first_checkpoint,
+            last_checkpoint=pack.last_checkpoint,
+            **members,
+        )
+        record_written(self.store, clock, export_id, written, by)
+
+
+@dataclass
 class OfficeRuns(FakeRuns):
-    """Runs of batches, carried out in threads with the steps of the DAG."""
+    """Runs of batches and audits, carried out in threads with the steps of the DAG."""
 
     ports: Ports | None = None
+    audit: OfficeAudit | None = None
     threads: list[threading.Thread] = field(default_factory=list)
     answers: dict[str, tuple[str, str]] = field(default_factory=dict)
     errors: dict[str, Exception] = field(default_factory=dict)
@@ -145,7 +195,7 @@ class OfficeRuns(FakeRuns):
     ) -> bool:
         """Once for each id; a run of a batch begins at its time."""
         is_new = super().start(dag_id, run_id, conf, note=note, at=at)
-        if is_new and (conf.get("batch_id") or dag_id == CLOSING_DAG):
+        if is_new and (conf.get("batch_id") or dag_id in (CLOSING_DAG, VERIFICATION_DAG, EXPORT_DAG)):
             thread = threading.Thread(target=self._carry_out, args=(self.started[run_id], user), daemon=True)
             self.threads.append(thread)
             thread.start()
@@ -170,8 +220,11 @@ class OfficeRuns(FakeRuns):
         try:
             if run.dag_id == CLOSING_DAG:
                 self._close_day(run, user)
-            else:
+            elif run.conf.get("batch_id"):
                 self._pay(run, user)
+            else:
+                assert self.audit is not None
+                self.audit.carry_out(run, user)
         except (StepError, SATError) as error:
             self.errors[run.run_id] = error
             self._become(run, RunState.FAILED)
@@ -309,6 +362,10 @@ class OfficeHost(FakeHost):
 
     airflow: OfficeRuns
 
+    def session_of(self, request: Request) -> str:
+        """One for each user."""
+        return digest_of(request.cookies.get(COOKIE, "").encode())[:16]
+
     def runs(self, request: Request) -> RunsOfUser:  # type: ignore[override]
         """On behalf of the user of the request."""
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -350,7 +407,7 @@ class Office:
         return f"{self.url}/console{path}"
 
     def log_in(self, page: Page, user: str) -> None:
-        """From now on the page belongs to a user: rosa, carl, vera, fina or adam."""
+        """From now on the page belongs to a user: rosa, carl, vera, fina, audi or adam."""
         page.set_cookie(self.url, COOKIE, user)
 
     def wait_for_run(self, run_id: str, seconds: float = 60.0) -> Run:
@@ -380,7 +437,7 @@ def office_on(database: ApplicationDatabase, folder: Path, *, with_past: bool = 
             },
         )
         ports = replace(line.ports, connection=CONNECTION, rules=lambda: RULES, results=LocalSpool(folder))
-        host.airflow = OfficeRuns(ports=ports)
+        host.airflow = OfficeRuns(ports=ports, audit=OfficeAudit(line.store, LocalSpool(folder)))
         try:
             with console_server(host) as url:
                 office = Office(url, database, line, host)

@@ -11,6 +11,7 @@ from sat_hook.audit.exports import hand_out, record_written, request_export
 from sat_hook.catalogue.snapshot import take_snapshot
 from sat_hook.clients.blocking import BlockingSATClient
 from sat_hook.clients.clock import SystemClock
+from sat_hook.commands.aggregates import USERS, VERIFICATIONS
 from sat_hook.domain.account import ExportedContent, OrdersExported, RecordExport, RecordSearch
 from sat_hook.domain.books_commands import AssignBreaks, ClearSettlement, DecideBreaks, ReplaceSettlements
 from sat_hook.domain.books_events import (
@@ -22,11 +23,13 @@ from sat_hook.domain.books_events import (
     SettlementSetAside,
 )
 from sat_hook.domain.breaks import BreakState
+from sat_hook.domain.console_users import AcknowledgeAlerts, SignIn
 from sat_hook.domain.decision import Record
 from sat_hook.domain.event_record import Provenance
 from sat_hook.domain.export import ExportWritten
 from sat_hook.domain.guards import NO_RULES, AccountRules
-from sat_hook.domain.identity import digest_of
+from sat_hook.domain.identity import digest_of, log_id, user_id_of
+from sat_hook.domain.verifications import LogVerified
 from sat_hook.pipeline.account_rules import (
     AskedRun,
     adopt_rules,
@@ -203,6 +206,33 @@ def export_handed_out(line: Line) -> None:
     )
     record_written(line.store, clock, export.export_id, written, BY_TEST)
     hand_out(line.store, clock, export.export_id, ASKER)
+
+
+@story("A sign-in to the console, and verifications of the log")
+def audited(line: Line) -> None:
+    """The same login signs in once; what a verification found is recorded as it came out."""
+    by = Provenance("user:alice", "plugin:sign-in")
+    for _ in range(2):
+        line.handler.apply_to(USERS, user_id_of("alice"), SignIn("alice", "0123456789abcdef"), by)
+    seen = AcknowledgeAlerts(("price_jump/1/25k-xl",), "the price was checked")
+    line.handler.apply_to(USERS, user_id_of("alice"), seen, by)
+    for findings in ({}, {"checkpoint_events": 2}):
+        verified = LogVerified(
+            is_everything=True,
+            began_at=line.handler.clock.now(),
+            closed_position=1,
+            events=1,
+            streams=1,
+            first_checkpoint=1,
+            checkpoints=0,
+            covered_position=0,
+            uncovered_events=1,
+            published_checkpoint=None,
+            key_ids=("fedcba9876543210",),
+            statuses_checked=None,
+            findings=findings,
+        )
+        line.handler.apply_to(VERIFICATIONS, log_id(), Record(verified), BY_TEST)
 
 
 @story("The rules of an account: adopted from its connection, proposed, declined, confirmed by another; runs")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Path
+from fastapi import APIRouter, Body
 from fastapi.responses import StreamingResponse
 
 from sat_hook.application.rights import Right
 from sat_hook.web.api.documented import route
-from sat_hook.web.dependencies import CurrentPerson, EvidencePacksDep, Moment
+from sat_hook.web.dependencies import CurrentPerson, EvidencePacksDep, ExportId, Moment
 from sat_hook.web.downloads import as_download, parts_of
 
 MAXIMUM_REASON_CHARACTERS = 500
@@ -38,9 +38,7 @@ def ask_for_export(
 
 
 @router.post("/{export_id}/pack", **route(Right.AUDIT, files="application/zip"))
-def hand_out(
-    export_id: Annotated[str, Path(pattern="^X[A-Z2-7]{25}$")], person: CurrentPerson, packs: EvidencePacksDep
-) -> StreamingResponse:
+def hand_out(export_id: ExportId, person: CurrentPerson, packs: EvidencePacksDep) -> StreamingResponse:
     """Return the pack. The download is recorded first."""
     export, pack = packs.hand_out(export_id, person)
     headers = {

@@ -29,6 +29,7 @@ _PLACES: Mapping[NeedKind, tuple[str, Mapping[str, str]]] = {
     NeedKind.HELD: ("/orders", {"state": "held"}),
     NeedKind.ESCALATED: ("/orders", {"state": "escalated"}),
     NeedKind.SHORT_OF_FUNDS: ("/batches", {"standing": "short_of_funds"}),
+    NeedKind.ALERTS: ("/notifications", {}),
 }
 """Where needs are acted on; the others are on the account's page."""
 
@@ -60,9 +61,9 @@ def _words(need: NeedRow) -> words.Words:
 
 def _place(site: Site, need: NeedRow) -> str:
     if need.kind not in _PLACES:
-        return site.url(f"/accounts/{need.account}") + ("#alerts" if need.kind is NeedKind.ALERTS else "")
+        return site.url(f"/accounts/{need.account}")
     path, query = _PLACES[need.kind]
-    return site.url(path, **query, account=need.account)
+    return site.url(path, **query, account=need.account, kind=need.code)
 
 
 @router.post("/language")

@@ -6,7 +6,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sat_hook.application.order_details import HistoryEntry
@@ -15,10 +14,8 @@ from sat_hook.domain.people import user_named
 from sat_hook.domain.same_order import CLIENT_NUMBER, PRODUCT_CODE
 from sat_hook.web.console.language import Wording
 from sat_hook.web.console.language import marked as _
+from sat_hook.web.console.member_words import UNKNOWN, value_text
 from sat_hook.web.console.words import HOLDS, REJECTIONS, Words
-
-UNKNOWN = "–"
-
 
 EVENTS: Mapping[str, Words] = {
     "OrderReceived": Words(_("Read from row %(row_number)s of the file"), "none"),
@@ -114,7 +111,7 @@ def moments_of(history: Iterable[HistoryEntry], wording: Wording) -> Iterator[Mo
         said = EVENTS.get(entry.kind, Words(entry.kind, "none"))
         yield Moment(
             entry,
-            wording.text(said.text) % _Members(entry, wording),
+            wording.text(said.text) % Members(entry, wording),
             said.tone,
             _detail(entry, wording),
             user_named(entry.actor),
@@ -143,7 +140,7 @@ def _detail(entry: HistoryEntry, wording: Wording) -> str:
     return wording.text(HELD_FOR[kind]) % defaultdict(lambda: UNKNOWN, told)
 
 
-class _Members:
+class Members:
     """The members of an event as texts, each made when a sentence needs it; a dash for a missing one."""
 
     def __init__(self, entry: HistoryEntry, wording: Wording) -> None:
@@ -155,20 +152,10 @@ class _Members:
 
 
 def _text(kind: str, name: str, value: Any, wording: Wording) -> str:
-    if value is None:
-        return UNKNOWN
-    if name.endswith("_rupiah"):
-        return wording.rupiah(value)
-    if name == "members":
+    if name == "members" and value:
         return ", ".join(wording.text(MEMBERS[one]) if one in MEMBERS else str(one) for one in value)
-    if name == "reason" and value == "":
-        return UNKNOWN
-    if name == "valid_until":
-        return wording.time(datetime.fromisoformat(value))
     if name == "reason" and kind == "OrderHeld" and value in list(HoldReason):
         return wording.text(HOLDS[HoldReason(value)])
     if name == "reason" and kind == "OrderRejected" and value in list(RejectionReason):
         return wording.text(REJECTIONS[RejectionReason(value)])
-    if isinstance(value, int):
-        return wording.number(value)
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return value_text(name, value, wording)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import Response
 
-from sat_hook.presentation.charts import sparkline
+from sat_hook.application.prices import MAXIMUM_DAYS
+from sat_hook.domain.business_day import business_day, midnight
+from sat_hook.domain.prices import percent_text
+from sat_hook.web.console.prices import CHART_DAYS, picture_of
 from sat_hook.web.console.site import SiteDep
-from sat_hook.web.dependencies import AccountPath, ListingsDep
+from sat_hook.web.dependencies import AccountPath, ListingsDep, PricesDep
 
 router = APIRouter(prefix="/products")
 
@@ -33,16 +37,26 @@ def search_products(
 
 
 @router.get("/{account}/{code:path}")
-def product(account: AccountPath, code: str, site: SiteDep, listings: ListingsDep) -> Response:
-    """Every listing of one product of an account."""
-    periods = listings.prices(account, code, site.person)
-    if not periods:
+def product(
+    account: AccountPath,
+    code: str,
+    site: SiteDep,
+    prices: PricesDep,
+    days: Annotated[int, Query(ge=1, le=MAXIMUM_DAYS)] = CHART_DAYS,
+) -> Response:
+    """One product of an account: its price over time as a picture, and every listing as a table."""
+    end = midnight(business_day(datetime.now(UTC)) + timedelta(days=1))
+    history = prices.product(account, code, site.person, since=end - timedelta(days=days), before=end)
+    if not history.periods:
         raise HTTPException(404)
-    prices = [period.product.price_rupiah or 0 for period in periods]
+    befores = [None, *(period.product.price_rupiah for period in history.periods)]
     return site.page(
         "product",
         account=account,
-        product=periods[-1].product,
-        periods=periods[::-1],
-        picture=sparkline(prices, site.wording.text("Price over time")) if len(prices) > 1 else "",
+        product=history.periods[-1].product,
+        periods=list(zip(history.periods, befores, strict=False))[::-1],
+        picture=picture_of(history, site),
+        days=days,
+        choices=(7, 30, CHART_DAYS, MAXIMUM_DAYS),
+        percent=percent_text,
     )

@@ -32,7 +32,7 @@ from sat_hook.presentation.templates import templates_of
 from sat_hook.web.console.error_words import Explained, explained
 from sat_hook.web.console.language import OWN_NAMES, Language, Wording, wording_of
 from sat_hook.web.console.language import marked as _
-from sat_hook.web.dependencies import current_person
+from sat_hook.web.dependencies import SignInsDep, current_person, session_of
 from sat_hook.web.errors import INVALID_REQUEST
 
 PREFIX = "/console"
@@ -77,10 +77,13 @@ NAVIGATION = (
     NavigationItem("/deliveries", _("Deliveries"), (Right.DELIVER,)),
     NavigationItem("/products", _("Products"), (Right.VIEW,)),
     NavigationItem("/accounts", _("Accounts"), (Right.VIEW,)),
+    NavigationItem("/notifications", _("Notifications"), (Right.VIEW,)),
     NavigationItem("/days", _("Days"), DAY_READERS, _("Finance")),
     NavigationItem("/breaks", _("Breaks"), DAY_READERS, _("Finance")),
     NavigationItem("/settlements", _("Settlement files"), DAY_READERS, _("Finance")),
     NavigationItem("/topups", _("Top-ups"), DAY_READERS, _("Finance")),
+    NavigationItem("/prices", _("Prices"), (Right.VIEW,), _("Finance")),
+    NavigationItem("/audit", _("Log and evidence"), (Right.AUDIT,), _("Audit")),
 )
 
 
@@ -158,8 +161,11 @@ def go_to(request: Request, address: str) -> Response:
     return RedirectResponse(address, 303)
 
 
-def site_of(request: Request, person: Annotated[Person, Depends(current_person)]) -> Site:
-    """The console for a request."""
+def site_of(
+    request: Request, person: Annotated[Person, Depends(current_person)], sign_ins: SignInsDep
+) -> Site:
+    """The console for a request. The first one of each login is recorded."""
+    sign_ins.notice(person, session_of(request))
     return Site(request, person, wording_of(request))
 
 

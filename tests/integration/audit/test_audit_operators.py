@@ -21,7 +21,10 @@ from sat_hook.audit.keys import AuditSigner, new_audit_key
 from sat_hook.audit.publication import PublicationError
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler, standing_of
+from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, StreamKind
+from sat_hook.domain.identity import log_id
 from sat_hook.domain.order_events import OrderSucceeded
+from sat_hook.domain.verifications import LogVerified
 from sat_hook.hooks.audit import audit_signer, checkpoint_publication
 from sat_hook.hooks.sat_connection import SATConnectionError
 from sat_hook.operators.audit import SATCheckpointOperator, SATExportOperator, SATVerifyLogOperator
@@ -117,14 +120,29 @@ def alerts_of(database: ApplicationDatabase) -> list[tuple[str, str]]:
     return execute(database.superuser_dsn, "SELECT kind, text FROM sat.alerts ORDER BY alert_id")
 
 
+def verifications(notary: Notary) -> list[RecordedEvent]:
+    """The verifications that the log has."""
+    store = PostgresEventStore(Database(notary.database.writer_dsn))
+    with closing(store.database):
+        return store.read_stream(StreamId(StreamKind.LOG, log_id()))
+
+
 @pytest.mark.parametrize("everything", ["True", "False"])
 def test_a_whole_log_is_verified_in_silence(airflow: Notary, everything: str) -> None:
     """All of it, or the last days."""
     SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
     airflow.append(4, 1)
-    done = SATVerifyLogOperator(task_id="verify", everything=everything).execute(CONTEXT)
+    by_audi = {**CONTEXT, "dag_run": SimpleNamespace(triggering_user_name="audi", conf={})}
+    done = SATVerifyLogOperator(task_id="verify", everything=everything).execute(by_audi)
     assert done == {"events": 4, "from_checkpoint": 1, "checkpoints": 1, "published": 1}
     assert alerts_of(airflow.database) == []
+    [recorded] = verifications(airflow)
+    verified = recorded.event
+    assert isinstance(verified, LogVerified)
+    assert recorded.provenance == Provenance("user:audi", "task d.t run r try 1")
+    assert (verified.is_everything, verified.findings) == (everything == "True", {})
+    assert (verified.closed_position, verified.covered_position, verified.uncovered_events) == (4, 3, 1)
+    assert (verified.published_checkpoint, verified.key_ids) == (1, (airflow.signer.key_id,))
 
 
 def test_damage_fails_each_night_and_is_told_once(airflow: Notary) -> None:
@@ -132,11 +150,13 @@ def test_damage_fails_each_night_and_is_told_once(airflow: Notary) -> None:
     SATCheckpointOperator(task_id="checkpoint").execute(CONTEXT)
     rewrite_event(airflow.database, 2, "0812", "0813")
     operator = SATVerifyLogOperator(task_id="verify", everything=True)
-    for _ in range(2):
-        with pytest.raises(AirflowFailException, match="1 problems in 3 events"):
+    for events in (3, 4):  # the first verification is an event, too
+        with pytest.raises(AirflowFailException, match=f"1 problems in {events} events"):
             operator.execute(CONTEXT)
     [(kind, text)] = alerts_of(airflow.database)
     assert kind == "log_damaged"
+    found = [recorded.event.findings for recorded in verifications(airflow)]  # type: ignore[attr-defined]
+    assert found == [{"checkpoint_events": 1}] * 2
     assert "checkpoint 1 (position 1): checkpoint_events: found other events" in text
     damage(airflow.database, "UPDATE sat.events SET actor = 'user:eve' WHERE position = 3")
     with pytest.raises(AirflowFailException, match="2 problems"):

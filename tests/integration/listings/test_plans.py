@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import psycopg2.extensions
 import pytest
 from psycopg2.extensions import connection as Connection
 
-from benchmarks.console_data import ACCOUNT, Sizes, batch_of_number, fill
+from benchmarks.console_data import ACCOUNT, NOW, Sizes, batch_of_number, fill
+from sat_hook.application.audit_log import AuditLog, LogQuery
 from sat_hook.application.batch_standing import BatchQuery, BatchStanding
 from sat_hook.application.days import Days
 from sat_hook.application.listings import Listings
 from sat_hook.application.person import Person
 from sat_hook.application.rights import Right
+from sat_hook.domain.event_record import StreamKind
 from sat_hook.domain.order import OrderState
 from sat_hook.store import order_lists
 from sat_hook.store.approvals import ApprovalStore
@@ -28,6 +30,7 @@ from tests.web_host import FakeAccounts, FakeHost, FakeRuns
 
 SIZES = Sizes(orders=20_000, largest=1_000, others=500, products=500, alerts=100, callbacks=1_000)
 FINANCE = Person("fina", frozenset({Right.FINANCE}))
+AUDITOR = Person("audi", frozenset({Right.AUDIT}))
 LARGEST = batch_of_number(0)
 
 
@@ -79,6 +82,11 @@ def approvals_of(lists: Listings) -> ApprovalStore:
     return ApprovalStore(lists.installation.store().database)
 
 
+def log(**filters: Any) -> Callable[[Listings], object]:
+    """A page of the log."""
+    return lambda lists: AuditLog(lists.installation).events(LogQuery(**filters), AUDITOR)
+
+
 LISTS: dict[str, Callable[[Listings], object]] = {
     "batches": lambda lists: lists.batches(BatchQuery(), READER),
     "batches by text": lambda lists: lists.batches(BatchQuery(text="orders-7"), READER),
@@ -104,6 +112,19 @@ LISTS: dict[str, Callable[[Listings], object]] = {
     "prices": lambda lists: lists.prices(ACCOUNT, "P7", READER),
     "days of a month": lambda lists: Days(lists.installation).month(ACCOUNT, date(2026, 11, 1), FINANCE),
     "accounts": lambda lists: lists.accounts(READER),
+    "the log": log(),
+    "the log, one type": log(types=("BatchSubmitted",)),
+    "the log, batches": log(kind=StreamKind.BATCH),
+    "the log, orders": log(kind=StreamKind.ORDER),
+    "the log, one stream": log(stream=LARGEST),
+    "the log, one account": log(account=ACCOUNT),
+    "the log, one day": log(since=NOW - timedelta(days=1), before=NOW + timedelta(days=9_999)),
+    "the log, people": log(by_people=True),
+    "the log, one person": log(user="maker3"),
+    "the log, one person and type": log(user="maker3", types=("BatchSubmitted",)),
+    "the log, one type by people": log(by_people=True, types=("BatchSubmitted",)),
+    "acts": lambda lists: AuditLog(lists.installation).acts(LogQuery(), AUDITOR),
+    "acts of a person": lambda lists: AuditLog(lists.installation).acts(LogQuery(user="maker3"), AUDITOR),
 }
 
 

@@ -313,6 +313,17 @@ ACTS: dict[str, tuple[Request, str]] = {
         ),
         "ExportRequested",
     ),
+    "/evidence-packs": (
+        plain(
+            "/evidence-packs",
+            json={
+                **REASON,
+                "recorded_from": "2026-11-01T00:00:00+07:00",
+                "recorded_before": "2026-11-02T00:00:00+07:00",
+            },
+        ),
+        "ExportRequested",
+    ),
     "/exports/{export_id}/pack": (
         lambda office: (f"/exports/{office.export_id}/pack", {}),
         "ExportHandedOut",
@@ -340,6 +351,8 @@ ELSEWHERE = {
     "/batches/{batch_id}/run",
     "/batches/{batch_id}/cancel-start",
     "/accounts/{account}/test",  # asks SAT, and records nothing
+    # Its run records what it verified: tests/integration/audit/test_audit_operators.py
+    "/verifications",
     # Their batch must wait for an approval: tests/integration/listings/test_approvals.py
     "/approvals/approve",
     "/approvals/{batch_id}/cost",
@@ -385,6 +398,7 @@ PARTS = {
     "draft_id": f"D{'A' * 25}",
     "upload_id": f"U{'A' * 25}",
     "kind": "pdf",
+    "position": "1",
 }
 """Path parameters; the others name a decision."""
 

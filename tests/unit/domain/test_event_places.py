@@ -7,13 +7,32 @@ histories). Those that only a person can decide about are listed here: add the n
 from __future__ import annotations
 
 from sat_hook.cli.timeline import _SHOWN
-from sat_hook.domain import account, account_rules, batch_events, books_events, export, legacy_events
+from sat_hook.domain import (
+    account,
+    account_rules,
+    batch_events,
+    books_events,
+    console_users,
+    export,
+    legacy_events,
+    verifications,
+)
 from sat_hook.domain import order_events as happened
 from sat_hook.domain.alerts import ALERTING_TYPES
 from sat_hook.domain.event import Event, registered_events
 from sat_hook.domain.masking import IN_WORDS, NAMES, PERSONAL, SET_ASIDE
 
-MODULES = (account, account_rules, batch_events, books_events, export, happened, legacy_events)
+MODULES = (
+    account,
+    account_rules,
+    batch_events,
+    books_events,
+    console_users,
+    export,
+    happened,
+    legacy_events,
+    verifications,
+)
 BASES = {
     account_rules.RulesEvent,
     legacy_events.EarlierRulesEvent,
@@ -43,21 +62,21 @@ NOT_SHOWN = """
 
 #: Members of events that hold nothing about a customer, so that a masked evidence pack may show them.
 IMPERSONAL = """
-    account adjusted_days admin_fee_rupiah amount_rupiah approver asked_at assignee attempt
-    available_rupiah
-    batch_id break_id breaks cause cell_changes changes changes_digest charged_rupiah checkpoint client
-    code columns compared_with confirmed_by connection content counts credited_at criteria
-    cut_off_minutes day decided_at declined_by digest earlier_batch_id error_code estimate_rupiah events
-    evidence_digest expected_rupiah facts file_format first_checkpoint first_row found found_rupiah
-    fulfilled_at held held_rows http_status included_before is_inquiry is_signed last_checkpoint
-    last_row left_orders left_out left_rupiah list_price_rupiah listed mapping max_rupiah member members
+    account adjusted_days admin_fee_rupiah alerts amount_rupiah approver asked_at assignee attempt
+    available_rupiah batch_id began_at break_id breaks cause cell_changes changes changes_digest
+    charged_rupiah checkpoint checkpoints client closed_position code columns compared_with confirmed_by
+    connection content counts covered_position credited_at criteria cut_off_minutes day decided_at
+    declined_by digest earlier_batch_id error_code estimate_rupiah events evidence_digest expected_rupiah
+    facts file_format findings first_checkpoint first_row found found_rupiah fulfilled_at held held_rows
+    http_status included_before is_everything is_inquiry is_signed key_ids last_checkpoint last_row
+    left_orders left_out left_rupiah list_price_rupiah listed mapping max_rupiah member members
     observed_at open_breaks order_id orders parameters partner_fee_rupiah persons policy position
-    price_rupiah product_code proposal proposed_by quote_rupiah quoted quotes_digest received_at
-    recorded_before recorded_from rejected rejecter renewed replaces_earlier reported_status
+    price_rupiah product_code proposal proposed_by published_checkpoint quote_rupiah quoted quotes_digest
+    received_at recorded_before recorded_from rejected rejecter renewed replaces_earlier reported_status
     requested_at response_digest rest result_digest rivals row_number rows rules run saldo saldo_rupiah
-    sales_price_rupiah send_before settled_after shown size_bytes snapshot_id source starts_at state
-    state_digest tally terms total_rupiah unsent up_to_row upload_bytes upload_digest upload_format
-    valid valid_until values with_personal_data
+    sales_price_rupiah send_before session settled_after shown size_bytes snapshot_id source starts_at
+    state state_digest statuses_checked streams tally terms total_rupiah uncovered_events unsent up_to_row
+    upload_bytes upload_digest upload_format user valid valid_until values with_personal_data
 """
 
 

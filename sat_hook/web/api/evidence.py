@@ -1,0 +1,178 @@
+"""Routes of proof: verifications of the log, and evidence packs that are asked for and written."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Body, HTTPException, Path
+
+from sat_hook.application.evidence_packs import PackRow
+from sat_hook.application.rights import Right
+from sat_hook.application.runs import Run, RunState
+from sat_hook.application.verifications import VerificationRow
+from sat_hook.web.api.documented import route
+from sat_hook.web.api.exports import MAXIMUM_REASON_CHARACTERS
+from sat_hook.web.api.models import Cursor, Document, Page
+from sat_hook.web.dependencies import (
+    CurrentPerson,
+    EvidencePacksDep,
+    ExportId,
+    Moment,
+    RunsDep,
+    VerificationsDep,
+)
+
+router = APIRouter(tags=["evidence"])
+
+
+class Verification(Document):
+    """A verification of the log. ``user`` is null for the nightly one; ``findings`` counts problems."""
+
+    position: int
+    at: datetime
+    user: str | None
+    is_everything: bool
+    began_at: datetime
+    closed_position: int
+    events: int
+    streams: int
+    first_checkpoint: int
+    checkpoints: int
+    covered_position: int
+    uncovered_events: int
+    published_checkpoint: int | None
+    key_ids: tuple[str, ...]
+    statuses_checked: int | None
+    findings: dict[str, int]
+
+
+class AirflowRun(Document):
+    """A run in Airflow. ``state`` is null when there is none yet."""
+
+    dag_id: str | None
+    run_id: str
+    state: RunState | None
+
+
+class Receiver(Document):
+    """Who downloaded a pack, and when."""
+
+    user: str
+    at: datetime
+
+
+class Pack(Document):
+    """An evidence pack that was asked for. What was written is null while nothing is."""
+
+    export_id: str
+    asker: str
+    requested_at: datetime
+    recorded_from: datetime
+    recorded_before: datetime
+    with_personal_data: bool
+    reason: str
+    written_at: datetime | None
+    digest: str | None
+    size_bytes: int | None
+    events: int | None
+    first_checkpoint: int | None
+    last_checkpoint: int | None
+    receivers: tuple[Receiver, ...]
+
+
+_RunId = Annotated[str, Path(max_length=100, pattern="^verify_[A-Za-z0-9_]+$")]
+
+
+@router.get("/verifications", **route(Right.AUDIT))
+def list_verifications(person: CurrentPerson, verifications: VerificationsDep) -> Page[Verification]:
+    """List the last verifications of the log, the newest first."""
+    return Page[Verification](items=tuple(map(_verification, verifications.recent(person))))
+
+
+@router.post("/verifications", **route(Right.AUDIT))
+def verify_now(
+    person: CurrentPerson,
+    verifications: VerificationsDep,
+    runs: RunsDep,
+    everything: Annotated[bool, Body(embed=True)] = True,
+) -> AirflowRun:
+    """Start a run that verifies everything, or the last two days. It records what it verified."""
+    run_id = verifications.start(person, runs, everything=everything)
+    return _run(run_id, verifications.run(run_id, person, runs))
+
+
+@router.get("/verifications/{run_id}", **route(Right.AUDIT))
+def show_verification_run(
+    run_id: _RunId, person: CurrentPerson, verifications: VerificationsDep, runs: RunsDep
+) -> AirflowRun:
+    """Return the run that was started."""
+    found = verifications.run(run_id, person, runs)
+    if found is None:
+        raise HTTPException(404)
+    return _run(run_id, found)
+
+
+@router.get("/evidence-packs", **route(Right.AUDIT))
+def list_packs(person: CurrentPerson, packs: EvidencePacksDep, cursor: Cursor = None) -> Page[Pack]:
+    """List the evidence packs that were asked for, the newest first."""
+    found = packs.packs(person, cursor=cursor)
+    return Page[Pack](items=tuple(map(_pack, found.items)), next=found.next)
+
+
+@router.post("/evidence-packs", **route(Right.AUDIT))
+def ask_for_pack(
+    person: CurrentPerson,
+    packs: EvidencePacksDep,
+    runs: RunsDep,
+    recorded_from: Annotated[Moment, Body()],
+    recorded_before: Annotated[Moment, Body()],
+    with_personal_data: Annotated[bool, Body()] = False,
+    reason: Annotated[str, Body(max_length=MAXIMUM_REASON_CHARACTERS)] = "",
+) -> Pack:
+    """Record that the user asks for the evidence of a period, and start the run that writes the pack."""
+    export = packs.request(
+        recorded_from=recorded_from,
+        recorded_before=recorded_before,
+        with_personal_data=with_personal_data,
+        reason=reason,
+        person=person,
+    )
+    packs.start(export.export_id, person, runs)
+    return _pack(packs.pack(export.export_id, person))
+
+
+@router.get("/evidence-packs/{export_id}", **route(Right.AUDIT))
+def show_pack(export_id: ExportId, person: CurrentPerson, packs: EvidencePacksDep) -> Pack:
+    """Return one pack: what was asked for and why, what was written, and who downloaded it."""
+    return _pack(packs.pack(export_id, person))
+
+
+def _verification(row: VerificationRow) -> Verification:
+    return Verification(position=row.position, at=row.at, user=row.user, **row.verified.model_dump())
+
+
+def _run(run_id: str, found: Run | None) -> AirflowRun:
+    if found is None:
+        return AirflowRun(dag_id=None, run_id=run_id, state=None)
+    return AirflowRun(dag_id=found.dag_id, run_id=found.run_id, state=found.state)
+
+
+def _pack(row: PackRow) -> Pack:
+    export, written = row.export, row.written
+    return Pack(
+        export_id=export.export_id,
+        asker=row.asker,
+        requested_at=export.requested_at,
+        recorded_from=export.recorded_from,
+        recorded_before=export.recorded_before,
+        with_personal_data=export.with_personal_data,
+        reason=row.reason,
+        written_at=row.written_at,
+        digest=written and written.digest,
+        size_bytes=written and written.size_bytes,
+        events=written and written.events,
+        first_checkpoint=written and written.first_checkpoint,
+        last_checkpoint=written and written.last_checkpoint,
+        receivers=tuple(Receiver(user=user, at=at) for user, at in row.receivers),
+    )

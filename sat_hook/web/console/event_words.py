@@ -1,0 +1,191 @@
+"""Events of the log in people's words: a sentence for each type, and a name for each of its members."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sat_hook.application.order_details import HistoryEntry
+from sat_hook.audit.actions import ActionKind
+from sat_hook.domain.event_record import StreamKind
+from sat_hook.web.console.language import Wording
+from sat_hook.web.console.language import marked as _
+from sat_hook.web.console.member_words import name_of, value_text
+from sat_hook.web.console.order_history import EVENTS as ORDER_EVENTS
+from sat_hook.web.console.order_history import Members
+from sat_hook.web.console.words import Words
+
+MAXIMUM_LINES = 100
+"""Most lines of a list within an event; the rest are counted."""
+
+OTHER_EVENTS: Mapping[str, Words] = {
+    "BatchSubmitted": Words(_("Submitted the file %(file_name)s"), "none"),
+    "OrderFileMended": Words(
+        _("Corrected the uploaded file %(upload_name)s before it was submitted"), "none"
+    ),
+    "BatchStartPlanned": Words(_("Planned the start for %(starts_at)s"), "none"),
+    "BatchPaysAgain": Words(_("Pays failed orders of an earlier batch again"), "none"),
+    "RowsTakenIn": Words(_("Read rows %(first_row)s to %(last_row)s: %(orders)s orders"), "none"),
+    "BatchRefused": Words(_("The whole batch was refused: %(message)s"), "bad"),
+    "BatchReceived": Words(_("Read every row: %(orders)s orders, %(set_aside)s rows set aside"), "none"),
+    "BatchValidated": Words(_("Checked every order: %(valid)s fit, %(rejected)s do not"), "none"),
+    "BalanceChecked": Words(
+        _("Looked at the deposit: %(saldo_rupiah)s for about %(estimate_rupiah)s"), "none"
+    ),
+    "BatchQuoted": Words(_("Priced %(quoted)s orders at %(total_rupiah)s together"), "none"),
+    "FundsReserved": Words(
+        _("Reserved %(total_rupiah)s for %(orders)s orders, up to row %(up_to_row)s"), "none"
+    ),
+    "BatchCompleted": Words(_("Complete: %(charged_rupiah)s were charged"), "good"),
+    "BatchResultsWritten": Words(_("Wrote the result file with %(rows)s rows"), "none"),
+    "GoodsDelivered": Words(_("Took the goods of %(orders)s orders: %(reason)s"), "wait"),
+    "ChunkStopped": Words(
+        _("Stopped sending rows %(first_row)s to %(last_row)s: %(unsent)s orders are not sent"), "bad"
+    ),
+    "BatchGuarded": Words(_("Checked for duplicates and limits"), "none"),
+    "BatchReopened": Words(_("Opened again to send %(orders)s orders that were released"), "none"),
+    "ApprovalRequested": Words(_("Asked %(persons)s people for approval"), "wait"),
+    "OrdersLeftOut": Words(_("Left orders out of an approval: %(reason)s"), "wait"),
+    "ApprovalSigned": Words(_("Signed the approval; %(persons)s people must sign in all"), "good"),
+    "ApprovalRefused": Words(_("An approval by %(approver)s does not count: %(reason)s"), "bad"),
+    "BatchApproved": Words(_("Approved %(orders)s orders for %(total_rupiah)s"), "good"),
+    "BatchWithdrawn": Words(_("Withdrew the batch: %(reason)s"), "none"),
+    "ApprovalRejected": Words(_("Rejected %(orders)s orders of %(total_rupiah)s: %(reason)s"), "bad"),
+    "BatchRunStarted": Words(_("A run of the batch began"), "none"),
+    "BatchRunRefused": Words(_("A run was looser than the rules and did nothing: %(reason)s"), "bad"),
+    "AccountPaused": Words(_("Paused the account: %(reason)s"), "bad"),
+    "AccountResumed": Words(_("Resumed the account: %(reason)s"), "good"),
+    "ForeignSpendSuspected": Words(
+        _("The deposit is lower than our orders explain: %(found_rupiah)s instead of %(expected_rupiah)s"),
+        "bad",
+    ),
+    "TopUpSeen": Words(
+        _("The deposit is higher than our orders explain: %(found_rupiah)s instead of %(expected_rupiah)s"),
+        "none",
+    ),
+    "PriceListChanged": Words(
+        _("The price list changed: %(changes)s changes in %(listed)s products"), "none"
+    ),
+    "AccountClientBound": Words(
+        _("The account pays as a client of SAT, by connection %(connection)s"), "none"
+    ),
+    "ClientNumberSearched": Words(
+        _("Searched orders by the number %(client_number)s and found %(orders)s"), "wait"
+    ),
+    "OrdersExported": Words(
+        _("Took %(rows)s orders with customers' numbers as a file (%(file_format)s)"), "wait"
+    ),
+    "AccountRulesAdopted": Words(_("The rules of connection %(connection)s apply to the account"), "none"),
+    "AccountRulesProposed": Words(_("Proposed new rules (number %(proposal)s): %(reason)s"), "wait"),
+    "AccountRulesConfirmed": Words(_("Confirmed proposal %(proposal)s: these rules are in force"), "good"),
+    "AccountRulesDeclined": Words(_("Declined proposal %(proposal)s: %(reason)s"), "none"),
+    "AccountRunStarted": Words(_("Started a run for the account with parameters"), "none"),
+    "AccountRunRefused": Words(_("A run of the account was refused and did nothing: %(reason)s"), "bad"),
+    "DepositObserved": Words(_("Looked at the deposit for the books: %(saldo_rupiah)s"), "none"),
+    "TopUpRecorded": Words(_("Recorded a top-up of %(amount_rupiah)s, reference %(reference)s"), "none"),
+    "TopUpReversed": Words(_("Took back the top-up with reference %(reference)s: %(reason)s"), "wait"),
+    "SettlementImported": Words(_("Took in the settlement file %(name)s with %(rows)s rows"), "none"),
+    "SettlementMappingSaved": Words(_("Kept the way settlement files are read, as %(name)s"), "none"),
+    "SettlementSetAside": Words(_("Set the settlement file %(name)s aside: %(reason)s"), "wait"),
+    "SettlementCleared": Words(_("The settlement file %(name)s needs no decision any more"), "none"),
+    "SettlementChosen": Words(_("Chose the settlement file %(name)s: %(reason)s"), "none"),
+    "DayClosed": Words(_("Closed %(day)s: %(orders)s orders, %(open_breaks)s open breaks"), "none"),
+    "BreaksRecorded": Words(_("Recorded breaks of %(day)s"), "none"),
+    "BreakDecided": Words(_("Decided a break as %(state)s: %(reason)s"), "none"),
+    "BreakAssigned": Words(_("Gave a break to %(assignee)s to work on"), "none"),
+    "BreakCommented": Words(_("Commented on a break"), "none"),
+    "BreakFileAttached": Words(_("Attached the file %(name)s to a break"), "none"),
+    "DayPrepared": Words(_("Signed %(day)s as its preparer"), "good"),
+    "DayCertified": Words(_("Certified %(day)s: it is frozen"), "good"),
+    "ExportRequested": Words(
+        _("Asked for an evidence pack of %(recorded_from)s to %(recorded_before)s: %(reason)s"), "wait"
+    ),
+    "ExportWritten": Words(_("Wrote the evidence pack: %(events)s events"), "none"),
+    "ExportHandedOut": Words(_("Downloaded the evidence pack"), "wait"),
+    "ConsoleSignedIn": Words(_("Signed in to the console"), "none"),
+    "AlertsAcknowledged": Words(_("Acknowledged alerts: %(reason)s"), "none"),
+    "LogVerified": Words(_("Verified the log up to position %(closed_position)s"), "none"),
+}
+"""Every type of event of a batch, an account, its books, an export, a user and the log itself."""
+
+EVENTS: Mapping[str, Words] = {**ORDER_EVENTS, **OTHER_EVENTS}
+
+STREAMS: Mapping[StreamKind, str] = {
+    StreamKind.ORDER: _("orders"),
+    StreamKind.BATCH: _("batches"),
+    StreamKind.ACCOUNT: _("accounts and books"),
+    StreamKind.EXPORT: _("evidence packs"),
+    StreamKind.USER: _("users of the console"),
+    StreamKind.LOG: _("the log itself"),
+}
+
+TABLES: Mapping[ActionKind, str] = {
+    ActionKind.APPROVALS: _("approvals"),
+    ActionKind.OVERRIDES: _("decisions and pauses"),
+    ActionKind.RECONCILIATIONS: _("books and sign-offs"),
+    ActionKind.DELIVERIES: _("deliveries of goods"),
+    ActionKind.EXPORTS: _("exports of evidence"),
+    ActionKind.ACTIONS: _("everything else"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of an event, as a row of a table.
+
+    :param value: its text; for a list of things the number of them.
+    :param heads: the columns of that list; empty for a single value.
+    :param beyond: how many more lines the list has.
+    """
+
+    name: str
+    value: str
+    heads: tuple[str, ...] = ()
+    lines: tuple[tuple[str, ...], ...] = ()
+    beyond: int = 0
+
+
+def sentence_of(entry: HistoryEntry, wording: Wording) -> Words:
+    """What an event says, in the person's language."""
+    said = EVENTS.get(entry.kind)
+    if said is None:
+        return Words(entry.kind, "none")
+    return Words(wording.text(said.text) % Members(entry, wording), said.tone)
+
+
+def type_text(name: str, wording: Wording) -> str:
+    """What events of a type say, with dots for what differs from one to the next."""
+    said = EVENTS.get(name)
+    return name if said is None else wording.text(said.text) % _Dots()
+
+
+def members_of(parameters: Mapping[str, Any], wording: Wording) -> Iterator[Member]:
+    """The members of an event; those of a part are named after it."""
+    for name, value in parameters.items():
+        yield from _members(name, name_of(name, wording), value, wording)
+
+
+def _members(name: str, title: str, value: Any, wording: Wording) -> Iterator[Member]:
+    if isinstance(value, Mapping) and value:
+        for inner, part in value.items():
+            yield from _members(inner, f"{title} · {name_of(inner, wording)}", part, wording)
+    elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+        heads = tuple(value[0])
+        yield Member(
+            title,
+            wording.number(len(value)),
+            tuple(name_of(head, wording) for head in heads),
+            tuple(
+                tuple(value_text(head, line.get(head), wording) for head in heads)
+                for line in value[:MAXIMUM_LINES]
+            ),
+            max(0, len(value) - MAXIMUM_LINES),
+        )
+    else:
+        yield Member(title, value_text(name, value, wording))
+
+
+class _Dots:
+    def __getitem__(self, name: str) -> str:
+        return "…"

@@ -1,0 +1,317 @@
+"""The pages of prices: what changed, products compared, a week, and margins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import Response, StreamingResponse
+from markupsafe import Markup
+
+from sat_hook.application.prices import (
+    MAXIMUM_COMPARED,
+    MAXIMUM_DAYS,
+    ChangeQuery,
+    ProductHistory,
+)
+from sat_hook.catalogue import chart
+from sat_hook.catalogue.margin import percent_of
+from sat_hook.catalogue.weekly import Week
+from sat_hook.domain.business_day import WIB, business_day, midnight
+from sat_hook.domain.prices import ChangeKind, ProductChange, percent_text
+from sat_hook.pipeline.goods_file import GoodsFormat
+from sat_hook.store.prices import DayMargin
+from sat_hook.web.console.language import Wording
+from sat_hook.web.console.language import marked as _
+from sat_hook.web.console.site import Site, SiteDep
+from sat_hook.web.console.words import Words
+from sat_hook.web.dependencies import DayQuery, PricesDep
+from sat_hook.web.downloads import as_download
+
+router = APIRouter(prefix="/prices")
+
+USUAL_DAYS = 7
+CHART_DAYS = 90
+MAXIMUM_READ = 20
+"""Most prices of a picture that are read to people who do not see it; the table has all."""
+
+_Text = Annotated[str, Query(max_length=128)]
+_Percent = Annotated[str, Query(pattern="^([1-9][0-9]{0,3})?$")]
+
+CHANGES: Mapping[ChangeKind, Words] = {
+    ChangeKind.APPEARED: Words(_("new"), "good"),
+    ChangeKind.RETURNED: Words(_("listed again"), "good"),
+    ChangeKind.CHANGED: Words(_("changed"), "none"),
+    ChangeKind.DISAPPEARED: Words(_("not listed any more"), "bad"),
+}
+ATTRIBUTES: Mapping[str, str] = {
+    "name": _("Name"),
+    "price_rupiah": _("Price"),
+    "is_inquiry": _("Asked for each order"),
+    "status": _("For sale"),
+    "operator_name": _("Operator"),
+    "category_name": _("Category"),
+}
+STATUSES: Mapping[int, str] = {1: _("yes"), 2: _("no"), 3: _("not now")}
+
+
+@dataclass(frozen=True, slots=True)
+class PriceChoice:
+    """What a person chose to see: an account, a period, and a filter of changes.
+
+    :param account: the chosen one, else the first that has prices; empty when none has.
+    """
+
+    account: str
+    accounts: tuple[str, ...]
+    since: date
+    until: date
+    text: str = ""
+    jump: str = ""
+
+    @property
+    def start(self) -> datetime:
+        """The first moment of the period."""
+        return midnight(self.since)
+
+    @property
+    def end(self) -> datetime:
+        """The first moment after it."""
+        return midnight(self.until + timedelta(days=1))
+
+    @property
+    def query(self) -> ChangeQuery:
+        """The changes that are meant."""
+        return ChangeQuery(self.start, self.end, self.text or None, int(self.jump) if self.jump else None)
+
+    @property
+    def address(self) -> dict[str, object]:
+        """The choice as the query of an address."""
+        return {
+            "account": self.account,
+            "since": self.since,
+            "until": self.until,
+            "text": self.text,
+            "jump": self.jump,
+        }
+
+
+def _choice(
+    site: SiteDep,
+    prices: PricesDep,
+    account: _Text = "",
+    since: DayQuery = None,
+    until: DayQuery = None,
+    text: _Text = "",
+    jump: _Percent = "",
+) -> PriceChoice:
+    accounts = prices.accounts(site.person)
+    today = business_day(datetime.now(UTC))
+    last = until or today
+    first = since or last - timedelta(days=USUAL_DAYS - 1)
+    first = max(min(first, last), last - timedelta(days=MAXIMUM_DAYS - 1))
+    chosen = account if account in accounts else next(iter(accounts), "")
+    return PriceChoice(chosen, accounts, first, last, text.strip(), jump)
+
+
+PriceChoiceDep = Annotated[PriceChoice, Depends(_choice)]
+
+
+@router.get("")
+def list_changes(
+    site: SiteDep, prices: PricesDep, choice: PriceChoiceDep, cursor: str | None = None
+) -> Response:
+    """What changed in a period, and how old what is known is."""
+    if not choice.account:
+        return site.page("prices", choice=choice, rows=(), older="", freshness=None)
+    found = prices.changes(choice.account, choice.query, site.person, cursor=cursor)
+    return site.page(
+        "prices",
+        choice=choice,
+        rows=[(recorded, list(_lines_of(recorded.change, site.wording))) for recorded in found.items],
+        older=site.url("/prices", **choice.address, cursor=found.next) if found.next else "",
+        freshness=prices.freshness(choice.account, choice.start, choice.end, site.person),
+        kinds=CHANGES,
+    )
+
+
+@router.get("/export")
+def export_changes(
+    site: SiteDep,
+    prices: PricesDep,
+    choice: PriceChoiceDep,
+    file_format: Annotated[GoodsFormat, Query(alias="format")],
+) -> Response:
+    """The changes as a file."""
+    content = prices.changes_file(
+        choice.account, choice.query, site.person, as_workbook=file_format is GoodsFormat.XLSX
+    )
+    return _file(f"prices-{choice.since}-{choice.until}", content, file_format)
+
+
+@router.get("/compare")
+def compare(
+    site: SiteDep,
+    prices: PricesDep,
+    choice: PriceChoiceDep,
+    code: Annotated[list[str] | None, Query(max_length=20)] = None,
+) -> Response:
+    """Up to four products in one period: a picture of each, and a table of all."""
+    codes = [one.strip() for one in code or () if one.strip()][:MAXIMUM_COMPARED]
+    histories = (
+        prices.compare(choice.account, codes, site.person, since=choice.start, before=choice.end)
+        if choice.account and codes
+        else ()
+    )
+    return site.page(
+        "prices_compare",
+        choice=choice,
+        codes=[*codes, *[""] * (MAXIMUM_COMPARED - len(codes))],
+        products=[(history, picture_of(history, site)) for history in histories if history.periods],
+        unknown=[history.code for history in histories if not history.periods],
+    )
+
+
+@router.get("/week")
+def week(site: SiteDep, prices: PricesDep, choice: PriceChoiceDep, of: DayQuery = None) -> Response:
+    """A week of prices, from Monday to Sunday; the last one that is over unless another is chosen."""
+    summary = prices.week(choice.account, of, site.person) if choice.account else None
+    return site.page(
+        "prices_week",
+        choice=choice,
+        summary=summary,
+        before=None if summary is None else summary.week.monday - timedelta(days=7),
+        after=_week_after(summary.week) if summary is not None else None,
+        percent=percent_text,
+        statuses=STATUSES,
+    )
+
+
+@router.get("/margin")
+def margin(site: SiteDep, prices: PricesDep, choice: PriceChoiceDep) -> Response:
+    """What succeeded orders cost and earned, by product and by day."""
+    rows = prices.margins(choice.account, choice.start, choice.end, site.person) if choice.account else ()
+    return site.page(
+        "prices_margin",
+        choice=choice,
+        rows=rows,
+        products=_totals(rows),
+        percent=percent_of,
+    )
+
+
+@router.get("/margin/export")
+def export_margin(
+    site: SiteDep,
+    prices: PricesDep,
+    choice: PriceChoiceDep,
+    file_format: Annotated[GoodsFormat, Query(alias="format")],
+) -> Response:
+    """Margins by day and product as a file."""
+    content = prices.margins_file(
+        choice.account, choice.start, choice.end, site.person, as_workbook=file_format is GoodsFormat.XLSX
+    )
+    return _file(f"margins-{choice.since}-{choice.until}", content, file_format)
+
+
+@router.get("/margin/orders")
+def export_orders(site: SiteDep, prices: PricesDep, choice: PriceChoiceDep) -> Response:
+    """Every order that was sent in the period, with its price and margin, as CSV."""
+    lines = prices.margin_lines(choice.account, choice.start, choice.end, site.person)
+    headers = as_download(f"orders-and-margins-{choice.since}-{choice.until}.csv")
+    return StreamingResponse(lines, headers=headers, media_type=GoodsFormat.CSV.media_type)
+
+
+def picture_of(history: ProductHistory, site: Site) -> Markup | None:
+    """A product's price over the period; None when it was never listed by then."""
+    if not history.shown:
+        return None
+    try:
+        drawn = chart.PriceChart(
+            account=history.account,
+            periods=[one for one in history.periods if one.since < history.until],
+            moments=history.moments,
+            since=history.since,
+            until=history.until,
+        )
+    except chart.TooManyPeriodsError:
+        return None
+    return chart.drawing(drawn, _words_of(site.wording))
+
+
+def _words_of(wording: Wording) -> chart.ChartWords:
+    def tick(moment: datetime, step: timedelta) -> str:
+        if step < timedelta(days=1):
+            return f"{moment.astimezone(WIB):%H:%M}"
+        return wording.day(business_day(moment))
+
+    return chart.ChartWords(
+        price=lambda price: wording.text(_("no price")) if price is None else wording.rupiah(price),
+        tick=tick,
+        band=lambda what, start, end: f"{what}: {wording.time(start)} – {wording.time(end)}",
+        listing=lambda what, since, until: (
+            f"{what}: {wording.time(since)} – {wording.time(until) or wording.text(_('now'))}"
+        ),
+        summary=lambda drawn: _summary_of(drawn, wording),
+        statuses={
+            "s1": wording.text(_("for sale")),
+            "s2": wording.text(_("not for sale")),
+            "s3": wording.text(_("not for sale now")),
+            "s0": wording.text(_("unknown status")),
+        },
+        not_listed=wording.text(_("not listed")),
+        unknown=wording.text(_("no price list is known")),
+        zone="WIB",
+        heading=False,
+    )
+
+
+def _summary_of(drawn: chart.PriceChart, wording: Wording) -> str:
+    """The product, and the prices of the period from the oldest to the newest."""
+    prices = ", ".join(map(wording.rupiah, drawn.prices_rupiah[-MAXIMUM_READ:]))
+    return f"{drawn.periods[-1].product.code}: {prices or wording.text(_('no price'))}"
+
+
+def _lines_of(change: ProductChange, wording: Wording) -> Iterator[tuple[str, str, str, str]]:
+    """What changed of a product: attribute, before, after, and by how much; the price of one that is new."""
+    for name in change.attributes or ("price_rupiah",):
+        values = [None if one is None else getattr(one, name) for one in (change.before, change.after)]
+        texts = [_value_text(name, value, wording) for value in values]
+        moved = percent_text(*values) if name == "price_rupiah" and None not in values else ""
+        yield wording.text(ATTRIBUTES[name]), texts[0], texts[1], moved if change.attributes else ""
+
+
+def _value_text(name: str, value: Any, wording: Wording) -> str:
+    if value is None:
+        return "–"
+    if name == "price_rupiah":
+        return wording.rupiah(value)
+    if name == "status":
+        return wording.text(STATUSES[value]) if value in STATUSES else str(value)
+    if isinstance(value, bool):
+        return wording.text(_("yes")) if value else wording.text(_("no"))
+    return str(value) or "–"
+
+
+def _week_after(one: Week) -> date | None:
+    following = one.monday + timedelta(days=7)
+    return following if midnight(following) < datetime.now(UTC) else None
+
+
+def _totals(rows: tuple[DayMargin, ...]) -> list[tuple[str, int, int, int, int]]:
+    """Orders, sales price, margin and orders without a fee of each product, the largest margin first."""
+    totals: dict[str, list[int]] = {}
+    for one in rows:
+        total = totals.setdefault(one.product_code, [0, 0, 0, 0])
+        figures = (one.orders, one.sales_price_rupiah, one.margin_rupiah, one.without_fee)
+        total[:] = map(sum, zip(total, figures, strict=True))
+    ranked = sorted(totals.items(), key=lambda item: (-item[1][2], item[0]))
+    return [(code, orders, sales, margin, without) for code, (orders, sales, margin, without) in ranked]
+
+
+def _file(name: str, content: bytes, file_format: GoodsFormat) -> Response:
+    headers = as_download(f"{name}.{file_format.value}")
+    return Response(content, headers=headers, media_type=file_format.media_type)

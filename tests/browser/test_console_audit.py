@@ -1,0 +1,105 @@
+"""An auditor's day in the browser: the log, one event, a verification, a pack, who did what, and rights."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.browser.chromium import Page, needs_chromium
+from tests.browser.office import Office
+from tests.browser.reading import read_everywhere
+from tests.browser.test_console_new_batch import downloaded
+
+pytestmark = needs_chromium
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/audit",
+        "/audit?stream={complete}",
+        "/audit/acts",
+        "/audit/access",
+        "/audit/verification",
+        "/audit/packs",
+        "/audit/rights",
+    ],
+)
+def test_pages_are_readable_everywhere(office: Office, page: Page, path: str) -> None:
+    """In both languages, light and dark, on a desk and on a phone."""
+    office.log_in(page, "audi")
+    read_everywhere(page, office.address(path.format_map(office.batches)))
+
+
+@pytest.mark.parametrize("kind", ["RowsTakenIn", "BatchQuoted", "OrderSucceeded", "ConsoleSignedIn"])
+def test_an_event_is_readable_everywhere(office: Office, page: Page, kind: str) -> None:
+    """Whatever its members are."""
+    office.log_in(page, "audi")
+    event = next(e for e in office.store.read_log(0, 2**62, 10_000) if e.type_name == kind)
+    read_everywhere(page, office.address(f"/audit/events/{event.position}"), name=f"event-{kind}")
+
+
+def test_a_day_of_an_auditor(office: Office, page: Page, tmp_path: Path) -> None:
+    """Filters the log, keeps an event's link, verifies, asks for a pack with a reason, and takes it."""
+    page.set_cookie(office.url, "sat_language", "id")
+    page.resize(1280)
+    office.log_in(page, "audi")
+    page.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+
+    # The log, filtered: who took goods, and why.
+    page.open(office.address("/"))
+    page.click("nav a", "Log dan bukti")
+    page.wait_for_text("Semua yang pernah dicatat")
+    page.evaluate("document.querySelector('[name=type]').value = 'GoodsDelivered'")
+    page.click("form.filters button", "Saring")
+    page.wait_for("location.search.includes('type=GoodsDelivered')", "the filtered log")
+    page.wait_for_text("Dikirim ke HRD")
+    page.click("td a[href*='/audit/events/']")
+    page.wait_for_text("Digest cocok dengan isinya")
+    link = str(page.evaluate("location.href"))
+    assert "/audit/events/" in link
+    page.wait_for_text("adam")
+
+    # Verify now. The run covers the log with checkpoints first, so the event is proven afterwards.
+    page.open(office.address("/audit/verification"))
+    page.click("button.primary", "Verifikasi semuanya sekarang")
+    page.wait_for_text("Log utuh")
+    page.wait_for("document.querySelectorAll('tbody tr').length > 0", "the recorded verification")
+    assert office.runs.audit is not None
+    assert office.runs.audit.signer.key_id in page.text()
+    page.open(link)
+    page.wait_for_text("checkpoint bertanda tangan yang mencakupnya")
+
+    # A pack of today with a reason; its page renews itself until it is written.
+    page.open(office.address("/audit/packs"))
+    today = "new Intl.DateTimeFormat('en-CA', {timeZone: 'Asia/Jakarta'}).format(new Date())"
+    for name in ("since", "until"):
+        page.evaluate(f"document.querySelector('[name={name}]').value = {today}")
+    page.write("form.card [name=reason]", "Audit tahunan 2026")
+    page.click("form.card button.primary")
+    page.wait_for("location.pathname.includes('/audit/packs/X')", "the page of the pack")
+    page.click("button.primary", "Catat dan unduh")
+    with zipfile.ZipFile(downloaded(tmp_path, ".zip")) as pack:
+        assert {"manifest.json", "events.jsonl", "verify.py"} <= set(pack.namelist())
+
+    # Who did what, in columns; sign-ins and exports; rights.
+    page.open(office.address("/audit/acts?user=audi"))
+    for text in ("Mengunduh paket bukti", "Audit tahunan 2026", "Masuk ke konsol", "Memverifikasi log"):
+        page.wait_for_text(text)
+    page.open(office.address("/audit/access"))
+    page.wait_for_text("Mengunduh paket bukti")
+    page.wait_for_text("Dikirim ke HRD")
+    page.open(office.address("/audit/rights"))
+    page.wait_for_text("mengambil voucher dan nomor seri")
+
+
+def test_others_see_no_audit(office: Office, page: Page) -> None:
+    """No entry in the navigation; the page names the right that is missing."""
+    page.set_cookie(office.url, "sat_language", "en")
+    office.log_in(page, "vera")
+    page.open(office.address("/"))
+    assert "Log and evidence" not in page.text()
+    page.open(office.address("/audit"))
+    assert "You lack the right audit" in page.text()

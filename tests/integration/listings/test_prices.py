@@ -1,0 +1,201 @@
+"""Prices over time as people read them: changes, one product, a comparison, a week, and margins."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from sat_hook.application import prices as application
+from sat_hook.application.cursors import CursorError
+from sat_hook.application.listings import ListingRefusedError
+from sat_hook.application.person import Person, RightMissingError
+from sat_hook.application.prices import ChangeQuery, Prices
+from sat_hook.application.rights import Right
+from sat_hook.catalogue.margin import ProductMargin, margin_lines
+from sat_hook.domain.business_day import business_day, midnight
+from sat_hook.domain.order_events import OrderSucceeded
+from sat_hook.domain.prices import RecordedChange
+from sat_hook.store.postgres import PostgresEventStore
+from stack.databases import ApplicationDatabase
+from tests.integration.listings.conftest import SENT, Office, office_in
+from tests.orders import ACCOUNT, T0
+from tests.price_shop import Shop
+from tests.web_host import FakeAccounts, FakeHost
+
+SEER = Person("vera", frozenset({Right.VIEW}))
+NOBODY = Person("nemo", frozenset(Right) - {Right.VIEW})
+ALL = ChangeQuery(T0 - timedelta(days=1), T0 + timedelta(days=60))
+
+
+@pytest.fixture(scope="module")
+def shop(module_database: ApplicationDatabase) -> Iterator[Shop]:
+    """Four lists: twenty products, then one dearer, then one much cheaper, then one gone."""
+    made = Shop(module_database)
+    made.snapshot()
+    made.change("product-03", price_rupiah=4_100)
+    made.snapshot()
+    made.change("product-04", price_rupiah=1_000, name="Voucher")
+    made.snapshot()
+    made.remove("product-05")
+    made.snapshot()
+    yield made
+    made.writer.close()
+
+
+@pytest.fixture
+def prices(shop: Shop) -> Prices:
+    """What people see of it."""
+    host = FakeHost(store=PostgresEventStore(shop.writer))
+    host.accounts = FakeAccounts({"sat_default": ACCOUNT})
+    return Prices(host)
+
+
+def all_of(prices: Prices, query: ChangeQuery, limit: int) -> list[RecordedChange]:
+    """Every change of a query, page by page."""
+    found: list[RecordedChange] = []
+    cursor = None
+    while True:
+        page = prices.changes("sat_default", query, SEER, cursor=cursor, limit=limit)
+        found += page.items
+        if page.next is None:
+            return found
+        cursor = page.next
+
+
+def test_pages_have_every_change_once_the_newest_first(prices: Prices, shop: Shop) -> None:
+    """The same changes that the history has, whatever the size of a page."""
+    known = shop.history.changes(ACCOUNT, ALL.since, ALL.before)
+    for limit in (1, 7, 200):
+        found = all_of(prices, ALL, limit)
+        assert Counter(map(repr, found)) == Counter(map(repr, known))
+        assert [one.seen_at for one in found] == sorted((one.seen_at for one in known), reverse=True)
+    assert [one.change.code for one in found[:3]] == ["product-05", "product-04", "product-03"]
+
+
+def test_changes_are_filtered_by_text_jump_and_day(prices: Prices, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By code or name, before or after; a jump is what the alert calls one; short pages go on."""
+    by_name = ChangeQuery(ALL.since, ALL.before, text="voucher")
+    jumps = ChangeQuery(ALL.since, ALL.before, jump_percent=10)
+    assert [one.change.code for one in all_of(prices, by_name, 5)] == ["product-04"]
+    assert [one.change.code for one in all_of(prices, jumps, 5)] == ["product-04"]
+    monkeypatch.setattr(application, "READ_AT_ONCE", 4)
+    monkeypatch.setattr(application, "MAXIMUM_LOOKED_AT", 8)
+    first = prices.changes(ACCOUNT, ChangeQuery(ALL.since, ALL.before, text="product-19"), SEER)
+    assert (first.items, first.next is None) == ((), False)
+    assert [one.change.code for one in all_of(prices, by_name, 5)] == ["product-04"]
+    later = ChangeQuery(T0 + timedelta(minutes=1), ALL.before)
+    assert len(all_of(prices, later, 200)) == 3
+    with pytest.raises(CursorError):
+        prices.changes(ACCOUNT, by_name, SEER, cursor=first.next)
+
+
+def test_a_product_has_its_listings_and_the_lists_that_were_read(prices: Prices) -> None:
+    """For a picture with a table; a product that was never listed has none."""
+    history = prices.product("sat_default", "product-03", SEER, since=ALL.since, before=ALL.before)
+    assert [period.product.price_rupiah for period in history.periods] == [4_000, 4_100]
+    assert history.prices_rupiah == (4_000, 4_100)
+    assert len(history.moments) == 4
+    assert prices.product(ACCOUNT, "nothing", SEER, since=ALL.since, before=ALL.before).periods == ()
+
+
+def test_a_few_products_are_compared(prices: Prices) -> None:
+    """Each once, in the order in which they are named; not more than a page can show."""
+    codes = ["product-04", "product-03", "product-04"]
+    found = prices.compare(ACCOUNT, codes, SEER, since=ALL.since, before=ALL.before)
+    assert [one.code for one in found] == ["product-04", "product-03"]
+    with pytest.raises(ListingRefusedError, match="found 5; expected at most 4"):
+        prices.compare(ACCOUNT, [f"product-0{n}" for n in range(5)], SEER, since=ALL.since, before=ALL.before)
+
+
+def test_a_week_is_that_of_a_day(prices: Prices) -> None:
+    """As the weekly page has it; a week that has not begun is refused."""
+    summary = prices.week("sat_default", business_day(T0), SEER)
+    assert summary.week.since <= T0 < summary.week.until
+    assert (summary.listed_before, summary.listed_after, len(summary.appeared)) == (0, 19, 19)
+    with pytest.raises(ListingRefusedError, match="expected one that has begun"):
+        prices.week(ACCOUNT, business_day(T0) + timedelta(days=36_500), SEER)
+
+
+def test_freshness_says_what_is_not_known(prices: Prices, shop: Shop) -> None:
+    """When the last list was read, and the times without one."""
+    last = max(shop.history.complete_moments(ACCOUNT, ALL.since, ALL.before))
+    fresh = prices.freshness(ACCOUNT, last, last + timedelta(hours=10), SEER)
+    assert fresh.last_list_at == last
+    assert fresh.gaps == ((last, last + timedelta(hours=10)),)
+
+
+def test_changes_leave_as_a_file(prices: Prices, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every changed attribute has a line; too many are refused."""
+    lines = prices.changes_file(ACCOUNT, ALL, SEER, as_workbook=False).decode("utf-8-sig").splitlines()
+    assert lines[0].startswith("seen_at_wib,product_code,name,change")
+    assert sum("product-04,Voucher,changed" in one for one in lines) == 2
+    assert any(one.endswith("price_rupiah,4000,4100,") for one in lines)
+    assert prices.changes_file(ACCOUNT, ALL, SEER, as_workbook=True).startswith(b"PK")
+    monkeypatch.setattr(application, "MAXIMUM_EXPORTED", 3)
+    with pytest.raises(ListingRefusedError, match="choose a shorter period"):
+        prices.changes_file(ACCOUNT, ALL, SEER, as_workbook=False)
+
+
+@pytest.fixture
+def office(database: ApplicationDatabase) -> Iterator[Office]:
+    """A batch of which some orders succeeded, on two days."""
+    with office_in(database) as office:
+        office.batch("sold", (10_000, 20_000, 30_000, 40_000))
+        for row, fee in ((2, 100), (3, None), (4, 300)):
+            order = office.order_of("sold", row)
+            office.happen(order, SENT)
+            office.happen(
+                order,
+                OrderSucceeded(
+                    evidence_digest="0" * 64, observed_at=T0, sales_price_rupiah=10_000, admin_fee_rupiah=0,
+                    partner_fee_rupiah=fee, fulfilled_at=None,
+                ),
+            )  # fmt: skip
+            office.clock.advance(86_400)
+        yield office
+
+
+def test_margins_by_day_and_product_are_those_of_the_orders(office: Office) -> None:
+    """The same sums as the report of every order; a product's days add up to its total."""
+    prices = Prices(office.lists.installation)
+    since, before = midnight(business_day(T0)), midnight(business_day(T0) + timedelta(days=5))
+    rows = prices.margins(ACCOUNT, since, before, SEER)
+    totals: dict[str, ProductMargin] = {}
+    lines = list(margin_lines(prices._history().margins(ACCOUNT, since, before), totals))
+    assert len(lines) == 4  # the header, and three orders that were sent
+    assert list(prices.margin_lines("sat_default", since, before, SEER)) == lines
+    sums: dict[str, list[int]] = {}
+    for one in rows:
+        total = sums.setdefault(one.product_code, [0, 0, 0, 0])
+        figures = (one.orders, one.sales_price_rupiah, one.margin_rupiah, one.without_fee)
+        total[:] = map(sum, zip(total, figures, strict=True))
+    assert sums == {
+        code: [total.orders, total.sales_price_rupiah, total.margin_rupiah, total.without_fee]
+        for code, total in totals.items()
+    }
+    assert len({one.day for one in rows}) == 3
+    file = prices.margins_file(ACCOUNT, since, before, SEER, as_workbook=False).decode("utf-8-sig")
+    assert len(file.splitlines()) == 1 + len(rows)
+    with pytest.raises(ListingRefusedError, match="at most 366"):
+        prices.margins(ACCOUNT, since - timedelta(days=366), before, SEER)
+
+
+def test_everything_needs_the_right_to_view(prices: Prices) -> None:
+    """Nothing is read without it."""
+    for act in (
+        lambda: prices.accounts(NOBODY),
+        lambda: prices.changes(ACCOUNT, ALL, NOBODY),
+        lambda: prices.freshness(ACCOUNT, T0, T0, NOBODY),
+        lambda: prices.product(ACCOUNT, "x", NOBODY, since=T0, before=ALL.before),
+        lambda: prices.compare(ACCOUNT, ["x"], NOBODY, since=T0, before=ALL.before),
+        lambda: prices.week(ACCOUNT, None, NOBODY),
+        lambda: prices.margins(ACCOUNT, T0, T0, NOBODY),
+        lambda: prices.margin_lines(ACCOUNT, T0, T0, NOBODY),
+        lambda: prices.changes_file(ACCOUNT, ALL, NOBODY, as_workbook=False),
+        lambda: prices.margins_file(ACCOUNT, T0, T0, NOBODY, as_workbook=False),
+    ):
+        with pytest.raises(RightMissingError, match="view"):
+            act()

@@ -1,0 +1,99 @@
+"""Events of the log in people's words, and their members as rows of a table."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sat_hook.application.order_details import HistoryEntry
+from sat_hook.application.rights import Right
+from sat_hook.audit.actions import ActionKind
+from sat_hook.domain.event import registered_events
+from sat_hook.domain.event_record import StreamKind
+from sat_hook.domain.event_types import TYPES_OF_STREAMS
+from sat_hook.web.console import event_words
+from sat_hook.web.console.audit_log import RIGHTS
+from sat_hook.web.console.event_words import OTHER_EVENTS, Member, members_of, sentence_of, type_text
+from sat_hook.web.console.language import Language, Wording
+from sat_hook.web.console.member_words import MEMBERS
+
+INDONESIAN, ENGLISH = Wording(Language.INDONESIAN), Wording(Language.ENGLISH)
+TYPES = {name for name, _ in registered_events()}
+VALUES: dict[str, Any] = {
+    "day": "2026-11-30",
+    "starts_at": "2026-11-30T13:00:00+00:00",
+    "recorded_from": "2026-11-01T00:00:00Z",
+    "recorded_before": "2026-11-30T00:00:00Z",
+}
+
+
+def entry(kind: str, **parameters: Any) -> HistoryEntry:
+    """An event of a history."""
+    at = datetime(2026, 11, 30, 5, tzinfo=UTC)
+    return HistoryEntry(
+        position=7, version=1, kind=kind, at=at, actor="user:a", cause="", parameters=parameters, digest="d"
+    )
+
+
+def test_every_type_of_event_has_words_and_a_stream() -> None:
+    """A new type cannot leave the log's page without a sentence, or the filter without it."""
+    assert set(event_words.EVENTS) == TYPES
+    assert {name for names in TYPES_OF_STREAMS.values() for name in names} == TYPES
+    assert set(event_words.STREAMS) == set(StreamKind)
+    assert set(event_words.TABLES) == set(ActionKind)
+    assert set(RIGHTS) == set(Right)
+
+
+def test_every_member_has_a_name() -> None:
+    """Of every event, in people's words."""
+    members = {member for kind in registered_events().values() for member in kind.model_fields}
+    assert members - set(MEMBERS) == set()
+
+
+@pytest.mark.parametrize("kind", sorted(OTHER_EVENTS))
+def test_a_member_in_a_sentence_is_one_of_the_event(kind: str) -> None:
+    """So no sentence ends in a dash; without members it has dots."""
+    event = max((version, of) for (name, version), of in registered_events().items() if name == kind)[1]
+    members = {**dict.fromkeys(event.model_fields, "x"), **VALUES}
+    numbers = {name: 5 for name in members if name.endswith("_rupiah")}
+    for wording in (ENGLISH, INDONESIAN):
+        said = sentence_of(entry(kind, **members | numbers), wording).text
+        assert "–" not in said
+        assert "%(" not in said + type_text(kind, wording)
+
+
+def test_an_event_of_a_later_release_is_shown_by_its_type() -> None:
+    """Its members are rows all the same."""
+    assert sentence_of(entry("MoonPhaseSeen"), ENGLISH).text == "MoonPhaseSeen"
+    assert type_text("MoonPhaseSeen", ENGLISH) == "MoonPhaseSeen"
+    assert list(members_of({"moon_phase": 3}, ENGLISH)) == [Member("moon phase", "3")]
+
+
+def test_members_are_rows_of_people_s_words() -> None:
+    """Money, times, days, answers, parts of parts, and lists of things as tables."""
+    parameters = {
+        "total_rupiah": 1250000,
+        "decided_at": "2026-11-30T05:04:00Z",
+        "day": "2026-11-30",
+        "is_signed": True,
+        "reason": None,
+        "terms": {"orders": 1200, "digest": "abc"},
+        "rows": [[1, 3], [7, 7]],
+        "adjusted_days": {},
+        "reference": "2026-11-30",
+        "set_aside": [{"row_number": 3, "code": "x"}] * 101,
+    }
+    rows = {member.name: member for member in members_of(parameters, ENGLISH)}
+    assert rows["total"].value == "Rp\u00a01,250,000"
+    assert rows["decided at"].value == "30 Nov 2026 12:04\u00a0WIB"
+    assert rows["day"].value == "30 Nov 2026"
+    assert (rows["signed by SAT"].value, rows["reason"].value) == ("yes", "–")
+    assert rows["what is asked for · orders"].value == "1,200"
+    assert rows["rows"].value == "1–3, 7"
+    assert rows["days that are adjusted"].value == "–"
+    assert rows["reference"].value == "2026-11-30"
+    listed = rows["rows set aside"]
+    assert (listed.value, listed.heads, listed.lines[0]) == ("101", ("row", "code"), ("3", "x"))
+    assert (len(listed.lines), listed.beyond) == (100, 1)
