@@ -29,6 +29,9 @@ found AS NOT MATERIALIZED (
       AND (:text_pattern::text IS NULL OR order_id LIKE :text_pattern
            OR request_id BETWEEN :request_from AND :request_to)
       AND (:client_number::text IS NULL OR client_number = :client_number)
+      -- A later page by row, which is not counted, begins where it begins in the index.
+      AND (:sort <> 'row' OR :most::integer IS NOT NULL OR :after_row::integer IS NULL
+           OR CASE WHEN :descending THEN row_number < :after_row ELSE row_number > :after_row END)
     UNION ALL
     SELECT batch_id, row_number, state, reason_code, product_code, quote_rupiah, charged_rupiah, changed_at
     FROM sat.orders

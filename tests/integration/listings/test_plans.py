@@ -143,3 +143,15 @@ def test_no_list_reads_everything(
         assert "Seq Scan on orders" not in plan, plan
         assert "Seq Scan on events" not in plan, plan
         assert "Seq Scan on status_evidence" not in plan, plan
+
+
+def test_a_later_page_by_row_begins_in_the_index(explained: tuple[Listings, ExplainedDatabase]) -> None:
+    """Decisions and exports read a large batch page by page: no page reads those before it again."""
+    lists, database = explained
+    which = OrderFilter(batch_id=LARGEST)
+    first = lists.orders(which, READER, limit=100)
+    database.plans.clear()
+    second = lists.orders(which, READER, limit=100, cursor=first.next)
+    assert second.items[0].row_number > first.items[-1].row_number
+    (plan,) = [plan for plan in database.plans if "chosen" in plan]
+    assert "(row_number > 1" in plan.partition("Index Cond: ((batch_id")[2].partition("\n")[0], plan
