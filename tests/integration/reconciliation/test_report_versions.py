@@ -112,6 +112,23 @@ def test_no_version_ever_changes(desk: Desk) -> None:
     }
 
 
+def test_a_version_of_an_earlier_release_gets_what_it_lacks(desk: Desk) -> None:
+    """A page, and no PDF, orders or figures: these are added, and what was written stays as it was."""
+    place = desk.day.folder / desk.report().version.place
+    for file in place.iterdir():
+        if file.suffix in (".pdf", ".json") or file.name.endswith("-orders.csv"):
+            file.unlink()
+        else:
+            file.write_bytes(b"as an earlier release wrote it")
+    (workbook,) = place.glob("*.xlsx")
+    workbook.with_suffix(".html").write_bytes(b"a page")
+    assert desk.report(most_orders=5).files.keys() == {file.name for file in place.iterdir()}
+    files = desk.content(desk.report())
+    assert files[workbook.name] == b"as an earlier release wrote it"
+    assert files[workbook.name.replace(".xlsx", ".html")] == b"a page"
+    assert files[workbook.name.replace(".xlsx", "-en.pdf")].startswith(b"%PDF")
+
+
 def test_an_earlier_version_is_made_as_it_was(desk: Desk) -> None:
     """When nobody has asked for it before: without what came later."""
     desk.decide(BreakState.EXPLAINED)
