@@ -298,6 +298,14 @@ def _changes(recorded: Sequence[RecordedEvent], versions: Sequence[Version], day
     if not prepared:
         return None
     since = prepared[-1]
+    decisions = tuple(
+        version
+        for version in versions
+        if version.position > since.position and isinstance(version.event, BreakDecided)
+    )
+    if since.closed_at == versions[-1].closed_at:
+        orders, unexplained = since.close.orders, _unexplained(since.close)
+        return Changes(since, (orders, orders), (unexplained, unexplained), (), (), decisions)
     before = fold_books(versions[0].close.account, recorded, up_to=since.position).closes[day]
     after = fold_books(versions[0].close.account, recorded).closes[day]
     old, new = _breaks_of(before), _breaks_of(after)
@@ -307,11 +315,7 @@ def _changes(recorded: Sequence[RecordedEvent], versions: Sequence[Version], day
         unexplained_rupiah=(_unexplained(before.event), _unexplained(after.event)),
         new_breaks=tuple(item for break_id, item in new.items() if break_id not in old),
         gone_breaks=tuple(item for break_id, item in old.items() if break_id not in new),
-        decisions=tuple(
-            version
-            for version in versions
-            if version.position > since.position and isinstance(version.event, BreakDecided)
-        ),
+        decisions=decisions,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -135,8 +136,9 @@ def to_bytes(figures: DayFigures) -> bytes:
     return _STORED.dump_json(figures)
 
 
+@lru_cache(maxsize=4)
 def from_bytes(content: bytes) -> DayFigures:
-    """Return stored figures.
+    """Return stored figures. Those read last are kept: a page and the rows behind it read the same.
 
     :raises ValueError: they cannot be read.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -14,6 +15,9 @@ from sat_hook.reconciliation.day_figures import DayFigures
 from sat_hook.reconciliation.errors import BooksRefusedError
 from sat_hook.reconciliation.model import DayClose
 
+_LONGEST_BEGINNING = 400
+"""Characters of the event that have its account and its day."""
+_BREAK_ID = re.compile(r'"break_id":"(K[A-Z2-7]{15})"')
 VersionEvent = DayClosed | BreakDecided | DayPrepared | DayCertified
 """The events that make versions."""
 
@@ -61,10 +65,14 @@ def versions_of(recorded: Iterable[RecordedEvent], day: date) -> list[Version]:
     versions: list[Version] = []
     close: tuple[DayClosed, int] | None = None
     break_ids: set[str] = set()
+    of_day = f'"day":"{day.isoformat()}"'
     for item in recorded:
+        if item.type_name == BreaksRecorded.__name__:
+            # There may be very many: their ids are read without the breaks.
+            if of_day in item.data[:_LONGEST_BEGINNING].partition('"breaks"')[0]:
+                break_ids.update(_BREAK_ID.findall(item.data))
+            continue
         event = item.event
-        if isinstance(event, BreaksRecorded) and event.day == day:
-            break_ids |= {booked.break_id for booked in event.breaks}
         if not isinstance(event, VersionEvent) or (what := _what(event, day, break_ids)) is None:
             continue
         if isinstance(event, DayClosed):

@@ -4,7 +4,9 @@
 SELECT position, stream, version, type, schema_version, data, actor, cause, occurred_at, recorded_at, digest
 FROM sat.events
 WHERE stream = :stream
-  AND (type = ANY (:types) OR (type = 'BreaksRecorded' AND strpos(left(data, 400), '"day":"' || :day || '"') > 0))
+  AND (type = ANY (:types) OR (
+      type = 'BreaksRecorded' AND strpos(split_part(left(data, 400), '"breaks"', 1), '"day":"' || :day || '"') > 0
+  ))
   AND (type <> 'DepositObserved' OR (occurred_at >= :observed_since AND occurred_at < :observed_before))
 ORDER BY version;
 

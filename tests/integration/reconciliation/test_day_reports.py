@@ -19,6 +19,7 @@ from sat_hook.domain.breaks import BreakState
 from sat_hook.presentation.language import Language
 from sat_hook.reconciliation import book_commands
 from sat_hook.reconciliation.errors import BooksRefusedError, NotReproducedError
+from sat_hook.reconciliation.kept_reports import report_of
 from sat_hook.web.app import create_app
 from tests.integration.reconciliation.planting import CLOSES, DAY, PRICE, SECOND, Planted
 from tests.integration.reconciliation.test_life_of_a_break import BY_CHIEF, BY_FINANCE, NEXT
@@ -176,6 +177,26 @@ def test_later_evidence_is_on_both_days(day: Planted, reports: DayReports) -> No
     after = reports.report("sat_default", NEXT.day, FINA)
     assert after is not None
     assert [one.certified_day for one in after.figures.adjustments] == [DAY.day]
+
+
+def test_a_later_close_that_carries_the_break_makes_no_version(day: Planted, reports: DayReports) -> None:
+    """A decision about it belongs to both days; one about the later day's own break to that day alone."""
+    day.clock.advance(86_400)
+    day.top_up(700, CLOSES + timedelta(hours=2))
+    day.observe(NEXT.closes_at + SECOND)
+    carried, *_, new = sorted(day.close(NEXT).close.breaks, key=lambda item: item.day)
+    day.clock.advance(60)
+    for item in (new, carried):
+        book_commands.settle_break(
+            day.keeper, day.account, item.break_id, BreakState.EXPLAINED, "asked for it", BY_FINANCE
+        )
+    numbers = [one.number for one in shown(reports).versions]
+    assert numbers == [1, 2]
+    kept = report_of(day.keeper, day.spool, day.account, DAY.day)
+    assert kept.version.number == 2
+    later = reports.report("sat_default", NEXT.day, FINA)
+    assert later is not None
+    assert [one.number for one in later.versions] == [1, 2, 3]
 
 
 def test_files_are_those_of_a_version(day: Planted, reports: DayReports) -> None:
