@@ -18,6 +18,9 @@ from sat_hook.store.event_store import StateCount
 from sat_hook.store.log import recorded_from_row
 from sat_hook.store.statements import queries
 
+_SETTLED = (OrderState.SUCCEEDED, OrderState.FAILED, OrderState.REVERSED)
+"""Ends that a signed status gives."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchFilter:
@@ -148,11 +151,12 @@ class BatchLists:
 def _counts(rows: Sequence[tuple[Any, ...]]) -> BatchCounts:
     place = {state: number for number, state in enumerate(OrderState)}
     counts = [StateCount(OrderState(state), *sums) for state, *sums, _, _, _ in rows]
+    settled = [row for row in rows if row[0] in _SETTLED]
     return BatchCounts(
         tuple(sorted(counts, key=lambda count: place[count.state])),
         unreserved_rupiah=sum(row[-3] for row in rows),
-        settled=sum(row[-2] for row in rows),
-        first_settled_at=min((row[-1] for row in rows if row[-1] is not None), default=None),
+        settled=sum(row[-2] for row in settled),
+        first_settled_at=min((row[-1] for row in settled if row[-1] is not None), default=None),
     )
 
 

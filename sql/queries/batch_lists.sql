@@ -36,9 +36,9 @@ FROM sat.batches
 WHERE state NOT IN ('refused', 'completed');
 
 -- name: order_counts(batch_ids, since)
--- How the orders of some batches stand, what of their quotes has no reservation, and how many SAT's word has ended
+-- How the orders of some batches stand, what of their quotes has no reservation, and how many came to their state
 -- since a moment. Read from the index alone.
-SELECT b.batch_id, o.state, o.orders, o.quoted, o.charged, o.unreserved, o.settled, o.first_settled_at
+SELECT b.batch_id, o.state, o.orders, o.quoted, o.charged, o.unreserved, o.recent, o.first_recent_at
 FROM sat.batches AS b
 CROSS JOIN LATERAL (
     SELECT
@@ -49,12 +49,8 @@ CROSS JOIN LATERAL (
         coalesce(sum(quote_rupiah) FILTER (
             WHERE state = 'quoted' AND NOT (is_reservable AND row_number <= b.reserved_up_to_row)
         ), 0)::bigint AS unreserved,
-        count(*) FILTER (
-            WHERE state IN ('succeeded', 'failed', 'reversed') AND changed_at >= :since::timestamptz
-        ) AS settled,
-        min(changed_at) FILTER (
-            WHERE state IN ('succeeded', 'failed', 'reversed') AND changed_at >= :since::timestamptz
-        ) AS first_settled_at
+        count(*) FILTER (WHERE changed_at >= :since::timestamptz) AS recent,
+        min(changed_at) FILTER (WHERE changed_at >= :since::timestamptz) AS first_recent_at
     FROM sat.orders
     WHERE batch_id = b.batch_id
     GROUP BY state
