@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from sat_hook.cli.context import airflow_of, console, database_of, settings_of
+from sat_hook.cli.context import airflow_of, console, settings_of
 from sat_hook.cli.errors import CommandError
+from sat_hook.cli.formatting import moment
 from sat_hook.cli.time_options import end_from, moment_from
-
-if TYPE_CHECKING:
-    from sat_hook.domain.event_record import RecordedEvent
+from sat_hook.domain.business_day import business_day
 
 app = typer.Typer(help="Evidence for others, and who did what.", no_args_is_help=True)
 
@@ -97,19 +93,24 @@ def actions(
     user: Annotated[str | None, typer.Option(help="Only what this Airflow user did")] = None,
 ) -> None:
     """List people's actions: approvals, decisions, pauses, deliveries, sign-offs, exports, submissions."""
-    from sat_hook.audit.actions import actions_since
-    from sat_hook.cli.formatting import moment
-
     out, begin = console(), moment_from(since, datetime.now(UTC), "--since")
-    with database_of(settings_of(context)) as database:
-        for count, act in _together(actions_since(database, begin, user)):
-            name = act.provenance.actor.removeprefix("user:")
-            times = f" ({count:,} times)" if count > 1 else ""
-            out.print(
-                f"{moment(act.recorded_at)} WIB  {name:<12} {act.type_name}{times}  {act.stream}"
-                f"{_words(act)}  [{act.provenance.cause}]",
-                markup=False,
-            )
+    with airflow_of(settings_of(context)) as api:
+        acts: list[dict[str, Any]] = []
+        for act in api.every("log", "acts", user=user, first_day=business_day(begin).isoformat()):
+            if datetime.fromisoformat(act["event"]["recorded_at"]) < begin:
+                break
+            acts.append(act)
+    for act in reversed(acts):
+        event = act["event"]
+        times = f" ({act['times']:,} times)" if act["times"] > 1 else ""
+        reason = event["members"].get("reason")
+        words = f'  "{reason}"' if isinstance(reason, str) and reason else ""
+        at = moment(datetime.fromisoformat(event["recorded_at"]))
+        who = event["user"] or event["actor"]
+        out.print(
+            f"{at} WIB  {who:<12} {event['type']}{times}  {event['stream']}{words}  [{event['cause']}]",
+            markup=False,
+        )
 
 
 @app.command("new-key")
@@ -127,25 +128,3 @@ def new_key(
     except OSError as error:
         raise CommandError.of_system(f"{error.filename or folder}", error, "a folder without a key") from None
     console().print(f"made key {key_id} in {folder}")
-
-
-def _together(acts: Iterator[RecordedEvent]) -> Iterator[tuple[int, RecordedEvent]]:
-    """Group the events of one action, which may be one for each of a thousand orders, and count them."""
-    from sat_hook.audit.actions import same_act
-
-    for _, together in groupby(acts, key=same_act):
-        first, count = None, 0
-        for act in together:
-            first, count = first or act, count + 1
-        if first is not None:
-            yield count, first
-
-
-def _words(act: RecordedEvent) -> str:
-    """Return the reason in the event, if it has one; an event of another release may not."""
-    try:
-        members = json.loads(act.data)
-    except ValueError:
-        return ""
-    reason = members.get("reason") if isinstance(members, dict) else None
-    return f'  "{reason}"' if isinstance(reason, str) and reason else ""

@@ -23,6 +23,7 @@ from sat_hook.web.api import (
     evidence,
     exports,
     log,
+    notifications,
     orders,
     price_records,
     products,
@@ -39,7 +40,6 @@ from sat_hook.web.console import (
     deliveries,
     home,
     new_batch,
-    notifications,
     prices,
     runs,
 )
@@ -47,6 +47,7 @@ from sat_hook.web.console import batches as batch_pages
 from sat_hook.web.console import breaks as break_pages
 from sat_hook.web.console import days as day_pages
 from sat_hook.web.console import decisions as decision_pages
+from sat_hook.web.console import notifications as notification_pages
 from sat_hook.web.console import orders as order_pages
 from sat_hook.web.console import products as product_pages
 from sat_hook.web.console import settlements as settlement_pages
@@ -104,6 +105,7 @@ def _routes() -> list[BaseRoute]:
         closed_days.router,
         settlements.router,
         exports.router,
+        notifications.router,
         price_records.router,
         products.router,
         evidence.router,
@@ -125,7 +127,7 @@ def _routes() -> list[BaseRoute]:
         product_pages.router,
         settlement_pages.router,
         prices.router,
-        notifications.router,
+        notification_pages.router,
         audit_log.router,
         audit_evidence.router,
         runs.router,

@@ -19,6 +19,7 @@ from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import damage
 from tests.integration.audit.keeping import Notary, rewrite_event
 from tests.integration.audit.test_signed_statuses import FINGERPRINT, OTHER, PUBLIC, SAT, Ledger, text
+from tests.integration.conftest import Api
 from tests.orders import ACCOUNT, BATCH, T0, ManualClock, submitted
 from tests.unit.cli.running import Run
 
@@ -134,7 +135,7 @@ def test_a_place_that_cannot_be_read_is_a_mistake(run: Run, notary: Notary) -> N
     assert (ran.code, "cannot be read" in ran.err) == (2, True), ran.err
 
 
-def test_acts_are_listed_with_who_why_and_how_often(run: Run, notary: Notary) -> None:
+def test_acts_are_listed_with_who_why_and_how_often(run: Run, notary: Notary, serve_api: Api) -> None:
     """An act of many events is one line; what the pipeline did is none."""
     store = PostgresEventStore(Database(notary.database.writer_dsn))
     with closing(store.database):
@@ -144,7 +145,7 @@ def test_acts_are_listed_with_who_why_and_how_often(run: Run, notary: Notary) ->
         resume_account(handler, ACCOUNT, "open again", bob)
         for batch in (BATCH, "B" + "C" * 25):
             store.append([submitted(batch)], bob, T0)
-    env = {"SAT_DB_DSN": notary.database.reader_dsn}
+    env = serve_api(notary.database)
     ran = run("audit", "actions", "--since", "2026-01-01", env=env)
     assert ran.code == 0, ran.err
     lines = ran.out.splitlines()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
 from sat_hook.application.attention import NeedKind
@@ -21,10 +22,11 @@ from sat_hook.pipeline.limits import AlertingLimits
 from sat_hook.pipeline.notifications import send_digests, tell_users
 from sat_hook.store.alerts import AlertBook
 from sat_hook.store.notifications import NotificationBook
+from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
 from tests.integration.listings.conftest import Office, office_in
 from tests.orders import ACCOUNT, ManualClock
-from tests.web_host import FakeRuns
+from tests.web_host import FakeHost, FakeRuns, FakeUser
 
 VERA = Person("vera", frozenset({Right.VIEW}))
 CARL = Person("carl", frozenset({Right.VIEW, Right.DECIDE}))
@@ -213,3 +215,25 @@ def test_rights_are_needed(desk: Desk) -> None:
     ):
         with pytest.raises(RightMissingError):
             act()
+
+
+async def test_programs_choose_and_acknowledge(desk: Desk) -> None:
+    """As the pages do: a user's own choices, and alerts that someone has seen to."""
+    (key,) = desk.raise_(JUMP)
+    host = desk.office.lists.installation
+    assert isinstance(host, FakeHost)
+    host.users = {"vera": FakeUser("vera", VERA.rights), "carl": FakeUser("carl", CARL.rights)}
+    transport = httpx.ASGITransport(create_app(host))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test/v1") as client:
+        vera, carl = ({"authorization": f"Bearer {name}"} for name in ("vera", "carl"))
+        wanted = {"channel": "mail", "address": MAIL, "kinds": [JUMP.value]}
+        chosen = await client.post("/notifications", json=wanted, headers=vera)
+        assert (chosen.status_code, chosen.json()["kinds"]) == (200, [JUMP.value]), chosen.text
+        assert (await client.get("/notifications", headers=vera)).json()["choices"] == [chosen.json()]
+        assert (await client.get("/notifications", headers=carl)).json()["choices"] == []
+        odd = await client.post("/notifications", json={**wanted, "channel": "pigeon"}, headers=vera)
+        assert (odd.status_code, odd.json()["type"]) == (422, "notification_refused")
+        seen = {"keys": [key], "reason": "asked the supplier"}
+        assert (await client.post("/alerts/acknowledge", json=seen, headers=vera)).status_code == 403
+        answer = await client.post("/alerts/acknowledge", json=seen, headers=carl)
+        assert answer.json() == {"acknowledged": 1}, answer.text

@@ -347,6 +347,9 @@ ELSEWHERE = {
         for act in ("discard", "columns", "cells", "set-aside", "restore", "options", "check", "submit")
     ),
     "/column-mappings/delete",
+    # A user's own choice is no record; an alert must be there: tests/integration/test_notifications.py
+    "/notifications",
+    "/alerts/acknowledge",
     # Runs of Airflow: tests/integration/web/test_batch_starts.py
     "/batches/{batch_id}/run",
     "/batches/{batch_id}/cancel-start",
@@ -430,6 +433,9 @@ ANY_BODY = {
     "items": [{"reference": "b", "amount_rupiah": 1, "credited_at": "2026-11-01T08:00:00+07:00"}],
     "client_number": "081200000001",
     "shown": [],
+    "channel": "mail",
+    "kinds": [],
+    "keys": ["a/1"],
 }
 
 

@@ -60,4 +60,4 @@ def test_only_those_that_judge_it_open_the_database() -> None:
     openers = {path.stem for path in FOLDER.glob("*.py") if "database_of(" in path.read_text("utf-8")} - {
         "context"
     }
-    assert openers == {"database", "log", "replay", "evidence"}
+    assert openers == {"database", "log", "replay"}

@@ -8,7 +8,15 @@ from pathlib import Path
 import sat_hook.web
 
 WEB = Path(sat_hook.web.__file__).parent
-NO_SERVICES = ("SiteDep", "ChoiceDep", "OrderChoiceDep", "DeskDep", "PlaceDep")
+NO_SERVICES = (
+    "SiteDep",
+    "ChoiceDep",
+    "OrderChoiceDep",
+    "LogChoiceDep",
+    "PriceChoiceDep",
+    "DeskDep",
+    "PlaceDep",
+)
 OTHERWISE = {
     "BatchStartsDep.last_run": "GET /v1/batches/{batch_id} has its runs",
     "ListingsDep.batches_of": "GET /v1/batches/{batch_id}",
@@ -18,6 +26,31 @@ OTHERWISE = {
     "BreaksDep.accounts": "GET /v1/account-standings lists them",
     "BreaksDep.assignees": "GET /v1/breaks has the assignee of each break",
     "BreaksDep.decide_one": "POST /v1/books/{account}/breaks/{break_id}/{decision}",
+    **dict.fromkeys(
+        (
+            "PricesDep.changes",
+            "PricesDep.changes_file",
+            "PricesDep.compare",
+            "PricesDep.freshness",
+            "PricesDep.margin_lines",
+            "PricesDep.margins",
+            "PricesDep.margins_file",
+            "PricesDep.product",
+            "PricesDep.week",
+        ),
+        "GET /v1/price-records and /v1/products have the same records",
+    ),
+    **dict.fromkeys(
+        ("AuditLogDep.accounts", "PricesDep.accounts", "SettlementsDep.accounts"),
+        "GET /v1/account-standings lists them",
+    ),
+    "EvidencePacksDep.run": "Airflow's own API has the run",
+    "NotificationsDep.alerts": "GET /v1/alerts",
+    "SettlementsDep.uploads": "GET /v1/books/{account}/days/{day}/settlements",
+    "SignInsDep.notice": "pages record a sign-in by themselves",
+    "VerificationsDep.alerts": "GET /v1/alerts",
+    "VerificationsDep.cover": "GET /v1/log/{position} has the checkpoint over an event",
+    "AuditLogDep.people": "GET /v1/log/acts has the user of each act",
     "DraftsDep.installation": "no use case",
 }
 """Where a program finds what a page reads by a method of its own."""
