@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -14,7 +15,9 @@ from sat_hook.application.rights import Right
 from sat_hook.application.runs import CLOSING_DAG, Run, Runs, RunTask
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain.books import AccountBooks, PostedClose, fold_books
+from sat_hook.domain.books_events import BreakDecided
 from sat_hook.domain.business_day import BusinessDay, midnight
+from sat_hook.domain.event_record import RecordedEvent
 from sat_hook.domain.people import user_named
 from sat_hook.reconciliation.deposit_match import look_near
 from sat_hook.reconciliation.errors import BooksRefusedError
@@ -174,18 +177,19 @@ class Days:
         person.require(*READERS)
         store = self.installation.store()
         account = self.installation.accounts.account_of(named)
-        books, position = self._books(account, first, last)
+        books, recorded = self._books(account, first, last)
         in_flight = DayStore(store.database).in_flight_by_day(account, cut_off_of(books, last))
         now = shared_clock(store, SystemClock()).now()
         begun = _first_day(books, in_flight)
         days = [first + number * _ONE_DAY for number in range((last - first).days + 1)]
-        decided = self._decided(books, [books.closes[day] for day in days if day in books.closes])
+        shown = [books.closes[day] for day in days if day in books.closes]
+        decided = self._decided(books, _first_decisions(recorded, shown))
         return tuple(
             _row(
                 books,
                 day,
                 now,
-                seen_position=position,
+                seen_position=recorded[-1].position if recorded else 0,
                 begun=begun is not None and begun <= day,
                 decided=decided.get(day, 0),
                 in_flight=in_flight.get(day, 0),
@@ -193,34 +197,51 @@ class Days:
             for day in days
         )
 
-    def _books(self, account: str, first: date, last: date) -> tuple[AccountBooks, int]:
-        """The books without the breaks of closes, with the deposits of some days; the position they reach."""
+    def _books(self, account: str, first: date, last: date) -> tuple[AccountBooks, list[RecordedEvent]]:
+        """The books without the breaks of closes, with the deposits of some days; and their events."""
         recorded = DayStore(self.installation.store().database).day_events(
             account, midnight(first - _ONE_DAY), midnight(last + 3 * _ONE_DAY)
         )
-        return fold_books(account, recorded), recorded[-1].position if recorded else 0
+        return fold_books(account, recorded), recorded
 
-    def _decided(self, books: AccountBooks, closes: list[PostedClose]) -> dict[date, int]:
-        """How many of the breaks that were open at each close people have decided since."""
-        with_breaks = [close for close in closes if close.event.open_breaks]
-        if not with_breaks:
+    def _decided(self, books: AccountBooks, first_decided: Mapping[str, int]) -> dict[date, int]:
+        """How many of the breaks that were open at each close people have decided since.
+
+        A break is carried from close to close, so only the last close before its decision is read.
+        """
+        last_with: dict[str, PostedClose] = {}
+        for _, close in sorted(books.closes.items()):
+            if close.event.open_breaks:
+                last_with |= {
+                    break_id: close
+                    for break_id, position in first_decided.items()
+                    if close.posted.position < position
+                }
+        if not last_with:
             return {}
-        first = min(close.posted.position for close in with_breaks)
-        later = {
-            break_id: entry.posted.position
-            for break_id, entry in books.decisions.items()
-            if entry.posted.position >= first
-        }
-        if not later:
-            return {}
-        found: dict[date, int] = {}
-        of_day = {close.event.day: close for close in with_breaks}
-        store = DayStore(self.installation.store().database)
-        for day, position, break_id in store.open_when_closed(books.account, first, of_day, later):
-            close = of_day[day]
-            if close.event.position == position and later[break_id] >= close.posted.position:
-                found[day] = found.get(day, 0) + 1
+        read = {close.event.day: close for close in last_with.values()}
+        since = min(close.posted.position for close in read.values())
+        store, found = DayStore(self.installation.store().database), Counter[date]()
+        for item in store.open_when_closed(books.account, since, read, last_with):
+            close = last_with[item.break_id]
+            if (item.day, item.position) == (close.event.day, close.event.position):
+                found.update(
+                    day
+                    for day, one in books.closes.items()
+                    if item.first_seen <= day <= item.day
+                    and one.posted.position < first_decided[item.break_id]
+                )
         return found
+
+
+def _first_decisions(recorded: list[RecordedEvent], shown: list[PostedClose]) -> dict[str, int]:
+    """Where breaks were first decided, if after one of these closes that has open breaks."""
+    since = min((close.posted.position for close in shown if close.event.open_breaks), default=None)
+    first: dict[str, int] = {}
+    for item in recorded if since is not None else ():
+        if isinstance(item.event, BreakDecided):
+            first.setdefault(item.event.break_id, item.position)
+    return {break_id: position for break_id, position in first.items() if position > (since or 0)}
 
 
 def cut_off_of(books: AccountBooks, day: date) -> int:

@@ -28,6 +28,7 @@ class OpenBreak(NamedTuple):
     day: date
     position: int
     break_id: str
+    first_seen: date
 
 
 class DayStore:

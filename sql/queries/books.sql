@@ -11,8 +11,11 @@ WHERE stream = :stream
 ORDER BY version;
 
 -- name: open_when_closed(stream, since_position, days, break_ids)
--- Which of these breaks were open when these days were closed: the day, the log position of the close, the break.
-SELECT (e.facts ->> 'day')::date, (e.facts ->> 'position')::bigint, b.one ->> 'break_id'
+-- Which of these breaks were open when these days were closed: the day, the log position of the close, the break, and
+-- the day on which it was first seen.
+SELECT
+    (e.facts ->> 'day')::date, (e.facts ->> 'position')::bigint, b.one ->> 'break_id',
+    (b.one ->> 'first_seen')::date
 FROM (
     SELECT data::jsonb AS facts
     FROM sat.events

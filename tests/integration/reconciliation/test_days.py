@@ -87,6 +87,26 @@ def test_a_month_has_all_its_days(day: Planted, days: Days) -> None:
     assert {row.state for row in days.month("sat_default", date(2099, 1, 1), FINA)} == {DayState.NOT_BEGUN}
 
 
+def test_a_decision_counts_on_each_day_that_carries_the_break(day: Planted, days: Days) -> None:
+    """The break of the first day is decided after the second was closed: neither has it open any more."""
+    day.settle(*day.usual_rows("good-1"), day.settlement_row("good-1", PRICE + 500))
+    day.observe(CLOSES + SECOND)
+    (item,) = day.close().close.breaks
+    day.end("on its way", CLOSES + timedelta(hours=1))
+    day.clock.advance(86_400)
+    day.observe(NEXT.closes_at + SECOND)
+    day.close(NEXT)
+    before = [stands(days, one).open_breaks or 0 for one in (DAY.day, NEXT.day)]
+    book_commands.settle_break(
+        day.keeper, day.account, item.break_id, BreakState.EXPLAINED, "asked for it", BY_FINANCE
+    )
+    book_commands.settle_break(
+        day.keeper, day.account, item.break_id, BreakState.RESOLVED, "paid back", BY_FINANCE
+    )
+    after = [stands(days, one).open_breaks or 0 for one in (DAY.day, NEXT.day)]
+    assert [was - now for was, now in zip(before, after, strict=True)] == [1, 1]
+
+
 def test_later_evidence_is_seen_at_both_days(day: Planted, days: Days) -> None:
     """The signed day names the later one that adjusts it, and the later one names the signed day."""
     day.observe(CLOSES + SECOND)
