@@ -14,6 +14,7 @@ from sat_hook.application.errors import (
     MissingKeyError,
     WrongAccountError,
 )
+from sat_hook.application.installation import AccountUnclearError
 from sat_hook.application.listings import ListingRefusedError
 from sat_hook.application.pay_again import NothingToPayAgainError
 from sat_hook.application.rights import RightsFileError
@@ -26,6 +27,7 @@ from sat_hook.commands.errors import (
     ReasonRefusedError,
 )
 from sat_hook.domain.errors import StepError
+from sat_hook.domain.notifications import NotificationRefusedError
 from sat_hook.pipeline.errors import (
     AccountPausedError,
     BatchStoppedError,
@@ -77,6 +79,7 @@ REFUSALS: Mapping[str, str] = {
 
 WORDS: Mapping[type[Exception], str] = {
     AccountPausedError: _("The account is paused, so nothing can be submitted or sent."),
+    AccountUnclearError: _("It is not clear which account is meant. Choose one."),
     BatchNotFoundError: _("There is no such batch."),
     BatchStoppedError: _("The batch has nothing that this can be done with."),
     ContentionError: _("It kept changing at this moment, and nothing was recorded. Try again."),
@@ -89,6 +92,7 @@ WORDS: Mapping[type[Exception], str] = {
     ListingRefusedError: _("The list cannot be made like this. Choose a narrower filter."),
     LookupError: _("This is not here any more."),
     MissingKeyError: _("A key is missing in the account's connection. An administrator adds it in Airflow."),
+    NotificationRefusedError: _("A notification cannot be set up like this."),
     NothingToPayAgainError: _("No order of this batch can be paid again: none failed, or all were."),
     OrderNotFoundError: _("There is no such order."),
     OverrideRefusedError: _("Its state does not allow this. Perhaps another person was quicker."),
