@@ -23,6 +23,7 @@ WIDTH, HEIGHT = 960, 420
 MAXIMUM_PERIODS = 5_000
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 92, 26, 92, 52
+_HEADING = 54
 _MARKED_CHANGES = 40
 _LABEL_WIDTH = 74
 _TICKS = 5
@@ -191,15 +192,16 @@ def drawing(chart: PriceChart, words: ChartWords = ENGLISH) -> Markup:
         *plot.marks(),
         *plot.tooltips(),
     ]
+    top = 0 if words.heading else _HEADING
     return element(
         "svg",
         joined(parts, "\n"),
         xmlns="http://www.w3.org/2000/svg",
         class_="price",
         role="img",
-        viewBox=f"0 0 {WIDTH} {HEIGHT}",
+        viewBox=f"0 {top} {WIDTH} {HEIGHT - top}",
         width=WIDTH,
-        height=HEIGHT,
+        height=HEIGHT - top,
         aria_label=words.summary(chart),
     )
 

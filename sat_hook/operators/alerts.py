@@ -184,7 +184,10 @@ class SATTellUsersOperator(DatabaseOperator):
 
 
 def _sender(context: Context) -> SendTo:
-    known = channels()
+    try:
+        known = channels()
+    except NotifierConfigurationError as error:
+        raise AirflowFailException(str(error)) from error
 
     def send(choice: Choice, message: AlertMessage | DigestMessage) -> None:
         if choice.channel not in known:

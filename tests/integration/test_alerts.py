@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,16 +21,19 @@ from sat_hook.domain.batch_events import ChunkStopped, StopCause
 from sat_hook.domain.decision import Record
 from sat_hook.domain.event import Event, registered_events
 from sat_hook.domain.funds import Movement, MovementKind
+from sat_hook.domain.notifications import Choice
 from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.operators.alerts import (
     ALERTS,
     SATCollectAlertsOperator,
     SATNotifyOperator,
     SATSettleAnnouncedOperator,
+    SATTellUsersOperator,
 )
 from sat_hook.pipeline.alerting import collect_alerts, tell_people
 from sat_hook.pipeline.limits import AlertingLimits
 from sat_hook.store.event_store import Change
+from sat_hook.store.notifications import NotificationBook
 from stack.databases import ApplicationDatabase
 from tests.integration.store.test_rechecks import FAILED, PENDING, REJECTED, REQUESTED, SUCCEEDED, signed
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock, received, stream_of, submitted
@@ -342,6 +345,60 @@ def test_a_wrong_configuration_fails_this_task_and_keeps_the_alerts(
     with pytest.raises(AirflowFailException, match="sat_alerts"):
         notify(kept)
     assert kept.tell() == 1
+
+
+def tell_users(*, is_digest: bool = False) -> dict[str, int]:
+    """One run of the operator."""
+    task = SATTellUsersOperator(task_id="users", db_conn_id="sat_test_db", is_digest=is_digest)
+    return task.execute({})  # type: ignore[typeddict-item]
+
+
+def test_a_user_is_told_through_the_channel_that_the_user_chose(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its notifier, with the user's address; at once and in the digest."""
+    Remembering.told.clear()
+    text = "{{ user.name }} {{ user.address }}: {{ alert.kind }} {{ alert.count }}"
+    channel = {"notifier": NOTIFIER, "kwargs": {"text": text}, "address_pattern": ".+"}
+    monkeypatch.setenv("AIRFLOW_VAR_SAT_CHANNELS", json.dumps({"mail": channel}))
+    book = NotificationBook(kept.application.database)
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
+    kinds = frozenset({AlertKind.ORDER_ESCALATED})
+    book.keep(Choice("rosa", "mail", "rosa@example.com", kinds, is_digest=False, changed_at=long_ago))
+    book.keep(Choice("carl", "mail", "carl@example.com", kinds, is_digest=True, changed_at=long_ago))
+    kept.put(1, ESCALATED)
+    kept.collect()
+    assert tell_users() == {"told": 1, "messages": 1}
+    assert tell_users() == {"told": 0, "messages": 0}
+    assert tell_users(is_digest=True) == {"told": 1, "messages": 1}
+    assert Remembering.told == ["rosa rosa@example.com: order_escalated 1", "carl carl@example.com: digest 1"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "text",
+        {"mail": {}},
+        {"mail": {"notifier": "x", "no_such": 1}},
+        {"mail": {"notifier": "no.such.Thing"}},
+    ],
+)
+def test_a_wrong_channel_fails_this_task_and_keeps_the_alerts(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, value: object
+) -> None:
+    """They go out when it is mended."""
+    monkeypatch.setenv("AIRFLOW_VAR_SAT_CHANNELS", json.dumps(value))
+    book = NotificationBook(kept.application.database)
+    kinds = frozenset({AlertKind.ORDER_ESCALATED})
+    choice = Choice("rosa", "mail", "", kinds, is_digest=False, changed_at=datetime(2026, 1, 1, tzinfo=UTC))
+    book.keep(choice)
+    kept.put(1, ESCALATED)
+    kept.collect()
+    with pytest.raises(AirflowFailException):
+        tell_users()
+    assert [alert.kind for alert in book.to_tell(choice, choice.changed_at, 10)] == [
+        AlertKind.ORDER_ESCALATED
+    ]
 
 
 class Pushed:
