@@ -32,7 +32,7 @@ def unseen(tally: Tally) -> list[str]:
 @pytest.fixture(scope="module")
 def seen() -> Tally:
     """Run a hundred seeds and those in which everything happens; more if a change gave them other events."""
-    total, seeds = Tally(), [*range(1, SEEDS_IN_MEMORY + 1), *remarkable_seeds().covering]
+    total, seeds = Tally(), sorted({*range(1, SEEDS_IN_MEMORY + 1), *remarkable_seeds().covering})
     while seeds:
         for tally in run_many(seeds, jobs=2):
             total.add(tally)
