@@ -26,6 +26,7 @@ from sat_hook.domain.batch_commands import BatchCommand
 from sat_hook.domain.decision import Refusal, RefusalReason
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import Provenance, StreamId
+from sat_hook.domain.grouping import grouped
 from sat_hook.domain.identity import account_id_of
 from sat_hook.domain.order import Order
 from sat_hook.domain.order_commands import OrderCommand
@@ -106,6 +107,21 @@ class CommandHandler:
             known=known or {},
             evidence={key: request.evidence for key, request in asked.items() if request.evidence},
         )
+
+    def apply_to_each(
+        self, orders: Iterable[Order], command: Callable[[Order], OrderCommand], provenance: Provenance
+    ) -> int:
+        """Decide a command of each order, in groups; return how many were accepted.
+
+        :param orders: as they were just read.
+        :raises ContentionError: when an order kept changing for ten rounds.
+        """
+        accepted = 0
+        for group in grouped(orders):
+            requests = [OrderCommandRequest(order.request_id, command(order)) for order in group]
+            results = self.apply(requests, provenance, {order.request_id: order for order in group})
+            accepted += sum(result.is_accepted for result in results.values())
+        return accepted
 
     def apply_to(
         self, aggregate: Aggregate[State, Command], key: str, command: Command, provenance: Provenance

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime
 
 from sat_hook.domain.account_rules import RuleValues
 from sat_hook.domain.event import Event, Frozen, register
+from sat_hook.domain.grouping import Rows
 
 
 class BatchSource(StrEnum):
@@ -296,10 +297,6 @@ class BatchReopened(Event):
     """A completed batch has orders to send again: a person released them."""
 
     orders: int
-
-
-Rows = tuple[tuple[int, int], ...]
-"""Row numbers as ranges, in order; both ends belong to a range."""
 
 
 @register

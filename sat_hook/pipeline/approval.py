@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, load_batch
+from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import (
     ApproveBatch,
@@ -21,7 +21,6 @@ from sat_hook.domain.batch_commands import (
 from sat_hook.domain.batch_events import ApprovalRefusal, ApprovalRefused, ApprovalTerms
 from sat_hook.domain.decision import Record, Refusal, RefusalReason
 from sat_hook.domain.event_record import Provenance
-from sat_hook.domain.grouping import grouped
 from sat_hook.domain.guards import AccountRules, amount_of, counts
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Approve, Cancel, Hold, OrderCommand, Reject
@@ -269,9 +268,7 @@ def _finish_leaving_out(handler: CommandHandler, batch: Batch, provenance: Prove
     by = _as_answerer(batch.left_out.approver, provenance)
     approver, why = batch.left_out.approver, batch.left_out.reason
     hold = Hold(HoldReason.LEFT_OUT, f"left out by {approver}: {why}", facts={"approver": approver})
-    for group in grouped(left_out_but_not_held(handler.store, batch)):
-        commands = [OrderCommandRequest(order.request_id, hold) for order in group]
-        handler.apply(commands, by, {order.request_id: order for order in group})
+    handler.apply_to_each(left_out_but_not_held(handler.store, batch), lambda _: hold, by)
 
 
 def reject(
@@ -319,9 +316,8 @@ def _overtaken(
 def _end_rejected(handler: CommandHandler, batch_id: str, rejecter: str, provenance: Provenance) -> None:
     """End the waiting orders of a rejected batch. The next run repeats it when it was interrupted."""
     text = f"user {rejecter!r} rejected the batch"
-    for group in grouped(each_order(handler.store, OrderSlice(batch_id, WAITING_STATES))):
-        commands = [OrderCommandRequest(order.request_id, _ending(order, text)) for order in group]
-        handler.apply(commands, provenance, {order.request_id: order for order in group})
+    waiting = each_order(handler.store, OrderSlice(batch_id, WAITING_STATES))
+    handler.apply_to_each(waiting, lambda order: _ending(order, text), provenance)
     left = {count.state for count in handler.store.count_by_state(batch_id)}
     if left <= {OrderState.REJECTED, OrderState.CANCELLED}:
         handler.apply_to_batch(batch_id, RefuseBatch("approval_rejected", text), provenance)
@@ -344,11 +340,9 @@ def _approve_orders(
 
     So does an order that was put on hold after it was shown: no approval releases it.
     """
-    prices = request.prices
     orders = to_be_sent(handler.store, request.batch, policy)
-    for group in grouped(order for order in orders if order.request_id in prices):
-        commands = [OrderCommandRequest(order.request_id, _approval(order, request)) for order in group]
-        handler.apply(commands, provenance, {order.request_id: order for order in group})
+    shown = (order for order in orders if order.request_id in request.prices)
+    handler.apply_to_each(shown, lambda order: _approval(order, request), provenance)
 
 
 def _approval(order: Order, request: ApprovalRequest) -> Approve:

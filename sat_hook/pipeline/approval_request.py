@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sat_hook.domain.batch import Batch
-from sat_hook.domain.batch_events import ApprovalTerms, OrdersLeftOut, Rows
+from sat_hook.domain.batch_events import ApprovalTerms, OrdersLeftOut
 from sat_hook.domain.event_record import Provenance, StreamId, StreamKind
+from sat_hook.domain.grouping import Rows, row_ranges, rows_in
 from sat_hook.domain.guards import AccountRules
 from sat_hook.domain.identity import payload_digest
 from sat_hook.domain.order import Order, OrderState
@@ -164,7 +165,7 @@ def left_out_but_not_held(store: EventStore, batch: Batch) -> Iterator[Order]:
     left_out = batch.left_out
     if left_out is None or not left_out.rows:
         return
-    rows = _rows_in(left_out.rows)
+    rows = rows_in(left_out.rows)
     for order in each_order(store, OrderSlice(batch.batch_id, (OrderState.QUOTED,))):
         is_as_shown = order.admitted_at is not None and order.admitted_at <= left_out.decided_at
         if order.row_number in rows and is_as_shown:
@@ -176,17 +177,6 @@ def terms_of_rest(rest: ApprovalTerms, shown: ApprovalTerms, rows: Rows, held_ro
     text = json.dumps([rest.quotes_digest, shown.quotes_digest, rows, held_rows], separators=(",", ":"))
     digest = hashlib.sha256(text.encode("ascii")).hexdigest()
     return rest.model_copy(update={"quotes_digest": f"3:{digest}"})
-
-
-def row_ranges(rows: Iterable[int]) -> Rows:
-    """Row numbers as ranges, in order."""
-    ranges: list[tuple[int, int]] = []
-    for row in sorted(rows):
-        if ranges and ranges[-1][1] == row - 1:
-            ranges[-1] = (ranges[-1][0], row)
-        else:
-            ranges.append((row, row))
-    return tuple(ranges)
 
 
 def to_be_sent(store: EventStore, batch: Batch, policy: ApprovalPolicy) -> Iterator[Order]:
@@ -204,12 +194,8 @@ def to_be_sent(store: EventStore, batch: Batch, policy: ApprovalPolicy) -> Itera
             yield order
 
 
-def _held_and_left_out(batch: Batch) -> set[int]:
-    return set() if batch.left_out is None else _rows_in(batch.left_out.held_rows)
-
-
-def _rows_in(ranges: Rows) -> set[int]:
-    return {row for first, last in ranges for row in range(first, last + 1)}
+def _held_and_left_out(batch: Batch) -> frozenset[int]:
+    return frozenset() if batch.left_out is None else rows_in(batch.left_out.held_rows)
 
 
 def answers_of(batch: Batch) -> str:

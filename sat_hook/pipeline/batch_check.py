@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from io import BytesIO
-from itertools import islice
-from typing import NamedTuple, TypeVar
+from datetime import timedelta
+from typing import NamedTuple
 
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import BatchSubmitted, RowVerdict
@@ -21,6 +19,7 @@ from sat_hook.domain.decision import Refusal
 from sat_hook.domain.event import Event
 from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.domain.funds import BalanceObservation, available_rupiah
+from sat_hook.domain.grouping import grouped
 from sat_hook.domain.guards import NO_RULES, AccountRules, Usage, amount_of, rule_on
 from sat_hook.domain.identity import account_id_of, batch_id_of, digest_of, request_id_of
 from sat_hook.domain.masking import masked_words
@@ -49,7 +48,6 @@ from sat_hook.store.guards import GuardLedger
 READ_AT_ONCE = 5_000
 ORIGINS_READ = 20
 _NEEDING = (RowVerdict.REFUSED.value, OrderState.REJECTED.value, OrderState.HELD.value)
-T = TypeVar("T")
 
 
 class ProductTotal(NamedTuple):
@@ -194,10 +192,9 @@ class _Check:
     def read(self, content: bytes) -> None:
         """Read the rows, and receive those that can be orders."""
         try:
-            with OrderFile(BytesIO(content), self.file_name, self._around.files) as file:
-                rows = each_row(file)
-                while group := list(islice(rows, READ_AT_ONCE)):
-                    self._receive(group)
+            file = OrderFile(content, self.file_name, self._around.files)
+            for group in grouped(each_row(file), READ_AT_ONCE):
+                self._receive(group)
         except OrderFileError as error:
             raise SubmissionRefusedError(str(error)) from None
 
@@ -270,7 +267,7 @@ class _Check:
         with self._around.ledger.reading(self._account) as account:
             if rules.duplicate_days:
                 since = self._now - timedelta(days=rules.duplicate_days)
-                for group in _groups(self._quoted):
+                for group in grouped(self._quoted, READ_AT_ONCE):
                     kin += account.kin(group, since)
             if rules.limits_the_day:
                 day_used = account.used_in_period(*day_bounds(self._now))
@@ -367,17 +364,8 @@ def _origin(store: EventStore, batch_id: str) -> Origin:
     for recorded in store.read_stream(StreamId(StreamKind.BATCH, batch_id)):
         if isinstance(event := recorded.event, BatchSubmitted):
             maker = recorded.provenance.actor.removeprefix(USER_PREFIX)
-            return Origin(event.file_name, maker, _iso(recorded.recorded_at))
+            return Origin(event.file_name, maker, recorded.recorded_at.isoformat(timespec="seconds"))
     return Origin("", "", "")
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")
-
-
-def _groups(orders: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(orders), READ_AT_ONCE):
-        yield orders[start : start + READ_AT_ONCE]
 
 
 def _by_row(finding: RowFinding) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sat_hook.domain.batch_events import CellChange, ColumnMeaning, OrderFileMended, ShortFundsPolicy
+from sat_hook.domain.grouping import row_ranges, rows_in
 from sat_hook.pipeline.limits import FILE_LIMITS, BadRowsPolicy, FileLimits
 from sat_hook.pipeline.order_columns import column_of
 from sat_hook.pipeline.order_problems import OrderFileError
@@ -63,7 +64,7 @@ class Draft(BaseModel):
     :param columns: likewise, with what was mapped by hand.
     :param mapping: the name of the mapping that was applied, if any.
     :param changes: every change of a cell, in order.
-    :param left_out: the rows that were set aside, see :func:`row_ranges`.
+    :param left_out: the rows that were set aside, see :func:`ranges_text`.
     :param batch_id: the batch that it became.
     :param pays_again: the batch whose failed orders it pays again, if it is such a draft.
     """
@@ -99,7 +100,7 @@ class Draft(BaseModel):
     @property
     def rows_left_out(self) -> frozenset[int]:
         """The numbers of the rows that were set aside."""
-        return rows_in(self.left_out)
+        return rows_of_text(self.left_out)
 
     @property
     def unknown_titles(self) -> tuple[str, ...]:
@@ -186,11 +187,11 @@ class Draft(BaseModel):
 
     def without_rows(self, row_numbers: Collection[int]) -> Draft:
         """The draft with these rows set aside."""
-        return self.model_copy(update={"left_out": row_ranges(self.rows_left_out.union(row_numbers))})
+        return self.model_copy(update={"left_out": ranges_text(self.rows_left_out.union(row_numbers))})
 
     def with_rows(self, row_numbers: Collection[int]) -> Draft:
         """The draft with these rows back among the others."""
-        return self.model_copy(update={"left_out": row_ranges(self.rows_left_out.difference(row_numbers))})
+        return self.model_copy(update={"left_out": ranges_text(self.rows_left_out.difference(row_numbers))})
 
 
 def draft_of(
@@ -242,24 +243,17 @@ def change_of(
     )
 
 
-def row_ranges(row_numbers: Iterable[int]) -> str:
+def ranges_text(row_numbers: Iterable[int]) -> str:
     """Row numbers in short, for example ``3-5,9``."""
-    found: list[list[int]] = []
-    for number in sorted(row_numbers):
-        if found and number == found[-1][1] + 1:
-            found[-1][1] = number
-        else:
-            found.append([number, number])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
+    return ",".join(
+        str(first) if first == last else f"{first}-{last}" for first, last in row_ranges(row_numbers)
+    )
 
 
-def rows_in(ranges: str) -> frozenset[int]:
-    """The row numbers that :func:`row_ranges` wrote.
+def rows_of_text(ranges: str) -> frozenset[int]:
+    """The row numbers that :func:`ranges_text` wrote.
 
     :raises ValueError: it is something else.
     """
-    numbers: set[int] = set()
-    for part in ranges.split(",") if ranges else ():
-        first, _, last = part.partition("-")
-        numbers.update(range(int(first), int(last or first) + 1))
-    return frozenset(numbers)
+    parts = (part.partition("-") for part in ranges.split(",") if part)
+    return rows_in(tuple((int(first), int(last or first)) for first, _, last in parts))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from io import BytesIO
 
 from sat_hook.domain.batch_events import BatchSource, OrderFileMended, Preparation
 from sat_hook.domain.event_record import Provenance
@@ -108,8 +107,7 @@ def find_in(content: bytes, file_name: str, on_bad_rows: BadRowsPolicy, limits: 
     """
     name = submitted_name(content, file_name, limits)
     try:
-        with OrderFile(BytesIO(content), name, limits) as file:
-            return check_whole(file, on_bad_rows)
+        return check_whole(OrderFile(content, name, limits), on_bad_rows)
     except OrderFileError as error:
         raise SubmissionRefusedError(str(error)) from None
 

@@ -15,7 +15,6 @@ from sat_hook.commands.handler import (
 )
 from sat_hook.commands.reasons import checked_reason
 from sat_hook.domain.event_record import Provenance
-from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Cancel, Release
 from sat_hook.domain.order_events import HoldReason
@@ -94,12 +93,8 @@ def decide_held_batch(
     """
     reason = checked_reason(reason)
     load_batch(handler.store, batch_id)
-    decided = 0
-    for group in grouped(_held(handler, batch_id, held_for)):
-        commands = [OrderCommandRequest(order.request_id, held_command(decision, reason)) for order in group]
-        known = {order.request_id: order for order in group}
-        done = handler.apply(commands, provenance, known)
-        decided += sum(1 for resolution in done.values() if resolution.is_accepted)
+    command = held_command(decision, reason)
+    decided = handler.apply_to_each(_held(handler, batch_id, held_for), lambda _: command, provenance)
     still_held = sum(1 for _ in each_order(handler.store, OrderSlice(batch_id, (OrderState.HELD,))))
     if not decided:
         for_what = f" for {held_for.value}" if held_for else ""

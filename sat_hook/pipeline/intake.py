@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import islice
 
 from sat_hook.commands.handler import CommandHandler, OrderCommandRequest, OrderCommandResult, load_batch
@@ -62,15 +61,14 @@ def take_in(
         return IntakeReport(batch, was_done_before=True)
     content = submitted_bytes(spool, batch)
     try:
-        with OrderFile(BytesIO(content), batch.file_name, limits) as file:
-            rows = check_whole(file, on_bad_rows).rows
+        rows = check_whole(OrderFile(content, batch.file_name, limits), on_bad_rows).rows
     except OrderFileError as error:
         refuse = RefuseBatch(error.code, str(error))
         batch, _ = handler.apply_to_batch(batch_id, refuse, provenance)
         return IntakeReport(batch, was_done_before=False)
-    with OrderFile(BytesIO(content), batch.file_name, limits) as file:
-        while not batch.state.is_final and (run := _next_run(file, batch)):
-            batch = _take_in_run(handler, batch, file.file_name, run, provenance)
+    file = OrderFile(content, batch.file_name, limits)
+    while not batch.state.is_final and (run := _next_run(file, batch)):
+        batch = _take_in_run(handler, batch, file.file_name, run, provenance)
     # Withdrawn in the middle: also withdraw the orders of the last run.
     finish_withdrawal(handler, batch, provenance)
     # Every counted row must have an order or a reason; otherwise the batch does not go on.

@@ -8,7 +8,7 @@ titles in :mod:`~sat_hook.pipeline.order_columns`, cells in :mod:`~sat_hook.pipe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from sat_hook.pipeline.csv_reader import CsvReader, Record
 from sat_hook.pipeline.limits import FILE_LIMITS, FileLimits
@@ -35,17 +35,15 @@ class FileRow(NamedTuple):
 
 
 class OrderFile:
-    """An order file for one pass (``with``).
+    """An order file for one pass.
 
-    :param stream: the bytes; read whole, once, and closed.
     :raises OrderFileError: for bytes that are not text, and for a missing or wrong header.
     """
 
-    def __init__(self, stream: BinaryIO, file_name: str, limits: FileLimits = FILE_LIMITS) -> None:
+    def __init__(self, content: bytes, file_name: str, limits: FileLimits = FILE_LIMITS) -> None:
         self.file_name = file_name
         self.limits = limits
-        with stream:
-            self._reader = CsvReader(stream.read(), file_name)
+        self._reader = CsvReader(content, file_name)
         self.delimiter = self._reader.delimiter
         self.header = self._reader.header
         self._columns = columns_of(self.header, file_name, self._reader.header_row, limits)
@@ -55,12 +53,6 @@ class OrderFile:
         # What rows above the last one have, to see whether that was cut off.
         self._fewest_cells = len(self.header)
         self._shortest: dict[str, int] = {}
-
-    def __enter__(self) -> OrderFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the file."""
 
     def rows(self) -> Iterator[FileRow]:
         """Each row that is not blank, in order; a later call continues where this one stopped.

@@ -72,13 +72,7 @@ def validate_orders(
         if order.is_inquiry is None
     )
     similar = SimilarCodes(catalogue)
-    for group in grouped(unjudged):
-        known = {order.request_id: order for order in group}
-        handler.apply(
-            [OrderCommandRequest(order.request_id, verdict_on(order, catalogue, similar)) for order in group],
-            provenance,
-            known,
-        )
+    handler.apply_to_each(unjudged, lambda order: verdict_on(order, catalogue, similar), provenance)
     counts = {count.state: count.orders for count in handler.store.count_by_state(batch_id)}
     rejected = counts.get(OrderState.REJECTED, 0)
     valid = sum(counts.values()) - rejected - counts.get(OrderState.CANCELLED, 0)

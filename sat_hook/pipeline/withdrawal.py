@@ -21,7 +21,6 @@ from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.domain.batch_commands import RefuseBatch, WithdrawBatch
 from sat_hook.domain.decision import Refusal, RefusalReason
 from sat_hook.domain.event_record import Provenance
-from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_commands import Withdraw
 from sat_hook.pipeline.errors import OrderNotFoundError
@@ -104,12 +103,8 @@ def finish_withdrawal(handler: CommandHandler, batch: Batch, provenance: Provena
 
 
 def _end_unsent(handler: CommandHandler, batch_id: str, reason: str, provenance: Provenance) -> int:
-    withdrawn = 0
-    for group in grouped(each_order(handler.store, OrderSlice(batch_id, UNSENT))):
-        commands = [OrderCommandRequest(order.request_id, Withdraw(reason)) for order in group]
-        done = handler.apply(commands, provenance, {order.request_id: order for order in group})
-        withdrawn += sum(resolution.is_accepted for resolution in done.values())
-    return withdrawn
+    unsent = each_order(handler.store, OrderSlice(batch_id, UNSENT))
+    return handler.apply_to_each(unsent, lambda _: Withdraw(reason), provenance)
 
 
 def _why(refusal: Refusal) -> str:

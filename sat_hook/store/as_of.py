@@ -13,6 +13,7 @@ from itertools import groupby
 from sat_hook.domain.batch import Batch, fold_batch
 from sat_hook.domain.batch_events import BatchReceived
 from sat_hook.domain.event_record import RecordedEvent, StreamId, StreamKind
+from sat_hook.domain.grouping import grouped
 from sat_hook.domain.order import Order, OrderState, fold
 from sat_hook.store.event_store import (
     BatchReader,
@@ -77,10 +78,9 @@ class StoreAsOf(BatchReader, ABC):
         return fold_batch(batch_id, ((recorded.event, recorded.occurred_at) for recorded in events))
 
     def load_orders(self, request_ids: Iterable[str]) -> dict[str, Order]:
-        ids = sorted(set(request_ids))
         found: dict[str, Order] = {}
-        for start in range(0, len(ids), STREAMS_PER_READ):
-            found |= self._folded(ids[start : start + STREAMS_PER_READ])
+        for page in grouped(sorted(set(request_ids)), STREAMS_PER_READ):
+            found |= self._folded(page)
         return found
 
     def _folded(self, request_ids: Sequence[str]) -> dict[str, Order]:
@@ -107,9 +107,7 @@ class StoreAsOf(BatchReader, ABC):
 
     def moved_on(self, batch_id: str) -> Iterator[Order]:
         """Orders that the batch rejected and a later batch received again."""
-        rows = self._rows_of(batch_id)
-        for start in range(0, len(rows), STREAMS_PER_READ):
-            page = [request_id for _, request_id in rows[start : start + STREAMS_PER_READ]]
+        for page in grouped((request_id for _, request_id in self._rows_of(batch_id)), STREAMS_PER_READ):
             yield from (order for order in self.load_orders(page).values() if order.batch_id != batch_id)
 
     def count_by_state(self, batch_id: str) -> list[StateCount]:

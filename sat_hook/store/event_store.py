@@ -224,6 +224,12 @@ def each_order_of_account(
         after = orders[-1].request_id
 
 
+def in_order_of_states(counts: Iterable[StateCount]) -> list[StateCount]:
+    """The counts, with states in their usual order."""
+    place = {state: number for number, state in enumerate(OrderState)}
+    return sorted(counts, key=lambda count: place[count.state])
+
+
 NEEDING_STATES = (OrderState.REJECTED, OrderState.HELD, OrderState.ESCALATED)
 """States of orders that need a person: to correct, to release or to decide."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from psycopg2.extensions import connection as Connection
 
+from sat_hook.domain.grouping import grouped
 from sat_hook.store.database import Database
 from sat_hook.store.statements import queries
 
@@ -76,7 +77,7 @@ class OrderDrafts:
 
         :param rows: a row number and a JSON value each, in order.
         """
-        parts = [rows[start : start + ROWS_OF_A_PART] for start in range(0, len(rows), ROWS_OF_A_PART)]
+        parts = list(grouped(rows, ROWS_OF_A_PART))
         first_rows = [part[0][0] for part in parts]
         with self._database.transaction() as connection:
             added = self._drafts.add_draft(

@@ -35,6 +35,7 @@ from sat_hook.store.event_store import (
     StateCount,
     StoreBusyError,
     in_order_of_rows,
+    in_order_of_states,
 )
 from sat_hook.store.log import recorded_from_row
 from sat_hook.store.statements import queries, run
@@ -106,8 +107,7 @@ class PostgresEventStore:
 
     def count_by_state(self, batch_id: str) -> list[StateCount]:
         rows = run(self.database, self._orders.count_by_state, batch_id=batch_id)
-        counts = {row[0]: StateCount(OrderState(row[0]), row[1], row[2], row[3]) for row in rows}
-        return [counts[state.value] for state in OrderState if state.value in counts]
+        return in_order_of_states(StateCount(OrderState(state), *sums) for state, *sums in rows)
 
     def needs(self, batch_ids: Sequence[str]) -> dict[str, tuple[Need, ...]]:
         rows = run(

@@ -11,7 +11,7 @@ from sat_hook.domain.event_record import Provenance, RecordedEvent, StreamId, St
 from sat_hook.domain.order import Order, OrderState
 from sat_hook.domain.order_events import OrderReceived
 from sat_hook.domain.ports import Clock
-from sat_hook.store.as_of import StoreAsOf
+from sat_hook.store.as_of import StateTally, StoreAsOf
 from sat_hook.store.event_store import Change, Need, OrderSlice, StateCount, StatusEvidence, needs_of
 
 
@@ -108,14 +108,11 @@ class MemoryEventStore:
         return sorted(chosen, key=lambda order: order.request_id)[:limit]
 
     def count_by_state(self, batch_id: str) -> list[StateCount]:
-        counts = []
-        for state in OrderState:
-            orders = [o for o in self.orders.values() if o.batch_id == batch_id and o.state is state]
-            if orders:
-                quoted = sum(order.quote_rupiah or 0 for order in orders)
-                charged = sum(order.charged_rupiah or 0 for order in orders)
-                counts.append(StateCount(state, len(orders), quoted, charged))
-        return counts
+        tally = StateTally()
+        for order in self.orders.values():
+            if order.batch_id == batch_id:
+                tally.add(order)
+        return tally.counts
 
     def needs(self, batch_ids: Sequence[str]) -> dict[str, tuple[Need, ...]]:
         return {batch_id: needs_of(self, batch_id) for batch_id in batch_ids}

@@ -55,8 +55,8 @@ def test_failed_orders_become_rows_with_new_ids(office: Office, tmp_path: Path) 
         "client_number": "08121000001",
         EARLIER_ORDER: "today-2",
     }
-    with OrderFile(io.BytesIO(found.content), found.file_name, FILE_LIMITS) as file:
-        outcomes = [row.outcome for row in file.rows()]
+    file = OrderFile(found.content, found.file_name, FILE_LIMITS)
+    outcomes = [row.outcome for row in file.rows()]
     assert len(outcomes) == 3
     assert not any(isinstance(outcome, RowProblem) for outcome in outcomes)
 

@@ -11,11 +11,12 @@ from sat_hook.commands.handler import CommandHandler, load_batch
 from sat_hook.domain.batch import Batch
 from sat_hook.domain.batch_events import ApprovalTerms
 from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.grouping import row_ranges
 from sat_hook.domain.guards import NO_RULES
 from sat_hook.domain.order import OrderState
 from sat_hook.pipeline import approval
 from sat_hook.pipeline.approval import approve, persons_needed, reject
-from sat_hook.pipeline.approval_request import ApprovalPolicy, row_ranges
+from sat_hook.pipeline.approval_request import ApprovalPolicy
 from sat_hook.pipeline.errors import (
     ApprovalRejectedError,
     ApprovalTermsChangedError,

@@ -17,8 +17,7 @@ HEADER = "order_id,product_code,client_number,amount_rupiah,max_rupiah,downline_
 def read(content: bytes | str) -> list[FileRow]:
     """The file's rows."""
     raw = content.encode("utf-8") if isinstance(content, str) else content
-    with OrderFile(io.BytesIO(raw), "orders.csv") as file:
-        return list(file.rows())
+    return list(OrderFile(raw, "orders.csv").rows())
 
 
 def only(content: bytes | str) -> OrderRow | RowProblem:
@@ -315,7 +314,6 @@ def test_separators_within_quotes_do_not_count() -> None:
 def test_two_zeros_before_62_are_a_country_code(number: str) -> None:
     """As people write +62 where there is no plus: it is no mobile number that begins with 0."""
     content = f"order_id,product_code,client_number\nA-1,50k-simpati,{number}\n".encode()
-    with OrderFile(io.BytesIO(content), "orders.csv") as file:
-        (row,) = file.rows()
+    (row,) = OrderFile(content, "orders.csv").rows()
     assert isinstance(row.outcome, RowProblem)
     assert "write 08" in row.outcome.expected

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,8 +13,7 @@ HEADER = "order_id,product_code,client_number,field:nama"
 
 def outcomes(content: bytes) -> list[OrderRow | RowProblem]:
     """What the rows of a file are."""
-    with OrderFile(io.BytesIO(content), "orders.csv") as file:
-        return [row.outcome for row in file.rows()]
+    return [row.outcome for row in OrderFile(content, "orders.csv").rows()]
 
 
 def names(content: bytes) -> list[str]:
@@ -173,8 +170,7 @@ def test_what_was_not_meant_never_goes_to_sat(value: str) -> None:
 def test_a_line_with_the_separator_is_no_row(line: str, mark: bytes) -> None:
     """Excel writes and hides it: the header is row 1."""
     content = mark + f"{line}\r\norder_id;product_code;client_number\r\nA-1;p;08123\r\n".encode()
-    with OrderFile(io.BytesIO(content), "orders.csv") as file:
-        (row,) = file.rows()
+    (row,) = OrderFile(content, "orders.csv").rows()
     assert row.row_number == 2
     assert isinstance(row.outcome, OrderRow)
 
