@@ -22,7 +22,7 @@ from sat_hook.operators.batch import (
 )
 from sat_hook.operators.funds import SATCheckBalanceOperator, SATReserveFundsOperator
 from sat_hook.operators.guards import SATGuardOperator
-from sat_hook.operators.rules import GUARD_FIELDS, TIERS
+from sat_hook.operators.parameters import GUARD_FIELDS, TIERS
 from sat_hook.sensors.batch import SATBatchSensor
 
 APPROVALS = {name: f"{{{{ params.{name} }}}}" for name in TIERS}

@@ -19,7 +19,7 @@ from sat_hook.domain.rupiah import rupiah
 from sat_hook.hooks.ports import task_ports
 from sat_hook.operators.batch import SATBatchOperator
 from sat_hook.operators.links import approval_url
-from sat_hook.operators.rules import TIERS, tiers_of
+from sat_hook.operators.parameters import TIERS, tiers_of
 from sat_hook.operators.run_context import facts_of, failing_for_good
 from sat_hook.pipeline.approval_request import ApprovalRequest, answers_of
 from sat_hook.pipeline.errors import ApprovalTermsChangedError, ApproverRefusedError

@@ -19,12 +19,11 @@ from sat_hook.domain.batch import Batch, BatchState
 from sat_hook.hooks.ports import task_ports
 from sat_hook.operators.base import SATOperator
 from sat_hook.operators.links import BatchProgressLink
-from sat_hook.operators.rules import RUN_RULES, TIERS, limits_of, tiers_of
+from sat_hook.operators.parameters import RUN_RULES, TIERS, limits_of, refuse_unknown_parameters, tiers_of
 from sat_hook.operators.run_context import (
     NO_BATCH,
     facts_of,
     failing_for_good,
-    refuse_unknown_parameters,
     required_batch,
 )
 from sat_hook.pipeline.chunks import Chunk

@@ -7,7 +7,7 @@ from typing import Any
 
 from sat_hook.application.batch_run import BatchRun
 from sat_hook.operators.batch import SATBatchOperator
-from sat_hook.operators.rules import limits_of
+from sat_hook.operators.parameters import limits_of
 
 
 class SATGuardOperator(SATBatchOperator):

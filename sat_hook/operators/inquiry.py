@@ -9,9 +9,8 @@ from airflow.sdk import Context
 
 from sat_hook.hooks.sat import SATHook
 from sat_hook.operators.base import SATOperator
-from sat_hook.operators.rules import limit_of
+from sat_hook.operators.parameters import limit_of, rendered_fields, text_or_none
 from sat_hook.operators.run_context import failing_for_good
-from sat_hook.operators.template_values import rendered_fields, text_or_none
 from sat_hook.protocol.messages import InquiryRequest, NameValue
 
 

@@ -16,9 +16,8 @@ from sat_hook.hooks.ports import task_ports
 from sat_hook.operators.batch import SATBatchOperator
 from sat_hook.operators.funds import defer_until_funded, hours_from_now
 from sat_hook.operators.links import BatchProgressLink
-from sat_hook.operators.rules import RUN_RULES, limit_of, limits_of
+from sat_hook.operators.parameters import RUN_RULES, limit_of, limits_of, rendered_fields, text_or_none
 from sat_hook.operators.run_context import facts_of, failing_for_good
-from sat_hook.operators.template_values import rendered_fields, text_or_none
 from sat_hook.pipeline.funding import shortage
 from sat_hook.pipeline.single_order import SingleOrder, reason_of, standing
 from sat_hook.triggers.funds import GAVE_UP

@@ -1,7 +1,4 @@
-"""The nightly reconciliation as operators: observe the deposit, query, read settlement files, close the day.
-
-Modules that need pandas are imported when a step runs: a DAG file must load without it.
-"""
+"""The nightly reconciliation as operators: observe the deposit, query, read files, close the day."""
 
 from __future__ import annotations
 
@@ -9,35 +6,27 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.sdk import BaseOperator, Context, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from sat_hook.domain.alerts import MAXIMUM_TEXT_CHARACTERS, Alert, AlertKind
-from sat_hook.domain.books_events import DepositObserved
+from sat_hook.application.nightly_close import NightlyClose, ask_before_close, observe_deposit
 from sat_hook.domain.business_day import BusinessDay
 from sat_hook.domain.event_record import Provenance
+from sat_hook.domain.rupiah import rupiah
 from sat_hook.hooks.application_database import ApplicationHook
 from sat_hook.hooks.ports import task_ports
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.spool import results_spool
 from sat_hook.operators.base import SATOperator
 from sat_hook.operators.run_context import asked_by, failing_for_good
-from sat_hook.pipeline.funding import record_observation
-from sat_hook.pipeline.status_query import AskedReport, ask_about
 from sat_hook.reconciliation.bookkeeper import BookKeeper
-from sat_hook.reconciliation.model import Break
 from sat_hook.store.alerts import AlertBook
-from sat_hook.store.spool import NamedSpool
-
-if TYPE_CHECKING:
-    from sat_hook.reconciliation.day_close import Closed
 
 NOT_NAMED = "None"
 """The rendered day of a run whose first task failed."""
 MAXIMUM_ASKED = 20_000
-MAXIMUM_ALERTS = 1_000
 
 
 class SATBooksOperator(SATOperator):
@@ -83,10 +72,7 @@ class SATBooksOperator(SATOperator):
 
         :raises AirflowFailException: when it is not a day.
         """
-        try:
-            return BusinessDay(date.fromisoformat(self.day), int(self.cut_off_minutes))
-        except ValueError:
-            raise AirflowFailException(f"day: found {self.day!r}; expected YYYY-MM-DD, a WIB day") from None
+        return BusinessDay(_day_named(self.day), int(self.cut_off_minutes))
 
     def account(self, application: ApplicationHook) -> str:
         """The account's name in the log."""
@@ -117,12 +103,7 @@ class SATNameDayOperator(BaseOperator):
         minutes = int(self.cut_off_minutes)
         running = BusinessDay.of(moment, minutes)
         if self.day:
-            try:
-                named = date.fromisoformat(self.day)
-            except ValueError:
-                raise AirflowFailException(
-                    f"day: found {self.day!r}; expected YYYY-MM-DD, a WIB day"
-                ) from None
+            named = _day_named(self.day)
             if named >= BusinessDay.of(now, minutes).day:
                 raise AirflowFailException(
                     f"day: {self.day} is not over yet; expected a WIB day that has ended"
@@ -145,17 +126,9 @@ class SATObserveDepositOperator(SATBooksOperator):
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
         ports = task_ports(self.sat_conn_id, application)
-        seen = asyncio.run(ports.look_at_deposit())
-        event = DepositObserved(
-            account=seen.account,
-            saldo_rupiah=seen.saldo_rupiah,
-            requested_at=seen.requested_at,
-            received_at=seen.received_at,
-            response_digest=seen.response_digest,
-        )
-        BookKeeper(application.store, ports.clock).observe(event, provenance)
-        record_observation(ports.funds, ports.clock, seen, provenance, ports.limits.funding)
-        self.log.info("The deposit of %s holds Rp %s.", seen.account, f"{seen.saldo_rupiah:,}")
+        keeper = BookKeeper(application.store, ports.clock)
+        seen = asyncio.run(observe_deposit(ports, keeper, provenance))
+        self.log.info("The deposit of %s holds %s.", seen.account, rupiah(seen.saldo_rupiah))
         return {"saldo_rupiah": seen.saldo_rupiah}
 
 
@@ -172,17 +145,9 @@ class SATAskAgainOperator(SATBooksOperator):
         self.orders = orders
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
-        from sat_hook.reconciliation.status_candidates import orders_to_ask
-
         ports = task_ports(self.sat_conn_id, application)
-        keeper = BookKeeper(application.store, ports.clock)
-        chosen = orders_to_ask(keeper, ports.account, self.business_day, int(self.orders))
-
-        async def ask() -> AskedReport:
-            async with ports.sat() as sat:
-                return await ask_about(ports.handler, sat, chosen, provenance)
-
-        report = asyncio.run(ask())
+        keeper, most = BookKeeper(application.store, ports.clock), int(self.orders)
+        report = asyncio.run(ask_before_close(ports, keeper, self.business_day, most, provenance))
         self.log.info("Asked about %s orders, %s changed.", report.asked, report.changed)
         if report.unproven:
             self.log.warning("Answers that prove nothing: %s", dict(report.unproven))
@@ -210,9 +175,6 @@ class SATImportSettlementsOperator(SATBooksOperator):
         self.settlements_uri = settlements_uri
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, int]:
-        from sat_hook.reconciliation.file_breaks import break_of_file
-        from sat_hook.reconciliation.settlement_intake import Intake
-
         uri = (self.settlements_uri or application.settings.settlements_uri).rstrip("/")
         if not uri:
             raise AirflowSkipException("no settlement files: SAT_SETTLEMENTS_URI is not set")
@@ -220,11 +182,8 @@ class SATImportSettlementsOperator(SATBooksOperator):
         folder = ObjectStoragePath(uri) / account
         if not folder.exists():
             raise AirflowSkipException(f"no settlement files: there is no {folder}")
-        keeper = BookKeeper(application.store, application.handler.clock)
-        kept = results_spool(application.settings)
-        intake = Intake(keeper, kept, account, self.business_day.day, provenance)
-        arrivals = intake.take_in(folder)
-        _tell(application, account, [break_of_file(event) for event in arrivals.aside])
+        steps = nightly_close(application, account, provenance)
+        arrivals = steps.take_in(folder, self.business_day.day)
         return {
             "imported": arrivals.imported,
             "found": arrivals.found,
@@ -239,34 +198,10 @@ class SATCloseDayOperator(SATBooksOperator):
     """
 
     def step(self, application: ApplicationHook, provenance: Provenance) -> dict[str, Any]:
-        from sat_hook.reconciliation.day_close import close_day
-        from sat_hook.reconciliation.day_sequence import days_to_close
-
-        keeper = BookKeeper(application.store, application.handler.clock)
-        account, spool = self.account(application), results_spool(application.settings)
-        closed: Closed | None = None
-        uris: list[str] = []
-        failed: Exception | None = None
-        books = keeper.books(account)
-        for day in days_to_close(books, self.business_day.day):
-            # An earlier day keeps the cut-off that it was closed with.
-            known = books.closes.get(day) if day != self.business_day.day else None
-            minutes = int(self.cut_off_minutes) if known is None else known.event.cut_off_minutes
-            try:
-                closed = close_day(keeper, spool, account, BusinessDay(day, minutes), provenance)
-                uris = self._write(keeper, spool, closed)
-                self._tell_of(application, closed)
-            except Exception as error:
-                if day == self.business_day.day:
-                    raise
-                # This day keeps its last close; the days after it are still closed.
-                self.log.exception("%s could not be closed again.", day)
-                failed = failed or error
-        assert closed is not None
-        if failed is not None:
-            raise failed
+        steps = nightly_close(application, self.account(application), provenance)
+        closed, uris = steps.close(self.business_day.day, int(self.cut_off_minutes))
         return {
-            "account": account,
+            "account": steps.account,
             "day": self.day,
             "position": closed.close.position,
             "result_digest": closed.digest,
@@ -276,54 +211,19 @@ class SATCloseDayOperator(SATBooksOperator):
             "report": uris,
         }
 
-    def _write(self, keeper: BookKeeper, spool: NamedSpool, closed: Closed) -> list[str]:
-        from sat_hook.reconciliation.kept_reports import keep_report
-        from sat_hook.reconciliation.versions import versions_of
 
-        close = closed.close
-        recorded = keeper.recorded(close.account)
-        # Another run may have closed the day at a later position meanwhile, and writes that report.
-        versions = [
-            version
-            for version in versions_of(recorded, close.day)
-            if version.close.position <= close.position
-        ]
-        return sorted(keep_report(spool, recorded, versions, close).files.values())
-
-    def _tell_of(self, application: ApplicationHook, closed: Closed) -> None:
-        close = closed.close
-        new = [item for item in close.open_breaks if item.first_seen == close.day]
-        self.log.info(
-            "%s closed at position %s: %s orders, %s breaks open, %s of them new.",
-            close.day,
-            close.position,
-            f"{len(close.orders):,}",
-            len(close.open_breaks),
-            len(new),
-        )
-        _tell(application, close.account, new)
+def nightly_close(application: ApplicationHook, account: str, provenance: Provenance) -> NightlyClose:
+    """The steps over the books of an account."""
+    keeper = BookKeeper(application.store, application.handler.clock)
+    alert = AlertBook(application.database).add
+    return NightlyClose(keeper, account, results_spool(application.settings), alert, provenance)
 
 
-def _tell(application: ApplicationHook, account: str, breaks: Sequence[Break]) -> None:
-    """Raise an alert for new breaks, each once."""
-    alerts = [
-        Alert(
-            key=f"break/{item.break_id}",
-            kind=AlertKind.RECONCILIATION_BREAK,
-            account=account,
-            text=_line(item),
-            occurred_at=datetime.now(UTC),
-            subject=item.request_id or item.evidence.file_name,
-        )
-        for item in breaks[:MAXIMUM_ALERTS]
-    ]
-    AlertBook(application.database).add(alerts)
-
-
-def _line(item: Break) -> str:
-    end = f"; {item.amount_rupiah:,} rupiah" if item.amount_rupiah else ""
-    text = f"{item.break_id} ({item.category.value}, {item.day}): {item.what}"
-    return f"{text[: MAXIMUM_TEXT_CHARACTERS - len(end)]}{end}"
+def _day_named(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise AirflowFailException(f"day: found {text!r}; expected YYYY-MM-DD, a WIB day") from None
 
 
 def _due_at(run: Any) -> datetime:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -86,18 +84,3 @@ def required_batch(batch_id: str | None) -> str:
     if batch_id is None or batch_id == "None":
         raise AirflowFailException("there is no batch: see why in the log of the task intake")
     return batch_id
-
-
-def refuse_unknown_parameters(conf: Mapping[str, Any] | None, known: Iterable[str]) -> None:
-    """Refuse unknown parameters. Airflow ignores them, so a misspelled limit would have no effect.
-
-    :raises AirflowFailException: naming the parameter, and the one probably meant.
-    """
-    names = sorted(known)
-    for name in conf or {}:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            raise AirflowFailException(
-                f"parameter {name!r}: found no such parameter{hint}; expected one of {', '.join(names)}"
-            )

@@ -11,8 +11,8 @@ from airflow.sdk import Context
 from sat_hook.application.order_run import ask_status
 from sat_hook.hooks.ports import task_ports
 from sat_hook.operators.base import SATOperator
+from sat_hook.operators.parameters import order_meant
 from sat_hook.operators.run_context import failing_for_good, provenance_of
-from sat_hook.operators.template_values import order_meant
 from sat_hook.pipeline.single_order import standing
 from sat_hook.protocol.outcomes import StatusVerdict
 

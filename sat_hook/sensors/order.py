@@ -15,13 +15,11 @@ from sat_hook.domain.order import Order, OrderState
 from sat_hook.hooks.ports import task_ports
 from sat_hook.operators.base import SATOperator
 from sat_hook.operators.links import BatchProgressLink
+from sat_hook.operators.parameters import order_meant
 from sat_hook.operators.run_context import failing_for_good, provenance_of
-from sat_hook.operators.template_values import order_meant
 from sat_hook.pipeline.single_order import conclude, reason_of, standing
+from sat_hook.sensors.batch import SETTLING_SECONDS
 from sat_hook.triggers.order import GAVE_UP, SATOrderTrigger, is_over
-
-# The longest that an attempt can still be under way after the deadline is send window, reply and grace.
-SETTLING_SECONDS = 60.0
 
 
 class SATOrderSensor(SATOperator):

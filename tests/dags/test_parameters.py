@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from sat_hook.operators.run_context import refuse_unknown_parameters
+from sat_hook.operators.parameters import refuse_unknown_parameters
 
 KNOWN = ("account", "batch_id", "order_limit_rupiah")
 

@@ -20,8 +20,8 @@ from sat_hook.domain.event_record import StreamId, StreamKind
 from sat_hook.operators.approval import SATApproveOperator
 from sat_hook.operators.batch import SATExecuteOperator, SATIntakeOperator
 from sat_hook.operators.order import SATCheckoutOperator
+from sat_hook.operators.parameters import TIERS, tiers_of
 from sat_hook.operators.recovery import SATRecoverOrdersOperator
-from sat_hook.operators.rules import TIERS, tiers_of
 from sat_hook.operators.run_context import facts_of
 from sat_hook.pipeline.account_rules import EARLY_START_SECONDS, rules_of_account
 from sat_hook.store.event_store import Change

@@ -19,7 +19,7 @@ from sat_hook.domain.guards import AccountRules, GuardRules
 from sat_hook.hooks.ports import ports_of
 from sat_hook.hooks.sat import SATHook
 from sat_hook.hooks.sat_connection import EXTRA_FIELDS, GUARD_FIELDS, SATConnectionError
-from sat_hook.operators.rules import limit_of, limits_of
+from sat_hook.operators.parameters import limit_of, limits_of
 from sat_hook.provider import get_provider_info
 from sat_hook.testing.event_store import MemoryEventStore
 from tests.orders import BATCH, BY_TEST, T0, ManualClock, submitted
