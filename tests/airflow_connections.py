@@ -1,4 +1,4 @@
-"""Connections that Airflow finds in the environment, for tests that run its parts in this process."""
+"""Airflow's connections and triggers, for tests that run its parts in this process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.triggers.base import BaseTrigger
 from psycopg2.extensions import parse_dsn
 
 from sandbox.testing import SandboxServer
@@ -28,17 +29,30 @@ def give_connections(
     :param of_account: further fields of the account's connection, for example its rules.
     """
     sat = _connection_to(line.server, "demo", folder, **of_account)
-    dsn = parse_dsn(database.writer_dsn)
-    db = {
-        "conn_type": "postgres",
-        "host": dsn["host"],
-        "port": int(dsn["port"]),
-        "schema": dsn["dbname"],
-        "login": dsn["user"],
-        "password": dsn["password"],
-    }
     monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST", json.dumps(sat))
-    monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST_DB", json.dumps(db))
+    monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST_DB", database_connection(database.writer_dsn))
+
+
+def database_connection(dsn: str) -> str:
+    """A connection of type postgres, as JSON."""
+    parts = parse_dsn(dsn)
+    return json.dumps(
+        {
+            "conn_type": "postgres",
+            "host": parts["host"],
+            "port": int(parts["port"]),
+            "schema": parts["dbname"],
+            "login": parts["user"],
+            "password": parts["password"],
+        }
+    )
+
+
+async def fired(trigger: BaseTrigger) -> dict[str, Any]:
+    """The payload of a trigger's only event."""
+    (event,) = [event async for event in trigger.run()]
+    payload: dict[str, Any] = event.payload
+    return payload
 
 
 def give_another_account(monkeypatch: pytest.MonkeyPatch, server: SandboxServer, folder: Path) -> str:

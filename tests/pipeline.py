@@ -106,6 +106,11 @@ class Line:
         """Return the run of a batch that a test stands for."""
         return BatchRun(self.ports, batch_id, RunFacts(BY_TEST, run="tests/line"))
 
+    def only_order(self, batch_id: str) -> Order:
+        """The batch's one order."""
+        (order,) = self.orders(batch_id).values()
+        return order
+
     def submit(
         self,
         content: bytes,

@@ -24,7 +24,6 @@ from unittest import mock
 
 import psycopg2
 import requests
-from psycopg2.extensions import parse_dsn
 
 from sat_hook.clients.clock import SystemClock
 from sat_hook.domain import order_events as happened
@@ -33,6 +32,7 @@ from sat_hook.store.database import Database
 from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
+from tests.airflow_connections import database_connection
 from tests.keeper import kept
 from tests.orders import ACCOUNT, BATCH, BY_TEST, received, stream_of, submitted
 from tests.postgres import DatabaseTemplate, server_for_tests
@@ -200,7 +200,7 @@ def many_waiting(database: ApplicationDatabase, folder: Path, orders: int) -> It
     with kept("tests.chaos.pending_sat", str(folder / "sat.pem")) as url:
         variables = {
             "AIRFLOW_CONN_SAT_MANY": json.dumps(_sat(url, folder)),
-            "AIRFLOW_CONN_SAT_MANY_DB": json.dumps(_db(database.writer_dsn)),
+            "AIRFLOW_CONN_SAT_MANY_DB": database_connection(database.writer_dsn),
         }
         with mock.patch.dict("os.environ", variables):
             many = ManyWaiting(database, url, orders)
@@ -221,18 +221,6 @@ def _sat(url: str, folder: Path) -> dict[str, Any]:
             "private_key_path": str(folder / "client.pem"),
             "sat_public_key_paths": str(folder / "sat_public.pem"),
         },
-    }
-
-
-def _db(dsn: str) -> dict[str, Any]:
-    parts = parse_dsn(dsn)
-    return {
-        "conn_type": "postgres",
-        "host": parts["host"],
-        "port": int(parts["port"]),
-        "schema": parts["dbname"],
-        "login": parts["user"],
-        "password": parts["password"],
     }
 
 

@@ -41,6 +41,7 @@ from stack.airflow_api import AirflowApi, AirflowApiError
 from stack.airflow_settings import APPLICATION_DATABASE
 from stack.errors import StackError
 from stack.lifecycle import Stack
+from tests.sql import execute
 
 ACCOUNT = "demo"
 PRODUCT = "25k-xl"
@@ -220,13 +221,7 @@ class WaitingBatch:
 
     def rows(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
         """Return rows of the application's database, read as a superuser."""
-        connection = psycopg2.connect(self.stack.postgres.dsn(APPLICATION_DATABASE))
-        try:
-            with connection, connection.cursor() as cursor:
-                cursor.execute(query, arguments)
-                return list(cursor.fetchall())
-        finally:
-            connection.close()
+        return execute(self.stack.postgres.dsn(APPLICATION_DATABASE), query, arguments)
 
     # What happens to it
 

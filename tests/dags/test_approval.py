@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import closing
 
-import psycopg2
 import pytest
 
 from sat_hook.domain.identity import batch_id_of
 from tests.dags.office import BULK, CHECKER, HEADER, MAKER, VIEWER, Office
+from tests.sql import execute
 
 
 @pytest.mark.timeout(900)
@@ -80,13 +79,12 @@ def test_who_has_a_table_s_rows_paid_is_their_maker(office: Office) -> None:
     """Rows have no user; the run that claims them has one. Rejected as a whole, the batch is refused."""
     mark = int(time.time()) % 10_000_000
     reference = f"table {mark}"
-    writer = psycopg2.connect(office.settings.application.writer_dsn)
-    with closing(writer), writer, writer.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO sat.order_intake (account, batch_reference, order_id, product_code, client_number) "
-            "VALUES (%s, %s, %s, %s, %s)",
-            ("demo", reference, f"T{mark}", "25k-xl", f"0818{mark:08d}"),
-        )
+    execute(
+        office.settings.application.writer_dsn,
+        "INSERT INTO sat.order_intake (account, batch_reference, order_id, product_code, client_number) "
+        "VALUES (%s, %s, %s, %s, %s)",
+        ("demo", reference, f"T{mark}", "25k-xl", f"0818{mark:08d}"),
+    )
     run = office.start(BULK, approval_over_rupiah=0)
     shown = office.request_of(run)
     assert "`ops`" in shown["body"]

@@ -131,12 +131,6 @@ def pay(line: Line, content: str = ONE) -> str:
     return batch_id
 
 
-def only_order(line: Line, batch_id: str) -> Order:
-    """The batch's one order."""
-    (order,) = line.orders(batch_id).values()
-    return order
-
-
 def look_again(line: Line, order: Order) -> None:
     """Ask SAT for the order's status again, regardless of its state."""
     asked_at = SystemClock().now()
@@ -152,7 +146,7 @@ def escalated(line: Line) -> Order:
     lose_requests(line, batch_id)
     for seconds in (3, 6):
         recover(line, ahead=timedelta(seconds=seconds), limits=RecoveryLimits(attempts=1))
-    return only_order(line, batch_id)
+    return line.only_order(batch_id)
 
 
 def decide(line: Line, order: Order, resolution: Resolution, reason: str) -> None:
@@ -214,7 +208,7 @@ def failed(line: Line) -> None:
 def failed_then_success(line: Line) -> None:
     """The late success is an event of its own; results already written stay the same."""
     batch_id = pay(line)
-    order = only_order(line, batch_id)
+    order = line.only_order(batch_id)
     line.server.wait_until(lambda book: book["requests"][order.request_id]["status"] == "Success")
     look_again(line, order)
     line.finish(batch_id)
@@ -224,7 +218,7 @@ def failed_then_success(line: Line) -> None:
 def reversed_and_contradicted(line: Line) -> None:
     """A signed Failed after a signed Success; a further Success is recorded, and the order is in doubt."""
     batch_id = pay(line)
-    order = only_order(line, batch_id)
+    order = line.only_order(batch_id)
     line.server.wait_until(lambda book: book["requests"][order.request_id]["status"] == "Failed")
     look_again(line, order)
     again = RecordStatus("Success", SystemClock().now(), "c" * 64)
@@ -239,7 +233,7 @@ def reversed_and_contradicted(line: Line) -> None:
 def reversal_doubted(line: Line) -> None:
     """A signed Failed that was old: the next Success is confirmed by another query before it counts."""
     batch_id = pay(line)
-    order = only_order(line, batch_id)
+    order = line.only_order(batch_id)
     for _ in range(2):
         look_again(line, order)
     for seconds in (3, 6):
@@ -258,7 +252,7 @@ def told_of_another_number(line: Line) -> None:
     send(line, batch_id)
     line.wait(batch_id)
     line.server.set_faults({"faults": []})
-    look_again(line, only_order(line, batch_id))
+    look_again(line, line.only_order(batch_id))
     line.finish(batch_id)
 
 
@@ -291,7 +285,7 @@ def succeeded_by_operator(line: Line) -> None:
     handler.clock = Shifted(timedelta(hours=25))
     resolve_order(
         handler,
-        only_order(line, batch_id).request_id,
+        line.only_order(batch_id).request_id,
         Resolution.SUCCEEDED,
         "seen in SAT's console",
         BY_OPS,
@@ -437,7 +431,7 @@ def approval_rejected_for_a_reason(line: Line) -> None:
 def charged_above_quote(line: Line) -> None:
     """SAT's list was behind its prices."""
     batch_id = ready(line)
-    order = only_order(line, batch_id)
+    order = line.only_order(batch_id)
     assert order.quote_rupiah is not None
     assert order.quote_valid_until is not None
     listed = order.quote_rupiah - 500

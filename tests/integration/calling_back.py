@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-import psycopg2
-
+from sat_hook.domain.identity import digest_of
 from stack.databases import ApplicationDatabase
+from tests.orders import ACCOUNT
 from tests.pipeline import Line
+from tests.sql import execute
 
 
 def call_back(line: Line, database: ApplicationDatabase, batch_id: str) -> None:
     """What the receiver does for each order of the batch, without HTTP."""
-    connection = psycopg2.connect(database.receiver_dsn)
-    with connection, connection.cursor() as cursor:
-        for number, order in enumerate(line.orders(batch_id).values()):
-            cursor.execute(
-                "SELECT sat.receive_callback('demo', %s, %s, %s, 'sig', 'key', 'application/json', '::1')",
-                (order.request_id, f"{number:064x}", b"{}"),
-            )
-        cursor.execute("SELECT pg_notify(sat.callback_channel('demo'), '')")
-    connection.close()
+    for number, order in enumerate(line.orders(batch_id).values()):
+        receive_callback(database.receiver_dsn, order.request_id, b"{}", digest=f"{number:064x}")
+    execute(database.receiver_dsn, "SELECT pg_notify(sat.callback_channel('demo'), '')")
+
+
+def receive_callback(
+    dsn: str,
+    request_id: str,
+    body: bytes,
+    *,
+    digest: str | None = None,
+    signature: str = "s",
+    key: str = "key",
+    account: str = ACCOUNT,
+) -> None:
+    """Put a callback into the inbox, as the role in ``dsn``; by default with the digest of its body."""
+    execute(
+        dsn,
+        "SELECT sat.receive_callback(%s, %s, %s, %s, %s, %s, 'application/json', '192.0.2.1')",
+        (account, request_id, digest or digest_of(body), body, signature, key),
+    )

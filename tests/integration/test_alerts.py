@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from psycopg2.extensions import parse_dsn
 
 from sat_hook.commands.handler import CommandHandler
 from sat_hook.domain import order_events as happened
@@ -35,6 +34,7 @@ from sat_hook.pipeline.limits import AlertingLimits
 from sat_hook.store.event_store import Change
 from sat_hook.store.notifications import NotificationBook
 from stack.databases import ApplicationDatabase
+from tests.airflow_connections import database_connection
 from tests.integration.store.test_rechecks import FAILED, PENDING, REJECTED, REQUESTED, SUCCEEDED, signed
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, ManualClock, received, stream_of, submitted
 from tests.remembering import Remembering
@@ -75,16 +75,7 @@ class Kept:
 @pytest.fixture
 def kept(database: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     """A database that Airflow's hook finds."""
-    dsn = parse_dsn(database.writer_dsn)
-    connection = {
-        "conn_type": "postgres",
-        "host": dsn["host"],
-        "port": int(dsn["port"]),
-        "schema": dsn["dbname"],
-        "login": dsn["user"],
-        "password": dsn["password"],
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST_DB", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST_DB", database_connection(database.writer_dsn))
     application = ApplicationHook("sat_test_db")
     yield Kept(application)
     application.database.close()

@@ -23,7 +23,7 @@ from sat_hook.store.guards import PostgresGuardLedger
 from sat_hook.triggers import approval as triggers
 from sat_hook.triggers.approval import ANSWERED, SATApprovalTrigger
 from stack.databases import ApplicationDatabase
-from tests.airflow_connections import CONNECTIONS, give_connections
+from tests.airflow_connections import CONNECTIONS, fired, give_connections
 from tests.orders import BY_TEST
 from tests.pipeline import Line, line_of
 from tests.quoted_batches import Row, quoted_batch
@@ -64,13 +64,6 @@ def deferred(work: Any) -> TaskDeferred:
     with pytest.raises(TaskDeferred) as caught:
         work()
     return caught.value
-
-
-async def fired(trigger: Any) -> dict[str, Any]:
-    """The trigger's only event."""
-    (event,) = [event async for event in trigger.run()]
-    payload: dict[str, Any] = event.payload
-    return payload
 
 
 def test_a_task_asks_until_everyone_has_signed_on_either_side(line: Line) -> None:

@@ -20,10 +20,11 @@ from sat_hook.protocol.signing import generate_key_pair
 from sat_hook.store.poll_schedule import PollScope, PostgresPollSchedule, callback_channel
 from sat_hook.triggers.batch import ENDED, GAVE_UP, SATBatchTrigger
 from stack.databases import ApplicationDatabase
-from tests.airflow_connections import give_connections
+from tests.airflow_connections import fired, give_connections
 from tests.integration.calling_back import call_back
 from tests.integration.pipeline.test_steps import ready
 from tests.pipeline import Line, line_of
+from tests.sql import execute
 
 QUICK_ENDS: dict[str, object] = {"fulfilment": {"min_seconds": 0.05, "max_seconds": 0.1}}
 
@@ -44,14 +45,6 @@ def trigger(batch_id: str, *, seconds: float = 120.0) -> SATBatchTrigger:
         db_conn_id="sat_test_db",
         deadline=(datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(),
     )
-
-
-async def fired(trigger: SATBatchTrigger) -> dict[str, object]:
-    """The payload of the trigger's only event."""
-    events = [event async for event in trigger.run()]
-    assert len(events) == 1
-    payload: dict[str, object] = events[0].payload
-    return payload
 
 
 @asynccontextmanager
@@ -286,12 +279,9 @@ async def test_a_callback_that_comes_while_its_order_is_asked_about_is_not_lost(
 
 def test_the_channel_is_the_one_the_database_announces_on(database: ApplicationDatabase) -> None:
     """Both sides derive the name of the channel; they must agree, whatever the account is called."""
-    connection = psycopg2.connect(database.reader_dsn)
-    with connection, connection.cursor() as cursor:
-        for account in ("demo", "Ünï code", "a'b"):
-            cursor.execute("SELECT sat.callback_channel(%s)", (account,))
-            assert cursor.fetchone() == (callback_channel(account),)
-    connection.close()
+    for account in ("demo", "Ünï code", "a'b"):
+        found = execute(database.reader_dsn, "SELECT sat.callback_channel(%s)", (account,))
+        assert found == [(callback_channel(account),)]
 
 
 async def test_a_failover_is_waited_out(line: Line, database: ApplicationDatabase) -> None:

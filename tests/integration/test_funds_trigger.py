@@ -22,7 +22,7 @@ from sat_hook.operators.recovery import SATRecoverOrdersOperator
 from sat_hook.sensors.funds import SATFundsSensor
 from sat_hook.triggers.funds import FUNDED, GAVE_UP, SATFundsTrigger
 from stack.databases import ApplicationDatabase
-from tests.airflow_connections import CONNECTIONS, give_connections
+from tests.airflow_connections import CONNECTIONS, fired, give_connections
 from tests.integration.pipeline.test_funding import PRICE, quoted, states
 from tests.pipeline import Line, line_of
 
@@ -48,14 +48,6 @@ def operator(batch_id: str, policy: str) -> SATReserveFundsOperator:
     return SATReserveFundsOperator(
         task_id="reserve", batch_id=batch_id, on_short_funds=policy, saldo_lag_seconds="0", **CONNECTIONS
     )
-
-
-async def fired(waiting: SATFundsTrigger) -> dict[str, Any]:
-    """The payload of the trigger's only event."""
-    events = [event async for event in waiting.run()]
-    assert len(events) == 1
-    payload: dict[str, Any] = events[0].payload
-    return payload
 
 
 def test_a_trigger_is_rebuilt_from_what_it_serializes() -> None:

@@ -32,7 +32,7 @@ from sat_hook.sensors.order import SATOrderSensor
 from sat_hook.store.clock import StoreClock
 from sat_hook.triggers.order import ENDED, GAVE_UP, SATOrderTrigger
 from stack.databases import ApplicationDatabase
-from tests.airflow_connections import CONNECTIONS, give_another_account, give_connections
+from tests.airflow_connections import CONNECTIONS, fired, give_another_account, give_connections
 from tests.orders import ACCOUNT, BY_TEST
 from tests.pipeline import Line, line_of
 
@@ -80,14 +80,6 @@ def charged(line: Line, order_id: str = "INV-1") -> int:
     requests = line.server.ledger()["requests"]
     entry = requests.get(request_id_of(ACCOUNT, order_id))
     return 0 if entry is None else int(entry["charged"])
-
-
-async def fired(trigger: SATOrderTrigger) -> dict[str, Any]:
-    """The payload of the trigger's only event."""
-    events = [event async for event in trigger.run()]
-    assert len(events) == 1
-    payload: dict[str, Any] = events[0].payload
-    return payload
 
 
 def waited(order_id: str = "INV-1", **options: Any) -> dict[str, Any]:

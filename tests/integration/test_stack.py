@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import socket
 import time
-from contextlib import closing
 
 import psutil
-import psycopg2
 import pytest
 import requests
 
 from stack.lifecycle import Stack
+from tests.sql import execute
 
 
 @pytest.fixture
@@ -99,10 +98,10 @@ def test_connections_are_stored_and_their_secrets_encrypted(running_stack: Stack
     assert shown["sat_db"]["login"] == "sat_writer"
     password = running_stack.credentials.role_passwords["sat_writer"]
     assert password not in reply.text
-    metadata = psycopg2.connect(running_stack.postgres.dsn("airflow"))
-    with closing(metadata), metadata.cursor() as cursor:
-        cursor.execute("SELECT password, is_encrypted FROM connection WHERE conn_id = 'sat_db'")
-        stored, is_encrypted = cursor.fetchone()
+    ((stored, is_encrypted),) = execute(
+        running_stack.postgres.dsn("airflow"),
+        "SELECT password, is_encrypted FROM connection WHERE conn_id = 'sat_db'",
+    )
     assert is_encrypted
     assert password not in stored
 

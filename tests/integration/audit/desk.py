@@ -29,6 +29,7 @@ from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import PROOF, fill
 from tests.integration.audit.keeping import Notary
+from tests.integration.calling_back import receive_callback
 from tests.orders import ACCOUNT, ManualClock
 
 #: Runs a script with so many bytes of memory: limit, script, its arguments.
@@ -126,10 +127,7 @@ def beside_the_log(database: ApplicationDatabase) -> None:
 def desk_of(database: ApplicationDatabase, folder: Path) -> Iterator[Desk]:
     """Orders with evidence, a callback, a pause by bob."""
     fill(database)
-    with closing(psycopg2.connect(database.receiver_dsn)) as connection, connection.cursor() as cursor:
-        arguments = (ACCOUNT, request_id_of(ACCOUNT, "order-1"), PROOF.digest, PROOF.body.encode())
-        cursor.execute("SELECT sat.receive_callback(%s, %s, %s, %s, 's', 'k', 't', 'a')", arguments)
-        connection.commit()
+    receive_callback(database.receiver_dsn, request_id_of(ACCOUNT, "order-1"), PROOF.body.encode())
     notary = Notary(database, folder / "published")
     store = PostgresEventStore(Database(database.writer_dsn))
     by_bob = Provenance("user:bob", "plugin:pause")

@@ -36,6 +36,7 @@ from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import Found, damage, fill, order_stream
 from tests.integration.audit.keeping import EVENT_COLUMNS, Notary, forge_checkpoints, rewrite_event
 from tests.orders import T0, ManualClock
+from tests.sql import execute
 
 EVENTS, SIZE = 12, 4
 
@@ -109,8 +110,8 @@ def test_checkpoints_only_grow(notary: Notary, role: str) -> None:
     """Neither the pipeline nor the owner changes or removes one."""
     refused = (psycopg2.errors.RestrictViolation, psycopg2.errors.InsufficientPrivilege)
     for statement in ("DELETE FROM sat.checkpoints", "UPDATE sat.checkpoints SET signature = 'x'"):
-        with closing(psycopg2.connect(getattr(notary.database, role))) as connection, pytest.raises(refused):
-            connection.cursor().execute(statement)
+        with pytest.raises(refused):
+            execute(getattr(notary.database, role), statement)
 
 
 def test_a_changed_event_with_a_digest_that_fits_is_located(notary: Notary) -> None:
@@ -432,11 +433,11 @@ def add_junk(notary: Notary, change: dict[str, Any], signature: str = "AA==", *,
     members = {**json.loads(last["document"]), **({"previous": last["digest"]} if named else {}), **change}
     document = json.dumps(members, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(document.encode()).hexdigest()
-    with closing(psycopg2.connect(notary.database.writer_dsn)) as connection, connection:
-        connection.cursor().execute(
-            "INSERT INTO sat.checkpoints (document, digest, key_id, signature) VALUES (%s, %s, %s, %s)",
-            (document, digest, notary.signer.key_id, signature),
-        )
+    execute(
+        notary.database.writer_dsn,
+        "INSERT INTO sat.checkpoints (document, digest, key_id, signature) VALUES (%s, %s, %s, %s)",
+        (document, digest, notary.signer.key_id, signature),
+    )
     return digest
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import psycopg2
 import pytest
 
 from sat_hook.audit.findings import FindingKind
@@ -26,6 +25,7 @@ from tests.integration.audit.damage import (
     order_stream,
 )
 from tests.integration.audit.keeping import Notary
+from tests.integration.calling_back import receive_callback
 from tests.orders import ACCOUNT, BY_TEST, T0, change_of, received
 
 FIRST, SECOND = order_stream(1), order_stream(2)
@@ -236,10 +236,7 @@ def test_a_log_that_grows_meanwhile_is_still_clean(filled: ApplicationDatabase) 
 
 def test_a_callback_whose_bytes_changed_is_found(filled: ApplicationDatabase) -> None:
     """The inbox is evidence too."""
-    with closing(psycopg2.connect(filled.receiver_dsn)) as connection, connection.cursor() as cursor:
-        arguments = (ACCOUNT, request_id_of(ACCOUNT, "order-1"), PROOF.digest, PROOF.body.encode())
-        cursor.execute("SELECT sat.receive_callback(%s, %s, %s, %s, 's', 'k', 't', 'a')", arguments)
-        connection.commit()
+    receive_callback(filled.receiver_dsn, request_id_of(ACCOUNT, "order-1"), PROOF.body.encode())
     assert verify(filled.owner_dsn, Found()).is_clean
     damage(filled, "UPDATE sat.callback_inbox SET body = 'forged'")
     found = Found()

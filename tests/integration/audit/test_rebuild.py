@@ -51,12 +51,8 @@ def rebuild_as(dsn: str) -> rebuild.Rebuilt:
 
 def derived(database: ApplicationDatabase) -> list[list[tuple[Any, ...]]]:
     """Everything in the derived tables."""
-    with closing(psycopg2.connect(database.owner_dsn)) as connection, connection.cursor() as cursor:
-        contents = []
-        for table in ("orders", "order_movements", "batches", "stream_heads"):
-            cursor.execute(f"SELECT * FROM sat.{table} ORDER BY 1")
-            contents.append(cursor.fetchall())
-        return contents
+    tables = ("orders", "order_movements", "batches", "stream_heads")
+    return [execute(database.owner_dsn, f"SELECT * FROM sat.{table} ORDER BY 1") for table in tables]
 
 
 def test_projections_agree_with_the_log(filled: ApplicationDatabase) -> None:

@@ -37,6 +37,7 @@ from stack.databases import ApplicationDatabase
 from tests.integration.audit.damage import Found, damage
 from tests.orders import BY_TEST, T0
 from tests.pipeline import Line, line_of
+from tests.sql import execute
 from tests.unit.cli.running import Run
 
 NUMBER = "081211000001"
@@ -77,13 +78,6 @@ class Finished:
         batch = self.line.store.load_batch(self.batch_id)
         assert batch is not None
         return Path(unquote(urlsplit(batch.spool_uri).path))
-
-
-@pytest.fixture
-def line(database: ApplicationDatabase, tmp_path: Path) -> Iterator[Line]:
-    """The way of a batch, without its end."""
-    with line_of(database.writer_dsn, tmp_path) as made:
-        yield made
 
 
 @pytest.fixture
@@ -271,9 +265,7 @@ def test_tables_of_another_release_are_compared_by_what_both_know(finished: Fini
     )
     assert not finished.replay().is_clean
     damage(finished.database, "UPDATE sat.orders SET document = document || '{\"is_inquiry\": null}'")
-    owner = Database(finished.database.owner_dsn)
-    with closing(owner), owner.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute("COMMENT ON SCHEMA sat IS 'the shape of an older release'")
+    execute(finished.database.owner_dsn, "COMMENT ON SCHEMA sat IS 'the shape of an older release'")
     found = Found()
     replayed = finished.replay(found)
     assert not replayed.same_shape

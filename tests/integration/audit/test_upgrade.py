@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import timedelta
 
-import psycopg2
 import pytest
 
 from sat_hook.audit import rebuild
@@ -34,11 +33,8 @@ def test_an_upgrade_rebuilds_what_an_older_release_left(database: ApplicationDat
     writer = Database(database.writer_dsn)
     PostgresEventStore(writer).append([change_of(None, 1, received(1))], BY_TEST, T0)
     writer.close()
-    connection = psycopg2.connect(database.owner_dsn)
-    with connection, connection.cursor() as cursor:
-        cursor.execute("UPDATE sat.orders SET document = document - 'payload_digest'")
-        cursor.execute("COMMENT ON SCHEMA sat IS 'the shape of an older release'")
-    connection.close()
+    execute(database.owner_dsn, "UPDATE sat.orders SET document = document - 'payload_digest'")
+    execute(database.owner_dsn, "COMMENT ON SCHEMA sat IS 'the shape of an older release'")
 
     owner = Database(database.owner_dsn)
     findings: list[object] = []
@@ -57,13 +53,8 @@ def test_until_it_is_rebuilt_an_order_counts_for_the_most_everywhere(database: A
         PostgresEventStore(opened).append([change_of(None, 1, received(1))], BY_TEST, T0)
     text = (shipped("sql") / "migrations" / f"{ADDED}.sql").read_text("utf-8")
     up, _, down = text.partition("-- migrate:down")
-    with (
-        closing(psycopg2.connect(database.owner_dsn)) as connection,
-        connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(down)
-        cursor.execute(up)
+    execute(database.owner_dsn, down)
+    execute(database.owner_dsn, up)
     migrations.apply_privileges(database.owner_dsn)
 
     with closing(Database(database.writer_dsn)) as opened:

@@ -26,6 +26,7 @@ from stack.databases import ApplicationDatabase
 from tests.orders import ACCOUNT, BY_TEST, T0, ManualClock
 from tests.price_lists import ListingSAT, by_code, document, product
 from tests.price_shop import HOUR, LATER, LIST, Shop
+from tests.sql import execute
 
 
 @pytest.fixture
@@ -243,12 +244,8 @@ def test_the_database_refuses_an_overlap(shop: Shop) -> None:
         ("(,2026-01-01)", errors.CheckViolation),
         ("empty", errors.CheckViolation),
     ):
-        with (
-            closing(psycopg2.connect(shop.database.writer_dsn)) as connection,
-            connection.cursor() as cursor,
-            pytest.raises(refusal),
-        ):
-            cursor.execute(into, (product_id, valid, snapshot_id))
+        with pytest.raises(refusal):
+            execute(shop.database.writer_dsn, into, (product_id, valid, snapshot_id))
     with closing(psycopg2.connect(shop.database.writer_dsn)) as connection, connection.cursor() as cursor:
         cursor.execute(into, (product_id, "[2026-01-01, 2026-02-01)", snapshot_id))
         cursor.execute(into, (product_id, "[2026-02-01, 2026-03-01)", snapshot_id))
@@ -264,12 +261,8 @@ def test_evidence_only_grows(shop: Shop, table: str) -> None:
     ):
         for verb in ("UPDATE sat.{0} SET {1} = {1}", "DELETE FROM sat.{0}"):
             column = "account" if table != "price_changes" else "kind"
-            with (
-                closing(psycopg2.connect(dsn)) as connection,
-                connection.cursor() as cursor,
-                pytest.raises(refusal),
-            ):
-                cursor.execute(verb.format(table, column))
+            with pytest.raises(refusal):
+                execute(dsn, verb.format(table, column))
 
 
 def test_people_read_and_do_not_write(shop: Shop) -> None:

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from psycopg2.extensions import parse_dsn
 
 from sat_hook.domain.business_day import business_day
 from sat_hook.domain.prices import SnapshotOutcome
@@ -26,6 +25,7 @@ from sat_hook.protocol.errors import UnexpectedReplyError
 from sat_hook.store.database import Database
 from sat_hook.store.prices import PriceHistory
 from stack.databases import ApplicationDatabase
+from tests.airflow_connections import database_connection
 from tests.orders import T0
 from tests.price_lists import NOT_FOUND, document, product
 from tests.scripted_sat import ScriptedSAT, http_answer, scripted_sat
@@ -92,15 +92,6 @@ def listing(*lines: Any) -> bytes:
 @pytest.fixture
 def desk(database: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     """SAT lists five products."""
-    parts = parse_dsn(database.writer_dsn)
-    db = {
-        "conn_type": "postgres",
-        "host": parts["host"],
-        "port": int(parts["port"]),
-        "schema": parts["dbname"],
-        "login": parts["user"],
-        "password": parts["password"],
-    }
     writer = Database(database.writer_dsn)
     with scripted_sat() as server:
         extra = {
@@ -111,7 +102,7 @@ def desk(database: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch) -> Iter
         }
         sat = {"conn_type": "sat", "login": "demo", "password": "demo", "extra": extra}
         monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST", json.dumps(sat))
-        monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST_DB", json.dumps(db))
+        monkeypatch.setenv("AIRFLOW_CONN_SAT_TEST_DB", database_connection(database.writer_dsn))
         made = Desk(server, writer)
         made.lists(listing())
         yield made

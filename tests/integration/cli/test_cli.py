@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -13,7 +12,6 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
-import psycopg2
 import pytest
 import requests
 
@@ -26,6 +24,7 @@ from sat_hook.store.event_store import Change
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase, drop_database, dsn_of, ensure_database
 from tests.integration.audit.damage import damage, fill
+from tests.integration.calling_back import receive_callback
 from tests.orders import ACCOUNT, BATCH, BY_TEST, T0, stream_of, submitted
 from tests.unit.cli.running import Run
 from tests.unit.cli.scripted_airflow import BATCH_ID
@@ -38,13 +37,8 @@ def filled(database: ApplicationDatabase) -> ApplicationDatabase:
     """Five orders, a batch, and a callback that came three times."""
     fill(database)
     body = b"{}"
-    arguments = (ACCOUNT, stream_of(1).key, hashlib.sha256(body).hexdigest(), body)
-    with closing(psycopg2.connect(database.receiver_dsn)) as connection, connection.cursor() as cursor:
-        for _ in range(3):
-            cursor.execute(
-                "SELECT sat.receive_callback(%s, %s, %s, %s, 's', 'key-1', 't', '192.0.2.1')", arguments
-            )
-        connection.commit()
+    for _ in range(3):
+        receive_callback(database.receiver_dsn, stream_of(1).key, body, key="key-1")
     return database
 
 

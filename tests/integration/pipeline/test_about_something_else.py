@@ -56,12 +56,6 @@ def lie(line: Line, manner: str, *operations: str) -> None:
     line.server.set_faults({**QUICK, "faults": [rule] if operations else []})
 
 
-def only(line: Line, batch_id: str) -> Order:
-    """The batch's one order."""
-    (order,) = line.orders(batch_id).values()
-    return order
-
-
 def ask(line: Line, order: Order) -> Order:
     """A person's question about one order."""
 
@@ -87,7 +81,7 @@ def test_a_status_about_something_else_goes_to_people(line: Line, manner: str) -
     line.execution = AT_ONCE
     lie(line, manner, "status")
     batch_id = line.run(ONE)
-    order = only(line, batch_id)
+    order = line.only_order(batch_id)
     assert (order.state, order.reason_code) == (OrderState.ESCALATED, STATUS_MISMATCH)
     assert manner.split("_")[1] in (order.reason_detail or "")
     assert told(line) == [AlertKind.ORDER_ESCALATED, AlertKind.STATUS_MISMATCHED]
@@ -107,10 +101,10 @@ def test_while_the_attempt_is_under_way_it_is_unknown_and_then_recovery_hands_it
     batch_id = ready(line, 1)
     line.execute(batch_id, reserve_first=False)
     lie(line, "other_number", "status")
-    assert ask(line, only(line, batch_id)).state is OrderState.UNKNOWN
-    assert ask(line, only(line, batch_id)).reason_code == STATUS_MISMATCH
+    assert ask(line, line.only_order(batch_id)).state is OrderState.UNKNOWN
+    assert ask(line, line.only_order(batch_id)).reason_code == STATUS_MISMATCH
     recover(line, ahead=timedelta(seconds=90))
-    order = only(line, batch_id)
+    order = line.only_order(batch_id)
     assert (order.state, order.reason_code) == (OrderState.ESCALATED, STATUS_MISMATCH)
     handler = line.handler
     handler.clock = Shifted(timedelta(seconds=90))
@@ -125,12 +119,12 @@ def test_a_reply_about_something_else_accepts_nothing(line: Line, manner: str) -
     lie(line, manner, "checkout")
     batch_id = ready(line, 1)
     line.execute(batch_id, reserve_first=False)
-    order = only(line, batch_id)
+    order = line.only_order(batch_id)
     assert (order.state, order.reason_code) == (OrderState.UNKNOWN, "order_mismatch")
     assert order.charged_rupiah is None
     line.server.set_faults(QUICK)
     line.wait(batch_id)
-    assert only(line, batch_id).state is OrderState.SUCCEEDED
+    assert line.only_order(batch_id).state is OrderState.SUCCEEDED
 
 
 def test_an_id_that_another_log_used_for_another_order(
@@ -144,7 +138,7 @@ def test_an_id_that_another_log_used_for_another_order(
         store, spool = PostgresEventStore(forgot), LocalSpool(tmp_path / "other")
         other = Line(store, spool, line.server, line.settings, AT_ONCE)
         batch_id = other.run(HEAD + b"INV-1,50k-simpati,081211119999\n")
-        order = only(other, batch_id)
+        order = other.only_order(batch_id)
         assert (order.state, order.reason_code) == (OrderState.ESCALATED, STATUS_MISMATCH)
         assert order.mismatch == ("product_code", "client_number")
         assert line.server.request(order.request_id)["charged"] == 1
@@ -242,7 +236,7 @@ def test_goods_of_an_end_that_an_earlier_release_took_for_this_order_stay(line: 
     line.server.set_faults(QUICK)
     batch_id = ready(line, 1)
     line.execute(batch_id, reserve_first=False)
-    order = only(line, batch_id)
+    order = line.only_order(batch_id)
     lie(line, "other_number", "status")
 
     async def status() -> StatusOutcome:
@@ -259,6 +253,6 @@ def test_goods_of_an_end_that_an_earlier_release_took_for_this_order_stay(line: 
     # What the release before did: it compared nothing but the id.
     blind = replace(taken.command, product_code="", client_number="")
     line.handler.apply([OrderCommandRequest(order.request_id, blind, taken.evidence)], BY_TEST)
-    assert only(line, batch_id).state is OrderState.SUCCEEDED
+    assert line.only_order(batch_id).state is OrderState.SUCCEEDED
     goods = deliver(line.store, batch_id, reason="for the shop", provenance=BY_TEST, clock=SystemClock())
     assert goods.decode("utf-8-sig").splitlines()[1].endswith(",,")

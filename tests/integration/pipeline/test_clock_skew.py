@@ -11,7 +11,7 @@ import pytest
 from sat_hook.clients.asynchronous import AsyncSATClient
 from sat_hook.clients.clock import SystemClock
 from sat_hook.commands.handler import CommandHandler
-from sat_hook.domain.order import Order, OrderState
+from sat_hook.domain.order import OrderState
 from sat_hook.pipeline.errors import ClockApartError
 from sat_hook.pipeline.limits import RecoveryLimits
 from sat_hook.pipeline.overrides import Resolution, resolve_order
@@ -30,12 +30,6 @@ OFF = [timedelta(hours=7), timedelta(hours=-7), timedelta(seconds=11)]
 def on_wrong_machine(line: Line, off: timedelta) -> CommandHandler:
     """The command handler of a task on a machine whose clock is off."""
     return CommandHandler(line.store, shared_clock(line.store, Shifted(off)))
-
-
-def only(line: Line, batch_id: str) -> Order:
-    """The batch's one order."""
-    (order,) = line.orders(batch_id).values()
-    return order
 
 
 def poll(line: Line, handler: CommandHandler) -> None:
@@ -74,12 +68,12 @@ def test_a_poll_by_a_wrong_machine_keeps_no_end_out(line: Line, off: timedelta) 
     for _ in range(2):
         poll(line, wrong)
         asyncio.run(asyncio.sleep(0.3))
-    order = only(line, batch_id)
+    order = line.only_order(batch_id)
     assert order.state is OrderState.PENDING
     assert order.evidence_at is not None
     assert abs(order.evidence_at - SystemClock().now()) < timedelta(seconds=30)
     line.wait(batch_id, seconds=20)
-    assert only(line, batch_id).state is OrderState.SUCCEEDED
+    assert line.only_order(batch_id).state is OrderState.SUCCEEDED
 
 
 def test_a_wrong_machine_never_makes_an_order_look_absent(line: Line) -> None:
@@ -90,7 +84,7 @@ def test_a_wrong_machine_never_makes_an_order_look_absent(line: Line) -> None:
     for _ in range(3):
         poll(line, on_wrong_machine(line, timedelta(hours=7)))
         asyncio.run(asyncio.sleep(0.3))
-    order = only(line, batch_id)
+    order = line.only_order(batch_id)
     assert (order.state, order.not_found_at) == (OrderState.UNKNOWN, None)
 
 
@@ -114,7 +108,7 @@ def test_a_wrong_machine_sends_nothing_again(line: Line) -> None:
     asyncio.run(asyncio.sleep(2.5))
     with pytest.raises(ClockApartError, match="1 orders were not sent again: this machine's clock"):
         asyncio.run(run())
-    assert only(line, batch_id).attempt == 1
+    assert line.only_order(batch_id).attempt == 1
 
 
 def test_a_person_decides_an_order_that_was_dated_ahead(line: Line) -> None:
@@ -124,7 +118,7 @@ def test_a_person_decides_an_order_that_was_dated_ahead(line: Line) -> None:
     handler = CommandHandler(line.store, Shifted(timedelta(minutes=29)))
     line.send(batch_id, handler=handler)
     line.server.set_faults({})
-    order = only(line, batch_id)
+    order = line.only_order(batch_id)
     assert order.settled_after is not None
     assert order.settled_after > SystemClock().now() + timedelta(minutes=20)
     limits = RecoveryLimits(give_up_after_seconds=1.0)
@@ -139,7 +133,7 @@ def test_a_person_decides_an_order_that_was_dated_ahead(line: Line) -> None:
             await recovery.run(ACCOUNT)
 
     asyncio.run(recover())
-    assert only(line, batch_id).state is OrderState.ESCALATED
+    assert line.only_order(batch_id).state is OrderState.ESCALATED
     decided = resolve_order(
         line.handler, order.request_id, Resolution.FAILED, "SAT has no trace of it", BY_TEST, limits
     )

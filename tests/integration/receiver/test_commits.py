@@ -12,7 +12,6 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg2
-import pytest
 
 from sat_hook.protocol.signing import Signer
 from sat_hook.receiver.responses import Refusal
@@ -31,13 +30,6 @@ from tests.integration.receiver.test_receiver import inbox_size, refusal, rows
 from tests.sql import execute
 
 STRANGER = Signer(OTHER_PRIVATE_PEM)
-
-
-@pytest.fixture
-def served(database: ApplicationDatabase) -> Iterator[Served]:
-    """A receiver with default limits."""
-    with serving(settings_for(database.receiver_dsn)) as served:
-        yield served
 
 
 def until_a_commit_waits(database: ApplicationDatabase) -> None:

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from stack.databases import ApplicationDatabase
-from tests.integration.receiver.serving import SIGNER, Served, order, serving, settings_for
-
-
-@pytest.fixture
-def served(database: ApplicationDatabase) -> Iterator[Served]:
-    """A receiver with default limits."""
-    with serving(settings_for(database.receiver_dsn)) as served:
-        yield served
+from tests.integration.receiver.serving import SIGNER, Served, order
 
 
 @pytest.mark.parametrize("form", ["compact", "spaced", "newline at the end", "raw UTF-8", "escaped"])

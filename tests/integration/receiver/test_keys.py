@@ -13,7 +13,6 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 
 from sat_hook.protocol.signing import Signer
@@ -29,6 +28,7 @@ from tests.integration.receiver.serving import (
     serving,
     settings_for,
 )
+from tests.sql import execute
 
 NEW = Signer(OTHER_PRIVATE_PEM)
 # Of a test, so that it need not wait; nobody is given older settings than that.
@@ -152,26 +152,18 @@ def test_another_database_takes_over_and_nothing_is_lost(
 
 def connected(database: ApplicationDatabase) -> int:
     """How many connections receivers have to it."""
-    connection = psycopg2.connect(database.superuser_dsn)
-    with connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE application_name = 'sat-receiver' AND datname = current_database()"
-        )
-        found = cursor.fetchone()
-    connection.close()
-    assert found is not None
-    return int(found[0])
+    ((found,),) = execute(
+        database.superuser_dsn,
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE application_name = 'sat-receiver' AND datname = current_database()",
+    )
+    return int(found)
 
 
 def kept(database: ApplicationDatabase) -> list[str]:
     """The ids in the inbox."""
-    connection = psycopg2.connect(database.owner_dsn)
-    with connection, connection.cursor() as cursor:
-        cursor.execute("SELECT request_id FROM sat.callback_inbox ORDER BY inbox_id")
-        found = [row[0] for row in cursor.fetchall()]
-    connection.close()
-    return found
+    ids = "SELECT request_id FROM sat.callback_inbox ORDER BY inbox_id"
+    return [row[0] for row in execute(database.owner_dsn, ids)]
 
 
 def test_limits_change_too_and_counts_survive_a_change_of_keys(configured: Configured) -> None:

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import psycopg2
 import pytest
 
 from sat_hook.domain.order import OrderState
 from sat_hook.protocol.signing import Signer
-from stack.databases import ApplicationDatabase
 from tests.integration.receiver.serving import OTHER_PRIVATE_PEM, order
-from tests.integration.receiver.waiting_orders import WaitingOrders, waiting_orders_of
+from tests.integration.receiver.waiting_orders import WaitingOrders
 from tests.orders import stream_of
+from tests.sql import execute
 from tests.unit.domain.situations import HISTORIES
-
-
-@pytest.fixture
-def waiting(database: ApplicationDatabase) -> Iterator[WaitingOrders]:
-    """Orders beside a receiver."""
-    with waiting_orders_of(database) as made:
-        yield made
 
 
 def queued(waiting: WaitingOrders) -> int:
     """How many callbacks have not led to a question yet."""
-    connection = psycopg2.connect(waiting.database.owner_dsn)
-    with connection, connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM sat.callback_queue")
-        found = cursor.fetchone()
-    connection.close()
-    assert found is not None
-    return int(found[0])
+    ((found,),) = execute(waiting.database.owner_dsn, "SELECT count(*) FROM sat.callback_queue")
+    return int(found)
 
 
 def test_a_callback_leads_to_the_question_that_ends_its_order(waiting: WaitingOrders) -> None:

@@ -47,13 +47,6 @@ def refusing(module_database: ApplicationDatabase) -> Iterator[Served]:
         yield served
 
 
-@pytest.fixture
-def served(database: ApplicationDatabase) -> Iterator[Served]:
-    """A receiver with default limits."""
-    with serving(settings_for(database.receiver_dsn)) as served:
-        yield served
-
-
 def test_a_callback_is_kept_as_it_came(served: Served, database: ApplicationDatabase) -> None:
     """Raw bytes, digest, signature and key; queued for a status check; answered 200 after the commit."""
     body = order("SREQUEST1", voucher_code="5196 1584", note="é\n") + b"\n"

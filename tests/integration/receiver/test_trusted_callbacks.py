@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import psycopg2
 import pytest
 
 from sat_hook.audit.log_verification import verify_log
@@ -23,34 +21,23 @@ from sat_hook.protocol.signing import Signer, Verifier
 from sat_hook.store.callbacks import KeptCallback
 from sat_hook.store.database import Database
 from stack.databases import ApplicationDatabase
-from tests.airflow_connections import give_connections
+from tests.airflow_connections import fired, give_connections
 from tests.integration.audit.damage import Found
+from tests.integration.calling_back import receive_callback
 from tests.integration.pipeline.test_steps import ready
 from tests.integration.receiver.serving import OTHER_PRIVATE_PEM, OTHER_PUBLIC_PEM, SIGNER, order
-from tests.integration.receiver.waiting_orders import KEYS, WaitingOrders, waiting_orders_of
-from tests.integration.test_batch_trigger import fired, trigger
-from tests.orders import ACCOUNT, T0, ManualClock
-from tests.pipeline import Line, line_of
+from tests.integration.receiver.waiting_orders import KEYS, WaitingOrders
+from tests.integration.test_batch_trigger import trigger
+from tests.orders import T0, ManualClock
+from tests.pipeline import Line
+from tests.sql import execute
 
 STRANGER = Signer(OTHER_PRIVATE_PEM)
 
 
-@pytest.fixture
-def waiting(database: ApplicationDatabase) -> Iterator[WaitingOrders]:
-    """Orders beside a receiver."""
-    with waiting_orders_of(database) as made:
-        yield made
-
-
 def write_into_inbox(waiting: WaitingOrders, body: bytes, request_id: str, signature: str) -> None:
     """What somebody does who has taken over the receiver: anything goes into the inbox."""
-    connection = psycopg2.connect(waiting.database.receiver_dsn)
-    with connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT sat.receive_callback(%s, %s, %s, %s, %s, 'key', 'application/json', '::1')",
-            (ACCOUNT, request_id, hashlib.sha256(body).hexdigest(), body, signature),
-        )
-    connection.close()
+    receive_callback(waiting.database.receiver_dsn, request_id, body, signature=signature)
 
 
 @pytest.mark.parametrize(("word", "end"), [("Success", OrderState.SUCCEEDED), ("Failed", OrderState.FAILED)])
@@ -65,11 +52,8 @@ def test_a_trusted_callback_ends_its_order_without_a_question(
         bodies[key] = order(key, word, sales_price=52_000, voucher_code="5196 1584")
         assert waiting.served.post(bodies[key]).status_code == 200
     assert waiting.poll(waiting.trusting()).ended == len(in_flight)
-    connection = psycopg2.connect(waiting.database.writer_dsn)
-    with connection, connection.cursor() as cursor:
-        cursor.execute("SELECT digest, body, signature, key_fingerprint FROM sat.status_evidence")
-        evidence = {digest: rest for digest, *rest in cursor.fetchall()}
-    connection.close()
+    kept = "SELECT digest, body, signature, key_fingerprint FROM sat.status_evidence"
+    evidence = {digest: rest for digest, *rest in execute(waiting.database.writer_dsn, kept)}
     for key, body in bodies.items():
         assert waiting.order(key).state is end
         last = waiting.events(key)[-1]
@@ -252,13 +236,6 @@ def test_a_kept_callback_shows_no_voucher() -> None:
 # Through Airflow's connections: the opt-in reaches the trigger and the janitor.
 
 
-@pytest.fixture
-def line(database: ApplicationDatabase, tmp_path: Path) -> Iterator[Line]:
-    """A SAT that never says anything but Pending when it is asked."""
-    with line_of(database.writer_dsn, tmp_path) as made:
-        yield made
-
-
 def sent_orders(line: Line, database: ApplicationDatabase, prefix: str) -> str:
     """A batch of two orders that SAT calls pending whenever it is asked, with a signed Success in the inbox
     for each; returns the batch id."""
@@ -266,15 +243,9 @@ def sent_orders(line: Line, database: ApplicationDatabase, prefix: str) -> str:
     batch_id = ready(line, 2, prefix)
     line.execute(batch_id)
     sat = Signer(line.server.keys.sat_private_pem)
-    connection = psycopg2.connect(database.receiver_dsn)
-    with connection, connection.cursor() as cursor:
-        for each in line.orders(batch_id).values():
-            body = order(each.request_id, "Success")
-            cursor.execute(
-                "SELECT sat.receive_callback('demo', %s, %s, %s, %s, 'key', 'application/json', '::1')",
-                (each.request_id, hashlib.sha256(body).hexdigest(), body, sat.sign(body)),
-            )
-    connection.close()
+    for each in line.orders(batch_id).values():
+        body = order(each.request_id, "Success")
+        receive_callback(database.receiver_dsn, each.request_id, body, signature=sat.sign(body))
     return batch_id
 
 

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
 from sat_hook.domain.business_day import WIB, BusinessDay
 from sat_hook.domain.order import OrderState
-from stack.databases import ApplicationDatabase
 from tests.integration.reconciliation.planting import Planted, described
 from tests.orders import ACCOUNT, ManualClock
-from tests.pipeline import Line, line_of
+from tests.pipeline import Line
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SPENT_ELSEWHERE, TOPPED_UP = 123_456, 5_000_000
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture
-def line(database: ApplicationDatabase, tmp_path: Path) -> Iterator[Line]:
-    """A line with its own SAT server."""
-    with line_of(database.writer_dsn, tmp_path) as made:
-        yield made
 
 
 def test_sat_s_deposit_is_explained_to_the_rupiah(line: Line, tmp_path: Path) -> None:

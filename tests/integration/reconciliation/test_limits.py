@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from sat_hook.domain.breaks import BreakState
 from sat_hook.reconciliation import settlement_findings, status_match
-from sat_hook.store.database import Database
 from sat_hook.store.postgres import PostgresEventStore
-from stack.databases import ApplicationDatabase
 from tests.integration.reconciliation.planting import CLOSES, NOON, PRICE, SECOND, Planted, described
 from tests.integration.reconciliation.test_life_of_a_break import next_day
-
-
-@pytest.fixture
-def store(database: ApplicationDatabase) -> Iterator[PostgresEventStore]:
-    """A log."""
-    store = PostgresEventStore(Database(database.writer_dsn, "tests"))
-    with closing(store.database):
-        yield store
 
 
 def test_more_than_fit_become_one_break_that_stays_until_the_day_agrees(

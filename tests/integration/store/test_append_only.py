@@ -14,18 +14,9 @@ from sat_hook.store.event_store import StoreUnavailableError
 from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.orders import BY_TEST, T0, change_of, received, stream_of
+from tests.sql import execute
 
 EVIDENCE_TABLES = ("sat.events", "sat.status_evidence", "sat.callback_inbox")
-
-
-def run(dsn: str, statement: str) -> None:
-    """Run one statement in a connection of its own."""
-    connection = psycopg2.connect(dsn)
-    try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute(statement)
-    finally:
-        connection.close()
 
 
 @pytest.fixture
@@ -44,7 +35,7 @@ def test_even_the_owner_cannot_change_evidence(
 ) -> None:
     """The trigger refuses what the owner's privileges would allow."""
     with pytest.raises(psycopg2.errors.RestrictViolation, match="only grows"):
-        run(filled.owner_dsn, statement.format(table))
+        execute(filled.owner_dsn, statement.format(table))
 
 
 @pytest.mark.parametrize("table", EVIDENCE_TABLES)
@@ -54,7 +45,7 @@ def test_the_writer_has_no_privilege_to_change_evidence(
 ) -> None:
     """Append-only is a privilege and not a hope."""
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        run(filled.writer_dsn, statement.format(table))
+        execute(filled.writer_dsn, statement.format(table))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +61,7 @@ def test_the_writer_has_no_privilege_to_change_evidence(
 def test_the_reader_neither_writes_nor_sees_goods(filled: ApplicationDatabase, statement: str) -> None:
     """People read states and events; vouchers and raw callbacks stay out of reach."""
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        run(filled.reader_dsn, statement)
+        execute(filled.reader_dsn, statement)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +76,7 @@ def test_the_reader_neither_writes_nor_sees_goods(filled: ApplicationDatabase, s
 def test_the_receiver_can_do_one_thing_only(filled: ApplicationDatabase, statement: str) -> None:
     """Whoever breaks the receiver holds a role that can add a verified callback and nothing else."""
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        run(filled.receiver_dsn, statement)
+        execute(filled.receiver_dsn, statement)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +94,9 @@ def test_place_and_time_of_recording_are_the_databases_own(
     """Nobody who may append can say that something stood in the log before it did."""
     value = "'2020-01-01'" if given == "recorded_at" else "0"
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        run(filled.writer_dsn, f"INSERT INTO sat.{table} ({given}) OVERRIDING SYSTEM VALUE VALUES ({value})")
+        execute(
+            filled.writer_dsn, f"INSERT INTO sat.{table} ({given}) OVERRIDING SYSTEM VALUE VALUES ({value})"
+        )
 
 
 def test_closing_a_position_waits_for_appends_in_flight(database: ApplicationDatabase) -> None:
@@ -162,7 +155,7 @@ def test_a_connection_that_the_server_ended_while_idle_is_not_used_again(
     database = Database(filled.writer_dsn, "ended-while-idle")
     store = PostgresEventStore(database)
     assert len(store.read_stream(stream_of(1))) == 1
-    run(
+    execute(
         filled.superuser_dsn,
         "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
         " WHERE application_name = 'ended-while-idle'",

@@ -234,12 +234,8 @@ def test_looks_are_evidence(database: ApplicationDatabase) -> None:
             "UPDATE sat.balance_observations SET saldo_rupiah = 0",
             "DELETE FROM sat.balance_observations",
         ):
-            with (
-                closing(psycopg2.connect(dsn)) as connection,
-                connection.cursor() as cursor,
-                pytest.raises(refusal),
-            ):
-                cursor.execute(statement)
+            with pytest.raises(refusal):
+                execute(dsn, statement)
     assert execute(database.reader_dsn, "SELECT saldo_rupiah FROM sat.balance_observations") == [(70,)]
 
 

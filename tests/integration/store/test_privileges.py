@@ -14,6 +14,7 @@ from sat_hook.store.postgres import PostgresEventStore
 from stack.databases import ApplicationDatabase
 from tests.integration.store.draw_privileges import PAGE, page
 from tests.orders import BY_TEST, T0, change_of, received
+from tests.sql import execute
 
 ROLES = ("writer_dsn", "reader_dsn", "receiver_dsn")
 LOG_LOCK = 7248301100001
@@ -49,11 +50,8 @@ def test_the_documentation_lists_every_privilege(prepared: ApplicationDatabase) 
 @pytest.mark.parametrize("statement", REFUSED.values(), ids=REFUSED.keys())
 def test_no_role_can_do_what_it_need_not(prepared: ApplicationDatabase, dsn: str, statement: str) -> None:
     """PostgreSQL gives some of it to everybody: locks that stop appends, and ways to fill the disk."""
-    with (
-        closing(psycopg2.connect(getattr(prepared, dsn))) as connection,
-        pytest.raises(errors.InsufficientPrivilege),
-    ):
-        connection.cursor().execute(statement)
+    with pytest.raises(errors.InsufficientPrivilege):
+        execute(getattr(prepared, dsn), statement)
 
 
 @pytest.mark.parametrize("dsn", ["reader_dsn", "receiver_dsn"])

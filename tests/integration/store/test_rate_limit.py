@@ -238,9 +238,7 @@ def test_database_that_is_away_is_said() -> None:
 def test_roles(database: ApplicationDatabase) -> None:
     """The reader sees who holds what; the receiver has no business here."""
     register_of(database.writer_dsn, "one").take(in_use=0, wanted=3, moments=0, lease_seconds=60)
-    with psycopg2.connect(database.reader_dsn) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT holder, permits FROM sat.request_leases")
-        assert cursor.fetchall() == [("one", 3)]
-    connection.close()
+    held = execute(database.reader_dsn, "SELECT holder, permits FROM sat.request_leases")
+    assert held == [("one", 3)]
     with pytest.raises(psycopg2.Error):
         register_of(database.receiver_dsn, "two").take(in_use=0, wanted=3, moments=0, lease_seconds=60)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg2
 import pytest
 
 from sat_hook.application.rights import Right, RightsFileError
@@ -22,6 +20,7 @@ from sat_hook.web.app import create_app
 from stack.databases import ApplicationDatabase
 from tests.integration.web.test_who_did_what import ORDER, REASON, fill
 from tests.orders import ACCOUNT, BATCH
+from tests.sql import execute
 from tests.web_host import FakeAccounts, FakeHost, FakeUser
 
 TOP_UP = {**REASON, "amount_rupiah": 1_000, "reference": "bank 1", "credited_at": "2026-11-01T08:00:00+07:00"}
@@ -59,16 +58,14 @@ async def post(
 
 def kept(database: ApplicationDatabase) -> list[tuple[Any, ...]]:
     """What is remembered: whose, under which key, with which status and answer."""
-    with closing(psycopg2.connect(database.writer_dsn)) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT person, key, status, response FROM sat.idempotency_keys ORDER BY 1, 2")
-        return cursor.fetchall()
+    kept = "SELECT person, key, status, response FROM sat.idempotency_keys ORDER BY 1, 2"
+    return execute(database.writer_dsn, kept)
 
 
 def age(database: ApplicationDatabase, interval: str) -> None:
     """Let time pass."""
-    with closing(psycopg2.connect(database.writer_dsn)) as connection, connection.cursor() as cursor:
-        cursor.execute("UPDATE sat.idempotency_keys SET claimed_at = claimed_at - %s::interval", (interval,))
-        connection.commit()
+    earlier = "UPDATE sat.idempotency_keys SET claimed_at = claimed_at - %s::interval"
+    execute(database.writer_dsn, earlier, (interval,))
 
 
 async def test_the_first_answer_is_given_again(client: httpx.AsyncClient) -> None:
@@ -141,9 +138,8 @@ async def test_a_request_under_way_is_not_begun_again(
     assert (
         sum(reply.status_code == 200 and "idempotent-replayed" not in reply.headers for reply in replies) == 1
     )
-    with closing(psycopg2.connect(database.writer_dsn)) as connection, connection.cursor() as cursor:
-        cursor.execute("UPDATE sat.idempotency_keys SET status = NULL, media_type = NULL, response = NULL")
-        connection.commit()
+    not_ended = "UPDATE sat.idempotency_keys SET status = NULL, media_type = NULL, response = NULL"
+    execute(database.writer_dsn, not_ended)
     assert (await post(client, TOP_UPS, TOP_UP)).json()["type"] == "idempotency_key_in_use"
     age(database, "11 minutes")
     assert (await post(client, TOP_UPS, TOP_UP)).json()["is_new"] is False

@@ -7,7 +7,6 @@ import resource
 import tracemalloc
 import zipfile
 
-import openpyxl
 import pytest
 import xlsxwriter
 
@@ -17,6 +16,7 @@ from sat_hook.reconciliation.settlement import read_settlement
 from sat_hook.reconciliation.settlement_rows import NoteKind, SettlementRows
 from sat_hook.spreadsheets import workbook, workbook_xml
 from tests.unit.reconciliation.test_settlement_fuzzing import packed, row_of, text_cell
+from tests.workbooks import book_of
 
 NAMES = ("request_id", "amount", "status")
 HEADER = row_of([text_cell(name) for name in NAMES])
@@ -31,19 +31,6 @@ def read(content: bytes, name: str = "s.xlsx", **members: object) -> SettlementR
 def row(amount: str, request_id: str = "S1") -> str:
     """A row with an amount's cell as XML."""
     return row_of([text_cell(request_id), amount, text_cell("Success")])
-
-
-def book_of(*sheets: tuple[str, list[list[object]]]) -> bytes:
-    """A workbook as a library writes it."""
-    book = openpyxl.Workbook()
-    book.remove(book.worksheets[0])
-    for name, lines in sheets:
-        sheet = book.create_sheet(name)
-        for line in lines:
-            sheet.append(line)
-    out = io.BytesIO()
-    book.save(out)
-    return out.getvalue()
 
 
 def zipped(**parts: bytes) -> bytes:
