@@ -174,7 +174,7 @@ def _show(report: dict[str, Any]) -> None:
     stub = report["stub"]
     console.print(f"The stub could serve {stub['headroom']} times as much as one process asked of it.")
     if not report["is_quiet"]:
-        console.print("Somebody else used this machine meanwhile: trust the ratios more than the speeds.")
+        console.print("Other work ran on this machine meanwhile: trust the ratios more than the speeds.")
 
 
 if __name__ == "__main__":

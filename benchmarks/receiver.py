@@ -236,7 +236,7 @@ def _show(report: dict[str, Any]) -> None:
         )
     console.print(table)
     if any((report[name]["others_cores"] or 0) > QUIET_CORES for name in ("steady", "fast", "most")):
-        console.print("Somebody else used this machine meanwhile: on a quiet one the figures are better.")
+        console.print("Other work ran on this machine meanwhile: on a quiet one the figures are better.")
     console.print(
         f"goals: ≥ {FAST_GOAL:,.0f} kept a second, p99 < {STEADY_GOAL_MILLISECONDS:.0f} ms at "
         f"{STEADY_RATE:.0f} a second: {'met' if report['is_met'] else 'missed'}"

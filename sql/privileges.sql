@@ -84,7 +84,7 @@ GRANT EXECUTE ON FUNCTION sat.close_position(), sat.callback_channel(text) TO sa
 GRANT EXECUTE ON FUNCTION sat.receive_callback(text, text, text, bytea, text, text, text, text),
     sat.callback_channel(text) TO sat_receiver;
 
--- Drafts of order files. They hold customers' numbers, so nobody else reads them.
+-- Drafts of order files. They hold customers' numbers, so no other role reads them.
 GRANT SELECT, INSERT, UPDATE, DELETE ON sat.order_drafts, sat.order_column_mappings TO sat_writer;
 GRANT SELECT, INSERT, DELETE ON sat.order_draft_parts TO sat_writer;
 

@@ -36,7 +36,7 @@ for variable in [name for name in os.environ if name.startswith("AIRFLOW")]:
 _airflow_home = tempfile.TemporaryDirectory(prefix="sat-airflow-home-")
 atexit.register(_airflow_home.cleanup)
 os.environ["AIRFLOW_HOME"] = _airflow_home.name
-# What is asked on this machine is not asked through anybody's proxy.
+# Requests on this machine do not go through a proxy.
 for variable in ("NO_PROXY", "no_proxy"):
     os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), "127.0.0.1", "localhost")))
 

@@ -37,6 +37,6 @@ def kept(module: str, *arguments: str) -> Iterator[str]:
 
 
 def hand_over(line: str) -> None:
-    """In the keeper: tell the test session where the thing is, and return when nobody needs it any more."""
+    """In the keeper: tell the test session where the thing is, and return when it is no longer needed."""
     print(line, flush=True)
     sys.stdin.read()

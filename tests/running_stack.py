@@ -1,7 +1,7 @@
 """The whole stack (PostgreSQL, Airflow's four parts, the SAT server), running once for a test session.
 
 It uses the checkout's ``dags/``, ``examples/dags/`` and ``plugins/`` and keeps everything else in a temporary
-folder, so a stack that somebody has running in the checkout is not touched.
+folder, so a stack that runs in the checkout is not touched.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Approval on a real Airflow: the maker asks, somebody else answers, and only then is anything sent."""
+"""Approval on a real Airflow: the maker asks, another user answers, and only then is anything sent."""
 
 from __future__ import annotations
 

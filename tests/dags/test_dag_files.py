@@ -91,7 +91,7 @@ def test_the_tasks_are_the_table_of_contents(bag: dict[str, Any], dag_id: str) -
 
 @pytest.mark.parametrize("dag_id", STEPS)
 def test_everything_has_docs_tags_and_an_owner(bag: dict[str, Any], dag_id: str) -> None:
-    """Whoever is woken at night finds out in the UI what a task does and whose it is."""
+    """A person woken at night finds in the UI what a task does and whose it is."""
     dag = bag["dags"][dag_id]
     assert dag["doc"]
     assert "sat" in dag["tags"]

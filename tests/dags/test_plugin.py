@@ -46,7 +46,7 @@ class Airflow:
     folder: Path
 
     def request(self, method: str, path: str, user: str | None = "ops", **more: Any) -> requests.Response:
-        """A request as ``user``, or as nobody."""
+        """A request as ``user``, or without one."""
         headers = dict(more.pop("headers", {}))
         if user is not None:
             headers["Authorization"] = f"Bearer {self.tokens[user]}"
@@ -147,7 +147,7 @@ def test_the_plugin_is_loaded_without_errors(airflow: Airflow) -> None:
 
 @pytest.mark.parametrize("path", ["/sat/docs", "/sat/redoc", "/sat/openapi.json", "/sat/", "/sat/v1/"])
 def test_nothing_describes_the_routes(airflow: Airflow, path: str) -> None:
-    """Open plugin apps would publish their documentation to anybody."""
+    """Open plugin apps would publish their documentation."""
     assert airflow.request("GET", path, user=None).status_code == 404
 
 
@@ -231,7 +231,7 @@ def test_an_account_s_name_leads_to_its_connection(airflow: Airflow) -> None:
 
 
 def test_without_its_database_it_says_so(airflow: Airflow) -> None:
-    """503 with a type, for pausing and for submitting: nobody takes it for a defect, or for done."""
+    """503 with a type, for pausing and for submitting: it must not look like a defect, or like success."""
     name = airflow.database.name
     elsewhere = dsn_of(airflow.database.superuser_dsn, database="postgres")
     with closing(psycopg2.connect(elsewhere)) as connection:
@@ -312,7 +312,7 @@ def test_keys_of_the_mounted_receiver_change_without_a_restart(airflow: Airflow)
 
 
 def test_the_progress_of_a_batch_is_a_page_of_counts(airflow: Airflow) -> None:
-    """For whoever may see runs, viewers too; nobody else. Nothing on it runs, nobody's number is shown."""
+    """For users who may see runs, viewers too, and no others. It has no script and no customer's number."""
     batch_id = airflow.submit().json()["batch_id"]
     path = f"/sat/v1/batches/{batch_id}/progress"
     assert airflow.request("GET", path, user=None).status_code == 401

@@ -14,7 +14,7 @@ from tests.dags.office import HEADER, VIEWER, Office
 
 @contextmanager
 def slow_order(office: Office, client_number: str, order_id: str) -> Iterator[None]:
-    """SAT fails one customer's order and tells nobody until the end of the block; others are served."""
+    """SAT fails one customer's order and says so only at the end of the block; others are served."""
     before = office.sandbox("GET", "faults")["scenario"]
     silent = {"fault": "error", "operations": ["status"], "when": "before", "status": 503, "body": "html"}
     rules = [
@@ -31,7 +31,7 @@ def slow_order(office: Office, client_number: str, order_id: str) -> Iterator[No
 
 @pytest.mark.timeout(900)
 def test_examples_buy_and_a_wait_shows_how_far_it_is(office: Office) -> None:
-    """At the same time: credit, a bill, an order of a batch that somebody waits for, the batch's own wait."""
+    """At the same time: credit, a bill, an order of a batch that a task waits for, the batch's own wait."""
     mark = int(time.time()) % 10_000_000
     number, slow = f"0817{mark:08d}", f"0819{mark:08d}"
     with slow_order(office, slow, f"W{mark}-2"):

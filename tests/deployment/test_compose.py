@@ -105,7 +105,7 @@ def test_everything_has_limits(services: Services) -> None:
 
 
 def test_only_the_api_server_and_the_receiver_are_published(services: Services) -> None:
-    """And to this machine alone, unless somebody says otherwise."""
+    """And to this machine alone, unless configured otherwise."""
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert published.keys() == PUBLISHED
     for ports in published.values():

@@ -61,7 +61,7 @@ class Airflow:
         """Return when it was asked so often once more."""
         wanted, give_up = self.asked + times, time.monotonic() + PATIENCE_SECONDS
         while self.asked < wanted:
-            assert time.monotonic() < give_up, "nobody asks"
+            assert time.monotonic() < give_up, "no request came"
             time.sleep(0.01)
 
 
@@ -107,7 +107,7 @@ def test_what_has_stopped_working_is_ended_however_deaf(airflow: Airflow) -> Non
     ],
 )
 def test_what_works_or_cannot_be_judged_goes_on(airflow: Airflow, statuses: dict[str, str | None]) -> None:
-    """For longer than anybody's patience; a part that never ran has no status."""
+    """For longer than the patience; a part that never ran has no status."""
     airflow.statuses = statuses
     with supervise(airflow.url, "import time; time.sleep(60)") as supervised:
         airflow.until_asked(20)
@@ -117,7 +117,7 @@ def test_what_works_or_cannot_be_judged_goes_on(airflow: Airflow, statuses: dict
 
 
 def test_a_moment_of_trouble_is_forgiven(airflow: Airflow) -> None:
-    """Patience begins anew with each good answer: trouble that comes and goes may outlast it."""
+    """Patience restarts with each good answer: trouble that comes and goes may outlast it."""
     patience = 4.0
     with supervise(airflow.url, "import time; time.sleep(60)", patience) as supervised:
         airflow.until_asked(1)

@@ -74,7 +74,7 @@ def test_sandbox_commands_are_understood(which: Page) -> None:
 
 
 def test_every_command_is_explained_somewhere() -> None:
-    """Each command of `sat` stands on some page: a command that nobody can find does not exist."""
+    """Each command of `sat` is on a page: users cannot find other commands."""
     text = "\n".join(which.text for which in pages())
     missing = [path for path in leaves(SAT, "sat") if path not in text]
     # In deploy.md's table the name of the program is left out.

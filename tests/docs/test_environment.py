@@ -28,7 +28,7 @@ def read_by_the_project() -> set[str]:
 
 
 def test_named_variables_are_read() -> None:
-    """Nobody sets a variable in vain because a page said so."""
+    """Every variable on a page exists."""
     named = {name for which in pages() for name in OURS.findall(which.text)}
     assert named - read_by_the_project() - variables() == set()
 

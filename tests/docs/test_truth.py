@@ -32,7 +32,7 @@ def test_parameters_of_the_dag_are_listed() -> None:
 
 
 def test_dags_to_switch_on_are_listed() -> None:
-    """One that nobody knows of stays paused."""
+    """An unlisted one stays paused."""
     listed = " ".join(cells[0] for cells in rows(page("docs/deploy.md").section("The DAGs")))
     files = {path.stem for path in (CHECKOUT / "dags").glob("*.py")}
     assert set(re.findall(r"`(\w+)`", listed)) == files
@@ -94,5 +94,5 @@ def test_decisions_are_listed_and_dated() -> None:
 
 @pytest.mark.parametrize("which", pages(), ids=lambda one: one.name)
 def test_pages_speak_of_the_project_alone(which: Page) -> None:
-    """No path of somebody's machine."""
+    """No path of a developer's machine."""
     assert not re.search(r"(?<![\w.])/(work|root|home|tmp)/", which.text)

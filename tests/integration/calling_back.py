@@ -1,4 +1,4 @@
-"""Callbacks as the receiver keeps them, without HTTP and without signatures that anybody looks at."""
+"""Callbacks as the receiver keeps them, without HTTP and with signatures that are not checked."""
 
 from __future__ import annotations
 

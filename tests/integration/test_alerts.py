@@ -136,7 +136,7 @@ def test_news_of_orders_is_noted_in_the_order_of_the_log(kept: Kept) -> None:
 def test_a_contradiction_says_what_it_means_for_the_money(
     kept: Kept, events: tuple[Event, ...], says: str
 ) -> None:
-    """Whoever reads it at night must not pay twice; a word of SAT's that nobody knows stays out."""
+    """A person who reads it at night must not pay twice; an unknown word of SAT's stays out."""
     kept.put(1, *events)
     kept.collect()
     (told,) = kept.application.alerts.recent()
@@ -257,13 +257,13 @@ def test_others_raise_alerts_under_a_key_of_their_own(kept: Kept) -> None:
 
 @pytest.mark.parametrize("text", ["", "x" * 301, "two\nlines"])
 def test_a_text_is_one_short_line(text: str) -> None:
-    """Whoever raises it."""
+    """For every kind of alert."""
     with pytest.raises(ValueError):
         Alert("key", AlertKind.PRICE_JUMP, ACCOUNT, text, T0)
 
 
 def test_messages_are_grouped_by_kind_and_account() -> None:
-    """Nobody gets another account's news."""
+    """No account gets another account's news."""
     alerts = [
         Alert(f"k/{number}", AlertKind.PRICE_JUMP, account, "a jump", T0)
         for number, account in enumerate(["a", "b", "a"])
@@ -307,7 +307,7 @@ def test_the_configured_notifier_is_called_with_its_template_filled_in(
 
 
 def test_without_a_notifier_there_is_a_line_in_the_log(kept: Kept) -> None:
-    """The default: nobody has to configure anything to see it."""
+    """By default it is visible without any configuration."""
     kept.put(1, ESCALATED)
     kept.collect()
     assert notify(kept) == {"told": 1, "messages": 1}

@@ -1,4 +1,4 @@
-"""The waiting task of an approval goes on when somebody answers outside of Airflow."""
+"""The waiting task of an approval goes on when a person answers outside of Airflow."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_task_asks_until_everyone_has_signed_on_either_side(line: Line) -> Non
     async def signed_meanwhile() -> dict[str, Any]:
         looking = asyncio.create_task(fired(first.trigger))
         await asyncio.sleep(0.3)
-        assert not looking.done(), "nobody has answered"
+        assert not looking.done(), "no answer yet"
         asked = load_batch(line.store, batch_id).asked_for
         assert asked is not None
         await asyncio.to_thread(
@@ -124,7 +124,7 @@ def test_an_answer_from_before_the_wait_is_found(line: Line, monkeypatch: pytest
 
 
 def test_a_trigger_is_rebuilt_from_what_it_serializes(line: Line) -> None:
-    """The triggerer makes it anew from these arguments. Only answers change what it compares."""
+    """The triggerer creates it from these arguments. Only answers change what it compares."""
     task, batch_id = waiting(line)
     waits = deferred(lambda: task.execute(CONTEXT)).trigger
     path, arguments = waits.serialize()

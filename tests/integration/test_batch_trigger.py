@@ -124,7 +124,7 @@ async def test_a_callback_wakes_it_within_a_second(
     await asyncio.to_thread(line.execute, batch_id)
     with slow_polls(monkeypatch):
         async with waiting(trigger(batch_id)) as task:
-            await asyncio.sleep(1)  # the sandbox has ended every order by now, and nobody has asked
+            await asyncio.sleep(1)  # the sandbox has ended every order by now, and SAT was not asked
             assert not task.done()
             await asyncio.to_thread(call_back, line, database, batch_id)
             began = time.monotonic()
@@ -233,7 +233,7 @@ async def test_another_password_of_the_database_is_found_while_it_waits(
 async def test_another_account_or_sat_in_the_connection_is_not_asked(
     line: Line, database: ApplicationDatabase, monkeypatch: pytest.MonkeyPatch, account: str
 ) -> None:
-    """Nobody knows the orders there, which would look like leave to send them; the wait keeps what it had."""
+    """The orders are unknown there, which would look like permission to send; the wait keeps what it had."""
     monkeypatch.setattr("sat_hook.triggers.order_wait.REREAD_SECONDS", 0.2)
     batch_id = await asyncio.to_thread(ready, line, 2)
     line.server.set_faults({"fulfilment": {"min_seconds": 2, "max_seconds": 2.1}})

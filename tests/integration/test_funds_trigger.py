@@ -51,7 +51,7 @@ def operator(batch_id: str, policy: str) -> SATReserveFundsOperator:
 
 
 def test_a_trigger_is_rebuilt_from_what_it_serializes() -> None:
-    """The triggerer makes it anew from these arguments, with the same absolute deadline."""
+    """The triggerer creates it from these arguments, with the same absolute deadline."""
     waiting = trigger(batch_id="B")
     path, arguments = waiting.serialize()
     assert path == "sat_hook.triggers.funds.SATFundsTrigger"

@@ -58,7 +58,7 @@ def as_superuser(database: ApplicationDatabase, statement: str) -> None:
 
 @contextmanager
 def away(database: ApplicationDatabase) -> Iterator[None]:
-    """Nobody gets in meanwhile, as while PostgreSQL restarts; who is in is thrown out."""
+    """No connection is possible meanwhile, as while PostgreSQL restarts; open ones are ended."""
     as_superuser(database, f'ALTER DATABASE "{database.name}" CONNECTION LIMIT 0')
     try:
         cut(database)
@@ -75,7 +75,7 @@ async def seconds_until_rung(listener: NotificationListener, seconds: float = LO
 
 
 async def ring_until(woken: asyncio.Task[float], database: ApplicationDatabase) -> None:
-    """Ring until it is heard: whoever is still connecting hears nothing."""
+    """Ring until it is heard: a listener that is still connecting hears nothing."""
     while not woken.done():
         await asyncio.to_thread(ring, database)
         await asyncio.sleep(0.3)
@@ -105,7 +105,7 @@ async def test_a_burst_wakes_once(rung: Database, database: ApplicationDatabase)
 
 
 async def test_what_rang_before_the_wait_is_not_lost(rung: Database, database: ApplicationDatabase) -> None:
-    """Whoever was busy when it rang looks at once."""
+    """A waiter that was busy when it rang looks at once."""
     async with NotificationListener(rung, CHANNEL) as listener:
         await asyncio.to_thread(ring, database)
         await asyncio.sleep(0.3)

@@ -175,7 +175,7 @@ def test_another_name_for_the_account_pays_nothing(
 
 
 def test_a_single_order_asks_for_no_less(spooled: Line) -> None:
-    """An operator in somebody's own DAG is refused like a batch."""
+    """An operator in a user's own DAG is refused like a batch."""
     order = SATCheckoutOperator(
         task_id="buy", order_id="R-9", product_code="25k-xl", client_number="081712345678", max_rupiah=60_000,
         rules={"duplicate_days": 0}, **CONNECTIONS,

@@ -88,7 +88,7 @@ def waited(order_id: str = "INV-1", **options: Any) -> dict[str, Any]:
     try:
         return sensor.execute(context())
     except TaskDeferred as deferred:
-        # The triggerer makes the trigger anew.
+        # The triggerer creates the trigger again.
         _, arguments = deferred.trigger.serialize()
     return sensor.resume(context(), asyncio.run(fired(SATOrderTrigger(**arguments))))
 
@@ -111,14 +111,14 @@ def test_an_order_is_bought_once_and_followed_to_its_end(line: Line) -> None:
 
 
 def test_who_started_the_run_is_the_maker(line: Line) -> None:
-    """As Airflow authenticated them: nobody approves what they ordered themselves."""
+    """As Airflow authenticated them: no user approves their own order."""
     checkout().execute(context())
     events = line.store.read_stream(StreamId(StreamKind.BATCH, order_of(line).batch_id))
     assert events[0].provenance.actor == "user:ops"
 
 
 def test_an_answer_that_never_came_is_asked_for_by_the_next_try(line: Line) -> None:
-    """Charged, and nobody told us: unknown, then found out; never sent again."""
+    """Charged without a reply: unknown, then found out; never sent again."""
     line.server.set_faults({**QUICK, "faults": [{"fault": "response_lost", "operations": ["checkout"]}]})
     assert checkout().execute(context())["state"] == "unknown"
     line.server.set_faults(QUICK)
@@ -259,7 +259,7 @@ def test_a_held_order_waits_for_a_person(line: Line) -> None:
 def test_an_account_that_wants_approvals_has_the_order_held(
     line: Line, database: ApplicationDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody approved it, so nothing is sent; releasing it is no approval either."""
+    """It was not approved, so nothing is sent; releasing it is no approval either."""
     give_connections(monkeypatch, line, database, tmp_path, approval_over_rupiah=10_000)
     held = checkout().execute(context())
     assert (held["state"], held["reason_code"]) == ("held", "approval")
@@ -387,7 +387,7 @@ def test_an_order_that_nobody_knows_is_not_waited_for(line: Line) -> None:
 
 
 def test_the_trigger_is_rebuilt_from_what_it_serializes() -> None:
-    """The triggerer makes it anew, with the same absolute deadline."""
+    """The triggerer creates it again, with the same absolute deadline."""
     trigger = SATOrderTrigger(
         request_id="S1", batch_id="B1", deadline="2026-11-02T03:00:00+00:00", **CONNECTIONS
     )

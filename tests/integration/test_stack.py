@@ -107,7 +107,7 @@ def test_connections_are_stored_and_their_secrets_encrypted(running_stack: Stack
 
 
 def test_a_wrong_password_gets_no_token(running_stack: Stack) -> None:
-    """Nobody is admin by default."""
+    """No user is admin by default."""
     reply = requests.post(
         f"{running_stack.settings().airflow_url}/auth/token",
         json={"username": "admin", "password": "admin"},

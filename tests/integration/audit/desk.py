@@ -1,4 +1,4 @@
-"""Somebody who asks for evidence packs, has them written, verifies them as an auditor, and alters them."""
+"""Requests evidence packs, has them written, verifies them as an auditor, and alters them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Change = Callable[[bytes], bytes | None]
 
 @dataclass
 class Desk:
-    """A filled database, its notary, and somebody who asks for packs."""
+    """A filled database, its notary, and a user who requests packs."""
 
     notary: Notary
     store: PostgresEventStore

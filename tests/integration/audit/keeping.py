@@ -105,7 +105,7 @@ def rewrite_event(database: ApplicationDatabase, position: int, old: str, new: s
 def forge_checkpoints(
     database: ApplicationDatabase, signer: AuditSigner, change: dict[int, dict[str, Any]]
 ) -> None:
-    """Write checkpoints anew from the first one in ``change`` on: links fit, ``signer`` signs."""
+    """Write checkpoints again from the first one in ``change`` on: links fit, ``signer`` signs."""
     with closing(psycopg2.connect(database.superuser_dsn)) as connection, connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
         cursor.execute("SELECT document, digest FROM sat.checkpoints ORDER BY number")

@@ -1,4 +1,4 @@
-"""Whatever a superuser does to any event under checkpoints is found, at the checkpoint where it was."""
+"""Any change by a superuser to an event under checkpoints is found, at its checkpoint."""
 
 from __future__ import annotations
 

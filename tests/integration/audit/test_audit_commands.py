@@ -70,7 +70,7 @@ def test_damage_is_told_with_its_place(run: Run, notary: Notary) -> None:
 
 
 def test_signatures_of_statuses_are_looked_at_with_sats_keys(run: Run, notary: Notary) -> None:
-    """By the owner, with the keys that ever signed; without one the result says that nobody looked."""
+    """By the owner, with the keys that ever signed; without one the result says so."""
     fill_with_statuses(notary)
     Path("sat.pem").write_bytes(PUBLIC)
     env = {**settings_of(notary), "SAT_OWNER_DSN": notary.database.owner_dsn}
@@ -98,7 +98,7 @@ def fill_with_statuses(notary: Notary) -> None:
 
 
 def test_checkpoints_that_stopped_are_told(run: Run, notary: Notary) -> None:
-    """The log is whole all the same; somebody has to look at the DAG."""
+    """The log is whole, and a person has to look at the DAG."""
     assert "does the DAG audit_checkpoint run?" not in run("log", "verify", env=settings_of(notary)).out
     earlier = "UPDATE sat.events SET recorded_at = recorded_at - interval '1 hour' WHERE position = 6"
     damage(notary.database, earlier)

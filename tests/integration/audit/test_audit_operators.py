@@ -249,7 +249,7 @@ def test_a_connection_without_keys_leaves_the_other_accounts_checked(
 
 
 def test_checkpoints_that_have_stopped_are_told_each_day(airflow: Notary) -> None:
-    """Nothing is wrong with the log, so nothing is red; but somebody has switched the DAG off."""
+    """Nothing is wrong with the log, so nothing is red; but the DAG was switched off."""
     damage(airflow.database, "UPDATE sat.events SET recorded_at = recorded_at - interval '2 hours'")
     operator = SATVerifyLogOperator(task_id="verify", everything=True)
     for _ in range(2):
@@ -396,7 +396,7 @@ def test_an_object_store_is_a_place_of_publication(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_place_must_be_configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checkpoints that stay in the database prove nothing against whoever owns it."""
+    """Checkpoints that stay in the database prove nothing against its owner."""
     monkeypatch.setenv("SAT_CHECKPOINTS_URI", " ")
     with pytest.raises(PublicationError, match="SAT_CHECKPOINTS_URI: found nothing"):
         checkpoint_publication(read_settings())

@@ -233,7 +233,7 @@ def test_checkpoints_made_anew_need_the_key(notary: Notary) -> None:
 
 
 def test_even_the_key_does_not_reach_what_was_published(notary: Notary) -> None:
-    """Event, digest, checkpoints and signatures made anew: everything inside agrees, the copies do not."""
+    """Event, digest, checkpoints and signatures forged: only the published copies disagree."""
     rewrite_event(notary.database, 6, "0812", "0813")
     _, found = notary.verify()
     with (
@@ -289,7 +289,7 @@ def test_a_log_that_was_written_anew_from_the_beginning_is_found(
 
 
 def test_checkpoints_that_changed_numbers_are_found(notary: Notary) -> None:
-    """Two swapped: whoever has no key cannot make the texts say so."""
+    """Two swapped: without the key the texts cannot be changed to say so."""
     forge_checkpoints(
         notary.database,
         AuditSigner(new_audit_key()[0]),
@@ -428,7 +428,7 @@ JUNK: dict[str, dict[str, Any]] = {
 
 
 def add_junk(notary: Notary, change: dict[str, Any], signature: str = "AA==", *, named: bool = True) -> str:
-    """A row that somebody with the pipeline's role adds; returns its digest."""
+    """Add a row with the pipeline's role; returns its digest."""
     last = json.loads((notary.folder / name_of(3)).read_bytes())
     members = {**json.loads(last["document"]), **({"previous": last["digest"]} if named else {}), **change}
     document = json.dumps(members, sort_keys=True, separators=(",", ":"))
@@ -567,7 +567,7 @@ def test_damage_of_the_last_days_is_found_in_them(aged: Notary, statement: str, 
 
 
 def test_a_row_from_the_future_moves_no_beginning(aged: Notary) -> None:
-    """On a quiet day, too: the chain is looked at from its end, and nobody is told of late events."""
+    """On a quiet day, too: the chain is read from its end, and no alert about late events is raised."""
     far = {"number": 999_999, "first_position": 10**9, "last_position": 10**10, "recorded_to": "9999-01-01Z"}
     add_junk(aged, far)
     found = Found()

@@ -1,4 +1,4 @@
-"""Packs that lie although their signatures are good, and packs made to upset whoever verifies them."""
+"""Packs that lie although their signatures are good, and packs made to break their verification."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_the_verifier_says_in_its_own_words_what_it_verified(packs: Packs) -> No
 
 
 def test_an_unmasked_pack_has_no_masked_event(packs: Packs) -> None:
-    """Whoever calls a masked pack unmasked would have every text believed."""
+    """A masked pack that claims to be unmasked would have every text believed."""
     change = replaced(b'"with_personal_data": false', b'"with_personal_data": true')
     found = packs.verify(packs.altered("manifest.json", change))
     assert found.returncode == 1
@@ -268,7 +268,7 @@ def encrypted(pack: Path) -> None:
 
 
 def unknown_compression(pack: Path) -> None:
-    """The directory names a method that nobody has."""
+    """The directory names an unknown method."""
     content = bytearray(pack.read_bytes())
     place = content.rindex(b"events.jsonl") - 46
     content[place + 10 : place + 12] = struct.pack("<H", 97)

@@ -186,7 +186,7 @@ def test_what_python_cannot_hold_is_found_and_not_stumbled_over(
 
 
 def test_a_stream_of_no_kind_stops_a_rebuild_with_its_place(filled: ApplicationDatabase) -> None:
-    """And is a difference for whoever only compares."""
+    """A comparison alone reports a difference."""
     damage(filled, PLANTED.format(f"ghost/{'A' * 26}"))
     found = Found()
     with closing(Database(filled.owner_dsn)) as owner:

@@ -40,7 +40,7 @@ CLIENT_NUMBER = "0812"
 
 
 def test_a_masked_pack_is_whole_and_shows_no_customer(desk: Desk) -> None:
-    """Everything that the manifest says is verified offline; nobody's number is in any file."""
+    """Everything that the manifest says is verified offline; no customer's number is in any file."""
     beside_the_log(desk.notary.database)
     desk.notary.clock = ManualClock(datetime.now(UTC))
     export = desk.ask()
@@ -98,7 +98,7 @@ def test_no_table_of_a_pack_runs_as_a_formula(desk: Desk) -> None:
 
 
 def test_the_reason_of_a_masked_pack_is_masked_too(desk: Desk) -> None:
-    """Whoever asks may quote a customer's number; it then stands in the log alone."""
+    """The requester may quote a customer's number; it then is in the log only."""
     pack, _ = desk.write(desk.ask(reason="081211311111 asks for it"))
     with zipfile.ZipFile(pack) as opened:
         everything = {name: opened.read(name).decode() for name in opened.namelist()}
@@ -216,7 +216,7 @@ def test_a_file_that_is_not_in_the_manifest_is_found(desk: Desk) -> None:
 
 
 def test_another_key_proves_nothing(desk: Desk) -> None:
-    """A pack that somebody else signed, whole in itself, is not believed."""
+    """A pack signed with another key is not believed, even if it is consistent."""
     export = desk.ask()
     desk.notary.make()
     eve = AuditSigner(new_audit_key()[0])
@@ -271,7 +271,7 @@ def test_a_period_must_be_one(desk: Desk, hours_from: int, hours_before: int) ->
 
 
 def test_the_life_of_an_export_stands_in_the_log(desk: Desk) -> None:
-    """Asked for, written once, handed out as often as somebody took it; and the log still folds."""
+    """Asked for, written once, handed out several times; and the log still folds."""
     export = desk.ask()
     with pytest.raises(ExportRefusedError, match="no pack yet"):
         hand_out(desk.store, desk.notary.clock, export.export_id, ASKER)
@@ -299,7 +299,7 @@ def test_the_life_of_an_export_stands_in_the_log(desk: Desk) -> None:
 
 
 def test_personal_data_is_handed_to_who_gave_the_reason_alone(desk: Desk) -> None:
-    """Somebody else, who may export too, asks with a reason of their own: it is then recorded as theirs."""
+    """Another user who may export asks with their own reason, which is recorded as theirs."""
     export = desk.ask(personal=True, reason="dispute with a customer")
     written = ExportWritten(
         uri="file:///x", digest="0" * 64, size_bytes=1, events=1, first_checkpoint=1, last_checkpoint=1

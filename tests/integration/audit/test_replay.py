@@ -241,7 +241,7 @@ def test_what_a_report_was_made_from_must_not_be_changed(finished: Finished, is_
 def test_files_of_an_unknown_position_are_compared_where_it_can_be_known(
     finished: Finished, digest: str | None, verdict: Verdict
 ) -> None:
-    """Events of the first schema have no position: right before the event is tried, else nobody can tell."""
+    """Events of the first schema have no position: only the one right before the event is tried."""
     store = finished.line.store
     batch = store.load_batch(finished.batch_id)
     assert batch is not None

@@ -99,7 +99,7 @@ GOOD: dict[str, tuple[type[Event], dict[str, Any], dict[str, Any]]] = {
     "an end": (happened.OrderSucceeded, {}, {}),
     "another end": (happened.OrderFailed, {"status": "Failed"}, {}),
     "no end": (happened.OrderPending, {"status": "Pending"}, {}),
-    "a word that nobody knows": (
+    "an unknown word": (
         happened.OrderPending,
         {"status": "Queu\ted"},
         {"reported_status": "Queu ed"},
@@ -179,7 +179,7 @@ FORGED: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("sign", FORGED.values(), ids=FORGED.keys())
 def test_an_end_that_sat_never_signed_is_found(ledger: Ledger, sign: Callable[[str], str]) -> None:
-    """Whoever may append can write such an end; digests, checkpoints and projections fit it."""
+    """A role that may append can write such an end; digests, checkpoints and projections fit it."""
     for number in (1, 2):
         body = text(number)
         ledger.end(
@@ -187,7 +187,7 @@ def test_an_end_that_sat_never_signed_is_found(ledger: Ledger, sign: Callable[[s
         )
     _, found = ledger.verify()
     assert found.places == [(FindingKind.EVIDENCE_SIGNATURE, str(stream_of(2)), 3)]
-    # Without SAT's keys nobody can know, and the result says so.
+    # Without SAT's keys this cannot be known, and the result says so.
     verified, found = ledger.verify(None)
     assert (found.findings, verified.statuses_checked) == ([], None)
 

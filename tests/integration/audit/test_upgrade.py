@@ -29,7 +29,7 @@ ADDED = "20261130083001_order_sums_and_movements"
 
 
 def test_an_upgrade_rebuilds_what_an_older_release_left(database: ApplicationDatabase) -> None:
-    """Documents without a newer member are found by their shape and made anew; then nothing is left to do."""
+    """Documents without a newer member are found by their shape and rebuilt; then nothing is left to do."""
     writer = Database(database.writer_dsn)
     PostgresEventStore(writer).append([change_of(None, 1, received(1))], BY_TEST, T0)
     writer.close()

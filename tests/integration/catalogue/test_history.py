@@ -231,7 +231,7 @@ def test_snapshots_at_once_are_recorded_one_after_the_other(shop: Shop) -> None:
 
 
 def test_the_database_refuses_an_overlap(shop: Shop) -> None:
-    """Whoever writes past our code: neither overlapping intervals nor two open ones nor an empty one."""
+    """SQL around our code makes neither overlapping intervals nor two open ones nor an empty one."""
     shop.snapshot()
     [(product_id, snapshot_id)] = shop.rows(
         "SELECT product_id, snapshot_id FROM sat.product_prices ORDER BY product_id LIMIT 1"
@@ -276,7 +276,7 @@ def test_people_read_and_do_not_write(shop: Shop) -> None:
 
 
 def test_intervals_are_derived_from_evidence(shop: Shop) -> None:
-    """Damaged ones are found and made anew, byte for byte."""
+    """Damaged ones are found and rebuilt, byte for byte."""
     shop.snapshot()
     shop.remove("product-07")
     shop.change("product-01", price_rupiah=1)

@@ -37,7 +37,7 @@ def test_alerts_are_listed_with_whether_people_were_told(
     ran = run("alerts", "--untold", env=env)
     assert "no, 0 tries" in ran.out
     assert "price_jump" not in ran.out
-    # Without a notifier a line in a log was all: nobody was told.
+    # Without a notifier there was only a line in a log: no person was told.
     tell_people(book, SystemClock(), lambda _: None, AlertingLimits(), reaches_people=False)
     for arguments in (("alerts",), ("alerts", "--untold")):
         ran = run(*arguments, env=env)
@@ -50,7 +50,7 @@ def test_alerts_are_listed_with_whether_people_were_told(
 def test_looks_are_counted_and_misses_are_an_exit_code(
     run: Run, database: ApplicationDatabase, serve_api: Api
 ) -> None:
-    """What was due three days ago and was had by nobody."""
+    """Rechecks that were due three days ago and were not done."""
     opened = Database(database.writer_dsn)
     watch = PostgresRecheckSchedule(opened)
     kept = Kept(PostgresEventStore(opened), watch)

@@ -32,7 +32,7 @@ def airflow() -> Iterator[ScriptedAirflow]:
 
 
 def env(airflow: ScriptedAirflow) -> dict[str, str]:
-    """Settings of somebody who may act."""
+    """Settings of a user who may act."""
     return {"SAT_AIRFLOW_URL": airflow.url, "SAT_AIRFLOW_USER": "ops", "SAT_AIRFLOW_PASSWORD": PASSWORD}
 
 

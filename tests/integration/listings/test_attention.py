@@ -21,7 +21,7 @@ BY_PAULA = Provenance("user:paula", "plugin:pause")
 
 
 def test_nothing_needs_nobody(office: Office) -> None:
-    """A batch on its way is not on the list, and a deposit that nobody looked at is short of nothing."""
+    """A batch on its way is not on the list, and a deposit that was never observed is short of nothing."""
     office.batch("november")
     assert office.lists.needs_you(SEER, FakeRuns()) == ()
 
@@ -102,7 +102,7 @@ def test_a_batch_that_no_run_works_on_any_more_is_on_the_list(office: Office) ->
 
 
 def test_a_deposit_has_what_is_free_of_it_and_a_point_for_each_day(office: Office) -> None:
-    """The newest look of each day counts; an account that nobody looked at has no numbers."""
+    """The newest look of each day counts; an account that was never observed has no numbers."""
     office.clock.advance((office.store.database_time() - T0).total_seconds())
     office.batch("november")
     office.happen(office.order_of("november", 2), SENT)

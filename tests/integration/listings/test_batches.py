@@ -116,7 +116,7 @@ def test_pages_follow_each_other(office: Office) -> None:
 
 
 def test_a_cursor_is_of_its_list_alone(office: Office) -> None:
-    """Another filter's, and one that nobody made, are refused in words; so is a page of no size."""
+    """Another filter's, and an invented one, are refused in words; so is a page of no size."""
     for number in range(3):
         office.batch(f"batch-{number}")
     cursor = office.lists.batches(BatchQuery(), SEER, limit=1).next

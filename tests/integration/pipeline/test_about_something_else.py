@@ -96,7 +96,7 @@ def test_a_status_about_something_else_goes_to_people(line: Line, manner: str) -
 
 
 def test_while_the_attempt_is_under_way_it_is_unknown_and_then_recovery_hands_it_over(line: Line) -> None:
-    """Nobody is handed an order whose sender still waits; the janitor does it as soon as that is over."""
+    """An order is not escalated while its sender still waits; recovery does it as soon as that is over."""
     line.server.set_faults(QUICK)
     batch_id = ready(line, 1)
     line.execute(batch_id, reserve_first=False)
@@ -231,7 +231,7 @@ def test_a_look_after_the_end_finds_it(database: ApplicationDatabase) -> None:
 
 
 def test_goods_of_an_end_that_an_earlier_release_took_for_this_order_stay(line: Line) -> None:
-    """Old logs may rest on such a status: its voucher is somebody else's and is not delivered."""
+    """Old logs may rest on such a status: its voucher belongs to another order and is not delivered."""
     line.execution = AT_ONCE
     line.server.set_faults(QUICK)
     batch_id = ready(line, 1)

@@ -66,7 +66,7 @@ def guard(handler: CommandHandler, batch_id: str, rules: GuardRules) -> list[Ord
 
 
 def test_a_connection_that_drops_a_rule_loosens_nothing(handler: CommandHandler) -> None:
-    """A threshold that the connection had once counts when somebody has taken it out again."""
+    """A threshold that the connection had once still counts after it was removed."""
     batch_id = quoted_batch(handler, "a", [Row(price_rupiah=10_000)])
     start_batch_run(handler, batch_id, asked(replace(NO_RULES, approval_over_rupiah=0)), ALICE)
     start_batch_run(handler, batch_id, replace(asked(NO_RULES), run="bulk_disbursement/r2"), ALICE)

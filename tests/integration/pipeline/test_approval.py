@@ -105,7 +105,7 @@ def test_an_approval_is_needed_over_the_threshold(over_rupiah: int | None, neede
 
 
 def test_the_request_pins_file_number_total_and_every_quote() -> None:
-    """What is asked for is what would be sent, with its maker, and nobody's number."""
+    """What is asked for is what would be sent, with its maker, and no customer's number."""
     desk = Desk(*TWO)
     request = desk.ask()
     assert request is not None
@@ -230,7 +230,7 @@ def test_what_changed_since_it_was_shown_is_not_approved(change: str) -> None:
 
 
 def test_an_approval_cut_short_is_finished_under_its_approver() -> None:
-    """The batch's approval is recorded first; whoever comes next gives its orders theirs, and asks nobody."""
+    """The batch's approval is recorded first; the next run gives its orders theirs, and asks no person."""
     desk = Desk(*TWO)
     terms = desk.asked()
 

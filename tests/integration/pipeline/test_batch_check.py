@@ -112,7 +112,7 @@ def test_a_check_knows_what_was_submitted_before(line: Line) -> None:
 
 
 def test_a_check_says_whether_somebody_must_approve_and_what_is_missing(line: Line) -> None:
-    """With bills whose price nobody knows it may depend on them."""
+    """With bills, whose price is unknown, it may depend on them."""
     over = AccountRules(GuardRules(), approval_over_rupiah=0)
     one = HEADER.encode() + b"A-1,50k-simpati,081211311111\n"
     assert check(line, one, over).needs_approval is True

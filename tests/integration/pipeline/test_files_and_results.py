@@ -152,7 +152,7 @@ class _ShiftySpool:
 
 @pytest.mark.parametrize("is_swapped", [True, False])
 def test_intake_reads_the_bytes_that_it_hashed(line: Line, is_swapped: bool) -> None:
-    """Whoever writes into the spool while rows are taken in changes no order: the file is opened once."""
+    """A write into the spool during intake changes no order: the file is opened once."""
     content = f"{HEADER}\nINV-1,50k-simpati,081211000001\n".encode()
     other = content.replace(b"081211000001", b"081299999999")
     batch_id = line.submit(content).batch_id

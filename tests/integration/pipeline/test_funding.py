@@ -149,7 +149,7 @@ def test_a_lagging_saldo_never_commits_money_twice(poor: Line) -> None:
 
 
 def test_a_refund_counts_when_the_saldo_shows_it(database: ApplicationDatabase, tmp_path: Path) -> None:
-    """Orders that failed have ended, their money is not back yet: nobody may plan with it."""
+    """Orders that failed have ended, their money is not back yet, so it is not available."""
     scenario = {
         "deposit_rupiah": 3 * PRICE,
         "faults": [

@@ -275,7 +275,7 @@ def test_of_batches_guarded_at_the_same_moment_one_gets_each_twin(
 def test_batches_guarded_at_the_same_moment_keep_the_day_limit_together(
     store: PostgresEventStore, attempt: int
 ) -> None:
-    """Four batches of forty, room for fifty: fifty are let through, whoever they belong to."""
+    """Four batches of forty, room for fifty: fifty are admitted, from any of the batches."""
     clock = ManualClock()
     handler = CommandHandler(store, clock)
     ids = [

@@ -178,7 +178,7 @@ def _end(line: Line, order: Order, amounts: dict[str, object]) -> None:
 def test_a_product_that_cannot_be_read_is_listed_with_its_reason(
     database: ApplicationDatabase, tmp_path: Path
 ) -> None:
-    """The client gives it back, so that nobody takes it for gone."""
+    """The client returns it, so that it does not count as gone."""
     fault = {"fault": "other_types", "manner": "unreadable", "listed": ["25k-xl"]}
     with line_with(database, tmp_path, fault) as line:
         products = {product.code: product for product in line.products()}

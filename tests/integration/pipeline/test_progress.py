@@ -126,7 +126,7 @@ def test_what_has_no_end_is_handed_over_as_a_list_and_the_batch_is_complete(
 
 
 def test_a_long_list_is_cut_and_counted(line: Line) -> None:
-    """Thousands of lines in a task's log help nobody."""
+    """A task's log must not have thousands of lines."""
     batch_id = ready(line, LISTED_ORDERS + 7)
     line.server.set_faults({"faults": [{"fault": "stuck_pending", "rate": 1.0}]})
     line.execute(batch_id)

@@ -229,7 +229,7 @@ def test_an_order_that_sat_signed_for_and_does_not_find_is_asked_about_again(wor
 
 
 def test_it_gives_up_in_the_end_and_says_so(world: World) -> None:
-    """An order that nobody answers for is missed for good, and is not asked about for ever."""
+    """An order without an answer is given up in the end, and is not asked about for ever."""
     world.end(1, SUCCEEDED, says="Success")
     world.sat.is_away = True
     world.every_hour(17 * 24)

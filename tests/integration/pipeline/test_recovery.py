@@ -83,7 +83,7 @@ def recover_until_ended(line: Line, batch_id: str) -> None:
 
 
 def lose_requests(line: Line, batch_id: str) -> None:
-    """Send a batch whose requests never arrive, though nobody can know that."""
+    """Send a batch whose requests never arrive, which cannot be known."""
     line.server.set_faults({"faults": [{"fault": "request_lost", "operations": ["checkout"], "rate": 1.0}]})
     line.execution = AT_ONCE
     line.execute(batch_id)
@@ -154,7 +154,7 @@ def test_a_lost_reply_is_never_sent_again(line: Line) -> None:
 
 
 def test_an_abandoned_intent_is_found_and_finished(line: Line) -> None:
-    """Killed between intent and request: nobody knows whether it left; recovery asks, then sends it."""
+    """Killed between intent and request: it may have left; recovery asks, then sends it."""
     batch_id = ready(line, 1)
     (order,) = orders(line, batch_id)
 

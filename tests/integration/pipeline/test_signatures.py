@@ -94,7 +94,7 @@ def test_the_second_signature_of_one_person_does_not_count(name: str) -> None:
 
 
 def test_a_signature_is_of_its_terms() -> None:
-    """When something else is asked for, all persons sign anew."""
+    """When something else is asked for, all persons sign again."""
     desk = Desk(*TWINS)
     sign(desk, desk.asked(TWO_PERSONS), CHECKER, TWO_PERSONS)
     decide_held_batch(desk.handler, desk.batch_id, HeldDecision.RELEASE, "checked", MAKER)

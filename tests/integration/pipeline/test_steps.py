@@ -173,7 +173,7 @@ def test_a_reference_names_one_content(line: Line) -> None:
 
 
 def test_spooled_bytes_that_changed_are_noticed(line: Line) -> None:
-    """Whoever edits the spool finds the pipeline refusing to read it."""
+    """The pipeline refuses to read a spooled file that was edited."""
     submission = line.submit(prepaid(3))
     line.spool.write(f"batches/{submission.batch_id}/{submission.digest}.csv", prepaid(4))
     with pytest.raises(SpoolError, match="digest"):
@@ -326,7 +326,7 @@ def test_a_prepaid_price_that_rose_since_the_quote_is_held(line: Line) -> None:
 
 
 def test_a_cheaper_price_is_quoted_anew_and_paid(line: Line) -> None:
-    """A price that fell needs nobody's leave."""
+    """A price that fell needs no approval."""
     batch_id = ready(line, 3)
     line.server.world.catalogue.reprice("50k-simpati", 51_000)
     line.execute(batch_id)

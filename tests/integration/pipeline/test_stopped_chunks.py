@@ -58,7 +58,7 @@ def test_a_charge_above_the_quote_is_told_twice_over(line: Line) -> None:
 
 
 def test_what_people_stopped_is_no_news_to_them(line: Line) -> None:
-    """A paused account: the task fails and says so; nobody is woken."""
+    """A paused account: the task fails and says so; no alert is raised."""
     batch_id = ready(line, 5)
     pause_account(line.handler, ACCOUNT, "a look first", BY_TEST)
     with pytest.raises(AccountPausedError):

@@ -94,7 +94,7 @@ def test_one_bad_row_of_the_table_costs_that_row(
 
 
 def test_rows_that_cannot_be_submitted_are_released(line: Line, database: ApplicationDatabase) -> None:
-    """A reference that names another batch leaves the rows to whoever corrects it."""
+    """A reference that names another batch leaves the rows until a person corrects it."""
     line.submit(f"{HEADER}\nINV-1,50k-simpati,081211000001\n".encode(), reference="november")
     fill_in(database, "T-1", {}, "november")
     with pytest.raises(SubmissionRefusedError):

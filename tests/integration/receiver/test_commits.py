@@ -33,7 +33,7 @@ STRANGER = Signer(OTHER_PRIVATE_PEM)
 
 
 def until_a_commit_waits(database: ApplicationDatabase) -> None:
-    """Somebody has a lock, and the receiver wants it."""
+    """Another session has a lock, and the receiver wants it."""
     while not rows(database.owner_dsn, "SELECT 1 FROM pg_locks WHERE NOT granted"):
         time.sleep(0.01)
 

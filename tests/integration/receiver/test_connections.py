@@ -169,7 +169,7 @@ def test_a_length_of_any_size_is_413_at_once(served: Served) -> None:
 
 
 def test_a_sender_that_leaves_is_no_trouble_of_ours(served: Served) -> None:
-    """In the middle of a body: counted as what it is, and nobody is answered."""
+    """In the middle of a body: counted as what it is, and not answered."""
     refusals = served.receiver.tally.refusals
     before = refusals[Refusal.SENDER_LEFT], refusals[Refusal.UNEXPECTED]
     with closing(connect(served)) as connection:
@@ -186,8 +186,8 @@ def test_bodies_of_strangers_share_a_bounded_memory(served: Served) -> None:
     """What is being read is limited in all; beyond it the sender tries again, and then there is room."""
     deadline = time.monotonic() + 60
     refused = False
-    while not refused:  # the two are held for a moment only, and whoever comes may be later than that
-        assert time.monotonic() < deadline, "there is room for whoever comes"
+    while not refused:  # the two are held for a moment only, and a newcomer may arrive later than that
+        assert time.monotonic() < deadline, "there is room for newcomers"
         with ExitStack() as held:
             for _ in range(2):
                 connection = held.enter_context(closing(connect(served)))

@@ -1,4 +1,4 @@
-"""Thousands of callbacks that nobody would send: only the listed answers, and nothing kept of the bad."""
+"""Thousands of malformed callbacks: only the listed answers, and no bad one is kept."""
 
 from __future__ import annotations
 

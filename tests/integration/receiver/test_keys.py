@@ -31,7 +31,7 @@ from tests.integration.receiver.serving import (
 from tests.sql import execute
 
 NEW = Signer(OTHER_PRIVATE_PEM)
-# Of a test, so that it need not wait; nobody is given older settings than that.
+# Short, so that a test need not wait; callers never get settings older than this.
 REREAD = 0.1
 
 
@@ -167,7 +167,7 @@ def kept(database: ApplicationDatabase) -> list[str]:
 
 
 def test_limits_change_too_and_counts_survive_a_change_of_keys(configured: Configured) -> None:
-    """A sender of forgeries is not forgiven because a key was added; a new limit begins anew."""
+    """A sender of forgeries stays limited although a key was added; a new limit starts from zero."""
     configured.write(limits={"reread_seconds": REREAD, "bad_signatures_per_minute": 1})
     assert [configured.status("S1", NEW), configured.status("S1", NEW)] == [400, 429]
     configured.write(accounts=keys("old", "new"))

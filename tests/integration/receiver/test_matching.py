@@ -110,7 +110,7 @@ def test_callbacks_in_the_wrong_order_lead_to_what_sat_says_now(waiting: Waiting
 
 
 def test_a_callback_on_another_accounts_path_is_no_word_about_the_order(waiting: WaitingOrders) -> None:
-    """Its sender has that account's key, not this one's: it stays where it is, and nobody asks."""
+    """Its sender has that account's key, not this one's: it stays where it is, and SAT is not asked."""
     key = waiting.take_in(1, "pending")
     sent = waiting.served.post(order(key, "Success"), account="other", signer=Signer(OTHER_PRIVATE_PEM))
     assert sent.status_code == 200

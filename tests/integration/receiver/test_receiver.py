@@ -162,7 +162,7 @@ def test_a_signed_body_that_is_no_order_is_400(
     ["nobody", "", "demo/", "Demo", "demo%2f..%2fother", "demo%00", "de%0Amo", "demo%0A", "%ff", "x" * 4000],
 )
 def test_an_account_that_is_not_there_has_no_key(refusing: Served, account: str) -> None:
-    """One constant answer, that of a bad signature: nobody learns which accounts there are."""
+    """One constant answer, that of a bad signature, so accounts cannot be guessed."""
     refusal(refusing, (400, "INVALID_SIGNATURE"), account=account)
     refusal(refusing, (415, "UNSUPPORTED_MEDIA_TYPE"), account=account, headers={"Content-Type": "text/html"})
     refusal(refusing, (413, "BODY_TOO_LARGE"), account=account, body=b"x" * 300_000, signer=None)
@@ -232,7 +232,7 @@ def test_a_source_with_many_bad_signatures_is_429(database: ApplicationDatabase)
 
 
 def test_looking_for_accounts_is_a_bad_signature_like_any_other(database: ApplicationDatabase) -> None:
-    """Whoever tries names is cut short, and the log calls it by its name."""
+    """A sender that tries names is limited, and the log says so."""
     with serving(settings_for(database.receiver_dsn, Limits(bad_signatures_per_minute=2))) as served:
         for name in ("a", "b"):
             refusal(served, (400, "INVALID_SIGNATURE"), account=name)
@@ -244,7 +244,7 @@ def test_looking_for_accounts_is_a_bad_signature_like_any_other(database: Applic
 
 
 def test_a_source_on_the_allow_list_is_always_heard_out(database: ApplicationDatabase) -> None:
-    """Whoever shares SAT's address cannot silence SAT with forgeries."""
+    """A sender that shares SAT's address cannot silence SAT with forgeries."""
     settings = settings_for(
         database.receiver_dsn,
         Limits(bad_signatures_per_minute=1),

@@ -36,7 +36,7 @@ STRANGER = Signer(OTHER_PRIVATE_PEM)
 
 
 def write_into_inbox(waiting: WaitingOrders, body: bytes, request_id: str, signature: str) -> None:
-    """What somebody does who has taken over the receiver: anything goes into the inbox."""
+    """What an intruder in the receiver can do: put anything into the inbox."""
     receive_callback(waiting.database.receiver_dsn, request_id, body, signature=signature)
 
 
@@ -62,7 +62,7 @@ def test_a_trusted_callback_ends_its_order_without_a_question(
         assert kept.encode() == body
         assert KEYS.verify(body, signature) == fingerprint
     waiting.poll(waiting.trusting())
-    assert waiting.sat.asked == [], "nobody ever asked, and they left the schedule"
+    assert waiting.sat.asked == [], "SAT was never asked, and they left the schedule"
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_callbacks_that_do_not_agree_are_confirmed(waiting: WaitingOrders, secon
 
 
 def test_a_genuine_callback_beside_one_that_proves_nothing_is_confirmed(waiting: WaitingOrders) -> None:
-    """Somebody has been at the inbox, or a key was withdrawn: no reason to be quick."""
+    """The inbox was tampered with, or a key was withdrawn: SAT is asked."""
     key = waiting.take_in(1, "pending")
     waiting.served.post(order(key, "Success"))
     write_into_inbox(waiting, order(key, "Failed"), key, STRANGER.sign(order(key, "Failed")))
@@ -205,7 +205,7 @@ def test_a_clock_of_the_database_that_is_ahead_outdates_no_later_answer(waiting:
 
 
 class Overtaken(CommandHandler):
-    """Somebody else ends the order between the look and the decision."""
+    """Another process ends the order between the read and the decision."""
 
     def __init__(self, waiting: WaitingOrders) -> None:
         super().__init__(waiting.store, waiting.clock)

@@ -1,4 +1,4 @@
-"""Orders that wait for their end beside a receiver that runs, and somebody who asks SAT about them."""
+"""Orders that wait for their end beside a running receiver, and a poller that asks SAT about them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class AnswersStatuses:
 
 @dataclass
 class WaitingOrders:
-    """A database with orders, the receiver of their account, and somebody who asks SAT."""
+    """A database with orders, the receiver of their account, and a poller that asks SAT."""
 
     database: ApplicationDatabase
     served: Served

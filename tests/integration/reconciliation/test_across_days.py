@@ -40,7 +40,7 @@ def signed(day: Planted, business_day: BusinessDay = DAY) -> None:
 
 
 def test_two_foreign_movements_of_one_size_are_not_one_matter_of_the_moment(day: Planted) -> None:
-    """A million goes on one day and comes on the next: nobody knows why, twice. Nothing closes itself."""
+    """A million leaves on one day and returns on the next, both unexplained. Neither break closes itself."""
     day.net_rupiah -= 1_000_000
     day.observe(CLOSES + SECOND)
     assert described(only(day.close().close)) == ("saldo", "amount", None, -1_000_000)
@@ -85,7 +85,7 @@ def test_an_order_in_the_files_of_two_days_was_charged_twice(day: Planted, sent_
 
 
 def test_a_stranger_in_the_files_of_two_days_is_two_breaks(day: Planted) -> None:
-    """Two charges that nobody knows are not one."""
+    """Two unknown charges are two breaks."""
     stranger = f"S{'Q' * 31},10500,Success,10k-three,0812"
     day.settle(*day.usual_rows(), stranger)
     day.settle(day.settlement_row("on its way"), stranger, day=NEXT.day, name="next.csv")
@@ -114,7 +114,7 @@ def test_an_order_that_ended_twice_is_one_end(day: Planted) -> None:
 
 
 def test_what_came_between_the_close_and_the_certificate_is_adjusted_once(day: Planted) -> None:
-    """The next day was closed before anybody signed: the open day posts it all the same, and only once."""
+    """The next day was closed before the signature: the open day posts it all the same, and only once."""
     day.observe(CLOSES + SECOND)
     day.close()
     day.end("good-1", CLOSES + 2 * HOUR, happened.OrderReversed)
@@ -132,7 +132,7 @@ def test_what_came_between_the_close_and_the_certificate_is_adjusted_once(day: P
 
 
 def test_a_day_closed_again_by_hand_has_the_days_after_it_closed_again(day: Planted) -> None:
-    """Else what it found now would be in nobody's list."""
+    """Otherwise its new findings would be in no list."""
     day.settle(*day.usual_rows())
     day.observe(CLOSES + SECOND)
     day.close()
@@ -243,7 +243,7 @@ def test_files_of_a_day_may_tell_different_things(day: Planted) -> None:
 
 @pytest.mark.parametrize("is_signed", [False, True], ids=["open", "certified"])
 def test_a_success_that_comes_days_later_is_looked_for_in_the_files(day: Planted, is_signed: bool) -> None:
-    """Its own day was matched while nobody knew the end; some file of the provider has to have it."""
+    """Its day was matched before its end was known; one of the provider's files must have it."""
     for name in ("found", "lost"):
         day.send(name, NOON)
     day.settle(*day.usual_rows())

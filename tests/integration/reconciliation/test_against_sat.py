@@ -19,7 +19,7 @@ SECOND = timedelta(seconds=1)
 def test_sat_s_deposit_is_explained_to_the_rupiah(line: Line, tmp_path: Path) -> None:
     """200 rows of every kind, and the deposit is what the equation expects.
 
-    Then somebody spends, and the file lacks an order, charges another one more, and has one of nobody.
+    Then another party spends, and the file lacks an order, charges one too much, and has an unknown one.
     """
     now = datetime.now(UTC)
     began = now.astimezone(WIB)

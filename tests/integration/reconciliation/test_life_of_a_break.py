@@ -261,7 +261,7 @@ def test_a_day_with_an_open_control_break_is_not_signed(day: Planted) -> None:
 
 
 def test_a_gap_in_the_chain_of_days_is_a_control_break(day: Planted) -> None:
-    """A day that nobody closed."""
+    """A day that was never closed."""
     day.observe(CLOSES + SECOND)
     day.close()
     day.end("on its way", CLOSES + HOUR)

@@ -232,7 +232,7 @@ def test_what_was_planted_is_found_and_nothing_else(
 
 
 def test_every_category_is_planted() -> None:
-    """The control category is planted by a look that nobody took."""
+    """The control category is planted by a missing observation."""
     found = {plant.found[1] for plant in PLANTS}
     assert found == {
         "timing",

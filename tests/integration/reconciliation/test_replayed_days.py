@@ -1,4 +1,4 @@
-"""Closed days are computed again at their own positions, by whoever may read what they rest on."""
+"""Closed days are computed again at their own positions, by any role that may read their evidence."""
 
 from __future__ import annotations
 

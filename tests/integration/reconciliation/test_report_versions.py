@@ -130,7 +130,7 @@ def test_a_version_of_an_earlier_release_gets_what_it_lacks(desk: Desk) -> None:
 
 
 def test_an_earlier_version_is_made_as_it_was(desk: Desk) -> None:
-    """When nobody has asked for it before: without what came later."""
+    """A version that is requested late is written without what came later."""
     desk.decide(BreakState.EXPLAINED)
     desk.sign()
     page = desk.text(desk.report(2), "-en.pdf")

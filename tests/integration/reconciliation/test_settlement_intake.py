@@ -104,7 +104,7 @@ def test_a_bad_file_is_a_break_and_costs_no_other(
 
 
 def test_a_bad_file_is_told_once_and_ends_when_it_is_mended_or_gone(inbox: Inbox) -> None:
-    """The same trouble is no news the next night; other bytes are; nobody has to end it by hand."""
+    """The same trouble is no news the next night, other bytes are, and no person has to end it."""
     inbox.put(f"{NAME}.csv", inbox.good())
     inbox.put(f"{NAME}-b.csv", b"id\n1\n")
     inbox.put(f"{NAME}-c.csv", b"id\n2\n")
@@ -201,7 +201,7 @@ def test_a_file_that_is_read_by_no_night_is_a_break(inbox: Inbox, name: str, why
 def test_a_folder_in_the_folder_is_passed_over_with_a_line(
     inbox: Inbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Such as one for what is done with."""
+    """For example a folder for files that are done."""
     caplog.set_level(logging.INFO, logger="sat_hook")
     inbox.put(f"{NAME}.csv", inbox.good())
     (inbox.folder / "archive").mkdir()
@@ -298,7 +298,7 @@ def test_times_of_any_store_are_understood_or_the_bytes_are_read(
 
 
 def test_a_file_that_grows_while_it_is_read_is_passed_over(inbox: Inbox) -> None:
-    """It is taken in when nobody writes it any more."""
+    """It is taken in once it is no longer being written."""
     inbox.put(f"{NAME}.csv", inbox.good())
     sizes = iter((10, 20, 30, 40))
     growing = Remote(inbox.folder / f"{NAME}.csv", lambda path: answer(size=next(sizes)))
@@ -424,7 +424,7 @@ def test_the_second_download_may_simply_be_removed(inbox: Inbox) -> None:
 
 
 def test_one_of_several_files_that_comes_again_asks(inbox: Inbox) -> None:
-    """Nobody can tell whether it replaces the others, too; by its digest a person says which one is meant."""
+    """It may replace the others too; a person names the one that is meant by its digest."""
     inbox.put(f"{NAME}-a.csv", inbox.rows("good-1"))
     inbox.put(f"{NAME}-b.csv", inbox.rows("good-2", "good-3"))
     assert inbox.take_in().imported == 2

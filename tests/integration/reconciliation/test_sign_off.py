@@ -51,7 +51,7 @@ def day(store: PostgresEventStore, tmp_path: Path) -> Planted:
 def test_a_certificate_names_the_checkpoint_over_its_position(
     day: Planted, database: ApplicationDatabase, tmp_path: Path
 ) -> None:
-    """Under checkpoints a day waits for the one that covers it: nobody can rewrite what was signed."""
+    """Under checkpoints a day waits for the one that covers it, so what was signed cannot be rewritten."""
     notary = Notary(database, tmp_path / "published")
     (early,) = notary.make()
     close = day.close().close
@@ -73,7 +73,7 @@ def test_a_certificate_names_the_checkpoint_over_its_position(
 
 
 def test_a_log_without_checkpoints_has_certificates_without_one(day: Planted) -> None:
-    """Whoever keeps none can close the books all the same, and the certificate says so."""
+    """Without checkpoints the books can still be closed, and the certificate says so."""
     day.close()
     book_commands.prepare(day.keeper, day.account, *OF_DAY, BY_FINANCE)
     assert book_commands.certify(day.keeper, day.account, *OF_DAY, BY_CHIEF).checkpoint is None

@@ -14,7 +14,7 @@ from tests.postgres import DatabaseTemplate, server_for_tests
 
 PAGE = Path(__file__).parents[3] / "docs" / "privileges.md"
 
-# Each asks what a role may do in the end, whoever granted it: its own privileges, PUBLIC's, and its owner's.
+# Each asks what a role may do in the end, by any grant: its own privileges, PUBLIC's, and its owner's.
 _DATABASE = """
 SELECT 'the database', string_agg(p, ', ' ORDER BY p)
 FROM unnest(ARRAY['CONNECT', 'CREATE', 'TEMPORARY']) AS p

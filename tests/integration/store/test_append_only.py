@@ -74,7 +74,7 @@ def test_the_reader_neither_writes_nor_sees_goods(filled: ApplicationDatabase, s
     ],
 )
 def test_the_receiver_can_do_one_thing_only(filled: ApplicationDatabase, statement: str) -> None:
-    """Whoever breaks the receiver holds a role that can add a verified callback and nothing else."""
+    """An intruder in the receiver has a role that can add a verified callback and nothing else."""
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         execute(filled.receiver_dsn, statement)
 
@@ -91,7 +91,7 @@ def test_the_receiver_can_do_one_thing_only(filled: ApplicationDatabase, stateme
 def test_place_and_time_of_recording_are_the_databases_own(
     filled: ApplicationDatabase, table: str, given: str
 ) -> None:
-    """Nobody who may append can say that something stood in the log before it did."""
+    """A role that may append cannot say that something was in the log before it was."""
     value = "'2020-01-01'" if given == "recorded_at" else "0"
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         execute(

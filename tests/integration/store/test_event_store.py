@@ -1,4 +1,4 @@
-"""One suite for both event stores: what the pipeline may rely on, whoever keeps the log."""
+"""One suite for both event stores: what the pipeline may rely on with any store."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_projection_follows_in_the_same_append(store: EventStore) -> None:
 
 
 def test_a_stale_version_is_returned_as_conflict_and_writes_nothing(store: EventStore) -> None:
-    """Optimistic concurrency: whoever decided on an old version has to decide again."""
+    """Optimistic concurrency: a decision on an old version has to be made again."""
     first = change_of(None, 1, received(1))
     store.append([first], BY_TEST, T0)
     store.append([change_of(first.after, 1, VALIDATED)], BY_TEST, T0)
@@ -96,7 +96,7 @@ def test_orders_are_paged_by_row_state_and_range(store: EventStore) -> None:
 
 
 def test_rows_that_need_a_person_are_counted_by_reason(store: EventStore) -> None:
-    """Refused rows of the file, and orders that are rejected, held or escalated; repeats need nobody."""
+    """Refused rows of the file, and orders that are rejected, held or escalated; repeats need no person."""
     refused, known = batch_events.RowVerdict.REFUSED, batch_events.RowVerdict.ALREADY_KNOWN
     aside = [(3, refused, "missing_value"), (4, refused, "missing_value"), (5, known, "already_submitted")]
     taken = batch_events.RowsTakenIn(

@@ -208,7 +208,7 @@ def test_an_error_under_the_lock_takes_everything_back(database: ApplicationData
 
 
 def test_the_lock_is_the_accounts_own(database: ApplicationDatabase) -> None:
-    """Somebody else's lock on the account makes us wait; another account's does not."""
+    """Another holder's lock on the account makes us wait; another account's does not."""
     with closing(Database(database.writer_dsn)) as opened, closing(Database(database.writer_dsn)) as second:
         with PostgresFunds(opened).locked(ACCOUNT), PostgresFunds(second).locked(OTHER):
             pass
@@ -223,7 +223,7 @@ def test_the_lock_is_the_accounts_own(database: ApplicationDatabase) -> None:
 
 
 def test_looks_are_evidence(database: ApplicationDatabase) -> None:
-    """Nobody changes what was seen: the writer has no privilege, the owner meets the trigger."""
+    """An observation never changes: the writer has no privilege, the owner meets the trigger."""
     with closing(Database(database.writer_dsn)) as opened, PostgresFunds(opened).locked(ACCOUNT) as account:
         account.record(seen(70), is_compared=True)
     for dsn, refusal in (

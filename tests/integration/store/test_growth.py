@@ -1,4 +1,4 @@
-"""Operational tables that nobody prunes: what is asked of them every hour does not grow with their past."""
+"""Operational tables that are not pruned: the hourly queries do not grow with their past."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def test_an_administrators_timeouts_do_not_end_who_listens(hardened: Application
 
 
 def test_closing_a_position_keeps_no_lock(database: ApplicationDatabase) -> None:
-    """Whoever may close a position cannot keep appends out by leaving the transaction open."""
+    """A role that may close a position cannot keep appends out by leaving the transaction open."""
     with (
         closing(psycopg2.connect(database.reader_dsn)) as reader,
         closing(Database(database.writer_dsn)) as opened,

@@ -1,4 +1,4 @@
-"""One suite for both poll schedules: what pollers and receivers may rely on, whoever keeps the schedule."""
+"""One suite for both poll schedules: what pollers and receivers may rely on with either schedule."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_person_makes_orders_due_at_once(kept: Kept) -> None:
 
 
 def test_the_same_bytes_count_once(kept: Kept) -> None:
-    """A callback that came before wakes nobody again."""
+    """A callback that came before makes no order due again."""
     key = kept.take_in(1, VALIDATED, REQUESTED)
     assert kept.receive(ACCOUNT, key, "a" * 64) is True
     assert kept.receive(ACCOUNT, key, "a" * 64) is False
@@ -184,7 +184,7 @@ def test_an_order_hastened_meanwhile_keeps_its_place(kept: Kept) -> None:
 
 
 def test_a_forgotten_order_is_asked_about_no_more(kept: Kept) -> None:
-    """Until somebody enrolls it again; nothing to set or forget is no error."""
+    """Until it is enrolled again; nothing to set or forget is no error."""
     key = kept.take_in(1, VALIDATED, REQUESTED)
     kept.schedule.enroll(OF_BATCH, T0)
     kept.schedule.claim_due(OF_BATCH, T0, LEASE, 1)

@@ -41,7 +41,7 @@ def prepared(module_database: ApplicationDatabase) -> ApplicationDatabase:
 
 
 def test_the_documentation_lists_every_privilege(prepared: ApplicationDatabase) -> None:
-    """Whoever changes a privilege renews the page, and a reviewer sees the difference."""
+    """A changed privilege needs a renewed page, so that a reviewer sees the difference."""
     renew = "run: .venv/bin/python -m tests.integration.store.draw_privileges"
     assert PAGE.read_text("utf-8") == page(prepared), renew
 

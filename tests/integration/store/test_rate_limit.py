@@ -140,7 +140,7 @@ def test_permits_alone_are_shared_and_used(database: ApplicationDatabase) -> Non
 
 
 def test_permits_of_a_killed_worker_come_back(database: ApplicationDatabase) -> None:
-    """It held all of them; after its lease somebody else does."""
+    """It held all of them; after its lease another process does."""
     with workers(database.writer_dsn, 1, seconds=60.0, tasks=8, requests_per_second=0, max_in_flight=4) as (
         doomed,
     ):
@@ -161,7 +161,7 @@ def test_permits_of_a_killed_worker_come_back(database: ApplicationDatabase) -> 
 
 
 def leased(database: ApplicationDatabase) -> int:
-    """Permits that somebody has now."""
+    """Permits that are held now."""
     return int(execute(database.reader_dsn, "SELECT coalesce(sum(permits), 0) FROM sat.request_leases")[0][0])
 
 
@@ -200,14 +200,14 @@ def test_what_one_does_not_want_the_other_may_use(database: ApplicationDatabase)
 
 
 def test_no_moment_is_given_twice(database: ApplicationDatabase) -> None:
-    """The second block begins where the first ends; nobody takes moments that it has no permits for."""
+    """The second block begins where the first ends; no process takes moments without permits for them."""
     first, second = (
         register_of(database.writer_dsn, name, requests_per_second=10) for name in ("first", "second")
     )
     before = time.monotonic()
     taken = first.take(in_use=0, wanted=8, moments=5, lease_seconds=60)
     assert taken.moments == 5
-    assert taken.delay_seconds <= 0, "nobody was before"
+    assert taken.delay_seconds <= 0, "none was before"
     after = second.take(in_use=0, wanted=8, moments=5, lease_seconds=60)
     assert (after.permits, after.moments) == (2, 2)
     assert 0.49 - (time.monotonic() - before) <= after.delay_seconds <= 0.5

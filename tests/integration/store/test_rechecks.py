@@ -1,4 +1,4 @@
-"""One suite for both watches: when ended orders are looked at again, whoever keeps the marks."""
+"""One suite for both watches: when ended orders are rechecked, with either schedule."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_second_end_is_watched_anew(kept: Kept) -> None:
 
 
 def test_a_claim_is_bounded_and_of_one_account(kept: Kept) -> None:
-    """Somebody else's orders are somebody else's."""
+    """Another account's orders are not included."""
     mine = [kept.put(number, REQUESTED, SUCCEEDED) for number in (1, 2, 3)]
     kept.put(4, REQUESTED, SUCCEEDED, account="another")
     assert kept.watch.enroll(1, 6) == 4

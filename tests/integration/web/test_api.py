@@ -119,7 +119,7 @@ async def test_every_error_is_a_problem_document(
 
 
 async def test_an_invalid_request_is_not_repeated_in_its_error(client: httpx.AsyncClient) -> None:
-    """It may hold anybody's data."""
+    """It may hold a customer's data."""
     reply = await client.get("/v1/orders?least_rupiah=081234567890123456&state=081234567890")
     assert reply.status_code == 422
     assert "query.least_rupiah: " in reply.json()["detail"]

@@ -116,7 +116,7 @@ async def test_every_page_and_act_needs_its_right(browser: Browser) -> None:
 
 
 async def test_what_does_not_exist_is_not_found(browser: Browser) -> None:
-    """Whoever asks; an address that cannot be an id is refused as such."""
+    """For every user; an address that cannot be an id is refused as such."""
     for method, path, form in [
         ("GET", f"/orders/{PAID}", {}),
         ("GET", f"/deliveries/{BATCH}", {}),

@@ -376,7 +376,7 @@ ELSEWHERE = {
 
 
 def test_every_route_is_here(office: Office) -> None:
-    """Whoever adds a route by which people act says here which event it leaves."""
+    """A new route by which people act must be listed here with the event it leaves."""
     assert acts_of(office.app) - ELSEWHERE == {name.partition("?")[0] for name in ACTS}
 
 
@@ -440,7 +440,7 @@ ANY_BODY = {
 
 
 async def test_every_act_is_an_event_with_the_persons_name(office: Office) -> None:
-    """One after the other, each as somebody else; `sat audit actions` then lists who did what."""
+    """One after the other, each as another user; `sat audit actions` then lists who did what."""
     before = datetime.now(UTC) - timedelta(minutes=1)
     expected = []
     # What is held as a batch is decided before the single orders of it are, and the batch withdrawn at last.

@@ -82,7 +82,7 @@ def test_seconds_are_finite_and_above_zero(monkeypatch: pytest.MonkeyPatch, text
     "variable", ["SAT_EXECUTION_IN_FLIHGT", "SAT_MAXIMUM_ROW", "SAT_CLAIM_LEASE", "SAT_FINAL_WATCH_DAYS"]
 )
 def test_a_misspelled_limit_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
-    """Nobody believes in a limit that is none. The days of rechecks are no single number."""
+    """A limit that is none is refused. The days of rechecks are no single number."""
     with pytest.raises(BadLimitError, match=f"{variable}: no such limit; there are"):
         read_with(monkeypatch, **{variable: "3"})
 

@@ -1,4 +1,4 @@
-"""What a finding says about damage that somebody else has written."""
+"""What a finding says about damage of foreign origin."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def test_digests_know_no_order(listed: dict[str, ListedProduct], chance: object)
 
 
 def test_a_product_is_not_listed_and_gone_at_once() -> None:
-    """Whoever says both has a defect."""
+    """Saying both is a defect."""
     with pytest.raises(ValueError, match="at once"):
         compare({}, by_code(product("a")), ["a"])
 

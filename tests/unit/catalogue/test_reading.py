@@ -17,7 +17,7 @@ from tests.price_lists import ListingSAT, document, product
 
 
 def test_every_member_of_a_product_is_kept() -> None:
-    """Also a status that nobody knows, and a product without a price."""
+    """Also an unknown status, and a product without a price."""
     lines = [product("a", None, status=77, name=""), product("b", 0, is_inquiry=True, status=3)]
     read = price_list_of(parse_products(document(lines)))
     assert list(read.products.values()) == lines
@@ -25,7 +25,7 @@ def test_every_member_of_a_product_is_kept() -> None:
 
 
 def test_a_product_that_is_listed_twice() -> None:
-    """Alike, it counts once; not alike, nobody knows which line counts."""
+    """Alike, it counts once; not alike, it is unknown which line counts."""
     twice = parse_products(document([product("a"), product("a"), product("b", 1), product("b", 2)]))
     read = price_list_of(twice)
     assert set(read.products) == {"a"}

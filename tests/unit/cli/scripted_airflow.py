@@ -67,7 +67,7 @@ class ScriptedAirflow:
     is_paused: bool = False
     failed_tasks: tuple[str, ...] = ()
     asking_tasks: tuple[str, ...] = ()
-    """Those that wait for somebody's answer."""
+    """Those that wait for an answer."""
     deferred_tasks: tuple[str, ...] = ()
     goods: bytes = b"order_id,voucher_code\r\nA1,5196\r\n"
     overrides: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)

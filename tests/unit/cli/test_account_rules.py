@@ -96,7 +96,7 @@ def test_a_proposal_is_answered_by_its_number(run: Run, airflow: ScriptedAirflow
 
 
 def test_a_lacking_right_is_named(run: Run, airflow: ScriptedAirflow) -> None:
-    """Triggering the DAG would not help, so nobody is sent there."""
+    """Triggering the DAG would not help, so the text does not suggest it."""
     text = "user 'ops' lacks the right account_rules.confirm, which the file named by SAT_RIGHTS_FILE gives"
     airflow.overrides[f"POST {PATH}/9/confirm"] = (403, {"detail": text})
     done = run("account", "confirm", "sat_default", "9", "--reason", "looked at it", env=env(airflow))

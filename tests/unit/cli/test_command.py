@@ -227,7 +227,7 @@ CHECKED = {
 
 
 def test_a_check_is_shown(run: Run, airflow: ScriptedAirflow, orders: Path) -> None:
-    """Rows, price, deposit, approval and each row that needs somebody; nothing is run."""
+    """Rows, price, deposit, approval and each row that needs a person; nothing is run."""
     airflow.checked = CHECKED
     ran = run("batch", "check", str(orders), "--on-bad-rows", "wait", env=env(airflow))
     assert ran.code == 1, ran.err
@@ -406,7 +406,7 @@ def test_a_poor_reason_is_refused_alike_everywhere(
 
 @pytest.mark.parametrize("command", [("batch", "list"), ("log", "verify"), ("pause", "sat_default")])
 def test_a_stopped_stack_is_pointed_at(run: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
-    """Nobody answers at the addresses that the checkout's own stack wrote: it was stopped."""
+    """No server answers at the addresses that the checkout's own stack wrote: it was stopped."""
     (tmp_path / ".stack").mkdir()
     (tmp_path / ".stack" / "sat.env").write_text(
         "SAT_DB_DSN=postgresql://u:p@127.0.0.1:1/d\nSAT_AIRFLOW_URL=http://127.0.0.1:1\n"

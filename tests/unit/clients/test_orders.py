@@ -80,7 +80,7 @@ def test_headers_are_missing_or_local(client: Any, sat: ScriptedSAT) -> None:
 
 
 def test_redirect_of_a_checkout_is_followed(client: Any, sat: ScriptedSAT) -> None:
-    """A 302 proves nothing about the order, and nobody goes where it points."""
+    """A 302 proves nothing about the order, and is not followed."""
     sat.script["/v2/order"] = http_answer(302, b"", Location="/api/elsewhere")
     sat.script["/elsewhere"] = json_answer(order_document("ORDER1", "Success"))
     outcome = client.place_order(BODY, "ORDER1", None)
@@ -329,7 +329,7 @@ def test_status_with_a_bad_signature_is_believed(client: Any, sat: ScriptedSAT, 
 
 
 def test_status_of_another_order_is_believed(client: Any, sat: ScriptedSAT, keys: Any) -> None:
-    """A genuine signature about somebody else's order says nothing about ours."""
+    """A genuine signature about another order says nothing about ours."""
     sat.script["/v2/order/ORDER1"] = signed_answer(keys.sat, order_document("ORDER2", "Success"))
     assert client.ask_status("ORDER1").reason == UnknownReason.ID_MISMATCH
     with pytest.raises(ReplyMismatchError):
@@ -347,7 +347,7 @@ ABOUT_ANOTHER = [
 def test_reply_about_another_order_is_an_acceptance(
     client: Any, sat: ScriptedSAT, told: dict[str, str]
 ) -> None:
-    """Our id with somebody else's product or number is UNKNOWN for whoever calls checkout."""
+    """Our id with another product or number is UNKNOWN for the caller of checkout."""
     sat.script["/v2/order"] = json_answer(order_document("ORDER1", "Success", **told))
     with pytest.raises(OutcomeUnknownError) as caught:
         client.checkout(ORDER)

@@ -79,7 +79,7 @@ def test_answer_comes_with_its_raw_response(client: Any, sat: ScriptedSAT, clock
 
 
 def test_prices_and_names_are_lost(client: Any, sat: ScriptedSAT) -> None:
-    """Both spellings of name and price are read; status 3 and a status nobody knows are kept."""
+    """Both spellings of name and price are read; status 3 and an unknown status are kept."""
     sat.script["/v2/product-list"] = json_answer(
         {
             "data": [
@@ -147,7 +147,7 @@ def test_bill_of_somebody_else_is_quoted(client: Any, sat: ScriptedSAT, member: 
     ],
 )
 def test_bill_in_another_form_is_lost(client: Any, sat: ScriptedSAT, told: dict[str, Any]) -> None:
-    """A mask, separators or another case do not make it somebody else's."""
+    """A mask, separators or another case do not make it another one."""
     sat.script["/v2/inquiry"] = json_answer(inquiry_document(**told))
     assert client.inquiry(BILL).sales_price_rupiah == 27500
 

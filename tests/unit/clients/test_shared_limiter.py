@@ -96,7 +96,7 @@ async def test_moments_are_taken_in_blocks() -> None:
 
 
 async def test_a_moment_that_passed_is_lost() -> None:
-    """What was not used is no credit: nobody bursts after a pause."""
+    """What was not used is no credit: no burst follows a pause."""
     register, clock, waits = Register(permits=64), ManualClock(), list[float]()
     limiter = limiter_of(register, clock, waits, requests_per_second=100)
     await asyncio.gather(*(limiter.acquire() for _ in range(10)))
@@ -109,7 +109,7 @@ async def test_a_moment_that_passed_is_lost() -> None:
 
 
 async def test_an_ended_lease_admits_nobody() -> None:
-    """A process that was paused for longer than its lease asks first: its permits may be somebody else's."""
+    """A process that was paused for longer than its lease asks first: others may have its permits."""
     register, clock = Register(permits=4), ManualClock()
     limiter = limiter_of(register, clock)
     await limiter.acquire()

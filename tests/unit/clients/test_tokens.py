@@ -63,7 +63,7 @@ def test_token_is_fetched_for_every_call(client: Any, sat: ScriptedSAT) -> None:
 
 
 def test_nothing_happens_in_the_constructor(client: Any, sat: ScriptedSAT) -> None:
-    """A client that is only made has spoken to nobody."""
+    """Making a client sends nothing."""
     assert sat.connections == 0
 
 

@@ -140,7 +140,7 @@ def test_tiers_that_a_reader_would_misread_are_not_proposed(change: dict[str, ob
 
 
 def test_duplicates_are_held_before_there_are_rules() -> None:
-    """An account of which nobody ever said anything holds duplicates of seven days; it limits nothing."""
+    """An account without any rules holds duplicates of seven days; it limits nothing."""
     assert AccountStanding(account_id="A", account="demo").rules.in_force == AccountRules()
     assert AccountRules().guards.duplicate_days == 7
 

@@ -42,7 +42,7 @@ BASES = {
     happened.SignedStatus,
 }
 
-#: Events of orders and batches that nobody has to be told of.
+#: Events of orders and batches that raise no alert.
 QUIET = """
     ApprovalRefused ApprovalRejected ApprovalRequested ApprovalSigned BalanceChecked BatchApproved
     BatchCompleted BatchGuarded BatchPaysAgain BatchQuoted BatchReceived BatchRefused BatchReopened
@@ -102,7 +102,7 @@ def test_every_event_class_is_registered() -> None:
 
 
 def test_every_event_of_an_order_or_a_batch_is_news_or_not() -> None:
-    """Either it raises an alert, or somebody has decided that it raises none."""
+    """It raises an alert, or is listed as raising none."""
     names = {
         name
         for (name, _), kind in registered_events().items()

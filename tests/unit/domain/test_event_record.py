@@ -1,4 +1,4 @@
-"""The digest of an event: anybody with a JSON encoder and SHA-256 can make it again."""
+"""The digest of an event: a JSON encoder and SHA-256 suffice to compute it again."""
 
 from __future__ import annotations
 

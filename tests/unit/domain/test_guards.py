@@ -157,7 +157,7 @@ def test_two_halves_one_after_the_other_are_ruled_as_one(
 
 @pytest.mark.parametrize("state", list(OrderState))
 def test_only_orders_that_may_cost_money_count(state: OrderState) -> None:
-    """Rejected, cancelled, failed, reversed and held orders block nobody; neither do those not admitted."""
+    """Rejected, cancelled, failed, reversed and held orders block no other; nor do those not admitted."""
     other = order(1, state=state, admitted_at=T0 - timedelta(days=1))
     blocking = {
         OrderState.QUOTED,
@@ -197,7 +197,7 @@ def test_duplicates_are_found_within_so_many_days(
 
 
 def test_the_hold_names_the_other_order_and_nobody_s_number() -> None:
-    """Whoever decides can find it; a client number is in no reason."""
+    """The person who decides can find it; a client number is in no reason."""
     other = order(1, state=OrderState.PENDING, admitted_at=T0)
     [ruling] = rule_on([order(2)], [other], Usage(), Usage(), GuardRules(), T0)
     assert isinstance(ruling.command, Hold)

@@ -20,7 +20,7 @@ from sat_hook.operators.accounts import accounts_of_installation, accounts_param
 def test_the_environment_names_the_accounts_of_scheduled_runs(
     monkeypatch: pytest.MonkeyPatch, named: str | None, found: list[str]
 ) -> None:
-    """Nobody gives a scheduled run its parameters: an account that nobody names is recovered by nobody."""
+    """A scheduled run has no parameters of its own: an account that is not named here is not recovered."""
     monkeypatch.delenv("SAT_ACCOUNTS", raising=False)
     if named is not None:
         monkeypatch.setenv("SAT_ACCOUNTS", named)

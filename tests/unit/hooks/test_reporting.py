@@ -19,7 +19,7 @@ def test_lines_come_soon_at_first_and_ever_more_seldom() -> None:
 
 
 def test_a_still_batch_is_a_line_each_half_hour() -> None:
-    """Whoever looks sees that it is still looked after."""
+    """The log shows that the wait goes on."""
     reporting = Reporting()
     said = [second for second in DAY if is_said(reporting, "the same", second)]
     assert len(said) == 86_400 / STILL_SECONDS

@@ -349,7 +349,7 @@ def test_a_misspelt_field_stops_the_account(connect: Any, name: str, hint: str) 
 
 
 def test_a_field_has_one_value(connect: Any) -> None:
-    """Older forms store fields under a prefix; which of two values counts is nobody's guess."""
+    """Older forms store fields under a prefix; two different values are refused."""
     assert connect(extra__sat__day_limit_orders="3").rules().guards.day_limit_orders == 3
     with pytest.raises(SATConnectionError, match="two values"):
         connect(extra__sat__day_limit_orders="3", day_limit_orders="4").rules()

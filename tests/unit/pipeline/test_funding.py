@@ -188,7 +188,7 @@ def live(seed: int, steps: int = 80) -> None:
 
 @pytest.mark.parametrize("first_seed", range(0, 400, 100))
 def test_the_true_deposit_always_bears_what_is_committed(first_seed: int) -> None:
-    """However old the saldo is within the lag, whatever is lost, late, refunded, held or quoted anew."""
+    """However old the saldo is within the lag, with any losses, delays, refunds, holds and new quotes."""
     for seed in range(first_seed, first_seed + 100):
         live(seed)
 

@@ -142,7 +142,7 @@ def test_a_hint_is_for_a_slip_of_the_pen_only(title: str, hint: str | None) -> N
 
 
 def test_a_file_without_a_header_shows_nothing_of_its_first_order() -> None:
-    """When no title is known, the first row is probably an order of somebody."""
+    """When no title is known, the first row is probably an order."""
     message = str(refusal("A-1", "50k-simpati", "Budi Santoso", "081234567890"))
     assert "Budi" not in message
     assert "expected a header" in message

@@ -83,7 +83,7 @@ def test_a_failure_while_writing_removes_the_draft(tmp_path: Path) -> None:
 
 
 def test_a_device_is_written_as_it_is() -> None:
-    """Such as /dev/null or a pipe: there is nothing to replace."""
+    """For example /dev/null or a pipe: there is nothing to replace."""
     with private_file(Path("/dev/null")) as file:
         file.write(b"gone")
     assert Path("/dev/null").is_char_device()

@@ -41,7 +41,7 @@ def progress(
 
 
 def test_rows_that_need_a_person_are_counted_against_what_was_submitted() -> None:
-    """Rows that became no order are rows, too: of 29 that were submitted 25 need somebody."""
+    """Rows that became no order are rows, too: of 29 that were submitted 25 need a person."""
     looked = progress((OrderState.SUCCEEDED, 4), (OrderState.REJECTED, 2), (OrderState.HELD, 2))
     batch = looked.batch.model_copy(update={"orders": 8, "set_aside": 21})
     needs = (

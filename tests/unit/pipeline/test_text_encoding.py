@@ -49,7 +49,7 @@ def test_what_was_meant_is_read(encoding: str) -> None:
 
 
 def test_utf_8_with_one_odd_byte_is_refused_with_its_place() -> None:
-    """Such a file is never read as something else: JosÃ© is nobody's name."""
+    """Such a file is never read as something else: JosÃ© is no name."""
     content = f"{HEADER},note:n\nA-1,p,08123,Jos\u00e9,x\nA-2,p,08124,Budi,".encode() + b"caf\xe9\n"
     message = refusal(content)
     assert "row 3, column 5" in message

@@ -91,7 +91,7 @@ class Desk:
         return RequestCheckout("{}", now, window, settled, based_on_version=order.version)
 
     def ask(self, order: Order, command: OrderCommand, known: Order | None = None) -> RefusalReason | None:
-        """Decide, as somebody who had read the order earlier, if ``known`` is given."""
+        """Decide on the state that was read earlier, if ``known`` is given."""
         read = {order.request_id: known} if known else None
         refusal = self.handler.apply([OrderCommandRequest(order.request_id, command)], BY_TEST, read)[
             order.request_id
@@ -121,7 +121,7 @@ def test_a_reserved_order_is_withdrawn_and_its_funds_are_free() -> None:
 
 @pytest.mark.parametrize("is_first", ["withdrawal", "sender"])
 def test_of_withdrawing_and_sending_at_once_one_wins(is_first: str) -> None:
-    """Both have read the same order; whoever commits first is right, the other is refused by name."""
+    """Both have read the same order; the first commit counts, the other is refused by name."""
     desk = Desk()
     first, *_ = desk.orders()
     if is_first == "withdrawal":
@@ -256,7 +256,7 @@ def test_nobody_approves_what_was_withdrawn_meanwhile() -> None:
 
 
 class Interrupting(MemoryEventStore):
-    """A store at whose second append of orders somebody else does something first."""
+    """A store at whose second append of orders another process acts first."""
 
     def __init__(self, clock: ManualClock) -> None:
         super().__init__(clock)

@@ -200,7 +200,7 @@ def test_order_without_substance_is_a_success(body: bytes) -> None:
 
 
 def test_one_new_status_hides_the_catalogue() -> None:
-    """Status 3, statuses nobody knows and products without a price are kept."""
+    """Status 3, unknown statuses and products without a price are kept."""
     products = parse_products(
         json.dumps(
             {

@@ -1,4 +1,4 @@
-"""What the app does when its settings cannot be read, or something happens that nobody thought of."""
+"""What the app does when its settings cannot be read, or an unexpected error occurs."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_what_nobody_thought_of_is_503_and_its_words_stay_inside(
 
 @pytest.mark.parametrize("silence", [None, "5000"])
 def test_a_database_that_falls_silent_is_given_up(silence: str | None) -> None:
-    """The network may swallow everything; whoever set the time by hand is obeyed."""
+    """The network may swallow everything; a time that was set by hand is kept."""
     dsn = "postgresql://receiver@127.0.0.1:1/none" + (f"?tcp_user_timeout={silence}" if silence else "")
     receiver = Receiver(lambda: settings(dsn), lambda: 0.0)
     opened = receiver.open()

@@ -105,7 +105,7 @@ def test_memory_is_bounded() -> None:
 
 
 def test_the_one_not_seen_for_longest_is_forgotten_first() -> None:
-    """Whoever goes on with forgeries is not forgiven because others come."""
+    """A sender that goes on with forgeries stays limited when others come."""
     bad = BadSignatures(per_minute=2, remembered=2, monotonic=Monotonic())
     for last in (1, 2, 1, 3):
         bad.count(ip_address(f"198.51.100.{last}"))

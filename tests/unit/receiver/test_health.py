@@ -58,7 +58,7 @@ def health(
 
 
 def test_a_flood_of_questions_is_one_question(database: Asked) -> None:
-    """Whoever may ask could otherwise keep the database, and every thread, busy."""
+    """Otherwise a client could keep the database, and every thread, busy."""
     ask = health(database)
     assert {reply.status_code for reply in ask(20)} == {200}
     assert database.times == 1

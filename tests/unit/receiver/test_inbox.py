@@ -119,7 +119,7 @@ async def test_closing_commits_what_waits_and_takes_nothing_more(table: Table, i
 
 
 async def test_who_waits_too_long_is_told_so(table: Table, inbox: Inbox) -> None:
-    """Nobody knows whether it will be committed: the sender tries again, and is then counted."""
+    """It may still be committed: the sender tries again, and is then counted."""
     table.free.clear()
     with pytest.raises(InboxUnavailableError):
         await inbox.store(callback(1), 0.05)

@@ -1,4 +1,4 @@
-"""Settings are read again at most once an interval, by one thread, and nobody waits for a disk for ever."""
+"""Settings are read again at most once an interval, by one thread; no caller waits for a disk for ever."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def test_they_are_read_once_an_interval(disk: Disk, settings: CurrentSetti
 
 
 async def test_everybody_waits_for_what_is_being_read(disk: Disk, settings: CurrentSettings) -> None:
-    """Nobody goes on with settings that are too old while newer ones are on their way."""
+    """No caller continues with settings that are too old while newer ones are being read."""
     disk.seconds = EVERY
     disk.gate.clear()
     waiting = [asyncio.create_task(settings.refresh(EVERY)) for _ in range(3)]

@@ -77,5 +77,5 @@ def test_the_digest_tells_any_two_results_apart() -> None:
     ],
 )
 def test_a_file_s_day_is_in_its_name(name: str, day: date | None) -> None:
-    """As the provider mails it; of two days nobody knows which is meant."""
+    """As the provider mails it; of two days it is unclear which is meant."""
     assert day_in_name(name) == day

@@ -116,7 +116,7 @@ def test_a_mark_of_thousands_stands_before_three_digits(
 
 @pytest.mark.parametrize("header", ["request_id,amount,amount,status", "request_id,amount, amount ,status"])
 def test_a_column_that_is_there_twice_is_not_chosen_by_luck(header: str) -> None:
-    """Gross and net under one name: nobody knows which was meant."""
+    """Gross and net under one name: it is unclear which was meant."""
     with pytest.raises(SettlementRefusedError, match=r"found the column 'amount' twice"):
         rows(f"{header}\nS1,52000,51900,Success\n")
 

@@ -103,7 +103,7 @@ def test_a_total_beside_a_count_is_a_total() -> None:
 
 @pytest.mark.parametrize("label", ["Saldo", "Keterangan", "Biaya", "Catatan."])
 def test_a_word_is_no_order_where_no_status_says_so(label: str) -> None:
-    """It costs its row, and is not counted as succeeded; with a status it is somebody's id."""
+    """It costs its row, and is not counted as succeeded; with a status it may be an id."""
     rows = read(f"request_id,amount\nS1,52000\n{label},104000\n", status=None)
     assert rows.kept["request_id"].tolist() == ["S1"]
     assert rows.set_aside["trouble"].tolist() == ["no usable request id"]
@@ -248,7 +248,7 @@ def test_ends_of_lines_are_those_of_the_encoding(encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8"])
 def test_bytes_of_another_encoding_cost_their_row(encoding: str) -> None:
-    """Where they matter; in a column that nobody asked for they cost nothing."""
+    """Where they matter; in a column that is not read they cost nothing."""
     content = b"request_id,amount,status,p,name\nS1,1,Success,a,caf\xe9\n"
     content += b"S2,2,Success,caf\xe9,x\nS\xe93,3,Success,a,x\n"
     rows = read(content, encoding=encoding, product_code="p")

@@ -83,7 +83,7 @@ def test_numbers_of_any_size_cost_only_their_row(number: str, rupiah: int | None
 
 
 def test_a_number_that_is_no_number_costs_nothing_in_another_column() -> None:
-    """A remark of 1e999 is nobody's amount."""
+    """A remark of 1e999 is no amount."""
     header = row_of([text_cell(name) for name in (*NAMES, "remark")])
     cells = [text_cell("S1"), "<c><v>1000</v></c>", text_cell("Success"), "<c><v>1e999</v></c>"]
     assert read(packed(header + row_of(cells))).kept["rupiah"].tolist() == [1_000]
@@ -150,7 +150,7 @@ def test_shared_texts_are_read_and_bounded(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_size_that_the_archive_claims_is_not_believed() -> None:
-    """The directory of an archive is written by whoever made it."""
+    """The directory of an archive is not trusted: its maker may write anything."""
     content = packed(HEADER + row("<c><v>1</v></c>") * 40_000)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         size = archive.getinfo("xl/sheet.xml").file_size

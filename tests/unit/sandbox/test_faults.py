@@ -25,7 +25,7 @@ def rules(*faults: dict) -> dict:
 
 @pytest.mark.parametrize("manner", ["reset", "silence"])
 def test_request_lost(new_partner, manner: str) -> None:
-    """Nobody answers and nothing was accepted; the second send gets through."""
+    """No answer comes and nothing was accepted; the second send gets through."""
     partner = new_partner(rules({"fault": "request_lost", "times": 1, "manner": manner}))
     lost = partner.order("A1")
     assert (lost.reply, lost.loss) == (None, Manner(manner))
@@ -95,7 +95,7 @@ def test_error_before_or_after_charging(new_partner, when: str, charged: int, st
 
 
 def test_error_bodies(new_partner) -> None:
-    """SAT's own S00, JSON of somebody else, or nothing."""
+    """SAT's own S00, foreign JSON, or nothing."""
     for body, content in (("json", {"message": "error"}), ("empty", None)):
         partner = new_partner(rules({"fault": "error", "body": body, "operations": ["account"]}))
         reply = partner.send("GET", "/api/v2/account").reply
@@ -249,7 +249,7 @@ def test_late_arrival_after_a_resend(new_partner, horizon: float | None, charged
 
 
 def test_late_arrival_after_seconds(new_partner) -> None:
-    """By itself, while nobody asks."""
+    """By itself, without any request."""
     partner = new_partner(rules({"fault": "late_arrival", "until": "seconds", "seconds": 9}))
     partner.order("A1")
     partner.wait(8)
@@ -423,7 +423,7 @@ def test_product_going_inactive(new_partner) -> None:
 
 
 def test_deposit_running_out(new_partner) -> None:
-    """After two orders somebody else has spent it all but a little."""
+    """After two orders another party has spent nearly all of it."""
     partner = new_partner(rules({"fault": "deposit_runs_out", "skip": 2, "leaving_rupiah": 5}))
     assert [partner.order(f"A{number}").reply.status for number in range(4)] == [200, 200, 400, 400]
     assert partner.saldo() == 5

@@ -209,7 +209,7 @@ def test_each_sdk_s_checkout_bytes_are_the_same_order(partner: Partner, keys: Ke
 
 
 def test_signature_covers_the_raw_bytes(partner: Partner) -> None:
-    """The same document in other bytes, no signature, or somebody else's: refused and not charged."""
+    """The same document in other bytes, no signature, or another key's: refused and not charged."""
     body = b'{"data":{"type":"order","id":"A1","attributes":{"product_code":"t25k","client_number":"1"}}}'
     good = partner.signer.sign(body)
     assert refusal(partner.post_order(body + b"\n", good)) == (400, "P91")

@@ -169,7 +169,7 @@ def test_amount_of_a_fixed_price_order_is_ignored(partner: Partner) -> None:
 
 
 def test_never_sent_id_is_p02(partner: Partner) -> None:
-    """The status of an id that nobody posted."""
+    """The status of an id that was never posted."""
     assert refusal(partner.ask("NEVER1")) == (400, "P02")
 
 

@@ -202,7 +202,7 @@ def test_callback_overtakes_the_checkout(keys: KeyPairs) -> None:
 
 
 def test_unreachable_receivers_are_noted(keys: KeyPairs) -> None:
-    """Nobody listens there."""
+    """No server listens there."""
     scenario = {"fulfilment": {"min_seconds": 0, "max_seconds": 0}, "callbacks": {"attempts": 1}}
     with (
         SandboxServer(keys=keys, faults=scenario, callback_url="http://127.0.0.1:1/") as sandbox,
@@ -295,7 +295,7 @@ def test_process_killed_and_started_again_remembers() -> None:
 
 
 def test_private_keys_are_private(tmp_path: Path) -> None:
-    """0600, never overwritten unless asked, and whoever forgets to write them is told how."""
+    """0600, never overwritten unless asked; the error for missing ones says how to write them."""
     with pytest.raises(KeyDirectoryError, match="sat-sandbox keys"):
         KeyPairs.read(tmp_path)
     assert main(["keys", str(tmp_path)]) == 0

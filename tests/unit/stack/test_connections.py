@@ -19,7 +19,7 @@ def connection(port: int, **extra: object) -> dict[str, Any]:
 
 
 def test_what_nobody_edited_follows_the_stack() -> None:
-    """Such as another port."""
+    """For example another port."""
     assert merged(connection(1), connection(1), connection(2)) == connection(2)
 
 

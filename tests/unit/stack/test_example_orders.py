@@ -43,7 +43,7 @@ def test_a_later_run_has_order_ids_and_payers_of_its_own() -> None:
 
 
 def test_no_run_pays_what_another_one_has_paid() -> None:
-    """Thirty runs within a week are no duplicates of each other: nobody has to release anything."""
+    """Thirty runs within a week are no duplicates of each other: nothing has to be released."""
     paid: set[tuple[str, str]] = set()
     for run in range(1, 31):
         orders = ExampleOrders.of_run(EXAMPLES, run)

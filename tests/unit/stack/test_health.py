@@ -67,7 +67,7 @@ class WithoutScheduler(Healthy):
 
 @contextmanager
 def stranger() -> Iterator[int]:
-    """Somebody else's stack, as far as its health goes; gives its port."""
+    """A foreign stack, as far as its health goes; gives its port."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_address[1]
@@ -109,7 +109,7 @@ def test_a_strangers_answer_does_not_make_our_part_ready(services: list[Service]
 
 
 def test_the_part_that_did_not_get_its_port_is_named(services: list[Service], tmp_path: Path) -> None:
-    """The stack is not up, whoever answers there."""
+    """The stack is not up, even if a server answers there."""
     with stranger() as taken:
         settings = settings_with(tmp_path, Ports(postgres=1, api=taken, sandbox=taken))
         for service in services:

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL server, really started: as whoever runs the tests, and as root both ways."""
+"""The embedded PostgreSQL server, really started: as the user of the tests, and as root both ways."""
 
 from __future__ import annotations
 

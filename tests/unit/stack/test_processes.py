@@ -51,7 +51,7 @@ def run(service: Service, script: str) -> None:
 
 
 def has_ended(process: psutil.Process) -> bool:
-    """True for a process that is gone, or that nobody has asked how it ended."""
+    """True for a process that is gone, or whose exit code was not read yet."""
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 

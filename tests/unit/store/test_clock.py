@@ -65,7 +65,7 @@ def test_a_clock_that_agrees_is_the_machine_s_own() -> None:
 
 
 def test_before_the_first_look_it_is_the_machine_s_own() -> None:
-    """Making one asks nobody."""
+    """Making one asks no database."""
     machine = Skewed(HOURS)
     time = Time(machine)
     clock = StoreClock(time, machine)
@@ -73,7 +73,7 @@ def test_before_the_first_look_it_is_the_machine_s_own() -> None:
 
 
 def test_the_database_is_asked_twice_a_minute_at_most() -> None:
-    """However often somebody looks."""
+    """However often it is called."""
     machine = Skewed(HOURS)
     time = Time(machine)
     clock = shared_clock(time, machine)
@@ -98,7 +98,7 @@ def test_a_wall_clock_that_is_set_meanwhile_is_seen_at_once() -> None:
 
 
 def test_a_slow_answer_changes_nothing_that_was_measured_well() -> None:
-    """Nobody knows at which moment of it the database looked at its clock."""
+    """It is unknown when within that time the database read its clock."""
     machine = Skewed(HOURS)
     time = Time(machine)
     clock = shared_clock(time, machine)

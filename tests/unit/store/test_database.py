@@ -19,6 +19,6 @@ def test_a_server_that_falls_silent_is_given_up(dsn: str) -> None:
 
 
 def test_what_the_dsn_says_itself_counts() -> None:
-    """Whoever knows their network better may say so."""
+    """An operator who knows the network may override it."""
     parts = parse_dsn(Database("host=db dbname=sat tcp_user_timeout=5000 keepalives_idle=7")._dsn)
     assert (parts["tcp_user_timeout"], parts["keepalives_idle"]) == ("5000", "7")

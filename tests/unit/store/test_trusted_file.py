@@ -1,4 +1,4 @@
-"""Settings files of somebody else, or that others may write to, are not read."""
+"""Settings files of another user, or that others may write to, are not read."""
 
 from __future__ import annotations
 

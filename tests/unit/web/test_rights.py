@@ -44,7 +44,7 @@ def written(folder: Path, content: object, mode: int = 0o600) -> str:
     ],
 )
 def test_a_right_is_a_name_s_or_a_role_s(tmp_path: Path, who: FakeUser, may: bool) -> None:
-    """In any case of letters; a name that only looks like the holder's may be somebody else's."""
+    """In any case of letters; a name that only looks like the holder's may belong to another person."""
     holders = rights_in(written(tmp_path, GIVEN))
     assert (Right.PROPOSE_RULES in rights_of(who.name, who.roles, holders)) is may
 
@@ -95,7 +95,7 @@ def test_a_right_that_the_file_names_has_no_other_holders(tmp_path: Path) -> Non
     ],
 )
 def test_a_file_that_cannot_be_used_gives_nothing(tmp_path: Path, content: str, text: str) -> None:
-    """Nobody has any right meanwhile, and the text says what is wrong."""
+    """No user has any right meanwhile, and the text says what is wrong."""
     with pytest.raises(RightsFileError, match=text):
         rights_in(written(tmp_path, content))
 
